@@ -1,0 +1,52 @@
+"""One YAML file, the same recurrent network in Keras and in PyTorch.
+
+``import rnnspec`` loads no framework; neither do ``load``, ``summary`` and ``codegen``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.version import __version__
+
+if TYPE_CHECKING:
+    from rnnspec.compiler import build, codegen, load, loads, summary
+    from rnnspec.parity.run import parity
+    from rnnspec.weights.live import read_weights, write_weights
+else:
+    # Two functions share their names with packages, and loading a package binds its name here.
+    # Loaded now and unbound again, the packages cannot take the names later.
+    from rnnspec import codegen, parity
+
+    del codegen, parity
+
+__all__ = [
+    "__version__",
+    "build",
+    "codegen",
+    "load",
+    "loads",
+    "parity",
+    "read_weights",
+    "summary",
+    "write_weights",
+]
+
+_HOMES = {
+    "build": "rnnspec.compiler",
+    "codegen": "rnnspec.compiler",
+    "load": "rnnspec.compiler",
+    "loads": "rnnspec.compiler",
+    "summary": "rnnspec.compiler",
+    "parity": "rnnspec.parity.run",
+    "read_weights": "rnnspec.weights.live",
+    "write_weights": "rnnspec.weights.live",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Only when asked for: the command line would otherwise load NumPy to check a spec.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

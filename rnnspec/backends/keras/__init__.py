@@ -1,0 +1,1 @@
+"""Keras 3: a functional model of its own layers."""

@@ -1,0 +1,42 @@
+"""What Keras's layers take an argument for when it is not given.
+
+An argument that says just this is left out of the source, as a person would leave it out. A test
+holds the table against the signatures of the installed Keras.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends.base import Literal
+
+_RECURRENT: dict[str, Literal] = {
+    "activation": "tanh",
+    "use_bias": True,
+    "kernel_initializer": "glorot_uniform",
+    "recurrent_initializer": "orthogonal",
+    "bias_initializer": "zeros",
+    "dropout": 0.0,
+    "recurrent_dropout": 0.0,
+}
+_GATED: dict[str, Literal] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
+
+DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
+    {
+        "Embedding": {"embeddings_initializer": "uniform", "trainable": True},
+        "SimpleRNN": _RECURRENT,
+        "LSTM": {**_GATED, "unit_forget_bias": True},
+        "GRU": {**_GATED, "reset_after": True},
+        "Bidirectional": {"merge_mode": "concat"},
+        "Dense": {
+            "activation": None,
+            "use_bias": True,
+            "kernel_initializer": "glorot_uniform",
+            "bias_initializer": "zeros",
+        },
+    }
+)

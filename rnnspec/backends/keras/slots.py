@@ -1,0 +1,47 @@
+"""Where Keras keeps each canonical array: the canonical layout is Keras's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.ir.nodes import Dense, Dropout, Embedding, Layer, Pooling, Recurrent
+from rnnspec.ir.params import directions, gates, has_recurrent_bias
+from rnnspec.layout import Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def slots(layer: Layer) -> tuple[Slot, ...]:
+    """Return a slot for each canonical array of a layer."""
+    match layer:
+        case Embedding():
+            return (Slot(param="embeddings", path="embeddings", axes="token out"),)
+        case Recurrent():
+            return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
+        case Dense():
+            kernel = Slot(param="kernel", path="kernel", axes="in out")
+            bias = Slot(param="bias", path="bias", axes="out")
+            return (kernel, bias) if layer.bias else (kernel,)
+        case Dropout() | Pooling():
+            return ()
+        case _:
+            assert_never(layer)
+
+
+def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
+    cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
+    order = gates(layer.cell)
+
+    def slot(name: str, path: str, axes: str, row: int | None = None) -> Slot:
+        return Slot(param=prefix + name, path=cell + path, axes=axes, gates=order, row=row)
+
+    yield slot("kernel", "kernel", "in (gate out)")
+    yield slot("recurrent_kernel", "recurrent_kernel", "in (gate out)")
+    if not layer.bias:
+        return
+    if has_recurrent_bias(layer.cell):
+        yield slot("bias", "bias", "(gate out)", 0)
+        yield slot("recurrent_bias", "bias", "(gate out)", 1)
+    else:
+        yield slot("bias", "bias", "(gate out)")

@@ -1,0 +1,1 @@
+"""PyTorch: an ``nn.Module`` that keeps the fused recurrent kernels."""

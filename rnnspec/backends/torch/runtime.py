@@ -1,0 +1,95 @@
+"""PyTorch itself: live modules, their counts, their arrays, their files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from rnnspec.backends.base import Trace
+from rnnspec.ir.params import Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+    from rnnspec.layout import Array
+
+
+def version() -> str:
+    """Return PyTorch's version."""
+    return f"PyTorch {torch.__version__}"
+
+
+def instantiate(module: ModuleType, entry: str, dtype: str) -> nn.Module:
+    """Return an instance of the generated class ``entry``, in ``dtype``."""
+    model: nn.Module = getattr(module, entry)()
+    return model.to(getattr(torch, dtype))
+
+
+def layer_count(model: nn.Module, layer: str) -> int:
+    """Return how many parameters PyTorch holds in one layer; a layer without a module has none."""
+    module = dict(model.named_children()).get(layer)
+    return sum(p.numel() for p in module.parameters()) if module else 0
+
+
+def layer_type(model: nn.Module, layer: str) -> str:
+    """Return the name of the class of one layer, empty where it is a line of ``forward``."""
+    module = dict(model.named_children()).get(layer)
+    return type(module).__name__ if module else ""
+
+
+def counts(model: nn.Module) -> Counts:
+    """Return how many parameters PyTorch holds in the whole model."""
+    return Counts(
+        trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        non_trainable=sum(p.numel() for p in model.parameters() if not p.requires_grad),
+    )
+
+
+def get(model: nn.Module, layer: str, path: str) -> Array:
+    """Return a copy of one array."""
+    return model.get_parameter(f"{layer}.{path}").detach().cpu().numpy().copy()
+
+
+def put(model: nn.Module, layer: str, path: str, array: Array) -> None:
+    """Replace one array, keeping its dtype and device."""
+    with torch.no_grad():
+        model.get_parameter(f"{layer}.{path}").copy_(torch.from_numpy(array.copy()))
+
+
+def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
+    """Run one forward pass in inference, and show what entered each layer that has a module."""
+    entered: dict[str, Array] = {}
+    children = dict(model.named_children())
+    hooks = [
+        children[name].register_forward_pre_hook(_note(entered, name))
+        for name in layers
+        if name in children
+    ]
+    training = model.training
+    try:
+        with torch.no_grad():
+            output = model.eval()(torch.from_numpy(inputs))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return Trace(entered, output.numpy())
+
+
+def _note(entered: dict[str, Array], name: str) -> Callable[[nn.Module, Any], None]:
+    def note(_: nn.Module, arguments: Any) -> None:
+        entered[name] = arguments[0].numpy()
+
+    return note
+
+
+def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> None:
+    """Write ``NAME.py`` and ``NAME.safetensors``, its state dict with the spec in the metadata."""
+    (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
+    state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    save_file(state, folder / f"{name}.safetensors", metadata={"rnnspec": spec})

@@ -1,0 +1,78 @@
+"""Where PyTorch keeps each canonical array: output axis first, LSTM gates i f g o, GRU gates r z n.
+
+Source: the parameter tables of ``torch.nn.LSTM``, ``GRU`` and ``RNN``. Their g is Keras's c.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    Pooling,
+    Recurrent,
+    SimpleRNN,
+)
+from rnnspec.ir.params import directions, has_recurrent_bias
+from rnnspec.layout import Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def slots(layer: Layer) -> tuple[Slot, ...]:
+    """Return a slot for each canonical array of a layer."""
+    match layer:
+        case Embedding():
+            return (Slot(param="embeddings", path="weight", axes="token out"),)
+        case Recurrent():
+            return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
+        case Dense():
+            kernel = Slot(param="kernel", path="weight", axes="out in")
+            bias = Slot(param="bias", path="bias", axes="out")
+            return (kernel, bias) if layer.bias else (kernel,)
+        case Dropout() | Pooling():
+            return ()
+        case _:
+            assert_never(layer)
+
+
+def split_directions(layer: Recurrent) -> bool:
+    """Tell whether the two directions are two modules: each needs a dropout mask of its own."""
+    return layer.merge is not None and layer.dropout > 0
+
+
+def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
+    order = _gates(layer.cell)
+    module, suffix = "", "_reverse" if prefix == "backward." else ""
+    if split_directions(layer):
+        module, suffix = f"{prefix.removesuffix('.')}_layer.", ""
+
+    def slot(name: str, path: str, axes: str) -> Slot:
+        where = f"{module}{path}_l0{suffix}"
+        return Slot(param=prefix + name, path=where, axes=axes, gates=order)
+
+    yield slot("kernel", "weight_ih", "(gate out) in")
+    yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
+    if layer.bias:
+        yield slot("bias", "bias_ih", "(gate out)")
+        if has_recurrent_bias(layer.cell):
+            yield slot("recurrent_bias", "bias_hh", "(gate out)")
+
+
+def _gates(cell: Cell) -> str:
+    match cell:
+        case SimpleRNN():
+            return "h"
+        case LSTM():
+            return "ifco"
+        case GRU():
+            return "rzn"
+        case _:
+            assert_never(cell)

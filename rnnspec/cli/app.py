@@ -1,0 +1,167 @@
+"""The commands. Each imports what it prints with when it prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnspec import compiler
+from rnnspec.errors import ParityError, Problem, SpecError, UsageError
+from rnnspec.spec.models import Spec
+from rnnspec.version import __version__
+
+app = typer.Typer(
+    name="rnnspec",
+    help="One YAML file, the same recurrent network in Keras and in PyTorch, proven equal.",
+    epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML spec.", show_default=False)]
+SpecPaths = Annotated[
+    list[str], typer.Argument(metavar="SPECS...", help="YAML specs.", show_default=False)
+]
+BackendName = Annotated[
+    str | None, typer.Option("--backend", "-b", metavar="NAME", help="keras or torch.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"rnnspec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _rnnspec(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command(epilog="Example: rnnspec validate specs/stacked_lstm.yaml specs/standard_rnn.yaml")
+def validate(paths: SpecPaths) -> None:
+    """Check specs, and print every problem with its place."""
+    worst = 0
+    for path in paths:
+        try:
+            compiler.load(path)
+        except (SpecError, UsageError) as error:
+            print(error, file=sys.stderr)
+            worst = max(worst, error.exit_code)
+    if worst:
+        raise typer.Exit(worst)
+    print(f"{len(paths)} valid" if len(paths) != 1 else f"{paths[0]}: valid")
+
+
+@app.command(epilog="Example: rnnspec summary specs/stacked_lstm.yaml --json")
+def summary(spec: SpecPath, json: Json = False) -> None:
+    """Print layers, shapes and parameters; no framework is needed."""
+    from rnnspec.cli import tables
+
+    found = compiler.summary(spec)
+    if json:
+        tables.print_json(found.as_dict())
+    else:
+        tables.print_summary(found)
+
+
+@app.command(
+    epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend torch --seed 1 -o out/"
+)
+def build(
+    spec: SpecPath,
+    backend: BackendName = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Draw the weights in NumPy: the same bits on every backend."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="OUT", help="A .keras file, or a folder for torch."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Make the live model, print its own counts, and save it with -o."""
+    from rnnspec.cli.build import run
+
+    run(spec, backend, seed, output, force=force)
+
+
+@app.command(epilog="Example: rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py")
+def codegen(
+    spec: SpecPath,
+    backend: BackendName = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here, not to standard output."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Print Python source that makes the model, rnnspec no longer needed."""
+    from rnnspec.backends import chosen
+    from rnnspec.files import check_target, write_file
+
+    if output is not None:
+        check_target(output, force=force)
+    text = compiler.codegen(spec, chosen(backend).name)
+    if output is None:
+        print(text, end="")
+    else:
+        write_file(output, text, force=force)
+        print(f"wrote {output}")
+
+
+@app.command(epilog="Example: rnnspec parity specs/*.yaml --backends keras,torch")
+def parity(
+    specs: SpecPaths,
+    backends: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Which ones; all there are by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the arrays and the batch.")] = 0,
+    json: Json = False,
+) -> None:
+    """Compare counts and outputs of every backend from the same arrays."""
+    from rnnspec.backends import BACKENDS, get
+    from rnnspec.cli import tables
+    from rnnspec.cli.frameworks import import_quietly
+    from rnnspec.cli.progress import progress
+    from rnnspec.parity.run import parity as compare
+
+    loaded = _load_all(specs)
+    names = list(BACKENDS) if backends is None else [n.strip() for n in backends.split(",")]
+    with progress(len(loaded) * len(names)) as step:
+        step("importing the frameworks")
+        import_quietly([get(name) for name in names])
+        report = compare(loaded, names, seed=seed, progress=step)
+    if json:
+        tables.print_json(report.as_dict())
+    else:
+        tables.print_parity(report)
+    if not report.equal:
+        raise ParityError(report.differences)
+
+
+def _load_all(paths: list[str]) -> list[Spec]:
+    """Load every spec before any framework is imported, and report the problems of all."""
+    loaded: list[Spec] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            loaded.append(compiler.load(path))
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(tuple(problems))
+    return loaded

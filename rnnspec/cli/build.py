@@ -1,0 +1,83 @@
+"""``rnnspec build``: the live model, its own counts, and its files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnnspec import compiler, files
+from rnnspec.backends import Backend, chosen
+from rnnspec.cli import tables
+from rnnspec.cli.frameworks import import_quietly
+from rnnspec.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.spec.models import Spec
+
+
+def run(
+    path: str, backend_name: str | None, seed: int | None, output: Path | None, *, force: bool
+) -> None:
+    """Build the spec at ``path``, print what the framework counts, and write ``output``."""
+    spec = compiler.load(path)
+    backend = chosen(backend_name)
+    if output is not None:
+        _check_output(output, backend, spec.name, force=force)
+    import_quietly([backend])
+    model = compiler.build(spec, backend.name, seed=seed)
+    tables.print_summary(_counted(spec, backend, model))
+    print(f"Built with {backend.runtime.version()}")
+    if output is not None:
+        _save(output, spec, backend, model)
+        print(f"wrote {output}")
+
+
+def _counted(spec: Spec, backend: Backend, model: Any) -> compiler.Summary:
+    """Return the summary with the framework's own types and counts in place of the spec's."""
+    expected, runtime = compiler.summary(spec), backend.runtime
+    rows = tuple(
+        compiler.LayerSummary(
+            name=row.name,
+            type=runtime.layer_type(model, row.name) or row.type,
+            output_shape=row.output_shape,
+            parameters=runtime.layer_count(model, row.name),
+        )
+        for row in expected.layers
+    )
+    return compiler.Summary(spec.name, rows, runtime.counts(model))
+
+
+def _names(backend: Backend, name: str) -> tuple[str, ...]:
+    return (f"{name}{backend.suffix}",) if backend.suffix else (f"{name}.py", f"{name}.safetensors")
+
+
+def _check_output(output: Path, backend: Backend, name: str, *, force: bool) -> None:
+    """Raise before the long work begins where its result could not be written."""
+    if backend.suffix:
+        if output.suffix != backend.suffix:
+            raise UsageError(f"expected a path that ends in {backend.suffix}", str(output))
+        files.check_target(output, force=force)
+    elif output.is_dir():
+        for file in _names(backend, name):
+            files.check_target(output / file, force=force)
+    elif output.exists():
+        raise UsageError("is a file, expected a folder", str(output))
+    else:
+        files.check_folder(output.parent)
+
+
+def _save(output: Path, spec: Spec, backend: Backend, model: Any) -> None:
+    source = compiler.codegen(spec, backend.name)
+    with files.staged(output if output.is_dir() else output.parent) as folder:
+        made = folder / spec.name
+        made.mkdir()
+        with files.reported(output):
+            backend.runtime.save(model, made, spec.name, source, spec.document.text)
+        names = _names(backend, spec.name)
+        if backend.suffix:
+            files.publish({made / names[0]: output})
+        elif output.is_dir():
+            files.publish({made / name: output / name for name in names})
+        else:
+            files.publish({made: output})

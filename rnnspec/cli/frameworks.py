@@ -1,0 +1,44 @@
+"""Import frameworks without what they say about themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rnnspec.backends import Backend
+
+
+def import_quietly(backends: Iterable[Backend]) -> None:
+    """Import the runtime of each backend; its chatter is shown only if the import fails.
+
+    Raises:
+        BackendError: one is not installed, too old, or fails to import.
+    """
+    # TensorFlow logs its CPU features, below Python's reach, unless told not to, and then some.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _held_back_stderr():
+        for backend in backends:
+            _ = backend.runtime
+
+
+@contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            chatter.seek(0)
+            os.write(kept, chatter.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,120 @@
+"""Results as tables for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rich.box import ASCII, SQUARE
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rnnspec.compiler import LayerSummary, Summary
+    from rnnspec.ir.params import Counts
+    from rnnspec.parity.report import ParityReport, SpecParity
+
+_PLAIN_WIDTH = 200
+
+
+def print_json(data: dict[str, Any]) -> None:
+    """Print plain data; an infinite difference, which JSON cannot say, is null."""
+    print(json.dumps(_finite(data), indent=2, allow_nan=False))
+
+
+def _finite(data: Any) -> Any:
+    match data:
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list():
+            return [_finite(value) for value in data]
+        case float() if data in (float("inf"), float("-inf")):
+            return None
+        case _:
+            return data
+
+
+def print_summary(summary: Summary) -> None:
+    """Print one row a layer, then the totals."""
+    console = _console()
+    console.print(f'Model: "{summary.name}"')
+    console.print(_layer_table(summary.layers))
+    _print_totals(console, summary.parameters)
+
+
+def _layer_table(layers: Iterable[LayerSummary]) -> Table:
+    table = _table("Layer (type)", "Output shape", "Parameters")
+    for layer in layers:
+        shape = str(layer.output_shape)
+        table.add_row(f"{layer.name} ({layer.type})", shape, f"{layer.parameters:,}")
+    return table
+
+
+def _print_totals(console: Console, counts: Counts) -> None:
+    console.print(f"Total parameters: {counts.total:,}")
+    console.print(f"Trainable parameters: {counts.trainable:,}")
+    console.print(f"Non-trainable parameters: {counts.non_trainable:,}")
+
+
+def print_parity(report: ParityReport) -> None:
+    """Print each spec's accounts side by side, then what a stock layer would have held."""
+    console = _console()
+    for spec in report.specs:
+        console.print(_parity_table(spec))
+        for line in _stock_lines(spec):
+            console.print(line)
+        console.print()
+    verdict = "equal" if report.equal else "NOT equal"
+    versions = {a.version for spec in report.specs for a in spec.backends.values()}
+    console.print(
+        f"{verdict}: {len(report.specs)} spec{'s' if len(report.specs) != 1 else ''}, outputs "
+        f"compared in float64 to within {report.tolerance:g} ({', '.join(sorted(versions))})"
+    )
+
+
+def _parity_table(spec: SpecParity) -> Table:
+    table = _table(spec.name, "spec", *spec.backends)
+    for layer, parameters in spec.layers.items():
+        held = [account.layers[layer] for account in spec.backends.values()]
+        table.add_row(layer, *_counts(parameters, *held))
+    table.add_section()
+    for key, wanted in spec.parameters.as_dict().items():
+        held = [account.parameters.as_dict()[key] for account in spec.backends.values()]
+        table.add_row(key.replace("_", "-"), *_counts(wanted, *held))
+    table.add_section()
+    found = [f"{account.forward_max_difference:.1e}" for account in spec.backends.values()]
+    table.add_row("largest difference", "reference", *found)
+    return table
+
+
+def _counts(*numbers: int) -> list[str]:
+    return [f"{number:,}" for number in numbers]
+
+
+def _stock_lines(spec: SpecParity) -> Iterable[str]:
+    for backend, layers in spec.stock.items():
+        if not layers:
+            continue
+        total = spec.parameters.total + sum(s.parameters - spec.layers[s.layer] for s in layers)
+        types = " and ".join(sorted({stock.type for stock in layers}))
+        yield f"stock {types} on {backend} would hold {total:,} in all:"
+        for stock in layers:
+            own = spec.layers[stock.layer]
+            yield f"  {stock.layer}: {stock.parameters:,}, not {own:,}: {stock.reason}"
+
+
+def _table(first: str, second: str, *others: str) -> Table:
+    table = Table(box=SQUARE if sys.stdout.isatty() else ASCII)
+    table.add_column(first, no_wrap=True)
+    table.add_column(second, justify="right", no_wrap=True)
+    for title in others:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def _console() -> Console:
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    return Console(width=width, markup=False, highlight=False, soft_wrap=True)

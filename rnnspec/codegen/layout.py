@@ -1,0 +1,132 @@
+"""Statements as text, broken over lines the way ``ruff format`` breaks them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import assert_never
+
+from rnnspec.backends.base import (
+    Assign,
+    Attribute,
+    Binary,
+    Call,
+    Evaluate,
+    Expression,
+    Index,
+    Items,
+    Name,
+    Return,
+    Statement,
+    Target,
+)
+from rnnspec.errors import GenerationError
+
+LINE_LENGTH = 88
+"""What ``ruff format`` allows a line by default."""
+
+_INDENT = 4
+
+
+def statement(value: Statement, indent: int) -> str:
+    """Return a statement as text; its first line has no indent, the others are at ``indent``."""
+    match value:
+        case Assign(target, expression):
+            return _broken(expression, indent, f"{_target(target)} = ", "")
+        case Evaluate(expression):
+            return _broken(expression, indent, "", "")
+        case Return(expression):
+            return _broken(expression, indent, "return ", "")
+        case _:
+            assert_never(value)
+
+
+def _target(target: Target, *, nested: bool = False) -> str:
+    if isinstance(target, str):
+        return Name(target).text
+    inside = ", ".join(_target(item, nested=True) for item in target)
+    return f"({inside})" if nested else inside
+
+
+def flat(value: Expression) -> str:
+    """Return an expression on one line."""
+    match value:
+        case Name(text):
+            return text
+        case Index(inner, item):
+            return f"{flat(inner)}[{_item(item)}]"
+        case Attribute(inner, name):
+            return f"{flat(inner)}.{Name(name).text}"
+        case Binary(left, operator, right):
+            return f"{_operand(left)} {operator} {_operand(right)}"
+        case Call(function):
+            return f"{flat(function)}({', '.join(_arguments(value))})"
+        case Items(items, fixed):
+            return _bracketed(", ".join(flat(item) for item in items), fixed, len(items))
+        case _:
+            return _literal(value)
+
+
+def _bracketed(inside: str, fixed: bool, length: int) -> str:
+    if not fixed:
+        return f"[{inside}]"
+    return f"({inside},)" if length == 1 else f"({inside})"
+
+
+def _operand(value: Expression) -> str:
+    return f"({flat(value)})" if isinstance(value, Binary) else flat(value)
+
+
+def _item(item: int | str | slice) -> str:
+    if isinstance(item, slice):
+        return f"{item.start}:{item.stop}"
+    return _literal(item)
+
+
+def _arguments(call: Call) -> list[str]:
+    return [*map(flat, call.args), *(f"{Name(key).text}={flat(v)}" for key, v in call.kwargs)]
+
+
+def _literal(value: bool | float | str | None) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GenerationError(f"{value!r} has no literal")
+    return repr(value)
+
+
+def _text(value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise GenerationError(f"{value!r} is no plain text")
+    return json.dumps(value)
+
+
+def _broken(value: Expression, indent: int, before: str, after: str) -> str:
+    line = f"{before}{flat(value)}{after}"
+    if indent + len(line) <= LINE_LENGTH:
+        return line
+    match value:
+        case Call(Call() as function):
+            return _broken(function, indent, before, f"({', '.join(_arguments(value))}){after}")
+        case Call(function) if value.args or value.kwargs:
+            return _broken_call(value, indent, f"{before}{flat(function)}(", f"){after}")
+        case Index(inner, item):
+            return _nested([_item(item)], indent, f"{before}{flat(inner)}[", f"]{after}")
+        case _:
+            return line
+
+
+def _broken_call(call: Call, indent: int, opening: str, closing: str) -> str:
+    inside = ", ".join(_arguments(call))
+    if indent + _INDENT + len(inside) <= LINE_LENGTH:
+        return _nested([inside], indent, opening, closing)
+    lines = [_broken(argument, indent + _INDENT, "", ",") for argument in call.args]
+    lines += [
+        _broken(value, indent + _INDENT, f"{Name(key).text}=", ",") for key, value in call.kwargs
+    ]
+    return _nested(lines, indent, opening, closing)
+
+
+def _nested(lines: list[str], indent: int, opening: str, closing: str) -> str:
+    inner = " " * (indent + _INDENT)
+    return "\n".join([opening, *(inner + line for line in lines), " " * indent + closing])

@@ -1,0 +1,19 @@
+"""Source -> text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.codegen.environment import environment
+
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Source
+
+
+def render(source: Source) -> str:
+    """Return the text of a generated file, ending in one line break."""
+    template = environment().get_template(source.template)
+    parts = [
+        environment().get_template(part.template).render(dict(part.values)) for part in source.parts
+    ]
+    return template.render(source=source, parts=parts).rstrip("\n") + "\n"

@@ -1,0 +1,187 @@
+"""The pipeline: load, lower, generate, build.
+
+Each function imports the stages it runs when it runs them: checking a spec needs neither
+templates nor NumPy, and nothing here imports a framework before ``build``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnspec import lowering, passes
+from rnnspec.backends import get
+from rnnspec.errors import SpecError, UnsupportedError
+from rnnspec.ir.params import Counts, count, counts
+from rnnspec.ir.text import type_name
+from rnnspec.spec import load as reading
+from rnnspec.spec.models import Spec
+
+if TYPE_CHECKING:
+    import os
+    from types import ModuleType
+
+    from rnnspec.backends import Backend
+    from rnnspec.ir.nodes import Network
+
+    Source = Spec | str | os.PathLike[str]
+    """A spec argument: the path of a YAML file, or what ``load`` returned."""
+
+
+def load(path: str | os.PathLike[str]) -> Spec:
+    """Return the spec in a YAML file, checked as a whole, its ``expect`` too.
+
+    Raises:
+        SpecError: it is wrong; every problem found, with its place.
+        UsageError: the file cannot be read.
+    """
+    return _checked(reading.load(path))
+
+
+def loads(text: str | bytes, source: str = "<string>") -> Spec:
+    """Return the spec in a YAML text; ``source`` names it in errors.
+
+    Raises:
+        SpecError: it is wrong; every problem found, with its place.
+    """
+    return _checked(reading.loads(text, source))
+
+
+def lower(spec: Source) -> Network:
+    """Return the network of a spec: every default resolved, every shape known.
+
+    Raises:
+        SpecError: it is wrong.
+        UsageError: the file cannot be read.
+    """
+    return passes.run(lowering.lower(_spec(spec)))
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSummary:
+    """One row of a summary; the output shape's first axis, the batch, is ``None``."""
+
+    name: str
+    type: str
+    output_shape: tuple[int | None, ...]
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a network holds, by the arithmetic of its spec."""
+
+    name: str
+    layers: tuple[LayerSummary, ...]
+    parameters: Counts
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data, as ``rnnspec summary --json`` prints it."""
+        rows = [
+            {**asdict(layer), "output_shape": list(layer.output_shape)} for layer in self.layers
+        ]
+        return {"name": self.name, "layers": rows, "parameters": self.parameters.as_dict()}
+
+
+def summary(spec: Source) -> Summary:
+    """Return layers, output shapes and numbers of parameters; no framework is needed.
+
+    Raises:
+        SpecError: the spec is wrong.
+        UsageError: the file cannot be read.
+    """
+    network = lower(spec)
+    rows = tuple(
+        LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
+        for layer in network.layers
+    )
+    return Summary(network.name, rows, counts(network))
+
+
+def codegen(spec: Source, backend: str) -> str:
+    """Return Python source that makes the network in ``backend``, without rnnspec.
+
+    The same spec gives the same bytes. No framework is needed.
+
+    Raises:
+        SpecError: the spec is wrong.
+        UnsupportedError: the backend cannot honour a word of it.
+        UsageError: there is no such backend, or the file cannot be read.
+    """
+    given = _spec(spec)
+    return generate(lower(given), get(backend), given.document.source)
+
+
+def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
+    """Return a live model: a ``keras.Model`` or a ``torch.nn.Module``, in float32.
+
+    It is the module that ``codegen`` prints, executed. Tokens go in as (batch, steps) whole
+    numbers, numbers as (batch, steps, features).
+
+    Args:
+        spec: a path, or what ``load`` returned.
+        backend: ``keras`` or ``torch``.
+        seed: draw the weights in NumPy, the same bits on every backend; without it the
+            framework draws them, from the same distributions.
+
+    Raises:
+        SpecError: the spec is wrong.
+        UnsupportedError: the backend cannot honour a word of it.
+        UsageError: there is no such backend, or the file cannot be read.
+        BackendError: the backend is not installed or too old.
+    """
+    given = _spec(spec)
+    network = lower(given)
+    model = instantiate(network, get(backend), given.document.source)
+    if seed is not None:
+        from rnnspec.weights.draw import draw_fresh
+        from rnnspec.weights.live import write_weights
+
+        write_weights(model, draw_fresh(network, seed))
+    return model
+
+
+def generate(network: Network, backend: Backend, source: str) -> str:
+    """Return the source of a lowered network; ``source`` names its spec in errors."""
+    from rnnspec.codegen.render import render
+
+    if refused := backend.emitter.refusals(network):
+        raise UnsupportedError(source, backend.name, refused)
+    return render(backend.emitter.emit(network))
+
+
+def instantiate(network: Network, backend: Backend, source: str, dtype: str = "float32") -> Any:
+    """Return a live model of a lowered network, its numbers ``float32`` or ``float64``."""
+    from rnnspec.weights.live import remember
+
+    runtime = backend.runtime
+    module = _execute(network, backend, source)
+    model = runtime.instantiate(module, backend.emitter.emit(network).entry, dtype)
+    remember(model, backend, network, module.__name__)
+    return model
+
+
+def _execute(network: Network, backend: Backend, source: str) -> ModuleType:
+    from rnnspec.codegen.execute import execute
+
+    return execute(generate(network, backend, source), network.name)
+
+
+def _spec(given: Source) -> Spec:
+    return given if isinstance(given, Spec) else load(given)
+
+
+def _checked(spec: Spec) -> Spec:
+    """Return ``spec`` after holding it to its own ``expect``."""
+    total = counts(lower(spec)).total
+    exact, most = spec.expect.parameters, spec.expect.max_parameters
+    problems = []
+    if exact is not None and total != exact:
+        message = f"expected {exact:,} parameters, this network has {total:,}"
+        problems.append(spec.document.problem(("expect", "parameters"), message))
+    if most is not None and total > most:
+        message = f"expected at most {most:,} parameters, this network has {total:,}"
+        problems.append(spec.document.problem(("expect", "max_parameters"), message))
+    if problems:
+        raise SpecError(tuple(problems))
+    return spec

@@ -1,0 +1,190 @@
+"""Everything rnnspec raises on purpose, and the one place where it becomes text.
+
+RnnspecError
+├── SpecError          what was written is wrong: all problems at once, in file order     exit 1
+├── UnsupportedError   right, but this backend cannot: every layer, key, reason           exit 1
+├── ParityError        backends disagree: where, by how much, what was allowed            exit 1
+├── UsageError         the request is wrong, or an input cannot be read                   exit 2
+├── BackendError       a backend that is not installed or too old                         exit 3
+├── OutputError        an output that cannot be written                                   exit 3
+└── GenerationError    rnnspec's own fault                                                exit 3
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one source line; lines and columns count characters from 1."""
+
+    line: int
+    column: int
+    end_column: int
+    text: str = ""
+    """The whole source line, without its line break."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one input.
+
+    ``where`` is the path inside the document (``rnn[0].type``), empty for the document itself.
+    """
+
+    source: str
+    message: str
+    where: str = ""
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A word of the language that one backend cannot honour, and the backends that can."""
+
+    layer: str
+    key: str
+    reason: str
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Two accounts of one quantity that should be equal: who said it, and what each said."""
+
+    spec: str
+    backend: str
+    layer: str
+    quantity: str
+    expected: str
+    received: str
+
+
+class RnnspecError(Exception):
+    """Base class; ``exit_code`` is what the command line exits with."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class SpecError(RnnspecError):
+    """The spec is wrong. ``problems`` holds every problem found, in file order."""
+
+    exit_code = 1
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(render_problem(problem) for problem in self.problems)
+
+
+class UnsupportedError(RnnspecError):
+    """The spec is right, but ``backend`` cannot honour it; ``refusals`` says what and why."""
+
+    exit_code = 1
+
+    def __init__(self, source: str, backend: str, refusals: tuple[Refusal, ...]) -> None:
+        super().__init__(source, backend, refusals)
+        self.source = source
+        self.backend = backend
+        self.refusals = refusals
+
+    def __str__(self) -> str:
+        return "\n".join(self._line(refusal) for refusal in self.refusals)
+
+    def _line(self, refusal: Refusal) -> str:
+        able = f"; {' and '.join(refusal.alternatives)} can" if refusal.alternatives else ""
+        return printable(
+            f"{self.source}: error: {refusal.layer}.{refusal.key}: "
+            f"{self.backend} cannot do this: {refusal.reason}{able}"
+        )
+
+
+class ParityError(RnnspecError):
+    """Backends disagree; ``differences`` holds each quantity that is not equal."""
+
+    exit_code = 1
+
+    def __init__(self, differences: tuple[Difference, ...]) -> None:
+        super().__init__(differences)
+        self.differences = differences
+
+    def __str__(self) -> str:
+        return "\n".join(render_difference(difference) for difference in self.differences)
+
+
+class _MessageError(RnnspecError):
+    """An error that is about ``source`` (a path, or the program) as a whole."""
+
+    def __init__(self, message: str, source: str = "rnnspec") -> None:
+        super().__init__(message, source)
+        self.message = message
+        self.source = source
+
+    def __str__(self) -> str:
+        return printable(f"{self.source}: error: {self.message}")
+
+
+class UsageError(_MessageError):
+    """The request is wrong, or a file named in it cannot be read."""
+
+    exit_code = 2
+
+
+class BackendError(_MessageError):
+    """A backend is not installed, or too old."""
+
+
+class OutputError(_MessageError):
+    """An output cannot be written; what stood there before still does."""
+
+
+class GenerationError(_MessageError):
+    """rnnspec broke one of its own promises; a report of it is welcome."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} (this is a fault of rnnspec, please report it)"
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control, format and bidirectional characters escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def render_problem(problem: Problem) -> str:
+    """Return ``PATH:LINE:COL: error: WHERE: MESSAGE``, then the source line, underlined."""
+    span = problem.span
+    place = f"{problem.source}:{span.line}:{span.column}" if span else problem.source
+    where = f"{problem.where}: " if problem.where else ""
+    first = printable(f"{place}: error: {where}{problem.message}")
+    return f"{first}\n{_excerpt(span)}" if span and span.text.strip() else first
+
+
+def render_difference(difference: Difference) -> str:
+    """Return one line that says which quantity of which layer differs, and both accounts of it."""
+    d = difference
+    return printable(
+        f"{d.spec}: error: {d.backend}: {d.layer}: {d.quantity}: "
+        f"expected {d.expected}, received {d.received}"
+    )
+
+
+_EXCERPT_WIDTH = 100
+
+
+def _excerpt(span: Span) -> str:
+    """Return the source line and a line of carets, cut so that the span stays in view."""
+    start = max(0, span.column - 1 - _EXCERPT_WIDTH // 2)
+    lead = printable(span.text[start : span.column - 1])
+    marked = printable(span.text[span.column - 1 : span.end_column - 1])[:_EXCERPT_WIDTH]
+    tail = printable(span.text[span.end_column - 1 : start + _EXCERPT_WIDTH])
+    gutter = str(span.line)
+    return (
+        f"  {gutter} | {lead}{marked}{tail}\n"
+        f"  {' ' * len(gutter)} | {' ' * len(lead)}{'^' * max(1, len(marked))}"
+    )

@@ -1,0 +1,123 @@
+"""Outputs are written whole or not at all, and nothing is replaced unasked."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnspec.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def staged(parent: Path) -> Iterator[Path]:
+    """Yield an empty folder on the same file system as ``parent``; it is gone afterwards.
+
+    Raises:
+        OutputError: ``parent`` is no folder that can be written to.
+    """
+    with reported(parent):
+        folder = Path(tempfile.mkdtemp(prefix=".rnnspec-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_file(target: Path, content: str, *, force: bool) -> None:
+    """Write one text file, UTF-8 with line feeds.
+
+    Raises:
+        UsageError: ``target`` exists and ``force`` is not given.
+        OutputError: it cannot be written; what was there still is.
+    """
+    check_target(target, force=force)
+    with staged(target.parent) as folder:
+        made = folder / "new"
+        with reported(target):
+            made.write_text(content, encoding="utf-8", newline="\n")
+        publish({made: target})
+
+
+def check_target(target: Path, *, force: bool) -> None:
+    """Raise unless a file may be written at ``target``; call it before long work begins."""
+    if target.is_dir():
+        raise UsageError("is a folder, expected the path of a file", str(target))
+    if os.path.lexists(target) and not force:
+        raise UsageError("exists already; --force replaces it", str(target))
+    check_folder(target.parent)
+
+
+def check_folder(folder: Path) -> None:
+    """Raise unless files can be made in ``folder``."""
+    if not folder.is_dir():
+        raise OutputError("no such folder", str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError("no permission to write here", str(folder))
+
+
+def publish(moves: dict[Path, Path]) -> None:
+    """Move finished files or folders into place, each by one rename after a flush to the disk.
+
+    Raises:
+        OutputError: a file cannot be moved; those moved before it are put back.
+    """
+    for made in moves:
+        for path in [*made.rglob("*"), made]:
+            _sync(path)
+    done: list[tuple[Path, Path | None]] = []
+    try:
+        for made, target in moves.items():
+            done.append((target, _set_aside(made, target)))
+            made.replace(target)
+    except OSError as error:
+        _restore(done)
+        raise OutputError(_reason(error), str(target)) from error
+
+
+def _set_aside(made: Path, target: Path) -> Path | None:
+    """Keep a second link to what stands at ``target``, so that it can be put back."""
+    if not target.exists():
+        return None
+    aside = made.with_name(f"{made.name}.before")
+    try:
+        aside.hardlink_to(target)
+    except OSError:
+        shutil.copy2(target, aside)
+    return aside
+
+
+def _restore(done: list[tuple[Path, Path | None]]) -> None:
+    for target, before in done:
+        if before is None:
+            target.unlink(missing_ok=True)
+        else:
+            before.replace(target)
+
+
+def _sync(path: Path) -> None:
+    with reported(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn an operating system's error while writing ``path`` into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(_reason(error), str(path)) from error
+
+
+def _reason(error: OSError) -> str:
+    return f"cannot be written: {(error.strerror or str(error)).lower()}"

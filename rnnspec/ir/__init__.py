@@ -1,0 +1,1 @@
+"""The intermediate representation: plain data, no framework, no NumPy."""

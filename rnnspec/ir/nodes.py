@@ -1,0 +1,261 @@
+"""The network after lowering: every default resolved, every shape known.
+
+Backends, the NumPy reference and the summary see nothing else. Nodes are frozen; each union is
+closed, so a ``match`` that ends in ``assert_never`` is checked by mypy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Shape = tuple[int | None, ...]
+"""What one row of a batch holds: ``(steps,)`` tokens, ``(steps, features)`` or ``(features,)``.
+
+``None`` in the place of the steps means any length.
+"""
+
+Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
+CellActivation = Literal["tanh", "sigmoid"]
+Merge = Literal["concat", "sum", "mul", "ave"]
+Statistic = Literal["mean", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class GlorotUniform:
+    """U(-a, a) with a = sqrt(6 / (fan in + fan out)). Source: Glorot and Bengio, 2010."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeUniform:
+    """U(-a, a) with a = sqrt(6 / fan in). Source: He et al., 2015."""
+
+
+@dataclass(frozen=True, slots=True)
+class LecunUniform:
+    """U(-a, a) with a = sqrt(3 / fan in). Source: LeCun et al., 1998."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orthogonal:
+    """A (semi-)orthogonal matrix, uniform over all of them. Source: Saxe et al., 2014."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """U(-limit, limit)."""
+
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """N(0, stddev ** 2), not truncated."""
+
+    stddev: float
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value everywhere."""
+
+    value: float
+
+
+Initializer = GlorotUniform | HeUniform | LecunUniform | Orthogonal | Uniform | Normal | Constant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenInput:
+    """Whole numbers in ``[0, vocabulary)``, shape (batch, steps)."""
+
+    steps: int | None
+    vocabulary: int
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one row."""
+        return (self.steps,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumericInput:
+    """Real numbers, shape (batch, steps, features)."""
+
+    steps: int | None
+    features: int
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of one row."""
+        return (self.steps, self.features)
+
+
+Input = TokenInput | NumericInput
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A row of ``dim`` numbers for each token."""
+
+    name: str
+    input: Shape
+    vocabulary: int
+    dim: int
+    trainable: bool
+    initializer: Initializer
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return (*self.input, self.dim)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleRNN:
+    """h = activation(x W + h U + b)."""
+
+    activation: CellActivation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LSTM:
+    """Gates i, f, o through ``recurrent_activation``, candidate and output through ``activation``.
+
+    ``forget_bias`` is what the forget gate's part of a fresh bias holds.
+    Source: Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000.
+    """
+
+    activation: CellActivation
+    recurrent_activation: CellActivation
+    forget_bias: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GRU:
+    """Gates z and r; h = z h + (1 - z) candidate. Source: Cho et al., 2014.
+
+    ``reset_after``: the reset gate is applied after the recurrent product, which then has a bias of
+    its own (the variant that cuDNN, PyTorch and Keras's default compute).
+    """
+
+    activation: CellActivation
+    recurrent_activation: CellActivation
+    reset_after: bool
+
+
+Cell = SimpleRNN | LSTM | GRU
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrent:
+    """One cell run over the steps, in one direction, or in both when ``merge`` is given.
+
+    ``dropout`` is the rate on the layer's input, one mask a sequence, each direction its own,
+    scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state.
+    """
+
+    name: str
+    input: Shape
+    cell: Cell
+    units: int
+    merge: Merge | None
+    bias: bool
+    dropout: float
+    recurrent_dropout: float
+    return_sequences: bool
+    kernel_initializer: Initializer
+    recurrent_initializer: Initializer
+    bias_initializer: Initializer
+
+    @property
+    def features(self) -> int:
+        """Numbers a step that enter this layer."""
+        return width(self.input)
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        size = 2 * self.units if self.merge == "concat" else self.units
+        return (self.input[0], size) if self.return_sequences else (size,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropout:
+    """Each number zeroed on its own with probability ``rate`` in training, the rest scaled up."""
+
+    name: str
+    input: Shape
+    rate: float
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return self.input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooling:
+    """A statistic of each feature over the steps."""
+
+    name: str
+    input: Shape
+    statistic: Statistic
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return self.input[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """activation(x W + b), at every step where the input is a sequence."""
+
+    name: str
+    input: Shape
+    units: int
+    activation: Activation
+    bias: bool
+    kernel_initializer: Initializer
+    bias_initializer: Initializer
+
+    @property
+    def features(self) -> int:
+        """Numbers that enter this layer, at each step if there are steps."""
+        return width(self.input)
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return (*self.input[:-1], self.units)
+
+
+Layer = Embedding | Recurrent | Dropout | Pooling | Dense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A chain of layers. ``description`` is free text and never reaches code, only comments."""
+
+    name: str
+    description: str
+    input: Input
+    layers: tuple[Layer, ...]
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row of the result."""
+        return self.layers[-1].output
+
+
+def width(shape: Shape) -> int:
+    """Return the size of the last axis, which is always known.
+
+    Raises:
+        ValueError: the last axis is the steps, of any length.
+    """
+    size = shape[-1]
+    if size is None:
+        raise ValueError(f"the last axis of {shape} has no fixed size")
+    return size

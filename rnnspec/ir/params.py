@@ -1,0 +1,210 @@
+"""The canonical arrays of a network: the smallest set that says everything it has learnt.
+
+Their layout is Keras's, with one bias where the equations have one. Every count that rnnspec
+prints from a spec is the size of these arrays, and every weight file names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import assert_never
+
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
+    Dense,
+    Dropout,
+    Embedding,
+    Initializer,
+    Layer,
+    Network,
+    Pooling,
+    Recurrent,
+    SimpleRNN,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Param:
+    """One canonical array.
+
+    ``axes`` names its axes in order, a merged one in brackets: ``in (gate out)`` has the shape
+    (in, gates * out), gate after gate in the order of ``gates``, a letter each.
+    ``gate_values`` are gates whose part of a fresh array holds a constant instead.
+    """
+
+    name: str
+    axes: str
+    sizes: tuple[tuple[str, int], ...]
+    initializer: Initializer
+    gates: str = ""
+    gate_values: tuple[tuple[str, float], ...] = ()
+    trainable: bool = True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the array's axes."""
+        return shape_of(self.axes, dict(self.sizes))
+
+    @property
+    def count(self) -> int:
+        """How many numbers the array holds."""
+        return prod(self.shape)
+
+
+def axis_groups(axes: str) -> tuple[tuple[str, ...], ...]:
+    """Return the names on each axis: ``in (gate out)`` is ``(("in",), ("gate", "out"))``."""
+    groups: list[tuple[str, ...]] = []
+    merged: list[str] | None = None
+    for word in axes.replace("(", "( ").replace(")", " )").split():
+        if word == "(":
+            merged = []
+        elif word == ")":
+            groups.append(tuple(merged or ()))
+            merged = None
+        elif merged is not None:
+            merged.append(word)
+        else:
+            groups.append((word,))
+    return tuple(groups)
+
+
+def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
+    """Return the shape of an array with these axes."""
+    return tuple(prod(sizes[name] for name in group) for group in axis_groups(axes))
+
+
+def params(layer: Layer) -> tuple[Param, ...]:
+    """Return the canonical arrays of one layer, named within the layer (``forward.kernel``)."""
+    match layer:
+        case Embedding():
+            return (_embeddings(layer),)
+        case Recurrent():
+            return tuple(_recurrent(layer))
+        case Dense():
+            return tuple(_dense(layer))
+        case Dropout() | Pooling():
+            return ()
+        case _:
+            assert_never(layer)
+
+
+def named_params(network: Network) -> Iterator[tuple[str, Layer, Param]]:
+    """Yield the full canonical name, the layer and the array, in the network's order."""
+    for layer in network.layers:
+        for param in params(layer):
+            yield f"{layer.name}.{param.name}", layer, param
+
+
+def count(layer: Layer) -> int:
+    """Return how many parameters a layer has."""
+    return sum(param.count for param in params(layer))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Numbers of parameters."""
+
+    trainable: int
+    non_trainable: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.trainable + self.non_trainable
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the three numbers by name, as every JSON output gives them."""
+        return {
+            "total": self.total,
+            "trainable": self.trainable,
+            "non_trainable": self.non_trainable,
+        }
+
+
+def counts(network: Network) -> Counts:
+    """Return how many parameters a network has, by the arithmetic of its spec."""
+    held = [param for _, _, param in named_params(network)]
+    return Counts(
+        trainable=sum(param.count for param in held if param.trainable),
+        non_trainable=sum(param.count for param in held if not param.trainable),
+    )
+
+
+def directions(layer: Recurrent) -> tuple[str, ...]:
+    """Return the prefix of each direction's array names."""
+    return ("",) if layer.merge is None else ("forward.", "backward.")
+
+
+def gates(cell: Cell) -> str:
+    """Return the canonical order of a cell's gates, a letter each (Keras's order)."""
+    match cell:
+        case SimpleRNN():
+            return "h"
+        case LSTM():
+            return "ifco"
+        case GRU():
+            return "zrn"
+        case _:
+            assert_never(cell)
+
+
+def _embeddings(layer: Embedding) -> Param:
+    return Param(
+        name="embeddings",
+        axes="token out",
+        sizes=(("token", layer.vocabulary), ("out", layer.dim)),
+        initializer=layer.initializer,
+        trainable=layer.trainable,
+    )
+
+
+def _dense(layer: Dense) -> Iterator[Param]:
+    sizes = (("in", layer.features), ("out", layer.units))
+    yield Param(name="kernel", axes="in out", sizes=sizes, initializer=layer.kernel_initializer)
+    if layer.bias:
+        yield Param(name="bias", axes="out", sizes=sizes, initializer=layer.bias_initializer)
+
+
+def _recurrent(layer: Recurrent) -> Iterator[Param]:
+    for prefix in directions(layer):
+        yield from _direction(layer, prefix)
+
+
+def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
+    order = gates(layer.cell)
+    sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))
+    state = (("in", layer.units), *sizes[1:])
+    kernel, recurrent = layer.kernel_initializer, layer.recurrent_initializer
+
+    def array(name: str, sizes: tuple[tuple[str, int], ...], source: Initializer) -> Param:
+        axes = "(gate out)" if name.endswith("bias") else "in (gate out)"
+        values = gate_values(layer.cell) if name == "bias" else ()
+        return Param(
+            name=prefix + name,
+            axes=axes,
+            sizes=sizes,
+            gates=order,
+            initializer=source,
+            gate_values=values,
+        )
+
+    yield array("kernel", sizes, kernel)
+    yield array("recurrent_kernel", state, recurrent)
+    if layer.bias:
+        yield array("bias", sizes, layer.bias_initializer)
+        if has_recurrent_bias(layer.cell):
+            yield array("recurrent_bias", sizes, layer.bias_initializer)
+
+
+def has_recurrent_bias(cell: Cell) -> bool:
+    """Tell whether the recurrent product has a bias of its own."""
+    return isinstance(cell, GRU) and cell.reset_after
+
+
+def gate_values(cell: Cell) -> tuple[tuple[str, float], ...]:
+    """Return the gates whose part of a fresh bias is a constant, with that constant."""
+    return (("f", cell.forget_bias),) if isinstance(cell, LSTM) else ()

@@ -1,0 +1,59 @@
+"""Where a backend keeps each canonical array, and the one way to move an array there and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.ir.params import Param, axis_groups, shape_of
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Where one array of a layer is kept.
+
+    ``param`` is the array's name within the layer and ``path`` the attribute path to it from the
+    framework's layer. ``axes`` and ``gates`` say how the array lies there, in the words of
+    ``ir.params.Param``. ``row`` is the index on a leading axis where a framework stacks several
+    canonical arrays in one of its own.
+    """
+
+    param: str
+    path: str
+    axes: str
+    gates: str = ""
+    row: int | None = None
+
+
+def pack(param: Param, slot: Slot, array: Array) -> Array:
+    """Return a canonical array as the framework lays it out (without a stacked leading axis)."""
+    return _rearrange(array, param, (param.axes, param.gates), (slot.axes, slot.gates))
+
+
+def unpack(param: Param, slot: Slot, array: Array) -> Array:
+    """Return the canonical array that a framework keeps in ``slot``."""
+    return _rearrange(array, param, (slot.axes, slot.gates), (param.axes, param.gates))
+
+
+def _rearrange(
+    array: Array, param: Param, source: tuple[str, str], target: tuple[str, str]
+) -> Array:
+    sizes = dict(param.sizes)
+    expected = shape_of(source[0], sizes)
+    if array.shape != expected:
+        raise ValueError(f"{param.name}: expected the shape {expected}, received {array.shape}")
+    names = [name for group in axis_groups(source[0]) for name in group]
+    split = array.reshape([sizes[name] for name in names])
+    if source[1] != target[1]:
+        order = [source[1].index(gate) for gate in target[1]]
+        split = split.take(order, axis=names.index("gate"))
+    wanted = [name for group in axis_groups(target[0]) for name in group]
+    moved = split.transpose([names.index(name) for name in wanted])
+    return moved.reshape(shape_of(target[0], sizes))

@@ -1,0 +1,1 @@
+"""What a network means, and the proof that every backend computes it."""

@@ -1,0 +1,48 @@
+"""Prove what code generation takes for granted: shapes chain, names are names, numbers are finite.
+
+A spec that fails here got past validation, so the fault is rnnspec's.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from dataclasses import fields, is_dataclass
+
+from rnnspec.errors import GenerationError
+from rnnspec.ir.nodes import Network
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+
+def verify(network: Network) -> Network:
+    """Return ``network`` unchanged.
+
+    Raises:
+        GenerationError: a shape, a name or a number is not what a backend may rely on.
+    """
+    names = [network.name, *(layer.name for layer in network.layers)]
+    _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
+    for name in names:
+        valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
+        _require(valid, f"{name!r} is no name")
+    shape = network.input.shape
+    for layer in network.layers:
+        _require(layer.input == shape, f"{layer.name} expects {layer.input} but is given {shape}")
+        _require(_finite(layer), f"{layer.name} holds a number that is not finite")
+        shape = layer.output
+    return network
+
+
+def _finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if is_dataclass(value):
+        return all(_finite(getattr(value, field.name)) for field in fields(value))
+    return True
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise GenerationError(message)

@@ -1,0 +1,100 @@
+"""Which names a network and a layer may bear, so that every generated file is sound."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import sys
+
+from pydantic_core import PydanticCustomError
+
+from rnnspec.spec.wording import received
+
+NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
+
+_NAME = re.compile(NAME_PATTERN)
+_KEYWORDS = frozenset({*map(str.lower, keyword.kwlist), *keyword.softkwlist})
+
+_PACKAGES = frozenset(
+    """
+    h5py jax jaxlib jinja2 keras ml_dtypes np numpy onnx onnxruntime pydantic pytest rnnspec
+    safetensors setuptools tensorflow tf torch yaml
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+_IN_GENERATED_CODE = frozenset(
+    """
+    bidirectional build_model functional layers logits model nn ops single_bias_lstm
+    single_bias_rnn tensor variational_dropout
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+
+# Every public attribute of a torch.nn.Module (PyTorch 2.13) that a layer name could hide;
+# tests/backends/test_reserved_names.py compares it with the installed one.
+TORCH_MODULE_ATTRIBUTES = frozenset(
+    """
+    add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
+    dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
+    get_submodule half ipu load_state_dict modules mtia named_buffers named_children
+    named_modules named_parameters parameters register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook
+    register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+    set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+_IN_GENERATED_CLASS = frozenset({"logits", "reset_parameters", "self"})
+
+
+def check_network_name(name: str) -> str:
+    """Return ``name`` if a file, a class and a module may be called so.
+
+    Raises:
+        PydanticCustomError: it is no snake_case name, or hides something that files of that name
+            use or that Python would import in their place.
+    """
+    _check_form(name)
+    # The class is called name without underscores, so that value_error would hide ValueError.
+    squashed = name.replace("_", "")
+    if name in sys.stdlib_module_names:
+        raise _taken(name, "a module of Python's standard library")
+    if squashed in {word.lower() for word in dir(builtins)}:
+        raise _taken(name, "spelled like one of Python's builtins")
+    if name in _PACKAGES:
+        raise _taken(name, "the name of a package")
+    if squashed in {word.replace("_", "") for word in _IN_GENERATED_CODE}:
+        raise _taken(name, "used by the generated code")
+    return name
+
+
+def check_layer_name(name: str) -> str:
+    """Return ``name`` if a layer, and so an attribute of the generated class, may be called so.
+
+    Raises:
+        PydanticCustomError: it is no snake_case name, or hides an attribute of that class.
+    """
+    _check_form(name)
+    if name in TORCH_MODULE_ATTRIBUTES:
+        raise _taken(name, "an attribute of every torch.nn.Module")
+    if name in _IN_GENERATED_CLASS:
+        raise _taken(name, "used by the generated code")
+    return name
+
+
+def _check_form(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise PydanticCustomError(
+            "name",
+            "expected a name of at most 64 lower-case letters a-z, digits and underscores that "
+            "begins with a letter, received {received}",
+            {"received": received(name)},
+        )
+    if name in _KEYWORDS:
+        raise _taken(name, "a keyword of Python")
+
+
+def _taken(name: str, what: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "name", "'{name}' is {what}; choose another name", {"name": name, "what": what}
+    )

@@ -1,0 +1,119 @@
+"""YAML text to plain data, with the place of every key and value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.errors import Problem, Span, SpecError
+from rnnspec.spec.places import Extent, Lines, Path, decode
+from rnnspec.spec.tree import Fault, grow
+from rnnspec.spec.wording import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Document:
+    """What one spec's text says, and where it says it.
+
+    ``data`` is made of dict, list, str, int, float, bool and None. An index 0 into a mapping is
+    that mapping, because ``rnn: {...}`` and ``rnn: [{...}]`` say the same.
+    """
+
+    source: str
+    text: str
+    data: Any
+    values: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
+    keys: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
+    faults: tuple[Fault, ...] = ()
+    """What YAML allows and the language does not; ``data`` is not to be trusted there."""
+
+    def span(self, path: Path, *, key: bool = False) -> Span:
+        """Return the place of the value at ``path``, of its key if ``key``, or what encloses it."""
+        steps = self.steps(path)
+        first = self.keys.get(steps) if key else None
+        while first is None and steps and not _visible(self.values.get(steps)):
+            first = self.keys.get(steps)
+            steps = steps[:-1]
+        return self.lines.span(first or self.values.get(steps, (0, 0)))
+
+    def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
+        """Return the problem that ``message`` tells of the value at ``path``.
+
+        With ``key`` it is the key that is wrong, so ``where`` names the mapping that holds it.
+        """
+        where = render_path(self.steps(path[:-1] if key else path))
+        return Problem(self.source, message, where, self.span(path, key=key))
+
+    @cached_property
+    def lines(self) -> Lines:
+        """The text, cut into lines."""
+        return Lines(self.text)
+
+    def steps(self, path: Path) -> Path:
+        """Return ``path`` as the document has it: without an index 0 into a mapping."""
+        node: Any = self.data
+        steps: Path = ()
+        for step in path:
+            if step == 0 and isinstance(node, dict):
+                continue
+            node, steps = _child(node, step), (*steps, step)
+        return steps
+
+
+def read(raw: str | bytes, source: str) -> Document:
+    """Return the document that ``raw`` holds; ``source`` is what messages call it.
+
+    Raises:
+        SpecError: ``raw`` is not one YAML document within the budgets.
+    """
+    text = decode(raw, source)
+    tree = grow(text)
+    document = Document(source, text, tree.data, tree.values, tree.keys, tuple(tree.faults))
+    if not tree.whole:
+        raise SpecError(in_file_order(reading_problems(document)))
+    return document
+
+
+def reading_problems(document: Document) -> tuple[Problem, ...]:
+    """Return a problem for every fault of ``document``."""
+    return tuple(_fault_problem(document, fault) for fault in document.faults)
+
+
+def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Return ``problems`` sorted by place."""
+    return tuple(sorted(problems, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+
+
+def render_path(path: Path) -> str:
+    """Return ``rnn[0].type`` for ``("rnn", 0, "type")``."""
+    return "".join(_step(step) for step in path).removeprefix(".")
+
+
+def _child(node: Any, step: str | int) -> Any:
+    match node, step:
+        case dict(), str():
+            return node.get(step)
+        case list(), int() if step < len(node):
+            return node[step]
+        case _:
+            return None
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if step.isidentifier() and len(step) <= 64 else f"[{quoted(step)}]"
+
+
+def _visible(extent: Extent | None) -> bool:
+    """Tell whether there is something to underline: a value that is nothing has no width."""
+    return extent is not None and extent[0] < extent[1]
+
+
+def _fault_problem(document: Document, fault: Fault) -> Problem:
+    where = render_path(fault.path[:-1] if fault.key else fault.path)
+    return Problem(document.source, fault.message, where, document.lines.span(fault.extent))

@@ -1,0 +1,56 @@
+"""How messages name what was received, and the word that was probably meant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_SHOWN = 60
+_LONGEST_GUESS = 64
+
+
+def shortened(text: str) -> str:
+    """Return ``text``, cut to 60 characters."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` in quotes, cut to 60 characters."""
+    return repr(shortened(text))
+
+
+def received(value: Any) -> str:
+    """Say what ``value`` is: ``the text '32'``, ``0``, ``true``, ``nothing``, ``a list``."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"the text {quoted(value)}" if value else "an empty text"
+        case dict():
+            return "a mapping" if value else "an empty mapping"
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case _:
+            return repr(value)
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Return ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of ``words`` that was probably meant by ``word``, or None."""
+    if len(word) > _LONGEST_GUESS:
+        return None
+    # Imported here: only a wrong spec pays for it.
+    from difflib import get_close_matches
+
+    lower = word.lower().replace("-", "_")
+    return next(iter(get_close_matches(lower, words, n=1)), None)

@@ -1,0 +1,111 @@
+"""The canonical arrays of a live model, read and written through its backend's slot tables."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from rnnspec.errors import UsageError
+from rnnspec.ir.params import Param, params
+from rnnspec.layout import Slot, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import ArrayLike
+
+    from rnnspec.backends import Backend
+    from rnnspec.ir.nodes import Network
+    from rnnspec.layout import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a live model was built from."""
+
+    backend: Backend
+    network: Network
+
+
+_BY_MODEL: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
+_BY_MODULE: dict[str, Origin] = {}
+
+
+def remember(model: Any, backend: Backend, network: Network, module: str) -> None:
+    """Note what ``model`` was built from; copies of it are known by their class's ``module``."""
+    _BY_MODEL[model] = _BY_MODULE[module] = Origin(backend, network)
+
+
+def origin(model: Any) -> Origin:
+    """Return what ``model`` was built from.
+
+    Raises:
+        UsageError: ``rnnspec.build`` did not make it.
+    """
+    found = _BY_MODEL.get(model) or _BY_MODULE.get(type(model).__module__)
+    if found is None:
+        raise UsageError(f"expected a model that rnnspec.build made, received {type(model)}")
+    return found
+
+
+def read_weights(model: Any) -> dict[str, Array]:
+    """Return a copy of every canonical array of a model that ``rnnspec.build`` made.
+
+    Returns:
+        Arrays by canonical name (``lstm_1.recurrent_kernel``), in the network's order, in the
+        model's own dtype. Kernels are (in, gates * out), the gates of an LSTM in the order
+        i f c o, of a GRU z r h.
+
+    Raises:
+        UsageError: the model has another origin.
+    """
+    made = origin(model)
+    arrays = {}
+    for name, layer, param, slot in _slots(made):
+        kept = made.backend.runtime.get(model, layer, slot.path)
+        arrays[name] = unpack(param, slot, kept if slot.row is None else kept[slot.row])
+    return arrays
+
+
+def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
+    """Replace every canonical array of a model that ``rnnspec.build`` made.
+
+    Args:
+        model: the live model; its dtype and device stay.
+        arrays: all canonical arrays, by the names and in the shapes of ``read_weights``.
+
+    Raises:
+        UsageError: a name is missing or unknown, a shape is wrong, or the model has another
+            origin. Nothing is written then.
+    """
+    made = origin(model)
+    given = _checked(made, arrays)
+    kept: defaultdict[tuple[str, str], list[Array]] = defaultdict(list)
+    for name, layer, param, slot in _slots(made):
+        kept[layer, slot.path].append(pack(param, slot, given[name]))
+    for (layer, path), rows in kept.items():
+        array = rows[0] if len(rows) == 1 else np.stack(rows)
+        made.backend.runtime.put(model, layer, path, array)
+
+
+def _slots(made: Origin) -> Iterator[tuple[str, str, Param, Slot]]:
+    for layer in made.network.layers:
+        for param, slot in zip(params(layer), made.backend.slots.slots(layer), strict=True):
+            yield f"{layer.name}.{param.name}", layer.name, param, slot
+
+
+def _checked(made: Origin, arrays: Mapping[str, ArrayLike]) -> dict[str, Array]:
+    wanted = {name: param.shape for name, _, param, _ in _slots(made)}
+    if problems := [f"missing array '{n}'" for n in wanted if n not in arrays] + [
+        f"unknown array '{n}'" for n in arrays if n not in wanted
+    ]:
+        raise UsageError("; ".join(problems))
+    given: dict[str, Array] = {name: np.asarray(arrays[name]) for name in wanted}
+    for name, shape in wanted.items():
+        if given[name].shape != shape:
+            raise UsageError(f"{name}: expected the shape {shape}, received {given[name].shape}")
+    return given

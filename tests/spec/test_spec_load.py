@@ -1,0 +1,204 @@
+"""Good specs, and files that cannot be read."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnspec.errors import SpecError, UsageError
+from rnnspec.spec import models
+from rnnspec.spec.load import load, loads
+
+FULL = """\
+version: 1
+name: tagger
+description: |
+  Two lines,
+  "quoted" {{ text }}.
+input:
+  length: 500
+embedding: {name: words, vocabulary: 10000, dim: 32, trainable: false}
+rnn:
+  - type: lstm
+    name: encoder
+    units: 32
+    layers: 2
+    bidirectional: true
+    merge: sum
+    dropout: 0.2
+    variational: false
+    bias: true
+  - {type: gru, units: 16, reset_after: true, dropout: 0}
+  - {type: simple, units: 8, bias: false}
+head:
+  pooling: none
+  dropout: 0.1
+  hidden: [{units: 64, activation: relu, dropout: 5e-1, name: between}]
+  name: tags
+  units: 9
+  activation: softmax
+  bias: false
+initializers:
+  kernel: he_uniform
+  recurrent: {normal: 1e-1}
+  bias: {constant: 0}
+  forget_bias: 2
+  embedding: {uniform: 0.05}
+expect: {parameters: 1, max_parameters: 9223372036854775807}
+"""
+SMALL = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+
+
+def test_reads_every_word() -> None:
+    spec = loads(FULL)
+    assert spec.description == 'Two lines,\n"quoted" {{ text }}.\n'
+    assert spec.rnn == (
+        models.LSTM(
+            type="lstm", name="encoder", units=32, layers=2, bidirectional=True, merge="sum",
+            dropout=0.2, variational=False,
+        ),
+        models.GRU(type="gru", units=16),
+        models.SimpleRNN(type="simple", units=8, bias=False),
+    )  # fmt: skip
+    assert spec.head == models.Head(
+        pooling="none", dropout=0.1, name="tags", units=9, activation="softmax", bias=False,
+        hidden=(models.Hidden(units=64, activation="relu", dropout=0.5, name="between"),),
+    )  # fmt: skip
+    assert spec.initializers.bias == models.Constant(constant=0.0)
+    assert isinstance(spec.rnn[1].dropout, float)
+    assert isinstance(spec.initializers.forget_bias, float)
+    assert spec.expect.max_parameters == 2**63 - 1
+
+
+def test_defaults() -> None:
+    spec = loads(SMALL)
+    (layer,) = spec.rnn
+    assert layer == models.LSTM(
+        type="lstm", units=4, layers=1, bidirectional=False, merge="concat",
+        dropout=0.0, variational=True, bias=True,
+    )  # fmt: skip
+    assert spec.head is None
+    assert spec.embedding is None
+    assert spec.initializers == models.Initializers(
+        kernel="glorot_uniform", recurrent="orthogonal", bias="zeros", forget_bias=1.0,
+        embedding=models.Uniform(uniform=0.05),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "head: {}", "head: {pooling: none}", "head: {units: 1}", "head: {hidden: [{units: 1}]}",
+        "head: {dropout: 0}", "expect: {parameters: 0}", "initializers: {forget_bias: -1}",
+        "description: ''", "description: 'null'", "initializers: {kernel: {constant: -1e-30}}",
+    ],
+)  # fmt: skip
+def test_accepts(more: str) -> None:
+    assert loads(SMALL + more).document.text == SMALL + more
+
+
+@pytest.mark.parametrize(
+    "layer",
+    ["layers: 1", "dropout: 0", "dropout: 0.5, variational: true", "bidirectional: false",
+     "bidirectional: true, merge: concat", "layers: 10000", "units: 2147483647"],
+)  # fmt: skip
+def test_accepts_layers(layer: str) -> None:
+    units = "" if "units" in layer else "units: 4, "
+    assert loads(SMALL.replace("units: 4", units + layer)).rnn[0].type == "lstm"
+
+
+def test_one_layer_is_a_list_of_one() -> None:
+    assert loads(SMALL).rnn == loads(SMALL.replace("{type", "[{type").replace("4}", "4}]")).rnn
+
+
+def test_a_spec_is_a_value() -> None:
+    spec = loads(FULL)
+    assert spec == loads(FULL)
+    assert hash(spec.rnn) == hash(loads(FULL).rnn)
+    assert copy.deepcopy(spec) == spec
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert type(spec).model_validate(spec.document.data) is not None
+    assert spec.states("input")
+    assert not loads(SMALL).states("head")
+
+
+def test_the_schema_says_what_validation_does() -> None:
+    schema = models.Spec.model_json_schema()
+    assert {form.get("type", "object") for form in schema["properties"]["rnn"]["anyOf"]} == {
+        "array",
+        "object",
+    }
+    assert "null" not in str(schema).replace("'default': None", "")
+
+
+def test_loads_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(FULL)
+    assert load("a.yaml").document.source == "a.yaml"
+    assert load(tmp_path / "a.yaml").document.source == str(tmp_path / "a.yaml")
+    Path("b.yaml").write_text("name: 1")
+    with pytest.raises(SpecError, match=r"^b\.yaml:1:1: error: missing key 'version'"):
+        load("b.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("nosuch.yaml", "nosuch.yaml: error: no such file"),
+        ("folder", "folder: error: this is a folder, expected a file"),
+        ("pipe", "pipe: error: this is not a regular file"),
+        ("/dev/null", "/dev/null: error: this is not a regular file"),
+        ("", ": error: no such file"),
+        ("a.yaml/b", "a.yaml/b: error: cannot read it: Not a directory"),
+        ("x\0y", r"x\x00y: error: cannot read it: embedded null byte"),
+        ("loop", "loop: error: cannot read it: Too many levels of symbolic links"),
+        ("x" * 300, "x" * 300 + ": error: cannot read it: File name too long"),
+        ("\u202e\ud800", r"\u202e\ud800: error: cannot read it: "),
+    ],
+)
+def test_files_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(SMALL)
+    Path("folder").mkdir()
+    Path("loop").symlink_to("loop")
+    os.mkfifo("pipe")
+    with pytest.raises(UsageError) as caught:
+        load(path)
+    assert str(caught.value).startswith(message)
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_args: object) -> None:
+        raise PermissionError
+
+    (tmp_path / "a.yaml").write_text(SMALL)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError, match="no permission to read it"):
+        load(tmp_path / "a.yaml")
+
+
+def test_long_files_are_not_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "long.yaml"
+    with path.open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(SpecError, match="at most 1048576 bytes"):
+        load(path)
+
+
+def test_is_light() -> None:
+    code = (
+        "import sys, rnnspec.spec.load as l; l.loads(sys.argv[1]);"
+        "print(sorted({'difflib', 'numpy', 'jinja2', 'torch', 'keras'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, SMALL]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,135 @@
+"""Whatever the input is, the answer is a spec or a SpecError, and always the same."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnspec.errors import SpecError
+from rnnspec.spec import models, tree
+from rnnspec.spec.load import loads
+from rnnspec.spec.places import forbidden
+
+SEEDS = [
+    "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n",
+    """\
+version: 1
+name: tagger   # of words
+description: >-
+  some
+  text
+embedding: {vocabulary: 10, dim: 3}
+rnn:
+  - type: gru
+    units: 32
+    bidirectional: true
+    merge: "sum"
+  - {type: simple, units: 8, dropout: 1e-1, layers: 2}
+head:
+  hidden: [{units: 64, activation: relu}]
+  units: 9
+initializers: {recurrent: {normal: .1}, bias: 'ones'}
+expect: {parameters: 1}
+""",
+]
+PIECES = [
+    "&a ", "*a", "!t ", "<<: ", "'", '"', "[", "]", "{", "}", ": ", "- ", "\n", "\n  ", "\t", "#",
+    "|", ">", "%", "@", "---\n", "...\n", "? ", "~", "null", "true", "yes", "010", "0x1", ".inf",
+    "1e999", "9" * 30, "\\", "\0", "\u2028", "\ufeff", "é", "units: 1", "version: 1\n", "rnn: ",
+]  # fmt: skip
+EDITS = st.lists(
+    st.tuples(st.integers(0, 400), st.integers(0, 12), st.sampled_from(["", *PIECES])),
+    min_size=1,
+    max_size=4,
+)
+LOADERS = st.sampled_from([yaml.SafeLoader, tree.LOADER])
+
+
+def _answer(raw: str | bytes) -> models.Spec | str:
+    try:
+        return loads(raw)
+    except SpecError as error:
+        return _sound(error)
+
+
+def _sound(error: SpecError) -> str:
+    places = [problem.span for problem in error.problems]
+    order = [(span.line, span.column) if span else (0, 0) for span in places]
+    assert order
+    assert order == sorted(order)
+    for span in filter(None, places):
+        assert span.end_column >= span.column >= 1
+        assert span.end_column <= len(span.text) + 1 or span.end_column == span.column
+    text = str(error)
+    assert all(line.isprintable() for line in text.split("\n"))
+    return text
+
+
+def _with(loader: object, raw: str | bytes) -> models.Spec | str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tree, "LOADER", loader)
+        return _answer(raw)
+
+
+@given(st.binary(max_size=200), LOADERS)
+def test_any_bytes(raw: bytes, loader: object) -> None:
+    assert _with(loader, raw) == _with(loader, raw)
+
+
+@given(st.text(max_size=200), LOADERS)
+def test_any_text(raw: str, loader: object) -> None:
+    assert _with(loader, raw) == _with(loader, raw)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(SEEDS), EDITS, LOADERS)
+def test_mutated_specs(text: str, edits: list[tuple[int, int, str]], loader: object) -> None:
+    for start, length, piece in edits:
+        at = start % (len(text) + 1)
+        text = text[:at] + piece + text[at + length :]
+    answer = _with(loader, text)
+    assert answer == _with(loader, text)
+    if isinstance(answer, models.Spec):
+        assert forbidden(text.removeprefix("\ufeff")) is None
+        assert yaml.safe_load(text)["name"] == answer.name
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), LOADERS)
+def test_broken_yaml(text: str, loader: object) -> None:
+    assert isinstance(_with(loader, text), str)
+
+
+WORDS = st.text("abyn_0123é-: '\"{}[]#,&*!|>%@`\\~?<=.", max_size=8)
+DATA = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**18), 10**18) | WORDS
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(DATA, st.booleans())
+def test_both_parsers_read_what_was_written(data: object, flow: bool) -> None:
+    text = yaml.safe_dump(data, default_flow_style=flow, allow_unicode=True, width=10_000)
+    fast, pure = tree.grow(text), tree.grow(text, yaml.SafeLoader)
+    assert fast == pure
+    if fast.whole and not fast.faults:
+        assert _agree(fast.data, data)
+
+
+def _agree(read: object, written: object) -> bool:
+    # PyYAML writes YAML 1.1, where 1e-05 is text and so needs no quotes.
+    if isinstance(written, str) and isinstance(read, int | float):
+        return True
+    if isinstance(written, list) and isinstance(read, list):
+        return len(read) == len(written) and all(map(_agree, read, written))
+    if isinstance(written, dict) and isinstance(read, dict):
+        return read.keys() == written.keys() and all(_agree(read[k], written[k]) for k in read)
+    return type(read) is type(written) and read == written
+
+
+@given(st.sampled_from(SEEDS))
+def test_both_parsers_agree_on_good_specs(text: str) -> None:
+    assert tree.grow(text) == tree.grow(text, yaml.SafeLoader)

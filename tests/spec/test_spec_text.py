@@ -1,0 +1,160 @@
+"""Bytes, characters, budgets, and what plain scalars mean."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from rnnspec.errors import Span, SpecError
+from rnnspec.spec import tree
+from rnnspec.spec.load import loads
+from rnnspec.spec.scalars import BadScalarError, resolve
+from rnnspec.spec.source import read, render_path
+
+GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+
+
+def _told(text: str | bytes) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        loads(text, "s")
+    return [line[2:] for line in str(caught.value).split("\n") if line.startswith("s:")]
+
+
+UNITS = "4:26: error: rnn.units: expected"
+NAME = "2:7: error: name: expected text, received 3"
+EMPTY = (
+    "1:1: error: expected a mapping with the keys version, name and rnn, received an empty document"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (GOOD + "description: a\x07b", "5:15: error: the character U+0007 cannot stand in a spec"),
+        (GOOD + "description: a\0", "5:15: error: the character U+0000 cannot stand in a spec"),
+        (GOOD + "# a\u2028b", "5:4: error: the character U+2028 cannot stand in a spec"),
+        (GOOD + "# a\x85b", "5:4: error: the character U+0085 cannot stand in a spec"),
+        (GOOD + "# a\ufeffb", "5:4: error: the character U+FEFF cannot stand in a spec"),
+        (GOOD + "# \ud800", "5:3: error: the character U+D800 cannot stand in a spec"),
+        (GOOD.encode() + b"# \xe9t\xe9", "5:3: error: expected UTF-8 text, received the byte 0xE9"),
+        (GOOD.encode() + b"# \xc3", "5:3: error: expected UTF-8 text, received the byte 0xC3"),
+        (b"\xef\xbb\xbf# \xff", "1:3: error: expected UTF-8 text, received the byte 0xFF"),
+        (GOOD.encode("utf-16"), "1:1: error: expected UTF-8 text, received UTF-16"),
+        (GOOD.encode("utf-16-be"), "1:1: error: the character U+0000 cannot stand in a spec"),
+        (b"\xfe\xff\x00v", "1:1: error: expected UTF-8 text, received UTF-16"),
+        ("", EMPTY),
+        ("\n\n", EMPTY),
+        (" error: " * 2, "1:15: error: found ': ' where no value can begin; quote the text"),
+        ("#" * 2**20 + "\n", " error: expected at most 1048576 bytes, received more"),
+        ("é" * 2**19 + "\n", " error: expected at most 1048576 bytes, received more"),
+        (b"\xff" * 2**21, "1:1: error: expected UTF-8 text, received the byte 0xFF"),
+        ("é".encode() * 2**20, " error: expected at most 1048576 bytes, received more"),
+        (b"a" + "é".encode() * 2**20, " error: expected at most 1048576 bytes, received more"),
+        ("a: " + "[" * 32, "1:35: error: expected at most 32 levels, found more"),
+        ("[" * 10**6, "1:1001: error: expected at most 32 levels, found more"),
+        ("- " * 100, "1:65: error: expected at most 32 levels, found more"),
+        ("- 1\n" * 100_001, "100000:3: error: expected at most 100000 values, found more"),
+        (
+            GOOD.replace("4", "9" * 10_000),
+            f"{UNITS} a number of at most 19 digits, received one of 10000",
+        ),
+        (
+            GOOD.replace("4", "9" * 10_000 + ".0"),
+            f"{UNITS} a number that fits in 64 bits, received '{'9' * 57}...'",
+        ),
+        (GOOD.replace("4", "'\u202e'"), rf"{UNITS} a whole number, received the text '\u202e'"),
+        ("version: 1\r\nname: 3\r\n" + GOOD[21:], NAME),
+        (GOOD.replace("net", "3").replace("\n", "\r"), NAME),
+    ],
+)  # fmt: skip
+def test_refuses(text: str | bytes, expected: str) -> None:
+    assert _told(text) == [expected]
+
+
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, tree.LOADER])
+@pytest.mark.parametrize(
+    "text", ["%YAML " + "9" * 5000 + ".1\n---\na", r'"\UFFFFFFFF"', "!<%zz> a"]
+)
+def test_survives_what_breaks_the_parser(
+    monkeypatch: pytest.MonkeyPatch, loader: type, text: str
+) -> None:
+    monkeypatch.setattr(tree, "LOADER", loader)
+    assert len(_told(text)) == 1
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + GOOD, "---\n" + GOOD + "...\n", "# c\n\n" + GOOD])
+def test_accepts(text: str) -> None:
+    assert loads(text) == loads(text)
+    assert loads(text.encode()).rnn == loads(GOOD).rnn
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None), ("~", None), ("null", None), ("NULL", None), ("Null", None), ("nULL", "nULL"),
+        ("true", True), ("True", True), ("TRUE", True), ("false", False), ("tRUE", "tRUE"),
+        ("yes", "yes"), ("no", "no"), ("on", "on"), ("off", "off"), ("y", "y"),
+        ("0", 0), ("-0", 0), ("+7", 7), ("-12", -12), ("9" * 19, 10**19 - 1),
+        ("1e-3", 1e-3), ("1.", 1.0), (".5", 0.5), ("-.5e1", -5.0), ("1E+2", 100.0), ("0.0", 0.0),
+        ("0e5", 0.0), ("1_000", "1_000"), ("1:30", "1:30"), ("1,5", "1,5"), ("2001-01-01",) * 2,
+        (".", "."), ("e3", "e3"), ("0b11", "0b11"), ("inf", "inf"), ("nan", "nan"), ("-", "-"),
+        ("\u0661", "\u0661"), ("1\n", "1\n"), ("=", "="),
+    ],
+)  # fmt: skip
+def test_plain_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None:
+    assert (type(resolve(text)), resolve(text)) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["010", "00", "-01", "0o7", "0x1f", ".inf", "-.INF", "+.Inf", ".nan", ".NaN", "1e400", "-1e400",
+     "1e-400", "9" * 20, "9" * 10_000],
+)  # fmt: skip
+def test_plain_scalars_that_the_language_lacks(text: str) -> None:
+    with pytest.raises(BadScalarError):
+        resolve(text)
+
+
+def test_quoted_and_block_scalars_are_text() -> None:
+    data = read("a: '1'\nb: \"true\"\nc: |\n  1\nd: >-\n  null\ne: ''\n", "s").data
+    assert data == {"a": "1", "b": "true", "c": "1\n", "d": "null", "e": ""}
+
+
+DOCUMENT = read("# c\na: [1, {b: two}]\nrnn: {type: x}\nempty:\n", "s")
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "place"),
+    [
+        ((), False, (2, 1, 17)),
+        (("a",), False, (2, 4, 17)),
+        (("a",), True, (2, 1, 2)),
+        (("a", 0), False, (2, 5, 6)),
+        (("a", 1, "b"), False, (2, 12, 15)),
+        (("a", 1, "b"), True, (2, 9, 10)),
+        (("a", 1, "absent"), False, (2, 8, 16)),
+        (("a", 9, "b", "c"), False, (2, 4, 17)),
+        (("rnn", 0, "type"), False, (3, 13, 14)),
+        (("rnn", 0), False, (3, 6, 15)),
+        (("empty",), False, (4, 1, 6)),
+        (("absent",), False, (2, 1, 17)),
+    ],
+)
+def test_finds_places(path: tuple[str | int, ...], key: bool, place: tuple[int, int, int]) -> None:
+    text = DOCUMENT.text.split("\n")[place[0] - 1]
+    assert DOCUMENT.span(path, key=key) == Span(*place, text)
+
+
+def test_names_paths() -> None:
+    assert DOCUMENT.problem(("rnn", 0, "type"), "m").where == "rnn.type"
+    assert DOCUMENT.problem(("a", 1, "b"), "m").where == "a[1].b"
+    assert DOCUMENT.problem(("a", 1, "b"), "m", key=True).where == "a[1]"
+    assert render_path(("x y", "é", "z" * 99)) == "['x y'].é['" + "z" * 57 + "...']"
+
+
+def test_thousands_of_problems_on_one_long_line_share_it() -> None:
+    with pytest.raises(SpecError) as caught:
+        loads(GOOD.splitlines()[0] + "\nrnn: [" + "1, " * 20_000 + "1]\nname: net")
+    problems = caught.value.problems
+    assert len(problems) == 20_001
+    assert len({id(problem.span.text) for problem in problems if problem.span}) == 1
