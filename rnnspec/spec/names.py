@@ -44,7 +44,7 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
 )
-_IN_GENERATED_CLASS = frozenset({"logits", "reset_parameters", "self"})
+_IN_GENERATED_CLASS = frozenset({"inputs", "logits", "reset_parameters", "self"})
 
 
 def check_network_name(name: str) -> str:

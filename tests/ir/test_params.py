@@ -1,0 +1,79 @@
+"""The arithmetic of parameters, against figures printed elsewhere and formulas written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.ir.nodes import Network
+from rnnspec.ir.params import axis_groups, count, counts, named_params, shape_of
+
+
+def network(rnn: str, rest: str = "", entrance: str = "input: {features: 7}") -> Network:
+    text = f"version: 1\nname: net\n{entrance}\nrnn: {rnn}\n{rest}\n"
+    return compiler.lower(rnnspec.loads(text))
+
+
+@pytest.mark.parametrize(
+    ("rnn", "expected"),
+    [
+        ("{type: simple, units: 5}", 7 * 5 + 5 * 5 + 5),
+        ("{type: lstm, units: 5}", 4 * (7 * 5 + 5 * 5 + 5)),
+        ("{type: gru, units: 5}", 3 * (7 * 5 + 5 * 5 + 2 * 5)),
+        ("{type: simple, units: 5, bias: false}", 7 * 5 + 5 * 5),
+        ("{type: lstm, units: 5, bias: false}", 4 * (7 * 5 + 5 * 5)),
+        ("{type: gru, units: 5, bias: false}", 3 * (7 * 5 + 5 * 5)),
+        ("{type: lstm, units: 5, bidirectional: true}", 2 * 4 * (7 * 5 + 5 * 5 + 5)),
+        ("{type: gru, units: 5, bidirectional: true, merge: sum}", 2 * 3 * (7 * 5 + 5 * 5 + 10)),
+    ],
+)
+def test_a_recurrent_layer_counts_its_gates(rnn: str, expected: int) -> None:
+    assert counts(network(rnn)).total == expected
+
+
+@pytest.mark.parametrize(("merge", "width"), [("concat", 10), ("sum", 5), ("mul", 5), ("ave", 5)])
+def test_the_next_layer_is_as_wide_as_the_merge_leaves_it(merge: str, width: int) -> None:
+    both = f"{{type: lstm, units: 5, bidirectional: true, merge: {merge}}}"
+    found = network(both, "head: {units: 3}")
+    assert found.layers[-1].input == (width,)
+    assert count(found.layers[-1]) == width * 3 + 3
+
+
+def test_arrays_are_named_by_layer_direction_and_role() -> None:
+    found = network("{type: gru, units: 2, bidirectional: true}", "head: {units: 1}")
+    assert [(name, param.shape) for name, _, param in named_params(found)] == [
+        ("bidirectional_1.forward.kernel", (7, 6)),
+        ("bidirectional_1.forward.recurrent_kernel", (2, 6)),
+        ("bidirectional_1.forward.bias", (6,)),
+        ("bidirectional_1.forward.recurrent_bias", (6,)),
+        ("bidirectional_1.backward.kernel", (7, 6)),
+        ("bidirectional_1.backward.recurrent_kernel", (2, 6)),
+        ("bidirectional_1.backward.bias", (6,)),
+        ("bidirectional_1.backward.recurrent_bias", (6,)),
+        ("dense_1.kernel", (4, 1)),
+        ("dense_1.bias", (1,)),
+    ]
+
+
+def test_a_frozen_embedding_is_counted_apart() -> None:
+    entrance = "embedding: {vocabulary: 11, dim: 3, trainable: false}"
+    found = counts(network("{type: simple, units: 2}", entrance=entrance))
+    assert (found.non_trainable, found.trainable) == (33, 3 * 2 + 2 * 2 + 2)
+    assert found.as_dict() == {"total": 45, "trainable": 12, "non_trainable": 33}
+
+
+@pytest.mark.parametrize(
+    ("axes", "groups", "shape"),
+    [
+        ("in (gate out)", (("in",), ("gate", "out")), (2, 12)),
+        ("(gate out) in", (("gate", "out"), ("in",)), (12, 2)),
+        ("(gate out)", (("gate", "out"),), (12,)),
+        ("out", (("out",),), (4,)),
+    ],
+)
+def test_axes_are_read_with_their_brackets(axes: str, groups: Any, shape: tuple[int, ...]) -> None:
+    assert axis_groups(axes) == groups
+    assert shape_of(axes, {"in": 2, "gate": 3, "out": 4}) == shape

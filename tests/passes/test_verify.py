@@ -1,0 +1,57 @@
+"""The last check before code generation: it must catch what should never get there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.errors import GenerationError
+from rnnspec.ir.nodes import Dense, Network, Recurrent, Uniform
+from rnnspec.passes.verify import verify
+
+
+@pytest.fixture
+def network() -> Network:
+    text = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 3}\n"
+    return compiler.lower(rnnspec.loads(text + "head: {units: 1}\n"))
+
+
+def change(network: Network, index: int, **changes: Any) -> Network:
+    layers = list(network.layers)
+    layers[index] = replace(layers[index], **changes)
+    return replace(network, layers=tuple(layers))
+
+
+def test_a_sound_network_passes_unchanged(network: Network) -> None:
+    assert verify(network) is network
+    assert [type(layer) for layer in network.layers] == [Recurrent, Dense]
+
+
+@pytest.mark.parametrize("name", ["x'); import os", "class", "Näme", "a" * 65, "", "a.b", "1a"])
+def test_a_hostile_name_goes_no_further(network: Network, name: str) -> None:
+    with pytest.raises(GenerationError, match="is no name"):
+        verify(replace(network, name=name))
+    with pytest.raises(GenerationError, match="is no name"):
+        verify(change(network, 0, name=name))
+
+
+def test_shapes_must_chain(network: Network) -> None:
+    with pytest.raises(GenerationError, match="dense_1 expects"):
+        verify(change(network, 1, input=(4,)))
+
+
+def test_names_must_differ(network: Network) -> None:
+    with pytest.raises(GenerationError, match="same name"):
+        verify(change(network, 1, name="lstm_1"))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_must_be_finite(network: Network, value: float) -> None:
+    with pytest.raises(GenerationError, match="lstm_1 holds a number"):
+        verify(change(network, 0, dropout=value))
+    with pytest.raises(GenerationError, match="dense_1 holds a number"):
+        verify(change(network, 1, kernel_initializer=Uniform(value)))
