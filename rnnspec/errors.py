@@ -52,7 +52,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two accounts of one quantity that should be equal: who said it, and what each said."""
+    """Two accounts of one quantity that should be equal: who said it, and what each said.
+
+    ``layer`` is empty where the quantity is the whole network's.
+    """
 
     spec: str
     backend: str
@@ -168,8 +171,9 @@ def render_problem(problem: Problem) -> str:
 def render_difference(difference: Difference) -> str:
     """Return one line that says which quantity of which layer differs, and both accounts of it."""
     d = difference
+    where = f"{d.layer}: " if d.layer else ""
     return printable(
-        f"{d.spec}: error: {d.backend}: {d.layer}: {d.quantity}: "
+        f"{d.spec}: error: {d.backend}: {where}{d.quantity}: "
         f"expected {d.expected}, received {d.received}"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ def check_target(target: Path, *, force: bool) -> None:
     """Raise unless a file may be written at ``target``; call it before long work begins."""
     if target.is_dir():
         raise UsageError("is a folder, expected the path of a file", str(target))
+    if target.exists() and not target.is_file():
+        raise UsageError("is no regular file, so it is not replaced", str(target))
     if os.path.lexists(target) and not force:
         raise UsageError("exists already; --force replaces it", str(target))
     check_folder(target.parent)
@@ -66,19 +69,22 @@ def publish(moves: dict[Path, Path]) -> None:
     """Move finished files or folders into place, each by one rename after a flush to the disk.
 
     Raises:
-        OutputError: a file cannot be moved; those moved before it are put back.
+        OutputError: a file cannot be moved. Whatever stops this, those moved before are put back.
     """
-    for made in moves:
+    for made, target in moves.items():
         for path in [*made.rglob("*"), made]:
+            _give_mode(path, target)
             _sync(path)
     done: list[tuple[Path, Path | None]] = []
     try:
         for made, target in moves.items():
             done.append((target, _set_aside(made, target)))
             made.replace(target)
-    except OSError as error:
+    except BaseException as error:
         _restore(done)
-        raise OutputError(_reason(error), str(target)) from error
+        if isinstance(error, OSError):
+            raise OutputError(_reason(error), str(target)) from error
+        raise
 
 
 def _set_aside(made: Path, target: Path) -> Path | None:
@@ -99,6 +105,20 @@ def _restore(done: list[tuple[Path, Path | None]]) -> None:
             target.unlink(missing_ok=True)
         else:
             before.replace(target)
+
+
+def _give_mode(path: Path, target: Path) -> None:
+    """Give a file the permissions of the one it replaces, or those that any new file gets."""
+    if path.is_dir():
+        return
+    with reported(target):
+        if target.is_file():
+            path.chmod(stat.S_IMODE(target.stat().st_mode))
+            return
+        probe = path.with_name(f"{path.name}.mode")
+        probe.touch()
+        path.chmod(stat.S_IMODE(probe.stat().st_mode))
+        probe.unlink()
 
 
 def _sync(path: Path) -> None:

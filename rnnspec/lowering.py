@@ -8,6 +8,7 @@ from typing import assert_never
 from rnnspec.errors import Problem, SpecError
 from rnnspec.ir import nodes
 from rnnspec.spec import models
+from rnnspec.spec.names import MAX_NAME_LENGTH
 
 Path = tuple[str | int, ...]
 
@@ -88,6 +89,9 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
 def _recurrent(chain: _Chain, index: int, layer: models.RecurrentLayer) -> None:
     path: Path = ("rnn", index, "name")
     last = index == len(chain.spec.rnn) - 1
+    if layer.name and layer.layers > 1 and len(f"{layer.name}_{layer.layers}") > MAX_NAME_LENGTH:
+        message = f"with _1 to _{layer.layers} after it, longer than {MAX_NAME_LENGTH} characters"
+        chain.problems.append(chain.spec.document.problem(path, message))
     for number in range(1, layer.layers + 1):
         if layer.dropout and not layer.variational:
             _dropout(chain, layer.dropout, path)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from rnnspec.backends.base import Emitter, Runtime, Slots
 from rnnspec.errors import BackendError, UsageError
+
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Emitter, Runtime, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +19,14 @@ class Backend:
     """One backend: how it is called, what it needs, and its three modules.
 
     ``suffix`` is the ending of the single file that ``build`` writes; empty where it is a folder.
+    ``loading`` is Python that makes it a model again; name, entry, path and folder are filled in.
     """
 
     name: str
     title: str
     minimum: tuple[int, int]
     suffix: str = ""
+    loading: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -48,14 +53,19 @@ class Backend:
         self.require()
         try:
             return cast("Runtime", self._module("runtime"))
-        except ImportError as error:
+        except Exception as error:  # Keras raises ValueError for an engine it does not know
             raise BackendError(f"{self.title} cannot be imported: {error}") from error
 
     def require(self) -> None:
         """Raise BackendError unless the framework is installed and recent enough."""
+        from importlib import metadata
+
         if not self.installed:
             raise BackendError(f"{self.title} is not installed: pip install 'rnnspec[{self.name}]'")
-        found = metadata.version(self.name)
+        try:
+            found = metadata.version(self.name)
+        except metadata.PackageNotFoundError:
+            return  # A build under another name, keras-nightly say: its import will tell.
         if _release(found) < self.minimum:
             wanted = ".".join(map(str, self.minimum))
             raise BackendError(
@@ -70,8 +80,26 @@ class Backend:
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
-        Backend("keras", "Keras", minimum=(3, 5), suffix=".keras"),
-        Backend("torch", "PyTorch", minimum=(2, 6)),
+        Backend(
+            "keras",
+            "Keras",
+            minimum=(3, 5),
+            suffix=".keras",
+            loading=("import keras", "model = keras.saving.load_model({path!r})"),
+        ),
+        Backend(
+            "torch",
+            "PyTorch",
+            minimum=(2, 6),
+            loading=(
+                "import sys",
+                "from safetensors.torch import load_file",
+                "sys.path.append({folder!r})",
+                "from {name} import {entry}",
+                "model = {entry}()",
+                "model.load_state_dict(load_file({path!r}))",
+            ),
+        ),
     )
 }
 
@@ -106,6 +134,5 @@ def chosen(name: str | None) -> Backend:
     return installed[0]
 
 
-def _release(version: str) -> tuple[int, int]:
-    major, minor, *_ = version.split(".")
-    return int(major), int(minor)
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

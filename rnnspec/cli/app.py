@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rnnspec import compiler
-from rnnspec.errors import ParityError, Problem, SpecError, UsageError
+from rnnspec.errors import ParityError, SpecError, UsageError, printable
 from rnnspec.spec.models import Spec
 from rnnspec.version import __version__
 
@@ -26,7 +26,7 @@ app = typer.Typer(
 
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML spec.", show_default=False)]
 SpecPaths = Annotated[
-    list[str], typer.Argument(metavar="SPECS...", help="YAML specs.", show_default=False)
+    list[str], typer.Argument(metavar="SPECS", help="YAML specs.", show_default=False)
 ]
 BackendName = Annotated[
     str | None, typer.Option("--backend", "-b", metavar="NAME", help="keras or torch.")
@@ -53,21 +53,13 @@ def _rnnspec(
 @app.command(epilog="Example: rnnspec validate specs/stacked_lstm.yaml specs/standard_rnn.yaml")
 def validate(paths: SpecPaths) -> None:
     """Check specs, and print every problem with its place."""
-    worst = 0
-    for path in paths:
-        try:
-            compiler.load(path)
-        except (SpecError, UsageError) as error:
-            print(error, file=sys.stderr)
-            worst = max(worst, error.exit_code)
-    if worst:
-        raise typer.Exit(worst)
-    print(f"{len(paths)} valid" if len(paths) != 1 else f"{paths[0]}: valid")
+    _load_all(paths)
+    print(f"{len(paths)} specs: valid" if len(paths) != 1 else f"{printable(paths[0])}: valid")
 
 
 @app.command(epilog="Example: rnnspec summary specs/stacked_lstm.yaml --json")
 def summary(spec: SpecPath, json: Json = False) -> None:
-    """Print layers, shapes and parameters; no framework is needed."""
+    """Print layers, shapes and parameters; needs no framework."""
     from rnnspec.cli import tables
 
     found = compiler.summary(spec)
@@ -77,15 +69,15 @@ def summary(spec: SpecPath, json: Json = False) -> None:
         tables.print_summary(found)
 
 
-@app.command(
-    epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend torch --seed 1 -o out/"
-)
+@app.command(epilog="Example: rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out")
 def build(
     spec: SpecPath,
     backend: BackendName = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, help="Draw the weights in NumPy: the same bits on every backend."),
+        typer.Option(
+            min=0, metavar="N", help="Draw the weights in NumPy: the same bits on every backend."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -93,7 +85,7 @@ def build(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Make the live model, print its own counts, and save it with -o."""
+    """Make the live model, print what it holds, save it with -o."""
     from rnnspec.cli.build import run
 
     run(spec, backend, seed, output, force=force)
@@ -109,7 +101,7 @@ def codegen(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Print Python source that makes the model, rnnspec no longer needed."""
+    """Print source that makes the model without rnnspec."""
     from rnnspec.backends import chosen
     from rnnspec.files import check_target, write_file
 
@@ -120,19 +112,22 @@ def codegen(
         print(text, end="")
     else:
         write_file(output, text, force=force)
-        print(f"wrote {output}")
+        print(printable(f"wrote {output}"))
 
 
 @app.command(epilog="Example: rnnspec parity specs/*.yaml --backends keras,torch")
 def parity(
     specs: SpecPaths,
     backends: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Which ones; all there are by default.")
+        str | None, typer.Option(metavar="A,B", help="Which ones; by default keras,torch.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the arrays and the batch.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the arrays and the batch.")] = 0,
     json: Json = False,
 ) -> None:
-    """Compare counts and outputs of every backend from the same arrays."""
+    """Prove that every backend makes the same network of a spec.
+
+    Counts and outputs are compared in float64, from the same arrays and batch.
+    """
     from rnnspec.backends import BACKENDS, get
     from rnnspec.cli import tables
     from rnnspec.cli.frameworks import import_quietly
@@ -140,7 +135,7 @@ def parity(
     from rnnspec.parity.run import parity as compare
 
     loaded = _load_all(specs)
-    names = list(BACKENDS) if backends is None else [n.strip() for n in backends.split(",")]
+    names = list(BACKENDS) if backends is None else _split(backends)
     with progress(len(loaded) * len(names)) as step:
         step("importing the frameworks")
         import_quietly([get(name) for name in names])
@@ -153,15 +148,20 @@ def parity(
         raise ParityError(report.differences)
 
 
+def _split(names: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in names.split(",")))
+
+
 def _load_all(paths: list[str]) -> list[Spec]:
-    """Load every spec before any framework is imported, and report the problems of all."""
+    """Load every spec, or exit after a message for each that is wrong or cannot be read."""
     loaded: list[Spec] = []
-    problems: list[Problem] = []
+    worst = 0
     for path in paths:
         try:
             loaded.append(compiler.load(path))
-        except SpecError as error:
-            problems += error.problems
-    if problems:
-        raise SpecError(tuple(problems))
+        except (SpecError, UsageError) as error:
+            print(error, file=sys.stderr)
+            worst = max(worst, error.exit_code)
+    if worst:
+        raise typer.Exit(worst)
     return loaded

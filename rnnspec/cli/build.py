@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from rnnspec import compiler, files
 from rnnspec.backends import Backend, chosen
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
-from rnnspec.errors import UsageError
+from rnnspec.errors import OutputError, UsageError, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +28,13 @@ def run(
         _check_output(output, backend, spec.name, force=force)
     import_quietly([backend])
     model = compiler.build(spec, backend.name, seed=seed)
+    if output is not None:
+        _check_output(output, backend, spec.name, force=force)
+        _save(output, spec, backend, model)
     tables.print_summary(_counted(spec, backend, model))
     print(f"Built with {backend.runtime.version()}")
     if output is not None:
-        _save(output, spec, backend, model)
-        print(f"wrote {output}")
+        _print_written(output, spec, backend)
 
 
 def _counted(spec: Spec, backend: Backend, model: Any) -> compiler.Summary:
@@ -72,8 +76,10 @@ def _save(output: Path, spec: Spec, backend: Backend, model: Any) -> None:
     with files.staged(output if output.is_dir() else output.parent) as folder:
         made = folder / spec.name
         made.mkdir()
-        with files.reported(output):
+        try:
             backend.runtime.save(model, made, spec.name, source, spec.document.text)
+        except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
+            raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
         names = _names(backend, spec.name)
         if backend.suffix:
             files.publish({made / names[0]: output})
@@ -81,3 +87,23 @@ def _save(output: Path, spec: Spec, backend: Backend, model: Any) -> None:
             files.publish({made / name: output / name for name in names})
         else:
             files.publish({made: output})
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _print_written(output: Path, spec: Spec, backend: Backend) -> None:
+    """Say what was written, and how it becomes a model again."""
+    made = [output] if backend.suffix else [output / name for name in _names(backend, spec.name)]
+    for path in made:
+        print(printable(f"wrote {path}"))
+    words = {
+        "name": spec.name,
+        "entry": backend.emitter.emit(compiler.lower(spec)).entry,
+        "path": str(made[-1]),
+        "folder": str(output),
+    }
+    print("To load it, without rnnspec:")
+    for line in backend.loading:
+        print(f"  {line.format_map(words)}")

@@ -13,11 +13,13 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rnnspec.backends.base import Stock
     from rnnspec.compiler import LayerSummary, Summary
     from rnnspec.ir.params import Counts
     from rnnspec.parity.report import ParityReport, SpecParity
 
-_PLAIN_WIDTH = 200
+_WIDTH = 10_000
+"""Wider than any table: a number is never cut; a narrow terminal wraps the line instead."""
 
 
 def print_json(data: dict[str, Any]) -> None:
@@ -98,12 +100,17 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
     for backend, layers in spec.stock.items():
         if not layers:
             continue
-        total = spec.parameters.total + sum(s.parameters - spec.layers[s.layer] for s in layers)
-        types = " and ".join(sorted({stock.type for stock in layers}))
-        yield f"stock {types} on {backend} would hold {total:,} in all:"
+        total = spec.parameters.total + sum(_more(spec, stock) for stock in layers)
+        yield f"Stock layers on {backend} would hold {total:,} in all:"
+        for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
+            yield f"  {type_} {reason}"
         for stock in layers:
-            own = spec.layers[stock.layer]
-            yield f"  {stock.layer}: {stock.parameters:,}, not {own:,}: {stock.reason}"
+            more = _more(spec, stock)
+            yield f"  {stock.layer}: {stock.parameters:,} as {stock.type}, {more:,} more"
+
+
+def _more(spec: SpecParity, stock: Stock) -> int:
+    return stock.parameters - spec.layers[stock.layer]
 
 
 def _table(first: str, second: str, *others: str) -> Table:
@@ -116,5 +123,4 @@ def _table(first: str, second: str, *others: str) -> Table:
 
 
 def _console() -> Console:
-    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
-    return Console(width=width, markup=False, highlight=False, soft_wrap=True)
+    return Console(width=_WIDTH, markup=False, highlight=False, soft_wrap=True)

@@ -32,11 +32,11 @@ def statement(value: Statement, indent: int) -> str:
     """Return a statement as text; its first line has no indent, the others are at ``indent``."""
     match value:
         case Assign(target, expression):
-            return _broken(expression, indent, f"{_target(target)} = ", "")
+            return _given(expression, indent, f"{_target(target)} = ")
         case Evaluate(expression):
             return _broken(expression, indent, "", "")
         case Return(expression):
-            return _broken(expression, indent, "return ", "")
+            return _given(expression, indent, "return ")
         case _:
             assert_never(value)
 
@@ -92,7 +92,7 @@ def _literal(value: bool | float | str | None) -> str:
         return _text(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise GenerationError(f"{value!r} has no literal")
-    return repr(value)
+    return repr(value).replace("e+", "e")
 
 
 def _text(value: str) -> str:
@@ -101,19 +101,40 @@ def _text(value: str) -> str:
     return json.dumps(value)
 
 
+def _given(value: Expression, indent: int, before: str) -> str:
+    """Return a value after ``before``, in brackets where not even its first line fits there."""
+    text = _broken(value, indent, before, "")
+    if indent + len(text.partition("\n")[0]) <= LINE_LENGTH:
+        return text
+    return _nested([_broken(value, indent + _INDENT, "", "")], indent, f"{before}(", ")")
+
+
 def _broken(value: Expression, indent: int, before: str, after: str) -> str:
     line = f"{before}{flat(value)}{after}"
     if indent + len(line) <= LINE_LENGTH:
         return line
     match value:
-        case Call(Call() as function):
-            return _broken(function, indent, before, f"({', '.join(_arguments(value))}){after}")
         case Call(function) if value.args or value.kwargs:
-            return _broken_call(value, indent, f"{before}{flat(function)}(", f"){after}")
+            opening = f"{before}{flat(function)}("
+            if not _breakable(function) or indent + len(opening) <= LINE_LENGTH:
+                return _broken_call(value, indent, opening, f"){after}")
+            return _broken(function, indent, before, f"({', '.join(_arguments(value))}){after}")
         case Index(inner, item):
-            return _nested([_item(item)], indent, f"{before}{flat(inner)}[", f"]{after}")
+            opening = f"{before}{flat(inner)}["
+            if not _breakable(inner) or indent + len(opening) <= LINE_LENGTH:
+                return _nested([_item(item)], indent, opening, f"]{after}")
+            return _broken(inner, indent, before, f"[{_item(item)}]{after}")
+        case Attribute(inner, name) if _breakable(inner):
+            return _broken(inner, indent, before, f".{name}{after}")
         case _:
             return line
+
+
+def _breakable(value: Expression) -> bool:
+    """Tell whether an expression has brackets that a line can be broken in."""
+    return isinstance(value, Index) or (
+        isinstance(value, Call) and bool(value.args or value.kwargs)
+    )
 
 
 def _broken_call(call: Call, indent: int, opening: str, closing: str) -> str:

@@ -99,8 +99,8 @@ class Case:
         wanted, found = self.parameters.as_dict(), total.as_dict()
         for key in wanted:
             if wanted[key] != found[key]:
-                quantity = f"parameters ({key})"
-                yield self._difference(backend, self.spec.name, quantity, wanted[key], found[key])
+                quantity = f"{key.replace('_', '-')} parameters"
+                yield self._difference(backend, "", quantity, wanted[key], found[key])
 
     def _strayed(self, backend: str, distances: dict[str, float]) -> Iterator[Difference]:
         """Yield the first layer whose output strays from the reference; those after it follow."""

@@ -80,34 +80,49 @@ def _step(cell: nodes.Cell, own: Arrays) -> Step:
     """Return (projected input, (h, c)) -> (h, c); cells without a c leave it at zero."""
     match cell:
         case nodes.SimpleRNN():
-            return lambda x, state: _simple_step(own["recurrent_kernel"], x, state)
+            return lambda x, state: _simple_step(cell, own["recurrent_kernel"], x, state)
         case nodes.LSTM():
-            return lambda x, state: _lstm_step(own["recurrent_kernel"], x, state)
+            return lambda x, state: _lstm_step(cell, own["recurrent_kernel"], x, state)
+        case nodes.GRU(reset_after=True):
+            return lambda x, state: _gru_step(cell, own, x, state)
         case nodes.GRU():
-            return lambda x, state: _gru_step(own, x, state)
+            return lambda x, state: _original_gru_step(cell, own["recurrent_kernel"], x, state)
         case _:
             assert_never(cell)
 
 
-def _simple_step(recurrent_kernel: Array, x: Array, state: Array) -> Array:
+def _simple_step(cell: nodes.SimpleRNN, recurrent_kernel: Array, x: Array, state: Array) -> Array:
     h, c = state
-    return np.stack([np.tanh(x + h @ recurrent_kernel), c])
+    return np.stack([_activation(x + h @ recurrent_kernel, cell.activation), c])
 
 
-def _lstm_step(recurrent_kernel: Array, x: Array, state: Array) -> Array:
+def _lstm_step(cell: nodes.LSTM, recurrent_kernel: Array, x: Array, state: Array) -> Array:
     h, c = state
     i, f, candidate, o = np.split(x + h @ recurrent_kernel, 4, axis=1)
-    c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(candidate)
-    return np.stack([_sigmoid(o) * np.tanh(c), c])
+    i, f, o = (_activation(gate, cell.recurrent_activation) for gate in (i, f, o))
+    c = f * c + i * _activation(candidate, cell.activation)
+    return np.stack([o * _activation(c, cell.activation), c])
 
 
-def _gru_step(own: Arrays, x: Array, state: Array) -> Array:
+def _gru_step(cell: nodes.GRU, own: Arrays, x: Array, state: Array) -> Array:
     h, c = state
     recurrent = h @ own["recurrent_kernel"] + own.get("recurrent_bias", 0.0)
     x_z, x_r, x_candidate = np.split(x, 3, axis=1)
     h_z, h_r, h_candidate = np.split(recurrent, 3, axis=1)
-    z = _sigmoid(x_z + h_z)
-    candidate = np.tanh(x_candidate + _sigmoid(x_r + h_r) * h_candidate)
+    z = _activation(x_z + h_z, cell.recurrent_activation)
+    r = _activation(x_r + h_r, cell.recurrent_activation)
+    candidate = _activation(x_candidate + r * h_candidate, cell.activation)
+    return np.stack([z * h + (1.0 - z) * candidate, c])
+
+
+def _original_gru_step(cell: nodes.GRU, recurrent_kernel: Array, x: Array, state: Array) -> Array:
+    """Return the step of Cho et al., 2014: the reset gate is applied before the product."""
+    h, c = state
+    x_z, x_r, x_candidate = np.split(x, 3, axis=1)
+    u_z, u_r, u_candidate = np.split(recurrent_kernel, 3, axis=1)
+    z = _activation(x_z + h @ u_z, cell.recurrent_activation)
+    r = _activation(x_r + h @ u_r, cell.recurrent_activation)
+    candidate = _activation(x_candidate + (r * h) @ u_candidate, cell.activation)
     return np.stack([z * h + (1.0 - z) * candidate, c])
 
 

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from rnnspec.spec.wording import received
 
-NAME_PATTERN = "[a-z][a-z0-9_]{0,63}"
+MAX_NAME_LENGTH = 64
+NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}"
 
 _NAME = re.compile(NAME_PATTERN)
 _KEYWORDS = frozenset({*map(str.lower, keyword.kwlist), *keyword.softkwlist})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -84,11 +85,12 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
     """
     made = origin(model)
     given = _checked(made, arrays)
-    kept: defaultdict[tuple[str, str], list[Array]] = defaultdict(list)
+    kept: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
     for name, layer, param, slot in _slots(made):
-        kept[layer, slot.path].append(pack(param, slot, given[name]))
+        kept[layer, slot.path].append((slot.row or 0, pack(param, slot, given[name])))
     for (layer, path), rows in kept.items():
-        array = rows[0] if len(rows) == 1 else np.stack(rows)
+        in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
+        array = np.stack(in_order) if len(rows) > 1 else in_order[0]
         made.backend.runtime.put(model, layer, path, array)
 
 

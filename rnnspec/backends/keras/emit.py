@@ -128,10 +128,9 @@ def _recurrent(layer: nodes.Recurrent) -> Call:
         **arguments,
         "dropout": layer.dropout,
         "recurrent_dropout": layer.recurrent_dropout,
-        "use_bias": layer.bias,
         "kernel_initializer": _initializer(layer.kernel_initializer),
         "recurrent_initializer": _initializer(layer.recurrent_initializer),
-        "bias_initializer": _initializer(layer.bias_initializer),
+        **_bias(layer),
     }
     if layer.merge is None:
         return _make(type_, (layer.units,), arguments, layer.name)
@@ -159,11 +158,16 @@ def _activations(cell: nodes.LSTM | nodes.GRU) -> Arguments:
 def _dense(layer: nodes.Dense) -> Call:
     arguments: Arguments = {
         "activation": None if layer.activation == "linear" else layer.activation,
-        "use_bias": layer.bias,
         "kernel_initializer": _initializer(layer.kernel_initializer),
-        "bias_initializer": _initializer(layer.bias_initializer),
+        **_bias(layer),
     }
     return _make("Dense", (layer.units,), arguments, layer.name)
+
+
+def _bias(layer: nodes.Recurrent | nodes.Dense) -> Arguments:
+    if not layer.bias:
+        return {"use_bias": False}
+    return {"bias_initializer": _initializer(layer.bias_initializer)}
 
 
 def _make(

@@ -66,10 +66,7 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
 def _stock(layer: nodes.Recurrent) -> Stock:
     second = len(gates(layer.cell)) * layer.units * len(directions(layer))
     type_ = cell_class(layer).replace("SingleBias", "nn.")
-    reason = (
-        f"{type_} adds a second bias (bias_hh) to the first, {second:,} parameters that change "
-        "nothing it can compute"
-    )
+    reason = "adds a second bias (bias_hh) to the first, which changes nothing it can compute"
     return Stock(layer.name, type_, count(layer) + second, reason)
 
 

@@ -1,0 +1,50 @@
+"""Where the numbers come from: the machine, how busy it was, and the versions."""
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = (
+    "rnnspec",
+    "pydantic",
+    "pyyaml",
+    "typer",
+    "rich",
+    "numpy",
+    "torch",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+)
+
+
+def machine() -> dict[str, str]:
+    """Return the facts that numbers depend on, in the order in which they are printed."""
+    return {
+        "machine": f"{_processor()}, {_cores()} cores, {platform.system()} {platform.machine()}",
+        "load before": f"{os.getloadavg()[0]:.2f}",
+        "Python": platform.python_version(),
+        "versions": ", ".join(f"{name} {found}" for name in _PACKAGES if (found := _version(name))),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name, which Linux keeps where ``platform`` does not look."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or "unknown processor")
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

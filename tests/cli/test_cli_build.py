@@ -1,0 +1,208 @@
+"""``rnnspec build``: what it prints, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.backends import BACKENDS
+
+# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+Run = Callable[..., Any]
+OUTPUT = {"keras": "made.keras", "torch": "made"}
+FILES = {
+    "keras": {"made.keras"},
+    "torch": {"made", "made/small.py", "made/small.safetensors"},
+}
+TOKENS = np.random.default_rng(0).integers(0, 20, (3, 5)).astype(np.int32)
+ALONE = {
+    "keras": "y = model.predict_on_batch(x)",
+    "torch": "import torch; y = model.eval()(torch.from_numpy(x)).detach().numpy()",
+}
+
+
+@pytest.fixture(autouse=True)
+def _installed(request: pytest.FixtureRequest) -> None:
+    if "backend" in request.fixturenames:
+        pytest.importorskip(request.getfixturevalue("backend"))
+
+
+def outputs(model: Any, backend: str) -> Any:
+    if backend == "keras":
+        return model.predict_on_batch(TOKENS)
+    torch = pytest.importorskip("torch")
+    return model.eval()(torch.from_numpy(TOKENS)).detach().numpy()
+
+
+def test_prints_the_frameworks_own_counts(run: Run, spec: str, backend: str) -> None:
+    ran = run("build", spec, "--backend", backend)
+    assert (ran.code, ran.err) == (0, "")
+    assert "Total parameters: 180\n" in ran.out
+    assert f"Built with {BACKENDS[backend].title} " in ran.out
+    assert ("SingleBiasLSTM" in ran.out) == (backend == "torch")
+
+
+def test_what_is_written_loads_without_rnnspec(run: Run, spec: str, backend: str) -> None:
+    ran = run("build", spec, "-b", backend, "--seed", 7, "-o", OUTPUT[backend])
+    assert ran.code == 0
+    lines = ran.out.split("To load it, without rnnspec:\n")[1].splitlines()
+    code = [
+        "import sys, numpy",
+        "sys.modules['rnnspec'] = None",
+        *(line.strip() for line in lines),
+        "x = numpy.load('x.npy')",
+        ALONE[backend],
+        "numpy.save('y.npy', y)",
+    ]
+    np.save("x.npy", TOKENS)
+    subprocess.run([sys.executable, "-I", "-c", "\n".join(code)], check=True, capture_output=True)
+    expected = outputs(rnnspec.build(spec, backend, seed=7), backend)
+    np.testing.assert_array_equal(np.load("y.npy"), expected)
+
+
+def test_names_what_it_wrote(run: Run, entries: Run, spec: str, backend: str) -> None:
+    ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])
+    wrote = {line.removeprefix("wrote ") for line in ran.out.splitlines() if "wrote" in line}
+    assert wrote == {name for name in FILES[backend] if Path(name).is_file()}
+    assert entries() == {spec, *FILES[backend]}
+    assert "load_model" in ran.out or "load_state_dict" in ran.out
+
+
+def test_files_get_the_permissions_of_any_new_file(run: Run, spec: str, backend: str) -> None:
+    Path("any").touch()
+    run("build", spec, "-b", backend, "-o", OUTPUT[backend])
+    wanted = stat.S_IMODE(Path("any").stat().st_mode)
+    written = [Path(name) for name in FILES[backend] if Path(name).is_file()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {wanted}
+
+
+def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend: str) -> None:
+    if backend == "torch":
+        Path("made").mkdir()
+    old = Path("made.keras" if backend == "keras" else "made/small.safetensors")
+    old.write_text("old")
+    before = entries()
+    ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"{old}: error: exists already; --force replaces it\n"
+    assert old.read_text() == "old"
+    assert entries() == before
+    assert run("build", spec, "-b", backend, "-o", OUTPUT[backend], "--force").code == 0
+    assert old.stat().st_size > 1000
+    assert entries() == {spec, *FILES[backend]}
+
+
+def test_other_files_in_a_folder_are_left_alone(run: Run, entries: Run, spec: str) -> None:
+    pytest.importorskip("torch")
+    Path("made/deep").mkdir(parents=True)
+    others = [Path("made/other.py"), Path("made/deep/small.py"), Path("made/small.keras")]
+    for other in others:
+        other.write_text(other.name)
+    for force in ([], ["--force"]):
+        assert run("build", spec, "-b", "torch", "-o", "made", *force).code == 0
+        assert [other.read_text() for other in others] == [other.name for other in others]
+    assert entries() == {spec, "made/deep", *map(str, others), *FILES["torch"]}
+
+
+@pytest.mark.parametrize("parent", ["none", "small.yaml", "/proc"])
+@pytest.mark.parametrize("command", ["build", "codegen"])
+def test_a_place_that_cannot_be_written(
+    run: Run, entries: Run, spec: str, backend: str, *, command: str, parent: str
+) -> None:
+    output = f"{parent}/{OUTPUT[backend]}"
+    ran = run(command, spec, "-b", backend, "-o", output)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith((f"{parent}: error: ", f"{output}: error: "))
+    assert "report" not in ran.err
+    assert entries() == {spec}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
+    Path("closed").mkdir(mode=0o500)
+    ran = run("build", spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == "closed: error: no permission to write here\n"
+
+
+@contextmanager
+def little_space(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes, which looks much like a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize(("size", "old"), [(700, True), (3000, True), (3000, False)])
+def test_a_full_disk(
+    run: Run, entries: Run, spec: str, backend: str, *, size: int, old: bool
+) -> None:
+    text = Path(spec).read_text()
+    Path(spec).write_text(text.replace("vocabulary: 20", "vocabulary: 200"))
+    if old:
+        run("build", spec, "-b", backend, "-o", OUTPUT[backend])
+    before = {path: Path(path).read_bytes() for path in entries() if Path(path).is_file()}
+    with little_space(size):
+        ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend], "--force")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith(f"{OUTPUT[backend]}: error: cannot be written: ")
+    assert "file too large" in ran.err
+    assert {path: Path(path).read_bytes() for path in before} == before
+    assert {path for path in entries() if Path(path).is_file()} == set(before)
+
+
+def test_a_full_disk_for_source(run: Run, entries: Run, spec: str, backend: str) -> None:
+    Path("old.py").write_text("old")
+    with little_space(100):
+        ran = run("codegen", spec, "-b", backend, "-o", "old.py", "--force")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == "old.py: error: cannot be written: file too large\n"
+    assert Path("old.py").read_text() == "old"
+    assert entries() == {spec, "old.py"}
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from pathlib import Path
+from rnnspec.backends import get
+from rnnspec.cli import main
+
+def save(model, folder, name, source, spec):
+    (folder / (name + ".py")).write_text("half")
+    os.kill(os.getpid(), getattr(signal, wanted))
+    time.sleep(60)
+
+get("torch").runtime.save = save
+wanted = sys.argv.pop()
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_an_interrupted_run(python: Run, entries: Run, spec: str, name: str, code: int) -> None:
+    pytest.importorskip("torch")
+    Path("made").mkdir()
+    Path("made/small.py").write_text("old")
+    words = ["build", spec, "-b", "torch", "-o", "made", "--force"]
+    ran = python(INTERRUPTED, *words, name)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err == "rnnspec: interrupted\n"
+    assert Path("made/small.py").read_text() == "old"
+    assert entries() == {spec, "made", "made/small.py"}

@@ -1,0 +1,106 @@
+"""Wrong specs and inputs that cannot be read: every command says where, and does nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+HEAD = "version: 1\nname: net\n"
+GOOD = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+FAULTS: dict[str, tuple[str | bytes, str, str]] = {
+    "empty": (b"", "1:1", "expected a mapping"),
+    "binary": (b"PK\x03\x04\x00\xff\xfe", "1:6", "0xFF"),
+    "not_yaml": (b"version: [1", "1:", ""),
+    "not_a_mapping": (b"- 1\n- 2\n", "1:1", "expected a mapping"),
+    "unknown_key": (GOOD + "dropout: 1\n", "5:1", "dropout"),
+    "misspelt": (GOOD.replace("lstm", "lsmt"), "4:13", "did you mean 'lstm'?"),
+    "missing_key": (HEAD + "input: {features: 3}\n", "1:1", "missing key 'rnn'"),
+    "wrong_type": (GOOD.replace("4}", "'4'}"), "4:26", "rnn.units"),
+    "out_of_range": (GOOD.replace("4}", "0}"), "4:26", "rnn.units"),
+    "duplicate_key": (GOOD + "name: other\n", "5:1", "name"),
+    "unknown_version": (GOOD.replace("1", "2"), "1:10", "version"),
+    "broken_promise": (GOOD + "expect: {parameters: 1}\n", "5:22", "expected 1 parameters"),
+    "odd_text": (GOOD.replace("net", '"n\\e[31m\u202e"'), "2:7", ""),
+}
+COMMANDS = {
+    "validate": ["validate"],
+    "summary": ["summary"],
+    "summary --json": ["summary", "--json"],
+    "build": ["build", "--backend", "torch", "-o", "out"],
+    "codegen": ["codegen", "--backend", "keras", "-o", "out.py"],
+    "parity": ["parity"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_wrong_spec_is_refused_with_its_place(
+    run: Run, entries: Run, command: list[str], fault: str
+) -> None:
+    content, place, message = FAULTS[fault]
+    Path("bad.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    ran = run(*command, "bad.yaml")
+    first = ran.err.splitlines()[0]
+    assert ran.code == 1
+    assert ran.out == ""
+    assert first.startswith(f"bad.yaml:{place}")
+    assert ": error: " in first
+    assert message in first
+    assert entries() == {"bad.yaml"}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    ("path", "message"), [("none.yaml", "no such file"), ("folder", "this is a folder")]
+)
+def test_an_input_that_cannot_be_read(
+    run: Run, entries: Run, command: list[str], path: str, message: str
+) -> None:
+    Path("folder").mkdir()
+    ran = run(*command, path)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"{path}: error: {message}")
+    assert entries() == {"folder"}
+
+
+@pytest.mark.parametrize("command", ["validate", "parity"])
+def test_every_bad_file_is_reported(run: Run, spec: str, command: str) -> None:
+    Path("a.yaml").write_text(GOOD.replace("4}", "0}") + "x: 1\n")
+    Path("b.yaml").write_text("")
+    ran = run(command, "a.yaml", spec, "b.yaml")
+    assert (ran.code, ran.out) == (1, "")
+    starts = [line.split(" ")[0] for line in ran.err.splitlines() if ": error: " in line]
+    assert starts == ["a.yaml:4:26:", "a.yaml:5:1:", "b.yaml:1:1:"]
+    ran = run(command, "a.yaml", "none.yaml", "b.yaml")
+    assert (ran.code, ran.out) == (2, "")
+    for path in ("a.yaml:4:26:", "none.yaml:", "b.yaml:1:1:"):
+        assert f"{path} error:" in ran.err
+
+
+def test_good_files(run: Run, spec: str) -> None:
+    ran = run("validate", spec)
+    assert (ran.code, ran.out, ran.err) == (0, "small.yaml: valid\n", "")
+    ran = run("validate", spec, spec)
+    assert (ran.code, ran.out, ran.err) == (0, "2 specs: valid\n", "")
+
+
+def test_the_gallery_is_valid(run: Run, gallery_spec: Path) -> None:
+    assert run("validate", gallery_spec).code == 0
+
+
+ODD = "new\nline\x1b[31m\u202e.yaml"
+
+
+def test_a_path_of_odd_characters_is_escaped(run: Run, spec: str) -> None:
+    escaped = r"new\nline\x1b[31m\u202e.yaml"
+    assert run("validate", ODD).err == f"{escaped}: error: no such file\n"
+    Path(ODD).write_text(Path(spec).read_text())
+    assert run("validate", ODD).out == f"{escaped}: valid\n"
+    Path(ODD).write_text("")
+    assert run("summary", ODD).err.startswith(f"{escaped}:1:1: error: ")
+    assert run("codegen", spec, "-b", "torch", "-o", ODD, "--force").out == f"wrote {escaped}\n"

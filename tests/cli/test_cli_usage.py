@@ -1,0 +1,221 @@
+"""Help, version, and requests that cannot be met: the exit code and the message of each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnspec import compiler
+from rnnspec.backends import BACKENDS
+from rnnspec.version import __version__
+
+Run = Callable[..., Any]
+COMMANDS = ["validate", "summary", "build", "codegen", "parity"]
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_names_every_command_and_cuts_nothing(run: Run, option: str) -> None:
+    ran = run(option)
+    assert (ran.code, ran.err) == (0, "")
+    assert "..." not in ran.out.split("Commands:")[1]
+    assert all(f"\n  {command} " in ran.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example_that_works(
+    run: Run, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ran = run(command, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    lines = [line.strip() for line in ran.out.splitlines() if "Example: " in line]
+    assert len(lines) == 1, "an example that is broken over lines cannot be copied"
+    (tmp_path / "specs").symlink_to(Path(__file__).parents[2] / "specs")
+    words = lines[0].removeprefix("Example: ").split()
+    assert words[:2] == ["rnnspec", command]
+    if command in ("validate", "summary", "codegen"):
+        assert run(*words[1:]).code == 0
+
+
+def test_version(run: Run) -> None:
+    ran = run("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"rnnspec {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "Usage: rnnspec"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["valdate", "x"], "Did you mean 'validate'"),
+        (["validate"], "Missing argument 'SPECS'"),
+        (["summary", "{spec}", "--frob"], "--frob"),
+        (["summary", "{spec}", "{spec}"], "unexpected extra argument"),
+        (["build", "{spec}", "-b", "torch", "--seed", "-1"], "--seed"),
+        (["build", "{spec}", "-b", "torch", "--seed", "x"], "--seed"),
+        (["build", "{spec}", "-b", "jax"], "unknown backend 'jax'; there are keras and torch"),
+        (["codegen", "{spec}", "-b", "jax"], "unknown backend 'jax'; there are keras and torch"),
+        (["parity", "{spec}", "--backends", "jax"], "unknown backend 'jax'"),
+        (["parity", "{spec}", "--backends", "keras,"], "unknown backend ''"),
+        (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
+        (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "is a file, expected a folder"),
+        (["codegen", "{spec}", "-b", "torch", "-o", "."], "is a folder"),
+        (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null"], "is no regular file"),
+        (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null", "--force"], "no regular file"),
+    ],
+)
+def test_a_wrong_request(run: Run, entries: Run, spec: str, words: list[str], message: str) -> None:
+    ran = run(*[word.format(spec=spec) for word in words])
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert entries() == {spec}
+
+
+@pytest.mark.parametrize("command", ["build", "codegen"])
+def test_without_a_name_several_backends_are_a_choice_to_make(
+    run: Run, spec: str, command: str
+) -> None:
+    for each in BACKENDS:
+        pytest.importorskip(each)
+    ran = run(command, spec)
+    assert (ran.code, ran.out) == (2, "")
+    assert "choose one with --backend keras or torch" in ran.err
+
+
+@pytest.mark.parametrize("only", BACKENDS)
+def test_without_a_name_the_only_one_installed_is_it(
+    run: Run, spec: str, only: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(only)
+    for other in BACKENDS.keys() - {only}:
+        monkeypatch.setitem(sys.modules, other, None)
+    assert BACKENDS[only].title in run("build", spec).out
+    assert f"import {only}" in run("codegen", spec).out
+
+
+def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in BACKENDS:
+        monkeypatch.setitem(sys.modules, each, None)
+    ran = run("build", spec)
+    assert (ran.code, ran.out) == (3, "")
+    assert "pip install 'rnnspec[keras]' or pip install 'rnnspec[torch]'" in ran.err
+
+
+@pytest.mark.parametrize("command", ["build", "parity"])
+def test_a_backend_that_is_not_installed(
+    run: Run,
+    entries: Run,
+    spec: str,
+    backend: str,
+    *,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, backend, None)
+    option = "-b" if command == "build" else "--backends"
+    ran = run(command, spec, option, backend)
+    assert (ran.code, ran.out) == (3, "")
+    title = BACKENDS[backend].title
+    install = f"pip install 'rnnspec[{backend}]'"
+    assert ran.err == f"rnnspec: error: {title} is not installed: {install}\n"
+    assert entries() == {spec}
+    # Source is text: it needs no framework.
+    assert run("codegen", spec, "-b", backend).code == 0
+
+
+@pytest.mark.parametrize("command", ["build", "parity"])
+def test_a_backend_that_is_too_old(
+    run: Run, spec: str, backend: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "2.5.1+cpu")
+    ran = run(command, spec, "-b" if command == "build" else "--backends", backend)
+    assert (ran.code, ran.out) == (3, "")
+    assert "2.5.1+cpu is too old" in ran.err
+    assert f"pip install --upgrade 'rnnspec[{backend}]'" in ran.err
+
+
+def test_an_import_that_fails(run: Run, python: Run, spec: str) -> None:
+    pytest.importorskip("keras")
+    ran = python(MAIN, "build", spec, "-b", "keras", KERAS_BACKEND="nosuch")
+    assert (ran.code, ran.out) == (3, "")
+    assert "rnnspec: error: Keras cannot be imported" in ran.err
+    assert "report" not in ran.err
+
+
+def test_a_crash(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(_: object) -> None:
+        raise KeyError("new\nline\x1b")
+
+    monkeypatch.setattr(compiler, "summary", crash)
+    ran = run("summary", spec)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.count("\n") == 1
+    assert ran.err.startswith("rnnspec: error: KeyError: ")
+    assert "please report it" in ran.err
+    monkeypatch.setenv("RNNSPEC_TRACEBACK", "1")
+    with pytest.raises(KeyError):
+        run("summary", spec)
+
+
+def test_a_model_too_large_for_the_memory(run: Run) -> None:
+    pytest.importorskip("torch")
+    text = "version: 1\nname: big\ninput: {features: 1}\nrnn: {type: gru, units: 100000000}\n"
+    Path("big.yaml").write_text(text)
+    assert run("summary", "big.yaml").code == 0
+    ran = run("build", "big.yaml", "-b", "torch")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith("rnnspec: error: out of memory: ")
+
+
+MAIN = "from rnnspec.cli import main; main()"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("redirect", ["> /dev/full", ">&-"])
+def test_a_standard_output_that_cannot_be_written(python: Run, spec: str, redirect: str) -> None:
+    shell = "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])"
+    ran = python(shell, f"'{sys.executable}' -m rnnspec validate {spec} {redirect}")
+    assert "Traceback" not in ran.err
+    assert "Exception" not in ran.err
+    if "full" in redirect:
+        assert ran.code == 3
+        assert ran.err.endswith(": error: no space left on device\n")
+        assert ran.err.count("\n") == 1
+    else:
+        assert (ran.code, ran.err) == (0, "")
+
+
+def test_output_in_a_narrow_encoding(python: Run, spec: str) -> None:
+    path = Path(spec)
+    path.write_text(path.read_text() + "description: caf\u00e9 \u4f60\n", encoding="utf-8")
+    ran = python(MAIN, "codegen", spec, "-b", "torch", PYTHONIOENCODING="ascii")
+    assert (ran.code, ran.err) == (0, "")
+    assert r"# caf\xe9 \u4f60" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "absent"),
+    [
+        (["validate"], ["rich", "numpy", "jinja2"]),
+        (["summary"], ["numpy", "jinja2"]),
+        (["summary", "--json"], ["numpy", "jinja2"]),
+        (["codegen", "-b", "keras"], ["rich", "numpy"]),
+        (["codegen", "-b", "torch"], ["rich", "numpy"]),
+    ],
+)
+def test_what_is_not_imported(python: Run, spec: str, words: list[str], absent: list[str]) -> None:
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from rnnspec.cli import main\nmain()\n"
+    )
+    ran = python(code, *words, spec)
+    assert ran.code == 0
+    loaded = {name.split(".")[0] for name in ran.err.split()}
+    assert "rnnspec" in loaded
+    assert not loaded & {"torch", "keras", "tensorflow", "jax", "safetensors", *absent}

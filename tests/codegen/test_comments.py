@@ -1,0 +1,86 @@
+"""Free text reaches generated source in comments only, whatever is in it."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import tokenize
+from functools import cache
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import rnnspec
+from rnnspec.backends import BACKENDS
+from rnnspec.codegen.environment import comment
+from rnnspec.codegen.layout import LINE_LENGTH
+
+SPEC = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+NASTY = [
+    '"""', "'''", "\\", "\\\n", "\n", "\r", "\r\n", "\x0c", "\x0b", "\x1c", "\x85", "\u2028",
+    "\u2029", "\t", "#", "# type: ignore", "{{ 1 }}", "{% raw %}", "{#", "%}", "import os",
+    "\u202e", "\u2066", "\ufeff", "\x00", "\x1b[31m", "-*- coding: rot13 -*-",
+    "\nimport os\n", "\U0001f600",
+]  # fmt: skip
+TEXTS = st.lists(st.sampled_from(NASTY) | st.text(max_size=20), max_size=8).map("".join)
+BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@cache
+def tree_without(backend: str) -> str:
+    return ast.dump(ast.parse(rnnspec.codegen(rnnspec.loads(SPEC), backend)))
+
+
+def comments(text: str) -> list[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return [token.string for token in tokens if token.type == tokenize.COMMENT]
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(TEXTS)
+@example('"""\nimport os\n"""')
+@example("x\\")
+@example("a\u2028import os")
+@example("\x0cimport os")
+def test_a_description_is_only_ever_a_comment(description: str) -> None:
+    # Straight into the spec: the reader refuses some of these characters, codegen must not rely
+    # on that.
+    spec = rnnspec.loads(SPEC).model_copy(update={"description": description})
+    spec._document = rnnspec.loads(SPEC).document
+    for backend in BACKENDS:
+        text = rnnspec.codegen(spec, backend)
+        assert ast.dump(ast.parse(text)) == tree_without(backend)
+        compile(text.encode(), "<net>", "exec")
+        assert text.isprintable() or set(text) - {"\n"} == {c for c in text if c.isprintable()}
+        assert not set(text) & BIDIRECTIONAL
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    st.text(
+        st.characters(min_codepoint=32, max_codepoint=0x17F, exclude_categories=["Cc"]),
+        max_size=200,
+    )
+)
+def test_the_words_of_a_description_are_all_there(description: str) -> None:
+    spec = rnnspec.loads(SPEC + f"description: {json.dumps(description)}\n")
+    found = " ".join(line.removeprefix("#") for line in comments(rnnspec.codegen(spec, "torch")))
+    assert found.split() == _escaped(description).split()
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "\t \r\n"])
+def test_an_empty_text_is_no_comment(text: str) -> None:
+    assert comment(text) == ""
+
+
+def test_a_comment_is_wrapped() -> None:
+    lines = comment("word " * 100 + "\n\n" + "x" * 200).splitlines()
+    assert all(line.startswith("# ") for line in lines)
+    assert max(map(len, lines[:-1])) <= LINE_LENGTH
+    assert lines[-1] == "# " + "x" * 200

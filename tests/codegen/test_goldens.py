@@ -1,0 +1,86 @@
+"""The intermediate representation and the source of a few specs, byte for byte.
+
+After a wanted change: ``RNNSPEC_UPDATE_GOLDENS=1 pytest tests/codegen`` rewrites the files; read
+the difference as you would read a colleague's code, since users will.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.backends import BACKENDS
+from rnnspec.codegen.execute import execute
+from rnnspec.ir.text import dump
+
+# Keras 3.15 reads a variable in a way that NumPy 2 would like changed.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+ROOT = Path(__file__).parents[2]
+GOLDENS = ROOT / "tests" / "goldens"
+FOUNDING = ("bidirectional_lstm", "stacked_lstm", "standard_rnn")
+OWN = sorted(path.parent.name for path in GOLDENS.glob("*/spec.yaml"))
+EACH = pytest.mark.parametrize("name", [*FOUNDING, *OWN])
+
+
+def spec_of(name: str) -> Path:
+    return ROOT / "specs" / f"{name}.yaml" if name in FOUNDING else GOLDENS / name / "spec.yaml"
+
+
+def golden(name: str, file: str) -> Path:
+    return GOLDENS / name / file
+
+
+def compare(text: str, path: Path) -> None:
+    """Compare, or rewrite where that was asked for."""
+    if os.environ.get("RNNSPEC_UPDATE_GOLDENS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    assert text == path.read_bytes().decode(), f"{path} differs: see {__file__}"
+
+
+@EACH
+def test_network(name: str) -> None:
+    compare(dump(compiler.lower(spec_of(name))), golden(name, "network.txt"))
+
+
+@EACH
+def test_source(name: str, backend: str) -> None:
+    compare(rnnspec.codegen(spec_of(name), backend), golden(name, f"{backend}.py"))
+
+
+@EACH
+def test_golden_source_makes_the_model(name: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    network = compiler.lower(spec_of(name))
+    module = execute(golden(name, f"{backend}.py").read_text(encoding="utf-8"), name)
+    entry = BACKENDS[backend].emitter.emit(network).entry
+    model = BACKENDS[backend].runtime.instantiate(module, entry, "float32")
+    assert BACKENDS[backend].runtime.counts(model) == compiler.summary(spec_of(name)).parameters
+    assert inspect.getdoc(getattr(module, entry))
+
+
+def test_there_is_no_golden_without_a_test() -> None:
+    wanted = {f"{name}/network.txt" for name in (*FOUNDING, *OWN)}
+    wanted |= {f"{name}/{backend}.py" for name in (*FOUNDING, *OWN) for backend in BACKENDS}
+    wanted |= {f"{name}/spec.yaml" for name in OWN}
+    there = {path.relative_to(GOLDENS).as_posix() for path in GOLDENS.rglob("*.*")}
+    assert {path for path in there if "__pycache__" not in path} == wanted
+
+
+def test_stacked_lstm_reads_as_if_written_by_hand() -> None:
+    text = golden("stacked_lstm", "keras.py").read_text(encoding="utf-8")
+    lstm = "x = keras.layers.LSTM(32, return_sequences={}, dropout=0.2, name={})(x)"
+    lines = [line.strip() for line in text.splitlines() if "keras.layers." in line]
+    assert lines == [
+        'x = keras.layers.Embedding(10000, 32, name="embedding_1")(inputs)',
+        lstm.format(True, '"lstm_1"'),
+        lstm.format(True, '"lstm_2"'),
+        lstm.format(False, '"lstm_3"'),
+        'x = keras.layers.Dense(1, activation="sigmoid", name="dense_1")(x)',
+    ]

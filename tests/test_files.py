@@ -1,0 +1,161 @@
+"""Outputs appear whole, replace nothing unasked, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from rnnspec import files
+from rnnspec.errors import OutputError, UsageError
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A file that stands where another is to go."""
+    path = tmp_path / "old"
+    path.write_text("old")
+    return path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*")}
+
+
+def test_writes_utf_8_with_line_feeds(tmp_path: Path) -> None:
+    files.write_file(tmp_path / "new", "\u00e9\nx\n", force=False)
+    assert (tmp_path / "new").read_bytes() == b"\xc3\xa9\nx\n"
+    assert names(tmp_path) == {"new"}
+
+
+def test_replaces_only_when_told_to(tmp_path: Path, old: Path) -> None:
+    with pytest.raises(UsageError, match="exists already; --force replaces it"):
+        files.write_file(old, "new", force=False)
+    assert old.read_text() == "old"
+    files.write_file(old, "new", force=True)
+    assert old.read_text() == "new"
+    assert names(tmp_path) == {"old"}
+
+
+def test_keeps_the_permissions_of_what_it_replaces(old: Path) -> None:
+    old.chmod(0o640)
+    files.write_file(old, "new", force=True)
+    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+
+
+def test_new_files_heed_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        files.write_file(tmp_path / "new", "x", force=False)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_a_dangling_link_is_something_that_exists(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("nowhere")
+    with pytest.raises(UsageError, match="exists already"):
+        files.write_file(link, "x", force=False)
+    files.write_file(link, "x", force=True)
+    assert not link.is_symlink()
+    assert link.read_text() == "x"
+
+
+def test_a_linked_file_is_not_written_through(tmp_path: Path, old: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(old)
+    files.write_file(link, "new", force=True)
+    assert (old.read_text(), link.read_text()) == ("old", "new")
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_only_regular_files_are_replaced(tmp_path: Path, force: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="no regular file"):
+        files.write_file(pipe, "x", force=force)
+    with pytest.raises(UsageError, match="is a folder"):
+        files.write_file(tmp_path, "x", force=force)
+    assert names(tmp_path) == {"pipe"}
+
+
+@pytest.mark.parametrize("parent", ["none", "old"])
+def test_a_parent_that_is_no_folder(tmp_path: Path, old: Path, parent: str) -> None:
+    with pytest.raises(OutputError, match="no such folder"):
+        files.write_file(tmp_path / parent / "x", "x", force=False)
+    assert names(tmp_path) == {"old"}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_staging_folder_is_removed_whatever_happens(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    def half(folder: Path) -> NoReturn:
+        assert folder.parent == tmp_path
+        (folder / "half").mkdir()
+        (folder / "half" / "x").write_text("x")
+        raise error
+
+    with pytest.raises(error), files.staged(tmp_path) as folder:
+        half(folder)
+    assert names(tmp_path) == set()
+
+
+def _failing(at: int, error: BaseException, replace: Callable[..., Path]) -> Callable[..., Path]:
+    calls = iter(range(100))
+
+    def fail(self: Path, target: Path) -> Path:
+        if next(calls) == at:
+            raise error
+        return replace(self, target)
+
+    return fail
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_several_files_are_moved_together_or_not_at_all(
+    tmp_path: Path, old: Path, at: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = OutputError if isinstance(error, OSError) else KeyboardInterrupt
+    with files.staged(tmp_path) as folder:
+        moves = {folder / name: tmp_path / name for name in ("first", "old", "third")}
+        for made in moves:
+            made.write_text("new")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", _failing(at, error, Path.replace))
+            with pytest.raises(raised):
+                files.publish(moves)
+    assert names(tmp_path) == {"old"}
+    assert old.read_text() == "old"
+
+
+def test_several_files_where_links_cannot_be_made(
+    tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with files.staged(tmp_path) as folder:
+        moves = {folder / "old": old, folder / "missing": tmp_path / "missing"}
+        (folder / "old").write_text("new")
+        (folder / "missing").mkdir()
+        (tmp_path / "missing").write_text("a file where a folder is to go")
+        with pytest.raises(OutputError, match=r"missing: error: cannot be written: "):
+            files.publish(moves)
+    assert old.read_text() == "old"
+    assert names(tmp_path) == {"old", "missing"}
+
+
+def test_a_folder_is_moved_whole(tmp_path: Path) -> None:
+    with files.staged(tmp_path) as folder:
+        (folder / "made").mkdir()
+        (folder / "made" / "x").write_text("x")
+        files.publish({folder / "made": tmp_path / "there"})
+    assert names(tmp_path) == {"there", "x"}

@@ -1,0 +1,135 @@
+"""``import rnnspec``: light, documented, typed, and the same whatever was imported before."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.resources
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.backends import BACKENDS
+
+ROOT = Path(__file__).parent.parent
+SPEC = ROOT / "specs" / "standard_rnn.yaml"
+FUNCTIONS = sorted(set(rnnspec.__all__) - {"__version__"})
+RAISES = {
+    "load": {"SpecError", "UsageError"},
+    "loads": {"SpecError"},
+    "summary": {"SpecError", "UsageError"},
+    "codegen": {"SpecError", "UnsupportedError", "UsageError"},
+    "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
+    "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
+    "read_weights": {"UsageError"},
+    "write_weights": {"UsageError"},
+}
+
+
+def modules_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+HEAVY = {"torch", "keras", "tensorflow", "jax", "safetensors", "typer", "rich"}
+
+
+def test_import_is_light() -> None:
+    loaded = modules_after("import rnnspec")
+    assert not loaded & {*HEAVY, "numpy", "yaml", "pydantic", "jinja2"}
+
+
+@pytest.mark.parametrize(
+    "call", ["load(p)", "loads(open(p).read())", "summary(p)", "codegen(p, 'torch')"]
+)
+def test_no_framework_before_build(call: str) -> None:
+    loaded = modules_after(f"import rnnspec; p = {str(SPEC)!r}; rnnspec.{call}")
+    assert not loaded & {*HEAVY, "numpy"}
+    assert ("jinja2" in loaded) == ("codegen" in call)
+
+
+def test_all_is_true() -> None:
+    assert sorted(rnnspec.__all__) == rnnspec.__all__
+    assert all(hasattr(rnnspec, name) for name in rnnspec.__all__)
+    assert set(RAISES) == set(FUNCTIONS)
+    namespace: dict[str, object] = {}
+    exec("from rnnspec import *", namespace)
+    assert set(rnnspec.__all__) <= set(namespace)
+    with pytest.raises(AttributeError, match="nosuch"):
+        _ = rnnspec.nosuch
+
+
+def test_functions_stay_functions_whatever_is_imported() -> None:
+    for module in pkgutil.walk_packages(rnnspec.__path__, "rnnspec."):
+        framework = module.name.split(".")[2] if module.name.endswith(".runtime") else None
+        if module.name == "rnnspec.__main__" or (framework and not BACKENDS[framework].installed):
+            continue
+        importlib.import_module(module.name)
+    for name in FUNCTIONS:
+        assert inspect.isfunction(getattr(rnnspec, name)), name
+
+
+@pytest.mark.parametrize(
+    "first", ["rnnspec.codegen.render", "rnnspec.parity.run", "rnnspec.parity", "rnnspec.codegen"]
+)
+def test_functions_are_functions_whatever_is_imported_first(first: str) -> None:
+    code = f"import {first}, rnnspec; assert callable(rnnspec.codegen) and callable(rnnspec.parity)"
+    modules_after(code)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_names_its_errors(name: str) -> None:
+    function = getattr(rnnspec, name)
+    documentation = inspect.getdoc(function)
+    assert documentation is not None
+    section = documentation.split("Raises:\n")[1]
+    named = {line.strip().split(":")[0] for line in section.splitlines() if line[4:5].strip()}
+    assert named == RAISES[name]
+    hints = inspect.get_annotations(function)
+    assert set(hints) == {*inspect.signature(function).parameters, "return"}
+
+
+def test_a_spec_is_a_path_or_what_load_returned(backend: str) -> None:
+    loaded = rnnspec.load(SPEC)
+    for spec in (str(SPEC), SPEC, loaded):
+        assert rnnspec.summary(spec) == rnnspec.summary(loaded)
+        assert rnnspec.codegen(spec, backend) == rnnspec.codegen(loaded, backend)
+        assert compiler.lower(spec) == compiler.lower(loaded)
+
+
+def test_build_and_parity_take_the_same(backend: str) -> None:
+    pytest.importorskip(backend)
+    loaded = rnnspec.load(SPEC)
+    made = {type(rnnspec.build(spec, backend)).__name__ for spec in (str(SPEC), SPEC, loaded)}
+    assert len(made) == 1
+    for specs in (str(SPEC), SPEC, loaded, [loaded], iter([SPEC])):
+        report = rnnspec.parity(specs, [backend])
+        assert report.equal
+        assert [spec.name for spec in report.specs] == ["standard_rnn"]
+
+
+def test_parity_of_nothing_is_a_wrong_request() -> None:
+    from rnnspec.errors import UsageError
+
+    for specs, backends in (([], ["torch"]), ([SPEC], [])):
+        with pytest.raises(UsageError, match="at least one"):
+            rnnspec.parity(specs, backends)
+
+
+def test_is_typed() -> None:
+    assert importlib.resources.files("rnnspec").joinpath("py.typed").is_file()
+
+
+def test_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rnnspec", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"rnnspec {rnnspec.__version__}\n"
