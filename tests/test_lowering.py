@@ -51,6 +51,18 @@ def test_a_name_used_twice_is_refused_with_its_place() -> None:
     )
 
 
+def test_a_name_that_grows_too_long_with_its_number_is_refused_with_its_place() -> None:
+    assert names(lower(f"rnn: {{type: lstm, units: 1, name: {'a' * 64}}}")) == ["a" * 64]
+    assert (
+        names(lower(f"rnn: {{type: lstm, units: 1, name: {'a' * 62}, layers: 2}}"))[1][-2:] == "_2"
+    )
+    with pytest.raises(SpecError) as caught:
+        lower(f"rnn: [{{type: lstm, units: 1, layers: 2, name: {'a' * 63}}}]")
+    assert str(caught.value).splitlines()[0] == (
+        "<string>:4:47: error: rnn[0].name: with _1 to _2 after it, longer than 64 characters"
+    )
+
+
 @pytest.mark.parametrize(
     ("head", "last_returns_sequences", "output"),
     [

@@ -47,7 +47,11 @@ def origin(model: Any) -> Origin:
     Raises:
         UsageError: ``rnnspec.build`` did not make it.
     """
-    found = _BY_MODEL.get(model) or _BY_MODULE.get(type(model).__module__)
+    try:
+        found = _BY_MODEL.get(model)
+    except TypeError:  # no weak reference can be made to it, so it is no model
+        found = None
+    found = found or _BY_MODULE.get(type(model).__module__)
     if found is None:
         raise UsageError(f"expected a model that rnnspec.build made, received {type(model)}")
     return found
@@ -80,8 +84,8 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
         arrays: all canonical arrays, by the names and in the shapes of ``read_weights``.
 
     Raises:
-        UsageError: a name is missing or unknown, a shape is wrong, or the model has another
-            origin. Nothing is written then.
+        UsageError: a name is missing or unknown, a shape is wrong, an array holds no real
+            numbers, or the model has another origin. Nothing is written then.
     """
     made = origin(model)
     given = _checked(made, arrays)
@@ -110,4 +114,6 @@ def _checked(made: Origin, arrays: Mapping[str, ArrayLike]) -> dict[str, Array]:
     for name, shape in wanted.items():
         if given[name].shape != shape:
             raise UsageError(f"{name}: expected the shape {shape}, received {given[name].shape}")
+        if given[name].dtype.kind not in "fiu":
+            raise UsageError(f"{name}: expected numbers, received {given[name].dtype}")
     return given

@@ -1,0 +1,117 @@
+"""What the generated source leaves out is what the installed frameworks take it for."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from rnnspec.backends.keras.defaults import DEFAULTS as KERAS
+from rnnspec.backends.torch.defaults import DEFAULTS as TORCH
+
+# What a layer does beyond what the language says, and how a framework writes "do not".
+INERT_IN_KERAS: dict[str, object] = {
+    "activity_regularizer": None,
+    "autocast": True,
+    "backward_layer": None,
+    "dtype": None,
+    "go_backwards": False,
+    "keepdims": False,
+    "data_format": None,
+    "mask_zero": False,
+    "name": None,
+    "noise_shape": None,
+    "quantization_config": None,
+    "return_sequences": False,
+    "return_state": False,
+    "seed": None,
+    "stateful": False,
+    "trainable": True,
+    "unroll": False,
+    "use_cudnn": "auto",
+    "weights": None,
+}
+INERT_ENDINGS = ("_regularizer", "_constraint")
+INERT_PREFIXES = ("lora_",)
+INERT_IN_TORCH: dict[str, object] = {
+    "device": None,
+    "dropout": 0.0,
+    "dtype": None,
+    "inplace": False,
+    "max_norm": None,
+    "norm_type": 2.0,
+    "num_layers": 1,
+    "padding_idx": None,
+    "proj_size": 0,
+    "scale_grad_by_freq": False,
+    "sparse": False,
+    "_freeze": False,
+    "_weight": None,
+}
+
+
+def defaults(*classes: Any) -> dict[str, object]:
+    """Return the defaults of what the classes are made with; a class before others overrides."""
+    found: dict[str, object] = {}
+    for class_ in reversed(classes):
+        for name, parameter in inspect.signature(class_.__init__).parameters.items():
+            if parameter.default is not inspect.Parameter.empty:
+                found[name] = parameter.default
+    return found
+
+
+def in_keras(type_: str) -> dict[str, object]:
+    keras = pytest.importorskip("keras")
+    return defaults(getattr(keras.layers, type_), keras.layers.Layer)
+
+
+def in_torch(type_: str) -> dict[str, object]:
+    nn = pytest.importorskip("torch").nn
+    # nn.LSTM and its like pass on whatever they are given.
+    recurrent = issubclass(getattr(nn, type_), nn.RNNBase)
+    return defaults(nn.RNNBase if recurrent else getattr(nn, type_))
+
+
+@pytest.mark.parametrize("type_", sorted(KERAS))
+def test_what_is_left_out_in_keras(type_: str) -> None:
+    there = in_keras(type_)
+    assert KERAS[type_]
+    assert {name: there.get(name, "absent") for name in KERAS[type_]} == dict(KERAS[type_])
+
+
+@pytest.mark.parametrize("type_", sorted(TORCH))
+def test_what_is_left_out_in_torch(type_: str) -> None:
+    there = in_torch(type_.removeprefix("nn."))
+    assert TORCH[type_]
+    assert {name: there.get(name, "absent") for name in TORCH[type_]} == dict(TORCH[type_])
+
+
+@pytest.mark.parametrize(
+    "type_", [*sorted(KERAS), "Dropout", "GlobalAveragePooling1D", "GlobalMaxPooling1D"]
+)
+def test_what_is_never_said_in_keras_is_inert(type_: str) -> None:
+    for name, value in in_keras(type_).items():
+        if name in KERAS.get(type_, {}):
+            continue
+        inert = name.endswith(INERT_ENDINGS) or name.startswith(INERT_PREFIXES)
+        assert value == (None if inert else INERT_IN_KERAS.get(name, "an unknown argument")), name
+
+
+@pytest.mark.parametrize("type_", ["RNN", "LSTM", "GRU", "Linear", "Embedding"])
+def test_what_is_never_said_in_torch_is_inert(type_: str) -> None:
+    for name, value in in_torch(type_).items():
+        if name not in TORCH.get(f"nn.{type_}", {}):
+            assert value == INERT_IN_TORCH.get(name, "an unknown argument"), name
+
+
+def test_the_nonlinearity_of_a_torch_rnn_is_tanh() -> None:
+    assert pytest.importorskip("torch").nn.RNN(1, 1).nonlinearity == "tanh"
+
+
+def test_keras_words_for_initializers() -> None:
+    keras = pytest.importorskip("keras")
+    uniform = keras.initializers.get("uniform")
+    assert isinstance(uniform, keras.initializers.RandomUniform)
+    assert uniform.get_config() == {"minval": -0.05, "maxval": 0.05, "seed": None}
+    assert keras.initializers.get("orthogonal").get_config() == {"gain": 1.0, "seed": None}

@@ -1,0 +1,115 @@
+"""What Keras saves is Keras's alone: it opens in safe mode and computes the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from live import outputs
+
+import rnnspec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.layout import Array
+
+keras = pytest.importorskip("keras")
+
+ALL_KINDS = """\
+version: 1
+name: all_kinds
+input: {length: 4, features: 3}
+rnn:
+  - {type: gru, units: 3, dropout: 0.5}
+  - {type: lstm, units: 2, bidirectional: true, merge: ave}
+  - {type: simple, units: 2, dropout: 0.1, variational: false, bias: false}
+head: {pooling: max, dropout: 0.5, hidden: [{units: 2, activation: softplus}], units: 1}
+initializers: {forget_bias: 0.5, recurrent: {normal: 0.1}, bias: {constant: 0.25}}
+"""
+
+
+def batch_for(model: Any) -> Array:
+    rng = np.random.default_rng(3)
+    shape = tuple(3 if size is None else size for size in model.inputs[0].shape)
+    if model.inputs[0].dtype == "int32":
+        return rng.integers(0, 10, shape, dtype=np.int32)
+    return rng.standard_normal(shape).astype(np.float32)
+
+
+def reloaded(model: Any, path: Path) -> Any:
+    model.save(path)
+    return keras.saving.load_model(path, safe_mode=True)
+
+
+def test_every_spec_of_the_gallery_is_saved_and_loaded(gallery_spec: Path, tmp_path: Path) -> None:
+    model = rnnspec.build(gallery_spec, "keras", seed=1)
+    other = reloaded(model, tmp_path / "model.keras")
+    batch = batch_for(model)
+    np.testing.assert_array_equal(
+        outputs(other, batch, training=False), outputs(model, batch, training=False)
+    )
+    assert [layer.name for layer in other.layers] == [layer.name for layer in model.layers]
+    assert other.count_params() == model.count_params()
+
+
+def test_the_file_names_no_class_but_keras_own(tmp_path: Path) -> None:
+    model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
+    model.save(tmp_path / "all_kinds.keras")
+    with zipfile.ZipFile(tmp_path / "all_kinds.keras") as saved:
+        config = json.loads(saved.read("config.json"))
+    modules = set(strings(config, "module"))
+    assert "keras.layers" in modules
+    assert all(module is None or module.split(".")[0] == "keras" for module in modules)
+    assert set(strings(config, "registered_name")) <= {None, "Functional"}
+
+
+def strings(value: object, key: str) -> list[Any]:
+    if isinstance(value, dict):
+        own = [value[key]] if key in value else []
+        return own + [found for inner in value.values() for found in strings(inner, key)]
+    if isinstance(value, list):
+        return [found for inner in value for found in strings(inner, key)]
+    return []
+
+
+def test_the_file_opens_where_rnnspec_is_not_loaded(tmp_path: Path) -> None:
+    model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
+    batch = batch_for(model)
+    model.save(tmp_path / "all_kinds.keras")
+    np.save(tmp_path / "batch.npy", batch)
+    script = """\
+import sys
+import keras, numpy as np
+model = keras.saving.load_model("all_kinds.keras", safe_mode=True)
+np.save("found.npy", keras.ops.convert_to_numpy(model(np.load("batch.npy"), training=False)))
+assert not any(name.startswith("rnnspec") for name in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "found.npy"), outputs(model, batch, training=False), rtol=0, atol=1e-6
+    )
+
+
+def test_the_model_is_a_plain_functional_model() -> None:
+    model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
+    assert type(model) is keras.Model or type(model).__name__ == "Functional"
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+def test_a_loaded_model_learns(tmp_path: Path) -> None:
+    model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
+    other = reloaded(model, tmp_path / "all_kinds.keras")
+    other.compile(optimizer="sgd", loss="mse")
+    before = [weight.copy() for weight in other.get_weights()]
+    batch = batch_for(other)
+    other.train_on_batch(np.tile(batch, (8, 1, 1)), np.ones((8 * len(batch), 1), np.float32))
+    moved = [bool((a != b).any()) for a, b in zip(before, other.get_weights(), strict=True)]
+    assert all(
+        changed for changed, weight in zip(moved, other.weights, strict=True) if weight.trainable
+    )

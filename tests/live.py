@@ -1,0 +1,31 @@
+"""Live models of any backend, run as their users run them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rnnspec.layout import Array
+
+
+def outputs(model: Any, batch: Array, *, training: bool) -> Array:
+    """Return what a model makes of a batch, in training (its dropout at work) or in inference."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(model, torch.nn.Module):
+        with torch.no_grad():
+            result: Array = model.train(training)(torch.from_numpy(batch)).numpy()
+            return result
+    import keras
+
+    return np.asarray(keras.ops.convert_to_numpy(model(batch, training=training)))
+
+
+def seed(value: int) -> None:
+    """Seed whatever the frameworks that are loaded draw their masks and weights from."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(value)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(value)

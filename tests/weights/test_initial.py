@@ -1,0 +1,234 @@
+"""Fresh weights: the same bits everywhere with a seed, the spec's distributions without one."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from live import seed
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.backends import BACKENDS
+from rnnspec.weights.draw import draw_fresh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.layout import Array
+
+    Arrays = dict[str, Array]
+
+FEATURES, UNITS, GATES = 48, 40, {"simple": 1, "lstm": 4, "gru": 3}
+ROUNDING = 1e-6
+
+
+def spec_text(type_: str = "lstm", words: str = "", initializers: str = "") -> str:
+    given = f"initializers: {{{initializers}}}" if initializers else ""
+    return f"""\
+version: 1
+name: fresh
+input: {{features: {FEATURES}}}
+rnn: {{type: {type_}, units: {UNITS}{words}}}
+head: {{units: 50}}
+{given}
+"""
+
+
+def fresh(text: str, backend: str) -> Arrays:
+    pytest.importorskip(backend)
+    # The first build imports the framework, which then has to be seeded.
+    spec = rnnspec.loads(text)
+    rnnspec.build(spec, backend)
+    seed(11)
+    return rnnspec.read_weights(rnnspec.build(spec, backend))
+
+
+def is_uniform(array: Array, limit: float) -> None:
+    """Assert U(-limit, limit): its bounds, that they are reached, its mean and its variance."""
+    size = array.size
+    assert size > 1000
+    assert np.abs(array).max() <= limit * (1.0 + ROUNDING)
+    # All of n numbers are within 1 - 20 / n of the bound with a probability of e ** -20.
+    assert array.max() > limit * (1.0 - 40.0 / size)
+    assert array.min() < -limit * (1.0 - 40.0 / size)
+    has_moments(array, limit / sqrt(3.0), kurtosis=9.0 / 5.0)
+
+
+def is_normal(array: Array, stddev: float) -> None:
+    """Assert N(0, stddev ** 2), not truncated: its mean, its variance and its tails."""
+    has_moments(array, stddev, kurtosis=3.0)
+    beyond = float((np.abs(array) > 2.0 * stddev).mean())
+    assert abs(beyond - 0.0455) < 6.0 * sqrt(0.0455 * 0.9545 / array.size)
+
+
+def has_moments(array: Array, stddev: float, *, kurtosis: float) -> None:
+    size = array.size
+    values = array.astype(np.float64)
+    assert abs(values.mean()) < 6.0 * stddev / sqrt(size)
+    error = stddev**2 * sqrt((kurtosis - 1.0) / size)
+    assert abs((values**2).mean() - stddev**2) < 6.0 * error
+
+
+def is_orthogonal(array: Array) -> None:
+    """Assert that the rows or the columns, the fewer ones, are orthonormal and of both signs."""
+    values = array.astype(np.float64)
+    few = values if values.shape[0] <= values.shape[1] else values.T
+    np.testing.assert_allclose(few @ few.T, np.eye(len(few)), rtol=0.0, atol=1e-5)
+    assert abs(values.mean()) < 6.0 / sqrt(max(values.shape) * values.size)
+
+
+def is_constant(array: Array, value: float) -> None:
+    np.testing.assert_array_equal(array, np.float32(value))
+
+
+def unlike(one: Array, other: Array) -> None:
+    """Assert that two drawn arrays have nothing in common."""
+    assert one.shape == other.shape
+    correlation = np.corrcoef(one.ravel(), other.ravel())[0, 1]
+    assert abs(correlation) < 6.0 / sqrt(one.size)
+
+
+def test_with_a_seed_every_backend_holds_the_same_bits(gallery_spec: Path) -> None:
+    network = compiler.lower(gallery_spec)
+    drawn = draw_fresh(network, 5)
+    for each in BACKENDS:
+        pytest.importorskip(each)
+        held = rnnspec.read_weights(rnnspec.build(gallery_spec, each, seed=5))
+        assert list(held) == list(drawn)
+        for name, array in held.items():
+            assert array.dtype == np.float32
+            np.testing.assert_array_equal(array, drawn[name].astype(np.float32), err_msg=name)
+
+
+def test_another_seed_draws_other_arrays() -> None:
+    network = compiler.lower(rnnspec.loads(spec_text()))
+    one, same, other = (draw_fresh(network, number) for number in (1, 1, 2))
+    for name in ("lstm_1.kernel", "lstm_1.recurrent_kernel", "dense_1.kernel"):
+        np.testing.assert_array_equal(one[name], same[name])
+        unlike(one[name], other[name])
+
+
+def drawn_or_fresh(text: str, source: str) -> Arrays:
+    """Return fresh weights from a backend, or as they are drawn for a seed."""
+    if source == "seed":
+        return draw_fresh(compiler.lower(rnnspec.loads(text)), 11)
+    return fresh(text, source)
+
+
+SOURCES = pytest.mark.parametrize("source", ["seed", *BACKENDS])
+
+
+@SOURCES
+@pytest.mark.parametrize("type_", GATES)
+def test_what_a_layer_starts_from_by_default(type_: str, source: str) -> None:
+    arrays = drawn_or_fresh(spec_text(type_), source)
+    name = "simple_rnn_1" if type_ == "simple" else f"{type_}_1"
+    width = GATES[type_] * UNITS
+    is_uniform(arrays[f"{name}.kernel"], sqrt(6.0 / (FEATURES + width)))
+    is_orthogonal(arrays[f"{name}.recurrent_kernel"])
+    is_uniform(arrays["dense_1.kernel"], sqrt(6.0 / (UNITS + 50)))
+    is_constant(arrays["dense_1.bias"], 0.0)
+    if type_ == "lstm":
+        has_forget_bias(arrays[f"{name}.bias"], 1.0)
+    else:
+        is_constant(arrays[f"{name}.bias"], 0.0)
+    if type_ == "gru":
+        is_constant(arrays[f"{name}.recurrent_bias"], 0.0)
+
+
+def has_forget_bias(bias: Array, value: float, others: float = 0.0) -> None:
+    i, f, c, o = np.split(bias, 4)
+    is_constant(f, value)
+    is_constant(np.concatenate([i, c, o]), others)
+
+
+@SOURCES
+@pytest.mark.parametrize("value", [0.5, 0.0, -2.0, 1.0])
+@pytest.mark.parametrize("both", [False, True])
+def test_the_forget_gate(value: float, both: bool, source: str) -> None:
+    words = ", bidirectional: true" if both else ""
+    arrays = drawn_or_fresh(spec_text("lstm", words, f"forget_bias: {value}"), source)
+    biases = [name for name in arrays if name.endswith(".bias") and name != "dense_1.bias"]
+    assert len(biases) == 1 + both
+    for name in biases:
+        has_forget_bias(arrays[name], value)
+
+
+@SOURCES
+def test_the_forget_gate_among_biases_of_another_value(source: str) -> None:
+    words = "forget_bias: 0.5, bias: {constant: 0.25}"
+    arrays = drawn_or_fresh(spec_text("lstm", "", words), source)
+    has_forget_bias(arrays["lstm_1.bias"], 0.5, others=0.25)
+    is_constant(arrays["dense_1.bias"], 0.25)
+
+
+@SOURCES
+@pytest.mark.parametrize("dropout", ["", ", dropout: 0.5"])
+@pytest.mark.parametrize("type_", GATES)
+def test_each_direction_and_each_layer_is_drawn_on_its_own(
+    type_: str, dropout: str, source: str
+) -> None:
+    words = f", bidirectional: true, merge: sum{dropout}, layers: 3"
+    arrays = drawn_or_fresh(spec_text(type_, words), source)
+    for number in (1, 2, 3):
+        for array in ("kernel", "recurrent_kernel"):
+            name = f"bidirectional_{number}.{{}}.{array}"
+            unlike(arrays[name.format("forward")], arrays[name.format("backward")])
+        is_orthogonal(arrays[f"bidirectional_{number}.forward.recurrent_kernel"])
+        is_orthogonal(arrays[f"bidirectional_{number}.backward.recurrent_kernel"])
+    unlike(arrays["bidirectional_2.forward.kernel"], arrays["bidirectional_3.forward.kernel"])
+
+
+MATRICES: dict[str, Any] = {
+    "glorot_uniform": lambda w: is_uniform(w, sqrt(6.0 / sum(w.shape))),
+    "he_uniform": lambda w: is_uniform(w, sqrt(6.0 / w.shape[0])),
+    "lecun_uniform": lambda w: is_uniform(w, sqrt(3.0 / w.shape[0])),
+    "orthogonal": is_orthogonal,
+    "zeros": lambda w: is_constant(w, 0.0),
+    "ones": lambda w: is_constant(w, 1.0),
+    "{uniform: 0.3}": lambda w: is_uniform(w, 0.3),
+    "{normal: 0.2}": lambda w: is_normal(w, 0.2),
+    "{constant: -0.75}": lambda w: is_constant(w, -0.75),
+}
+VECTORS = {word: MATRICES[word] for word in MATRICES if word[0] == "{" or word[-1] == "s"}
+
+
+@SOURCES
+@pytest.mark.parametrize("word", MATRICES)
+def test_every_initializer_of_a_matrix(word: str, source: str) -> None:
+    arrays = drawn_or_fresh(spec_text("gru", "", f"kernel: {word}, recurrent: {word}"), source)
+    for name in ("gru_1.kernel", "gru_1.recurrent_kernel", "dense_1.kernel"):
+        MATRICES[word](arrays[name])
+    is_constant(arrays["gru_1.bias"], 0.0)
+
+
+@SOURCES
+@pytest.mark.parametrize("word", VECTORS)
+def test_every_initializer_of_an_embedding_and_a_bias(word: str, source: str) -> None:
+    text = f"""\
+version: 1
+name: fresh
+embedding: {{vocabulary: 90, dim: 30}}
+rnn: {{type: gru, units: 400}}
+head: {{units: 1}}
+initializers: {{embedding: {word}, bias: {word}, kernel: zeros, recurrent: zeros}}
+"""
+    arrays = drawn_or_fresh(text, source)
+    for name in ("embedding_1.embeddings", "gru_1.bias", "gru_1.recurrent_bias"):
+        VECTORS[word](arrays[name])
+    is_constant(arrays["gru_1.kernel"], 0.0)
+
+
+@SOURCES
+@pytest.mark.parametrize("trainable", ["true", "false"])
+def test_what_an_embedding_starts_from_by_default(trainable: str, source: str) -> None:
+    text = f"""\
+version: 1
+name: fresh
+embedding: {{vocabulary: 200, dim: 50, trainable: {trainable}}}
+rnn: {{type: simple, units: 1}}
+"""
+    is_uniform(drawn_or_fresh(text, source)["embedding_1.embeddings"], 0.05)
