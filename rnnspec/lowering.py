@@ -9,25 +9,30 @@ from rnnspec.errors import Problem, SpecError
 from rnnspec.ir import nodes
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
+from rnnspec.spec.source import in_file_order
 
 Path = tuple[str | int, ...]
+
+LAYER_NORM_EPSILON = 1e-3
+"""Added to the variance by every layer norm: Keras's default, not PyTorch's 1e-5."""
 
 
 def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
 
     Raises:
-        SpecError: two layers would have the same name.
+        SpecError: two layers would have the same name, a name would be too long, or a residual
+            would add what is not of one size.
     """
     chain = _Chain(spec, _input(spec))
     if spec.embedding is not None:
         _embedding(chain, spec.embedding)
     for index, layer in enumerate(spec.rnn):
-        _recurrent(chain, index, layer)
+        _rnn(chain, index, layer)
     if spec.head is not None:
         _head(chain, spec.head)
     if chain.problems:
-        raise SpecError(tuple(chain.problems))
+        raise SpecError(in_file_order(tuple(chain.problems)))
     return nodes.Network(
         name=spec.name,
         description=spec.description,
@@ -37,7 +42,7 @@ def lower(spec: models.Spec) -> nodes.Network:
 
 
 class _Chain:
-    """The layers so far: gives each its name and its input shape, and notes names used twice."""
+    """The layers so far: gives each its name, its input shape and its mask, and notes faults."""
 
     def __init__(self, spec: models.Spec, entrance: nodes.Input) -> None:
         self.spec = spec
@@ -45,17 +50,20 @@ class _Chain:
         self.layers: list[nodes.Layer] = []
         self.problems: list[Problem] = []
         self.shape: nodes.Shape = entrance.shape
+        self.masked = entrance.masked
         self._numbers: Counter[str] = Counter()
         self._names: set[str] = set()
+
+    def refuse(self, path: Path, message: str, *, key: bool = False) -> None:
+        """Note what is wrong with the value at ``path``, or with its key."""
+        self.problems.append(self.spec.document.problem(path, message, key=key))
 
     def name(self, kind: str, path: Path, given: str | None = None) -> str:
         """Return the name of the next layer of a kind, ``given`` or the kind with its number."""
         self._numbers[kind] += 1
         name = given or f"{kind}_{self._numbers[kind]}"
         if name in self._names:
-            self.problems.append(
-                self.spec.document.problem(path, f"a layer named '{name}' is there already")
-            )
+            self.refuse(path, f"a layer named '{name}' is there already")
         self._names.add(name)
         return name
 
@@ -68,9 +76,18 @@ class _Chain:
 def _input(spec: models.Spec) -> nodes.Input:
     steps = spec.input.length
     if spec.embedding is not None:
-        return nodes.TokenInput(steps=steps, vocabulary=spec.embedding.vocabulary)
+        return nodes.TokenInput(
+            steps=steps,
+            vocabulary=spec.embedding.vocabulary,
+            mask_zero=spec.embedding.mask_zero,
+        )
     assert spec.input.features is not None, "spec.rules has seen to it"
-    return nodes.NumericInput(steps=steps, features=spec.input.features)
+    value = spec.input.mask_value
+    return nodes.NumericInput(
+        steps=steps,
+        features=spec.input.features,
+        mask_value=None if value is None else float(value),
+    )
 
 
 def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
@@ -80,42 +97,95 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
             input=chain.shape,
             vocabulary=embedding.vocabulary,
             dim=embedding.dim,
+            masked=embedding.mask_zero,
             trainable=embedding.trainable,
             initializer=_initializer(chain.spec.initializers.embedding),
+            pretrained=_pretrained(embedding),
         )
     )
 
 
-def _recurrent(chain: _Chain, index: int, layer: models.RecurrentLayer) -> None:
-    path: Path = ("rnn", index, "name")
-    last = index == len(chain.spec.rnn) - 1
-    if layer.name and layer.layers > 1 and len(f"{layer.name}_{layer.layers}") > MAX_NAME_LENGTH:
+def _pretrained(embedding: models.Embedding) -> nodes.Pretrained | None:
+    if embedding.weights is None or embedding.words is None:
+        return None
+    return nodes.Pretrained(weights=embedding.weights, words=embedding.words)
+
+
+def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.RepeatVector) -> None:
+    if isinstance(layer, models.RepeatVector):
+        _repeat(chain, index, layer)
+        return
+    for number, given in enumerate(_given_names(chain, index, layer), start=1):
+        gives_state = number == layer.layers and chain.spec.gives_state(index)
+        _block(chain, index, layer, given, return_sequences=not gives_state)
+
+
+def _repeat(chain: _Chain, index: int, layer: models.RepeatVector) -> None:
+    name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
+    chain.add(nodes.Repeat(name=name, input=chain.shape, steps=layer.steps))
+    # Each of its steps is real, whatever was padding before.
+    chain.masked = False
+
+
+def _given_names(chain: _Chain, index: int, layer: models.RecurrentLayer) -> list[str | None]:
+    """Return the name that each copy of a layer was given, if it was given one."""
+    if not layer.name or layer.layers == 1:
+        return [layer.name] * layer.layers
+    if len(f"{layer.name}_{layer.layers}") > MAX_NAME_LENGTH:
         message = f"with _1 to _{layer.layers} after it, longer than {MAX_NAME_LENGTH} characters"
-        chain.problems.append(chain.spec.document.problem(path, message))
-    for number in range(1, layer.layers + 1):
-        if layer.dropout and not layer.variational:
-            _dropout(chain, layer.dropout, path)
-        given = f"{layer.name}_{number}" if layer.name and layer.layers > 1 else layer.name
-        chain.add(
-            nodes.Recurrent(
-                name=chain.name(_kind(layer), path, given),
-                input=chain.shape,
-                cell=_cell(layer, chain.spec.initializers),
-                units=layer.units,
-                merge=layer.merge if layer.bidirectional else None,
-                bias=layer.bias,
-                dropout=layer.dropout if layer.variational else 0.0,
-                recurrent_dropout=0.0,
-                return_sequences=not (last and number == layer.layers and _takes_last(chain.spec)),
-                kernel_initializer=_initializer(chain.spec.initializers.kernel),
-                recurrent_initializer=_initializer(chain.spec.initializers.recurrent),
-                bias_initializer=_initializer(chain.spec.initializers.bias),
-            )
-        )
+        chain.refuse(("rnn", index, "name"), message)
+    return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
 
 
-def _takes_last(spec: models.Spec) -> bool:
-    return spec.head is not None and spec.head.pooling == "last"
+def _block(
+    chain: _Chain,
+    index: int,
+    layer: models.RecurrentLayer,
+    given: str | None,
+    *,
+    return_sequences: bool,
+) -> None:
+    """Add one recurrent layer with what stands before and after it."""
+    path, first = ("rnn", index), len(chain.layers)
+    if layer.dropout and not layer.variational:
+        _dropout(chain, layer.dropout, (*path, "dropout"))
+    name = chain.name(_kind(layer), (*path, "name"), given)
+    chain.add(_recurrent(chain, layer, name, return_sequences=return_sequences))
+    if layer.layer_norm:
+        name = chain.name("layer_normalization", (*path, "layer_norm"))
+        chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=LAYER_NORM_EPSILON))
+    if layer.residual:
+        _residual(chain, (*path, "residual"), chain.layers[first])
+
+
+def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
+    """Add what entered ``start``, the first layer of the block, to what leaves the block."""
+    if chain.shape != start.input:
+        went_in, came_out = start.input[-1], chain.shape[-1]
+        message = f"'residual' needs equal sizes; {went_in} numbers go in, {came_out} come out"
+        chain.refuse(path, message, key=True)
+    name = chain.name("add", path)
+    chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))
+
+
+def _recurrent(
+    chain: _Chain, layer: models.RecurrentLayer, name: str, *, return_sequences: bool
+) -> nodes.Recurrent:
+    return nodes.Recurrent(
+        name=name,
+        input=chain.shape,
+        cell=_cell(layer, chain.spec.initializers),
+        units=layer.units,
+        merge=layer.merge if layer.bidirectional else None,
+        bias=layer.bias,
+        dropout=float(layer.dropout) if layer.variational else 0.0,
+        recurrent_dropout=float(layer.recurrent_dropout),
+        masked=chain.masked,
+        return_sequences=return_sequences,
+        kernel_initializer=_initializer(chain.spec.initializers.kernel),
+        recurrent_initializer=_initializer(chain.spec.initializers.recurrent),
+        bias_initializer=_initializer(chain.spec.initializers.bias),
+    )
 
 
 def _kind(layer: models.RecurrentLayer) -> str:
@@ -135,16 +205,18 @@ def _kind(layer: models.RecurrentLayer) -> str:
 def _cell(layer: models.RecurrentLayer, initializers: models.Initializers) -> nodes.Cell:
     match layer:
         case models.SimpleRNN():
-            return nodes.SimpleRNN(activation="tanh")
+            return nodes.SimpleRNN(activation=layer.activation)
         case models.LSTM():
             return nodes.LSTM(
-                activation="tanh",
-                recurrent_activation="sigmoid",
+                activation=layer.activation,
+                recurrent_activation=layer.recurrent_activation,
                 forget_bias=float(initializers.forget_bias),
             )
         case models.GRU():
             return nodes.GRU(
-                activation="tanh", recurrent_activation="sigmoid", reset_after=layer.reset_after
+                activation=layer.activation,
+                recurrent_activation=layer.recurrent_activation,
+                reset_after=layer.reset_after,
             )
         case _:
             assert_never(layer)
@@ -167,7 +239,11 @@ def _pooling(chain: _Chain, head: models.Head) -> None:
     match head.pooling:
         case "mean" | "max":
             name = chain.name(f"{head.pooling}_pooling", ("head", "pooling"))
-            chain.add(nodes.Pooling(name=name, input=chain.shape, statistic=head.pooling))
+            chain.add(
+                nodes.Pooling(
+                    name=name, input=chain.shape, statistic=head.pooling, masked=chain.masked
+                )
+            )
         case "last" | "none":
             pass
         case _:

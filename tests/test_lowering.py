@@ -19,6 +19,17 @@ def names(network: nodes.Network) -> list[str]:
     return [layer.name for layer in network.layers]
 
 
+def told(rest: str) -> list[str]:
+    """Return the first line of each problem, without the source's name."""
+    with pytest.raises(SpecError) as caught:
+        lower(rest)
+    return [
+        line.removeprefix("<string>:")
+        for line in str(caught.value).splitlines()
+        if line.startswith("<string>:")
+    ]
+
+
 def test_layers_is_that_layer_that_many_times() -> None:
     short = lower("rnn: {type: lstm, units: 3, layers: 2, dropout: 0.1}")
     long = lower(
@@ -44,11 +55,25 @@ def test_a_given_name_replaces_the_automatic_one() -> None:
 
 
 def test_a_name_used_twice_is_refused_with_its_place() -> None:
-    with pytest.raises(SpecError) as caught:
-        lower("rnn: [{type: lstm, units: 1}, {type: gru, units: 1, name: lstm_1}]")
-    assert str(caught.value).splitlines()[0] == (
-        "<string>:4:59: error: rnn[1].name: a layer named 'lstm_1' is there already"
-    )
+    assert told("rnn: [{type: lstm, units: 1}, {type: gru, units: 1, name: lstm_1}]") == [
+        "4:59: error: rnn[1].name: a layer named 'lstm_1' is there already"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("taken", "layer", "place"),
+    [
+        ("dropout_1", "{type: gru, units: 1, dropout: 0.1, variational: false}", "dropout"),
+        ("layer_normalization_1", "{type: gru, units: 1, layer_norm: true}", "layer_norm"),
+        ("add_1", "{type: gru, units: 1, residual: true}", "residual"),
+        ("repeat_vector_1", "{type: repeat, steps: 2}, {type: gru, units: 1}", "name"),
+    ],
+)
+def test_a_name_that_another_kind_of_layer_would_get_is_taken(
+    taken: str, layer: str, place: str
+) -> None:
+    (problem,) = told(f"rnn: [{{type: lstm, units: 1, name: {taken}}}, {layer}]")
+    assert problem.endswith(f": error: rnn[1].{place}: a layer named '{taken}' is there already")
 
 
 def test_a_name_that_grows_too_long_with_its_number_is_refused_with_its_place() -> None:
@@ -102,6 +127,7 @@ def test_every_default_is_written_into_the_nodes() -> None:
         bias=True,
         dropout=0.0,
         recurrent_dropout=0.0,
+        masked=False,
         return_sequences=True,
         kernel_initializer=nodes.GlorotUniform(),
         recurrent_initializer=nodes.Orthogonal(),
@@ -109,8 +135,87 @@ def test_every_default_is_written_into_the_nodes() -> None:
     )
 
 
-def test_tokens_come_with_their_vocabulary() -> None:
-    text = "version: 1\nname: net\nembedding: {vocabulary: 7, dim: 2}\nrnn: {type: gru, units: 1}\n"
-    found = compiler.lower(rnnspec.loads(text))
-    assert found.input == nodes.TokenInput(steps=None, vocabulary=7)
-    assert found.layers[0].output == (None, 2)
+def test_what_is_written_is_in_the_nodes() -> None:
+    words = "activation: relu, recurrent_activation: hard_sigmoid, reset_after: false, "
+    words += "dropout: 0, recurrent_dropout: 0.25"
+    (gru,) = lower(f"rnn: {{type: gru, units: 3, {words}}}").layers
+    assert isinstance(gru, nodes.Recurrent)
+    assert gru.cell == nodes.GRU(
+        activation="relu", recurrent_activation="hard_sigmoid", reset_after=False
+    )
+    assert (gru.dropout, gru.recurrent_dropout) == (0.0, 0.25)
+    assert isinstance(gru.dropout, float)
+    (simple,) = lower("rnn: {type: simple, units: 3, activation: elu}").layers
+    assert isinstance(simple, nodes.Recurrent)
+    assert simple.cell == nodes.SimpleRNN(activation="elu")
+
+
+def test_recurrent_dropout_stays_in_the_layer_when_dropout_leaves_it() -> None:
+    words = "dropout: 0.5, variational: false, recurrent_dropout: 0.25"
+    dropout, lstm = lower(f"rnn: {{type: lstm, units: 3, {words}}}").layers
+    assert isinstance(dropout, nodes.Dropout)
+    assert isinstance(lstm, nodes.Recurrent)
+    assert (dropout.rate, lstm.dropout, lstm.recurrent_dropout) == (0.5, 0.0, 0.25)
+
+
+def test_a_block_is_dropout_then_layer_then_norm_then_sum() -> None:
+    words = "layer_norm: true, residual: true, dropout: 0.1, variational: false"
+    found = lower(f"rnn: {{type: lstm, units: 2, layers: 2, {words}}}")
+    assert names(found) == [
+        *("dropout_1", "lstm_1", "layer_normalization_1", "add_1"),
+        *("dropout_2", "lstm_2", "layer_normalization_2", "add_2"),
+    ]
+    norm, add = found.layers[2:4]
+    assert norm == nodes.LayerNorm(name="layer_normalization_1", input=(9, 2), epsilon=1e-3)
+    assert add == nodes.Residual(name="add_1", input=(9, 2), start="dropout_1")
+    assert found.layers[7] == nodes.Residual(name="add_2", input=(9, 2), start="dropout_2")
+
+
+def test_a_residual_starts_at_the_layer_itself_when_nothing_stands_before_it() -> None:
+    words = "residual: true, dropout: 0.1, bidirectional: true"
+    found = lower(f"rnn: {{type: gru, units: 1, name: reader, {words}}}")
+    assert found.layers[1] == nodes.Residual(name="add_1", input=(9, 2), start="reader")
+
+
+def test_a_norm_may_stand_on_a_final_state() -> None:
+    found = lower("rnn: {type: gru, units: 3, layer_norm: true}\nhead: {}")
+    assert found.layers[1] == nodes.LayerNorm(
+        name="layer_normalization_1", input=(3,), epsilon=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("layer", "sizes"),
+    [
+        ("{type: lstm, units: 3, residual: true}", "2 numbers go in, 3 come out"),
+        (
+            "{type: gru, units: 2, bidirectional: true, residual: true}",
+            "2 numbers go in, 4 come out",
+        ),
+        ("{type: lstm, units: 3, layers: 3, residual: true}", "2 numbers go in, 3 come out"),
+    ],
+)
+def test_a_residual_between_unequal_sizes_is_refused_once(layer: str, sizes: str) -> None:
+    column = layer.index("residual") + len("rnn: ") + 1
+    assert told(f"rnn: {layer}") == [
+        f"4:{column}: error: rnn: 'residual' needs equal sizes; {sizes}"
+    ]
+
+
+def test_all_that_is_wrong_is_told_in_file_order() -> None:
+    first = "{residual: true, name: add_1, type: lstm, units: 3}"
+    second = "{type: gru, units: 1, residual: true, name: add_1}"
+    assert told(f"rnn: [{first}, {second}]") == [
+        "4:8: error: rnn[0]: 'residual' needs equal sizes; 2 numbers go in, 3 come out",
+        "4:18: error: rnn[0].residual: a layer named 'add_1' is there already",
+        "4:82: error: rnn[1]: 'residual' needs equal sizes; 3 numbers go in, 1 come out",
+        "4:104: error: rnn[1].name: a layer named 'add_1' is there already",
+    ]
+
+
+@pytest.mark.parametrize("merge", ["sum", "mul", "ave"])
+def test_a_merge_that_keeps_the_size_may_have_a_residual(merge: str) -> None:
+    words = f"bidirectional: true, merge: {merge}, residual: true"
+    found = lower(f"rnn: {{type: lstm, units: 2, {words}}}")
+    assert names(found) == ["bidirectional_1", "add_1"]
+    assert found.output == (9, 2)

@@ -129,7 +129,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A generated file. ``entry`` is the class or function that makes the model."""
+    """A generated file. ``entry`` is the class or function that makes the model.
+
+    ``imports`` are lines from the standard library, beside the framework's that the template has.
+    """
 
     template: str
     title: str
@@ -137,6 +140,7 @@ class Source:
     entry: str
     docstring: tuple[str, ...]
     parts: tuple[Part, ...]
+    imports: tuple[str, ...]
     functions: tuple[Function, ...]
 
 
@@ -158,11 +162,18 @@ class Stock:
     reason: str
 
 
+class Learner(Protocol):
+    """A loss in inference, sum(weight (output - target)^2) / 2, and its gradients."""
+
+    def __call__(self, inputs: Array, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
+        """Return the loss, and a gradient laid out as its array for each of them."""
+
+
 def call(
     function: str,
     positional: tuple[Expression, ...],
     arguments: Mapping[str, Expression],
-    defaults: Mapping[str, Literal],
+    defaults: Mapping[str, Expression],
 ) -> Call:
     """Return a call without the arguments that say what the framework takes them for anyway."""
     said = [(k, v) for k, v in arguments.items() if k not in defaults or v != defaults[k]]
@@ -177,6 +188,9 @@ class Emitter(Protocol):
 
     def refusals(self, network: Network) -> tuple[Refusal, ...]:
         """Return every word of the network that this backend cannot honour."""
+
+    def stepwise(self, network: Network) -> dict[str, str]:
+        """Return the layers run step by step, not fused, and the word that asks for it."""
 
     def stock(self, network: Network) -> tuple[Stock, ...]:
         """Return the layers whose framework namesake holds another number of parameters."""
@@ -215,6 +229,9 @@ class Runtime(Protocol):
 
     def trace(self, model: Any, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference; ``inputs`` is (batch, steps[, features])."""
+
+    def learner(self, model: Any, keys: Sequence[tuple[str, str]]) -> Learner:
+        """Return what gives the loss and its gradients by the arrays at (layer, path)."""
 
     def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
         """Write the model's files, all named ``name``, into an empty folder."""

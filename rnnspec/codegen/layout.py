@@ -56,7 +56,7 @@ def flat(value: Expression) -> str:
         case Index(inner, item):
             return f"{flat(inner)}[{_item(item)}]"
         case Attribute(inner, name):
-            return f"{flat(inner)}.{Name(name).text}"
+            return f"{_operand(inner)}.{Name(name).text}"
         case Binary(left, operator, right):
             return f"{_operand(left)} {operator} {_operand(right)}"
         case Call(function):

@@ -14,6 +14,7 @@ def render(source: Source) -> str:
     """Return the text of a generated file, ending in one line break."""
     template = environment().get_template(source.template)
     parts = [
-        environment().get_template(part.template).render(dict(part.values)) for part in source.parts
+        environment().get_template(part.template).render(dict(part.values)).strip("\n")
+        for part in source.parts
     ]
     return template.render(source=source, parts=parts).rstrip("\n") + "\n"

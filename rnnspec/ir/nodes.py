@@ -16,7 +16,9 @@ Shape = tuple[int | None, ...]
 """
 
 Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
-CellActivation = Literal["tanh", "sigmoid"]
+CellActivation = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
+"""``hard_sigmoid`` is Keras 3's and PyTorch's, relu6(x + 3) / 6; ``elu`` has alpha 1."""
+
 Merge = Literal["concat", "sum", "mul", "ave"]
 Statistic = Literal["mean", "max"]
 
@@ -67,43 +69,68 @@ Initializer = GlorotUniform | HeUniform | LecunUniform | Orthogonal | Uniform | 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenInput:
-    """Whole numbers in ``[0, vocabulary)``, shape (batch, steps)."""
+    """Whole numbers in ``[0, vocabulary)``, shape (batch, steps); 0 is padding if ``mask_zero``."""
 
     steps: int | None
     vocabulary: int
+    mask_zero: bool
 
     @property
     def shape(self) -> Shape:
         """The shape of one row."""
         return (self.steps,)
 
+    @property
+    def masked(self) -> bool:
+        """Whether steps may be padding."""
+        return self.mask_zero
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumericInput:
-    """Real numbers, shape (batch, steps, features)."""
+    """Real numbers, shape (batch, steps, features).
+
+    A step whose features all equal ``mask_value`` is padding.
+    """
 
     steps: int | None
     features: int
+    mask_value: float | None
 
     @property
     def shape(self) -> Shape:
         """The shape of one row."""
         return (self.steps, self.features)
 
+    @property
+    def masked(self) -> bool:
+        """Whether steps may be padding."""
+        return self.mask_value is not None
+
 
 Input = TokenInput | NumericInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pretrained:
+    """Files of word vectors, and of the words that the rows stand for, a line each."""
+
+    weights: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """A row of ``dim`` numbers for each token."""
+    """A row of ``dim`` numbers for each token, read from files where ``pretrained`` says so."""
 
     name: str
     input: Shape
     vocabulary: int
     dim: int
+    masked: bool
     trainable: bool
     initializer: Initializer
+    pretrained: Pretrained | None
 
     @property
     def output(self) -> Shape:
@@ -152,7 +179,8 @@ class Recurrent:
     """One cell run over the steps, in one direction, or in both when ``merge`` is given.
 
     ``dropout`` is the rate on the layer's input, one mask a sequence, each direction its own,
-    scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state.
+    scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, one mask a gate; the
+    input's dropout is then one mask a gate too. A ``masked`` layer holds its state at padding.
     """
 
     name: str
@@ -163,6 +191,7 @@ class Recurrent:
     bias: bool
     dropout: float
     recurrent_dropout: float
+    masked: bool
     return_sequences: bool
     kernel_initializer: Initializer
     recurrent_initializer: Initializer
@@ -196,11 +225,15 @@ class Dropout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooling:
-    """A statistic of each feature over the steps."""
+    """A statistic of each feature over the steps, over the real ones where ``masked``.
+
+    A row of padding alone gives zeros.
+    """
 
     name: str
     input: Shape
     statistic: Statistic
+    masked: bool
 
     @property
     def output(self) -> Shape:
@@ -231,7 +264,52 @@ class Dense:
         return (*self.input[:-1], self.units)
 
 
-Layer = Embedding | Recurrent | Dropout | Pooling | Dense
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """One vector given ``steps`` times, as a sequence without padding."""
+
+    name: str
+    input: Shape
+    steps: int
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return (self.steps, *self.input)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerNorm:
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each step.
+
+    Source: Ba et al., 2016.
+    """
+
+    name: str
+    input: Shape
+    epsilon: float
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return self.input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residual:
+    """x plus what entered the layer called ``start``, which has the same shape."""
+
+    name: str
+    input: Shape
+    start: str
+
+    @property
+    def output(self) -> Shape:
+        """The shape of one row that leaves this layer."""
+        return self.input
+
+
+Layer = Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

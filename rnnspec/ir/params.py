@@ -15,15 +15,20 @@ from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Cell,
+    Constant,
     Dense,
     Dropout,
     Embedding,
     Initializer,
     Layer,
+    LayerNorm,
     Network,
     Pooling,
     Recurrent,
+    Repeat,
+    Residual,
     SimpleRNN,
+    width,
 )
 
 
@@ -86,7 +91,9 @@ def params(layer: Layer) -> tuple[Param, ...]:
             return tuple(_recurrent(layer))
         case Dense():
             return tuple(_dense(layer))
-        case Dropout() | Pooling():
+        case LayerNorm():
+            return tuple(_layer_norm(layer))
+        case Dropout() | Pooling() | Repeat() | Residual():
             return ()
         case _:
             assert_never(layer)
@@ -167,6 +174,12 @@ def _dense(layer: Dense) -> Iterator[Param]:
     yield Param(name="kernel", axes="in out", sizes=sizes, initializer=layer.kernel_initializer)
     if layer.bias:
         yield Param(name="bias", axes="out", sizes=sizes, initializer=layer.bias_initializer)
+
+
+def _layer_norm(layer: LayerNorm) -> Iterator[Param]:
+    sizes = (("out", width(layer.input)),)
+    yield Param(name="gamma", axes="out", sizes=sizes, initializer=Constant(1.0))
+    yield Param(name="beta", axes="out", sizes=sizes, initializer=Constant(0.0))
 
 
 def _recurrent(layer: Recurrent) -> Iterator[Param]:

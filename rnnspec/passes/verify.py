@@ -1,4 +1,6 @@
-"""Prove what code generation takes for granted: shapes chain, names are names, numbers are finite.
+"""Prove what code generation takes for granted.
+
+Shapes chain, residuals look back at what has their shape, names are names, numbers are finite.
 
 A spec that fails here got past validation, so the fault is rnnspec's.
 """
@@ -11,7 +13,7 @@ import re
 from dataclasses import fields, is_dataclass
 
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import Network
+from rnnspec.ir.nodes import Network, Residual, Shape
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
@@ -28,9 +30,14 @@ def verify(network: Network) -> Network:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is no name")
     shape = network.input.shape
+    entered: dict[str, Shape] = {}
     for layer in network.layers:
         _require(layer.input == shape, f"{layer.name} expects {layer.input} but is given {shape}")
         _require(_finite(layer), f"{layer.name} holds a number that is not finite")
+        if isinstance(layer, Residual):
+            fits = entered.get(layer.start) == shape
+            _require(fits, f"{layer.name} adds what entered {layer.start} to {shape}")
+        entered[layer.name] = shape
         shape = layer.output
     return network
 

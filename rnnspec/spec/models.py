@@ -6,6 +6,7 @@ cannot decide is in ``spec.rules``.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -55,11 +56,16 @@ def _check_version(value: Any) -> Any:
     return value
 
 
-def _check_true(value: Any) -> Any:
-    # Literal[True] takes 1 too.
-    if value is not True:
-        message = "expected true, received {received}"
-        raise PydanticCustomError("true", message, {"received": received(value)})
+def _check_exact(value: float) -> float:
+    # Keras rounds it to float32 even in a float64 model, where it would then equal no input.
+    (nearest,) = struct.unpack("f", struct.pack("f", value))
+    if nearest != value:
+        message = (
+            "expected a number that 32 bits hold exactly, since padding is found by equality, "
+            "such as {nearest}; received {received}"
+        )
+        given = {"nearest": repr(nearest), "received": received(value)}
+        raise PydanticCustomError("inexact", message, given)
     return value
 
 
@@ -82,7 +88,11 @@ NetworkName = Annotated[str, AfterValidator(check_network_name), _NameSchema]
 OptionalSize = Annotated[Size | None, _Absent()]
 OptionalName = Annotated[LayerName | None, _Absent()]
 OptionalCount = Annotated[Annotated[int, Field(ge=0)] | None, _Absent()]
+MaskValue = Annotated[Finite, AfterValidator(_check_exact)]
+FilePath = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+OptionalPath = Annotated[FilePath | None, _Absent()]
 
+CellActivation = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
 Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
 Merge = Literal["concat", "sum", "mul", "ave"]
 Pooling = Literal["last", "mean", "max", "none"]
@@ -103,6 +113,7 @@ class Input(Model):
 
     length: OptionalSize = None
     features: OptionalSize = None
+    mask_value: Annotated[MaskValue | None, _Absent()] = None
 
 
 class Uniform(Model):
@@ -160,15 +171,22 @@ class Initializers(Model):
 
 
 class Embedding(Model):
-    """A row of ``dim`` numbers for each of ``vocabulary`` tokens."""
+    """A row of ``dim`` numbers for each of ``vocabulary`` tokens.
+
+    ``weights`` and ``words`` are paths relative to the spec: of vectors, and of each token's word.
+    """
 
     name: OptionalName = None
     vocabulary: Size
     dim: Size
+    mask_zero: bool = False
     trainable: bool = True
+    weights: OptionalPath = None
+    words: OptionalPath = None
 
 
 class _Recurrent(Model):
+    type: str
     name: OptionalName = None
     units: Size
     layers: Repeat = 1
@@ -176,7 +194,15 @@ class _Recurrent(Model):
     merge: Merge = "concat"
     dropout: Rate = 0.0
     variational: bool = True
+    recurrent_dropout: Rate = 0.0
+    activation: CellActivation = "tanh"
     bias: bool = True
+    layer_norm: bool = False
+    residual: bool = False
+
+
+class _Gated(_Recurrent):
+    recurrent_activation: CellActivation = "sigmoid"
 
 
 class SimpleRNN(_Recurrent):
@@ -185,20 +211,29 @@ class SimpleRNN(_Recurrent):
     type: Literal["simple"]
 
 
-class LSTM(_Recurrent):
+class LSTM(_Gated):
     """Long short-term memory."""
 
     type: Literal["lstm"]
 
 
-class GRU(_Recurrent):
-    """The gated recurrent unit, its reset gate after the recurrent product."""
+class GRU(_Gated):
+    """The gated recurrent unit; ``reset_after``: its reset gate after the recurrent product."""
 
     type: Literal["gru"]
-    reset_after: Annotated[Literal[True], BeforeValidator(_check_true)] = True
+    reset_after: bool = True
 
 
-RecurrentLayer = Annotated[SimpleRNN | LSTM | GRU, Field(discriminator="type")]
+class RepeatVector(Model):
+    """The final state so far, given ``steps`` times to the layers that follow."""
+
+    type: Literal["repeat"]
+    name: OptionalName = None
+    steps: Size
+
+
+RecurrentLayer = SimpleRNN | LSTM | GRU
+RnnLayer = Annotated[RecurrentLayer | RepeatVector, Field(discriminator="type")]
 
 
 class Hidden(Model):
@@ -229,10 +264,8 @@ class Expect(Model):
     max_parameters: OptionalCount = None
 
 
-_Layers = Annotated[tuple[RecurrentLayer, ...], Field(min_length=1)]
-Layers = Annotated[
-    _Layers, BeforeValidator(_as_layers, json_schema_input_type=RecurrentLayer | _Layers)
-]
+_Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
+Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=RnnLayer | _Layers)]
 
 
 class Spec(Model):
@@ -254,3 +287,9 @@ class Spec(Model):
     def document(self) -> Document:
         """The text this was read from, with the place of every value."""
         return self._document
+
+    def gives_state(self, index: int) -> bool:
+        """Tell whether entry ``index`` of ``rnn`` ends in a final state, not in a sequence."""
+        if index + 1 < len(self.rnn):
+            return isinstance(self.rnn[index + 1], RepeatVector)
+        return self.head is not None and self.head.pooling == "last"

@@ -25,8 +25,10 @@ _PACKAGES = frozenset(
 )
 _IN_GENERATED_CODE = frozenset(
     """
-    bidirectional build_model functional layers logits model nn ops single_bias_lstm
-    single_bias_rnn tensor variational_dropout
+    activation bidirectional build_model callable check_batch functional hard_sigmoid layers
+    logits masked masked_bidirectional masked_max masked_mean model nn ops set_forget_bias
+    single_bias_lstm single_bias_rnn stepwise stepwise_gru stepwise_lstm
+    stepwise_reset_first_gru stepwise_rnn tensor variational_dropout
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
 )
 
@@ -45,7 +47,12 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
 )
-_IN_GENERATED_CLASS = frozenset({"inputs", "logits", "reset_parameters", "self"})
+_IN_GENERATED_CLASS = frozenset({"inputs", "masking", "logits", "reset_parameters", "self"})
+# What stands in a Keras model beside its layers: Keras numbers these itself, from a counter that
+# the whole process shares, and refuses a model in which a layer has the name of one.
+_KERAS_OPERATION = re.compile(
+    "(any|cast|expand_dims|greater|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
+)
 
 
 def check_network_name(name: str) -> str:
@@ -73,9 +80,12 @@ def check_layer_name(name: str) -> str:
     """Return ``name`` if a layer, and so an attribute of the generated class, may be called so.
 
     Raises:
-        PydanticCustomError: it is no snake_case name, or hides an attribute of that class.
+        PydanticCustomError: it is no snake_case name, hides an attribute of that class, or is
+            what Keras may call an operation in the same model.
     """
     _check_form(name)
+    if _KERAS_OPERATION.fullmatch(name):
+        raise _taken(name, "what Keras calls an operation of its own")
     if name in TORCH_MODULE_ATTRIBUTES:
         raise _taken(name, "an attribute of every torch.nn.Module")
     if name in _IN_GENERATED_CLASS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.spec import models
 from rnnspec.spec.wording import listed, nearest, quoted, received
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from rnnspec.spec.source import Document
 
 _KINDS: dict[str, type[models.Model]] = {
-    "simple": models.SimpleRNN,
-    "lstm": models.LSTM,
-    "gru": models.GRU,
+    get_args(model.model_fields["type"].annotation)[0]: model
+    for model in get_args(get_args(models.RnnLayer)[0])
 }
+"""The model of each ``type``, out of the union itself, so that no kind can be forgotten here."""
 _FORMS: dict[str, type[models.Model]] = {
     "uniform": models.Uniform,
     "normal": models.Normal,
@@ -116,9 +116,7 @@ def _model(loc: Path) -> type[models.Model]:
 
 def _unknown_key(loc: Path, path: Path) -> _Flaw:
     key, allowed = str(loc[-1]), tuple(_model(loc[:-1]).model_fields)
-    kinds = [kind for kind, model in _KINDS.items() if key in model.model_fields]
-    if loc[0] == "rnn" and kinds:
-        message = f"{key!r} has no effect on type {loc[2]!r}; only {listed(kinds)} has it"
+    if loc[0] == "rnn" and (message := _key_of_another_type(key, str(loc[2]))):
         return _Flaw(path, message, key=True)
     if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:
         return _Flaw(path, f"{key!r} cannot stand beside {loc[2]!r}", key=True)
@@ -126,6 +124,16 @@ def _unknown_key(loc: Path, path: Path) -> _Flaw:
     hint = f"did you mean {word!r}?" if word else f"the keys here are {listed(allowed)}"
     meant = (*path[:-1], word) if word else ()
     return _Flaw(path, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
+
+
+def _key_of_another_type(key: str, kind: str) -> str | None:
+    """Say that ``kind`` has no ``key`` but other types of layer have it, or None."""
+    others = [other for other, model in _KINDS.items() if key in model.model_fields]
+    if not others:
+        return None
+    reason = ", which has no gates" if (kind, key) == ("simple", "recurrent_activation") else ""
+    have = "has" if len(others) == 1 else "have"
+    return f"{key!r} has no effect on type {kind!r}{reason}; only {listed(others)} {have} it"
 
 
 def _missing_key(path: Path, key: str) -> _Flaw:
@@ -158,7 +166,7 @@ def _message(detail: ErrorDetails, path: Path) -> str:
             return _unknown_word("initializer", value, (*words, "a mapping like {uniform: 0.05}"))
         case "bool_type" if str(value).lower() in _BOOLEAN_TEXTS:
             return f"expected true or false, received {received(value)} (write true or false)"
-        case "name" | "version" | "true":
+        case "name" | "version" | "inexact":
             return detail["msg"]
         case kind:
             return f"expected {_expected(kind, detail, path)}, received {received(value)}"
@@ -192,6 +200,7 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
+    "string_pattern_mismatch": "the path of a file, without control characters",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
     "tuple_type": "a list",

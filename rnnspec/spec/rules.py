@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.spec.models import LSTM, Spec
+from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
 from rnnspec.spec.places import Path
 from rnnspec.spec.wording import listed
 
@@ -38,6 +38,15 @@ def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
         yield (("input", "features"), message)
 
 
+def _masks(spec: Spec) -> Iterator[Broken]:
+    if spec.input.mask_value is not None and spec.input.features is None:
+        message = "'mask_value' is for input.features; embedding.mask_zero masks tokens"
+        yield (("input", "mask_value"), message)
+    if spec.embedding is not None and spec.embedding.mask_zero and spec.embedding.vocabulary == 1:
+        message = "'mask_zero' makes token 0 padding, and a vocabulary of 1 has no other token"
+        yield (("embedding", "mask_zero"), message)
+
+
 def _empty_sections(spec: Spec) -> Iterator[Broken]:
     for name in ("input", "initializers", "expect"):
         section = getattr(spec, name)
@@ -47,16 +56,47 @@ def _empty_sections(spec: Spec) -> Iterator[Broken]:
 
 
 def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
-    for index, layer in enumerate(spec.rnn):
+    for index, layer in _recurrent(spec):
         path = ("rnn", index)
         if layer.states("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "'merge' has no effect without 'bidirectional: true'")
         if layer.states("variational") and layer.dropout == 0.0:
             yield ((*path, "variational"), "'variational' has no effect without 'dropout'")
+        if layer.residual and spec.gives_state(index):
+            message = (
+                "'residual' adds the sequence that goes in to the one that comes out, and this "
+                "layer ends in its final state"
+            )
+            yield ((*path, "residual"), message)
+
+
+def _repeats(spec: Spec) -> Iterator[Broken]:
+    last = len(spec.rnn) - 1
+    for index, layer in enumerate(spec.rnn):
+        if not isinstance(layer, RepeatVector):
+            continue
+        path = ("rnn", index, "type")
+        if index == 0:
+            yield (path, "'repeat' comes after a layer whose final state it repeats, not first")
+        elif isinstance(spec.rnn[index - 1], RepeatVector):
+            yield (path, "'repeat' comes after a recurrent layer, not after another 'repeat'")
+        if index == last:
+            yield (path, "'repeat' comes before a layer that reads what it repeats, not last")
+
+
+def _pretrained(spec: Spec) -> Iterator[Broken]:
+    embedding = spec.embedding
+    if embedding is None:
+        return
+    if embedding.words is not None and embedding.weights is None:
+        yield (("embedding", "words"), "'words' has no effect without 'weights'")
+    if embedding.weights is not None and embedding.words is None:
+        message = "'weights' needs 'words': the file that says which word each token stands for"
+        yield (("embedding", "weights"), message)
 
 
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
-    total = sum(layer.layers for layer in spec.rnn)
+    total = sum(layer.layers for _, layer in _recurrent(spec))
     if total > MAX_LAYERS:
         message = f"expected at most {MAX_LAYERS} recurrent layers in all, received {total}"
         yield (("rnn",), message)
@@ -77,7 +117,7 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
     if "bias" in stated and not _has_bias(spec):
         yield (("initializers", "bias"), "'bias' has no effect: no layer has a bias")
     if "forget_bias" in stated and not any(
-        isinstance(layer, LSTM) and layer.bias for layer in spec.rnn
+        isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
     ):
         message = "'forget_bias' has no effect without an lstm that has a bias"
         yield (("initializers", "forget_bias"), message)
@@ -87,13 +127,23 @@ def _has_bias(spec: Spec) -> bool:
     in_head = spec.head is not None and (
         bool(spec.head.hidden) or (spec.head.units is not None and spec.head.bias)
     )
-    return in_head or any(layer.bias for layer in spec.rnn)
+    return in_head or any(layer.bias for _, layer in _recurrent(spec))
+
+
+def _recurrent(spec: Spec) -> Iterator[tuple[int, RecurrentLayer]]:
+    """Yield every entry of ``rnn`` but the repeats, with its index."""
+    for index, layer in enumerate(spec.rnn):
+        if not isinstance(layer, RepeatVector):
+            yield (index, layer)
 
 
 _RULES = (
     _one_kind_of_input,
+    _masks,
     _empty_sections,
     _recurrent_layers,
+    _repeats,
+    _pretrained,
     _number_of_layers,
     _output_layer,
     _initializers,

@@ -3,12 +3,32 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic_core import PydanticCustomError
 
-from rnnspec.spec.names import TORCH_MODULE_ATTRIBUTES
-
-torch = pytest.importorskip("torch")
+import rnnspec
+from rnnspec.spec.names import TORCH_MODULE_ATTRIBUTES, check_layer_name
 
 
 def test_no_layer_can_hide_an_attribute_of_a_module() -> None:
+    torch = pytest.importorskip("torch")
     there = {name for name in dir(torch.nn.Module()) if re.fullmatch("[a-z][a-z0-9_]*", name)}
     assert there <= TORCH_MODULE_ATTRIBUTES
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "none"])
+@pytest.mark.parametrize(
+    "entrance",
+    ["input: {features: 4, mask_value: 0}", "embedding: {vocabulary: 9, dim: 4, mask_zero: true}"],
+)
+def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, pooling: str) -> None:
+    pytest.importorskip("keras")
+    rnn = "{type: lstm, units: 4, layers: 2, residual: true, layer_norm: true}"
+    spec = rnnspec.loads(
+        f"version: 1\nname: net\n{entrance}\nrnn: {rnn}\nhead: {{pooling: {pooling}, units: 1}}"
+    )
+    layers = {layer.name for layer in rnnspec.summary(spec).layers}
+    there = {operation.name for operation in rnnspec.build(spec, "keras").operations} - layers
+    assert there
+    for name in there:
+        with pytest.raises(PydanticCustomError):
+            check_layer_name(name)

@@ -187,8 +187,11 @@ def test_its_source_can_be_read(model: Any) -> None:
 
 
 def test_a_traceback_shows_its_lines(model: Any) -> None:
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(ValueError, match=r"expected a batch of \(None, 3\) each") as refused:
         model(torch.zeros(2, 5, 9))
+    assert "check_batch(x, None, 3)" in "".join(traceback.format_exception(refused.value))
+    with pytest.raises((RuntimeError, ValueError)) as caught:
+        model(torch.zeros(2, 5, 3, dtype=torch.float16))
     text = "".join(traceback.format_exception(caught.value))
     assert "return torch.sigmoid(self.logits(x))" in text
     layer = next(name for name, _ in model.named_children())

@@ -8,7 +8,7 @@ import pytest
 
 import rnnspec
 from rnnspec import compiler
-from rnnspec.ir.nodes import Network
+from rnnspec.ir.nodes import Constant, Network
 from rnnspec.ir.params import axis_groups, count, counts, named_params, shape_of
 
 
@@ -26,12 +26,30 @@ def network(rnn: str, rest: str = "", entrance: str = "input: {features: 7}") ->
         ("{type: simple, units: 5, bias: false}", 7 * 5 + 5 * 5),
         ("{type: lstm, units: 5, bias: false}", 4 * (7 * 5 + 5 * 5)),
         ("{type: gru, units: 5, bias: false}", 3 * (7 * 5 + 5 * 5)),
+        ("{type: gru, units: 5, reset_after: false}", 3 * (7 * 5 + 5 * 5 + 5)),
+        ("{type: gru, units: 5, reset_after: false, bias: false}", 3 * (7 * 5 + 5 * 5)),
+        ("{type: lstm, units: 5, layer_norm: true}", 4 * (7 * 5 + 5 * 5 + 5) + 2 * 5),
+        ("{type: lstm, units: 7, residual: true}", 4 * (7 * 7 + 7 * 7 + 7)),
+        ("{type: simple, units: 5, recurrent_dropout: 0.5}", 7 * 5 + 5 * 5 + 5),
         ("{type: lstm, units: 5, bidirectional: true}", 2 * 4 * (7 * 5 + 5 * 5 + 5)),
         ("{type: gru, units: 5, bidirectional: true, merge: sum}", 2 * 3 * (7 * 5 + 5 * 5 + 10)),
     ],
 )
 def test_a_recurrent_layer_counts_its_gates(rnn: str, expected: int) -> None:
     assert counts(network(rnn)).total == expected
+
+
+def test_a_repeat_holds_nothing() -> None:
+    found = network(
+        "[{type: simple, units: 5}, {type: repeat, steps: 9}, {type: simple, units: 4}]"
+    )
+    assert [count(layer) for layer in found.layers] == [65, 0, 5 * 4 + 4 * 4 + 4]
+
+
+def test_a_mask_holds_nothing() -> None:
+    entrance = "embedding: {vocabulary: 11, dim: 7, mask_zero: true}"
+    found = network("{type: simple, units: 5}", "head: {pooling: mean}", entrance)
+    assert [count(layer) for layer in found.layers] == [11 * 7, 65, 0]
 
 
 @pytest.mark.parametrize(("merge", "width"), [("concat", 10), ("sum", 5), ("mul", 5), ("ave", 5)])
@@ -56,6 +74,19 @@ def test_arrays_are_named_by_layer_direction_and_role() -> None:
         ("dense_1.kernel", (4, 1)),
         ("dense_1.bias", (1,)),
     ]
+
+
+def test_a_gru_that_resets_first_has_one_bias_and_a_norm_two_arrays() -> None:
+    found = network("{type: gru, units: 2, reset_after: false, layer_norm: true}")
+    assert [(name, param.shape) for name, _, param in named_params(found)] == [
+        ("gru_1.kernel", (7, 6)),
+        ("gru_1.recurrent_kernel", (2, 6)),
+        ("gru_1.bias", (6,)),
+        ("layer_normalization_1.gamma", (2,)),
+        ("layer_normalization_1.beta", (2,)),
+    ]
+    gamma, beta = [param.initializer for _, _, param in named_params(found)][-2:]
+    assert (gamma, beta) == (Constant(1.0), Constant(0.0))
 
 
 def test_a_frozen_embedding_is_counted_apart() -> None:

@@ -10,7 +10,7 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import Dense, Network, Recurrent, Uniform
+from rnnspec.ir.nodes import Dense, Network, Recurrent, Residual, Uniform
 from rnnspec.passes.verify import verify
 
 
@@ -47,6 +47,17 @@ def test_shapes_must_chain(network: Network) -> None:
 def test_names_must_differ(network: Network) -> None:
     with pytest.raises(GenerationError, match="same name"):
         verify(change(network, 1, name="lstm_1"))
+
+
+@pytest.mark.parametrize("start", ["lstm_1", "add_1", "dense_1", ""])
+def test_a_residual_must_look_back_at_what_has_its_shape(start: str) -> None:
+    text = "version: 1\nname: net\ninput: {features: 2}\nrnn: [{type: lstm, units: 3}, "
+    text += "{type: lstm, units: 3, residual: true, dropout: 0.1, variational: false}]\n"
+    network = compiler.lower(rnnspec.loads(text))
+    assert isinstance(network.layers[3], Residual)
+    assert verify(network) is network
+    with pytest.raises(GenerationError, match=rf"add_1 adds what entered {start} to"):
+        verify(change(network, 3, start=start))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

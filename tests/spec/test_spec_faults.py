@@ -27,6 +27,7 @@ TEMPLATES = {
     "WHOLE": "TEXT",
     "TOP": f"TEXT\n{INPUT}{RNN}",
     "BEFORE": f"{HEAD}TEXT\n{RNN}",
+    "TOKENS": f"{HEAD}embedding:\n  vocabulary: 3\n  dim: 2\n  TEXT\n{RNN}",
     "RNN": f"{HEAD}{INPUT}rnn: TEXT\n",
     "UNITS": f"{HEAD}{INPUT}rnn:\n  - type: lstm\n    units: TEXT\n",
     "LAYER": f"{HEAD}{INPUT}rnn:\n  - type: lstm\n    units: 4\n    TEXT\n",
@@ -57,7 +58,7 @@ def _first_lines(text: str) -> list[str]:
 
 
 def test_there_are_many() -> None:
-    assert len(CASES) > 150
+    assert len(CASES) > 250
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES)

@@ -23,7 +23,14 @@ description: |
   "quoted" {{ text }}.
 input:
   length: 500
-embedding: {name: words, vocabulary: 10000, dim: 32, trainable: false}
+embedding:
+  name: words
+  vocabulary: 10000
+  dim: 32
+  mask_zero: true
+  trainable: false
+  weights: ../vectors/größe 1.vec
+  words: words.txt
 rnn:
   - type: lstm
     name: encoder
@@ -33,9 +40,15 @@ rnn:
     merge: sum
     dropout: 0.2
     variational: false
+    recurrent_dropout: 0.3
+    activation: softsign
+    recurrent_activation: hard_sigmoid
     bias: true
-  - {type: gru, units: 16, reset_after: true, dropout: 0}
-  - {type: simple, units: 8, bias: false}
+    layer_norm: true
+    residual: false
+  - {type: gru, units: 16, reset_after: false, dropout: 0}
+  - {type: repeat, name: code, steps: 7}
+  - {type: simple, units: 8, activation: relu, bias: false}
 head:
   pooling: none
   dropout: 0.1
@@ -61,16 +74,23 @@ def test_reads_every_word() -> None:
     assert spec.rnn == (
         models.LSTM(
             type="lstm", name="encoder", units=32, layers=2, bidirectional=True, merge="sum",
-            dropout=0.2, variational=False,
+            dropout=0.2, variational=False, recurrent_dropout=0.3, activation="softsign",
+            recurrent_activation="hard_sigmoid", layer_norm=True,
         ),
-        models.GRU(type="gru", units=16),
-        models.SimpleRNN(type="simple", units=8, bias=False),
+        models.GRU(type="gru", units=16, reset_after=False),
+        models.RepeatVector(type="repeat", name="code", steps=7),
+        models.SimpleRNN(type="simple", units=8, activation="relu", bias=False),
+    )  # fmt: skip
+    assert spec.embedding == models.Embedding(
+        name="words", vocabulary=10000, dim=32, mask_zero=True, trainable=False,
+        weights="../vectors/größe 1.vec", words="words.txt",
     )  # fmt: skip
     assert spec.head == models.Head(
         pooling="none", dropout=0.1, name="tags", units=9, activation="softmax", bias=False,
         hidden=(models.Hidden(units=64, activation="relu", dropout=0.5, name="between"),),
     )  # fmt: skip
     assert spec.initializers.bias == models.Constant(constant=0.0)
+    assert isinstance(spec.rnn[1], models.GRU)
     assert isinstance(spec.rnn[1].dropout, float)
     assert isinstance(spec.initializers.forget_bias, float)
     assert spec.expect.max_parameters == 2**63 - 1
@@ -81,8 +101,10 @@ def test_defaults() -> None:
     (layer,) = spec.rnn
     assert layer == models.LSTM(
         type="lstm", units=4, layers=1, bidirectional=False, merge="concat",
-        dropout=0.0, variational=True, bias=True,
+        dropout=0.0, variational=True, recurrent_dropout=0.0, activation="tanh",
+        recurrent_activation="sigmoid", bias=True, layer_norm=False, residual=False,
     )  # fmt: skip
+    assert spec.input.mask_value is None
     assert spec.head is None
     assert spec.embedding is None
     assert spec.initializers == models.Initializers(
@@ -106,11 +128,72 @@ def test_accepts(more: str) -> None:
 @pytest.mark.parametrize(
     "layer",
     ["layers: 1", "dropout: 0", "dropout: 0.5, variational: true", "bidirectional: false",
-     "bidirectional: true, merge: concat", "layers: 10000", "units: 2147483647"],
+     "bidirectional: true, merge: concat", "layers: 10000", "units: 2147483647",
+     "recurrent_dropout: 0", "recurrent_dropout: 0.5, dropout: 0.5, variational: false",
+     "activation: tanh", "activation: elu, recurrent_activation: linear", "layer_norm: false",
+     "residual: false", "residual: true, layers: 2", "residual: true, layer_norm: true"],
 )  # fmt: skip
 def test_accepts_layers(layer: str) -> None:
     units = "" if "units" in layer else "units: 4, "
     assert loads(SMALL.replace("units: 4", units + layer)).rnn[0].type == "lstm"
+
+
+@pytest.mark.parametrize(
+    "rnn",
+    [
+        "{type: gru, units: 4, reset_after: true}",
+        "{type: gru, units: 4, reset_after: false, bias: false}",
+        "{type: simple, units: 4, activation: hard_sigmoid, recurrent_dropout: 1e-3}",
+        "[{type: lstm, units: 4}, {type: repeat, steps: 1}, {type: gru, units: 4, residual: true}]",
+        "[{type: gru, units: 1}, {type: repeat, steps: 2147483647}, {type: gru, units: 1}]",
+    ],
+)
+def test_accepts_stacks(rnn: str) -> None:
+    assert loads(SMALL.replace("{type: lstm, units: 4}", rnn)).rnn
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "-999", "0.5", "0.10000000149011612"])
+def test_accepts_numbers_that_mask(value: str) -> None:
+    given = loads(SMALL.replace("features: 3", f"features: 3, mask_value: {value}"))
+    assert given.input.mask_value == float(value)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "mask_zero: false", "mask_zero: true", "trainable: true",
+        "weights: glove.6B.50d.txt, words: vocab", "weights: a.npy, words: a.npy",
+        "weights: /a/b.safetensors, words: 'C:\\words.tsv'", "weights: ' ', words: '{x}.{{y}}'",
+        "trainable: true, weights: a.bin, words: a.txt, mask_zero: true",
+    ],
+)  # fmt: skip
+def test_accepts_embeddings(more: str) -> None:
+    entrance = f"embedding: {{vocabulary: 2, dim: 3, {more}}}"
+    text = SMALL.replace("input: {features: 3}", entrance)
+    # A word without a vector keeps the row that was drawn for it.
+    assert loads(text + "initializers: {embedding: zeros}").embedding is not None
+
+
+def test_one_token_may_be_read_without_a_mask() -> None:
+    text = SMALL.replace("input: {features: 3}", "embedding: {vocabulary: 1, dim: 3}")
+    assert loads(text.replace("dim: 3", "dim: 3, mask_zero: false")).embedding is not None
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ("", [True, False, False]),
+        ("head: {pooling: mean}", [True, False, False]),
+        ("head: {pooling: none}", [True, False, False]),
+        ("head: {units: 1}", [True, False, True]),
+    ],
+)
+def test_a_layer_ends_in_its_state_before_a_repeat_and_before_a_head_that_takes_the_last(
+    rest: str, expected: list[bool]
+) -> None:
+    rnn = "[{type: lstm, units: 4}, {type: repeat, steps: 1}, {type: lstm, units: 4}]"
+    spec = loads(SMALL.replace("{type: lstm, units: 4}", rnn) + rest)
+    assert [spec.gives_state(index) for index in range(3)] == expected
 
 
 def test_one_layer_is_a_list_of_one() -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import ast
 import keyword
 import sys
 
 import pytest
 from pydantic_core import PydanticCustomError
 
+import rnnspec
 from rnnspec.errors import SpecError
 from rnnspec.spec.load import loads
 from rnnspec.spec.names import check_layer_name, check_network_name
@@ -65,12 +67,56 @@ def test_networks_shadow_no_module_of_python() -> None:
             check_network_name(name)
 
 
+def sources() -> list[str]:
+    """Return code that holds every class and function that generated code ever defines."""
+    rnn = """[
+      {type: lstm, units: 4, dropout: 0.1, bidirectional: true},
+      {type: simple, units: 4, recurrent_dropout: 0.1, dropout: 0.1},
+      {type: simple, units: 4}, {type: lstm, units: 4, activation: elu},
+      {type: gru, units: 4, activation: elu}, {type: gru, units: 4, reset_after: false},
+      {type: lstm, units: 4}, {type: repeat, steps: 2},
+      {type: lstm, units: 4, dropout: 0.1, bidirectional: true},
+    ]"""
+    start = "version: 1\nname: net\ninput: {features: 3, mask_value: 0}\n"
+    end = "initializers: {forget_bias: 2}"
+    texts = [
+        f"{start}rnn: {rnn}\n{end}\n",
+        *(
+            f"{start}rnn: {{type: gru, units: 1}}\nhead: {{pooling: {statistic}}}\n"
+            for statistic in ("mean", "max")
+        ),
+    ]
+    specs = [rnnspec.loads(text) for text in texts]
+    return [rnnspec.codegen(spec, name) for spec in specs for name in ("keras", "torch")]
+
+
+def test_networks_shadow_nothing_that_generated_code_defines() -> None:
+    defined = {
+        node.name
+        for source in sources()
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ClassDef | ast.FunctionDef)
+    }
+    assert len(defined - {"Net"}) > 12
+    for name in defined - {"Net"}:
+        with pytest.raises(PydanticCustomError):
+            check_network_name(name.lower())
+
+
+@pytest.mark.parametrize("name", ["where", "max_1", "cast_12", "not_equal", "true_divide_3"])
+def test_layers_are_not_called_what_keras_calls_its_operations(name: str) -> None:
+    with pytest.raises(PydanticCustomError, match="Keras"):
+        check_layer_name(name)
+
+
 @pytest.mark.parametrize("name", ["self", "logits", "forward", "reset_parameters", "train", "half"])
 def test_layers_hide_nothing(name: str) -> None:
     with pytest.raises(PydanticCustomError):
         check_layer_name(name)
 
 
-@pytest.mark.parametrize("name", ["json", "print", "torch", "dense_1", "encoder"])
+@pytest.mark.parametrize(
+    "name", ["json", "print", "torch", "dense_1", "encoder", "max_pooling_1", "sum_", "add_1"]
+)
 def test_layers_may_be_called_what_modules_may_not(name: str) -> None:
     assert check_layer_name(name) == name

@@ -20,12 +20,16 @@ name: tagger   # of words
 description: >-
   some
   text
-embedding: {vocabulary: 10, dim: 3}
+embedding: {vocabulary: 10, dim: 3, mask_zero: true, weights: vectors.txt, words: "words.txt"}
 rnn:
   - type: gru
     units: 32
     bidirectional: true
     merge: "sum"
+    reset_after: false
+    recurrent_dropout: 0.1
+  - {type: repeat, steps: 3}
+  - {type: lstm, units: 64, activation: elu, layer_norm: true, residual: false}
   - {type: simple, units: 8, dropout: 1e-1, layers: 2}
 head:
   hidden: [{units: 64, activation: relu}]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.backends.base import Literal
+    from rnnspec.backends.base import Expression
 
-_RECURRENT: dict[str, Literal] = {
+_RECURRENT: dict[str, Expression] = {
     "activation": "tanh",
     "use_bias": True,
     "kernel_initializer": "glorot_uniform",
@@ -23,11 +23,11 @@ _RECURRENT: dict[str, Literal] = {
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
 }
-_GATED: dict[str, Literal] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
+_GATED: dict[str, Expression] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
 
-DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
+DEFAULTS: Mapping[str, Mapping[str, Expression]] = MappingProxyType(
     {
-        "Embedding": {"embeddings_initializer": "uniform", "trainable": True},
+        "Embedding": {"embeddings_initializer": "uniform", "trainable": True, "mask_zero": False},
         "SimpleRNN": _RECURRENT,
         "LSTM": {**_GATED, "unit_forget_bias": True},
         "GRU": {**_GATED, "reset_after": True},

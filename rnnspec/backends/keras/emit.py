@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 Arguments = dict[str, Expression]
 
+_X = Name("x")
+
 
 def emit(network: nodes.Network) -> Source:
     """Return the source of a network: a function ``build_model``."""
@@ -38,10 +40,11 @@ def emit(network: nodes.Network) -> Source:
     return Source(
         template="keras/model.py.j2",
         title=text.title(network),
-        comment=network.description,
+        comment=text.comment(network),
         entry="build_model",
         docstring=(),
-        parts=(Part("keras/parts/set_forget_bias.py.j2"),) if forget_biases else (),
+        parts=tuple(_parts(network, forget_biases)),
+        imports=(),
         functions=(
             Function(
                 name="build_model",
@@ -58,9 +61,22 @@ def emit(network: nodes.Network) -> Source:
     )
 
 
+def _parts(network: nodes.Network, forget_biases: tuple[Statement, ...]) -> Iterator[Part]:
+    if forget_biases:
+        yield Part("keras/parts/set_forget_bias.py.j2")
+    for layer in network.layers:
+        if isinstance(layer, nodes.Pooling) and layer.masked:
+            yield Part(f"keras/parts/masked_{layer.statistic}.py.j2")
+
+
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - Keras can say it all
     """Return every word of the network that Keras cannot honour: there is none."""
     return ()
+
+
+def stepwise(network: nodes.Network) -> dict[str, str]:  # noqa: ARG001 - the layers are Keras's own
+    """Return the layers for which the source has a loop of its own: none."""
+    return {}
 
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the layers are Keras's own
@@ -70,17 +86,54 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the la
 
 def _body(network: nodes.Network, forget_biases: tuple[Statement, ...]) -> Iterator[Statement]:
     yield Assign("inputs", _input(network.input))
-    variable = "inputs"
-    for layer in network.layers:
-        yield Assign("x", Call(_layer(layer), (Name(variable),)))
-        variable = "x"
-    model = Call(Name("keras.Model"), (Name("inputs"), Name("x")), (("name", network.name),))
+    yield from _layers(network)
+    model = Call(Name("keras.Model"), (Name("inputs"), _X), (("name", network.name),))
     if not forget_biases:
         yield Return(model)
         return
     yield Assign("model", model)
     yield from forget_biases
     yield Return(Name("model"))
+
+
+def _layers(network: nodes.Network) -> Iterator[Statement]:
+    variable = Name("inputs")
+    if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
+        masking = _make("Masking", (), {"mask_value": network.input.mask_value}, "masking")
+        yield Assign("x", Call(masking, (variable,)))
+        variable = _X
+    if any(_pools_masked(layer) for layer in network.layers):
+        yield Assign("mask", _mask(network.input))
+    starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
+    for layer in network.layers:
+        if layer.name in starts:
+            yield Assign("skip", variable)
+        yield Assign("x", _applied(layer, variable))
+        variable = _X
+
+
+def _pools_masked(layer: nodes.Layer) -> bool:
+    return isinstance(layer, nodes.Pooling) and layer.masked
+
+
+def _mask(entrance: nodes.Input) -> Call:
+    """Return what is true at the real steps, (batch, steps)."""
+    match entrance:
+        case nodes.TokenInput():
+            return Call(Name("keras.ops.not_equal"), (Name("inputs"), 0))
+        case nodes.NumericInput(mask_value=value):
+            differs = Call(Name("keras.ops.not_equal"), (Name("inputs"), value))
+            return Call(Name("keras.ops.any"), (differs,), (("axis", -1),))
+        case _:
+            assert_never(entrance)
+
+
+def _applied(layer: nodes.Layer, variable: Name) -> Call:
+    if isinstance(layer, nodes.Pooling) and layer.masked:
+        return Call(Name(f"masked_{layer.statistic}"), (variable, Name("mask")))
+    if isinstance(layer, nodes.Residual):
+        return Call(_layer(layer), (Items((variable, Name("skip"))),))
+    return Call(_layer(layer), (variable,))
 
 
 def _input(entrance: nodes.Input) -> Call:
@@ -100,6 +153,12 @@ def _layer(layer: nodes.Layer) -> Call:
             return _embedding(layer)
         case nodes.Recurrent():
             return _recurrent(layer)
+        case nodes.Repeat():
+            return _make("RepeatVector", (layer.steps,), {}, layer.name)
+        case nodes.LayerNorm():
+            return _make("LayerNormalization", (), {"epsilon": layer.epsilon}, layer.name)
+        case nodes.Residual():
+            return _make("Add", (), {}, layer.name)
         case nodes.Dropout():
             return _make("Dropout", (layer.rate,), {}, layer.name)
         case nodes.Pooling():
@@ -116,6 +175,7 @@ _POOLING = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
 def _embedding(layer: nodes.Embedding) -> Call:
     arguments: Arguments = {
         "embeddings_initializer": _embedding_initializer(layer.initializer),
+        "mask_zero": layer.masked,
         "trainable": layer.trainable,
     }
     return _make("Embedding", (layer.vocabulary, layer.dim), arguments, layer.name)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from rnnspec.backends.base import Trace
+from rnnspec.backends.keras import gradients
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from rnnspec.backends.base import Learner
     from rnnspec.layout import Array
 
 
@@ -28,8 +30,26 @@ def version() -> str:
 
 def instantiate(module: ModuleType, entry: str, dtype: str) -> keras.Model:
     """Return the model that the generated function ``entry`` makes, in ``dtype``."""
+    if dtype == "float64":
+        _keep_float64()
     with _dtype(dtype):
         return getattr(module, entry)()
+
+
+def _keep_float64() -> None:
+    """Have every engine compute in float64 where it is asked to, from here on.
+
+    JAX has it switched off. Keras itself takes a product of float64 matrices in float32 on PyTorch:
+    but for TensorFlow, its table of result types knows no 64 bits. Source: Keras's issue 23704.
+    What is float32 stays so.
+    """
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+    from keras.src.backend.common import dtypes
+
+    getattr(dtypes, "BIT64_TO_BIT32_DTYPE", {})["float64"] = "float64"
 
 
 @contextmanager
@@ -45,13 +65,19 @@ def _dtype(dtype: str) -> Iterator[None]:
 
 
 def layer_count(model: keras.Model, layer: str) -> int:
-    """Return how many parameters Keras counts in one layer."""
-    return int(model.get_layer(layer).count_params())
+    """Return how many parameters Keras counts in one layer; a few operations have none."""
+    found = _layers(model).get(layer)
+    return int(found.count_params()) if found else 0
 
 
 def layer_type(model: keras.Model, layer: str) -> str:
-    """Return the name of the class of one layer."""
-    return type(model.get_layer(layer)).__name__
+    """Return the name of the class of one layer, empty where it is a few operations."""
+    found = _layers(model).get(layer)
+    return type(found).__name__ if found else ""
+
+
+def _layers(model: keras.Model) -> dict[str, Any]:
+    return {layer.name: layer for layer in model.layers}
 
 
 def counts(model: keras.Model) -> Counts:
@@ -80,13 +106,24 @@ def _variable(model: keras.Model, layer: str, path: str) -> Any:
     return attrgetter(path)(model.get_layer(layer))
 
 
+def learner(model: keras.Model, keys: Sequence[tuple[str, str]]) -> Learner:
+    """Return what gives the loss and its gradients by the variables at (layer, path)."""
+    return gradients.learner(model, [_variable(model, layer, path) for layer, path in keys])
+
+
 def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
-    """Run one forward pass in inference, and show what entered each layer."""
-    entered = [model.get_layer(name).input for name in layers]
-    probe = keras.Model(model.inputs, [*entered, *model.outputs])
+    """Run one forward pass in inference, and show what entered each layer that Keras has."""
+    known = _layers(model)
+    layers = [name for name in layers if name in known]
+    entered = [_first(known[name].input) for name in layers]
+    probe = keras.Model(model.input, [*entered, model.output])
     with _no_retracing_advice():
         *seen, output = probe.predict_on_batch(inputs)
     return Trace(dict(zip(layers, map(np.asarray, seen), strict=True)), np.asarray(output))
+
+
+def _first(entered: Any) -> Any:
+    return entered[0] if isinstance(entered, list) else entered
 
 
 @contextmanager

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.ir.nodes import Dense, Dropout, Embedding, Layer, Pooling, Recurrent
+from rnnspec.ir.nodes import (
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+)
 from rnnspec.ir.params import directions, gates, has_recurrent_bias
 from rnnspec.layout import Slot
 
@@ -23,7 +33,10 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             kernel = Slot(param="kernel", path="kernel", axes="in out")
             bias = Slot(param="bias", path="bias", axes="out")
             return (kernel, bias) if layer.bias else (kernel,)
-        case Dropout() | Pooling():
+        case LayerNorm():
+            gamma = Slot(param="gamma", path="gamma", axes="out")
+            return (gamma, Slot(param="beta", path="beta", axes="out"))
+        case Dropout() | Pooling() | Repeat() | Residual():
             return ()
         case _:
             assert_never(layer)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.base import Function, Part, Source, Stock
+from rnnspec.backends.base import Function, Source, Stock
+from rnnspec.backends.torch.forms import is_fused, stepwise_reason
 from rnnspec.backends.torch.forward import forward_functions
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.modules import cell_class, modules
-from rnnspec.backends.torch.slots import split_directions
-from rnnspec.errors import Refusal
+from rnnspec.backends.torch.parts import parts
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from rnnspec.errors import Refusal
 
 
 def emit(network: nodes.Network) -> Source:
@@ -22,14 +22,15 @@ def emit(network: nodes.Network) -> Source:
     return Source(
         template="torch/model.py.j2",
         title=text.title(network),
-        comment=network.description,
+        comment=text.comment(network),
         entry=_class_name(network.name),
         docstring=(
             f"The network {network.name}.",
             "",
             *text.signature(network),
         ),
-        parts=tuple(_parts(network)),
+        parts=tuple(parts(network)),
+        imports=("from collections.abc import Callable",) if stepwise(network) else (),
         functions=(
             Function(
                 "__init__",
@@ -44,14 +45,18 @@ def emit(network: nodes.Network) -> Source:
     )
 
 
-def refusals(network: nodes.Network) -> tuple[Refusal, ...]:
-    """Return every word of the network that PyTorch's fused layers cannot honour."""
-    return tuple(
-        Refusal(layer.name, key, reason, ("keras",))
+def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - it can say it all
+    """Return every word of the network that PyTorch cannot honour: there is none."""
+    return ()
+
+
+def stepwise(network: nodes.Network) -> dict[str, str]:
+    """Return the layers that are run step by step, and the word that no fused layer honours."""
+    return {
+        layer.name: stepwise_reason(layer)
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent)
-        for key, reason in _refused(layer)
-    )
+        if isinstance(layer, nodes.Recurrent) and not is_fused(layer)
+    }
 
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:
@@ -68,30 +73,6 @@ def _stock(layer: nodes.Recurrent) -> Stock:
     type_ = cell_class(layer).replace("SingleBias", "nn.")
     reason = "adds a second bias (bias_hh) to the first, which changes nothing it can compute"
     return Stock(layer.name, type_, count(layer) + second, reason)
-
-
-def _refused(layer: nodes.Recurrent) -> Iterator[tuple[str, str]]:
-    cell = layer.cell
-    if cell.activation != "tanh":
-        yield "activation", "the fused layers compute tanh"
-    if not isinstance(cell, nodes.SimpleRNN) and cell.recurrent_activation != "sigmoid":
-        yield "recurrent_activation", "the fused layers compute sigmoid"
-    if isinstance(cell, nodes.GRU) and not cell.reset_after:
-        yield "reset_after", "nn.GRU applies the reset gate after the recurrent product"
-    if layer.recurrent_dropout:
-        yield "recurrent_dropout", "the fused layers have none"
-
-
-def _parts(network: nodes.Network) -> Iterator[Part]:
-    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
-    for class_ in sorted({cell_class(layer) for layer in recurrent}):
-        if class_.startswith("SingleBias"):
-            base = class_.removeprefix("SingleBias")
-            yield Part("torch/parts/single_bias.py.j2", (("base", base),))
-    if any(layer.dropout for layer in recurrent):
-        yield Part("torch/parts/variational_dropout.py.j2")
-    if any(split_directions(layer) for layer in recurrent):
-        yield Part("torch/parts/bidirectional.py.j2")
 
 
 _ACRONYMS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}

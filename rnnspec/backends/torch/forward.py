@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import (
     Assign,
+    Attribute,
     Binary,
     Call,
+    Evaluate,
     Expression,
     Function,
     Index,
@@ -16,7 +18,7 @@ from rnnspec.backends.base import (
     Return,
     Statement,
 )
-from rnnspec.backends.torch.slots import split_directions
+from rnnspec.backends.torch.forms import drops_inside, splits_directions, state_is_pair
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -29,7 +31,12 @@ _STATE = Name("state")
 def forward_functions(network: nodes.Network) -> tuple[Function, ...]:
     """Return ``logits`` and ``forward`` where the head ends in a probability, else ``forward``."""
     *before, last = network.layers
-    body = [statement for layer in before for statement in _layer(layer)]
+    starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
+    body = [_check(network.input), *_mask(network)]
+    for layer in before:
+        if layer.name in starts:
+            body.append(Assign("skip", _X))
+        body += _layer(layer)
     if not isinstance(last, nodes.Dense) or last.activation not in _LOSSES:
         return (_method("forward", _FORWARD, [*body, *_layer(last), Return(_X)]),)
     logits = [*body, _module(last), Return(_X)]
@@ -38,6 +45,23 @@ def forward_functions(network: nodes.Network) -> tuple[Function, ...]:
         _method("logits", _LOSSES[last.activation], logits),
         _method("forward", _FORWARD, [forward]),
     )
+
+
+def _check(entrance: nodes.Input) -> Statement:
+    # PyTorch's own layers take any number of steps, and say little about what they do not take.
+    return Evaluate(Call(Name("check_batch"), (_X, *entrance.shape)))
+
+
+def _mask(network: nodes.Network) -> Iterator[Statement]:
+    """Yield what makes the mask, true at the real steps, (batch, steps)."""
+    match network.input:
+        case nodes.TokenInput(mask_zero=True):
+            yield Assign("mask", Binary(_X, "!=", 0))
+        case nodes.NumericInput(mask_value=float() as value):
+            differs = Binary(_X, "!=", value)
+            yield Assign("mask", Call(Attribute(differs, "any"), (), (("dim", -1),)))
+        case _:
+            pass
 
 
 _FORWARD = "Return the output for a batch."
@@ -58,17 +82,24 @@ def _module(layer: nodes.Layer) -> Assign:
 
 
 def _call(layer: nodes.Layer) -> Call:
-    return Call(Name(f"self.{layer.name}"), (_X,))
+    masked = isinstance(layer, nodes.Recurrent) and layer.masked
+    arguments: tuple[Expression, ...] = (_X, Name("mask")) if masked else (_X,)
+    return Call(Name(f"self.{layer.name}"), arguments)
 
 
 def _layer(layer: nodes.Layer) -> Iterator[Statement]:
     match layer:
-        case nodes.Embedding() | nodes.Dropout():
+        case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
             yield _module(layer)
         case nodes.Recurrent():
             yield from _recurrent(layer)
+        case nodes.Repeat():
+            repeated = Call(Name("x.unsqueeze"), (1,))
+            yield Assign("x", Call(Attribute(repeated, "expand"), (-1, layer.steps, -1)))
+        case nodes.Residual():
+            yield Assign("x", Binary(_X, "+", Name("skip")))
         case nodes.Pooling():
-            yield Assign("x", Call(Name(_POOLING[layer.statistic]), (), (("dim", 1),)))
+            yield Assign("x", _pooled(layer))
         case nodes.Dense():
             yield _module(layer)
             if layer.activation != "linear":
@@ -77,11 +108,17 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
             assert_never(layer)
 
 
+def _pooled(layer: nodes.Pooling) -> Call:
+    if layer.masked:
+        return Call(Name(f"masked_{layer.statistic}"), (_X, Name("mask")))
+    return Call(Name(_POOLING[layer.statistic]), (), (("dim", 1),))
+
+
 _POOLING = {"mean": "x.mean", "max": "x.amax"}
 
 
 def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
-    if layer.dropout and not split_directions(layer):
+    if layer.dropout and not splits_directions(layer) and not drops_inside(layer):
         arguments: tuple[Expression, ...] = (_X, layer.dropout, Name("self.training"))
         yield Assign("x", Call(Name("variational_dropout"), arguments))
     if layer.return_sequences:
@@ -91,8 +128,7 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
             yield Assign("x", _merged(Name("ahead"), Name("back"), layer.merge))
         return
     # The final states: at the last step the backward direction has seen one step only.
-    lstm = isinstance(layer.cell, nodes.LSTM) and not split_directions(layer)
-    yield Assign(("_", ("state", "_") if lstm else "state"), _call(layer))
+    yield Assign(("_", ("state", "_") if state_is_pair(layer) else "state"), _call(layer))
     if layer.merge is None:
         yield Assign("x", Index(_STATE, -1))
     else:

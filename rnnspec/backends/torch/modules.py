@@ -14,8 +14,8 @@ from rnnspec.backends.base import (
     Statement,
     call,
 )
-from rnnspec.backends.torch.defaults import DEFAULTS
-from rnnspec.backends.torch.slots import split_directions
+from rnnspec.backends.torch.defaults import DEFAULTS, OWN_DEFAULTS
+from rnnspec.backends.torch.forms import drops_inside, is_fused, splits_directions
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -42,43 +42,83 @@ def _module(layer: nodes.Layer) -> Iterator[Statement]:
             yield Assign(target, _make("nn.Dropout", layer.rate))
         case nodes.Dense():
             yield Assign(target, _make("nn.Linear", layer.features, layer.units, bias=layer.bias))
-        case nodes.Pooling():
+        case nodes.LayerNorm():
+            size = nodes.width(layer.input)
+            yield Assign(target, _make("nn.LayerNorm", size, eps=layer.epsilon))
+        case nodes.Pooling() | nodes.Repeat() | nodes.Residual():
             pass
         case _:
             assert_never(layer)
 
 
 def _recurrent(layer: nodes.Recurrent) -> Call:
-    if not split_directions(layer):
-        return _cell(layer, bidirectional=layer.merge is not None)
+    if not splits_directions(layer):
+        cell = _cell(layer, bidirectional=layer.merge is not None)
+        return _make("Masked", cell) if layer.masked else cell
     one_way = _cell(layer, bidirectional=False)
-    return _make("Bidirectional", one_way, one_way, dropout=layer.dropout)
+    dropout = 0.0 if drops_inside(layer) else layer.dropout
+    if layer.masked:
+        masked = _make("Masked", one_way)
+        return _make("MaskedBidirectional", masked, masked, dropout=dropout)
+    return _make("Bidirectional", one_way, one_way, dropout=dropout)
 
 
 def _cell(layer: nodes.Recurrent, *, bidirectional: bool) -> Call:
-    return _make(
-        cell_class(layer),
-        layer.features,
-        layer.units,
-        bias=layer.bias,
-        batch_first=True,
-        bidirectional=bidirectional,
-    )
+    sizes = (layer.features, layer.units)
+    if is_fused(layer):
+        arguments = {**_nonlinearity(layer.cell), "bias": layer.bias, "batch_first": True}
+        return _make(cell_class(layer), *sizes, **arguments, bidirectional=bidirectional)
+    return _make(cell_class(layer), *sizes, **_stepwise(layer))
+
+
+def _nonlinearity(cell: nodes.Cell) -> dict[str, Expression]:
+    return {"nonlinearity": cell.activation} if isinstance(cell, nodes.SimpleRNN) else {}
+
+
+def _stepwise(layer: nodes.Recurrent) -> dict[str, Expression]:
+    arguments: dict[str, Expression] = {"activation": _function(layer.cell.activation)}
+    if not isinstance(layer.cell, nodes.SimpleRNN):
+        arguments["recurrent_activation"] = _function(layer.cell.recurrent_activation)
+    arguments["bias"] = layer.bias
+    if drops_inside(layer):
+        arguments["dropout"] = layer.dropout
+        arguments["recurrent_dropout"] = layer.recurrent_dropout
+    return arguments
+
+
+_FUNCTIONS: dict[nodes.CellActivation, Expression] = {
+    "tanh": Name("torch.tanh"),
+    "sigmoid": Name("torch.sigmoid"),
+    "relu": Name("torch.relu"),
+    "hard_sigmoid": Name("hard_sigmoid"),
+    "linear": Call(Name("nn.Identity")),
+    "softsign": Name("nn.functional.softsign"),
+    "elu": Name("nn.functional.elu"),
+}
+
+
+def _function(activation: nodes.CellActivation) -> Expression:
+    return _FUNCTIONS[activation]
 
 
 def cell_class(layer: nodes.Recurrent) -> str:
-    """Return the class that runs a layer's cell: PyTorch's own, or the one with a single bias."""
+    """Return the class that runs a layer's cell: PyTorch's own, or one of the source's."""
     match layer.cell:
         case nodes.SimpleRNN():
-            return "SingleBiasRNN" if layer.bias else "nn.RNN"
+            name = "RNN"
         case nodes.LSTM():
-            return "SingleBiasLSTM" if layer.bias else "nn.LSTM"
+            name = "LSTM"
+        case nodes.GRU(reset_after=False):
+            return "StepwiseResetFirstGRU"
         case nodes.GRU():
-            return "nn.GRU"
+            return "nn.GRU" if is_fused(layer) else "StepwiseGRU"
         case _:
             assert_never(layer.cell)
+    if not is_fused(layer):
+        return f"Stepwise{name}"
+    return f"SingleBias{name}" if layer.bias else f"nn.{name}"
 
 
 def _make(class_: str, *positional: Expression, **arguments: Expression) -> Call:
-    defaults = DEFAULTS.get(class_.replace("SingleBias", "nn."), {})
+    defaults = {**DEFAULTS, **OWN_DEFAULTS}.get(class_.replace("SingleBias", "nn."), {})
     return call(class_, positional, arguments, defaults)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,10 +13,11 @@ from rnnspec.backends.base import Trace
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
 
+    from rnnspec.backends.base import Learner
     from rnnspec.layout import Array
 
 
@@ -70,12 +72,10 @@ def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
         for name in layers
         if name in children
     ]
-    training = model.training
     try:
-        with torch.no_grad():
-            output = model.eval()(torch.from_numpy(inputs))
+        with torch.no_grad(), _inference(model):
+            output = model(_input(model, inputs))
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     return Trace(entered, output.numpy())
@@ -86,6 +86,37 @@ def _note(entered: dict[str, Array], name: str) -> Callable[[nn.Module, Any], No
         entered[name] = arguments[0].numpy()
 
     return note
+
+
+def learner(model: nn.Module, keys: Sequence[tuple[str, str]]) -> Learner:
+    """Return what gives the loss and its gradients by the parameters at (layer, path)."""
+    parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
+
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        with _inference(model):
+            output = model(_input(model, inputs))
+            goal, share = (torch.tensor(each).to(output) for each in (target, weight))
+            loss = (share * (output - goal) ** 2).sum() / 2
+            gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
+        return float(loss.detach()), [gradient.numpy(force=True) for gradient in gradients]
+
+    return run
+
+
+def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
+    tensor = torch.from_numpy(inputs)
+    dtype = next(model.parameters()).dtype
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+@contextmanager
+def _inference(model: nn.Module) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.torch.forms import module_path
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -15,8 +16,11 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     Layer,
+    LayerNorm,
     Pooling,
     Recurrent,
+    Repeat,
+    Residual,
     SimpleRNN,
 )
 from rnnspec.ir.params import directions, has_recurrent_bias
@@ -37,22 +41,18 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             kernel = Slot(param="kernel", path="weight", axes="out in")
             bias = Slot(param="bias", path="bias", axes="out")
             return (kernel, bias) if layer.bias else (kernel,)
-        case Dropout() | Pooling():
+        case LayerNorm():
+            gamma = Slot(param="gamma", path="weight", axes="out")
+            return (gamma, Slot(param="beta", path="bias", axes="out"))
+        case Dropout() | Pooling() | Repeat() | Residual():
             return ()
         case _:
             assert_never(layer)
 
 
-def split_directions(layer: Recurrent) -> bool:
-    """Tell whether the two directions are two modules: each needs a dropout mask of its own."""
-    return layer.merge is not None and layer.dropout > 0
-
-
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     order = _gates(layer.cell)
-    module, suffix = "", "_reverse" if prefix == "backward." else ""
-    if split_directions(layer):
-        module, suffix = f"{prefix.removesuffix('.')}_layer.", ""
+    module, suffix = module_path(layer, prefix)
 
     def slot(name: str, path: str, axes: str) -> Slot:
         where = f"{module}{path}_l0{suffix}"

@@ -7,6 +7,23 @@ import torch
 from torch import nn
 
 
+def check_batch(x: torch.Tensor, *shape: int | None) -> None:
+    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size."""
+    sizes = tuple(x.shape[1:])
+    if len(sizes) != len(shape) or any(
+        wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)
+    ):
+        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
+
+
+def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
+    """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
+    if not training or rate == 0:
+        return x
+    keep = x.new_ones(x.shape[0], 1, x.shape[2])
+    return x * nn.functional.dropout(keep, rate)
+
+
 class SingleBiasLSTM(nn.LSTM):
     """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
 
@@ -32,19 +49,14 @@ class SingleBiasLSTM(nn.LSTM):
         self._init_flat_weights()
 
 
-def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
-    """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
-    if not training:
-        return x
-    keep = x.new_ones(x.shape[0], 1, x.shape[2])
-    return x * nn.functional.dropout(keep, rate)
-
-
 class Bidirectional(nn.Module):
     """Two recurrent layers, one from each end, each with a dropout mask of its own."""
 
     def __init__(
-        self, forward_layer: nn.RNNBase, backward_layer: nn.RNNBase, dropout: float
+        self,
+        forward_layer: nn.Module,
+        backward_layer: nn.Module,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.forward_layer = forward_layer
@@ -53,12 +65,10 @@ class Bidirectional(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the outputs (batch, steps, 2 * units) and final states (2, batch, units)."""
-        ahead, _ = self.forward_layer(
-            variational_dropout(x, self.dropout, self.training)
-        )
-        back, _ = self.backward_layer(
-            variational_dropout(x, self.dropout, self.training).flip(1)
-        )
+        ahead_x = variational_dropout(x, self.dropout, self.training)
+        back_x = variational_dropout(x, self.dropout, self.training)
+        ahead, _ = self.forward_layer(ahead_x)
+        back, _ = self.backward_layer(back_x.flip(1))
         outputs = torch.cat([ahead, back.flip(1)], dim=-1)
         return outputs, torch.stack([ahead[:, -1], back[:, -1]])
 
@@ -164,6 +174,7 @@ class Everything(nn.Module):
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output before its softmax, as ``CrossEntropyLoss`` takes it."""
+        check_batch(x, 12)
         x = self.words(x)
         x = self.dropout_1(x)
         x, _ = self.reader_1(x)

@@ -4,6 +4,15 @@ import torch
 from torch import nn
 
 
+def check_batch(x: torch.Tensor, *shape: int | None) -> None:
+    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size."""
+    sizes = tuple(x.shape[1:])
+    if len(sizes) != len(shape) or any(
+        wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)
+    ):
+        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
+
+
 class SingleBiasLSTM(nn.LSTM):
     """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
 
@@ -57,6 +66,7 @@ class PlainNumbers(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output for a batch."""
+        check_batch(x, None, 3)
         x = self.dropout_1(x)
         x, _ = self.gru_1(x)
         x, _ = self.lstm_1(x)

@@ -6,6 +6,23 @@ import torch
 from torch import nn
 
 
+def check_batch(x: torch.Tensor, *shape: int | None) -> None:
+    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size."""
+    sizes = tuple(x.shape[1:])
+    if len(sizes) != len(shape) or any(
+        wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)
+    ):
+        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
+
+
+def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
+    """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
+    if not training or rate == 0:
+        return x
+    keep = x.new_ones(x.shape[0], 1, x.shape[2])
+    return x * nn.functional.dropout(keep, rate)
+
+
 class SingleBiasLSTM(nn.LSTM):
     """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
 
@@ -29,14 +46,6 @@ class SingleBiasLSTM(nn.LSTM):
                 zero = torch.zeros_like(parameter)
                 self.register_buffer(name, zero, persistent=False)
         self._init_flat_weights()
-
-
-def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
-    """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
-    if not training:
-        return x
-    keep = x.new_ones(x.shape[0], 1, x.shape[2])
-    return x * nn.functional.dropout(keep, rate)
 
 
 class StackedLSTM(nn.Module):
@@ -78,6 +87,7 @@ class StackedLSTM(nn.Module):
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output before its sigmoid, as ``BCEWithLogitsLoss`` takes it."""
+        check_batch(x, 500)
         x = self.embedding_1(x)
         x = variational_dropout(x, 0.2, self.training)
         x, _ = self.lstm_1(x)

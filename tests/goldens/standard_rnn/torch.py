@@ -6,6 +6,15 @@ import torch
 from torch import nn
 
 
+def check_batch(x: torch.Tensor, *shape: int | None) -> None:
+    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size."""
+    sizes = tuple(x.shape[1:])
+    if len(sizes) != len(shape) or any(
+        wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)
+    ):
+        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
+
+
 class SingleBiasRNN(nn.RNN):
     """``nn.RNN`` with one bias a direction; its second one is held at zero."""
 
@@ -14,12 +23,14 @@ class SingleBiasRNN(nn.RNN):
         input_size: int,
         hidden_size: int,
         *,
+        nonlinearity: str = "tanh",
         batch_first: bool,
         bidirectional: bool = False,
     ) -> None:
         super().__init__(
             input_size,
             hidden_size,
+            nonlinearity=nonlinearity,
             batch_first=batch_first,
             bidirectional=bidirectional,
         )
@@ -59,6 +70,7 @@ class StandardRNN(nn.Module):
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output before its sigmoid, as ``BCEWithLogitsLoss`` takes it."""
+        check_batch(x, 500)
         x = self.embedding_1(x)
         _, state = self.simple_rnn_1(x)
         x = state[-1]

@@ -1,0 +1,102 @@
+"""Gradients on each of Keras's engines, which differ in how they are asked for them."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from rnnspec.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rnnspec.backends.base import Learner
+    from rnnspec.layout import Array
+
+
+_STEPS_WORTH_TRACING = 32
+
+
+def learner(model: keras.Model, variables: Sequence[Any]) -> Learner:
+    """Return a function of (inputs, target, weight) that gives the loss and its gradients.
+
+    Raises:
+        BackendError: Keras runs on an engine whose gradients are not known here.
+    """
+    engines: dict[str, Callable[[keras.Model, Sequence[Any]], Learner]] = {
+        "tensorflow": _tensorflow,
+        "torch": _torch,
+        "jax": _jax,
+    }
+    engine = keras.backend.backend()
+    if engine not in engines:
+        raise BackendError(f"gradients of Keras on {engine} are not known; --level forward is")
+    return engines[engine](model, variables)
+
+
+def _loss(output: Any, target: Any, weight: Any) -> Any:
+    error = output - keras.ops.cast(target, output.dtype)
+    return keras.ops.sum(keras.ops.cast(weight, output.dtype) * error**2) / 2
+
+
+def _tensorflow(model: keras.Model, variables: Sequence[Any]) -> Learner:
+    import tensorflow as tf
+
+    values = [variable.value for variable in variables]
+
+    def eager(inputs: Any, target: Any, weight: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = _loss(model(inputs, training=False), target, weight)
+        found = tape.gradient(loss, values, unconnected_gradients="zero")
+        # The gradient of an embedding comes as the rows that were looked up.
+        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+
+    traced = tf.function(eager)
+    calls = count()
+
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        # Tracing takes about a second: more than one call over a few steps, less than many.
+        once = next(calls) == 0 and inputs.shape[1] < _STEPS_WORTH_TRACING
+        compute = eager if once else traced
+        loss, found = compute(*map(tf.constant, (inputs, target, weight)))
+        return float(loss), [gradient.numpy() for gradient in found]
+
+    return run
+
+
+def _torch(model: keras.Model, variables: Sequence[Any]) -> Learner:
+    import torch
+
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        batch, goal, share = map(keras.ops.convert_to_tensor, (inputs, target, weight))
+        loss = _loss(model(batch, training=False), goal, share)
+        values = [variable.value for variable in variables]
+        found = torch.autograd.grad(loss, values, materialize_grads=True)
+        return float(loss.detach()), [gradient.numpy(force=True) for gradient in found]
+
+    return run
+
+
+def _jax(model: keras.Model, variables: Sequence[Any]) -> Learner:
+    import jax
+
+    trained = list(model.trainable_variables)
+    at = [next(i for i, each in enumerate(trained) if each is v) for v in variables]
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    @jax.jit  # type: ignore[untyped-decorator]
+    def traced(values: Any, inputs: Any, target: Any, weight: Any) -> Any:
+        def loss(values: Any) -> Any:
+            output, _ = model.stateless_call(values, fixed, inputs, training=False)
+            return _loss(output, target, weight)
+
+        return jax.value_and_grad(loss)(values)
+
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        loss, found = traced([variable.value for variable in trained], inputs, target, weight)
+        return float(loss), [np.asarray(found[i]) for i in at]
+
+    return run

@@ -1,0 +1,145 @@
+"""Recurrent dropout as the language means it: one mask a sequence and one a gate, on the state.
+
+With it the input's dropout is one mask a gate too, and each direction has masks of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from recurrent_masks import (
+    CELLS,
+    FIRST,
+    SOURCES,
+    Cell,
+    check,
+    check_both,
+    correlated,
+    load,
+    masks,
+    run,
+    same,
+    spec_of,
+)
+
+import rnnspec
+from rnnspec.codegen.execute import execute
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_one_mask_a_sequence_and_one_a_gate(name: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    cell = CELLS[name]
+    model = load(rnnspec.build(spec_of(cell), backend), cell)
+    shown = run(model)
+    assert check(cell, shown) == []
+    again = masks(cell, run(model, number=8)) > 0.5
+    for first, second in zip(masks(cell, shown) > 0.5, again, strict=True):
+        assert not correlated(first[:, 0], second[:, 0])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_none_in_inference(name: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    cell = CELLS[name]
+    model = load(rnnspec.build(spec_of(cell), backend), cell)
+    shown = run(model, training=False)
+    assert (shown == shown[:1]).all()
+    signals = len(cell.signals)
+    for (_, gate, _), unit in zip(
+        cell.signals, np.moveaxis(shown, -1, 0)[SOURCES : SOURCES + signals], strict=True
+    ):
+        if not (cell.reset_first and gate == "r"):
+            found = cell.read.get(gate, same)(unit[:, FIRST:], unit[:, FIRST - 1 : -1])
+            np.testing.assert_allclose(found, 1.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["simple", "lstm", "gru"])
+def test_each_direction_has_masks_of_its_own(name: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    cell = CELLS[name]
+    model = load(rnnspec.build(spec_of(cell, ", bidirectional: true"), backend), cell)
+    assert check_both(cell, run(model)) == []
+
+
+# How PyTorch's cells could get it wrong: each is rejected, for the reason given.
+DRAWN = "return nn.functional.dropout(keep, self.recurrent_dropout)"
+INPUT = "variational_dropout(x, self.dropout, True) @ weight.T"
+FAULTS = {
+    "one mask for all gates": (
+        DRAWN,
+        "return nn.functional.dropout(keep[:1], self.recurrent_dropout).expand_as(keep)",
+        "go together",
+    ),
+    "one mask for all rows": (
+        DRAWN,
+        "return nn.functional.dropout(keep[:, :1], self.recurrent_dropout).expand_as(keep)",
+        "repeats from row to row",
+    ),
+    "not scaled": (
+        DRAWN,
+        "return nn.functional.dropout(keep, self.recurrent_dropout).sign()",
+        "does not scale",
+    ),
+    "the input's rate": (
+        "self.recurrent_dropout = recurrent_dropout",
+        "self.recurrent_dropout = dropout",
+        "does not keep its share",
+    ),
+    "drawn again at each step": (
+        "h * keep",
+        "h * nn.functional.dropout(torch.ones_like(keep), self.recurrent_dropout)",
+        "not one mask a sequence",
+    ),
+    "on what leaves the layer": (
+        "outputs.append(h)",
+        "outputs.append(nn.functional.dropout(h, self.recurrent_dropout))",
+        "not on the state alone",
+    ),
+    "the input's mask one for all gates": (
+        f"{INPUT}\n                for",
+        f"each @ weight.T for each in [{INPUT.removesuffix(' @ weight.T')}] for",
+        "go together",
+    ),
+    "the input's mask drawn again at each step": (
+        INPUT,
+        "nn.functional.dropout(x, self.dropout) @ weight.T",
+        "not one mask a sequence",
+    ),
+}
+
+
+def faulty(cell: Cell, right: str, wrong: str, more: str = "") -> Any:
+    """Return the PyTorch model with a piece of its source replaced."""
+    pytest.importorskip("torch")
+    spec = spec_of(cell, more)
+    model, text = load(rnnspec.build(spec, "torch"), cell), rnnspec.codegen(spec, "torch")
+    assert right in text
+    made = getattr(execute(text.replace(right, wrong), spec.name), type(model).__name__)()
+    made.load_state_dict(model.state_dict())
+    return made
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", ["lstm", "gru", "reset-first gru"])
+def test_a_wrong_mask_is_found(name: str, fault: str) -> None:
+    right, wrong, reason = FAULTS[fault]
+    found = check(CELLS[name], run(faulty(CELLS[name], right, wrong)))
+    assert any(reason in each for each in found), found
+
+
+def test_a_mask_in_inference_is_found() -> None:
+    wrong = "if self.recurrent_dropout == 0"
+    model = faulty(CELLS["lstm"], "if not self.training or self.recurrent_dropout == 0", wrong)
+    shown = run(model, training=False)
+    assert (shown != shown[:1]).any()
+
+
+def test_masks_shared_by_both_directions_are_found() -> None:
+    # The forward direction draws first, from the seed that ``run`` sets.
+    right = "back, _ = self.backward_layer("
+    wrong = f"torch.manual_seed(7)\n        {right}"
+    model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true")
+    assert any("both directions" in each for each in check_both(CELLS["lstm"], run(model)))
