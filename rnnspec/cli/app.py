@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rnnspec import compiler
-from rnnspec.errors import ParityError, SpecError, UsageError, printable
+from rnnspec.errors import SpecError, UsageError, printable
 from rnnspec.spec.models import Spec
 from rnnspec.version import __version__
 
@@ -115,37 +115,42 @@ def codegen(
         print(printable(f"wrote {output}"))
 
 
-@app.command(epilog="Example: rnnspec parity specs/*.yaml --backends keras,torch")
-def parity(
-    specs: SpecPaths,
+@app.command(epilog="Example: rnnspec parity specs/*.yaml --level training")
+def parity(  # noqa: PLR0913, PLR0917 - each is an option
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SPECS...", help="YAML specs.", show_default=False),
+    ] = None,
     backends: Annotated[
         str | None, typer.Option(metavar="A,B", help="Which ones; by default keras,torch.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the arrays and the batch.")] = 0,
+    level: Annotated[
+        str,
+        typer.Option(metavar="LEVEL", help="counts, forward, gradients or training."),
+    ] = "gradients",
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help="float64 or float32.")] = "float64",
+    random: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Compare N random specs, made from the seed."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all that is random.")] = 0,
     json: Json = False,
 ) -> None:
     """Prove that every backend makes the same network of a spec.
 
-    Counts and outputs are compared in float64, from the same arrays and batch.
+    From the same arrays and batches, up to a level: counts of parameters, outputs, gradients, 20
+    steps of training.
     """
-    from rnnspec.backends import BACKENDS, get
-    from rnnspec.cli import tables
-    from rnnspec.cli.frameworks import import_quietly
-    from rnnspec.cli.progress import progress
-    from rnnspec.parity.run import parity as compare
+    from rnnspec.cli import parity as command
 
-    loaded = _load_all(specs)
-    names = list(BACKENDS) if backends is None else _split(backends)
-    with progress(len(loaded) * len(names)) as step:
-        step("importing the frameworks")
-        import_quietly([get(name) for name in names])
-        report = compare(loaded, names, seed=seed, progress=step)
-    if json:
-        tables.print_json(report.as_dict())
+    names = None if backends is None else _split(backends)
+    options = command.Options(names, level, dtype, seed)
+    if (random is None) == (not specs):
+        raise UsageError("expected either specs or --random N")
+    if random is not None:
+        command.run_random(random, options, json=json)
     else:
-        tables.print_parity(report)
-    if not report.equal:
-        raise ParityError(report.differences)
+        command.run(_load_all(specs or []), options, json=json)
 
 
 def _split(names: str) -> list[str]:

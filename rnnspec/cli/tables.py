@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.base import Stock
     from rnnspec.compiler import LayerSummary, Summary
     from rnnspec.ir.params import Counts
+    from rnnspec.parity.random import Found
     from rnnspec.parity.report import ParityReport, SpecParity
 
 _WIDTH = 10_000
@@ -45,6 +46,9 @@ def print_summary(summary: Summary) -> None:
     console.print(f'Model: "{summary.name}"')
     console.print(_layer_table(summary.layers))
     _print_totals(console, summary.parameters)
+    for backend, layers in summary.stepwise.items():
+        why = ", ".join(f"{layer} ({word})" for layer, word in layers.items())
+        console.print(f"Run step by step on {backend}, not fused: {why}")
 
 
 def _layer_table(layers: Iterable[LayerSummary]) -> Table:
@@ -65,19 +69,29 @@ def print_parity(report: ParityReport) -> None:
     """Print each spec's accounts side by side, then what a stock layer would have held."""
     console = _console()
     for spec in report.specs:
-        console.print(_parity_table(spec))
-        for line in _stock_lines(spec):
+        console.print(_parity_table(spec, report.tolerances))
+        for line in (*_where_lines(spec, report.tolerances), *_stock_lines(spec)):
             console.print(line)
         console.print()
     verdict = "equal" if report.equal else "NOT equal"
-    versions = {a.version for spec in report.specs for a in spec.backends.values()}
-    console.print(
-        f"{verdict}: {len(report.specs)} spec{'s' if len(report.specs) != 1 else ''}, outputs "
-        f"compared in float64 to within {report.tolerance:g} ({', '.join(sorted(versions))})"
-    )
+    number = f"{len(report.specs)} spec{'s' if len(report.specs) != 1 else ''}"
+    versions = sorted({a.version for spec in report.specs for a in spec.backends.values()})
+    compared = f"{report.level} in {report.dtype}"
+    console.print(f"{verdict}: {number}, compared up to {compared} ({', '.join(versions)})")
 
 
-def _parity_table(spec: SpecParity) -> Table:
+def print_random(found: Found) -> None:
+    """Print how many random specs were compared, and the smallest that failed, as YAML."""
+    for level, difference in found.largest.items():
+        print(f"Largest difference in {level}: {difference:.1e}")
+    if found.spec:
+        print(f"equal so far: {found.compared}; this one is not:")
+        print(found.spec, end="")
+    else:
+        print(f"equal: {found.compared} random specs")
+
+
+def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Table:
     table = _table(spec.name, "spec", *spec.backends)
     for layer, parameters in spec.layers.items():
         held = [account.layers[layer] for account in spec.backends.values()]
@@ -87,9 +101,17 @@ def _parity_table(spec: SpecParity) -> Table:
         held = [account.parameters.as_dict()[key] for account in spec.backends.values()]
         table.add_row(key.replace("_", "-"), *_counts(wanted, *held))
     table.add_section()
-    found = [f"{account.forward_max_difference:.1e}" for account in spec.backends.values()]
-    table.add_row("largest difference", "reference", *found)
+    for level, allowed in tolerances.items():
+        found = [account.findings[level] for account in spec.backends.values()]
+        table.add_row(level, f"within {allowed:g}", *(f"{each.difference:.1e}" for each in found))
     return table
+
+
+def _where_lines(spec: SpecParity, levels: Iterable[str]) -> Iterable[str]:
+    for level in levels:
+        found = [(a.findings[level], name) for name, a in spec.backends.items()]
+        worst, name = max(found, key=lambda each: each[0].difference)
+        yield f"Largest difference in {level}: {worst.difference:.1e}, {worst.where} on {name}"
 
 
 def _counts(*numbers: int) -> list[str]:

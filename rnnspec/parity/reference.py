@@ -24,54 +24,102 @@ def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
 
     Args:
         network: the network.
-        arrays: its canonical arrays by full name, float64.
+        arrays: its canonical arrays by full name, float64 (or complex128, for derivatives).
         inputs: tokens (batch, steps) or numbers (batch, steps, features).
     """
     entered: dict[str, Array] = {}
-    value = inputs
+    value, mask = inputs, padding_mask(network.input, inputs)
     for layer in network.layers:
         entered[layer.name] = value
         own = {param.name: arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
-        value = _layer(layer, own, value)
+        if isinstance(layer, nodes.Residual):
+            value = value + entered[layer.start]
+        else:
+            value = _layer(layer, own, value, mask)
     return Trace(entered, value)
 
 
-def _layer(layer: nodes.Layer, own: Arrays, value: Array) -> Array:
-    if isinstance(layer, nodes.Embedding):
-        return own["embeddings"].take(value, axis=0)
-    x = value.astype(np.float64)
+def padding_mask(entrance: nodes.Input, inputs: Array) -> Array:
+    """Return what is true at the real steps, (batch, steps)."""
+    match entrance:
+        case nodes.TokenInput(mask_zero=True):
+            mask: Array = inputs != 0
+        case nodes.NumericInput(mask_value=float() as value):
+            mask = (inputs != value).any(axis=-1)
+        case _:
+            mask = np.ones(inputs.shape[:2], dtype=bool)
+    return mask
+
+
+def _layer(layer: nodes.Layer, own: Arrays, x: Array, mask: Array) -> Array:
     match layer:
+        case nodes.Embedding():
+            return own["embeddings"].take(x, axis=0)
         case nodes.Recurrent():
-            return _recurrent(layer, own, x)
+            return _recurrent(layer, own, x, _real(x, mask, masked=layer.masked))
+        case nodes.Repeat():
+            return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
+        case nodes.LayerNorm():
+            return _layer_norm(layer, own, x)
         case nodes.Dropout():
             return x
         case nodes.Pooling():
-            statistic: Array = x.mean(axis=1) if layer.statistic == "mean" else x.max(axis=1)
-            return statistic
+            return _pooling(layer, x, _real(x, mask, masked=layer.masked))
         case nodes.Dense():
-            return _activation(x @ own["kernel"] + own.get("bias", 0.0), layer.activation)
+            return activate(x @ own["kernel"] + own.get("bias", 0.0), layer.activation)
+        case nodes.Residual():
+            raise AssertionError("run adds it: it alone looks back")
         case _:
             assert_never(layer)
 
 
-def _recurrent(layer: nodes.Recurrent, own: Arrays, x: Array) -> Array:
+def _real(x: Array, mask: Array, *, masked: bool) -> Array:
+    return mask if masked else np.ones(x.shape[:2], dtype=bool)
+
+
+def _layer_norm(layer: nodes.LayerNorm, own: Arrays, x: Array) -> Array:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred * centred).mean(axis=-1, keepdims=True)
+    scaled: Array = own["gamma"] * centred / np.sqrt(variance + layer.epsilon) + own["beta"]
+    return scaled
+
+
+def _pooling(layer: nodes.Pooling, x: Array, mask: Array) -> Array:
+    rows = [_statistic(row[real], layer.statistic) for row, real in zip(x, mask, strict=True)]
+    return np.stack(rows)
+
+
+def _statistic(steps: Array, statistic: nodes.Statistic) -> Array:
+    """Return the statistic of (real steps, features) for each feature; zeros of no steps."""
+    if not len(steps):
+        return np.zeros(steps.shape[1:], dtype=steps.dtype)
+    if statistic == "mean":
+        mean: Array = steps.mean(axis=0)
+        return mean
+    at = steps.real.argmax(axis=0)
+    highest: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]
+    return highest
+
+
+def _recurrent(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
     results = []
     for prefix in directions(layer):
         arrays = {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
         order = -1 if prefix == "backward." else 1
-        outputs = _scan(layer, arrays, x[:, ::order])
+        outputs = _scan(layer, arrays, x[:, ::order], mask[:, ::order])
         results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
     return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
 
 
-def _scan(layer: nodes.Recurrent, own: Arrays, x: Array) -> Array:
-    """Return the outputs at every step, (batch, steps, units); the first state is zero."""
+def _scan(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
+    """Return the state at every step, (batch, steps, units), held at padding; zero at first."""
     projected = x @ own["kernel"] + own.get("bias", 0.0)
-    state = np.zeros((2, len(x), layer.units))
+    dtype = np.result_type(projected, *own.values())
+    state = np.zeros((2, len(x), layer.units), dtype=dtype)
     step = _step(layer.cell, own)
-    outputs = np.empty((*x.shape[:2], layer.units))
+    outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
     for t in range(x.shape[1]):
-        state = step(projected[:, t], state)
+        state = np.where(mask[:, t, np.newaxis], step(projected[:, t], state), state)
         outputs[:, t] = state[0]
     return outputs
 
@@ -93,15 +141,15 @@ def _step(cell: nodes.Cell, own: Arrays) -> Step:
 
 def _simple_step(cell: nodes.SimpleRNN, recurrent_kernel: Array, x: Array, state: Array) -> Array:
     h, c = state
-    return np.stack([_activation(x + h @ recurrent_kernel, cell.activation), c])
+    return np.stack([activate(x + h @ recurrent_kernel, cell.activation), c])
 
 
 def _lstm_step(cell: nodes.LSTM, recurrent_kernel: Array, x: Array, state: Array) -> Array:
     h, c = state
     i, f, candidate, o = np.split(x + h @ recurrent_kernel, 4, axis=1)
-    i, f, o = (_activation(gate, cell.recurrent_activation) for gate in (i, f, o))
-    c = f * c + i * _activation(candidate, cell.activation)
-    return np.stack([o * _activation(c, cell.activation), c])
+    i, f, o = (activate(gate, cell.recurrent_activation) for gate in (i, f, o))
+    c = f * c + i * activate(candidate, cell.activation)
+    return np.stack([o * activate(c, cell.activation), c])
 
 
 def _gru_step(cell: nodes.GRU, own: Arrays, x: Array, state: Array) -> Array:
@@ -109,9 +157,9 @@ def _gru_step(cell: nodes.GRU, own: Arrays, x: Array, state: Array) -> Array:
     recurrent = h @ own["recurrent_kernel"] + own.get("recurrent_bias", 0.0)
     x_z, x_r, x_candidate = np.split(x, 3, axis=1)
     h_z, h_r, h_candidate = np.split(recurrent, 3, axis=1)
-    z = _activation(x_z + h_z, cell.recurrent_activation)
-    r = _activation(x_r + h_r, cell.recurrent_activation)
-    candidate = _activation(x_candidate + r * h_candidate, cell.activation)
+    z = activate(x_z + h_z, cell.recurrent_activation)
+    r = activate(x_r + h_r, cell.recurrent_activation)
+    candidate = activate(x_candidate + r * h_candidate, cell.activation)
     return np.stack([z * h + (1.0 - z) * candidate, c])
 
 
@@ -120,9 +168,9 @@ def _original_gru_step(cell: nodes.GRU, recurrent_kernel: Array, x: Array, state
     h, c = state
     x_z, x_r, x_candidate = np.split(x, 3, axis=1)
     u_z, u_r, u_candidate = np.split(recurrent_kernel, 3, axis=1)
-    z = _activation(x_z + h @ u_z, cell.recurrent_activation)
-    r = _activation(x_r + h @ u_r, cell.recurrent_activation)
-    candidate = _activation(x_candidate + (r * h) @ u_candidate, cell.activation)
+    z = activate(x_z + h @ u_z, cell.recurrent_activation)
+    r = activate(x_r + h @ u_r, cell.recurrent_activation)
+    candidate = activate(x_candidate + (r * h) @ u_candidate, cell.activation)
     return np.stack([z * h + (1.0 - z) * candidate, c])
 
 
@@ -147,22 +195,36 @@ def _sigmoid(x: Array) -> Array:
     return value
 
 
-def _activation(x: Array, activation: nodes.Activation) -> Array:
+def activate(x: Array, activation: nodes.Activation | nodes.CellActivation) -> Array:
+    """Return an activation of every number (of the last axis for ``softmax``).
+
+    Choices are made on the real part alone, so that complex arrays carry derivatives through.
+    """
     match activation:
         case "linear":
             return x
         case "sigmoid":
             return _sigmoid(x)
-        case "softmax":
-            scaled: Array = np.exp(x - x.max(axis=-1, keepdims=True))
-            total: Array = scaled.sum(axis=-1, keepdims=True)
-            return scaled / total
         case "tanh":
             squashed: Array = np.tanh(x)
             return squashed
+        case "softmax":
+            return _softmax(x)
         case "relu":
-            return np.maximum(x, 0.0)
+            return np.where(x.real > 0.0, x, 0.0)
         case "softplus":
-            return np.logaddexp(0.0, x)
+            return np.where(x.real > 0.0, x, 0.0) + np.log1p(np.exp(np.where(x.real > 0.0, -x, x)))
+        case "hard_sigmoid":
+            return np.where(x.real <= -3.0, 0.0, np.where(x.real >= 3.0, 1.0, (x + 3.0) / 6.0))
+        case "softsign":
+            return x / (1.0 + np.where(x.real > 0.0, x, -x))
+        case "elu":
+            return np.where(x.real > 0.0, x, np.exp(np.where(x.real > 0.0, 0.0, x)) - 1.0)
         case _:
             assert_never(activation)
+
+
+def _softmax(x: Array) -> Array:
+    scaled: Array = np.exp(x - x.real.max(axis=-1, keepdims=True))
+    total: Array = scaled.sum(axis=-1, keepdims=True)
+    return scaled / total

@@ -12,18 +12,30 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """The largest difference that one level met, and where."""
+
+    difference: float
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """What one backend holds and computes for one spec.
 
-    ``forward_max_difference`` is the largest absolute difference from the float64 reference, over
-    the result and what enters each layer; ``forward_layer`` is where it was found.
+    ``findings`` has the largest difference of each level but ``counts``: from the float64
+    reference, and in ``training`` from the first backend.
     """
 
     version: str
     layers: dict[str, int]
     parameters: Counts
-    forward_max_difference: float
-    forward_layer: str
+    findings: dict[str, Finding]
+
+    @property
+    def forward_max_difference(self) -> float:
+        """The largest difference of what enters each layer and of the result."""
+        return self.findings["forward"].difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +51,21 @@ class SpecParity:
 
     @property
     def equal(self) -> bool:
-        """Whether every count is equal and every output within the tolerance."""
+        """Whether every count is equal and everything else within its tolerance."""
         return not self.differences
 
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
-    """Every spec on every backend. ``tolerance`` is absolute, in float64."""
+    """Every spec on every backend.
 
-    tolerance: float
+    ``tolerances`` are by level: the largest difference that is called equal, relative where the
+    numbers are larger than 1.
+    """
+
+    level: str
+    dtype: str
+    tolerances: dict[str, float]
     specs: tuple[SpecParity, ...]
 
     @property
@@ -64,7 +82,9 @@ class ParityReport:
         """Return the report as plain data, as ``rnnspec parity --json`` prints it."""
         return {
             "equal": self.equal,
-            "tolerance": self.tolerance,
+            "level": self.level,
+            "dtype": self.dtype,
+            "tolerances": self.tolerances,
             "specs": [_spec(spec) for spec in self.specs],
         }
 
@@ -82,10 +102,12 @@ def _spec(spec: SpecParity) -> dict[str, Any]:
 
 
 def _account(account: Account) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "version": account.version,
         "layers": account.layers,
         "parameters": account.parameters.as_dict(),
-        "forward_max_difference": account.forward_max_difference,
-        "forward_max_difference_at": account.forward_layer,
     }
+    for level, finding in account.findings.items():
+        found[f"{level}_max_difference"] = finding.difference
+        found[f"{level}_max_difference_at"] = finding.where
+    return found

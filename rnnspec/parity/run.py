@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS, get
 from rnnspec.compiler import load
 from rnnspec.errors import UsageError
-from rnnspec.parity.compare import TOLERANCE, Case
+from rnnspec.parity.case import Case
+from rnnspec.parity.compare import Comparison
+from rnnspec.parity.levels import DEFAULT_LEVEL, levels_up_to, tolerances
 from rnnspec.parity.report import ParityReport, SpecParity
 from rnnspec.spec.models import Spec
 
@@ -18,30 +21,42 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
 
 
-def parity(
+def parity(  # noqa: PLR0913 - each is a word of the command line
     specs: Spec | str | os.PathLike[str] | Iterable[Spec | str | os.PathLike[str]],
     backends: Sequence[str] | None = None,
     *,
+    level: str = DEFAULT_LEVEL,
+    dtype: str = "float64",
     seed: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ParityReport:
-    """Return whether specs mean the same on every backend: equal counts, equal outputs.
+    """Return whether specs mean the same on every backend, up to a level.
 
-    Each backend's model is built in float64 from the same arrays, drawn in NumPy, and run on the
-    same random batch. Numbers of parameters are compared layer by layer and in total, trainable
-    and not; so are the values that enter each layer and the result, with the float64 NumPy
-    reference and between backends.
+    Each backend's model is built from the same arrays, drawn in NumPy, and run on the same random
+    batch, with every pattern of padding where the spec has a mask. Compared are, level by level:
+
+    - ``counts``: numbers of parameters, layer by layer and in all, trainable and not, with the
+      spec's arithmetic;
+    - ``forward``: what enters each layer, and the result, in inference, with the float64 NumPy
+      reference and between backends;
+    - ``gradients``: of a squared error with respect to every trained array, along random
+      directions with the reference's derivative by complex step, and element by element between
+      backends;
+    - ``training``: the losses of 20 steps of SGD and of Adam and the arrays after them, between
+      backends.
 
     Args:
         specs: one spec or several, each a path or what ``load`` returned.
         backends: their names; all there are by default.
-        seed: of the arrays and the batch.
+        level: the last level to compare; each includes those before it.
+        dtype: ``float64``, or ``float32`` with wider tolerances.
+        seed: of the arrays, the batches and the directions.
         progress: called with ``"NAME on BACKEND"`` before each build.
 
     Raises:
         SpecError: a spec is wrong.
         UnsupportedError: a backend cannot honour a word of a spec.
-        UsageError: an unknown backend, or a file that cannot be read.
+        UsageError: an unknown backend, level or dtype, or a file that cannot be read.
         BackendError: a backend is not installed or too old.
     """
     given = [specs] if isinstance(specs, str | os.PathLike | Spec) else list(specs)
@@ -51,23 +66,30 @@ def parity(
         raise UsageError("expected at least one spec and one backend")
     for backend in chosen:
         backend.require()
-    compared = tuple(_compare(spec, chosen, seed, progress) for spec in loaded)
-    return ParityReport(TOLERANCE, compared)
-
-
-def _compare(
-    spec: Spec, backends: Sequence[Backend], seed: int, progress: Callable[[str], None]
-) -> SpecParity:
-    case = Case.of(spec, seed)
-    runs = []
-    for backend in backends:
-        progress(f"{spec.name} on {backend.title}")
-        runs.append(case.run(backend))
-    return SpecParity(
-        name=spec.name,
-        layers=case.layers,
-        parameters=case.parameters,
-        backends={run.backend: run.account for run in runs},
-        stock={backend.name: backend.emitter.stock(case.network) for backend in backends},
-        differences=(*(d for run in runs for d in run.differences), *case.between(runs)),
+    allowed = tolerances(dtype)
+    levels = levels_up_to(level)
+    if "training" in levels and len(chosen) < 2:
+        raise UsageError("training is compared between backends; expected at least two of them")
+    options = _Options(chosen, level, dtype, seed)
+    return ParityReport(
+        level=level,
+        dtype=dtype,
+        tolerances={name: allowed[name] for name in levels[1:]},
+        specs=tuple(_compare(spec, options, progress) for spec in loaded),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    backends: Sequence[Backend]
+    level: str
+    dtype: str
+    seed: int
+
+
+def _compare(spec: Spec, options: _Options, progress: Callable[[str], None]) -> SpecParity:
+    comparison = Comparison(Case.of(spec, options.seed, options.dtype), options.level)
+    for backend in options.backends:
+        progress(f"{spec.name} on {backend.title}")
+        comparison.add(backend)
+    return comparison.report()

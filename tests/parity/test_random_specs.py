@@ -6,35 +6,107 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from strategies import Words, sample, spec_text, specs
+from hypothesis import given, settings
+from mutation import source_edited
 
 import rnnspec
 from rnnspec.backends import BACKENDS
+from rnnspec.errors import BackendError, GenerationError, ParityError, UsageError
+from rnnspec.ir.nodes import CellActivation
+from rnnspec.parity.levels import TOLERANCES, levels_up_to
+from rnnspec.parity.random import compare_random
+from rnnspec.parity.strategies import Words, sample, spec_text, specs
 
 TYPED = 20
 """How many generated files of each kind mypy reads; ruff reads them all."""
 
-
 # Keras is right about a softmax over one unit; the language allows it all the same.
-@pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    # Without shrinking: it would build hundreds of models.
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(specs())
-def test_any_spec_means_the_same_on_every_backend(spec: Words) -> None:
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
+
+
+@pytest.fixture
+def _all() -> None:
     for each in BACKENDS:
         pytest.importorskip(each)
-    report = rnnspec.parity(rnnspec.loads(spec_text(spec)))
-    assert report.equal, report.differences
-    assert set(report.specs[0].backends) == set(BACKENDS)
+
+
+@pytest.mark.usefixtures("_all")
+@pytest.mark.parametrize(("level", "number"), [("gradients", 30), ("training", 6)])
+def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> None:
+    steps: list[str] = []
+    found = compare_random(number, 20, level=level, progress=steps.append)
+    assert found.equal, f"{found.error}\n{found.spec}"
+    assert found.compared == number
+    assert found.spec == ""
+    assert steps == [f"{n} compared" for n in range(number)]
+    assert tuple(found.largest) == levels_up_to(level)[1:]
+    for each, largest in found.largest.items():
+        assert 0.0 < largest < TOLERANCES["float64"][each] / 1000
+    assert found.as_dict() == {
+        "equal": True,
+        "compared": number,
+        "largest": found.largest,
+        "spec": "",
+        "error": "",
+    }
+
+
+def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
+    pytest.importorskip("torch")
+    with source_edited("torch", [("x = state[-1]", "x = -state[-1]")], everywhere=False):
+        found = compare_random(40, 1, ["torch"], level="forward")
+        assert not found.equal
+        again = rnnspec.parity(rnnspec.loads(found.spec), ["torch"], level="forward")
+    assert isinstance(found.error, ParityError)
+    assert found.error.differences == again.differences
+    assert again.differences[0].quantity == "output"
+    assert found.as_dict()["spec"] == found.spec
+    assert found.as_dict()["error"] == str(found.error)
+    small = rnnspec.loads(found.spec)
+    assert rnnspec.parity(small, ["torch"], level="forward").equal
+    # The smallest that there is: one unit after one number a step, or after one token.
+    layers = [(layer.type, layer.parameters) for layer in rnnspec.summary(small).layers]
+    assert layers in ([("SimpleRNN", 3)], [("Embedding", 1), ("SimpleRNN", 3)])
+
+
+def test_a_spec_that_a_framework_crashes_on_is_given_back_too() -> None:
+    pytest.importorskip("torch")
+    with source_edited("torch", [("eps=0.001", "eps=1 / 0")], everywhere=False):
+        found = compare_random(60, 1, ["torch"], level="counts")
+    assert isinstance(found.error, GenerationError)
+    assert "ZeroDivisionError: division by zero" in str(found.error)
+    assert "layer_norm: true" in found.spec
+
+
+def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
+    pytest.importorskip("torch")
+    one, same, other = (compare_random(5, n, ["torch"], level="forward") for n in (1, 1, 2))
+    assert one == same
+    assert one.largest != other.largest
+
+
+@pytest.mark.parametrize(
+    ("backends", "level", "message"),
+    [
+        (["torch"], "everything", "unknown level"),
+        (["jax"], "forward", "unknown backend"),
+        (["torch"], "training", "at least two"),
+        ([], "forward", "at least one"),
+    ],
+)
+def test_a_wrong_request_is_no_finding(backends: list[str], level: str, message: str) -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match=message):
+        compare_random(3, 0, backends, level=level)
+
+
+def test_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(BackendError, match=r"need hypothesis: pip install 'rnnspec\[dev\]'"):
+        compare_random(3, 0)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -73,9 +145,18 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
     assert keys.keys() == {
         *("version", "name", "description", "input", "embedding", "rnn", "head", "initializers"),
         *("type", "units", "layers", "bidirectional", "merge", "dropout", "variational", "bias"),
-        *("reset_after", "pooling", "hidden", "activation"),
+        *("recurrent_dropout", "activation", "recurrent_activation", "reset_after", "layer_norm"),
+        *("residual", "steps", "pooling", "hidden"),
     }
-    assert {layer["type"] for layer in layers} == {"simple", "lstm", "gru"}
+    assert {layer["type"] for layer in layers} == {"simple", "lstm", "gru", "repeat"}
+    cells = set(get_args(CellActivation))
+    for key in ("activation", "recurrent_activation"):
+        assert {layer[key] for layer in layers if key in layer} == cells
+    entrances = [spec[part] for spec in drawn for part in ("input", "embedding") if part in spec]
+    assert {key for entrance in entrances for key in entrance} == {
+        *("length", "features", "mask_value"),
+        *("vocabulary", "dim", "mask_zero", "trainable", "name"),
+    }
     assert {layer["merge"] for layer in layers if "merge" in layer} == {
         *("concat", "sum", "mul", "ave"),
     }
@@ -89,10 +170,7 @@ def test_ruff_has_nothing_to_say(command: list[str], sources: Path) -> None:
     _agrees(["ruff", *command, "--isolated", "--no-cache", "."], sources)
 
 
-@pytest.mark.parametrize("options", [[], ["--strict"]])
-def test_mypy_has_nothing_to_say(
-    options: list[str], sources: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_mypy_has_nothing_to_say(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     for each in BACKENDS:
         pytest.importorskip(each)
     chosen = [
@@ -100,10 +178,10 @@ def test_mypy_has_nothing_to_say(
         for kind in ("short", "long")
         for path in sorted(sources.glob(f"{kind}_*.py"))[: TYPED * len(BACKENDS)]
     ]
-    # The two runs share what mypy has read of the frameworks.
     cache = tmp_path_factory.getbasetemp() / "mypy_cache"
     config = ["--config-file", "", "--cache-dir", str(cache), "--no-warn-unused-configs"]
-    _agrees(["mypy", *config, *options, *chosen], sources)
+    # All that mypy says without it, it says in its strict mode too.
+    _agrees(["mypy", *config, "--strict", *chosen], sources)
 
 
 def _agrees(command: list[str], folder: Path) -> None:

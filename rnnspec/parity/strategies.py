@@ -21,6 +21,9 @@ LONGEST = 64
 SIZES = st.integers(1, 5)
 RATES = st.sampled_from([0, 0.0, 0.1, 0.25, 0.5, 1e-05])
 ACTIVATIONS = st.sampled_from(["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"])
+CELL_ACTIVATIONS = st.sampled_from(
+    ["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
+)
 DRAWN = st.one_of(
     st.sampled_from([0.05, 0.3, 1, 1e-05]).map(lambda limit: {"uniform": limit}),
     st.sampled_from([0.05, 0.3, 1, 1e-05]).map(lambda stddev: {"normal": stddev}),
@@ -52,10 +55,13 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
         spec["input"] = entrance
     if embedding is not None:
         spec["embedding"] = embedding
-    layers = draw(st.lists(_layers(names), min_size=1, max_size=3))
+    head = draw(_heads(names)) if draw(st.integers(0, 4)) else None
+    width = embedding["dim"] if embedding else entrance["features"]
+    gives_state = head is not None and head.get("pooling", "last") == "last"
+    layers = draw(_rnn(names, width, gives_state=gives_state))
     spec["rnn"] = layers[0] if len(layers) == 1 and draw(st.booleans()) else layers
-    if draw(st.integers(0, 4)):
-        spec["head"] = draw(_heads(names))
+    if head is not None:
+        spec["head"] = head
     if initializers := draw(_initializers(spec, layers)):
         spec["initializers"] = initializers
     return spec
@@ -96,7 +102,11 @@ class _Names:
 
 @st.composite
 def _inputs(draw: st.DrawFn, *, numeric: bool) -> Words:
-    entrance: Words = {"features": draw(SIZES)} if numeric else {}
+    entrance: Words = {}
+    if numeric:
+        entrance["features"] = draw(SIZES)
+        if draw(st.integers(0, 2)) == 0:
+            entrance["mask_value"] = draw(st.sampled_from([0, 0.0, -1.5, 99]))
     if draw(st.booleans()):
         entrance["length"] = draw(st.integers(1, 6))
     return entrance
@@ -104,32 +114,87 @@ def _inputs(draw: st.DrawFn, *, numeric: bool) -> Words:
 
 @st.composite
 def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
-    optional = draw(st.fixed_dictionaries({}, optional={"trainable": st.booleans()}))
-    sizes = {"vocabulary": draw(st.integers(1, 7)), "dim": draw(SIZES)}
-    return {**names.layer(draw), **sizes, **optional}
+    optional = {"trainable": st.booleans(), "mask_zero": st.booleans()}
+    said = draw(st.fixed_dictionaries({}, optional=optional))
+    least = 2 if said.get("mask_zero") else 1
+    return {
+        **names.layer(draw),
+        "vocabulary": draw(st.integers(least, 7)),
+        "dim": draw(SIZES),
+        **said,
+    }
 
 
 @st.composite
-def _layers(draw: st.DrawFn, names: _Names) -> Words:
+def _rnn(draw: st.DrawFn, names: _Names, width: int, *, gives_state: bool) -> list[Words]:
+    """Draw the recurrent layers, with a repeat between two of them now and then."""
+    number = draw(st.integers(1, 3))
+    layers: list[Words] = []
+    for index in range(number):
+        last = index == number - 1
+        repeats = not last and draw(st.integers(0, 5)) == 0
+        layer = draw(_layers(names, width, sequence=not (repeats or (last and gives_state))))
+        layers.append(layer)
+        joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
+        width = 2 * layer["units"] if joined else layer["units"]
+        if repeats:
+            layers.append({"type": "repeat", "steps": draw(st.integers(1, 4)), **names.layer(draw)})
+    return layers
+
+
+@st.composite
+def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool) -> Words:
     type_ = draw(st.sampled_from(["simple", "lstm", "gru"]))
     layer: Words = {"type": type_, "units": draw(SIZES)}
     if draw(st.integers(0, 3)) == 0:
         layer["layers"] = draw(st.integers(1, 2))
     room = len("_2") if layer.get("layers", 1) > 1 else 0
     layer |= names.layer(draw, room=room)
-    if draw(st.booleans()):
-        layer["dropout"] = draw(RATES)
-        if layer["dropout"] and draw(st.booleans()):
-            layer["variational"] = draw(st.booleans())
+    layer |= draw(_dropouts())
     if draw(st.booleans()):
         layer["bidirectional"] = True
         if draw(st.integers(0, 3)):
             layer["merge"] = draw(st.sampled_from(["concat", "sum", "mul", "ave"]))
     if draw(st.booleans()):
         layer["bias"] = draw(st.booleans())
-    if type_ == "gru" and draw(st.booleans()):
-        layer["reset_after"] = True
+    if draw(st.integers(0, 3)) == 0:
+        layer["layer_norm"] = draw(st.booleans())
+    layer |= draw(_cells(type_))
+    if sequence and draw(st.integers(0, 3)) == 0:
+        _add_residual(layer, width)
     return layer
+
+
+def _add_residual(layer: Words, width: int) -> None:
+    """Make a layer as wide as what enters it, and add its input to its output."""
+    joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
+    if joined and width % 2:
+        return
+    layer |= {"units": width // 2 if joined else width, "residual": True}
+
+
+@st.composite
+def _dropouts(draw: st.DrawFn) -> Words:
+    said: Words = {}
+    if draw(st.booleans()):
+        said["dropout"] = draw(RATES)
+        if said["dropout"] and draw(st.booleans()):
+            said["variational"] = draw(st.booleans())
+    if draw(st.integers(0, 3)) == 0:
+        said["recurrent_dropout"] = draw(RATES)
+    return said
+
+
+@st.composite
+def _cells(draw: st.DrawFn, type_: str) -> Words:
+    said: Words = {}
+    if draw(st.integers(0, 2)) == 0:
+        said["activation"] = draw(CELL_ACTIVATIONS)
+    if type_ != "simple" and draw(st.integers(0, 2)) == 0:
+        said["recurrent_activation"] = draw(CELL_ACTIVATIONS)
+    if type_ == "gru" and draw(st.booleans()):
+        said["reset_after"] = draw(st.booleans())
+    return said
 
 
 @st.composite
@@ -155,7 +220,8 @@ def _hidden(draw: st.DrawFn, names: _Names) -> Words:
 @st.composite
 def _initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
     head = spec.get("head", {})
-    biased = [layer for layer in layers if layer.get("bias", True)]
+    recurrent = [layer for layer in layers if layer["type"] != "repeat"]
+    biased = [layer for layer in recurrent if layer.get("bias", True)]
     optional = {"kernel": MATRICES, "recurrent": MATRICES}
     if "embedding" in spec:
         optional["embedding"] = VECTORS

@@ -1,0 +1,83 @@
+"""``rnnspec parity``: given specs, or random ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.backends import BACKENDS, get
+from rnnspec.cli import tables
+from rnnspec.cli.frameworks import import_quietly
+from rnnspec.cli.progress import progress
+from rnnspec.errors import ParityError, UsageError
+from rnnspec.parity import levels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.spec.models import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What both ways of asking have in common."""
+
+    backends: Sequence[str] | None
+    level: str
+    dtype: str
+    seed: int
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The backends to compare."""
+        return list(BACKENDS) if self.backends is None else self.backends
+
+    def check(self) -> None:
+        """Raise UsageError for a word that is none, before anything slow."""
+        levels.levels_up_to(self.level)
+        levels.tolerances(self.dtype)
+
+
+def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
+    """Compare ``specs``, print what was found, and raise ParityError where something differs."""
+    from rnnspec.parity.run import parity
+
+    options.check()
+    with progress(len(specs) * len(options.names)) as step:
+        step("importing the frameworks")
+        import_quietly([get(name) for name in options.names])
+        report = parity(
+            specs,
+            options.names,
+            level=options.level,
+            dtype=options.dtype,
+            seed=options.seed,
+            progress=step,
+        )
+    if json:
+        tables.print_json(report.as_dict())
+    else:
+        tables.print_parity(report)
+    if not report.equal:
+        raise ParityError(report.differences)
+
+
+def run_random(number: int, options: Options, *, json: bool) -> None:
+    """Compare random specs; print the smallest that differs as YAML, and raise for it."""
+    from rnnspec.parity.random import compare_random
+
+    options.check()
+    if options.dtype != "float64":
+        raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
+    with progress(number) as step:
+        step("importing the frameworks")
+        import_quietly([get(name) for name in options.names])
+        found = compare_random(
+            number, options.seed, options.names, level=options.level, progress=step
+        )
+    if json:
+        tables.print_json(found.as_dict())
+    else:
+        tables.print_random(found)
+    if found.error is not None:
+        raise found.error

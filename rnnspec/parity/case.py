@@ -1,0 +1,156 @@
+"""One spec with everything that each backend is given, and what the reference makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.compiler import instantiate, lower
+from rnnspec.ir.nodes import Repeat
+from rnnspec.ir.params import Counts, count, counts
+from rnnspec.parity import reference
+from rnnspec.parity.batch import draw_batch
+from rnnspec.weights.draw import draw_scaled
+from rnnspec.weights.live import write_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends import Backend
+    from rnnspec.backends.base import Runtime, Trace
+    from rnnspec.ir.nodes import Network
+    from rnnspec.layout import Array
+    from rnnspec.spec.models import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A model on its backend, holding a case's arrays."""
+
+    backend: Backend
+    model: Any
+
+    @property
+    def runtime(self) -> Runtime:
+        """The backend's runtime."""
+        return self.backend.runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A network with arrays and a batch, and what the reference makes of them.
+
+    ``seed`` draws more of the kind.
+    """
+
+    spec: Spec
+    network: Network
+    seed: int
+    dtype: str
+    arrays: Mapping[str, Array]
+    batch: Array
+    truth: Trace
+
+    @classmethod
+    def of(cls, spec: Spec, seed: int, dtype: str) -> Case:
+        """Draw the arrays and the batch of a case."""
+        network = lower(spec)
+        batch = draw_batch(network.input, np.random.default_rng(seed))
+        arrays, truth = _tame(network, draw_scaled(network, seed), batch)
+        return cls(spec, network, seed, dtype, arrays, batch, truth)
+
+    @property
+    def layers(self) -> dict[str, int]:
+        """The number of parameters of each layer, by the spec's arithmetic."""
+        return {layer.name: count(layer) for layer in self.network.layers}
+
+    @property
+    def parameters(self) -> Counts:
+        """The number of parameters in all, by the spec's arithmetic."""
+        return counts(self.network)
+
+    @property
+    def last(self) -> str:
+        """The name of the layer whose output is the result."""
+        return self.network.layers[-1].name
+
+    def build(self, backend: Backend) -> Live:
+        """Return the live model on ``backend``, with fresh weights."""
+        source = self.spec.document.source
+        return Live(backend, instantiate(self.network, backend, source, self.dtype))
+
+    def reset(self, live: Live) -> None:
+        """Write the case's arrays into a live model."""
+        write_weights(live.model, self.arrays)
+
+    def outputs(self, trace: Trace) -> dict[str, Array]:
+        """Return the output of each layer that a trace shows: what enters the next one.
+
+        Of a masked sequence only the real steps count, as (real steps, features).
+        """
+        values = {
+            layer.name: trace.inputs[following.name]
+            for layer, following in pairwise(self.network.layers)
+            if following.name in trace.inputs
+        }
+        values[self.last] = trace.output
+        padded, mask = self._padded(), self.mask(self.batch)
+        return {name: value[mask] if name in padded else value for name, value in values.items()}
+
+    def mask(self, batch: Array) -> Array:
+        """Return what is true at the real steps of a batch, (rows, steps)."""
+        return reference.padding_mask(self.network.input, batch)
+
+    @property
+    def target(self) -> Array:
+        """What the loss of the gradients wants of each number of the result."""
+        return np.random.default_rng((self.seed, 1)).standard_normal(self.truth.output.shape)
+
+    @property
+    def weight(self) -> Array:
+        """What each number of the result counts in the loss: 1, or 0 at padding."""
+        return self.real(self.batch)
+
+    def real(self, batch: Array) -> Array:
+        """Return 1 where the result of a batch has a meaning and 0 at padding, in its shape."""
+        shape = (len(batch), *self.truth.output.shape[1:])
+        if self.last not in self._padded():
+            return np.ones(shape)
+        return np.broadcast_to(self.mask(batch)[..., np.newaxis], shape).astype(np.float64)
+
+    def _padded(self) -> set[str]:
+        """Return the layers whose output has padding in it."""
+        if not self.network.input.masked:
+            return set()
+        before = takewhile(lambda layer: not isinstance(layer, Repeat), self.network.layers)
+        return {layer.name for layer in before if len(layer.output) == 2}
+
+
+_TAME = 100.0
+_HALVINGS = 8
+
+
+def _tame(
+    network: Network, arrays: dict[str, Array], batch: Array
+) -> tuple[dict[str, Array], Trace]:
+    """Return arrays small enough for the values to stay so, and the reference's trace with them.
+
+    Activations without a bound (relu gates, say) can double a state at every step, and rounding
+    with it: nothing could be told from such a network.
+    """
+    for _ in range(_HALVINGS):
+        with np.errstate(all="ignore"):
+            trace = reference.run(network, arrays, batch)
+        # NumPy's maximum, in which a NaN wins and is then no smaller than anything.
+        largest = np.max([np.max(np.abs(v), initial=0.0) for v in _computed(network, trace)])
+        if largest < _TAME:
+            break
+        arrays = {name: array / 2.0 for name, array in arrays.items()}
+    return arrays, trace
+
+
+def _computed(network: Network, trace: Trace) -> list[Array]:
+    return [*(trace.inputs[layer.name] for layer in network.layers[1:]), trace.output]

@@ -1,0 +1,75 @@
+"""Gradients of one scalar loss with respect to every canonical array.
+
+The reference takes them by complex step: with an array shifted by i h in some direction, the
+imaginary part of the loss over h is its derivative along that direction, exact to rounding since
+nothing is subtracted. It needs no derivation of its own, only the forward equations, which the
+level before has compared. Source: Squire and Trapp, 1998. An array is judged along random
+directions, which an error in any element shows in; between backends every element is compared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.ir.params import named_params
+from rnnspec.parity import reference
+from rnnspec.weights.live import gather, origin, placed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rnnspec.layout import Array
+    from rnnspec.parity.case import Case, Live
+
+    Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
+
+_STEP = 1e-30
+_DIRECTIONS = 2
+
+
+def gradients_of(live: Live) -> Gradients:
+    """Return a function of (batch, target, weight) that gives a loss and its gradients.
+
+    The loss is sum(weight (output - target)^2) / 2; the gradients come by canonical name, in the
+    model's dtype. Arrays that are not trained have none.
+    """
+    places = [place for place in placed(origin(live.model)) if place[2].trainable]
+    keys = list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
+    learn = live.runtime.learner(live.model, keys)
+
+    def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
+        loss, found = learn(batch, target, weight)
+        kept = dict(zip(keys, found, strict=True))
+        return loss, gather(places, lambda *key: kept[key])
+
+    return run
+
+
+def directional_derivatives(case: Case) -> dict[str, Array]:
+    """Return the reference's derivatives of the loss, one for each direction of an array."""
+
+    def along(name: str, direction: Array) -> float:
+        arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
+        output = reference.run(case.network, arrays, case.batch).output
+        loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
+        return float(loss.imag) / _STEP
+
+    return {name: np.array([along(name, d) for d in ways]) for name, ways in _directions(case)}
+
+
+def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Array]:
+    """Return a backend's derivatives along the same directions."""
+    return {
+        name: np.array([np.vdot(gradients[name].astype(np.float64), d) for d in ways])
+        for name, ways in _directions(case)
+    }
+
+
+def _directions(case: Case) -> Iterator[tuple[str, list[Array]]]:
+    """Yield random directions for each array that is trained."""
+    rng = np.random.default_rng((case.seed, 2))
+    for name, _, param in named_params(case.network):
+        if param.trainable:
+            yield name, [rng.standard_normal(param.shape) for _ in range(_DIRECTIONS)]

@@ -1,0 +1,145 @@
+"""Random specs over the whole language, each through parity; a failing one is made small.
+
+Hypothesis draws and shrinks them: it is wanted for this alone, and comes with ``rnnspec[dev]``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.compiler import loads
+from rnnspec.errors import (
+    BackendError,
+    GenerationError,
+    ParityError,
+    RnnspecError,
+    UsageError,
+)
+from rnnspec.parity.levels import DEFAULT_LEVEL
+from rnnspec.parity.run import parity
+from rnnspec.spec.write import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rnnspec.parity.report import ParityReport
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What random specs showed: how many were compared, and the smallest that failed, if any.
+
+    ``spec`` is the failing one as YAML, and ``error`` what is wrong with it; ``largest`` has the
+    largest difference of each level.
+    """
+
+    compared: int
+    largest: dict[str, float]
+    spec: str = ""
+    error: RnnspecError | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether every spec was equal."""
+        return self.error is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data, as ``rnnspec parity --random N --json`` prints it."""
+        return {
+            "equal": self.equal,
+            "compared": self.compared,
+            "largest": self.largest,
+            "spec": self.spec,
+            "error": str(self.error or ""),
+        }
+
+
+def compare_random(
+    number: int,
+    seed: int,
+    backends: Sequence[str] | None = None,
+    *,
+    level: str = DEFAULT_LEVEL,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Found:
+    """Draw ``number`` valid specs of small networks, and compare each up to ``level`` in float64.
+
+    Raises:
+        BackendError: hypothesis, or a backend, is not installed.
+        UsageError: an unknown backend or level.
+    """
+    search = _Search(backends, level, progress)
+    try:
+        search.run(number, seed)
+    except _FailedError as failed:
+        return Found(search.compared, search.largest, failed.spec, failed.error)
+    return Found(search.compared, search.largest)
+
+
+class _FailedError(Exception):
+    """The smallest spec that is not equal, and why."""
+
+    def __init__(self, spec: str, error: RnnspecError) -> None:
+        super().__init__(spec, error)
+        self.spec = spec
+        self.error = error
+
+
+class _Search:
+    """One search: compares each spec that is drawn, and keeps the largest difference by level."""
+
+    def __init__(
+        self, backends: Sequence[str] | None, level: str, progress: Callable[[str], None]
+    ) -> None:
+        self.backends = backends
+        self.level = level
+        self.progress = progress
+        self.compared = 0
+        self.largest: dict[str, float] = {}
+
+    def run(self, number: int, seed: int) -> None:
+        try:
+            import hypothesis
+        except ImportError as error:
+            message = "random specs need hypothesis: pip install 'rnnspec[dev]'"
+            raise BackendError(message) from error
+        from rnnspec.parity.strategies import specs
+
+        settings = hypothesis.settings(
+            max_examples=number,
+            database=None,
+            derandomize=False,
+            deadline=None,
+            phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+            report_multiple_bugs=False,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+        hypothesis.seed(seed)(settings(hypothesis.given(specs())(self._compare)))()
+
+    def _compare(self, drawn: dict[str, Any]) -> None:
+        text = dump(drawn)
+        self.progress(f"{self.compared} compared")
+        try:
+            # Keras advises against a softmax over one unit, which is among what is drawn.
+            with warnings.catch_warnings(action="ignore"):
+                report = parity(loads(text, "random.yaml"), self.backends, level=self.level)
+        except (BackendError, UsageError):
+            raise  # the request's fault, not this spec's
+        except RnnspecError as error:
+            raise _FailedError(text, error) from error
+        except Exception as error:  # what a framework raises: the spec that makes it is wanted
+            message = f"{type(error).__name__}: {error}"
+            raise _FailedError(text, GenerationError(message, "random.yaml")) from error
+        if not report.equal:
+            raise _FailedError(text, ParityError(report.differences))
+        self.compared += 1
+        self._keep(report)
+
+    def _keep(self, report: ParityReport) -> None:
+        for spec in report.specs:
+            for account in spec.backends.values():
+                for level, finding in account.findings.items():
+                    met = self.largest.get(level, 0.0)
+                    self.largest[level] = max(met, finding.difference)

@@ -1,0 +1,85 @@
+"""Some steps of plain SGD and of Adam from the same arrays on the same batches.
+
+The optimizers are written out once, on the canonical arrays: frameworks write Adam's epsilon in
+different places (Keras scales it by the bias correction, PyTorch does not), which is theirs to
+decide and no part of the network. The losses and the gradients are the framework's own, so that
+one fault in a step leads every later one astray.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.parity.batch import draw_batch
+from rnnspec.weights.live import read_weights, write_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnnspec.layout import Array
+    from rnnspec.parity.case import Case, Live
+    from rnnspec.parity.gradients import Gradients
+
+    Arrays = dict[str, Array]
+    Update = Callable[[Arrays, Arrays], Arrays]
+
+STEPS = 20
+
+
+def train(case: Case, live: Live, gradients: Gradients) -> dict[str, Array]:
+    """Return, for each optimizer, the loss at every step and the arrays after the last."""
+    found: dict[str, Array] = {}
+    for name, update in (("sgd", sgd()), ("adam", adam())):
+        case.reset(live)
+        losses = [_step(case, live, gradients, update, step) for step in range(STEPS)]
+        found[f"{name}: losses"] = np.array(losses)
+        found |= {f"{name}: {key}": array for key, array in read_weights(live.model).items()}
+    return found
+
+
+def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: int) -> float:
+    rng = np.random.default_rng((case.seed, step))
+    batch = draw_batch(case.network.input, rng)
+    real = case.real(batch)
+    target = rng.standard_normal(real.shape)
+    loss, found = gradients(batch, target, real / real.sum())
+    arrays = {key: value.astype(np.float64) for key, value in read_weights(live.model).items()}
+    write_weights(live.model, {**arrays, **update(arrays, found)})
+    return loss
+
+
+def sgd(rate: float = 0.1) -> Update:
+    """Return plain stochastic gradient descent."""
+
+    def update(arrays: Arrays, gradients: Arrays) -> Arrays:
+        return {name: arrays[name] - rate * gradients[name] for name in gradients}
+
+    return update
+
+
+def adam(
+    rate: float = 0.01, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
+) -> Update:
+    """Return Adam. Source: Kingma and Ba, 2015, algorithm 1."""
+    first: Arrays = {}
+    second: Arrays = {}
+    steps = 0
+
+    def update(arrays: Arrays, gradients: Arrays) -> Arrays:
+        nonlocal steps
+        steps += 1
+        for name, gradient in gradients.items():
+            g = gradient.astype(np.float64)
+            first[name] = beta_1 * first.get(name, 0.0) + (1.0 - beta_1) * g
+            second[name] = beta_2 * second.get(name, 0.0) + (1.0 - beta_2) * g**2
+        return {name: arrays[name] - rate * _direction(name) for name in gradients}
+
+    def _direction(name: str) -> Array:
+        mean = first[name] / (1.0 - beta_1**steps)
+        square = second[name] / (1.0 - beta_2**steps)
+        direction: Array = mean / (np.sqrt(square) + epsilon)
+        return direction
+
+    return update

@@ -1,0 +1,67 @@
+"""Faults planted on purpose in what one backend generates, or in where it keeps its arrays."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rnnspec import compiler
+from rnnspec.backends import Backend, get
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.layout import Slot
+
+    Edits = Sequence[tuple[str, str]]
+
+
+@contextmanager
+def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Iterator[None]:
+    """Replace text in whatever source ``backend`` generates; each edit must change it.
+
+    Without ``everywhere`` it is enough that one source is changed by one edit.
+    """
+    generate = compiler.generate
+    edited = 0
+
+    def planted(network: Network, of: Backend, source: str) -> str:
+        nonlocal edited
+        text = generate(network, of, source)
+        if of.name != backend:
+            return text
+        for old, new in edits:
+            assert old in text or not everywhere, f"{old!r} is not in:\n{text}"
+            edited += old in text
+            text = text.replace(old, new)
+        return text
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "generate", planted)
+        yield
+    assert edited, f"no source of {backend} was edited"
+
+
+@contextmanager
+def slots_edited(backend: str, layer: str, said: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Have ``backend`` say that it keeps some arrays of ``layer`` elsewhere, or otherwise."""
+    table = get(backend).slots
+    slots = table.slots
+    edited = 0
+
+    def planted(of: Layer) -> tuple[Slot, ...]:
+        nonlocal edited
+        told = slots(of)
+        faults = said if of.name == layer else {}
+        wrong = tuple(replace(slot, **faults.get(slot.param, {})) for slot in told)
+        edited += wrong != told
+        return wrong
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "slots", planted)
+        yield
+    assert edited, f"nothing of {layer} was asked for, or nothing of it changed"

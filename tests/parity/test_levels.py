@@ -1,0 +1,379 @@
+"""How far a comparison goes, what it calls equal, and what it is judged by."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import yaml
+
+import rnnspec
+from rnnspec.backends import BACKENDS, get
+from rnnspec.errors import UsageError
+from rnnspec.ir import nodes
+from rnnspec.parity import reference
+from rnnspec.parity.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
+from rnnspec.parity.case import Case
+from rnnspec.parity.gradients import along_directions, directional_derivatives, gradients_of
+from rnnspec.parity.levels import (
+    DEFAULT_LEVEL,
+    LEVELS,
+    TOLERANCES,
+    distance,
+    levels_up_to,
+    tolerances,
+)
+from rnnspec.parity.training import STEPS, adam, sgd, train
+
+if TYPE_CHECKING:
+    from rnnspec.spec.models import Spec
+
+SMALL = """\
+version: 1
+name: small
+input: {length: 4, features: 2}
+rnn: {type: lstm, units: 3}
+head: {units: 1, activation: tanh}
+"""
+EVERYTHING = """\
+version: 1
+name: everything
+embedding: {vocabulary: 6, dim: 3, mask_zero: true}
+rnn:
+- {type: lstm, units: 2, bidirectional: true, activation: elu, recurrent_activation: hard_sigmoid}
+- {type: gru, units: 4, layer_norm: true, residual: true}
+- {type: gru, units: 3, reset_after: false, bidirectional: true, merge: mul}
+- {type: repeat, steps: 2}
+- {type: simple, units: 2, activation: softsign}
+head: {pooling: mean, hidden: [{units: 3, activation: softplus}], units: 2, activation: softmax}
+"""
+
+
+def all_installed() -> None:
+    for each in BACKENDS:
+        pytest.importorskip(each)
+
+
+# Distance
+
+
+def test_the_distance_of_small_numbers_is_absolute() -> None:
+    assert distance(np.array([0.1, 0.5]), np.array([0.1, 0.25])) == 0.25
+    assert distance(np.array([1e-9]), np.array([0.0])) == 1e-9
+
+
+def test_the_distance_of_large_numbers_is_relative_to_the_largest() -> None:
+    assert distance(np.array([100.0, 1.0]), np.array([100.0, 2.0])) == 0.01
+    # Relative to what it is compared with, not to what is judged.
+    assert distance(np.array([8.0]), np.array([1.0])) == 7.0
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_number_that_is_not_finite_is_infinitely_far(wrong: float, side: int) -> None:
+    pair = [np.zeros(3), np.zeros(3)]
+    pair[side] = np.array([0.0, wrong, 0.0])
+    assert distance(*pair) == math.inf
+
+
+def test_both_infinite_is_not_equal() -> None:
+    assert distance(np.array([math.inf]), np.array([math.inf])) == math.inf
+    assert distance(np.array([math.nan]), np.array([math.nan])) == math.inf
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (1, 2), (3,), (), (0,), (1,)])
+def test_another_shape_is_infinitely_far_even_where_it_broadcasts(shape: tuple[int, ...]) -> None:
+    assert distance(np.ones(shape), np.ones(2)) == math.inf
+
+
+def test_the_distance_of_nothing_is_none() -> None:
+    assert distance(np.zeros((0, 3)), np.zeros((0, 3))) == 0.0
+
+
+def test_single_precision_is_compared_in_double() -> None:
+    found = distance(np.array([0.1], np.float32), np.array([0.1], np.float64))
+    assert 1e-10 < found < 1e-8
+
+
+# Levels, dtypes and what the report says of them
+
+
+def test_each_level_includes_those_before_it() -> None:
+    assert [levels_up_to(level) for level in LEVELS] == [
+        ("counts",),
+        ("counts", "forward"),
+        ("counts", "forward", "gradients"),
+        ("counts", "forward", "gradients", "training"),
+    ]
+    assert DEFAULT_LEVEL == "gradients"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_report_has_a_finding_and_a_tolerance_of_each_level(level: str) -> None:
+    all_installed()
+    report = rnnspec.parity(rnnspec.loads(SMALL), level=level)
+    assert report.equal
+    compared = levels_up_to(level)[1:]
+    assert (report.level, report.dtype) == (level, "float64")
+    assert report.tolerances == {each: TOLERANCES["float64"][each] for each in compared}
+    data = report.as_dict()
+    assert (data["level"], data["dtype"]) == (level, "float64")
+    assert data["tolerances"] == report.tolerances
+    for name, account in report.specs[0].backends.items():
+        assert tuple(account.findings) == compared
+        said = data["specs"][0]["backends"][name]
+        for each, finding in account.findings.items():
+            assert 0.0 <= finding.difference < 1e-12
+            assert finding.where
+            assert said[f"{each}_max_difference"] == finding.difference
+            assert said[f"{each}_max_difference_at"] == finding.where
+        assert sum(key.endswith("_max_difference") for key in said) == len(compared)
+
+
+def test_without_a_word_it_is_gradients_in_float64() -> None:
+    pytest.importorskip("torch")
+    report = rnnspec.parity(rnnspec.loads(SMALL), ["torch"])
+    assert (report.level, report.dtype) == ("gradients", "float64")
+
+
+@pytest.mark.parametrize("level", ["", "Forward", "all", "gradient"])
+def test_an_unknown_level_is_refused(level: str) -> None:
+    with pytest.raises(UsageError, match="there are counts, forward, gradients, training"):
+        levels_up_to(level)
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="unknown level"):
+        rnnspec.parity(rnnspec.loads(SMALL), ["torch"], level=level)
+
+
+@pytest.mark.parametrize("dtype", ["", "float16", "double"])
+def test_an_unknown_dtype_is_refused(dtype: str) -> None:
+    with pytest.raises(UsageError, match="there are float64 and float32"):
+        tolerances(dtype)
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="unknown dtype"):
+        rnnspec.parity(rnnspec.loads(SMALL), ["torch"], dtype=dtype)
+
+
+def test_training_on_one_backend_is_refused(backend: str) -> None:
+    pytest.importorskip(backend)
+    with pytest.raises(UsageError, match="between backends; expected at least two"):
+        rnnspec.parity(rnnspec.loads(SMALL), [backend], level="training")
+
+
+def test_every_dtype_has_a_tolerance_of_every_level_and_float32_the_wider_ones() -> None:
+    for allowed in TOLERANCES.values():
+        assert tuple(allowed) == LEVELS[1:]
+    for level in LEVELS[1:]:
+        assert TOLERANCES["float64"][level] < TOLERANCES["float32"][level]
+
+
+FOUNDERS = ["standard_rnn", "stacked_lstm", "bidirectional_lstm"]
+
+
+def small_version(path: Path) -> Spec:
+    """Return a spec of the gallery with short sequences and few words."""
+    spec = yaml.safe_load(path.read_text())
+    spec["input"]["length"] = 7
+    spec["embedding"] |= {"vocabulary": 20, "dim": 8}
+    spec["rnn"]["units"] = 8
+    del spec["expect"]
+    return rnnspec.loads(yaml.safe_dump(spec))
+
+
+@pytest.mark.parametrize("founder", FOUNDERS)
+def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> None:
+    all_installed()
+    spec = small_version(specs_folder / f"{founder}.yaml")
+    report = rnnspec.parity(spec, level="training", dtype="float32")
+    assert report.equal, report.differences
+    assert report.dtype == report.as_dict()["dtype"] == "float32"
+    assert report.tolerances == TOLERANCES["float32"]
+    for account in report.specs[0].backends.values():
+        # It is computed in float32, so rounding shows: no number of it comes from float64.
+        assert account.findings["forward"].difference > 1e-10
+
+
+# The derivatives that gradients are judged by
+
+
+@pytest.mark.parametrize("text", [SMALL, EVERYTHING], ids=["small", "everything"])
+def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
+    case = Case.of(rnnspec.loads(text), 3, "float64")
+    exact = directional_derivatives(case)
+    assert list(exact) == list(case.arrays)
+
+    def loss(name: str, shift: float, direction: np.ndarray) -> float:
+        arrays = {**case.arrays, name: case.arrays[name] + shift * direction}
+        error = reference.run(case.network, arrays, case.batch).output - case.target
+        return float(np.sum(case.weight * error**2) / 2.0)
+
+    step = 1e-6
+    for name, found in exact.items():
+        ways = directions(case, name)
+        assert found.shape == (len(ways),)
+        for value, way in zip(found, ways, strict=True):
+            slope = (loss(name, step, way) - loss(name, -step, way)) / (2.0 * step)
+            assert abs(value - slope) < 1e-8 * max(1.0, abs(slope)), name
+        assert np.max(np.abs(found)) > 1e-6, f"{name}: a derivative of nothing proves nothing"
+
+
+def directions(case: Case, name: str) -> list[np.ndarray]:
+    """Return the directions of one array: what ``along_directions`` weighs each element with."""
+    shape = case.arrays[name].shape
+    units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
+    zeros = {key: np.zeros_like(array) for key, array in case.arrays.items()}
+    weights = np.stack([along_directions(case, {**zeros, name: unit})[name] for unit in units])
+    return [column.reshape(shape) for column in weights.T]
+
+
+def test_no_two_directions_are_alike() -> None:
+    case = Case.of(rnnspec.loads(SMALL), 0, "float64")
+    first, second = directions(case, "lstm_1.kernel")
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
+    other = directions(replace(case, seed=1), "lstm_1.kernel")[0]
+    assert not np.array_equal(first, other)
+
+
+def test_padding_has_no_part_in_the_loss(backend: str) -> None:
+    pytest.importorskip(backend)
+    text = """\
+version: 1
+name: per_step
+input: {length: 6, features: 2, mask_value: 0.5}
+rnn: {type: gru, units: 3}
+head: {pooling: none, units: 2}
+"""
+    case = Case.of(rnnspec.loads(text), 0, "float64")
+    live = case.build(get(backend))
+    case.reset(live)
+    mask = case.mask(case.batch)
+    assert case.weight.shape == case.target.shape == (ROWS, 6, 2)
+    assert np.array_equal(case.weight, np.broadcast_to(mask[..., None], case.weight.shape))
+    elsewhere = np.where(case.weight > 0, case.target, 1e6)
+    (loss, found), (same, too) = (
+        gradients_of(live)(case.batch, target, case.weight) for target in (case.target, elsewhere)
+    )
+    assert loss == pytest.approx(same, rel=1e-12)
+    for name, array in found.items():
+        np.testing.assert_allclose(too[name], array, rtol=0.0, atol=1e-12)
+
+
+# Batches
+
+
+def batch_of(entrance: nodes.Input, seed: int = 0) -> np.ndarray:
+    return draw_batch(entrance, np.random.default_rng(seed))
+
+
+ENTRANCES: list[nodes.Input] = [
+    nodes.TokenInput(steps=9, vocabulary=5, mask_zero=True),
+    nodes.NumericInput(steps=9, features=3, mask_value=-1.5),
+    nodes.NumericInput(steps=9, features=1, mask_value=0.0),
+]
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES, ids=repr)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_masked_batch_has_every_pattern_of_padding(entrance: nodes.Input, seed: int) -> None:
+    mask = reference.padding_mask(entrance, batch_of(entrance, seed))
+    assert mask.shape == (ROWS, 9)
+    whole, right, left, _, single, none = mask
+    real = right.sum()
+    assert whole.all()
+    assert not none.any()
+    assert (right[:real].all(), right[real:].any()) == (True, False)
+    assert left.tolist() == right[::-1].tolist()
+    assert real > 0
+    assert single.sum() == 1
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES, ids=repr)
+def test_padding_stands_inside_a_row_and_at_both_ends(entrance: nodes.Input) -> None:
+    rows = [reference.padding_mask(entrance, batch_of(entrance, seed))[3] for seed in range(20)]
+    inside = [row for row in rows if not row[row.argmax() : 9 - row[::-1].argmax()].all()]
+    assert len(inside) > 10
+    assert any(not row[0] for row in rows)
+    assert any(not row[-1] for row in rows)
+
+
+def test_a_real_step_may_hold_the_value_of_padding() -> None:
+    entrance = nodes.NumericInput(steps=9, features=3, mask_value=-1.5)
+    batch = batch_of(entrance)
+    mask = reference.padding_mask(entrance, batch)
+    some = (batch == -1.5).any(axis=-1) & mask
+    assert some[0].any()
+    assert not some[0].all()
+
+
+@pytest.mark.parametrize("steps", [1, 2, None])
+def test_a_masked_batch_of_few_steps_or_of_any_number(steps: int | None) -> None:
+    entrance = nodes.TokenInput(steps=steps, vocabulary=2, mask_zero=True)
+    for seed in range(20):
+        batch = batch_of(entrance, seed)
+        assert batch.shape == (ROWS, steps or STEPS_OF_ANY_LENGTH)
+        assert batch[0].all()
+        assert not batch[-1].any()
+
+
+def test_without_a_mask_no_step_is_padding() -> None:
+    tokens = nodes.TokenInput(steps=50, vocabulary=3, mask_zero=False)
+    assert set(batch_of(tokens).ravel().tolist()) == {0, 1, 2}
+    assert batch_of(tokens).dtype == np.int32
+    numbers = nodes.NumericInput(steps=4, features=3, mask_value=None)
+    assert (batch_of(numbers) != 0.0).all()
+    for entrance in (tokens, numbers):
+        assert reference.padding_mask(entrance, batch_of(entrance)).all()
+
+
+def test_a_seed_gives_the_same_batch_and_another_another() -> None:
+    for entrance in ENTRANCES:
+        assert np.array_equal(batch_of(entrance, 1), batch_of(entrance, 1))
+        assert not np.array_equal(batch_of(entrance, 1), batch_of(entrance, 2))
+
+
+# Training
+
+
+def test_the_optimizers_are_pytorch_s() -> None:
+    pytest.importorskip("torch")
+    import torch
+
+    start = np.random.default_rng(0).standard_normal(5)
+    for name, update in (("sgd", sgd()), ("adam", adam())):
+        arrays = {"w": start.copy()}
+        parameter = torch.nn.Parameter(torch.tensor(start))
+        theirs: torch.optim.Optimizer = (
+            torch.optim.SGD([parameter], lr=0.1)
+            if name == "sgd"
+            else torch.optim.Adam([parameter], lr=0.01, eps=1e-7)
+        )
+        for _ in range(STEPS):
+            arrays = {**arrays, **update(arrays, {"w": np.sin(arrays["w"])})}
+            parameter.grad = parameter.detach().sin()
+            theirs.step()
+        np.testing.assert_allclose(arrays["w"], parameter.detach().numpy(), rtol=0.0, atol=1e-14)
+
+
+def test_training_moves_every_array_but_a_frozen_one() -> None:
+    all_installed()
+    text = """\
+version: 1
+name: frozen
+embedding: {vocabulary: 6, dim: 3, trainable: false}
+rnn: {type: gru, units: 3}
+head: {units: 1}
+"""
+    case = Case.of(rnnspec.loads(text), 0, "float64")
+    live = case.build(get("torch"))
+    found = train(case, live, gradients_of(live))
+    for optimizer in ("sgd", "adam"):
+        losses = found[f"{optimizer}: losses"]
+        assert losses.shape == (STEPS,)
+        assert np.isfinite(losses).all()
+        for name, array in case.arrays.items():
+            moved = np.abs(found[f"{optimizer}: {name}"] - array).max()
+            assert (moved == 0.0) if name.startswith("embedding") else (moved > 1e-3)
