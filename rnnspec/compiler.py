@@ -7,10 +7,11 @@ templates nor NumPy, and nothing here imports a framework before ``build``.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import lowering, passes
-from rnnspec.backends import get
+from rnnspec.backends import BACKENDS, get
 from rnnspec.errors import SpecError, UnsupportedError
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
@@ -19,10 +20,12 @@ from rnnspec.spec.models import Spec
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
     from types import ModuleType
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
+    from rnnspec.weights.vectors import Vectors
 
     Source = Spec | str | os.PathLike[str]
     """A spec argument: the path of a YAML file, or what ``load`` returned."""
@@ -69,18 +72,31 @@ class LayerSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a network holds, by the arithmetic of its spec."""
+    """What a network holds, by the arithmetic of its spec.
+
+    ``stepwise`` has, by backend, the layers that no fused layer of it computes, which the source
+    therefore runs step by step, and the word that asks for it.
+    """
 
     name: str
     layers: tuple[LayerSummary, ...]
     parameters: Counts
+    stepwise: dict[str, dict[str, str]]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data, as ``rnnspec summary --json`` prints it."""
+        """Return the summary as plain data, as ``rnnspec summary --json`` prints it.
+
+        ``stepwise`` is there where some layer is run step by step.
+        """
         rows = [
             {**asdict(layer), "output_shape": list(layer.output_shape)} for layer in self.layers
         ]
-        return {"name": self.name, "layers": rows, "parameters": self.parameters.as_dict()}
+        return {
+            "name": self.name,
+            "layers": rows,
+            "parameters": self.parameters.as_dict(),
+            **({"stepwise": self.stepwise} if self.stepwise else {}),
+        }
 
 
 def summary(spec: Source) -> Summary:
@@ -95,7 +111,10 @@ def summary(spec: Source) -> Summary:
         LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
         for layer in network.layers
     )
-    return Summary(network.name, rows, counts(network))
+    stepwise = {name: backend.emitter.stepwise(network) for name, backend in BACKENDS.items()}
+    return Summary(
+        network.name, rows, counts(network), {name: s for name, s in stepwise.items() if s}
+    )
 
 
 def codegen(spec: Source, backend: str) -> str:
@@ -116,7 +135,8 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     """Return a live model: a ``keras.Model`` or a ``torch.nn.Module``, in float32.
 
     It is the module that ``codegen`` prints, executed. Tokens go in as (batch, steps) whole
-    numbers, numbers as (batch, steps, features).
+    numbers, numbers as (batch, steps, features). Where the spec names pretrained vectors, their
+    rows replace the drawn ones.
 
     Args:
         spec: a path, or what ``load`` returned.
@@ -125,19 +145,52 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
             framework draws them, from the same distributions.
 
     Raises:
-        SpecError: the spec is wrong.
+        SpecError: the spec, or a file of vectors or words that it names, is wrong.
         UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, or the file cannot be read.
+        UsageError: there is no such backend, or a file cannot be read.
         BackendError: the backend is not installed or too old.
     """
     given = _spec(spec)
-    network = lower(given)
-    model = instantiate(network, get(backend), given.document.source)
+    chosen = get(backend)
+    chosen.require()
+    return assemble(given, chosen, pretrained(given), seed=seed)
+
+
+def pretrained(
+    spec: Spec, progress: Callable[[int, int], None] = lambda *_: None
+) -> Vectors | None:
+    """Return the pretrained vectors that a spec names, read, or None where it names none.
+
+    Args:
+        spec: what ``load`` returned; the paths in it are relative to its folder.
+        progress: called now and then with the bytes read so far, and with those there are.
+
+    Raises:
+        SpecError: a file of vectors or words is wrong.
+        UsageError: one cannot be read.
+    """
+    if spec.embedding is None or spec.embedding.weights is None:
+        return None
+    from rnnspec.weights.vectors import read_vectors
+
+    return read_vectors(lower(spec), Path(spec.document.source).parent, progress)
+
+
+def assemble(
+    spec: Spec, backend: Backend, vectors: Vectors | None, *, seed: int | None = None
+) -> Any:
+    """Return a live model with ``vectors`` in it, as ``build`` does."""
+    network = lower(spec)
+    model = instantiate(network, backend, spec.document.source)
     if seed is not None:
         from rnnspec.weights.draw import draw_fresh
         from rnnspec.weights.live import write_weights
 
         write_weights(model, draw_fresh(network, seed))
+    if vectors is not None:
+        from rnnspec.weights.vectors import write_vectors
+
+        write_vectors(model, vectors)
     return model
 
 

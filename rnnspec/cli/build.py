@@ -10,6 +10,7 @@ from rnnspec import compiler, files
 from rnnspec.backends import Backend, chosen
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
+from rnnspec.cli.progress import reading
 from rnnspec.errors import OutputError, UsageError, printable
 
 if TYPE_CHECKING:
@@ -26,12 +27,17 @@ def run(
     backend = chosen(backend_name)
     if output is not None:
         _check_output(output, backend, spec.name, force=force)
+    backend.require()
+    with reading() as progress:
+        vectors = compiler.pretrained(spec, progress)
     import_quietly([backend])
-    model = compiler.build(spec, backend.name, seed=seed)
+    model = compiler.assemble(spec, backend, vectors, seed=seed)
     if output is not None:
         _check_output(output, backend, spec.name, force=force)
         _save(output, spec, backend, model)
     tables.print_summary(_counted(spec, backend, model))
+    for line in vectors.report() if vectors else ():
+        print(printable(line))
     print(f"Built with {backend.runtime.version()}")
     if output is not None:
         _print_written(output, spec, backend)
@@ -49,7 +55,8 @@ def _counted(spec: Spec, backend: Backend, model: Any) -> compiler.Summary:
         )
         for row in expected.layers
     )
-    return compiler.Summary(spec.name, rows, runtime.counts(model))
+    stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
+    return compiler.Summary(spec.name, rows, runtime.counts(model), stepwise)
 
 
 def _names(backend: Backend, name: str) -> tuple[str, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_LARGE = 2**25
+"""Bytes that are read in the blink of an eye."""
 
 
 @contextmanager
@@ -34,3 +37,29 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
             bar.update(task, description=what, completed=max(0, next(begun)))
 
         yield step
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that is told how many bytes of how many are read; a large file has a bar."""
+    with ExitStack() as shown:
+        update: list[Callable[[int], None]] = []
+
+        def told(done: int, total: int) -> None:
+            if total >= _LARGE and not update and sys.stderr.isatty():
+                update.append(shown.enter_context(_bytes(total)))
+            for each in update:
+                each(done)
+
+        yield told
+
+
+@contextmanager
+def _bytes(total: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    columns = (BarColumn(), DownloadColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading word vectors", total=total)
+        yield lambda done: bar.update(task, completed=done)

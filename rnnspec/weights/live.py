@@ -15,13 +15,16 @@ from rnnspec.ir.params import Param, params
 from rnnspec.layout import Slot, pack, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
     from rnnspec.layout import Array
+
+
+Place = tuple[str, str, Param, Slot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,16 @@ def read_weights(model: Any) -> dict[str, Array]:
         UsageError: the model has another origin.
     """
     made = origin(model)
+    get = made.backend.runtime.get
+    return gather(placed(made), lambda layer, path: get(model, layer, path))
+
+
+def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
+    """Return canonical arrays by name from ``kept(layer, path)``, the framework's own."""
     arrays = {}
-    for name, layer, param, slot in _slots(made):
-        kept = made.backend.runtime.get(model, layer, slot.path)
-        arrays[name] = unpack(param, slot, kept if slot.row is None else kept[slot.row])
+    for name, layer, param, slot in places:
+        array = kept(layer, slot.path)
+        arrays[name] = unpack(param, slot, array if slot.row is None else array[slot.row])
     return arrays
 
 
@@ -90,7 +99,7 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
     made = origin(model)
     given = _checked(made, arrays)
     kept: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
-    for name, layer, param, slot in _slots(made):
+    for name, layer, param, slot in placed(made):
         kept[layer, slot.path].append((slot.row or 0, pack(param, slot, given[name])))
     for (layer, path), rows in kept.items():
         in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
@@ -98,14 +107,52 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
         made.backend.runtime.put(model, layer, path, array)
 
 
-def _slots(made: Origin) -> Iterator[tuple[str, str, Param, Slot]]:
+def placed(made: Origin) -> Iterator[Place]:
+    """Yield each canonical array: its name, its layer, what it is and where it is kept."""
     for layer in made.network.layers:
         for param, slot in zip(params(layer), made.backend.slots.slots(layer), strict=True):
             yield f"{layer.name}.{param.name}", layer.name, param, slot
 
 
+def read_array(model: Any, name: str) -> Array:
+    """Return a copy of one canonical array of a model that ``rnnspec.build`` made.
+
+    Raises:
+        UsageError: there is none of that name, or the model has another origin.
+    """
+    made = origin(model)
+    get = made.backend.runtime.get
+    return gather([_place(made, name)], lambda layer, path: get(model, layer, path))[name]
+
+
+def write_array(model: Any, name: str, array: Array) -> None:
+    """Replace one canonical array; the model's other arrays are not touched.
+
+    Raises:
+        UsageError: there is none of that name, its shape is another, or the model has another
+            origin.
+    """
+    made = origin(model)
+    _, layer, param, slot = _place(made, name)
+    if array.shape != param.shape:
+        raise UsageError(f"{name}: expected the shape {param.shape}, received {array.shape}")
+    packed = pack(param, slot, array)
+    if slot.row is not None:
+        stacked = made.backend.runtime.get(model, layer, slot.path)
+        stacked[slot.row] = packed
+        packed = stacked
+    made.backend.runtime.put(model, layer, slot.path, packed)
+
+
+def _place(made: Origin, name: str) -> Place:
+    found = next((place for place in placed(made) if place[0] == name), None)
+    if found is None:
+        raise UsageError(f"unknown array '{name}'")
+    return found
+
+
 def _checked(made: Origin, arrays: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    wanted = {name: param.shape for name, _, param, _ in _slots(made)}
+    wanted = {name: param.shape for name, _, param, _ in placed(made)}
     if problems := [f"missing array '{n}'" for n in wanted if n not in arrays] + [
         f"unknown array '{n}'" for n in arrays if n not in wanted
     ]:

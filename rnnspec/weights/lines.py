@@ -1,0 +1,119 @@
+"""Text files of any size, in blocks of whole lines that are proved to be UTF-8."""
+
+from __future__ import annotations
+
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rnnspec.errors import Problem, Span, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    Progress = Callable[[int, int], None]
+    """Called now and then with the bytes read so far, and with those there are."""
+
+_BLOCK = 2**18
+_LONGEST = 2**22
+_MARK = b"\xef\xbb\xbf"
+
+
+def quiet(done: int, total: int) -> None:
+    """Tell nobody how far it is."""
+
+
+def blocks(path: Path, progress: Progress = quiet) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the number of a line, and that line and some after it, without their line feeds.
+
+    A byte order mark is dropped. No more than a block and the longest line is held.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SpecError: it is not UTF-8 text, or a line is longer than 4 MiB.
+    """
+    number = 1
+    for text in _whole_lines(path, progress):
+        clean = text.removeprefix(_MARK) if number == 1 else text
+        _check_text(path, number, clean)
+        lines = clean.split(b"\n")
+        if clean.endswith(b"\n"):
+            lines.pop()
+        yield number, lines
+        number += len(lines)
+
+
+def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
+    """Yield the file in pieces that end where a line does."""
+    with opened(path) as (stream, size):
+        rest = b""
+        while block := stream.read(_BLOCK):
+            progress(stream.tell(), size)
+            cut = block.rfind(b"\n") + 1
+            if cut:
+                yield rest + block[:cut]
+                rest = b""
+            rest += block[cut:]
+            if len(rest) > _LONGEST:
+                message = f"expected lines of at most {_LONGEST:,} bytes, received a longer one"
+                raise SpecError((Problem(str(path), message),))
+    if rest:
+        yield rest
+
+
+def _check_text(path: Path, number: int, text: bytes) -> None:
+    try:
+        # Most blocks are ASCII, and to know it is much faster than to decode them.
+        _ = text.isascii() or text.decode()
+    except UnicodeDecodeError as error:
+        raise _no_text(path, number, text, error.start) from None
+    if (start := text.find(b"\0")) >= 0:
+        raise _no_text(path, number, text, start)
+
+
+def _no_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
+    begin = text.rfind(b"\n", 0, start) + 1
+    end = text.find(b"\n", start)
+    line = text[begin:] if end < 0 else text[begin:end]
+    message = f"expected UTF-8 text, received the byte 0x{text[start]:02X}"
+    where = number + text.count(b"\n", 0, start)
+    return SpecError((fault(path, where, line, message, (start - begin, start - begin + 1)),))
+
+
+def fault(
+    path: Path, number: int, line: bytes, message: str, extent: tuple[int, int] | None = None
+) -> Problem:
+    """Return what is wrong with a line, in its bytes of ``extent`` or as a whole."""
+    line = line.rstrip(b"\r\n")
+    start, end = extent or (0, len(line))
+    before = line[:start].decode("utf-8", "replace")
+    marked = line[start:end].decode("utf-8", "replace")
+    column = len(before) + 1
+    text = before + marked + line[end:].decode("utf-8", "replace")
+    return Problem(str(path), message, span=Span(number, column, column + len(marked), text))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+    """Yield a regular file, opened, and its size.
+
+    Raises:
+        UsageError: it is none, or cannot be read.
+    """
+    source = str(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError("this is a folder, expected a file", source)
+        if not stat.S_ISREG(mode):
+            raise UsageError("this is not a regular file", source)
+        with path.open("rb") as stream:
+            yield stream, path.stat().st_size
+    except FileNotFoundError:
+        raise UsageError("no such file", source) from None
+    except PermissionError:
+        raise UsageError("no permission to read it", source) from None
+    except OSError as error:
+        raise UsageError(f"cannot read it: {error.strerror or error}", source) from None

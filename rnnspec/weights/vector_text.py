@@ -1,0 +1,131 @@
+"""Word vectors as text, as word2vec (with a header) and GloVe (without) write them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.errors import Problem, SpecError
+from rnnspec.weights.lines import blocks, fault
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rnnspec.weights.lines import Progress
+    from rnnspec.weights.vectors import Vectors
+
+
+def read_text(vectors: Vectors, progress: Progress) -> None:
+    """Fill ``vectors`` from its file: a word and its numbers a line, with a header or without.
+
+    Only lines of wanted words are taken apart, and reading ends when none is missing.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SpecError: it is not UTF-8, or a line that is wanted is wrong.
+    """
+    # A word may hold spaces: what is looked up first is what stands before the first of them.
+    heads = {word.split()[0] for word in vectors.words.rows}
+    missing = len(vectors.words.rows)
+    promised = number = 0
+    for first, lines in blocks(vectors.path, progress):
+        if first == 1:
+            promised = _header(vectors, lines[0])
+        for number, line in enumerate(lines, first):
+            head = line.split(None, 1)
+            if not head or head[0] not in heads or (promised and number == 1):
+                continue
+            missing -= _take(vectors, number, line)
+            if not missing:
+                return
+    if promised and number - 1 < promised:
+        message = (
+            f"expected {promised:,} lines after the header, as it says, received {number - 1:,}: "
+            "the file is cut short"
+        )
+        raise SpecError((Problem(str(vectors.path), message),))
+
+
+def _header(vectors: Vectors, line: bytes) -> int:
+    """Return how many lines the header promises, 0 where the first line is none."""
+    fields = line.split()
+    if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields):
+        return 0
+    if int(fields[1]) != vectors.dim:
+        start = line.rindex(fields[1])
+        message = f"expected vectors of {vectors.dim} numbers, received {fields[1].decode()}"
+        raise _wrong(vectors, 1, line, message, (start, start + len(fields[1])))
+    return int(fields[0])
+
+
+def _take(vectors: Vectors, number: int, line: bytes) -> bool:
+    """Tell whether the line is a wanted word that had no vector yet; keep its numbers then."""
+    word, *numbers = line.rsplit(None, vectors.dim)
+    row = vectors.words.rows.get(word.lstrip())
+    if row is None or len(numbers) != vectors.dim:
+        _check_width(vectors, number, line)
+        return False
+    if vectors.found[row]:
+        return False
+    vectors.rows[row] = _numbers(vectors, number, line, numbers)
+    vectors.found[row] = True
+    return True
+
+
+def _check_width(vectors: Vectors, number: int, line: bytes) -> None:
+    """Raise unless the line is a longer word than the wanted one that it begins with."""
+    fields = line.split()
+    expected = vectors.dim + 1
+    if len(fields) == expected - 1 and line[:1].isspace():
+        return  # the vector of an empty word
+    too_long = fields[0] in vectors.words.rows and _is_number(fields[1 : len(fields) - vectors.dim])
+    if len(fields) < expected or too_long:
+        message = (
+            f"expected {expected} fields, a word and {vectors.dim} numbers, received {len(fields)}"
+        )
+        raise _wrong(vectors, number, line, message)
+
+
+def _is_number(fields: list[bytes]) -> bool:
+    return bool(fields) and _value(fields[0]) is not None
+
+
+def _numbers(
+    vectors: Vectors, number: int, line: bytes, fields: list[bytes]
+) -> NDArray[np.float32]:
+    try:
+        values = np.array(fields, dtype=np.float32)
+    except ValueError:
+        raise _wrong_number(vectors, number, line, fields) from None
+    # Python reads 1_000 as a number.
+    if not np.isfinite(values).all() or (b"_" in line and any(b"_" in field for field in fields)):
+        raise _wrong_number(vectors, number, line, fields)
+    return values
+
+
+def _wrong_number(vectors: Vectors, number: int, line: bytes, fields: list[bytes]) -> SpecError:
+    end = len(line.rstrip())
+    for field in reversed(fields):
+        start = line.rindex(field, 0, end)
+        value = _value(field)
+        if value is None or not np.isfinite(value):
+            break
+        end = start
+    shown = field[:60].decode()
+    wanted = "a number" if value is None else "a finite number that float32 can hold"
+    message = f"expected {wanted}, received {shown!r}"
+    return _wrong(vectors, number, line, message, (start, start + len(field)))
+
+
+def _value(field: bytes) -> np.float32 | None:
+    try:
+        return None if b"_" in field else np.float32(float(field))
+    except ValueError:
+        return None
+
+
+def _wrong(
+    vectors: Vectors, number: int, line: bytes, message: str, extent: tuple[int, int] | None = None
+) -> SpecError:
+    return SpecError((fault(vectors.path, number, line, message, extent),))

@@ -1,0 +1,113 @@
+"""Pretrained word vectors: read from files of any size, and written into a live model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.errors import Problem, SpecError
+from rnnspec.ir.nodes import Embedding
+from rnnspec.weights.lines import quiet
+from rnnspec.weights.live import read_array, write_array
+from rnnspec.weights.words import Words, read_words
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from rnnspec.ir.nodes import Network
+    from rnnspec.weights.lines import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The rows of one embedding that a file has, and the room for those that it lacks.
+
+    ``array`` is the canonical name, ``rows`` (vocabulary, dim), ``found`` (vocabulary,).
+    """
+
+    array: str
+    path: Path
+    words: Words
+    rows: NDArray[np.float32] = field(repr=False)
+    found: NDArray[np.bool_] = field(repr=False)
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a word has."""
+        return int(self.rows.shape[1])
+
+    @property
+    def number_found(self) -> int:
+        """How many words have a vector."""
+        return int(self.found.sum())
+
+    def report(self) -> tuple[str, ...]:
+        """Return lines that say how many words have a vector, and how many have none."""
+        total, found = len(self.words.rows), self.number_found
+        read = f"Read {found:,} vector{'s' if found != 1 else ''} from {self.path}"
+        if found == total:
+            return (read,)
+        verbs = "has no vector", "it keeps its drawn row"
+        if total - found > 1:
+            verbs = "have no vector", "they keep drawn rows"
+        return (
+            read,
+            f"{total - found:,} of {total:,} words {verbs[0]} in {self.path}; {verbs[1]}",
+        )
+
+
+def read_vectors(network: Network, folder: Path, progress: Progress = quiet) -> Vectors | None:
+    """Return the vectors that a network names, or None where it names none.
+
+    Text is read line by line and arrays through a memory map: what is held is the result.
+    Where a text holds a word twice, the first is taken.
+
+    Args:
+        network: a lowered network.
+        folder: what the paths in it are relative to.
+        progress: called now and then with the bytes read so far, and with those there are.
+
+    Raises:
+        UsageError: a file cannot be read.
+        SpecError: a file is wrong, with the line where it has lines.
+    """
+    for layer in network.layers:
+        if isinstance(layer, Embedding) and layer.pretrained is not None:
+            words = read_words(folder / layer.pretrained.words, layer.vocabulary)
+            path = folder / layer.pretrained.weights
+            vectors = Vectors(
+                f"{layer.name}.embeddings",
+                path,
+                words,
+                np.zeros((layer.vocabulary, layer.dim), np.float32),
+                np.zeros(layer.vocabulary, np.bool_),
+            )
+            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+                _read(vectors, progress)
+            return vectors
+    return None
+
+
+def _read(vectors: Vectors, progress: Progress) -> None:
+    from rnnspec.weights import vector_arrays, vector_text
+
+    match vectors.path.suffix.lower():
+        case ".npy":
+            vector_arrays.read_npy(vectors, progress)
+        case ".safetensors":
+            vector_arrays.read_safetensors(vectors, progress)
+        case _:
+            vector_text.read_text(vectors, progress)
+    if not vectors.found.any():
+        message = f"holds none of the {len(vectors.words.rows):,} words of {vectors.words.path}"
+        raise SpecError((Problem(str(vectors.path), message),))
+
+
+def write_vectors(model: Any, vectors: Vectors) -> None:
+    """Replace the rows of a live model's embedding that ``vectors`` has; the others stay."""
+    kept = read_array(model, vectors.array)
+    np.copyto(kept, vectors.rows, where=vectors.found[:, None])
+    write_array(model, vectors.array, kept)

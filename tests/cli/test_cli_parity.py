@@ -1,0 +1,264 @@
+"""What ``parity`` prints and exits with, of given specs and of random ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mutation import source_edited
+
+import rnnspec
+from rnnspec.backends import BACKENDS
+from rnnspec.ir.params import Counts
+from rnnspec.parity.levels import LEVELS, TOLERANCES, levels_up_to
+
+Run = Callable[..., Any]
+PARAMETERS = {"total": 180, "trainable": 180, "non_trainable": 0}
+LAYERS = {"embedding_1": 80, "lstm_1": 96, "dense_1": 4}
+# Keras is right about a softmax over one unit; the language allows it all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
+
+
+@pytest.fixture
+def _both() -> None:
+    for each in BACKENDS:
+        pytest.importorskip(each)
+
+
+@pytest.mark.usefixtures("_both")
+def test_as_json(run: Run, spec: str) -> None:
+    ran = run("parity", spec, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    report = json.loads(ran.out)
+    assert list(report) == ["equal", "level", "dtype", "tolerances", "specs"]
+    assert report["equal"] is True
+    assert (report["level"], report["dtype"]) == ("gradients", "float64")
+    assert report["tolerances"] == {
+        level: TOLERANCES["float64"][level] for level in ("forward", "gradients")
+    }
+    (found,) = report["specs"]
+    assert (found["name"], found["equal"], found["differences"]) == ("small", True, [])
+    assert (found["layers"], found["parameters"]) == (LAYERS, PARAMETERS)
+    assert list(found["backends"]) == ["keras", "torch"]
+    for account in found["backends"].values():
+        assert account["layers"] == LAYERS
+        assert account["parameters"] == PARAMETERS
+        assert 0 < account["forward_max_difference"] < 1e-12
+        assert account["forward_max_difference_at"] in LAYERS
+        assert 0 < account["gradients_max_difference"] < 1e-12
+        assert account["gradients_max_difference_at"].split(".")[0] in LAYERS
+
+
+@pytest.mark.usefixtures("_both")
+def test_as_a_table(run: Run, spec: str) -> None:
+    ran = run("parity", spec, "--backends", "torch, keras")
+    assert (ran.code, ran.err) == (0, "")
+    assert rows(ran.out)[:6] == [
+        ["small", "spec", "torch", "keras"],
+        ["embedding_1", "80", "80", "80"],
+        ["lstm_1", "96", "96", "96"],
+        ["dense_1", "4", "4", "4"],
+        ["total", "180", "180", "180"],
+        ["trainable", "180", "180", "180"],
+    ]
+    assert [row[:2] for row in rows(ran.out)[-2:]] == [
+        ["forward", "within 1e-09"],
+        ["gradients", f"within {TOLERANCES['float64']['gradients']:g}"],
+    ]
+    assert "\nLargest difference in gradients: " in ran.out
+    assert "Stock layers on torch would hold 192 in all" in ran.out
+    assert ran.out.splitlines()[-1].startswith(
+        "equal: 1 spec, compared up to gradients in float64 ("
+    )
+
+
+def rows(out: str) -> list[list[str]]:
+    """Return the cells of a table, without its lines."""
+    lines = [line for line in out.splitlines() if line[:2] == "| "]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.usefixtures("_both")
+@pytest.mark.parametrize("level", LEVELS)
+def test_up_to_a_level(run: Run, spec: str, level: str) -> None:
+    ran = run("parity", spec, "--level", level)
+    assert (ran.code, ran.err) == (0, "")
+    compared = levels_up_to(level)[1:]
+    assert [row[0] for row in rows(ran.out)[7:]] == list(compared)
+    assert [
+        line.split()[3].rstrip(":")
+        for line in ran.out.splitlines()
+        if line.startswith("Largest difference in ")
+    ] == list(compared)
+    assert f"compared up to {level} in float64 (" in ran.out
+
+
+def test_in_single_precision(run: Run, spec: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    ran = run("parity", spec, "--backends", backend, "--dtype", "float32", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    report = json.loads(ran.out)
+    assert report["dtype"] == "float32"
+    assert report["tolerances"] == {
+        level: TOLERANCES["float32"][level] for level in ("forward", "gradients")
+    }
+    account = report["specs"][0]["backends"][backend]
+    assert 1e-10 < account["forward_max_difference"] < 1e-5
+
+
+def test_a_seed_gives_the_same_numbers(run: Run, spec: str) -> None:
+    pytest.importorskip("torch")
+    asked = ["parity", spec, "--backends", "torch", "--dtype", "float32", "--json", "--seed"]
+    assert run(*asked, 3).out == run(*asked, 3).out != run(*asked, 4).out
+
+
+def test_one_backend_with_the_reference(run: Run, spec: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    ran = run("parity", spec, "--backends", f"{backend},{backend}", "--json")
+    assert ran.code == 0
+    assert list(json.loads(ran.out)["specs"][0]["backends"]) == [backend]
+
+
+@pytest.fixture
+def faulty(_both: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Have PyTorch compute with other weights than it was given."""
+    runtime: Any = BACKENDS["torch"].runtime
+    put = runtime.put
+
+    def plant(factor: float) -> None:
+        monkeypatch.setattr(
+            runtime, "put", lambda model, at, path, array: put(model, at, path, array * factor)
+        )
+
+    return plant
+
+
+def test_an_output_that_differs(run: Run, spec: str, faulty: Callable[[float], None]) -> None:
+    faulty(1.001)
+    ran = run("parity", spec, "--level", "forward")
+    assert ran.code == 1
+    assert ["dense_1", "4", "4", "4"] in rows(ran.out)
+    assert ran.out.splitlines()[-1].startswith("NOT equal: 1 spec")
+    lines = ran.err.splitlines()
+    assert len(lines) == 2
+    place = "small: error: torch: embedding_1: output: expected within 1e-09 of "
+    assert lines[0].startswith(f"{place}the reference, received a difference of ")
+    assert lines[1].startswith(f"{place}keras, received a difference of ")
+    ran = run("parity", spec, "--level", "forward", "--json")
+    assert (ran.code, ran.err.splitlines()) == (1, lines)
+    report = json.loads(ran.out)
+    assert (report["equal"], report["specs"][0]["equal"]) == (False, False)
+    assert len(report["specs"][0]["differences"]) == 2
+    found = report["specs"][0]["backends"]
+    assert found["keras"]["forward_max_difference"] < 1e-12
+    assert found["torch"]["forward_max_difference"] > 1e-6
+
+
+@pytest.mark.usefixtures("_both")
+def test_a_gradient_that_differs(run: Run, spec: str) -> None:
+    with source_edited("torch", [("self.embedding_1(x)", "self.embedding_1(x).detach()")]):
+        ran = run("parity", spec)
+        assert run("parity", spec, "--level", "forward").code == 0
+    assert ran.code == 1
+    allowed = f"within {TOLERANCES['float64']['gradients']:g}"
+    place = f"small: error: torch: embedding_1.embeddings: gradient: expected {allowed} of "
+    assert [line.split("received")[0] for line in ran.err.splitlines()] == [
+        f"{place}the reference, ",
+        f"{place}keras, ",
+    ]
+
+
+@pytest.mark.usefixtures("_both")
+def test_a_count_that_differs(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime: Any = BACKENDS["torch"].runtime
+    monkeypatch.setattr(runtime, "counts", lambda _: Counts(trainable=181, non_trainable=0))
+    ran = run("parity", spec)
+    assert ran.code == 1
+    assert ["total", "180", "180", "181"] in rows(ran.out)
+    assert [row[3] for row in rows(ran.out)[-2:]] == ["inf", "inf"]
+    assert "small: error: torch: total parameters: expected 180, received 181\n" in ran.err
+    assert "NOT equal" in ran.out
+
+
+def test_a_number_that_json_cannot_say(
+    run: Run, spec: str, faulty: Callable[[float], None]
+) -> None:
+    faulty(float("nan"))
+    ran = run("parity", spec, "--json")
+    assert ran.code == 1
+    torch = json.loads(ran.out)["specs"][0]["backends"]["torch"]
+    assert torch["forward_max_difference"] is None
+    assert torch["gradients_max_difference"] is None
+
+
+@pytest.mark.usefixtures("_both")
+def test_random_specs(run: Run) -> None:
+    ran = run("parity", "--random", 4, "--seed", 1)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert [line.rsplit(": ", 1)[0] for line in lines] == [
+        "Largest difference in forward",
+        "Largest difference in gradients",
+        "equal",
+    ]
+    assert lines[-1] == "equal: 4 random specs"
+
+
+@pytest.mark.usefixtures("_both")
+def test_random_specs_as_json(run: Run) -> None:
+    asked = ["parity", "--random", 4, "--level", "forward", "--json", "--seed"]
+    ran = run(*asked, 1)
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert found == {
+        "equal": True,
+        "compared": 4,
+        "largest": {"forward": found["largest"]["forward"]},
+        "spec": "",
+        "error": "",
+    }
+    assert 0 < found["largest"]["forward"] < 1e-12
+    assert run(*asked, 1).out == ran.out != run(*asked, 2).out
+
+
+def test_a_random_spec_that_differs(run: Run) -> None:
+    pytest.importorskip("torch")
+    asked = ["parity", "--random", 40, "--backends", "torch", "--level", "counts"]
+    with source_edited("torch", [("SingleBiasRNN(1,", "nn.RNN(1,")], everywhere=False):
+        ran = run(*asked)
+        told = json.loads(run(*asked, "--json").out)
+    assert ran.code == 1
+    _, shown = ran.out.split("; this one is not:\n")
+    assert shown == told["spec"]
+    assert rnnspec.loads(shown).name == "small_net"
+    assert (told["equal"], told["error"]) == (False, ran.err.rstrip("\n"))
+    assert ran.err.startswith("small_net: error: torch: ")
+    assert "parameters: expected " in ran.err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "expected either specs or --random N"),
+        (["{spec}", "--random", "3"], "expected either specs or --random N"),
+        (["--random", "0"], "--random"),
+        (["--random", "x"], "--random"),
+        (["--random", "3", "--seed", "-1"], "--seed"),
+        (["--random", "3", "--dtype", "float32"], "it cannot honour --dtype float32"),
+        (["--random", "3", "--level", "all"], "unknown level 'all'; there are counts, forward"),
+        (["--random", "3", "--backends", "jax"], "unknown backend 'jax'"),
+        (["--random", "3", "--backends", "torch", "--level", "training"], "at least two"),
+        (["{spec}", "--level", "all"], "unknown level 'all'; there are counts, forward"),
+        (["{spec}", "--dtype", "half"], "unknown dtype 'half'; there are float64 and float32"),
+        (["{spec}", "--backends", "torch", "--level", "training"], "at least two"),
+    ],
+)
+def test_a_wrong_request(run: Run, spec: str, words: list[str], message: str) -> None:
+    if "torch" in words:
+        pytest.importorskip("torch")
+    ran = run("parity", *[word.format(spec=spec) for word in words])
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+    assert "report" not in ran.err

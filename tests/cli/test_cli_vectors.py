@@ -1,0 +1,115 @@
+"""``rnnspec build`` with pretrained vectors: what it prints, what it writes, how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec.cli import progress
+
+# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+Run = Callable[..., Any]
+LOAD = {
+    "keras": "keras.saving.load_model('made.keras').get_layer('embedding_1').get_weights()[0]",
+    "torch": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.weight']",
+}
+
+
+@pytest.fixture
+def spec() -> str:
+    Path("specs").mkdir()
+    Path("specs/words.txt").write_text("the\nof\nand\n")
+    Path("specs/vectors.txt").write_text("of 0.5 0.25\nthe 1 2\n")
+    Path("specs/small.yaml").write_text(
+        "version: 1\nname: small\nrnn: {type: simple, units: 2}\n"
+        "embedding: {vocabulary: 5, dim: 2, weights: vectors.txt, words: words.txt}\n"
+    )
+    return "specs/small.yaml"
+
+
+def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    ran = run("build", spec, "-b", backend, "-o", "made.keras" if backend == "keras" else "made")
+    assert (ran.code, ran.err) == (0, "")
+    assert (
+        "Read 2 vectors from specs/vectors.txt\n"
+        "1 of 3 words has no vector in specs/vectors.txt; it keeps its drawn row\n"
+    ) in ran.out
+    namespace: dict[str, Any] = {}
+    module = "keras" if backend == "keras" else "safetensors.numpy"
+    exec(f"import {module}\nrows = {LOAD[backend]}", namespace)
+    np.testing.assert_array_equal(namespace["rows"][:2], [[1, 2], [0.5, 0.25]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "error"),
+    [
+        ("vectors.txt", None, 2, "specs/vectors.txt: error: no such file\n"),
+        ("words.txt", None, 2, "specs/words.txt: error: no such file\n"),
+        ("words.txt", "a\na\n", 1, "specs/words.txt:2:1: error: this is the word of line 1 "),
+        ("vectors.txt", "the 1\n", 1, "specs/vectors.txt:1:1: error: expected 3 fields, "),
+        ("vectors.txt", "the \x1b[0m 1\n", 1, "specs/vectors.txt:1:5: error: expected a number"),
+    ],
+)
+def test_a_wrong_file_is_one_message(
+    run: Run, spec: str, backend: str, *, name: str, content: str | None, code: int, error: str
+) -> None:
+    pytest.importorskip(backend)
+    if content is None:
+        Path("specs", name).unlink()
+    else:
+        Path("specs", name).write_text(content)
+    ran = run("build", spec, "-b", backend, "-o", "made.keras" if backend == "keras" else "made")
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith(error)
+    assert not Path("made").exists()
+    assert not Path("made.keras").exists()
+    for command in (["validate", spec], ["summary", spec], ["codegen", spec, "-b", backend]):
+        assert run(*command).code == 0
+
+
+class Bar:
+    """Stands in for the terminal's bar."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def __call__(self, total: int) -> Any:
+        self.told.append(total)
+        return self
+
+    def __enter__(self) -> Callable[[int], None]:
+        return self.told.append
+
+    def __exit__(self, *_: object) -> None:
+        self.told.append(-1)
+
+
+@pytest.fixture
+def bar(monkeypatch: pytest.MonkeyPatch) -> Bar:
+    made = Bar()
+    monkeypatch.setattr(progress, "_bytes", made)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    return made
+
+
+def test_a_large_file_has_a_bar(bar: Bar) -> None:
+    with progress.reading() as told:
+        told(1, 2**26)
+        told(2**26, 2**26)
+    assert bar.told == [2**26, 1, 2**26, -1]
+
+
+def test_a_small_file_or_no_terminal_has_none(bar: Bar, monkeypatch: pytest.MonkeyPatch) -> None:
+    with progress.reading() as told:
+        told(1, 2**20)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    with progress.reading() as told:
+        told(1, 2**26)
+    assert bar.told == []

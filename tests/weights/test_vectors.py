@@ -1,0 +1,434 @@
+"""Pretrained vectors: read from every form, each fault with its place, nothing held twice."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.backends import BACKENDS
+from rnnspec.errors import SpecError, UsageError
+
+SPEC = """\
+version: 1
+name: tagged
+embedding: {{vocabulary: {vocabulary}, dim: {dim}, weights: {weights}, words: words.txt}}
+rnn: {{type: gru, units: 2}}
+"""
+WORDS = "the\n\nof\nNew York\ncafé\n"
+TEXT = "the 1 2 3\nof -0.5 1e-3 .25\ncafé 7 8 9\nnever 0 0 0\n"
+
+
+class Case:
+    """A spec, its words and its vectors, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.words(WORDS)
+
+    def words(self, content: str | bytes) -> None:
+        raw = content if isinstance(content, bytes) else content.encode()
+        (self.folder / "words.txt").write_bytes(raw)
+
+    def spec(
+        self, content: str | bytes, name: str = "v.txt", vocabulary: int = 6, dim: int = 3
+    ) -> str:
+        raw = content if isinstance(content, bytes) else content.encode()
+        (self.folder / name).write_bytes(raw)
+        return self.written(name, vocabulary, dim)
+
+    def written(self, name: str, vocabulary: int = 6, dim: int = 3) -> str:
+        path = self.folder / "tagged.yaml"
+        path.write_text(SPEC.format(weights=name, vocabulary=vocabulary, dim=dim))
+        return str(path)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+def read(spec: str) -> Any:
+    return compiler.pretrained(rnnspec.load(spec))
+
+
+def found(spec: str) -> dict[int, list[float]]:
+    vectors = read(spec)
+    return {int(row): vectors.rows[row].tolist() for row in np.flatnonzero(vectors.found)}
+
+
+def message(spec: str) -> str:
+    """Return the first line of what is wrong, without the folder."""
+    with pytest.raises(SpecError) as raised:
+        read(spec)
+    return str(raised.value).replace(f"{Path(spec).parent}/", "").splitlines()[0]
+
+
+ROWS = {
+    0: [1.0, 2.0, 3.0],
+    2: [-0.5, float(np.float32(1e-3)), 0.25],
+    4: [7.0, 8.0, 9.0],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(TEXT, id="as GloVe writes it"),
+        pytest.param("4 3\n" + TEXT, id="with a header"),
+        pytest.param(TEXT.removesuffix("\n"), id="no last line feed"),
+        pytest.param(TEXT + "\n", id="a blank last line"),
+        pytest.param(TEXT.replace("\n", "\r\n"), id="CRLF"),
+        pytest.param(("4 3\n" + TEXT).replace("\n", " \r\n"), id="as fastText writes it"),
+        pytest.param("\ufeff" + TEXT, id="byte order mark"),
+        pytest.param("\ufeff4 3\n" + TEXT, id="byte order mark and header"),
+        pytest.param(TEXT.replace(" ", "\t"), id="tabs"),
+        pytest.param(TEXT + "the 4 5 6\n", id="the first of two"),
+        pytest.param(" 5 6 7\n" + TEXT, id="an empty word"),
+        pytest.param(TEXT.replace("of", " of"), id="a line that is indented"),
+        pytest.param("of the 1 2 3\n" + TEXT, id="a word that begins with another"),
+        pytest.param("the_ 1 2 3\nthe\xa0 1 2 3\n" + TEXT, id="a word that only looks alike"),
+        pytest.param("never 1 x\n" + TEXT, id="a line that nobody wants"),
+    ],
+)
+def test_text_is_read(case: Case, text: str) -> None:
+    assert found(case.spec(text)) == ROWS
+
+
+def test_a_word_with_spaces(case: Case) -> None:
+    text = "New Jersey 0 0 0\nNew York 4 5 6\nNew 1 1 1\nNew York City 2 2 2\n"
+    assert found(case.spec(text)) == {3: [4.0, 5.0, 6.0]}
+
+
+def test_a_word_that_is_a_number_and_one_number_a_word(case: Case) -> None:
+    case.words("7\n8 9\n")
+    assert found(case.spec("7 1 2 3\n8 9 1 2 4\n")) == {0: [1, 2, 3], 1: [1, 2, 4]}
+    assert found(case.spec("7 1.5\n8 9 2\n", dim=1)) == {0: [1.5], 1: [2]}
+
+
+def test_words_may_have_any_line_break_and_a_mark(case: Case) -> None:
+    case.words("\ufeffthe\r\n\r\nof\r\nNew York\r\ncafé")
+    assert found(case.spec(TEXT)) == ROWS
+    case.words(WORDS + "\n\n\n\n")  # blank lines beyond the vocabulary name no row
+    assert found(case.spec(TEXT)) == ROWS
+
+
+def arrays(folder: Path, rows: Any, dtype: str = "f4") -> list[str]:
+    """Write the same rows in each form of an array; return the names."""
+    made = np.asarray(rows, dtype)
+    np.save(folder / "v.npy", made)
+    np.save(folder / "fortran.npy", np.asfortranarray(made))
+    np.save(folder / "BIG.NPY.npy", made.astype(made.dtype.newbyteorder(">")))
+    save_file({"anything": made, "bias": np.zeros(3, "f4")}, folder / "v.safetensors")
+    save_file({"embeddings": made, "x": np.zeros((2, 2), "f4")}, folder / "named.safetensors")
+    return ["v.npy", "fortran.npy", "BIG.NPY.npy", "v.safetensors", "named.safetensors"]
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_arrays_are_read(case: Case, dtype: str) -> None:
+    rows = np.arange(12).reshape(4, 3) / 4
+    rows[1] = np.nan  # the row without a word: nobody looks at it
+    wanted = {row: rows[row].tolist() for row in (0, 2, 3)}
+    for name in arrays(case.folder, rows, dtype):
+        spec = case.written(name)
+        assert found(spec) == wanted, name
+        assert read(spec).report() == (
+            f"Read 3 vectors from {case.folder / name}",
+            f"1 of 4 words has no vector in {case.folder / name}; it keeps its drawn row",
+        )
+
+
+def test_says_how_many_have_none(case: Case) -> None:
+    path = case.folder / "v.txt"
+    assert read(case.spec("the 1 2 3\n")).report() == (
+        f"Read 1 vector from {path}",
+        f"3 of 4 words have no vector in {path}; they keep drawn rows",
+    )
+    case.words("the\n")
+    assert read(case.spec("the 1 2 3\n")).report() == (f"Read 1 vector from {path}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("of 1 2 3\nthe 1 2\n", "2:1: error: expected 4 fields, a word and 3 numbers, received 3"),
+        ("the 1 2 3 4\n", "1:1: error: expected 4 fields, a word and 3 numbers, received 5"),
+        ("the\n", "1:1: error: expected 4 fields, a word and 3 numbers, received 1"),
+        ("5 4\nthe 1 2 3 4\n", "1:3: error: expected vectors of 3 numbers, received 4"),
+        ("café 1 x 3\n", "1:8: error: expected a number, received 'x'"),
+        ("x 1\nthe 1 2 1,5\n", "2:9: error: expected a number, received '1,5'"),
+        ("the 1 1_0 3\n", "1:7: error: expected a number, received '1_0'"),
+        ("the 1 2 é\n", "1:9: error: expected a number, received 'é'"),
+        (
+            "the nan 2 3\n",
+            "1:5: error: expected a finite number that float32 can hold, received 'nan'",
+        ),
+        (
+            "the 1 -inf 3\n",
+            "1:7: error: expected a finite number that float32 can hold, received '-inf'",
+        ),
+        (
+            "of 1 1 1\r\nthe 1 1e39 3\r\n",
+            "2:7: error: expected a finite number that float32 can hold, received '1e39'",
+        ),
+        ("THE 1 2 3\n", " error: holds none of the 4 words of words.txt"),
+        ("", " error: holds none of the 4 words of words.txt"),
+        ("\n\n", " error: holds none of the 4 words of words.txt"),
+        ("9 3\nthe 1 2 3\n", " error: expected 9 lines after the header, as it says, received 1: "),
+        (b"of 1 2 3\nn\xe9 1 2 3\n", "2:2: error: expected UTF-8 text, received the byte 0xE9"),
+        (b"1 3\nthe \0\0\0\0", "2:5: error: expected UTF-8 text, received the byte 0x00"),
+        ("the 1 2 3\n".encode("utf-16"), "1:1: error: expected UTF-8 text, received the byte 0x"),
+    ],
+)
+def test_wrong_text(case: Case, text: str | bytes, expected: str) -> None:
+    assert message(case.spec(text)).startswith(f"v.txt:{expected}")
+
+
+def test_the_place_is_underlined(case: Case) -> None:
+    with pytest.raises(SpecError) as raised:
+        read(case.spec("4 3\ncafé 1 x 3\n"))
+    assert str(raised.value).splitlines()[1:] == ["  2 | café 1 x 3", "    |        ^"]
+
+
+def test_a_line_without_end(case: Case) -> None:
+    text = b"the 1 2 3\r" * 500_000
+    assert message(case.spec(text)) == (
+        "v.txt: error: expected lines of at most 4,194,304 bytes, received a longer one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a\nb\n\na\nb\n", ["4:1: error: this is the word of line 1 already",
+                            "5:1: error: this is the word of line 2 already"]),
+        ("a\nb\nc\nd\ne\nf\ng\nh", ["7:1: error: expected at most 6 lines, one for each row"]),
+        ("", [" error: expected one word a line, received none"]),
+        (" \r\n\n", [" error: expected one word a line, received none"]),
+        (b"caf\xc3\xa9\n\xc3\xa9\xe9\n", ["2:2: error: expected UTF-8 text, received the"]),
+    ],
+)  # fmt: skip
+def test_wrong_words(case: Case, words: str | bytes, expected: list[str]) -> None:
+    case.words(words)
+    with pytest.raises(SpecError) as raised:
+        read(case.spec(TEXT))
+    shown = str(raised.value).replace(f"{case.folder}/", "").splitlines()
+    for line, start in zip((each for each in shown if "error" in each), expected, strict=True):
+        assert line.startswith(f"words.txt:{start}")
+
+
+def test_not_more_problems_than_a_person_reads(case: Case) -> None:
+    case.words("a\n" * 1000)
+    with pytest.raises(SpecError) as raised:
+        read(case.spec(TEXT, vocabulary=1000))
+    assert len(raised.value.problems) == 20
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (np.ones((4, 2)), "expected the shape (5, 3), received (4, 2)"),
+        (np.ones((6, 3)), "expected at most 5 rows, one for each line of words.txt, received 6"),
+        (np.ones((0, 3)), "holds none of the 4 words of words.txt"),
+        (
+            [[1, 1, 1], [2, 2, 2], [0, np.inf, 0]],
+            "row 2: expected finite numbers that float32 can hold, received others",
+        ),
+        (
+            np.full((1, 3), 1e300),
+            "row 0: expected finite numbers that float32 can hold, received others",
+        ),
+    ],
+)
+def test_wrong_arrays(case: Case, rows: Any, expected: str) -> None:
+    for name in arrays(case.folder, rows, "f8"):
+        assert message(case.written(name)) == f"{name}: error: {expected}"
+
+
+def test_arrays_of_another_rank_or_type(case: Case) -> None:
+    np.save(case.folder / "v.npy", np.ones((4, 3), "i4"))
+    assert message(case.written("v.npy")).endswith("floating-point numbers, received int32")
+    np.save(case.folder / "v.npy", np.ones(12))
+    assert message(case.written("v.npy")).endswith("expected the shape (5, 3), received (12,)")
+    made = np.ones((4, 3), "f4")
+    for tensors, expected in (
+        ({"embeddings": made.astype("i4")}, "expected F16, F32, F64 numbers, received I32"),
+        ({"embeddings": made[0]}, "expected the shape (5, 3), received (3,)"),
+        ({"a": made[0]}, "expected one float matrix, or one called 'embeddings', received none"),
+        ({"a": made, "b": made}, "or one called 'embeddings', received 'a', 'b'"),
+    ):
+        save_file(tensors, case.folder / "v.safetensors")
+        assert message(case.written("v.safetensors")).endswith(expected)
+
+
+def test_bfloat16_is_refused(case: Case) -> None:
+    header = b'{"e":{"dtype":"BF16","shape":[1,3],"data_offsets":[0,6]}}'
+    raw = len(header).to_bytes(8, "little") + header + bytes(6)
+    spec = case.spec(raw, "v.safetensors")
+    assert message(spec).endswith("expected F16, F32, F64 numbers, received BF16")
+
+
+@pytest.mark.parametrize("name", ["v.npy", "v.safetensors"])
+def test_arrays_cut_short_or_broken(case: Case, name: str) -> None:
+    arrays(case.folder, np.ones((4, 3)))
+    spec = case.written(name)
+    whole = (case.folder / name).read_bytes()
+    random = np.random.default_rng(0)
+    for size in range(len(whole)):
+        (case.folder / name).write_bytes(whole[:size])
+        assert message(spec).startswith(f"{name}: error: expected a")
+    for _ in range(300):
+        broken = bytearray(whole)
+        for at in random.integers(0, 128, 2):
+            broken[at] = random.integers(0, 256)
+        (case.folder / name).write_bytes(broken)
+        with suppress(SpecError):
+            read(spec)
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return (pytest.fail, ("unpickled",))
+
+
+def test_nothing_is_unpickled(case: Case) -> None:
+    np.save(case.folder / "v.npy", np.array([[Bomb()] * 3], object), allow_pickle=True)
+    assert "Python objects" in message(case.written("v.npy"))
+    for name in ("v.npy", "v.safetensors", "v.txt"):
+        message(case.spec(pickle.dumps(Bomb()), name))
+
+
+@pytest.mark.parametrize("name", ["v.txt", "v.npy", "v.safetensors"])
+def test_files_that_cannot_be_read(case: Case, name: str) -> None:
+    spec = case.written(name)
+    with pytest.raises(UsageError, match=f"{name}: error: no such file$"):
+        read(spec)
+    (case.folder / name).mkdir()
+    with pytest.raises(UsageError, match=f"{name}: error: this is a folder, expected a file$"):
+        read(spec)
+    (case.folder / "words.txt").unlink()
+    with pytest.raises(UsageError, match=r"words.txt: error: no such file$"):
+        read(spec)
+
+
+def test_only_what_is_wanted_is_held(case: Case) -> None:
+    line = b"w%d " + b" ".join([b"0.12345"] * 30) + b"\n"
+    raw = b"".join(line % number for number in range(25_000)) + b"the " + line.split(b" ", 1)[1]
+    spec = case.spec(raw, dim=30)
+    assert len(raw) > 6e6
+    loaded = rnnspec.load(spec)
+    told: list[tuple[int, int]] = []
+    del raw
+    tracemalloc.start()
+    try:
+        vectors = compiler.pretrained(loaded, lambda *each: told.append(each))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert vectors is not None
+    assert vectors.number_found == 1
+    size = (case.folder / "v.txt").stat().st_size
+    assert peak < 1.6e6  # some blocks
+    assert len(told) == -(-size // 2**18)
+    assert told == sorted(told)
+    assert told[-1] == (size, size)
+
+
+@pytest.mark.parametrize("name", ["v.npy", "v.safetensors"])
+def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(70_000, 40)).astype("f4")
+    arrays(case.folder, rows)
+    case.words("\n".join(f"w{number}" for number in range(len(rows))))
+    loaded = rnnspec.load(case.written(name, vocabulary=len(rows), dim=40))
+    told: list[tuple[int, int]] = []
+    tracemalloc.start()
+    try:
+        vectors = compiler.pretrained(loaded, lambda *each: told.append(each))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert vectors is not None
+    np.testing.assert_array_equal(vectors.rows, rows)
+    words = 70_000 * 120  # bytes of a dictionary of words
+    assert peak < rows.nbytes + words + 1.5 * 2**22
+    assert len(told) == 3
+    assert told[-1] == (rows.nbytes, rows.nbytes)
+
+
+def test_reading_ends_with_the_last_word(case: Case) -> None:
+    case.words("the\nof\n")
+    spec = case.spec("9 3\nof 1 2 3\nthe 4 5 6\nof x\n")
+    assert found(spec) == {0: [4.0, 5.0, 6.0], 1: [1.0, 2.0, 3.0]}
+
+
+@pytest.fixture
+def _installed(backend: str) -> None:
+    pytest.importorskip(backend)
+
+
+@pytest.mark.usefixtures("_installed")
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_model_has_them_and_keeps_its_other_rows(
+    case: Case, backend: str, seed: int | None
+) -> None:
+    spec = case.spec(TEXT)
+    made = rnnspec.read_weights(rnnspec.build(spec, backend, seed=seed))
+    rows = made["embedding_1.embeddings"]
+    assert {row: rows[row].tolist() for row in ROWS} == ROWS
+    drawn = rows[[1, 3, 5]]
+    assert ((drawn != 0) & (np.abs(drawn) <= 0.05)).all()
+    if seed is not None:
+        plain = Path(spec).read_text().replace("weights: v.txt, words: words.txt", "name: e")
+        other = rnnspec.read_weights(rnnspec.build(rnnspec.loads(plain), backend, seed=seed))
+        np.testing.assert_array_equal(drawn, other["e.embeddings"][[1, 3, 5]])
+
+
+def test_backends_start_from_the_same_bits(case: Case) -> None:
+    for each in ("keras", "torch"):
+        pytest.importorskip(each)
+    spec = case.spec(TEXT.replace("1e-3", "0.1"))
+    one, other = (rnnspec.read_weights(rnnspec.build(spec, b, seed=1)) for b in ("keras", "torch"))
+    assert one.keys() == other.keys()
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+@pytest.mark.usefixtures("_installed")
+def test_frozen_rows_are_counted_as_such_and_parity_opens_no_file(case: Case, backend: str) -> None:
+    spec = case.spec(TEXT)
+    text = Path(spec).read_text().replace("vocabulary", "trainable: false, vocabulary")
+    Path(spec).write_text(text)
+    assert compiler.summary(spec).parameters.non_trainable == 18
+    model = rnnspec.build(spec, backend)
+    assert BACKENDS[backend].runtime.counts(model).non_trainable == 18
+    (case.folder / "v.txt").unlink()
+    assert rnnspec.parity(spec, [backend]).equal
+
+
+def test_source_says_where_they_are_and_no_file_is_opened(case: Case, backend: str) -> None:
+    spec = case.written("none.txt")
+    (case.folder / "words.txt").unlink()
+    source = rnnspec.codegen(spec, backend)
+    assert "# The vectors of none.txt for the words of words.txt are not in this file: " in source
+    Path(spec).write_text(Path(spec).read_text() + "description: Free text.\n")
+    assert "# Free text.\n# The vectors of" in rnnspec.codegen(spec, backend)
+
+
+def test_a_text_reads_from_the_current_folder(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = Path(case.spec(TEXT)).read_text()
+    monkeypatch.chdir(case.folder)
+    vectors = compiler.pretrained(rnnspec.loads(text))
+    assert vectors is not None
+    assert vectors.report()[0] == "Read 3 vectors from v.txt"
+
+
+def test_a_spec_without_them_reads_nothing() -> None:
+    text = SPEC.format(vocabulary=6, dim=3, weights="x").replace("weights: x, words: words.txt", "")
+    assert compiler.pretrained(rnnspec.loads(text)) is None
