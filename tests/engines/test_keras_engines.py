@@ -1,0 +1,64 @@
+"""The Keras backend on each of Keras's engines, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+keras = pytest.importorskip("keras")
+
+SPECS = {
+    "forward": ["standard_rnn", "stacked_lstm", "bidirectional_lstm"],
+    # Masks of tokens and of numbers, and both directions; few steps, as gradients are slow to trace.
+    "gradients": ["torchinfo_packed_lstm", "dialogue_policy_lstm", "gru_stack_both_ways"],
+}
+SCRIPT = """\
+import json, sys, rnnspec
+for level, specs in json.loads(sys.argv[1]).items():
+    print(json.dumps(rnnspec.parity(specs, ["keras"], level=level).as_dict()))
+"""
+
+
+def _run(engine: str, root: Path) -> list[dict[str, Any]]:
+    """Return the report of each level from a process in which Keras runs on ``engine``."""
+    paths = {level: [str(root / f"specs/{name}.yaml") for name in SPECS[level]] for level in SPECS}
+    told = {
+        "KERAS_BACKEND": engine,
+        "PYTHONPATH": str(root),
+        "PYTHONWARNINGS": "error::UserWarning",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(paths)],
+        env=os.environ | told,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "torch", "jax"])
+def test_the_network_is_the_same(engine: str, request: pytest.FixtureRequest) -> None:
+    if engine == keras.backend.backend():
+        pytest.skip(f"{engine} is what all other tests run on")
+    if find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed")
+    reports = _run(engine, request.config.rootpath)
+    for level, report in zip(SPECS, reports, strict=True):
+        assert report["equal"], report
+        assert [spec["name"] for spec in report["specs"]] == SPECS[level]
+        for spec in report["specs"]:
+            account = spec["backends"]["keras"]
+            assert account["version"].endswith(f"on {engine}")
+            assert account["layers"] == spec["layers"]
+            assert account["parameters"] == spec["parameters"]
+            # What is computed in float32 anywhere shows as 1e-8 or more.
+            assert 0.0 < account[f"{level}_max_difference"] < 1e-12
