@@ -1,6 +1,5 @@
 """Networks that show the masks of their recurrent dropout, and what is wrong with the masks.
 
-
 All activations are linear, so that a gate can be set to any number. A unit that shows a gate gets
 one feature of the input, or the state of one source, into that gate alone; its other gates are
 constants chosen so that what leaves it tells the gate. Sources are units that are always 1. All

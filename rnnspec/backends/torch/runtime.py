@@ -111,11 +111,14 @@ def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
 
 @contextmanager
 def _inference(model: nn.Module) -> Iterator[None]:
-    training = model.training
+    training, threads = model.training, torch.get_num_threads()
     model.eval()
+    # Beside TensorFlow's threads PyTorch's wait for each other: one is many times faster.
+    torch.set_num_threads(1)
     try:
         yield
     finally:
+        torch.set_num_threads(threads)
         model.train(training)
 
 
