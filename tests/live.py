@@ -13,14 +13,15 @@ if TYPE_CHECKING:
 
 def outputs(model: Any, batch: Array, *, training: bool) -> Array:
     """Return what a model makes of a batch, in training (its dropout at work) or in inference."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(model, torch.nn.Module):
-        with torch.no_grad():
-            result: Array = model.train(training)(torch.from_numpy(batch)).numpy()
-            return result
-    import keras
+    keras = sys.modules.get("keras")
+    # On its PyTorch engine a Keras model is a module of PyTorch's too.
+    if keras is not None and isinstance(model, keras.Model):
+        return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
+    import torch
 
-    return np.asarray(keras.ops.convert_to_numpy(model(batch, training=training)))
+    with torch.no_grad():
+        result: Array = model.train(training)(torch.from_numpy(batch)).numpy()
+        return result
 
 
 def seed(value: int) -> None:

@@ -33,6 +33,8 @@ def _run(engine: str, root: Path) -> list[dict[str, Any]]:
         "KERAS_BACKEND": engine,
         "PYTHONPATH": str(root),
         "PYTHONWARNINGS": "error::UserWarning",
+        # Steps so small lose more by waiting for a second thread than it gains, on a busy machine.
+        "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(paths)],
