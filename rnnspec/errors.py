@@ -13,7 +13,9 @@ RnnspecError
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,15 @@ class Problem:
     """One thing wrong with one input.
 
     ``where`` is the path inside the document (``rnn[0].type``), empty for the document itself.
+    ``code`` names the page that ``rnnspec explain`` shows.
     """
 
     source: str
     message: str
     where: str = ""
     span: Span | None = None
+    code: str = ""
+    severity: Severity = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +165,18 @@ def printable(text: str) -> str:
 
 
 def render_problem(problem: Problem) -> str:
-    """Return ``PATH:LINE:COL: error: WHERE: MESSAGE``, then the source line, underlined."""
+    """Return the problem's line, then the source line, underlined."""
+    first, span = render_line(problem), problem.span
+    return f"{first}\n{_excerpt(span)}" if span and span.text.strip() else first
+
+
+def render_line(problem: Problem) -> str:
+    """Return ``PATH:LINE:COL: error: WHERE: MESSAGE [CODE]``."""
     span = problem.span
     place = f"{problem.source}:{span.line}:{span.column}" if span else problem.source
     where = f"{problem.where}: " if problem.where else ""
-    first = printable(f"{place}: error: {where}{problem.message}")
-    return f"{first}\n{_excerpt(span)}" if span and span.text.strip() else first
+    code = f" [{problem.code}]" if problem.code else ""
+    return printable(f"{place}: {problem.severity}: {where}{problem.message}{code}")
 
 
 def render_difference(difference: Difference) -> str:
