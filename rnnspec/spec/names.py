@@ -26,7 +26,7 @@ _PACKAGES = frozenset(
 _IN_GENERATED_CODE = frozenset(
     """
     activation bidirectional build_model callable check_batch functional hard_sigmoid layers
-    logits masked masked_bidirectional masked_max masked_mean model nn ops set_forget_bias
+    logits masked masked_bidirectional masked_max masked_mean model nn ops products set_forget_bias
     single_bias_lstm single_bias_rnn stepwise stepwise_gru stepwise_lstm
     stepwise_reset_first_gru stepwise_rnn tensor variational_dropout
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check

@@ -94,8 +94,8 @@ FAULTS = {
         "not one mask a sequence",
     ),
     "on what leaves the layer": (
-        "outputs.append(h)",
-        "outputs.append(nn.functional.dropout(h, self.recurrent_dropout))",
+        "outputs.append(state[0])",
+        "outputs.append(nn.functional.dropout(state[0], self.recurrent_dropout))",
         "not on the state alone",
     ),
     "the input's mask one for all gates": (

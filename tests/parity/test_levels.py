@@ -262,6 +262,29 @@ head: {pooling: none, units: 2}
         np.testing.assert_allclose(too[name], array, rtol=0.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("cell", ["type: simple", "type: lstm, recurrent_activation: relu"])
+def test_a_state_without_a_bound_does_not_grow_over_padding(cell: str, backend: str) -> None:
+    pytest.importorskip(backend)
+    text = f"""\
+version: 1
+name: doubling
+input: {{features: 1, mask_value: 99}}
+rnn: {{{cell}, units: 1, activation: relu, bidirectional: true}}
+head: {{pooling: mean}}
+"""
+    case = Case.of(rnnspec.loads(text), 0, "float64")
+    case = replace(case, arrays={name: np.full_like(a, 2.0) for name, a in case.arrays.items()})
+    live = case.build(get(backend))
+    case.reset(live)
+    # Two to the power of the padded steps is more than float64 holds.
+    batch = np.full((1, 1100, 1), 99.0)
+    batch[0, 0] = 1.0
+    loss, found = gradients_of(live)(batch, np.zeros((1, 2)), np.ones((1, 2)))
+    assert math.isfinite(loss)
+    assert all(np.isfinite(array).all() for array in found.values())
+    assert found["bidirectional_1.forward.kernel"].any()
+
+
 # Batches
 
 

@@ -87,6 +87,9 @@ head: {{pooling: mean, units: 2}}""",
     "padded_max": f"""\
 {PADDED_NUMBERS}rnn: {{type: simple, units: 4}}
 head: {{pooling: max, units: 2}}""",
+    "padded_steps": f"""\
+{PADDED_NUMBERS}rnn: {{type: gru, units: 4, reset_after: false, bidirectional: true}}
+head: {{units: 2}}""",
 }
 
 

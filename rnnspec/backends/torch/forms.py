@@ -12,6 +12,9 @@ def stepwise_reason(layer: Recurrent) -> str:
     if layer.recurrent_dropout:
         return "recurrent_dropout"
     match layer.cell:
+        # PyTorch's own runs over padding too, where a state without a bound can overflow.
+        case SimpleRNN(activation="relu") if layer.masked:
+            return "activation"
         case SimpleRNN(activation=activation):
             return "" if activation in ("tanh", "relu") else "activation"
         case LSTM(activation=activation, recurrent_activation=recurrent):
@@ -33,6 +36,11 @@ def _gated(activation: str, recurrent_activation: str) -> str:
 def is_fused(layer: Recurrent) -> bool:
     """Tell whether one of PyTorch's own layers computes it, in one kernel over all steps."""
     return not stepwise_reason(layer)
+
+
+def is_wrapped(layer: Recurrent) -> bool:
+    """Tell whether a module that knows of padding stands around one of PyTorch's own."""
+    return layer.masked and is_fused(layer)
 
 
 def splits_directions(layer: Recurrent) -> bool:
@@ -57,7 +65,7 @@ def state_is_pair(layer: Recurrent) -> bool:
 
 def module_path(layer: Recurrent, direction: str) -> tuple[str, str]:
     """Return the path to the module of a direction (``forward.`` or empty), and a name suffix."""
-    masked = "layer." if layer.masked else ""
+    masked = "layer." if is_wrapped(layer) else ""
     if splits_directions(layer):
         return f"{direction.removesuffix('.')}_layer.{masked}", ""
     return masked, "_reverse" if direction == "backward." else ""

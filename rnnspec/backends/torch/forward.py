@@ -60,6 +60,9 @@ def _mask(network: nodes.Network) -> Iterator[Statement]:
         case nodes.NumericInput(mask_value=float() as value):
             differs = Binary(_X, "!=", value)
             yield Assign("mask", Call(Attribute(differs, "any"), (), (("dim", -1),)))
+            # As Keras's Masking does: a value that stands for nothing enters no product.
+            at_steps = Call(Name("mask.unsqueeze"), (-1,))
+            yield Assign("x", Call(Name("torch.where"), (at_steps, _X, 0)))
         case _:
             pass
 

@@ -15,7 +15,7 @@ from rnnspec.backends.base import (
     call,
 )
 from rnnspec.backends.torch.defaults import DEFAULTS, OWN_DEFAULTS
-from rnnspec.backends.torch.forms import drops_inside, is_fused, splits_directions
+from rnnspec.backends.torch.forms import drops_inside, is_fused, is_wrapped, splits_directions
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -54,13 +54,12 @@ def _module(layer: nodes.Layer) -> Iterator[Statement]:
 def _recurrent(layer: nodes.Recurrent) -> Call:
     if not splits_directions(layer):
         cell = _cell(layer, bidirectional=layer.merge is not None)
-        return _make("Masked", cell) if layer.masked else cell
-    one_way = _cell(layer, bidirectional=False)
+        return _make("Masked", cell) if is_wrapped(layer) else cell
+    cell = _cell(layer, bidirectional=False)
+    one_way = _make("Masked", cell) if is_wrapped(layer) else cell
     dropout = 0.0 if drops_inside(layer) else layer.dropout
-    if layer.masked:
-        masked = _make("Masked", one_way)
-        return _make("MaskedBidirectional", masked, masked, dropout=dropout)
-    return _make("Bidirectional", one_way, one_way, dropout=dropout)
+    class_ = "MaskedBidirectional" if layer.masked else "Bidirectional"
+    return _make(class_, one_way, one_way, dropout=dropout)
 
 
 def _cell(layer: nodes.Recurrent, *, bidirectional: bool) -> Call:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Part
-from rnnspec.backends.torch.forms import cell_activations, drops_inside, is_fused, splits_directions
+from rnnspec.backends.torch.forms import (
+    cell_activations,
+    drops_inside,
+    is_fused,
+    is_wrapped,
+    splits_directions,
+)
 from rnnspec.backends.torch.modules import cell_class
 from rnnspec.ir import nodes
 
@@ -20,7 +26,7 @@ def parts(network: nodes.Network) -> Iterator[Part]:
     if any(layer.dropout for layer in recurrent):
         yield _part("variational_dropout")
     yield from _cells(recurrent)
-    if any(layer.masked for layer in recurrent):
+    if any(is_wrapped(layer) for layer in recurrent):
         yield _part("masked")
     yield from _bidirectional([layer for layer in recurrent if splits_directions(layer)])
     for layer in network.layers:
@@ -38,7 +44,8 @@ def _cells(recurrent: list[nodes.Recurrent]) -> Iterator[Part]:
         if any("hard_sigmoid" in cell_activations(layer.cell) for layer in stepwise):
             yield _part("hard_sigmoid")
         inside = any(drops_inside(layer) and layer.dropout for layer in stepwise)
-        yield _part("stepwise", dropped="yes" if inside else "")
+        masked = any(layer.masked for layer in stepwise)
+        yield _part("stepwise", dropped="yes" if inside else "", masked="yes" if masked else "")
     for class_ in classes:
         if class_.startswith("Stepwise"):
             yield _part(_FILES[class_])
