@@ -98,6 +98,13 @@ class Evaluate:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """A line that says why, of a backend's own words alone."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Return:
     """``return value``."""
 
@@ -105,7 +112,7 @@ class Return:
 
 
 Target = str | tuple["Target", ...]
-Statement = Assign | Evaluate | Return
+Statement = Assign | Comment | Evaluate | Return
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from rnnspec.backends.base import (
     Attribute,
     Binary,
     Call,
+    Comment,
     Evaluate,
     Expression,
     Index,
@@ -33,6 +34,8 @@ def statement(value: Statement, indent: int) -> str:
     match value:
         case Assign(target, expression):
             return _given(expression, indent, f"{_target(target)} = ")
+        case Comment(text):
+            return f"# {text}"
         case Evaluate(expression):
             return _broken(expression, indent, "", "")
         case Return(expression):

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.base import (
     Assign,
     Attribute,
+    Binary,
     Call,
+    Comment,
     Evaluate,
     Expression,
     Function,
@@ -98,6 +100,13 @@ def _body(network: nodes.Network, forget_biases: tuple[Statement, ...]) -> Itera
 
 def _layers(network: nodes.Network) -> Iterator[Statement]:
     variable = Name("inputs")
+    if isinstance(network.input, nodes.TokenInput):
+        # The engines gather with an index below 0 as Python does; one too large they refuse.
+        yield Comment("A negative token stands for no row; Keras would count from the last.")
+        size = network.input.vocabulary
+        refused = Call(Name("keras.ops.where"), (Binary(variable, "<", 0), size, variable))
+        yield Assign("x", refused)
+        variable = _X
     if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
         masking = _make("Masking", (), {"mask_value": network.input.mask_value}, "masking")
         yield Assign("x", Call(masking, (variable,)))

@@ -1,0 +1,73 @@
+"""A batch that the spec does not allow is an error in every model, never a result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from live import outputs
+
+import rnnspec
+
+TOKENS = "input: {length: 3}\nembedding: {vocabulary: 7, dim: 2, mask_zero: true}"
+NUMBERS = "input: {length: 3, features: 2}"
+
+
+def model(entrance: str, backend: str) -> Any:
+    pytest.importorskip(backend)
+    text = f"version: 1\nname: net\n{entrance}\nrnn: {{type: gru, units: 2}}\nhead: {{units: 1}}"
+    return rnnspec.build(rnnspec.loads(text), backend)
+
+
+def refusal(backend: str) -> tuple[type[Exception], ...]:
+    if backend == "torch":
+        return (ValueError, IndexError)
+    from tensorflow.errors import InvalidArgumentError
+
+    return (ValueError, InvalidArgumentError)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("token", [7, 2**31 - 1, -1, -7, -(2**31)])
+def test_a_token_outside_the_vocabulary(backend: str, token: int, training: bool) -> None:
+    live = model(TOKENS, backend)
+    good = np.array([[6, 0, 1]], np.int32)
+    assert outputs(live, good, training=training).shape == (1, 1)
+    with pytest.raises(refusal(backend), match="out of range|is not in"):
+        outputs(live, np.array([[1, 2, token]], np.int32), training=training)
+
+
+@pytest.mark.parametrize("token", [7, -1])
+def test_a_token_outside_the_vocabulary_where_keras_trains_and_predicts(token: int) -> None:
+    live = model(TOKENS, "keras")
+    live.compile("sgd", "mse")
+    batch = np.array([[1, 2, token]])
+    with pytest.raises(refusal("keras"), match="is not in"):
+        live.fit(batch, np.zeros((1, 1)), verbose=0)
+    with pytest.raises(refusal("keras"), match="is not in"):
+        live.predict(batch, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("entrance", "shape"),
+    [
+        (TOKENS, (2, 4)),
+        (TOKENS, (2, 2)),
+        (TOKENS, (2, 3, 2)),
+        (NUMBERS, (2, 4, 2)),
+        (NUMBERS, (2, 3, 1)),
+        (NUMBERS, (2, 3, 3)),
+        (NUMBERS, (3, 2)),
+    ],
+)
+def test_another_shape(backend: str, entrance: str, shape: tuple[int, ...]) -> None:
+    batch = np.ones(shape, np.int32 if entrance == TOKENS else np.float32)
+    with pytest.raises(refusal(backend), match="expected|incompatible|shape"):
+        outputs(model(entrance, backend), batch, training=False)
+
+
+def test_pytorch_refuses_a_token_that_is_no_whole_number() -> None:
+    live = model(TOKENS, "torch")
+    with pytest.raises(RuntimeError, match="Expected tensor for argument #1 'indices'"):
+        outputs(live, np.array([[0.0, 1.5, 2.0]], np.float32), training=False)
