@@ -210,7 +210,7 @@ def instantiate(network: Network, backend: Backend, source: str, dtype: str = "f
     runtime = backend.runtime
     module = _execute(network, backend, source)
     model = runtime.instantiate(module, backend.emitter.emit(network).entry, dtype)
-    remember(model, backend, network, module.__name__)
+    remember(model, backend, backend.emitter.arranged(network), module.__name__)
     return model
 
 

@@ -8,6 +8,8 @@ import pytest
 
 import rnnspec
 from rnnspec.backends import get
+from rnnspec.ir.nodes import Recurrent
+from rnnspec.weights.live import origin
 
 # Rows and totals as the sources in the specs' comments print them; where those were of PyTorch's
 # own layers, with a second bias, then without it. Dropout has a row of 0.
@@ -78,7 +80,8 @@ def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
 def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: str) -> None:
     model, runtime = rnnspec.build(gallery_spec, backend), get(backend).runtime
     found = rnnspec.summary(gallery_spec)
-    assert [runtime.layer_count(model, row.name) for row in found.layers] == ROWS[found.name]
+    layers = origin(model).network.layers
+    assert [runtime.layer_count(model, layer) for layer in layers] == ROWS[found.name]
     assert runtime.counts(model) == found.parameters
 
 
@@ -103,10 +106,13 @@ def test_what_stock_layers_would_hold_is_what_they_hold(gallery_spec: Path) -> N
 
     (spec,) = rnnspec.parity(gallery_spec, ["torch"], level="counts").specs
     model = rnnspec.build(gallery_spec, "torch")
+    layers = {layer.name: layer for layer in origin(model).network.layers}
     for stock in spec.stock["torch"]:
-        own = model.get_submodule(stock.layer)
+        layer = layers[stock.layer]
+        assert isinstance(layer, Recurrent)
+        own = model.get_submodule(get("torch").slots.module(layer))
         cells = [module for module in own.modules() if isinstance(module, nn.RNNBase)]
         both = cells[0].bidirectional or len(cells) == 2
         stock_class = getattr(nn, stock.type.removeprefix("nn."))
-        made = stock_class(cells[0].input_size, cells[0].hidden_size, bidirectional=both)
+        made = stock_class(layer.features, layer.units, bidirectional=both)
         assert sum(p.numel() for p in made.parameters()) == stock.parameters

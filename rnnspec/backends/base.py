@@ -196,6 +196,12 @@ class Emitter(Protocol):
     def refusals(self, network: Network) -> tuple[Refusal, ...]:
         """Return every word of the network that this backend cannot honour."""
 
+    def arranged(self, network: Network) -> Network:
+        """Return the network as the source, the slots and the runtime lay it out.
+
+        Same layers, names and arrays; some layers may be marked as levels of one module.
+        """
+
     def stepwise(self, network: Network) -> dict[str, str]:
         """Return the layers run step by step, not fused, and the word that asks for it."""
 
@@ -209,6 +215,9 @@ class Slots(Protocol):
     def slots(self, layer: Layer) -> tuple[Slot, ...]:
         """Return a slot for each canonical array of a layer."""
 
+    def module(self, layer: Layer) -> str:
+        """Return the name of the framework's layer that holds these arrays."""
+
 
 class Runtime(Protocol):
     """The module ``runtime`` of a backend: the only one that imports the framework."""
@@ -219,13 +228,13 @@ class Runtime(Protocol):
     def instantiate(self, module: ModuleType, entry: str, dtype: str) -> Any:
         """Return a model from executed source, its numbers of type ``float32`` or ``float64``."""
 
-    def layer_count(self, model: Any, layer: str) -> int:
+    def layer_count(self, model: Any, layer: Layer) -> int:
         """Return how many parameters the framework counts in one layer."""
 
     def counts(self, model: Any) -> Counts:
         """Return how many parameters the framework counts in the whole model."""
 
-    def layer_type(self, model: Any, layer: str) -> str:
+    def layer_type(self, model: Any, layer: Layer) -> str:
         """Return the name of the framework's class for one layer, empty where it has none."""
 
     def get(self, model: Any, layer: str, path: str) -> Array:

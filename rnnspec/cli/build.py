@@ -12,6 +12,7 @@ from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.progress import reading
 from rnnspec.errors import OutputError, UsageError, printable
+from rnnspec.weights.live import origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,11 +50,11 @@ def _counted(spec: Spec, backend: Backend, model: Any) -> compiler.Summary:
     rows = tuple(
         compiler.LayerSummary(
             name=row.name,
-            type=runtime.layer_type(model, row.name) or row.type,
+            type=runtime.layer_type(model, layer) or row.type,
             output_shape=row.output_shape,
-            parameters=runtime.layer_count(model, row.name),
+            parameters=runtime.layer_count(model, layer),
         )
-        for row in expected.layers
+        for row, layer in zip(expected.layers, origin(model).network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
     return compiler.Summary(spec.name, rows, runtime.counts(model), stepwise)

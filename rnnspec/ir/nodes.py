@@ -175,6 +175,24 @@ Cell = SimpleRNN | LSTM | GRU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """The level that a layer is, from 0, of a module of several, with ``dropout`` between them.
+
+    ``name`` is the module's: that of its lowest layer.
+    """
+
+    name: str
+    level: int
+    levels: int
+    dropout: float
+
+    @property
+    def is_top(self) -> bool:
+        """Whether what leaves this level leaves the module."""
+        return self.level == self.levels - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent:
     """One cell run over the steps, in one direction, or in both when ``merge`` is given.
 
@@ -196,6 +214,7 @@ class Recurrent:
     kernel_initializer: Initializer
     recurrent_initializer: Initializer
     bias_initializer: Initializer
+    stack: Stack | None = None
 
     @property
     def features(self) -> int:
@@ -216,6 +235,8 @@ class Dropout:
     name: str
     input: Shape
     rate: float
+    stack: str | None = None
+    """The module of several levels that drops this itself, between two of them."""
 
     @property
     def output(self) -> Shape:

@@ -13,6 +13,7 @@ from rnnspec.parity.gradients import along_directions, directional_derivatives, 
 from rnnspec.parity.levels import distance, levels_up_to, tolerances
 from rnnspec.parity.report import Account, Finding, SpecParity
 from rnnspec.parity.training import train
+from rnnspec.weights.live import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,7 +40,10 @@ class Comparison:
     def add(self, backend: Backend) -> None:
         """Build the case on ``backend`` and compare it."""
         live = self.case.build(backend)
-        held = {name: live.runtime.layer_count(live.model, name) for name in self.case.layers}
+        held = {
+            layer.name: live.runtime.layer_count(live.model, layer)
+            for layer in origin(live.model).network.layers
+        }
         total = live.runtime.counts(live.model)
         wrong = list(self._counted(backend.name, held, total))
         self._differences += wrong

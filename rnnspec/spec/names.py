@@ -51,7 +51,7 @@ _IN_GENERATED_CLASS = frozenset({"inputs", "masking", "logits", "reset_parameter
 # What stands in a Keras model beside its layers: Keras numbers these itself, from a counter that
 # the whole process shares, and refuses a model in which a layer has the name of one.
 _KERAS_OPERATION = re.compile(
-    "(any|cast|expand_dims|greater|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
+    "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
 )
 
 

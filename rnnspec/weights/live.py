@@ -108,10 +108,11 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
 
 
 def placed(made: Origin) -> Iterator[Place]:
-    """Yield each canonical array: its name, its layer, what it is and where it is kept."""
+    """Yield each canonical array: its name, the framework's layer, what it is and where it is kept."""
+    table = made.backend.slots
     for layer in made.network.layers:
-        for param, slot in zip(params(layer), made.backend.slots.slots(layer), strict=True):
-            yield f"{layer.name}.{param.name}", layer.name, param, slot
+        for param, slot in zip(params(layer), table.slots(layer), strict=True):
+            yield f"{layer.name}.{param.name}", table.module(layer), param, slot
 
 
 def read_array(model: Any, name: str) -> Array:

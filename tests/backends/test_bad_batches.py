@@ -34,7 +34,7 @@ def test_a_token_outside_the_vocabulary(backend: str, token: int, training: bool
     live = model(TOKENS, backend)
     good = np.array([[6, 0, 1]], np.int32)
     assert outputs(live, good, training=training).shape == (1, 1)
-    with pytest.raises(refusal(backend), match="out of range|is not in"):
+    with pytest.raises(refusal(backend), match=r"out of range|is not in"):
         outputs(live, np.array([[1, 2, token]], np.int32), training=training)
 
 
@@ -63,7 +63,7 @@ def test_a_token_outside_the_vocabulary_where_keras_trains_and_predicts(token: i
 )
 def test_another_shape(backend: str, entrance: str, shape: tuple[int, ...]) -> None:
     batch = np.ones(shape, np.int32 if entrance == TOKENS else np.float32)
-    with pytest.raises(refusal(backend), match="expected|incompatible|shape"):
+    with pytest.raises(refusal(backend), match=r"expected|incompatible|shape"):
         outputs(model(entrance, backend), batch, training=False)
 
 

@@ -106,6 +106,17 @@ def test_each_layer_of_a_stack_has_a_mask_of_its_own(backend: str) -> None:
     assert abs(alive.mean() - share) < 6.0 * (share * (1.0 - share) / (ROWS * UNITS)) ** 0.5
 
 
+def test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(backend: str) -> None:
+    mask = masks(SPEC.format(words=f"{EACH_STEP}, layers: 2"), backend)[0]
+    alive = (mask != 0.0).astype(np.float64)
+    lower = np.tanh(X / (1.0 - RATE))
+    np.testing.assert_allclose(mask, alive * lower / (1.0 - RATE) / X, atol=1e-5)
+    share = (1.0 - RATE) ** 2
+    assert abs(alive.mean() - share) < 6.0 * (share * (1.0 - share) / (ROWS * UNITS)) ** 0.5
+    assert independent(alive[:, 0, 0], alive[:, 1, 0])
+    assert independent(alive[:, 0, 0], alive[:, 0, 1])
+
+
 @pytest.mark.parametrize("words", ["", BOTH, EACH_STEP, f"{EACH_STEP}, {BOTH}", "layers: 1"])
 def test_none_in_inference(words: str, backend: str) -> None:
     for mask in masks(SPEC.format(words=words), backend, training=False, calls=2):

@@ -48,6 +48,10 @@ SPECS = {
     "frozen": """\
 embedding: {vocabulary: 7, dim: 3, trainable: false}
 rnn: {type: simple, units: 4}""",
+    "stack": f"{SQUARE}rnn: {{type: lstm, units: 4, layers: 2}}\nhead: {{units: 2}}",
+    "both_stacked": f"""\
+{NUMBERS}rnn: {{type: gru, units: 4, layers: 2, bidirectional: true}}
+head: {{units: 2}}""",
     "both": f"{NUMBERS}rnn: {{type: lstm, units: 4, bidirectional: true}}\nhead: {{units: 1}}",
     "ave": f"{NUMBERS}rnn: {{type: gru, units: 4, bidirectional: true, merge: ave}}",
     "mul": f"""\
@@ -158,6 +162,10 @@ SLOTS: list[tuple[str, str, str, str, dict[str, dict[str, Any]]]] = [
     (
         *("a transposed recurrent kernel", "simple", "torch", "simple_rnn_1"),
         {"recurrent_kernel": {"axes": "in (gate out)"}},
+    ),
+    (
+        *("the kernels of a level for each other", "stack", "torch", "lstm_2"),
+        {"kernel": {"path": "weight_hh_l1"}, "recurrent_kernel": {"path": "weight_ih_l1"}},
     ),
     (
         *(OTHER_DIRECTION, "both", "torch", "bidirectional_1"),
@@ -335,6 +343,13 @@ RANDOM: list[tuple[str, str, tuple[str, str], Callable[[], None]]] = [
         "no dropout in training",
         *("keras", ("dropout=0.25", "dropout=0.0")),
         lambda: test_dropout.test_one_mask_a_sequence("", "keras"),
+    ),
+    (
+        "no dropout between the levels of a stack",
+        *("torch", ("num_layers=2, dropout=0.25", "num_layers=2")),
+        lambda: test_dropout.test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(
+            "torch"
+        ),
     ),
     (
         "a mask on the state of another gate's share",

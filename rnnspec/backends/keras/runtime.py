@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.base import Learner
+    from rnnspec.ir.nodes import Layer
     from rnnspec.layout import Array
 
 
@@ -64,15 +65,15 @@ def _dtype(dtype: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def layer_count(model: keras.Model, layer: str) -> int:
+def layer_count(model: keras.Model, layer: Layer) -> int:
     """Return how many parameters Keras counts in one layer; a few operations have none."""
-    found = _layers(model).get(layer)
+    found = _layers(model).get(layer.name)
     return int(found.count_params()) if found else 0
 
 
-def layer_type(model: keras.Model, layer: str) -> str:
+def layer_type(model: keras.Model, layer: Layer) -> str:
     """Return the name of the class of one layer, empty where it is a few operations."""
-    found = _layers(model).get(layer)
+    found = _layers(model).get(layer.name)
     return type(found).__name__ if found else ""
 
 

@@ -42,6 +42,11 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             assert_never(layer)
 
 
+def module(layer: Layer) -> str:
+    """Return the name of the layer of Keras that holds these arrays: the same."""
+    return layer.name
+
+
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
     order = gates(layer.cell)

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.base import Expression
 
-_RECURRENT: dict[str, Expression] = {"bias": True, "batch_first": False, "bidirectional": False}
+_RECURRENT: dict[str, Expression] = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+}
 _STEPWISE: dict[str, Expression] = {
     "bias": True,
     "activation": Name("torch.tanh"),

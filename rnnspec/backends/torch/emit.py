@@ -12,6 +12,7 @@ from rnnspec.backends.torch.modules import cell_class, modules
 from rnnspec.backends.torch.parts import parts
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
+from rnnspec.passes.stacks import mark_stacks
 
 if TYPE_CHECKING:
     from rnnspec.errors import Refusal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def emit(network: nodes.Network) -> Source:
     """Return the source of a network: an ``nn.Module`` named after it."""
+    network = arranged(network)
     return Source(
         template="torch/model.py.j2",
         title=text.title(network),
@@ -48,6 +50,11 @@ def emit(network: nodes.Network) -> Source:
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - it can say it all
     """Return every word of the network that PyTorch cannot honour: there is none."""
     return ()
+
+
+def arranged(network: nodes.Network) -> nodes.Network:
+    """Return the network with equal fused layers marked as one module with ``num_layers``."""
+    return mark_stacks(network, is_fused)
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:

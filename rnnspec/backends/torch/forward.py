@@ -19,6 +19,7 @@ from rnnspec.backends.base import (
     Statement,
 )
 from rnnspec.backends.torch.forms import drops_inside, splits_directions, state_is_pair
+from rnnspec.backends.torch.slots import module
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -87,11 +88,13 @@ def _module(layer: nodes.Layer) -> Assign:
 def _call(layer: nodes.Layer) -> Call:
     masked = isinstance(layer, nodes.Recurrent) and layer.masked
     arguments: tuple[Expression, ...] = (_X, Name("mask")) if masked else (_X,)
-    return Call(Name(f"self.{layer.name}"), arguments)
+    return Call(Name(f"self.{module(layer)}"), arguments)
 
 
 def _layer(layer: nodes.Layer) -> Iterator[Statement]:
     match layer:
+        case nodes.Dropout(stack=str()):
+            pass
         case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
             yield _module(layer)
         case nodes.Recurrent():
@@ -124,6 +127,8 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     if layer.dropout and not splits_directions(layer) and not drops_inside(layer):
         arguments: tuple[Expression, ...] = (_X, layer.dropout, Name("self.training"))
         yield Assign("x", Call(Name("variational_dropout"), arguments))
+    if layer.stack and not layer.stack.is_top:
+        return
     if layer.return_sequences:
         yield Assign(("x", "_"), _call(layer))
         if layer.merge is not None and layer.merge != "concat":
@@ -135,7 +140,8 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     if layer.merge is None:
         yield Assign("x", Index(_STATE, -1))
     else:
-        yield Assign("x", _merged(Index(_STATE, 0), Index(_STATE, 1), layer.merge))
+        ahead, back = (-2, -1) if layer.stack else (0, 1)
+        yield Assign("x", _merged(Index(_STATE, ahead), Index(_STATE, back), layer.merge))
 
 
 def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expression:

@@ -14,7 +14,7 @@ from rnnspec.backends.base import (
     Name,
     Statement,
 )
-from rnnspec.backends.torch.slots import slots
+from rnnspec.backends.torch.slots import module, slots
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Param, params
 
@@ -49,7 +49,7 @@ def _docstring(network: nodes.Network) -> str:
 
 def _layer(layer: nodes.Layer) -> Iterator[Statement]:
     for param, slot in zip(params(layer), slots(layer), strict=True):
-        array = Index(Name("weights"), f"{layer.name}.{slot.path}")
+        array = Index(Name("weights"), f"{module(layer)}.{slot.path}")
         yield Evaluate(_fill(array, param.initializer))
         for gate, value in param.gate_values:
             if param.initializer != nodes.Constant(value):

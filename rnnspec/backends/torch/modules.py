@@ -36,16 +36,18 @@ def _module(layer: nodes.Layer) -> Iterator[Statement]:
             yield Assign(target, _make("nn.Embedding", layer.vocabulary, layer.dim))
             if not layer.trainable:
                 yield Evaluate(Call(Name(f"{target}.weight.requires_grad_"), (False,)))
-        case nodes.Recurrent():
+        case nodes.Recurrent() if layer.stack is None or layer.stack.level == 0:
             yield Assign(target, _recurrent(layer))
-        case nodes.Dropout():
+        case nodes.Recurrent():
+            pass
+        case nodes.Dropout() if layer.stack is None:
             yield Assign(target, _make("nn.Dropout", layer.rate))
         case nodes.Dense():
             yield Assign(target, _make("nn.Linear", layer.features, layer.units, bias=layer.bias))
         case nodes.LayerNorm():
             size = nodes.width(layer.input)
             yield Assign(target, _make("nn.LayerNorm", size, eps=layer.epsilon))
-        case nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+        case nodes.Dropout() | nodes.Pooling() | nodes.Repeat() | nodes.Residual():
             pass
         case _:
             assert_never(layer)
@@ -65,9 +67,18 @@ def _recurrent(layer: nodes.Recurrent) -> Call:
 def _cell(layer: nodes.Recurrent, *, bidirectional: bool) -> Call:
     sizes = (layer.features, layer.units)
     if is_fused(layer):
-        arguments = {**_nonlinearity(layer.cell), "bias": layer.bias, "batch_first": True}
+        arguments = {
+            **_stack(layer.stack),
+            **_nonlinearity(layer.cell),
+            "bias": layer.bias,
+            "batch_first": True,
+        }
         return _make(cell_class(layer), *sizes, **arguments, bidirectional=bidirectional)
     return _make(cell_class(layer), *sizes, **_stepwise(layer))
+
+
+def _stack(stack: nodes.Stack | None) -> dict[str, Expression]:
+    return {"num_layers": stack.levels, "dropout": stack.dropout} if stack else {}
 
 
 def _nonlinearity(cell: nodes.Cell) -> dict[str, Expression]:

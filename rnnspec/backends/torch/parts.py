@@ -38,7 +38,9 @@ def _cells(recurrent: list[nodes.Recurrent]) -> Iterator[Part]:
     classes = sorted({cell_class(layer) for layer in recurrent})
     for class_ in classes:
         if class_.startswith("SingleBias"):
-            yield _part("single_bias", base=class_.removeprefix("SingleBias"))
+            levels = any(layer.stack for layer in recurrent if cell_class(layer) == class_)
+            base = class_.removeprefix("SingleBias")
+            yield _part("single_bias", base=base, stacked="yes" if levels else "")
     stepwise = [layer for layer in recurrent if not is_fused(layer)]
     if stepwise:
         if any("hard_sigmoid" in cell_activations(layer.cell) for layer in stepwise):

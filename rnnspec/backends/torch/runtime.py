@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rnnspec.backends.base import Trace
+from rnnspec.backends.torch.slots import module
+from rnnspec.ir.nodes import Recurrent
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.base import Learner
+    from rnnspec.ir.nodes import Layer
     from rnnspec.layout import Array
 
 
@@ -32,16 +36,22 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> nn.Module:
     return model.to(getattr(torch, dtype))
 
 
-def layer_count(model: nn.Module, layer: str) -> int:
+def layer_count(model: nn.Module, layer: Layer) -> int:
     """Return how many parameters PyTorch holds in one layer; a layer without a module has none."""
-    module = dict(model.named_children()).get(layer)
-    return sum(p.numel() for p in module.parameters()) if module else 0
+    held = dict(model.named_children()).get(module(layer))
+    if held is None:
+        return 0
+    parameters = dict(held.named_parameters())
+    if isinstance(layer, Recurrent) and layer.stack:
+        level = re.compile(rf"_l{layer.stack.level}(_reverse)?$")
+        parameters = {name: p for name, p in parameters.items() if level.search(name)}
+    return sum(p.numel() for p in parameters.values())
 
 
-def layer_type(model: nn.Module, layer: str) -> str:
+def layer_type(model: nn.Module, layer: Layer) -> str:
     """Return the name of the class of one layer, empty where it is a line of ``forward``."""
-    module = dict(model.named_children()).get(layer)
-    return type(module).__name__ if module else ""
+    held = dict(model.named_children()).get(module(layer))
+    return type(held).__name__ if held else ""
 
 
 def counts(model: nn.Module) -> Counts:

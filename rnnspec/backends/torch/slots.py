@@ -50,12 +50,18 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             assert_never(layer)
 
 
+def module(layer: Layer) -> str:
+    """Return the name of the attribute that holds these arrays."""
+    return layer.stack.name if isinstance(layer, Recurrent) and layer.stack else layer.name
+
+
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     order = _gates(layer.cell)
-    module, suffix = module_path(layer, prefix)
+    inner, suffix = module_path(layer, prefix)
+    level = layer.stack.level if layer.stack else 0
 
     def slot(name: str, path: str, axes: str) -> Slot:
-        where = f"{module}{path}_l0{suffix}"
+        where = f"{inner}{path}_l{level}{suffix}"
         return Slot(param=prefix + name, path=where, axes=axes, gates=order)
 
     yield slot("kernel", "weight_ih", "(gate out) in")

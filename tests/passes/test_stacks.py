@@ -1,0 +1,124 @@
+"""Which layers are levels of one module, and that nothing but that is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.ir.nodes import Dropout, Network, Recurrent
+from rnnspec.passes.stacks import mark_stacks
+
+LSTM = "type: lstm, units: 4"
+HEAD = "head: {units: 1}"
+FRESH = "dropout: 0.2, variational: false"
+
+
+def network(rnn: str, entrance: str = "input: {features: 3}", head: str = HEAD) -> Network:
+    return compiler.lower(
+        rnnspec.loads(f"version: 1\nname: net\n{entrance}\nrnn: [{rnn}]\n{head}\n")
+    )
+
+
+def stacks(marked: Network) -> list[tuple[str, list[str], float]]:
+    """Return the name of each stack, its layers, and its dropout."""
+    found: dict[str, tuple[list[str], float]] = {}
+    for layer in marked.layers:
+        if isinstance(layer, Recurrent) and layer.stack:
+            names, _ = found.setdefault(layer.stack.name, ([], layer.stack.dropout))
+            assert layer.stack.level == len(names)
+            names.append(layer.name)
+    for layer in marked.layers:
+        if isinstance(layer, Recurrent) and layer.stack:
+            assert layer.stack.levels == len(found[layer.stack.name][0])
+    return [(name, names, dropout) for name, (names, dropout) in found.items()]
+
+
+def marked(network: Network) -> Network:
+    return mark_stacks(network, lambda layer: layer.recurrent_dropout == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rnn", "levels", "dropout"),
+    [
+        (f"{{{LSTM}, layers: 3}}", ["lstm_1", "lstm_2", "lstm_3"], 0.0),
+        (f"{{{LSTM}}}, {{{LSTM}, name: top}}", ["lstm_1", "top"], 0.0),
+        (f"{{{LSTM}, {FRESH}, layers: 3}}", ["lstm_1", "lstm_2", "lstm_3"], 0.2),
+        (f"{{{LSTM}, dropout: 0.5}}, {{{LSTM}}}", ["lstm_1", "lstm_2"], 0.0),
+        (f"{{{LSTM}}}, {{{LSTM}, dropout: 0.5}}, {{{LSTM}}}", ["lstm_2", "lstm_3"], 0.0),
+        (f"{{{LSTM}}}, {{{LSTM}, {FRESH}}}, {{{LSTM}}}", ["lstm_1", "lstm_2"], 0.2),
+        (f"{{{LSTM}}}, {{{LSTM}}}, {{{LSTM}, {FRESH}}}", ["lstm_1", "lstm_2"], 0.0),
+        (
+            f"{{{LSTM}}}, {{type: lstm, units: 5}}, {{type: lstm, units: 5}}",
+            ["lstm_2", "lstm_3"],
+            0.0,
+        ),
+        (f"{{{LSTM}, layer_norm: true}}, {{{LSTM}, layers: 2}}", ["lstm_2", "lstm_3"], 0.0),
+        (
+            f"{{{LSTM}}}, {{{LSTM}, residual: true}}, {{{LSTM}, layers: 2}}",
+            ["lstm_3", "lstm_4"],
+            0.0,
+        ),
+        (
+            f"{{{LSTM}, bidirectional: true, layers: 2}}",
+            ["bidirectional_1", "bidirectional_2"],
+            0.0,
+        ),
+    ],
+)
+def test_equal_layers_are_levels_of_one_stack(rnn: str, levels: list[str], dropout: float) -> None:
+    assert stacks(marked(network(rnn))) == [(levels[0], levels, dropout)]
+
+
+@pytest.mark.parametrize(
+    "rnn",
+    [
+        f"{{{LSTM}}}",
+        f"{{{LSTM}}}, {{type: gru, units: 4}}",
+        f"{{{LSTM}}}, {{type: lstm, units: 5}}",
+        f"{{{LSTM}}}, {{{LSTM}, bias: false}}",
+        f"{{{LSTM}}}, {{{LSTM}, dropout: 0.5}}",
+        f"{{{LSTM}}}, {{{LSTM}, recurrent_dropout: 0.5}}",
+        f"{{{LSTM}}}, {{{LSTM}, activation: relu}}",
+        f"{{{LSTM}, layers: 2, layer_norm: true}}",
+        f"{{{LSTM}}}, {{{LSTM}, bidirectional: true}}",
+        f"{{{LSTM}, layers: 2, bidirectional: true, merge: sum}}",
+        f"{{{LSTM}, bidirectional: true, dropout: 0.5}}, {{{LSTM}, bidirectional: true}}",
+        f"{{{LSTM}}}, {{type: repeat, steps: 2}}, {{{LSTM}}}",
+        f"{{{LSTM}}}, {{{LSTM}, residual: true}}, {{type: gru, units: 4}}",
+    ],
+)
+def test_what_stands_between_two_layers_keeps_them_apart(rnn: str) -> None:
+    apart = network(rnn)
+    assert marked(apart) == apart
+
+
+def test_two_stacks_of_one_network() -> None:
+    found = stacks(marked(network(f"{{{LSTM}, layers: 2}}, {{type: gru, units: 4, layers: 2}}")))
+    assert [name for name, _, _ in found] == ["lstm_1", "gru_1"]
+
+
+@pytest.mark.parametrize(("words", "number"), [("", 1), (", bidirectional: true", 0)])
+def test_padding_leaves_one_way_stacks(words: str, number: int) -> None:
+    """Each direction has an order of its own, which the other one's level cannot read."""
+    padded = network(f"{{{LSTM}, layers: 2{words}}}", "input: {features: 3, mask_value: 0}")
+    assert len(stacks(marked(padded))) == number
+
+
+def test_dropout_between_two_levels_is_the_stack_s() -> None:
+    found = marked(network(f"{{{LSTM}, {FRESH}, layers: 2}}"))
+    drops = [layer for layer in found.layers if isinstance(layer, Dropout)]
+    assert [layer.stack for layer in drops] == [None, "lstm_1"]
+
+
+def test_nothing_else_is_said() -> None:
+    before = network(f"{{{LSTM}, {FRESH}, layers: 3}}")
+    after = marked(before)
+    assert after != before
+    plain = tuple(
+        replace(layer, stack=None) if isinstance(layer, Recurrent | Dropout) else layer
+        for layer in after.layers
+    )
+    assert replace(after, layers=plain) == before
