@@ -31,23 +31,26 @@ if TYPE_CHECKING:
     """A spec argument: the path of a YAML file, or what ``load`` returned."""
 
 
-def load(path: str | os.PathLike[str]) -> Spec:
+def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
     """Return the spec in a YAML file, checked as a whole, its ``expect`` too.
+
+    The files of vectors and words that it names lie inside its folder, or anywhere with
+    ``allow_outside``.
 
     Raises:
         SpecError: it is wrong; every problem found, with its place.
         UsageError: the file cannot be read.
     """
-    return _checked(reading.load(path))
+    return _checked(reading.load(path, allow_outside=allow_outside))
 
 
-def loads(text: str | bytes, source: str = "<string>") -> Spec:
-    """Return the spec in a YAML text; ``source`` names it in errors.
+def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
+    """Return the spec in a YAML text; ``source`` names it in errors, and says where its folder is.
 
     Raises:
         SpecError: it is wrong; every problem found, with its place.
     """
-    return _checked(reading.loads(text, source))
+    return _checked(reading.loads(text, source, allow_outside=allow_outside))
 
 
 def lower(spec: Source) -> Network:
@@ -173,7 +176,8 @@ def pretrained(
         return None
     from rnnspec.weights.vectors import read_vectors
 
-    return read_vectors(lower(spec), Path(spec.document.source).parent, progress)
+    folder = Path(spec.document.source).parent
+    return read_vectors(lower(spec), folder, progress, allow_outside=spec.allow_outside)
 
 
 def assemble(
@@ -231,10 +235,11 @@ def _checked(spec: Spec) -> Spec:
     problems = []
     if exact is not None and total != exact:
         message = f"expected {exact:,} parameters, this network has {total:,}"
-        problems.append(spec.document.problem(("expect", "parameters"), message))
+        problems.append(spec.document.problem(("expect", "parameters"), message, code="E501"))
     if most is not None and total > most:
         message = f"expected at most {most:,} parameters, this network has {total:,}"
-        problems.append(spec.document.problem(("expect", "max_parameters"), message))
+        path = ("expect", "max_parameters")
+        problems.append(spec.document.problem(path, message, code="E502"))
     if problems:
         raise SpecError(tuple(problems))
     return spec

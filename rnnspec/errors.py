@@ -167,7 +167,7 @@ def printable(text: str) -> str:
 def render_problem(problem: Problem) -> str:
     """Return the problem's line, then the source line, underlined."""
     first, span = render_line(problem), problem.span
-    return f"{first}\n{_excerpt(span)}" if span and span.text.strip() else first
+    return f"{first}\n{_excerpt(span)}" if span and span.text and not span.text.isspace() else first
 
 
 def render_line(problem: Problem) -> str:
@@ -194,7 +194,8 @@ _EXCERPT_WIDTH = 100
 
 def _excerpt(span: Span) -> str:
     """Return the source line and a line of carets, cut so that the span stays in view."""
-    start = max(0, span.column - 1 - _EXCERPT_WIDTH // 2)
+    fits = len(span.text) <= _EXCERPT_WIDTH
+    start = 0 if fits else max(0, span.column - 1 - _EXCERPT_WIDTH // 2)
     lead = printable(span.text[start : span.column - 1])
     marked = printable(span.text[span.column - 1 : span.end_column - 1])[:_EXCERPT_WIDTH]
     tail = printable(span.text[span.end_column - 1 : start + _EXCERPT_WIDTH])

@@ -54,16 +54,16 @@ class _Chain:
         self._numbers: Counter[str] = Counter()
         self._names: set[str] = set()
 
-    def refuse(self, path: Path, message: str, *, key: bool = False) -> None:
+    def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
         """Note what is wrong with the value at ``path``, or with its key."""
-        self.problems.append(self.spec.document.problem(path, message, key=key))
+        self.problems.append(self.spec.document.problem(path, message, code=code, key=key))
 
     def name(self, kind: str, path: Path, given: str | None = None) -> str:
         """Return the name of the next layer of a kind, ``given`` or the kind with its number."""
         self._numbers[kind] += 1
         name = given or f"{kind}_{self._numbers[kind]}"
         if name in self._names:
-            self.refuse(path, f"a layer named '{name}' is there already")
+            self.refuse(path, f"a layer named '{name}' is there already", code="E415")
         self._names.add(name)
         return name
 
@@ -133,7 +133,7 @@ def _given_names(chain: _Chain, index: int, layer: models.RecurrentLayer) -> lis
         return [layer.name] * layer.layers
     if len(f"{layer.name}_{layer.layers}") > MAX_NAME_LENGTH:
         message = f"with _1 to _{layer.layers} after it, longer than {MAX_NAME_LENGTH} characters"
-        chain.refuse(("rnn", index, "name"), message)
+        chain.refuse(("rnn", index, "name"), message, code="E416")
     return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
 
 
@@ -163,7 +163,7 @@ def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
     if chain.shape != start.input:
         went_in, came_out = start.input[-1], chain.shape[-1]
         message = f"'residual' needs equal sizes; {went_in} numbers go in, {came_out} come out"
-        chain.refuse(path, message, key=True)
+        chain.refuse(path, message, code="E409", key=True)
     name = chain.name("add", path)
     chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))
 

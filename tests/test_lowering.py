@@ -56,7 +56,7 @@ def test_a_given_name_replaces_the_automatic_one() -> None:
 
 def test_a_name_used_twice_is_refused_with_its_place() -> None:
     assert told("rnn: [{type: lstm, units: 1}, {type: gru, units: 1, name: lstm_1}]") == [
-        "4:59: error: rnn[1].name: a layer named 'lstm_1' is there already"
+        "4:59: error: rnn[1].name: a layer named 'lstm_1' is there already [E415]"
     ]
 
 
@@ -73,7 +73,8 @@ def test_a_name_that_another_kind_of_layer_would_get_is_taken(
     taken: str, layer: str, place: str
 ) -> None:
     (problem,) = told(f"rnn: [{{type: lstm, units: 1, name: {taken}}}, {layer}]")
-    assert problem.endswith(f": error: rnn[1].{place}: a layer named '{taken}' is there already")
+    said = f"a layer named '{taken}' is there already [E415]"
+    assert problem.endswith(f": error: rnn[1].{place}: {said}")
 
 
 def test_a_name_that_grows_too_long_with_its_number_is_refused_with_its_place() -> None:
@@ -84,7 +85,8 @@ def test_a_name_that_grows_too_long_with_its_number_is_refused_with_its_place() 
     with pytest.raises(SpecError) as caught:
         lower(f"rnn: [{{type: lstm, units: 1, layers: 2, name: {'a' * 63}}}]")
     assert str(caught.value).splitlines()[0] == (
-        "<string>:4:47: error: rnn[0].name: with _1 to _2 after it, longer than 64 characters"
+        "<string>:4:47: error: rnn[0].name: with _1 to _2 after it, longer than 64 characters "
+        "[E416]"
     )
 
 
@@ -187,12 +189,12 @@ def test_a_norm_may_stand_on_a_final_state() -> None:
 @pytest.mark.parametrize(
     ("layer", "sizes"),
     [
-        ("{type: lstm, units: 3, residual: true}", "2 numbers go in, 3 come out"),
+        ("{type: lstm, units: 3, residual: true}", "2 numbers go in, 3 come out [E409]"),
         (
             "{type: gru, units: 2, bidirectional: true, residual: true}",
-            "2 numbers go in, 4 come out",
+            "2 numbers go in, 4 come out [E409]",
         ),
-        ("{type: lstm, units: 3, layers: 3, residual: true}", "2 numbers go in, 3 come out"),
+        ("{type: lstm, units: 3, layers: 3, residual: true}", "2 numbers go in, 3 come out [E409]"),
     ],
 )
 def test_a_residual_between_unequal_sizes_is_refused_once(layer: str, sizes: str) -> None:
@@ -206,10 +208,10 @@ def test_all_that_is_wrong_is_told_in_file_order() -> None:
     first = "{residual: true, name: add_1, type: lstm, units: 3}"
     second = "{type: gru, units: 1, residual: true, name: add_1}"
     assert told(f"rnn: [{first}, {second}]") == [
-        "4:8: error: rnn[0]: 'residual' needs equal sizes; 2 numbers go in, 3 come out",
-        "4:18: error: rnn[0].residual: a layer named 'add_1' is there already",
-        "4:82: error: rnn[1]: 'residual' needs equal sizes; 3 numbers go in, 1 come out",
-        "4:104: error: rnn[1].name: a layer named 'add_1' is there already",
+        "4:8: error: rnn[0]: 'residual' needs equal sizes; 2 numbers go in, 3 come out [E409]",
+        "4:18: error: rnn[0].residual: a layer named 'add_1' is there already [E415]",
+        "4:82: error: rnn[1]: 'residual' needs equal sizes; 3 numbers go in, 1 come out [E409]",
+        "4:104: error: rnn[1].name: a layer named 'add_1' is there already [E415]",
     ]
 
 

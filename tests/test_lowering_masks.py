@@ -46,9 +46,9 @@ def test_tokens_come_with_their_vocabulary() -> None:
 
 
 def test_pretrained_vectors_are_two_paths_as_they_were_written() -> None:
-    (embedding, _) = tokens(", weights: a/v.vec, words: ../w.txt").layers
+    (embedding, _) = tokens(", weights: a/v.vec, words: ./w.txt").layers
     assert isinstance(embedding, nodes.Embedding)
-    assert embedding.pretrained == nodes.Pretrained(weights="a/v.vec", words="../w.txt")
+    assert embedding.pretrained == nodes.Pretrained(weights="a/v.vec", words="./w.txt")
     assert embedding.initializer == nodes.Uniform(0.05)
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import Any
 
+from rnnspec.cli.messages import tell
 from rnnspec.errors import RnnspecError, printable
 
 _CRASH = 3
@@ -28,7 +29,7 @@ def main() -> None:
     if unwritten := _flushed():
         message, code = unwritten, _ENVIRONMENT
     if message:
-        print(message, file=sys.stderr)
+        tell(message)
     sys.exit(code)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import assert_never
 
@@ -60,6 +61,7 @@ class Param:
         return prod(self.shape)
 
 
+@cache
 def axis_groups(axes: str) -> tuple[tuple[str, ...], ...]:
     """Return the names on each axis: ``in (gate out)`` is ``(("in",), ("gate", "out"))``."""
     groups: list[tuple[str, ...]] = []

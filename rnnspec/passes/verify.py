@@ -11,6 +11,8 @@ import keyword
 import math
 import re
 from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
 
 from rnnspec.errors import GenerationError
 from rnnspec.ir.nodes import Network, Residual, Shape
@@ -42,12 +44,18 @@ def verify(network: Network) -> Network:
     return network
 
 
-def _finite(value: object) -> bool:
+def _finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
-    if is_dataclass(value):
-        return all(_finite(getattr(value, field.name)) for field in fields(value))
-    return True
+    # mypy takes a class's own instances' __hash__ for that of the class.
+    names = _names(type(value))  # type: ignore[arg-type]
+    return all(map(_finite, [getattr(value, name) for name in names]))
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the fields of a dataclass, and none of another type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 def _require(condition: bool, message: str) -> None:

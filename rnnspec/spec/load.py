@@ -17,18 +17,20 @@ from rnnspec.spec.source import Document, in_file_order, read, reading_problems
 from rnnspec.spec.wording import received
 
 
-def load(path: str | os.PathLike[str]) -> Spec:
+def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
     """Return the spec in the file ``path``, which messages name as it was given.
+
+    With ``allow_outside`` the files it names may lie outside its folder.
 
     Raises:
         UsageError: the file cannot be read.
         SpecError: the spec is wrong.
     """
     source = os.fspath(path)
-    return loads(_contents(source), source)
+    return loads(_contents(source), source, allow_outside=allow_outside)
 
 
-def loads(text: str | bytes, source: str = "<string>") -> Spec:
+def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
     """Return the spec that ``text`` (UTF-8 where it is bytes) holds; messages call it ``source``.
 
     Raises:
@@ -37,6 +39,7 @@ def loads(text: str | bytes, source: str = "<string>") -> Spec:
     document = read(text, source)
     spec = _validated(document)
     spec._document = document  # noqa: SLF001 - the one place that sets it
+    spec._allow_outside = allow_outside  # noqa: SLF001 - likewise
     if problems := broken_rules(spec):
         raise SpecError(in_file_order(problems))
     return spec
@@ -59,7 +62,7 @@ def _no_mapping(document: Document) -> Problem:
     empty = document.data is None
     what = "an empty document" if empty else received(document.data)
     message = f"expected a mapping with the keys version, name and rnn, received {what}"
-    return document.problem((), message)
+    return document.problem((), message, code="E111")
 
 
 def _contents(source: str) -> bytes:

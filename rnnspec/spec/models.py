@@ -101,7 +101,10 @@ Pooling = Literal["last", "mean", "max", "none"]
 class Model(BaseModel):
     """What every mapping of the language has in common."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    # Deferred: each model's part is built once, as part of the whole, when a spec is first read.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
+    )
 
     def states(self, key: str) -> bool:
         """Tell whether ``key`` was written, as opposed to left to its default."""
@@ -167,7 +170,7 @@ class Initializers(Model):
     recurrent: MatrixInitializer = "orthogonal"
     bias: VectorInitializer = "zeros"
     forget_bias: Finite = 1.0
-    embedding: VectorInitializer = Uniform(uniform=0.05)
+    embedding: VectorInitializer = Uniform.model_construct(uniform=0.05)
 
 
 class Embedding(Model):
@@ -257,6 +260,12 @@ class Head(Model):
     bias: bool = True
 
 
+class Data(Model):
+    """What the network is to learn from; advice heeds it, the network does not."""
+
+    examples: Annotated[Annotated[int, Field(ge=1)] | None, _Absent()] = None
+
+
 class Expect(Model):
     """Promises that validation keeps."""
 
@@ -274,19 +283,26 @@ class Spec(Model):
     version: Annotated[Literal[1], BeforeValidator(_check_version)]
     name: NetworkName
     description: str = ""
-    input: Input = Input()
+    input: Input = Input.model_construct()
     embedding: Annotated[Embedding | None, _Absent()] = None
     rnn: Layers
     head: Annotated[Head | None, _Absent()] = None
-    initializers: Initializers = Initializers()
-    expect: Expect = Expect()
+    initializers: Initializers = Initializers.model_construct()
+    data: Data = Data.model_construct()
+    expect: Expect = Expect.model_construct()
 
     _document: Document = PrivateAttr()
+    _allow_outside: bool = PrivateAttr(default=False)
 
     @property
     def document(self) -> Document:
         """The text this was read from, with the place of every value."""
         return self._document
+
+    @property
+    def allow_outside(self) -> bool:
+        """Whether the files that are named here may lie outside the folder of this spec."""
+        return self._allow_outside
 
     def gives_state(self, index: int) -> bool:
         """Tell whether entry ``index`` of ``rnn`` ends in a final state, not in a sequence."""

@@ -15,15 +15,15 @@ MAX_NAME_LENGTH = 64
 NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}"
 
 _NAME = re.compile(NAME_PATTERN)
-_KEYWORDS = frozenset({*map(str.lower, keyword.kwlist), *keyword.softkwlist})
+KEYWORDS = frozenset({*map(str.lower, keyword.kwlist), *keyword.softkwlist})
 
-_PACKAGES = frozenset(
+PACKAGES = frozenset(
     """
     h5py jax jaxlib jinja2 keras ml_dtypes np numpy onnx onnxruntime pydantic pytest rnnspec
     safetensors setuptools tensorflow tf torch yaml
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
 )
-_IN_GENERATED_CODE = frozenset(
+IN_GENERATED_CODE = frozenset(
     """
     activation bidirectional build_model callable check_batch functional hard_sigmoid layers
     logits masked masked_bidirectional masked_max masked_mean model nn ops products set_forget_bias
@@ -47,12 +47,14 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
 )
-_IN_GENERATED_CLASS = frozenset({"inputs", "masking", "logits", "reset_parameters", "self"})
+IN_GENERATED_CLASS = frozenset({"inputs", "masking", "logits", "reset_parameters", "self"})
 # What stands in a Keras model beside its layers: Keras numbers these itself, from a counter that
 # the whole process shares, and refuses a model in which a layer has the name of one.
-_KERAS_OPERATION = re.compile(
+KERAS_OPERATION = re.compile(
     "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
 )
+_BUILTINS = frozenset(map(str.lower, dir(builtins)))
+_SQUASHED = frozenset(word.replace("_", "") for word in IN_GENERATED_CODE)
 
 
 def check_network_name(name: str) -> str:
@@ -67,11 +69,11 @@ def check_network_name(name: str) -> str:
     squashed = name.replace("_", "")
     if name in sys.stdlib_module_names:
         raise _taken(name, "a module of Python's standard library")
-    if squashed in {word.lower() for word in dir(builtins)}:
+    if squashed in _BUILTINS:
         raise _taken(name, "spelled like one of Python's builtins")
-    if name in _PACKAGES:
+    if name in PACKAGES:
         raise _taken(name, "the name of a package")
-    if squashed in {word.replace("_", "") for word in _IN_GENERATED_CODE}:
+    if squashed in _SQUASHED:
         raise _taken(name, "used by the generated code")
     return name
 
@@ -84,11 +86,11 @@ def check_layer_name(name: str) -> str:
             what Keras may call an operation in the same model.
     """
     _check_form(name)
-    if _KERAS_OPERATION.fullmatch(name):
+    if KERAS_OPERATION.fullmatch(name):
         raise _taken(name, "what Keras calls an operation of its own")
     if name in TORCH_MODULE_ATTRIBUTES:
         raise _taken(name, "an attribute of every torch.nn.Module")
-    if name in _IN_GENERATED_CLASS:
+    if name in IN_GENERATED_CLASS:
         raise _taken(name, "used by the generated code")
     return name
 
@@ -96,16 +98,16 @@ def check_layer_name(name: str) -> str:
 def _check_form(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise PydanticCustomError(
-            "name",
+            "name_form",
             "expected a name of at most 64 lower-case letters a-z, digits and underscores that "
             "begins with a letter, received {received}",
             {"received": received(name)},
         )
-    if name in _KEYWORDS:
+    if name in KEYWORDS:
         raise _taken(name, "a keyword of Python")
 
 
 def _taken(name: str, what: str) -> PydanticCustomError:
     return PydanticCustomError(
-        "name", "'{name}' is {what}; choose another name", {"name": name, "what": what}
+        "name_taken", "'{name}' is {what}; choose another name", {"name": name, "what": what}
     )

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
+from pydantic import ValidationError
+
 from rnnspec.spec import models
-from rnnspec.spec.wording import listed, nearest, quoted, received
+from rnnspec.spec.values import complaint, meant_type, unknown_word
+from rnnspec.spec.wording import listed, nearest, no_guess, quoted
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from collections.abc import Iterator
+
     from pydantic_core import ErrorDetails
 
     from rnnspec.errors import Problem
     from rnnspec.spec.places import Path
     from rnnspec.spec.source import Document
+    from rnnspec.spec.wording import Guess
 
 _KINDS: dict[str, type[models.Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model
@@ -31,25 +36,51 @@ _SECTIONS: dict[str, type[models.Model]] = {
     "embedding": models.Embedding,
     "head": models.Head,
     "initializers": models.Initializers,
+    "data": models.Data,
     "expect": models.Expect,
 }
-_BOOLEAN_TEXTS = frozenset({"yes", "no", "on", "off", "y", "n", "true", "false"})
+_GUESSES = 50
+"""For how many errors a near word is looked for: after so many it would take seconds."""
 
 
 def problems_of(error: ValidationError, document: Document) -> tuple[Problem, ...]:
     """Return a problem for each of pydantic's errors that no fault of ``document`` explains."""
-    details = error.errors(include_url=False)
-    flaws = [_flaw(detail) for detail in details if not _is_echo(detail)]
+    details = [each for each in _details(error) if not _is_echo(each)]
+    flaws = [
+        _flaw(detail, document, nearest if number < _GUESSES else no_guess)
+        for number, detail in enumerate(details)
+    ]
     meant = {flaw.meant for flaw in flaws if flaw.meant}
     wrong = {fault.path for fault in document.faults if not fault.key}
     torn = {fault.path[:-1] for fault in document.faults if fault.hides_keys}
     return tuple(
-        document.problem(flaw.path, flaw.message, key=flaw.key)
+        document.problem(flaw.path, flaw.message, code=flaw.code, key=flaw.key)
         for flaw in flaws
         if (flaw.key or document.steps(flaw.path) not in wrong)
         and not (flaw.lacks and document.steps(flaw.path) in torn)
         and not (flaw.lacks and (*flaw.path, flaw.lacks) in meant)
     )
+
+
+def _details(error: ValidationError) -> Iterator[ErrorDetails]:
+    """Yield pydantic's errors, and those of layers whose type it does not know but we guess."""
+    for number, detail in enumerate(error.errors(include_url=False)):
+        yield detail
+        if detail["type"] == "union_tag_invalid" and number < _GUESSES:
+            yield from _layer_details(detail)
+
+
+def _layer_details(detail: ErrorDetails) -> Iterator[ErrorDetails]:
+    said = detail["input"]["type"]
+    kind = meant_type(said, tuple(_KINDS)) if isinstance(said, str) else None
+    if kind is None:
+        return
+    try:
+        _KINDS[kind].model_validate({**detail["input"], "type": kind})
+    except ValidationError as error:
+        for each in error.errors(include_url=False):
+            each["loc"] = (*detail["loc"], kind, *each["loc"])
+            yield each
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +92,7 @@ class _Flaw:
     """
 
     path: Path
+    code: str
     message: str
     key: bool = False
     lacks: str = ""
@@ -72,20 +104,20 @@ def _is_echo(detail: ErrorDetails) -> bool:
     return detail["type"] == "too_short" and bool(detail["input"])
 
 
-def _flaw(detail: ErrorDetails) -> _Flaw:
+def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
     path = _path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
-            return _unknown_key(detail["loc"], path)
+            return _unknown_key(detail["loc"], path, guess)
         case "missing":
             return _missing_key(path[:-1], str(path[-1]))
         case "union_tag_not_found" if path[0] == "rnn":
-            return _missing_type(path, detail["input"])
+            return _missing_type(path, detail["input"], guess)
         case "union_tag_invalid":
-            message = _unknown_word("type", detail["input"]["type"], tuple(_KINDS))
-            return _Flaw((*path, "type"), message)
+            value = detail["input"]["type"]
+            return _Flaw((*path, "type"), *unknown_word("type", value, tuple(_KINDS), guess))
         case _:
-            return _Flaw(path, _message(detail, path))
+            return _Flaw(path, *complaint(detail, path, document, guess))
 
 
 def _path(loc: Path) -> Path:
@@ -114,16 +146,40 @@ def _model(loc: Path) -> type[models.Model]:
             return models.Spec
 
 
-def _unknown_key(loc: Path, path: Path) -> _Flaw:
+def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
     key, allowed = str(loc[-1]), tuple(_model(loc[:-1]).model_fields)
     if loc[0] == "rnn" and (message := _key_of_another_type(key, str(loc[2]))):
-        return _Flaw(path, message, key=True)
+        return _Flaw(path, "E303", message, key=True)
     if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:
-        return _Flaw(path, f"{key!r} cannot stand beside {loc[2]!r}", key=True)
-    word = nearest(key, allowed)
-    hint = f"did you mean {word!r}?" if word else f"the keys here are {listed(allowed)}"
+        return _Flaw(path, "E314", f"{key!r} cannot stand beside {loc[2]!r}", key=True)
+    code, hint, word = _hint(key, loc, allowed, guess)
     meant = (*path[:-1], word) if word else ()
-    return _Flaw(path, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
+    return _Flaw(path, code, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
+
+
+def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[str, str, str]:
+    """Return a code, what to write in place of ``key``, and the key here that was meant, if any."""
+    # Imported here: only a wrong spec pays for it.
+    from rnnspec.spec.foreign import key_for
+
+    if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", allowed):
+        return ("E302", *known)
+    if word := guess(key, allowed):
+        return "E301", f"did you mean {word!r}?", word
+    if places := _homes(key):
+        return "E301", f"it belongs in {listed(places, 'or')}", ""
+    return "E301", f"the keys here are {listed(allowed)}", ""
+
+
+def _homes(key: str) -> tuple[str, ...]:
+    """Return the sections that have ``key``."""
+    key = key.lower()
+    homes = [name for name, model in _SECTIONS.items() if key in model.model_fields]
+    if any(key in model.model_fields for model in _KINDS.values()):
+        homes.append("rnn")
+    if key in models.Spec.model_fields:
+        homes.append("the spec itself")
+    return tuple(homes)
 
 
 def _key_of_another_type(key: str, kind: str) -> str | None:
@@ -137,73 +193,12 @@ def _key_of_another_type(key: str, kind: str) -> str | None:
 
 
 def _missing_key(path: Path, key: str) -> _Flaw:
-    return _Flaw(path, f"missing key {key!r}", lacks=key)
+    return _Flaw(path, "E304", f"missing key {key!r}", lacks=key)
 
 
-def _missing_type(path: Path, layer: dict[str, Any]) -> _Flaw:
-    word = nearest("type", layer)
+def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
+    word = guess("type", list(layer)[:_GUESSES])
     if word is None:
         return _missing_key(path, "type")
-    return _Flaw((*path, word), f"unknown key {word!r}; did you mean 'type'?", key=True)
-
-
-def _unknown_word(what: str, value: Any, words: tuple[str, ...]) -> str:
-    if not isinstance(value, str):
-        return f"expected {listed(words, 'or')}, received {received(value)}"
-    word = nearest(value, words)
-    hint = f"did you mean {word!r}?" if word else f"expected {listed(words, 'or')}"
-    return f"unknown {what} {quoted(value)}; {hint}"
-
-
-def _message(detail: ErrorDetails, path: Path) -> str:
-    """Return what is wrong with a value."""
-    value = detail["input"]
-    match detail["type"]:
-        case "literal_error":
-            words = _literals(detail["ctx"]["expected"])
-            if path[0] != "initializers":
-                return _unknown_word(str(path[-1]), value, words)
-            return _unknown_word("initializer", value, (*words, "a mapping like {uniform: 0.05}"))
-        case "bool_type" if str(value).lower() in _BOOLEAN_TEXTS:
-            return f"expected true or false, received {received(value)} (write true or false)"
-        case "name" | "version" | "inexact":
-            return detail["msg"]
-        case kind:
-            return f"expected {_expected(kind, detail, path)}, received {received(value)}"
-
-
-def _expected(kind: str, detail: ErrorDetails, path: Path) -> str:
-    if kind in _BOUNDS:
-        words, name = _BOUNDS[kind]
-        bound = detail["ctx"][name]
-        number = "a whole number" if isinstance(bound, int) else "a number"
-        return f"{number} {words} {bound if isinstance(bound, int) else format(bound, 'g')}"
-    if kind == "tuple_type" and path == ("rnn",):
-        return "a layer or a list of layers"
-    return _EXPECTED.get(kind, detail["msg"])
-
-
-def _literals(expected: str) -> tuple[str, ...]:
-    """Return the words in pydantic's ``'a', 'b' or 'c'``."""
-    return tuple(expected.split("'")[1::2])
-
-
-_BOUNDS = {
-    "greater_than_equal": ("of at least", "ge"),
-    "less_than_equal": ("of at most", "le"),
-    "greater_than": ("above", "gt"),
-    "less_than": ("below", "lt"),
-}
-_EXPECTED = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text",
-    "string_pattern_mismatch": "the path of a file, without control characters",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "tuple_type": "a list",
-    "too_short": "at least one item",
-    "union_tag_not_found": "a word, or a mapping with one of the keys uniform, normal and constant",
-}
+    message = f"unknown key {word!r}; did you mean 'type'?"
+    return _Flaw((*path, word), "E301", message, key=True)

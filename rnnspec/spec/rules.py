@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
 from rnnspec.spec.places import Path
-from rnnspec.spec.wording import listed
+from rnnspec.spec.wording import listed, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,59 +16,59 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 10_000
 
-Broken = tuple[Path, str]
-"""The path of the key that breaks a rule, and what is wrong with it."""
+Broken = tuple[Path, str, str]
+"""The path of the key that breaks a rule, a code, and what is wrong with it."""
 
 
 def broken_rules(spec: Spec) -> tuple[Problem, ...]:
     """Return a problem for each rule that ``spec`` breaks."""
     return tuple(
         # What lacks a key is the document or a section; all else is about a key that is there.
-        spec.document.problem(path, message, key=bool(path))
+        spec.document.problem(path, message, code=code, key=bool(path))
         for rule in _RULES
-        for path, message in rule(spec)
+        for path, code, message in rule(spec)
     )
 
 
 def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
     if spec.embedding is None and spec.input.features is None:
         message = "expected input.features (numbers) or embedding (tokens), received neither"
-        yield ((), message)
+        yield ((), "E401", message)
     if spec.embedding is not None and spec.input.features is not None:
         message = "'features' is for numbers and embedding for tokens; leave one out"
-        yield (("input", "features"), message)
+        yield (("input", "features"), "E402", message)
 
 
 def _masks(spec: Spec) -> Iterator[Broken]:
     if spec.input.mask_value is not None and spec.input.features is None:
         message = "'mask_value' is for input.features; embedding.mask_zero masks tokens"
-        yield (("input", "mask_value"), message)
+        yield (("input", "mask_value"), "E403", message)
     if spec.embedding is not None and spec.embedding.mask_zero and spec.embedding.vocabulary == 1:
         message = "'mask_zero' makes token 0 padding, and a vocabulary of 1 has no other token"
-        yield (("embedding", "mask_zero"), message)
+        yield (("embedding", "mask_zero"), "E404", message)
 
 
 def _empty_sections(spec: Spec) -> Iterator[Broken]:
-    for name in ("input", "initializers", "expect"):
+    for name in ("input", "initializers", "data", "expect"):
         section = getattr(spec, name)
         if spec.states(name) and not section.model_fields_set:
             keys = listed(tuple(type(section).model_fields))
-            yield ((name,), f"{name!r} has no effect when empty; its keys are {keys}")
+            yield ((name,), "E405", f"{name!r} has no effect when empty; its keys are {keys}")
 
 
 def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
     for index, layer in _recurrent(spec):
         path = ("rnn", index)
         if layer.states("merge") and not layer.bidirectional:
-            yield ((*path, "merge"), "'merge' has no effect without 'bidirectional: true'")
+            yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
         if layer.states("variational") and layer.dropout == 0.0:
-            yield ((*path, "variational"), "'variational' has no effect without 'dropout'")
+            yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
         if layer.residual and spec.gives_state(index):
             message = (
                 "'residual' adds the sequence that goes in to the one that comes out, and this "
                 "layer ends in its final state"
             )
-            yield ((*path, "residual"), message)
+            yield ((*path, "residual"), "E408", message)
 
 
 def _repeats(spec: Spec) -> Iterator[Broken]:
@@ -77,11 +78,23 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             continue
         path = ("rnn", index, "type")
         if index == 0:
-            yield (path, "'repeat' comes after a layer whose final state it repeats, not first")
+            yield (
+                path,
+                "E410",
+                "'repeat' comes after a layer whose final state it repeats, not first",
+            )
         elif isinstance(spec.rnn[index - 1], RepeatVector):
-            yield (path, "'repeat' comes after a recurrent layer, not after another 'repeat'")
+            yield (
+                path,
+                "E410",
+                "'repeat' comes after a recurrent layer, not after another 'repeat'",
+            )
         if index == last:
-            yield (path, "'repeat' comes before a layer that reads what it repeats, not last")
+            yield (
+                path,
+                "E410",
+                "'repeat' comes before a layer that reads what it repeats, not last",
+            )
 
 
 def _pretrained(spec: Spec) -> Iterator[Broken]:
@@ -89,17 +102,34 @@ def _pretrained(spec: Spec) -> Iterator[Broken]:
     if embedding is None:
         return
     if embedding.words is not None and embedding.weights is None:
-        yield (("embedding", "words"), "'words' has no effect without 'weights'")
+        yield (("embedding", "words"), "E411", "'words' has no effect without 'weights'")
     if embedding.weights is not None and embedding.words is None:
         message = "'weights' needs 'words': the file that says which word each token stands for"
-        yield (("embedding", "weights"), message)
+        yield (("embedding", "weights"), "E411", message)
+
+
+# Read by the rules of every system: what is inside on one is not to be outside on another.
+_OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)")
+
+
+def _paths_inside(spec: Spec) -> Iterator[Broken]:
+    if spec.embedding is None or spec.allow_outside:
+        return
+    for key in ("weights", "words"):
+        path = getattr(spec.embedding, key)
+        if path is not None and _OUTSIDE.match(path):
+            message = (
+                f"expected a path inside the folder of the spec, received {quoted(path)}; "
+                "--allow-outside permits others"
+            )
+            yield (("embedding", key), "E602", message)
 
 
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
     total = sum(layer.layers for _, layer in _recurrent(spec))
     if total > MAX_LAYERS:
         message = f"expected at most {MAX_LAYERS} recurrent layers in all, received {total}"
-        yield (("rnn",), message)
+        yield (("rnn",), "E412", message)
 
 
 def _output_layer(spec: Spec) -> Iterator[Broken]:
@@ -107,20 +137,24 @@ def _output_layer(spec: Spec) -> Iterator[Broken]:
         return
     for key in ("name", "activation", "bias"):
         if spec.head.states(key):
-            yield (("head", key), f"{key!r} has no effect without 'units'")
+            yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:
     stated = spec.initializers.model_fields_set
     if "embedding" in stated and spec.embedding is None:
-        yield (("initializers", "embedding"), "'embedding' has no effect without an embedding")
+        yield (
+            ("initializers", "embedding"),
+            "E414",
+            "'embedding' has no effect without an embedding",
+        )
     if "bias" in stated and not _has_bias(spec):
-        yield (("initializers", "bias"), "'bias' has no effect: no layer has a bias")
+        yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
     if "forget_bias" in stated and not any(
         isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
     ):
         message = "'forget_bias' has no effect without an lstm that has a bias"
-        yield (("initializers", "forget_bias"), message)
+        yield (("initializers", "forget_bias"), "E414", message)
 
 
 def _has_bias(spec: Spec) -> bool:
@@ -144,6 +178,7 @@ _RULES = (
     _recurrent_layers,
     _repeats,
     _pretrained,
+    _paths_inside,
     _number_of_layers,
     _output_layer,
     _initializers,

@@ -26,7 +26,11 @@ _NUMBER = re.compile(
 
 
 class BadScalarError(ValueError):
-    """A plain scalar that YAML reads as something the language does not have."""
+    """A scalar that YAML reads as something the language does not have; ``code`` says what."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def resolve(text: str) -> Scalar:
@@ -46,23 +50,21 @@ def resolve(text: str) -> Scalar:
         case "float":
             return _float(text)
         case "based":
-            raise BadScalarError(f"expected a decimal number, received {quoted(text)}")
+            raise BadScalarError("E211", _decimal(text))
         case _:
-            raise BadScalarError(f"expected a finite number, received {quoted(text)}")
+            raise BadScalarError("E212", f"expected a finite number, received {quoted(text)}")
 
 
 def _integer(text: str) -> int:
     digits = text.lstrip("+-")
     if len(digits) > 1 and digits.startswith("0"):
-        raise BadScalarError(
-            f"expected a number without leading zeros, received {quoted(text)} "
-            "(YAML 1.1 and 1.2 read it differently)"
-        )
+        raise BadScalarError("E210", _without_zeros(text, digits))
     # Checked before int(), which refuses more than 4300 digits with an error of its own.
     if len(digits) > _MAX_DIGITS:
-        raise BadScalarError(
+        message = (
             f"expected a number of at most {_MAX_DIGITS} digits, received one of {len(digits)}"
         )
+        raise BadScalarError("E213", message)
     return int(text)
 
 
@@ -70,5 +72,23 @@ def _float(text: str) -> float:
     value = float(text)
     mantissa = re.split("[eE]", text)[0]
     if value in (float("inf"), float("-inf")) or (value == 0.0 and mantissa.strip("+-0.")):
-        raise BadScalarError(f"expected a number that fits in 64 bits, received {quoted(text)}")
+        message = f"expected a number that fits in 64 bits, received {quoted(text)}"
+        raise BadScalarError("E213", message)
     return value
+
+
+def _without_zeros(text: str, digits: str) -> str:
+    message = f"expected a number without leading zeros, received {quoted(text)}"
+    # Python refuses to print what is much longer.
+    if len(digits) > _MAX_DIGITS:
+        return message
+    decimal = int(text)
+    octal = decimal if set(digits) & {"8", "9"} else int(text, 8)
+    if decimal == octal:
+        return f"{message} (write {decimal})"
+    return f"{message} (YAML 1.2 reads {decimal}, YAML 1.1 {octal}; write the one that is meant)"
+
+
+def _decimal(text: str) -> str:
+    message = f"expected a decimal number, received {quoted(text)}"
+    return f"{message} (write {int(text, 0)})" if len(text) <= _MAX_DIGITS else message

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.errors import Problem, Span, SpecError
-from rnnspec.spec.places import Extent, Lines, Path, decode
+from rnnspec.errors import Problem, Severity, Span, SpecError
+from rnnspec.spec.encoding import decode
+from rnnspec.spec.places import Extent, Lines, Path
 from rnnspec.spec.tree import Fault, grow
 from rnnspec.spec.wording import quoted
 
@@ -40,13 +41,27 @@ class Document:
             steps = steps[:-1]
         return self.lines.span(first or self.values.get(steps, (0, 0)))
 
-    def problem(self, path: Path, message: str, *, key: bool = False) -> Problem:
+    def problem(
+        self,
+        path: Path,
+        message: str,
+        *,
+        code: str,
+        key: bool = False,
+        severity: Severity = "error",
+    ) -> Problem:
         """Return the problem that ``message`` tells of the value at ``path``.
 
         With ``key`` it is the key that is wrong, so ``where`` names the mapping that holds it.
         """
         where = render_path(self.steps(path[:-1] if key else path))
-        return Problem(self.source, message, where, self.span(path, key=key))
+        span = self.span(path, key=key)
+        return Problem(self.source, message, where, span, code, severity)
+
+    def written(self, path: Path) -> str:
+        """Return the value at ``path`` as it stands in the text, up to the end of its line."""
+        span = self.span(path)
+        return span.text[span.column - 1 : span.end_column - 1]
 
     @cached_property
     def lines(self) -> Lines:
@@ -116,4 +131,5 @@ def _visible(extent: Extent | None) -> bool:
 
 def _fault_problem(document: Document, fault: Fault) -> Problem:
     where = render_path(fault.path[:-1] if fault.key else fault.path)
-    return Problem(document.source, fault.message, where, document.lines.span(fault.extent))
+    span = document.lines.span(fault.extent)
+    return Problem(document.source, fault.message, where, span, fault.code)

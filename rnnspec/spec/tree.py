@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import yaml
 
-from rnnspec.spec.places import Extent, Lines, Path, forbidden
+from rnnspec.spec.characters import forbidden, foreign_letter, invisible, tabs
+from rnnspec.spec.events import StopReadingError, events
+from rnnspec.spec.places import Extent, Lines, Path
 from rnnspec.spec.scalars import BadScalarError, Scalar, resolve
-from rnnspec.spec.syntax import explain
 from rnnspec.spec.wording import quoted, received, shortened
 
 MAX_DEPTH = 32
-MAX_NODES = 100_000
+MAX_NODES = 20_000
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-
-class _Events(Protocol):
-    def get_event(self) -> Any: ...
+# Up to this length, what libyaml refuses is read again by PyYAML's own parser, so that the answer
+# is the same without libyaml. It takes 0.2 seconds for that much.
+_SECOND_READING = 2**14
+_MOST_TABS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,11 @@ class Fault:
 
     path: Path
     extent: Extent
+    code: str
     message: str
     key: bool = False
     hides_keys: bool = False
     """Whether it stands where keys might have been, so that the mapping may not lack any."""
-
-
-class _StopReadingError(Exception):
-    """The rest of the text has no meaning."""
-
-    def __init__(self, extent: Extent, message: str) -> None:
-        super().__init__(message)
-        self.fault = Fault((), extent, message)
 
 
 @dataclass(slots=True)
@@ -88,14 +83,30 @@ class Tree:
 
 
 def grow(text: str, loader: Any = None) -> Tree:
-    """Return the tree of ``text``, which holds no character that ``places.forbidden`` names."""
-    tree = Tree()
+    """Return the tree of ``text``, which holds no character that ``forbidden`` names."""
+    first = loader or LOADER
+    tree = _grown(text, first)
+    if tree.whole or first is yaml.SafeLoader or len(text) > _SECOND_READING:
+        return tree
+    again = _grown(text, yaml.SafeLoader)
+    return tree if again.whole else again
+
+
+def _grown(text: str, loader: Any) -> Tree:
+    tree = Tree(faults=[_tab(start) for start in tabs(text, _MOST_TABS)] if "\t" in text else [])
+    builder = _Builder(tree, text)
     try:
-        _Builder(tree, text).read((loader or LOADER)(text))
-    except _StopReadingError as stop:
-        tree.faults.append(stop.fault)
+        for event, extent in events(text, loader):
+            builder.take(event, extent)
+    except StopReadingError as stop:
+        tree.faults.append(Fault((), stop.extent, stop.code, stop.message))
         tree.whole = False
     return tree
+
+
+def _tab(start: int) -> Fault:
+    message = "found a tab; write a space, or '\\t' in double quotes"
+    return Fault((), (start, start + 1), "E112", message, key=True)
 
 
 class _Builder:
@@ -105,32 +116,15 @@ class _Builder:
         self._stack: list[_Frame] = []
         self._nodes = 0
         self._documents = 0
-        self._last = 0
 
-    def read(self, events: _Events) -> None:
-        while (event := self._next(events)) is not None:
-            extent = (event.start_mark.index, event.end_mark.index)
-            self._last = extent[1]
-            self._take(event, extent)
-
-    def _next(self, events: _Events) -> Any:
-        try:
-            return events.get_event()
-        except yaml.MarkedYAMLError as error:
-            offset, message = explain(error, self._lines.text)
-            raise _StopReadingError((offset, offset + 1), message) from None
-        # PyYAML's pure parser calls int() on a version and chr() on an escape unchecked.
-        except (yaml.YAMLError, ValueError, OverflowError):
-            extent = (self._last, self._last + 1)
-            raise _StopReadingError(extent, "what follows cannot be read as YAML") from None
-
-    def _take(self, event: Any, extent: Extent) -> None:
+    def take(self, event: Any, extent: Extent) -> None:
+        """Add what ``event`` tells to the tree."""
         match event:
-            case yaml.DocumentStartEvent():
-                self._open_document(event, extent)
             case yaml.ScalarEvent():
                 self._count(extent)
                 self._scalar(event, extent)
+            case yaml.DocumentStartEvent():
+                self._open_document(extent)
             case yaml.AliasEvent():
                 self._count(extent)
                 self._alias(event, extent)
@@ -143,29 +137,28 @@ class _Builder:
             case _:
                 pass
 
-    def _open_document(self, event: Any, extent: Extent) -> None:
+    def _open_document(self, extent: Extent) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise _StopReadingError(extent, "expected one document, found a second one")
-        # PyYAML's pure parser skips a directive that it does not know.
-        if event.version or event.tags or self._lines.text.startswith("%", extent[0]):
-            raise _StopReadingError(extent, "directives (%YAML, %TAG) are not in the language")
+            raise StopReadingError(extent, "E205", "expected one document, found a second one")
 
     def _count(self, extent: Extent) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise _StopReadingError(extent, f"expected at most {MAX_NODES} values, found more")
+            message = f"expected at most {MAX_NODES} values, found more"
+            raise StopReadingError(extent, "E108", message)
 
     def _open(self, event: Any, node: dict[str, Any] | list[Any], extent: Extent) -> None:
         self._count(extent)
         if len(self._stack) == MAX_DEPTH:
-            raise _StopReadingError(extent, f"expected at most {MAX_DEPTH} levels, found more")
+            message = f"expected at most {MAX_DEPTH} levels, found more"
+            raise StopReadingError(extent, "E107", message)
         if self._expects_key():
             kind = "mapping" if isinstance(node, dict) else "list"
-            self._lose_key("?", extent, f"expected text as a key, received a {kind}")
+            self._lose_key("?", extent, "E208", f"expected text as a key, received a {kind}")
             self._stack.append(_Frame(node, self._path(), extent[0]))
         else:
-            self._refuse_properties(event, extent, self._path())
+            self._refuse_properties(event, extent)
             frame = _Frame(node, self._path(), extent[0])
             self._place(node, extent)
             self._stack.append(frame)
@@ -177,30 +170,51 @@ class _Builder:
 
     def _scalar(self, event: Any, extent: Extent) -> None:
         try:
-            value = _value(event)
+            value = self._value(event)
         except BadScalarError as error:
-            self._bad_node(event.value, extent, str(error))
+            self._bad_node(event.value, extent, error.code, str(error))
             return
         if self._expects_key():
             self._key(event, value, extent)
         else:
-            self._refuse_properties(event, extent, self._path())
+            self._refuse_properties(event, extent)
             self._place(value, extent)
+
+    def _value(self, event: Any) -> Scalar:
+        """Return what a scalar event means.
+
+        Raises:
+            BadScalarError: nothing that the language has.
+        """
+        text: str = event.value
+        if not (text.isascii() and text.isprintable()):
+            flaw = forbidden(text) or (None if self._is_free_text() else invisible(text))
+            if flaw:
+                raise BadScalarError(*flaw[1:])
+        return text if event.style or event.tag is not None else resolve(text)
+
+    def _is_free_text(self) -> bool:
+        return self._path() == ("description",)
 
     def _alias(self, event: Any, extent: Extent) -> None:
         if self._stack and self._stack[-1].lost:
             self._place(None, extent)
             return
         message = f"aliases (*{shortened(event.anchor)}) are not in the language"
-        self._bad_node(None, extent, message)
+        self._bad_node(None, extent, "E202", message)
 
     def _key(self, event: Any, value: Scalar, extent: Extent) -> None:
         if value == "<<" and not event.style:
-            self._lose_key("<<", extent, "merge keys (<<) are not in the language; write them out")
+            message = "merge keys (<<) are not in the language; write them out"
+            self._lose_key("<<", extent, "E204", message)
         elif not isinstance(value, str):
-            self._lose_key("?", extent, f"expected text as a key, received {received(value)}")
+            message = f"expected text as a key, received {received(value)}"
+            self._lose_key("?", extent, "E208", message)
+        elif letter := foreign_letter(value):
+            message = f"the key {quoted(value)} holds {letter}, and every key here is plain ASCII"
+            self._lose_key(value, extent, "E105", message)
         else:
-            self._refuse_properties(event, extent, (*self._path(), value), key=True)
+            self._refuse_properties(event, extent, value)
             self._text_key(value, extent)
 
     def _text_key(self, key: str, extent: Extent) -> None:
@@ -212,29 +226,33 @@ class _Builder:
             line = self._lines.span(first).line
             frame.lost = True
             message = f"duplicate key {quoted(key)}; the first one is on line {line}"
-            self._tree.faults.append(Fault(path, extent, message, key=True))
+            self._tree.faults.append(Fault(path, extent, "E207", message, key=True))
 
-    def _bad_node(self, value: str | None, extent: Extent, message: str) -> None:
+    def _bad_node(self, value: str | None, extent: Extent, code: str, message: str) -> None:
         if self._expects_key():
-            self._lose_key("?", extent, message)
+            self._lose_key("?", extent, code, message)
         else:
-            self._tree.faults.append(Fault(self._path(), extent, message))
+            self._tree.faults.append(Fault(self._path(), extent, code, message))
             self._place(value, extent)
 
-    def _lose_key(self, name: str, extent: Extent, message: str) -> None:
+    def _lose_key(self, name: str, extent: Extent, code: str, message: str) -> None:
         """Refuse a key; ``name`` stands for it in paths."""
         frame = self._stack[-1]
         frame.key, frame.lost = name, True
-        fault = Fault(frame.next_path, extent, message, key=True, hides_keys=True)
+        fault = Fault(frame.next_path, extent, code, message, key=True, hides_keys=True)
         self._tree.faults.append(fault)
 
-    def _refuse_properties(
-        self, event: Any, extent: Extent, path: Path, *, key: bool = False
-    ) -> None:
-        for name, sign, value in (("anchors", "&", event.anchor), ("tags", "", event.tag)):
+    def _refuse_properties(self, event: Any, extent: Extent, key: str | None = None) -> None:
+        if event.anchor is None and event.tag is None:
+            return
+        path = self._path() if key is None else (*self._path(), key)
+        for value, code, what in (
+            (event.anchor, "E201", "anchors (&"),
+            (event.tag, "E203", "tags ("),
+        ):
             if value is not None:
-                message = f"{name} ({sign}{shortened(value)}) are not in the language"
-                self._tree.faults.append(Fault(path, extent, message, key))
+                message = f"{what}{shortened(value)}) are not in the language"
+                self._tree.faults.append(Fault(path, extent, code, message, key is not None))
 
     def _expects_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].expects_key
@@ -249,15 +267,3 @@ class _Builder:
             self._stack[-1].add(value)
         else:
             self._tree.data = value
-
-
-def _value(event: Any) -> Scalar:
-    """Return what a scalar event means.
-
-    Raises:
-        BadScalarError: nothing that the language has.
-    """
-    text: str = event.value
-    if found := forbidden(text):
-        raise BadScalarError(f"the character {found[1]} cannot stand in a spec")
-    return text if event.style or event.tag is not None else resolve(text)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    Guess = Callable[[str, Iterable[str]], str | None]
+    """What finds the word that was probably meant."""
 
 _SHOWN = 60
 _LONGEST_GUESS = 64
@@ -54,3 +57,8 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
 
     lower = word.lower().replace("-", "_")
     return next(iter(get_close_matches(lower, words, n=1)), None)
+
+
+def no_guess(word: str, words: Iterable[str]) -> None:
+    """Return None, where looking for the nearest of words would take too long."""
+    del word, words

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     """Called now and then with the bytes read so far, and with those there are."""
 
+Said = tuple[str, str]
+"""The code of what is wrong, and what to say of it."""
+
 _BLOCK = 2**18
 _LONGEST = 2**22
 _MARK = b"\xef\xbb\xbf"
@@ -58,7 +61,7 @@ def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
             rest += block[cut:]
             if len(rest) > _LONGEST:
                 message = f"expected lines of at most {_LONGEST:,} bytes, received a longer one"
-                raise SpecError((Problem(str(path), message),))
+                raise SpecError((Problem(str(path), message, code="E621"),))
     if rest:
         yield rest
 
@@ -79,20 +82,23 @@ def _no_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
     line = text[begin:] if end < 0 else text[begin:end]
     message = f"expected UTF-8 text, received the byte 0x{text[start]:02X}"
     where = number + text.count(b"\n", 0, start)
-    return SpecError((fault(path, where, line, message, (start - begin, start - begin + 1)),))
+    extent = (start - begin, start - begin + 1)
+    return SpecError((fault(path, where, line, ("E621", message), extent),))
 
 
 def fault(
-    path: Path, number: int, line: bytes, message: str, extent: tuple[int, int] | None = None
+    path: Path, number: int, line: bytes, said: Said, extent: tuple[int, int] | None = None
 ) -> Problem:
     """Return what is wrong with a line, in its bytes of ``extent`` or as a whole."""
+    code, message = said
     line = line.rstrip(b"\r\n")
     start, end = extent or (0, len(line))
     before = line[:start].decode("utf-8", "replace")
     marked = line[start:end].decode("utf-8", "replace")
     column = len(before) + 1
     text = before + marked + line[end:].decode("utf-8", "replace")
-    return Problem(str(path), message, span=Span(number, column, column + len(marked), text))
+    span = Span(number, column, column + len(marked), text)
+    return Problem(str(path), message, span=span, code=code)
 
 
 @contextmanager

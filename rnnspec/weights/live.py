@@ -108,7 +108,7 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
 
 
 def placed(made: Origin) -> Iterator[Place]:
-    """Yield each canonical array: its name, the framework's layer, what it is and where it is kept."""
+    """Yield each canonical array: its name, the framework's layer, what it is, where it is kept."""
     table = made.backend.slots
     for layer in made.network.layers:
         for param, slot in zip(params(layer), table.slots(layer), strict=True):

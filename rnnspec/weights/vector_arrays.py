@@ -37,7 +37,8 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
         warnings.simplefilter("ignore", UserWarning)
         array = npy.open_memmap(vectors.path, mode="r")
     if array.dtype.kind != "f":
-        raise _wrong(vectors, f"expected floating-point numbers, received {array.dtype}")
+        message = f"expected floating-point numbers, received {array.dtype}"
+        raise _wrong(vectors, "E626", message)
     _fill(vectors, array, array.shape, progress)
 
 
@@ -57,7 +58,7 @@ def read_safetensors(vectors: Vectors, progress: Progress) -> None:
         tensor = tensors[_chosen(vectors, tensors)]
         if tensor.get_dtype() not in _FLOATS:
             message = f"expected {', '.join(_FLOATS)} numbers, received {tensor.get_dtype()}"
-            raise _wrong(vectors, message)
+            raise _wrong(vectors, "E626", message)
         _fill(vectors, tensor, tuple(tensor.get_shape()), progress)
 
 
@@ -72,7 +73,7 @@ def _chosen(vectors: Vectors, tensors: dict[str, Any]) -> str:
     if len(matrices) != 1:
         names = ", ".join(repr(name) for name in sorted(matrices)[:5]) or "none"
         message = f"expected one float matrix, or one called 'embeddings', received {names}"
-        raise _wrong(vectors, message)
+        raise _wrong(vectors, "E625", message)
     return matrices[0]
 
 
@@ -92,13 +93,13 @@ def _fill(vectors: Vectors, source: Any, shape: tuple[int, ...], progress: Progr
 def _check_shape(vectors: Vectors, shape: tuple[int, ...]) -> None:
     if len(shape) != 2 or shape[1] != vectors.dim:
         wanted = f"({vectors.words.lines}, {vectors.dim})"
-        raise _wrong(vectors, f"expected the shape {wanted}, received {shape}")
+        raise _wrong(vectors, "E625", f"expected the shape {wanted}, received {shape}")
     if shape[0] > vectors.words.lines:
         message = (
             f"expected at most {vectors.words.lines:,} rows, one for each line of "
             f"{vectors.words.path}, received {shape[0]:,}"
         )
-        raise _wrong(vectors, message)
+        raise _wrong(vectors, "E625", message)
 
 
 def _check_finite(vectors: Vectors, start: int, stop: int) -> None:
@@ -106,7 +107,7 @@ def _check_finite(vectors: Vectors, start: int, stop: int) -> None:
     if wrong.any():
         row = start + int(wrong.argmax())
         message = "expected finite numbers that float32 can hold, received others"
-        raise _wrong(vectors, message, f"row {row}")
+        raise _wrong(vectors, "E626", message, f"row {row}")
 
 
 @contextmanager
@@ -120,8 +121,8 @@ def _reported(vectors: Vectors, what: str) -> Iterator[None]:
     except SpecError:
         raise
     except _BROKEN as error:
-        raise _wrong(vectors, f"expected {what} that is whole: {error}") from None
+        raise _wrong(vectors, "E624", f"expected {what} that is whole: {error}") from None
 
 
-def _wrong(vectors: Vectors, message: str, where: str = "") -> SpecError:
-    return SpecError((Problem(str(vectors.path), message, where),))
+def _wrong(vectors: Vectors, code: str, message: str, where: str = "") -> SpecError:
+    return SpecError((Problem(str(vectors.path), message, where, code=code),))

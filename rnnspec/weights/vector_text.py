@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.weights.lines import blocks, fault
+from rnnspec.weights.lines import Said, blocks, fault
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def read_text(vectors: Vectors, progress: Progress) -> None:
             f"expected {promised:,} lines after the header, as it says, received {number - 1:,}: "
             "the file is cut short"
         )
-        raise SpecError((Problem(str(vectors.path), message),))
+        raise SpecError((Problem(str(vectors.path), message, code="E624"),))
 
 
 def _header(vectors: Vectors, line: bytes) -> int:
@@ -55,7 +55,7 @@ def _header(vectors: Vectors, line: bytes) -> int:
     if int(fields[1]) != vectors.dim:
         start = line.rindex(fields[1])
         message = f"expected vectors of {vectors.dim} numbers, received {fields[1].decode()}"
-        raise _wrong(vectors, 1, line, message, (start, start + len(fields[1])))
+        raise _wrong(vectors, 1, line, ("E625", message), (start, start + len(fields[1])))
     return int(fields[0])
 
 
@@ -84,7 +84,7 @@ def _check_width(vectors: Vectors, number: int, line: bytes) -> None:
         message = (
             f"expected {expected} fields, a word and {vectors.dim} numbers, received {len(fields)}"
         )
-        raise _wrong(vectors, number, line, message)
+        raise _wrong(vectors, number, line, ("E625", message))
 
 
 def _is_number(fields: list[bytes]) -> bool:
@@ -115,7 +115,7 @@ def _wrong_number(vectors: Vectors, number: int, line: bytes, fields: list[bytes
     shown = field[:60].decode()
     wanted = "a number" if value is None else "a finite number that float32 can hold"
     message = f"expected {wanted}, received {shown!r}"
-    return _wrong(vectors, number, line, message, (start, start + len(field)))
+    return _wrong(vectors, number, line, ("E626", message), (start, start + len(field)))
 
 
 def _value(field: bytes) -> np.float32 | None:
@@ -126,6 +126,6 @@ def _value(field: bytes) -> np.float32 | None:
 
 
 def _wrong(
-    vectors: Vectors, number: int, line: bytes, message: str, extent: tuple[int, int] | None = None
+    vectors: Vectors, number: int, line: bytes, said: Said, extent: tuple[int, int] | None = None
 ) -> SpecError:
-    return SpecError((fault(vectors.path, number, line, message, extent),))
+    return SpecError((fault(vectors.path, number, line, said, extent),))

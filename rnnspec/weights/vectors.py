@@ -59,7 +59,9 @@ class Vectors:
         )
 
 
-def read_vectors(network: Network, folder: Path, progress: Progress = quiet) -> Vectors | None:
+def read_vectors(
+    network: Network, folder: Path, progress: Progress = quiet, *, allow_outside: bool = False
+) -> Vectors | None:
     """Return the vectors that a network names, or None where it names none.
 
     Text is read line by line and arrays through a memory map: what is held is the result.
@@ -68,6 +70,7 @@ def read_vectors(network: Network, folder: Path, progress: Progress = quiet) -> 
     Args:
         network: a lowered network.
         folder: what the paths in it are relative to.
+        allow_outside: whether they may lead out of it, by a link too.
         progress: called now and then with the bytes read so far, and with those there are.
 
     Raises:
@@ -76,8 +79,10 @@ def read_vectors(network: Network, folder: Path, progress: Progress = quiet) -> 
     """
     for layer in network.layers:
         if isinstance(layer, Embedding) and layer.pretrained is not None:
-            words = read_words(folder / layer.pretrained.words, layer.vocabulary)
-            path = folder / layer.pretrained.weights
+            path, listed = folder / layer.pretrained.weights, folder / layer.pretrained.words
+            if not allow_outside:
+                _check_inside(folder, path, listed)
+            words = read_words(listed, layer.vocabulary)
             vectors = Vectors(
                 f"{layer.name}.embeddings",
                 path,
@@ -89,6 +94,14 @@ def read_vectors(network: Network, folder: Path, progress: Progress = quiet) -> 
                 _read(vectors, progress)
             return vectors
     return None
+
+
+def _check_inside(folder: Path, *paths: Path) -> None:
+    base = folder.resolve()
+    outside = [path for path in paths if not path.resolve().is_relative_to(base)]
+    if outside:
+        message = "leads out of the folder of the spec; --allow-outside permits that"
+        raise SpecError(tuple(Problem(str(path), message, code="E603") for path in outside))
 
 
 def _read(vectors: Vectors, progress: Progress) -> None:
@@ -103,7 +116,7 @@ def _read(vectors: Vectors, progress: Progress) -> None:
             vector_text.read_text(vectors, progress)
     if not vectors.found.any():
         message = f"holds none of the {len(vectors.words.rows):,} words of {vectors.words.path}"
-        raise SpecError((Problem(str(vectors.path), message),))
+        raise SpecError((Problem(str(vectors.path), message, code="E628"),))
 
 
 def write_vectors(model: Any, vectors: Vectors) -> None:

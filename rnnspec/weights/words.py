@@ -41,18 +41,19 @@ def read_words(path: Path, vocabulary: int) -> Words:
         row = number - 1
         if word and row >= vocabulary:
             message = f"expected at most {vocabulary:,} lines, one for each row of the embedding"
-            problems.append(fault(path, number, line, message))
+            problems.append(fault(path, number, line, ("E623", message)))
             break
         if word in rows:
             message = f"this is the word of line {rows[word] + 1:,} already"
-            problems.append(fault(path, number, line, message))
+            problems.append(fault(path, number, line, ("E622", message)))
         elif word:
             rows[word] = row
         lines = min(number, vocabulary)
         if len(problems) == _MOST_PROBLEMS:
             break
     if not rows:
-        problems.append(Problem(str(path), "expected one word a line, received none"))
+        message = "expected one word a line, received none"
+        problems.append(Problem(str(path), message, code="E627"))
     if problems:
         raise SpecError(tuple(problems))
     return Words(path, rows, lines)

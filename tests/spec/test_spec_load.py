@@ -29,7 +29,7 @@ embedding:
   dim: 32
   mask_zero: true
   trainable: false
-  weights: ../vectors/größe 1.vec
+  weights: vectors/größe 1.vec
   words: words.txt
 rnn:
   - type: lstm
@@ -83,7 +83,7 @@ def test_reads_every_word() -> None:
     )  # fmt: skip
     assert spec.embedding == models.Embedding(
         name="words", vocabulary=10000, dim=32, mask_zero=True, trainable=False,
-        weights="../vectors/größe 1.vec", words="words.txt",
+        weights="vectors/größe 1.vec", words="words.txt",
     )  # fmt: skip
     assert spec.head == models.Head(
         pooling="none", dropout=0.1, name="tags", units=9, activation="softmax", bias=False,
@@ -163,7 +163,7 @@ def test_accepts_numbers_that_mask(value: str) -> None:
     [
         "mask_zero: false", "mask_zero: true", "trainable: true",
         "weights: glove.6B.50d.txt, words: vocab", "weights: a.npy, words: a.npy",
-        "weights: /a/b.safetensors, words: 'C:\\words.tsv'", "weights: ' ', words: '{x}.{{y}}'",
+        "weights: a/b.safetensors, words: './..words~.tsv'", "weights: ' ', words: '{x}.{{y}}'",
         "trainable: true, weights: a.bin, words: a.txt, mask_zero: true",
     ],
 )  # fmt: skip

@@ -201,7 +201,7 @@ def test_the_place_is_underlined(case: Case) -> None:
 def test_a_line_without_end(case: Case) -> None:
     text = b"the 1 2 3\r" * 500_000
     assert message(case.spec(text)) == (
-        "v.txt: error: expected lines of at most 4,194,304 bytes, received a longer one"
+        "v.txt: error: expected lines of at most 4,194,304 bytes, received a longer one [E621]"
     )
 
 
@@ -235,16 +235,19 @@ def test_not_more_problems_than_a_person_reads(case: Case) -> None:
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        (np.ones((4, 2)), "expected the shape (5, 3), received (4, 2)"),
-        (np.ones((6, 3)), "expected at most 5 rows, one for each line of words.txt, received 6"),
-        (np.ones((0, 3)), "holds none of the 4 words of words.txt"),
+        (np.ones((4, 2)), "expected the shape (5, 3), received (4, 2) [E625]"),
+        (
+            np.ones((6, 3)),
+            "expected at most 5 rows, one for each line of words.txt, received 6 [E625]",
+        ),
+        (np.ones((0, 3)), "holds none of the 4 words of words.txt [E628]"),
         (
             [[1, 1, 1], [2, 2, 2], [0, np.inf, 0]],
-            "row 2: expected finite numbers that float32 can hold, received others",
+            "row 2: expected finite numbers that float32 can hold, received others [E626]",
         ),
         (
             np.full((1, 3), 1e300),
-            "row 0: expected finite numbers that float32 can hold, received others",
+            "row 0: expected finite numbers that float32 can hold, received others [E626]",
         ),
     ],
 )
@@ -255,15 +258,15 @@ def test_wrong_arrays(case: Case, rows: Any, expected: str) -> None:
 
 def test_arrays_of_another_rank_or_type(case: Case) -> None:
     np.save(case.folder / "v.npy", np.ones((4, 3), "i4"))
-    assert message(case.written("v.npy")).endswith("floating-point numbers, received int32")
+    assert message(case.written("v.npy")).endswith("floating-point numbers, received int32 [E626]")
     np.save(case.folder / "v.npy", np.ones(12))
-    assert message(case.written("v.npy")).endswith("expected the shape (5, 3), received (12,)")
+    assert message(case.written("v.npy")).endswith("the shape (5, 3), received (12,) [E625]")
     made = np.ones((4, 3), "f4")
     for tensors, expected in (
-        ({"embeddings": made.astype("i4")}, "expected F16, F32, F64 numbers, received I32"),
-        ({"embeddings": made[0]}, "expected the shape (5, 3), received (3,)"),
-        ({"a": made[0]}, "expected one float matrix, or one called 'embeddings', received none"),
-        ({"a": made, "b": made}, "or one called 'embeddings', received 'a', 'b'"),
+        ({"embeddings": made.astype("i4")}, "expected F16, F32, F64 numbers, received I32 [E626]"),
+        ({"embeddings": made[0]}, "expected the shape (5, 3), received (3,) [E625]"),
+        ({"a": made[0]}, "float matrix, or one called 'embeddings', received none [E625]"),
+        ({"a": made, "b": made}, "or one called 'embeddings', received 'a', 'b' [E625]"),
     ):
         save_file(tensors, case.folder / "v.safetensors")
         assert message(case.written("v.safetensors")).endswith(expected)
@@ -273,7 +276,7 @@ def test_bfloat16_is_refused(case: Case) -> None:
     header = b'{"e":{"dtype":"BF16","shape":[1,3],"data_offsets":[0,6]}}'
     raw = len(header).to_bytes(8, "little") + header + bytes(6)
     spec = case.spec(raw, "v.safetensors")
-    assert message(spec).endswith("expected F16, F32, F64 numbers, received BF16")
+    assert message(spec).endswith("expected F16, F32, F64 numbers, received BF16 [E626]")
 
 
 @pytest.mark.parametrize("name", ["v.npy", "v.safetensors"])

@@ -1,0 +1,84 @@
+"""From bytes to the text they hold, or to what they seem to hold instead."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from rnnspec.errors import Problem, SpecError
+from rnnspec.spec.characters import forbidden
+from rnnspec.spec.places import MAX_BYTES, Lines
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "UTF-32"),
+    (codecs.BOM_UTF32_BE, "UTF-32"),
+    (codecs.BOM_UTF16_LE, "UTF-16"),
+    (codecs.BOM_UTF16_BE, "UTF-16"),
+)
+# ASCII characters as UTF-32 and UTF-16 write them, in either order of bytes.
+_SHAPES = (
+    (re.compile(rb"(?:[\t\n\r -~]\0\0\0){2}|(?:\0\0\0[\t\n\r -~]){2}"), "UTF-32"),
+    (re.compile(rb"(?:[\t\n\r -~]\0){2}|(?:\0[\t\n\r -~]){2}"), "UTF-16"),
+)
+
+_FEW = re.compile(rb"[\x80-\xff]{1,3}(?![\x80-\xff])")
+_QUOTES = "\u2018\u2019\u201c\u201d\u2013\u2026"
+
+
+def decode(raw: str | bytes, source: str) -> str:
+    """Return the text of ``raw``, which is UTF-8 where it is bytes, without a byte order mark.
+
+    Raises:
+        SpecError: too long, not UTF-8, or holding a character that no spec may hold.
+    """
+    text = _decoded(raw, source) if isinstance(raw, bytes) else raw
+    size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        message = f"expected at most {MAX_BYTES} bytes, received more"
+        raise SpecError((Problem(source, message, code="E106"),))
+    text = text.removeprefix("\ufeff")
+    if found := forbidden(text):
+        offset, code, message = found
+        raise _undecodable(text, offset, source, code, message)
+    return text
+
+
+def _decoded(raw: bytes, source: str) -> str:
+    raw = raw[: MAX_BYTES + 1]
+    if name := _other_encoding(raw):
+        raise _undecodable("", 0, source, "E101", f"expected UTF-8 text, received {name}")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if len(raw) > MAX_BYTES and error.end == len(raw):
+            return raw[: error.start].decode("utf-8")
+        before = raw[: error.start].decode("utf-8").removeprefix("\ufeff")
+        text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+        message = f"expected UTF-8 text, received the byte 0x{raw[error.start]:02X}"
+        message += _western(raw, error.start)
+        raise _undecodable(text, len(before), source, "E101", message) from None
+
+
+def _other_encoding(raw: bytes) -> str | None:
+    for mark, name in _MARKS:
+        if raw.startswith(mark):
+            return name
+    for shape, name in _SHAPES:
+        if shape.match(raw):
+            return f"what looks like {name}"
+    return None
+
+
+def _western(raw: bytes, start: int) -> str:
+    """Say which letter the byte at ``start`` is if this is Windows-1252 or Latin-1, if it is."""
+    match = _FEW.match(raw, start)
+    letters = match.group().decode("cp1252", "replace") if match else ""
+    if not letters or not all(each.isalpha() or each in _QUOTES for each in letters):
+        return ""
+    return f", which is '{letters[0]}' in Windows-1252; save the file as UTF-8"
+
+
+def _undecodable(text: str, offset: int, source: str, code: str, message: str) -> SpecError:
+    span = Lines(text).span((offset, offset + 1))
+    return SpecError((Problem(source, message, span=span, code=code),))

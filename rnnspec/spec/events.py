@@ -1,0 +1,139 @@
+"""PyYAML's events, the same from libyaml and from PyYAML's own parser, which alone disagree."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from rnnspec.spec.characters import indenting_tab, invisible
+from rnnspec.spec.syntax import explain
+from rnnspec.spec.wording import shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnspec.spec.places import Extent
+
+_DIRECTIVE = re.compile("^%", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
+_CLOSE_COLON = re.compile(r":[\[\]{},]")
+_CLOSE_COMMENT = re.compile(r"[^\r\n]*?[|>][-+0-9]*#")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONG_ESCAPE = re.compile(r"\\U(?!00(?:0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}")
+_LONGEST_LINE = 2**14
+
+
+class StopReadingError(Exception):
+    """The rest of the text has no meaning."""
+
+    def __init__(self, extent: Extent, code: str, message: str) -> None:
+        super().__init__(message)
+        self.extent = extent
+        self.code = code
+        self.message = message
+
+
+def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
+    """Yield each event of ``text`` and where it stands.
+
+    Raises:
+        StopReadingError: it is no YAML, or only for one of the two parsers.
+    """
+    _refuse_directives(text)
+    source = loader(_without_tabs(text))
+    last = flow = 0
+    while (event := _next(source, text, last)) is not None:
+        start, end = event.start_mark.index, event.end_mark.index
+        _check_gap(text, last, start)
+        _check_tag(event, start)
+        if isinstance(event, yaml.ScalarEvent):
+            _check_scalar(text, event, (start, end), flow)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            if text.startswith("?", start):
+                raise _question(start)
+            flow += bool(flow or event.flow_style)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            flow -= bool(flow)
+        last = end
+        yield event, (start, end)
+
+
+def _refuse_directives(text: str) -> None:
+    if match := _DIRECTIVE.search(text):
+        message = "directives (%YAML, %TAG) are not in the language; no line begins with '%'"
+        raise StopReadingError((match.start(), match.end()), "E206", message)
+
+
+def _without_tabs(text: str) -> str:
+    """Return the text with a space for each tab; what a tab stands for is not agreed on."""
+    if "\t" not in text:
+        return text
+    if (start := indenting_tab(text)) is not None:
+        raise StopReadingError((start, start + 1), "E112", "found a tab; indent with spaces")
+    return text.replace("\t", " ")
+
+
+def _next(source: Any, text: str, last: int) -> Any:
+    try:
+        return source.get_event()
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, text) from None
+    # PyYAML's own parser calls chr() on an escape unchecked.
+    except (yaml.YAMLError, ValueError, OverflowError):
+        match = _LONG_ESCAPE.search(text, last)
+        raise _unknown_escape(match.start() + 1 if match else last) from None
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> StopReadingError:
+    offset, code, message = explain(error, text)
+    begin = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
+    line = re.split("[\r\n]", text[begin : begin + _LONGEST_LINE], maxsplit=1)[0]
+    if flaw := invisible(line):
+        offset, code, message = begin + flaw[0], flaw[1], flaw[2]
+    return StopReadingError((offset, offset + 1), code, message)
+
+
+def _unknown_escape(offset: int) -> StopReadingError:
+    message = "unknown escape after '\\' in double quotes"
+    return StopReadingError((offset, offset + 1), "E119", message)
+
+
+def _check_gap(text: str, start: int, end: int) -> None:
+    """Refuse a key with '?', in what stands between two events."""
+    gap = text[start:end]
+    if "?" in gap and (at := _COMMENT.sub(_blank, gap).find("?")) >= 0:
+        raise _question(start + at)
+
+
+def _check_tag(event: Any, start: int) -> None:
+    """Refuse a tag in which only libyaml finds its way."""
+    tag = getattr(event, "tag", None) or ""
+    if "!" in tag[1:]:
+        message = f"tags ({shortened(tag)}) are not in the language"
+        raise StopReadingError((start, start + 1), "E203", message)
+
+
+def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
+    """Refuse what parsers disagree on, in a scalar and right after it."""
+    start, end = extent
+    if flow and start < end and not event.style:
+        if "?" in event.value:
+            raise _question(text.index("?", start))
+        if _CLOSE_COLON.match(text, end):
+            raise StopReadingError((end, end + 1), "E117", "expected a space after ':'")
+    if not event.value.isascii() and _SURROGATE.search(event.value):
+        raise _unknown_escape(text.index("\\", start) + 1)
+    if event.style in ("|", ">") and (match := _CLOSE_COMMENT.match(text, start)):
+        offset = match.end() - 1
+        raise StopReadingError((offset, offset + 1), "E123", "expected a line break after this")
+
+
+def _question(offset: int) -> StopReadingError:
+    message = "'?' begins a key that is no text, or stands unquoted in brackets; quote the text"
+    return StopReadingError((offset, offset + 1), "E209", message)
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match.group())

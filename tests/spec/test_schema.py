@@ -1,0 +1,176 @@
+"""The JSON Schema is sound, explains every key, and keeps draft-07."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from rnnspec.spec import models, schema
+from rnnspec.spec.schema_words import KEYS, MAPPINGS, WORDS
+
+SCHEMA = schema.json_schema()
+RULES = {"allOf", "anyOf", "if", "then", "else", "dependencies", "not"}
+Step = str | int
+# The keywords of draft-07, and one more that editors know.
+DRAFT_07 = {
+    *("$ref", "$schema", "$id", "title", "description", "default", "examples", "definitions"),
+    *("type", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "pattern", "format"),
+    *("items", "additionalItems", "minItems", "maxItems", "uniqueItems", "contains"),
+    *("properties", "patternProperties", "additionalProperties", "propertyNames", "required"),
+    *("minProperties", "maxProperties", "dependencies"),
+}
+FOR_EDITORS = {"enumDescriptions"}
+BY_NAME = {"properties", "definitions", "dependencies"}
+
+
+def schemas(node: Any, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """Yield every schema inside a schema, itself too, with its path."""
+    yield path, node
+    for keyword, value in node.items() if isinstance(node, dict) else ():
+        inner: list[tuple[tuple[Step, ...], Any]]
+        match value:
+            case dict() if keyword in BY_NAME:
+                inner = [((keyword, name), each) for name, each in value.items()]
+            case dict() if keyword != "default":
+                inner = [((keyword,), value)]
+            case [dict(), *_] if keyword != "examples":
+                inner = [((keyword, index), each) for index, each in enumerate(value)]
+            case _:
+                inner = []
+        for steps, each in inner:
+            yield from schemas(each, (*path, *steps))
+
+
+ALL = list(schemas(SCHEMA))
+# Where a key is explained: rules, which speak of it once more, say only what it needs.
+KEY_SCHEMAS = {
+    path: node for path, node in ALL if path[-2:-1] == ("properties",) and not RULES & set(path)
+}
+
+
+def test_it_is_draft_07() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"] == "http://json-schema.org/draft-07/schema#"
+    used = {keyword for _, node in ALL if isinstance(node, dict) for keyword in node}
+    assert used <= DRAFT_07 | FOR_EDITORS
+    assert {"if", "contains", "enumDescriptions"} <= used
+
+
+def test_a_reference_stands_alone_and_leads_somewhere() -> None:
+    references = [node for _, node in ALL if isinstance(node, dict) and "$ref" in node]
+    assert {node["$ref"].rpartition("/")[2] for node in references} == set(SCHEMA["definitions"])
+    assert all(set(node) == {"$ref"} for node in references), "draft-07 ignores what is beside one"
+
+
+def test_patterns_are_anchored() -> None:
+    patterns = [node["pattern"] for _, node in ALL if isinstance(node, dict) and "pattern" in node]
+    assert len(patterns) > 4
+    for pattern in patterns:
+        assert re.fullmatch(r"\^[^^$]*(\[\^[^^$]*)?\$", pattern), pattern
+
+
+def test_no_mapping_takes_unknown_keys() -> None:
+    for path, node in ALL:
+        if isinstance(node, dict) and "properties" in node and not RULES & set(path):
+            kinds = path == ("definitions", "Layer")  # each kind refuses its own
+            assert node.get("additionalProperties") is False or kinds, path
+
+
+@pytest.mark.parametrize("path", KEY_SCHEMAS, ids=lambda path: "/".join(map(str, path[1::2])))
+def test_a_key_is_explained(path: tuple[Step, ...]) -> None:
+    node = KEY_SCHEMAS[path]
+    assert node["title"]
+    assert re.fullmatch(r"[A-Z].*\.", node["description"])
+    assert node["examples"]
+    own = jsonschema.Draft7Validator({**node, "definitions": SCHEMA["definitions"]})
+    for value in [*node["examples"], *([node["default"]] if "default" in node else [])]:
+        own.validate(value)
+    assert len(node.get("enumDescriptions", [])) == len(node.get("enum", []))
+    if node.get("default", "") != "":
+        assert "By default " in node["description"]
+
+
+def all_models() -> set[type[models.Model]]:
+    inside = {each for each in vars(models).values() if isinstance(each, type)}
+    return {each for each in inside if issubclass(each, models.Model)} - {models.Model}
+
+
+def test_no_key_is_without_words_and_no_words_without_key() -> None:
+    own = {
+        (model.__name__, key)
+        for model in all_models()
+        for key in model.__annotations__
+        if key in model.model_fields
+    }
+    # Each kind says its own type.
+    own.discard(("_Recurrent", "type"))
+    assert {(name, key) for name, keys in KEYS.items() for key in keys} == own
+    assert {name for name in MAPPINGS if hasattr(models, name)} | {"Layer", "Drawn"} == set(
+        MAPPINGS
+    )
+    used = {word for _, node in ALL if isinstance(node, dict) for word in node.get("enum", [])}
+    assert set(WORDS) <= used
+
+
+def test_a_default_is_what_the_model_takes() -> None:
+    found = {path: node["default"] for path, node in KEY_SCHEMAS.items() if "default" in node}
+    assert found["definitions", "GRU", "properties", "reset_after"] is True
+    assert found["properties", "head", "properties", "pooling"] == "last"
+    assert found["properties", "initializers", "properties", "embedding"] == {"uniform": 0.05}
+    assert len(found) > 40
+
+
+def test_it_is_always_the_same_text() -> None:
+    assert schema.text() == schema.text()
+    assert schema.text().endswith("}\n")
+    assert json.loads(schema.text()) == SCHEMA
+
+
+def test_the_gallery_is_valid(gallery_spec: Path) -> None:
+    jsonschema.Draft7Validator(SCHEMA).validate(yaml.safe_load(gallery_spec.read_text("utf-8")))
+
+
+SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": "gru", "units": 4}}
+
+
+@pytest.mark.parametrize(
+    ("change", "where", "message"),
+    [
+        ({"rnn": {"type": "gru", "unit": 4}}, "$.rnn", "'unit' was unexpected"),
+        ({"rnn": {"type": "gru"}}, "$.rnn", "'units' is a required property"),
+        ({"rnn": {"type": "lsmt", "units": 4}}, "$.rnn.type", "'lsmt' is not one of"),
+        ({"rnn": {"type": "repeat", "steps": 4}}, "$.rnn.type", "'repeat' is not one of"),
+        ({"rnn": {"type": "lstm", "units": 4, "reset_after": True}}, "$.rnn", "'reset_after'"),
+        ({"rnn": [{"type": "gru", "units": 0}]}, "$.rnn[0].units", "less than the minimum of 1"),
+        ({"rnn": None}, "$.rnn", "is not of type 'object', 'array'"),
+        ({"input": {"length": 3}}, "$.input", "'features' is a required property"),
+        (
+            {"rnn": {"type": "gru", "units": 3, "residual": True}, "head": {"pooling": "last"}},
+            "$.rnn.residual",
+            "False was expected",
+        ),
+        ({"embedding": {"vocabulary": 2, "dim": 2}}, "$.input", "does not allow 3"),
+        ({"initializers": {"kernel": {"unifrom": 1}}}, "$.initializers.kernel", "'unifrom'"),
+        ({"initializers": {"bias": "one"}}, "$.initializers.bias", "'one' is not one of"),
+        ({"initializers": {"forget_bias": 1}}, "$.initializers", "does not allow 1"),
+        ({"head": {"activation": "relu"}}, "$.head", "'units' is a dependency of 'activation'"),
+        ({"name": "class"}, "$.name", "#/definitions/TakenNetworkName"),
+        ({"name": "value_error"}, "$.name", "#/definitions/TakenNetworkName"),
+    ],
+)
+def test_an_error_is_at_the_key_that_is_wrong(
+    change: dict[str, Any], where: str, message: str
+) -> None:
+    errors = jsonschema.Draft7Validator(SCHEMA).iter_errors({**SMALL, **change})
+    found = {(error.json_path, error.message) for error in errors}
+    assert any(path == where and message in said for path, said in found), found
+    assert {path for path, _ in found} == {where}

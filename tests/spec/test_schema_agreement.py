@@ -1,0 +1,315 @@
+"""The JSON Schema and the validator accept the same documents, save what no schema can say."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rnnspec
+from rnnspec.errors import SpecError
+from rnnspec.parity.strategies import spec_text, specs
+from rnnspec.spec import schema
+from rnnspec.spec.schema_words import KEYS, WORDS
+
+VALIDATOR = jsonschema.Draft7Validator(schema.json_schema())
+Data = Any
+
+GRU = {"type": "gru", "units": 4}
+REPEAT = {"type": "repeat", "steps": 2}
+NUMBERS = {"version": 1, "name": "net", "input": {"features": 4}}
+TOKENS = {"version": 1, "name": "net", "embedding": {"vocabulary": 5, "dim": 4}}
+LAST = {"pooling": "last"}
+
+# Why the validator refuses a document that the schema takes, each with such a document.
+UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
+    # A number without a fraction is an integer to JSON Schema, however it is written.
+    (
+        r"expected a whole number, received (one with|\de\+)",
+        {**NUMBERS, "rnn": {**GRU, "units": 4.0}},
+    ),
+    (r"expected the whole number 1, received 1\.0", {**NUMBERS, "version": 1.0, "rnn": GRU}),
+    # Properties of a number's bits and of how it is written.
+    (
+        r"expected a number that 32 bits hold exactly",
+        {**NUMBERS, "input": {"features": 4, "mask_value": 0.1}, "rnn": GRU},
+    ),
+    (
+        r"expected a number of at most 19 digits",
+        {**NUMBERS, "rnn": GRU, "expect": {"max_parameters": 10**19}},
+    ),
+    # Which layer of a list is the last, and which one comes after which.
+    (r"'repeat' comes before a layer", {**NUMBERS, "rnn": [GRU, REPEAT]}),
+    (r"'repeat' comes after a recurrent layer", {**NUMBERS, "rnn": [GRU, REPEAT, REPEAT, GRU]}),
+    (
+        r"this layer ends in its final state",
+        {**NUMBERS, "rnn": [GRU, {**GRU, "residual": True}], "head": LAST},
+    ),
+    # What is allowed or not by an option of the command line.
+    (
+        r"expected a path inside the folder of the spec",
+        {
+            **TOKENS,
+            "embedding": {"vocabulary": 3, "dim": 2, "weights": "../a", "words": "b"},
+            "rnn": GRU,
+        },
+    ),
+    # Sums, products, and what two values have to do with each other.
+    (
+        r"expected at most 10000 recurrent layers in all",
+        {**NUMBERS, "rnn": [{**GRU, "layers": 10_000}, GRU]},
+    ),
+    (r"'residual' needs", {**NUMBERS, "rnn": {"type": "gru", "units": 3, "residual": True}}),
+    (r"expected .* parameters", {**NUMBERS, "rnn": GRU, "expect": {"parameters": 1}}),
+    (
+        r"a layer named '.*' is there already",
+        {**NUMBERS, "rnn": [{**GRU, "name": "one"}, {**GRU, "name": "one"}]},
+    ),
+    (
+        r"with _1 to _2 after it, longer than 64 characters",
+        {**NUMBERS, "rnn": {**GRU, "name": "a" * 64, "layers": 2}},
+    ),
+]
+REASONS = [re.compile(pattern) for pattern, _ in UNSAYABLE]
+
+
+def refusals(document: Data) -> list[str]:
+    """Return what the validator has against a document."""
+    try:
+        rnnspec.loads(spec_text(document))
+    except SpecError as error:
+        return [problem.message for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(("pattern", "document"), UNSAYABLE, ids=[each[0] for each in UNSAYABLE])
+def test_what_a_schema_cannot_say(pattern: str, document: dict[str, Any]) -> None:
+    assert VALIDATOR.is_valid(document)
+    said = refusals(document)
+    assert said
+    assert all(re.search(pattern, message) for message in said)
+
+
+KEY_POOL = st.sampled_from(sorted({key for keys in KEYS.values() for key in keys} | {"unit", ""}))
+NAMES = st.sampled_from(
+    [
+        *("a", "tagger", "x" * 64, "x" * 65, "Net", "1x", "", "a b", "class", "match", "json"),
+        *("int", "value_error", "v_alue_error_", "keras", "forward", "max_1", "self"),
+        "stepwise_lstm",
+    ]
+)
+NUMBER_POOL = st.sampled_from(
+    [0, 1, 2, 3, 10_000, 10_001, 2**31 - 1, 2**31, -1, 0.0, 1.0, 0.5, 0.1, -0.5, 1e30, 1.1e30]
+)
+WORD_POOL = st.sampled_from([*WORDS, "LSTM", "vectors.txt", "a\tb"]) | NAMES
+SCALARS = st.none() | st.booleans() | NUMBER_POOL | WORD_POOL
+FORMS = st.dictionaries(st.sampled_from(["uniform", "normal", "constant"]), NUMBER_POOL, max_size=2)
+LAYERS = st.sampled_from([GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}])
+VALUES = st.one_of(
+    SCALARS, SCALARS, FORMS, LAYERS, st.just({}), st.just([]), st.lists(LAYERS, max_size=3)
+)
+
+
+def containers(node: Data) -> list[Data]:
+    """Return every mapping and list of a document, the outermost first."""
+    if not isinstance(node, dict | list):
+        return []
+    inner = node.values() if isinstance(node, dict) else node
+    return [node, *(each for value in inner for each in containers(value))]
+
+
+def put(draw: st.DrawFn, node: Data) -> None:
+    value = copy.deepcopy(draw(VALUES))
+    if isinstance(node, dict):
+        node[draw(KEY_POOL)] = value
+    else:
+        node.insert(draw(st.integers(0, len(node))), value)
+
+
+def complete(draw: st.DrawFn, node: Data) -> None:
+    """Add a key that such a mapping may have, with a value that it might have."""
+    if node and isinstance(node, dict):
+        alike = [keys for keys in KEYS.values() if keys.keys() & node.keys()]
+        if items := [item for keys in alike for item in keys.items()]:
+            key, about = draw(st.sampled_from(items))
+            node[key] = copy.deepcopy(draw(st.sampled_from(about.examples)))
+
+
+def drop(draw: st.DrawFn, node: Data) -> None:
+    if node:
+        del node[place(draw, node)]
+
+
+def replace(draw: st.DrawFn, node: Data) -> None:
+    if node:
+        node[place(draw, node)] = copy.deepcopy(draw(VALUES))
+
+
+def rename(draw: st.DrawFn, node: Data) -> None:
+    if node and isinstance(node, dict):
+        value = node.pop(place(draw, node))
+        node[draw(KEY_POOL)] = value
+
+
+def swap(draw: st.DrawFn, node: Data) -> None:
+    if node:
+        one, other = place(draw, node), place(draw, node)
+        node[one], node[other] = node[other], node[one]
+
+
+def retype(draw: st.DrawFn, node: Data) -> None:
+    """Write a value in another type: 3 as 3.0 or as text, a layer as a list of one."""
+    if node:
+        key = place(draw, node)
+        value = node[key]
+        other: list[Data] = [str(value), [value]]
+        if isinstance(value, int):
+            other.append(float(value))
+        if isinstance(value, list) and value:
+            other.append(value[0])
+        node[key] = copy.deepcopy(draw(st.sampled_from(other)))
+
+
+def place(draw: st.DrawFn, node: Data) -> Any:
+    return draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))
+
+
+MUTATIONS: list[Callable[[st.DrawFn, Data], None]] = [
+    *(complete, complete, complete, put, drop, replace, rename, swap, retype),
+]
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Data:
+    """Draw a valid spec, and change up to three things in it."""
+    document = copy.deepcopy(draw(specs()))
+    for _ in range(draw(st.integers(0, 3))):
+        node = draw(st.sampled_from(containers(document)))
+        draw(st.sampled_from(MUTATIONS))(draw, node)
+    return document
+
+
+@settings(max_examples=200)
+@given(documents())
+def test_they_accept_the_same_documents(document: Data) -> None:
+    compare(document)
+
+
+def compare(document: Data) -> None:
+    messages = refusals(document)
+    if VALIDATOR.is_valid(document):
+        unexplained = [m for m in messages if not any(r.search(m) for r in REASONS)]
+        assert not unexplained, f"the schema takes {document}"
+    else:
+        assert messages, f"the schema refuses {document}"
+
+
+# Between them they have every key; the small ones have what an initializer has an effect on in the
+# one place where it is.
+BASES = """
+version: 1
+name: net
+description: x
+input: {features: 4, length: 3, mask_value: -1.0}
+rnn:
+  {type: lstm, name: one, units: 4, layers: 1, bidirectional: true, merge: ave, dropout: 0.5,
+   variational: false, recurrent_dropout: 0.1, activation: relu, recurrent_activation: tanh,
+   bias: true, layer_norm: true, residual: true}
+head: {pooling: mean, name: out, units: 1, activation: relu, bias: true}
+initializers: {kernel: orthogonal, recurrent: {normal: 1}, forget_bias: 1.0}
+---
+version: 1
+name: net
+input: {length: 3}
+embedding:
+  {name: tokens, vocabulary: 2, dim: 4, mask_zero: true, trainable: false, weights: v, words: w}
+rnn:
+- {type: simple, units: 4, bidirectional: true, merge: sum, dropout: 0.1, variational: true}
+- {type: repeat, name: again, steps: 2}
+- {type: gru, units: 4, dropout: 0.1, variational: true, reset_after: false, residual: true}
+head:
+  pooling: max
+  dropout: 0.5
+  hidden: [{name: dense, units: 3, activation: softmax, dropout: 0.5}]
+initializers: {embedding: {constant: 0}, bias: ones}
+data: {examples: 3}
+expect: {parameters: 203, max_parameters: 400}
+---
+{version: 1, name: net, input: {features: 4}, rnn: {type: lstm, units: 4},
+ initializers: {forget_bias: 0}}
+---
+{version: 1, name: net, input: {features: 4}, rnn: [{type: gru, units: 4}, {type: lstm, units: 4}],
+ initializers: {forget_bias: 0}}
+---
+{version: 1, name: net, input: {features: 4}, rnn: {type: gru, units: 4},
+ initializers: {bias: {uniform: 1.5}}}
+---
+{version: 1, name: net, input: {features: 4},
+ rnn: [{type: gru, units: 4, bias: false}, {type: simple, units: 4}], initializers: {bias: zeros}}
+---
+{version: 1, name: net, input: {features: 4}, rnn: {type: gru, units: 4, bias: false},
+ head: {units: 1, bias: true}, initializers: {bias: zeros}}
+---
+{version: 1, name: net, input: {features: 4}, rnn: {type: gru, units: 4, bias: false},
+ head: {hidden: [{units: 2}]}, initializers: {bias: zeros}}
+---
+{version: 1, name: net, embedding: {vocabulary: 5, dim: 4},
+ rnn: {type: gru, units: 4, residual: true}}
+---
+{version: 1, name: net, input: {features: 4}, rnn: {type: gru, units: 4, residual: false},
+ head: {pooling: last}}
+"""
+ANY_VALUES: list[Data] = [
+    *(None, True, False, 0, 1, -1, 3.0, 0.5, 1.5, 2**31, 10_001, 1e31, -1e31),
+    *("", "x", "X", "tanh", "elu", "softmax", "zeros", "orthogonal", "last", "gru", "repeat"),
+    *("class", "int", "max_1", "a\tb", {}, [], GRU, [GRU], [REPEAT], {"normal": 0}, {"units": 1}),
+]
+ANY_KEYS = {key: about.examples[0] for keys in KEYS.values() for key, about in keys.items()}
+
+
+NOTHING = object()
+
+
+def changes(document: dict[str, Any]) -> Iterator[tuple[list[str | int], Data]]:
+    """Yield every way to change one thing: where, and the new value, or nothing to leave it out."""
+    places: list[tuple[list[str | int], Data]] = [([], document)]
+    for path, node in places:
+        items = node.items() if isinstance(node, dict) else enumerate(node)
+        for key, value in items:
+            for other in [NOTHING, *ANY_VALUES]:
+                yield [*path, key], other
+            if isinstance(value, dict | list):
+                places.append(([*path, key], value))
+        if isinstance(node, dict):
+            for key, other in {"unit": 1, **ANY_KEYS}.items():
+                if key not in node:
+                    yield [*path, key], other
+
+
+def changed(document: dict[str, Any], path: list[str | int], value: Data) -> dict[str, Any]:
+    """Return a document with one thing changed."""
+    made = copy.deepcopy(document)
+    node: Any = made
+    for step in path[:-1]:
+        node = node[step]
+    if value is NOTHING:
+        del node[path[-1]]
+    else:
+        node[path[-1]] = value
+    return made
+
+
+@pytest.mark.parametrize("document", list(yaml.safe_load_all(BASES)), ids=itertools.count())
+def test_they_agree_on_all_that_one_change_makes(document: dict[str, Any]) -> None:
+    assert VALIDATOR.is_valid(document)
+    assert not refusals(document)
+    for path, value in changes(document):
+        compare(changed(document, path, value))

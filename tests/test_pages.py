@@ -1,0 +1,76 @@
+"""Each code has a page, and what the page shows is true."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rnnspec import compiler
+from rnnspec.errors import SpecError
+from rnnspec.pages import codes, page
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [path.read_text("utf-8") for path in (ROOT / "rnnspec").rglob("*.py")]
+USED = {code for text in SOURCES for code in re.findall(r'"(E\d{3})"', text)}
+ERRORS = tuple(code for code in codes() if code.startswith("E"))
+SECTIONS = re.compile(
+    r"# (E\d{3}): [^\n]+\n\n(.+?)\n\n## Wrong\n\n(.+?)\n\n## Right\n\n(.+)", re.DOTALL
+)
+BLOCKS = re.compile(r"```(\w+)(?: ([\w.]+))?\n(.*?)```", re.DOTALL)
+
+
+def read(code: str) -> re.Match[str]:
+    match = SECTIONS.fullmatch(page(code))
+    assert match, f"the page of {code} lacks a part"
+    return match
+
+
+def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return the codes of what is wrong with the spec, or the files, that ``blocks`` describe."""
+    monkeypatch.chdir(folder)
+    for language, name, text in BLOCKS.findall(blocks):
+        if language == "python":
+            exec(compile(text, "page", "exec"), {})
+        else:
+            Path(name or "spec.yaml").write_text(text, encoding="utf-8")
+    try:
+        spec = compiler.load("spec.yaml")
+        if Path("words.txt").exists():
+            compiler.pretrained(spec)
+    except SpecError as error:
+        return Counter(problem.code for problem in error.problems)
+    return Counter()
+
+
+def test_every_code_has_a_page_and_every_page_a_code() -> None:
+    assert set(ERRORS) == USED
+    assert len(ERRORS) > 60
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_a_page_is_of_its_code_and_short(code: str) -> None:
+    match = read(code)
+    assert match[1] == code
+    assert len(match[2].splitlines()) <= 10
+    assert max(map(len, page(code).splitlines())) <= 120
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_wrong_is_wrong_in_this_way_alone(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert set(said(read(code)[3], tmp_path, monkeypatch)) == {code}
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_right_is_right(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not said(read(code)[4], tmp_path, monkeypatch)
+
+
+def test_there_is_no_page_of_what_is_no_code() -> None:
+    for code in ("E999", "", "../pages/E101", "e101"):
+        with pytest.raises(KeyError):
+            page(code)
