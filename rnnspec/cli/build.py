@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 
 
 def run(
-    path: str, backend_name: str | None, seed: int | None, output: Path | None, *, force: bool
+    spec: Spec, backend_name: str | None, seed: int | None, output: Path | None, *, force: bool
 ) -> None:
-    """Build the spec at ``path``, print what the framework counts, and write ``output``."""
-    spec = compiler.load(path)
+    """Build ``spec``, print what the framework counts, and write ``output``."""
     backend = chosen(backend_name)
     if output is not None:
         _check_output(output, backend, spec.name, force=force)

@@ -42,7 +42,7 @@ def _finite(data: Any) -> Any:
 
 def print_summary(summary: Summary) -> None:
     """Print one row a layer, then the totals."""
-    console = _console()
+    console = plain_console()
     console.print(f'Model: "{summary.name}"')
     console.print(_layer_table(summary.layers))
     _print_totals(console, summary.parameters)
@@ -52,7 +52,7 @@ def print_summary(summary: Summary) -> None:
 
 
 def _layer_table(layers: Iterable[LayerSummary]) -> Table:
-    table = _table("Layer (type)", "Output shape", "Parameters")
+    table = new_table("Layer (type)", "Output shape", "Parameters")
     for layer in layers:
         shape = str(layer.output_shape)
         table.add_row(f"{layer.name} ({layer.type})", shape, f"{layer.parameters:,}")
@@ -67,7 +67,7 @@ def _print_totals(console: Console, counts: Counts) -> None:
 
 def print_parity(report: ParityReport) -> None:
     """Print each spec's accounts side by side, then what a stock layer would have held."""
-    console = _console()
+    console = plain_console()
     for spec in report.specs:
         console.print(_parity_table(spec, report.tolerances))
         for line in (*_where_lines(spec, report.tolerances), *_stock_lines(spec)):
@@ -92,7 +92,7 @@ def print_random(found: Found) -> None:
 
 
 def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Table:
-    table = _table(spec.name, "spec", *spec.backends)
+    table = new_table(spec.name, "spec", *spec.backends)
     for layer, parameters in spec.layers.items():
         held = [account.layers[layer] for account in spec.backends.values()]
         table.add_row(layer, *_counts(parameters, *held))
@@ -135,7 +135,8 @@ def _more(spec: SpecParity, stock: Stock) -> int:
     return stock.parameters - spec.layers[stock.layer]
 
 
-def _table(first: str, second: str, *others: str) -> Table:
+def new_table(first: str, second: str, *others: str) -> Table:
+    """Return an empty table: names in the first column, numbers in the others."""
     table = Table(box=SQUARE if sys.stdout.isatty() else ASCII)
     table.add_column(first, no_wrap=True)
     table.add_column(second, justify="right", no_wrap=True)
@@ -144,5 +145,6 @@ def _table(first: str, second: str, *others: str) -> Table:
     return table
 
 
-def _console() -> Console:
+def plain_console() -> Console:
+    """Return a console for standard output that reads no markup and cuts nothing."""
     return Console(width=_WIDTH, markup=False, highlight=False, soft_wrap=True)

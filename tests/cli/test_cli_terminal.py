@@ -31,12 +31,19 @@ def read_all(descriptor: int) -> str:
     return b"".join(parts).decode().replace("\r\n", "\n")
 
 
-def on_terminal(*words: str, columns: int = 80, out: bool = False) -> tuple[str, str]:
+def on_terminal(
+    *words: str,
+    columns: int = 80,
+    out: bool = False,
+    code: int = 0,
+    variables: dict[str, str] | None = None,
+) -> tuple[str, str]:
     """Run with standard error on a terminal, ``out`` for standard output too."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
         environment.pop(name, None)
+    environment |= variables or {}
     process = subprocess.Popen(
         [sys.executable, "-m", "rnnspec", *words],
         stdout=theirs if out else subprocess.PIPE,
@@ -47,7 +54,7 @@ def on_terminal(*words: str, columns: int = 80, out: bool = False) -> tuple[str,
     os.close(theirs)
     terminal = read_all(ours)
     printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 0
+    assert process.returncode == code
     return terminal, printed or ""
 
 
@@ -79,3 +86,54 @@ def test_what_a_user_wrote_is_no_markup(tmp_path: Path) -> None:
     (tmp_path / "[red]x.yaml").write_text(text + "description: '[bold]x'\n")
     terminal, _ = on_terminal("validate", "[red]x.yaml", out=True)
     assert terminal == "[red]x.yaml: valid\n"
+
+
+WRONG = """\
+version: 1
+name: small
+input: {features: 2}
+rnn: {type: gru, '[red]unit': 3, units: 3}
+"""
+
+
+@pytest.mark.parametrize("words", [("validate", "x.yaml"), ("summary", "x.yaml")])
+def test_problems_are_coloured_on_a_terminal(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "x.yaml").write_text(WRONG)
+    terminal, _ = on_terminal(*words, code=1)
+    first, excerpt, carets = terminal.splitlines()
+    assert first.startswith("\x1b[1mx.yaml:4:18\x1b[0m: \x1b[1;31merror\x1b[0m: rnn: unknown key ")
+    assert "'[red]unit'" in first
+    assert excerpt == "  4 | rnn: {type: gru, '[red]unit': 3, units: 3}"
+    assert carets == f"    | {' ' * 17}\x1b[31m{'^' * 11}\x1b[0m"
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({"NO_COLOR": "1"}, False),
+        ({"NO_COLOR": ""}, True),
+        ({"TERM": "dumb"}, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_no_colour_where_it_is_not_wanted(
+    tmp_path: Path, variables: dict[str, str], *, coloured: bool
+) -> None:
+    (tmp_path / "x.yaml").write_text(WRONG)
+    terminal, _ = on_terminal("validate", "x.yaml", code=1, variables=variables)
+    assert ("\x1b" in terminal) == coloured
+
+
+def test_colour_may_be_forced(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(WRONG)
+    for variables, coloured in (({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": ""}, False)):
+        done = subprocess.run(
+            [sys.executable, "-m", "rnnspec", "validate", "x.yaml"],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "NO_COLOR": "", **variables},
+            timeout=60,
+        )
+        assert done.returncode == 1
+        assert (b"\x1b" in done.stderr) == coloured
+        assert b"\x1b" not in done.stdout

@@ -16,7 +16,10 @@ from rnnspec.backends import BACKENDS
 from rnnspec.version import __version__
 
 Run = Callable[..., Any]
-COMMANDS = ["validate", "summary", "build", "codegen", "parity"]
+COMMANDS = [
+    *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
+    "schema",
+]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
@@ -38,7 +41,7 @@ def test_help_of_a_command_has_an_example_that_works(
     (tmp_path / "specs").symlink_to(Path(__file__).parents[2] / "specs")
     words = lines[0].removeprefix("Example: ").split()
     assert words[:2] == ["rnnspec", command]
-    if command in ("validate", "summary", "codegen"):
+    if command in ("validate", "lint", "explain", "summary", "codegen", "diff"):
         assert run(*words[1:]).code == 0
 
 
@@ -53,7 +56,7 @@ def test_version(run: Run) -> None:
         ([], "Usage: rnnspec"),
         (["frobnicate"], "No such command 'frobnicate'"),
         (["valdate", "x"], "Did you mean 'validate'"),
-        (["validate"], "Missing argument 'SPECS'"),
+        (["validate"], "Missing argument 'PATHS'"),
         (["summary", "{spec}", "--frob"], "--frob"),
         (["summary", "{spec}", "{spec}"], "unexpected extra argument"),
         (["build", "{spec}", "-b", "torch", "--seed", "-1"], "--seed"),
@@ -64,7 +67,8 @@ def test_version(run: Run) -> None:
         (["parity", "{spec}", "--backends", "keras,"], "unknown backend ''"),
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
         (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "is a file, expected a folder"),
-        (["codegen", "{spec}", "-b", "torch", "-o", "."], "is a folder"),
+        (["codegen", "{spec}", "-b", "torch", "--check"], "--check needs -o"),
+        (["diff", "-", "-"], "one '-' at most"),
         (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null"], "is no regular file"),
         (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null", "--force"], "no regular file"),
     ],

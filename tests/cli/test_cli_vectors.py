@@ -113,3 +113,55 @@ def test_a_small_file_or_no_terminal_has_none(bar: Bar, monkeypatch: pytest.Monk
     with progress.reading() as told:
         told(1, 2**26)
     assert bar.told == []
+
+
+OUTSIDE = [("validate",), ("lint",), ("summary",), ("codegen", "-b", "torch")]
+
+
+@pytest.fixture
+def outside(spec: str) -> str:
+    """The same, with its words beside its folder."""
+    Path("specs/words.txt").rename("words.txt")
+    text = Path(spec).read_text().replace("words.txt", "../words.txt")
+    Path(spec).write_text(text)
+    return spec
+
+
+@pytest.mark.parametrize("command", OUTSIDE, ids=lambda command: command[0])
+def test_a_file_outside_the_folder_of_the_spec_is_asked_for(
+    run: Run, outside: str, command: tuple[str, ...]
+) -> None:
+    refused = run(*command, outside)
+    assert refused.code == 1
+    assert f"{outside}:4:58: error: embedding: expected a path inside the folder" in refused.err
+    assert run(*command, outside, "--allow-outside").code == 0
+
+
+def test_a_file_outside_the_folder_of_the_spec_is_read_when_asked_for(
+    run: Run, outside: str
+) -> None:
+    pytest.importorskip("torch")
+    assert run("build", outside, "-b", "torch").code == 1
+    ran = run("build", outside, "-b", "torch", "--allow-outside")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Read 2 vectors" in ran.out
+
+
+def test_a_link_out_of_the_folder_is_not_followed_unasked(run: Run, spec: str) -> None:
+    pytest.importorskip("torch")
+    Path("specs/words.txt").rename("words.txt")
+    Path("specs/words.txt").symlink_to(Path("words.txt").absolute())
+    refused = run("build", spec, "-b", "torch")
+    assert refused.code == 1
+    assert refused.err == (
+        "specs/words.txt: error: leads out of the folder of the spec; "
+        "--allow-outside permits that [E603]\n"
+    )
+    assert run("build", spec, "-b", "torch", "--allow-outside").code == 0
+
+
+def test_a_link_within_the_folder_is_followed(run: Run, spec: str) -> None:
+    pytest.importorskip("torch")
+    Path("specs/words.txt").rename("specs/kept.txt")
+    Path("specs/words.txt").symlink_to("kept.txt")
+    assert run("build", spec, "-b", "torch").code == 0

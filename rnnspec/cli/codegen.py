@@ -1,0 +1,128 @@
+"""``rnnspec codegen``: print source, write it, or hold what was written against its spec."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rnnspec import compiler
+from rnnspec.backends import Backend, chosen
+from rnnspec.cli.messages import tell
+from rnnspec.cli.specs import load_all
+from rnnspec.errors import UnsupportedError, UsageError, printable
+from rnnspec.files import check_target, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.cli.inputs import Input
+    from rnnspec.spec.models import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Generated text: the spec it comes from, and where it belongs."""
+
+    spec: str
+    target: Path
+    text: str
+
+
+def run(
+    inputs: Sequence[Input],
+    backend_name: str | None,
+    output: Path | None,
+    *,
+    force: bool,
+    check: bool,
+) -> None:
+    """Print the source of the specs, or write it to ``output``, or compare it with what is there.
+
+    ``output`` is a folder, where each source is called after its network, or a file for one spec.
+    """
+    if check and (force or output is None):
+        raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
+    specs = load_all(inputs)
+    backend = chosen(backend_name)
+    if output is None:
+        if len(specs) > 1:
+            raise UsageError("expected -o FOLDER, for there are several specs")
+        print(compiler.codegen(specs[0], backend.name), end="")
+        return
+    targets = _targets(specs, output, check=check)
+    if not check:
+        for target in targets:
+            check_target(target, force=force)
+    sources = _generated(specs, targets, backend)
+    if check:
+        _check(sources, backend, output)
+    else:
+        _write(sources, force=force)
+
+
+def _targets(specs: Sequence[Spec], output: Path, *, check: bool) -> list[Path]:
+    """Return where the source of each spec belongs."""
+    if not output.is_dir():
+        absent = check and output.suffix != ".py" and not output.exists()
+        if len(specs) > 1 or absent:
+            reason = "is a file, expected a folder" if output.exists() else "no such folder"
+            raise UsageError(reason, str(output))
+        return [output]
+    owners: dict[str, str] = {}
+    for spec in specs:
+        source = spec.document.source
+        if (other := owners.setdefault(spec.name, source)) != source:
+            raise UsageError(
+                f"has the name '{spec.name}' as {other} has, so both would be "
+                f"written to {output / spec.name}.py",
+                source,
+            )
+    return [output / f"{spec.name}.py" for spec in specs]
+
+
+def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend) -> list[Source]:
+    """Return every source, or exit after a message for each spec that the backend refuses."""
+    sources, refused = [], []
+    for spec, target in zip(specs, targets, strict=True):
+        try:
+            text = compiler.codegen(spec, backend.name)
+            sources.append(Source(spec.document.source, target, text))
+        except UnsupportedError as error:
+            refused.append(error)
+    if refused:
+        tell("\n".join(map(str, refused)))
+        raise typer.Exit(UnsupportedError.exit_code)
+    return sources
+
+
+def _write(sources: Sequence[Source], *, force: bool) -> None:
+    for source in sources:
+        write_file(source.target, source.text, force=force)
+        print(printable(f"wrote {source.target}"))
+
+
+def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
+    """Print a patch that brings the files up to date, and exit 1 unless it is empty."""
+    from rnnspec.cli.patch import committed, print_patch
+
+    stale, messages = [], []
+    for source in sources:
+        before = committed(source.target)
+        if before != source.text:
+            print_patch(source.target, before, source.text)
+            stale.append(source.spec)
+            what = "is missing, the source of" if before is None else "is not up to date with"
+            messages.append(printable(f"{source.target}: error: {what} {source.spec}"))
+    if stale:
+        tell("\n".join([*messages, _remedy(stale, backend, output)]))
+        raise typer.Exit(1)
+    print(f"{len(sources)} source{'' if len(sources) == 1 else 's'}: up to date")
+
+
+def _remedy(specs: Sequence[str], backend: Backend, output: Path) -> str:
+    words = ["rnnspec", "codegen", *specs, "--backend", backend.name, "-o", str(output), "--force"]
+    return printable(f"rnnspec: note: to write anew: {shlex.join(words)}")

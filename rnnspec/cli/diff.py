@@ -1,0 +1,123 @@
+"""``rnnspec diff``: what changed from one spec to another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from rnnspec.cli import tables
+from rnnspec.cli.inputs import Input, found
+from rnnspec.cli.specs import load_all
+from rnnspec.diff.compare import Change, Diff, LayerDiff, diff
+from rnnspec.errors import UsageError, printable
+from rnnspec.ir.params import count
+from rnnspec.ir.text import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from rnnspec.ir.nodes import Layer, Network
+
+_MARKS = {"same": " ", "changed": "~", "added": "+", "removed": "-"}
+_STYLES = {"same": "", "changed": "yellow", "added": "green", "removed": "red"}
+
+
+def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: bool) -> None:
+    """Print what changed, and exit 1 for it where ``exit_code`` asks for that."""
+    if before == after == "-":
+        raise UsageError("expected one '-' at most: standard input holds one spec")
+    old, new = load_all([_input(path, allow_outside=allow_outside) for path in (before, after)])
+    result = diff(old, new)
+    if json:
+        tables.print_json(result.as_dict())
+    else:
+        _print(result, f"{old.document.source} -> {new.document.source}")
+    if exit_code and not result.same:
+        raise typer.Exit(1)
+
+
+def _input(path: str, *, allow_outside: bool) -> Input:
+    if path == "-":
+        return found([path], allow_outside=allow_outside)[0]
+    return Input(path, named=True, allow_outside=allow_outside)
+
+
+def _print(result: Diff, title: str) -> None:
+    console = tables.plain_console()
+    console.print(printable(title))
+    for change in (*result.network, *_promises(result)):
+        console.print(_words(change))
+    if result.same:
+        console.print("no change in the network")
+        return
+    if any(layer.state != "same" or layer.renamed for layer in result.layers):
+        console.print(_table(result.layers))
+    for line in _totals(result):
+        console.print(line)
+
+
+def _promises(result: Diff) -> Iterator[Change]:
+    for change in result.expect:
+        yield Change(f"expect.{change.key}", change.before, change.after)
+
+
+def _words(change: Change) -> str:
+    return printable(f"{change.key}: {_value(change.before)} -> {_value(change.after)}")
+
+
+def _value(value: Any) -> str:
+    """Return a value as a spec has it."""
+    match value:
+        case None:
+            return "unset"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"{value:,}"
+        case dict():
+            return ", ".join(f"{{{key}: {part!r}}}" for key, part in value.items())
+        case _:
+            return str(value)
+
+
+def _table(layers: tuple[LayerDiff, ...]) -> Table:
+    table = tables.new_table("  Layer (type)", "Output shape", "Parameters")
+    table.add_column("Changes", no_wrap=True)
+    for layer in layers:
+        both = [each for each in (layer.before, layer.after) if each is not None]
+        table.add_row(
+            f"{_MARKS[layer.state]} {_name(layer)} ({_arrow(*map(type_name, both))})",
+            _arrow(*map(_shape, both)),
+            _arrow(*(f"{count(each):,}" for each in both)),
+            "\n".join(map(_words, layer.changes)),
+            style=_STYLES[layer.state],
+        )
+    return table
+
+
+def _name(layer: LayerDiff) -> str:
+    if layer.before and layer.renamed and layer.after:
+        return f"{layer.after.name}, before {layer.before.name}"
+    present = layer.after or layer.before
+    return present.name if present else ""
+
+
+def _totals(result: Diff) -> Iterator[str]:
+    yield f"Output shape: {_arrow(_shape(result.before), _shape(result.after))}"
+    before, after = (each.as_dict() for each in result.parameters)
+    for key, old in before.items():
+        more = f" ({after[key] - old:+,})" if after[key] != old else ""
+        label = key.replace("_", "-").capitalize()
+        yield f"{label} parameters: {_arrow(f'{old:,}', f'{after[key]:,}')}{more}"
+
+
+def _arrow(*sides: str) -> str:
+    """Return ``before -> after``, or the one where both are equal or there is no other."""
+    return " -> ".join(dict.fromkeys(sides))
+
+
+def _shape(of: Layer | Network) -> str:
+    return str((None, *of.output))

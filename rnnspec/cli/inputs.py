@@ -1,0 +1,165 @@
+"""From what a user names (files, folders, patterns, standard input) to the files to check."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import sys
+from collections import deque
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from rnnspec import compiler
+from rnnspec.cli.report.results import Checked
+from rnnspec.errors import Problem, SpecError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rnnspec.spec.models import Spec
+
+STDIN = "<stdin>"
+"""What messages call standard input."""
+
+_SUFFIXES = (".yaml", ".yml")
+# No other kind of YAML file is likely to have one of these at its top; every spec has one.
+_KEYS = ("rnn", "embedding", "head", "initializers")
+_KEY_LINE = re.compile(rb"^[\"']?(?:" + "|".join(_KEYS).encode() + rb")[\"']?[ \t]*:", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to check; ``content`` is that of standard input, which is no file.
+
+    ``named``: the user named it, so that it has to be a spec, as opposed to met in a folder.
+    ``trouble``: why there is nothing to read. ``allow_outside``: as ``compiler.load`` has it.
+    """
+
+    path: str
+    named: bool = False
+    content: bytes | None = None
+    trouble: str = ""
+    allow_outside: bool = False
+
+
+def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
+    """Return what ``paths`` stand for, in that order, each once; a folder's files are sorted.
+
+    A path is a file, a folder (every visible ``*.yaml`` and ``*.yml`` below it), a pattern such as
+    ``specs/**/*.yaml``, or ``-`` for standard input, which is read here.
+    """
+    inputs: dict[str, Input] = {}
+    for path in paths:
+        for each in _stands_for(path):
+            key = each.path if each.content is not None else os.path.abspath(each.path)  # noqa: PTH100 - as text
+            if key not in inputs or (each.named and not inputs[key].named):
+                inputs[key] = each
+    return [replace(each, allow_outside=allow_outside) for each in inputs.values()]
+
+
+def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _: ()) -> Checked:
+    """Return what is wrong with ``item``, or what ``advise`` has to say where nothing is."""
+    if item.trouble:
+        return Checked(item.path, state="unreadable", reason=item.trouble)
+    try:
+        spec = _load(item)
+        return Checked(item.path, advise(spec))
+    except UsageError as error:
+        return Checked(item.path, state="unreadable", reason=error.message)
+    except SpecError as error:
+        if not item.named and _foreign(item.path):
+            return Checked(item.path, state="foreign")
+        return Checked(item.path, error.problems)
+
+
+def _load(item: Input) -> Spec:
+    if item.content is None:
+        return compiler.load(item.path, allow_outside=item.allow_outside)
+    return compiler.loads(item.content, item.path, allow_outside=item.allow_outside)
+
+
+def _stands_for(path: str) -> Iterable[Input]:
+    if path == "-":
+        return [_standard_input()]
+    if os.path.isdir(path):  # noqa: PTH112 - Path("") would be the folder
+        return _folder(path)
+    if glob.has_magic(path) and not os.path.lexists(path):
+        return _pattern(path)
+    return [Input(path, named=True)]
+
+
+def _standard_input() -> Input:
+    from rnnspec.spec.places import MAX_BYTES
+
+    if sys.stdin is None:
+        return Input(STDIN, trouble="standard input is closed")
+    return Input(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
+
+
+def _pattern(pattern: str) -> list[Input]:
+    matches = sorted(glob.glob(pattern, recursive=True), key=_order)  # noqa: PTH207 - ** as a shell has it
+    inputs = [
+        each
+        for match in matches
+        for each in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
+    ]
+    return inputs or [Input(pattern, named=True)]
+
+
+def _folder(folder: str) -> list[Input]:
+    inputs = sorted(_below(folder), key=lambda each: _order(each.path))
+    return inputs or [Input(folder, trouble="this is a folder without any *.yaml or *.yml file")]
+
+
+def _order(path: str) -> tuple[str, ...]:
+    return PurePath(path).parts
+
+
+def _below(folder: str) -> Iterator[Input]:
+    """Yield the YAML files below ``folder``; a folder that links lead to twice is read once."""
+    refused: list[OSError] = []
+    seen: set[tuple[int, int]] = set()
+    # What links lead to comes last, so that a file has the path without a link, if it has one.
+    links = deque([folder])
+    while links:
+        for base, folders, files in os.walk(links.popleft(), onerror=refused.append):
+            if _again(base, seen):
+                folders.clear()
+                continue
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            inside = (os.path.join(base, name) for name in folders)  # noqa: PTH118 - bytes of a path kept
+            links.extend(filter(os.path.islink, inside))
+            for name in files:
+                if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
+                    yield Input(os.path.join(base, name))  # noqa: PTH118 - likewise
+    for error in refused:
+        yield Input(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")
+
+
+def _again(folder: str, seen: set[tuple[int, int]]) -> bool:
+    """Tell whether ``folder`` was met before, and note that it now was."""
+    status = os.stat(folder)  # noqa: PTH116 - as text
+    known = (status.st_dev, status.st_ino) in seen
+    seen.add((status.st_dev, status.st_ino))
+    return known
+
+
+def _foreign(path: str) -> bool:
+    """Tell whether a file that is no valid spec was not meant to be one."""
+    from rnnspec.spec.places import MAX_BYTES
+    from rnnspec.spec.source import read
+
+    with Path(path).open("rb") as stream:
+        raw = stream.read(MAX_BYTES + 1)
+    try:
+        data = read(raw, path).data
+    except SpecError:
+        # Not YAML: judged by its text, whose NULs are UTF-16's.
+        return not _KEY_LINE.search(raw.replace(b"\0", b""))
+    return not isinstance(data, dict) or not _like_a_spec(data.keys())
+
+
+def _like_a_spec(keys: Iterable[str]) -> bool:
+    return not {"version", "input"}.difference(keys) or not set(_KEYS).isdisjoint(keys)

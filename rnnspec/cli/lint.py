@@ -1,0 +1,39 @@
+"""``rnnspec lint``: advice on specs, in every format that ``validate`` has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.cli.inputs import check, found
+from rnnspec.cli.report import format_for, print_report
+from rnnspec.lint.rules import chosen
+from rnnspec.lint.run import lint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which advice, how it is printed, and whether a note fails too."""
+
+    select: Sequence[str]
+    ignore: Sequence[str]
+    format: str | None
+    strict: bool
+
+
+def run(paths: Sequence[str], options: Options, *, allow_outside: bool) -> int:
+    """Print the advice on what ``paths`` stand for, and return the exit code.
+
+    Raises:
+        UsageError: there is no such code or format.
+    """
+    format_for(options.format)
+    codes = chosen(options.select, options.ignore)
+    inputs = found(paths, allow_outside=allow_outside)
+    results = [check(item, lambda spec: lint(spec, codes)) for item in inputs]
+    code = print_report(results, options.format, "lint")
+    noted = options.strict and any(result.problems for result in results)
+    return max(code, int(noted))

@@ -1,0 +1,55 @@
+"""GitHub's workflow commands, which it shows as annotations on the lines of a change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.cli.report.places import in_repository, readable
+from rnnspec.cli.report.results import Checked, more, summary
+from rnnspec.errors import Problem, Severity, printable, render_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "note": "notice"}
+_IN_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_IN_PROPERTY = _IN_DATA | str.maketrans({":": "%3A", ",": "%2C"})
+
+
+def show(results: Sequence[Checked], tool: str) -> None:
+    """Print a command a problem, then a line that counts, which holds nothing a user wrote."""
+    for result in results:
+        for command in _commands(result):
+            print(command)
+    print(summary(results, tool))
+
+
+def _commands(result: Checked) -> Iterator[str]:
+    if result.state == "unreadable":
+        yield _command("error", {"file": result.path}, f"{result.path}: {result.reason}")
+    for problem in result.shown:
+        # The log shows the text alone, so that it says the place too.
+        yield _command(_COMMANDS[problem.severity], _properties(problem), render_line(problem))
+    if result.omitted:
+        yield _command("notice", {"file": result.path}, f"{result.path}: {more(result)}")
+
+
+def _properties(problem: Problem) -> dict[str, str]:
+    properties = {"file": problem.source}
+    if span := problem.span:
+        properties |= {
+            "line": str(span.line),
+            "col": str(span.column),
+            "endLine": str(span.line),
+            "endColumn": str(span.end_column),
+        }
+    return properties | {"title": f"rnnspec ({problem.code})" if problem.code else "rnnspec"}
+
+
+def _command(name: str, properties: dict[str, str], text: str) -> str:
+    properties["file"] = readable(in_repository(properties["file"]))
+    # Escaped before what cannot be printed is: a line feed in a path has GitHub's own escape.
+    said = ",".join(
+        f"{key}={printable(value.translate(_IN_PROPERTY))}" for key, value in properties.items()
+    )
+    return f"::{name} {said}::{printable(text.translate(_IN_DATA))}"

@@ -1,0 +1,35 @@
+"""How a program is told which file is meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+from rnnspec.cli.inputs import STDIN
+
+
+def readable(path: str) -> str:
+    """Return ``path`` as Unicode; of a byte that is no UTF-8 the number stands there."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def in_repository(path: str) -> str:
+    """Return ``path`` with forward slashes, from the root of the repository where GitHub says it.
+
+    Elsewhere it is relative to the current folder; a file outside keeps its absolute path.
+    """
+    if path == STDIN:
+        return path
+    root, here = os.environ.get("GITHUB_WORKSPACE"), Path.cwd()
+    base = Path(root).resolve() if root else here
+    absolute = Path(os.path.normpath(here / path))
+    if not here.is_relative_to(base):
+        base = here
+    return (absolute.relative_to(base) if absolute.is_relative_to(base) else absolute).as_posix()
+
+
+def uri(path: str) -> str:
+    """Return the URI of ``path``, relative where ``in_repository`` is; bytes stay what they are."""
+    place = Path(in_repository(path))
+    return place.as_uri() if place.is_absolute() else quote(os.fsencode(place.as_posix()))

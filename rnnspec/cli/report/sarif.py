@@ -1,0 +1,97 @@
+"""SARIF 2.1.0, as code scanning services read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.cli.report.places import readable, uri
+from rnnspec.cli.report.results import more
+from rnnspec.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from rnnspec.cli.report.results import Checked
+    from rnnspec.errors import Problem, Span
+
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+# In a message [text](target) is a link; what a user wrote is none.
+_LINK = re.compile(r"\[(?=[^\[\]]*\]\()")
+
+
+def show(results: Sequence[Checked], tool: str) -> None:
+    """Print the log, in ASCII; the rules in it are those that it has results of."""
+    run = {
+        "tool": {"driver": _driver(results)},
+        "automationDetails": {"id": f"rnnspec-{tool}/"},
+        "columnKind": "unicodeCodePoints",
+        "invocations": [_invocation(results)],
+        "results": [_result(problem) for each in results for problem in each.shown],
+    }
+    print(json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2))
+
+
+def _driver(results: Iterable[Checked]) -> dict[str, Any]:
+    codes = {problem.code for each in results for problem in each.shown} - {""}
+    rules = [_rule(code) for code in sorted(codes)]
+    return {"name": "rnnspec", "version": __version__, "rules": rules}
+
+
+def _rule(code: str) -> dict[str, Any]:
+    from rnnspec import pages
+
+    if code not in pages.codes():
+        return {"id": code}
+    text = pages.page(code)
+    title = text.partition("\n")[0].removeprefix(f"# {code}:").strip()
+    return {
+        "id": code,
+        "shortDescription": {"text": title},
+        "help": {"text": text, "markdown": text},
+    }
+
+
+def _result(problem: Problem) -> dict[str, Any]:
+    where = f"{problem.where}: " if problem.where else ""
+    return {
+        **({"ruleId": problem.code} if problem.code else {}),
+        "level": problem.severity,
+        "message": {"text": _LINK.sub(r"\\[", f"{where}{problem.message}")},
+        "locations": [_location(problem.source, problem.span)],
+    }
+
+
+def _location(path: str, span: Span | None = None) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": uri(path)}}
+    if span:
+        place["region"] = {
+            "startLine": span.line,
+            "startColumn": span.column,
+            "endColumn": span.end_column,
+        }
+    return {"physicalLocation": place}
+
+
+def _invocation(results: Sequence[Checked]) -> dict[str, Any]:
+    said = [note for each in results for note in _notifications(each)]
+    read = all(each.state != "unreadable" for each in results)
+    return {"executionSuccessful": read, "toolExecutionNotifications": said}
+
+
+def _notifications(result: Checked) -> Iterator[dict[str, Any]]:
+    """Yield what is no result of a rule: files that were not checked, and what is left out."""
+    if result.state == "unreadable":
+        yield _notification(result, "error", result.reason)
+    if result.state == "foreign":
+        yield _notification(result, "note", "not a spec")
+    if result.omitted:
+        yield _notification(result, "note", more(result))
+
+
+def _notification(result: Checked, level: str, text: str) -> dict[str, Any]:
+    message = {"text": f"{readable(result.path)}: {text}"}
+    return {"level": level, "message": message, "locations": [_location(result.path)]}

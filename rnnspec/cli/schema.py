@@ -1,0 +1,26 @@
+"""``rnnspec schema``: the language as a JSON Schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rnnspec.errors import printable
+from rnnspec.files import check_target, write_file
+
+
+def run(output: Path | None, *, force: bool) -> None:
+    """Print the schema, or write it to ``output``.
+
+    Raises:
+        UsageError: ``output`` exists and ``force`` is not given.
+        OutputError: it cannot be written.
+    """
+    if output is not None:
+        check_target(output, force=force)
+    from rnnspec.spec import schema
+
+    if output is None:
+        print(schema.text(), end="")
+    else:
+        write_file(output, schema.text(), force=force)
+        print(printable(f"wrote {output}"))

@@ -1,0 +1,49 @@
+"""Specs for commands that go on with them: every one, or a message for each that is wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from rnnspec.cli.inputs import Input, check
+from rnnspec.cli.messages import tell
+from rnnspec.cli.report.results import Checked, more
+from rnnspec.errors import UsageError, printable, render_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rnnspec.errors import Problem
+    from rnnspec.spec.models import Spec
+
+
+def load_all(inputs: Sequence[Input]) -> list[Spec]:
+    """Return the spec in each of ``inputs``, without the files in folders that are none.
+
+    Raises:
+        typer.Exit: one is wrong or cannot be read, and all that is wrong has been told.
+        UsageError: there is no spec among them.
+    """
+    specs: list[Spec] = []
+
+    def keep(spec: Spec) -> tuple[Problem, ...]:
+        specs.append(spec)
+        return ()
+
+    results = [check(each, keep) for each in inputs]
+    if worst := max((each.exit_code for each in results), default=0):
+        tell("\n".join(line for each in results for line in _lines(each)))
+        raise typer.Exit(worst)
+    if not specs:
+        raise UsageError("expected a spec, found none", ", ".join(each.path for each in inputs))
+    return specs
+
+
+def _lines(result: Checked) -> Iterator[str]:
+    if result.state == "unreadable":
+        yield str(UsageError(result.reason, result.path))
+    for problem in result.shown:
+        yield render_problem(problem)
+    if result.omitted:
+        yield f"{printable(result.path)}: {more(result)}"

@@ -1,0 +1,20 @@
+"""``rnnspec validate``: every file that the paths stand for, and one report of them all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.cli.inputs import check, found
+from rnnspec.cli.jobs import mapped
+from rnnspec.cli.report import format_for, print_report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run(paths: Sequence[str], format: str | None, jobs: int, *, allow_outside: bool = False) -> int:  # noqa: A002 - the option's name
+    """Check, print, and return the exit code."""
+    chosen = format_for(format)
+    return print_report(
+        mapped(check, found(paths, allow_outside=allow_outside), jobs), chosen, "validate"
+    )

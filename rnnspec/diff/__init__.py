@@ -1,0 +1,1 @@
+"""What changed from one network to another: layers, their keys, and what follows."""

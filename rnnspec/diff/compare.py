@@ -1,0 +1,156 @@
+"""Two specs side by side: what changed, by key, and what that did to shapes and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from rnnspec import compiler
+from rnnspec.diff.align import align, has_given_name
+from rnnspec.diff.words import Words, layer_words, network_words
+from rnnspec.ir.nodes import Layer, Network
+from rnnspec.ir.params import Counts, count, counts
+from rnnspec.ir.text import type_name
+
+if TYPE_CHECKING:
+    from rnnspec.spec.models import Spec
+
+State = Literal["same", "changed", "added", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key before and after; None where it was not there, or not set."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDiff:
+    """One layer before and after; None where it was added or removed."""
+
+    before: Layer | None
+    after: Layer | None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """What became of it; a shape or a count that differs is a change too."""
+        if self.before is None:
+            return "added"
+        if self.after is None:
+            return "removed"
+        kept = _consequences(self.before) == _consequences(self.after)
+        return "same" if kept and not self.changes else "changed"
+
+    @property
+    def renamed(self) -> bool:
+        """Whether it is there in both under two names."""
+        return bool(self.before and self.after and self.before.name != self.after.name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        both = [self.before, self.after]
+        return {
+            "state": self.state,
+            "name": _sides(*(layer and layer.name for layer in both)),
+            "type": _sides(*(layer and type_name(layer) for layer in both)),
+            "changes": _changes_dict(self.changes),
+            "output_shape": _sides(*(layer and _shape(layer) for layer in both)),
+            "parameters": _sides(*(layer and count(layer) for layer in both)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """What changed from one network to another.
+
+    ``network`` has what holds for the whole of it, ``expect`` the promises, which are no part of
+    it, ``layers`` every layer of both.
+    """
+
+    before: Network
+    after: Network
+    network: tuple[Change, ...]
+    expect: tuple[Change, ...]
+    layers: tuple[LayerDiff, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether the two networks are one, down to the names of their arrays."""
+        kept = (layer.state == "same" and not layer.renamed for layer in self.layers)
+        return not self.network and all(kept)
+
+    @property
+    def parameters(self) -> tuple[Counts, Counts]:
+        """The numbers of parameters before and after."""
+        return counts(self.before), counts(self.after)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data, as ``rnnspec diff --json`` prints it."""
+        before, after = self.parameters
+        return {
+            "same": self.same,
+            "name": _sides(self.before.name, self.after.name),
+            "network": _changes_dict(self.network),
+            "layers": [layer.as_dict() for layer in self.layers],
+            "output_shape": _sides(_shape(self.before), _shape(self.after)),
+            "parameters": _sides(before.as_dict(), after.as_dict()),
+            "expect": _changes_dict(self.expect),
+        }
+
+
+def diff(before: Spec, after: Spec) -> Diff:
+    """Return what changed; defaults count as written out, comments and descriptions do not.
+
+    Raises:
+        SpecError: a spec is wrong.
+    """
+    old, new = compiler.lower(before), compiler.lower(after)
+    pairs = align(old.layers, new.layers)
+    return Diff(
+        before=old,
+        after=new,
+        network=_network_changes(network_words(old), network_words(new)),
+        expect=_changes(before.expect.model_dump(), after.expect.model_dump()),
+        layers=tuple(LayerDiff(a, b, _layer_changes(a, b)) for a, b in pairs),
+    )
+
+
+def _network_changes(before: Words, after: Words) -> tuple[Change, ...]:
+    """Return what differs, without initializers that only one of the two has a use for."""
+    unused = {key for key in before.keys() ^ after.keys() if key.startswith("initializers.")}
+    return tuple(each for each in _changes(before, after) if each.key not in unused)
+
+
+def _layer_changes(before: Layer | None, after: Layer | None) -> tuple[Change, ...]:
+    if before is None or after is None:
+        return ()
+    changes = _changes(layer_words(before), layer_words(after))
+    if before.name != after.name and (has_given_name(before) or has_given_name(after)):
+        return (Change("name", before.name, after.name), *changes)
+    return changes
+
+
+def _changes(before: Words, after: Words) -> tuple[Change, ...]:
+    found = (Change(key, before.get(key), after.get(key)) for key in {**before, **after})
+    return tuple(each for each in found if each.before != each.after)
+
+
+def _consequences(layer: Layer) -> tuple[object, ...]:
+    """Return what other layers may have changed."""
+    return layer.output, count(layer)
+
+
+def _sides(before: Any, after: Any) -> dict[str, Any]:
+    return {"before": before, "after": after}
+
+
+def _changes_dict(changes: tuple[Change, ...]) -> dict[str, Any]:
+    return {each.key: _sides(each.before, each.after) for each in changes}
+
+
+def _shape(of: Layer | Network) -> list[int | None]:
+    return [None, *of.output]

@@ -1,0 +1,179 @@
+"""What a network says, in the words of the language, with every default written out."""
+
+from __future__ import annotations
+
+from typing import Any, assert_never
+
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
+    Constant,
+    Dense,
+    Dropout,
+    Embedding,
+    GlorotUniform,
+    HeUniform,
+    Initializer,
+    Input,
+    Layer,
+    LayerNorm,
+    LecunUniform,
+    Network,
+    Normal,
+    NumericInput,
+    Orthogonal,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    SimpleRNN,
+    TokenInput,
+    Uniform,
+)
+
+Words = dict[str, Any]
+"""Keys and plain values; a key that has no meaning for a layer is absent."""
+
+
+def layer_words(layer: Layer) -> Words:
+    """Return a layer's own keys: neither its name nor what other layers decide, as its input."""
+    match layer:
+        case Embedding():
+            return _embedding(layer)
+        case Recurrent():
+            return _recurrent(layer)
+        case Dense():
+            return {"units": layer.units, "activation": layer.activation, "bias": layer.bias}
+        case Dropout():
+            return {"rate": layer.rate}
+        case Pooling():
+            return {"pooling": layer.statistic}
+        case Repeat():
+            return {"steps": layer.steps}
+        case LayerNorm():
+            return {"epsilon": layer.epsilon}
+        case Residual():
+            return {}
+        case _:
+            assert_never(layer)
+
+
+def network_words(network: Network) -> Words:
+    """Return what holds for the whole network: its name, its input, its initializers."""
+    words: Words = {"name": network.name, **_input(network.input)}
+    for layer in network.layers:
+        words |= _initializers(layer)
+    return words
+
+
+def _embedding(layer: Embedding) -> Words:
+    words: Words = {
+        "vocabulary": layer.vocabulary,
+        "dim": layer.dim,
+        "mask_zero": layer.masked,
+        "trainable": layer.trainable,
+    }
+    if files := layer.pretrained:
+        words |= {"weights": files.weights, "words": files.words}
+    return words
+
+
+def _recurrent(layer: Recurrent) -> Words:
+    return {
+        "type": _type(layer.cell),
+        "units": layer.units,
+        "bidirectional": layer.merge is not None,
+        **({"merge": layer.merge} if layer.merge else {}),
+        "dropout": layer.dropout,
+        "recurrent_dropout": layer.recurrent_dropout,
+        "activation": layer.cell.activation,
+        **_gates(layer.cell),
+        "bias": layer.bias,
+    }
+
+
+def _type(cell: Cell) -> str:
+    match cell:
+        case SimpleRNN():
+            return "simple"
+        case LSTM():
+            return "lstm"
+        case GRU():
+            return "gru"
+        case _:
+            assert_never(cell)
+
+
+def _gates(cell: Cell) -> Words:
+    match cell:
+        case SimpleRNN():
+            return {}
+        case LSTM():
+            return {"recurrent_activation": cell.recurrent_activation}
+        case GRU():
+            return {
+                "recurrent_activation": cell.recurrent_activation,
+                "reset_after": cell.reset_after,
+            }
+        case _:
+            assert_never(cell)
+
+
+def _input(entrance: Input) -> Words:
+    match entrance:
+        case TokenInput():
+            return {"input": "tokens", "input.length": entrance.steps}
+        case NumericInput():
+            return {
+                "input": "numbers",
+                "input.length": entrance.steps,
+                "input.features": entrance.features,
+                "input.mask_value": entrance.mask_value,
+            }
+        case _:
+            assert_never(entrance)
+
+
+def _initializers(layer: Layer) -> Words:
+    """Return the initializers that a layer uses; the language has one of each for all layers."""
+    match layer:
+        case Embedding():
+            found = {"embedding": _initializer(layer.initializer)}
+        case Recurrent():
+            found = {
+                "kernel": _initializer(layer.kernel_initializer),
+                "recurrent": _initializer(layer.recurrent_initializer),
+                "bias": _initializer(layer.bias_initializer),
+            }
+            if isinstance(layer.cell, LSTM):
+                found["forget_bias"] = layer.cell.forget_bias
+        case Dense() | Dropout() | Pooling() | Repeat() | LayerNorm() | Residual():
+            found = {}
+        case _:
+            assert_never(layer)
+    return {f"initializers.{key}": value for key, value in found.items()}
+
+
+def _initializer(initializer: Initializer) -> Any:
+    match initializer:
+        case GlorotUniform():
+            return "glorot_uniform"
+        case HeUniform():
+            return "he_uniform"
+        case LecunUniform():
+            return "lecun_uniform"
+        case Orthogonal():
+            return "orthogonal"
+        case Uniform():
+            return {"uniform": initializer.limit}
+        case Normal():
+            return {"normal": initializer.stddev}
+        case Constant(value=0.0):
+            return "zeros"
+        case Constant(value=1.0):
+            return "ones"
+        case Constant():
+            return {"constant": initializer.value}
+        case _:
+            assert_never(initializer)

@@ -1,0 +1,143 @@
+"""``rnnspec codegen`` into a folder, and ``--check``, which says what is stale."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnspec import compiler
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def specs(spec: str) -> list[str]:
+    """Two specs, and an empty folder for their sources."""
+    text = Path(spec).read_text()
+    Path("large.yaml").write_text(
+        text.replace("small", "large").replace("units: 3", "units: 30, recurrent_dropout: 0.5")
+    )
+    Path("made").mkdir()
+    return [spec, "large.yaml"]
+
+
+def test_a_folder_holds_each_source_under_the_name_of_its_network(
+    run: Run, entries: Run, specs: list[str], backend: str
+) -> None:
+    ran = run("codegen", *specs, "-b", backend, "-o", "made")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "wrote made/small.py\nwrote made/large.py\n"
+    for path in specs:
+        source = Path("made", path).with_suffix(".py")
+        assert source.read_text() == compiler.codegen(path, backend)
+    assert entries() == {*specs, "made", "made/small.py", "made/large.py"}
+    ran = run("codegen", *specs, "-b", backend, "-o", "made", "--check")
+    assert (ran.code, ran.out, ran.err) == (0, "2 sources: up to date\n", "")
+    ran = run("codegen", ".", "-b", backend, "-o", "made/small.py", "--check")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "made/small.py: error: is a file, expected a folder\n"
+
+
+def test_none_is_written_where_one_may_not_be(run: Run, entries: Run, specs: list[str]) -> None:
+    Path("made/large.py").write_text("mine")
+    ran = run("codegen", *specs, "-b", "torch", "-o", "made")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "made/large.py: error: exists already; --force replaces it\n"
+    assert entries() == {*specs, "made", "made/large.py"}
+    assert run("codegen", *specs, "-b", "torch", "-o", "made", "--force").code == 0
+
+
+def test_windows_line_breaks_are_not_stale(run: Run, spec: str) -> None:
+    text = compiler.codegen(spec, "keras")
+    Path("small.py").write_bytes(text.replace("\n", "\r\n").encode())
+    assert run("codegen", spec, "-b", "keras", "-o", "small.py", "--check").code == 0
+    Path("small.py").write_bytes(text.replace("\n", "\r").encode())
+    assert run("codegen", spec, "-b", "keras", "-o", "small.py", "--check").code == 1
+
+
+EDITS: dict[str, Callable[[str], str]] = {
+    "changed": lambda text: text.replace("Embedding(20, 4", "Embedding(20, 5"),
+    "no_line_break_at_the_end": lambda text: text.removesuffix("\n"),
+    "more_at_the_end": lambda text: text + "-- x",
+    "tab": lambda text: text.replace("    return", "\treturn"),
+    "empty": lambda _: "",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_stale_source_is_told_by_a_patch_that_applies(
+    run: Run, entries: Run, spec: str, edit: Callable[[str], str]
+) -> None:
+    text = compiler.codegen(spec, "keras")
+    Path("small.py").write_text(edit(text))
+    before = entries()
+    ran = run("codegen", spec, "-b", "keras", "-o", "small.py", "--check")
+    assert ran.code == 1
+    assert ran.out.startswith("--- small.py\n+++ small.py\n@@ ")
+    assert ran.err.startswith("small.py: error: is not up to date with small.yaml\n")
+    assert Path("small.py").read_text() == edit(text)
+    assert entries() == before
+    subprocess.run(["git", "apply", "-p0"], input=ran.out, text=True, check=True)
+    assert Path("small.py").read_text() == text
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_missing_source_is_stale(run: Run, entries: Run, specs: list[str], backend: str) -> None:
+    before = entries()
+    ran = run("codegen", *specs, "-b", backend, "-o", "made", "--check")
+    assert ran.code == 1
+    assert ran.err.startswith("made/small.py: error: is missing, the source of small.yaml\n")
+    assert "--- /dev/null\n+++ made/small.py\n" in ran.out
+    assert entries() == before
+    subprocess.run(["git", "apply", "-p0"], input=ran.out, text=True, check=True)
+    assert run("codegen", *specs, "-b", backend, "-o", "made", "--check").code == 0
+
+
+def test_the_command_in_the_message_brings_it_up_to_date(run: Run, specs: list[str]) -> None:
+    Path("made/small.py").write_text("old")
+    ran = run("codegen", *specs, "-b", "torch", "-o", "made", "--check")
+    command = shlex.split(ran.err.splitlines()[-1].split("to write anew: ")[1])
+    assert run(*command[1:]).code == 0
+    assert run("codegen", *specs, "-b", "torch", "-o", "made", "--check").code == 0
+
+
+def test_what_a_terminal_would_obey_is_escaped(run: Run, spec: str) -> None:
+    Path("small.py").write_bytes(b"# \x1b[31m \xff \xe2\x80\xae\n")
+    ran = run("codegen", spec, "-b", "keras", "-o", "small.py", "--check")
+    assert ran.code == 1
+    assert "-# \\x1b[31m \\xff \\u202e\n" in ran.out
+
+
+@pytest.mark.parametrize("words", [["-o", "nowhere"], ["-o", "nowhere", "--check"]])
+def test_a_folder_that_is_not_there(run: Run, specs: list[str], words: list[str]) -> None:
+    ran = run("codegen", *specs, "-b", "torch", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "nowhere: error: no such folder\n"
+    assert run("codegen", specs[0], "-b", "torch", "-o", "nowhere", "--check").code == 2
+
+
+def test_several_specs_need_a_folder_and_names_of_their_own(run: Run, specs: list[str]) -> None:
+    ran = run("codegen", *specs, "-b", "torch")
+    assert (ran.code, ran.out) == (2, "")
+    assert "expected -o FOLDER" in ran.err
+    shutil.copy(specs[0], "other.yaml")
+    ran = run("codegen", specs[0], "other.yaml", "-b", "torch", "-o", "made", "--check")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("other.yaml: error: has the name 'small' as small.yaml has")
+
+
+def test_wrong_specs_are_all_told(run: Run, entries: Run, specs: list[str]) -> None:
+    Path("a.yaml").write_text("version: 1\n")
+    Path("b.yaml").write_text("")
+    before = entries()
+    ran = run("codegen", "a.yaml", *specs, "b.yaml", "-b", "torch", "-o", "made")
+    assert (ran.code, ran.out) == (1, "")
+    assert all(f"{path}:1:1: error: " in ran.err for path in ("a.yaml", "b.yaml"))
+    assert entries() == before

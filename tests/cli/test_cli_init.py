@@ -1,0 +1,139 @@
+"""``rnnspec init``: a spec to start from that every other command takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+import rnnspec
+from rnnspec.cli.init import networks
+from rnnspec.errors import SpecError
+from rnnspec.spec import schema
+
+Run = Callable[..., Any]
+MODELINE = "# yaml-language-server: $schema=./rnnspec.schema.json"
+
+
+def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) -> None:
+    ran = run("init")
+    assert (ran.code, ran.err) == (0, "")
+    assert entries() == {"classifier.yaml", "rnnspec.schema.json"}
+    assert Path("classifier.yaml").read_text().splitlines()[0] == MODELINE
+    assert Path("rnnspec.schema.json").read_text() == schema.text()
+    assert ran.out.splitlines() == [
+        "wrote classifier.yaml",
+        "wrote rnnspec.schema.json, by which editors complete and check it",
+        "next: rnnspec summary classifier.yaml",
+    ]
+
+
+@pytest.mark.parametrize("network", networks())
+def test_every_network_is_a_good_spec(run: Run, network: str) -> None:
+    assert run("init", "mine", "--network", network).code == 0
+    text = Path("mine.yaml").read_text()
+    spec = rnnspec.loads(text)
+    assert spec.name == "mine"
+    named = json.loads(Path("rnnspec.schema.json").read_text())
+    jsonschema.Draft7Validator(named).validate(yaml.safe_load(text))
+    assert text.count(" # ") > 3
+    assert max(map(len, text.splitlines())) <= 100
+    assert run("validate", "mine.yaml").code == 0
+    assert run("lint", "mine.yaml").code == 0, "a warning"
+    for backend in ("keras", "torch"):
+        assert rnnspec.codegen(spec, backend)
+
+
+@pytest.mark.parametrize("network", networks())
+def test_what_is_commented_out_can_be_written(run: Run, network: str) -> None:
+    run("init", "--network", network)
+    text = Path(f"{network}.yaml").read_text()
+    lines = text.splitlines()
+    written = {}
+    for number, line in enumerate(lines):
+        key, _, rest = line.strip().removeprefix("# ").partition(": ")
+        if line.strip().startswith("# ") and key.isidentifier() and number and " " not in key:
+            indent = line[: len(line) - len(line.lstrip())]
+            written[key] = [*lines[:number], f"{indent}{key}: {rest}", *lines[number + 1 :]]
+    for key in written.keys() - {"weights", "words"}:
+        rnnspec.loads("\n".join(written[key]))
+
+
+def test_the_list_has_every_network(run: Run, entries: Run) -> None:
+    ran = run("init", "--list")
+    assert (ran.code, ran.err) == (0, "")
+    assert tuple(line.split()[0] for line in ran.out.splitlines()) == networks()
+    assert len(networks()) >= 5
+    assert entries() == set()
+
+
+def test_the_schema_goes_beside_the_spec(run: Run, entries: Run) -> None:
+    Path("specs").mkdir()
+    assert run("init", "net", "-o", "specs/a b.yaml").out.endswith("summary 'specs/a b.yaml'\n")
+    assert entries() == {"specs", "specs/a b.yaml", "specs/rnnspec.schema.json"}
+
+
+def test_a_schema_that_is_there_stays(run: Run) -> None:
+    Path("rnnspec.schema.json").write_text(schema.text())
+    assert "schema" not in run("init").out
+    Path("rnnspec.schema.json").write_text("{}")
+    out = run("init", "other").out
+    assert "rnnspec schema -o rnnspec.schema.json --force renews it" in out
+    assert Path("rnnspec.schema.json").read_text() == "{}"
+
+
+def test_no_spec_is_replaced_unasked(run: Run, entries: Run) -> None:
+    Path("net.yaml").write_text("mine")
+    ran = run("init", "net")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "net.yaml: error: exists already; --force replaces it\n"
+    assert entries() == {"net.yaml"}
+    assert Path("net.yaml").read_text() == "mine"
+    assert run("init", "net", "--force").code == 0
+    assert rnnspec.load("net.yaml").name == "net"
+
+
+@pytest.mark.parametrize(
+    "name", ["Net", "", "a/b", "../x", "class", "json", "net.yaml", "x\n", "é"]
+)
+def test_a_bad_name_is_refused_in_the_words_of_a_spec(run: Run, entries: Run, name: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        rnnspec.loads(
+            f"version: 1\nname: {json.dumps(name)}\ninput: {{features: 1}}\n"
+            "rnn: {type: gru, units: 1}\n"
+        )
+    (problem,) = caught.value.problems
+    ran = run("init", name)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"rnnspec: error: {problem.message[:30]}")
+    assert entries() == set()
+
+
+@pytest.mark.parametrize(
+    ("network", "hint"), [("tager", "did you mean 'tagger'?"), ("xyz", "there are classifier, ")]
+)
+def test_an_unknown_network(run: Run, entries: Run, network: str, hint: str) -> None:
+    ran = run("init", "--network", network)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"unknown network '{network}'; {hint}" in ran.err
+    assert entries() == set()
+
+
+def test_a_folder_that_is_not_there(run: Run, entries: Run) -> None:
+    ran = run("init", "-o", "nowhere/net.yaml")
+    assert (ran.code, ran.out, ran.err) == (3, "", "nowhere: error: no such folder\n")
+    assert entries() == set()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_schema_that_cannot_be_read_is_one_message(run: Run) -> None:
+    Path("rnnspec.schema.json").mkdir()
+    ran = run("init")
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.count("\n") == 1

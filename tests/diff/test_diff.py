@@ -1,0 +1,186 @@
+"""Which layers are one, and that nothing which changed goes unsaid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.diff.align import has_given_name
+from rnnspec.diff.compare import diff
+from rnnspec.errors import SpecError
+from rnnspec.ir.nodes import Network
+from rnnspec.parity.strategies import Words, spec_text, specs
+
+L = "{type: lstm, units: 32}"
+M = "{type: lstm, units: 64}"
+S = "{type: lstm, units: 16}"
+G = "{type: gru, units: 32}"
+NAMED = "{type: lstm, units: 32, name: encoder}"
+
+
+def spec(*layers: str, head: str = "head: {units: 1}") -> rnnspec.Spec:
+    rnn = ", ".join(layers)
+    return rnnspec.loads(f"version: 1\nname: net\ninput: {{features: 7}}\nrnn: [{rnn}]\n{head}\n")
+
+
+def told(before: list[str], after: list[str]) -> str:
+    """Return what became of each layer but the head: +name, -name, ~before>after or the name."""
+    words = []
+    for layer in diff(spec(*before), spec(*after)).layers:
+        old, new = (each.name if each else "" for each in (layer.before, layer.after))
+        keys = f":{','.join(change.key for change in layer.changes)}" if layer.changes else ""
+        match layer.state:
+            case "added":
+                words.append(f"+{new}")
+            case "removed":
+                words.append(f"-{old}")
+            case "same" | "changed":
+                words.append((old if old == new else f"{old}>{new}") + keys)
+    assert words.pop() == "dense_1"
+    return " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([L], [L], "lstm_1"),
+        ([L], [M], "lstm_1:units"),
+        ([L], [G], "lstm_1>gru_1:type,reset_after"),
+        ([L, M], [L, S, M], "lstm_1 +lstm_2 lstm_2>lstm_3"),
+        ([L, M], [S, L, M], "+lstm_1 lstm_1>lstm_2 lstm_2>lstm_3"),
+        ([S, L, M], [L, M], "-lstm_1 lstm_2>lstm_1 lstm_3>lstm_2"),
+        ([L, L], [L, L, L], "lstm_1 lstm_2 +lstm_3"),
+        ([L, L, L], [M, L, L], "lstm_1:units lstm_2 lstm_3"),
+        ([L, L, L, L], [M, L, L, M], "lstm_1:units lstm_2 lstm_3 lstm_4:units"),
+        ([L, L, L], [M, S, L, L], "lstm_1:units +lstm_2 lstm_2>lstm_3 lstm_3>lstm_4"),
+        ([L, G], [M, L, M], "+lstm_1 lstm_1>lstm_2 gru_1>lstm_3:type,units,reset_after"),
+        ([L, M], [G, L, S], "+gru_1 lstm_1 lstm_2:units"),
+        ([NAMED, L], [L, NAMED], "+lstm_1 encoder -lstm_2"),
+        ([NAMED, L], [M, NAMED.replace("32", "8"), L], "+lstm_1 encoder:units lstm_2>lstm_3"),
+        ([NAMED], [L], "encoder>lstm_1:name"),
+        ([NAMED], [NAMED.replace("encoder", "reader")], "encoder>reader:name"),
+    ],
+)
+def test_which_layer_is_which(before: list[str], after: list[str], expected: str) -> None:
+    assert told(before, after) == expected
+
+
+def test_equal_layers_at_the_end_are_not_shifted() -> None:
+    found = diff(spec(L, L, L, head=""), spec(M, S, L, L, head="")).layers
+    assert [each.state for each in found] == ["changed", "added", "changed", "same"]
+
+
+def test_large_stacks_are_aligned() -> None:
+    found = diff(spec(L[:-1] + ", layers: 3000}"), spec(L[:-1] + ", layers: 2999}"))
+    assert [layer.state for layer in found.layers].count("removed") == 1
+
+
+def test_a_name_alone_is_a_change() -> None:
+    renamed = spec(L[:-1] + ", name: lstm_7}")
+    assert not diff(spec(L), renamed).same
+
+
+TOKENS = """\
+version: 1
+name: net
+input: {length: 5}
+embedding: {vocabulary: 20, dim: 4}
+rnn:
+  - {type: lstm, units: 3, dropout: 0.1, variational: false, layer_norm: true}
+  - {type: repeat, steps: 2}
+  - {type: gru, units: 3, bidirectional: true}
+head: {pooling: mean, hidden: [{units: 4}], units: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("name: net", "name: other", {"name"}),
+        ("length: 5", "length: 6", {"input.length"}),
+        ("input: {length: 5}\n", "", {"input.length"}),
+        ("vocabulary: 20", "vocabulary: 21", {"embedding_1.vocabulary"}),
+        ("dim: 4", "dim: 5", {"embedding_1.dim"}),
+        ("dim: 4", "dim: 4, trainable: false", {"embedding_1.trainable"}),
+        ("dim: 4", "dim: 4, mask_zero: true", {"embedding_1.mask_zero"}),
+        (
+            "dim: 4",
+            "dim: 4, weights: w.txt, words: v.txt",
+            {"embedding_1.weights", "embedding_1.words"},
+        ),
+        ("dropout: 0.1", "dropout: 0.2", {"dropout_1.rate"}),
+        ("steps: 2", "steps: 3", {"repeat_vector_1.steps"}),
+        ("true}\nhead", "true, merge: sum}\nhead", {"bidirectional_1.merge"}),
+        ("true}\nhead", "true, bias: false}\nhead", {"bidirectional_1.bias"}),
+        ("true}\nhead", "true, recurrent_dropout: 0.5}\nhead",
+         {"bidirectional_1.recurrent_dropout"}),
+        ("true}\nhead", "true, reset_after: false}\nhead", {"bidirectional_1.reset_after"}),
+        ("true}\nhead", "true, activation: relu}\nhead", {"bidirectional_1.activation"}),
+        ("mean", "max", {"mean_pooling_1.pooling"}),
+        ("{units: 4}", "{units: 4, activation: relu}", {"dense_1.activation"}),
+        ("units: 1}", "units: 1, bias: false}", {"dense_2.bias"}),
+        ("head:", "initializers: {kernel: {normal: 0.1}}\nhead:", {"initializers.kernel"}),
+        ("head:", "initializers: {forget_bias: 0}\nhead:", {"initializers.forget_bias"}),
+        ("head:", "initializers: {embedding: ones}\nhead:", {"initializers.embedding"}),
+        ("head:", "initializers: {bias: zeros, recurrent: orthogonal}\nhead:", set()),
+        ("head:", "description: x\nhead:", set()),
+    ],
+)  # fmt: skip
+def test_a_change_is_told_by_its_key(old: str, new: str, changed: set[str]) -> None:
+    assert old in TOKENS
+    found = diff(rnnspec.loads(TOKENS), rnnspec.loads(TOKENS.replace(old, new, 1)))
+    keys = {change.key for change in found.network}
+    for layer in found.layers:
+        name = layer.before.name if layer.before else ""
+        keys |= {f"{name}.{change.key}" for change in layer.changes}
+    assert keys == changed
+    assert found.same == (not changed)
+
+
+def bare(network: Network) -> Network:
+    return replace(network, description="")
+
+
+@settings(max_examples=50)
+@given(specs(), specs())
+def test_it_is_the_same_exactly_if_the_networks_are_equal(a: Words, b: Words) -> None:
+    before, after = (rnnspec.loads(spec_text(each)) for each in (a, b))
+    equal = bare(compiler.lower(before)) == bare(compiler.lower(after))
+    assert diff(before, after).same == equal
+    assert diff(before, before).same
+
+
+@settings(max_examples=50)
+@given(st.data())
+def test_one_other_word_is_told_exactly_if_the_networks_differ(data: st.DataObject) -> None:
+    words = data.draw(specs())
+    other = data.draw(specs())
+    key = data.draw(st.sampled_from(sorted(words.keys() & other.keys())))
+    try:
+        before = rnnspec.loads(spec_text(words))
+        after = rnnspec.loads(spec_text({**words, key: other[key]}))
+    except SpecError:
+        reject()
+    equal = bare(compiler.lower(before)) == bare(compiler.lower(after))
+    assert diff(before, after).same == equal
+
+
+@settings(max_examples=50)
+@given(specs(), specs())
+def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
+    before, after = (rnnspec.loads(spec_text(each)) for each in (a, b))
+    layers = diff(before, after).layers
+    assert tuple(x.before for x in layers if x.before) == compiler.lower(before).layers
+    assert tuple(x.after for x in layers if x.after) == compiler.lower(after).layers
+
+
+def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> None:
+    layers = compiler.lower(rnnspec.load(gallery_spec)).layers
+    given = [layer.name for layer in layers if has_given_name(layer)]
+    assert all(f"name: {name}" in gallery_spec.read_text() for name in given)

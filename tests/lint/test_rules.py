@@ -1,0 +1,143 @@
+"""Each rule on what it is for, and on what comes near it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+import rnnspec
+from rnnspec import pages
+from rnnspec.errors import Problem, Span
+from rnnspec.lint.rules import CODES, RULES, chosen
+from rnnspec.lint.run import lint
+
+HEAD = "version: 1\nname: net\n"
+
+
+def advice(text: str, *, select: str | None = None) -> tuple[Problem, ...]:
+    return lint(rnnspec.loads(text, "s"), chosen([select] if select else [], []))
+
+
+def codes(text: str) -> set[str]:
+    return {problem.code for problem in advice(text)}
+
+
+def _cases() -> Iterator[ParameterSet]:
+    text = Path(__file__).with_name("cases.txt").read_text("utf-8")
+    for block in text.rstrip("\n").split("\n\n"):
+        title, _, body = re.sub(r"\A# .*\n", "", block).partition("\n")
+        code, verdict, reason = title.split(" | ")
+        assert verdict in ("found", "not")
+        yield pytest.param(code, verdict == "found", HEAD + body + "\n", id=f"{code} {reason}")
+
+
+CASES = list(_cases())
+
+
+@pytest.mark.parametrize(("code", "found", "text"), CASES)
+def test_a_rule_finds_what_it_is_for_and_not_what_comes_near(
+    code: str, found: bool, text: str
+) -> None:
+    assert (code in codes(text)) == found
+
+
+def test_every_rule_has_something_near_it() -> None:
+    assert {case.values[0] for case in CASES if not case.values[1]} == set(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_page_shows_what_the_rule_finds_and_what_is_clean(code: str) -> None:
+    wrong, right = re.findall(r"```yaml\n(.*?)```", pages.page(code), re.DOTALL)
+    assert codes(wrong) == {code}
+    assert codes(right) == set()
+
+
+def test_every_page_of_advice_has_a_rule() -> None:
+    assert tuple(code for code in pages.codes() if code.startswith("L")) == CODES
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_page_has_the_form_of_a_page(code: str) -> None:
+    title, *rest = pages.page(code).split("\n")
+    assert re.fullmatch(rf"# {code}: [a-z].*[^.]", title)
+    assert [line for line in rest if line.startswith("## ")] == ["## Wrong", "## Right"]
+    assert all(len(line) <= 120 for line in rest)
+
+
+def test_a_finding_says_where_and_how_grave_it_is() -> None:
+    (found,) = advice(HEAD + "input: {features: 3}\nrnn:\n  - type: simple\n    units: 4\n")
+    assert found == Problem(
+        source="s",
+        message="an 'lstm' or a 'gru' remembers more steps than a 'simple' layer",
+        where="rnn[0].type",
+        span=Span(5, 11, 17, "  - type: simple"),
+        code="L101",
+        severity="note",
+    )
+
+
+def test_what_is_found_comes_in_file_order() -> None:
+    text = "head: {units: 1, activation: softmax}\nrnn: {type: simple, units: 4}\n"
+    lines = [
+        found.span and found.span.line for found in advice(f"{HEAD}{text}input: {{features: 1}}")
+    ]
+    assert lines == sorted(lines, key=lambda line: line or 0)
+    assert len(lines) > 2
+
+
+def test_a_value_that_is_not_written_is_placed_at_what_lacks_it() -> None:
+    head = "head:\n  hidden:\n    - units: 9\n  units: 1\n"
+    text = f"{HEAD}input: {{features: 3}}\nrnn: {{type: lstm, units: 4}}\n{head}"
+    (found,) = advice(text, select="L303")
+    assert (found.where, found.span and found.span.line) == ("head.hidden[0].activation", 7)
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        (1, "in 50% of the cases the one number is dropped, and nothing is left"),
+        (4, "in 6% of the cases all 4 numbers are dropped, and nothing is left"),
+    ],
+)
+def test_how_often_nothing_is_left(units: int, message: str) -> None:
+    rnn = f"rnn: {{type: lstm, units: {units}}}\n"
+    (found,) = advice(f"{HEAD}input: {{features: 3}}\n{rnn}head: {{dropout: 0.5}}\n", select="L123")
+    assert found.message == message
+
+
+def test_a_comment_silences_its_line_alone() -> None:
+    layers = "  - {type: simple, units: 4}  # rnnspec: ignore[L101]\n  - {type: simple, units: 4}\n"
+    (found,) = advice(f"{HEAD}input: {{features: 3}}\nrnn:\n{layers}")
+    assert (found.code, found.where) == ("L101", "rnn[1].type")
+
+
+def test_a_comment_is_not_said_to_silence_nothing_where_its_rule_was_not_asked() -> None:
+    text = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}  # rnnspec: ignore[L101]\n"
+    assert [found.code for found in advice(text)] == ["L902"]
+    assert advice(text, select="L3,L9") == ()
+    assert advice(text, select="L1") == ()
+
+
+def test_a_wrong_comment_is_placed_at_its_code() -> None:
+    line = "rnn: {type: lstm, units: 4}  # rnnspec: ignore[L99, L1011]"
+    found = advice(f"{HEAD}input: {{features: 3}}\n{line}\n")
+    marked = [each.span and line[each.span.column - 1 : each.span.end_column - 1] for each in found]
+    assert marked == ["L99", "L1011"]
+    assert [each.message for each in found] == [
+        "in a comment: unknown code 'L99'; the codes are L101 to L902",
+        "in a comment: unknown code 'L1011'; did you mean 'L101'?",
+    ]
+
+
+def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
+    found = lint(rnnspec.load(gallery_spec), chosen([], []))
+    assert [problem for problem in found if problem.severity != "note"] == []
+
+
+def test_codes_are_sorted_and_told_apart() -> None:
+    assert list(CODES) == sorted(set(CODES))
+    assert {rule.severity for rule in RULES} == {"note", "warning"}
