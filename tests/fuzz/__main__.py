@@ -1,0 +1,35 @@
+"""``python -m fuzz bytes|specs [--runs N] [--seed N]``, from the folder ``tests``."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+
+
+def main() -> None:
+    """Run one kind of fuzzing; a failing input is kept in the working directory."""
+    parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
+    parser.add_argument("kind", choices=["bytes", "specs"])
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    if asked.kind == "bytes":
+        from fuzz.of_bytes import run as run_bytes
+
+        run_bytes(asked.runs, asked.seed)
+        return
+    from fuzz.of_specs import run as run_specs
+
+    begun = time.monotonic()
+    accepted = run_specs(asked.runs, asked.seed)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{asked.runs:,} mutated specs, {accepted:,} of them accepted and compiled, in "
+        f"{time.monotonic() - begun:,.0f} s, peak {peak:,.0f} MiB"
+    )
+    sys.exit()
+
+
+main()
