@@ -30,9 +30,9 @@ def settled(text: str) -> str:
 
 def test_there_are_examples() -> None:
     assert [command.split()[0] for command, _ in EXAMPLES] == [
-        *("summary", "codegen", "parity", "validate")
+        *("summary", "codegen", "parity", "validate", "lint", "validate", "init")
     ]
-    assert sorted(FILES) == ["specs/stacked_lstm.yaml", "tagger.yaml"]
+    assert sorted(FILES) == ["sentiment.yaml", "specs/stacked_lstm.yaml", "tagger.yaml"]
 
 
 @pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[each[0] for each in EXAMPLES])
