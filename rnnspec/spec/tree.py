@@ -89,7 +89,7 @@ def grow(text: str, loader: Any = None) -> Tree:
     if tree.whole or first is yaml.SafeLoader or len(text) > _SECOND_READING:
         return tree
     again = _grown(text, yaml.SafeLoader)
-    return tree if again.whole else again
+    return again if again.faults else tree
 
 
 def _grown(text: str, loader: Any) -> Tree:
