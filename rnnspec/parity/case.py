@@ -91,14 +91,7 @@ class Case:
 
         Of a masked sequence only the real steps count, as (real steps, features).
         """
-        values = {
-            layer.name: trace.inputs[following.name]
-            for layer, following in pairwise(self.network.layers)
-            if following.name in trace.inputs
-        }
-        values[self.last] = trace.output
-        padded, mask = self._padded(), self.mask(self.batch)
-        return {name: value[mask] if name in padded else value for name, value in values.items()}
+        return _outputs(self.network, trace, self.batch)
 
     def mask(self, batch: Array) -> Array:
         """Return what is true at the real steps of a batch, (rows, steps)."""
@@ -117,16 +110,28 @@ class Case:
     def real(self, batch: Array) -> Array:
         """Return 1 where the result of a batch has a meaning and 0 at padding, in its shape."""
         shape = (len(batch), *self.truth.output.shape[1:])
-        if self.last not in self._padded():
+        if self.last not in _padded(self.network):
             return np.ones(shape)
         return np.broadcast_to(self.mask(batch)[..., np.newaxis], shape).astype(np.float64)
 
-    def _padded(self) -> set[str]:
-        """Return the layers whose output has padding in it."""
-        if not self.network.input.masked:
-            return set()
-        before = takewhile(lambda layer: not isinstance(layer, Repeat), self.network.layers)
-        return {layer.name for layer in before if len(layer.output) == 2}
+
+def _padded(network: Network) -> set[str]:
+    """Return the layers whose output has padding in it."""
+    if not network.input.masked:
+        return set()
+    before = takewhile(lambda layer: not isinstance(layer, Repeat), network.layers)
+    return {layer.name for layer in before if len(layer.output) == 2}
+
+
+def _outputs(network: Network, trace: Trace, batch: Array) -> dict[str, Array]:
+    values = {
+        layer.name: trace.inputs[following.name]
+        for layer, following in pairwise(network.layers)
+        if following.name in trace.inputs
+    }
+    values[network.layers[-1].name] = trace.output
+    padded, mask = _padded(network), reference.padding_mask(network.input, batch)
+    return {name: value[mask] if name in padded else value for name, value in values.items()}
 
 
 _TAME = 100.0
@@ -142,15 +147,15 @@ def _tame(
     with it: nothing could be told from such a network.
     """
     for _ in range(_HALVINGS):
-        with np.errstate(all="ignore"):
-            trace = reference.run(network, arrays, batch)
+        trace = _run(network, arrays, batch)
         # NumPy's maximum, in which a NaN wins and is then no smaller than anything.
-        largest = np.max([np.max(np.abs(v), initial=0.0) for v in _computed(network, trace)])
-        if largest < _TAME:
-            break
+        values = _outputs(network, trace, batch).values()
+        if np.max([np.max(np.abs(value), initial=0.0) for value in values]) < _TAME:
+            return arrays, trace
         arrays = {name: array / 2.0 for name, array in arrays.items()}
-    return arrays, trace
+    return arrays, _run(network, arrays, batch)
 
 
-def _computed(network: Network, trace: Trace) -> list[Array]:
-    return [*(trace.inputs[layer.name] for layer in network.layers[1:]), trace.output]
+def _run(network: Network, arrays: dict[str, Array], batch: Array) -> Trace:
+    with np.errstate(all="ignore"):
+        return reference.run(network, arrays, batch)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 _DIRECTIVE = re.compile("^%", re.MULTILINE)
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
-_CLOSE_COLON = re.compile(r":[\[\]{},]")
+_CLOSE_COLON = re.compile(r"\s*:(?=[\[\]{},])")
 _CLOSE_COMMENT = re.compile(r"[^\r\n]*?[|>][-+0-9]*#")
+_ODD_TAG = re.compile(r"!!?+[^\s!,\[\]{}]*[!,\[\]{}]\S*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_ESCAPE = re.compile(r"\\U(?!00(?:0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}")
 _LONGEST_LINE = 2**14
@@ -47,7 +48,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
     while (event := _next(source, text, last)) is not None:
         start, end = event.start_mark.index, event.end_mark.index
         _check_gap(text, last, start)
-        _check_tag(event, start)
+        _check_tag(text, event, start)
         if isinstance(event, yaml.ScalarEvent):
             _check_scalar(text, event, (start, end), flow)
         elif isinstance(event, yaml.CollectionStartEvent):
@@ -107,12 +108,14 @@ def _check_gap(text: str, start: int, end: int) -> None:
         raise _question(start + at)
 
 
-def _check_tag(event: Any, start: int) -> None:
-    """Refuse a tag in which only libyaml finds its way."""
-    tag = getattr(event, "tag", None) or ""
-    if "!" in tag[1:]:
-        message = f"tags ({shortened(tag)}) are not in the language"
-        raise StopReadingError((start, start + 1), "E203", message)
+def _check_tag(text: str, event: Any, start: int) -> None:
+    """Refuse a tag whose end, or whose meaning, is another to each parser."""
+    if not getattr(event, "tag", None):
+        return
+    begin = text.index("!", start)
+    if match := _ODD_TAG.match(text, begin):
+        message = f"tags ({shortened(match.group())}) are not in the language"
+        raise StopReadingError((begin, match.end()), "E203", message)
 
 
 def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
@@ -121,8 +124,9 @@ def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
     if flow and start < end and not event.style:
         if "?" in event.value:
             raise _question(text.index("?", start))
-        if _CLOSE_COLON.match(text, end):
-            raise StopReadingError((end, end + 1), "E117", "expected a space after ':'")
+        if close := _CLOSE_COLON.match(text, end):
+            extent = close.end() - 1, close.end()
+            raise StopReadingError(extent, "E117", "expected a space after ':'")
     if not event.value.isascii() and _SURROGATE.search(event.value):
         raise _unknown_escape(text.index("\\", start) + 1)
     if event.style in ("|", ">") and (match := _CLOSE_COMMENT.match(text, start)):

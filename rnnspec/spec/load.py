@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from rnnspec.errors import Problem, SpecError, UsageError
 from rnnspec.spec.models import Spec
 from rnnspec.spec.places import MAX_BYTES
-from rnnspec.spec.problems import problems_of
 from rnnspec.spec.rules import broken_rules
 from rnnspec.spec.source import Document, in_file_order, read, reading_problems
 from rnnspec.spec.wording import received
@@ -52,6 +51,9 @@ def _validated(document: Document) -> Spec:
     try:
         spec = Spec.model_validate(document.data)
     except ValidationError as error:
+        # Imported here: only a wrong spec pays for it.
+        from rnnspec.spec.problems import problems_of
+
         problems += problems_of(error, document)
     if problems:
         raise SpecError(in_file_order(problems))

@@ -400,3 +400,34 @@ head: {units: 1}
         for name, array in case.arrays.items():
             moved = np.abs(found[f"{optimizer}: {name}"] - array).max()
             assert (moved == 0.0) if name.startswith("embedding") else (moved > 1e-3)
+
+
+# Arrays of a case
+
+
+@pytest.mark.parametrize("value", [99, 1e6])
+def test_the_value_of_padding_is_no_reason_for_smaller_arrays(value: float) -> None:
+    text = f"""\
+version: 1
+name: loud
+input: {{features: 1, mask_value: {value}}}
+rnn: {{type: gru, units: 1, residual: true}}
+"""
+    quiet = text.replace(f", mask_value: {value}", "")
+    drawn = [Case.of(rnnspec.loads(each), 0, "float64").arrays for each in (text, quiet)]
+    for name, array in drawn[0].items():
+        np.testing.assert_array_equal(array, drawn[1][name])
+
+
+def test_what_the_reference_makes_is_of_the_arrays_that_are_handed_out() -> None:
+    """What goes in is large, and added to what comes out, however small the arrays are."""
+    text = """\
+version: 1
+name: never_tame
+input: {length: 6, features: 2, mask_value: 1e6}
+rnn: {type: simple, units: 2, residual: true}
+"""
+    case = Case.of(rnnspec.loads(text), 0, "float64")
+    assert np.abs(case.truth.output).max() > 1e5
+    again = reference.run(case.network, case.arrays, case.batch)
+    np.testing.assert_array_equal(case.truth.output, again.output)
