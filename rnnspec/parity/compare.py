@@ -12,7 +12,7 @@ from rnnspec.errors import Difference
 from rnnspec.parity.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.parity.levels import distance, levels_up_to, tolerances
 from rnnspec.parity.report import Account, Finding, SpecParity
-from rnnspec.parity.training import train
+from rnnspec.parity.training import steady_share, train
 from rnnspec.weights.live import origin
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.params import Counts
     from rnnspec.layout import Array
     from rnnspec.parity.case import Case, Live
+    from rnnspec.parity.gradients import Gradients
 
     Values = Mapping[str, Array]
 
@@ -36,6 +37,9 @@ class Comparison:
     _values: dict[str, dict[str, Values]] = field(default_factory=dict)
     _truths: dict[str, Values] = field(default_factory=dict)
     _differences: list[Difference] = field(default_factory=list)
+    _learners: dict[str, tuple[Live, Gradients]] = field(default_factory=dict)
+    _share: float = 1.0
+    """Of the usual rates of training, on every backend."""
 
     def add(self, backend: Backend) -> None:
         """Build the case on ``backend`` and compare it."""
@@ -79,8 +83,33 @@ class Comparison:
             gradients = gradients_of(live)
             _, values["gradients"] = gradients(case.batch, case.target, case.weight)
             if "training" in levels:
-                values["training"] = train(case, live, gradients)
+                values["training"] = self._trained(live, gradients)
         return values
+
+    def _trained(self, live: Live, gradients: Gradients) -> Values:
+        """Return what training makes on one more backend, at rates that suit all of them.
+
+        Whether those do is asked only where backends differ, for it takes long to tell.
+        """
+        self._learners[live.backend.name] = live, gradients
+        found = train(self.case, live, gradients, share=self._share)
+        if not list(self._strayed(live.backend.name, "training", self._apart(found))):
+            return found
+        share = steady_share(self.case, live, gradients)
+        if share == self._share:
+            return found
+        self._share = share
+        self._truths.pop("training", None)
+        for name, (other, learn) in self._learners.items():
+            if name != live.backend.name:
+                again = train(self.case, other, learn, share=share)
+                self._values[name]["training"] = again
+                self._truth("training", again)
+        return train(self.case, live, gradients, share=share)
+
+    def _apart(self, trained: Values) -> dict[str, float]:
+        truth = self._truth("training", trained)
+        return {name: distance(trained[name], truth[name]) for name in trained}
 
     def _judge(self, backend: str, level: str) -> Finding:
         """Compare what a backend computes with the truth of a level, and note what strays."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.parity.batch import draw_batch
+from rnnspec.parity.levels import distance, tolerances
 from rnnspec.weights.live import read_weights, write_weights
 
 if TYPE_CHECKING:
@@ -26,17 +27,45 @@ if TYPE_CHECKING:
     Update = Callable[[Arrays, Arrays], Arrays]
 
 STEPS = 20
+_RATES = {"sgd": 0.1, "adam": 0.01}
+_SHARES = (1.0, 0.1, 0.01, 0.001)
+_NUDGE = {"float64": 1e-12, "float32": 1e-4}
+"""Some thousand times the relative error of one operation."""
 
 
-def train(case: Case, live: Live, gradients: Gradients) -> dict[str, Array]:
-    """Return, for each optimizer, the loss at every step and the arrays after the last."""
+def train(
+    case: Case, live: Live, gradients: Gradients, *, share: float = 1.0, nudge: float = 0.0
+) -> dict[str, Array]:
+    """Return, for each optimizer, the loss at every step and the arrays after the last.
+
+    The rates are ``share`` of the usual ones. All arrays start larger by a factor 1 + ``nudge``.
+    """
     found: dict[str, Array] = {}
-    for name, update in (("sgd", sgd()), ("adam", adam())):
-        case.reset(live)
+    start = {name: array * (1.0 + nudge) for name, array in case.arrays.items()}
+    for name, optimizer in (("sgd", sgd), ("adam", adam)):
+        update = optimizer(share * _RATES[name])
+        write_weights(live.model, start)
         losses = [_step(case, live, gradients, update, step) for step in range(STEPS)]
         found[f"{name}: losses"] = np.array(losses)
         found |= {f"{name}: {key}": array for key, array in read_weights(live.model).items()}
     return found
+
+
+def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
+    """Return the share of the usual rates at which rounding stays rounding.
+
+    Where gradients explode, as they may without a bound on the state, any two orders of summation
+    end at different losses, and nothing can be told from that.
+    """
+    limit = 100.0 * tolerances(case.dtype)["training"]
+    for share in _SHARES:
+        plain, nudged = (
+            train(case, live, gradients, share=share, nudge=nudge)
+            for nudge in (0.0, _NUDGE[case.dtype])
+        )
+        if all(distance(nudged[name], plain[name]) < limit for name in plain):
+            break
+    return share
 
 
 def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: int) -> float:
@@ -50,7 +79,7 @@ def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: in
     return loss
 
 
-def sgd(rate: float = 0.1) -> Update:
+def sgd(rate: float) -> Update:
     """Return plain stochastic gradient descent."""
 
     def update(arrays: Arrays, gradients: Arrays) -> Arrays:
@@ -59,9 +88,7 @@ def sgd(rate: float = 0.1) -> Update:
     return update
 
 
-def adam(
-    rate: float = 0.01, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7
-) -> Update:
+def adam(rate: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7) -> Update:
     """Return Adam. Source: Kingma and Ba, 2015, algorithm 1."""
     first: Arrays = {}
     second: Arrays = {}

@@ -27,7 +27,7 @@ from rnnspec.parity.levels import (
     levels_up_to,
     tolerances,
 )
-from rnnspec.parity.training import STEPS, adam, sgd, train
+from rnnspec.parity.training import STEPS, adam, sgd, steady_share, train
 
 if TYPE_CHECKING:
     from rnnspec.spec.models import Spec
@@ -366,7 +366,7 @@ def test_the_optimizers_are_pytorch_s() -> None:
     import torch
 
     start = np.random.default_rng(0).standard_normal(5)
-    for name, update in (("sgd", sgd()), ("adam", adam())):
+    for name, update in (("sgd", sgd(0.1)), ("adam", adam(0.01))):
         arrays = {"w": start.copy()}
         parameter = torch.nn.Parameter(torch.tensor(start))
         theirs: torch.optim.Optimizer = (
@@ -400,6 +400,27 @@ head: {units: 1}
         for name, array in case.arrays.items():
             moved = np.abs(found[f"{optimizer}: {name}"] - array).max()
             assert (moved == 0.0) if name.startswith("embedding") else (moved > 1e-3)
+
+
+def test_training_goes_slower_where_rounding_would_grow() -> None:
+    all_installed()
+    text = """\
+version: 1
+name: exploding
+input: {features: 1, mask_value: 0}
+rnn:
+- {type: lstm, units: 5, bias: false, activation: linear, recurrent_activation: tanh}
+- {type: repeat, steps: 1}
+- {type: simple, units: 4}
+"""
+    spec = rnnspec.loads(text)
+    case = Case.of(spec, 0, "float64")
+    live = case.build(get("torch"))
+    gradients = gradients_of(live)
+    plain, nudged = (train(case, live, gradients, nudge=nudge) for nudge in (0.0, 1e-12))
+    assert distance(nudged["sgd: losses"], plain["sgd: losses"]) > 1e-3
+    assert steady_share(case, live, gradients) < 1.0
+    assert rnnspec.parity(spec, level="training").equal
 
 
 # Arrays of a case
