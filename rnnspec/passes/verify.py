@@ -11,11 +11,11 @@ import keyword
 import math
 import re
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import Network, Residual, Shape
+from rnnspec.ir.nodes import Layer, Network, Residual, Shape
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
@@ -44,16 +44,23 @@ def verify(network: Network) -> Network:
     return network
 
 
-def _finite(value: Any) -> bool:
+def _finite(layer: Layer) -> bool:
+    kind: Any = type(layer)
+    values = [getattr(layer, name) for name in _names(kind)]
+    return all(_is_finite(value) for value in values if not isinstance(value, str))
+
+
+# Layers differ by their names, and hardly in the cells, rates and initializers that they hold.
+@lru_cache(maxsize=1024)
+def _is_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
-    # mypy takes a class's own instances' __hash__ for that of the class.
-    names = _names(type(value))  # type: ignore[arg-type]
-    return all(map(_finite, [getattr(value, name) for name in names]))
+    kind: Any = type(value)
+    return all(map(_is_finite, [getattr(value, name) for name in _names(kind)]))
 
 
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     """Return the fields of a dataclass, and none of another type."""
     return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
