@@ -45,7 +45,8 @@ wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 
 ci: lint wheel test  ## Run what continuous integration runs
 
-bench: $(READY)  ## Measure against hand-written code
+bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove everything that was made

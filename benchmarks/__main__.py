@@ -1,44 +1,56 @@
-"""``python -m benchmarks [--quick]``: measure, print a Markdown table, write results/."""
+"""Measure, print a Markdown table, and write it to benchmarks/results/ with JSON and SVG."""
 
 import argparse
-from importlib.util import find_spec
-from itertools import chain
-from pathlib import Path
+import sys
+import time
+from collections.abc import Sequence
 
-from benchmarks.cold import cold
+from benchmarks.cold import ROOT, BenchmarkError
+from benchmarks.findings import Findings
 from benchmarks.machine import machine
-from benchmarks.race import Effort, Race, say
-from benchmarks.ratio import against_each, against_fastest
+from benchmarks.race import say
 from benchmarks.report import markdown, write
-from benchmarks.worker import run_apart
+from benchmarks.suites import SUITES, Suite
 
-_RESULTS = Path(__file__).parent / "results"
-_FULL = Effort(seconds=45, least=12, most=200)
-_QUICK = Effort(seconds=3, least=4, most=40)
+_RESULTS = ROOT / "benchmarks" / "results"
+_NAMES = [suite.name for suite in SUITES]
 
 
 def main() -> None:
-    """Run every race there is a framework for."""
+    """Run the suites that are asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: to try, not to quote")
-    quick = parser.parse_args().quick
-    effort, name = (_QUICK, "quick") if quick else (_FULL, "full")
-    facts = machine()
-    starts = cold(effort)
-    steps = _steps(effort)
-    ratios = [*against_each(starts), *chain.from_iterable(map(against_fastest, steps))]
-    write(_RESULTS, name, facts, [starts, *steps], ratios)
-    print(markdown(facts, ratios), end="")
+    parser.add_argument("--quick", action="store_true", help="a few rows: to try, not to quote")
+    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(_NAMES)}")
+    given = parser.parse_args()
+    chosen = _NAMES if given.only is None else given.only.split(",")
+    if unknown := set(chosen) - set(_NAMES):
+        parser.error(
+            f"no suite is called {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}"
+        )
+    suites = [suite for suite in SUITES if suite.name in chosen]
+    facts, began = machine(), time.perf_counter()
+    findings, well = _run(suites, quick=given.quick)
+    name = "-".join(["quick" if given.quick else "full", *(chosen if given.only else ())])
+    facts |= {"took": f"{time.perf_counter() - began:.0f} s"}
+    found, ratios = findings, findings.ratios
+    write(_RESULTS, name, facts, found.races, ratios, curves=found.curves, notes=found.notes)
+    print(markdown(facts, ratios, found.curves, found.notes), end="")
+    sys.exit(not well)
 
 
-def _steps(effort: Effort) -> list[Race]:
-    races: list[Race] = []
-    for framework in ("torch", "keras"):
-        if find_spec(framework):
-            races += run_apart(framework, effort)
-        else:
-            say(f"{framework} is not installed: skipped")
-    return races
+def _run(suites: Sequence[Suite], *, quick: bool) -> tuple[Findings, bool]:
+    """Return what was found, and whether no suite failed."""
+    findings, well = Findings(), True
+    for number, suite in enumerate(suites, 1):
+        say(f"[{number}/{len(suites)}] {suite.name}, about {suite.seconds(quick=quick):.0f} s")
+        try:
+            suite.run(findings, quick=quick)
+        except BenchmarkError as error:
+            well = False
+            say(f"{suite.name}: {error}")
+            findings.notes.append(f"{suite.name} failed: {str(error).splitlines()[0]}")
+    return findings, well
 
 
-main()
+if __name__ == "__main__":
+    main()

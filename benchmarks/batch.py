@@ -5,12 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SIZE, STEPS, VOCABULARY = 32, 500, 10_000
+STEPS, SHORTEST, VOCABULARY = 500, 50, 10_000
 RATE = 0.01
 
 
-def draw() -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return tokens and labels, the same ones each time."""
+def draw(size: int, *, padded: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return tokens and labels, the same ones each time; padding is zeros on the right."""
     rng = np.random.default_rng(0)
-    tokens = rng.integers(0, VOCABULARY, (SIZE, STEPS), dtype=np.int64)
-    return tokens, rng.integers(0, 2, (SIZE, 1)).astype(np.float32)
+    tokens = rng.integers(1, VOCABULARY, (size, STEPS), dtype=np.int64)
+    labels = rng.integers(0, 2, (size, 1)).astype(np.float32)
+    if padded:
+        lengths = rng.integers(SHORTEST, STEPS + 1, (size, 1))
+        tokens[np.arange(STEPS) >= lengths] = 0
+    return tokens, labels

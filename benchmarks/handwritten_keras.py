@@ -1,40 +1,50 @@
-"""The stacked LSTM in Keras, as an expert would write it by hand: no rnnspec in here."""
+"""The networks in Keras, as an expert would write them by hand: no rnnspec in here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import keras
 from keras import layers
 
+from benchmarks.names import CELLS, SEQUENTIAL
+
 STEPS, VOCABULARY, DIM, UNITS, LAYERS, RATE = 500, 10_000, 32, 32, 3, 0.2
 
 
-def sequential() -> keras.Model:
+def stacked_lstm(*, padded: bool) -> keras.Model:
     """Return the textbook's model: one layer after another."""
-    return keras.Sequential(
-        [
-            keras.Input((STEPS,), dtype="int32"),
-            layers.Embedding(VOCABULARY, DIM),
-            layers.LSTM(UNITS, return_sequences=True, dropout=RATE),
-            layers.LSTM(UNITS, return_sequences=True, dropout=RATE),
-            layers.LSTM(UNITS, dropout=RATE),
-            layers.Dense(1, activation="sigmoid"),
-        ]
-    )
+    between = (layers.LSTM(UNITS, return_sequences=True, dropout=RATE) for _ in range(LAYERS - 1))
+    return _model([*between, layers.LSTM(UNITS, dropout=RATE)], padded=padded)
 
 
-def stacked_cells() -> keras.Model:
+def stacked_cells(*, padded: bool) -> keras.Model:
     """Return the model with one loop over time, which steps three cells."""
+    cells = [layers.LSTMCell(UNITS, dropout=RATE) for _ in range(LAYERS)]
+    return _model([layers.RNN(cells)], padded=padded)
+
+
+def standard_rnn(*, padded: bool) -> keras.Model:
+    """Return one simple recurrent layer."""
+    return _model([layers.SimpleRNN(UNITS)], padded=padded)
+
+
+def bidirectional_lstm(*, padded: bool) -> keras.Model:
+    """Return one layer in both directions."""
+    return _model([layers.Bidirectional(layers.LSTM(UNITS, dropout=RATE))], padded=padded)
+
+
+def _model(recurrent: Iterable[keras.Layer], *, padded: bool) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((STEPS,), dtype="int32"),
-            layers.Embedding(VOCABULARY, DIM),
-            layers.RNN([layers.LSTMCell(UNITS, dropout=RATE) for _ in range(LAYERS)]),
+            layers.Embedding(VOCABULARY, DIM, mask_zero=padded),
+            *recurrent,
             layers.Dense(1, activation="sigmoid"),
         ]
     )
 
 
-MODELS: dict[str, Callable[[], keras.Model]] = {
-    "Sequential": sequential,
-    "stacked cells": stacked_cells,
+MODELS: dict[str, dict[str, Callable[..., keras.Model]]] = {
+    "stacked_lstm": {SEQUENTIAL: stacked_lstm, CELLS: stacked_cells},
+    "standard_rnn": {SEQUENTIAL: standard_rnn},
+    "bidirectional_lstm": {SEQUENTIAL: bidirectional_lstm},
 }

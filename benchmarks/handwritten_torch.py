@@ -1,68 +1,144 @@
-"""The stacked LSTM in PyTorch, as an expert would write it by hand: no rnnspec in here.
+"""The networks in PyTorch, as an expert would write them by hand: no rnnspec in here.
 
-Each returns logits, and drops features with one mask for all steps of a sequence.
+Each returns logits. ``rate`` drops features with one mask for all steps of a sequence, ``fresh``
+with another mask at each step.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-VOCABULARY, DIM, UNITS, LAYERS, RATE = 10_000, 32, 32, 3, 0.2
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """The sizes of a network."""
+
+    cell: type[nn.LSTM] | type[nn.RNN] = nn.LSTM
+    vocabulary: int = 10_000
+    dim: int = 32
+    units: int = 32
+    layers: int = 1
+    both: bool = False
+    rate: float = 0.0
+    fresh: float = 0.0
+
+    @property
+    def out(self) -> int:
+        """Return the features that leave a layer."""
+        return self.units * (2 if self.both else 1)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Return the features that enter each layer."""
+        return [self.dim, *[self.out] * (self.layers - 1)]
 
 
-class BatchFirst(nn.Module):
-    """(batch, steps, features) throughout, the layout of the embedding."""
+NETS = {
+    "stacked_lstm": Net(layers=3, rate=0.2),
+    "standard_rnn": Net(nn.RNN),
+    "bidirectional_lstm": Net(both=True, rate=0.2),
+    "imdb_bidirectional_lstm": Net(vocabulary=20_000, dim=128, units=64, layers=2, both=True),
+    "packed_sentiment_lstm": Net(
+        vocabulary=25_002, dim=100, units=256, layers=2, both=True, fresh=0.5
+    ),
+    "three_lstm": Net(layers=3),
+}
 
-    def __init__(self) -> None:
+
+class Handwritten(nn.Module):
+    """An embedding, what the class adds, and a dense layer."""
+
+    head: nn.Module
+
+    def __init__(self, net: Net) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, DIM)
-        sizes = [DIM, *[UNITS] * (LAYERS - 1)]
-        self.layers = nn.ModuleList(nn.LSTM(size, UNITS, batch_first=True) for size in sizes)
-        self.head = nn.Linear(UNITS, 1)
+        self.net = net
+        self.embedding = nn.Embedding(net.vocabulary, net.dim)
+
+    def layer(self, size: int, **given: Any) -> nn.RNNBase:
+        """Return one layer of the network's kind."""
+        return self.net.cell(size, self.net.units, batch_first=True, **given)
+
+    def drop(self, x: torch.Tensor) -> torch.Tensor:
+        """Drop features of (batch, steps, features)."""
+        if self.training and self.net.rate:
+            return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.net.rate)
+        return functional.dropout(x, self.net.fresh, self.training)
+
+    def last(self, found: Any) -> torch.Tensor:
+        """Return the last layer's final state, both directions joined, from a layer's own."""
+        state: torch.Tensor = found[0] if isinstance(found, tuple) else found
+        return torch.cat([state[-2], state[-1]], dim=1) if self.net.both else state[-1]
+
+    def finish(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        dropped = functional.dropout(state, self.net.fresh, self.training)
+        logits: torch.Tensor = self.head(dropped)
+        return logits
+
+
+class BatchFirst(Handwritten):
+    """(batch, steps, features) throughout, the layout of the embedding; one module a layer."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net)
+        layers = (self.layer(size, bidirectional=net.both) for size in net.sizes)
+        self.layers = nn.ModuleList(layers)
+        self.head = nn.Linear(net.out, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, state = self.embedding(tokens), None
+        for layer in self.layers:
+            x, state = layer(self.drop(x))
+        return self.finish(self.last(state))
+
+
+class TimeMajor(Handwritten):
+    """(steps, batch, features) after turning the tokens, the layout that the kernels work in."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net)
+        self.layers = nn.ModuleList(net.cell(size, net.units) for size in net.sizes)
+        self.head = nn.Linear(net.out, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, rate = self.embedding(tokens.t()), self.net.rate
+        for layer in self.layers:
+            if self.training and rate:
+                x = x * x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate).div_(1 - rate)
+            x, _ = layer(x)
+        return self.finish(x[-1])
+
+
+class OneStack(Handwritten):
+    """All layers in one module, no masks between them: in inference also where there are some."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net)
+        self.stack = self.layer(
+            net.dim, num_layers=net.layers, bidirectional=net.both, dropout=net.fresh
+        )
+        self.head = nn.Linear(net.out, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        _, state = self.stack(self.drop(self.embedding(tokens)))
+        return self.finish(self.last(state))
+
+
+class TwoWays(Handwritten):
+    """One layer in both directions, each with a mask of its own, so each a module of its own."""
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net)
+        self.ahead = self.layer(net.dim)
+        self.back = self.layer(net.dim)
+        self.head = nn.Linear(net.out, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.embedding(tokens)
-        for layer in self.layers:
-            if self.training:
-                x = x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), RATE)
-            x, (state, _) = layer(x)
-        logits: torch.Tensor = self.head(state[-1])
-        return logits
-
-
-class TimeMajor(nn.Module):
-    """(steps, batch, features) after turning the tokens, the layout that the kernels work in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, DIM)
-        self.layers = nn.ModuleList(nn.LSTM(size, UNITS) for size in [DIM, *[UNITS] * (LAYERS - 1)])
-        self.head = nn.Linear(UNITS, 1)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        x = self.embedding(tokens.t())
-        for layer in self.layers:
-            if self.training:
-                x = x * x.new_empty(1, *x.shape[1:]).bernoulli_(1 - RATE).div_(1 - RATE)
-            x, _ = layer(x)
-        logits: torch.Tensor = self.head(x[-1])
-        return logits
-
-
-class OneStack(nn.Module):
-    """All layers in one ``nn.LSTM``, no masks between them: the same network in inference only."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, DIM)
-        self.stack = nn.LSTM(DIM, UNITS, num_layers=LAYERS, batch_first=True)
-        self.head = nn.Linear(UNITS, 1)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        _, (state, _) = self.stack(self.embedding(tokens))
-        logits: torch.Tensor = self.head(state[-1])
-        return logits
-
-
-TRAINABLE: dict[str, type[nn.Module]] = {"batch first": BatchFirst, "time-major": TimeMajor}
-INFERRING: dict[str, type[nn.Module]] = {**TRAINABLE, "one nn.LSTM(num_layers=3)": OneStack}
+        _, (ahead, _) = self.ahead(self.drop(x))
+        _, (back, _) = self.back(self.drop(x).flip(1))
+        return self.finish(torch.cat([ahead[-1], back[-1]], dim=1))

@@ -11,11 +11,14 @@ _PACKAGES = (
     "pyyaml",
     "typer",
     "rich",
+    "check-jsonschema",
+    "torchinfo",
     "numpy",
     "torch",
     "keras",
     "tensorflow",
     "tensorflow-cpu",
+    "jax",
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Run = Callable[[], object]
+Measure = Callable[[Run], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,38 +22,59 @@ class Effort:
     most: int
 
     def spent(self, rounds: int, began: float) -> bool:
-        """Return whether this was enough; only after whole pairs of rounds."""
+        """Return whether this was enough: ``most``, or time is up after whole pairs of rounds."""
+        if rounds >= self.most:
+            return True
         if rounds < self.least or rounds % 2:
             return False
-        return rounds >= self.most or time.perf_counter() - began >= self.seconds
+        return time.perf_counter() - began >= self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """The seconds each contestant took, by round: rnnspec's side and its opponents'."""
+    """What was measured of each contestant, by round: rnnspec's side and its opponents'."""
 
     title: str
     ours: dict[str, list[float]]
     theirs: dict[str, list[float]]
+    unit: str = "ms"
+    """In which the samples are shown; those in ``ms`` are held in seconds."""
 
 
-def race(
+def seconds(run: Run) -> float:
+    """Return how long ``run`` takes."""
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
+
+
+def told(run: Run) -> float:
+    """Return what ``run`` says itself: the time or the memory of another process."""
+    found = run()
+    assert isinstance(found, float)
+    return found
+
+
+def race(  # noqa: PLR0913 - each with a name
     title: str,
     ours: Mapping[str, Run],
     theirs: Mapping[str, Run],
     effort: Effort,
+    *,
     warmups: int = 3,
+    measure: Measure = seconds,
+    unit: str = "ms",
 ) -> Race:
-    """Time all contestants in interleaved rounds, after some that do not count."""
-    say(f"{title}: warming up {len(ours) + len(theirs)} contestants")
+    """Measure all contestants in interleaved rounds, after some that do not count."""
+    say(f"{title}: {len(ours) + len(theirs)} contestants")
     everyone = [*ours.items(), *theirs.items()]
     for _ in range(warmups):
-        _round(everyone)
+        _round(everyone, measure)
     gc.collect()
     gc.freeze()
-    rounds = _rounds(everyone, effort)
+    rounds = _rounds(everyone, effort, measure)
     say(f"{title}: {len(rounds)} rounds")
-    return Race(title, _by_name(ours, rounds), _by_name(theirs, rounds))
+    return Race(title, _by_name(ours, rounds), _by_name(theirs, rounds), unit)
 
 
 def say(text: str) -> None:
@@ -60,11 +82,13 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _rounds(everyone: Sequence[tuple[str, Run]], effort: Effort) -> list[dict[str, float]]:
+def _rounds(
+    everyone: Sequence[tuple[str, Run]], effort: Effort, measure: Measure
+) -> list[dict[str, float]]:
     began = time.perf_counter()
     rounds: list[dict[str, float]] = []
     while not effort.spent(len(rounds), began):
-        rounds.append(_round(_order(everyone, len(rounds))))
+        rounds.append(_round(_order(everyone, len(rounds)), measure))
     return rounds
 
 
@@ -75,14 +99,8 @@ def _order(everyone: Sequence[tuple[str, Run]], number: int) -> list[tuple[str, 
     return turned[::-1] if number % 2 else turned
 
 
-def _round(everyone: Sequence[tuple[str, Run]]) -> dict[str, float]:
-    return {name: _seconds(run) for name, run in everyone}
-
-
-def _seconds(run: Run) -> float:
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
+def _round(everyone: Sequence[tuple[str, Run]], measure: Measure) -> dict[str, float]:
+    return {name: measure(run) for name, run in everyone}
 
 
 def _by_name(names: Mapping[str, Run], rounds: list[dict[str, float]]) -> dict[str, list[float]]:

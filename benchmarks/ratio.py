@@ -1,6 +1,6 @@
-"""Ratios of the times of one race: round by round, then their median and quartiles."""
+"""Ratios of the samples of one race: round by round, then their median and quartiles."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from statistics import median, quantiles
 
@@ -9,7 +9,7 @@ from benchmarks.race import Race
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as long ``ours`` took as ``theirs``; times are medians in milliseconds."""
+    """How many times as much ``ours`` took as ``theirs``; the aim is the most that is wanted."""
 
     title: str
     ours: str
@@ -17,31 +17,42 @@ class Ratio:
     median: float
     low: float
     high: float
-    ours_ms: float
-    theirs_ms: float
+    ours_median: float
+    theirs_median: float
+    unit: str
     rounds: int
     aim: float | None = None
 
 
-def against_each(race: Race) -> Iterator[Ratio]:
-    """Yield a ratio for each of rnnspec's contestants and each opponent."""
+def against_each(race: Race, aims: Mapping[str, float] | None = None) -> Iterator[Ratio]:
+    """Yield a ratio for each of rnnspec's contestants and each opponent, with its aim by name."""
     for ours in race.ours:
         for theirs in race.theirs:
-            yield _ratio(race, ours, theirs)
+            yield replace(_ratio(race, ours, theirs), aim=(aims or {}).get(theirs))
 
 
-def against_fastest(race: Race) -> Iterator[Ratio]:
-    """Yield the ratio to the fastest opponent, whom to equal is the aim, then to the others."""
+def against_fastest(race: Race, aim: float = 1.0, beside: Collection[str] = ()) -> Iterator[Ratio]:
+    """Yield the ratio to the fastest opponent, which has the aim, then to the others.
+
+    Those named in ``beside`` are shown, but do not do quite the same work.
+    """
     (ours,) = race.ours
-    fastest, *others = sorted(race.theirs, key=lambda name: median(race.theirs[name]))
-    yield replace(_ratio(race, ours, fastest), aim=1.0)
-    for theirs in others:
-        yield _ratio(race, ours, theirs)
+    order = sorted(race.theirs, key=lambda name: (name in beside, median(race.theirs[name])))
+    for place, theirs in enumerate(order):
+        wanted = aim if place == 0 and theirs not in beside else None
+        yield replace(_ratio(race, ours, theirs), aim=wanted)
+
+
+def spread(samples: list[float]) -> tuple[float, float, float]:
+    """Return the lower quartile, the median and the upper quartile."""
+    if len(samples) < 2:
+        return samples[0], samples[0], samples[0]
+    low, middle, high = quantiles(samples, n=4, method="inclusive")
+    return low, middle, high
 
 
 def _ratio(race: Race, ours: str, theirs: str) -> Ratio:
     mine, other = race.ours[ours], race.theirs[theirs]
-    ratios = [a / b for a, b in zip(mine, other, strict=True)]
-    low, middle, high = quantiles(ratios, n=4, method="inclusive")
-    times = median(mine) * 1e3, median(other) * 1e3
-    return Ratio(race.title, ours, theirs, middle, low, high, *times, len(ratios))
+    low, middle, high = spread([a / b for a, b in zip(mine, other, strict=True)])
+    medians = median(mine), median(other)
+    return Ratio(race.title, ours, theirs, middle, low, high, *medians, race.unit, len(mine))

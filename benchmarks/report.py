@@ -1,65 +1,118 @@
-"""The results as one Markdown table, and as JSON with every time behind it."""
+"""The results as one Markdown table, as JSON with what lies behind it, and the curves as SVG."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.curve import Curve
+from benchmarks.plot import svg
 from benchmarks.race import Race
-from benchmarks.ratio import Ratio
+from benchmarks.ratio import Ratio, spread
 
 _TITLES = (
-    "what",
-    "rnnspec",
-    "opponent",
-    "ratio",
-    "quartiles",
-    "aim",
-    "rnnspec ms",
-    "opponent ms",
-    "rounds",
+    *("what", "rnnspec", "opponent", "ratio", "quartiles", "aim", "met"),
+    *("rnnspec's", "opponent's", "rounds"),
 )
+_GROWTH = ("what", "sizes", "time's exponent", "memory's exponent", "at the largest")
 _NOTE = (
-    "Each ratio is the median over interleaved rounds of rnnspec's time / the opponent's in the"
-    " same round. The row with an aim is the one against the fastest opponent written by hand."
+    "Each ratio is the median over interleaved rounds of what rnnspec took / what the opponent took"
+    " in the same round; below 1 rnnspec is ahead, and the aim is the most that is wanted. Against"
+    " code written by hand it stands in the row of the fastest."
 )
 
 
-def markdown(facts: Mapping[str, str], ratios: Sequence[Ratio]) -> str:
-    """Return the machine, the versions and the table."""
+def markdown(
+    facts: Mapping[str, str],
+    ratios: Sequence[Ratio],
+    curves: Sequence[Curve] = (),
+    notes: Sequence[str] = (),
+) -> str:
+    """Return the machine, the versions, the table, the curves and the notes."""
     head = [f"- {name}: {fact}" for name, fact in facts.items()]
-    rows = [_TITLES, tuple("---" for _ in _TITLES), *map(_row, ratios)]
-    table = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*head, "", *table, "", _NOTE, ""])
+    parts = [head, _table(_TITLES, map(_row, ratios)), [_NOTE]]
+    if curves:
+        parts.append(_table(_GROWTH, map(_growth, curves)))
+    if notes:
+        parts.append([f"- {note}" for note in notes])
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _table(titles: Sequence[str], rows: Iterator[tuple[str, ...]]) -> list[str]:
+    cells = [titles, ["---"] * len(titles), *rows]
+    return [f"| {' | '.join(row)} |" for row in cells]
 
 
 def _row(ratio: Ratio) -> tuple[str, ...]:
+    aimed = ratio.aim is not None
     return (
         ratio.title,
         f"`{ratio.ours}`",
         f"`{ratio.theirs}`",
         f"**{ratio.median:.2f}**",
         f"{ratio.low:.2f} to {ratio.high:.2f}",
-        "" if ratio.aim is None else f"{ratio.aim:.2f}",
-        f"{ratio.ours_ms:.1f}",
-        f"{ratio.theirs_ms:.1f}",
+        f"{ratio.aim:.2f}" if aimed else "",
+        _met(ratio) if aimed else "",
+        _shown(ratio.ours_median, ratio.unit),
+        _shown(ratio.theirs_median, ratio.unit),
         str(ratio.rounds),
     )
 
 
-def write(
+def _met(ratio: Ratio) -> str:
+    """Say whether the aim is met, to the two digits that are printed."""
+    return "yes" if round(ratio.median, 2) <= round(ratio.aim or 0, 2) else "no"
+
+
+def _shown(value: float, unit: str) -> str:
+    return f"{value * 1e3:,.1f} ms" if unit == "ms" else f"{value:,.1f} {unit}"
+
+
+def _growth(curve: Curve) -> tuple[str, ...]:
+    time, memory = curve.exponents
+    return (
+        curve.title,
+        f"{curve.sizes[0]:,} to {curve.sizes[-1]:,}",
+        f"**{time:.2f}**",
+        f"**{memory:.2f}**",
+        f"{curve.seconds[-1] * 1e3:,.0f} ms, {curve.peak[-1] / 1e6:,.1f} MB",
+    )
+
+
+def write(  # noqa: PLR0913 - what a report is made of
     folder: Path,
     name: str,
     facts: Mapping[str, str],
     races: Sequence[Race],
     ratios: Sequence[Ratio],
+    *,
+    curves: Sequence[Curve] = (),
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write ``NAME.md`` and ``NAME.json`` into ``folder``."""
+    """Write ``NAME.md``, ``NAME.json`` and ``NAME-CURVE.svg`` into ``folder``."""
     folder.mkdir(exist_ok=True)
     data = {
         "facts": dict(facts),
         "ratios": [asdict(ratio) for ratio in ratios],
-        "seconds": [asdict(race) for race in races],
+        "samples": [sample for race in races for sample in _samples(race)],
+        "curves": [_fitted(curve) for curve in curves],
+        "notes": list(notes),
     }
-    (folder / f"{name}.md").write_text(markdown(facts, ratios), "utf-8")
+    (folder / f"{name}.md").write_text(markdown(facts, ratios, curves, notes), "utf-8")
     (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+    for curve in curves:
+        (folder / f"{name}-{curve.name}.svg").write_text(svg(curve), "utf-8")
+
+
+def _samples(race: Race) -> Iterator[dict[str, object]]:
+    """Yield each contestant's spread; times are in seconds."""
+    unit = "s" if race.unit == "ms" else race.unit
+    for contestant, values in (race.ours | race.theirs).items():
+        low, median, high = spread(values)
+        about = {"race": race.title, "contestant": contestant, "unit": unit, "n": len(values)}
+        yield {**about, "low": low, "median": median, "high": high}
+
+
+def _fitted(curve: Curve) -> dict[str, object]:
+    time, memory = curve.exponents
+    return {**asdict(curve), "exponent_seconds": time, "exponent_peak": memory}

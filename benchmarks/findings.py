@@ -1,0 +1,23 @@
+"""What a suite hands back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from benchmarks.curve import Curve
+from benchmarks.race import Race
+from benchmarks.ratio import Ratio
+
+
+@dataclass(slots=True)
+class Findings:
+    """Races, the ratios made of them, curves, and what else there is to say."""
+
+    races: list[Race] = field(default_factory=list)
+    ratios: list[Ratio] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, race: Race, ratios: Iterable[Ratio]) -> None:
+        """Take in a race and its rows."""
+        self.races.append(race)
+        self.ratios += ratios

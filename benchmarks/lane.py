@@ -1,0 +1,126 @@
+"""A process that stays open with one framework in it, and times there what it is told to run.
+
+Contestants of several frameworks can so alternate in one race, none of them beside another's
+threads: while one process works, the others wait for their next line.
+"""
+
+import gc
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.cold import ROOT, BenchmarkError
+from benchmarks.networks import Case
+from benchmarks.race import Run, seconds
+
+_PATIENCE = 120.0
+_TOLD = 2000
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a framework's module makes of a case: its contestants, and rnnspec's output."""
+
+    runs: Mapping[str, Run]
+    output: list[float]
+
+
+class Lane:
+    """The near end. ``module`` is the one in ``benchmarks`` that prepares cases.
+
+    Raises:
+        BenchmarkError: the process has ended, or does not answer in ``patience`` seconds.
+    """
+
+    def __init__(self, module: str, engine: str = "", patience: float = _PATIENCE) -> None:
+        command = [sys.executable, "-m", "benchmarks.lane", module]
+        environment = {**os.environ, **_QUIET, **({"KERAS_BACKEND": engine} if engine else {})}
+        self.name = engine or module
+        self.patience = patience
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+    def prepare(self, case: Case) -> Prepared:
+        """Have the contestants of a case built there; each returns the seconds that it took."""
+        answer = self._ask({"case": asdict(case)})
+        return Prepared({name: self._run(name) for name in answer["names"]}, answer["output"])
+
+    def _run(self, name: str) -> Run:
+        return lambda: float(self._ask({"run": name}))
+
+    def _ask(self, question: object) -> Any:
+        send, receive = self._process.stdin, self._process.stdout
+        assert send is not None
+        assert receive is not None
+        try:
+            send.write(json.dumps(question).encode() + b"\n")
+            send.flush()
+        except BrokenPipeError:
+            raise self._ended() from None
+        if not select.select([receive], [], [], self.patience)[0]:
+            raise BenchmarkError(f"{self.name} did not answer in {self.patience:.0f} s")
+        if not (line := receive.readline()):
+            raise self._ended()
+        return json.loads(line)
+
+    def _ended(self) -> BenchmarkError:
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace")
+        return BenchmarkError(f"{self.name} has ended:\n{said[-_TOLD:]}")
+
+
+def _serve(module: str) -> None:
+    """Answer on what was standard output, where frameworks may no longer print."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    prepare = import_module(f"benchmarks.{module}").prepare
+    runs: Mapping[str, Run] = {}
+    for line in sys.stdin:
+        question = json.loads(line)
+        if "run" in question:
+            answer: object = seconds(runs[question["run"]])
+        else:
+            runs = {}
+            prepared = prepare(Case(**question["case"]))
+            runs, answer = prepared.runs, _described(prepared)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _described(prepared: Prepared) -> dict[str, object]:
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    return {"names": list(prepared.runs), "output": prepared.output}
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])

@@ -1,0 +1,54 @@
+"""The specs that are raced: those of the gallery, and a few for one purpose."""
+
+from dataclasses import dataclass
+
+from benchmarks.cold import ROOT
+
+FOUNDING = ("stacked_lstm", "standard_rnn", "bidirectional_lstm")
+
+_OWN = {
+    "three_lstm": "{type: lstm, units: 32, layers: 3}",
+    "recurrent_dropout": "{type: lstm, units: 32, recurrent_dropout: 0.2}",
+    "reset_before": "{type: gru, units: 32, reset_after: false}",
+    "hard_gates": "{type: lstm, units: 32, recurrent_activation: hard_sigmoid}",
+}
+_TEXT = """\
+version: 1
+name: {name}
+input: {{length: 500}}
+embedding:
+  vocabulary: 10000
+  dim: 32
+rnn: {rnn}
+head: {{units: 1, activation: sigmoid}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One cell of a table: a network, the size of a batch, and what is done with it."""
+
+    network: str
+    batch: int = 32
+    training: bool = False
+    padded: bool = False
+    compiled: bool = False
+    """Whether the framework's compiler (``torch.compile``, XLA) enters as a contestant too."""
+
+    @property
+    def title(self) -> str:
+        """Return the words of its rows."""
+        padding = ", padded" if self.padded else ""
+        what = "training step" if self.training else "inference"
+        return f"{self.network}, batch {self.batch}{padding}, {what}"
+
+
+def text(case: Case) -> str:
+    """Return the spec of a case, with a mask where the batch is padded."""
+    if case.network in _OWN:
+        found = _TEXT.format(name=case.network, rnn=_OWN[case.network])
+    else:
+        found = (ROOT / "specs" / f"{case.network}.yaml").read_text("utf-8")
+    if case.padded and "mask_zero: true" not in found:
+        return found.replace("embedding:\n", "embedding:\n  mask_zero: true\n")
+    return found

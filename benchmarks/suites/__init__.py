@@ -1,0 +1,52 @@
+"""The suites by name, each with the seconds it may take.
+
+A suite is a module with ``run(budget, findings)``, imported when it is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+from benchmarks.budget import Budget
+from benchmarks.findings import Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Its name, which is that of its module, and its seconds in full and with ``--quick``."""
+
+    name: str
+    full: float
+    quick: float
+    needs: str = ""
+    """The package without which it is passed over."""
+
+    def seconds(self, *, quick: bool) -> float:
+        """Return what it may take, but for its fewest rounds."""
+        return self.quick if quick else self.full
+
+    def run(self, findings: Findings, *, quick: bool) -> None:
+        """Run it, and add what it finds."""
+        if self.needs and not find_spec(self.needs):
+            findings.notes.append(f"{self.name}: {self.needs} is not installed")
+            return
+        budget = Budget(self.seconds(quick=quick), quick)
+        suite: Callable[[Budget, Findings], None]
+        suite = import_module(f"benchmarks.suites.{self.name}").run
+        suite(budget, findings)
+        if budget.left_out:
+            findings.notes.append(f"{self.name}: time was up, {budget.left_out} races left out")
+
+
+SUITES = (
+    Suite("runtime", 260, 12, "torch"),
+    Suite("engines", 130, 16, "torch"),
+    Suite("cells", 45, 6, "torch"),
+    Suite("keras", 50, 14, "tensorflow"),
+    Suite("stack", 15, 3, "torch"),
+    Suite("commands", 75, 16),
+    Suite("growth", 55, 6),
+    Suite("memory", 90, 10),
+    Suite("checking", 30, 12),
+)

@@ -1,0 +1,33 @@
+"""What is written by hand in PyTorch is the network that it is raced against."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.lane import Lane
+from benchmarks.names import OURS, PACKED
+from benchmarks.networks import FOUNDING, Case
+from benchmarks.race import told
+
+pytest.importorskip("torch")
+
+OWN = ("recurrent_dropout", "reset_before", "hard_gates")
+
+
+@pytest.fixture(scope="module")
+def lane() -> Iterator[Lane]:
+    with Lane("torch_lane") as lane:
+        yield lane
+
+
+@pytest.mark.parametrize("network", [*FOUNDING, *OWN, "three_lstm", "imdb_bidirectional_lstm"])
+def test_opponents_are_equal(lane: Lane, network: str) -> None:
+    # Each is checked as it is prepared; here are more than ours, and each can be run.
+    runs = lane.prepare(Case(network, batch=2, training=True)).runs
+    assert len(runs) > 1
+    assert all(told(run) > 0 for run in runs.values())
+
+
+@pytest.mark.parametrize("network", FOUNDING)
+def test_opponents_with_padding_are_equal(lane: Lane, network: str) -> None:
+    assert {OURS, PACKED} <= set(lane.prepare(Case(network, batch=2, padded=True)).runs)
