@@ -55,7 +55,8 @@ Products = list[Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]
 class Stepwise(nn.Module):
     """A recurrent layer run step by step, for what PyTorch's fused layers do not compute.
 
-    The arrays are named and laid out as in ``nn.LSTM`` and ``nn.GRU``.
+    The arrays are named and laid out as in ``nn.LSTM`` and ``nn.GRU``. Like their cells these cut
+    the gates apart by ``unsafe_chunk``: nothing is changed in place, so that views are not needed.
     """
 
     # How many gates each product with the state is for.
@@ -101,8 +102,7 @@ class Stepwise(nn.Module):
         state = outputs[-1].view(1, x.shape[0], self.hidden_size)
         if reverse:
             outputs = outputs[::-1]
-        sequence = torch.stack(outputs, dim=-2).view(x.shape[0], -1, self.hidden_size)
-        return sequence, state
+        return self.joined(outputs), state
 
     def whole(self, x: torch.Tensor, real: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return the output of each step, (batch, units)."""
@@ -148,6 +148,11 @@ class Stepwise(nn.Module):
             state = moved
             outputs.append(state[0])
         return outputs
+
+    def joined(self, outputs: list[torch.Tensor]) -> torch.Tensor:
+        """Return the outputs of all steps as one tensor, (batch, steps, units)."""
+        steps = torch.stack(outputs).view(len(outputs), -1, self.hidden_size)
+        return steps.transpose(0, 1)
 
     def product(
         self, weight: torch.Tensor, keep: torch.Tensor | None = None
@@ -201,7 +206,7 @@ class StepwiseLSTM(Stepwise):
     ) -> tuple[torch.Tensor, ...]:
         """Return the state after a step, from the one before and the input's shares."""
         h, c = state
-        i, f, g, o = products[0](x[0], h).chunk(4, axis)
+        i, f, g, o = products[0](x[0], h).unsafe_chunk(4, axis)
         kept = self.recurrent_activation(f) * c
         c = torch.addcmul(kept, self.recurrent_activation(i), self.activation(g))
         return self.recurrent_activation(o) * self.activation(c), c
@@ -237,7 +242,8 @@ class StepwiseResetFirstGRU(Stepwise):
     ) -> tuple[torch.Tensor, ...]:
         """Return the state after a step, from the one before and the input's shares."""
         (h,) = state
-        r, z = self.recurrent_activation(products[0](x[0], h)).chunk(2, axis)
+        gates = self.recurrent_activation(products[0](x[0], h))
+        r, z = gates.unsafe_chunk(2, axis)
         n = self.activation(products[1](x[1], r * h))
         return (torch.lerp(n, h, z),)
 
