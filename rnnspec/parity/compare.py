@@ -39,7 +39,7 @@ class Comparison:
     _differences: list[Difference] = field(default_factory=list)
     _learners: dict[str, tuple[Live, Gradients]] = field(default_factory=dict)
     _share: float = 1.0
-    """Of the usual rates of training, on every backend."""
+    """Of the usual rates and arrays of training, on every backend."""
 
     def add(self, backend: Backend) -> None:
         """Build the case on ``backend`` and compare it."""
@@ -87,9 +87,9 @@ class Comparison:
         return values
 
     def _trained(self, live: Live, gradients: Gradients) -> Values:
-        """Return what training makes on one more backend, at rates that suit all of them.
+        """Return what training makes on one more backend, from where it suits all of them.
 
-        Whether those do is asked only where backends differ, for it takes long to tell.
+        Whether it does is asked only where backends differ, for it takes long to tell.
         """
         self._learners[live.backend.name] = live, gradients
         found = train(self.case, live, gradients, share=self._share)

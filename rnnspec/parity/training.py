@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STEPS = 20
 _RATES = {"sgd": 0.1, "adam": 0.01}
-_SHARES = (1.0, 0.1, 0.01, 0.001)
+_SHARES = tuple(2.0**-halvings for halvings in range(9))
 _NUDGE = {"float64": 1e-12, "float32": 1e-4}
 """Some thousand times the relative error of one operation."""
 
@@ -38,10 +38,15 @@ def train(
 ) -> dict[str, Array]:
     """Return, for each optimizer, the loss at every step and the arrays after the last.
 
-    The rates are ``share`` of the usual ones. All arrays start larger by a factor 1 + ``nudge``.
+    Rates and first arrays are ``share`` of the usual ones, and each number in the arrays is nudged
+    up or down by a share of ``nudge``.
     """
     found: dict[str, Array] = {}
-    start = {name: array * (1.0 + nudge) for name, array in case.arrays.items()}
+    rng = np.random.default_rng(case.seed)
+    start = {
+        name: share * array * (1.0 + nudge * rng.choice((-1.0, 1.0), array.shape))
+        for name, array in case.arrays.items()
+    }
     for name, optimizer in (("sgd", sgd), ("adam", adam)):
         update = optimizer(share * _RATES[name])
         write_weights(live.model, start)
@@ -52,7 +57,7 @@ def train(
 
 
 def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
-    """Return the share of the usual rates at which rounding stays rounding.
+    """Return the share of the usual rates and arrays at which rounding stays rounding.
 
     Where gradients explode, as they may without a bound on the state, any two orders of summation
     end at different losses, and nothing can be told from that.
