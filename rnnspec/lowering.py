@@ -6,7 +6,7 @@ from collections import Counter
 from typing import assert_never
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.ir import nodes
+from rnnspec.ir import initializers, nodes
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.source import in_file_order
@@ -270,27 +270,27 @@ def _dense(
     )
 
 
-_WORDS: dict[str, nodes.Initializer] = {
-    "glorot_uniform": nodes.GlorotUniform(),
-    "he_uniform": nodes.HeUniform(),
-    "lecun_uniform": nodes.LecunUniform(),
-    "orthogonal": nodes.Orthogonal(),
-    "zeros": nodes.Constant(0.0),
-    "ones": nodes.Constant(1.0),
+_WORDS: dict[str, initializers.Initializer] = {
+    "glorot_uniform": initializers.GlorotUniform(),
+    "he_uniform": initializers.HeUniform(),
+    "lecun_uniform": initializers.LecunUniform(),
+    "orthogonal": initializers.Orthogonal(),
+    "zeros": initializers.Constant(0.0),
+    "ones": initializers.Constant(1.0),
 }
 
 
 def _initializer(
     given: str | models.Uniform | models.Normal | models.Constant,
-) -> nodes.Initializer:
+) -> initializers.Initializer:
     match given:
         case str():
             return _WORDS[given]
         case models.Uniform():
-            return nodes.Uniform(float(given.uniform))
+            return initializers.Uniform(float(given.uniform))
         case models.Normal():
-            return nodes.Normal(float(given.normal))
+            return initializers.Normal(float(given.normal))
         case models.Constant():
-            return nodes.Constant(float(given.constant))
+            return initializers.Constant(float(given.constant))
         case _:
             assert_never(given)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnspec.ir.nodes import Constant
+from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import Param
 from rnnspec.layout import Slot, pack, unpack
 

@@ -7,7 +7,7 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.errors import SpecError
-from rnnspec.ir import nodes
+from rnnspec.ir import initializers, nodes
 
 
 def lower(rest: str) -> nodes.Network:
@@ -131,9 +131,9 @@ def test_every_default_is_written_into_the_nodes() -> None:
         recurrent_dropout=0.0,
         masked=False,
         return_sequences=True,
-        kernel_initializer=nodes.GlorotUniform(),
-        recurrent_initializer=nodes.Orthogonal(),
-        bias_initializer=nodes.Constant(0.0),
+        kernel_initializer=initializers.GlorotUniform(),
+        recurrent_initializer=initializers.Orthogonal(),
+        bias_initializer=initializers.Constant(0.0),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import rnnspec
 from rnnspec import compiler
-from rnnspec.ir import nodes
+from rnnspec.ir import initializers, nodes
 
 
 def lower(entrance: str, rest: str) -> nodes.Network:
@@ -39,7 +39,7 @@ def test_tokens_come_with_their_vocabulary() -> None:
         dim=2,
         masked=False,
         trainable=True,
-        initializer=nodes.Uniform(0.05),
+        initializer=initializers.Uniform(0.05),
         pretrained=None,
     )
     assert found.layers[0].output == (None, 2)
@@ -49,7 +49,7 @@ def test_pretrained_vectors_are_two_paths_as_they_were_written() -> None:
     (embedding, _) = tokens(", weights: a/v.vec, words: ./w.txt").layers
     assert isinstance(embedding, nodes.Embedding)
     assert embedding.pretrained == nodes.Pretrained(weights="a/v.vec", words="./w.txt")
-    assert embedding.initializer == nodes.Uniform(0.05)
+    assert embedding.initializer == initializers.Uniform(0.05)
 
 
 STACK = """\

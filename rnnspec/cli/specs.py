@@ -8,11 +8,11 @@ import typer
 
 from rnnspec.cli.inputs import Input, check
 from rnnspec.cli.messages import tell
-from rnnspec.cli.report.results import Checked, more
-from rnnspec.errors import UsageError, printable, render_problem
+from rnnspec.cli.report.full import lines
+from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rnnspec.errors import Problem
     from rnnspec.spec.models import Spec
@@ -33,17 +33,8 @@ def load_all(inputs: Sequence[Input]) -> list[Spec]:
 
     results = [check(each, keep) for each in inputs]
     if worst := max((each.exit_code for each in results), default=0):
-        tell("\n".join(line for each in results for line in _lines(each)))
+        tell("\n".join(line for each in results for line in lines(each)))
         raise typer.Exit(worst)
     if not specs:
         raise UsageError("expected a spec, found none", ", ".join(each.path for each in inputs))
     return specs
-
-
-def _lines(result: Checked) -> Iterator[str]:
-    if result.state == "unreadable":
-        yield str(UsageError(result.reason, result.path))
-    for problem in result.shown:
-        yield render_problem(problem)
-    if result.omitted:
-        yield f"{printable(result.path)}: {more(result)}"

@@ -4,32 +4,34 @@ from __future__ import annotations
 
 from typing import Any, assert_never
 
+from rnnspec.ir.initializers import (
+    Constant,
+    GlorotUniform,
+    HeUniform,
+    Initializer,
+    LecunUniform,
+    Normal,
+    Orthogonal,
+    Uniform,
+)
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Cell,
-    Constant,
     Dense,
     Dropout,
     Embedding,
-    GlorotUniform,
-    HeUniform,
-    Initializer,
     Input,
     Layer,
     LayerNorm,
-    LecunUniform,
     Network,
-    Normal,
     NumericInput,
-    Orthogonal,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
     SimpleRNN,
     TokenInput,
-    Uniform,
 )
 
 Words = dict[str, Any]

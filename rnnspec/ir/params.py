@@ -12,15 +12,14 @@ from functools import cache
 from math import prod
 from typing import assert_never
 
+from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Cell,
-    Constant,
     Dense,
     Dropout,
     Embedding,
-    Initializer,
     Layer,
     LayerNorm,
     Network,

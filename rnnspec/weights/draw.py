@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
-from rnnspec.ir import nodes
+from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import Param, named_params
 
 if TYPE_CHECKING:
@@ -49,22 +49,22 @@ def _fresh(param: Param, rng: np.random.Generator) -> Array:
 
 
 def _draw(
-    initializer: nodes.Initializer, shape: tuple[int, ...], rng: np.random.Generator
+    initializer: initializers.Initializer, shape: tuple[int, ...], rng: np.random.Generator
 ) -> Array:
     match initializer:
-        case nodes.GlorotUniform():
+        case initializers.GlorotUniform():
             return _uniform(rng, np.sqrt(6.0 / sum(shape)), shape)
-        case nodes.HeUniform():
+        case initializers.HeUniform():
             return _uniform(rng, np.sqrt(6.0 / shape[0]), shape)
-        case nodes.LecunUniform():
+        case initializers.LecunUniform():
             return _uniform(rng, np.sqrt(3.0 / shape[0]), shape)
-        case nodes.Orthogonal():
+        case initializers.Orthogonal():
             return _orthogonal(rng, shape)
-        case nodes.Uniform(limit):
+        case initializers.Uniform(limit):
             return _uniform(rng, limit, shape)
-        case nodes.Normal(stddev):
+        case initializers.Normal(stddev):
             return rng.normal(0.0, stddev, shape)
-        case nodes.Constant(value):
+        case initializers.Constant(value):
             return np.full(shape, value)
         case _:
             assert_never(initializer)

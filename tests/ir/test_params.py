@@ -8,7 +8,8 @@ import pytest
 
 import rnnspec
 from rnnspec import compiler
-from rnnspec.ir.nodes import Constant, Network
+from rnnspec.ir.initializers import Constant
+from rnnspec.ir.nodes import Network
 from rnnspec.ir.params import axis_groups, count, counts, named_params, shape_of
 
 

@@ -10,7 +10,8 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import Dense, Network, Recurrent, Residual, Uniform
+from rnnspec.ir.initializers import Uniform
+from rnnspec.ir.nodes import Dense, Network, Recurrent, Residual
 from rnnspec.passes.verify import verify
 
 

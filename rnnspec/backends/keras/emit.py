@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import (
     Assign,
-    Attribute,
     Binary,
     Call,
     Comment,
-    Evaluate,
     Expression,
     Function,
     Items,
@@ -23,8 +21,8 @@ from rnnspec.backends.base import (
     call,
 )
 from rnnspec.backends.keras.defaults import DEFAULTS
+from rnnspec.backends.keras.initial import embedding_initializer, forget_biases, initializer_of
 from rnnspec.ir import nodes, text
-from rnnspec.ir.params import params
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,14 +36,14 @@ _X = Name("x")
 
 def emit(network: nodes.Network) -> Source:
     """Return the source of a network: a function ``build_model``."""
-    forget_biases = tuple(_forget_biases(network))
+    set_later = tuple(forget_biases(network))
     return Source(
         template="keras/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
         entry="build_model",
         docstring=(),
-        parts=tuple(_parts(network, forget_biases)),
+        parts=tuple(_parts(network, set_later)),
         imports=(),
         functions=(
             Function(
@@ -57,14 +55,14 @@ def emit(network: nodes.Network) -> Source:
                     "",
                     *text.signature(network),
                 ),
-                body=tuple(_body(network, forget_biases)),
+                body=tuple(_body(network, set_later)),
             ),
         ),
     )
 
 
-def _parts(network: nodes.Network, forget_biases: tuple[Statement, ...]) -> Iterator[Part]:
-    if forget_biases:
+def _parts(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[Part]:
+    if set_later:
         yield Part("keras/parts/set_forget_bias.py.j2")
     for layer in network.layers:
         if isinstance(layer, nodes.Pooling) and layer.masked:
@@ -91,15 +89,15 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the la
     return ()
 
 
-def _body(network: nodes.Network, forget_biases: tuple[Statement, ...]) -> Iterator[Statement]:
+def _body(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[Statement]:
     yield Assign("inputs", _input(network.input))
     yield from _layers(network)
     model = Call(Name("keras.Model"), (Name("inputs"), _X), (("name", network.name),))
-    if not forget_biases:
+    if not set_later:
         yield Return(model)
         return
     yield Assign("model", model)
-    yield from forget_biases
+    yield from set_later
     yield Return(Name("model"))
 
 
@@ -188,7 +186,7 @@ _POOLING = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
 
 def _embedding(layer: nodes.Embedding) -> Call:
     arguments: Arguments = {
-        "embeddings_initializer": _embedding_initializer(layer.initializer),
+        "embeddings_initializer": embedding_initializer(layer.initializer),
         "mask_zero": layer.masked,
         "trainable": layer.trainable,
     }
@@ -202,8 +200,8 @@ def _recurrent(layer: nodes.Recurrent) -> Call:
         **arguments,
         "dropout": layer.dropout,
         "recurrent_dropout": layer.recurrent_dropout,
-        "kernel_initializer": _initializer(layer.kernel_initializer),
-        "recurrent_initializer": _initializer(layer.recurrent_initializer),
+        "kernel_initializer": initializer_of(layer.kernel_initializer),
+        "recurrent_initializer": initializer_of(layer.recurrent_initializer),
         **_bias(layer),
     }
     if layer.merge is None:
@@ -232,7 +230,7 @@ def _activations(cell: nodes.LSTM | nodes.GRU) -> Arguments:
 def _dense(layer: nodes.Dense) -> Call:
     arguments: Arguments = {
         "activation": None if layer.activation == "linear" else layer.activation,
-        "kernel_initializer": _initializer(layer.kernel_initializer),
+        "kernel_initializer": initializer_of(layer.kernel_initializer),
         **_bias(layer),
     }
     return _make("Dense", (layer.units,), arguments, layer.name)
@@ -241,7 +239,7 @@ def _dense(layer: nodes.Dense) -> Call:
 def _bias(layer: nodes.Recurrent | nodes.Dense) -> Arguments:
     if not layer.bias:
         return {"use_bias": False}
-    return {"bias_initializer": _initializer(layer.bias_initializer)}
+    return {"bias_initializer": initializer_of(layer.bias_initializer)}
 
 
 def _make(
@@ -252,57 +250,5 @@ def _make(
     return call(f"keras.layers.{type_}", sizes, {**arguments, **named}, defaults)
 
 
-def _embedding_initializer(initializer: nodes.Initializer) -> Expression:
-    # Keras's word "uniform" is U(-0.05, 0.05): RandomUniform's own default bounds.
-    if initializer == nodes.Uniform(0.05):
-        return "uniform"
-    return _initializer(initializer)
-
-
-def _initializer(initializer: nodes.Initializer) -> Expression:
-    match initializer:
-        case nodes.GlorotUniform():
-            return "glorot_uniform"
-        case nodes.HeUniform():
-            return "he_uniform"
-        case nodes.LecunUniform():
-            return "lecun_uniform"
-        case nodes.Orthogonal():
-            return "orthogonal"
-        case nodes.Uniform(limit):
-            return _call("keras.initializers.RandomUniform", minval=-limit, maxval=limit)
-        case nodes.Normal(stddev):
-            return _call("keras.initializers.RandomNormal", mean=0.0, stddev=stddev)
-        case nodes.Constant(value):
-            return _constant(value)
-        case _:
-            assert_never(initializer)
-
-
-def _constant(value: float) -> Expression:
-    words: dict[float, Expression] = {0.0: "zeros", 1.0: "ones"}
-    return words.get(value) or _call("keras.initializers.Constant", value=value)
-
-
 def _call(function: str, **kwargs: Expression) -> Call:
     return Call(Name(function), (), tuple(kwargs.items()))
-
-
-def _forget_biases(network: nodes.Network) -> Iterator[Statement]:
-    """Yield what sets the forget gates that no argument of Keras's LSTM can set.
-
-    ``unit_forget_bias`` knows 1 alone; without it the forget gate is drawn like the others.
-    """
-    for layer in network.layers:
-        for param in params(layer):
-            for _, value in param.gate_values:
-                if value != 1.0 and param.initializer != nodes.Constant(value):
-                    yield Evaluate(
-                        Call(Name("set_forget_bias"), (_lstm(layer.name, param.name), value))
-                    )
-
-
-def _lstm(layer: str, param: str) -> Expression:
-    direction, dot, _ = param.rpartition(".")
-    found = Call(Name("model.get_layer"), (layer,))
-    return Attribute(found, f"{direction}_layer") if dot else found

@@ -15,7 +15,7 @@ from rnnspec.backends.base import (
     Statement,
 )
 from rnnspec.backends.torch.slots import module, slots
-from rnnspec.ir import nodes
+from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import Param, params
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
         array = Index(Name("weights"), f"{module(layer)}.{slot.path}")
         yield Evaluate(_fill(array, param.initializer))
         for gate, value in param.gate_values:
-            if param.initializer != nodes.Constant(value):
-                yield Evaluate(_fill(_gate(array, param, slot, gate), nodes.Constant(value)))
+            if param.initializer != initializers.Constant(value):
+                yield Evaluate(_fill(_gate(array, param, slot, gate), initializers.Constant(value)))
 
 
 def _gate(array: Expression, param: Param, slot: Slot, gate: str) -> Expression:
@@ -62,25 +62,25 @@ def _gate(array: Expression, param: Param, slot: Slot, gate: str) -> Expression:
     return Index(array, slice(start, start + size))
 
 
-def _fill(array: Expression, initializer: nodes.Initializer) -> Call:
+def _fill(array: Expression, initializer: initializers.Initializer) -> Call:
     match initializer:
-        case nodes.GlorotUniform():
+        case initializers.GlorotUniform():
             return _init("xavier_uniform_", array)
-        case nodes.HeUniform():
+        case initializers.HeUniform():
             return _init("kaiming_uniform_", array, nonlinearity="relu")
-        case nodes.LecunUniform():
+        case initializers.LecunUniform():
             return _init("kaiming_uniform_", array, nonlinearity="linear")
-        case nodes.Orthogonal():
+        case initializers.Orthogonal():
             return _init("orthogonal_", array)
-        case nodes.Uniform(limit):
+        case initializers.Uniform(limit):
             return _init("uniform_", array, -limit, limit)
-        case nodes.Normal(stddev):
+        case initializers.Normal(stddev):
             return _init("normal_", array, 0.0, stddev)
-        case nodes.Constant(0.0):
+        case initializers.Constant(0.0):
             return _init("zeros_", array)
-        case nodes.Constant(1.0):
+        case initializers.Constant(1.0):
             return _init("ones_", array)
-        case nodes.Constant(value):
+        case initializers.Constant(value):
             return _init("constant_", array, value)
         case _:
             assert_never(initializer)

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 def show(results: Sequence[Checked], tool: str) -> None:
     """Print problems to standard error, and a line that counts to standard output."""
-    if lines := [line for each in results for line in _lines(each)]:
-        tell("\n".join(lines))
+    if told := [line for each in results for line in lines(each)]:
+        tell("\n".join(told))
     if line := _summary(results, tool):
         print(line)
 
 
-def _lines(result: Checked) -> Iterator[str]:
+def lines(result: Checked) -> Iterator[str]:
+    """Yield each problem of one file, with its source line."""
     if result.state == "unreadable":
         yield str(UsageError(result.reason, result.path))
     for problem in result.shown:

@@ -1,0 +1,70 @@
+"""Where fresh weights come from, as Keras says it, and what it has no argument for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.backends.base import Attribute, Call, Evaluate, Expression, Name, Statement
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.params import params
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def embedding_initializer(initializer: initializers.Initializer) -> Expression:
+    """Return the initializer of an embedding, as an argument of Keras's."""
+    # Keras's word "uniform" is U(-0.05, 0.05): RandomUniform's own default bounds.
+    if initializer == initializers.Uniform(0.05):
+        return "uniform"
+    return initializer_of(initializer)
+
+
+def initializer_of(initializer: initializers.Initializer) -> Expression:
+    """Return an initializer as an argument of a Keras layer."""
+    match initializer:
+        case initializers.GlorotUniform():
+            return "glorot_uniform"
+        case initializers.HeUniform():
+            return "he_uniform"
+        case initializers.LecunUniform():
+            return "lecun_uniform"
+        case initializers.Orthogonal():
+            return "orthogonal"
+        case initializers.Uniform(limit):
+            return _made("RandomUniform", minval=-limit, maxval=limit)
+        case initializers.Normal(stddev):
+            return _made("RandomNormal", mean=0.0, stddev=stddev)
+        case initializers.Constant(value):
+            return _constant(value)
+        case _:
+            assert_never(initializer)
+
+
+def _constant(value: float) -> Expression:
+    words: dict[float, Expression] = {0.0: "zeros", 1.0: "ones"}
+    return words.get(value) or _made("Constant", value=value)
+
+
+def _made(class_: str, **kwargs: Expression) -> Call:
+    return Call(Name(f"keras.initializers.{class_}"), (), tuple(kwargs.items()))
+
+
+def forget_biases(network: nodes.Network) -> Iterator[Statement]:
+    """Yield what sets the forget gates that no argument of Keras's LSTM can set.
+
+    ``unit_forget_bias`` knows 1 alone; without it the forget gate is drawn like the others.
+    """
+    for layer in network.layers:
+        for param in params(layer):
+            for _, value in param.gate_values:
+                if value != 1.0 and param.initializer != initializers.Constant(value):
+                    yield Evaluate(
+                        Call(Name("set_forget_bias"), (_lstm(layer.name, param.name), value))
+                    )
+
+
+def _lstm(layer: str, param: str) -> Expression:
+    direction, dot, _ = param.rpartition(".")
+    found = Call(Name("model.get_layer"), (layer,))
+    return Attribute(found, f"{direction}_layer") if dot else found
