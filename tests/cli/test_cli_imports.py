@@ -1,0 +1,54 @@
+"""What each command loads: nothing that it has no use for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPEC = Path(__file__).parents[2] / "specs" / "stacked_lstm.yaml"
+CODE = """\
+import sys
+from rnnspec.cli import main
+sys.argv = ["rnnspec", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("loaded:", *sys.modules)
+"""
+FRAMEWORKS = {"torch", "keras", "tensorflow", "jax", "numpy", "safetensors"}
+READING = {"yaml", "pydantic"}
+SHOWING = {"rich", "jinja2", "json", "hypothesis"}
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return the top packages that are loaded once a command has ended."""
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name.split(".")[0] for name in done.stdout.rsplit("loaded:", 1)[1].split()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent", "present"),
+    [
+        (["--help"], FRAMEWORKS | READING | SHOWING, set()),
+        (["--version"], FRAMEWORKS | SHOWING | {"yaml"}, set()),
+        (["validate", str(SPEC)], FRAMEWORKS | SHOWING, READING),
+        (["codegen", str(SPEC), "-b", "torch"], FRAMEWORKS | SHOWING - {"jinja2", "json"}, READING),
+        (["summary", str(SPEC)], FRAMEWORKS | {"jinja2", "hypothesis"}, {"rich"}),
+        (["lint", str(SPEC)], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, READING),
+        (["schema"], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, {"json"}),
+        (["explain", "E301"], FRAMEWORKS | {"jinja2", "rich", "yaml"}, set()),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_command_loads_what_it_needs(
+    arguments: list[str], absent: set[str], present: set[str]
+) -> None:
+    there = loaded(*arguments)
+    assert there & absent == set()
+    assert present <= there
