@@ -56,8 +56,8 @@ def described(character: str) -> str:
     return f"U+{ord(character):04X} ({name(character, 'no name')})"
 
 
-_TAB_IN_INDENTATION = re.compile(r"^ *\t(?![ \t]*(?:#|\r?$))", re.MULTILINE)
-_TAB = re.compile(r"^(?P<before>[^\t\r\n]*)\t", re.MULTILINE)
+_TAB_IN_INDENTATION = re.compile(r"(?:^|(?<=\r)) *\t(?![ \t]*(?:#|\r|$))", re.MULTILINE)
+_TAB = re.compile(r"(?:^|(?<=\r))(?P<before>[^\t\r\n]*)\t", re.MULTILINE)
 # Quotes may hide a '#', so that after them it opens a comment for certain only at the line's start.
 _COMMENT = re.compile(r"(?:[^'\"]*\s)?#")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rnnspec.spec.places import Extent
 
-_DIRECTIVE = re.compile("^%", re.MULTILINE)
+_DIRECTIVE = re.compile(r"(?:\A|(?<=[\r\n]))%")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
 _CLOSE_COLON = re.compile(r"\s*:(?=[\[\]{},])")
 _CLOSE_COMMENT = re.compile(r"[^\r\n]*?[|>][-+0-9]*#")
