@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 DIST := build/dist
 EMPTY := build/empty
 
-.PHONY: help demo test quick lint format wheel ci bench clean
+.PHONY: help demo test quick lint format wheel ci bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -48,6 +48,11 @@ ci: lint wheel test  ## Run what continuous integration runs
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
+
+fuzz: $(READY)  ## Try hostile inputs, 100,000 of each kind; a failing one is kept in tests/
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	cd tests && ../$(BIN)/python -m fuzz bytes
+	cd tests && ../$(BIN)/python -m fuzz specs
 
 clean:  ## Remove everything that was made
 	rm -rf $(VENV) build *.egg-info
