@@ -139,7 +139,7 @@ def test_a_mask_in_inference_is_found() -> None:
 
 def test_masks_shared_by_both_directions_are_found() -> None:
     # The forward direction draws first, from the seed that ``run`` sets.
-    right = "back, _ = self.backward_layer("
+    right = "back, second = self.backward_layer("
     wrong = f"torch.manual_seed(7)\n        {right}"
     model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true")
     assert any("both directions" in each for each in check_both(CELLS["lstm"], run(model)))

@@ -24,6 +24,7 @@ _STEPWISE: dict[str, Expression] = {
     "activation": Name("torch.tanh"),
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
+    "return_sequences": True,
 }
 _GATED: dict[str, Expression] = {**_STEPWISE, "recurrent_activation": Name("torch.sigmoid")}
 
@@ -43,8 +44,9 @@ OWN_DEFAULTS: Mapping[str, Mapping[str, Expression]] = MappingProxyType(
         "StepwiseLSTM": _GATED,
         "StepwiseGRU": _GATED,
         "StepwiseResetFirstGRU": _GATED,
-        "Bidirectional": {"dropout": 0.0},
-        "MaskedBidirectional": {"dropout": 0.0},
+        "Masked": {"return_sequences": True},
+        "Bidirectional": {"dropout": 0.0, "return_sequences": True},
+        "MaskedBidirectional": {"dropout": 0.0, "return_sequences": True},
     }
 )
 """Those of the classes in the templates' parts."""

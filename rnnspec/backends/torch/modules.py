@@ -16,6 +16,7 @@ from rnnspec.backends.base import (
 )
 from rnnspec.backends.torch.defaults import DEFAULTS, OWN_DEFAULTS
 from rnnspec.backends.torch.forms import drops_inside, is_fused, is_wrapped, splits_directions
+from rnnspec.backends.torch.slots import module
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -24,12 +25,22 @@ if TYPE_CHECKING:
 
 def modules(network: nodes.Network) -> tuple[Statement, ...]:
     """Return the statements that make every module, then draw fresh weights."""
-    made = [statement for layer in network.layers for statement in _module(layer)]
+    # Of a module of several levels the last one says what is wanted of it.
+    sequences = {
+        module(layer): layer.return_sequences
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent)
+    }
+    made = [
+        statement
+        for layer in network.layers
+        for statement in _module(layer, sequences=sequences.get(layer.name, True))
+    ]
     start = Evaluate(Call(Attribute(Call(Name("super")), "__init__")))
     return (start, *made, Evaluate(Call(Name("self.reset_parameters"))))
 
 
-def _module(layer: nodes.Layer) -> Iterator[Statement]:
+def _module(layer: nodes.Layer, *, sequences: bool) -> Iterator[Statement]:
     target = f"self.{layer.name}"
     match layer:
         case nodes.Embedding():
@@ -37,7 +48,7 @@ def _module(layer: nodes.Layer) -> Iterator[Statement]:
             if not layer.trainable:
                 yield Evaluate(Call(Name(f"{target}.weight.requires_grad_"), (False,)))
         case nodes.Recurrent() if layer.stack is None or layer.stack.level == 0:
-            yield Assign(target, _recurrent(layer))
+            yield Assign(target, _recurrent(layer, sequences=sequences))
         case nodes.Recurrent():
             pass
         case nodes.Dropout() if layer.stack is None:
@@ -53,18 +64,21 @@ def _module(layer: nodes.Layer) -> Iterator[Statement]:
             assert_never(layer)
 
 
-def _recurrent(layer: nodes.Recurrent) -> Call:
+def _recurrent(layer: nodes.Recurrent, *, sequences: bool) -> Call:
     if not splits_directions(layer):
-        cell = _cell(layer, bidirectional=layer.merge is not None)
-        return _make("Masked", cell) if is_wrapped(layer) else cell
-    cell = _cell(layer, bidirectional=False)
-    one_way = _make("Masked", cell) if is_wrapped(layer) else cell
+        return _one_way(layer, bidirectional=layer.merge is not None, sequences=sequences)
+    one_way = _one_way(layer, bidirectional=False, sequences=sequences)
     dropout = 0.0 if drops_inside(layer) else layer.dropout
     class_ = "MaskedBidirectional" if layer.masked else "Bidirectional"
-    return _make(class_, one_way, one_way, dropout=dropout)
+    return _make(class_, one_way, one_way, dropout=dropout, return_sequences=sequences)
 
 
-def _cell(layer: nodes.Recurrent, *, bidirectional: bool) -> Call:
+def _one_way(layer: nodes.Recurrent, *, bidirectional: bool, sequences: bool) -> Call:
+    cell = _cell(layer, bidirectional=bidirectional, sequences=sequences)
+    return _make("Masked", cell, return_sequences=sequences) if is_wrapped(layer) else cell
+
+
+def _cell(layer: nodes.Recurrent, *, bidirectional: bool, sequences: bool) -> Call:
     sizes = (layer.features, layer.units)
     if is_fused(layer):
         arguments = {
@@ -74,7 +88,8 @@ def _cell(layer: nodes.Recurrent, *, bidirectional: bool) -> Call:
             "batch_first": True,
         }
         return _make(cell_class(layer), *sizes, **arguments, bidirectional=bidirectional)
-    return _make(cell_class(layer), *sizes, **_stepwise(layer))
+    arguments = {**_stepwise(layer), "return_sequences": sequences}
+    return _make(cell_class(layer), *sizes, **arguments)
 
 
 def _stack(stack: nodes.Stack | None) -> dict[str, Expression]:

@@ -56,20 +56,27 @@ class Bidirectional(nn.Module):
         forward_layer: nn.Module,
         backward_layer: nn.Module,
         dropout: float = 0.0,
+        *,
+        return_sequences: bool = True,
     ) -> None:
         super().__init__()
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.dropout = dropout
+        self.return_sequences = return_sequences
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return the outputs (batch, steps, 2 * units) and final states (2, batch, units)."""
         ahead_x = variational_dropout(x, self.dropout, self.training)
         back_x = variational_dropout(x, self.dropout, self.training)
-        ahead, _ = self.forward_layer(ahead_x)
-        back, _ = self.backward_layer(back_x.flip(1))
-        outputs = torch.cat([ahead, back.flip(1)], dim=-1)
-        return outputs, torch.stack([ahead[:, -1], back[:, -1]])
+        ahead, first = self.forward_layer(ahead_x)
+        back, second = self.backward_layer(back_x.flip(1))
+        # The state of an nn.LSTM is the pair (h, c).
+        pair = (h[0] if isinstance(h, tuple) else h for h in (first, second))
+        states = torch.cat(list(pair))
+        if not self.return_sequences:
+            return None, states
+        return torch.cat([ahead, back.flip(1)], dim=-1), states
 
 
 class BidirectionalLSTM(nn.Module):
@@ -88,6 +95,7 @@ class BidirectionalLSTM(nn.Module):
             SingleBiasLSTM(32, 32, batch_first=True),
             SingleBiasLSTM(32, 32, batch_first=True),
             dropout=0.2,
+            return_sequences=False,
         )
         self.dense_1 = nn.Linear(64, 1)
         self.reset_parameters()

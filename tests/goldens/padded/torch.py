@@ -75,6 +75,7 @@ class Stepwise(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        return_sequences: bool = True,
     ) -> None:
         super().__init__()
         self.gates = sum(self.products)
@@ -84,6 +85,7 @@ class Stepwise(nn.Module):
         self.recurrent_activation = recurrent_activation
         self.dropout = dropout
         self.recurrent_dropout = recurrent_dropout
+        self.return_sequences = return_sequences
         self.weight_ih_l0 = nn.Parameter(torch.empty(rows, input_size))
         self.weight_hh_l0 = nn.Parameter(torch.empty(rows, hidden_size))
         self.bias_ih_l0 = nn.Parameter(torch.empty(rows)) if bias else None
@@ -92,7 +94,7 @@ class Stepwise(nn.Module):
 
     def forward(
         self, x: torch.Tensor, mask: torch.Tensor | None = None, reverse: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return the outputs (batch, steps, units) and final states (1, batch, units)."""
         real = [] if mask is None else list(mask.unsqueeze(-1).unbind(1))
         if reverse:
@@ -100,9 +102,9 @@ class Stepwise(nn.Module):
         keep = self.recurrent_masks(x)
         outputs = self.whole(x, real) if keep is None else self.by_gate(x, keep, real)
         state = outputs[-1].view(1, x.shape[0], self.hidden_size)
-        if reverse:
-            outputs = outputs[::-1]
-        return self.joined(outputs), state
+        if not self.return_sequences:
+            return None, state
+        return self.joined(outputs[::-1] if reverse else outputs), state
 
     def whole(self, x: torch.Tensor, real: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return the output of each step, (batch, units)."""
@@ -251,13 +253,14 @@ class StepwiseResetFirstGRU(Stepwise):
 class Masked(nn.Module):
     """A recurrent layer that passes over padding; its output there is of no meaning."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: nn.Module, *, return_sequences: bool = True) -> None:
         super().__init__()
         self.layer = layer
+        self.return_sequences = return_sequences
 
     def forward(
         self, x: torch.Tensor, mask: torch.Tensor, reverse: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return the outputs (batch, steps, units) and final states (1, batch, units)."""
         # Each row's real steps, moved to its front in their order, meet no padding.
         real = mask.cumsum(dim=1)
@@ -267,8 +270,8 @@ class Masked(nn.Module):
         place = torch.where(mask, ahead, count + step - real)
         outputs, _ = self.layer(self.pick(x, place.scatter(1, place, step)))
         last = self.pick(outputs, (count - 1).clamp(min=0)).squeeze(1)
-        state = torch.where(count > 0, last, 0)
-        return self.pick(outputs, place), state.unsqueeze(0)
+        state = torch.where(count > 0, last, 0).unsqueeze(0)
+        return self.pick(outputs, place) if self.return_sequences else None, state
 
     def pick(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         """Return the given steps (batch, n) of each row of (batch, steps, features)."""
@@ -285,21 +288,27 @@ class MaskedBidirectional(nn.Module):
         forward_layer: nn.Module,
         backward_layer: nn.Module,
         dropout: float = 0.0,
+        *,
+        return_sequences: bool = True,
     ) -> None:
         super().__init__()
         self.forward_layer = forward_layer
         self.backward_layer = backward_layer
         self.dropout = dropout
+        self.return_sequences = return_sequences
 
     def forward(
         self, x: torch.Tensor, mask: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """Return the outputs (batch, steps, 2 * units) and final states (2, batch, units)."""
         ahead_x = variational_dropout(x, self.dropout, self.training)
         back_x = variational_dropout(x, self.dropout, self.training)
         ahead, first = self.forward_layer(ahead_x, mask)
         back, second = self.backward_layer(back_x, mask, reverse=True)
-        return torch.cat([ahead, back], dim=-1), torch.cat([first, second])
+        states = torch.cat([first, second])
+        if not self.return_sequences:
+            return None, states
+        return torch.cat([ahead, back], dim=-1), states
 
 
 class Padded(nn.Module):
@@ -321,7 +330,12 @@ class Padded(nn.Module):
         self.gru_1 = StepwiseResetFirstGRU(8, 8)
         self.layer_normalization_1 = nn.LayerNorm(8, eps=0.001)
         self.lstm_1 = StepwiseLSTM(
-            8, 4, activation=torch.relu, dropout=0.5, recurrent_dropout=0.25
+            8,
+            4,
+            activation=torch.relu,
+            dropout=0.5,
+            recurrent_dropout=0.25,
+            return_sequences=False,
         )
         self.simple_rnn_1 = StepwiseRNN(4, 5, activation=nn.functional.elu)
         self.dense_1 = nn.Linear(5, 2)
