@@ -1,9 +1,12 @@
 """Measure, print a Markdown table, and write it to benchmarks/results/ with JSON and SVG."""
 
 import argparse
+import os
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from benchmarks.cold import ROOT, BenchmarkError
 from benchmarks.findings import Findings
@@ -29,13 +32,28 @@ def main() -> None:
         )
     suites = [suite for suite in SUITES if suite.name in chosen]
     facts, began = machine(), time.perf_counter()
-    findings, well = _run(suites, quick=given.quick)
+    with _bytecode():
+        findings, well = _run(suites, quick=given.quick)
     name = "-".join(["quick" if given.quick else "full", *(chosen if given.only else ())])
     facts |= {"took": f"{time.perf_counter() - began:.0f} s"}
     found, ratios = findings, findings.ratios
     write(_RESULTS, name, facts, found.races, ratios, curves=found.curves, notes=found.notes)
     print(markdown(facts, ratios, found.curves, found.notes), end="")
     sys.exit(not well)
+
+
+@contextmanager
+def _bytecode() -> Iterator[None]:
+    """Let every process find its modules compiled, as those of an installed package are."""
+    kept = dict(os.environ)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = folder
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(kept)
 
 
 def _run(suites: Sequence[Suite], *, quick: bool) -> tuple[Findings, bool]:

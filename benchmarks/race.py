@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+_LONG = 30.0
+
 Run = Callable[[], object]
 Measure = Callable[[Run], float]
 
@@ -14,7 +16,8 @@ Measure = Callable[[Run], float]
 class Effort:
     """How long a race goes on: for ``seconds``, but never under ``least`` or over ``most`` rounds.
 
-    ``least`` is even, so that both orders are run equally often at any length.
+    Two rounds are enough where they took half a minute. ``least`` is even, so that both orders
+    are run equally often at any length.
     """
 
     seconds: float
@@ -25,9 +28,10 @@ class Effort:
         """Return whether this was enough: ``most``, or time is up after whole pairs of rounds."""
         if rounds >= self.most:
             return True
-        if rounds < self.least or rounds % 2:
+        if rounds < 2 or rounds % 2:
             return False
-        return time.perf_counter() - began >= self.seconds
+        took = time.perf_counter() - began
+        return took >= self.seconds and (rounds >= self.least or took >= _LONG)
 
 
 @dataclass(frozen=True, slots=True)
