@@ -40,8 +40,12 @@ def measure(what: str, path: str, first: str) -> tuple[float, float]:
     while sum(times) < _ENOUGH and len(times) < _MOST:
         times.append(seconds(run))
     tracemalloc.start()
-    run()
-    return median(times), float(tracemalloc.get_traced_memory()[1])
+    try:
+        run()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    return median(times), float(peak)
 
 
 if __name__ == "__main__":

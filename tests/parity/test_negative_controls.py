@@ -117,7 +117,11 @@ SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
             "y, _ = self.bidirectional_1(x); state = [y[:, -1, :4], y[:, -1, 4:]]",
             *("bidirectional_1", OUTPUT),
         ),
-        ("both_dropped", "torch", "back[:, -1]", "back[:, 0]", "bidirectional_1", OUTPUT),
+        (
+            *("both_dropped", "torch", "for h in (first, second)"),
+            "for h in (first, (back[:, :1].transpose(0, 1), None))",
+            *("bidirectional_1", OUTPUT),
+        ),
     ],
     "the backward direction run forward": [
         ("both_dropped", "torch", "back_x.flip(1)", "back_x", "bidirectional_1", OUTPUT),
