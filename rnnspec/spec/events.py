@@ -20,7 +20,7 @@ _DIRECTIVE = re.compile(r"(?:\A|(?<=[\r\n]))%")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
 _CLOSE_COLON = re.compile(r"\s*:(?=[\[\]{},])")
 _CLOSE_COMMENT = re.compile(r"[^\r\n]*?[|>][-+0-9]*#")
-_ODD_TAG = re.compile(r"!!?+[^\s!,\[\]{}]*[!,\[\]{}]\S*")
+_ODD_TAG = re.compile(r"!!?+[^\s!%,\[\]{}]*[!%,\[\]{}]\S*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_ESCAPE = re.compile(r"\\U(?!00(?:0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}")
 _LONGEST_LINE = 2**14
