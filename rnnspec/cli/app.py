@@ -268,6 +268,10 @@ def parity(
         typer.Option(min=1, metavar="N", help="Compare N random specs, made from the seed."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all that is random.")] = 0,
+    batch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Run on this .npy array, not on a random batch."),
+    ] = None,
     json: Json = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -281,7 +285,7 @@ def parity(
     from rnnspec.cli.specs import load_all
 
     names = None if backends is None else _split(backends)
-    options = command.Options(names, level, dtype, seed)
+    options = command.Options(names, level, dtype, seed, batch)
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
     if random is not None:

@@ -14,6 +14,7 @@ from rnnspec.parity import levels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rnnspec.spec.models import Spec
 
@@ -26,6 +27,7 @@ class Options:
     level: str
     dtype: str
     seed: int
+    batch: Path | None
 
     @property
     def names(self) -> Sequence[str]:
@@ -40,9 +42,11 @@ class Options:
 
 def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
     """Compare ``specs``, print what was found, and raise ParityError where something differs."""
+    from rnnspec.parity.batch import read_batch
     from rnnspec.parity.run import parity
 
     options.check()
+    batch = None if options.batch is None else read_batch(options.batch)
     with progress(len(specs) * len(options.names)) as step:
         step("importing the frameworks")
         import_quietly([get(name) for name in options.names])
@@ -52,6 +56,7 @@ def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
             level=options.level,
             dtype=options.dtype,
             seed=options.seed,
+            batch=batch,
             progress=step,
         )
     if json:
@@ -69,6 +74,8 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     options.check()
     if options.dtype != "float64":
         raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
+    if options.batch is not None:
+        raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
     with progress(number) as step:
         step("importing the frameworks")
         import_quietly([get(name) for name in options.names])

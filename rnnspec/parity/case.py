@@ -12,7 +12,7 @@ from rnnspec.compiler import instantiate, lower
 from rnnspec.ir.nodes import Repeat
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.parity import reference
-from rnnspec.parity.batch import draw_batch
+from rnnspec.parity.batch import checked_batch, draw_batch
 from rnnspec.weights.draw import draw_scaled
 from rnnspec.weights.live import write_weights
 
@@ -43,7 +43,7 @@ class Live:
 class Case:
     """A network with arrays and a batch, and what the reference makes of them.
 
-    ``seed`` draws more of the kind.
+    ``seed`` draws more of the kind, unless the batch was ``given``.
     """
 
     spec: Spec
@@ -52,15 +52,23 @@ class Case:
     dtype: str
     arrays: Mapping[str, Array]
     batch: Array
+    given: bool
     truth: Trace
 
     @classmethod
-    def of(cls, spec: Spec, seed: int, dtype: str) -> Case:
-        """Draw the arrays and the batch of a case."""
+    def of(cls, spec: Spec, seed: int, dtype: str, given: Array | None = None) -> Case:
+        """Draw the arrays of a case, and its batch unless one is ``given``.
+
+        Raises:
+            UsageError: the network does not take the given batch.
+        """
         network = lower(spec)
-        batch = draw_batch(network.input, np.random.default_rng(seed))
+        if given is None:
+            batch = draw_batch(network.input, np.random.default_rng(seed))
+        else:
+            batch = checked_batch(network.input, given, f"the batch for {spec.name}")
         arrays, truth = _tame(network, draw_scaled(network, seed), batch)
-        return cls(spec, network, seed, dtype, arrays, batch, truth)
+        return cls(spec, network, seed, dtype, arrays, batch, given is not None, truth)
 
     @property
     def layers(self) -> dict[str, int]:
@@ -92,6 +100,10 @@ class Case:
         Of a masked sequence only the real steps count, as (real steps, features).
         """
         return _outputs(self.network, trace, self.batch)
+
+    def another_batch(self, rng: np.random.Generator) -> Array:
+        """Return a batch to train on: one of the kind, or the given one again."""
+        return self.batch if self.given else draw_batch(self.network.input, rng)
 
     def mask(self, batch: Array) -> Array:
         """Return what is true at the real steps of a batch, (rows, steps)."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rnnspec.backends import Backend
+    from rnnspec.layout import Array
 
 
 def parity(  # noqa: PLR0913 - each is a word of the command line
@@ -28,12 +29,14 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     level: str = DEFAULT_LEVEL,
     dtype: str = "float64",
     seed: int = 0,
+    batch: Array | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ParityReport:
     """Return whether specs mean the same on every backend, up to a level.
 
     Each backend's model is built from the same arrays, drawn in NumPy, and run on the same random
-    batch, with every pattern of padding where the spec has a mask. Compared are, level by level:
+    batch, with every pattern of padding where the spec has a mask, unless a batch is given.
+    Compared are, level by level:
 
     - ``counts``: numbers of parameters, layer by layer and in all, trainable and not, with the
       spec's arithmetic;
@@ -51,12 +54,15 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
         level: the last level to compare; each includes those before it.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: of the arrays, the batches and the directions.
+        batch: what to run on in place of random batches: tokens (rows, steps), whole numbers, or
+            numbers (rows, steps, features), which are rounded to float32.
         progress: called with ``"NAME on BACKEND"`` before each build.
 
     Raises:
         SpecError: a spec is wrong.
         UnsupportedError: a backend cannot honour a word of a spec.
-        UsageError: an unknown backend, level or dtype, or a file that cannot be read.
+        UsageError: an unknown backend, level or dtype, a file that cannot be read, or a batch that
+            a spec does not take.
         BackendError: a backend is not installed or too old.
     """
     given = [specs] if isinstance(specs, str | os.PathLike | Spec) else list(specs)
@@ -70,7 +76,7 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     levels = levels_up_to(level)
     if "training" in levels and len(chosen) < 2:
         raise UsageError("training is compared between backends; expected at least two of them")
-    options = _Options(chosen, level, dtype, seed)
+    options = _Options(chosen, level, dtype, seed, batch)
     return ParityReport(
         level=level,
         dtype=dtype,
@@ -85,10 +91,12 @@ class _Options:
     level: str
     dtype: str
     seed: int
+    batch: Array | None
 
 
 def _compare(spec: Spec, options: _Options, progress: Callable[[str], None]) -> SpecParity:
-    comparison = Comparison(Case.of(spec, options.seed, options.dtype), options.level)
+    case = Case.of(spec, options.seed, options.dtype, options.batch)
+    comparison = Comparison(case, options.level)
     for backend in options.backends:
         progress(f"{spec.name} on {backend.title}")
         comparison.add(backend)

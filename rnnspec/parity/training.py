@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.parity.batch import draw_batch
 from rnnspec.parity.levels import distance, tolerances
 from rnnspec.weights.live import read_weights, write_weights
 
@@ -75,7 +74,7 @@ def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
 
 def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: int) -> float:
     rng = np.random.default_rng((case.seed, step))
-    batch = draw_batch(case.network.input, rng)
+    batch = case.another_batch(rng)
     real = case.real(batch)
     target = rng.standard_normal(real.shape)
     loss, found = gradients(batch, target, real / real.sum())

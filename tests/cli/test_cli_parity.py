@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mutation import source_edited
 
@@ -16,6 +18,13 @@ from rnnspec.parity.levels import LEVELS, TOLERANCES, levels_up_to
 
 Run = Callable[..., Any]
 PARAMETERS = {"total": 180, "trainable": 180, "non_trainable": 0}
+PADDED = """\
+version: 1
+name: padded
+input: {features: 2, mask_value: 0.0}
+rnn: {type: gru, units: 3, bidirectional: true}
+head: {units: 2}
+"""
 LAYERS = {"embedding_1": 80, "lstm_1": 96, "dense_1": 4}
 # Keras is right about a softmax over one unit; the language allows it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
@@ -262,3 +271,24 @@ def test_a_wrong_request(run: Run, spec: str, words: list[str], message: str) ->
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
     assert "report" not in ran.err
+
+
+@pytest.mark.usefixtures("_both")
+def test_a_batch_of_the_user_s_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "padded.yaml").write_text(PADDED)
+    batch = np.random.default_rng(0).standard_normal((2, 4, 2))
+    batch[0, 2:] = 0.0
+    np.save(tmp_path / "batch.npy", batch)
+    ran = run("parity", "padded.yaml", "--batch", "batch.npy", "--level", "training")
+    assert (ran.code, ran.err) == (0, "")
+    assert "equal: 1 spec, compared up to training" in ran.out
+    np.save(tmp_path / "batch.npy", batch[..., :1])
+    ran = run("parity", "padded.yaml", "--batch", "batch.npy")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "the batch for padded: error: expected numbers of shape (rows, steps, 2), "
+        "received float64 of (2, 4, 1)\n"
+    )
+    ran = run("parity", "--random", "1", "--batch", "batch.npy")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--random draws a batch for each spec; it cannot honour --batch" in ran.err

@@ -1,0 +1,88 @@
+"""A batch of the user's own: taken where the network takes it, refused in one line elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec.errors import UsageError
+from rnnspec.ir.nodes import NumericInput, TokenInput
+from rnnspec.parity.batch import checked_batch, read_batch
+from rnnspec.parity.case import Case
+
+TOKENS = TokenInput(steps=3, vocabulary=5, mask_zero=True)
+NUMBERS = NumericInput(steps=None, features=2, mask_value=0.0)
+SPEC = """\
+version: 1
+name: small
+input: {features: 2, mask_value: 0.0}
+rnn: {type: gru, units: 3, bidirectional: true}
+head: {units: 2}
+"""
+
+
+def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
+    tokens = checked_batch(TOKENS, np.array([[1, 4, 0]], dtype=np.uint8), "it")
+    assert (str(tokens.dtype), tokens.tolist()) == ("int32", [[1, 4, 0]])
+    numbers = checked_batch(NUMBERS, np.array([[[0.1, 1.0]] * 7]), "it")
+    assert (str(numbers.dtype), numbers.shape) == ("float64", (1, 7, 2))
+    assert numbers[0, 0, 0] == np.float32(0.1)
+
+
+@pytest.mark.parametrize(
+    ("entrance", "batch", "message"),
+    [
+        (TOKENS, [[1, 2]], "tokens of shape (rows, 3), received int64 of (1, 2)"),
+        (TOKENS, [1, 2, 3], "tokens of shape (rows, 3), received int64 of (3,)"),
+        (TOKENS, [[1.0, 2.0, 3.0]], "tokens of shape (rows, 3), received float64 of (1, 3)"),
+        (TOKENS, [[True, True, True]], "tokens of shape (rows, 3), received bool of (1, 3)"),
+        (TOKENS, [[1, 2, 3], [1, -1, 5]], "[1, 1]: expected tokens in [0, 5), received -1"),
+        (TOKENS, [[1, 2, 5]], "[0, 2]: expected tokens in [0, 5), received 5"),
+        (TOKENS, [[0, 0, 0]], "expected a step that is no padding, received padding alone"),
+        (NUMBERS, np.zeros((0, 4, 2)), "(rows, steps, 2), received float64 of (0, 4, 2)"),
+        (NUMBERS, np.ones((4, 2, 3)), "(rows, steps, 2), received float64 of (4, 2, 3)"),
+        (NUMBERS, np.ones((1, 1, 2), complex), "received complex128 of (1, 1, 2)"),
+        (NUMBERS, [[[1.0, np.nan]]], "[0, 0, 1]: expected numbers that float32 can hold, rec"),
+        (NUMBERS, [[[1e39, 1.0]]], "[0, 0, 0]: expected numbers that float32 can hold, rec"),
+    ],
+)
+def test_what_it_does_not_take_is_refused(
+    entrance: TokenInput | NumericInput, batch: Any, message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        checked_batch(entrance, np.array(batch), "it")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("it: error: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no array", "expected a .npy array of numbers: "),
+        (b"", "expected a .npy array of numbers: "),
+        (None, "cannot read it: No such file or directory"),
+    ],
+)
+def test_a_file_that_holds_none(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "batch.npy"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        read_batch(path)
+
+
+def test_nothing_in_a_file_is_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "batch.npy", np.array([None]), allow_pickle=True)
+    with pytest.raises(UsageError, match="of numbers: Object arrays"):
+        read_batch(tmp_path / "batch.npy")
+
+
+def test_every_step_of_training_has_the_given_batch() -> None:
+    given = np.ones((2, 3, 2))
+    case = Case.of(rnnspec.loads(SPEC), 0, "float64", given)
+    np.testing.assert_array_equal(case.batch, given)
+    np.testing.assert_array_equal(case.another_batch(np.random.default_rng(1)), given)
