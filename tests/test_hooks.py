@@ -173,7 +173,10 @@ def test_the_action_writes_sarif(tmp_path: Path) -> None:
 
 def test_the_action_gives_advice_if_asked(tmp_path: Path) -> None:
     Path("specs/small.yaml").write_text(SPEC + "head: {units: 1, activation: softmax}\n")
-    assert run_action(tmp_path, paths="specs", format="concise") == (0, "")
+    assert run_action(tmp_path, paths="specs", format="concise") == (
+        0,
+        "1 spec: valid; 1 file is not a spec\n",
+    )
     code, said = run_action(tmp_path, paths="specs", lint="true", format="concise")
     assert code == 1
     assert re.search(r"warning: .* \[L\d+\]", said)

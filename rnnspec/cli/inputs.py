@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import sys
 from collections import deque
 from dataclasses import dataclass, replace
@@ -24,9 +23,6 @@ STDIN = "<stdin>"
 """What messages call standard input."""
 
 _SUFFIXES = (".yaml", ".yml")
-# No other kind of YAML file is likely to have one of these at its top; every spec has one.
-_KEYS = ("rnn", "embedding", "head", "initializers")
-_KEY_LINE = re.compile(rb"^[\"']?(?:" + "|".join(_KEYS).encode() + rb")[\"']?[ \t]*:", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,12 @@ def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _:
     except UsageError as error:
         return Checked(item.path, state="unreadable", reason=error.message)
     except SpecError as error:
-        if not item.named and _foreign(item.path):
-            return Checked(item.path, state="foreign")
+        if not item.named:
+            # Imported here: only a wrong spec pays for it.
+            from rnnspec.cli.kinship import is_foreign
+
+            if is_foreign(item.path):
+                return Checked(item.path, state="foreign")
         return Checked(item.path, error.problems)
 
 
@@ -99,13 +99,26 @@ def _standard_input() -> Input:
 
 
 def _pattern(pattern: str) -> list[Input]:
-    matches = sorted(glob.glob(pattern, recursive=True), key=_order)  # noqa: PTH207 - ** as a shell has it
+    matches = sorted(_matches(Path(pattern)), key=_order)
     inputs = [
         each
         for match in matches
         for each in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
     ]
     return inputs or [Input(pattern, named=True)]
+
+
+def _matches(pattern: Path) -> Iterator[str]:
+    """Yield what a pattern stands for, but what is hidden; ``**`` goes through no link to a folder.
+
+    As in a shell. The module ``glob`` follows links, for ever where they lead back.
+    """
+    start = Path(pattern.anchor)
+    parts = pattern.relative_to(start).parts
+    for match in start.glob(os.path.join(*parts)):  # noqa: PTH118 - a pattern, no path
+        found = match.relative_to(start).parts
+        if not any(name.startswith(".") and name not in parts for name in found):
+            yield str(match)
 
 
 def _folder(folder: str) -> list[Input]:
@@ -144,22 +157,3 @@ def _again(folder: str, seen: set[tuple[int, int]]) -> bool:
     known = (status.st_dev, status.st_ino) in seen
     seen.add((status.st_dev, status.st_ino))
     return known
-
-
-def _foreign(path: str) -> bool:
-    """Tell whether a file that is no valid spec was not meant to be one."""
-    from rnnspec.spec.places import MAX_BYTES
-    from rnnspec.spec.source import read
-
-    with Path(path).open("rb") as stream:
-        raw = stream.read(MAX_BYTES + 1)
-    try:
-        data = read(raw, path).data
-    except SpecError:
-        # Not YAML: judged by its text, whose NULs are UTF-16's.
-        return not _KEY_LINE.search(raw.replace(b"\0", b""))
-    return not isinstance(data, dict) or not _like_a_spec(data.keys())
-
-
-def _like_a_spec(keys: Iterable[str]) -> bool:
-    return not {"version", "input"}.difference(keys) or not set(_KEYS).isdisjoint(keys)

@@ -59,6 +59,14 @@ def test_a_pattern_is_expanded_where_the_shell_did_not(run: Run) -> None:
     ran = run("validate", "**/*.yaml", "--format", "concise")
     assert places(ran.out) == ["a.yaml", "d/b.yaml", "d/e/c.yaml"]
     assert places(run("validate", "d*", "--format", "concise").out) == ["d/b.yaml", "d/e/c.yaml"]
+    Path("d/back").symlink_to(".")
+    Path("d/e/again").symlink_to("..")
+    for hidden in ("d/.git/x.yaml", "d/.x.yaml"):
+        write(hidden, WRONG)
+    for pattern in ("d/**/*.yaml", "d/../d/**/*.yaml", str(Path("d/**/*.yaml").absolute())):
+        ran = run("validate", pattern, "--format", "concise")
+        assert [Path(path).name for path in places(ran.out)] == ["b.yaml", "c.yaml"]
+    assert places(run("validate", "d/.git/*", "--format", "concise").out) == ["d/.git/x.yaml"]
     write("[x].yaml", WRONG)
     assert places(run("validate", "[x].yaml", "--format", "concise").out) == ["[x].yaml"]
 
@@ -107,7 +115,7 @@ def test_a_file_is_checked_once(run: Run) -> None:
 def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch, text: str, line: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     ran = run("validate", "-")
-    assert (ran.out + ran.err).startswith(line)
+    assert (ran.err + ran.out).startswith(line)
 
 
 def test_standard_input_is_read_once_and_may_be_closed(
@@ -131,6 +139,8 @@ FOREIGN = {
     "broken": "services: [\n  rnn: 1\n",
     "template": "{{ if .Values.rnn }}\nkind: Pod\n",
     "chart": "apiVersion: v2\nname: x\nversion: 1\ndescription: y\n",
+    "one section": "embedding: {model: text}\nstore: {type: faiss}\n",
+    "a word inside": "model: {rnn: x}\nhead: main\n",
 }
 MEANT = {
     "broken": GOOD + "head: [\n",
@@ -138,6 +148,10 @@ MEANT = {
     "only rnn": "rnn: {}\n",
     "later version": GOOD.replace("1", "2"),
     "quoted key": "x: [\n'rnn': {}\n",
+    "other letters": "version: 1\nname: x\nInput: {features: 3}\nRNN: {}\n",
+    "foreign words": "version: 1\nname: x\ninputs: {}\nlayers: []\n",
+    "misspelt words": "version: 1\nname: x\nembeding: {}\nrn: {}\n",
+    "two sections": "input: {features: 3}\nhead: {units: 1}\n",
     "tabs": GOOD + "\thead: {}\n",
     "second document": GOOD + "---\n" + GOOD,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.report.results import Checked, more
+from rnnspec.cli.messages import tell
+from rnnspec.cli.report.results import Checked, more, summary
 from rnnspec.errors import UsageError, printable, render_line
 
 if TYPE_CHECKING:
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print the lines, and nothing where nothing is wrong."""
-    del tool
+    """Print the lines, and to standard error, which no editor reads, a line that counts."""
     for result in results:
         if result.state == "unreadable":
             print(UsageError(result.reason, result.path))
@@ -21,3 +21,4 @@ def show(results: Sequence[Checked], tool: str) -> None:
             print(render_line(problem))
         if result.omitted:
             print(f"{printable(result.path)}: {more(result)}")
+    tell(summary(results, tool))

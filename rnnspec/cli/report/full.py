@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.cli.messages import tell
-from rnnspec.cli.report.results import Checked, more, summary
+from rnnspec.cli.report.results import CLEAN, Checked, more, summary
 from rnnspec.errors import UsageError, printable, render_problem
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ def show(results: Sequence[Checked], tool: str) -> None:
     """Print problems to standard error, and a line that counts to standard output."""
     if told := [line for each in results for line in lines(each)]:
         tell("\n".join(told))
-    if line := _summary(results, tool):
-        print(line)
+    print(_summary(results, tool))
 
 
 def lines(result: Checked) -> Iterator[str]:
@@ -31,10 +30,6 @@ def lines(result: Checked) -> Iterator[str]:
 
 
 def _summary(results: Sequence[Checked], tool: str) -> str:
-    line = summary(results, tool)
-    if len(results) != 1:
-        return line
-    # Of one file nothing is to be counted: what is wrong has been said.
-    (only,) = results
-    clean = only.state == "checked" and not only.problems
-    return f"{printable(only.path)}: {line.split(': ')[1]}" if clean else ""
+    if len(results) == 1 and results[0].state == "checked" and not results[0].problems:
+        return f"{printable(results[0].path)}: {CLEAN[tool]}"
+    return summary(results, tool)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 State = Literal["checked", "foreign", "unreadable"]
 
 _SHOWN = 50
-_CLEAN = {"validate": "valid", "lint": "clean"}
+CLEAN = {"validate": "valid", "lint": "clean"}
+"""What each command calls a spec of which it has nothing to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,9 @@ def more(result: Checked) -> str:
 def summary(results: Sequence[Checked], tool: str) -> str:
     """Return one line that counts: ``3 specs: 2 valid, 1 wrong (4 problems)``."""
     specs = [each for each in results if each.state != "foreign"]
-    parts = list(_parts(specs, _CLEAN[tool]))
-    if len(parts) == 1 and parts[0].endswith(_CLEAN[tool]):
-        parts = [_CLEAN[tool]]
+    parts = list(_parts(specs, CLEAN[tool]))
+    if len(parts) == 1 and parts[0].endswith(CLEAN[tool]):
+        parts = [CLEAN[tool]]
     counted = f"{_number(len(specs), 'spec')}: {', '.join(parts)}" if specs else "no spec"
     foreign = len(results) - len(specs)
     are = "is not a spec" if foreign == 1 else "are not specs"

@@ -1,0 +1,50 @@
+"""Which YAML files are specs, however wrong, and which are some other program's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.errors import SpecError
+from rnnspec.spec.places import MAX_BYTES
+from rnnspec.spec.source import read
+from rnnspec.spec.wording import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_SECTIONS = frozenset({"input", "embedding", "head", "initializers"})
+_GUESSES = 20
+_LINE = re.compile(rb"^[\"']?([A-Za-z_]+)[\"']?[ \t]*:[ \t]*([^\s#]*)", re.MULTILINE)
+
+
+def is_foreign(path: str) -> bool:
+    """Tell whether a file that is no valid spec was not meant to be one.
+
+    A spec has ``rnn``, or two sections, or ``version: 1`` with a section or a word near to one:
+    other programs' files have one of these words now and then, with another meaning.
+    """
+    with Path(path).open("rb") as stream:
+        raw = stream.read(MAX_BYTES + 1)
+    try:
+        data = read(raw, path).data
+    except SpecError:
+        # Not YAML: judged by its lines, whose NULs are UTF-16's.
+        found = _LINE.findall(raw.replace(b"\0", b""))
+        data = {key.decode(): value.decode(errors="replace") for key, value in found}
+    return not (isinstance(data, dict) and _is_meant(data))
+
+
+def _is_meant(data: Mapping[str, Any]) -> bool:
+    words = {key.lower(): value for key, value in data.items()}
+    sections = len(_SECTIONS.intersection(words))
+    if "rnn" in words or sections > 1:
+        return True
+    first = str(words.get("version")) in ("1", "1.0")
+    return first and (sections == 1 or ("name" in words and _has_near_word(words)))
+
+
+def _has_near_word(words: Iterable[str]) -> bool:
+    unknown = [word for word in words if word not in ("version", "name", "description")]
+    return any(nearest(word, ("rnn", *_SECTIONS)) for word in unknown[:_GUESSES])
