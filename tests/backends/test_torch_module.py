@@ -73,6 +73,16 @@ def test_it_holds_as_many_parameters_as_the_arithmetic_says(model: Any, name: st
     assert sum(t.numel() for t in model.state_dict().values()) == COUNTS[name]
 
 
+def test_what_was_made_without_memory_has_its_zeros_where_it_gets_some(model: Any) -> None:
+    with torch.device("meta"):
+        made = type(model)()
+    # Memory that holds anything: what to_empty gives held another array before.
+    made.to_empty(device="cpu")
+    made.load_state_dict(model.state_dict())
+    assert all(not zero.any() for key, zero in made.named_buffers() if "bias_hh" in key)
+    torch.testing.assert_close(made.eval()(batch()), model(batch()))
+
+
 def test_there_is_no_second_bias_in_the_state(name: str) -> None:
     keys = build(name).state_dict().keys()
     assert any("bias_hh" in key for key in keys) == (name == "gated")
@@ -218,3 +228,46 @@ def test_what_build_writes_makes_the_same_model(name: str, tmp_path: Path) -> No
     other = getattr(module, type(model).__name__)().eval()
     other.load_state_dict(safetensors.load_file(tmp_path / "net.safetensors"))
     torch.testing.assert_close(other(batch()), model(batch()), rtol=0, atol=0)
+
+
+OWN = [
+    "type: lstm",
+    "type: gru, reset_after: false",
+    "type: gru, activation: elu",
+    "type: lstm, recurrent_activation: hard_sigmoid, bidirectional: true",
+    "type: simple, activation: softsign",
+]
+
+
+def own(words: str) -> Any:
+    text = f"""\
+version: 1
+name: own_net
+input: {{features: 3, mask_value: 9}}
+rnn: {{{words}, units: 4, dropout: 0.2, recurrent_dropout: 0.2}}
+"""
+    return rnnspec.build(rnnspec.loads(text), "torch").train()
+
+
+@pytest.mark.parametrize("words", OWN)
+def test_cells_of_its_own_train_under_autocast(words: str) -> None:
+    model = own(words)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = model(batch()).float().square().mean()
+    loss.backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("words", [*OWN, "type: lstm, layer_norm: true"])
+def test_no_row_gives_no_row_and_no_step_is_refused(words: str) -> None:
+    model = own(words)
+    assert model(batch(rows=0)).shape[:2] == (0, 5)
+    with pytest.raises(
+        ValueError, match=r"expected a batch of \(None, 3\) each, received \(0, 3\)"
+    ):
+        model(batch(steps=0))
+
+
+def test_no_row_passes_through_a_masked_fused_layer() -> None:
+    text = "version: 1\nname: net\ninput: {features: 3, mask_value: 9}\nrnn: {type: lstm, units: 4}"
+    assert rnnspec.build(rnnspec.loads(text), "torch")(batch(rows=0)).shape == (0, 5, 4)

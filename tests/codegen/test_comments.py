@@ -34,8 +34,11 @@ def tree_without(backend: str) -> str:
 
 
 def comments(text: str) -> list[str]:
+    """Return the comments that stand at the margin, as the description does."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    return [token.string for token in tokens if token.type == tokenize.COMMENT]
+    return [
+        token.string for token in tokens if token.type == tokenize.COMMENT and not token.start[1]
+    ]
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

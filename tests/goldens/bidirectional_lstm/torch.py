@@ -7,10 +7,11 @@ from torch import nn
 
 
 def check_batch(x: torch.Tensor, *shape: int | None) -> None:
-    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size."""
+    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size but 0."""
     sizes = tuple(x.shape[1:])
     if len(sizes) != len(shape) or any(
-        wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)
+        size == 0 or wanted not in (None, size)
+        for wanted, size in zip(shape, sizes, strict=True)
     ):
         raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
 
@@ -46,6 +47,12 @@ class SingleBiasLSTM(nn.LSTM):
                 zero = torch.zeros_like(parameter)
                 self.register_buffer(name, zero, persistent=False)
         self._init_flat_weights()
+
+    def _init_flat_weights(self) -> None:
+        # Called when all has moved, too: Module.to_empty gives memory that holds anything.
+        for zero in self.buffers():
+            zero.zero_()
+        super()._init_flat_weights()
 
 
 class Bidirectional(nn.Module):

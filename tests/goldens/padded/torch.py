@@ -7,10 +7,11 @@ from torch import nn
 
 
 def check_batch(x: torch.Tensor, *shape: int | None) -> None:
-    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size."""
+    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size but 0."""
     sizes = tuple(x.shape[1:])
     if len(sizes) != len(shape) or any(
-        wanted not in (None, size) for wanted, size in zip(shape, sizes, strict=True)
+        size == 0 or wanted not in (None, size)
+        for wanted, size in zip(shape, sizes, strict=True)
     ):
         raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
 
@@ -46,6 +47,12 @@ class SingleBiasLSTM(nn.LSTM):
                 zero = torch.zeros_like(parameter)
                 self.register_buffer(name, zero, persistent=False)
         self._init_flat_weights()
+
+    def _init_flat_weights(self) -> None:
+        # Called when all has moved, too: Module.to_empty gives memory that holds anything.
+        for zero in self.buffers():
+            zero.zero_()
+        super()._init_flat_weights()
 
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
@@ -121,7 +128,7 @@ class Stepwise(nn.Module):
     ) -> list[torch.Tensor]:
         """Return the output of each step, (1, batch, units), from a mask for each gate."""
         gates, units = self.gates, self.hidden_size
-        shares = self.project(x).view(x.shape[0], -1, gates, units).permute(1, 2, 0, 3)
+        shares = self.project(x).view(*x.shape[:2], gates, units).permute(1, 2, 0, 3)
         weights = self.weight_hh_l0.view(gates, units, units).transpose(1, 2)
         parts = (each.split_with_sizes(self.products) for each in (weights, keep))
         products = [self.product(weight, mask) for weight, mask in zip(*parts)]
@@ -153,7 +160,7 @@ class Stepwise(nn.Module):
 
     def joined(self, outputs: list[torch.Tensor]) -> torch.Tensor:
         """Return the outputs of all steps as one tensor, (batch, steps, units)."""
-        steps = torch.stack(outputs).view(len(outputs), -1, self.hidden_size)
+        steps = torch.stack(outputs).flatten(1, -2)
         return steps.transpose(0, 1)
 
     def product(
@@ -167,12 +174,16 @@ class Stepwise(nn.Module):
     def project(self, x: torch.Tensor) -> torch.Tensor:
         """Return the input's share of every gate, (batch, steps, gates * units)."""
         if self.training and self.dropout > 0:
+            weights = self.weight_ih_l0.chunk(self.gates)
             shares = [
                 variational_dropout(x, self.dropout, True) @ weight.T
-                for weight in self.weight_ih_l0.chunk(self.gates)
+                for weight in weights
             ]
             share = torch.cat(shares, dim=-1)
-            return share if self.bias_ih_l0 is None else share + self.bias_ih_l0
+            if self.bias_ih_l0 is None:
+                return share
+            # In the product's dtype, which under autocast is not the bias's.
+            return share + self.bias_ih_l0.to(share.dtype)
         return nn.functional.linear(x, self.weight_ih_l0, self.bias_ih_l0)
 
     def recurrent_masks(self, x: torch.Tensor) -> torch.Tensor | None:
@@ -277,7 +288,7 @@ class Masked(nn.Module):
         """Return the given steps (batch, n) of each row of (batch, steps, features)."""
         rows = torch.arange(x.shape[0], device=x.device).unsqueeze(1) * x.shape[1]
         picked = x.flatten(0, 1).index_select(0, (rows + steps).flatten())
-        return picked.view(x.shape[0], -1, x.shape[2])
+        return picked.view(*steps.shape, x.shape[2])
 
 
 class MaskedBidirectional(nn.Module):
