@@ -170,7 +170,7 @@ class Stock:
 
 
 class Learner(Protocol):
-    """A loss in inference, sum(weight (output - target)^2) / 2, and its gradients."""
+    """A loss, sum(weight (output - target)^2) / 2, and its gradients."""
 
     def __call__(self, inputs: Array, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
         """Return the loss, and a gradient laid out as its array for each of them."""
@@ -246,8 +246,11 @@ class Runtime(Protocol):
     def trace(self, model: Any, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference; ``inputs`` is (batch, steps[, features])."""
 
-    def learner(self, model: Any, keys: Sequence[tuple[str, str]]) -> Learner:
-        """Return what gives the loss and its gradients by the arrays at (layer, path)."""
+    def learner(self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
+        """Return what gives the loss and its gradients by the arrays at (layer, path).
+
+        The model runs as in training, its dropout at work, or as in inference.
+        """
 
     def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
         """Write the model's files, all named ``name``, into an empty folder."""

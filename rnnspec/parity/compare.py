@@ -80,7 +80,8 @@ class Comparison:
             trace = live.runtime.trace(live.model, list(case.layers), case.batch)
             values["forward"] = case.outputs(trace)
         if "gradients" in levels:
-            gradients = gradients_of(live)
+            live = case.to_train(live)
+            gradients = gradients_of(live, training=case.trains)
             _, values["gradients"] = gradients(case.batch, case.target, case.weight)
             if "training" in levels:
                 values["training"] = self._trained(live, gradients)

@@ -29,15 +29,16 @@ _STEP = 1e-30
 _DIRECTIONS = 2
 
 
-def gradients_of(live: Live) -> Gradients:
+def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     """Return a function of (batch, target, weight) that gives a loss and its gradients.
 
-    The loss is sum(weight (output - target)^2) / 2; the gradients come by canonical name, in the
-    model's dtype. Arrays that are not trained have none.
+    The model runs as in ``training`` or as in inference. The loss is
+    sum(weight (output - target)^2) / 2; the gradients come by canonical name, in the model's
+    dtype. Arrays that are not trained have none.
     """
     places = [place for place in placed(origin(live.model)) if place[2].trainable]
     keys = list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
-    learn = live.runtime.learner(live.model, keys)
+    learn = live.runtime.learner(live.model, keys, training=training)
 
     def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
         loss, found = learn(batch, target, weight)

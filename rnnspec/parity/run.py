@@ -48,6 +48,9 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     - ``training``: the losses of 20 steps of SGD and of Adam and the arrays after them, between
       backends.
 
+    In float64 the last two run as in training, with dropout at rates of nearly 0: masks are drawn
+    and applied, and drop nothing.
+
     Args:
         specs: one spec or several, each a path or what ``load`` returned.
         backends: their names; all there are by default.

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 _STEPS_WORTH_TRACING = 32
 
 
-def learner(model: keras.Model, variables: Sequence[Any]) -> Learner:
+def learner(model: keras.Model, variables: Sequence[Any], *, training: bool) -> Learner:
     """Return a function of (inputs, target, weight) that gives the loss and its gradients.
 
     Raises:
         BackendError: Keras runs on an engine whose gradients are not known here.
     """
-    engines: dict[str, Callable[[keras.Model, Sequence[Any]], Learner]] = {
+    engines: dict[str, Callable[[keras.Model, Sequence[Any], bool], Learner]] = {
         "tensorflow": _tensorflow,
         "torch": _torch,
         "jax": _jax,
@@ -34,7 +34,7 @@ def learner(model: keras.Model, variables: Sequence[Any]) -> Learner:
     engine = keras.backend.backend()
     if engine not in engines:
         raise BackendError(f"gradients of Keras on {engine} are not known; --level forward is")
-    return engines[engine](model, variables)
+    return engines[engine](model, variables, training)
 
 
 def _loss(output: Any, target: Any, weight: Any) -> Any:
@@ -42,14 +42,14 @@ def _loss(output: Any, target: Any, weight: Any) -> Any:
     return keras.ops.sum(keras.ops.cast(weight, output.dtype) * error**2) / 2
 
 
-def _tensorflow(model: keras.Model, variables: Sequence[Any]) -> Learner:
+def _tensorflow(model: keras.Model, variables: Sequence[Any], training: bool) -> Learner:
     import tensorflow as tf
 
     values = [variable.value for variable in variables]
 
     def eager(inputs: Any, target: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = _loss(model(inputs, training=False), target, weight)
+            loss = _loss(model(inputs, training=training), target, weight)
         found = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding comes as the rows that were looked up.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
@@ -67,12 +67,12 @@ def _tensorflow(model: keras.Model, variables: Sequence[Any]) -> Learner:
     return run
 
 
-def _torch(model: keras.Model, variables: Sequence[Any]) -> Learner:
+def _torch(model: keras.Model, variables: Sequence[Any], training: bool) -> Learner:
     import torch
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
         batch, goal, share = map(keras.ops.convert_to_tensor, (inputs, target, weight))
-        loss = _loss(model(batch, training=False), goal, share)
+        loss = _loss(model(batch, training=training), goal, share)
         values = [variable.value for variable in variables]
         found = torch.autograd.grad(loss, values, materialize_grads=True)
         return float(loss.detach()), [gradient.numpy(force=True) for gradient in found]
@@ -80,7 +80,7 @@ def _torch(model: keras.Model, variables: Sequence[Any]) -> Learner:
     return run
 
 
-def _jax(model: keras.Model, variables: Sequence[Any]) -> Learner:
+def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Learner:
     import jax
 
     trained = list(model.trainable_variables)
@@ -90,7 +90,7 @@ def _jax(model: keras.Model, variables: Sequence[Any]) -> Learner:
     @jax.jit  # type: ignore[untyped-decorator]
     def traced(values: Any, inputs: Any, target: Any, weight: Any) -> Any:
         def loss(values: Any) -> Any:
-            output, _ = model.stateless_call(values, fixed, inputs, training=False)
+            output, _ = model.stateless_call(values, fixed, inputs, training=training)
             return _loss(output, target, weight)
 
         return jax.value_and_grad(loss)(values)

@@ -107,9 +107,10 @@ def _variable(model: keras.Model, layer: str, path: str) -> Any:
     return attrgetter(path)(model.get_layer(layer))
 
 
-def learner(model: keras.Model, keys: Sequence[tuple[str, str]]) -> Learner:
+def learner(model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
     """Return what gives the loss and its gradients by the variables at (layer, path)."""
-    return gradients.learner(model, [_variable(model, layer, path) for layer, path in keys])
+    variables = [_variable(model, layer, path) for layer, path in keys]
+    return gradients.learner(model, variables, training=training)
 
 
 def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:

@@ -83,7 +83,7 @@ def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
         if name in children
     ]
     try:
-        with torch.no_grad(), _inference(model):
+        with torch.no_grad(), _mode(model, training=False):
             output = model(_input(model, inputs))
     finally:
         for hook in hooks:
@@ -98,12 +98,12 @@ def _note(entered: dict[str, Array], name: str) -> Callable[[nn.Module, Any], No
     return note
 
 
-def learner(model: nn.Module, keys: Sequence[tuple[str, str]]) -> Learner:
+def learner(model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
     """Return what gives the loss and its gradients by the parameters at (layer, path)."""
     parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
-        with _inference(model):
+        with _mode(model, training=training):
             output = model(_input(model, inputs))
             goal, share = (torch.tensor(each).to(output) for each in (target, weight))
             loss = (share * (output - goal) ** 2).sum() / 2
@@ -120,16 +120,16 @@ def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
 
 
 @contextmanager
-def _inference(model: nn.Module) -> Iterator[None]:
-    training, threads = model.training, torch.get_num_threads()
-    model.eval()
+def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    before, threads = model.training, torch.get_num_threads()
+    model.train(training)
     # Beside TensorFlow's threads PyTorch's wait for each other: one is many times faster.
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        model.train(training)
+        model.train(before)
 
 
 def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> None:
