@@ -11,6 +11,7 @@ from rnnspec.spec.characters import forbidden, foreign_letter, invisible, tabs
 from rnnspec.spec.events import StopReadingError, events
 from rnnspec.spec.places import Extent, Lines, Path
 from rnnspec.spec.scalars import BadScalarError, Scalar, resolve
+from rnnspec.spec.syntax import comma_in_number
 from rnnspec.spec.wording import quoted, received, shortened
 
 MAX_DEPTH = 32
@@ -112,6 +113,7 @@ def _tab(start: int) -> Fault:
 class _Builder:
     def __init__(self, tree: Tree, text: str) -> None:
         self._tree = tree
+        self._text = text
         self._lines = Lines(text)
         self._stack: list[_Frame] = []
         self._nodes = 0
@@ -169,6 +171,11 @@ class _Builder:
             self._tree.values[frame.path] = (frame.start, extent[1])
 
     def _scalar(self, event: Any, extent: Extent) -> None:
+        if event.value[:1].isdecimal() and self._expects_key():
+            cut = comma_in_number(self._text, extent[0])
+            if cut is not None:
+                self._cut_number(*cut)
+                return
         try:
             value = self._value(event)
         except BadScalarError as error:
@@ -228,6 +235,15 @@ class _Builder:
             message = f"duplicate key {quoted(key)}; the first one is on line {line}"
             self._tree.faults.append(Fault(path, extent, "E207", message, key=True))
 
+    def _cut_number(self, extent: Extent, message: str) -> None:
+        """Refuse the value before what stands as a key: in braces a comma ended it."""
+        frame = self._stack[-1]
+        frame.key, frame.lost = "?", True
+        fault = Fault((*frame.path, *list(frame.node)[-1:]), extent, "E216", message)
+        # Each comma of a number ends a value.
+        if fault not in self._tree.faults[-1:]:
+            self._tree.faults.append(fault)
+
     def _bad_node(self, value: str | None, extent: Extent, code: str, message: str) -> None:
         if self._expects_key():
             self._lose_key("?", extent, code, message)
@@ -248,11 +264,14 @@ class _Builder:
         path = self._path() if key is None else (*self._path(), key)
         for value, code, what in (
             (event.anchor, "E201", "anchors (&"),
-            (event.tag, "E203", "tags ("),
+            (event.tag and self._written_tag(extent[0]), "E203", "tags ("),
         ):
-            if value is not None:
+            if value:
                 message = f"{what}{shortened(value)}) are not in the language"
                 self._tree.faults.append(Fault(path, extent, code, message, key is not None))
+
+    def _written_tag(self, start: int) -> str:
+        return self._text[self._text.index("!", start) :].split(maxsplit=1)[0]
 
     def _expects_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].expects_key
