@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.spec.characters import foreign_letter
+from rnnspec.spec.syntax import without_comma
 from rnnspec.spec.wording import listed, nearest, quoted, received
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Said = tuple[str, str]
 """The code of a fault, and what to say of it."""
 
+_UNQUOTED = " (write it without quotes)"
 _TRUE = frozenset({"yes", "on", "y", "true"})
 _FALSE = frozenset({"no", "off", "n", "false"})
 _OWN = {"name_form": "E311", "name_taken": "E312", "version": "E310", "inexact": "E315"}
@@ -28,32 +30,37 @@ def complaint(detail: ErrorDetails, path: Path, document: Document, guess: Guess
     """Return what is wrong with the value at ``path``."""
     value, kind = detail["input"], detail["type"]
     if kind in _OWN:
-        return _OWN[kind], detail["msg"]
+        return _OWN[kind], detail["msg"] + (_UNQUOTED if value == "1" else "")
+    if kind == "union_tag_not_found":
+        return "E314", _no_form(value)
     if kind == "literal_error":
         return _not_among(detail, path, guess)
     if kind == "bool_type" and (right := _boolean(value)):
         return "E214", f"expected true or false, received {received(value)} (write {right})"
     said = f"expected {_expected(kind, detail, path)}, received {received(value)}"
+    said += _instead(value, kind, path)
     if kind == "int_type" and isinstance(value, float):
         return _fraction(value, document.written(path))
     if kind in ("int_type", "float_type") and isinstance(value, str):
-        return _text_for_number(value, said)
+        return _text_for_number(value, said, whole=kind == "int_type")
     return _code(kind, value), said
 
 
 def unknown_word(what: str, value: Any, words: tuple[str, ...], guess: Guess) -> Said:
     """Say that ``value`` is none of ``words``, and which of them was probably meant."""
     if value is None:
-        hint = " (the word none is not null)" if "none" in words else ""
-        return "E219", f"expected {listed(words, 'or')}, received nothing{hint}"
+        hint = _NULL_WORDS.get(what, "leave the key out")
+        return "E219", f"expected {listed(words, 'or')}, received nothing ({hint})"
     if not isinstance(value, str):
         return "E305", f"expected {listed(words, 'or')}, received {received(value)}"
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import word_for
+    from rnnspec.spec.foreign import home_for, word_for
 
     unknown = f"unknown {what} {quoted(value)}"
     if known := word_for(what, value, words):
         return "E307", f"{unknown}; {known}"
+    if home := home_for(what, value, words):
+        return "E306", f"{unknown}; {home}; expected {listed(words, 'or')}"
     word = guess(value, words)
     letter = foreign_letter(value)
     holds = f", which holds {letter}" if letter else ""
@@ -64,9 +71,9 @@ def unknown_word(what: str, value: Any, words: tuple[str, ...], guess: Guess) ->
 def meant_type(value: str, types: tuple[str, ...]) -> str | None:
     """Return the type of layer that ``value`` was probably meant to be, or None."""
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import type_for
+    from rnnspec.spec.foreign import layer_for, type_for
 
-    return type_for(value) or nearest(value, types)
+    return type_for(value) or (None if layer_for(value) else nearest(value, types))
 
 
 def _not_among(detail: ErrorDetails, path: Path, guess: Guess) -> Said:
@@ -76,6 +83,46 @@ def _not_among(detail: ErrorDetails, path: Path, guess: Guess) -> Said:
         return unknown_word(str(path[-1]), detail["input"], words, guess)
     words = (*words, "a mapping like {uniform: 0.05}")
     return unknown_word("initializer", detail["input"], words, guess)
+
+
+def _no_form(value: dict[str, Any]) -> str:
+    """Say of an initializer's mapping that it has none of the keys that say which it is."""
+    # Imported here: only a wrong spec pays for it.
+    from rnnspec.spec.foreign import form_for
+
+    said = f"expected {_EXPECTED['union_tag_not_found']}, received "
+    for key in list(value)[:_KEYS_LOOKED_AT]:
+        if form := form_for(key):
+            return f"{said}the key {quoted(key)} (here it is {form!r})"
+        if form := nearest(key, _FORMS):
+            return f"{said}the key {quoted(key)} (did you mean {form!r}?)"
+    return said + (f"the key {quoted(next(iter(value)))}" if value else received(value))
+
+
+_FORMS = ("uniform", "normal", "constant")
+_KEYS_LOOKED_AT = 4
+_REQUIRED = {"units", "vocabulary", "dim", "steps", "uniform", "normal", "constant"}
+_SCALARS = {"int_type", "float_type", "bool_type", "string_type"}
+_NULL_WORDS = {
+    "activation": "no activation is 'linear'",
+    "recurrent_activation": "no activation is 'linear'",
+    "pooling": "the word none is not null",
+    "type": "each layer has one",
+}
+
+
+def _instead(value: Any, kind: str, path: Path) -> str:
+    """Return what to write in place of ``value``, where something else was meant."""
+    if kind in _SCALARS and (value is None or value in ("None", "none", "nil", "Nil", "NULL")):
+        needed = (path[-1] in _REQUIRED and path != ("head", "units")) or path == ("name",)
+        return "" if needed else " (leave the key out)"
+    if path == ("head", "hidden"):
+        if type(value) is int:
+            return f" (write [{{units: {value}}}])"
+        return " (leave the key out)" if value in (None, []) else ""
+    if path[:2] == ("head", "hidden") and type(value) is int:
+        return f" (write {{units: {value}}})" if kind.startswith("model") else ""
+    return ""
 
 
 def _boolean(value: Any) -> str | None:
@@ -95,27 +142,33 @@ def _fraction(value: float, written: str) -> Said:
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]{1,9}(:[0-5]?[0-9]){1,4}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}([_, '][0-9]{3}){1,6}|[-+]?[0-9]+(_[0-9]+){1,18}")
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]{1,19},[0-9]{1,40}")
+_PERCENT = re.compile(r"([0-9]{1,2}(\.[0-9]{1,4})?) ?%")
 _BINARY = re.compile(r"0b[01]{1,63}")
 _NUMBER = re.compile(r"[-+]?([0-9]{1,19}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][-+]?[0-9]{1,3})?")
 
 
-def _text_for_number(value: str, said: str) -> Said:
+def _text_for_number(value: str, said: str, *, whole: bool) -> Said:
     """Name the trap that ``value`` is, if it is one."""
     if _SEXAGESIMAL.fullmatch(value):
         return "E215", f"{said} (YAML 1.1 alone reads it as {_in_sixties(value)}, in base 60)"
     if _DATE.fullmatch(value):
         return "E217", f"{said} (YAML 1.1 alone reads it as a date)"
+    if not whole and _DECIMAL_COMMA.fullmatch(value) and (number := without_comma(value)):
+        return "E216", f"{said} (write {number})"
     if _GROUPED.fullmatch(value):
         return "E216", f"{said} (write {_ungrouped(value)})"
+    if not whole and (match := _PERCENT.fullmatch(value)):
+        return "E305", f"{said} (write {float(match[1]) / 100:.6g})"
     if _BINARY.fullmatch(value):
         return "E211", f"{said} (write {int(value, 0)})"
     if _NUMBER.fullmatch(value):
-        return "E309", f"{said} (write it without quotes)"
+        return "E309", said + _UNQUOTED
     return "E305", said
 
 
 def _ungrouped(value: str) -> str:
-    return re.sub("[_, ']", "", value)
+    return str(int(re.sub("[_, ']", "", value)))
 
 
 def _in_sixties(value: str) -> int:
@@ -137,9 +190,24 @@ def _expected(kind: str, detail: ErrorDetails, path: Path) -> str:
         bound = detail["ctx"][name]
         number = "a whole number" if isinstance(bound, int) else "a number"
         return f"{number} {words} {bound if isinstance(bound, int) else format(bound, 'g')}"
-    if kind == "tuple_type" and path == ("rnn",):
-        return "a layer or a list of layers"
+    if layers := _expected_layers(kind, path):
+        return layers
     return _EXPECTED.get(kind, detail["msg"])
+
+
+def _expected_layers(kind: str, path: Path) -> str:
+    example = "{type: lstm, units: 32}" if path[0] == "rnn" else "{units: 64}"
+    if kind == "tuple_type":
+        return (
+            f"a list of layers like {example}"
+            if path != ("rnn",)
+            else (f"a layer like {example}, or a list of layers")
+        )
+    if kind == "too_short":
+        return f"at least one layer like {example}"
+    if kind.startswith("model") and len(path) > 1:
+        return f"a layer like {example}"
+    return ""
 
 
 _BOUNDS = {
@@ -157,8 +225,6 @@ _EXPECTED = {
     "string_pattern_mismatch": "the path of a file, without control characters",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
-    "tuple_type": "a list",
-    "too_short": "at least one item",
     "union_tag_not_found": "a word, or a mapping with one of the keys uniform, normal and constant",
 }
 _CODES = {

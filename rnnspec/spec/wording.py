@@ -55,8 +55,26 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     # Imported here: only a wrong spec pays for it.
     from difflib import get_close_matches
 
-    lower = word.lower().replace("-", "_")
-    return next(iter(get_close_matches(lower, words, n=1)), None)
+    lower, words = word.lower().replace("-", "_"), tuple(words)
+    for near in get_close_matches(lower, words):
+        if _edits(lower, near) <= min(3, 1 + len(lower) // 5):
+            return near
+    longer = [each for each in words if each.startswith(lower)] if len(lower) > 2 else []
+    return longer[0] if len(longer) == 1 else None
+
+
+def _edits(word: str, other: str) -> int:
+    """Return how many letters were left out, added, changed or swapped with the next one."""
+    before, last = list(range(len(other) + 1)), list(range(len(other) + 1))
+    for row, letter in enumerate(word, 1):
+        line = [row]
+        for column, its in enumerate(other, 1):
+            cost = min(last[column] + 1, line[-1] + 1, last[column - 1] + (letter != its))
+            if row > 1 < column and word[row - 2] == its and letter == other[column - 2]:
+                cost = min(cost, before[column - 2] + 1)
+            line.append(cost)
+        before, last = last, line
+    return last[-1]
 
 
 def no_guess(word: str, words: Iterable[str]) -> None:
