@@ -1,0 +1,124 @@
+"""What the installed frameworks call things is either a word of the language or answered."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from rnnspec.spec import models
+from rnnspec.spec.foreign import home_for, key_for, layer_for, word_for
+from rnnspec.spec.models import GRU, LSTM, RepeatVector, SimpleRNN
+
+Places = list[tuple[str, type[models.Model]]]
+RECURRENT: Places = [("rnn", SimpleRNN), ("rnn", LSTM), ("rnn", GRU)]
+DENSE: Places = [("head", models.Head), ("head", models.Hidden)]
+# What a call is given, not what a layer is.
+DATA = {"input", "sequence", "name"}
+KERAS: dict[str, Places] = {
+    "Input": [("input", models.Input)],
+    "Masking": [("input", models.Input)],
+    "Embedding": [("embedding", models.Embedding)],
+    "SimpleRNN": [("rnn", SimpleRNN)],
+    "LSTM": [("rnn", LSTM)],
+    "GRU": [("rnn", GRU)],
+    "RNN": RECURRENT,
+    "Bidirectional": RECURRENT,
+    "LayerNormalization": RECURRENT,
+    "Dropout": [*RECURRENT, *DENSE],
+    "RepeatVector": [("rnn", RepeatVector)],
+    "Dense": DENSE,
+    "TimeDistributed": [("head", models.Head)],
+    "GlobalAveragePooling1D": [("head", models.Head)],
+    "GlobalMaxPooling1D": [("head", models.Head)],
+    "AveragePooling1D": [("head", models.Head)],
+    "MaxPooling1D": [("head", models.Head)],
+}
+TORCH: dict[str, Places] = {
+    "Embedding": [("embedding", models.Embedding)],
+    # RNN, LSTM and GRU take the arguments of their base class.
+    "RNNBase": RECURRENT,
+    "RNNCell": [("rnn", SimpleRNN)],
+    "LSTMCell": [("rnn", LSTM)],
+    "GRUCell": [("rnn", GRU)],
+    "LayerNorm": RECURRENT,
+    "Dropout": [*RECURRENT, *DENSE],
+    "Linear": DENSE,
+    "utils.rnn.pack_padded_sequence": [("input", models.Input)],
+    "utils.rnn.pad_packed_sequence": [("input", models.Input)],
+}
+CELLS = ("tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu")
+HEAD = ("linear", "sigmoid", "softmax", "tanh", "relu", "softplus")
+MATRIX = ("glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones")
+
+
+def _named(module: Any, name: str) -> Any:
+    for part in name.split("."):
+        module = getattr(module, part)
+    return module
+
+
+def _unanswered(callable_: Any, section: str, model: type[models.Model]) -> list[str]:
+    return [
+        parameter.name
+        for parameter in inspect.signature(callable_).parameters.values()
+        if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        and parameter.name not in {*model.model_fields, *DATA}
+        and key_for(parameter.name, section, tuple(model.model_fields)) is None
+        and not (section == "rnn" and parameter.name in GRU.model_fields)
+    ]
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_each_argument_of_keras_is_known(name: str) -> None:
+    keras = pytest.importorskip("keras")
+    for section, model in KERAS[name]:
+        assert _unanswered(_named(keras.layers, name), section, model) == []
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_each_argument_of_torch_is_known(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    for section, model in TORCH[name]:
+        assert _unanswered(_named(torch.nn, name), section, model) == []
+
+
+def _answered(what: str, word: str, words: tuple[str, ...]) -> bool:
+    own = word.lower() in words
+    return own or bool(word_for(what, word, words) or home_for(what, word, words))
+
+
+@pytest.mark.parametrize("words", [CELLS, HEAD])
+def test_each_activation_is_known(words: tuple[str, ...]) -> None:
+    keras, torch = pytest.importorskip("keras"), pytest.importorskip("torch")
+    names = {name for name in vars(keras.activations) if not name.startswith("_")}
+    names |= set(torch.nn.modules.activation.__all__)
+    names -= {"get", "serialize", "deserialize"}
+    assert {name for name in names if not _answered("activation", name, words)} == set()
+
+
+def test_each_initializer_is_known() -> None:
+    keras, torch = pytest.importorskip("keras"), pytest.importorskip("torch")
+    names = {name for name in vars(keras.initializers) if not name.startswith("_")}
+    names |= {name for name in vars(torch.nn.init) if name.endswith("_") and name[0] != "_"}
+    names -= {"get", "serialize", "deserialize", "Initializer"}
+    assert {name for name in names if not _answered("initializer", name, MATRIX)} == set()
+
+
+def test_each_layer_with_steps_is_known() -> None:
+    keras, torch = pytest.importorskip("keras"), pytest.importorskip("torch")
+    parts = ("RNN", "LSTM", "GRU", "Conv", "Pool", "Norm", "Dropout", "Attention", "Dense")
+    names = {name for module in (keras.layers, torch.nn) for name in vars(module)}
+    names = {name for name in names if name[0].isupper() and not name.endswith("Base")}
+    layers = {name for name in names if any(part in name for part in parts)}
+    assert len(layers) > 100
+    assert {name for name in layers if layer_for(name) is None} == set()
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+@pytest.mark.parametrize(
+    "spelling", ["b{}", "bi{}", "bi-{}", "BI_{}", "nn.Bi{}", "{}_bidirectional"]
+)
+def test_no_guess_takes_a_direction_away(kind: str, spelling: str) -> None:
+    assert layer_for(spelling.format(kind)) == f"write type: {kind} with bidirectional: true"
