@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import lowering, passes
 from rnnspec.backends import BACKENDS, get
-from rnnspec.errors import SpecError, UnsupportedError
+from rnnspec.errors import Problem, SpecError, UnsupportedError
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
+from rnnspec.spec.source import in_file_order
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
 
     from rnnspec.backends import Backend
@@ -228,18 +229,29 @@ def _spec(given: Source) -> Spec:
     return given if isinstance(given, Spec) else load(given)
 
 
-def _checked(spec: Spec) -> Spec:
-    """Return ``spec`` after holding it to its own ``expect``."""
-    total = counts(lower(spec)).total
+def _checked(draft: reading.Draft) -> Spec:
+    """Return the spec of ``draft`` after lowering it and holding it to its own ``expect``."""
+    spec, problems = draft.spec, draft.problems
+    if spec is not None:
+        problems += _found_in_lowering(spec)
+    if spec is None or problems:
+        raise SpecError(in_file_order(problems))
+    return spec
+
+
+def _found_in_lowering(spec: Spec) -> tuple[Problem, ...]:
+    try:
+        total = counts(lower(spec)).total
+    except SpecError as error:
+        return error.problems
+    return tuple(_broken_promises(spec, total))
+
+
+def _broken_promises(spec: Spec, total: int) -> Iterator[Problem]:
     exact, most = spec.expect.parameters, spec.expect.max_parameters
-    problems = []
     if exact is not None and total != exact:
         message = f"expected {exact:,} parameters, this network has {total:,}"
-        problems.append(spec.document.problem(("expect", "parameters"), message, code="E501"))
+        yield spec.document.problem(("expect", "parameters"), message, code="E501")
     if most is not None and total > most:
         message = f"expected at most {most:,} parameters, this network has {total:,}"
-        path = ("expect", "max_parameters")
-        problems.append(spec.document.problem(path, message, code="E502"))
-    if problems:
-        raise SpecError(tuple(problems))
-    return spec
+        yield spec.document.problem(("expect", "max_parameters"), message, code="E502")

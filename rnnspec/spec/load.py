@@ -1,63 +1,86 @@
-"""From a path or a text to a checked ``Spec``, or to everything that is wrong with it."""
+"""From a path or a text to a ``Spec``, and to everything that is wrong with it."""
 
 from __future__ import annotations
 
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from rnnspec.errors import Problem, SpecError, UsageError
+from rnnspec.errors import Problem, UsageError
 from rnnspec.spec.models import Spec
 from rnnspec.spec.places import MAX_BYTES
-from rnnspec.spec.rules import broken_rules
-from rnnspec.spec.source import Document, in_file_order, read, reading_problems
+from rnnspec.spec.rules import UNSOUND, broken_rules
+from rnnspec.spec.source import Document, read, reading_problems
 from rnnspec.spec.wording import received
 
+_READINGS = 4
+"""How often a document is mended and read again: a slip may hide another, to the deepest key."""
 
-def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
-    """Return the spec in the file ``path``, which messages name as it was given.
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a text says: its spec, and what is wrong with it so far.
+
+    ``spec`` is None where no network can be made of it.
+    """
+
+    spec: Spec | None
+    problems: tuple[Problem, ...]
+
+
+def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
+    """Return what the file ``path`` says, which messages name as it was given.
 
     With ``allow_outside`` the files it names may lie outside its folder.
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: the spec is wrong.
+        SpecError: it is no YAML document within the budgets.
     """
     source = os.fspath(path)
     return loads(_contents(source), source, allow_outside=allow_outside)
 
 
-def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
-    """Return the spec that ``text`` (UTF-8 where it is bytes) holds; messages call it ``source``.
+def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Draft:
+    """Return what ``text`` says (UTF-8 where it is bytes); messages call it ``source``.
 
     Raises:
-        SpecError: the spec is wrong; it holds every problem found.
+        SpecError: it is no YAML document within the budgets.
     """
     document = read(text, source)
-    spec = _validated(document)
-    spec._document = document  # noqa: SLF001 - the one place that sets it
-    spec._allow_outside = allow_outside  # noqa: SLF001 - likewise
-    if problems := broken_rules(spec):
-        raise SpecError(in_file_order(problems))
-    return spec
-
-
-def _validated(document: Document) -> Spec:
-    problems = reading_problems(document)
     if not isinstance(document.data, dict):
-        raise SpecError(in_file_order(problems or (_no_mapping(document),)))
-    try:
-        spec = Spec.model_validate(document.data)
-    except ValidationError as error:
-        # Imported here: only a wrong spec pays for it.
-        from rnnspec.spec.problems import problems_of
+        return Draft(None, reading_problems(document) or (_no_mapping(document),))
+    spec, problems = _validated(document)
+    if spec is None or document.faults:
+        return Draft(None, (*reading_problems(document), *problems))
+    spec._allow_outside = allow_outside  # noqa: SLF001 - the one place that sets it
+    broken = broken_rules(spec)
+    whole = not problems and UNSOUND.isdisjoint(problem.code for problem in broken)
+    return Draft(spec if whole else None, (*problems, *broken))
 
-        problems += problems_of(error, document)
-    if problems:
-        raise SpecError(in_file_order(problems))
-    return spec
+
+def _validated(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
+    """Return the spec in a document, as it was probably meant, and a problem for each slip."""
+    problems: tuple[Problem, ...] = ()
+    for reading in range(_READINGS):
+        try:
+            spec = Spec.model_validate(document.data)
+        except ValidationError as error:
+            # Imported here: only a wrong spec pays for it.
+            from rnnspec.spec.problems import findings
+
+            found = findings(error, document)
+            if found.mended is None or reading == _READINGS - 1:
+                return None, (*problems, *found.problems)
+            problems += found.slips
+            document = found.mended
+        else:
+            spec._document = document  # noqa: SLF001 - the one place that sets it
+            return spec, problems
+    raise AssertionError("the last reading returns")
 
 
 def _no_mapping(document: Document) -> Problem:

@@ -81,7 +81,7 @@ Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
-Repeat = Annotated[int, Field(ge=1, le=10_000)]
+Repeat = Annotated[int, Field(ge=1, le=2_000)]
 _NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})
 LayerName = Annotated[str, AfterValidator(check_layer_name), _NameSchema]
 NetworkName = Annotated[str, AfterValidator(check_network_name), _NameSchema]

@@ -12,7 +12,7 @@ from rnnspec.spec.values import complaint, meant_type, unknown_word
 from rnnspec.spec.wording import listed, nearest, no_guess, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pydantic_core import ErrorDetails
 
@@ -43,16 +43,50 @@ _GUESSES = 50
 """For how many errors a near word is looked for: after so many it would take seconds."""
 
 
-def problems_of(error: ValidationError, document: Document) -> tuple[Problem, ...]:
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """pydantic's errors as problems, and the document as it was probably meant.
+
+    ``mended`` has the meant keys and types in place of what ``slips`` says is wrong, so that what
+    lies behind them can be checked too; it is None where there is no such problem.
+    """
+
+    problems: tuple[Problem, ...]
+    slips: tuple[Problem, ...]
+    mended: Document | None
+
+
+def findings(error: ValidationError, document: Document) -> Findings:
     """Return a problem for each of pydantic's errors that no fault of ``document`` explains."""
-    details = [each for each in _details(error) if not _is_echo(each)]
-    flaws = [
-        _flaw(detail, document, nearest if number < _GUESSES else no_guess)
-        for number, detail in enumerate(details)
-    ]
-    meant = {flaw.meant for flaw in flaws if flaw.meant}
+    flaws = list(_flaws(error, document))
+    slips = _slips(flaws, document)
+    keys = {flaw.path: flaw.meant for flaw in slips if flaw.key}
+    values = {flaw.path: flaw.meant for flaw in slips if not flaw.key}
+    mended = document.mended(keys, values) if slips else None
+    return Findings(_problems(flaws, document), _problems(slips, document), mended)
+
+
+def _slips(flaws: Sequence[_Flaw], document: Document) -> list[_Flaw]:
+    """Return the flaws of which it is known what was meant; of two for one key the first."""
+    slips: dict[Path, _Flaw] = {}
+    for flaw in flaws:
+        meant = (*flaw.path[:-1], flaw.meant) if flaw.key else flaw.path
+        # Behind a key without a value there is nothing to check.
+        if flaw.meant and not (flaw.key and document.holds(meant)) and document.says(flaw.path):
+            slips.setdefault(meant, flaw)
+    return list(slips.values())
+
+
+def _flaws(error: ValidationError, document: Document) -> Iterator[_Flaw]:
+    details = [each for each in error.errors(include_url=False) if not _is_echo(each)]
+    for number, detail in enumerate(details):
+        yield _flaw(detail, document, nearest if number < _GUESSES else no_guess)
+
+
+def _problems(flaws: Sequence[_Flaw], document: Document) -> tuple[Problem, ...]:
     wrong = {fault.path for fault in document.faults if not fault.key}
     torn = {fault.path[:-1] for fault in document.faults if fault.hides_keys}
+    meant = {(*flaw.path[:-1], flaw.meant) for flaw in flaws if flaw.meant and flaw.key}
     return tuple(
         document.problem(flaw.path, flaw.message, code=flaw.code, key=flaw.key)
         for flaw in flaws
@@ -62,33 +96,12 @@ def problems_of(error: ValidationError, document: Document) -> tuple[Problem, ..
     )
 
 
-def _details(error: ValidationError) -> Iterator[ErrorDetails]:
-    """Yield pydantic's errors, and those of layers whose type it does not know but we guess."""
-    for number, detail in enumerate(error.errors(include_url=False)):
-        yield detail
-        if detail["type"] == "union_tag_invalid" and number < _GUESSES:
-            yield from _layer_details(detail)
-
-
-def _layer_details(detail: ErrorDetails) -> Iterator[ErrorDetails]:
-    said = detail["input"]["type"]
-    kind = meant_type(said, tuple(_KINDS)) if isinstance(said, str) else None
-    if kind is None:
-        return
-    try:
-        _KINDS[kind].model_validate({**detail["input"], "type": kind})
-    except ValidationError as error:
-        for each in error.errors(include_url=False):
-            each["loc"] = (*detail["loc"], kind, *each["loc"])
-            yield each
-
-
 @dataclass(frozen=True, slots=True)
 class _Flaw:
     """What one of pydantic's errors comes to: of the key at ``path``, or of the value there.
 
-    ``lacks`` is the key that a mapping lacks; ``meant`` the path that an unknown key was
-    probably meant to have.
+    ``lacks`` is the key that a mapping lacks; ``meant`` the key or the type that was probably
+    meant.
     """
 
     path: Path
@@ -96,7 +109,7 @@ class _Flaw:
     message: str
     key: bool = False
     lacks: str = ""
-    meant: Path = ()
+    meant: str = ""
 
 
 def _is_echo(detail: ErrorDetails) -> bool:
@@ -114,8 +127,7 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
         case "union_tag_not_found" if path[0] == "rnn":
             return _missing_type(path, detail["input"], guess)
         case "union_tag_invalid":
-            value = detail["input"]["type"]
-            return _Flaw((*path, "type"), *unknown_word("type", value, tuple(_KINDS), guess))
+            return _unknown_type((*path, "type"), detail["input"]["type"], guess)
         case _:
             return _Flaw(path, *complaint(detail, path, document, guess))
 
@@ -152,8 +164,7 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
         return _Flaw(path, "E303", message, key=True)
     if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:
         return _Flaw(path, "E314", f"{key!r} cannot stand beside {loc[2]!r}", key=True)
-    code, hint, word = _hint(key, loc, allowed, guess)
-    meant = (*path[:-1], word) if word else ()
+    code, hint, meant = _hint(key, loc, allowed, guess)
     return _Flaw(path, code, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
 
 
@@ -197,8 +208,23 @@ def _missing_key(path: Path, key: str) -> _Flaw:
 
 
 def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
-    word = guess("type", list(layer)[:_GUESSES])
-    if word is None:
-        return _missing_key(path, "type")
-    message = f"unknown key {word!r}; did you mean 'type'?"
-    return _Flaw((*path, word), "E301", message, key=True)
+    # Imported here: only a wrong spec pays for it.
+    from rnnspec.spec.foreign import key_for, type_for
+
+    for key in list(layer)[:_GUESSES]:
+        if key_for(key, "rnn", ("type",)) == ("here it is 'type'", "type"):
+            message = f"unknown key {quoted(key)}; here it is 'type'"
+            return _Flaw((*path, key), "E302", message, key=True, meant="type")
+    if word := guess("type", list(layer)[:_GUESSES]):
+        message = f"unknown key {quoted(word)}; did you mean 'type'?"
+        return _Flaw((*path, word), "E301", message, key=True, meant="type")
+    if len(layer) == 1 and (kind := type_for(*layer)):
+        message = f"unknown key {quoted(*layer)}; a layer says 'type: {kind}' among its keys"
+        return _Flaw((*path, *layer), "E301", message, key=True)
+    return _missing_key(path, "type")
+
+
+def _unknown_type(path: Path, value: Any, guess: Guess) -> _Flaw:
+    kinds = tuple(_KINDS)
+    meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
+    return _Flaw(path, *unknown_word("type", value, kinds, guess), meant=meant or "")

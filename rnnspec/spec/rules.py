@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from rnnspec.errors import Problem
 
-MAX_LAYERS = 10_000
+MAX_LAYERS = 2_000
+
+UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412"})
+"""The codes of broken rules that leave no network to speak of."""
 
 Broken = tuple[Path, str, str]
 """The path of the key that breaks a rule, a code, and what is wrong with it."""
@@ -23,8 +26,8 @@ Broken = tuple[Path, str, str]
 def broken_rules(spec: Spec) -> tuple[Problem, ...]:
     """Return a problem for each rule that ``spec`` breaks."""
     return tuple(
-        # What lacks a key is the document or a section; all else is about a key that is there.
-        spec.document.problem(path, message, code=code, key=bool(path))
+        # What lacks a key is the document; all else but a path is about a key that is there.
+        spec.document.problem(path, message, code=code, key=bool(path) and code != "E602")
         for rule in _RULES
         for path, code, message in rule(spec)
     )

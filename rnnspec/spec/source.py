@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Severity, Span, SpecError
@@ -68,6 +69,37 @@ class Document:
         """The text, cut into lines."""
         return Lines(self.text)
 
+    def holds(self, path: Path) -> bool:
+        """Tell whether there is something at ``path``."""
+        return self.steps(path) in self.values
+
+    def says(self, path: Path) -> bool:
+        """Tell whether there is a value at ``path`` that is not nothing."""
+        node = self.data
+        for step in self.steps(path):
+            node = _child(node, step)
+        return node is not None
+
+    def mended(self, keys: Mapping[Path, str], values: Mapping[Path, str]) -> Document:
+        """Return the document with other keys at some paths, and other values at some.
+
+        The places are those of what stands in the text.
+        """
+        keys = {self.steps(path): key for path, key in keys.items()}
+        data = deepcopy(self.data)
+        for path, word in values.items():
+            _mapping(data, self.steps(path))[path[-1]] = word
+        for path, key in keys.items():
+            _rename(_mapping(data, path), path[-1], key)
+        moved = partial(_moved, keys=keys)
+        return replace(
+            self,
+            data=data,
+            values={moved(path): extent for path, extent in self.values.items()},
+            keys={moved(path): extent for path, extent in self.keys.items()},
+            faults=tuple(replace(fault, path=moved(fault.path)) for fault in self.faults),
+        )
+
     def steps(self, path: Path) -> Path:
         """Return ``path`` as the document has it: without an index 0 into a mapping."""
         node: Any = self.data
@@ -106,6 +138,26 @@ def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
 def render_path(path: Path) -> str:
     """Return ``rnn[0].type`` for ``("rnn", 0, "type")``."""
     return "".join(_step(step) for step in path).removeprefix(".")
+
+
+def _mapping(data: Any, path: Path) -> dict[str | int, Any]:
+    """Return the mapping that holds the last key of ``path``."""
+    for step in path[:-1]:
+        data = data[step]
+    assert isinstance(data, dict)
+    return data
+
+
+def _rename(mapping: dict[str | int, Any], old: str | int, new: str) -> None:
+    items = [(new if key == old else key, value) for key, value in mapping.items()]
+    mapping.clear()
+    mapping.update(items)
+
+
+def _moved(path: Path, keys: Mapping[Path, str]) -> Path:
+    """Return ``path`` with the steps that have another key now."""
+    steps = (keys.get(path[: depth + 1], step) for depth, step in enumerate(path))
+    return tuple(steps)
 
 
 def _child(node: Any, step: str | int) -> Any:

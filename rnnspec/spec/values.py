@@ -68,12 +68,12 @@ def unknown_word(what: str, value: Any, words: tuple[str, ...], guess: Guess) ->
     return "E306", f"{unknown}{holds}; {hint}"
 
 
-def meant_type(value: str, types: tuple[str, ...]) -> str | None:
+def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
     """Return the type of layer that ``value`` was probably meant to be, or None."""
     # Imported here: only a wrong spec pays for it.
     from rnnspec.spec.foreign import layer_for, type_for
 
-    return type_for(value) or (None if layer_for(value) else nearest(value, types))
+    return type_for(value) or (None if layer_for(value) else guess(value, types))
 
 
 def _not_among(detail: ErrorDetails, path: Path, guess: Guess) -> Said:

@@ -8,8 +8,8 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 import rnnspec
+from rnnspec import loads
 from rnnspec.errors import SpecError
-from rnnspec.spec.load import loads
 from rnnspec.spec.names import check_layer_name, check_network_name
 
 HOSTILE = [

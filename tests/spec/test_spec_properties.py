@@ -7,10 +7,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rnnspec import loads
 from rnnspec.errors import SpecError
 from rnnspec.spec import models, tree
 from rnnspec.spec.characters import forbidden
-from rnnspec.spec.load import loads
 
 SEEDS = [
     "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n",

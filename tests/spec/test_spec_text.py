@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from rnnspec import loads
 from rnnspec.errors import Span, SpecError
 from rnnspec.spec import tree
-from rnnspec.spec.load import loads
 from rnnspec.spec.scalars import BadScalarError, resolve
 from rnnspec.spec.source import read, render_path
 
