@@ -10,29 +10,50 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Span
-from rnnspec.lint.rules import RULES, UNKNOWN_IGNORE, UNUSED_IGNORE, unknown
+from rnnspec.lint.rules import (
+    CODES,
+    UNKNOWN_IGNORE,
+    UNUSED_IGNORE,
+    is_error,
+    no_choice,
+    unknown,
+)
+from rnnspec.spec.wording import quoted
 
 if TYPE_CHECKING:
     from rnnspec.spec.places import Extent
     from rnnspec.spec.source import Document
 
+    Flaw = tuple["Ignore", str]
+    """A comment, and the code of what is wrong with it."""
+
+Key = tuple[int, str]
+"""A line and a code."""
+
 # Of limited length, so that a line of a megabyte of open brackets is read once.
 _CODES = r"\[([^\]\n\r]{0,500})\]"
 _COMMENT = re.compile(
-    rf"(?:^|(?<=\s))#[ \t]*rnnspec:[ \t]*(ignore\b[ \t]*)?({_CODES})?", re.MULTILINE
+    rf"#(?<!\S#)[ \t]*(rnnspec(?![a-z0-9])[ \t]*[:;=_-]?)[ \t]*([a-z]*)[ \t]*({_CODES})?",
+    re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\s,]+")
-_ADVICE = frozenset(rule.code for rule in RULES)
+_CODE = re.compile(r"\b[EL]\d", re.IGNORECASE)
+_ABOUT_COMMENTS = frozenset({UNKNOWN_IGNORE, UNUSED_IGNORE})
 _MOST = 100
 """What is wrong with more comments in a file nobody reads, and near words take time to find."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """One code in a comment, and its place."""
+    """One code in a comment, and its place; no code where the comment is not well-formed."""
 
     code: str
     span: Span
+
+    @property
+    def key(self) -> Key:
+        """What it turns down."""
+        return self.span.line, self.code
 
 
 def silence(
@@ -43,52 +64,88 @@ def silence(
     Only of the rules in ``codes`` can be said that a comment turned nothing down.
     """
     ignores = list(_ignores(document))
-    turned_down = {(ignore.span.line, ignore.code) for ignore in ignores}
+    turned_down = {ignore.key for ignore in ignores}
     met = {_key(problem) for problem in problems}
     kept = [problem for problem in problems if _key(problem) not in turned_down]
-    faults = (_fault(document.source, ignore, met, codes) for ignore in ignores)
-    asked = (fault for fault in faults if fault and fault.code in codes)
-    return (*kept, *islice(asked, _MOST))
+    flaws = _flaws(ignores, met, codes)
+    return (*kept, *(_problem(document.source, *flaw) for flaw in islice(flaws, _MOST)))
 
 
-def _key(problem: Problem) -> tuple[int, str]:
+def _key(problem: Problem) -> Key:
     return (problem.span.line if problem.span else 0, problem.code)
 
 
-def _fault(
-    source: str, ignore: Ignore, met: set[tuple[int, str]], codes: frozenset[str]
-) -> Problem | None:
-    """Return what is wrong with a code in a comment, or None."""
+def _flaws(ignores: list[Ignore], met: set[Key], codes: frozenset[str]) -> Iterator[Flaw]:
+    """Yield what is wrong with comments and neither turned down itself nor left out of ``codes``.
+
+    No message yet: of forty thousand comments most are not told.
+    """
+    plain = [ignore for ignore in ignores if ignore.code not in _ABOUT_COMMENTS]
+    about = [ignore for ignore in ignores if ignore.code in _ABOUT_COMMENTS]
+    turned_down = {ignore.key for ignore in about}
+    found = set()
+    for ignore in plain:
+        code = _flaw_code(ignore, met, codes)
+        key = (ignore.span.line, code)
+        found.add(key)
+        if code in codes and key not in turned_down:
+            yield ignore, code
+    # Whether a comment on a rule that was not asked is of use is not known.
+    open_lines = {each.span.line for each in plain if each.code in CODES and each.code not in codes}
+    for ignore in about:
+        known = ignore.code in codes and ignore.span.line not in open_lines
+        if known and ignore.key not in found and UNUSED_IGNORE in codes:
+            yield ignore, UNUSED_IGNORE
+
+
+def _flaw_code(ignore: Ignore, met: set[Key], codes: frozenset[str]) -> str:
+    """Return the code of what is wrong with a comment on a rule, or nothing."""
+    if ignore.code not in CODES:
+        return UNKNOWN_IGNORE
+    return UNUSED_IGNORE if ignore.code in codes and ignore.key not in met else ""
+
+
+def _problem(source: str, ignore: Ignore, code: str) -> Problem:
+    return Problem(source, _message(ignore, code), "", ignore.span, code, "warning")
+
+
+def _message(ignore: Ignore, code: str) -> str:
+    if code == UNUSED_IGNORE:
+        return f"there is no {ignore.code} on this line to ignore"
     if not ignore.code:
-        message = "expected '# rnnspec: ignore[CODE]', with one code or several"
-    elif ignore.code not in _ADVICE:
-        message = f"in a comment: {unknown(ignore.code)}"
-    elif ignore.code in codes and (ignore.span.line, ignore.code) not in met:
-        message = f"there is no {ignore.code} on this line to ignore"
-        return Problem(source, message, "", ignore.span, UNUSED_IGNORE, "warning")
-    else:
-        return None
-    return Problem(source, message, "", ignore.span, UNKNOWN_IGNORE, "warning")
+        return "expected '# rnnspec: ignore[CODE]', with one code or several"
+    if is_error(ignore.code):
+        return f"in a comment: {no_choice(ignore.code, 'ignored')}"
+    if any(each.startswith(ignore.code) for each in CODES):
+        return f"in a comment: a code is written in full, and {quoted(ignore.code)} is a beginning"
+    return f"in a comment: {unknown(ignore.code)}"
 
 
 def _ignores(document: Document) -> Iterator[Ignore]:
     for comment in _comments(document):
-        word, brackets, inside = comment.groups()
-        codes = list(_WORD.finditer(inside or "")) if word else []
-        for code in codes:
-            first = comment.start(3)
-            extent = (first + code.start(), first + code.end())
-            yield Ignore(code.group(), document.lines.span(extent))
-        if not codes and (word or brackets):
+        start, word, brackets, inside = comment.groups()
+        codes = list(_WORD.finditer(inside or ""))
+        if (start, word) == ("rnnspec:", "ignore") and codes:
+            first = comment.start(4)
+            for code in codes:
+                extent = (first + code.start(), first + code.end())
+                yield Ignore(code.group(), document.lines.span(extent))
+        elif _is_meant(start, word.lower(), brackets):
             yield Ignore("", document.lines.span(comment.span()))
+
+
+def _is_meant(start: str, word: str, brackets: str | None) -> bool:
+    """Tell whether a comment was probably to turn something down, and is no prose."""
+    if brackets:
+        return word.startswith("ignor") or bool(_CODE.search(brackets))
+    return word == "ignore" and start.endswith(":")
 
 
 def _comments(document: Document) -> Iterator[re.Match[str]]:
     """Yield what looks like our comment and is one: not a part of a text that the spec holds."""
-    if "rnnspec:" not in document.text:
-        return
-    texts = sorted(_texts(document))
-    for match in _COMMENT.finditer(document.text):
+    matches = list(_COMMENT.finditer(document.text))
+    texts = sorted(_texts(document)) if matches else []
+    for match in matches:
         index = bisect_right(texts, (match.start(), len(document.text))) - 1
         if index < 0 or texts[index][1] <= match.start():
             yield match

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rnnspec.errors import UsageError
@@ -46,6 +47,7 @@ RULES = (
 UNKNOWN_IGNORE = "L901"
 UNUSED_IGNORE = "L902"
 CODES = (*(rule.code for rule in RULES), UNKNOWN_IGNORE, UNUSED_IGNORE)
+_DONE = {"--select": "selected", "--ignore": "ignored"}
 
 
 def chosen(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
@@ -63,10 +65,22 @@ def _matching(option: str, given: Sequence[str]) -> frozenset[str]:
     found: set[str] = set()
     for word in words:
         codes = [code for code in CODES if word and code.startswith(word)]
+        if is_error(word):
+            raise UsageError(f"{option}: {no_choice(word, _DONE[option])}")
         if not codes:
             raise UsageError(f"{option}: {unknown(word)}")
         found.update(codes)
     return frozenset(found)
+
+
+def is_error(code: str) -> bool:
+    """Tell whether ``code`` is that of an error, or the beginning of one."""
+    return re.fullmatch(r"[Ee]\d{0,3}", code) is not None
+
+
+def no_choice(code: str, what: str) -> str:
+    """Say that errors cannot be ``what``: selected or ignored."""
+    return f"errors cannot be {what} ({code}); the codes of advice are {CODES[0]} to {CODES[-1]}"
 
 
 def unknown(code: str) -> str:

@@ -108,6 +108,8 @@ def test_codes_and_their_beginnings_choose(
         (["--ignore", "L1011"], "--ignore: unknown code 'L1011'; did you mean 'L101'?"),
         (["--ignore", "L101,"], "--ignore: unknown code ''; the codes are L101 to L902"),
         (["--select", ""], "--select: unknown code ''; the codes are L101 to L902"),
+        (["--select", "E301"], "--select: errors cannot be selected (E301); the codes of advice"),
+        (["--ignore", "e3"], "--ignore: errors cannot be ignored (E3); the codes of advice are"),
         (["--format", "xml"], "xml"),
     ],
 )

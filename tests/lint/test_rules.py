@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,30 @@ def test_a_wrong_comment_is_placed_at_its_code() -> None:
         "in a comment: unknown code 'L99'; the codes are L101 to L902",
         "in a comment: unknown code 'L1011'; did you mean 'L101'?",
     ]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("E301", "errors cannot be ignored (E301); the codes of advice are L101 to L902"),
+        ("L1", "a code is written in full, and 'L1' is a beginning"),
+        ("l101", "unknown code 'l101'; did you mean 'L101'?"),
+    ],
+)
+def test_what_a_comment_cannot_name_is_told(code: str, message: str) -> None:
+    comment = f"# rnnspec: ignore[{code}]\n"
+    (found,) = advice(f"{HEAD}{comment}input: {{features: 3}}\nrnn: {{type: lstm, units: 4}}\n")
+    assert (found.code, found.message) == ("L901", f"in a comment: {message}")
+
+
+def test_a_great_many_wrong_comments_take_no_time() -> None:
+    text = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+    spec = rnnspec.loads(text + "# rnnspec: ignore[L1011]\n" * 40_000)
+    for select, most in (["L1"], 0), ([], 100):
+        start = time.process_time()
+        found = lint(spec, chosen(select, []))
+        assert time.process_time() - start < 1
+        assert len(found) == most
 
 
 def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
