@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rnnspec import compiler
 from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
-from rnnspec.ir.params import count
+from rnnspec.ir.params import Counts, counts
 from rnnspec.spec.models import RecurrentLayer, RepeatVector, Spec
 from rnnspec.spec.source import render_path
 
@@ -58,9 +58,9 @@ class Context:
         return sum(len(entry.layers) for entry in self.entries)
 
     @property
-    def parameters(self) -> int:
-        """The number of all parameters."""
-        return sum(map(count, self.network.layers))
+    def parameters(self) -> Counts:
+        """The numbers of parameters."""
+        return counts(self.network)
 
     @property
     def read_whole(self) -> tuple[Entry, ...]:

@@ -14,9 +14,9 @@ PARAMETERS_AN_EXAMPLE = 100
 def pretrain(context: Context) -> Iterator[Finding]:
     """An embedding that has most of the parameters, and little data to learn them from."""
     embedding, examples = context.spec.embedding, context.examples
-    if embedding is None or examples is None or examples >= LITTLE_DATA:
+    if embedding is None or examples is None or examples >= LITTLE_DATA or not embedding.trainable:
         return
-    held, total = embedding.vocabulary * embedding.dim, context.parameters
+    held, total = embedding.vocabulary * embedding.dim, context.parameters.total
     if embedding.weights is None and 2 * held > total:
         message = (
             f"the embedding holds {held:,} of {total:,} parameters, and {examples:,} examples are "
@@ -36,7 +36,10 @@ def frozen_noise(context: Context) -> Iterator[Finding]:
 def wide_embedding(context: Context) -> Iterator[Finding]:
     """More numbers a token than there are tokens."""
     embedding = context.spec.embedding
-    if embedding is not None and embedding.dim > embedding.vocabulary:
+    # Pretrained vectors are as wide as they are, however few of them are read.
+    if embedding is None or embedding.weights is not None:
+        return
+    if embedding.dim > embedding.vocabulary:
         message = (
             f"{embedding.vocabulary} tokens differ as much in {embedding.vocabulary} numbers "
             f"as in {embedding.dim}"
@@ -64,16 +67,31 @@ def no_row_for_padding(context: Context) -> Iterator[Finding]:
 
 
 def padding_is_read(context: Context) -> Iterator[Finding]:
-    """Rows of one length, a state after their last step, and no padding."""
-    embedding, head, length = context.spec.embedding, context.spec.head, context.spec.input.length
-    if embedding is None or embedding.mask_zero or head is None or length in (None, 1):
+    """Rows of one length, one result of all their steps, and no padding."""
+    embedding, length = context.spec.embedding, context.spec.input.length
+    if embedding is None or embedding.mask_zero or length in (None, 1):
         return
-    if context.spec.gives_state(len(context.spec.rnn) - 1):
-        message = (
-            "without 'mask_zero' padding is read like any token: where it stands on the right, "
-            "the last state is that after the padding"
-        )
+    effect = _effect_of_padding(context)
+    if effect:
+        message = f"without 'mask_zero' padding is read like any token: {effect}"
         yield ("input", "length"), message
+
+
+def _effect_of_padding(context: Context) -> str:
+    """Say what padding does to what becomes of all steps; nothing where each step stays one."""
+    whole = context.read_whole
+    if not whole:
+        return ""
+    repeated = context.is_repeated(whole[-1])
+    pooling = context.spec.head.pooling if context.spec.head and not repeated else "last"
+    if pooling == "mean":
+        return "its steps count in the mean"
+    if pooling == "max":
+        return "the maximum may be that of its steps"
+    state = "the repeated state" if repeated else "the last state"
+    if whole[-1].said.bidirectional:
+        return f"of one direction, {state} is that after it"
+    return f"where it stands on the right, {state} is that after it"
 
 
 def one_step(context: Context) -> Iterator[Finding]:
@@ -84,9 +102,11 @@ def one_step(context: Context) -> Iterator[Finding]:
 
 def many_parameters(context: Context) -> Iterator[Finding]:
     """Far more to learn than to learn from."""
-    examples, total = context.examples, context.parameters
-    if examples is not None and total > PARAMETERS_AN_EXAMPLE * examples:
-        message = f"{total:,} parameters for {examples:,} examples: it may learn them by heart"
+    examples, learnt = context.examples, context.parameters.trainable
+    if examples is not None and learnt > PARAMETERS_AN_EXAMPLE * examples:
+        message = (
+            f"{learnt:,} trainable parameters for {examples:,} examples: it may learn them by heart"
+        )
         yield ("data", "examples"), message
 
 

@@ -39,7 +39,9 @@ def two_linear_maps(context: Context) -> Iterator[Finding]:
     for index, (layer, after) in enumerate(pairwise(dense)):
         narrow = layer.units < min(width(layer.input), after.units)
         if layer.activation == "linear" and not narrow:
-            message = "linear, and a dense layer follows: the two are one linear map"
+            # What is dropped between them in training does tell the two from one.
+            but = "but for the dropout " if head.hidden[index].dropout else ""
+            message = f"linear, and a dense layer follows: {but}the two are one linear map"
             yield ("head", "hidden", index, "activation"), message
 
 

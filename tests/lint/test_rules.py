@@ -17,6 +17,9 @@ from rnnspec.lint.rules import CODES, RULES, chosen
 from rnnspec.lint.run import lint
 
 HEAD = "version: 1\nname: net\n"
+ONE = "{type: gru, units: 4}"
+BOTH = "{type: gru, units: 4, bidirectional: true}"
+CODER = f"{ONE}, {{type: repeat, steps: 2}}, {ONE}"
 
 
 def advice(text: str, *, select: str | None = None) -> tuple[Problem, ...]:
@@ -108,6 +111,34 @@ def test_how_often_nothing_is_left(units: int, message: str) -> None:
     rnn = f"rnn: {{type: lstm, units: {units}}}\n"
     (found,) = advice(f"{HEAD}input: {{features: 3}}\n{rnn}head: {{dropout: 0.5}}\n", select="L123")
     assert found.message == message
+
+
+@pytest.mark.parametrize(
+    ("layers", "head", "effect"),
+    [
+        (ONE, "pooling: last", "where it stands on the right, the last state is that after it"),
+        (BOTH, "pooling: last", "of one direction, the last state is that after it"),
+        (ONE, "pooling: mean", "its steps count in the mean"),
+        (ONE, "pooling: max", "the maximum may be that of its steps"),
+        (
+            CODER,
+            "pooling: mean",
+            "where it stands on the right, the repeated state is that after it",
+        ),
+    ],
+)
+def test_what_padding_does_is_said_of_what_reads_it(layers: str, head: str, effect: str) -> None:
+    tokens = "input: {length: 9}\nembedding: {vocabulary: 9, dim: 4}\n"
+    (found,) = advice(f"{HEAD}{tokens}rnn: [{layers}]\nhead: {{{head}}}\n", select="L206")
+    assert found.message == f"without 'mask_zero' padding is read like any token: {effect}"
+
+
+@pytest.mark.parametrize(("dropout", "but"), [("", ""), (", dropout: 0.1", "but for the dropout ")])
+def test_two_linear_maps_are_one_but_for_what_is_dropped(dropout: str, but: str) -> None:
+    net = "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+    head = f"head: {{hidden: [{{units: 4{dropout}}}], units: 1}}\n"
+    (found,) = advice(HEAD + net + head, select="L303")
+    assert found.message.endswith(f"a dense layer follows: {but}the two are one linear map")
 
 
 def test_a_comment_silences_its_line_alone() -> None:
