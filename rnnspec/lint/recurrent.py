@@ -7,7 +7,7 @@ from itertools import groupby
 
 from rnnspec.ir.nodes import width
 from rnnspec.lint.context import Context, Entry, Finding
-from rnnspec.spec.models import Constant, SimpleRNN
+from rnnspec.spec.models import SimpleRNN
 
 SHORT = 10
 """Steps from which on a simple RNN finds it hard to learn: Bengio et al., 1994."""
@@ -96,14 +96,6 @@ def forgetful_start(context: Context) -> Iterator[Finding]:
     if context.spec.initializers.forget_bias <= 0:
         message = "an lstm that starts by forgetting half of its state or more learns late; use 1"
         yield ("initializers", "forget_bias"), message
-
-
-def equal_units(context: Context) -> Iterator[Finding]:
-    """Units that start alike."""
-    kernel = context.spec.initializers.kernel
-    if isinstance(kernel, Constant) or kernel in ("zeros", "ones"):
-        message = "all units of a layer start alike, and what is alike learns alike; draw them"
-        yield ("initializers", "kernel"), message
 
 
 def deep_stack(context: Context) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rnnspec.errors import UsageError
-from rnnspec.lint import dropout, entrance, head, recurrent, speed
+from rnnspec.lint import dropout, entrance, head, recurrent, speed, symmetry
 from rnnspec.lint.context import Rule
 from rnnspec.spec.wording import nearest, quoted
 
@@ -19,7 +19,7 @@ RULES = (
     Rule("L106", "warning", recurrent.odd_gate),
     Rule("L107", "note", recurrent.bottleneck),
     Rule("L108", "note", recurrent.forgetful_start),
-    Rule("L109", "warning", recurrent.equal_units),
+    Rule("L109", "warning", symmetry.equal_units),
     Rule("L110", "note", recurrent.deep_stack),
     Rule("L121", "note", dropout.high_dropout),
     Rule("L122", "note", dropout.stock_ignores_it),

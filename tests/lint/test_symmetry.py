@@ -1,0 +1,88 @@
+"""L109 is given where units do stay alike, or dead, in a network that is trained."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.ir.nodes import Dense, Recurrent
+from rnnspec.lint.rules import chosen
+from rnnspec.lint.run import lint
+
+if TYPE_CHECKING:
+    from rnnspec.layout import Array
+
+torch = pytest.importorskip("torch")
+
+STEPS = 5
+HIDDEN = "head: {hidden: [{units: 4, activation: tanh}], units: 2}"
+NETWORKS = [
+    "rnn: {type: lstm, units: 4}",
+    "rnn: {type: lstm, units: 4}\nhead: {units: 2}",
+    "rnn: {type: gru, units: 4, bidirectional: true}\nhead: {pooling: max, units: 2}",
+    "rnn: {type: gru, units: 4, activation: sigmoid}\nhead: {units: 2}",
+    f"rnn: {{type: gru, units: 4}}\n{HIDDEN}",
+    f"rnn: {{type: gru, units: 4}}\n{HIDDEN.replace('tanh', 'tanh, dropout: 0.5')}",
+    "rnn: {type: simple, units: 4}\nhead: {dropout: 0.5, units: 2}",
+    "rnn: {type: simple, units: 4, dropout: 0.3}\nhead: {units: 2}",
+    "rnn: {type: lstm, units: 4, recurrent_dropout: 0.3}\nhead: {units: 2}",
+    "rnn: [{type: lstm, units: 4}, {type: lstm, units: 3}]",
+    "rnn: [{type: lstm, units: 4}, {type: lstm, units: 3, dropout: 0.4}]",
+    "rnn: [{type: lstm, units: 4, layer_norm: true}, {type: repeat, steps: 2}, *]".replace(
+        "*", "{type: gru, units: 3, reset_after: false}"
+    ),
+]
+INITIALIZERS = [
+    "kernel: glorot_uniform",
+    "kernel: zeros",
+    "kernel: {constant: 0.1}",
+    "kernel: ones, recurrent: ones",
+    "kernel: {constant: 0.1}, recurrent: {constant: 0.2}, bias: {normal: 0.1}",
+    "kernel: zeros, recurrent: zeros, bias: ones",
+    "recurrent: zeros",
+]
+
+
+@pytest.mark.parametrize(("network", "initializers"), list(product(NETWORKS, INITIALIZERS)))
+def test_advice_is_given_where_units_stay_alike(network: str, initializers: str) -> None:
+    text = f"version: 1\nname: net\ninput: {{length: {STEPS}, features: 3}}\n{network}\n"
+    spec = rnnspec.loads(f"{text}initializers: {{{initializers}}}\n")
+    found = lint(spec, chosen(["L109"], []))
+    assert bool(found) == _stays(spec)
+
+
+def _stays(spec: rnnspec.Spec) -> bool:
+    """Tell whether the units of a layer of two or more are alike, or its kernel 0, when trained."""
+    arrays = rnnspec.read_weights(_trained(spec))
+    layers = compiler.lower(spec).layers
+    learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense)]
+    own = {
+        layer: [array for name, array in arrays.items() if name.startswith(f"{layer.name}.")]
+        for layer in learning
+    }
+    alike = any(all(_alike(array, layer.units) for array in own[layer]) for layer in learning)
+    dead = any(not own[layer][0].any() for layer in learning)
+    return alike or dead
+
+
+def _alike(array: Array, units: int) -> bool:
+    by_unit = array.reshape(-1, units)
+    return units > 1 and bool(np.ptp(by_unit, axis=1).max() < 1e-6)
+
+
+def _trained(spec: rnnspec.Spec) -> Any:
+    model = rnnspec.build(spec, "torch", seed=1).double().train()
+    torch.manual_seed(0)
+    batch = torch.randn(16, STEPS, 3).double()
+    targets = torch.randn_like(model(batch).detach())
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(5):
+        optimizer.zero_grad()
+        ((model(batch) - targets) ** 2).mean().backward()
+        optimizer.step()
+    return model
