@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec import compiler
-from rnnspec.diff.align import align, has_given_name
-from rnnspec.diff.words import Words, layer_words, network_words
+from rnnspec.diff.align import Row, align, has_given_name
+from rnnspec.diff.words import Words, network_words, words_of_layers
 from rnnspec.ir.nodes import Layer, Network
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
@@ -109,14 +109,22 @@ def diff(before: Spec, after: Spec) -> Diff:
         SpecError: a spec is wrong.
     """
     old, new = compiler.lower(before), compiler.lower(after)
-    pairs = align(old.layers, new.layers)
+    pairs = align(_rows(old), _rows(new))
     return Diff(
         before=old,
         after=new,
         network=_network_changes(network_words(old), network_words(new)),
         expect=_changes(before.expect.model_dump(), after.expect.model_dump()),
-        layers=tuple(LayerDiff(a, b, _layer_changes(a, b)) for a, b in pairs),
+        layers=tuple(LayerDiff(_layer(a), _layer(b), _layer_changes(a, b)) for a, b in pairs),
     )
+
+
+def _rows(network: Network) -> list[Row]:
+    return [*map(Row, network.layers, words_of_layers(network))]
+
+
+def _layer(row: Row | None) -> Layer | None:
+    return row.layer if row else None
 
 
 def _network_changes(before: Words, after: Words) -> tuple[Change, ...]:
@@ -125,12 +133,13 @@ def _network_changes(before: Words, after: Words) -> tuple[Change, ...]:
     return tuple(each for each in _changes(before, after) if each.key not in unused)
 
 
-def _layer_changes(before: Layer | None, after: Layer | None) -> tuple[Change, ...]:
+def _layer_changes(before: Row | None, after: Row | None) -> tuple[Change, ...]:
     if before is None or after is None:
         return ()
-    changes = _changes(layer_words(before), layer_words(after))
-    if before.name != after.name and (has_given_name(before) or has_given_name(after)):
-        return (Change("name", before.name, after.name), *changes)
+    changes = _changes(before.words, after.words)
+    old, new = before.layer, after.layer
+    if old.name != new.name and (has_given_name(old) or has_given_name(new)):
+        return (Change("name", old.name, new.name), *changes)
     return changes
 
 

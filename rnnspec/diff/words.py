@@ -38,8 +38,23 @@ Words = dict[str, Any]
 """Keys and plain values; a key that has no meaning for a layer is absent."""
 
 
-def layer_words(layer: Layer) -> Words:
-    """Return a layer's own keys: neither its name nor what other layers decide, as its input."""
+def words_of_layers(network: Network) -> list[Words]:
+    """Return each layer's own keys: neither its name nor what other layers decide, as its input.
+
+    The dropout that ``variational: false`` makes a layer of is said of the recurrent layer too,
+    where a spec says it.
+    """
+    before = (None, *network.layers)
+    return [
+        # Nothing else puts a dropout before a recurrent layer.
+        _layer(layer) | {"dropout": entering.rate, "variational": False}
+        if isinstance(layer, Recurrent) and isinstance(entering, Dropout)
+        else _layer(layer)
+        for entering, layer in zip(before, network.layers, strict=False)
+    ]
+
+
+def _layer(layer: Layer) -> Words:
     match layer:
         case Embedding():
             return _embedding(layer)
@@ -88,6 +103,7 @@ def _recurrent(layer: Recurrent) -> Words:
         "bidirectional": layer.merge is not None,
         **({"merge": layer.merge} if layer.merge else {}),
         "dropout": layer.dropout,
+        "variational": True,
         "recurrent_dropout": layer.recurrent_dropout,
         "activation": layer.cell.activation,
         **_gates(layer.cell),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,9 @@ M = "{type: lstm, units: 64}"
 S = "{type: lstm, units: 16}"
 G = "{type: gru, units: 32}"
 NAMED = "{type: lstm, units: 32, name: encoder}"
+DROPPED = "{type: lstm, units: 32, dropout: 0.2}"
+FRESH = "{type: lstm, units: 32, dropout: 0.2, variational: false}"
+R = "{type: repeat, steps: 2}"
 
 
 def spec(*layers: str, head: str = "head: {units: 1}") -> rnnspec.Spec:
@@ -61,12 +66,20 @@ def told(before: list[str], after: list[str]) -> str:
         ([L, L, L], [M, S, L, L], "lstm_1:units +lstm_2 lstm_2>lstm_3 lstm_3>lstm_4"),
         ([L, G], [M, L, M], "+lstm_1 lstm_1>lstm_2 gru_1>lstm_3:type,units,reset_after"),
         ([L, M], [G, L, S], "+gru_1 lstm_1 lstm_2:units"),
+        ([S, L, M], [L, M, "{type: lstm, units: 128}"],
+         "-lstm_1 lstm_2>lstm_1 lstm_3>lstm_2 +lstm_3"),
+        ([L, G], [G, L], "-lstm_1 gru_1 +lstm_1"),
+        ([L, M, S], [M, L, "{type: lstm, units: 8}"],
+         "-lstm_1 lstm_2>lstm_1 lstm_3>lstm_2:units +lstm_3"),
+        ([DROPPED], [FRESH], "+dropout_1 lstm_1:variational"),
+        ([FRESH], [L], "-dropout_1 lstm_1:dropout,variational"),
+        ([L], [DROPPED], "lstm_1:dropout"),
         ([NAMED, L], [L, NAMED], "+lstm_1 encoder -lstm_2"),
         ([NAMED, L], [M, NAMED.replace("32", "8"), L], "+lstm_1 encoder:units lstm_2>lstm_3"),
         ([NAMED], [L], "encoder>lstm_1:name"),
         ([NAMED], [NAMED.replace("encoder", "reader")], "encoder>reader:name"),
     ],
-)
+)  # fmt: skip
 def test_which_layer_is_which(before: list[str], after: list[str], expected: str) -> None:
     assert told(before, after) == expected
 
@@ -79,6 +92,44 @@ def test_equal_layers_at_the_end_are_not_shifted() -> None:
 def test_large_stacks_are_aligned() -> None:
     found = diff(spec(L[:-1] + ", layers: 3000}"), spec(L[:-1] + ", layers: 2999}"))
     assert [layer.state for layer in found.layers].count("removed") == 1
+
+
+def times(layer: str, number: int) -> str:
+    return f"{layer[:-1]}, layers: {number}}}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "states"),
+    [
+        ([times(G, 10_000)], [times(M, 10_000)], {"changed": 10_000}),
+        (
+            [times(G, 9_000)],
+            [G, *[R, times(G, 5)] * 1_500],
+            {"changed": 7_501, "added": 1_500, "removed": 1_499},
+        ),
+        ([times(DROPPED, 5_000)], [times(FRESH, 5_000)], {"changed": 5_000, "added": 5_000}),
+        (
+            [f"{{type: gru, units: {n + 1}}}" for n in range(2_500)],
+            [f"{{type: gru, units: {n + 1}}}" for n in [2_999, *range(1_000, 2_500), *range(400)]],
+            {"same": 1_499, "changed": 2, "removed": 999, "added": 400},
+        ),
+        (
+            [times(L, 400), times(G, 600)],
+            [times(M, 400), times(G, 601)],
+            {"same": 600, "changed": 400, "added": 1},
+        ),
+    ],
+    ids=["all", "repeats", "fresh", "moved", "one"],
+)
+def test_long_networks_are_aligned_in_no_time(
+    before: list[str], after: list[str], states: dict[str, int]
+) -> None:
+    old, new = spec(*before, head=""), spec(*after, head="")
+    start = time.process_time()
+    found = diff(old, new)
+    assert time.process_time() - start < 2
+    counted = Counter(layer.state for layer in found.layers)
+    assert counted == states
 
 
 def test_a_name_alone_is_a_change() -> None:
@@ -114,7 +165,7 @@ head: {pooling: mean, hidden: [{units: 4}], units: 1}
             "dim: 4, weights: w.txt, words: v.txt",
             {"embedding_1.weights", "embedding_1.words"},
         ),
-        ("dropout: 0.1", "dropout: 0.2", {"dropout_1.rate"}),
+        ("dropout: 0.1", "dropout: 0.2", {"dropout_1.rate", "lstm_1.dropout"}),
         ("steps: 2", "steps: 3", {"repeat_vector_1.steps"}),
         ("true}\nhead", "true, merge: sum}\nhead", {"bidirectional_1.merge"}),
         ("true}\nhead", "true, bias: false}\nhead", {"bidirectional_1.bias"}),
