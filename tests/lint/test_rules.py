@@ -12,6 +12,8 @@ from _pytest.mark.structures import ParameterSet
 
 import rnnspec
 from rnnspec import pages
+from rnnspec.cli import init
+from rnnspec.cli.init import networks
 from rnnspec.errors import Problem, Span
 from rnnspec.lint.rules import CODES, RULES, chosen
 from rnnspec.lint.run import lint
@@ -192,6 +194,15 @@ def test_a_great_many_wrong_comments_take_no_time() -> None:
 def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
     found = lint(rnnspec.load(gallery_spec), chosen([], []))
     assert [problem for problem in found if problem.severity != "note"] == []
+
+
+@pytest.mark.parametrize("network", networks())
+def test_a_network_to_start_from_is_clean(
+    network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init.run("mine", network, tmp_path / "mine.yaml", force=False)
+    assert "wrote" in capsys.readouterr().out
+    assert lint(rnnspec.load(tmp_path / "mine.yaml"), chosen([], [])) == ()
 
 
 def test_codes_are_sorted_and_told_apart() -> None:
