@@ -42,8 +42,10 @@ class LayerDiff:
             return "added"
         if self.after is None:
             return "removed"
+        if self.changes:
+            return "changed"
         kept = _consequences(self.before) == _consequences(self.after)
-        return "same" if kept and not self.changes else "changed"
+        return "same" if kept else "changed"
 
     @property
     def renamed(self) -> bool:
