@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DIST := build/dist
 EMPTY := build/empty
+RUNS ?= 100000
 
 .PHONY: help demo test quick lint format wheel ci bench fuzz clean
 
@@ -49,10 +50,10 @@ bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
-fuzz: $(READY)  ## Try hostile inputs, 100,000 of each kind; a failing one is kept in tests/
+fuzz: $(READY)  ## Try hostile inputs, RUNS of each kind (100,000); a failing one is kept in tests/
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
-	cd tests && ../$(BIN)/python -m fuzz bytes
-	cd tests && ../$(BIN)/python -m fuzz specs
+	cd tests && ../$(BIN)/python -m fuzz bytes --runs $(RUNS)
+	cd tests && ../$(BIN)/python -m fuzz specs --runs $(RUNS)
 
 clean:  ## Remove everything that was made
 	rm -rf $(VENV) build *.egg-info

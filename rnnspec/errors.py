@@ -196,11 +196,23 @@ def _excerpt(span: Span) -> str:
     """Return the source line and a line of carets, cut so that the span stays in view."""
     fits = len(span.text) <= _EXCERPT_WIDTH
     start = 0 if fits else max(0, span.column - 1 - _EXCERPT_WIDTH // 2)
-    lead = printable(span.text[start : span.column - 1])
+    end = start + _EXCERPT_WIDTH
+    lead = ("..." if start else "") + printable(span.text[start : span.column - 1])
     marked = printable(span.text[span.column - 1 : span.end_column - 1])[:_EXCERPT_WIDTH]
-    tail = printable(span.text[span.end_column - 1 : start + _EXCERPT_WIDTH])
+    rest = span.text[span.end_column - 1 : end]
+    tail = printable(rest) + ("..." if max(end, span.end_column - 1) < len(span.text) else "")
     gutter = str(span.line)
     return (
         f"  {gutter} | {lead}{marked}{tail}\n"
-        f"  {' ' * len(gutter)} | {' ' * len(lead)}{'^' * max(1, len(marked))}"
+        f"  {' ' * len(gutter)} | {' ' * _columns(lead)}{'^' * max(1, _columns(marked))}"
     )
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes: a wide character has two."""
+    if text.isascii():
+        return len(text)
+    # Imported here: few lines are not ASCII.
+    from rich.cells import cell_len
+
+    return cell_len(text)

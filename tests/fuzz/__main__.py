@@ -21,6 +21,7 @@ def main() -> None:
         run_bytes(asked.runs, asked.seed)
         return
     from fuzz.of_specs import run as run_specs
+    from fuzz.verdict import MEBIBYTES
 
     begun = time.monotonic()
     accepted = run_specs(asked.runs, asked.seed)
@@ -29,7 +30,7 @@ def main() -> None:
         f"{asked.runs:,} mutated specs, {accepted:,} of them accepted and compiled, in "
         f"{time.monotonic() - begun:,.0f} s, peak {peak:,.0f} MiB"
     )
-    sys.exit()
+    sys.exit(peak > MEBIBYTES)
 
 
 main()

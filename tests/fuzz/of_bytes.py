@@ -12,7 +12,7 @@ import atheris
 ROOT = Path(__file__).parents[2]
 
 with atheris.instrument_imports(include=["rnnspec", "yaml"]):
-    from fuzz.verdict import judge
+    from fuzz.verdict import MEBIBYTES, judge
 
 
 def run(number: int, seed: int) -> None:
@@ -25,7 +25,7 @@ def run(number: int, seed: int) -> None:
         (folder / "words").write_text("".join(f'"{word}"\n' for word in sorted(_words())))
         arguments = [
             f"-runs={number}", f"-seed={seed}", f"-dict={folder / 'words'}",
-            "-max_len=2048", "-timeout=300", "-rss_limit_mb=1024", "-print_final_stats=1",
+            "-max_len=2048", "-timeout=300", f"-rss_limit_mb={MEBIBYTES}", "-print_final_stats=1",
             f"-artifact_prefix={Path.cwd()}/", str(folder / "seeds"),
         ]  # fmt: skip
         atheris.Setup([sys.argv[0], *arguments], judge_bytes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import yaml
@@ -13,29 +14,42 @@ from rnnspec.errors import SpecError
 from rnnspec.spec import tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rnnspec.spec.models import Spec
 
 SECONDS = 1.0
 """Of the processor, that one answer may take."""
+
+MEBIBYTES = 200
+"""What the whole process may hold at its peak."""
 
 
 def judge(raw: bytes) -> bool:
     """Return whether ``raw`` is a spec; raise AssertionError where an answer is not as it must be.
 
     The same answer twice, whichever of PyYAML's loaders reads it, with a place for each problem,
-    soon; and of what is accepted, source that compiles on every backend.
+    soon; and of what is accepted, source that compiles on every backend, as soon.
     """
-    begun = time.process_time()
-    first = answer(raw)
-    took = time.process_time() - begun
-    assert took < SECONDS, f"{took:.2f} s"
+    with _soon():
+        first = answer(raw)
     assert answer(raw) == first, "another answer the second time"
     assert answer(raw, yaml.SafeLoader) == first, "another answer without libyaml"
     if isinstance(first, str):
         return False
     for backend in BACKENDS:
-        compile(rnnspec.codegen(first, backend), backend, "exec")
+        with _soon():
+            source = rnnspec.codegen(first, backend)
+        compile(source, backend, "exec")
     return True
+
+
+@contextmanager
+def _soon() -> Iterator[None]:
+    begun = time.process_time()
+    yield
+    took = time.process_time() - begun
+    assert took < SECONDS, f"{took:.2f} s"
 
 
 def answer(raw: bytes, loader: object = tree.LOADER) -> Spec | str:

@@ -1,0 +1,40 @@
+"""How a problem's source line is shown: whole or cut, with the carets under what is meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnspec.errors import Problem, Span, render_problem
+
+
+def excerpt(text: str, marked: str) -> list[str]:
+    start = text.index(marked)
+    span = Span(7, start + 1, start + 1 + len(marked), text)
+    return render_problem(Problem("s", "wrong", span=span)).split("\n")[1:]
+
+
+@pytest.mark.parametrize(
+    ("text", "marked", "carets"),
+    [
+        ("a: b", "b", "   ^"),
+        ('a: "\u65e5\u672c", b: 1', "b", " " * 11 + "^"),
+        ('a: "\u65e5\u672c"', "\u65e5\u672c", "    ^^^^"),
+        ("e\u0301: b", "b", "   ^"),
+        ("\U0001f600: b", "b", "    ^"),
+    ],
+)
+def test_carets_stand_where_a_terminal_shows_the_characters(
+    text: str, marked: str, carets: str
+) -> None:
+    assert excerpt(text, marked) == [f"  7 | {text}", f"    | {carets}"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("", "y" * 200), ("y" * 200, ""), ("y" * 200, "z" * 200)]
+)
+def test_a_long_line_is_cut_around_what_is_meant(before: str, after: str) -> None:
+    line, carets = excerpt(f"{before}X{after}", "X")
+    assert line.index("X") == carets.index("^")
+    assert line.startswith("  7 | ...y" if before else "  7 | Xy")
+    assert line.endswith("..." if after else "X")
+    assert len(line) < 120
