@@ -56,6 +56,7 @@ def run(
     targets = _targets(specs, output, check=check)
     if not check:
         for target in targets:
+            _keep_inputs(target, specs)
             check_target(target, force=force)
     sources = _generated(specs, targets, backend)
     if check:
@@ -82,6 +83,14 @@ def _targets(specs: Sequence[Spec], output: Path, *, check: bool) -> list[Path]:
                 source,
             )
     return [output / f"{spec.name}.py" for spec in specs]
+
+
+def _keep_inputs(target: Path, specs: Sequence[Spec]) -> None:
+    """Raise UsageError where a source would take the place of a spec."""
+    for spec in specs:
+        source = Path(spec.document.source)
+        if target.exists() and source.exists() and target.samefile(source):
+            raise UsageError("is a spec, which its source would replace", str(target))
 
 
 def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend) -> list[Source]:

@@ -85,6 +85,6 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     if json:
         tables.print_json(found.as_dict())
     else:
-        tables.print_random(found)
+        tables.print_random(found, options.level)
     if found.error is not None:
         raise found.error

@@ -80,15 +80,19 @@ def print_parity(report: ParityReport) -> None:
     console.print(f"{verdict}: {number}, compared up to {compared} ({', '.join(versions)})")
 
 
-def print_random(found: Found) -> None:
-    """Print how many random specs were compared, and the smallest that failed, as YAML."""
-    for level, difference in found.largest.items():
-        print(f"Largest difference in {level}: {difference:.1e}")
-    if found.spec:
-        print(f"equal so far: {found.compared}; this one is not:")
-        print(found.spec, end="")
-    else:
-        print(f"equal: {found.compared} random specs")
+def print_random(found: Found, level: str) -> None:
+    """Print what random specs showed; where one failed, as comments of the smallest such spec.
+
+    What is printed is then a spec itself, which shows the failure again.
+    """
+    lines = [f"Largest difference in {name}: {most:.1e}" for name, most in found.largest.items()]
+    if not found.spec:
+        print(*lines, f"equal: {found.compared} random specs", sep="\n")
+        return
+    again = f"rnnspec parity FILE --level {level}"
+    lines += [f"equal so far: {found.compared}; this one is not, as {again} shows:"]
+    print(*(f"# {line}" for line in lines), sep="\n")
+    print(found.spec, end="")
 
 
 def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Table:
