@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import re
-import sys
 
 from pydantic_core import PydanticCustomError
 
+from rnnspec.spec import reserved
 from rnnspec.spec.wording import received
 
 MAX_NAME_LENGTH = 64
 NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}"
 
 _NAME = re.compile(NAME_PATTERN)
-KEYWORDS = frozenset({*map(str.lower, keyword.kwlist), *keyword.softkwlist})
 
-PACKAGES = frozenset(
-    """
-    h5py jax jaxlib jinja2 keras ml_dtypes np numpy onnx onnxruntime pydantic pytest rnnspec
-    safetensors setuptools tensorflow tf torch yaml
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
-)
 IN_GENERATED_CODE = frozenset(
     """
     activation bidirectional build_model callable check_batch functional hard_sigmoid layers
@@ -53,7 +44,6 @@ IN_GENERATED_CLASS = frozenset({"inputs", "masking", "logits", "reset_parameters
 KERAS_OPERATION = re.compile(
     "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
 )
-_BUILTINS = frozenset(map(str.lower, dir(builtins)))
 _SQUASHED = frozenset(word.replace("_", "") for word in IN_GENERATED_CODE)
 
 
@@ -67,12 +57,16 @@ def check_network_name(name: str) -> str:
     _check_form(name)
     # The class is called name without underscores, so that value_error would hide ValueError.
     squashed = name.replace("_", "")
-    if name in sys.stdlib_module_names:
+    if name in reserved.STANDARD_LIBRARY:
         raise _taken(name, "a module of Python's standard library")
-    if squashed in _BUILTINS:
+    if squashed in reserved.BUILTINS:
         raise _taken(name, "spelled like one of Python's builtins")
-    if name in PACKAGES:
+    if name in reserved.PACKAGES:
         raise _taken(name, "the name of a package")
+    if name in reserved.RUN_UNASKED:
+        raise _taken(name, "what Python, pip or pytest run by themselves")
+    if name in reserved.WINDOWS_DEVICES:
+        raise _taken(name, "a device on Windows, where no file can have this name")
     if squashed in _SQUASHED:
         raise _taken(name, "used by the generated code")
     return name
@@ -103,8 +97,10 @@ def _check_form(name: str) -> None:
             "begins with a letter, received {received}",
             {"received": received(name)},
         )
-    if name in KEYWORDS:
+    if name in reserved.KEYWORDS:
         raise _taken(name, "a keyword of Python")
+    if name in reserved.CAPITAL_KEYWORDS:
+        raise _taken(name, f"spelled like Python's {name.capitalize()}")
 
 
 def _taken(name: str, what: str) -> PydanticCustomError:

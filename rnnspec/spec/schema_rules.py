@@ -6,12 +6,10 @@ where it does is ``False`` there, and not a failed ``not`` of the whole document
 
 from __future__ import annotations
 
-import builtins
 import re
-import sys
 from typing import Any
 
-from rnnspec.spec import names
+from rnnspec.spec import names, reserved
 
 Schema = dict[str, Any]
 
@@ -30,12 +28,24 @@ def _underscored(words: set[str]) -> str:
 
 TAKEN_NAMES: dict[str, Schema] = {
     "TakenNetworkName": _taken(
-        {*names.KEYWORDS, *names.PACKAGES, *sys.stdlib_module_names},
-        _underscored({*dir(builtins)}),
+        {
+            *reserved.KEYWORDS,
+            *reserved.CAPITAL_KEYWORDS,
+            *reserved.PACKAGES,
+            *reserved.STANDARD_LIBRARY,
+            *reserved.RUN_UNASKED,
+            *reserved.WINDOWS_DEVICES,
+        },
+        _underscored({*reserved.BUILTINS}),
         "Keywords, modules and builtins of Python, packages, and what generated code uses.",
     ),
     "TakenLayerName": _taken(
-        {*names.KEYWORDS, *names.TORCH_MODULE_ATTRIBUTES, *names.IN_GENERATED_CLASS},
+        {
+            *reserved.KEYWORDS,
+            *reserved.CAPITAL_KEYWORDS,
+            *names.TORCH_MODULE_ATTRIBUTES,
+            *names.IN_GENERATED_CLASS,
+        },
         names.KERAS_OPERATION.pattern,
         "Keywords of Python, attributes of every torch.nn.Module, and operations of Keras.",
     ),

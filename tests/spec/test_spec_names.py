@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import keyword
+import re
 import sys
+from importlib import metadata
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic_core import PydanticCustomError
@@ -10,7 +14,11 @@ from pydantic_core import PydanticCustomError
 import rnnspec
 from rnnspec import loads
 from rnnspec.errors import SpecError
+from rnnspec.spec import reserved
 from rnnspec.spec.names import check_layer_name, check_network_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HOSTILE = [
     "", "x'); import os", 'x"""', "x\n", "x y", "x-y", "x.y", "../x", "{{x}}", "{x}", "_x", "1x",
@@ -65,6 +73,73 @@ def test_networks_shadow_no_module_of_python() -> None:
     for name in filter(str.islower, sys.stdlib_module_names):
         with pytest.raises(PydanticCustomError):
             check_network_name(name)
+
+
+def test_the_lists_hold_all_that_the_running_python_has() -> None:
+    assert set(keyword.kwlist + keyword.softkwlist) - {"_", "None", "True", "False"} <= (
+        reserved.KEYWORDS
+    )
+    assert possible(sys.stdlib_module_names) <= reserved.STANDARD_LIBRARY
+    assert possible(each.lower() for each in dir(builtins)) <= reserved.BUILTINS
+
+
+@pytest.mark.parametrize("name", ["asynchat", "imp", "distutils", "compression", "annotationlib"])
+def test_a_module_of_another_python_is_taken_on_this_one_too(name: str) -> None:
+    with pytest.raises(PydanticCustomError, match="standard library"):
+        check_network_name(name)
+
+
+def possible(names: Iterable[str]) -> set[str]:
+    return {name for name in names if re.fullmatch("[a-z][a-z0-9_]*", name)}
+
+
+def required(distribution: str, met: set[str]) -> set[str]:
+    """Return the distributions that one requires, itself included, as far as they are there."""
+    name = re.sub(r"[-_.]+", "-", distribution).lower()
+    if name not in met:
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            return met
+        met.add(name)
+        for each in requirements:
+            if "extra ==" not in each and (match := re.match(r"[\w.-]+", each)):
+                required(match.group(), met)
+    return met
+
+
+def test_networks_shadow_no_package_that_a_framework_requires() -> None:
+    met: set[str] = set()
+    for framework in ("numpy", "torch", "tensorflow", "jax", "keras"):
+        required(framework, met)
+    needed = {
+        name
+        for name, owners in metadata.packages_distributions().items()
+        if any(re.sub(r"[-_.]+", "-", owner).lower() in met for owner in owners)
+    }
+    assert possible(needed) <= reserved.PACKAGES
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("typing_extensions", "the name of a package"),
+        ("absl", "the name of a package"),
+        ("optree", "the name of a package"),
+        ("sitecustomize", "what Python, pip or pytest run by themselves"),
+        ("conftest", "what Python, pip or pytest run by themselves"),
+        ("setup", "what Python, pip or pytest run by themselves"),
+        ("con", "a device on Windows"),
+        ("lpt9", "a device on Windows"),
+        ("none", "spelled like Python's None"),
+        ("true", "spelled like Python's True"),
+        ("none_", "spelled like one of Python's builtins"),
+        ("windows_error", "spelled like one of Python's builtins"),
+    ],
+)
+def test_says_why_a_name_is_taken(name: str, what: str) -> None:
+    with pytest.raises(PydanticCustomError, match=f"'{name}' is {what}"):
+        check_network_name(name)
 
 
 def sources() -> list[str]:

@@ -1,0 +1,97 @@
+"""Names that a file, a class or a layer may not bear, whichever Python reads the spec.
+
+The lists are written out, not asked of the running interpreter, so that a spec that is right on
+one version of Python is right on all; tests hold them against the installed versions.
+"""
+
+from __future__ import annotations
+
+# ``keyword.kwlist`` and ``keyword.softkwlist`` of 3.11 to 3.14. None, True and False are apart:
+# a name in lower case is none of them, but the class that bears it would be.
+KEYWORDS = frozenset(
+    """
+    and as assert async await break case class continue def del elif else except finally
+    for from global if import in is lambda match nonlocal not or pass raise return try
+    type while with yield
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+CAPITAL_KEYWORDS = frozenset({"false", "none", "true"})
+
+# ``sys.stdlib_module_names`` of 3.11 to 3.14, which is the same on every system.
+STANDARD_LIBRARY = frozenset(
+    """
+    abc aifc annotationlib antigravity argparse array ast asynchat asyncio asyncore
+    atexit audioop base64 bdb binascii bisect builtins bz2 calendar cgi cgitb chunk
+    cmath cmd code codecs codeop collections colorsys compileall compression concurrent
+    configparser contextlib contextvars copy copyreg crypt csv ctypes curses dataclasses
+    datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum
+    errno faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc
+    genericpath getopt getpass gettext glob graphlib grp gzip hashlib heapq hmac html
+    http idlelib imaplib imghdr imp importlib inspect io ipaddress itertools json
+    keyword lib2to3 linecache locale logging lzma mailbox mailcap marshal math mimetypes
+    mmap modulefinder msilib msvcrt multiprocessing netrc nis nntplib nt ntpath
+    nturl2path numbers opcode operator optparse os ossaudiodev pathlib pdb pickle
+    pickletools pipes pkgutil platform plistlib poplib posix posixpath pprint profile
+    pstats pty pwd py_compile pyclbr pydoc pydoc_data pyexpat queue quopri random re
+    readline reprlib resource rlcompleter runpy sched secrets select selectors shelve
+    shlex shutil signal site smtpd smtplib sndhdr socket socketserver spwd sqlite3
+    sre_compile sre_constants sre_parse ssl stat statistics string stringprep struct
+    subprocess sunau symtable sys sysconfig syslog tabnanny tarfile telnetlib tempfile
+    termios textwrap this threading time timeit tkinter token tokenize tomllib trace
+    traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib
+    uu uuid venv warnings wave weakref webbrowser winreg winsound wsgiref xdrlib xml
+    xmlrpc zipapp zipfile zipimport zlib zoneinfo
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+
+# ``dir(builtins)`` of 3.11 to 3.14, in lower case.
+BUILTINS = frozenset(
+    """
+    abs aiter all anext any arithmeticerror ascii assertionerror attributeerror
+    baseexception baseexceptiongroup bin blockingioerror bool breakpoint brokenpipeerror
+    buffererror bytearray bytes byteswarning callable childprocesserror chr classmethod
+    compile complex connectionabortederror connectionerror connectionrefusederror
+    connectionreseterror copyright credits delattr deprecationwarning dict dir divmod
+    ellipsis encodingwarning enumerate environmenterror eoferror eval exception
+    exceptiongroup exec exit false fileexistserror filenotfounderror filter float
+    floatingpointerror format frozenset futurewarning generatorexit getattr globals
+    hasattr hash help hex id importerror importwarning indentationerror indexerror input
+    int interruptederror ioerror isadirectoryerror isinstance issubclass iter
+    keyboardinterrupt keyerror len license list locals lookuperror map max memoryerror
+    memoryview min modulenotfounderror nameerror next none notadirectoryerror
+    notimplemented notimplementederror object oct open ord oserror overflowerror
+    pendingdeprecationwarning permissionerror pow print processlookuperror property
+    pythonfinalizationerror quit range recursionerror referenceerror repr
+    resourcewarning reversed round runtimeerror runtimewarning set setattr slice sorted
+    staticmethod stopasynciteration stopiteration str sum super syntaxerror
+    syntaxwarning systemerror systemexit taberror timeouterror true tuple type typeerror
+    unboundlocalerror unicodedecodeerror unicodeencodeerror unicodeerror
+    unicodetranslateerror unicodewarning userwarning valueerror vars warning
+    windowserror zerodivisionerror zip
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+
+# A file called so, beside the user's own, would be imported in the package's place. Got from the
+# top-level names in ``sys.modules`` after importing numpy, torch, tensorflow, jax and keras (NumPy
+# 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Keras 3.15), from ``packages_distributions`` for
+# what these require, and by hand: what they use where it is there, and what rnnspec uses.
+PACKAGES = frozenset(
+    """
+    absl astunparse certifi charset_normalizer clang cython_runtime filelock flatbuffers
+    fsspec functorch gast google grpc h5py idna isympy jax jaxlib jinja2 keras
+    markdown_it markupsafe mdurl ml_dtypes mpmath namex networkx np numpy nvidia onnx
+    onnxruntime opt_einsum optree packaging pasta pkg_resources pybind11_abseil pydantic
+    pydantic_core pygments pytest requests rich rnnspec safetensors scipy setuptools six
+    sympy tensorboard tensorflow termcolor tf torch torchgen triton typer
+    typing_extensions urllib3 wheel wrapt yaml
+    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+)
+
+# What Python, pip and pytest import or run by themselves where they find it.
+RUN_UNASKED = frozenset({"conftest", "pip", "setup", "sitecustomize", "usercustomize"})
+
+# No file can be called so on Windows, whatever its suffix.
+WINDOWS_DEVICES = frozenset(
+    {"aux", "con", "nul", "prn"}
+    | {f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)}
+)
