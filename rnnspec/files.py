@@ -32,29 +32,50 @@ def staged(parent: Path) -> Iterator[Path]:
 
 
 def write_file(target: Path, content: str, *, force: bool) -> None:
-    """Write one text file, UTF-8 with line feeds.
+    """Write one text file, UTF-8 with line feeds; through a link, what it leads to.
 
     Raises:
-        UsageError: ``target`` exists and ``force`` is not given.
+        UsageError: ``target`` exists and ``force`` is not given, or it is no path of a file.
         OutputError: it cannot be written; what was there still is.
     """
     check_target(target, force=force)
-    with staged(target.parent) as folder:
+    with staged(_real(target).parent) as folder:
         made = folder / "new"
         with reported(target):
             made.write_text(content, encoding="utf-8", newline="\n")
-        publish({made: target})
+        publish({made: _real(target)})
 
 
 def check_target(target: Path, *, force: bool) -> None:
     """Raise unless a file may be written at ``target``; call it before long work begins."""
+    if target == Path("-"):
+        message = "expected the path of a file; without -o, source and schema are printed"
+        raise UsageError(message, "-")
     if target.is_dir():
         raise UsageError("is a folder, expected the path of a file", str(target))
-    if target.exists() and not target.is_file():
+    real = _real(target)
+    # A link of the system's own, as /dev/stdout is, may lead to what no path names.
+    if target.exists() and not (target.is_file() and real.is_file()):
         raise UsageError("is no regular file, so it is not replaced", str(target))
     if os.path.lexists(target) and not force:
         raise UsageError("exists already; --force replaces it", str(target))
-    check_folder(target.parent)
+    if not real.parent.is_dir() and target.is_symlink():
+        raise OutputError(f"leads to {real}, and there is no such folder", str(target))
+    check_folder(real.parent)
+
+
+def _real(target: Path) -> Path:
+    """Return what is written where ``target`` is asked for: what a link leads to, or itself."""
+    if not target.is_symlink():
+        return target
+    try:
+        real = target.resolve()
+    # RuntimeError: before Python 3.13, a link that leads to itself.
+    except (OSError, RuntimeError):
+        real = target
+    if real.is_symlink():
+        raise UsageError("is a link that leads to itself", str(target))
+    return real
 
 
 def check_folder(folder: Path) -> None:
@@ -68,9 +89,30 @@ def check_folder(folder: Path) -> None:
 def publish(moves: dict[Path, Path]) -> None:
     """Move finished files or folders into place, each by one rename after a flush to the disk.
 
+    A link stays: what it leads to is replaced, in its own folder, so that this is one rename too.
+
     Raises:
         OutputError: a file cannot be moved. Whatever stops this, those moved before are put back.
     """
+    with contextlib.ExitStack() as stack:
+        _publish(dict(_beside(*move, stack) for move in moves.items()))
+
+
+def _beside(made: Path, target: Path, stack: contextlib.ExitStack) -> tuple[Path, Path]:
+    """Return what is to be moved, and to where: a link may lead to another file system."""
+    real = _real(target)
+    if real == target:
+        return made, target
+    copied = stack.enter_context(staged(real.parent)) / made.name
+    with reported(target):
+        if made.is_dir():
+            shutil.copytree(made, copied)
+        else:
+            shutil.copy2(made, copied)
+    return copied, real
+
+
+def _publish(moves: dict[Path, Path]) -> None:
     for made, target in moves.items():
         for path in [*made.rglob("*"), made]:
             _give_mode(path, target)

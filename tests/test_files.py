@@ -62,15 +62,78 @@ def test_a_dangling_link_is_something_that_exists(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         files.write_file(link, "x", force=False)
     files.write_file(link, "x", force=True)
-    assert not link.is_symlink()
-    assert link.read_text() == "x"
+    assert link.is_symlink()
+    assert (tmp_path / "nowhere").read_text() == "x"
+    assert names(tmp_path) == {"link", "nowhere"}
 
 
-def test_a_linked_file_is_not_written_through(tmp_path: Path, old: Path) -> None:
-    link = tmp_path / "link"
-    link.symlink_to(old)
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, old: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "folder" / "link"
+    link.symlink_to("../link")
+    (tmp_path / "link").symlink_to("old")
+    old.chmod(0o640)
     files.write_file(link, "new", force=True)
-    assert (old.read_text(), link.read_text()) == ("old", "new")
+    assert (old.read_text(), link.is_symlink(), old.is_symlink()) == ("new", True, False)
+    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    assert names(tmp_path) == {"old", "link", "folder"}
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_moved_to_a_link_goes_where_it_leads(tmp_path: Path, folder: bool) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link").symlink_to("far/there")
+    with files.staged(tmp_path) as staging:
+        made = staging / "made"
+        if folder:
+            made.mkdir()
+        (made / "x" if folder else made).write_text("x")
+        files.publish({made: tmp_path / "link"})
+    there = tmp_path / "far" / "there"
+    assert (there / "x" if folder else there).read_text() == "x"
+    assert (tmp_path / "link").is_symlink()
+    assert names(tmp_path) - {"x"} == {"far", "there", "link"}
+
+
+def test_links_that_lead_nowhere_at_all(tmp_path: Path) -> None:
+    loop, lost = tmp_path / "loop", tmp_path / "lost"
+    loop.symlink_to("loop")
+    lost.symlink_to("none/file")
+    with pytest.raises(UsageError, match=r"loop: error: is a link that leads to itself"):
+        files.write_file(loop, "x", force=True)
+    with pytest.raises(OutputError, match=r"lost: error: leads to .*file, and there is no such"):
+        files.write_file(lost, "x", force=True)
+    assert names(tmp_path) == {"loop", "lost"}
+
+
+def test_a_link_to_a_stream_is_left_alone(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    link = tmp_path / "stdout"
+    link.symlink_to(f"/proc/self/fd/{write}")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to_pipe").symlink_to("pipe")
+    try:
+        for target in (link, tmp_path / "to_pipe"):
+            with pytest.raises(UsageError, match="is no regular file"):
+                files.write_file(target, "x", force=True)
+            assert target.is_symlink()
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_dash_is_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="expected the path of a file"):
+        files.write_file(Path("-"), "x", force=True)
+    assert names(tmp_path) == set()
+
+
+def test_what_a_killed_run_left_behind_hinders_nobody(tmp_path: Path, old: Path) -> None:
+    (tmp_path / ".rnnspec-killed").mkdir()
+    (tmp_path / ".rnnspec-killed" / "new").write_text("half")
+    files.write_file(old, "new", force=True)
+    assert old.read_text() == "new"
 
 
 @pytest.mark.parametrize("force", [True, False])
