@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -101,6 +103,20 @@ def fault(
     return Problem(str(path), message, span=span, code=code)
 
 
+def resolved(path: Path) -> Path:
+    """Return where ``path`` leads in the end.
+
+    Raises:
+        UsageError: nowhere, so that it cannot be read.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # before Python 3.13, of a link that leads to itself
+        raise _unreadable(path, os.strerror(errno.ELOOP)) from None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """Yield a regular file, opened, and its size.
@@ -108,18 +124,28 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     Raises:
         UsageError: it is none, or cannot be read.
     """
-    source = str(path)
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise UsageError("this is a folder, expected a file", source)
-        if not stat.S_ISREG(mode):
-            raise UsageError("this is not a regular file", source)
+        _check_regular(path)
         with path.open("rb") as stream:
             yield stream, path.stat().st_size
     except FileNotFoundError:
-        raise UsageError("no such file", source) from None
+        raise UsageError("no such file", str(path)) from None
     except PermissionError:
-        raise UsageError("no permission to read it", source) from None
+        raise UsageError("no permission to read it", str(path)) from None
     except OSError as error:
-        raise UsageError(f"cannot read it: {error.strerror or error}", source) from None
+        raise _unreadable(path, error) from None
+
+
+def _check_regular(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except ValueError as error:  # a null character, or one that the system cannot encode
+        raise _unreadable(path, error) from None
+    if stat.S_ISDIR(mode):
+        raise UsageError("this is a folder, expected a file", str(path))
+    if not stat.S_ISREG(mode):
+        raise UsageError("this is not a regular file", str(path))
+
+
+def _unreadable(path: Path, error: Exception | str) -> UsageError:
+    return UsageError(f"cannot read it: {getattr(error, 'strerror', None) or error}", str(path))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnnspec.weights.vectors import Vectors
 
 _BLOCK = 2**22
+_LONGEST_HEADER = 10_000
 _FLOATS = ("F16", "F32", "F64")
 _BROKEN = (SafetensorError, ValueError, TypeError, OverflowError, SyntaxError, TokenError)
 
@@ -32,7 +33,12 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
         UsageError: the file cannot be read.
         SpecError: it is cut short, or no array of floating-point numbers of the right shape.
     """
-    with opened(vectors.path), _reported(vectors, "a .npy array"), warnings.catch_warnings():
+    with (
+        opened(vectors.path) as (stream, _),
+        _reported(vectors, "a .npy array"),
+        warnings.catch_warnings(),
+    ):
+        _check_header(vectors, stream.read(12))
         # NumPy's advice on headers that Python 2 wrote helps nobody who only reads them.
         warnings.simplefilter("ignore", UserWarning)
         array = npy.open_memmap(vectors.path, mode="r")
@@ -40,6 +46,14 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
         message = f"expected floating-point numbers, received {array.dtype}"
         raise _wrong(vectors, "E626", message)
     _fill(vectors, array, array.shape, progress)
+
+
+def _check_header(vectors: Vectors, head: bytes) -> None:
+    """Refuse what NumPy would refuse with the advice to trust the file and unpickle it."""
+    size = int.from_bytes(head[8:10] if head[6:7] == b"\1" else head[8:12], "little")
+    if head.startswith(npy.MAGIC_PREFIX) and size > _LONGEST_HEADER:
+        message = f"expected a header of at most {_LONGEST_HEADER:,} bytes, received {size:,}"
+        raise _wrong(vectors, "E624", message)
 
 
 def read_safetensors(vectors: Vectors, progress: Progress) -> None:
@@ -121,7 +135,9 @@ def _reported(vectors: Vectors, what: str) -> Iterator[None]:
     except SpecError:
         raise
     except _BROKEN as error:
-        raise _wrong(vectors, "E624", f"expected {what} that is whole: {error}") from None
+        # The first line says what is wrong; in those after it NumPy gives advice to programmers.
+        reason = str(error).partition("\n")[0]
+        raise _wrong(vectors, "E624", f"expected {what} that is whole: {reason}") from None
 
 
 def _wrong(vectors: Vectors, code: str, message: str, where: str = "") -> SpecError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnnspec.errors import Problem, SpecError
 from rnnspec.ir.nodes import Embedding
-from rnnspec.weights.lines import quiet
+from rnnspec.weights.lines import quiet, resolved
 from rnnspec.weights.live import read_array, write_array
 from rnnspec.weights.words import Words, read_words
 
@@ -97,8 +97,8 @@ def read_vectors(
 
 
 def _check_inside(folder: Path, *paths: Path) -> None:
-    base = folder.resolve()
-    outside = [path for path in paths if not path.resolve().is_relative_to(base)]
+    base = resolved(folder)
+    outside = [path for path in paths if not resolved(path).is_relative_to(base)]
     if outside:
         message = "leads out of the folder of the spec; --allow-outside permits that"
         raise SpecError(tuple(Problem(str(path), message, code="E603") for path in outside))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import rnnspec
 from rnnspec import compiler
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import SpecError, UsageError
+from rnnspec.weights import lines
 
 SPEC = """\
 version: 1
@@ -320,6 +322,36 @@ def test_files_that_cannot_be_read(case: Case, name: str) -> None:
     (case.folder / "words.txt").unlink()
     with pytest.raises(UsageError, match=r"words.txt: error: no such file$"):
         read(spec)
+
+
+def test_paths_that_lead_nowhere(case: Case) -> None:
+    (case.folder / "loop").symlink_to("loop")
+    far = "x" * 5_000
+    for name, reason in (
+        ("loop", "Too many levels of symbolic links"),
+        (far, "File name too long"),
+    ):
+        spec = case.written(name)
+        for allow_outside in (False, True):
+            loaded = rnnspec.load(spec, allow_outside=allow_outside)
+            with pytest.raises(UsageError, match=f"{name}: error: cannot read it: {reason}$"):
+                compiler.pretrained(loaded)
+
+
+@pytest.mark.parametrize("read_path", [lines.resolved, lambda path: next(lines.blocks(path))])
+def test_a_path_that_is_none(read_path: Callable[[Path], object]) -> None:
+    with pytest.raises(UsageError, match=r"error: cannot read it: "):
+        read_path(Path("a\0b"))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_header_that_is_too_long_brings_no_advice_to_trust_it(case: Case, version: int) -> None:
+    text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 3), }" + b" " * 20_000 + b"\n"
+    size = len(text).to_bytes(2 * version, "little")
+    spec = case.spec(b"\x93NUMPY" + bytes([version, 0]) + size + text + bytes(48), "v.npy")
+    assert message(spec) == (
+        "v.npy: error: expected a header of at most 10,000 bytes, received 20,060 [E624]"
+    )
 
 
 def test_only_what_is_wanted_is_held(case: Case) -> None:
