@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from functools import cache
 
@@ -9,6 +10,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnnspec.codegen.layout import LINE_LENGTH, statement
 from rnnspec.errors import printable
+
+# What type checkers, linters, formatters, editors and runners of scripts heed in a comment: a word
+# and what must follow it at once, or a word that is enough by itself.
+_HEEDED = re.compile(
+    r"""(?<!\w)(?:
+    (?:type|[\w-]*coding|vim?)(?=\s*[:=])
+    |(?i:autopep8|codespell|cython|flake8|fmt|isort|mypy|pragma|pylint|pyre|pyrefly|pyright|pytype
+      |ruff|semgrep|ty|usort|ufmt|yapf)(?=\s*[:=]|\s+no\s+cover)
+    |(?i:nolint|nopep8|noqa|nosec|nosem|nosemgrep|noinspection|skipcq|sourcery
+      |pyre-(?:fixme|ignore|strict|unsafe))(?![\w"])
+    |(?<!\S)(?:///|%%)(?!\S)
+    )""",
+    re.VERBOSE,
+)
 
 
 @cache
@@ -38,8 +53,12 @@ def docstring(lines: tuple[str, ...], indent: int) -> str:
 
 
 def comment(text: str) -> str:
-    """Return free text as comment lines: the only way it may reach generated source."""
-    paragraphs = [" ".join(line.split()) for line in text.splitlines()]
+    """Return free text as comment lines: the only way it may reach generated source.
+
+    What a tool would obey there is put in quotes, which keep it from being one. A word that is
+    longer than a line, an address say, stays whole: cut in two it would be another.
+    """
+    paragraphs = [_unheeded(" ".join(line.split())) for line in text.splitlines()]
     lines = [
         line
         for paragraph in paragraphs
@@ -51,3 +70,7 @@ def comment(text: str) -> str:
         )
     ]
     return "\n".join(f"# {line}" for line in lines)
+
+
+def _unheeded(text: str) -> str:
+    return _HEEDED.sub(r'"\g<0>"', text)

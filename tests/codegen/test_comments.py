@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import io
 import json
+import re
+import subprocess
+import sys
 import tokenize
 from functools import cache
 
@@ -70,7 +73,7 @@ def test_a_description_is_only_ever_a_comment(description: str) -> None:
 def test_the_words_of_a_description_are_all_there(description: str) -> None:
     spec = rnnspec.loads(SPEC + f"description: {json.dumps(description)}\n")
     found = " ".join(line.removeprefix("#") for line in comments(rnnspec.codegen(spec, "torch")))
-    assert found.split() == _escaped(description).split()
+    assert found.replace('"', "").split() == _escaped(description).replace('"', "").split()
 
 
 def _escaped(text: str) -> str:
@@ -83,7 +86,72 @@ def test_an_empty_text_is_no_comment(text: str) -> None:
 
 
 def test_a_comment_is_wrapped() -> None:
-    lines = comment("word " * 100 + "\n\n" + "x" * 200).splitlines()
+    lines = comment("word " * 100 + "\n\n" + "x" * 300).splitlines()
     assert all(line.startswith("# ") for line in lines)
     assert max(map(len, lines[:-1])) <= LINE_LENGTH
-    assert lines[-1] == "# " + "x" * 200
+    assert lines[-1] == "# " + "x" * 300
+
+
+def ruff(*arguments: str, text: str) -> str:
+    command = [sys.executable, "-m", "ruff", *arguments, "--isolated", "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False).stdout
+
+
+def test_linters_let_a_long_address_be() -> None:
+    text = comment("https://" + "x" * 300) + "\n"
+    assert "All checks passed" in ruff("check", "--select", "E501", text=text)
+
+
+# As each tool looks for it.
+HEEDED = {
+    "mypy: ignore-errors": r"^# mypy: ",
+    "type: ignore": r"#\s*type:",
+    "type: lstm, units: 4": r"#\s*type:",
+    "pyright: basic": r"((^|#)\s*)pyright:",
+    "fmt: off": r"#\s*fmt:\s*off",
+    "fmt:skip": r"#\s*fmt:\s*skip",
+    "yapf: disable": r"#\s*yapf:\s*disable",
+    "ruff: NOQA": r"(?i)#\s*(ruff|flake8)\s*[:=]\s*noqa",
+    "flake8=noqa": r"(?i)#\s*(ruff|flake8)\s*[:=]\s*noqa",
+    "NoQA": r"(?i)#\s*noqa",
+    "ok # noqa: F401": r"(?i)#\s*noqa",
+    "pylint: disable=all": r"\bpylint:",
+    "so, pylint:skip-file": r"\bpylint:",
+    "isort: skip_file": r"isort:\s*skip_file",
+    "pragma: no cover": r"#\s*(pragma|PRAGMA)[:\s]?\s*(no|NO)\s*(cover|COVER)",
+    "pragma no cover": r"#\s*(pragma|PRAGMA)[:\s]?\s*(no|NO)\s*(cover|COVER)",
+    "nosec": r"#\s*nosec",
+    "-*- coding: latin-1 -*-": r"coding[:=]",
+    "vim: set fileencoding=utf-7 :": r"coding[:=]|(^|\s)vim?:",
+    "cython: boundscheck=False": r"#\s*cython:",
+    "/// script": r"(?m)^# /// [a-zA-Z0-9-]+$",
+    "%% cell": r"#\s*%%",
+    "pyre-strict": r"#\s*pyre-",
+}
+
+
+@pytest.mark.parametrize(("text", "heeded"), HEEDED.items())
+def test_no_tool_obeys_a_description(text: str, heeded: str) -> None:
+    assert re.search(heeded, f"# {text}")
+    # The second is wrapped so that a line begins with it, the third stands in quotes already.
+    for description in (text, "word " * 19 + "wo " + text, f'"{text}"', f"'{text}'"):
+        made = comment(description)
+        assert not re.search(heeded, made)
+        ast.parse(made, type_comments=True)
+        assert (
+            made.replace('"', "").replace("\n#", "").split()
+            == f"# {text}".replace(text, description.replace('"', "")).split()
+        )
+
+
+def test_ruff_obeys_no_description() -> None:
+    made = comment("ruff: noqa\nfmt: off") + "\nimport os\nx = [1,2]\n"
+    assert "F401" in ruff("check", "--select", "F401", text=made)
+    assert "x = [1, 2]" in ruff("format", text=made)
+
+
+@pytest.mark.parametrize(
+    "text", ["Note: a type of network, of typed text.", "See https://x.y/type/coding", "mypy, too"]
+)
+def test_other_words_stay_as_they_are(text: str) -> None:
+    assert comment(text) == f"# {text}"
