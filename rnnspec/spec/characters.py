@@ -11,6 +11,7 @@ _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_REORDERS = "changes the order in which text is shown; remove it"
 # Spaces other than ours, and what has no width, no ink, or changes the character before it.
 _INVISIBLE = re.compile(
     "[\xa0\xad\u034f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200d\u202f\u205f-\u2065"
@@ -24,13 +25,27 @@ Flaw = tuple[int, str, str]
 
 def forbidden(text: str) -> Flaw | None:
     """Return the first character that no spec may hold, not even in a comment, or None."""
-    if match := _FORBIDDEN.search(text):
-        name = f"U+{ord(match.group()):04X}"
-        return match.start(), "E102", f"the character {name} cannot stand in a spec"
-    if text.isascii() or not (match := _BIDIRECTIONAL.search(text)):
-        return None
-    message = f"{described(match.group())} changes the order in which text is shown; remove it"
-    return match.start(), "E103", message
+    return next(iter(all_forbidden(text, 1)), None)
+
+
+def all_forbidden(text: str, most: int) -> list[Flaw]:
+    """Return the characters that no spec may hold, not even in a comment, the first ``most``."""
+    flaws = [
+        (match.start(), "E102", f"the character U+{ord(match.group()):04X} cannot stand in a spec")
+        for match in islice(_FORBIDDEN.finditer(text), most)
+    ]
+    if not text.isascii():
+        flaws += [
+            (match.start(), "E103", f"{described(match.group())} {_REORDERS}")
+            for match in islice(_BIDIRECTIONAL.finditer(text), most)
+        ]
+    return sorted(flaws)[:most]
+
+
+def blanked(text: str) -> str:
+    """Return ``text`` with a space for each character that no spec may hold."""
+    text = _FORBIDDEN.sub(" ", text)
+    return text if text.isascii() else _BIDIRECTIONAL.sub(" ", text)
 
 
 def invisible(text: str) -> Flaw | None:

@@ -6,7 +6,6 @@ import codecs
 import re
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.spec.characters import forbidden
 from rnnspec.spec.places import MAX_BYTES, Lines
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
@@ -16,11 +15,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-# ASCII characters as UTF-32 and UTF-16 write them, in either order of bytes.
-_SHAPES = (
-    (re.compile(rb"(?:[\t\n\r -~]\0\0\0){2}|(?:\0\0\0[\t\n\r -~]){2}"), "UTF-32"),
-    (re.compile(rb"(?:[\t\n\r -~]\0){2}|(?:\0[\t\n\r -~]){2}"), "UTF-16"),
-)
+_LOOKED_AT = 2**12
 
 _FEW = re.compile(rb"[\x80-\xff]{1,3}(?![\x80-\xff])")
 _QUOTES = "\u2018\u2019\u201c\u201d\u2013\u2026"
@@ -30,18 +25,14 @@ def decode(raw: str | bytes, source: str) -> str:
     """Return the text of ``raw``, which is UTF-8 where it is bytes, without a byte order mark.
 
     Raises:
-        SpecError: too long, not UTF-8, or holding a character that no spec may hold.
+        SpecError: too long, or not UTF-8.
     """
     text = _decoded(raw, source) if isinstance(raw, bytes) else raw
     size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         message = f"expected at most {MAX_BYTES} bytes, received more"
         raise SpecError((Problem(source, message, code="E106"),))
-    text = text.removeprefix("\ufeff")
-    if found := forbidden(text):
-        offset, code, message = found
-        raise _undecodable(text, offset, source, code, message)
-    return text
+    return text.removeprefix("\ufeff")
 
 
 def _decoded(raw: bytes, source: str) -> str:
@@ -64,10 +55,26 @@ def _other_encoding(raw: bytes) -> str | None:
     for mark, name in _MARKS:
         if raw.startswith(mark):
             return name
-    for shape, name in _SHAPES:
-        if shape.match(raw):
-            return f"what looks like {name}"
+    head = raw[:_LOOKED_AT]
+    if head.count(0) < 2:
+        return None
+    quarters = [head[start::4] for start in range(4)]
+    halves = [head[start::2] for start in range(2)]
+    if _seems_utf_32(*quarters) or _seems_utf_32(*reversed(quarters)):
+        return "what looks like UTF-32"
+    if _seems_utf_16(*halves) or _seems_utf_16(*reversed(halves)):
+        return "what looks like UTF-16"
     return None
+
+
+def _seems_utf_32(lowest: bytes, _: bytes, high: bytes, highest: bytes) -> bool:
+    """Tell whether these are the bytes of UTF-32, where no code point is above U+10FFFF."""
+    return len(highest) > 1 and any(lowest) and not any(highest) and max(high) <= 16
+
+
+def _seems_utf_16(low: bytes, high: bytes) -> bool:
+    """Tell whether these are the bytes of UTF-16: keys and spaces are ASCII, if not all is."""
+    return 0 not in low and high.count(0) * 4 >= len(high)
 
 
 def _western(raw: bytes, start: int) -> str:

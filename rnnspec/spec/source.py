@@ -8,13 +8,17 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Severity, Span, SpecError
+from rnnspec.spec.characters import Flaw, all_forbidden, blanked, forbidden
 from rnnspec.spec.encoding import decode
 from rnnspec.spec.places import Extent, Lines, Path
-from rnnspec.spec.tree import Fault, grow
+from rnnspec.spec.tree import Fault, Tree, grow
 from rnnspec.spec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_MOST_FLAWS = 50
+"""How many characters that no spec may hold are told of."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,10 @@ def read(raw: str | bytes, source: str) -> Document:
         SpecError: ``raw`` is not one YAML document within the budgets.
     """
     text = decode(raw, source)
-    tree = grow(text)
-    document = Document(source, text, tree.data, tree.values, tree.keys, tuple(tree.faults))
+    flaws = all_forbidden(text, _MOST_FLAWS)
+    tree = grow(blanked(text) if flaws else text)
+    faults = (*(_flaw_fault(flaw, tree) for flaw in flaws), *tree.faults)
+    document = Document(source, text, tree.data, tree.values, tree.keys, faults)
     if not tree.whole:
         raise SpecError(in_file_order(reading_problems(document)))
     return document
@@ -131,8 +137,26 @@ def reading_problems(document: Document) -> tuple[Problem, ...]:
 
 
 def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Return ``problems`` sorted by place."""
-    return tuple(sorted(problems, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+    """Return ``problems`` sorted by place; of a line with a forbidden character, nothing else."""
+    flawed = {p.span.line for p in problems if p.span and _is_of_flaw(p)}
+    told = [p for p in problems if not p.span or p.span.line not in flawed or _is_of_flaw(p)]
+    return tuple(sorted(told, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+
+
+def _is_of_flaw(problem: Problem) -> bool:
+    """Tell whether ``problem`` is that a forbidden character stands in the text itself."""
+    span = problem.span
+    if problem.code not in ("E102", "E103") or span is None:
+        return False
+    return forbidden(span.text[span.column - 1 : span.column]) is not None
+
+
+def _flaw_fault(flaw: Flaw, tree: Tree) -> Fault:
+    """Return a forbidden character as a fault; one in a key hides which key it was to be."""
+    start, code, message = flaw
+    torn = [path for path, extent in tree.keys.items() if extent[0] <= start < extent[1]]
+    path = torn[0] if torn else ()
+    return Fault(path, (start, start + 1), code, message, key=True, hides_keys=bool(torn))
 
 
 def render_path(path: Path) -> str:

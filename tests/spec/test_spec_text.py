@@ -156,3 +156,9 @@ def test_thousands_of_problems_on_one_long_line_share_it() -> None:
     problems = caught.value.problems
     assert len(problems) == 15_001
     assert len({id(problem.span.text) for problem in problems if problem.span}) == 1
+
+
+def test_no_more_than_fifty_forbidden_characters_are_told() -> None:
+    told = _told(GOOD + "# \x01\n" * 60)
+    assert len(told) == 50
+    assert told[-1] == "54:3: error: the character U+0001 cannot stand in a spec [E102]"
