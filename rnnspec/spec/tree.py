@@ -19,10 +19,8 @@ MAX_NODES = 20_000
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Up to this length, what libyaml refuses is read again by PyYAML's own parser, so that the answer
-# is the same without libyaml. It takes 0.2 seconds for that much.
-_SECOND_READING = 2**14
 _MOST_TABS = 1_000
+_OUR_BUDGETS = ("E107", "E108")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +85,10 @@ def grow(text: str, loader: Any = None) -> Tree:
     """Return the tree of ``text``, which holds no character that ``forbidden`` names."""
     first = loader or LOADER
     tree = _grown(text, first)
-    if tree.whole or first is yaml.SafeLoader or len(text) > _SECOND_READING:
+    if tree.whole or first is yaml.SafeLoader or tree.faults[-1].code in _OUR_BUDGETS:
         return tree
+    # What libyaml refuses is read again by PyYAML's own parser, so that the answer is the same
+    # without libyaml. It stops where libyaml did, so this takes as long as what is right before.
     again = _grown(text, yaml.SafeLoader)
     return again if again.faults else tree
 

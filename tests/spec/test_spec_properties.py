@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnspec import loads
-from rnnspec.errors import SpecError
+from rnnspec import compiler, loads
+from rnnspec.backends import BACKENDS
+from rnnspec.errors import SpecError, UnsupportedError
 from rnnspec.spec import models, tree
 from rnnspec.spec.characters import forbidden
 
@@ -54,6 +57,11 @@ TOKENS = [
     "\\ud800", "\\u202e", "\\/", "\\x41", "\xa0", "\u200b", "\u0430", "\r", "\r\n", "`",
 ]  # fmt: skip
 """What the two parsers of PyYAML take differently, among other things."""
+
+PADDING = st.sampled_from(
+    [("", "")] * 7 + [("", "# " + "c" * 78 + "\n")[::way] for way in (1, -1)]
+).map(lambda around: (around[0] * 260, around[1] * 260))
+"""What stands before and after a text: mostly nothing, sometimes 20 KiB of comments."""
 
 
 def _answer(raw: str | bytes) -> models.Spec | str:
@@ -101,22 +109,41 @@ def test_any_text(raw: str) -> None:
 
 
 @settings(max_examples=1000)
-@given(st.sampled_from(SEEDS), EDITS)
-def test_mutated_specs(text: str, edits: list[tuple[int, int, str]]) -> None:
+@given(st.sampled_from(SEEDS), EDITS, PADDING)
+def test_mutated_specs(
+    text: str, edits: list[tuple[int, int, str]], padding: tuple[str, str]
+) -> None:
     for start, length, piece in edits:
         at = start % (len(text) + 1)
         text = text[:at] + piece + text[at + length :]
+    text = text.join(padding)
     answer = _agreed(text)
     if isinstance(answer, models.Spec):
         assert forbidden(text.removeprefix("\ufeff")) is None
         # A tab is let pass in a comment, and there alone.
         assert yaml.safe_load(text.replace("\t", " "))["name"] == answer.name
+        _check_sources(answer)
+
+
+def _check_sources(spec: models.Spec) -> None:
+    """Compile what is generated from ``spec``, unless a backend or the network refuses it."""
+    for backend in BACKENDS:
+        with suppress(SpecError, UnsupportedError):
+            compile(compiler.codegen(spec, backend), spec.name, "exec")
 
 
 @settings(max_examples=500)
-@given(st.lists(st.sampled_from([*PIECES, *TOKENS]), max_size=30).map("".join))
-def test_broken_yaml(text: str) -> None:
-    assert isinstance(_agreed(text), str)
+@given(st.lists(st.sampled_from([*PIECES, *TOKENS]), max_size=30).map("".join), PADDING)
+def test_broken_yaml(text: str, padding: tuple[str, str]) -> None:
+    assert isinstance(_agreed(text.join(padding)), str)
+
+
+@pytest.mark.parametrize("size", [0, 260, 2_600])
+@pytest.mark.parametrize("text", ['"\\j": 1\n', "a: [1\n", "a: 'b\n", "a: b: c\n", "- a\nb: c\n"])
+def test_both_parsers_refuse_alike_at_every_size(text: str, size: int) -> None:
+    padding = "# " + "c" * 80 + "\n"
+    for raw in (text + padding * size, padding * size + text):
+        assert isinstance(_agreed(raw), str)
 
 
 WORDS = st.text("abyn_0123é-: '\"{}[]#,&*!|>%@`\\~?<=.", max_size=8)
