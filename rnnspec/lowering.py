@@ -7,6 +7,7 @@ from typing import assert_never
 
 from rnnspec.errors import Problem, SpecError
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.sizes import too_large, too_large_shape
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.source import in_file_order
@@ -21,10 +22,12 @@ def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
 
     Raises:
-        SpecError: two layers would have the same name, a name would be too long, or a residual
-            would add what is not of one size.
+        SpecError: two layers would have the same name, a name would be too long, a residual would
+            add what is not of one size, or an array would be larger than any can be.
     """
     chain = _Chain(spec, _input(spec))
+    if message := too_large_shape("a row of the input", chain.shape):
+        chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
         _embedding(chain, spec.embedding)
     for index, layer in enumerate(spec.rnn):
@@ -53,6 +56,7 @@ class _Chain:
         self.masked = entrance.masked
         self._numbers: Counter[str] = Counter()
         self._names: set[str] = set()
+        self._large: set[Path] = set()
 
     def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
         """Note what is wrong with the value at ``path``, or with its key."""
@@ -67,10 +71,13 @@ class _Chain:
         self._names.add(name)
         return name
 
-    def add(self, layer: nodes.Layer) -> None:
-        """Append a layer."""
+    def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
+        """Append a layer; ``path`` is the size that it adds to those there are."""
         self.layers.append(layer)
         self.shape = layer.output
+        if path is not None and path not in self._large and (message := too_large(layer)):
+            self._large.add(path)
+            self.refuse(path, message, code="E417")
 
 
 def _input(spec: models.Spec) -> nodes.Input:
@@ -101,7 +108,8 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
             trainable=embedding.trainable,
             initializer=_initializer(chain.spec.initializers.embedding),
             pretrained=_pretrained(embedding),
-        )
+        ),
+        ("embedding", "dim"),
     )
 
 
@@ -122,7 +130,8 @@ def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.Repeat
 
 def _repeat(chain: _Chain, index: int, layer: models.RepeatVector) -> None:
     name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
-    chain.add(nodes.Repeat(name=name, input=chain.shape, steps=layer.steps))
+    repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
+    chain.add(repeat, ("rnn", index, "steps"))
     # Each of its steps is real, whatever was padding before.
     chain.masked = False
 
@@ -150,7 +159,8 @@ def _block(
     if layer.dropout and not layer.variational:
         _dropout(chain, layer.dropout, (*path, "dropout"))
     name = chain.name(_kind(layer), (*path, "name"), given)
-    chain.add(_recurrent(chain, layer, name, return_sequences=return_sequences))
+    recurrent = _recurrent(chain, layer, name, return_sequences=return_sequences)
+    chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
         chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=LAYER_NORM_EPSILON))
@@ -266,7 +276,8 @@ def _dense(
             bias=bias,
             kernel_initializer=_initializer(chain.spec.initializers.kernel),
             bias_initializer=_initializer(chain.spec.initializers.bias),
-        )
+        ),
+        (*path, "units"),
     )
 
 

@@ -8,6 +8,8 @@ import rnnspec
 from rnnspec import compiler
 from rnnspec.errors import SpecError
 from rnnspec.ir import initializers, nodes
+from rnnspec.ir.sizes import MAX_AXIS
+from rnnspec.spec.models import MAX_SIZE
 
 
 def lower(rest: str) -> nodes.Network:
@@ -221,3 +223,68 @@ def test_a_merge_that_keeps_the_size_may_have_a_residual(merge: str) -> None:
     found = lower(f"rnn: {{type: lstm, units: 2, {words}}}")
     assert names(found) == ["bidirectional_1", "add_1"]
     assert found.output == (9, 2)
+
+
+LIMITS = "an axis has at most 2,147,483,647, an array 1,152,921,504,606,846,975 [E417]"
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (
+            "rnn: {type: lstm, units: 536870912, layers: 3}",
+            "4:26: error: rnn.units: too large: lstm_1.kernel would be 2 x 2,147,483,648 numbers",
+        ),
+        (
+            "rnn:\n  - {type: simple, units: 1073741824}\n  - {type: lstm, units: 3}",
+            (
+                "5:27: error: rnn[0].units: too large: simple_rnn_1.recurrent_kernel would be "
+                "1,073,741,824 x 1,073,741,824 numbers"
+            ),
+        ),
+        (
+            (
+                "rnn: {type: gru, units: 3}\nhead: {units: 2147483647, pooling: none,\n"
+                "  hidden: [{units: 2147483647}]}"
+            ),
+            (
+                "5:15: error: head.units: too large: dense_2.kernel would be "
+                "2,147,483,647 x 2,147,483,647 numbers"
+            ),
+        ),
+        (
+            (
+                "rnn:\n  - {type: simple, units: 379625062, merge: concat, bidirectional: true}\n"
+                "  - {type: repeat, steps: 2147483647}\n  - {type: gru, units: 1}"
+            ),
+            (
+                "6:27: error: rnn[1].steps: too large: a row that leaves repeat_vector_1 would be "
+                "2,147,483,647 x 759,250,124 numbers"
+            ),
+        ),
+    ],
+)
+def test_no_array_is_larger_than_any_can_be(rest: str, expected: str) -> None:
+    assert told(rest) == [f"{expected}; {LIMITS}"]
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["rnn: {type: lstm, units: 268435455}", "rnn: {type: simple, units: 1000000000}"],
+)
+def test_what_is_only_larger_than_a_memory_is_lowered(rest: str) -> None:
+    assert lower(rest).layers
+
+
+def test_a_row_of_the_input_and_an_embedding_are_not_too_large_either() -> None:
+    texts = (
+        "input: {features: 2147483647, length: 2147483647}\nrnn: {type: gru, units: 3}",
+        "embedding: {vocabulary: 2147483647, dim: 2147483647}\nrnn: {type: gru, units: 3}",
+    )
+    for text, where in zip(texts, ("input.length", "embedding.dim"), strict=True):
+        with pytest.raises(SpecError, match=f"{where}: too large: "):
+            rnnspec.loads(f"version: 1\nname: net\n{text}")
+
+
+def test_the_largest_axis_is_the_largest_size() -> None:
+    assert MAX_AXIS == MAX_SIZE

@@ -20,7 +20,7 @@ MAX_NODES = 20_000
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _MOST_TABS = 1_000
-_OUR_BUDGETS = ("E107", "E108")
+_TOO_MANY = "E108"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def grow(text: str, loader: Any = None) -> Tree:
     """Return the tree of ``text``, which holds no character that ``forbidden`` names."""
     first = loader or LOADER
     tree = _grown(text, first)
-    if tree.whole or first is yaml.SafeLoader or tree.faults[-1].code in _OUR_BUDGETS:
+    if tree.whole or first is yaml.SafeLoader or tree.faults[-1].code == _TOO_MANY:
         return tree
     # What libyaml refuses is read again by PyYAML's own parser, so that the answer is the same
     # without libyaml. It stops where libyaml did, so this takes as long as what is right before.

@@ -50,7 +50,7 @@ EMPTY = (
         ("é".encode() * 2**20, " error: expected at most 1048576 bytes, received more [E106]"),
         (b"a" + "é".encode() * 2**20, LONG),
         ("a: " + "[" * 32, "1:35: error: expected at most 32 levels, found more [E107]"),
-        ("[" * 10**6, "1:1001: error: expected at most 32 levels, found more [E107]"),
+        ("[" * 10**6, "1:33: error: expected at most 32 levels, found more [E107]"),
         ("- " * 100, "1:65: error: expected at most 32 levels, found more [E107]"),
         ("- 1\n" * 20_001, "20000:3: error: expected at most 20000 values, found more [E108]"),
         (
