@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 Extent = tuple[int, int]
 """Where something begins and ends in the text, in characters from 0, the end excluded."""
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**19
 
 _BREAK = re.compile("\r\n|\n|\r")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rnnspec import pages
 from rnnspec.cli import init
 from rnnspec.cli.init import networks
 from rnnspec.errors import Problem, Span
+from rnnspec.lint import comments
 from rnnspec.lint.rules import CODES, RULES, chosen
 from rnnspec.lint.run import lint
 
@@ -181,14 +181,14 @@ def test_what_a_comment_cannot_name_is_told(code: str, message: str) -> None:
     assert (found.code, found.message) == ("L901", f"in a comment: {message}")
 
 
-def test_a_great_many_wrong_comments_take_no_time() -> None:
+def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
     text = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
-    spec = rnnspec.loads(text + "# rnnspec: ignore[L1011]\n" * 40_000)
-    for select, most in (["L1"], 0), ([], 100):
-        start = time.process_time()
-        found = lint(spec, chosen(select, []))
-        assert time.process_time() - start < 1
-        assert len(found) == most
+    spec = rnnspec.loads(text + "# rnnspec: ignore[L1011]\n" * 20_000)
+    assert len(lint(spec, chosen([], []))) == 100
+    with pytest.MonkeyPatch.context() as patch:
+        # What is not selected is not even worded.
+        patch.setattr(comments, "unknown", None)
+        assert lint(spec, chosen(["L1"], [])) == ()
 
 
 def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:

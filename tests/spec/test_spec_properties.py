@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 from rnnspec import compiler, loads
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import SpecError, UnsupportedError
+from rnnspec.parity.strategies import DESCRIPTIONS
 from rnnspec.spec import models, tree
 from rnnspec.spec.characters import forbidden
+from rnnspec.spec.write import dump
 
+GOOD = {
+    "version": 1,
+    "name": "net",
+    "input": {"features": 3},
+    "rnn": {"type": "lstm", "units": 4},
+}
 SEEDS = [
     "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n",
     """\
@@ -178,3 +186,14 @@ def _agree(read: object, written: object) -> bool:
 @given(st.sampled_from(SEEDS))
 def test_both_parsers_agree_on_good_specs(text: str) -> None:
     assert tree.grow(text) == tree.grow(text, yaml.SafeLoader)
+
+
+WORDS = st.sampled_from(["0E0", "1e3", "010", "0o17", "1:30", "yes", "null", "~", ".inf", "=", ""])
+
+
+@settings(max_examples=300)
+@given(WORDS | DESCRIPTIONS)
+def test_what_is_written_is_read_back(description: str) -> None:
+    spec = loads(dump({**GOOD, "description": description}))
+    assert spec.description == description
+    assert spec.rnn == loads(dump(GOOD)).rnn
