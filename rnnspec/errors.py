@@ -133,7 +133,7 @@ class _MessageError(RnnspecError):
         self.source = source
 
     def __str__(self) -> str:
-        return printable(f"{self.source}: error: {self.message}")
+        return printable(f"{self.source or repr('')}: error: {self.message}")
 
 
 class UsageError(_MessageError):

@@ -24,6 +24,8 @@ def main() -> None:
     """Run ``rnnspec`` and exit: 0 well, 1 wrong spec, 2 wrong usage, 3 environment or our fault."""
     _open_streams()
     _heed_signals()
+    # What another package plugs into pydantic has no say here, and takes time to be looked for.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     message, code = _outcome()
     # Results before messages, also where both end up in one file.
     if unwritten := _flushed():

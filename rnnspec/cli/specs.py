@@ -9,7 +9,7 @@ import typer
 from rnnspec.cli.inputs import Input, check
 from rnnspec.cli.messages import tell
 from rnnspec.cli.report.full import lines
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_all(inputs: Sequence[Input]) -> list[Spec]:
-    """Return the spec in each of ``inputs``, without the files in folders that are none.
+    """Return the spec in each of ``inputs``; of files in folders that are none, tell how many.
 
     Raises:
         typer.Exit: one is wrong or cannot be read, and all that is wrong has been told.
@@ -35,6 +35,8 @@ def load_all(inputs: Sequence[Input]) -> list[Spec]:
     if worst := max((each.exit_code for each in results), default=0):
         tell("\n".join(line for each in results for line in lines(each)))
         raise typer.Exit(worst)
+    if foreign := [each.path for each in results if each.state == "foreign"]:
+        tell(printable(f"rnnspec: note: passed over, for it is no spec: {', '.join(foreign)}"))
     if not specs:
         raise UsageError("expected a spec, found none", ", ".join(each.path for each in inputs))
     return specs

@@ -104,7 +104,8 @@ def _body(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[
 def _layers(network: nodes.Network) -> Iterator[Statement]:
     variable = Name("inputs")
     if isinstance(network.input, nodes.TokenInput):
-        # The engines gather with an index below 0 as Python does; one too large they refuse.
+        # The engines gather with an index below 0 as Python does. One too large TensorFlow and
+        # PyTorch refuse; JAX, which cannot raise from compiled code, gives NaN for it.
         yield Comment("A negative token stands for no row; Keras would count from the last.")
         size = network.input.vocabulary
         refused = Call(Name("keras.ops.where"), (Binary(variable, "<", 0), size, variable))
