@@ -27,10 +27,12 @@ ROWS, STEPS, SOURCES = 1500, 5, 2
 FIRST = 2
 """From this step on every gate can be read."""
 
+NUMBERS = "features: 2"
+PADDED = "features: 2, mask_value: 0.0"
 SPEC = """\
 version: 1
 name: shows_its_masks
-input: {{features: 2}}
+input: {{{entrance}}}
 rnn: {{{words}, units: {units}, activation: linear, dropout: 0.25, recurrent_dropout: 0.4{more}}}
 """
 GATED = "recurrent_activation: linear"
@@ -119,9 +121,10 @@ def _read_by_another(cell: Cell) -> list[int]:
     return [i for i, (_, g, _) in enumerate(cell.signals) if cell.reset_first and g == "r"]
 
 
-def spec_of(cell: Cell, more: str = "") -> Any:
+def spec_of(cell: Cell, more: str = "", entrance: str = NUMBERS) -> Any:
     units = SOURCES + len(cell.signals) + len(_read_by_another(cell))
-    return rnnspec.loads(SPEC.format(words=cell.words, units=units, more=more))
+    text = SPEC.format(entrance=entrance, words=cell.words, units=units, more=more)
+    return rnnspec.loads(text)
 
 
 def load(model: Any, cell: Cell) -> Any:
@@ -131,10 +134,24 @@ def load(model: Any, cell: Cell) -> Any:
     return model
 
 
-def run(model: Any, *, training: bool = True, number: int = 7) -> Array:
-    """Return what leaves every unit, (rows, steps, units)."""
+def run(model: Any, entrance: str = NUMBERS, *, training: bool = True, number: int = 7) -> Array:
+    """Return what leaves every unit at the real steps, (rows, steps, units)."""
     seed(number)
-    return outputs(model, np.ones((ROWS, STEPS, 2), np.float32), training=training)
+    real = scattered(ROWS, STEPS) if entrance == PADDED else np.ones((ROWS, STEPS), dtype=bool)
+    batch = np.repeat(real[..., np.newaxis], 2, axis=2).astype(np.float32)
+    return at_real_steps(outputs(model, batch, training=training), real)
+
+
+def scattered(rows: int, steps: int) -> Array:
+    """Return what is true at real steps: so many in each row, padding anywhere among them."""
+    longer = steps + 3
+    order = np.random.default_rng(5).random((rows, longer)).argsort(axis=1)
+    return order < steps
+
+
+def at_real_steps(shown: Array, real: Array) -> Array:
+    """Return (rows, steps, units) without its padding, of which each row has as much."""
+    return shown[real].reshape(len(shown), -1, shown.shape[-1])
 
 
 def masks(cell: Cell, shown: Array) -> Array:

@@ -12,6 +12,8 @@ import pytest
 from recurrent_masks import (
     CELLS,
     FIRST,
+    NUMBERS,
+    PADDED,
     SOURCES,
     Cell,
     check,
@@ -27,25 +29,29 @@ from recurrent_masks import (
 import rnnspec
 from rnnspec.codegen.execute import execute
 
+padded_or_not = pytest.mark.parametrize("entrance", [NUMBERS, PADDED], ids=["plain", "padded"])
 
+
+@padded_or_not
 @pytest.mark.parametrize("name", CELLS)
-def test_one_mask_a_sequence_and_one_a_gate(name: str, backend: str) -> None:
+def test_one_mask_a_sequence_and_one_a_gate(name: str, entrance: str, backend: str) -> None:
     pytest.importorskip(backend)
     cell = CELLS[name]
-    model = load(rnnspec.build(spec_of(cell), backend), cell)
-    shown = run(model)
+    model = load(rnnspec.build(spec_of(cell, "", entrance), backend), cell)
+    shown = run(model, entrance)
     assert check(cell, shown) == []
-    again = masks(cell, run(model, number=8)) > 0.5
+    again = masks(cell, run(model, entrance, number=8)) > 0.5
     for first, second in zip(masks(cell, shown) > 0.5, again, strict=True):
         assert not correlated(first[:, 0], second[:, 0])
 
 
+@padded_or_not
 @pytest.mark.parametrize("name", CELLS)
-def test_none_in_inference(name: str, backend: str) -> None:
+def test_none_in_inference(name: str, entrance: str, backend: str) -> None:
     pytest.importorskip(backend)
     cell = CELLS[name]
-    model = load(rnnspec.build(spec_of(cell), backend), cell)
-    shown = run(model, training=False)
+    model = load(rnnspec.build(spec_of(cell, "", entrance), backend), cell)
+    shown = run(model, entrance, training=False)
     assert (shown == shown[:1]).all()
     signals = len(cell.signals)
     for (_, gate, _), unit in zip(
@@ -56,12 +62,13 @@ def test_none_in_inference(name: str, backend: str) -> None:
             np.testing.assert_allclose(found, 1.0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["simple", "lstm", "gru"])
-def test_each_direction_has_masks_of_its_own(name: str, backend: str) -> None:
+@padded_or_not
+@pytest.mark.parametrize("name", CELLS)
+def test_each_direction_has_masks_of_its_own(name: str, entrance: str, backend: str) -> None:
     pytest.importorskip(backend)
     cell = CELLS[name]
-    model = load(rnnspec.build(spec_of(cell, ", bidirectional: true"), backend), cell)
-    assert check_both(cell, run(model)) == []
+    model = load(rnnspec.build(spec_of(cell, ", bidirectional: true", entrance), backend), cell)
+    assert check_both(cell, run(model, entrance)) == []
 
 
 # How PyTorch's cells could get it wrong: each is rejected, for the reason given.
@@ -111,10 +118,10 @@ FAULTS = {
 }
 
 
-def faulty(cell: Cell, right: str, wrong: str, more: str = "") -> Any:
+def faulty(cell: Cell, right: str, wrong: str, more: str = "", entrance: str = NUMBERS) -> Any:
     """Return the PyTorch model with a piece of its source replaced."""
     pytest.importorskip("torch")
-    spec = spec_of(cell, more)
+    spec = spec_of(cell, more, entrance)
     model, text = load(rnnspec.build(spec, "torch"), cell), rnnspec.codegen(spec, "torch")
     assert right in text
     made = getattr(execute(text.replace(right, wrong), spec.name), type(model).__name__)()
@@ -122,11 +129,13 @@ def faulty(cell: Cell, right: str, wrong: str, more: str = "") -> Any:
     return made
 
 
+@padded_or_not
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("name", ["lstm", "gru", "reset-first gru"])
-def test_a_wrong_mask_is_found(name: str, fault: str) -> None:
+def test_a_wrong_mask_is_found(name: str, fault: str, entrance: str) -> None:
     right, wrong, reason = FAULTS[fault]
-    found = check(CELLS[name], run(faulty(CELLS[name], right, wrong)))
+    model = faulty(CELLS[name], right, wrong, entrance=entrance)
+    found = check(CELLS[name], run(model, entrance))
     assert any(reason in each for each in found), found
 
 
@@ -137,9 +146,11 @@ def test_a_mask_in_inference_is_found() -> None:
     assert (shown != shown[:1]).any()
 
 
-def test_masks_shared_by_both_directions_are_found() -> None:
+@padded_or_not
+def test_masks_shared_by_both_directions_are_found(entrance: str) -> None:
     # The forward direction draws first, from the seed that ``run`` sets.
     right = "back, second = self.backward_layer("
     wrong = f"torch.manual_seed(7)\n        {right}"
-    model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true")
-    assert any("both directions" in each for each in check_both(CELLS["lstm"], run(model)))
+    model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true", entrance)
+    found = check_both(CELLS["lstm"], run(model, entrance))
+    assert any("both directions" in each for each in found), found
