@@ -1,16 +1,19 @@
 """Dropout as the language means it, read off masks that a network made for the purpose shows.
 
-The layer has an identity kernel, no recurrence and no bias, so what leaves it is tanh(mask * x):
-the mask can be read off its output. All bounds are six standard errors or more, on fixed seeds.
+The layer has an identity kernel, no recurrence and no bias, so what leaves it is mask * x, within
+its activation: the mask can be read off its output. All bounds are six standard errors or more, on
+fixed seeds.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from live import outputs, seed
+from recurrent_masks import at_real_steps, scattered
 
 import rnnspec
 
@@ -23,28 +26,73 @@ X = 0.5
 SIX_ERRORS = 6.0 * ROWS**-0.5
 """Six standard errors of a correlation over the rows."""
 
-SPEC = """\
+
+@dataclass(frozen=True)
+class Form:
+    """A network that shows its mask: how its input comes, and its layer's activation."""
+
+    entrance: str
+    activation: str = "tanh"
+
+    @property
+    def masked(self) -> bool:
+        return "mask" in self.entrance
+
+    def spec(self, words: str) -> str:
+        return f"""\
 version: 1
 name: shows_its_mask
-input: {{features: 4}}
-rnn: {{type: simple, units: 4, bias: false, dropout: 0.25, {words}}}
+{self.entrance}
+rnn: {{type: simple, units: 4, bias: false, dropout: 0.25, activation: {self.activation}, {words}}}
 """
+
+
+NUMBERS = "input: {features: 4}"
+PADDED_NUMBERS = "input: {features: 4, mask_value: -1.5}"
+PADDED_TOKENS = "embedding: {vocabulary: 2, dim: 4, mask_zero: true}"
+FORMS = {
+    "plain": Form(NUMBERS),
+    "padded": Form(PADDED_NUMBERS),
+    "padded tokens": Form(PADDED_TOKENS),
+    # PyTorch has no fused layer for it.
+    "stepwise": Form(NUMBERS, "linear"),
+    "padded stepwise": Form(PADDED_NUMBERS, "linear"),
+}
+PLAIN = FORMS["plain"]
 BOTH = "bidirectional: true"
 EACH_STEP = "variational: false"
 
+in_every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 
-def masks(spec: str, backend: str, *, training: bool = True, calls: int = 1) -> list[Array]:
-    """Return what each call of the network multiplies its input by, (rows, steps, outputs)."""
+
+def masks(
+    form: Form, words: str, backend: str, *, training: bool = True, calls: int = 1
+) -> list[Array]:
+    """Return what each call of the network multiplies its input by, (rows, steps, outputs).
+
+    Where there is padding the steps are the real ones: the others lie anywhere among them.
+    """
     pytest.importorskip(backend)
-    model = rnnspec.build(rnnspec.loads(spec), backend)
+    model = rnnspec.build(rnnspec.loads(form.spec(words)), backend)
     arrays = {
-        name: np.zeros_like(array) if "recurrent" in name else np.eye(*array.shape)
-        for name, array in rnnspec.read_weights(model).items()
+        name: _shows(name, array.shape) for name, array in rnnspec.read_weights(model).items()
     }
     rnnspec.write_weights(model, arrays)
     seed(7)
-    batch = np.full((ROWS, STEPS, UNITS), X, np.float32)
-    return [np.arctanh(outputs(model, batch, training=training)) / X for _ in range(calls)]
+    real = scattered(ROWS, STEPS) if form.masked else np.ones((ROWS, STEPS), dtype=bool)
+    if form.entrance == PADDED_TOKENS:
+        batch = real.astype(np.int32)
+    else:
+        batch = np.where(real[..., np.newaxis], np.full(UNITS, X), -1.5).astype(np.float32)
+    inverse = np.arctanh if form.activation == "tanh" else np.asarray
+    found = (at_real_steps(outputs(model, batch, training=training), real) for _ in range(calls))
+    return [inverse(each) / X for each in found]
+
+
+def _shows(name: str, shape: tuple[int, ...]) -> Array:
+    if name.endswith("embeddings"):
+        return np.full(shape, X)
+    return np.zeros(shape) if "recurrent" in name else np.eye(shape[0], shape[1])
 
 
 def kept(mask: Array) -> Array:
@@ -62,9 +110,10 @@ def independent(one: Array, other: Array) -> bool:
     return bool(abs(np.corrcoef(one, other)[0, 1]) < SIX_ERRORS)
 
 
+@in_every_form
 @pytest.mark.parametrize("words", ["", "variational: true"])
-def test_one_mask_a_sequence(words: str, backend: str) -> None:
-    first, second = map(kept, masks(SPEC.format(words=words), backend, calls=2))
+def test_one_mask_a_sequence(words: str, form: Form, backend: str) -> None:
+    first, second = map(kept, masks(form, words, backend, calls=2))
     assert (first == first[:, :1]).all()
     assert (second == second[:, :1]).all()
     for unit in range(UNITS):
@@ -75,8 +124,9 @@ def test_one_mask_a_sequence(words: str, backend: str) -> None:
     assert independent(first[:-1, 0].mean(axis=1), first[1:, 0].mean(axis=1))
 
 
-def test_each_direction_has_a_mask_of_its_own(backend: str) -> None:
-    mask = kept(masks(SPEC.format(words=BOTH), backend)[0])
+@in_every_form
+def test_each_direction_has_a_mask_of_its_own(form: Form, backend: str) -> None:
+    mask = kept(masks(form, BOTH, backend)[0])
     assert mask.shape == (ROWS, STEPS, 2 * UNITS)
     assert (mask == mask[:, :1]).all()
     for ahead in range(UNITS):
@@ -84,32 +134,39 @@ def test_each_direction_has_a_mask_of_its_own(backend: str) -> None:
             assert independent(mask[:, 0, ahead], mask[:, 0, back])
 
 
-def test_a_fresh_mask_each_step(backend: str) -> None:
-    mask = kept(masks(SPEC.format(words=EACH_STEP), backend)[0])
+@in_every_form
+def test_a_fresh_mask_each_step(form: Form, backend: str) -> None:
+    mask = kept(masks(form, EACH_STEP, backend)[0])
     for unit in range(UNITS):
         for step in range(STEPS):
             for earlier in range(step):
                 assert independent(mask[:, step, unit], mask[:, earlier, unit])
 
 
-def test_a_fresh_mask_each_step_is_one_for_both_directions(backend: str) -> None:
-    mask = kept(masks(SPEC.format(words=f"{EACH_STEP}, {BOTH}"), backend)[0])
+@in_every_form
+def test_a_fresh_mask_each_step_is_one_for_both_directions(form: Form, backend: str) -> None:
+    mask = kept(masks(form, f"{EACH_STEP}, {BOTH}", backend)[0])
     assert (mask[..., :UNITS] == mask[..., UNITS:]).all()
     assert independent(mask[:, 0, 0], mask[:, 1, 0])
 
 
-def test_each_layer_of_a_stack_has_a_mask_of_its_own(backend: str) -> None:
-    mask = masks(SPEC.format(words="layers: 2"), backend)[0]
+@in_every_form
+def test_each_layer_of_a_stack_has_a_mask_of_its_own(form: Form, backend: str) -> None:
+    mask = masks(form, "layers: 2", backend)[0]
     alive = (mask != 0.0).astype(np.float64)
     assert (alive == alive[:, :1]).all()
     share = (1.0 - RATE) ** 2
     assert abs(alive.mean() - share) < 6.0 * (share * (1.0 - share) / (ROWS * UNITS)) ** 0.5
 
 
-def test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(backend: str) -> None:
-    mask = masks(SPEC.format(words=f"{EACH_STEP}, layers: 2"), backend)[0]
+@in_every_form
+def test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(
+    form: Form, backend: str
+) -> None:
+    mask = masks(form, f"{EACH_STEP}, layers: 2", backend)[0]
     alive = (mask != 0.0).astype(np.float64)
-    lower = np.tanh(X / (1.0 - RATE))
+    lower = X / (1.0 - RATE)
+    lower = np.tanh(lower) if form.activation == "tanh" else lower
     np.testing.assert_allclose(mask, alive * lower / (1.0 - RATE) / X, atol=1e-5)
     share = (1.0 - RATE) ** 2
     assert abs(alive.mean() - share) < 6.0 * (share * (1.0 - share) / (ROWS * UNITS)) ** 0.5
@@ -117,9 +174,10 @@ def test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(backend: s
     assert independent(alive[:, 0, 0], alive[:, 0, 1])
 
 
+@in_every_form
 @pytest.mark.parametrize("words", ["", BOTH, EACH_STEP, f"{EACH_STEP}, {BOTH}", "layers: 1"])
-def test_none_in_inference(words: str, backend: str) -> None:
-    for mask in masks(SPEC.format(words=words), backend, training=False, calls=2):
+def test_none_in_inference(words: str, form: Form, backend: str) -> None:
+    for mask in masks(form, words, backend, training=False, calls=2):
         np.testing.assert_allclose(mask, 1.0, atol=1e-5)
 
 
@@ -128,28 +186,40 @@ version: 1
 name: head_shows_its_mask
 input: {features: 4}
 rnn: {type: simple, units: 4, bias: false}
-head: {pooling: none, dropout: 0.25, units: 4, bias: false}
+head: {pooling: none, dropout: 0.25, units: 4}
 """
 HIDDEN = """\
 version: 1
 name: hidden_shows_its_mask
 input: {features: 4}
 rnn: {type: simple, units: 4, bias: false}
-head: {hidden: [{units: 4, dropout: 0.25}]}
+head: {hidden: [{units: 4, activation: sigmoid, dropout: 0.25}]}
 """
+KERNELS = {HEAD: np.eye(UNITS), HIDDEN: np.full((UNITS, UNITS), 1.0 / UNITS)}
 
 
 def heads(spec: str, backend: str, *, training: bool) -> Array:
+    """Return what a network with dropout in its head multiplies by, given where the mask belongs.
+
+    A dense layer that the mask comes before adds 1 to it; one that it comes after takes the mean
+    of what enters it, within a sigmoid, so that a mask elsewhere shows as other numbers.
+    """
     pytest.importorskip(backend)
     model = rnnspec.build(rnnspec.loads(spec), backend)
     arrays = {
-        name: np.eye(*array.shape) if name.endswith(".kernel") else np.zeros_like(array)
-        for name, array in rnnspec.read_weights(model).items()
+        "simple_rnn_1.kernel": np.eye(UNITS),
+        "simple_rnn_1.recurrent_kernel": np.zeros((UNITS, UNITS)),
+        "dense_1.kernel": KERNELS[spec],
+        "dense_1.bias": np.ones(UNITS),
     }
     rnnspec.write_weights(model, arrays)
     seed(8)
     batch = np.full((ROWS, STEPS, UNITS), X, np.float32)
-    result: Array = outputs(model, batch, training=training) / np.tanh(X)
+    found = outputs(model, batch, training=training)
+    entered = np.tanh(X)
+    result: Array = (
+        found * (1.0 + np.exp(-entered - 1.0)) if spec == HIDDEN else (found - 1.0) / entered
+    )
     return result
 
 

@@ -300,15 +300,15 @@ KERNEL = 'nn.init.xavier_uniform_(weights["lstm_1.weight_ih_l0"])'
 RANDOM: list[tuple[str, str, tuple[str, str], Callable[[], None]]] = [
     (
         *("a mask redrawn at each step", "torch", (MASK, "keep = torch.ones_like(x)")),
-        lambda: test_dropout.test_one_mask_a_sequence("", "torch"),
+        lambda: test_dropout.test_one_mask_a_sequence("", test_dropout.PLAIN, "torch"),
     ),
     (
         *("one mask for all rows", "torch", (MASK, "keep = x.new_ones(1, 1, x.shape[2])")),
-        lambda: test_dropout.test_one_mask_a_sequence("", "torch"),
+        lambda: test_dropout.test_one_mask_a_sequence("", test_dropout.PLAIN, "torch"),
     ),
     (
         *("one mask for all features", "torch", (MASK, "keep = x.new_ones(x.shape[0], 1, 1)")),
-        lambda: test_dropout.test_one_mask_a_sequence("", "torch"),
+        lambda: test_dropout.test_one_mask_a_sequence("", test_dropout.PLAIN, "torch"),
     ),
     (
         "a mask shared between the directions",
@@ -316,7 +316,7 @@ RANDOM: list[tuple[str, str, tuple[str, str], Callable[[], None]]] = [
             "torch",
             ("back_x = variational_dropout(x, self.dropout, self.training)", "back_x = ahead_x"),
         ),
-        lambda: test_dropout.test_each_direction_has_a_mask_of_its_own("torch"),
+        lambda: test_dropout.test_each_direction_has_a_mask_of_its_own(test_dropout.PLAIN, "torch"),
     ),
     (
         "what is kept is not scaled",
@@ -327,28 +327,28 @@ RANDOM: list[tuple[str, str, tuple[str, str], Callable[[], None]]] = [
                 "x * nn.functional.dropout(keep, rate) * (1 - rate)",
             ),
         ),
-        lambda: test_dropout.test_one_mask_a_sequence("", "torch"),
+        lambda: test_dropout.test_one_mask_a_sequence("", test_dropout.PLAIN, "torch"),
     ),
     (
         "the rate kept in place of dropped",
         *("torch", ("dropout(keep, rate)", "dropout(keep, 1 - rate)")),
-        lambda: test_dropout.test_one_mask_a_sequence("", "torch"),
+        lambda: test_dropout.test_one_mask_a_sequence("", test_dropout.PLAIN, "torch"),
     ),
     (
         "one mask a sequence where each step has its own",
         *("keras", ("Dropout(0.25,", "Dropout(0.25, noise_shape=(None, 1, 4),")),
-        lambda: test_dropout.test_a_fresh_mask_each_step("keras"),
+        lambda: test_dropout.test_a_fresh_mask_each_step(test_dropout.PLAIN, "keras"),
     ),
     (
         "no dropout in training",
         *("keras", ("dropout=0.25", "dropout=0.0")),
-        lambda: test_dropout.test_one_mask_a_sequence("", "keras"),
+        lambda: test_dropout.test_one_mask_a_sequence("", test_dropout.PLAIN, "keras"),
     ),
     (
         "no dropout between the levels of a stack",
         *("torch", ("num_layers=2, dropout=0.25", "num_layers=2")),
         lambda: test_dropout.test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(
-            "torch"
+            test_dropout.PLAIN, "torch"
         ),
     ),
     (
@@ -403,6 +403,6 @@ def test_a_random_mutant_is_found_by_its_own_test(
 
 def test_parity_cannot_see_what_is_random() -> None:
     with source_edited("torch", [(MASK, "keep = torch.ones_like(x)")]):
-        text = test_dropout.SPEC.format(words="")
+        text = test_dropout.PLAIN.spec("")
         assert rnnspec.parity(rnnspec.loads(text), ["torch"], level="forward").equal
     assert "variational_dropout" in compiler.codegen(rnnspec.loads(text), "torch")
