@@ -362,7 +362,7 @@ RANDOM: list[tuple[str, str, tuple[str, str], Callable[[], None]]] = [
             "torch",
             (KERNEL, 'list(map(nn.init.xavier_uniform_, weights["lstm_1.weight_ih_l0"].chunk(4)))'),
         ),
-        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "torch"),
+        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "plain", "torch"),
     ),
     (
         "the fan of PyTorch's own initializer",
@@ -370,22 +370,22 @@ RANDOM: list[tuple[str, str, tuple[str, str], Callable[[], None]]] = [
             "torch",
             (KERNEL, 'nn.init.uniform_(weights["lstm_1.weight_ih_l0"], -(40**-0.5), 40**-0.5)'),
         ),
-        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "torch"),
+        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "plain", "torch"),
     ),
     (
         "a recurrent kernel that is not orthogonal",
         *("keras", ("LSTM(40,", 'LSTM(40, recurrent_initializer="glorot_uniform",')),
-        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "keras"),
+        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "plain", "keras"),
     ),
     (
         "a forget gate that starts from 0",
         *("torch", ('nn.init.ones_(weights["lstm_1.bias_ih_l0"][40:80])', "pass")),
-        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "torch"),
+        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "plain", "torch"),
     ),
     (
         "a forget gate that starts from 0",
         *("keras", ("LSTM(40,", "LSTM(40, unit_forget_bias=False,")),
-        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "keras"),
+        lambda: test_initial.test_what_a_layer_starts_from_by_default("lstm", "plain", "keras"),
     ),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,20 @@ FEATURES, UNITS, GATES = 48, 40, {"simple": 1, "lstm": 4, "gru": 3}
 ROUNDING = 1e-6
 
 
-def spec_text(type_: str = "lstm", words: str = "", initializers: str = "") -> str:
+NUMBERS = f"input: {{features: {FEATURES}}}"
+PADDED = f"input: {{features: {FEATURES}, mask_value: 0.0}}"
+TOKENS = f"embedding: {{vocabulary: 90, dim: {FEATURES}}}"
+PADDED_TOKENS = f"embedding: {{vocabulary: 90, dim: {FEATURES}, mask_zero: true}}"
+
+
+def spec_text(
+    type_: str = "lstm", words: str = "", initializers: str = "", entrance: str = NUMBERS
+) -> str:
     given = f"initializers: {{{initializers}}}" if initializers else ""
     return f"""\
 version: 1
 name: fresh
-input: {{features: {FEATURES}}}
+{entrance}
 rnn: {{type: {type_}, units: {UNITS}{words}}}
 head: {{units: 50}}
 {given}
@@ -39,11 +48,9 @@ head: {{units: 50}}
 
 def fresh(text: str, backend: str) -> Arrays:
     pytest.importorskip(backend)
-    # The first build imports the framework, which then has to be seeded.
-    spec = rnnspec.loads(text)
-    rnnspec.build(spec, backend)
+    # The framework is imported by now: it has to be, to be seeded.
     seed(11)
-    return rnnspec.read_weights(rnnspec.build(spec, backend))
+    return rnnspec.read_weights(rnnspec.build(rnnspec.loads(text), backend))
 
 
 def is_uniform(array: Array, limit: float) -> None:
@@ -121,28 +128,120 @@ def drawn_or_fresh(text: str, source: str) -> Arrays:
 SOURCES = pytest.mark.parametrize("source", ["seed", *BACKENDS])
 
 
+# Each form that a layer takes on some backend, as the words that make it so.
+FORMS = {
+    "plain": (NUMBERS, ""),
+    "without bias": (NUMBERS, "bias: false"),
+    "stacked": (NUMBERS, "layers: 3"),
+    "dropped stack": (NUMBERS, "layers: 2, dropout: 0.5, variational: false"),
+    "dropped": (NUMBERS, "dropout: 0.5"),
+    "recurrent dropped": (NUMBERS, "recurrent_dropout: 0.5"),
+    "recurrent dropped both ways": (NUMBERS, "recurrent_dropout: 0.5, bidirectional: true"),
+    "stepwise": (NUMBERS, "activation: softsign"),
+    "stepwise stack": (NUMBERS, "activation: softsign, layers: 2, bidirectional: true"),
+    "both ways": (NUMBERS, "bidirectional: true"),
+    "both ways stacked": (NUMBERS, "bidirectional: true, layers: 2"),
+    "both ways dropped": (NUMBERS, "bidirectional: true, dropout: 0.5, merge: sum, layers: 2"),
+    "in blocks": (NUMBERS, "layers: 2, layer_norm: true"),
+    "tokens": (TOKENS, ""),
+    "padded": (PADDED, ""),
+    "padded stack": (PADDED, "layers: 2"),
+    "padded tokens both ways": (PADDED_TOKENS, "bidirectional: true, layers: 2"),
+    "padded recurrent dropped": (PADDED, "recurrent_dropout: 0.5, dropout: 0.5"),
+    "padded stepwise": (PADDED_TOKENS, "activation: softsign, bidirectional: true"),
+}
+VARIANTS = {
+    "simple": "type: simple",
+    "lstm": "type: lstm",
+    "hard lstm": "type: lstm, recurrent_activation: hard_sigmoid",
+    "gru": "type: gru",
+    "hard gru": "type: gru, recurrent_activation: hard_sigmoid",
+    "reset-first gru": "type: gru, reset_after: false",
+}
+
+in_every_form = pytest.mark.parametrize("form", FORMS)
+
+
 @SOURCES
-@pytest.mark.parametrize("type_", GATES)
-def test_what_a_layer_starts_from_by_default(type_: str, source: str) -> None:
-    arrays = drawn_or_fresh(spec_text(type_), source)
-    name = "simple_rnn_1" if type_ == "simple" else f"{type_}_1"
-    width = GATES[type_] * UNITS
-    is_uniform(arrays[f"{name}.kernel"], sqrt(6.0 / (FEATURES + width)))
-    is_orthogonal(arrays[f"{name}.recurrent_kernel"])
-    is_uniform(arrays["dense_1.kernel"], sqrt(6.0 / (UNITS + 50)))
+@in_every_form
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_what_a_layer_starts_from_by_default(variant: str, form: str, source: str) -> None:
+    entrance, words = FORMS[form]
+    type_, _, more = VARIANTS[variant].removeprefix("type: ").partition(", ")
+    said = "".join(f", {each}" for each in (more, words) if each)
+    arrays = drawn_or_fresh(spec_text(type_, said, entrance=entrance), source)
+    gates = GATES[type_]
+    has_recurrent_layers(arrays, type_, gates)
+    for name in (name for name in arrays if name.startswith("layer_normalization")):
+        is_constant(arrays[name], 1.0 if name.endswith("gamma") else 0.0)
+    if "embedding" in entrance:
+        is_uniform(arrays["embedding_1.embeddings"], 0.05)
+    is_glorot_uniform(arrays["dense_1.kernel"])
     is_constant(arrays["dense_1.bias"], 0.0)
-    if type_ == "lstm":
-        has_forget_bias(arrays[f"{name}.bias"], 1.0)
-    else:
-        is_constant(arrays[f"{name}.bias"], 0.0)
-    if type_ == "gru":
-        is_constant(arrays[f"{name}.recurrent_bias"], 0.0)
+    all_are_unlike(arrays)
+
+
+def has_recurrent_layers(arrays: Arrays, type_: str, gates: int) -> None:
+    """Assert what every recurrent layer and each of its directions starts from."""
+    directions = [n.removesuffix(".recurrent_kernel") for n in arrays if n.endswith("nt_kernel")]
+    assert directions
+    for name in directions:
+        is_glorot_uniform(arrays[f"{name}.kernel"])
+        recurrent = arrays[f"{name}.recurrent_kernel"]
+        assert recurrent.shape == (UNITS, gates * UNITS)
+        is_orthogonal(recurrent)
+        has_gates_alike(recurrent, gates)
+        bias = arrays.get(f"{name}.bias", np.zeros(0, np.float32))
+        if type_ == "lstm" and len(bias):
+            has_forget_bias(bias, 1.0)
+        else:
+            is_constant(bias, 0.0)
+        is_constant(arrays.get(f"{name}.recurrent_bias", np.zeros(0)), 0.0)
+
+
+def is_glorot_uniform(kernel: Array) -> None:
+    is_uniform(kernel, sqrt(6.0 / sum(kernel.shape)))
+
+
+def has_gates_alike(recurrent: Array, gates: int) -> None:
+    """Assert that each gate has its share of an orthogonal array: as much, but no array itself.
+
+    A gate alone is orthogonal only where there is no other.
+    """
+    units, width = recurrent.shape
+    for gate in np.split(recurrent.astype(np.float64), gates, axis=1):
+        share = float((gate**2).sum()) / units
+        # The entries are nearly normal, N(0, 1 / width).
+        assert abs(share - 1.0 / gates) < 6.0 * sqrt(2.0) / width
+        off = np.abs(gate @ gate.T - np.eye(units) / gates).max()
+        assert (off > 0.05) == (gates > 1)
+
+
+def all_are_unlike(arrays: Arrays) -> None:
+    """Assert that no two matrices of a shape are the same, or parts of each other."""
+    matrices = [array for name, array in arrays.items() if name.endswith("kernel")]
+    for one, other in combinations(matrices, 2):
+        if one.shape == other.shape:
+            unlike(one, other)
 
 
 def has_forget_bias(bias: Array, value: float, others: float = 0.0) -> None:
     i, f, c, o = np.split(bias, 4)
     is_constant(f, value)
     is_constant(np.concatenate([i, c, o]), others)
+
+
+@SOURCES
+@pytest.mark.parametrize("form", [form for form in FORMS if form != "without bias"])
+def test_the_forget_gate_in_every_form(form: str, source: str) -> None:
+    entrance, words = FORMS[form]
+    said = f", {words}" if words else ""
+    given = "forget_bias: 0.5, bias: {constant: 0.25}"
+    arrays = drawn_or_fresh(spec_text("lstm", said, given, entrance), source)
+    biases = [name for name in arrays if name.endswith(".bias") and name != "dense_1.bias"]
+    assert biases
+    for name in biases:
+        has_forget_bias(arrays[name], 0.5, others=0.25)
 
 
 @SOURCES
