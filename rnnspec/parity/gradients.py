@@ -53,7 +53,9 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
 
     def along(name: str, direction: Array) -> float:
         arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
-        output = reference.run(case.network, arrays, case.batch).output
+        # Layers before that of the array do what they did without a shift.
+        layer = name.partition(".")[0]
+        output = reference.run_on(case.network, arrays, case.batch, case.truth, layer).output
         loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
         return float(loss.imag) / _STEP
 

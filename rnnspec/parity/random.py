@@ -113,6 +113,8 @@ class _Search:
             derandomize=False,
             deadline=None,
             phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
+            # It would print to where the report goes.
+            verbosity=hypothesis.Verbosity.quiet,
             report_multiple_bugs=False,
             suppress_health_check=list(hypothesis.HealthCheck),
         )

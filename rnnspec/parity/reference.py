@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -11,7 +12,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.layout import Array
 
@@ -27,9 +28,27 @@ def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
         arrays: its canonical arrays by full name, float64 (or complex128, for derivatives).
         inputs: tokens (batch, steps) or numbers (batch, steps, features).
     """
-    entered: dict[str, Array] = {}
-    value, mask = inputs, padding_mask(network.input, inputs)
-    for layer in network.layers:
+    return _run(network.layers, arrays, {}, inputs, padding_mask(network.input, inputs))
+
+
+def run_on(
+    network: nodes.Network, arrays: Arrays, inputs: Array, trace: Trace, layer: str
+) -> Trace:
+    """Return what ``run`` does, where only what comes from ``layer`` on differs from ``trace``."""
+    before = [each.name for each in takewhile(lambda each: each.name != layer, network.layers)]
+    entered = {name: trace.inputs[name] for name in before}
+    value, mask = trace.inputs[layer], padding_mask(network.input, inputs)
+    return _run(network.layers[len(before) :], arrays, entered, value, mask)
+
+
+def _run(
+    layers: Sequence[nodes.Layer],
+    arrays: Arrays,
+    entered: dict[str, Array],
+    value: Array,
+    mask: Array,
+) -> Trace:
+    for layer in layers:
         entered[layer.name] = value
         own = {param.name: arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
         if isinstance(layer, nodes.Residual):

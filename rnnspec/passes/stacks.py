@@ -72,7 +72,10 @@ def _following(
     lower = layers[following[-1]]
     if not isinstance(upper, Recurrent) or not isinstance(lower, Recurrent):
         return []
-    if not (able(upper) and able(lower) and _continues(upper, lower)) or lower.name in skipped:
+    if not (able(upper) and able(lower) and _continues(upper, lower)):
+        return []
+    # What enters a level, or the dropout before it, is nowhere to be had for a residual.
+    if not skipped.isdisjoint(layers[index].name for index in following):
         return []
     if between is not None and _rate(between) != _rate(layers[following[0]]):
         return []

@@ -271,3 +271,54 @@ def test_no_row_gives_no_row_and_no_step_is_refused(words: str) -> None:
 def test_no_row_passes_through_a_masked_fused_layer() -> None:
     text = "version: 1\nname: net\ninput: {features: 3, mask_value: 9}\nrnn: {type: lstm, units: 4}"
     assert rnnspec.build(rnnspec.loads(text), "torch")(batch(rows=0)).shape == (0, 5, 4)
+
+
+PADDED = [
+    "{type: lstm, units: 4, bidirectional: true, layers: 2}",
+    "{type: gru, units: 4}\nhead: {pooling: mean}",
+]
+
+
+def padded(rnn: str) -> tuple[Any, Any, Any, Any]:
+    """Return a model, a batch whose last steps are padding in every row, another, and its mask."""
+    text = f"version: 1\nname: net\ninput: {{features: 3, mask_value: 9}}\nrnn: {rnn}\n"
+    short, other = batch(3, 8), batch(3, 8)
+    short[:, 3:] = 9
+    other[0, 5:] = other[1] = other[2, ::2] = 9
+    model = rnnspec.build(rnnspec.loads(text), "torch", seed=1).eval()
+    return model, short, other, (other != 9).any(-1)
+
+
+@pytest.mark.parametrize("rnn", PADDED)
+def test_what_is_padding_in_every_row_is_not_run(rnn: str) -> None:
+    model, short, _, _ = padded(rnn)
+    steps: list[int] = []
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.RNNBase):
+            layer.register_forward_pre_hook(lambda _, given: steps.append(given[0].shape[1]))
+    found, wanted = model(short), model(short[:, :4])
+    assert set(steps) == {3}
+    real = ... if found.ndim == 2 else (slice(None), slice(3))
+    torch.testing.assert_close(found[real], wanted[real])
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The tensor attributes .* were assigned during export")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+@pytest.mark.parametrize("rnn", PADDED)
+@pytest.mark.parametrize("way", ["trace", "export", "compile"])
+def test_what_is_traced_on_a_short_batch_serves_a_long_one(rnn: str, way: str) -> None:
+    model, short, other, mask = padded(rnn)
+    match way:
+        case "trace":
+            traced = torch.jit.trace(model, short)
+        case "export":
+            traced = torch.export.export(model, (short,)).module()
+        case _:
+            torch.compiler.reset()
+            traced = torch.compile(model, backend="aot_eager")
+            traced(short)
+    found, wanted = traced(other), model(other)
+    real = ... if found.ndim == 2 else mask
+    torch.testing.assert_close(found[real], wanted[real])

@@ -88,6 +88,7 @@ def test_equal_layers_are_levels_of_one_stack(rnn: str, levels: list[str], dropo
         f"{{{LSTM}, bidirectional: true, dropout: 0.5}}, {{{LSTM}, bidirectional: true}}",
         f"{{{LSTM}}}, {{type: repeat, steps: 2}}, {{{LSTM}}}",
         f"{{{LSTM}}}, {{{LSTM}, residual: true}}, {{type: gru, units: 4}}",
+        f"{{{LSTM}}}, {{{LSTM}, {FRESH}, residual: true}}, {{type: gru, units: 4}}",
     ],
 )
 def test_what_stands_between_two_layers_keeps_them_apart(rnn: str) -> None:

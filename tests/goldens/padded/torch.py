@@ -281,10 +281,17 @@ class Masked(nn.Module):
         step = torch.arange(x.shape[1], device=x.device).expand_as(real)
         ahead = count - real if reverse else real - 1
         place = torch.where(mask, ahead, count + step - real)
-        outputs, _ = self.layer(self.pick(x, place.scatter(1, place, step)))
+        # Steps that are padding in every row are not run, unless a trace would fix their number.
+        longest = x.shape[1]
+        if type(longest) is int and not torch.compiler.is_compiling():
+            longest = max([1, *count.flatten().tolist()])
+        order = place.scatter(1, place, step)[:, :longest]
+        outputs, _ = self.layer(self.pick(x, order))
         last = self.pick(outputs, (count - 1).clamp(min=0)).squeeze(1)
         state = torch.where(count > 0, last, 0).unsqueeze(0)
-        return self.pick(outputs, place) if self.return_sequences else None, state
+        if not self.return_sequences:
+            return None, state
+        return self.pick(outputs, place.clamp(max=longest - 1)), state
 
     def pick(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         """Return the given steps (batch, n) of each row of (batch, steps, features)."""
