@@ -40,8 +40,8 @@ class Suite:
 
 
 SUITES = (
-    Suite("runtime", 260, 12, "torch"),
-    Suite("engines", 130, 16, "torch"),
+    Suite("runtime", 240, 12, "torch"),
+    Suite("engines", 120, 16, "torch"),
     Suite("cells", 45, 6, "torch"),
     Suite("keras", 50, 14, "tensorflow"),
     Suite("stack", 15, 3, "torch"),
