@@ -8,6 +8,7 @@ import inspect
 import pkgutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,13 @@ def test_all_is_true() -> None:
     assert set(rnnspec.__all__) <= set(namespace)
     with pytest.raises(AttributeError, match="nosuch"):
         _ = rnnspec.nosuch
+
+
+def test_the_wheel_holds_every_package() -> None:
+    said = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "rnnspec").rglob("__init__.py")}
+    there = {".".join(folder.parts) for folder in folders} | {"rnnspec.templates"}
+    assert set(said["tool"]["setuptools"]["packages"]) == there
 
 
 def test_functions_stay_functions_whatever_is_imported() -> None:
