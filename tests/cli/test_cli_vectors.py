@@ -133,7 +133,8 @@ def test_a_file_outside_the_folder_of_the_spec_is_asked_for(
 ) -> None:
     refused = run(*command, outside)
     assert refused.code == 1
-    assert f"{outside}:4:58: error: embedding: expected a path inside the folder" in refused.err
+    wanted = f"{outside}:4:65: error: embedding.words: expected a path inside the folder"
+    assert wanted in refused.err
     assert run(*command, outside, "--allow-outside").code == 0
 
 
