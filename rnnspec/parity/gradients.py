@@ -3,8 +3,8 @@
 The reference takes them by complex step: with an array shifted by i h in some direction, the
 imaginary part of the loss over h is its derivative along that direction, exact to rounding since
 nothing is subtracted. It needs no derivation of its own, only the forward equations, which the
-level before has compared. Source: Squire and Trapp, 1998. An array is judged along random
-directions, which an error in any element shows in; between backends every element is compared.
+level before has compared. Source: Squire and Trapp, 1998. An array is judged along a random
+direction, in which an error in any element shows; between backends every element is compared.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
 
 _STEP = 1e-30
-_DIRECTIONS = 2
 
 
 def gradients_of(live: Live, *, training: bool = False) -> Gradients:
@@ -49,7 +48,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
 
 
 def directional_derivatives(case: Case) -> dict[str, Array]:
-    """Return the reference's derivatives of the loss, one for each direction of an array."""
+    """Return the reference's derivative of the loss along the direction of each array."""
 
     def along(name: str, direction: Array) -> float:
         arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
@@ -59,20 +58,20 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
         loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
         return float(loss.imag) / _STEP
 
-    return {name: np.array([along(name, d) for d in ways]) for name, ways in _directions(case)}
+    return {name: np.array(along(name, direction)) for name, direction in _directions(case)}
 
 
 def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Array]:
     """Return a backend's derivatives along the same directions."""
     return {
-        name: np.array([np.vdot(gradients[name].astype(np.float64), d) for d in ways])
-        for name, ways in _directions(case)
+        name: np.array(np.vdot(gradients[name].astype(np.float64), direction))
+        for name, direction in _directions(case)
     }
 
 
-def _directions(case: Case) -> Iterator[tuple[str, list[Array]]]:
-    """Yield random directions for each array that is trained."""
+def _directions(case: Case) -> Iterator[tuple[str, Array]]:
+    """Yield a random direction for each array that is trained."""
     rng = np.random.default_rng((case.seed, 2))
     for name, _, param in named_params(case.network):
         if param.trainable:
-            yield name, [rng.standard_normal(param.shape) for _ in range(_DIRECTIONS)]
+            yield name, rng.standard_normal(param.shape)

@@ -137,8 +137,10 @@ def _scan(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
     state = np.zeros((2, len(x), layer.units), dtype=dtype)
     step = _step(layer.cell, own)
     outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
+    padded = not mask.all()
     for t in range(x.shape[1]):
-        state = np.where(mask[:, t, np.newaxis], step(projected[:, t], state), state)
+        moved = step(projected[:, t], state)
+        state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
         outputs[:, t] = state[0]
     return outputs
 

@@ -42,8 +42,8 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
       spec's arithmetic;
     - ``forward``: what enters each layer, and the result, in inference, with the float64 NumPy
       reference and between backends;
-    - ``gradients``: of a squared error with respect to every trained array, along random
-      directions with the reference's derivative by complex step, and element by element between
+    - ``gradients``: of a squared error with respect to every trained array, along a random
+      direction with the reference's derivative by complex step, and element by element between
       backends;
     - ``training``: the losses of 20 steps of SGD and of Adam and the arrays after them, between
       backends.

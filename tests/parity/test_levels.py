@@ -213,29 +213,27 @@ def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
 
     step = 1e-6
     for name, found in exact.items():
-        ways = directions(case, name)
-        assert found.shape == (len(ways),)
-        for value, way in zip(found, ways, strict=True):
-            slope = (loss(name, step, way) - loss(name, -step, way)) / (2.0 * step)
-            assert abs(value - slope) < 1e-8 * max(1.0, abs(slope)), name
-        assert np.max(np.abs(found)) > 1e-6, f"{name}: a derivative of nothing proves nothing"
+        way = direction(case, name)
+        slope = (loss(name, step, way) - loss(name, -step, way)) / (2.0 * step)
+        assert abs(found - slope) < 1e-8 * max(1.0, abs(slope)), name
+        assert abs(found) > 1e-6, f"{name}: a derivative of nothing proves nothing"
 
 
-def directions(case: Case, name: str) -> list[np.ndarray]:
-    """Return the directions of one array: what ``along_directions`` weighs each element with."""
+def direction(case: Case, name: str) -> np.ndarray:
+    """Return the direction of one array: what ``along_directions`` weighs each element with."""
     shape = case.arrays[name].shape
     units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
     zeros = {key: np.zeros_like(array) for key, array in case.arrays.items()}
-    weights = np.stack([along_directions(case, {**zeros, name: unit})[name] for unit in units])
-    return [column.reshape(shape) for column in weights.T]
+    weights = [along_directions(case, {**zeros, name: unit})[name] for unit in units]
+    return np.array(weights).reshape(shape)
 
 
-def test_no_two_directions_are_alike() -> None:
+def test_no_two_directions_are_alike_and_none_leaves_an_element_out() -> None:
     case = Case.of(rnnspec.loads(SMALL), 0, "float64")
-    first, second = directions(case, "lstm_1.kernel")
+    first = direction(case, "lstm_1.kernel")
+    second = direction(replace(case, seed=1), "lstm_1.kernel")
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
-    other = directions(replace(case, seed=1), "lstm_1.kernel")[0]
-    assert not np.array_equal(first, other)
+    assert np.abs(first).min() > 1e-3
 
 
 def test_padding_has_no_part_in_the_loss(backend: str) -> None:

@@ -237,7 +237,7 @@ def test_loads_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("folder", "folder: error: this is a folder, expected a file"),
         ("pipe", "pipe: error: this is not a regular file"),
         ("/dev/null", "/dev/null: error: this is not a regular file"),
-        ("", ": error: no such file"),
+        ("", "'': error: no such file"),
         ("a.yaml/b", "a.yaml/b: error: cannot read it: Not a directory"),
         ("x\0y", r"x\x00y: error: cannot read it: embedded null byte"),
         ("loop", "loop: error: cannot read it: Too many levels of symbolic links"),
