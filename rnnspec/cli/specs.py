@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_all(inputs: Sequence[Input]) -> list[Spec]:
-    """Return the spec in each of ``inputs``; of files in folders that are none, tell how many.
+    """Return the spec in each of ``inputs``; of files in folders that are none, tell which.
 
     Raises:
         typer.Exit: one is wrong or cannot be read, and all that is wrong has been told.

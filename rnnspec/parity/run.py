@@ -70,11 +70,9 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     """
     given = [specs] if isinstance(specs, str | os.PathLike | Spec) else list(specs)
     loaded = [spec if isinstance(spec, Spec) else load(spec) for spec in given]
-    chosen = [get(name) for name in (backends if backends is not None else BACKENDS)]
+    chosen = _required(BACKENDS if backends is None else backends)
     if not chosen or not loaded:
         raise UsageError("expected at least one spec and one backend")
-    for backend in chosen:
-        backend.require()
     allowed = tolerances(dtype)
     levels = levels_up_to(level)
     if "training" in levels and len(chosen) < 2:
@@ -86,6 +84,13 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
         tolerances={name: allowed[name] for name in levels[1:]},
         specs=tuple(_compare(spec, options, progress) for spec in loaded),
     )
+
+
+def _required(names: Iterable[str]) -> list[Backend]:
+    chosen = [get(name) for name in names]
+    for backend in chosen:
+        backend.require()
+    return chosen
 
 
 @dataclass(frozen=True, slots=True)

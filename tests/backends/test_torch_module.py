@@ -76,8 +76,10 @@ def test_it_holds_as_many_parameters_as_the_arithmetic_says(model: Any, name: st
 def test_what_was_made_without_memory_has_its_zeros_where_it_gets_some(model: Any) -> None:
     with torch.device("meta"):
         made = type(model)()
-    # Memory that holds anything: what to_empty gives held another array before.
-    made.to_empty(device="cpu")
+    with pytest.MonkeyPatch.context() as patch:
+        # New memory holds anything: here 7, lest it be zeros by chance.
+        patch.setattr(torch, "empty_like", lambda t, **given: torch.full_like(t, 7.0, **given))
+        made.to_empty(device="cpu")
     made.load_state_dict(model.state_dict())
     assert all(not zero.any() for key, zero in made.named_buffers() if "bias_hh" in key)
     torch.testing.assert_close(made.eval()(batch()), model(batch()))
