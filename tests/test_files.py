@@ -88,7 +88,7 @@ def test_what_is_moved_to_a_link_goes_where_it_leads(tmp_path: Path, folder: boo
         if folder:
             made.mkdir()
         (made / "x" if folder else made).write_text("x")
-        files.publish({made: tmp_path / "link"})
+        files.publish({made: tmp_path / "link"}, force=not folder)
     there = tmp_path / "far" / "there"
     assert (there / "x" if folder else there).read_text() == "x"
     assert (tmp_path / "link").is_symlink()
@@ -169,56 +169,55 @@ def test_a_staging_folder_is_removed_whatever_happens(
     assert names(tmp_path) == set()
 
 
-def _failing(at: int, error: BaseException, replace: Callable[..., Path]) -> Callable[..., Path]:
-    calls = iter(range(100))
-
-    def fail(self: Path, target: Path) -> Path:
-        if next(calls) == at:
-            raise error
-        return replace(self, target)
-
-    return fail
-
-
-@pytest.mark.parametrize("at", [0, 1, 2])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_several_files_are_moved_together_or_not_at_all(
-    tmp_path: Path, old: Path, at: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    raised = OutputError if isinstance(error, OSError) else KeyboardInterrupt
-    with files.staged(tmp_path) as folder:
-        moves = {folder / name: tmp_path / name for name in ("first", "old", "third")}
-        for made in moves:
-            made.write_text("new")
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "replace", _failing(at, error, Path.replace))
-            with pytest.raises(raised):
-                files.publish(moves)
-    assert names(tmp_path) == {"old"}
-    assert old.read_text() == "old"
-
-
-def test_several_files_where_links_cannot_be_made(
-    tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
-    with files.staged(tmp_path) as folder:
-        moves = {folder / "old": old, folder / "missing": tmp_path / "missing"}
-        (folder / "old").write_text("new")
-        (folder / "missing").mkdir()
-        (tmp_path / "missing").write_text("a file where a folder is to go")
-        with pytest.raises(OutputError, match=r"missing: error: cannot be written: "):
-            files.publish(moves)
-    assert old.read_text() == "old"
-    assert names(tmp_path) == {"old", "missing"}
-
-
 def test_a_folder_is_moved_whole(tmp_path: Path) -> None:
     with files.staged(tmp_path) as folder:
         (folder / "made").mkdir()
         (folder / "made" / "x").write_text("x")
-        files.publish({folder / "made": tmp_path / "there"})
+        files.publish({folder / "made": tmp_path / "there"}, force=False)
     assert names(tmp_path) == {"there", "x"}
+
+
+@pytest.mark.parametrize("way", ["path", "link", "hard link", "descriptor"])
+@pytest.mark.parametrize("force", [True, False])
+def test_an_input_is_not_replaced(tmp_path: Path, old: Path, way: str, force: bool) -> None:
+    target = old if way == "path" else tmp_path / "other"
+    if "link" in way:
+        make = target.symlink_to if way == "link" else target.hardlink_to
+        make(old)
+    with old.open() as stream:
+        place = stream.fileno() if way == "descriptor" else old
+        kept = [files.ReadFile(place, "the input"), files.ReadFile(tmp_path / "none", "another")]
+        with pytest.raises(UsageError, match="is the input, so nothing is written there"):
+            files.write_file(old if way == "descriptor" else target, "x", force=force, inputs=kept)
+    assert old.read_text() == "old"
+
+
+def test_a_place_that_is_kept_free(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("free")
+    for name in ("free", "link", "../" + tmp_path.name + "/free"):
+        kept = [files.ReadFile(tmp_path / "free", "kept free"), files.ReadFile(Path("\0"), "odd")]
+        with pytest.raises(UsageError, match="is kept free"):
+            files.write_file(tmp_path / name, "x", force=True, inputs=kept)
+    assert names(tmp_path) == {"link"}
+
+
+@pytest.mark.parametrize("check", [files.check_target, files.check_target_folder])
+def test_a_name_that_is_too_long(tmp_path: Path, check: Callable[..., object]) -> None:
+    more = {"force": True} if check is files.check_target else {}
+    for path in (tmp_path / ("x" * 300), tmp_path / ("x" * 300) / "y"):
+        with pytest.raises(OutputError, match=r"error: cannot be written: file name too long\Z"):
+            check(path, **more)
+
+
+def test_folders_to_be(tmp_path: Path, old: Path) -> None:
+    (tmp_path / "link").symlink_to("there")
+    (tmp_path / "lost").symlink_to("none/there")
+    (tmp_path / "loop").symlink_to("loop")
+    assert files.check_target_folder(tmp_path)
+    assert not files.check_target_folder(tmp_path / "link")
+    for target in (old, tmp_path / "loop", Path("-")):
+        with pytest.raises(UsageError, match=r"expected|leads to itself"):
+            files.check_target_folder(target)
+    for target in (tmp_path / "none" / "x", tmp_path / "lost"):
+        with pytest.raises(OutputError, match="none: error: no such folder"):
+            files.check_target_folder(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
@@ -10,6 +11,7 @@ from rnnspec import compiler, files
 from rnnspec.backends import Backend, chosen
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
+from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.progress import reading
 from rnnspec.errors import OutputError, UsageError, printable
 from rnnspec.weights.live import origin
@@ -26,15 +28,15 @@ def run(
     """Build ``spec``, print what the framework counts, and write ``output``."""
     backend = chosen(backend_name)
     if output is not None:
-        _check_output(output, backend, spec.name, force=force)
+        _check_output(output, backend, spec, force=force)
     backend.require()
     with reading() as progress:
         vectors = compiler.pretrained(spec, progress)
     import_quietly([backend])
     model = compiler.assemble(spec, backend, vectors, seed=seed)
     if output is not None:
-        _check_output(output, backend, spec.name, force=force)
-        _save(output, spec, backend, model)
+        _check_output(output, backend, spec, force=force)
+        _save(output, spec, backend, model, force=force)
     tables.print_summary(_counted(spec, backend, model))
     for line in vectors.report() if vectors else ():
         print(printable(line))
@@ -63,22 +65,20 @@ def _names(backend: Backend, name: str) -> tuple[str, ...]:
     return (f"{name}{backend.suffix}",) if backend.suffix else (f"{name}.py", f"{name}.safetensors")
 
 
-def _check_output(output: Path, backend: Backend, name: str, *, force: bool) -> None:
+def _check_output(output: Path, backend: Backend, spec: Spec, *, force: bool) -> None:
     """Raise before the long work begins where its result could not be written."""
+    kept = read_files([Input(spec.document.source)], [spec])
+    check = partial(files.check_target, force=force, inputs=kept)
     if backend.suffix:
         if output.suffix != backend.suffix:
             raise UsageError(f"expected a path that ends in {backend.suffix}", str(output))
-        files.check_target(output, force=force)
-    elif output.is_dir():
-        for file in _names(backend, name):
-            files.check_target(output / file, force=force)
-    elif output.exists():
-        raise UsageError("is a file, expected a folder", str(output))
-    else:
-        files.check_folder(output.parent)
+        check(output)
+    elif files.check_target_folder(output):
+        for name in _names(backend, spec.name):
+            check(output / name)
 
 
-def _save(output: Path, spec: Spec, backend: Backend, model: Any) -> None:
+def _save(output: Path, spec: Spec, backend: Backend, model: Any, *, force: bool) -> None:
     source = compiler.codegen(spec, backend.name)
     with files.staged(output if output.is_dir() else output.parent) as folder:
         made = folder / spec.name
@@ -87,13 +87,23 @@ def _save(output: Path, spec: Spec, backend: Backend, model: Any) -> None:
             backend.runtime.save(model, made, spec.name, source, spec.document.text)
         except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
             raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
-        names = _names(backend, spec.name)
         if backend.suffix:
-            files.publish({made / names[0]: output})
-        elif output.is_dir():
-            files.publish({made / name: output / name for name in names})
+            files.publish({made / f"{spec.name}{backend.suffix}": output}, force=force)
         else:
-            files.publish({made: output})
+            _publish_folder(made, output, force=force)
+
+
+def _publish_folder(made: Path, output: Path, *, force: bool) -> None:
+    """Move a folder to ``output``, or what it holds if there is one, perhaps a moment ago."""
+    if not output.is_dir():
+        try:
+            files.publish({made: output}, force=force)
+        except (UsageError, OutputError):
+            if not output.is_dir():
+                raise
+        else:
+            return
+    files.publish({path: output / path.name for path in sorted(made.iterdir())}, force=force)
 
 
 def _reason(error: Exception) -> str:

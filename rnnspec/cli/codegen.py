@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,20 @@ import typer
 
 from rnnspec import compiler
 from rnnspec.backends import Backend, chosen
+from rnnspec.cli.inputs import read_files
 from rnnspec.cli.messages import tell
 from rnnspec.cli.specs import load_all
 from rnnspec.errors import UnsupportedError, UsageError, printable
-from rnnspec.files import check_target, write_file
+from rnnspec.files import (
+    NO_WORKING_FOLDER,
+    ReadFile,
+    check_target,
+    has_working_folder,
+    write_file,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from rnnspec.cli.inputs import Input
     from rnnspec.spec.models import Spec
@@ -46,6 +54,8 @@ def run(
     """
     if check and (force or output is None):
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
+    if output == Path("-"):
+        raise UsageError("expected the path of a file; without -o the source is printed", "-")
     specs = load_all(inputs)
     backend = chosen(backend_name)
     if output is None:
@@ -54,24 +64,27 @@ def run(
         print(compiler.codegen(specs[0], backend.name), end="")
         return
     targets = _targets(specs, output, check=check)
-    if not check:
-        for target in targets:
-            _keep_inputs(target, specs)
-            check_target(target, force=force)
-    sources = _generated(specs, targets, backend)
     if check:
-        _check(sources, backend, output)
-    else:
-        _write(sources, force=force)
+        _check(_generated(specs, targets, backend), backend, output)
+        return
+    kept = read_files(inputs, specs)
+    for target in targets:
+        check_target(target, force=force, inputs=kept)
+    _write(_generated(specs, targets, backend), kept, force=force)
 
 
 def _targets(specs: Sequence[Spec], output: Path, *, check: bool) -> list[Path]:
     """Return where the source of each spec belongs."""
-    if not output.is_dir():
-        absent = check and output.suffix != ".py" and not output.exists()
+    if check and not output.is_absolute() and not has_working_folder():
+        raise UsageError(NO_WORKING_FOLDER, str(output))
+    # Not by methods of Path: before Python 3.14 some raise if a name is too long.
+    exists = os.path.exists(output)  # noqa: PTH110
+    if not os.path.isdir(output):  # noqa: PTH112
+        absent = check and output.suffix != ".py" and not exists
         if len(specs) > 1 or absent:
-            reason = "is a file, expected a folder" if output.exists() else "no such folder"
-            raise UsageError(reason, str(output))
+            raise UsageError(
+                "is a file, expected a folder" if exists else "no such folder", str(output)
+            )
         return [output]
     owners: dict[str, str] = {}
     for spec in specs:
@@ -83,14 +96,6 @@ def _targets(specs: Sequence[Spec], output: Path, *, check: bool) -> list[Path]:
                 source,
             )
     return [output / f"{spec.name}.py" for spec in specs]
-
-
-def _keep_inputs(target: Path, specs: Sequence[Spec]) -> None:
-    """Raise UsageError where a source would take the place of a spec."""
-    for spec in specs:
-        source = Path(spec.document.source)
-        if target.exists() and source.exists() and target.samefile(source):
-            raise UsageError("is a spec, which its source would replace", str(target))
 
 
 def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend) -> list[Source]:
@@ -108,9 +113,9 @@ def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend)
     return sources
 
 
-def _write(sources: Sequence[Source], *, force: bool) -> None:
+def _write(sources: Sequence[Source], kept: Collection[ReadFile], *, force: bool) -> None:
     for source in sources:
-        write_file(source.target, source.text, force=force)
+        write_file(source.target, source.text, force=force, inputs=kept)
         print(printable(f"wrote {source.target}"))
 
 

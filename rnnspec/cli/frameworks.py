@@ -8,6 +8,9 @@ import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rnnspec.errors import BackendError
+from rnnspec.files import NO_WORKING_FOLDER, has_working_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -20,6 +23,9 @@ def import_quietly(backends: Iterable[Backend]) -> None:
     Raises:
         BackendError: one is not installed, too old, or fails to import.
     """
+    # In such a folder PyTorch's oneMKL cannot load, and ends the process itself.
+    if not has_working_folder():
+        raise BackendError(NO_WORKING_FOLDER)
     # TensorFlow logs its CPU features, below Python's reach, unless told not to, and then some.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back_stderr():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from shlex import quote
 
-from rnnspec.errors import UsageError, printable
-from rnnspec.files import check_target, write_file
+from rnnspec.cli.messages import tell
+from rnnspec.errors import OutputError, UsageError, printable
+from rnnspec.files import ReadFile, write_file
 from rnnspec.spec import schema
 from rnnspec.spec.names import check_network_name
 from rnnspec.spec.wording import listed, nearest, quoted
@@ -34,21 +36,23 @@ def list_networks() -> None:
 def run(name: str | None, network: str, output: Path | None, *, force: bool) -> None:
     """Write ``network`` under ``name``, which is its own by default, to ``output`` or NAME.yaml.
 
-    The schema goes beside it, unless it is there already.
+    The schema goes beside it, unless something is there already. If it cannot be written, a
+    message says so, and the spec is there all the same.
 
     Raises:
         UsageError: there is no such network, no network may have this name, or the file exists
-            and ``force`` is not given.
-        OutputError: a file cannot be written; what was there still is.
+            and ``force`` is not given, or it is where the schema goes.
+        OutputError: the spec cannot be written; what was there still is.
     """
     name = network if name is None else name
     text = _named(_known(network), name)
     target = output or Path(f"{name}.yaml")
-    check_target(target, force=force)
-    notes = [f"wrote {target}", *_write_schema(target.with_name(SCHEMA_FILE))]
-    write_file(target, MODELINE + text, force=force)
-    for note in [*notes, f"next: rnnspec summary {quote(str(target))}"]:
-        print(printable(note))
+    schema_target = target.parent / SCHEMA_FILE
+    taken = ReadFile(schema_target, "where the schema goes")
+    write_file(target, MODELINE + text, force=force, inputs=[taken])
+    print(printable(f"wrote {target}"))
+    _write_schema(schema_target)
+    print(printable(f"next: rnnspec summary {quote(str(target))}"))
 
 
 def _known(network: str) -> str:
@@ -72,14 +76,36 @@ def _text(network: str) -> str:
     return (_NETWORKS / f"{network}.yaml").read_text("utf-8")
 
 
-def _write_schema(target: Path) -> tuple[str, ...]:
-    """Write the schema where there is none, and return what there is to say about it."""
-    text = schema.text()
-    if not target.exists():
-        write_file(target, text, force=False)
-        return (f"wrote {target}, by which editors complete and check it",)
-    if target.read_text("utf-8", errors="replace") != text:
-        return (
-            f"{target} is not that of this version: rnnspec schema -o {target} --force renews it",
-        )
-    return ()
+def _write_schema(target: Path) -> None:
+    """Write the schema if nothing is there, and say what there is to say about it."""
+    if os.path.lexists(target):
+        _compare_schema(target)
+        return
+    try:
+        write_file(target, schema.text(), force=False)
+    except (UsageError, OutputError) as error:
+        _note(target, f"{error.message}; the spec is written, the schema is not")
+    else:
+        print(printable(f"wrote {target}, by which editors complete and check it"))
+
+
+def _compare_schema(target: Path) -> None:
+    """Say if what is there is not the schema of this version, or cannot be compared with it."""
+    expected = schema.text().encode()
+    try:
+        if not target.is_file():  # to open a named pipe would wait for a writer
+            _note(target, "is no regular file, so the schema is neither written nor compared")
+            return
+        with target.open("rb") as stream:
+            found = stream.read(2 * len(expected))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        _note(target, f"cannot be read, so it is not compared with the schema: {reason}")
+        return
+    if found.replace(b"\r\n", b"\n") != expected:
+        renew = f"rnnspec schema -o {quote(str(target))} --force renews it"
+        print(printable(f"{target} is not that of this version: {renew}"))
+
+
+def _note(target: Path, message: str) -> None:
+    tell(printable(f"{target}: note: {message}"))

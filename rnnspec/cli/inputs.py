@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rnnspec import compiler
 from rnnspec.cli.report.results import Checked
 from rnnspec.errors import Problem, SpecError, UsageError
+from rnnspec.files import NO_WORKING_FOLDER, ReadFile, has_working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,10 +50,33 @@ def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
     inputs: dict[str, Input] = {}
     for path in paths:
         for each in _stands_for(path):
-            key = each.path if each.content is not None else os.path.abspath(each.path)  # noqa: PTH100 - as text
+            key = _key(each)
             if key not in inputs or (each.named and not inputs[key].named):
                 inputs[key] = each
     return [replace(each, allow_outside=allow_outside) for each in inputs.values()]
+
+
+def read_files(inputs: Iterable[Input], specs: Iterable[Spec]) -> list[ReadFile]:
+    """Return every file that no output may replace: ``inputs``, and those that ``specs`` name."""
+    files = [
+        ReadFile(Path(each.path), f"the input {each.path}")
+        if each.content is None
+        else ReadFile(0, "standard input")
+        for each in inputs
+    ]
+    for spec in specs:
+        source = spec.document.source
+        for key in ("weights", "words"):
+            if named := getattr(spec.embedding, key, None):
+                place = Path(source).parent / named
+                files.append(ReadFile(place, f"embedding.{key} of {source}"))
+    return files
+
+
+def _key(item: Input) -> str:
+    if item.content is not None or not has_working_folder():
+        return item.path
+    return os.path.abspath(item.path)  # noqa: PTH100 - as text
 
 
 def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _: ()) -> Checked:
@@ -83,6 +107,8 @@ def _load(item: Input) -> Spec:
 def _stands_for(path: str) -> Iterable[Input]:
     if path == "-":
         return [_standard_input()]
+    if not os.path.isabs(path) and not has_working_folder():  # noqa: PTH117 - as text
+        return [Input(path, trouble=NO_WORKING_FOLDER)]
     if os.path.isdir(path):  # noqa: PTH112 - Path("") would be the folder
         return _folder(path)
     if glob.has_magic(path) and not os.path.lexists(path):

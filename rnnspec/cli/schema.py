@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rnnspec.errors import printable
+from rnnspec.errors import UsageError, printable
 from rnnspec.files import check_target, write_file
 
 
@@ -12,9 +12,11 @@ def run(output: Path | None, *, force: bool) -> None:
     """Print the schema, or write it to ``output``.
 
     Raises:
-        UsageError: ``output`` exists and ``force`` is not given.
+        UsageError: ``output`` exists and ``force`` is not given, or it is no path of a file.
         OutputError: it cannot be written.
     """
+    if output == Path("-"):
+        raise UsageError("expected the path of a file; without -o the schema is printed", "-")
     if output is not None:
         check_target(output, force=force)
     from rnnspec.spec import schema

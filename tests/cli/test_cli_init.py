@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,9 +132,81 @@ def test_a_folder_that_is_not_there(run: Run, entries: Run) -> None:
     assert entries() == set()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
-def test_a_schema_that_cannot_be_read_is_one_message(run: Run) -> None:
-    Path("rnnspec.schema.json").mkdir()
-    ran = run("init")
-    assert (ran.code, ran.out) == (3, "")
+ODD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "folder": (Path.mkdir, "is no regular file, so the schema is neither written nor compared"),
+    "named pipe": (os.mkfifo, "is no regular file, so "),
+    "dangling link": (lambda path: path.symlink_to("nowhere"), "is no regular file, so "),
+    "link to itself": (lambda path: path.symlink_to(path.name), "is no regular file, so "),
+    # A regular file whose first page nobody may read, root neither.
+    "unreadable": (
+        lambda path: path.symlink_to("/proc/self/mem"),
+        "cannot be read, so it is not compared with the schema: input/output error",
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_things_in_the_place_of_the_schema_keep_no_spec_away(
+    python: Run, entries: Run, odd: str
+) -> None:
+    make, message = ODD[odd]
+    make(Path("rnnspec.schema.json"))
+    before = Path("rnnspec.schema.json").lstat()
+    ran = python("from rnnspec.cli import main; main()", "init")
+    assert ran.code == 0
+    assert ran.out == "wrote classifier.yaml\nnext: rnnspec summary classifier.yaml\n"
+    assert ran.err.startswith(f"rnnspec.schema.json: note: {message}")
     assert ran.err.count("\n") == 1
+    assert rnnspec.load("classifier.yaml").name == "classifier"
+    assert os.path.samestat(Path("rnnspec.schema.json").lstat(), before)
+    assert entries() == {"classifier.yaml", "rnnspec.schema.json"}
+
+
+def test_a_disk_with_room_for_the_spec_alone(run: Run, entries: Run) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        ran = run("init")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ran.code == 0
+    assert ran.err == (
+        "rnnspec.schema.json: note: cannot be written: file too large; "
+        "the spec is written, the schema is not\n"
+    )
+    assert entries() == {"classifier.yaml"}
+
+
+def test_a_schema_of_the_same_text_is_current(run: Run) -> None:
+    Path("rnnspec.schema.json").write_bytes(schema.text().replace("\n", "\r\n").encode())
+    assert "schema" not in run("init").out
+    Path("rnnspec.schema.json").write_text(schema.text() + " ")
+    assert "is not that of this version" in run("init", "other").out
+
+
+@pytest.mark.parametrize("target", ["rnnspec.schema.json", "x/../rnnspec.schema.json", "link"])
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("force", [["--force"], []])
+def test_no_spec_goes_where_the_schema_belongs(
+    run: Run, entries: Run, *, target: str, there: bool, force: list[str]
+) -> None:
+    Path("x").mkdir()
+    Path("link").symlink_to("rnnspec.schema.json")
+    if there:
+        Path("rnnspec.schema.json").write_text("{}")
+    before = entries()
+    ran = run("init", "-o", target, *force)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"{target}: error: is where the schema goes, so nothing is written")
+    assert entries() == before
+    assert not there or Path("rnnspec.schema.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("target", [".", "..", "/"])
+def test_a_folder_is_no_spec(run: Run, entries: Run, target: str) -> None:
+    ran = run("init", "-o", target)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"{target}: error: is a folder, expected the path of a file\n"
+    assert entries() == set()

@@ -37,3 +37,20 @@ def test_it_writes_a_file_and_replaces_none_unasked(run: Run, entries: Run) -> N
     assert run("schema", "-o", "x.json", "--force").code == 0
     assert Path("x.json").read_text() == schema.text()
     assert entries() == {"x.json"}
+
+
+def test_a_dash_is_no_file(run: Run, entries: Run, spec: str) -> None:
+    printed = "-: error: expected the path of a file; without -o the {} is printed\n"
+    messages = {
+        ("schema", "-o", "-"): printed.format("schema"),
+        ("codegen", spec, "-b", "torch", "-o", "-", "--force"): printed.format("source"),
+        ("codegen", spec, "-b", "torch", "-o", "-", "--check"): printed.format("source"),
+        ("init", "-o", "-"): "-: error: expected the path of a file, received '-'\n",
+        ("build", spec, "-b", "torch", "-o", "-"): (
+            "-: error: expected the path of a folder, received '-'\n"
+        ),
+    }
+    for words, message in messages.items():
+        ran = run(*words)
+        assert (ran.code, ran.out, ran.err) == (2, "", message)
+    assert entries() == {spec}

@@ -223,15 +223,3 @@ def test_what_is_not_imported(python: Run, spec: str, words: list[str], absent: 
     loaded = {name.split(".")[0] for name in ran.err.split()}
     assert "rnnspec" in loaded
     assert not loaded & {"torch", "keras", "tensorflow", "jax", "safetensors", *absent}
-
-
-@pytest.mark.parametrize("target", ["small.yaml", "link.yaml", "./small.yaml"])
-def test_a_source_never_takes_the_place_of_its_spec(run: Run, spec: str, target: str) -> None:
-    text = Path(spec).read_text()
-    Path("link.yaml").symlink_to(spec)
-    ran = run("codegen", spec, "-b", "torch", "-o", target, "--force")
-    assert (ran.code, ran.out) == (2, "")
-    assert ran.err.endswith("small.yaml: error: is a spec, which its source would replace\n") or (
-        target == "link.yaml" and "link.yaml: error: is a spec" in ran.err
-    )
-    assert Path(spec).read_text() == text

@@ -21,7 +21,10 @@ def in_repository(path: str) -> str:
     """
     if path == STDIN:
         return path
-    root, here = os.environ.get("GITHUB_WORKSPACE"), Path.cwd()
+    try:
+        root, here = os.environ.get("GITHUB_WORKSPACE"), Path.cwd()
+    except FileNotFoundError:  # the folder was removed, so that nothing is relative to it
+        return Path(path).as_posix()
     base = Path(root).resolve() if root else here
     absolute = Path(os.path.normpath(here / path))
     if not here.is_relative_to(base):

@@ -1,0 +1,23 @@
+"""Outputs are written whole or not at all, and nothing is replaced unasked."""
+
+from rnnspec.files.targets import (
+    NO_WORKING_FOLDER,
+    ReadFile,
+    check_folder,
+    check_target,
+    check_target_folder,
+    has_working_folder,
+)
+from rnnspec.files.write import publish, staged, write_file
+
+__all__ = [
+    "NO_WORKING_FOLDER",
+    "ReadFile",
+    "check_folder",
+    "check_target",
+    "check_target_folder",
+    "has_working_folder",
+    "publish",
+    "staged",
+    "write_file",
+]

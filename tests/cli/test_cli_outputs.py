@@ -1,0 +1,290 @@
+"""What every command that writes keeps: its inputs, what others wrote meanwhile, its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+ROOT = Path(__file__).parents[2]
+MAIN = "from rnnspec.cli import main; main()"
+
+
+@pytest.fixture
+def spec() -> str:
+    """A spec that names two files, which are the inputs beside it."""
+    Path("words.txt").write_text("the\nof\nand\n")
+    Path("vectors.txt").write_text("of 0.5 0.25\nthe 1 2\n")
+    Path("net.yaml").write_text(
+        "version: 1\nname: small\nrnn: {type: simple, units: 2}\n"
+        "embedding: {vocabulary: 5, dim: 2, weights: vectors.txt, words: words.txt}\n"
+    )
+    return "net.yaml"
+
+
+@pytest.fixture
+def contents() -> Callable[[], dict[str, bytes]]:
+    """Read every file below the current folder."""
+    return lambda: {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+INPUTS = {
+    "net.yaml": "the input net.yaml",
+    "words.txt": "embedding.words of net.yaml",
+    "vectors.txt": "embedding.weights of net.yaml",
+}
+
+
+@pytest.mark.parametrize("way", ["path", "other path", "link", "hard link"])
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("force", [["--force"], []])
+def test_a_source_replaces_no_input(
+    run: Run, contents: Run, spec: str, *, name: str, way: str, force: list[str]
+) -> None:
+    Path("folder").mkdir()
+    target = {"path": name, "other path": f"folder/../{name}"}.get(way, "other.py")
+    if way == "link":
+        Path(target).symlink_to(name)
+    if way == "hard link":
+        Path(target).hardlink_to(name)
+    before = contents()
+    ran = run("codegen", spec, "-b", "torch", "-o", target, *force)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"{target}: error: is {INPUTS[name]}, so nothing is written there; expected another path\n"
+    )
+    assert contents() == before
+
+
+@pytest.mark.parametrize("target", ["net.yaml", "words.txt", "."])
+def test_what_standard_input_reads_is_an_input(
+    contents: Run, spec: str, target: str, tmp_path: Path
+) -> None:
+    if target == ".":
+        Path("small.py").hardlink_to(spec)
+    before = contents()
+    with Path(spec).open() as stdin:
+        done = subprocess.run(
+            [sys.executable, "-c", MAIN, "codegen", "-", "-b", "torch", "-o", target, "--force"],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    title = "embedding.words of <stdin>" if target == "words.txt" else "standard input"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f": error: is {title}, so nothing is written there" in done.stderr
+    assert contents() == before
+
+
+@pytest.mark.parametrize("key", ["weights", "words", "spec"])
+def test_a_model_replaces_no_input(
+    run: Run, contents: Run, spec: str, backend: str, key: str
+) -> None:
+    pytest.importorskip(backend)
+    name = (
+        "small.keras" if backend == "keras" else f"small.{'py' if key == 'spec' else 'safetensors'}"
+    )
+    old = {"weights": "vectors.txt", "words": "words.txt", "spec": spec}[key]
+    Path(old).rename(name)
+    if key == "spec":
+        spec = name
+    else:
+        Path(spec).write_text(Path(spec).read_text().replace(old, name))
+    before = contents()
+    output = name if backend == "keras" else "."
+    ran = run("build", spec, "-b", backend, "-o", output, "--force")
+    title = f"the input {name}" if key == "spec" else f"embedding.{key} of {spec}"
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"{name}: error: is {title}, so nothing is written there")
+    assert contents() == before
+
+
+def test_no_folder_of_sources_replaces_an_input(run: Run, contents: Run, spec: str) -> None:
+    Path("words.txt").rename("small.py")
+    Path(spec).write_text(Path(spec).read_text().replace("words.txt", "small.py"))
+    Path("foreign.yaml").write_text("on: push\njobs: {}\n")
+    before = contents()
+    for target, title in (
+        (".", f"embedding.words of ./{spec}"),
+        ("foreign.yaml", "the input ./for"),
+    ):
+        ran = run("codegen", ".", "-b", "keras", "-o", target, "--force")
+        assert (ran.code, ran.out) == (2, "")
+        assert f": error: is {title}" in ran.err
+        assert contents() == before
+
+
+def test_what_another_spec_names_can_be_written(run: Run, spec: str) -> None:
+    Path("other.py").write_text("other")
+    assert run("codegen", spec, "-b", "torch", "-o", "other.py", "--force").code == 0
+    assert "import torch" in Path("other.py").read_text()
+
+
+PARALLEL = """
+import contextlib, io, json, multiprocessing, os, sys
+from rnnspec import cli
+from rnnspec.backends import get
+
+if "build" in sys.argv:
+    get("torch").runtime
+
+def run(barrier, told):
+    printed = io.StringIO()
+    sync, first = os.fsync, iter([True])
+
+    def together(descriptor):
+        # By now each of them has found that nothing is there.
+        if next(first, False):
+            barrier.wait(60)
+        sync(descriptor)
+
+    os.fsync = together
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            told.put((stopped.code, printed.getvalue()))
+
+context = multiprocessing.get_context("fork")
+barrier, told = context.Barrier(8), context.Queue()
+workers = [context.Process(target=run, args=(barrier, told)) for _ in range(8)]
+for worker in workers:
+    worker.start()
+print(json.dumps([told.get(timeout=100) for _ in workers]))
+for worker in workers:
+    worker.join(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forks")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["codegen", "-b", "torch", "-o", "c.py"],
+        ["build", "-b", "torch", "-o", "made"],
+        ["build", "-b", "torch", "-o", "."],
+    ],
+)
+def test_one_of_eight_runs_writes(python: Run, entries: Run, spec: str, words: list[str]) -> None:
+    if words[0] == "build":
+        pytest.importorskip("torch")
+    ran = python(PARALLEL, words[0], spec, *words[1:])
+    assert ran.code == 0, ran.err
+    told = json.loads(ran.out)
+    assert sorted(code for code, _ in told) == [0, *[2] * 7]
+    for code, printed in told:
+        assert ("wrote " in printed) == (code == 0)
+        assert ("error: exists already" in printed) == (code == 2)
+    assert not [name for name in entries() if "rnnspec" in name]
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["init", "-o", f"{LONG}.yaml"], 3),
+        (["init", "-o", f"{LONG}/net.yaml"], 3),
+        (["schema", "-o", LONG], 3),
+        (["codegen", "net.yaml", "-b", "torch", "-o", f"{LONG}.py"], 3),
+        (["codegen", "net.yaml", "-b", "torch", "-o", f"{LONG}.py", "--check"], 2),
+        (["codegen", "net.yaml", "-b", "torch", "-o", LONG, "--check"], 2),
+        (["codegen", "net.yaml", LONG, "-b", "torch", "-o", "."], 2),
+        (["build", "net.yaml", "-b", "torch", "-o", LONG], 3),
+        (["build", "net.yaml", "-b", "torch", "-o", f"{LONG}/deep"], 3),
+        (["build", "net.yaml", "-b", "keras", "-o", f"{LONG}.keras"], 3),
+    ],
+)
+def test_a_name_that_is_too_long(
+    run: Run, entries: Run, spec: str, words: list[str], code: int
+) -> None:
+    pytest.importorskip(words[3] if words[0] == "build" else "rnnspec")
+    before = entries()
+    ran = run(*words)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith(LONG)
+    assert ran.err.count("\n") == 1
+    assert ": error: " in ran.err
+    assert entries() == before
+
+
+GONE = """
+import os, sys
+os.mkdir("gone")
+os.chdir("gone")
+os.rmdir("../gone")
+from rnnspec.cli import main
+main()
+"""
+HERE = "the working folder no longer exists; change to one that does"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it cannot be removed")
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("init", 3, f"classifier.yaml: error: {HERE}"),
+        ("schema -o x", 3, f"x: error: {HERE}"),
+        ("codegen {spec} -b torch -o x.py", 3, f"x.py: error: {HERE}"),
+        ("codegen {spec} -b torch -o .", 3, f"small.py: error: {HERE}"),
+        ("codegen {spec} -b torch -o x.py --check", 2, f"x.py: error: {HERE}"),
+        ("codegen net.yaml -b torch", 2, f"net.yaml: error: {HERE}"),
+        ("validate net.yaml --format concise", 2, f"net.yaml: error: {HERE}"),
+        ("validate .", 2, f".: error: {HERE}"),
+        ("lint *.yaml", 2, f"*.yaml: error: {HERE}"),
+        ("parity net.yaml", 2, f"net.yaml: error: {HERE}"),
+        ("parity {spec}", 3, f"rnnspec: error: {HERE}"),
+        ("build {spec} -b torch", 3, f"rnnspec: error: {HERE}"),
+        ("build {spec} -b torch -o x", 3, f"x: error: {HERE}"),
+        ("build {spec} -b keras -o x.keras", 3, f"x.keras: error: {HERE}"),
+        ("summary net.yaml", 2, "net.yaml: error: no such file"),
+        ("diff net.yaml {spec}", 2, "net.yaml: error: no such file"),
+    ],
+)
+def test_a_working_folder_that_was_removed(
+    python: Run, spec: str, words: str, code: int, message: str
+) -> None:
+    if words.startswith("build"):
+        pytest.importorskip(words.split()[3])
+    ran = python(GONE, *words.format(spec=Path(spec).resolve()).split())
+    assert ran.code == code
+    assert message in ran.out + ran.err
+    assert (ran.out + ran.err).count("error: ") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it cannot be removed")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "codegen {spec} -b torch",
+        "codegen {spec} -b torch -o {target}",
+        "init -o {target}",
+        "summary {spec}",
+        "diff {spec} {spec}",
+        "validate {spec} --format github",
+        "validate {spec} --format sarif",
+        "explain L101",
+    ],
+)
+def test_what_needs_no_working_folder_does_without(
+    python: Run, spec: str, tmp_path: Path, words: str
+) -> None:
+    spec, target = str(Path(spec).resolve()), str(tmp_path / "target")
+    ran = python(GONE, *words.format(spec=spec, target=target).split())
+    assert (ran.code, ran.err) == (0, "") or "--format github" in words
+    if words.startswith("validate"):
+        Path(spec).write_text("version: 1\n")
+        ran = python(GONE, *words.format(spec=spec).split())
+        assert ran.code == 1
+        assert spec in ran.out

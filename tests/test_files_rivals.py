@@ -1,0 +1,328 @@
+"""Outputs when a call fails half-way, and when others write to the same place meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rnnspec import files
+from rnnspec.errors import OutputError, UsageError
+
+FULL = OSError(28, "No space left on device")
+STOP = KeyboardInterrupt()
+Call = Callable[..., object]
+
+
+def content(folder: Path) -> dict[str, str]:
+    """Return what is in a folder, by path; of a folder, nothing."""
+    return {
+        str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
+        for path in folder.rglob("*")
+    }
+
+
+def refuse(*_: object) -> None:
+    """Do as a file system that knows no hard links."""
+    raise PermissionError(1, "Operation not permitted")
+
+
+def raising(call: Call, at: int, error: BaseException, *, late: bool = False) -> Call:
+    """Return ``call``, which at one time raises: before anything is done, or when it is."""
+    calls = iter(range(100))
+
+    def fail(*arguments: object, **options: object) -> object:
+        failing = next(calls) == at
+        if failing and not late:
+            raise error
+        done = call(*arguments, **options)
+        if failing:
+            raise error
+        return done
+
+    return fail
+
+
+FAULTS = {
+    "no replacing": ("replace", FULL, False),
+    "stopped before replacing": ("replace", STOP, False),
+    "stopped after replacing": ("replace", STOP, True),
+    "stopped before linking": ("hardlink_to", STOP, False),
+    "stopped after linking": ("hardlink_to", STOP, True),
+    "no claim": ("touch", FULL, False),
+    "no replacing of a claim": ("replace", FULL, False),
+    "stopped before replacing a claim": ("replace", STOP, False),
+    "stopped after replacing a claim": ("replace", STOP, True),
+}
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_several_files_are_moved_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, at: int
+) -> None:
+    name, error, late = FAULTS[fault]
+    force = fault.endswith("replacing")
+    before = {"second": "old"} if force else {}
+    if force:
+        (tmp_path / "second").write_text("old")
+    with files.staged(tmp_path) as folder:
+        moves = {folder / each: tmp_path / each for each in ("first", "second", "third")}
+        for made in moves:
+            made.write_text("new")
+        with monkeypatch.context() as patch:
+            if fault.endswith("claim"):
+                patch.setattr(Path, "hardlink_to", refuse)
+            if name == "touch":
+                at += len(moves)  # the first calls ask which mode a new file gets
+            patch.setattr(Path, name, raising(getattr(Path, name), at, error, late=late))
+            with pytest.raises(OutputError if error is FULL else KeyboardInterrupt):
+                files.publish(moves, force=force)
+    assert content(tmp_path) == before
+
+
+def test_a_folder_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with files.staged(tmp_path) as folder:
+        (folder / "made").mkdir()
+        (folder / "made" / "x").write_text("x")
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", raising(Path.replace, 0, STOP, late=True))
+            with pytest.raises(KeyboardInterrupt):
+                files.publish({folder / "made": tmp_path / "there"}, force=False)
+    assert content(tmp_path) == {}
+
+
+def test_a_disk_on_which_nothing_can_be_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "first").write_text("old")
+    allowed = iter([Path.replace])
+
+    def broken(self: Path, other: Path) -> object:
+        for call in allowed:
+            return call(self, other)
+        raise OSError(30, "Read-only file system")
+
+    with files.staged(tmp_path) as folder:
+        moves = {folder / name: tmp_path / name for name in ("first", "second")}
+        for made in moves:
+            made.write_text("new")
+        monkeypatch.setattr(Path, "replace", broken)
+        with pytest.raises(OutputError) as caught:
+            files.publish(moves, force=True)
+    assert str(caught.value) == (
+        f"{tmp_path}/first: error: is new and cannot be put back; before that, "
+        f"{tmp_path}/second: error: cannot be written: read-only file system"
+    )
+
+
+def test_a_call_that_fails_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As over NFS, where the answer may be lost and the call be sent again.
+    for name, force, error in (
+        ("hardlink_to", False, FileExistsError(17, "File exists")),
+        ("replace", True, FileNotFoundError(2, "No such file or directory")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, raising(getattr(Path, name), 0, error, late=True))
+            files.write_file(tmp_path / name, name, force=force)
+    assert content(tmp_path) == {"hardlink_to": "hardlink_to", "replace": "replace"}
+
+
+RIVALS: dict[str, Callable[[Path], object]] = {
+    "file": lambda path: path.write_text("theirs"),
+    "empty file": Path.touch,
+    "folder": Path.mkdir,
+    "full folder": lambda path: (path / "deep").mkdir(parents=True),
+    "dangling link": lambda path: path.symlink_to("nowhere"),
+    "link to a file": lambda path: path.symlink_to("other"),
+    "named pipe": os.mkfifo,
+}
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have something done after the checks, while the new file goes to the disk."""
+
+    def meanwhile(act: Callable[[], object]) -> None:
+        acts = iter([act])
+        sync = os.fsync
+
+        def slow(descriptor: int) -> None:
+            for each in acts:
+                each()
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", slow)
+
+    return meanwhile
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("rival", RIVALS)
+def test_what_appears_meanwhile_is_not_replaced_unasked(
+    tmp_path: Path,
+    meanwhile: Callable[[Callable[[], object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rival: str,
+    links: bool,
+) -> None:
+    (tmp_path / "other").write_text("other")
+    target = tmp_path / "new"
+    meanwhile(lambda: RIVALS[rival](target))
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    with pytest.raises(UsageError, match=r"new: error: exists already: it appeared while"):
+        files.write_file(target, "ours", force=False)
+    found = content(tmp_path)
+    (tmp_path / "expected").mkdir()
+    (tmp_path / "expected" / "other").write_text("other")
+    RIVALS[rival](tmp_path / "expected" / "new")
+    assert found == content(tmp_path / "expected")
+    assert target.lstat().st_mode == (tmp_path / "expected" / "new").lstat().st_mode
+
+
+@pytest.mark.parametrize("rival", ["file", "full folder", "dangling link"])
+def test_no_folder_takes_the_place_of_what_appears(
+    tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None], rival: str
+) -> None:
+    with files.staged(tmp_path) as folder:
+        (folder / "made").mkdir()
+        (folder / "made" / "x").write_text("ours")
+        meanwhile(lambda: RIVALS[rival](tmp_path / "new"))
+        with pytest.raises(UsageError, match=r"new: error: exists already: it appeared while"):
+            files.publish({folder / "made": tmp_path / "new"}, force=False)
+    assert "ours" not in content(tmp_path).values()
+    assert os.path.lexists(tmp_path / "new")
+
+
+@pytest.mark.parametrize("rival", ["file", "folder"])
+def test_what_others_put_there_is_not_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rival: str
+) -> None:
+    def fail(_: Path, target: Path) -> None:
+        RIVALS[rival](target)
+        raise FULL
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OutputError, match="no space left"):
+        files.write_file(tmp_path / "new", "ours", force=True)
+    assert content(tmp_path) == {"new": "theirs" if rival == "file" else ""}
+
+
+@pytest.mark.parametrize("first", ["old", None])
+def test_what_others_put_over_ours_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str | None
+) -> None:
+    if first:
+        (tmp_path / "first").write_text(first)
+    (tmp_path / "theirs").write_text("theirs")
+    replace = Path.replace
+
+    def fail(made: Path, target: Path) -> Path:
+        if target.name == "second":
+            replace(tmp_path / "theirs", tmp_path / "first")
+            raise FULL
+        return replace(made, target)
+
+    with files.staged(tmp_path) as folder:
+        moves = {folder / name: tmp_path / name for name in ("first", "second")}
+        for made in moves:
+            made.write_text("ours")
+        monkeypatch.setattr(Path, "replace", fail)
+        with pytest.raises(OutputError, match=r"second: error: cannot be written: no space left"):
+            files.publish(moves, force=True)
+    assert content(tmp_path) == {"first": "theirs"}
+
+
+@pytest.mark.parametrize("rival", ["folder", "full folder"])
+def test_a_folder_is_not_replaced_by_force(
+    tmp_path: Path, meanwhile: Callable[[Callable[[], object]], None], rival: str
+) -> None:
+    meanwhile(lambda: RIVALS[rival](tmp_path / "new"))
+    with pytest.raises(OutputError, match=r"new: error: cannot be written: is a directory\Z"):
+        files.write_file(tmp_path / "new", "ours", force=True)
+    assert (tmp_path / "new").is_dir()
+    assert not any(path.name.startswith(".") for path in tmp_path.iterdir())
+
+
+PARALLEL = """
+import json, multiprocessing, sys
+from pathlib import Path
+from rnnspec import files
+from rnnspec.errors import RnnspecError
+
+way, rounds = sys.argv[1], 12
+
+def refuse(*_):
+    raise PermissionError
+
+def write(mine, number):
+    target = Path(str(number))
+    if way in ("file", "no links"):
+        files.write_file(target, mine, force=False)
+        return
+    with files.staged(Path(".")) as folder:
+        made = folder / "made"
+        made.mkdir()
+        for name in ("a", "b"):
+            (made / name).write_text(mine)
+        if way == "folder":
+            files.publish({made: target}, force=False)
+        else:
+            files.publish({made / name: target / name for name in ("a", "b")}, force=False)
+
+def run(mine, barrier, told):
+    if way == "no links":
+        Path.hardlink_to = refuse
+    for number in range(rounds):
+        barrier.wait(60)
+        try:
+            write(mine, number)
+            told.put((number, mine, 0))
+        except RnnspecError as error:
+            told.put((number, mine, error.exit_code))
+
+context = multiprocessing.get_context("fork")
+barrier, told = context.Barrier(8), context.Queue()
+if way == "two files":
+    for number in range(rounds):
+        Path(str(number)).mkdir()
+workers = [context.Process(target=run, args=(str(mine), barrier, told)) for mine in range(8)]
+for worker in workers:
+    worker.start()
+print(json.dumps([told.get(timeout=60) for _ in range(8 * rounds)]))
+for worker in workers:
+    worker.join(60)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forks")
+@pytest.mark.parametrize("way", ["file", "no links", "folder", "two files"])
+def test_of_eight_that_write_to_one_place_one_does(tmp_path: Path, way: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PARALLEL, way],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    told = json.loads(done.stdout)
+    for number in range(12):
+        codes = {mine: code for each, mine, code in told if each == number}
+        assert sorted(codes.values()) == [0, *[2] * 7]
+        (winner,) = [mine for mine, code in codes.items() if code == 0]
+        target = tmp_path / str(number)
+        assert ({target} if target.is_file() else set(target.iterdir())) == (
+            {target} if way in ("file", "no links") else {target / "a", target / "b"}
+        )
+        assert set(content(target).values() if target.is_dir() else [target.read_text()]) == {
+            winner
+        }
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
