@@ -186,7 +186,7 @@ def test_an_input_is_not_replaced(tmp_path: Path, old: Path, way: str, force: bo
         make(old)
     with old.open() as stream:
         place = stream.fileno() if way == "descriptor" else old
-        kept = [files.ReadFile(place, "the input"), files.ReadFile(tmp_path / "none", "another")]
+        kept = files.Inputs.of([(place, "the input"), (tmp_path / "none", "another")])
         with pytest.raises(UsageError, match="is the input, so nothing is written there"):
             files.write_file(old if way == "descriptor" else target, "x", force=force, inputs=kept)
     assert old.read_text() == "old"
@@ -195,7 +195,9 @@ def test_an_input_is_not_replaced(tmp_path: Path, old: Path, way: str, force: bo
 def test_a_place_that_is_kept_free(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("free")
     for name in ("free", "link", "../" + tmp_path.name + "/free"):
-        kept = [files.ReadFile(tmp_path / "free", "kept free"), files.ReadFile(Path("\0"), "odd")]
+        kept = files.Inputs.of(
+            [(tmp_path / "free", "kept free"), (Path("\0"), "odd"), (99, "shut")]
+        )
         with pytest.raises(UsageError, match="is kept free"):
             files.write_file(tmp_path / name, "x", force=True, inputs=kept)
     assert names(tmp_path) == {"link"}

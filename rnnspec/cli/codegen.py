@@ -18,14 +18,14 @@ from rnnspec.cli.specs import load_all
 from rnnspec.errors import UnsupportedError, UsageError, printable
 from rnnspec.files import (
     NO_WORKING_FOLDER,
-    ReadFile,
+    Inputs,
     check_target,
     has_working_folder,
     write_file,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from rnnspec.cli.inputs import Input
     from rnnspec.spec.models import Spec
@@ -113,7 +113,7 @@ def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend)
     return sources
 
 
-def _write(sources: Sequence[Source], kept: Collection[ReadFile], *, force: bool) -> None:
+def _write(sources: Sequence[Source], kept: Inputs, *, force: bool) -> None:
     for source in sources:
         write_file(source.target, source.text, force=force, inputs=kept)
         print(printable(f"wrote {source.target}"))

@@ -9,7 +9,7 @@ from shlex import quote
 
 from rnnspec.cli.messages import tell
 from rnnspec.errors import OutputError, UsageError, printable
-from rnnspec.files import ReadFile, write_file
+from rnnspec.files import Inputs, write_file
 from rnnspec.spec import schema
 from rnnspec.spec.names import check_network_name
 from rnnspec.spec.wording import listed, nearest, quoted
@@ -48,8 +48,8 @@ def run(name: str | None, network: str, output: Path | None, *, force: bool) -> 
     text = _named(_known(network), name)
     target = output or Path(f"{name}.yaml")
     schema_target = target.parent / SCHEMA_FILE
-    taken = ReadFile(schema_target, "where the schema goes")
-    write_file(target, MODELINE + text, force=force, inputs=[taken])
+    taken = Inputs.of([(schema_target, "where the schema goes")])
+    write_file(target, MODELINE + text, force=force, inputs=taken)
     print(printable(f"wrote {target}"))
     _write_schema(schema_target)
     print(printable(f"next: rnnspec summary {quote(str(target))}"))

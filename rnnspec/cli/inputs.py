@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rnnspec import compiler
 from rnnspec.cli.report.results import Checked
 from rnnspec.errors import Problem, SpecError, UsageError
-from rnnspec.files import NO_WORKING_FOLDER, ReadFile, has_working_folder
+from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,27 +56,32 @@ def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
     return [replace(each, allow_outside=allow_outside) for each in inputs.values()]
 
 
-def read_files(inputs: Iterable[Input], specs: Iterable[Spec]) -> list[ReadFile]:
-    """Return every file that no output may replace: ``inputs``, and those that ``specs`` name."""
-    files = [
-        ReadFile(Path(each.path), f"the input {each.path}")
-        if each.content is None
-        else ReadFile(0, "standard input")
-        for each in inputs
-    ]
+def read_files(inputs: Iterable[Input], specs: Iterable[Spec]) -> Inputs:
+    """Return the files that no output may replace: ``inputs``, and those that ``specs`` name."""
+    return Inputs.of((*map(_place, inputs), *_named_files(specs)))
+
+
+def _place(item: Input) -> tuple[Path | int, str]:
+    if item.content is not None:
+        return 0, "standard input"
+    return Path(item.path), f"the input {item.path}"
+
+
+def _named_files(specs: Iterable[Spec]) -> Iterator[tuple[Path, str]]:
     for spec in specs:
         source = spec.document.source
         for key in ("weights", "words"):
-            if named := getattr(spec.embedding, key, None):
-                place = Path(source).parent / named
-                files.append(ReadFile(place, f"embedding.{key} of {source}"))
-    return files
+            if name := getattr(spec.embedding, key, None):
+                yield Path(source).parent / name, f"embedding.{key} of {source}"
 
 
 def _key(item: Input) -> str:
-    if item.content is not None or not has_working_folder():
+    if item.content is not None:
         return item.path
-    return os.path.abspath(item.path)  # noqa: PTH100 - as text
+    try:
+        return os.path.abspath(item.path)  # noqa: PTH100 - as text
+    except FileNotFoundError:  # the working folder was removed
+        return item.path
 
 
 def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _: ()) -> Checked:

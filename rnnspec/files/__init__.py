@@ -2,7 +2,7 @@
 
 from rnnspec.files.targets import (
     NO_WORKING_FOLDER,
-    ReadFile,
+    Inputs,
     check_folder,
     check_target,
     check_target_folder,
@@ -12,7 +12,7 @@ from rnnspec.files.write import publish, staged, write_file
 
 __all__ = [
     "NO_WORKING_FOLDER",
-    "ReadFile",
+    "Inputs",
     "check_folder",
     "check_target",
     "check_target_folder",

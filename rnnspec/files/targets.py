@@ -5,27 +5,59 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 NO_WORKING_FOLDER = "the working folder no longer exists; change to one that does"
 
 
+_Key = tuple[int, int] | str
+"""What a file is known by: device and inode, or where it would be if it is not there."""
+
+
 @dataclass(frozen=True, slots=True)
-class ReadFile:
-    """A file that this run reads: its path or open descriptor, and what messages call it."""
+class Inputs:
+    """Files that no output may replace, and what messages call each."""
 
-    place: Path | int
-    title: str
+    titles: Mapping[_Key, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, files: Iterable[tuple[Path | int, str]]) -> Inputs:
+        """Return the inputs at these paths or open descriptors, each with its title."""
+        titles: dict[_Key, str] = {}
+        for place, title in files:
+            if key := _key(place):
+                titles.setdefault(key, title)
+        return cls(titles)
+
+    def check(self, target: Path) -> None:
+        """Raise UsageError if ``target`` is one of them, by whatever path or link."""
+        if title := self.titles.get(_key(target)):
+            message = f"is {title}, so nothing is written there; expected another path"
+            raise UsageError(message, str(target))
 
 
-def check_target(target: Path, *, force: bool, inputs: Collection[ReadFile] = ()) -> None:
+NO_INPUTS = Inputs()
+
+
+def _key(place: Path | int) -> _Key:
+    # ValueError: a path that holds a null character or cannot be encoded.
+    with contextlib.suppress(OSError, ValueError):
+        status = os.stat(place)  # noqa: PTH116 - a descriptor too
+        return status.st_dev, status.st_ino
+    # OSError: the path is relative to a folder that was removed.
+    with contextlib.suppress(OSError, ValueError):
+        return "" if isinstance(place, int) else os.path.realpath(place)
+    return ""
+
+
+def check_target(target: Path, *, force: bool, inputs: Inputs = NO_INPUTS) -> None:
     """Raise unless a file may be written at ``target``; call it before long work begins.
 
     Raises:
@@ -38,7 +70,7 @@ def check_target(target: Path, *, force: bool, inputs: Collection[ReadFile] = ()
     with reported(target):
         _check_working_folder(target)
         real = followed(target)
-        _check_no_input(target, inputs)
+        inputs.check(target)
         _check_replaceable(target, real, force=force)
         if target.is_symlink() and not real.parent.is_dir():
             raise OutputError(f"leads to {real}, and there is no such folder", str(target))
@@ -63,23 +95,6 @@ def check_target_folder(target: Path) -> bool:
         elif not stat.S_ISDIR(mode):
             raise UsageError("is a file, expected a folder", str(target))
     return mode is not None
-
-
-def _check_no_input(target: Path, inputs: Collection[ReadFile]) -> None:
-    for each in inputs:
-        if _same_file(target, each.place):
-            message = f"is {each.title}, so nothing is written there; expected another path"
-            raise UsageError(message, str(target))
-
-
-def _same_file(target: Path, place: Path | int) -> bool:
-    try:
-        return os.path.samestat(target.stat(), os.stat(place))  # noqa: PTH116 - also a descriptor
-    except OSError:
-        # One of them is not there yet, or leads to nothing that is.
-        return not isinstance(place, int) and os.path.realpath(target) == os.path.realpath(place)
-    except ValueError:  # a null character, or one that the system cannot encode
-        return False
 
 
 def _check_replaceable(target: Path, real: Path, *, force: bool) -> None:
@@ -134,7 +149,7 @@ def _check_working_folder(path: Path) -> None:
 def has_working_folder() -> bool:
     """Tell whether this process still has the folder that relative paths start from."""
     try:
-        Path.cwd()
+        os.getcwd()  # noqa: PTH109 - asked often
     except FileNotFoundError:
         return False
     except OSError:  # it may not be named, but it is there

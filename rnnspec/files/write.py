@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.files.moves import move_all
-from rnnspec.files.targets import ReadFile, check_target, followed, reported
+from rnnspec.files.targets import NO_INPUTS, Inputs, check_target, followed, reported
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
 
 @contextlib.contextmanager
@@ -32,9 +32,7 @@ def staged(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_file(
-    target: Path, content: str, *, force: bool, inputs: Collection[ReadFile] = ()
-) -> None:
+def write_file(target: Path, content: str, *, force: bool, inputs: Inputs = NO_INPUTS) -> None:
     """Write one text file, UTF-8 with line feeds; through a link, what it leads to.
 
     Raises:

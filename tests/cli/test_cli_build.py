@@ -135,6 +135,14 @@ def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
     ran = run("build", spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err == "closed: error: no permission to write here\n"
+    Path("closed").chmod(0)
+    for command in ("build", "codegen"):
+        ran = run(command, spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
+        assert (ran.code, ran.out) == (3, "")
+        assert ran.err == (
+            f"closed/{OUTPUT[backend]}: error: cannot be written: permission denied\n"
+        )
+    Path("closed").chmod(0o700)
 
 
 @contextmanager
@@ -206,3 +214,31 @@ def test_an_interrupted_run(python: Run, entries: Run, spec: str, name: str, cod
     assert ran.err == "rnnspec: interrupted\n"
     assert Path("made/small.py").read_text() == "old"
     assert entries() == {spec, "made", "made/small.py"}
+
+
+@pytest.mark.parametrize("force", [["--force"], []])
+@pytest.mark.parametrize("rival", ["other.py", "small.safetensors"])
+def test_a_folder_that_appears_meanwhile(
+    run: Run, spec: str, monkeypatch: pytest.MonkeyPatch, *, rival: str, force: list[str]
+) -> None:
+    pytest.importorskip("torch")
+    sync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        if not Path("made").exists():
+            Path("made").mkdir()
+            Path("made", rival).write_text("theirs")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    ran = run("build", spec, "-b", "torch", "-o", "made", *force)
+    found = {path.name for path in Path("made").iterdir()}
+    if rival == "other.py" or force:
+        assert (ran.code, ran.err) == (0, "")
+        assert found == {rival, "small.py", "small.safetensors"}
+        assert Path("made/small.safetensors").stat().st_size > 1000
+    else:
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err == f"made/{rival}: error: exists already: it appeared while this ran\n"
+        assert found == {rival}
+        assert Path("made", rival).read_text() == "theirs"
