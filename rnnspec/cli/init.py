@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.resources import files
 from pathlib import Path
 from shlex import quote
@@ -78,12 +77,11 @@ def _text(network: str) -> str:
 
 def _write_schema(target: Path) -> None:
     """Write the schema if nothing is there, and say what there is to say about it."""
-    if os.path.lexists(target):
-        _compare_schema(target)
-        return
     try:
         write_file(target, schema.text(), force=False)
-    except (UsageError, OutputError) as error:
+    except UsageError:  # something is there, perhaps by now
+        _compare_schema(target)
+    except OutputError as error:
         _note(target, f"{error.message}; the spec is written, the schema is not")
     else:
         print(printable(f"wrote {target}, by which editors complete and check it"))

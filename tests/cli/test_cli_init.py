@@ -186,6 +186,23 @@ def test_a_schema_of_the_same_text_is_current(run: Run) -> None:
     assert "is not that of this version" in run("init", "other").out
 
 
+def test_a_schema_that_appears_meanwhile_is_compared(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        if Path("classifier.yaml").exists() and not Path("rnnspec.schema.json").exists():
+            Path("rnnspec.schema.json").write_text("{}")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    ran = run("init")
+    assert (ran.code, ran.err) == (0, "")
+    assert "rnnspec.schema.json is not that of this version" in ran.out
+    assert Path("rnnspec.schema.json").read_text() == "{}"
+
+
 @pytest.mark.parametrize("target", ["rnnspec.schema.json", "x/../rnnspec.schema.json", "link"])
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("force", [["--force"], []])
