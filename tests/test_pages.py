@@ -11,6 +11,10 @@ import pytest
 from rnnspec import compiler
 from rnnspec.errors import SpecError
 from rnnspec.pages import codes, page
+from rnnspec.spec.models import MAX_SIZE
+from rnnspec.spec.places import MAX_BYTES
+from rnnspec.spec.rules import MAX_LAYERS
+from rnnspec.spec.tree import MAX_NODES
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [path.read_text("utf-8") for path in (ROOT / "rnnspec").rglob("*.py")]
@@ -68,6 +72,15 @@ def test_wrong_is_wrong_in_this_way_alone(
 @pytest.mark.parametrize("code", ERRORS)
 def test_right_is_right(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not said(read(code)[4], tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("code", "limit"),
+    [("E106", MAX_BYTES), ("E108", MAX_NODES), ("E308", MAX_SIZE), ("E412", MAX_LAYERS)],
+)
+def test_a_page_states_the_limit_that_is_checked(code: str, limit: int) -> None:
+    explanation = page(code).partition("## Wrong")[0]
+    assert {int(n.replace(",", "")) for n in re.findall(r"\d[\d,]{3,}", explanation)} == {limit}
 
 
 def test_there_is_no_page_of_what_is_no_code() -> None:
