@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from rnnspec.spec.places import Extent
 
-_DIRECTIVE = re.compile(r"(?:\A|(?<=[\r\n]))%")
+_PERCENT = re.compile(r"(?:\A|(?<=[\r\n]))%[^\r\n]*")
+_VERSION = re.compile(r"%YAML[ \t]+(?P<version>[^ \t]+)[ \t]*(?:(?<=[ \t])#.*)?")
+_NO_CONTENT = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*+")
+_MARKER = re.compile(r"---(?!\S)")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
 _CLOSE_COLON = re.compile(r"\s*:(?=[\[\]{},])")
 _CLOSE_COMMENT = re.compile(r"[^\r\n]*?[|>][-+0-9]*#")
@@ -42,8 +45,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
     Raises:
         StopReadingError: it is no YAML, or only for one of the two parsers.
     """
-    _refuse_directives(text)
-    source = loader(_without_tabs(text))
+    source = loader(_without_tabs(_without_version(text)))
     last = flow = 0
     while (event := _next(source, text, last)) is not None:
         start, end = event.start_mark.index, event.end_mark.index
@@ -61,10 +63,36 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
         yield event, (start, end)
 
 
-def _refuse_directives(text: str) -> None:
-    if match := _DIRECTIVE.search(text):
-        message = "directives (%YAML, %TAG) are not in the language; no line begins with '%'"
-        raise StopReadingError((match.start(), match.end()), "E206", message)
+def _without_version(text: str) -> str:
+    """Return the text with spaces for ``%YAML 1.2`` at its top: parsers disagree on directives."""
+    line = _PERCENT.search(text)
+    if line is None:
+        return text
+    found = _VERSION.fullmatch(line.group())
+    if found is None or _skip_comments(text, 0) < line.start():
+        raise _odd_percent(line)
+    extent = line.start(), line.start() + found.end("version")
+    if found["version"] != "1.2":
+        said = shortened(found["version"])
+        message = f"a spec is YAML 1.2, received %YAML {said}; write '%YAML 1.2' or remove the line"
+        raise StopReadingError(extent, "E206", message)
+    after, other = _skip_comments(text, line.end()), _PERCENT.search(text, line.end())
+    if not _MARKER.match(text, after) and not (other and other.start() == after):
+        raise StopReadingError(extent, "E206", "expected a line '---' after '%YAML 1.2'")
+    if other:
+        raise _odd_percent(other)
+    return text[: line.start()] + " " * len(line.group()) + text[line.end() :]
+
+
+def _skip_comments(text: str, start: int) -> int:
+    """Return where the first line from ``start`` on begins that is neither blank nor a comment."""
+    match = _NO_CONTENT.match(text, start)
+    return match.end() if match else start
+
+
+def _odd_percent(line: re.Match[str]) -> StopReadingError:
+    message = "only '%YAML 1.2' at the top of the file may begin with '%'"
+    return StopReadingError((line.start(), line.start() + 1), "E206", message)
 
 
 def _without_tabs(text: str) -> str:

@@ -36,8 +36,6 @@ _PLAIN = (
     ("escape", "E119", "unknown escape after '\\' in double quotes"),
     ("hexdecimal", "E119", "unknown escape after '\\' in double quotes"),
     ("undefined tag handle", "E203", "tags are not in the language"),
-    ("directive", "E206", "directives (%YAML, %TAG) are not in the language"),
-    ("incompatible YAML", "E206", "directives (%YAML, %TAG) are not in the language"),
     ("while scanning an anchor", "E201", "'&' begins an anchor; quote the text"),
     ("while scanning an alias", "E202", "'*' begins an alias; quote the text"),
     ("while scanning a tag", "E203", "'!' begins a tag; quote the text"),

@@ -52,6 +52,7 @@ expect: {parameters: 1}
 PIECES = [
     "&a ", "*a", "!t ", "<<: ", "'", '"', "[", "]", "{", "}", ": ", "- ", "\n", "\n  ", "\t", "#",
     "|", ">", "%", "@", "---\n", "...\n", "? ", "~", "null", "true", "yes", "010", "0x1", ".inf",
+    "%YAML 1.2\n", "%YAML 1.2\n---\n",
     "1e999", "9" * 30, "\\", "\0", "\u2028", "\ufeff", "é", "units: 1", "version: 1\n", "rnn: ",
 ]  # fmt: skip
 EDITS = st.lists(
@@ -62,6 +63,7 @@ EDITS = st.lists(
 TOKENS = [
     "a", "a: ", "a:", "b: c\n", "{a: ", "[a", "\n- ", "\n    ", ", ", ",", " ", ":", "?", "-",
     "'x'", '"y"', "a?b", "a#b", " #", "|-", "|2", ">+", "%TAG ! x\n", "!<x> ", "!!str ", "!?!x ",
+    "%YAML 1.1\n",
     "\\ud800", "\\u202e", "\\/", "\\x41", "\xa0", "\u200b", "\u0430", "\r", "\r\n", "`",
 ]  # fmt: skip
 """What the two parsers of PyYAML take differently, among other things."""

@@ -80,8 +80,15 @@ def test_survives_what_breaks_the_parser(
     assert len(_told(text)) == 1
 
 
-@pytest.mark.parametrize("text", ["\ufeff" + GOOD, "---\n" + GOOD + "...\n", "# c\n\n" + GOOD])
-def test_accepts(text: str) -> None:
+@pytest.mark.parametrize("loader", [yaml.SafeLoader, tree.LOADER])
+@pytest.mark.parametrize(
+    "head",
+    ["\ufeff", "---\n", "# c\n\n", "%YAML 1.2\n---\n", "%YAML 1.2 \n \n---\n", "%YAML 1.2\r---\r",
+     "\ufeff# c\r\n\r\n%YAML  1.2 # c\r\n\r\n # c?\r\n--- # c\r\n"],
+)  # fmt: skip
+def test_accepts(monkeypatch: pytest.MonkeyPatch, loader: type, head: str) -> None:
+    monkeypatch.setattr(tree, "LOADER", loader)
+    text = head + GOOD + "...\n"
     assert loads(text) == loads(text)
     assert loads(text.encode()).rnn == loads(GOOD).rnn
 
