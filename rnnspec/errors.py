@@ -198,7 +198,8 @@ def _excerpt(span: Span) -> str:
     start = 0 if fits else max(0, span.column - 1 - _EXCERPT_WIDTH // 2)
     end = start + _EXCERPT_WIDTH
     lead = ("..." if start else "") + printable(span.text[start : span.column - 1])
-    marked = printable(span.text[span.column - 1 : span.end_column - 1])[:_EXCERPT_WIDTH]
+    stop = min(span.end_column, span.column + _EXCERPT_WIDTH)
+    marked = printable(span.text[span.column - 1 : stop - 1])[:_EXCERPT_WIDTH]
     rest = span.text[span.end_column - 1 : end]
     tail = printable(rest) + ("..." if max(end, span.end_column - 1) < len(span.text) else "")
     gutter = str(span.line)

@@ -16,7 +16,7 @@ _STYLES = {
 }
 # A line that says what is wrong, unless it is an excerpt; or the carets below an excerpt.
 _PARTS = (
-    r"(?m)^(?!  +\d* *\| )(?P<place>.+?): "
+    r"(?m)^(?!  +(?:\d+ *)?\| )(?P<place>.+?): "
     r"(?:(?P<error>error)|(?P<warning>warning)|(?P<note>note)): "
     r"|^  +\| +(?P<carets>\^+)$"
 )

@@ -11,19 +11,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rnnspec.codegen.layout import LINE_LENGTH, statement
 from rnnspec.errors import printable
 
-# What type checkers, linters, formatters, editors and runners of scripts heed in a comment: a word
-# and what must follow it at once, or a word that is enough by itself.
+# What type checkers, linters, formatters, editors, and runners of scripts and of workflows heed in
+# a comment: a word and what must follow it at once, or a word that is enough by itself. Each run of
+# letters is tried once, from its beginning, so that a long one takes linear time.
 _HEEDED = re.compile(
-    r"""(?<!\w)(?:
-    (?:type|[\w-]*coding|vim?)(?=\s*[:=])
+    r"""(?<![\w-])[\w-]*coding(?=\s*[:=])
+    |(?<!\w)(?:
+    (?:type|vim?)(?=\s*[:=])
     |(?i:autopep8|codespell|cython|flake8|fmt|isort|mypy|pragma|pylint|pyre|pyrefly|pyright|pytype
       |ruff|semgrep|ty|usort|ufmt|yapf)(?=\s*[:=]|\s+no\s+cover)
     |(?i:nolint|nopep8|noqa|nosec|nosem|nosemgrep|noinspection|skipcq|sourcery
       |pyre-(?:fixme|ignore|strict|unsafe))(?![\w"])
     |(?<!\S)(?:///|%%)(?!\S)
-    )""",
+    )
+    |\#\#(?=\w*\[)""",
     re.VERBOSE,
 )
+_WIDTH = LINE_LENGTH - len("# ")
 
 
 @cache
@@ -58,18 +62,16 @@ def comment(text: str) -> str:
     What a tool would obey there is put in quotes, which keep it from being one. A word that is
     longer than a line, an address say, stays whole: cut in two it would be another.
     """
-    paragraphs = [_unheeded(" ".join(line.split())) for line in text.splitlines()]
-    lines = [
-        line
-        for paragraph in paragraphs
-        for line in textwrap.wrap(
-            printable(paragraph),
-            LINE_LENGTH - 2,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    ]
+    paragraphs = (" ".join(words) for line in text.splitlines() if (words := line.split()))
+    lines = [line for each in paragraphs for line in _wrapped(printable(_unheeded(each)))]
     return "\n".join(f"# {line}" for line in lines)
+
+
+def _wrapped(paragraph: str) -> list[str]:
+    # Most lines are short, and textwrap takes a while to find that out.
+    if len(paragraph) <= _WIDTH:
+        return [paragraph]
+    return textwrap.wrap(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _unheeded(text: str) -> str:

@@ -11,7 +11,7 @@ from rnnspec.errors import Problem, Severity, Span, SpecError
 from rnnspec.spec.characters import Flaw, all_forbidden, blanked, forbidden
 from rnnspec.spec.encoding import decode
 from rnnspec.spec.places import Extent, Lines, Path
-from rnnspec.spec.tree import Fault, Tree, grow
+from rnnspec.spec.tree import Fault, Tree, grow, grow_once
 from rnnspec.spec.wording import quoted
 
 if TYPE_CHECKING:
@@ -129,6 +129,15 @@ def read(raw: str | bytes, source: str) -> Document:
     if not tree.whole:
         raise SpecError(in_file_order(reading_problems(document)))
     return document
+
+
+def glimpse(raw: bytes) -> Any:
+    """Return the data that ``raw`` holds, read once and without its faults; None if it has none."""
+    try:
+        tree = grow_once(blanked(decode(raw, "")))
+    except SpecError:
+        return None
+    return tree.data if tree.whole else None
 
 
 def reading_problems(document: Document) -> tuple[Problem, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -20,6 +22,7 @@ MAX_NODES = 20_000
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _MOST_TABS = 1_000
+_TAG = re.compile(r"!\S*")
 _TOO_MANY = "E108"
 
 
@@ -84,20 +87,21 @@ class Tree:
 def grow(text: str, loader: Any = None) -> Tree:
     """Return the tree of ``text``, which holds no character that ``forbidden`` names."""
     first = loader or LOADER
-    tree = _grown(text, first)
+    tree = grow_once(text, first)
     if tree.whole or first is yaml.SafeLoader or tree.faults[-1].code == _TOO_MANY:
         return tree
     # What libyaml refuses is read again by PyYAML's own parser, so that the answer is the same
     # without libyaml. It stops where libyaml did, so this takes as long as what is right before.
-    again = _grown(text, yaml.SafeLoader)
+    again = grow_once(text, yaml.SafeLoader)
     return again if again.faults else tree
 
 
-def _grown(text: str, loader: Any) -> Tree:
+def grow_once(text: str, loader: Any = None) -> Tree:
+    """Return the tree that one parser alone makes of ``text``: what is wrong may be told amiss."""
     tree = Tree(faults=[_tab(start) for start in tabs(text, _MOST_TABS)] if "\t" in text else [])
     builder = _Builder(tree, text)
     try:
-        for event, extent in events(text, loader):
+        for event, extent in events(text, loader or LOADER):
             builder.take(event, extent)
     except StopReadingError as stop:
         tree.faults.append(Fault((), stop.extent, stop.code, stop.message))
@@ -239,7 +243,8 @@ class _Builder:
         """Refuse the value before what stands as a key: in braces a comma ended it."""
         frame = self._stack[-1]
         frame.key, frame.lost = "?", True
-        fault = Fault((*frame.path, *list(frame.node)[-1:]), extent, "E216", message)
+        last = islice(reversed(frame.node), 1)
+        fault = Fault((*frame.path, *last), extent, "E216", message)
         # Each comma of a number ends a value.
         if fault not in self._tree.faults[-1:]:
             self._tree.faults.append(fault)
@@ -271,7 +276,9 @@ class _Builder:
                 self._tree.faults.append(Fault(path, extent, code, message, key is not None))
 
     def _written_tag(self, start: int) -> str:
-        return self._text[self._text.index("!", start) :].split(maxsplit=1)[0]
+        match = _TAG.search(self._text, start)
+        assert match is not None
+        return match.group()
 
     def _expects_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].expects_key

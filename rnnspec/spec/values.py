@@ -141,7 +141,7 @@ def _fraction(value: float, written: str) -> Said:
 
 _SEXAGESIMAL = re.compile(r"[-+]?[0-9]{1,9}(:[0-5]?[0-9]){1,4}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?")
-_GROUPED = re.compile(r"[-+]?[0-9]{1,3}([_, '][0-9]{3}){1,6}|[-+]?[0-9]+(_[0-9]+){1,18}")
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}([_, '][0-9]{3}){1,6}|[-+]?[0-9]{1,19}(_[0-9]{1,19}){1,18}")
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]{1,19},[0-9]{1,40}")
 _PERCENT = re.compile(r"([0-9]{1,2}(\.[0-9]{1,4})?) ?%")
 _BINARY = re.compile(r"0b[01]{1,63}")

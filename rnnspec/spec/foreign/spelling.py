@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-_MODULE_PATH = re.compile(r"(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*$)")
-_CALL = re.compile(r"\(.*\)$")
-
 
 def squeezed(word: str) -> str:
     """Return ``word`` in lower case and without what its spellings differ in."""
@@ -17,4 +14,9 @@ def squeezed(word: str) -> str:
 
 def without_module(word: str) -> str:
     """Return ``word`` without a module path before it and a call after it: ``nn.LSTM()``."""
-    return _MODULE_PATH.sub("", _CALL.sub("", word), count=1)
+    # No pattern: tried at each of 500,000 letters, it takes quadratic time.
+    word = word.strip()
+    name = word.partition("(")[0] if word.endswith(")") else word
+    path, dot, last = name.rpartition(".")
+    parts = (*path.split("."), last)
+    return last if dot and all(map(str.isidentifier, parts)) else name
