@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.style import Style
 
 from rnnspec.cli import tables
+from rnnspec.cli.grid import Grid
 from rnnspec.cli.inputs import Input, found
 from rnnspec.cli.specs import load_all
 from rnnspec.diff.compare import Change, Diff, LayerDiff, diff
@@ -17,12 +19,15 @@ from rnnspec.ir.text import type_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.table import Table
-
     from rnnspec.ir.nodes import Layer, Network
 
 _MARKS = {"same": " ", "changed": "~", "added": "+", "removed": "-"}
-_STYLES = {"same": "", "changed": "yellow", "added": "green", "removed": "red"}
+_STYLES = {
+    "same": Style.null(),
+    "changed": Style(color="yellow"),
+    "added": Style(color="green"),
+    "removed": Style(color="red"),
+}
 
 
 def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: bool) -> None:
@@ -83,9 +88,8 @@ def _value(value: Any) -> str:
             return str(value)
 
 
-def _table(layers: tuple[LayerDiff, ...]) -> Table:
-    table = tables.new_table("  Layer (type)", "Output shape", "Parameters")
-    table.add_column("Changes", no_wrap=True)
+def _table(layers: tuple[LayerDiff, ...]) -> Grid:
+    table = Grid("  Layer (type)", "Output shape", "Parameters", "Changes", left=frozenset({0, 3}))
     for layer in layers:
         both = [each for each in (layer.before, layer.after) if each is not None]
         table.add_row(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from rich.box import ASCII, SQUARE
 from rich.console import Console
-from rich.table import Table
+
+from rnnspec.cli.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,8 +50,8 @@ def print_summary(summary: Summary) -> None:
         console.print(f"Run step by step on {backend}, not fused: {why}")
 
 
-def _layer_table(layers: Iterable[LayerSummary]) -> Table:
-    table = new_table("Layer (type)", "Output shape", "Parameters")
+def _layer_table(layers: Iterable[LayerSummary]) -> Grid:
+    table = Grid("Layer (type)", "Output shape", "Parameters")
     for layer in layers:
         shape = str(layer.output_shape)
         table.add_row(f"{layer.name} ({layer.type})", shape, f"{layer.parameters:,}")
@@ -95,8 +94,8 @@ def print_random(found: Found, level: str) -> None:
     print(found.spec, end="")
 
 
-def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Table:
-    table = new_table(spec.name, "spec", *spec.backends)
+def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:
+    table = Grid(spec.name, "spec", *spec.backends)
     for layer, parameters in spec.layers.items():
         held = [account.layers[layer] for account in spec.backends.values()]
         table.add_row(layer, *_counts(parameters, *held))
@@ -137,16 +136,6 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
 
 def _more(spec: SpecParity, stock: Stock) -> int:
     return stock.parameters - spec.layers[stock.layer]
-
-
-def new_table(first: str, second: str, *others: str) -> Table:
-    """Return an empty table: names in the first column, numbers in the others."""
-    table = Table(box=SQUARE if sys.stdout.isatty() else ASCII)
-    table.add_column(first, no_wrap=True)
-    table.add_column(second, justify="right", no_wrap=True)
-    for title in others:
-        table.add_column(title, justify="right", no_wrap=True)
-    return table
 
 
 def plain_console() -> Console:
