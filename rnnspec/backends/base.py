@@ -38,7 +38,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """``value[item]``."""
+    """``value[item]``; a slice without a stop is ``value[start:]``."""
 
     value: Expression
     item: int | str | slice
@@ -78,8 +78,34 @@ class Items:
     fixed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """``{"key": value, ...}``."""
+
+    entries: tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``value if test else otherwise``."""
+
+    value: Expression
+    test: Expression
+    otherwise: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """``f"text{value}"``; the text has no brackets of its own."""
+
+    text: str
+    value: Expression
+
+
 Literal = bool | int | float | str | None
-Expression = Literal | Name | Index | Attribute | Binary | Call | Items
+Expression = (
+    Literal | Name | Index | Attribute | Binary | Call | Items | Entries | Choice | Formatted
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +137,31 @@ class Return:
     value: Expression
 
 
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """``raise value``."""
+
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """``if test:`` and its body, then an ``elif`` for each further branch."""
+
+    branches: tuple[tuple[Expression, tuple[Statement, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """``for target in iterable:`` and its body; a target that begins with ``*`` takes the rest."""
+
+    target: Target
+    iterable: Expression
+    body: tuple[Statement, ...]
+
+
 Target = str | tuple["Target", ...]
-Statement = Assign | Comment | Evaluate | Return
+Statement = Assign | Comment | Evaluate | Return | Raise | If | For
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +173,7 @@ class Function:
     returns: str
     docstring: tuple[str, ...]
     body: tuple[Statement, ...]
+    decorators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,18 @@ from rnnspec.backends.base import (
     Attribute,
     Binary,
     Call,
+    Choice,
     Comment,
+    Entries,
     Evaluate,
     Expression,
+    For,
+    Formatted,
+    If,
     Index,
     Items,
     Name,
+    Raise,
     Return,
     Statement,
     Target,
@@ -27,6 +33,7 @@ LINE_LENGTH = 88
 """What ``ruff format`` allows a line by default."""
 
 _INDENT = 4
+_COMPARISONS = ("==", "!=", "is not", "or")
 
 
 def statement(value: Statement, indent: int) -> str:
@@ -40,13 +47,26 @@ def statement(value: Statement, indent: int) -> str:
             return _broken(expression, indent, "", "")
         case Return(expression):
             return _given(expression, indent, "return ")
+        case Raise(expression):
+            return _given(expression, indent, "raise ")
+        case If(branches):
+            blocks = [_block(f"if {flat(test)}:", body, indent) for test, body in branches]
+            return f"\n{' ' * indent}el".join(blocks)
+        case For(target, iterable, body):
+            return _block(f"for {_target(target)} in {flat(iterable)}:", body, indent)
         case _:
             assert_never(value)
 
 
+def _block(opening: str, body: tuple[Statement, ...], indent: int) -> str:
+    inner = indent + _INDENT
+    return "\n".join([opening, *(" " * inner + statement(each, inner) for each in body)])
+
+
 def _target(target: Target, *, nested: bool = False) -> str:
     if isinstance(target, str):
-        return Name(target).text
+        rest = "*" if target.startswith("*") else ""
+        return rest + Name(target.removeprefix("*")).text
     inside = ", ".join(_target(item, nested=True) for item in target)
     return f"({inside})" if nested else inside
 
@@ -61,11 +81,17 @@ def flat(value: Expression) -> str:
         case Attribute(inner, name):
             return f"{_operand(inner)}.{Name(name).text}"
         case Binary(left, operator, right):
-            return f"{_operand(left)} {operator} {_operand(right)}"
+            return f"{_operand(left, operator)} {operator} {_operand(right, operator)}"
         case Call(function):
             return f"{flat(function)}({', '.join(_arguments(value))})"
         case Items(items, fixed):
             return _bracketed(", ".join(flat(item) for item in items), fixed, len(items))
+        case Entries(entries):
+            return "{" + ", ".join(f"{_text(key)}: {flat(item)}" for key, item in entries) + "}"
+        case Choice(chosen, test, otherwise):
+            return f"{flat(chosen)} if {flat(test)} else {flat(otherwise)}"
+        case Formatted(text, inner):
+            return f'f{_text(text)[:-1]}{{{flat(inner)}}}"'
         case _:
             return _literal(value)
 
@@ -76,13 +102,16 @@ def _bracketed(inside: str, fixed: bool, length: int) -> str:
     return f"({inside},)" if length == 1 else f"({inside})"
 
 
-def _operand(value: Expression) -> str:
-    return f"({flat(value)})" if isinstance(value, Binary) else flat(value)
+def _operand(value: Expression, operator: str = "") -> str:
+    """Return a part of a larger expression, in brackets unless it is a comparison beside ``or``."""
+    if not isinstance(value, Binary) or (operator == "or" and value.operator in _COMPARISONS):
+        return flat(value)
+    return f"({flat(value)})"
 
 
 def _item(item: int | str | slice) -> str:
     if isinstance(item, slice):
-        return f"{item.start}:{item.stop}"
+        return f"{item.start}:{'' if item.stop is None else item.stop}"
     return _literal(item)
 
 
@@ -129,6 +158,11 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
             return _broken(inner, indent, before, f"[{_item(item)}]{after}")
         case Attribute(inner, name) if _breakable(inner):
             return _broken(inner, indent, before, f".{name}{after}")
+        case Entries(entries):
+            lines = [
+                _broken(item, indent + _INDENT, f"{_text(key)}: ", ",") for key, item in entries
+            ]
+            return _nested(lines, indent, before + "{", "}" + after)
         case _:
             return line
 
@@ -144,9 +178,11 @@ def _broken_call(call: Call, indent: int, opening: str, closing: str) -> str:
     inside = ", ".join(_arguments(call))
     if indent + _INDENT + len(inside) <= LINE_LENGTH:
         return _nested([inside], indent, opening, closing)
-    lines = [_broken(argument, indent + _INDENT, "", ",") for argument in call.args]
+    # A comma after each line, unless there is nothing that it could stand between.
+    comma = "," if len(call.args) + len(call.kwargs) > 1 else ""
+    lines = [_broken(argument, indent + _INDENT, "", comma) for argument in call.args]
     lines += [
-        _broken(value, indent + _INDENT, f"{Name(key).text}=", ",") for key, value in call.kwargs
+        _broken(value, indent + _INDENT, f"{Name(key).text}=", comma) for key, value in call.kwargs
     ]
     return _nested(lines, indent, opening, closing)
 
