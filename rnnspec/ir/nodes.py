@@ -305,6 +305,12 @@ class Network:
         """The shape of one row of the result."""
         return self.layers[-1].output
 
+    @property
+    def pads(self) -> bool:
+        """Whether the result has steps that are padding; what a repeat gives has none."""
+        repeated = any(isinstance(layer, Repeat) for layer in self.layers)
+        return self.input.masked and len(self.output) == 2 and not repeated
+
 
 def width(shape: Shape) -> int:
     """Return the size of the last axis, which is always known.

@@ -86,12 +86,15 @@ def _rate(layer: Layer) -> float:
     return layer.rate if isinstance(layer, Dropout) else 0.0
 
 
+_ALIKE = (
+    *("cell", "units", "merge", "bias", "masked"),
+    *("kernel_initializer", "recurrent_initializer", "bias_initializer"),
+)
+
+
 def _continues(upper: Recurrent, lower: Recurrent) -> bool:
     """Tell whether ``lower`` computes what another level of ``upper``'s module would."""
-    alike = all(
-        getattr(upper, field) == getattr(lower, field)
-        for field in ("cell", "units", "merge", "bias", "masked")
-    )
+    alike = all(getattr(upper, field) == getattr(lower, field) for field in _ALIKE)
     # One mask a sequence stands between no two levels; an order of its own has each direction.
     plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)
     joined = upper.merge is None or (upper.merge == "concat" and not upper.masked)

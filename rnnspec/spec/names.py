@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 from pydantic_core import PydanticCustomError
 
@@ -16,11 +17,17 @@ _NAME = re.compile(NAME_PATTERN)
 
 IN_GENERATED_CODE = frozenset(
     """
-    activation bidirectional build_model callable check_batch functional hard_sigmoid layers
-    logits masked masked_bidirectional masked_max masked_mean model nn ops products set_forget_bias
-    single_bias_lstm single_bias_rnn stepwise stepwise_gru stepwise_lstm
-    stepwise_reset_first_gru stepwise_rnn tensor variational_dropout
+    build_model callable functional hard_sigmoid layers masked masked_max masked_mean model nn ops
+    set_forget_bias single_bias_lstm single_bias_rnn tensor variational_dropout
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+) | frozenset(
+    "".join(words)
+    for words in product(
+        ("", "masked_"),
+        ("", "unbiased_"),
+        ("stepwise_", "recurrent_dropout_"),
+        ("rnn", "lstm", "gru", "reset_first_gru"),
+    )
 )
 
 # Every public attribute of a torch.nn.Module (PyTorch 2.13) that a layer name could hide;
@@ -38,7 +45,7 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
     """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
 )
-IN_GENERATED_CLASS = frozenset({"inputs", "masking", "logits", "reset_parameters", "self"})
+IN_GENERATED_CLASS = frozenset({"inputs", "mask", "masking", "reset_parameters", "self"})
 # What stands in a Keras model beside its layers: Keras numbers these itself, from a counter that
 # the whole process shares, and refuses a model in which a layer has the name of one.
 KERAS_OPERATION = re.compile(

@@ -185,7 +185,7 @@ def test_it_is_compiled(model: Any) -> None:
 
 
 def test_its_logits_are_what_the_sigmoid_takes(model: Any) -> None:
-    logits = model.logits(batch())
+    logits = model(batch(), logits=True)
     assert not torch.allclose(logits, model(batch()))
     torch.testing.assert_close(torch.sigmoid(logits), model(batch()), rtol=0, atol=0)
 
@@ -193,21 +193,22 @@ def test_its_logits_are_what_the_sigmoid_takes(model: Any) -> None:
 def test_its_source_can_be_read(model: Any) -> None:
     source = inspect.getsource(type(model))
     assert source.startswith(f"class {type(model).__name__}(nn.Module):")
-    assert "def forward(self, x: torch.Tensor) -> torch.Tensor:" in source
+    forward = "def forward(self, x: torch.Tensor, *, logits: bool = False) -> torch.Tensor:"
+    assert forward in source
     assert source in inspect.getsource(sys.modules[type(model).__module__])
     assert "super().__init__()" in inspect.getsource(type(model).__init__)
 
 
 def test_a_traceback_shows_its_lines(model: Any) -> None:
-    with pytest.raises(ValueError, match=r"expected a batch of \(None, 3\) each") as refused:
+    expected = r"expected \(batch, steps > 0, 3\), received torch.Size\(\[2, 5, 9\]\)"
+    with pytest.raises(ValueError, match=expected) as refused:
         model(torch.zeros(2, 5, 9))
-    assert "check_batch(x, None, 3)" in "".join(traceback.format_exception(refused.value))
+    assert "raise ValueError(f" in "".join(traceback.format_exception(refused.value))
     with pytest.raises((RuntimeError, ValueError)) as caught:
         model(torch.zeros(2, 5, 3, dtype=torch.float16))
     text = "".join(traceback.format_exception(caught.value))
-    assert "return torch.sigmoid(self.logits(x))" in text
     layer = next(name for name, _ in model.named_children())
-    assert f"= self.{layer}(x)" in text
+    assert f"= self.{layer}" in text
 
 
 def test_only_one_row_or_one_step_is_enough(model: Any) -> None:
@@ -265,7 +266,8 @@ def test_no_row_gives_no_row_and_no_step_is_refused(words: str) -> None:
     model = own(words)
     assert model(batch(rows=0)).shape[:2] == (0, 5)
     with pytest.raises(
-        ValueError, match=r"expected a batch of \(None, 3\) each, received \(0, 3\)"
+        ValueError,
+        match=r"expected \(batch, steps > 0, 3\), received torch.Size\(\[2, 0, 3\]\)",
     ):
         model(batch(steps=0))
 

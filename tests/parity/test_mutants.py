@@ -348,10 +348,10 @@ def test_nearly_no_dropout_changes_nothing(
 
 
 MASK = "keep = x.new_ones(x.shape[0], 1, x.shape[2])"
-BACK = "back_x = variational_dropout(x, self.dropout, self.training)"
+BACK = "back = variational_dropout(x, 0.25, self.training)"
 STEP_BY_STEP = "x = self.dropout_1(x)"
 DROPPED = "variational_dropout(x, 0.25, self.training)"
-KERNEL = 'nn.init.xavier_uniform_(weights["lstm_1.weight_ih_l0"])'
+KERNEL = "nn.init.xavier_uniform_(kernel)"
 BIDIRECTIONAL = "keras.layers.Bidirectional("
 CALLED = "super(type(self), self).call({}, initial_state, {}, training)"
 
@@ -419,7 +419,7 @@ def of_shared_dropout() -> Iterator[RandomMutant]:
     mask = "keras.random.dropout(keras.ops.ones_like(sequences[:, :1]), 0.25)"
     dropped = f"sequences * {mask} if training else sequences"
     once = (("dropout=0.25", "dropout=0.0"), calling(CALLED.format(dropped, "mask")))
-    same = ((BACK, "back_x = ahead_x"),)
+    same = ((BACK, "back = ahead"),)
     for name, form in test_dropout.FORMS.items():
         shared = f"a mask shared by the directions of a network that is {name}"
         yield RandomMutant(shared, "keras", once, of_each_direction, (form,))
@@ -444,10 +444,11 @@ def of_shared_dropout() -> Iterator[RandomMutant]:
         ("x, _ = self.bidirectional_1(x)", f"x = torch.cat({twice}, -1)"),
     )
     yield RandomMutant(drawn, "torch", again, one_for_both, (PLAIN,))
+    fresh = "nn.functional.dropout(x, 0.25, self.training)"
     again = (
         (STEP_BY_STEP, "pass"),
-        ("forward_layer(x,", "forward_layer(nn.functional.dropout(x, 0.25, self.training),"),
-        ("backward_layer(x,", "backward_layer(nn.functional.dropout(x, 0.25, self.training),"),
+        ('forward_layer"](x', f'forward_layer"]({fresh}'),
+        ('backward_layer"](x', f'backward_layer"]({fresh}'),
     )
     yield RandomMutant(drawn, "torch", again, one_for_both, (PADDED,))
 
@@ -462,9 +463,8 @@ def of_training() -> Iterator[RandomMutant]:
     flipped = ("h * keep, weight)", "h * keep, weight.flip(0))")
     yield seen_by("torch", share, flipped, "plain", "gru", "dropped twice", "one way", "sequence")
     ignored = "padding is real in training"
-    mask, real = "mask.cumsum(dim=1)", "if real:"
-    fused = (mask, f"(mask | self.training){mask.removeprefix('mask')}")
-    stepwise = (real, "if real and not self.training:")
+    fused = ("mask.cumsum(dim=1)", "(mask | self.training).cumsum(dim=1)")
+    stepwise = ("real_steps = mask.", "real_steps = (mask | self.training).")
     # A sum of tensors does not carry the mask that Keras would otherwise find.
     none = calling(CALLED.format("sequences + 0", "None if training else mask"))
     for entrance in ("padded", "padded tokens"):
@@ -481,17 +481,16 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
     def seen_by(backend: str, broken: str, edit: tuple[str, str], *at: str) -> RandomMutant:
         return RandomMutant(broken, backend, (edit,), starts, at)
 
-    array = 'weights["lstm_1.weight_ih_l0"]'
-    chunks = f"list(map(nn.init.xavier_uniform_, {array}.chunk(4)))"
-    own = f"nn.init.uniform_({array}, -(40**-0.5), 40**-0.5)"
+    chunks = "list(map(nn.init.xavier_uniform_, kernel.chunk(4)))"
+    own = "nn.init.uniform_(kernel, -(40**-0.5), 40**-0.5)"
     fan = "the fan of one gate for glorot's"
     yield seen_by("torch", fan, (KERNEL, chunks), "lstm", "plain")
     own_fan = "the fan of PyTorch's own initializer"
     yield seen_by("torch", own_fan, (KERNEL, own), "lstm", "plain")
     each_gate = "the gates orthogonal each on its own"
-    array = 'weights["lstm_1.weight_hh_l0"]'
-    chunks = f"list(map(nn.init.orthogonal_, {array}.chunk(4)))"
-    yield seen_by("torch", each_gate, (f"nn.init.orthogonal_({array})", chunks), "lstm", "plain")
+    recurrent = "nn.init.orthogonal_(recurrent_kernel)"
+    chunks = "list(map(nn.init.orthogonal_, recurrent_kernel.chunk(4)))"
+    yield seen_by("torch", each_gate, (recurrent, chunks), "lstm", "plain")
     not_orthogonal = "a recurrent kernel that is not orthogonal"
     glorot = ("nn.init.orthogonal_", "nn.init.xavier_uniform_")
     without = "a forget gate that starts from 0"
@@ -500,10 +499,11 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
         yield seen_by("torch", not_orthogonal, glorot, "lstm", form)
         yield seen_by("torch", without, nothing, "lstm", form)
     yield seen_by("torch", not_orthogonal, glorot, "reset-first gru", "plain")
-    above = 'weights["lstm_1.weight_hh_l1"]'
-    upper = (f"orthogonal_({above}", f"xavier_uniform_({above}")
+    above = f"if recurrent_kernel is module.weight_hh_l1: {KERNEL.replace('(', '(recurrent_')}"
+    upper = (recurrent, f"{recurrent}\n                    {above}")
     yield seen_by("torch", f"{not_orthogonal}, above", upper, "lstm", "stacked")
-    backward = ('_reverse"][40:80]', '_reverse"][0:0]')
+    forget = "bias.chunk(4)[1]"
+    backward = (f"ones_({forget})", f"constant_({forget}, float(bias is module.bias_ih_l0))")
     yield seen_by("torch", f"{without}, backward alone", backward, "lstm", "both ways")
     glorot = ("LSTM(", 'LSTM(recurrent_initializer="glorot_uniform", units=')
     nothing = ("LSTM(", "LSTM(unit_forget_bias=False, units=")
@@ -511,8 +511,7 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
         yield seen_by("keras", not_orthogonal, glorot, "lstm", form)
         yield seen_by("keras", without, nothing, "lstm", form)
     normal = "an embedding that starts from N(0, 1)"
-    array = 'weights["embedding_1.weight"]'
-    torch_normal = (f"uniform_({array}, -0.05, 0.05)", f"normal_({array})")
+    torch_normal = ("uniform_(module.weight, -0.05, 0.05)", "normal_(module.weight)")
     of_keras = "embeddings_initializer=keras.initializers.RandomNormal(0.0, 1.0)"
     keras_normal = ("Embedding(90, 48", f"Embedding(90, 48, {of_keras}")
     for form in ("tokens", "padded tokens both ways"):

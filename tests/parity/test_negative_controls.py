@@ -118,13 +118,12 @@ SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
             *("bidirectional_1", OUTPUT),
         ),
         (
-            *("both_dropped", "torch", "for h in (first, second)"),
-            "for h in (first, (back[:, :1].transpose(0, 1), None))",
+            *("both_dropped", "torch", "(back.flip(1))", "(back[:, -1:])"),
             *("bidirectional_1", OUTPUT),
         ),
     ],
     "the backward direction run forward": [
-        ("both_dropped", "torch", "back_x.flip(1)", "back_x", "bidirectional_1", OUTPUT),
+        ("both_dropped", "torch", "back.flip(1)", "back", "bidirectional_1", OUTPUT),
     ],
     "sum for average": [
         ("average", "keras", '"ave"', '"sum"', "bidirectional_1", OUTPUT),
@@ -136,7 +135,7 @@ SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "no head activation": [
         ("lstm", "keras", 'activation="sigmoid", ', "", "dense_1", OUTPUT),
-        ("lstm", "torch", "torch.sigmoid(self.logits(x))", "self.logits(x)", "dense_1", OUTPUT),
+        ("lstm", "torch", "x if logits else torch.sigmoid(x)", "x", "dense_1", OUTPUT),
     ],
     "relu for softplus": [
         ("softplus", "keras", '"softplus"', '"relu"', "dense_1", OUTPUT),
@@ -157,7 +156,7 @@ SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "dropout in inference": [
         ("dropped", "keras", "keras.layers.LSTM(", ALWAYS_LSTM, "lstm_1", OUTPUT),
-        ("dropped", "torch", "not training or rate == 0", "rate == 0", "lstm_1", OUTPUT),
+        ("dropped", "torch", "not training", "False", "lstm_1", OUTPUT),
         (
             *("dropped_each_step", "keras"),
             *("keras.layers.Dropout(", ALWAYS.format("Dropout", "inputs")),
@@ -171,7 +170,7 @@ SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
     ],
     "not a number": [
         ("lstm", "keras", "(inputs, x,", '(inputs, x * float("nan"),', "dense_1", OUTPUT),
-        ("lstm", "torch", "self.logits(x))", 'self.logits(x) * float("nan"))', "dense_1", OUTPUT),
+        ("lstm", "torch", "sigmoid(x)", 'sigmoid(x) * float("nan")', "dense_1", OUTPUT),
     ],
     "another shape": [
         ("simple", "keras", "sequences=False", "sequences=True", "simple_rnn_1", OUTPUT),

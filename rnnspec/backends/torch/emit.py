@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Function, Source, Stock
-from rnnspec.backends.torch.forms import is_fused, stepwise_reason
+from rnnspec.backends.torch.classes import cell_classes
+from rnnspec.backends.torch.forms import cell_class, is_fused, stepwise_reason
 from rnnspec.backends.torch.forward import forward_functions
 from rnnspec.backends.torch.initial import reset_parameters
-from rnnspec.backends.torch.modules import cell_class, modules
+from rnnspec.backends.torch.modules import modules
 from rnnspec.backends.torch.parts import parts
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
@@ -32,19 +33,20 @@ def emit(network: nodes.Network) -> Source:
             *text.signature(network),
         ),
         parts=tuple(parts(network)),
-        imports=("from collections.abc import Callable",) if stepwise(network) else (),
+        imports=_imports(network),
         functions=(
-            Function(
-                "__init__",
-                "self",
-                "None",
-                ("Make the layers and draw fresh weights.",),
-                modules(network),
-            ),
+            Function("__init__", "self", "None", (), modules(network)),
             reset_parameters(network),
             *forward_functions(network),
         ),
     )
+
+
+def _imports(network: nodes.Network) -> tuple[str, ...]:
+    """Return what the arguments of the classes need."""
+    options = [option for cell in cell_classes(network).values() for option in cell.options]
+    functions = any(option.endswith("activation") for option in options)
+    return ("from collections.abc import Callable",) if functions else ()
 
 
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - it can say it all

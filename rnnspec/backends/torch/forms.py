@@ -43,6 +43,14 @@ def is_wrapped(layer: Recurrent) -> bool:
     return layer.masked and is_fused(layer)
 
 
+def returns_pair(layer: Recurrent) -> bool:
+    """Tell whether the module returns outputs and states, as PyTorch's own do.
+
+    The classes of the source return the one that is wanted.
+    """
+    return is_fused(layer) and not layer.masked
+
+
 def splits_directions(layer: Recurrent) -> bool:
     """Tell whether the two directions are two modules.
 
@@ -57,18 +65,17 @@ def drops_inside(layer: Recurrent) -> bool:
     return layer.recurrent_dropout > 0
 
 
-def state_is_pair(layer: Recurrent) -> bool:
-    """Tell whether the module returns its final state as PyTorch's pair (h, c)."""
-    lstm = isinstance(layer.cell, LSTM) and is_fused(layer)
-    return lstm and not layer.masked and not splits_directions(layer)
-
-
 def module_path(layer: Recurrent, direction: str) -> tuple[str, str]:
     """Return the path to the module of a direction (``forward.`` or empty), and a name suffix."""
     masked = "layer." if is_wrapped(layer) else ""
     if splits_directions(layer):
-        return f"{direction.removesuffix('.')}_layer.{masked}", ""
+        return f"{direction_key(direction)}.{masked}", ""
     return masked, "_reverse" if direction == "backward." else ""
+
+
+def direction_key(direction: str) -> str:
+    """Return the key of the module of a direction, where there are two modules."""
+    return f"{direction.removesuffix('.')}_layer"
 
 
 def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
@@ -76,3 +83,28 @@ def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
     if isinstance(cell, SimpleRNN):
         return (cell.activation,)
     return (cell.activation, cell.recurrent_activation)
+
+
+def cell_name(cell: Cell) -> str:
+    """Return the name of a cell in the names of classes."""
+    match cell:
+        case SimpleRNN():
+            return "RNN"
+        case LSTM():
+            return "LSTM"
+        case GRU(reset_after=reset_after):
+            return "GRU" if reset_after else "ResetFirstGRU"
+        case _:
+            assert_never(cell)
+
+
+def cell_class(layer: Recurrent) -> str:
+    """Return the class that runs a layer's cell: PyTorch's own, or one of the source's."""
+    name = cell_name(layer.cell)
+    if is_fused(layer):
+        single = layer.bias and not isinstance(layer.cell, GRU)
+        return f"SingleBias{name}" if single else f"nn.{name}"
+    masked = "Masked" if layer.masked else ""
+    unbiased = "" if layer.bias else "Unbiased"
+    loop = "RecurrentDropout" if layer.recurrent_dropout else "Stepwise"
+    return f"{masked}{unbiased}{loop}{name}"

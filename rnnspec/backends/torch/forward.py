@@ -1,4 +1,4 @@
-"""The methods that compute: ``forward``, and ``logits`` where the result is a probability."""
+"""The methods that compute: ``forward``, and ``mask`` where padding leaves the network."""
 
 from __future__ import annotations
 
@@ -9,86 +9,123 @@ from rnnspec.backends.base import (
     Attribute,
     Binary,
     Call,
-    Evaluate,
+    Choice,
+    Comment,
     Expression,
+    Formatted,
     Function,
+    If,
     Index,
     Items,
     Name,
+    Raise,
     Return,
     Statement,
+    Target,
 )
-from rnnspec.backends.torch.forms import drops_inside, splits_directions, state_is_pair
+from rnnspec.backends.torch.forms import (
+    direction_key,
+    drops_inside,
+    returns_pair,
+    splits_directions,
+)
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir import nodes
+from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _X = Name("x")
 _STATE = Name("state")
+_MASK = Name("mask")
+_RAW = {
+    "sigmoid": "BCEWithLogitsLoss",
+    "softmax": "CrossEntropyLoss",
+}
+"""The losses that take the output before an activation."""
 
 
-def forward_functions(network: nodes.Network) -> tuple[Function, ...]:
-    """Return ``logits`` and ``forward`` where the head ends in a probability, else ``forward``."""
+def forward_functions(network: nodes.Network) -> Iterator[Function]:
+    """Yield ``mask`` if the result has padded steps, then ``forward``."""
+    if network.pads:
+        yield Function(
+            "mask",
+            "x: torch.Tensor",
+            "torch.Tensor",
+            ("Return what is true at the real steps, (batch, steps): where a loss counts.",),
+            (Return(_is_real(network.input)),),
+            decorators=("staticmethod",),
+        )
+    yield _forward(network)
+
+
+def _forward(network: nodes.Network) -> Function:
     *before, last = network.layers
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
-    body = [_check(network.input), *_mask(network)]
+    body = [_check(network.input), *_masked(network)]
     for layer in before:
         if layer.name in starts:
             body.append(Assign("skip", _X))
         body += _layer(layer)
-    if not isinstance(last, nodes.Dense) or last.activation not in _LOSSES:
-        return (_method("forward", _FORWARD, [*body, *_layer(last), Return(_X)]),)
-    logits = [*body, _module(last), Return(_X)]
-    forward = Return(_activation(Call(Name("self.logits"), (_X,)), last.activation))
-    return (
-        _method("logits", _LOSSES[last.activation], logits),
-        _method("forward", _FORWARD, [forward]),
+    loss = _RAW.get(last.activation) if isinstance(last, nodes.Dense) else None
+    if loss is None or not isinstance(last, nodes.Dense):
+        docstring, arguments = "Return the output for a batch.", ""
+        body += [*_layer(last), Return(_X)]
+    else:
+        docstring = f"Return the output, or with ``logits`` what ``{loss}`` takes."
+        arguments = ", *, logits: bool = False"
+        after = _activation(_X, last.activation)
+        body += [_module(last), Return(Choice(_X, Name("logits"), after))]
+    return Function(
+        "forward", f"self, x: torch.Tensor{arguments}", "torch.Tensor", (docstring,), tuple(body)
     )
 
 
 def _check(entrance: nodes.Input) -> Statement:
     # PyTorch's own layers take any number of steps, and say little about what they do not take.
-    return Evaluate(Call(Name("check_batch"), (_X, *entrance.shape)))
+    steps, *rest = entrance.shape
+    wanted = "".join(f", {size}" for size in rest)
+    if steps is not None:
+        wrong = Binary(
+            Index(Name("x.shape"), slice(1, None)), "!=", Items(entrance.shape, fixed=True)
+        )
+        expected = f"(batch, {steps}{wanted})"
+    else:
+        expected = f"(batch, steps > 0{wanted})"
+        wrong = Binary(Name("x.ndim"), "!=", 1 + len(entrance.shape))
+        for size in rest:
+            wrong = Binary(wrong, "or", Binary(Index(Name("x.shape"), 2), "!=", size))
+        wrong = Binary(wrong, "or", Binary(Index(Name("x.shape"), 1), "==", 0))
+    message = Formatted(f"expected {expected}, received ", Name("x.shape"))
+    return If(((wrong, (Raise(Call(Name("ValueError"), (message,))),)),))
 
 
-def _mask(network: nodes.Network) -> Iterator[Statement]:
+def _masked(network: nodes.Network) -> Iterator[Statement]:
     """Yield what makes the mask, true at the real steps, (batch, steps)."""
-    match network.input:
-        case nodes.TokenInput(mask_zero=True):
-            yield Assign("mask", Binary(_X, "!=", 0))
-        case nodes.NumericInput(mask_value=float() as value):
-            differs = Binary(_X, "!=", value)
-            yield Assign("mask", Call(Attribute(differs, "any"), (), (("dim", -1),)))
-            # As Keras's Masking does: a value that stands for nothing enters no product.
-            at_steps = Call(Name("mask.unsqueeze"), (-1,))
-            yield Assign("x", Call(Name("torch.where"), (at_steps, _X, 0)))
-        case _:
-            pass
+    if not network.input.masked:
+        return
+    made = Call(Name("self.mask"), (_X,)) if network.pads else _is_real(network.input)
+    yield Assign("mask", made)
+    if isinstance(network.input, nodes.NumericInput):
+        # As Keras's Masking does: a value that stands for nothing enters no product.
+        yield Assign("x", _where(_AT_STEPS, _X, 0))
 
 
-_FORWARD = "Return the output for a batch."
-_LOSSES = {
-    "sigmoid": "Return the output before its sigmoid, as ``BCEWithLogitsLoss`` takes it.",
-    "softmax": "Return the output before its softmax, as ``CrossEntropyLoss`` takes it.",
-}
+_AT_STEPS = Call(Name("mask.unsqueeze"), (-1,))
 
 
-def _method(name: str, docstring: str, body: list[Statement]) -> Function:
-    return Function(name, "self, x: torch.Tensor", "torch.Tensor", (docstring,), tuple(body))
+def _is_real(entrance: nodes.Input) -> Expression:
+    if isinstance(entrance, nodes.TokenInput):
+        return Binary(_X, "!=", 0)
+    differs = Binary(_X, "!=", entrance.mask_value)
+    return Call(Attribute(differs, "any"), (), (("dim", -1),))
 
 
 def _module(layer: nodes.Layer) -> Assign:
     # Assigned even where it is returned next: a module's call is Any to a type checker, and ``x``
     # is declared a tensor.
-    return Assign("x", _call(layer))
-
-
-def _call(layer: nodes.Layer) -> Call:
-    masked = isinstance(layer, nodes.Recurrent) and layer.masked
-    arguments: tuple[Expression, ...] = (_X, Name("mask")) if masked else (_X,)
-    return Call(Name(f"self.{module(layer)}"), arguments)
+    return Assign("x", Call(Name(f"self.{module(layer)}"), (_X,)))
 
 
 def _layer(layer: nodes.Layer) -> Iterator[Statement]:
@@ -97,6 +134,8 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
             pass
         case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
             yield _module(layer)
+        case nodes.Recurrent() if splits_directions(layer):
+            yield from _both_ways(layer)
         case nodes.Recurrent():
             yield from _recurrent(layer)
         case nodes.Repeat():
@@ -105,7 +144,7 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
         case nodes.Residual():
             yield Assign("x", Binary(_X, "+", Name("skip")))
         case nodes.Pooling():
-            yield Assign("x", _pooled(layer))
+            yield from _pooled(layer)
         case nodes.Dense():
             yield _module(layer)
             if layer.activation != "linear":
@@ -114,34 +153,98 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
             assert_never(layer)
 
 
-def _pooled(layer: nodes.Pooling) -> Call:
-    if layer.masked:
-        return Call(Name(f"masked_{layer.statistic}"), (_X, Name("mask")))
-    return Call(Name(_POOLING[layer.statistic]), (), (("dim", 1),))
+def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
+    over_steps = ("dim", 1)
+    if not layer.masked:
+        function = "x.mean" if layer.statistic == "mean" else "x.amax"
+        yield Assign("x", Call(Name(function), (), (over_steps,)))
+        return
+    kept = (over_steps, ("keepdim", True))
+    yield Comment("A row of padding alone gives zeros.")
+    if layer.statistic == "mean":
+        count = Call(Name("mask.sum"), (), kept)
+        yield Assign("steps", Call(Attribute(count, "clamp"), (), (("min", 1),)))
+        total = Call(Attribute(_where(_AT_STEPS, _X, 0), "sum"), (), (over_steps,))
+        yield Assign("x", Binary(total, "/", Name("steps")))
+    else:
+        highest = Call(Attribute(_where(_AT_STEPS, _X, -3e38), "amax"), (), (over_steps,))
+        yield Assign("x", highest)
+        yield Assign("x", _where(Call(Name("mask.any"), (), kept), _X, 0))
 
 
-_POOLING = {"mean": "x.mean", "max": "x.amax"}
+def _where(test: Expression, value: Expression, otherwise: Expression) -> Call:
+    return Call(Name("torch.where"), (test, value, otherwise))
+
+
+def _dropped(layer: nodes.Recurrent) -> Expression | None:
+    """Return the layer's input with dropout, None if nothing is dropped before the layer."""
+    if not layer.dropout or drops_inside(layer):
+        return None
+    return Call(Name("variational_dropout"), (_X, layer.dropout, Name("self.training")))
 
 
 def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
-    if layer.dropout and not splits_directions(layer) and not drops_inside(layer):
-        arguments: tuple[Expression, ...] = (_X, layer.dropout, Name("self.training"))
-        yield Assign("x", Call(Name("variational_dropout"), arguments))
+    """Yield the statements of a layer that is one module, or a level of one."""
+    if dropped := _dropped(layer):
+        yield Assign("x", dropped)
     if layer.stack and not layer.stack.is_top:
         return
+    if not returns_pair(layer):
+        arguments = (_X, _MASK) if layer.masked else (_X,)
+        yield Assign("x", Call(Name(f"self.{module(layer)}"), arguments))
+        return
+    made = Call(Name(f"self.{module(layer)}"), (_X,))
     if layer.return_sequences:
-        yield Assign(("x", "_"), _call(layer))
+        yield Assign(("x", "_"), made)
         if layer.merge is not None and layer.merge != "concat":
             yield Assign(("ahead", "back"), Call(Name("x.chunk"), (2,), (("dim", -1),)))
             yield Assign("x", _merged(Name("ahead"), Name("back"), layer.merge))
         return
     # The final states: at the last step the backward direction has seen one step only.
-    yield Assign(("_", ("state", "_") if state_is_pair(layer) else "state"), _call(layer))
+    yield Assign(("_", _states("state", layer)), made)
     if layer.merge is None:
         yield Assign("x", Index(_STATE, -1))
     else:
         ahead, back = (-2, -1) if layer.stack else (0, 1)
         yield Assign("x", _merged(Index(_STATE, ahead), Index(_STATE, back), layer.merge))
+
+
+def _states(name: str, layer: nodes.Recurrent) -> Target:
+    """Return what takes the states of one of PyTorch's own layers: an LSTM's are (h, c)."""
+    return (name, "_") if isinstance(layer.cell, nodes.LSTM) else name
+
+
+def _both_ways(layer: nodes.Recurrent) -> Iterator[Statement]:
+    """Yield the statements of two modules, of which the second gets all steps turned round."""
+    dropped = _dropped(layer)
+    if dropped:
+        yield Assign("ahead", dropped)
+        yield Assign("back", dropped)
+    entering = (Name("ahead"), Name("back")) if dropped else (_X, _X)
+    for name, given, key in zip(("ahead", "back"), entering, directions(layer), strict=True):
+        turned = name == "back"
+        values = (given, _MASK) if layer.masked else (given,)
+        arguments = tuple(_turned(each) for each in values) if turned else values
+        one_way = Index(Name(f"self.{module(layer)}"), direction_key(key))
+        yield Assign(_wanted(name, layer), Call(one_way, arguments))
+    assert layer.merge is not None
+    ahead, back = Name("ahead"), Name("back")
+    if layer.return_sequences:
+        yield Assign("x", _merged(ahead, _turned(back), layer.merge))
+    elif returns_pair(layer):
+        yield Assign("x", _merged(Index(ahead, -1), Index(back, -1), layer.merge))
+    else:
+        yield Assign("x", _merged(ahead, back, layer.merge))
+
+
+def _wanted(name: str, layer: nodes.Recurrent) -> Target:
+    if not returns_pair(layer):
+        return name
+    return (name, "_") if layer.return_sequences else ("_", _states(name, layer))
+
+
+def _turned(value: Name) -> Call:
+    return Call(Name(f"{value.text}.flip"), (1,))
 
 
 def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expression:

@@ -2,64 +2,191 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import (
-    Assign,
+    Attribute,
+    Binary,
     Call,
     Evaluate,
     Expression,
+    For,
     Function,
+    If,
     Index,
+    Items,
     Name,
     Statement,
 )
+from rnnspec.backends.torch.forms import cell_class, is_fused
 from rnnspec.backends.torch.slots import module, slots
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import Param, params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.layout import Slot
 
 
 def reset_parameters(network: nodes.Network) -> Function:
-    """Return the method that draws fresh weights."""
-    drawn = [statement for layer in network.layers for statement in _layer(layer)]
-    weights = Call(Name("dict"), (Call(Name("self.named_parameters")),))
+    """Return the method that draws fresh weights: a loop over the modules, a branch a class."""
+    kinds, others = _kinds(network)
+    own = [_loop(f"self.{module(kind.layer)}", [kind]) for kind in others]
     return Function(
         name="reset_parameters",
         arguments="self",
         returns="None",
-        docstring=(_docstring(network),),
-        body=(Assign("weights", weights), *drawn),
+        docstring=(_docstring(kinds),),
+        body=(_loop("self", kinds), *own),
     )
 
 
-def _docstring(network: nodes.Network) -> str:
-    gated = any(
-        isinstance(layer, nodes.Recurrent) and layer.bias and isinstance(layer.cell, nodes.LSTM)
-        for layer in network.layers
-    )
-    if gated:
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """An array of a layer, and where it is kept."""
+
+    param: Param
+    slot: Slot
+
+    @property
+    def name(self) -> str:
+        """Its name within a direction."""
+        return self.param.name.rpartition(".")[2]
+
+    def is_drawn_like(self, other: _Array) -> bool:
+        """Tell whether both are drawn from the same."""
+        mine, its = self.param, other.param
+        return (mine.initializer, mine.gate_values) == (its.initializer, its.gate_values)
+
+    def fills(self, array: Expression) -> Iterator[Statement]:
+        """Yield what draws it: the whole, then the gates that hold a constant."""
+        yield Evaluate(_fill(array, self.param.initializer))
+        for gate, value in self.param.gate_values:
+            constant = initializers.Constant(value)
+            if self.param.initializer != constant:
+                gates = Call(Attribute(array, "chunk"), (len(self.slot.gates),))
+                yield Evaluate(_fill(Index(gates, self.slot.gates.index(gate)), constant))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Layers of a class whose arrays are drawn alike, by their names in one direction.
+
+    ``layer`` is the first of them; ``partly`` tells whether some lack an array that others have.
+    """
+
+    class_: str
+    layer: nodes.Layer
+    drawn: Mapping[str, _Array] = field(default_factory=dict)
+    partly: bool = False
+
+    def with_arrays(self, own: Mapping[str, _Array]) -> _Kind | None:
+        """Return the kind with the arrays of another layer, None if they are drawn otherwise."""
+        common = self.drawn.keys() & own.keys()
+        if any(not self.drawn[name].is_drawn_like(own[name]) for name in common):
+            return None
+        partly = self.partly or bool(self.drawn and self.drawn.keys() != own.keys())
+        return _Kind(self.class_, self.layer, {**self.drawn, **own}, partly)
+
+
+def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
+    """Return the kind of each class, and one for each layer that is drawn otherwise."""
+    kinds: dict[str, _Kind] = {}
+    others: list[_Kind] = []
+    for layer in network.layers:
+        arrays = map(_Array, params(layer), slots(layer))
+        if own := {array.name: array for array in arrays}:
+            fresh = _Kind(_class(layer), layer)
+            taken = kinds.get(fresh.class_, fresh).with_arrays(own)
+            if taken:
+                kinds[fresh.class_] = taken
+            else:
+                others.append(_Kind(fresh.class_, layer, own))
+    return list(kinds.values()), others
+
+
+def _class(layer: nodes.Layer) -> str:
+    match layer:
+        case nodes.Recurrent():
+            return cell_class(layer)
+        case nodes.Embedding():
+            return "nn.Embedding"
+        case nodes.Dense():
+            return "nn.Linear"
+        case nodes.LayerNorm():
+            return "nn.LayerNorm"
+        case nodes.Dropout() | nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+            raise AssertionError(f"{layer.name} holds no array")
+        case _:
+            assert_never(layer)
+
+
+def _docstring(kinds: list[_Kind]) -> str:
+    if any(array.param.gate_values for kind in kinds for array in kind.drawn.values()):
         return "Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."
     return "Draw fresh weights."
 
 
-def _layer(layer: nodes.Layer) -> Iterator[Statement]:
-    for param, slot in zip(params(layer), slots(layer), strict=True):
-        array = Index(Name("weights"), f"{module(layer)}.{slot.path}")
-        yield Evaluate(_fill(array, param.initializer))
-        for gate, value in param.gate_values:
-            if param.initializer != initializers.Constant(value):
-                yield Evaluate(_fill(_gate(array, param, slot, gate), initializers.Constant(value)))
+def _loop(scope: str, kinds: list[_Kind]) -> For:
+    branches = tuple((_is_one_of(classes), body) for classes, body in _branches(kinds))
+    return For("module", Call(Name(f"{scope}.modules")), (If(branches),))
 
 
-def _gate(array: Expression, param: Param, slot: Slot, gate: str) -> Expression:
-    size = dict(param.sizes)["out"]
-    start = slot.gates.index(gate) * size
-    return Index(array, slice(start, start + size))
+def _branches(kinds: list[_Kind]) -> list[tuple[list[str], tuple[Statement, ...]]]:
+    """Return the classes that are drawn by the same statements, with the statements."""
+    found: list[tuple[list[str], tuple[Statement, ...]]] = []
+    for kind in kinds:
+        body = tuple(_body(kind))
+        classes = next((classes for classes, other in found if other == body), None)
+        if classes is None:
+            found.append(([kind.class_], body))
+        else:
+            classes.append(kind.class_)
+    # One of PyTorch's own is the base of the class with a single bias, which has to come first.
+    bases = {kind.class_.replace("SingleBias", "nn.") for kind in kinds if "Single" in kind.class_}
+    return sorted(found, key=lambda branch: not bases.isdisjoint(branch[0]))
+
+
+def _is_one_of(classes: list[str]) -> Call:
+    names = tuple(map(Name, classes))
+    wanted = names[0] if len(names) == 1 else Items(names, fixed=True)
+    return Call(Name("isinstance"), (Name("module"), wanted))
+
+
+def _body(kind: _Kind) -> Iterator[Statement]:
+    """Yield what draws the arrays of ``module``, one of a kind."""
+    if isinstance(kind.layer, nodes.Recurrent) and is_fused(kind.layer):
+        yield _fused(kind)
+        return
+    for name, array in kind.drawn.items():
+        held = Name(f"module.{array.slot.path.rpartition('.')[2]}")
+        fills = tuple(array.fills(held))
+        if name == "bias" and kind.partly:
+            yield If(((Binary(held, "is not", None), fills),))
+        else:
+            yield from fills
+
+
+def _fused(kind: _Kind) -> For:
+    """Return the loop over the layers and directions of one of PyTorch's own modules."""
+    arrays = dict(kind.drawn)
+    if isinstance(kind.layer, nodes.Recurrent) and isinstance(kind.layer.cell, nodes.GRU):
+        # Two biases that are drawn alike, or none.
+        biases = [arrays.pop(name) for name in tuple(arrays) if name.endswith("bias")]
+        if biases:
+            each = For("bias", Name("biases"), tuple(biases[0].fills(Name("bias"))))
+            return For((*arrays, "*biases"), _WEIGHTS, (*_all_fills(arrays), each))
+    zeros = ("_",) if kind.class_.startswith("SingleBias") else ()
+    return For((*arrays, *zeros), _WEIGHTS, _all_fills(arrays))
+
+
+_WEIGHTS = Name("module.all_weights")
+
+
+def _all_fills(arrays: Mapping[str, _Array]) -> tuple[Statement, ...]:
+    return tuple(fill for name, array in arrays.items() for fill in array.fills(Name(name)))
 
 
 def _fill(array: Expression, initializer: initializers.Initializer) -> Call:

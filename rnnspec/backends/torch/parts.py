@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Part
-from rnnspec.backends.torch.forms import (
-    cell_activations,
-    drops_inside,
-    is_fused,
-    is_wrapped,
-    splits_directions,
-)
-from rnnspec.backends.torch.modules import cell_class
+from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
+from rnnspec.backends.torch.forms import cell_activations, cell_class, cell_name, drops_inside
 from rnnspec.ir import nodes
+from rnnspec.ir.params import gates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,56 +17,63 @@ if TYPE_CHECKING:
 def parts(network: nodes.Network) -> Iterator[Part]:
     """Yield the parts of a network's source, those that others use first."""
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
-    yield _part("check_batch")
     if any(layer.dropout for layer in recurrent):
         yield _part("variational_dropout")
-    yield from _cells(recurrent)
-    if any(is_wrapped(layer) for layer in recurrent):
-        yield _part("masked")
-    yield from _bidirectional([layer for layer in recurrent if splits_directions(layer)])
-    for layer in network.layers:
-        if isinstance(layer, nodes.Pooling) and layer.masked:
-            yield _part(f"masked_{layer.statistic}")
-
-
-def _cells(recurrent: list[nodes.Recurrent]) -> Iterator[Part]:
-    classes = sorted({cell_class(layer) for layer in recurrent})
-    for class_ in classes:
+    for class_ in sorted({cell_class(layer) for layer in recurrent}):
         if class_.startswith("SingleBias"):
-            levels = any(layer.stack for layer in recurrent if cell_class(layer) == class_)
-            base = class_.removeprefix("SingleBias")
-            yield _part("single_bias", base=base, stacked="yes" if levels else "")
-    stepwise = [layer for layer in recurrent if not is_fused(layer)]
-    if stepwise:
-        if any("hard_sigmoid" in cell_activations(layer.cell) for layer in stepwise):
-            yield _part("hard_sigmoid")
-        inside = any(drops_inside(layer) and layer.dropout for layer in stepwise)
-        masked = any(layer.masked for layer in stepwise)
-        yield _part("stepwise", dropped="yes" if inside else "", masked="yes" if masked else "")
-    for class_ in classes:
-        if class_.startswith("Stepwise"):
-            yield _part(_FILES[class_])
+            yield _part("single_bias", base=class_.removeprefix("SingleBias"))
+    if masked := wrapped(network):
+        kind = sequences(masked)
+        yield _part("masked", sequences=kind, returns=_RETURNS[kind])
+    if any("hard_sigmoid" in cell_activations(layer.cell) for layer in recurrent):
+        yield _part("hard_sigmoid")
+    for cell in cell_classes(network).values():
+        yield _cell(cell)
 
 
 _FILES = {
-    "StepwiseRNN": "stepwise_rnn",
-    "StepwiseLSTM": "stepwise_lstm",
-    "StepwiseGRU": "stepwise_gru",
-    "StepwiseResetFirstGRU": "stepwise_reset_first_gru",
+    "RNN": "stepwise_rnn",
+    "LSTM": "stepwise_lstm",
+    "GRU": "stepwise_gru",
+    "ResetFirstGRU": "stepwise_reset_first_gru",
+}
+_SUMMARIES = {
+    "RNN": "A simple layer run step by step; its arrays are named as in ``nn.RNN``.",
+    "LSTM": "An LSTM run step by step; its arrays are named and laid out as in ``nn.LSTM``.",
+    "GRU": "A GRU run step by step; its arrays are named and laid out as in ``nn.GRU``.",
+    "ResetFirstGRU": "A GRU with the reset gate before the product; arrays as in ``nn.GRU``.",
+}
+_RETURNS = {
+    "all": "Return the outputs, (batch, steps, units).",
+    "some": "Return the outputs, (batch, steps, units), or the last state, (batch, units).",
+    "none": "Return the last state, (batch, units).",
 }
 
 
-def _bidirectional(split: list[nodes.Recurrent]) -> Iterator[Part]:
-    for masked in (False, True):
-        alike = [layer for layer in split if layer.masked is masked]
-        if alike:
-            outside = any(layer.dropout and not drops_inside(layer) for layer in alike)
-            yield _part(
-                "bidirectional",
-                prefix="Masked" if masked else "",
-                dropped="yes" if outside else "",
-            )
+def _cell(class_: CellClass) -> Part:
+    layer = class_.first
+    name = cell_name(layer.cell)
+    return _part(
+        _FILES[name],
+        name=class_.name,
+        cell=name,
+        summary=_SUMMARIES[name],
+        returns=_RETURNS[class_.sequences],
+        gates=str(len(gates(layer.cell))),
+        options=" ".join(class_.options),
+        activation=class_.activation("activation"),
+        recurrent_activation="" if name == "RNN" else class_.activation("recurrent_activation"),
+        biased=_flag(layer.bias),
+        dropped=_flag(drops_inside(layer)),
+        inside=_flag(class_.drops_input),
+        masked=_flag(layer.masked),
+        sequences=class_.sequences,
+    )
 
 
-def _part(name: str, **values: str) -> Part:
+def _flag(value: bool) -> str:
+    return "yes" if value else ""
+
+
+def _part(name: str, /, **values: str) -> Part:
     return Part(f"torch/parts/{name}.py.j2", tuple(values.items()))

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rnnspec.backends.base import Trace
+from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir.nodes import Recurrent
 from rnnspec.ir.params import Counts
@@ -51,7 +52,12 @@ def layer_count(model: nn.Module, layer: Layer) -> int:
 def layer_type(model: nn.Module, layer: Layer) -> str:
     """Return the name of the class of one layer, empty where it is a line of ``forward``."""
     held = dict(model.named_children()).get(module(layer))
-    return type(held).__name__ if held else ""
+    return type(_first(held)).__name__ if held else ""
+
+
+def _first(held: nn.Module) -> nn.Module:
+    """Return the module that a layer's input enters: of two directions the forward one."""
+    return held[direction_key("forward.")] if isinstance(held, nn.ModuleDict) else held
 
 
 def counts(model: nn.Module) -> Counts:
@@ -78,7 +84,7 @@ def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
     entered: dict[str, Array] = {}
     children = dict(model.named_children())
     hooks = [
-        children[name].register_forward_pre_hook(_note(entered, name))
+        _first(children[name]).register_forward_pre_hook(_note(entered, name))
         for name in layers
         if name in children
     ]

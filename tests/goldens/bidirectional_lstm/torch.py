@@ -6,19 +6,9 @@ import torch
 from torch import nn
 
 
-def check_batch(x: torch.Tensor, *shape: int | None) -> None:
-    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size but 0."""
-    sizes = tuple(x.shape[1:])
-    if len(sizes) != len(shape) or any(
-        size == 0 or wanted not in (None, size)
-        for wanted, size in zip(shape, sizes, strict=True)
-    ):
-        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
-
-
 def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
     """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
-    if not training or rate == 0:
+    if not training:
         return x
     keep = x.new_ones(x.shape[0], 1, x.shape[2])
     return x * nn.functional.dropout(keep, rate)
@@ -27,63 +17,16 @@ def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.T
 class SingleBiasLSTM(nn.LSTM):
     """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        batch_first: bool,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-        )
-        for name, parameter in list(self.named_parameters()):
+    def _init_flat_weights(self) -> None:
+        # PyTorch calls this when the arrays are made and when they have moved: memory that
+        # Module.to_empty gives them holds anything.
+        for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
-                zero = torch.zeros_like(parameter)
-                self.register_buffer(name, zero, persistent=False)
-        self._init_flat_weights()
-
-    def _init_flat_weights(self) -> None:
-        # Called when all has moved, too: Module.to_empty gives memory that holds anything.
+                self.register_buffer(name, second.detach(), persistent=False)
         for zero in self.buffers():
             zero.zero_()
         super()._init_flat_weights()
-
-
-class Bidirectional(nn.Module):
-    """Two recurrent layers, one from each end, each with a dropout mask of its own."""
-
-    def __init__(
-        self,
-        forward_layer: nn.Module,
-        backward_layer: nn.Module,
-        dropout: float = 0.0,
-        *,
-        return_sequences: bool = True,
-    ) -> None:
-        super().__init__()
-        self.forward_layer = forward_layer
-        self.backward_layer = backward_layer
-        self.dropout = dropout
-        self.return_sequences = return_sequences
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Return the outputs (batch, steps, 2 * units) and final states (2, batch, units)."""
-        ahead_x = variational_dropout(x, self.dropout, self.training)
-        back_x = variational_dropout(x, self.dropout, self.training)
-        ahead, first = self.forward_layer(ahead_x)
-        back, second = self.backward_layer(back_x.flip(1))
-        # The state of an nn.LSTM is the pair (h, c).
-        pair = (h[0] if isinstance(h, tuple) else h for h in (first, second))
-        states = torch.cat(list(pair))
-        if not self.return_sequences:
-            return None, states
-        return torch.cat([ahead, back.flip(1)], dim=-1), states
 
 
 class BidirectionalLSTM(nn.Module):
@@ -95,42 +38,41 @@ class BidirectionalLSTM(nn.Module):
     """
 
     def __init__(self) -> None:
-        """Make the layers and draw fresh weights."""
         super().__init__()
         self.embedding_1 = nn.Embedding(10000, 32)
-        self.bidirectional_1 = Bidirectional(
-            SingleBiasLSTM(32, 32, batch_first=True),
-            SingleBiasLSTM(32, 32, batch_first=True),
-            dropout=0.2,
-            return_sequences=False,
+        self.bidirectional_1 = nn.ModuleDict(
+            {
+                "forward_layer": SingleBiasLSTM(32, 32, batch_first=True),
+                "backward_layer": SingleBiasLSTM(32, 32, batch_first=True),
+            }
         )
         self.dense_1 = nn.Linear(64, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."""
-        weights = dict(self.named_parameters())
-        nn.init.uniform_(weights["embedding_1.weight"], -0.05, 0.05)
-        nn.init.xavier_uniform_(weights["bidirectional_1.forward_layer.weight_ih_l0"])
-        nn.init.orthogonal_(weights["bidirectional_1.forward_layer.weight_hh_l0"])
-        nn.init.zeros_(weights["bidirectional_1.forward_layer.bias_ih_l0"])
-        nn.init.ones_(weights["bidirectional_1.forward_layer.bias_ih_l0"][32:64])
-        nn.init.xavier_uniform_(weights["bidirectional_1.backward_layer.weight_ih_l0"])
-        nn.init.orthogonal_(weights["bidirectional_1.backward_layer.weight_hh_l0"])
-        nn.init.zeros_(weights["bidirectional_1.backward_layer.bias_ih_l0"])
-        nn.init.ones_(weights["bidirectional_1.backward_layer.bias_ih_l0"][32:64])
-        nn.init.xavier_uniform_(weights["dense_1.weight"])
-        nn.init.zeros_(weights["dense_1.bias"])
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.uniform_(module.weight, -0.05, 0.05)
+            elif isinstance(module, SingleBiasLSTM):
+                for kernel, recurrent_kernel, bias, _ in module.all_weights:
+                    nn.init.xavier_uniform_(kernel)
+                    nn.init.orthogonal_(recurrent_kernel)
+                    nn.init.zeros_(bias)
+                    nn.init.ones_(bias.chunk(4)[1])
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output before its sigmoid, as ``BCEWithLogitsLoss`` takes it."""
-        check_batch(x, 500)
+    def forward(self, x: torch.Tensor, *, logits: bool = False) -> torch.Tensor:
+        """Return the output, or with ``logits`` what ``BCEWithLogitsLoss`` takes."""
+        if x.shape[1:] != (500,):
+            raise ValueError(f"expected (batch, 500), received {x.shape}")
         x = self.embedding_1(x)
-        _, state = self.bidirectional_1(x)
-        x = torch.cat([state[0], state[1]], dim=-1)
+        ahead = variational_dropout(x, 0.2, self.training)
+        back = variational_dropout(x, 0.2, self.training)
+        _, (ahead, _) = self.bidirectional_1["forward_layer"](ahead)
+        _, (back, _) = self.bidirectional_1["backward_layer"](back.flip(1))
+        x = torch.cat([ahead[-1], back[-1]], dim=-1)
         x = self.dense_1(x)
-        return x
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output for a batch."""
-        return torch.sigmoid(self.logits(x))
+        return x if logits else torch.sigmoid(x)

@@ -7,19 +7,9 @@ import torch
 from torch import nn
 
 
-def check_batch(x: torch.Tensor, *shape: int | None) -> None:
-    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size but 0."""
-    sizes = tuple(x.shape[1:])
-    if len(sizes) != len(shape) or any(
-        size == 0 or wanted not in (None, size)
-        for wanted, size in zip(shape, sizes, strict=True)
-    ):
-        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
-
-
 def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
     """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
-    if not training or rate == 0:
+    if not training:
         return x
     keep = x.new_ones(x.shape[0], 1, x.shape[2])
     return x * nn.functional.dropout(keep, rate)
@@ -28,63 +18,16 @@ def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.T
 class SingleBiasLSTM(nn.LSTM):
     """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        batch_first: bool,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-        )
-        for name, parameter in list(self.named_parameters()):
+    def _init_flat_weights(self) -> None:
+        # PyTorch calls this when the arrays are made and when they have moved: memory that
+        # Module.to_empty gives them holds anything.
+        for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
-                zero = torch.zeros_like(parameter)
-                self.register_buffer(name, zero, persistent=False)
-        self._init_flat_weights()
-
-    def _init_flat_weights(self) -> None:
-        # Called when all has moved, too: Module.to_empty gives memory that holds anything.
+                self.register_buffer(name, second.detach(), persistent=False)
         for zero in self.buffers():
             zero.zero_()
         super()._init_flat_weights()
-
-
-class Bidirectional(nn.Module):
-    """Two recurrent layers, one from each end, each with a dropout mask of its own."""
-
-    def __init__(
-        self,
-        forward_layer: nn.Module,
-        backward_layer: nn.Module,
-        dropout: float = 0.0,
-        *,
-        return_sequences: bool = True,
-    ) -> None:
-        super().__init__()
-        self.forward_layer = forward_layer
-        self.backward_layer = backward_layer
-        self.dropout = dropout
-        self.return_sequences = return_sequences
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Return the outputs (batch, steps, 2 * units) and final states (2, batch, units)."""
-        ahead_x = variational_dropout(x, self.dropout, self.training)
-        back_x = variational_dropout(x, self.dropout, self.training)
-        ahead, first = self.forward_layer(ahead_x)
-        back, second = self.backward_layer(back_x.flip(1))
-        # The state of an nn.LSTM is the pair (h, c).
-        pair = (h[0] if isinstance(h, tuple) else h for h in (first, second))
-        states = torch.cat(list(pair))
-        if not self.return_sequences:
-            return None, states
-        return torch.cat([ahead, back.flip(1)], dim=-1), states
 
 
 class Everything(nn.Module):
@@ -96,7 +39,6 @@ class Everything(nn.Module):
     """
 
     def __init__(self) -> None:
-        """Make the layers and draw fresh weights."""
         super().__init__()
         self.words = nn.Embedding(50, 6)
         self.words.weight.requires_grad_(False)
@@ -104,8 +46,11 @@ class Everything(nn.Module):
         self.reader_1 = SingleBiasLSTM(6, 5, batch_first=True, bidirectional=True)
         self.dropout_2 = nn.Dropout(0.25)
         self.reader_2 = SingleBiasLSTM(5, 5, batch_first=True, bidirectional=True)
-        self.bidirectional_3 = Bidirectional(
-            nn.GRU(5, 4, batch_first=True), nn.GRU(5, 4, batch_first=True), dropout=0.5
+        self.bidirectional_3 = nn.ModuleDict(
+            {
+                "forward_layer": nn.GRU(5, 4, batch_first=True),
+                "backward_layer": nn.GRU(5, 4, batch_first=True),
+            }
         )
         self.bidirectional_4 = nn.RNN(
             8, 4, bias=False, batch_first=True, bidirectional=True
@@ -122,73 +67,34 @@ class Everything(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."""
-        weights = dict(self.named_parameters())
-        nn.init.uniform_(weights["words.weight"], -0.01, 0.01)
-        nn.init.kaiming_uniform_(weights["reader_1.weight_ih_l0"], nonlinearity="relu")
-        nn.init.normal_(weights["reader_1.weight_hh_l0"], 0.0, 0.05)
-        nn.init.constant_(weights["reader_1.bias_ih_l0"], 0.5)
-        nn.init.constant_(weights["reader_1.bias_ih_l0"][5:10], 2.0)
-        nn.init.kaiming_uniform_(
-            weights["reader_1.weight_ih_l0_reverse"], nonlinearity="relu"
-        )
-        nn.init.normal_(weights["reader_1.weight_hh_l0_reverse"], 0.0, 0.05)
-        nn.init.constant_(weights["reader_1.bias_ih_l0_reverse"], 0.5)
-        nn.init.constant_(weights["reader_1.bias_ih_l0_reverse"][5:10], 2.0)
-        nn.init.kaiming_uniform_(weights["reader_2.weight_ih_l0"], nonlinearity="relu")
-        nn.init.normal_(weights["reader_2.weight_hh_l0"], 0.0, 0.05)
-        nn.init.constant_(weights["reader_2.bias_ih_l0"], 0.5)
-        nn.init.constant_(weights["reader_2.bias_ih_l0"][5:10], 2.0)
-        nn.init.kaiming_uniform_(
-            weights["reader_2.weight_ih_l0_reverse"], nonlinearity="relu"
-        )
-        nn.init.normal_(weights["reader_2.weight_hh_l0_reverse"], 0.0, 0.05)
-        nn.init.constant_(weights["reader_2.bias_ih_l0_reverse"], 0.5)
-        nn.init.constant_(weights["reader_2.bias_ih_l0_reverse"][5:10], 2.0)
-        nn.init.kaiming_uniform_(
-            weights["bidirectional_3.forward_layer.weight_ih_l0"], nonlinearity="relu"
-        )
-        nn.init.normal_(
-            weights["bidirectional_3.forward_layer.weight_hh_l0"], 0.0, 0.05
-        )
-        nn.init.constant_(weights["bidirectional_3.forward_layer.bias_ih_l0"], 0.5)
-        nn.init.constant_(weights["bidirectional_3.forward_layer.bias_hh_l0"], 0.5)
-        nn.init.kaiming_uniform_(
-            weights["bidirectional_3.backward_layer.weight_ih_l0"], nonlinearity="relu"
-        )
-        nn.init.normal_(
-            weights["bidirectional_3.backward_layer.weight_hh_l0"], 0.0, 0.05
-        )
-        nn.init.constant_(weights["bidirectional_3.backward_layer.bias_ih_l0"], 0.5)
-        nn.init.constant_(weights["bidirectional_3.backward_layer.bias_hh_l0"], 0.5)
-        nn.init.kaiming_uniform_(
-            weights["bidirectional_4.weight_ih_l0"], nonlinearity="relu"
-        )
-        nn.init.normal_(weights["bidirectional_4.weight_hh_l0"], 0.0, 0.05)
-        nn.init.kaiming_uniform_(
-            weights["bidirectional_4.weight_ih_l0_reverse"], nonlinearity="relu"
-        )
-        nn.init.normal_(weights["bidirectional_4.weight_hh_l0_reverse"], 0.0, 0.05)
-        nn.init.kaiming_uniform_(
-            weights["bidirectional_5.weight_ih_l0"], nonlinearity="relu"
-        )
-        nn.init.normal_(weights["bidirectional_5.weight_hh_l0"], 0.0, 0.05)
-        nn.init.constant_(weights["bidirectional_5.bias_ih_l0"], 0.5)
-        nn.init.constant_(weights["bidirectional_5.bias_ih_l0"][3:6], 2.0)
-        nn.init.kaiming_uniform_(
-            weights["bidirectional_5.weight_ih_l0_reverse"], nonlinearity="relu"
-        )
-        nn.init.normal_(weights["bidirectional_5.weight_hh_l0_reverse"], 0.0, 0.05)
-        nn.init.constant_(weights["bidirectional_5.bias_ih_l0_reverse"], 0.5)
-        nn.init.constant_(weights["bidirectional_5.bias_ih_l0_reverse"][3:6], 2.0)
-        nn.init.kaiming_uniform_(weights["first.weight"], nonlinearity="relu")
-        nn.init.constant_(weights["first.bias"], 0.5)
-        nn.init.kaiming_uniform_(weights["dense_2.weight"], nonlinearity="relu")
-        nn.init.constant_(weights["dense_2.bias"], 0.5)
-        nn.init.kaiming_uniform_(weights["verdict.weight"], nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.uniform_(module.weight, -0.01, 0.01)
+            elif isinstance(module, SingleBiasLSTM):
+                for kernel, recurrent_kernel, bias, _ in module.all_weights:
+                    nn.init.kaiming_uniform_(kernel, nonlinearity="relu")
+                    nn.init.normal_(recurrent_kernel, 0.0, 0.05)
+                    nn.init.constant_(bias, 0.5)
+                    nn.init.constant_(bias.chunk(4)[1], 2.0)
+            elif isinstance(module, nn.GRU):
+                for kernel, recurrent_kernel, *biases in module.all_weights:
+                    nn.init.kaiming_uniform_(kernel, nonlinearity="relu")
+                    nn.init.normal_(recurrent_kernel, 0.0, 0.05)
+                    for bias in biases:
+                        nn.init.constant_(bias, 0.5)
+            elif isinstance(module, nn.RNN):
+                for kernel, recurrent_kernel in module.all_weights:
+                    nn.init.kaiming_uniform_(kernel, nonlinearity="relu")
+                    nn.init.normal_(recurrent_kernel, 0.0, 0.05)
+            elif isinstance(module, nn.Linear):
+                nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.constant_(module.bias, 0.5)
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output before its softmax, as ``CrossEntropyLoss`` takes it."""
-        check_batch(x, 12)
+    def forward(self, x: torch.Tensor, *, logits: bool = False) -> torch.Tensor:
+        """Return the output, or with ``logits`` what ``CrossEntropyLoss`` takes."""
+        if x.shape[1:] != (12,):
+            raise ValueError(f"expected (batch, 12), received {x.shape}")
         x = self.words(x)
         x = self.dropout_1(x)
         x, _ = self.reader_1(x)
@@ -198,7 +104,11 @@ class Everything(nn.Module):
         x, _ = self.reader_2(x)
         ahead, back = x.chunk(2, dim=-1)
         x = ahead + back
-        x, _ = self.bidirectional_3(x)
+        ahead = variational_dropout(x, 0.5, self.training)
+        back = variational_dropout(x, 0.5, self.training)
+        ahead, _ = self.bidirectional_3["forward_layer"](ahead)
+        back, _ = self.bidirectional_3["backward_layer"](back.flip(1))
+        x = torch.cat([ahead, back.flip(1)], dim=-1)
         x, _ = self.bidirectional_4(x)
         ahead, back = x.chunk(2, dim=-1)
         x = ahead * back
@@ -213,8 +123,4 @@ class Everything(nn.Module):
         x = self.dense_2(x)
         x = nn.functional.softplus(x, threshold=40)
         x = self.verdict(x)
-        return x
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output for a batch."""
-        return torch.softmax(self.logits(x), dim=-1)
+        return x if logits else torch.softmax(x, dim=-1)

@@ -4,42 +4,16 @@ import torch
 from torch import nn
 
 
-def check_batch(x: torch.Tensor, *shape: int | None) -> None:
-    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size but 0."""
-    sizes = tuple(x.shape[1:])
-    if len(sizes) != len(shape) or any(
-        size == 0 or wanted not in (None, size)
-        for wanted, size in zip(shape, sizes, strict=True)
-    ):
-        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
-
-
 class SingleBiasLSTM(nn.LSTM):
     """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        batch_first: bool,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-        )
-        for name, parameter in list(self.named_parameters()):
+    def _init_flat_weights(self) -> None:
+        # PyTorch calls this when the arrays are made and when they have moved: memory that
+        # Module.to_empty gives them holds anything.
+        for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
-                zero = torch.zeros_like(parameter)
-                self.register_buffer(name, zero, persistent=False)
-        self._init_flat_weights()
-
-    def _init_flat_weights(self) -> None:
-        # Called when all has moved, too: Module.to_empty gives memory that holds anything.
+                self.register_buffer(name, second.detach(), persistent=False)
         for zero in self.buffers():
             zero.zero_()
         super()._init_flat_weights()
@@ -54,7 +28,6 @@ class PlainNumbers(nn.Module):
     """
 
     def __init__(self) -> None:
-        """Make the layers and draw fresh weights."""
         super().__init__()
         self.dropout_1 = nn.Dropout(0.2)
         self.gru_1 = nn.GRU(3, 4, bias=False, batch_first=True)
@@ -63,17 +36,22 @@ class PlainNumbers(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."""
-        weights = dict(self.named_parameters())
-        nn.init.uniform_(weights["gru_1.weight_ih_l0"], -0.1, 0.1)
-        nn.init.kaiming_uniform_(weights["gru_1.weight_hh_l0"], nonlinearity="linear")
-        nn.init.uniform_(weights["lstm_1.weight_ih_l0"], -0.1, 0.1)
-        nn.init.kaiming_uniform_(weights["lstm_1.weight_hh_l0"], nonlinearity="linear")
-        nn.init.normal_(weights["lstm_1.bias_ih_l0"], 0.0, 0.01)
-        nn.init.ones_(weights["lstm_1.bias_ih_l0"][5:10])
+        for module in self.modules():
+            if isinstance(module, nn.GRU):
+                for kernel, recurrent_kernel in module.all_weights:
+                    nn.init.uniform_(kernel, -0.1, 0.1)
+                    nn.init.kaiming_uniform_(recurrent_kernel, nonlinearity="linear")
+            elif isinstance(module, SingleBiasLSTM):
+                for kernel, recurrent_kernel, bias, _ in module.all_weights:
+                    nn.init.uniform_(kernel, -0.1, 0.1)
+                    nn.init.kaiming_uniform_(recurrent_kernel, nonlinearity="linear")
+                    nn.init.normal_(bias, 0.0, 0.01)
+                    nn.init.ones_(bias.chunk(4)[1])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output for a batch."""
-        check_batch(x, None, 3)
+        if x.ndim != 3 or x.shape[2] != 3 or x.shape[1] == 0:
+            raise ValueError(f"expected (batch, steps > 0, 3), received {x.shape}")
         x = self.dropout_1(x)
         x, _ = self.gru_1(x)
         x, _ = self.lstm_1(x)

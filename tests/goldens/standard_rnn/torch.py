@@ -6,44 +6,16 @@ import torch
 from torch import nn
 
 
-def check_batch(x: torch.Tensor, *shape: int | None) -> None:
-    """Raise ValueError unless ``x`` is (batch, *shape), where None is any size but 0."""
-    sizes = tuple(x.shape[1:])
-    if len(sizes) != len(shape) or any(
-        size == 0 or wanted not in (None, size)
-        for wanted, size in zip(shape, sizes, strict=True)
-    ):
-        raise ValueError(f"expected a batch of {shape} each, received {sizes} each")
-
-
 class SingleBiasRNN(nn.RNN):
     """``nn.RNN`` with one bias a direction; its second one is held at zero."""
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        *,
-        nonlinearity: str = "tanh",
-        batch_first: bool,
-        bidirectional: bool = False,
-    ) -> None:
-        super().__init__(
-            input_size,
-            hidden_size,
-            nonlinearity=nonlinearity,
-            batch_first=batch_first,
-            bidirectional=bidirectional,
-        )
-        for name, parameter in list(self.named_parameters()):
+    def _init_flat_weights(self) -> None:
+        # PyTorch calls this when the arrays are made and when they have moved: memory that
+        # Module.to_empty gives them holds anything.
+        for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
-                zero = torch.zeros_like(parameter)
-                self.register_buffer(name, zero, persistent=False)
-        self._init_flat_weights()
-
-    def _init_flat_weights(self) -> None:
-        # Called when all has moved, too: Module.to_empty gives memory that holds anything.
+                self.register_buffer(name, second.detach(), persistent=False)
         for zero in self.buffers():
             zero.zero_()
         super()._init_flat_weights()
@@ -58,7 +30,6 @@ class StandardRNN(nn.Module):
     """
 
     def __init__(self) -> None:
-        """Make the layers and draw fresh weights."""
         super().__init__()
         self.embedding_1 = nn.Embedding(10000, 32)
         self.simple_rnn_1 = SingleBiasRNN(32, 32, batch_first=True)
@@ -67,23 +38,24 @@ class StandardRNN(nn.Module):
 
     def reset_parameters(self) -> None:
         """Draw fresh weights."""
-        weights = dict(self.named_parameters())
-        nn.init.uniform_(weights["embedding_1.weight"], -0.05, 0.05)
-        nn.init.xavier_uniform_(weights["simple_rnn_1.weight_ih_l0"])
-        nn.init.orthogonal_(weights["simple_rnn_1.weight_hh_l0"])
-        nn.init.zeros_(weights["simple_rnn_1.bias_ih_l0"])
-        nn.init.xavier_uniform_(weights["dense_1.weight"])
-        nn.init.zeros_(weights["dense_1.bias"])
+        for module in self.modules():
+            if isinstance(module, nn.Embedding):
+                nn.init.uniform_(module.weight, -0.05, 0.05)
+            elif isinstance(module, SingleBiasRNN):
+                for kernel, recurrent_kernel, bias, _ in module.all_weights:
+                    nn.init.xavier_uniform_(kernel)
+                    nn.init.orthogonal_(recurrent_kernel)
+                    nn.init.zeros_(bias)
+            elif isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output before its sigmoid, as ``BCEWithLogitsLoss`` takes it."""
-        check_batch(x, 500)
+    def forward(self, x: torch.Tensor, *, logits: bool = False) -> torch.Tensor:
+        """Return the output, or with ``logits`` what ``BCEWithLogitsLoss`` takes."""
+        if x.shape[1:] != (500,):
+            raise ValueError(f"expected (batch, 500), received {x.shape}")
         x = self.embedding_1(x)
         _, state = self.simple_rnn_1(x)
         x = state[-1]
         x = self.dense_1(x)
-        return x
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output for a batch."""
-        return torch.sigmoid(self.logits(x))
+        return x if logits else torch.sigmoid(x)

@@ -1,0 +1,119 @@
+"""The classes of the source for recurrent layers, and what the layers of each have in common.
+
+What all layers of a class agree in is part of the class; only what they differ in is an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.base import Call, Expression, Name
+from rnnspec.backends.torch.forms import cell_class, drops_inside, is_fused, is_wrapped
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ACTIVATIONS: dict[nodes.CellActivation, str] = {
+    "tanh": "torch.tanh",
+    "sigmoid": "torch.sigmoid",
+    "relu": "torch.relu",
+    "hard_sigmoid": "hard_sigmoid",
+    "linear": "",
+    "softsign": "nn.functional.softsign",
+    "elu": "nn.functional.elu",
+}
+"""The function of each activation, empty where the value stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellClass:
+    """A class that runs a cell step by step.
+
+    ``options`` are its arguments beside the sizes, ``sequences`` tells whether ``all``, ``some`` or
+    ``none`` of its layers return their whole sequence, and ``drops_input`` whether one has a
+    dropout of its input within the cell.
+    """
+
+    name: str
+    first: nodes.Recurrent
+    options: tuple[str, ...]
+    sequences: str
+    drops_input: bool
+
+    @classmethod
+    def of(cls, name: str, layers: Sequence[nodes.Recurrent]) -> CellClass:
+        """Return the class of some layers, which have the same kind of cell."""
+        kind, dropped = sequences(layers), any(layer.dropout for layer in layers)
+        differing = {key: len({_activation(layer, key) for layer in layers}) > 1 for key in _KEYS}
+        options = {
+            **differing,
+            "dropout": dropped and drops_inside(layers[0]),
+            "recurrent_dropout": drops_inside(layers[0]),
+            "return_sequences": kind == "some",
+        }
+        given = tuple(key for key, is_given in options.items() if is_given)
+        return cls(name, layers[0], given, kind, options["dropout"])
+
+    def activation(self, key: str) -> str:
+        """Return what computes an activation: a function, or an attribute if layers differ."""
+        return f"self.{key}" if key in self.options else ACTIVATIONS[_activation(self.first, key)]
+
+    def arguments(self, layer: nodes.Recurrent) -> dict[str, Expression]:
+        """Return the arguments that make one of the layers."""
+        return {key: _value(layer, key) for key in self.options}
+
+
+def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
+    """Return the classes of the layers that are run step by step, by name."""
+    found: dict[str, list[nodes.Recurrent]] = {}
+    for layer in recurrent_modules(network):
+        if not is_fused(layer):
+            found.setdefault(cell_class(layer), []).append(layer)
+    return {name: CellClass.of(name, layers) for name, layers in sorted(found.items())}
+
+
+def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
+    """Return the layers that are wrapped in a module that knows of padding."""
+    return [layer for layer in recurrent_modules(network) if is_wrapped(layer)]
+
+
+def sequences(layers: Sequence[nodes.Recurrent]) -> str:
+    """Tell whether ``all``, ``some`` or ``none`` of the layers return their whole sequence."""
+    said = {layer.return_sequences for layer in layers}
+    return "some" if len(said) > 1 else "all" if said == {True} else "none"
+
+
+def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
+    """Yield a layer for each recurrent module: the lowest, with what is wanted of the top one."""
+    wanted = {
+        layer.stack.name: layer.return_sequences
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent) and layer.stack
+    }
+    for layer in network.layers:
+        if isinstance(layer, nodes.Recurrent) and (layer.stack is None or layer.stack.level == 0):
+            yield replace(layer, return_sequences=wanted.get(layer.name, layer.return_sequences))
+
+
+_KEYS = ("activation", "recurrent_activation")
+
+
+def _activation(layer: nodes.Recurrent, key: str) -> nodes.CellActivation:
+    if key == "activation" or isinstance(layer.cell, nodes.SimpleRNN):
+        return layer.cell.activation
+    return layer.cell.recurrent_activation
+
+
+def _value(layer: nodes.Recurrent, key: str) -> Expression:
+    match key:
+        case "dropout":
+            return layer.dropout
+        case "recurrent_dropout":
+            return layer.recurrent_dropout
+        case "return_sequences":
+            return layer.return_sequences
+        case _:
+            function = ACTIVATIONS[_activation(layer, key)]
+            return Name(function) if function else Call(Name("nn.Identity"))
