@@ -116,3 +116,14 @@ def zero_is_padding(context: Context) -> Iterator[Finding]:
     if given.features == 1 and given.mask_value == 0:
         message = "a step that measures 0 is taken for padding; mask with a value that never occurs"
         yield ("input", "mask_value"), message
+
+
+def padding_in_loss(context: Context) -> Iterator[Finding]:
+    """Padded steps in the result, which the losses of the frameworks take differently."""
+    if context.network.pads:
+        message = (
+            "the result has padded steps: a Keras loss leaves them out, a PyTorch loss only if it "
+            "is given the steps where 'model.mask(x)' is true"
+        )
+        tokens = context.spec.embedding is not None
+        yield ("embedding", "mask_zero") if tokens else ("input", "mask_value"), message

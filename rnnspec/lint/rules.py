@@ -33,6 +33,7 @@ RULES = (
     Rule("L207", "warning", entrance.one_step),
     Rule("L208", "note", entrance.many_parameters),
     Rule("L209", "note", entrance.zero_is_padding),
+    Rule("L210", "note", entrance.padding_in_loss),
     Rule("L301", "warning", head.certain_softmax),
     Rule("L302", "note", head.independent_classes),
     Rule("L303", "warning", head.two_linear_maps),

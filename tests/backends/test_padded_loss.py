@@ -1,0 +1,121 @@
+"""What a loss makes of padded steps: Keras leaves them out, PyTorch does so by ``mask``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec import compiler
+from rnnspec.backends import get
+
+keras = pytest.importorskip("keras")
+torch = pytest.importorskip("torch")
+
+TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
+NUMBERS = "input: {features: 3, mask_value: -1}"
+# The network, Keras's loss, and PyTorch's.
+PADDED = {
+    "a probability at each step": (
+        f"""\
+{TOKENS}
+rnn: {{type: lstm, units: 4}}
+head: {{pooling: none, units: 1, activation: sigmoid}}""",
+        "BinaryCrossentropy",
+        "binary_cross_entropy_with_logits",
+    ),
+    "a class at each step": (
+        f"""\
+{NUMBERS}
+rnn: {{type: gru, units: 3, residual: true, layer_norm: true}}
+head: {{pooling: none, hidden: [{{units: 5, activation: tanh}}], units: 3, activation: softmax}}""",
+        "SparseCategoricalCrossentropy",
+        "cross_entropy",
+    ),
+    "no head": (
+        f"""\
+{NUMBERS}
+rnn: {{type: simple, units: 2, bidirectional: true}}""",
+        "MeanSquaredError",
+        "mse_loss",
+    ),
+}
+REPEATED = f"""\
+{TOKENS}
+rnn: [{{type: lstm, units: 4}}, {{type: repeat, steps: 6}}, {{type: gru, units: 2}}]"""
+STEPS, RATE = 5, 0.5
+
+
+def models(text: str) -> dict[str, Any]:
+    """Return the model of each backend in float64, with the same arrays."""
+    spec = rnnspec.loads(f"version: 1\nname: net\n{text}\n")
+    network = compiler.lower(spec)
+    arrays = rnnspec.read_weights(rnnspec.build(spec, "torch", seed=3))
+    made = {
+        name: compiler.instantiate(network, get(name), "spec", "float64")
+        for name in ("keras", "torch")
+    }
+    for model in made.values():
+        rnnspec.write_weights(model, arrays)
+    return made
+
+
+def batches(text: str, loss: str, width: int) -> list[tuple[Any, Any]]:
+    """Return inputs, with padding anywhere, and targets: numbers that float32 can hold."""
+    rng = np.random.default_rng(4)
+    found: list[tuple[Any, Any]] = []
+    x: Any
+    y: Any
+    for _ in range(STEPS):
+        if TOKENS in text:
+            x = rng.integers(0, 3, (4, 6)) * rng.integers(1, 5, (4, 6))
+        else:
+            x = rng.integers(0, 16, (4, 6, 3)) / 8
+            x[rng.random((4, 6)) < 0.4] = -1
+        match loss:
+            case "SparseCategoricalCrossentropy":
+                y = rng.integers(0, 3, (4, 6))
+            case "BinaryCrossentropy":
+                y = rng.integers(0, 2, (4, 6, width)).astype(float)
+            case _:
+                y = rng.integers(-8, 8, (4, 6, width)) / 8
+        found.append((x, y))
+    return found
+
+
+def arrays_after(text: str, loss: str, function: str, *, masked: bool) -> dict[str, Any]:
+    """Return what each backend has learnt, PyTorch from the real steps alone if ``masked``."""
+    made = models(text)
+    model, net = made["keras"], made["torch"]
+    model.compile(keras.optimizers.SGD(RATE), getattr(keras.losses, loss)(dtype="float64"))
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    loss_of, raw = getattr(torch.nn.functional, function), {"logits": True}
+    for x, y in batches(text, loss, model.output.shape[-1]):
+        model.train_on_batch(x, y)
+        inputs, target = torch.from_numpy(x), torch.from_numpy(y)
+        output = net(inputs, **(raw if "cross" in function else {}))
+        real = net.mask(inputs) if masked else torch.ones(x.shape[:2], dtype=torch.bool)
+        optimizer.zero_grad()
+        loss_of(output[real], target[real]).backward()
+        optimizer.step()
+    return {name: rnnspec.read_weights(each) for name, each in made.items()}
+
+
+def largest_difference(learnt: dict[str, Any]) -> float:
+    pairs = zip(learnt["keras"].values(), learnt["torch"].values(), strict=True)
+    return float(max(np.abs(one - other).max() for one, other in pairs))
+
+
+@pytest.mark.parametrize("case", PADDED)
+def test_a_loss_at_the_real_steps_trains_as_keras_does(case: str) -> None:
+    text, loss, function = PADDED[case]
+    assert largest_difference(arrays_after(text, loss, function, masked=True)) < 1e-9
+    assert largest_difference(arrays_after(text, loss, function, masked=False)) > 1e-3
+
+
+def test_what_a_repeat_gives_has_no_padding() -> None:
+    learnt = arrays_after(REPEATED, "MeanSquaredError", "mse_loss", masked=False)
+    assert largest_difference(learnt) < 1e-9
+    assert not hasattr(models(REPEATED)["torch"], "mask")
