@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     # Two functions share their names with packages, and loading a package binds its name here.
     # Loaded now and unbound again, the packages cannot take the names later.
-    from rnnspec import codegen, parity
+    from rnnspec import parity, source
 
     del codegen, parity
 

@@ -201,7 +201,7 @@ def assemble(
 
 def generate(network: Network, backend: Backend, source: str) -> str:
     """Return the source of a lowered network; ``source`` names its spec in errors."""
-    from rnnspec.codegen.render import render
+    from rnnspec.source.render import render
 
     if refused := backend.emitter.refusals(network):
         raise UnsupportedError(source, backend.name, refused)
@@ -220,7 +220,7 @@ def instantiate(network: Network, backend: Backend, source: str, dtype: str = "f
 
 
 def _execute(network: Network, backend: Backend, source: str) -> ModuleType:
-    from rnnspec.codegen.execute import execute
+    from rnnspec.source.execute import execute
 
     return execute(generate(network, backend, source), network.name)
 

@@ -28,7 +28,7 @@ from recurrent_masks import (
 )
 
 import rnnspec
-from rnnspec.codegen.execute import execute
+from rnnspec.source.execute import execute
 
 padded_or_not = pytest.mark.parametrize("entrance", [NUMBERS, PADDED], ids=["plain", "padded"])
 

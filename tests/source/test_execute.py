@@ -11,7 +11,7 @@ import traceback
 import pytest
 
 import rnnspec
-from rnnspec.codegen.execute import execute
+from rnnspec.source.execute import execute
 
 SPEC = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 TEXT = '"""Doc."""\n\n\ndef fail():\n    """Fail."""\n    raise ValueError("here")\n'

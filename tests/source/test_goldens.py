@@ -1,6 +1,6 @@
 """The intermediate representation and the source of a few specs, byte for byte.
 
-After a wanted change: ``RNNSPEC_UPDATE_GOLDENS=1 pytest tests/codegen`` rewrites the files; read
+After a wanted change: ``RNNSPEC_UPDATE_GOLDENS=1 pytest tests/source`` rewrites the files; read
 the difference as you would read a colleague's code, since users will.
 """
 
@@ -15,8 +15,8 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.backends import BACKENDS
-from rnnspec.codegen.execute import execute
 from rnnspec.ir.text import dump
+from rnnspec.source.execute import execute
 
 # Keras 3.15 reads a variable in a way that NumPy 2 would like changed.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

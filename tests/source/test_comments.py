@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec.backends import BACKENDS
-from rnnspec.codegen.environment import comment
-from rnnspec.codegen.layout import LINE_LENGTH
+from rnnspec.source.environment import comment
+from rnnspec.source.layout import LINE_LENGTH
 
 SPEC = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 NASTY = [

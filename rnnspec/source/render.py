@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.codegen.environment import environment
+from rnnspec.source.environment import environment
 
 if TYPE_CHECKING:
     from rnnspec.backends.base import Source

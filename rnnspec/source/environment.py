@@ -8,8 +8,8 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rnnspec.codegen.layout import LINE_LENGTH, statement
 from rnnspec.errors import printable
+from rnnspec.source.layout import LINE_LENGTH, statement
 
 # What type checkers, linters, formatters, editors, and runners of scripts and of workflows heed in
 # a comment: a word and what must follow it at once, or a word that is enough by itself. Each run of
