@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
+    from rnnspec.comparison.run import parity
     from rnnspec.compiler import build, codegen, load, loads, summary
-    from rnnspec.parity.run import parity
     from rnnspec.weights.live import read_weights, write_weights
-else:
-    # Two functions share their names with packages, and loading a package binds its name here.
-    # Loaded now and unbound again, the packages cannot take the names later.
-    from rnnspec import parity, source
-
-    del codegen, parity
 
 __all__ = [
     "__version__",
@@ -39,7 +33,7 @@ _HOMES = {
     "load": "rnnspec.compiler",
     "loads": "rnnspec.compiler",
     "summary": "rnnspec.compiler",
-    "parity": "rnnspec.parity.run",
+    "parity": "rnnspec.comparison.run",
     "read_weights": "rnnspec.weights.live",
     "write_weights": "rnnspec.weights.live",
 }

@@ -9,8 +9,8 @@ from rnnspec.backends import BACKENDS, get
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.progress import progress
+from rnnspec.comparison import levels
 from rnnspec.errors import ParityError, UsageError
-from rnnspec.parity import levels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,8 @@ class Options:
 
 def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
     """Compare ``specs``, print what was found, and raise ParityError where something differs."""
-    from rnnspec.parity.batch import read_batch
-    from rnnspec.parity.run import parity
+    from rnnspec.comparison.batch import read_batch
+    from rnnspec.comparison.run import parity
 
     options.check()
     batch = None if options.batch is None else read_batch(options.batch)
@@ -69,7 +69,7 @@ def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
 
 def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise for it."""
-    from rnnspec.parity.random import compare_random
+    from rnnspec.comparison.random import compare_random
 
     options.check()
     if options.dtype != "float64":

@@ -13,8 +13,8 @@ from mutation import source_edited
 
 import rnnspec
 from rnnspec.backends import BACKENDS
+from rnnspec.comparison.levels import LEVELS, TOLERANCES, levels_up_to
 from rnnspec.ir.params import Counts
-from rnnspec.parity.levels import LEVELS, TOLERANCES, levels_up_to
 
 Run = Callable[..., Any]
 PARAMETERS = {"total": 180, "trainable": 180, "non_trainable": 0}

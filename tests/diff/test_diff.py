@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec import compiler
+from rnnspec.comparison.strategies import Words, spec_text, specs
 from rnnspec.diff.align import has_given_name
 from rnnspec.diff.compare import diff
 from rnnspec.errors import SpecError
 from rnnspec.ir.nodes import Network
-from rnnspec.parity.strategies import Words, spec_text, specs
 
 L = "{type: lstm, units: 32}"
 M = "{type: lstm, units: 64}"

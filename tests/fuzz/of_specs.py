@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fuzz.verdict import judge
-from rnnspec.parity.strategies import sample, specs
+from rnnspec.comparison.strategies import sample, specs
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:

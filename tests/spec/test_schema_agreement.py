@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import rnnspec
+from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
-from rnnspec.parity.strategies import spec_text, specs
 from rnnspec.spec import schema
 from rnnspec.spec.schema_words import KEYS, WORDS
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rnnspec import compiler, loads
 from rnnspec.backends import BACKENDS
+from rnnspec.comparison.strategies import DESCRIPTIONS
 from rnnspec.errors import SpecError, UnsupportedError
-from rnnspec.parity.strategies import DESCRIPTIONS
 from rnnspec.spec import models, tree
 from rnnspec.spec.characters import forbidden
 from rnnspec.spec.write import dump

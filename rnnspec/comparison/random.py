@@ -9,6 +9,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.comparison.levels import DEFAULT_LEVEL
+from rnnspec.comparison.run import parity
 from rnnspec.compiler import loads
 from rnnspec.errors import (
     BackendError,
@@ -17,14 +19,12 @@ from rnnspec.errors import (
     RnnspecError,
     UsageError,
 )
-from rnnspec.parity.levels import DEFAULT_LEVEL
-from rnnspec.parity.run import parity
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnspec.parity.report import ParityReport
+    from rnnspec.comparison.report import ParityReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class _Search:
         except ImportError as error:
             message = "random specs need hypothesis: pip install 'rnnspec[dev]'"
             raise BackendError(message) from error
-        from rnnspec.parity.strategies import specs
+        from rnnspec.comparison.strategies import specs
 
         settings = hypothesis.settings(
             max_examples=number,

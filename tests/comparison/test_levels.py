@@ -13,13 +13,11 @@ import yaml
 
 import rnnspec
 from rnnspec.backends import BACKENDS, get
-from rnnspec.errors import UsageError
-from rnnspec.ir import nodes
-from rnnspec.parity import reference
-from rnnspec.parity.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
-from rnnspec.parity.case import Case
-from rnnspec.parity.gradients import along_directions, directional_derivatives, gradients_of
-from rnnspec.parity.levels import (
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
+from rnnspec.comparison.case import Case
+from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
+from rnnspec.comparison.levels import (
     DEFAULT_LEVEL,
     LEVELS,
     TOLERANCES,
@@ -27,7 +25,9 @@ from rnnspec.parity.levels import (
     levels_up_to,
     tolerances,
 )
-from rnnspec.parity.training import STEPS, adam, sgd, steady_share, train
+from rnnspec.comparison.training import STEPS, adam, sgd, steady_share, train
+from rnnspec.errors import UsageError
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.spec.models import Spec

@@ -22,14 +22,14 @@ from weights import test_initial
 import rnnspec
 from rnnspec import compiler
 from rnnspec.backends import BACKENDS, get
-from rnnspec.parity.case import Case
-from rnnspec.parity.levels import LEVELS, TOLERANCES
+from rnnspec.comparison.case import Case
+from rnnspec.comparison.levels import LEVELS, TOLERANCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rnnspec.comparison.report import ParityReport
     from rnnspec.layout import Array
-    from rnnspec.parity.report import ParityReport
 
 for each in BACKENDS:
     pytest.importorskip(each)

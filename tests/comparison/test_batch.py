@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec.comparison.batch import checked_batch, read_batch
+from rnnspec.comparison.case import Case
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import NumericInput, TokenInput
-from rnnspec.parity.batch import checked_batch, read_batch
-from rnnspec.parity.case import Case
 
 TOKENS = TokenInput(steps=3, vocabulary=5, mask_zero=True)
 NUMBERS = NumericInput(steps=None, features=2, mask_value=0.0)

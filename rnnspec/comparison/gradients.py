@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.comparison import reference
 from rnnspec.ir.params import named_params
-from rnnspec.parity import reference
 from rnnspec.weights.live import gather, origin, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from rnnspec.comparison.case import Case, Live
     from rnnspec.layout import Array
-    from rnnspec.parity.case import Case, Live
 
     Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS, get
+from rnnspec.comparison.case import Case
+from rnnspec.comparison.compare import Comparison
+from rnnspec.comparison.levels import DEFAULT_LEVEL, levels_up_to, tolerances
+from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.compiler import load
 from rnnspec.errors import UsageError
-from rnnspec.parity.case import Case
-from rnnspec.parity.compare import Comparison
-from rnnspec.parity.levels import DEFAULT_LEVEL, levels_up_to, tolerances
-from rnnspec.parity.report import ParityReport, SpecParity
 from rnnspec.spec.models import Spec
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import get
+from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
+from rnnspec.comparison.levels import distance, levels_up_to, tolerances
+from rnnspec.comparison.report import Account, Finding, SpecParity
+from rnnspec.comparison.training import steady_share, train
 from rnnspec.errors import Difference
-from rnnspec.parity.gradients import along_directions, directional_derivatives, gradients_of
-from rnnspec.parity.levels import distance, levels_up_to, tolerances
-from rnnspec.parity.report import Account, Finding, SpecParity
-from rnnspec.parity.training import steady_share, train
 from rnnspec.weights.live import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends import Backend
+    from rnnspec.comparison.case import Case, Live
+    from rnnspec.comparison.gradients import Gradients
     from rnnspec.ir.params import Counts
     from rnnspec.layout import Array
-    from rnnspec.parity.case import Case, Live
-    from rnnspec.parity.gradients import Gradients
 
     Values = Mapping[str, Array]
 

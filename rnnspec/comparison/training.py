@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.parity.levels import distance, tolerances
+from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.weights.live import read_weights, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rnnspec.comparison.case import Case, Live
+    from rnnspec.comparison.gradients import Gradients
     from rnnspec.layout import Array
-    from rnnspec.parity.case import Case, Live
-    from rnnspec.parity.gradients import Gradients
 
     Arrays = dict[str, Array]
     Update = Callable[[Arrays, Arrays], Arrays]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
+    from rnnspec.comparison.report import ParityReport
     from rnnspec.layout import Array
-    from rnnspec.parity.report import ParityReport
 
 pytest.importorskip("keras")
 pytest.importorskip("torch")

@@ -11,8 +11,8 @@ import pytest
 import rnnspec
 from rnnspec import compiler
 from rnnspec.backends import get
+from rnnspec.comparison import reference
 from rnnspec.ir import nodes
-from rnnspec.parity import reference
 from rnnspec.weights.draw import draw_scaled
 from rnnspec.weights.live import write_weights
 

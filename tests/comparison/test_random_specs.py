@@ -14,11 +14,11 @@ from mutation import source_edited
 
 import rnnspec
 from rnnspec.backends import BACKENDS
+from rnnspec.comparison.levels import TOLERANCES, levels_up_to
+from rnnspec.comparison.random import compare_random
+from rnnspec.comparison.strategies import Words, sample, spec_text, specs
 from rnnspec.errors import BackendError, GenerationError, ParityError, UsageError
 from rnnspec.ir.nodes import CellActivation
-from rnnspec.parity.levels import TOLERANCES, levels_up_to
-from rnnspec.parity.random import compare_random
-from rnnspec.parity.strategies import Words, sample, spec_text, specs
 
 TYPED = 20
 """How many generated files of each kind mypy reads; ruff reads them all."""

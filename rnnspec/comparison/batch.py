@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
 
+from rnnspec.comparison.reference import padding_mask
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
-from rnnspec.parity.reference import padding_mask
 
 if TYPE_CHECKING:
     from rnnspec.layout import Array

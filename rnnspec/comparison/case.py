@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import checked_batch, draw_batch
+from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.compiler import instantiate, lower
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent, Repeat
 from rnnspec.ir.params import Counts, count, counts
-from rnnspec.parity import reference
-from rnnspec.parity.batch import checked_batch, draw_batch
-from rnnspec.parity.levels import distance, tolerances
 from rnnspec.weights.draw import draw_scaled
 from rnnspec.weights.live import write_weights
 
