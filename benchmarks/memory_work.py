@@ -64,9 +64,9 @@ def _keras_step(model: Any) -> None:
 
 def _vectors(folder: Path) -> object:
     """Read the vectors that a spec names, as ``rnnspec.build`` does."""
-    from rnnspec import compiler
+    from rnnspec import pipeline
 
-    return compiler.pretrained(compiler.load(folder / "spec.yaml"))
+    return pipeline.pretrained(pipeline.load(folder / "spec.yaml"))
 
 
 def _whole_file(folder: Path) -> object:

@@ -12,7 +12,7 @@ from rnnspec.version import __version__
 
 if TYPE_CHECKING:
     from rnnspec.comparison.run import parity
-    from rnnspec.compiler import build, codegen, load, loads, summary
+    from rnnspec.pipeline import build, codegen, load, loads, summary
     from rnnspec.weights.live import read_weights, write_weights
 
 __all__ = [
@@ -28,11 +28,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "build": "rnnspec.compiler",
-    "codegen": "rnnspec.compiler",
-    "load": "rnnspec.compiler",
-    "loads": "rnnspec.compiler",
-    "summary": "rnnspec.compiler",
+    "build": "rnnspec.pipeline",
+    "codegen": "rnnspec.pipeline",
+    "load": "rnnspec.pipeline",
+    "loads": "rnnspec.pipeline",
+    "summary": "rnnspec.pipeline",
     "parity": "rnnspec.comparison.run",
     "read_weights": "rnnspec.weights.live",
     "write_weights": "rnnspec.weights.live",

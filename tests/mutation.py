@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import Backend, get
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Ite
 
     Without ``everywhere`` it is enough that one source is changed by one edit.
     """
-    generate = compiler.generate
+    generate = pipeline.generate
     edited = 0
 
     def planted(network: Network, of: Backend, source: str) -> str:
@@ -41,7 +41,7 @@ def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Ite
         return text
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiler, "generate", planted)
+        patch.setattr(pipeline, "generate", planted)
         yield
     assert edited, f"no source of {backend} was edited"
 

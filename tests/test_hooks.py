@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rnnspec import compiler
+from rnnspec import pipeline
 
 ROOT = Path(__file__).parent.parent
 HOOKS = {
@@ -41,7 +41,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(folder).mkdir()
     Path("specs/small.yaml").write_text(SPEC)
     Path("specs/workflow.yaml").write_text("on: push\njobs: {}\n")
-    Path("models/small.py").write_text(compiler.codegen("specs/small.yaml", "torch"))
+    Path("models/small.py").write_text(pipeline.codegen("specs/small.yaml", "torch"))
 
 
 def shell(script: str, *arguments: str, **environment: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 
 ROOT = Path(__file__).parent.parent
@@ -111,7 +111,7 @@ def test_a_spec_is_a_path_or_what_load_returned(backend: str) -> None:
     for spec in (str(SPEC), SPEC, loaded):
         assert rnnspec.summary(spec) == rnnspec.summary(loaded)
         assert rnnspec.codegen(spec, backend) == rnnspec.codegen(loaded, backend)
-        assert compiler.lower(spec) == compiler.lower(loaded)
+        assert pipeline.lower(spec) == pipeline.lower(loaded)
 
 
 def test_build_and_parity_take_the_same(backend: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.sizes import MAX_AXIS
@@ -14,7 +14,7 @@ from rnnspec.spec.models import MAX_SIZE
 
 def lower(rest: str) -> nodes.Network:
     text = f"version: 1\nname: net\ninput: {{length: 9, features: 2}}\n{rest}"
-    return compiler.lower(rnnspec.loads(text))
+    return pipeline.lower(rnnspec.loads(text))
 
 
 def names(network: nodes.Network) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.ir import initializers, nodes
 
 
 def lower(entrance: str, rest: str) -> nodes.Network:
-    return compiler.lower(rnnspec.loads(f"version: 1\nname: net\n{entrance}\n{rest}"))
+    return pipeline.lower(rnnspec.loads(f"version: 1\nname: net\n{entrance}\n{rest}"))
 
 
 def numbers(rest: str) -> nodes.Network:

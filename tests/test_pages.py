@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.pages import codes, page
 from rnnspec.spec.models import MAX_SIZE
@@ -41,9 +41,9 @@ def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[
         else:
             Path(name or "spec.yaml").write_text(text, encoding="utf-8")
     try:
-        spec = compiler.load("spec.yaml")
+        spec = pipeline.load("spec.yaml")
         if Path("words.txt").exists():
-            compiler.pretrained(spec)
+            pipeline.pretrained(spec)
     except SpecError as error:
         return Counter(problem.code for problem in error.problems)
     return Counter()

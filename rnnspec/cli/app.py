@@ -156,10 +156,10 @@ def explain(
 @app.command(epilog="Example: rnnspec summary specs/stacked_lstm.yaml --json")
 def summary(spec: SpecPath, json: Json = False, allow_outside: AllowOutside = False) -> None:
     """Print layers, shapes and parameters; needs no framework."""
-    from rnnspec import compiler
+    from rnnspec import pipeline
     from rnnspec.cli import tables
 
-    found = compiler.summary(compiler.load(spec, allow_outside=allow_outside))
+    found = pipeline.summary(pipeline.load(spec, allow_outside=allow_outside))
     if json:
         tables.print_json(found.as_dict())
     else:
@@ -184,10 +184,10 @@ def build(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Make the live model, print what it holds, save it with -o."""
-    from rnnspec import compiler
+    from rnnspec import pipeline
     from rnnspec.cli.build import run
 
-    given = compiler.load(spec, allow_outside=allow_outside)
+    given = pipeline.load(spec, allow_outside=allow_outside)
     run(given, backend, seed, output, force=force)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
-from rnnspec import compiler, files
+from rnnspec import files, pipeline
 from rnnspec.backends import Backend, chosen
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
@@ -31,9 +31,9 @@ def run(
         _check_output(output, backend, spec, force=force)
     backend.require()
     with reading() as progress:
-        vectors = compiler.pretrained(spec, progress)
+        vectors = pipeline.pretrained(spec, progress)
     import_quietly([backend])
-    model = compiler.assemble(spec, backend, vectors, seed=seed)
+    model = pipeline.assemble(spec, backend, vectors, seed=seed)
     if output is not None:
         _check_output(output, backend, spec, force=force)
         _save(output, spec, backend, model, force=force)
@@ -45,11 +45,11 @@ def run(
         _print_written(output, spec, backend)
 
 
-def _counted(spec: Spec, backend: Backend, model: Any) -> compiler.Summary:
+def _counted(spec: Spec, backend: Backend, model: Any) -> pipeline.Summary:
     """Return the summary with the framework's own types and counts in place of the spec's."""
-    expected, runtime = compiler.summary(spec), backend.runtime
+    expected, runtime = pipeline.summary(spec), backend.runtime
     rows = tuple(
-        compiler.LayerSummary(
+        pipeline.LayerSummary(
             name=row.name,
             type=runtime.layer_type(model, layer) or row.type,
             output_shape=row.output_shape,
@@ -58,7 +58,7 @@ def _counted(spec: Spec, backend: Backend, model: Any) -> compiler.Summary:
         for row, layer in zip(expected.layers, origin(model).network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
-    return compiler.Summary(spec.name, rows, runtime.counts(model), stepwise)
+    return pipeline.Summary(spec.name, rows, runtime.counts(model), stepwise)
 
 
 def _names(backend: Backend, name: str) -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def _check_output(output: Path, backend: Backend, spec: Spec, *, force: bool) ->
 
 
 def _save(output: Path, spec: Spec, backend: Backend, model: Any, *, force: bool) -> None:
-    source = compiler.codegen(spec, backend.name)
+    source = pipeline.codegen(spec, backend.name)
     with files.staged(output if output.is_dir() else output.parent) as folder:
         made = folder / spec.name
         made.mkdir()
@@ -117,7 +117,7 @@ def _print_written(output: Path, spec: Spec, backend: Backend) -> None:
         print(printable(f"wrote {path}"))
     words = {
         "name": spec.name,
-        "entry": backend.emitter.emit(compiler.lower(spec)).entry,
+        "entry": backend.emitter.emit(pipeline.lower(spec)).entry,
         "path": str(made[-1]),
         "folder": str(output),
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import Backend, chosen
 from rnnspec.cli.inputs import read_files
 from rnnspec.cli.messages import tell
@@ -61,7 +61,7 @@ def run(
     if output is None:
         if len(specs) > 1:
             raise UsageError("expected -o FOLDER, for there are several specs")
-        print(compiler.codegen(specs[0], backend.name), end="")
+        print(pipeline.codegen(specs[0], backend.name), end="")
         return
     targets = _targets(specs, output, check=check)
     if check:
@@ -103,7 +103,7 @@ def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend)
     sources, refused = [], []
     for spec, target in zip(specs, targets, strict=True):
         try:
-            text = compiler.codegen(spec, backend.name)
+            text = pipeline.codegen(spec, backend.name)
             sources.append(Source(spec.document.source, target, text))
         except UnsupportedError as error:
             refused.append(error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.cli.report.results import Checked
 from rnnspec.errors import Problem, SpecError, UsageError
 from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
@@ -105,8 +105,8 @@ def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _:
 
 def _load(item: Input) -> Spec:
     if item.content is None:
-        return compiler.load(item.path, allow_outside=item.allow_outside)
-    return compiler.loads(item.content, item.path, allow_outside=item.allow_outside)
+        return pipeline.load(item.path, allow_outside=item.allow_outside)
+    return pipeline.loads(item.content, item.path, allow_outside=item.allow_outside)
 
 
 def _stands_for(path: str) -> Iterable[Input]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rnnspec.backends.base import Stock
     from rnnspec.comparison.random import Found
     from rnnspec.comparison.report import ParityReport, SpecParity
-    from rnnspec.compiler import LayerSummary, Summary
     from rnnspec.ir.params import Counts
+    from rnnspec.pipeline import LayerSummary, Summary
 
 _WIDTH = 10_000
 """Wider than any table: a number is never cut; a narrow terminal wraps the line instead."""

@@ -11,9 +11,9 @@ import numpy as np
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch
 from rnnspec.comparison.levels import distance, tolerances
-from rnnspec.compiler import instantiate, lower
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent, Repeat
 from rnnspec.ir.params import Counts, count, counts
+from rnnspec.pipeline import instantiate, lower
 from rnnspec.weights.draw import draw_scaled
 from rnnspec.weights.live import write_weights
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.comparison.levels import DEFAULT_LEVEL
 from rnnspec.comparison.run import parity
-from rnnspec.compiler import loads
 from rnnspec.errors import (
     BackendError,
     GenerationError,
@@ -19,6 +18,7 @@ from rnnspec.errors import (
     RnnspecError,
     UsageError,
 )
+from rnnspec.pipeline import loads
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:

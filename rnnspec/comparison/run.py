@@ -11,8 +11,8 @@ from rnnspec.comparison.case import Case
 from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import DEFAULT_LEVEL, levels_up_to, tolerances
 from rnnspec.comparison.report import ParityReport, SpecParity
-from rnnspec.compiler import load
 from rnnspec.errors import UsageError
+from rnnspec.pipeline import load
 from rnnspec.spec.models import Spec
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.diff.align import Row, align, has_given_name
 from rnnspec.diff.words import Words, network_words, words_of_layers
 from rnnspec.ir.nodes import Layer, Network
@@ -110,7 +110,7 @@ def diff(before: Spec, after: Spec) -> Diff:
     Raises:
         SpecError: a spec is wrong.
     """
-    old, new = compiler.lower(before), compiler.lower(after)
+    old, new = pipeline.lower(before), pipeline.lower(after)
     pairs = align(_rows(old), _rows(new))
     return Diff(
         before=old,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
@@ -96,7 +96,7 @@ class Rule:
 
 def context(spec: Spec) -> Context:
     """Return what there is to see of a spec."""
-    network = compiler.lower(spec)
+    network = pipeline.lower(spec)
     layers = iter([layer for layer in network.layers if isinstance(layer, nodes.Recurrent)])
     entries = tuple(
         Entry(index, said, tuple(next(layers) for _ in range(said.layers)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import get
 
 keras = pytest.importorskip("keras")
@@ -51,10 +51,10 @@ STEPS, RATE = 5, 0.5
 def models(text: str) -> dict[str, Any]:
     """Return the model of each backend in float64, with the same arrays."""
     spec = rnnspec.loads(f"version: 1\nname: net\n{text}\n")
-    network = compiler.lower(spec)
+    network = pipeline.lower(spec)
     arrays = rnnspec.read_weights(rnnspec.build(spec, "torch", seed=3))
     made = {
-        name: compiler.instantiate(network, get(name), "spec", "float64")
+        name: pipeline.instantiate(network, get(name), "spec", "float64")
         for name in ("keras", "torch")
     }
     for model in made.values():

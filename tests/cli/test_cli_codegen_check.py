@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec import pipeline
 
 Run = Callable[..., Any]
 
@@ -35,7 +35,7 @@ def test_a_folder_holds_each_source_under_the_name_of_its_network(
     assert ran.out == "wrote made/small.py\nwrote made/large.py\n"
     for path in specs:
         source = Path("made", path).with_suffix(".py")
-        assert source.read_text() == compiler.codegen(path, backend)
+        assert source.read_text() == pipeline.codegen(path, backend)
     assert entries() == {*specs, "made", "made/small.py", "made/large.py"}
     ran = run("codegen", *specs, "-b", backend, "-o", "made", "--check")
     assert (ran.code, ran.out, ran.err) == (0, "2 sources: up to date\n", "")
@@ -54,7 +54,7 @@ def test_none_is_written_where_one_may_not_be(run: Run, entries: Run, specs: lis
 
 
 def test_windows_line_breaks_are_not_stale(run: Run, spec: str) -> None:
-    text = compiler.codegen(spec, "keras")
+    text = pipeline.codegen(spec, "keras")
     Path("small.py").write_bytes(text.replace("\n", "\r\n").encode())
     assert run("codegen", spec, "-b", "keras", "-o", "small.py", "--check").code == 0
     Path("small.py").write_bytes(text.replace("\n", "\r").encode())
@@ -75,7 +75,7 @@ EDITS: dict[str, Callable[[str], str]] = {
 def test_a_stale_source_is_told_by_a_patch_that_applies(
     run: Run, entries: Run, spec: str, edit: Callable[[str], str]
 ) -> None:
-    text = compiler.codegen(spec, "keras")
+    text = pipeline.codegen(spec, "keras")
     Path("small.py").write_text(edit(text))
     before = entries()
     ran = run("codegen", spec, "-b", "keras", "-o", "small.py", "--check")

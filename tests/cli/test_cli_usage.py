@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.version import __version__
 
@@ -155,7 +155,7 @@ def test_a_crash(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_: object) -> None:
         raise KeyError("new\nline\x1b")
 
-    monkeypatch.setattr(compiler, "summary", crash)
+    monkeypatch.setattr(pipeline, "summary", crash)
     ran = run("summary", spec)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.count("\n") == 1

@@ -13,7 +13,7 @@ import pytest
 from live import outputs
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import get
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def numbers() -> Array:
 def built(spec: Path | str, backend: str, arrays: Arrays) -> Any:
     """Return the network of a spec (a path, or a text) in float64, with these arrays."""
     loaded = rnnspec.loads(spec) if isinstance(spec, str) else rnnspec.load(spec)
-    network = compiler.lower(loaded)
-    model = compiler.instantiate(network, get(backend), loaded.name, "float64")
+    network = pipeline.lower(loaded)
+    model = pipeline.instantiate(network, get(backend), loaded.name, "float64")
     rnnspec.write_weights(model, arrays)
     return model
 

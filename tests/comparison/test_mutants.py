@@ -20,7 +20,7 @@ from mutation import slots_edited, source_edited
 from weights import test_initial
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, get
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.levels import LEVELS, TOLERANCES
@@ -534,4 +534,4 @@ def test_parity_cannot_see_what_is_random() -> None:
     with source_edited("torch", [(MASK, "keep = torch.ones_like(x)")]):
         text = PLAIN.spec("")
         assert rnnspec.parity(rnnspec.loads(text), ["torch"], level="forward").equal
-    assert "variational_dropout" in compiler.codegen(rnnspec.loads(text), "torch")
+    assert "variational_dropout" in pipeline.codegen(rnnspec.loads(text), "torch")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
 from rnnspec.ir import nodes
@@ -22,7 +22,7 @@ LSTM = nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias
 
 def network(cell: nodes.Cell) -> nodes.Network:
     text = "version: 1\nname: net\ninput: {length: 5, features: 3}\nrnn: {type: gru, units: 4}\n"
-    whole = compiler.lower(rnnspec.loads(text))
+    whole = pipeline.lower(rnnspec.loads(text))
     (layer,) = whole.layers
     assert isinstance(layer, nodes.Recurrent)
     return replace(whole, layers=(replace(layer, cell=cell),))
@@ -45,7 +45,7 @@ def test_every_cell_the_ir_can_say_is_the_reference_s(cell: nodes.Cell, backend:
     whole = network(cell)
     arrays = draw_scaled(whole, 3)
     batch = np.random.default_rng(4).standard_normal((2, 5, 3))
-    model = compiler.instantiate(whole, get(backend), "net.yaml", "float64")
+    model = pipeline.instantiate(whole, get(backend), "net.yaml", "float64")
     write_weights(model, arrays)
     found = get(backend).runtime.trace(model, ["gru_1"], batch).output
     expected = reference.run(whole, arrays, batch).output

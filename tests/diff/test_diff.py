@@ -11,7 +11,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.comparison.strategies import Words, spec_text, specs
 from rnnspec.diff.align import has_given_name
 from rnnspec.diff.compare import diff
@@ -198,7 +198,7 @@ def bare(network: Network) -> Network:
 @given(specs(), specs())
 def test_it_is_the_same_exactly_if_the_networks_are_equal(a: Words, b: Words) -> None:
     before, after = (rnnspec.loads(spec_text(each)) for each in (a, b))
-    equal = bare(compiler.lower(before)) == bare(compiler.lower(after))
+    equal = bare(pipeline.lower(before)) == bare(pipeline.lower(after))
     assert diff(before, after).same == equal
     assert diff(before, before).same
 
@@ -214,7 +214,7 @@ def test_one_other_word_is_told_exactly_if_the_networks_differ(data: st.DataObje
         after = rnnspec.loads(spec_text({**words, key: other[key]}))
     except SpecError:
         reject()
-    equal = bare(compiler.lower(before)) == bare(compiler.lower(after))
+    equal = bare(pipeline.lower(before)) == bare(pipeline.lower(after))
     assert diff(before, after).same == equal
 
 
@@ -223,11 +223,11 @@ def test_one_other_word_is_told_exactly_if_the_networks_differ(data: st.DataObje
 def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
     before, after = (rnnspec.loads(spec_text(each)) for each in (a, b))
     layers = diff(before, after).layers
-    assert tuple(x.before for x in layers if x.before) == compiler.lower(before).layers
-    assert tuple(x.after for x in layers if x.after) == compiler.lower(after).layers
+    assert tuple(x.before for x in layers if x.before) == pipeline.lower(before).layers
+    assert tuple(x.after for x in layers if x.after) == pipeline.lower(after).layers
 
 
 def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> None:
-    layers = compiler.lower(rnnspec.load(gallery_spec)).layers
+    layers = pipeline.lower(rnnspec.load(gallery_spec)).layers
     given = [layer.name for layer in layers if has_given_name(layer)]
     assert all(f"name: {name}" in gallery_spec.read_text() for name in given)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import Network
 from rnnspec.ir.params import axis_groups, count, counts, named_params, shape_of
@@ -15,7 +15,7 @@ from rnnspec.ir.params import axis_groups, count, counts, named_params, shape_of
 
 def network(rnn: str, rest: str = "", entrance: str = "input: {features: 7}") -> Network:
     text = f"version: 1\nname: net\n{entrance}\nrnn: {rnn}\n{rest}\n"
-    return compiler.lower(rnnspec.loads(text))
+    return pipeline.lower(rnnspec.loads(text))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.ir.nodes import Dense, Recurrent
 from rnnspec.lint.rules import chosen
 from rnnspec.lint.run import lint
@@ -59,7 +59,7 @@ def test_advice_is_given_where_units_stay_alike(network: str, initializers: str)
 def _stays(spec: rnnspec.Spec) -> bool:
     """Tell whether the units of a layer of two or more are alike, or its kernel 0, when trained."""
     arrays = rnnspec.read_weights(_trained(spec))
-    layers = compiler.lower(spec).layers
+    layers = pipeline.lower(spec).layers
     learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense)]
     own = {
         layer: [array for name, array in arrays.items() if name.startswith(f"{layer.name}.")]

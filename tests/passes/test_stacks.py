@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.ir.nodes import Dropout, Network, Recurrent
 from rnnspec.passes.stacks import mark_stacks
 
@@ -17,7 +17,7 @@ FRESH = "dropout: 0.2, variational: false"
 
 
 def network(rnn: str, entrance: str = "input: {features: 3}", head: str = HEAD) -> Network:
-    return compiler.lower(
+    return pipeline.lower(
         rnnspec.loads(f"version: 1\nname: net\n{entrance}\nrnn: [{rnn}]\n{head}\n")
     )
 

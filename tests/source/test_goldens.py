@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.ir.text import dump
 from rnnspec.source.execute import execute
@@ -46,7 +46,7 @@ def compare(text: str, path: Path) -> None:
 
 @EACH
 def test_network(name: str) -> None:
-    compare(dump(compiler.lower(spec_of(name))), golden(name, "network.txt"))
+    compare(dump(pipeline.lower(spec_of(name))), golden(name, "network.txt"))
 
 
 @EACH
@@ -57,11 +57,11 @@ def test_source(name: str, backend: str) -> None:
 @EACH
 def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     pytest.importorskip(backend)
-    network = compiler.lower(spec_of(name))
+    network = pipeline.lower(spec_of(name))
     module = execute(golden(name, f"{backend}.py").read_text(encoding="utf-8"), name)
     entry = BACKENDS[backend].emitter.emit(network).entry
     model = BACKENDS[backend].runtime.instantiate(module, entry, "float32")
-    assert BACKENDS[backend].runtime.counts(model) == compiler.summary(spec_of(name)).parameters
+    assert BACKENDS[backend].runtime.counts(model) == pipeline.summary(spec_of(name)).parameters
     assert inspect.getdoc(getattr(module, entry))
 
 

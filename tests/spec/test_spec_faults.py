@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.pages import codes
 from rnnspec.spec import tree
@@ -55,7 +55,7 @@ SHORT = [case for case in CASES if len(case.values[0]) < 2**14]  # type: ignore[
 
 def _first_lines(raw: str | bytes) -> list[str]:
     with pytest.raises(SpecError) as caught:
-        compiler.loads(raw, "s")
+        pipeline.loads(raw, "s")
     return [line[2:] for line in str(caught.value).split("\n") if line.startswith("s:")]
 
 

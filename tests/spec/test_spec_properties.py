@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnspec import compiler, loads
+from rnnspec import loads, pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.comparison.strategies import DESCRIPTIONS
 from rnnspec.errors import SpecError, UnsupportedError
@@ -139,7 +139,7 @@ def _check_sources(spec: models.Spec) -> None:
     """Compile what is generated from ``spec``, unless a backend or the network refuses it."""
     for backend in BACKENDS:
         with suppress(SpecError, UnsupportedError):
-            compile(compiler.codegen(spec, backend), spec.name, "exec")
+            compile(pipeline.codegen(spec, backend), spec.name, "exec")
 
 
 @settings(max_examples=500)

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import rnnspec
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import SpecError, UsageError
 from rnnspec.weights import lines
@@ -59,7 +59,7 @@ def case(tmp_path: Path) -> Case:
 
 
 def read(spec: str) -> Any:
-    return compiler.pretrained(rnnspec.load(spec))
+    return pipeline.pretrained(rnnspec.load(spec))
 
 
 def found(spec: str) -> dict[int, list[float]]:
@@ -335,7 +335,7 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
         for allow_outside in (False, True):
             loaded = rnnspec.load(spec, allow_outside=allow_outside)
             with pytest.raises(UsageError, match=f"{name}: error: cannot read it: {reason}$"):
-                compiler.pretrained(loaded)
+                pipeline.pretrained(loaded)
 
 
 @pytest.mark.parametrize("read_path", [lines.resolved, lambda path: next(lines.blocks(path))])
@@ -364,7 +364,7 @@ def test_only_what_is_wanted_is_held(case: Case) -> None:
     del raw
     tracemalloc.start()
     try:
-        vectors = compiler.pretrained(loaded, lambda *each: told.append(each))
+        vectors = pipeline.pretrained(loaded, lambda *each: told.append(each))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -386,7 +386,7 @@ def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
     told: list[tuple[int, int]] = []
     tracemalloc.start()
     try:
-        vectors = compiler.pretrained(loaded, lambda *each: told.append(each))
+        vectors = pipeline.pretrained(loaded, lambda *each: told.append(each))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -440,7 +440,7 @@ def test_frozen_rows_are_counted_as_such_and_parity_opens_no_file(case: Case, ba
     spec = case.spec(TEXT)
     text = Path(spec).read_text().replace("vocabulary", "trainable: false, vocabulary")
     Path(spec).write_text(text)
-    assert compiler.summary(spec).parameters.non_trainable == 18
+    assert pipeline.summary(spec).parameters.non_trainable == 18
     model = rnnspec.build(spec, backend)
     assert BACKENDS[backend].runtime.counts(model).non_trainable == 18
     (case.folder / "v.txt").unlink()
@@ -459,11 +459,11 @@ def test_source_says_where_they_are_and_no_file_is_opened(case: Case, backend: s
 def test_a_text_reads_from_the_current_folder(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path(case.spec(TEXT)).read_text()
     monkeypatch.chdir(case.folder)
-    vectors = compiler.pretrained(rnnspec.loads(text))
+    vectors = pipeline.pretrained(rnnspec.loads(text))
     assert vectors is not None
     assert vectors.report()[0] == "Read 3 vectors from v.txt"
 
 
 def test_a_spec_without_them_reads_nothing() -> None:
     text = SPEC.format(vocabulary=6, dim=3, weights="x").replace("weights: x, words: words.txt", "")
-    assert compiler.pretrained(rnnspec.loads(text)) is None
+    assert pipeline.pretrained(rnnspec.loads(text)) is None
