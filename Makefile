@@ -25,7 +25,7 @@ test: $(READY)  ## Set up, and run every test
 	$(BIN)/python -m pytest
 
 quick: $(READY)  ## Run the tests that need no framework
-	$(BIN)/python -m pytest tests/spec tests/ir tests/passes tests/test_lowering.py tests/test_layout.py
+	$(BIN)/python -m pytest tests/spec tests/ir tests/passes tests/test_lowering.py tests/test_slots.py
 
 lint: $(READY)  ## Check style, types and imports
 	$(BIN)/ruff format --check

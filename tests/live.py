@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 
 def outputs(model: Any, batch: Array, *, training: bool) -> Array:

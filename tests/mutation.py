@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.ir.nodes import Layer, Network
-    from rnnspec.layout import Slot
+    from rnnspec.slots import Slot
 
     Edits = Sequence[tuple[str, str]]
 

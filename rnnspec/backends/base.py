@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnspec.errors import Refusal
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
-    from rnnspec.layout import Array, Slot
+    from rnnspec.slots import Array, Slot
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 

@@ -13,7 +13,7 @@ from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
 
 if TYPE_CHECKING:
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 ROWS = 6
 STEPS_OF_ANY_LENGTH = 12

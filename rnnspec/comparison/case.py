@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.backends.base import Runtime, Trace
     from rnnspec.ir.nodes import Network
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
     from rnnspec.spec.models import Spec
 
     Arrays = Mapping[str, Array]

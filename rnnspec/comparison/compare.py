@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rnnspec.comparison.case import Case, Live
     from rnnspec.comparison.gradients import Gradients
     from rnnspec.ir.params import Counts
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Values = Mapping[str, Array]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.comparison.case import Case, Live
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 LEVELS = ("counts", "forward", "gradients", "training")
 """Each level includes those before it."""

@@ -14,7 +14,7 @@ from rnnspec.ir.params import directions, params
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Arrays = Mapping[str, Array]
     Step = Callable[[Array, Array], Array]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rnnspec.backends import Backend
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 
 def parity(  # noqa: PLR0913 - each is a word of the command line

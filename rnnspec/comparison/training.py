@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rnnspec.comparison.case import Case, Live
     from rnnspec.comparison.gradients import Gradients
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Arrays = dict[str, Array]
     Update = Callable[[Arrays, Arrays], Arrays]

@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnspec.errors import UsageError
 from rnnspec.ir.params import Param, params
-from rnnspec.layout import Slot, pack, unpack
+from rnnspec.slots import Slot, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 
 Place = tuple[str, str, Param, Slot]

@@ -18,7 +18,7 @@ from recurrent_masks import at_real_steps, scattered
 import rnnspec
 
 if TYPE_CHECKING:
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 RATE = 0.25
 ROWS, STEPS, UNITS = 1000, 5, 4

@@ -17,7 +17,7 @@ import rnnspec
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 keras = pytest.importorskip("keras")
 

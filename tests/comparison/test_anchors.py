@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Arrays = dict[str, Array]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rnnspec.comparison.report import ParityReport
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 for each in BACKENDS:
     pytest.importorskip(each)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _pytest.mark import ParameterSet
 
     from rnnspec.comparison.report import ParityReport
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 pytest.importorskip("keras")
 pytest.importorskip("torch")

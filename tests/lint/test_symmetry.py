@@ -15,7 +15,7 @@ from rnnspec.lint.rules import chosen
 from rnnspec.lint.run import lint
 
 if TYPE_CHECKING:
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 torch = pytest.importorskip("torch")
 

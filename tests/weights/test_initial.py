@@ -18,7 +18,7 @@ from rnnspec.weights.draw import draw_fresh
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Arrays = dict[str, Array]
 

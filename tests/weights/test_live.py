@@ -16,7 +16,7 @@ from rnnspec.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
     Arrays = dict[str, Array]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rnnspec.backends.base import Learner
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 
 _STEPS_WORTH_TRACING = 32

@@ -16,7 +16,7 @@ from rnnspec.ir.nodes import (
     Residual,
 )
 from rnnspec.ir.params import directions, gates, has_recurrent_bias
-from rnnspec.layout import Slot
+from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ from rnnspec.ir.params import Param, params
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.layout import Slot
+    from rnnspec.slots import Slot
 
 
 def reset_parameters(network: nodes.Network) -> Function:

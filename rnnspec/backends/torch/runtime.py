@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.base import Learner
     from rnnspec.ir.nodes import Layer
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 
 def version() -> str:

@@ -24,7 +24,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
 )
 from rnnspec.ir.params import directions, has_recurrent_bias
-from rnnspec.layout import Slot
+from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

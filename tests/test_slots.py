@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import Param
-from rnnspec.layout import Slot, pack, unpack
+from rnnspec.slots import Slot, pack, unpack
 
 
 def kernel(gates: str = "zrn", rows: int = 2, units: int = 4) -> Param:
