@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rnnspec.ir.nodes import Network
-from rnnspec.passes.verify import verify
+from rnnspec.ir.verify import verify
 
 PASSES: tuple[Callable[[Network], Network], ...] = (verify,)
 

@@ -11,9 +11,9 @@ from rnnspec.backends.torch.forward import forward_functions
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.modules import modules
 from rnnspec.backends.torch.parts import parts
+from rnnspec.backends.torch.stacks import mark_stacks
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
-from rnnspec.passes.stacks import mark_stacks
 
 if TYPE_CHECKING:
     from rnnspec.errors import Refusal

@@ -8,8 +8,8 @@ import pytest
 
 import rnnspec
 from rnnspec import pipeline
+from rnnspec.backends.torch.stacks import mark_stacks
 from rnnspec.ir.nodes import Dropout, Network, Recurrent
-from rnnspec.passes.stacks import mark_stacks
 
 LSTM = "type: lstm, units: 4"
 HEAD = "head: {units: 1}"

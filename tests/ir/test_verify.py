@@ -12,7 +12,7 @@ from rnnspec import pipeline
 from rnnspec.errors import GenerationError
 from rnnspec.ir.initializers import Uniform
 from rnnspec.ir.nodes import Dense, Network, Recurrent, Residual
-from rnnspec.passes.verify import verify
+from rnnspec.ir.verify import verify
 
 
 @pytest.fixture
