@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
-    from rnnspec.weights.vectors import Vectors
+    from rnnspec.vectors.read import Vectors
 
     Source = Spec | str | os.PathLike[str]
     """A spec argument: the path of a YAML file, or what ``load`` returned."""
@@ -175,7 +175,7 @@ def pretrained(
     """
     if spec.embedding is None or spec.embedding.weights is None:
         return None
-    from rnnspec.weights.vectors import read_vectors
+    from rnnspec.vectors.read import read_vectors
 
     folder = Path(spec.document.source).parent
     return read_vectors(lower(spec), folder, progress, allow_outside=spec.allow_outside)
@@ -193,7 +193,7 @@ def assemble(
 
         write_weights(model, draw_fresh(network, seed))
     if vectors is not None:
-        from rnnspec.weights.vectors import write_vectors
+        from rnnspec.vectors.read import write_vectors
 
         write_vectors(model, vectors)
     return model

@@ -12,13 +12,13 @@ from numpy.lib import format as npy
 from safetensors import SafetensorError, safe_open
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.weights.lines import opened
+from rnnspec.vectors.lines import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.weights.lines import Progress
-    from rnnspec.weights.vectors import Vectors
+    from rnnspec.vectors.lines import Progress
+    from rnnspec.vectors.read import Vectors
 
 _BLOCK = 2**22
 _LONGEST_HEADER = 10_000

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.weights.lines import Said, blocks, fault
+from rnnspec.vectors.lines import Said, blocks, fault
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from rnnspec.weights.lines import Progress
-    from rnnspec.weights.vectors import Vectors
+    from rnnspec.vectors.lines import Progress
+    from rnnspec.vectors.read import Vectors
 
 
 def read_text(vectors: Vectors, progress: Progress) -> None:

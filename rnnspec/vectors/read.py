@@ -10,15 +10,15 @@ import numpy as np
 
 from rnnspec.errors import Problem, SpecError
 from rnnspec.ir.nodes import Embedding
-from rnnspec.weights.lines import quiet, resolved
+from rnnspec.vectors.lines import quiet, resolved
+from rnnspec.vectors.words import Words, read_words
 from rnnspec.weights.live import read_array, write_array
-from rnnspec.weights.words import Words, read_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnspec.ir.nodes import Network
-    from rnnspec.weights.lines import Progress
+    from rnnspec.vectors.lines import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +105,15 @@ def _check_inside(folder: Path, *paths: Path) -> None:
 
 
 def _read(vectors: Vectors, progress: Progress) -> None:
-    from rnnspec.weights import vector_arrays, vector_text
+    from rnnspec.vectors import arrays, text
 
     match vectors.path.suffix.lower():
         case ".npy":
-            vector_arrays.read_npy(vectors, progress)
+            arrays.read_npy(vectors, progress)
         case ".safetensors":
-            vector_arrays.read_safetensors(vectors, progress)
+            arrays.read_safetensors(vectors, progress)
         case _:
-            vector_text.read_text(vectors, progress)
+            text.read_text(vectors, progress)
     if not vectors.found.any():
         message = f"holds none of the {len(vectors.words.rows):,} words of {vectors.words.path}"
         raise SpecError((Problem(str(vectors.path), message, code="E628"),))

@@ -17,7 +17,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import SpecError, UsageError
-from rnnspec.weights import lines
+from rnnspec.vectors import lines
 
 SPEC = """\
 version: 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.weights.lines import blocks, fault
+from rnnspec.vectors.lines import blocks, fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""Pretrained word vectors: read from files, put into a live model."""
