@@ -13,7 +13,7 @@ from rnnspec.version import __version__
 if TYPE_CHECKING:
     from rnnspec.comparison.run import parity
     from rnnspec.pipeline import build, codegen, load, loads, summary
-    from rnnspec.weights.live import read_weights, write_weights
+    from rnnspec.weights.store import read_weights, write_weights
 
 __all__ = [
     "__version__",
@@ -34,8 +34,8 @@ _HOMES = {
     "loads": "rnnspec.pipeline",
     "summary": "rnnspec.pipeline",
     "parity": "rnnspec.comparison.run",
-    "read_weights": "rnnspec.weights.live",
-    "write_weights": "rnnspec.weights.live",
+    "read_weights": "rnnspec.weights.store",
+    "write_weights": "rnnspec.weights.store",
 }
 
 

@@ -188,8 +188,8 @@ def assemble(
     network = lower(spec)
     model = instantiate(network, backend, spec.document.source)
     if seed is not None:
-        from rnnspec.weights.draw import draw_fresh
-        from rnnspec.weights.live import write_weights
+        from rnnspec.weights.initial import draw_fresh
+        from rnnspec.weights.store import write_weights
 
         write_weights(model, draw_fresh(network, seed))
     if vectors is not None:
@@ -210,7 +210,7 @@ def generate(network: Network, backend: Backend, source: str) -> str:
 
 def instantiate(network: Network, backend: Backend, source: str, dtype: str = "float32") -> Any:
     """Return a live model of a lowered network, its numbers ``float32`` or ``float64``."""
-    from rnnspec.weights.live import remember
+    from rnnspec.weights.store import remember
 
     runtime = backend.runtime
     module = _execute(network, backend, source)

@@ -9,7 +9,7 @@ import pytest
 import rnnspec
 from rnnspec.backends import get
 from rnnspec.ir.nodes import Recurrent
-from rnnspec.weights.live import origin
+from rnnspec.weights.store import origin
 
 # Rows and totals as the sources in the specs' comments print them; where those were of PyTorch's
 # own layers, with a second bias, then without it. Dropout has a row of 0.

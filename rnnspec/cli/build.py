@@ -14,7 +14,7 @@ from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.progress import reading
 from rnnspec.errors import OutputError, UsageError, printable
-from rnnspec.weights.live import origin
+from rnnspec.weights.store import origin
 
 if TYPE_CHECKING:
     from pathlib import Path

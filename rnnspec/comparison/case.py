@@ -14,8 +14,8 @@ from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent, Repeat
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.pipeline import instantiate, lower
-from rnnspec.weights.draw import draw_scaled
-from rnnspec.weights.live import write_weights
+from rnnspec.weights.initial import draw_scaled
+from rnnspec.weights.store import write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

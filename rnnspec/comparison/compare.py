@@ -13,7 +13,7 @@ from rnnspec.comparison.levels import distance, levels_up_to, tolerances
 from rnnspec.comparison.report import Account, Finding, SpecParity
 from rnnspec.comparison.training import steady_share, train
 from rnnspec.errors import Difference
-from rnnspec.weights.live import origin
+from rnnspec.weights.store import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnspec.comparison import reference
 from rnnspec.ir.params import named_params
-from rnnspec.weights.live import gather, origin, placed
+from rnnspec.weights.store import gather, origin, placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

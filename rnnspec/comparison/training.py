@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.comparison.levels import distance, tolerances
-from rnnspec.weights.live import read_weights, write_weights
+from rnnspec.weights.store import read_weights, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

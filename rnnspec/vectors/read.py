@@ -12,7 +12,7 @@ from rnnspec.errors import Problem, SpecError
 from rnnspec.ir.nodes import Embedding
 from rnnspec.vectors.lines import quiet, resolved
 from rnnspec.vectors.words import Words, read_words
-from rnnspec.weights.live import read_array, write_array
+from rnnspec.weights.store import read_array, write_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

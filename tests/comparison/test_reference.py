@@ -13,8 +13,8 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
 from rnnspec.ir import nodes
-from rnnspec.weights.draw import draw_scaled
-from rnnspec.weights.live import write_weights
+from rnnspec.weights.initial import draw_scaled
+from rnnspec.weights.store import write_weights
 
 GRU = nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
 LSTM = nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)

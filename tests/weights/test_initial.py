@@ -13,7 +13,7 @@ from live import seed
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
-from rnnspec.weights.draw import draw_fresh
+from rnnspec.weights.initial import draw_fresh
 
 if TYPE_CHECKING:
     from pathlib import Path
