@@ -10,7 +10,7 @@ from rnnspec.ir import initializers, nodes
 from rnnspec.ir.sizes import too_large, too_large_shape
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
-from rnnspec.spec.source import in_file_order
+from rnnspec.spec.yaml.document import in_file_order
 
 Path = tuple[str | int, ...]
 

@@ -17,7 +17,7 @@ from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
-from rnnspec.spec.source import in_file_order
+from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
     import os

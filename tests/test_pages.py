@@ -12,9 +12,9 @@ from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.pages import codes, page
 from rnnspec.spec.models import MAX_SIZE
-from rnnspec.spec.places import MAX_BYTES
 from rnnspec.spec.rules import MAX_LAYERS
-from rnnspec.spec.tree import MAX_NODES
+from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.spec.yaml.tree import MAX_NODES
 
 ROOT = Path(__file__).parent.parent
 SOURCES = [path.read_text("utf-8") for path in (ROOT / "rnnspec").rglob("*.py")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from rnnspec.spec.characters import forbidden
+from rnnspec.spec.yaml.characters import forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

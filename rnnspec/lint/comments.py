@@ -21,8 +21,8 @@ from rnnspec.lint.rules import (
 from rnnspec.spec.wording import quoted
 
 if TYPE_CHECKING:
-    from rnnspec.spec.places import Extent
-    from rnnspec.spec.source import Document
+    from rnnspec.spec.yaml.document import Document
+    from rnnspec.spec.yaml.places import Extent
 
     Flaw = tuple["Ignore", str]
     """A comment, and the code of what is wrong with it."""

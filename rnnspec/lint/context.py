@@ -11,10 +11,10 @@ from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
 from rnnspec.spec.models import RecurrentLayer, RepeatVector, Spec
-from rnnspec.spec.source import render_path
+from rnnspec.spec.yaml.document import render_path
 
 if TYPE_CHECKING:
-    from rnnspec.spec.places import Path
+    from rnnspec.spec.yaml.places import Path
 
 Finding = tuple["Path", str]
 """The path of the value that a rule has something to say of, and what it says."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from rnnspec.ir.nodes import Dense, Pooling, width
 from rnnspec.lint.context import Context, Finding
 from rnnspec.spec.models import Head
-from rnnspec.spec.places import Path
+from rnnspec.spec.yaml.places import Path
 
 
 def certain_softmax(context: Context) -> Iterator[Finding]:

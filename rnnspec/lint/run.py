@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.lint.comments import silence
 from rnnspec.lint.context import context
 from rnnspec.lint.rules import RULES
-from rnnspec.spec.source import in_file_order
+from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
     from rnnspec.errors import Problem

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from rnnspec.errors import Problem, UsageError
 from rnnspec.spec.models import Spec
-from rnnspec.spec.places import MAX_BYTES
 from rnnspec.spec.rules import UNSOUND, broken_rules
-from rnnspec.spec.source import Document, read, reading_problems
 from rnnspec.spec.wording import received
+from rnnspec.spec.yaml.document import Document, read, reading_problems
+from rnnspec.spec.yaml.places import MAX_BYTES
 
 _READINGS = 4
 """How often a document is mended and read again: a slip may hide another, to the deepest key."""

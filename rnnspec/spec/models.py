@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-    from rnnspec.spec.source import Document
+    from rnnspec.spec.yaml.document import Document
 
 MAX_SIZE = 2**31 - 1
 """The largest size of one axis: what a 32-bit index can address on every backend."""

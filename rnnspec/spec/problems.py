@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from rnnspec.errors import Problem
-    from rnnspec.spec.places import Path
-    from rnnspec.spec.source import Document
     from rnnspec.spec.wording import Guess
+    from rnnspec.spec.yaml.document import Document
+    from rnnspec.spec.yaml.places import Path
 
 _KINDS: dict[str, type[models.Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model

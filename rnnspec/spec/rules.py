@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
-from rnnspec.spec.places import Path
 from rnnspec.spec.wording import listed, quoted
+from rnnspec.spec.yaml.places import Path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

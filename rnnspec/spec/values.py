@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.spec.characters import foreign_letter
-from rnnspec.spec.syntax import without_comma
 from rnnspec.spec.wording import listed, nearest, quoted, received
+from rnnspec.spec.yaml.characters import foreign_letter
+from rnnspec.spec.yaml.syntax import without_comma
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from rnnspec.spec.places import Path
-    from rnnspec.spec.source import Document
     from rnnspec.spec.wording import Guess
+    from rnnspec.spec.yaml.document import Document
+    from rnnspec.spec.yaml.places import Path
 
 Said = tuple[str, str]
 """The code of a fault, and what to say of it."""

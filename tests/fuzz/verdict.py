@@ -11,7 +11,7 @@ import yaml
 import rnnspec
 from rnnspec.backends import BACKENDS
 from rnnspec.errors import SpecError
-from rnnspec.spec import tree
+from rnnspec.spec.yaml import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

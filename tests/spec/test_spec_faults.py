@@ -15,7 +15,7 @@ import yaml
 from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.pages import codes
-from rnnspec.spec import tree
+from rnnspec.spec.yaml import tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

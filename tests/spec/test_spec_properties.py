@@ -13,9 +13,10 @@ from rnnspec import loads, pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.comparison.strategies import DESCRIPTIONS
 from rnnspec.errors import SpecError, UnsupportedError
-from rnnspec.spec import models, tree
-from rnnspec.spec.characters import forbidden
+from rnnspec.spec import models
 from rnnspec.spec.write import dump
+from rnnspec.spec.yaml import tree
+from rnnspec.spec.yaml.characters import forbidden
 
 GOOD = {
     "version": 1,

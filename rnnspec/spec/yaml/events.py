@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rnnspec.spec.characters import indenting_tab, invisible
-from rnnspec.spec.syntax import explain
 from rnnspec.spec.wording import shortened
+from rnnspec.spec.yaml.characters import indenting_tab, invisible
+from rnnspec.spec.yaml.syntax import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.spec.places import Extent
+    from rnnspec.spec.yaml.places import Extent
 
 _PERCENT = re.compile(r"(?:\A|(?<=[\r\n]))%[^\r\n]*")
 _VERSION = re.compile(r"%YAML[ \t]+(?P<version>[^ \t]+)[ \t]*(?:(?<=[ \t])#.*)?")

@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from rnnspec.spec.characters import forbidden, foreign_letter, invisible, tabs
-from rnnspec.spec.events import StopReadingError, events
-from rnnspec.spec.places import Extent, Lines, Path
-from rnnspec.spec.scalars import BadScalarError, Scalar, resolve
-from rnnspec.spec.syntax import comma_in_number
 from rnnspec.spec.wording import quoted, received, shortened
+from rnnspec.spec.yaml.characters import forbidden, foreign_letter, invisible, tabs
+from rnnspec.spec.yaml.events import StopReadingError, events
+from rnnspec.spec.yaml.places import Extent, Lines, Path
+from rnnspec.spec.yaml.scalars import BadScalarError, Scalar, resolve
+from rnnspec.spec.yaml.syntax import comma_in_number
 
 MAX_DEPTH = 32
 MAX_NODES = 20_000

@@ -8,11 +8,11 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Severity, Span, SpecError
-from rnnspec.spec.characters import Flaw, all_forbidden, blanked, forbidden
-from rnnspec.spec.encoding import decode
-from rnnspec.spec.places import Extent, Lines, Path
-from rnnspec.spec.tree import Fault, Tree, grow, grow_once
 from rnnspec.spec.wording import quoted
+from rnnspec.spec.yaml.characters import Flaw, all_forbidden, blanked, forbidden
+from rnnspec.spec.yaml.encoding import decode
+from rnnspec.spec.yaml.places import Extent, Lines, Path
+from rnnspec.spec.yaml.tree import Fault, Tree, grow, grow_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from rnnspec.errors import Problem, SpecError
-from rnnspec.spec.places import MAX_BYTES, Lines
+from rnnspec.spec.yaml.places import MAX_BYTES, Lines
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _MARKS = (

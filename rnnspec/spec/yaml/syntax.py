@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import yaml
 
-    from rnnspec.spec.places import Extent
+    from rnnspec.spec.yaml.places import Extent
 
 _CONTINUES = "this continues the value above; indent a key like those beside it, or quote the text"
 _UNFIT = "this does not fit what comes before it; check indentation, quotes and brackets"
