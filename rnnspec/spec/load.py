@@ -70,7 +70,7 @@ def _validated(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
             spec = Spec.model_validate(document.data)
         except ValidationError as error:
             # Imported here: only a wrong spec pays for it.
-            from rnnspec.spec.problems import findings
+            from rnnspec.spec.messages.problems import findings
 
             found = findings(error, document)
             if found.mended is None or reading == _READINGS - 1:

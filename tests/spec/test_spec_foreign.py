@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rnnspec.spec import models
-from rnnspec.spec.foreign import home_for, key_for, layer_for, word_for
+from rnnspec.spec.messages.foreign import home_for, key_for, layer_for, word_for
 from rnnspec.spec.models import GRU, LSTM, RepeatVector, SimpleRNN
 
 Places = list[tuple[str, type[models.Model]]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.spec.foreign.reasons import reason_for
-from rnnspec.spec.foreign.spelling import squeezed
+from rnnspec.spec.messages.foreign.reasons import reason_for
+from rnnspec.spec.messages.foreign.spelling import squeezed
 from rnnspec.spec.wording import listed
 
 if TYPE_CHECKING:

@@ -54,7 +54,7 @@ def unknown_word(what: str, value: Any, words: tuple[str, ...], guess: Guess) ->
     if not isinstance(value, str):
         return "E305", f"expected {listed(words, 'or')}, received {received(value)}"
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import home_for, word_for
+    from rnnspec.spec.messages.foreign import home_for, word_for
 
     unknown = f"unknown {what} {quoted(value)}"
     if known := word_for(what, value, words):
@@ -71,7 +71,7 @@ def unknown_word(what: str, value: Any, words: tuple[str, ...], guess: Guess) ->
 def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
     """Return the type of layer that ``value`` was probably meant to be, or None."""
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import layer_for, type_for
+    from rnnspec.spec.messages.foreign import layer_for, type_for
 
     return type_for(value) or (None if layer_for(value) else guess(value, types))
 
@@ -88,7 +88,7 @@ def _not_among(detail: ErrorDetails, path: Path, guess: Guess) -> Said:
 def _no_form(value: dict[str, Any]) -> str:
     """Say of an initializer's mapping that it has none of the keys that say which it is."""
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import form_for
+    from rnnspec.spec.messages.foreign import form_for
 
     said = f"expected {_EXPECTED['union_tag_not_found']}, received "
     for key in list(value)[:_KEYS_LOOKED_AT]:

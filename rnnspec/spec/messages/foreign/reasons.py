@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rnnspec.spec.foreign.spelling import squeezed
+from rnnspec.spec.messages.foreign.spelling import squeezed
 
 _TRAINING = "a spec describes a network, not its training"
 _SEQUENCES = (

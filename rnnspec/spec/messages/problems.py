@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import ValidationError
 
 from rnnspec.spec import models
-from rnnspec.spec.values import complaint, meant_type, unknown_word
+from rnnspec.spec.messages.values import complaint, meant_type, unknown_word
 from rnnspec.spec.wording import listed, nearest, no_guess, quoted
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
 def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[str, str, str]:
     """Return a code, what to write in place of ``key``, and the key here that was meant, if any."""
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import key_for
+    from rnnspec.spec.messages.foreign import key_for
 
     if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", allowed):
         return ("E302", *known)
@@ -209,7 +209,7 @@ def _missing_key(path: Path, key: str) -> _Flaw:
 
 def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
     # Imported here: only a wrong spec pays for it.
-    from rnnspec.spec.foreign import key_for, type_for
+    from rnnspec.spec.messages.foreign import key_for, type_for
 
     for key in list(layer)[:_GUESSES]:
         if key_for(key, "rnn", ("type",)) == ("here it is 'type'", "type"):
