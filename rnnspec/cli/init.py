@@ -9,8 +9,8 @@ from shlex import quote
 from rnnspec.cli.messages import tell
 from rnnspec.errors import OutputError, UsageError, printable
 from rnnspec.files import Inputs, write_file
-from rnnspec.spec import schema
 from rnnspec.spec.names import check_network_name
+from rnnspec.spec.schema import json_schema
 from rnnspec.spec.wording import listed, nearest, quoted
 
 SCHEMA_FILE = "rnnspec.schema.json"
@@ -78,7 +78,7 @@ def _text(network: str) -> str:
 def _write_schema(target: Path) -> None:
     """Write the schema if nothing is there, and say what there is to say about it."""
     try:
-        write_file(target, schema.text(), force=False)
+        write_file(target, json_schema.text(), force=False)
     except UsageError:  # something is there, perhaps by now
         _compare_schema(target)
     except OutputError as error:
@@ -89,7 +89,7 @@ def _write_schema(target: Path) -> None:
 
 def _compare_schema(target: Path) -> None:
     """Say if what is there is not the schema of this version, or cannot be compared with it."""
-    expected = schema.text().encode()
+    expected = json_schema.text().encode()
     try:
         if not target.is_file():  # to open a named pipe would wait for a writer
             _note(target, "is no regular file, so the schema is neither written nor compared")

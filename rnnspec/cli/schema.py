@@ -19,10 +19,10 @@ def run(output: Path | None, *, force: bool) -> None:
         raise UsageError("expected the path of a file; without -o the schema is printed", "-")
     if output is not None:
         check_target(output, force=force)
-    from rnnspec.spec import schema
+    from rnnspec.spec.schema import json_schema
 
     if output is None:
-        print(schema.text(), end="")
+        print(json_schema.text(), end="")
     else:
-        write_file(output, schema.text(), force=force)
+        write_file(output, json_schema.text(), force=force)
         print(printable(f"wrote {output}"))

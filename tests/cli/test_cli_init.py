@@ -16,7 +16,7 @@ import yaml
 import rnnspec
 from rnnspec.cli.init import networks
 from rnnspec.errors import SpecError
-from rnnspec.spec import schema
+from rnnspec.spec.schema import json_schema
 
 Run = Callable[..., Any]
 MODELINE = "# yaml-language-server: $schema=./rnnspec.schema.json"
@@ -27,7 +27,7 @@ def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) 
     assert (ran.code, ran.err) == (0, "")
     assert entries() == {"classifier.yaml", "rnnspec.schema.json"}
     assert Path("classifier.yaml").read_text().splitlines()[0] == MODELINE
-    assert Path("rnnspec.schema.json").read_text() == schema.text()
+    assert Path("rnnspec.schema.json").read_text() == json_schema.text()
     assert ran.out.splitlines() == [
         "wrote classifier.yaml",
         "wrote rnnspec.schema.json, by which editors complete and check it",
@@ -81,7 +81,7 @@ def test_the_schema_goes_beside_the_spec(run: Run, entries: Run) -> None:
 
 
 def test_a_schema_that_is_there_stays(run: Run) -> None:
-    Path("rnnspec.schema.json").write_text(schema.text())
+    Path("rnnspec.schema.json").write_text(json_schema.text())
     assert "schema" not in run("init").out
     Path("rnnspec.schema.json").write_text("{}")
     out = run("init", "other").out
@@ -180,9 +180,9 @@ def test_a_disk_with_room_for_the_spec_alone(run: Run, entries: Run) -> None:
 
 
 def test_a_schema_of_the_same_text_is_current(run: Run) -> None:
-    Path("rnnspec.schema.json").write_bytes(schema.text().replace("\n", "\r\n").encode())
+    Path("rnnspec.schema.json").write_bytes(json_schema.text().replace("\n", "\r\n").encode())
     assert "schema" not in run("init").out
-    Path("rnnspec.schema.json").write_text(schema.text() + " ")
+    Path("rnnspec.schema.json").write_text(json_schema.text() + " ")
     assert "is not that of this version" in run("init", "other").out
 
 

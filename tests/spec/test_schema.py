@@ -12,10 +12,11 @@ import jsonschema
 import pytest
 import yaml
 
-from rnnspec.spec import models, schema
-from rnnspec.spec.schema_words import KEYS, MAPPINGS, WORDS
+from rnnspec.spec import models
+from rnnspec.spec.schema import json_schema
+from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, WORDS
 
-SCHEMA = schema.json_schema()
+SCHEMA = json_schema.json_schema()
 RULES = {"allOf", "anyOf", "if", "then", "else", "dependencies", "not"}
 Step = str | int
 # The keywords of draft-07, and one more that editors know.
@@ -130,9 +131,9 @@ def test_a_default_is_what_the_model_takes() -> None:
 
 
 def test_it_is_always_the_same_text() -> None:
-    assert schema.text() == schema.text()
-    assert schema.text().endswith("}\n")
-    assert json.loads(schema.text()) == SCHEMA
+    assert json_schema.text() == json_schema.text()
+    assert json_schema.text().endswith("}\n")
+    assert json.loads(json_schema.text()) == SCHEMA
 
 
 def test_the_gallery_is_valid(gallery_spec: Path) -> None:

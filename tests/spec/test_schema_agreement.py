@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 import rnnspec
 from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
-from rnnspec.spec import schema
-from rnnspec.spec.schema_words import KEYS, WORDS
+from rnnspec.spec.schema import json_schema
+from rnnspec.spec.schema.descriptions import KEYS, WORDS
 
-VALIDATOR = jsonschema.Draft7Validator(schema.json_schema())
+VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema())
 Data = Any
 
 GRU = {"type": "gru", "units": 4}

@@ -10,8 +10,8 @@ import json
 from typing import Any, get_args
 
 from rnnspec.spec import models
-from rnnspec.spec.schema_rules import BETWEEN_SECTIONS, NOT_REPEAT, TAKEN_NAMES, WITHIN, Schema
-from rnnspec.spec.schema_words import KEYS, MAPPINGS, WORDS, About
+from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, WORDS, About
+from rnnspec.spec.schema.rules import BETWEEN_SECTIONS, NOT_REPEAT, TAKEN_NAMES, WITHIN, Schema
 
 ID = "https://json.schemastore.org/rnnspec.json"
 
