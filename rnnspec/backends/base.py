@@ -1,204 +1,20 @@
-"""The small language in which a backend describes source code, and what its runtime can do.
-
-A backend turns each node into statements; ``codegen`` lays them out. Nothing here is text to be
-pasted: a value is a literal, and a name is checked where it is made.
-"""
+"""The contract of a backend: what its modules provide, checked by mypy in each backend's folder."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
-
-from rnnspec.errors import GenerationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
+    from rnnspec.backends.expressions import Source
     from rnnspec.errors import Refusal
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
     from rnnspec.slots import Array, Slot
-
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """A dotted ASCII name, as it stands in the source."""
-
-    text: str
-
-    def __post_init__(self) -> None:
-        if _DOTTED.fullmatch(self.text) is None:
-            raise GenerationError(f"{self.text!r} is no name")
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """``value[item]``; a slice without a stop is ``value[start:]``."""
-
-    value: Expression
-    item: int | str | slice
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """``value.name``, where ``value`` is more than a name."""
-
-    value: Expression
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Binary:
-    """``left operator right``."""
-
-    left: Expression
-    operator: str
-    right: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """``function(*args, **kwargs)``."""
-
-    function: Expression
-    args: tuple[Expression, ...] = ()
-    kwargs: tuple[tuple[str, Expression], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Items:
-    """``[item, ...]``, or ``(item, ...)`` where ``fixed``."""
-
-    items: tuple[Expression, ...]
-    fixed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Entries:
-    """``{"key": value, ...}``."""
-
-    entries: tuple[tuple[str, Expression], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """``value if test else otherwise``."""
-
-    value: Expression
-    test: Expression
-    otherwise: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Formatted:
-    """``f"text{value}"``; the text has no brackets of its own."""
-
-    text: str
-    value: Expression
-
-
-Literal = bool | int | float | str | None
-Expression = (
-    Literal | Name | Index | Attribute | Binary | Call | Items | Entries | Choice | Formatted
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Assign:
-    """``target = value``; a target may be a nested tuple of names."""
-
-    target: Target
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluate:
-    """An expression evaluated for its effect."""
-
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """A line that says why, of a backend's own words alone."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """``return value``."""
-
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Raise:
-    """``raise value``."""
-
-    value: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class If:
-    """``if test:`` and its body, then an ``elif`` for each further branch."""
-
-    branches: tuple[tuple[Expression, tuple[Statement, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class For:
-    """``for target in iterable:`` and its body; a target that begins with ``*`` takes the rest."""
-
-    target: Target
-    iterable: Expression
-    body: tuple[Statement, ...]
-
-
-Target = str | tuple["Target", ...]
-Statement = Assign | Comment | Evaluate | Return | Raise | If | For
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function or method of the generated source; ``docstring`` is a line an entry."""
-
-    name: str
-    arguments: str
-    returns: str
-    docstring: tuple[str, ...]
-    body: tuple[Statement, ...]
-    decorators: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of source that stands above the model: its template, and what the template needs."""
-
-    template: str
-    values: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A generated file. ``entry`` is the class or function that makes the model.
-
-    ``imports`` are lines from the standard library, beside the framework's that the template has.
-    """
-
-    template: str
-    title: str
-    comment: str
-    entry: str
-    docstring: tuple[str, ...]
-    parts: tuple[Part, ...]
-    imports: tuple[str, ...]
-    functions: tuple[Function, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +40,6 @@ class Learner(Protocol):
 
     def __call__(self, inputs: Array, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
         """Return the loss, and a gradient laid out as its array for each of them."""
-
-
-def call(
-    function: str,
-    positional: tuple[Expression, ...],
-    arguments: Mapping[str, Expression],
-    defaults: Mapping[str, Expression],
-) -> Call:
-    """Return a call without the arguments that say what the framework takes them for anyway."""
-    said = [(k, v) for k, v in arguments.items() if k not in defaults or v != defaults[k]]
-    return Call(Name(function), positional, tuple(said))
 
 
 class Emitter(Protocol):

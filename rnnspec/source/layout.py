@@ -6,7 +6,7 @@ import json
 import math
 from typing import assert_never
 
-from rnnspec.backends.base import (
+from rnnspec.backends.expressions import (
     Assign,
     Attribute,
     Binary,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.source.environment import environment
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Source
+    from rnnspec.backends.expressions import Source
 
 
 def render(source: Source) -> str:

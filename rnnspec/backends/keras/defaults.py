@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.backends.base import Expression
+    from rnnspec.backends.expressions import Expression
 
 _RECURRENT: dict[str, Expression] = {
     "activation": "tanh",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.base import (
+from rnnspec.backends.base import Stock
+from rnnspec.backends.expressions import (
     Assign,
     Binary,
     Call,
@@ -17,7 +18,6 @@ from rnnspec.backends.base import (
     Return,
     Source,
     Statement,
-    Stock,
     call,
 )
 from rnnspec.backends.keras.defaults import DEFAULTS

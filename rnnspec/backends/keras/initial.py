@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.base import Attribute, Call, Evaluate, Expression, Name, Statement
+from rnnspec.backends.expressions import Attribute, Call, Evaluate, Expression, Name, Statement
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import params
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.base import Call, Expression, Name
+from rnnspec.backends.expressions import Call, Expression, Name
 from rnnspec.backends.torch.forms import cell_class, drops_inside, is_fused, is_wrapped
 from rnnspec.ir import nodes
 

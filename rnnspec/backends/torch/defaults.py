@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.backends.base import Expression
+    from rnnspec.backends.expressions import Expression
 
 _RECURRENT: dict[str, Expression] = {
     "num_layers": 1,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.base import Function, Source, Stock
+from rnnspec.backends.base import Stock
+from rnnspec.backends.expressions import Function, Source
 from rnnspec.backends.torch.classes import cell_classes
 from rnnspec.backends.torch.forms import cell_class, is_fused, stepwise_reason
 from rnnspec.backends.torch.forward import forward_functions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.base import (
+from rnnspec.backends.expressions import (
     Attribute,
     Binary,
     Call,

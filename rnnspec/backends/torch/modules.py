@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.base import (
+from rnnspec.backends.expressions import (
     Assign,
     Attribute,
     Call,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.base import Part
+from rnnspec.backends.expressions import Part
 from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
 from rnnspec.backends.torch.forms import cell_activations, cell_class, cell_name, drops_inside
 from rnnspec.ir import nodes
