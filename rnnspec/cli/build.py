@@ -84,7 +84,7 @@ def _save(output: Path, spec: Spec, backend: Backend, model: Any, *, force: bool
         made = folder / spec.name
         made.mkdir()
         try:
-            backend.runtime.save(model, made, spec.name, source, spec.document.text)
+            backend.saving.save(model, made, spec.name, source, spec.document.text)
         except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
             raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
         if backend.suffix:

@@ -37,7 +37,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     """
     places = [place for place in placed(origin(live.model)) if place[2].trainable]
     keys = list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
-    learn = live.runtime.learner(live.model, keys, training=training)
+    learn = live.backend.learning.learner(live.model, keys, training=training)
 
     def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
         loss, found = learn(batch, target, weight)

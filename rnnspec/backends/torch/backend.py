@@ -1,0 +1,33 @@
+"""The record of the PyTorch backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.base import Backend
+
+TORCH = Backend(
+    name="torch",
+    title="PyTorch",
+    package="rnnspec.backends.torch",
+    distribution="torch",
+    minimum=(2, 6),
+    files=("{name}.py", "{name}.safetensors"),
+    loading=(
+        "import sys",
+        "from safetensors.torch import load_file",
+        "sys.path.append({folder!r})",
+        "from {name} import {entry}",
+        "model = {entry}()",
+        "model.load_state_dict(load_file({path!r}))",
+    ),
+)
+
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.torch import emit, runtime, slots
+
+    _emit: Emitter = emit
+    _slots: Slots = slots
+    _learning: LearningRuntime = runtime
+    _saving: SavingRuntime = runtime
