@@ -66,7 +66,7 @@ def _vectors(folder: Path) -> object:
     """Read the vectors that a spec names, as ``rnnspec.build`` does."""
     from rnnspec import pipeline
 
-    return pipeline.pretrained(pipeline.load(folder / "spec.yaml"))
+    return pipeline.pretrained(pipeline.read(folder / "spec.yaml"))
 
 
 def _whole_file(folder: Path) -> object:

@@ -1,4 +1,4 @@
-"""The pipeline: load, lower, generate, build.
+"""The pipeline: read, lower, generate, build. Each stage makes its product once and hands it on.
 
 Each function imports the stages it runs when it runs them: checking a spec needs neither
 templates nor NumPy, and nothing here imports a framework before ``build``.
@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec import lowering, passes
+from rnnspec import lowering
 from rnnspec.backends import BACKENDS, get
 from rnnspec.errors import Problem, SpecError, UnsupportedError
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
+from rnnspec.ir.verify import verify
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
@@ -22,7 +23,6 @@ from rnnspec.spec.yaml.document import in_file_order
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
-    from types import ModuleType
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
@@ -30,6 +30,52 @@ if TYPE_CHECKING:
 
     Source = Spec | str | os.PathLike[str]
     """A spec argument: the path of a YAML file, or what ``load`` returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A spec and the network it describes: every default resolved, every shape known."""
+
+    spec: Spec
+    network: Network
+
+    @property
+    def source(self) -> str:
+        """The path of the spec, as errors name it."""
+        return self.spec.document.source
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The source of a network on one backend: its text, and the class or function to call.
+
+    ``network`` is laid out as the source has it, its stacks marked.
+    """
+
+    backend: Backend
+    network: Network
+    text: str
+    entry: str
+
+
+def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
+    """Return the spec in a YAML file with its network; see ``load``."""
+    return _checked(reading.load(path, allow_outside=allow_outside))
+
+
+def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
+    """Return the spec in a YAML text with its network; see ``loads``."""
+    return _checked(reading.loads(text, source, allow_outside=allow_outside))
+
+
+def program(spec: Source) -> Program:
+    """Return a spec with its network: read from a file, or lowered from what ``load`` returned.
+
+    Raises:
+        SpecError: the spec is wrong.
+        UsageError: the file cannot be read.
+    """
+    return _lowered(spec) if isinstance(spec, Spec) else read(spec)
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
@@ -42,7 +88,7 @@ def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
         SpecError: it is wrong; every problem found, with its place.
         UsageError: the file cannot be read.
     """
-    return _checked(reading.load(path, allow_outside=allow_outside))
+    return read(path, allow_outside=allow_outside).spec
 
 
 def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
@@ -51,17 +97,7 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
     Raises:
         SpecError: it is wrong; every problem found, with its place.
     """
-    return _checked(reading.loads(text, source, allow_outside=allow_outside))
-
-
-def lower(spec: Source) -> Network:
-    """Return the network of a spec: every default resolved, every shape known.
-
-    Raises:
-        SpecError: it is wrong.
-        UsageError: the file cannot be read.
-    """
-    return passes.run(lowering.lower(_spec(spec)))
+    return reads(text, source, allow_outside=allow_outside).spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +146,11 @@ def summary(spec: Source) -> Summary:
         SpecError: the spec is wrong.
         UsageError: the file cannot be read.
     """
-    network = lower(spec)
+    return summarize(program(spec).network)
+
+
+def summarize(network: Network) -> Summary:
+    """Return the summary of a network."""
     rows = tuple(
         LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
         for layer in network.layers
@@ -131,8 +171,7 @@ def codegen(spec: Source, backend: str) -> str:
         UnsupportedError: the backend cannot honour a word of it.
         UsageError: there is no such backend, or the file cannot be read.
     """
-    given = _spec(spec)
-    return generate(lower(given), get(backend), given.document.source)
+    return generate(program(spec), get(backend)).text
 
 
 def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
@@ -154,44 +193,42 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
         UsageError: there is no such backend, or a file cannot be read.
         BackendError: the backend is not installed or too old.
     """
-    given = _spec(spec)
-    chosen = get(backend)
+    given, chosen = program(spec), get(backend)
     chosen.require()
-    return assemble(given, chosen, pretrained(given), seed=seed)
+    vectors = pretrained(given)
+    return assemble(generate(given, chosen), vectors, seed=seed)
 
 
 def pretrained(
-    spec: Spec, progress: Callable[[int, int], None] = lambda *_: None
+    program: Program, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Vectors | None:
     """Return the pretrained vectors that a spec names, read, or None where it names none.
 
     Args:
-        spec: what ``load`` returned; the paths in it are relative to its folder.
+        program: the spec, whose paths are relative to its folder, and its network.
         progress: called now and then with the bytes read so far, and with those there are.
 
     Raises:
         SpecError: a file of vectors or words is wrong.
         UsageError: one cannot be read.
     """
+    spec = program.spec
     if spec.embedding is None or spec.embedding.weights is None:
         return None
     from rnnspec.vectors.read import read_vectors
 
-    folder = Path(spec.document.source).parent
-    return read_vectors(lower(spec), folder, progress, allow_outside=spec.allow_outside)
+    folder = Path(program.source).parent
+    return read_vectors(program.network, folder, progress, allow_outside=spec.allow_outside)
 
 
-def assemble(
-    spec: Spec, backend: Backend, vectors: Vectors | None, *, seed: int | None = None
-) -> Any:
+def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None = None) -> Any:
     """Return a live model with ``vectors`` in it, as ``build`` does."""
-    network = lower(spec)
-    model = instantiate(network, backend, spec.document.source)
+    model = instantiate(generated)
     if seed is not None:
         from rnnspec.weights.initial import draw_fresh
         from rnnspec.weights.store import write_weights
 
-        write_weights(model, draw_fresh(network, seed))
+        write_weights(model, draw_fresh(generated.network, seed))
     if vectors is not None:
         from rnnspec.vectors.read import write_vectors
 
@@ -199,52 +236,48 @@ def assemble(
     return model
 
 
-def generate(network: Network, backend: Backend, source: str) -> str:
-    """Return the source of a lowered network; ``source`` names its spec in errors."""
+def generate(program: Program, backend: Backend) -> Generated:
+    """Return the source of a network on a backend.
+
+    Raises:
+        UnsupportedError: the backend cannot honour a word of the spec.
+    """
     from rnnspec.source.render import render
 
-    if refused := backend.emitter.refusals(network):
-        raise UnsupportedError(source, backend.name, refused)
-    return render(backend.emitter.emit(network))
+    if refused := backend.emitter.refusals(program.network):
+        raise UnsupportedError(program.source, backend.name, refused)
+    network = backend.emitter.arranged(program.network)
+    source = backend.emitter.emit(network)
+    return Generated(backend, network, render(source), source.entry)
 
 
-def instantiate(network: Network, backend: Backend, source: str, dtype: str = "float32") -> Any:
-    """Return a live model of a lowered network, its numbers ``float32`` or ``float64``."""
+def instantiate(generated: Generated, dtype: str = "float32") -> Any:
+    """Return a live model of generated source, its numbers ``float32`` or ``float64``."""
+    from rnnspec.source.execute import execute
     from rnnspec.weights.store import remember
 
-    runtime = backend.runtime
-    module = _execute(network, backend, source)
-    model = runtime.instantiate(module, backend.emitter.emit(network).entry, dtype)
-    remember(model, backend, backend.emitter.arranged(network), module.__name__)
+    module = execute(generated.text, generated.network.name)
+    model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
+    remember(model, generated.backend, generated.network, module.__name__)
     return model
 
 
-def _execute(network: Network, backend: Backend, source: str) -> ModuleType:
-    from rnnspec.source.execute import execute
-
-    return execute(generate(network, backend, source), network.name)
+def _lowered(spec: Spec) -> Program:
+    return Program(spec, verify(lowering.lower(spec)))
 
 
-def _spec(given: Source) -> Spec:
-    return given if isinstance(given, Spec) else load(given)
-
-
-def _checked(draft: reading.Draft) -> Spec:
+def _checked(draft: reading.Draft) -> Program:
     """Return the spec of ``draft`` after lowering it and holding it to its own ``expect``."""
-    spec, problems = draft.spec, draft.problems
-    if spec is not None:
-        problems += _found_in_lowering(spec)
-    if spec is None or problems:
-        raise SpecError(in_file_order(problems))
-    return spec
-
-
-def _found_in_lowering(spec: Spec) -> tuple[Problem, ...]:
+    if draft.spec is None:
+        raise SpecError(in_file_order(draft.problems))
     try:
-        total = counts(lower(spec)).total
+        program = _lowered(draft.spec)
     except SpecError as error:
-        return error.problems
-    return tuple(_broken_promises(spec, total))
+        raise SpecError(in_file_order((*draft.problems, *error.problems))) from None
+    broken = tuple(_broken_promises(draft.spec, counts(program.network).total))
+    if problems := (*draft.problems, *broken):
+        raise SpecError(in_file_order(problems))
+    return program
 
 
 def _broken_promises(spec: Spec, total: int) -> Iterator[Problem]:

@@ -14,7 +14,8 @@ from rnnspec.backends import Backend, get
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.ir.nodes import Layer
+    from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Slot
 
     Edits = Sequence[tuple[str, str]]
@@ -29,16 +30,17 @@ def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Ite
     generate = pipeline.generate
     edited = 0
 
-    def planted(network: Network, of: Backend, source: str) -> str:
+    def planted(program: Program, of: Backend) -> Generated:
         nonlocal edited
-        text = generate(network, of, source)
+        generated = generate(program, of)
+        text = generated.text
         if of.name != backend:
-            return text
+            return generated
         for old, new in edits:
             assert old in text or not everywhere, f"{old!r} is not in:\n{text}"
             edited += old in text
             text = text.replace(old, new)
-        return text
+        return replace(generated, text=text)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "generate", planted)

@@ -14,7 +14,7 @@ from rnnspec.spec.models import MAX_SIZE
 
 def lower(rest: str) -> nodes.Network:
     text = f"version: 1\nname: net\ninput: {{length: 9, features: 2}}\n{rest}"
-    return pipeline.lower(rnnspec.loads(text))
+    return pipeline.program(rnnspec.loads(text)).network
 
 
 def names(network: nodes.Network) -> list[str]:

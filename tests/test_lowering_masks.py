@@ -10,7 +10,7 @@ from rnnspec.ir import initializers, nodes
 
 
 def lower(entrance: str, rest: str) -> nodes.Network:
-    return pipeline.lower(rnnspec.loads(f"version: 1\nname: net\n{entrance}\n{rest}"))
+    return pipeline.program(rnnspec.loads(f"version: 1\nname: net\n{entrance}\n{rest}")).network
 
 
 def numbers(rest: str) -> nodes.Network:

@@ -43,7 +43,7 @@ def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[
     try:
         spec = pipeline.load("spec.yaml")
         if Path("words.txt").exists():
-            pipeline.pretrained(spec)
+            pipeline.pretrained(pipeline.program(spec))
     except SpecError as error:
         return Counter(problem.code for problem in error.problems)
     return Counter()

@@ -159,7 +159,8 @@ def summary(spec: SpecPath, json: Json = False, allow_outside: AllowOutside = Fa
     from rnnspec import pipeline
     from rnnspec.cli import tables
 
-    found = pipeline.summary(pipeline.load(spec, allow_outside=allow_outside))
+    network = pipeline.read(spec, allow_outside=allow_outside).network
+    found = pipeline.summarize(network)
     if json:
         tables.print_json(found.as_dict())
     else:
@@ -187,7 +188,7 @@ def build(
     from rnnspec import pipeline
     from rnnspec.cli.build import run
 
-    given = pipeline.load(spec, allow_outside=allow_outside)
+    given = pipeline.read(spec, allow_outside=allow_outside)
     run(given, backend, seed, output, force=force)
 
 

@@ -14,40 +14,46 @@ from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.progress import reading
 from rnnspec.errors import OutputError, UsageError, printable
-from rnnspec.weights.store import origin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rnnspec.spec.models import Spec
+    from rnnspec.pipeline import Generated, Program
 
 
 def run(
-    spec: Spec, backend_name: str | None, seed: int | None, output: Path | None, *, force: bool
+    program: Program,
+    backend_name: str | None,
+    seed: int | None,
+    output: Path | None,
+    *,
+    force: bool,
 ) -> None:
-    """Build ``spec``, print what the framework counts, and write ``output``."""
+    """Build a spec, print what the framework counts, and write ``output``."""
     backend = chosen(backend_name)
     if output is not None:
-        _check_output(output, backend, spec, force=force)
+        _check_output(output, backend, program, force=force)
     backend.require()
+    generated = pipeline.generate(program, backend)
     with reading() as progress:
-        vectors = pipeline.pretrained(spec, progress)
+        vectors = pipeline.pretrained(program, progress)
     import_quietly([backend])
-    model = pipeline.assemble(spec, backend, vectors, seed=seed)
+    model = pipeline.assemble(generated, vectors, seed=seed)
     if output is not None:
-        _check_output(output, backend, spec, force=force)
-        _save(output, spec, backend, model, force=force)
-    tables.print_summary(_counted(spec, backend, model))
+        _check_output(output, backend, program, force=force)
+        _save(output, generated, program.spec.document.text, model, force=force)
+    tables.print_summary(_counted(generated, model))
     for line in vectors.report() if vectors else ():
         print(printable(line))
     print(f"Built with {backend.runtime.version()}")
     if output is not None:
-        _print_written(output, spec, backend)
+        _print_written(output, generated)
 
 
-def _counted(spec: Spec, backend: Backend, model: Any) -> pipeline.Summary:
+def _counted(generated: Generated, model: Any) -> pipeline.Summary:
     """Return the summary with the framework's own types and counts in place of the spec's."""
-    expected, runtime = pipeline.summary(spec), backend.runtime
+    backend, network = generated.backend, generated.network
+    expected, runtime = pipeline.summarize(network), backend.runtime
     rows = tuple(
         pipeline.LayerSummary(
             name=row.name,
@@ -55,40 +61,41 @@ def _counted(spec: Spec, backend: Backend, model: Any) -> pipeline.Summary:
             output_shape=row.output_shape,
             parameters=runtime.layer_count(model, layer),
         )
-        for row, layer in zip(expected.layers, origin(model).network.layers, strict=True)
+        for row, layer in zip(expected.layers, network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
-    return pipeline.Summary(spec.name, rows, runtime.counts(model), stepwise)
+    return pipeline.Summary(network.name, rows, runtime.counts(model), stepwise)
 
 
 def _names(backend: Backend, name: str) -> tuple[str, ...]:
-    return (f"{name}{backend.suffix}",) if backend.suffix else (f"{name}.py", f"{name}.safetensors")
+    """Return the names of the files that are written."""
+    return tuple(file.format(name=name) for file in backend.files)
 
 
-def _check_output(output: Path, backend: Backend, spec: Spec, *, force: bool) -> None:
+def _check_output(output: Path, backend: Backend, program: Program, *, force: bool) -> None:
     """Raise before the long work begins where its result could not be written."""
-    kept = read_files([Input(spec.document.source)], [spec])
+    kept = read_files([Input(program.source)], [program])
     check = partial(files.check_target, force=force, inputs=kept)
     if backend.suffix:
         if output.suffix != backend.suffix:
             raise UsageError(f"expected a path that ends in {backend.suffix}", str(output))
         check(output)
     elif files.check_target_folder(output):
-        for name in _names(backend, spec.name):
+        for name in _names(backend, program.spec.name):
             check(output / name)
 
 
-def _save(output: Path, spec: Spec, backend: Backend, model: Any, *, force: bool) -> None:
-    source = pipeline.codegen(spec, backend.name)
+def _save(output: Path, generated: Generated, spec: str, model: Any, *, force: bool) -> None:
+    backend, name = generated.backend, generated.network.name
     with files.staged(output if output.is_dir() else output.parent) as folder:
-        made = folder / spec.name
+        made = folder / name
         made.mkdir()
         try:
-            backend.saving.save(model, made, spec.name, source, spec.document.text)
+            backend.saving.save(model, made, name, generated.text, spec)
         except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
             raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
         if backend.suffix:
-            files.publish({made / f"{spec.name}{backend.suffix}": output}, force=force)
+            files.publish({made / f"{name}{backend.suffix}": output}, force=force)
         else:
             _publish_folder(made, output, force=force)
 
@@ -110,14 +117,19 @@ def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-def _print_written(output: Path, spec: Spec, backend: Backend) -> None:
+def _print_written(output: Path, generated: Generated) -> None:
     """Say what was written, and how it becomes a model again."""
-    made = [output] if backend.suffix else [output / name for name in _names(backend, spec.name)]
+    single = bool(generated.backend.suffix)
+    made = (
+        [output]
+        if single
+        else [output / name for name in _names(generated.backend, generated.network.name)]
+    )
     for path in made:
         print(printable(f"wrote {path}"))
     words = {
-        "name": spec.name,
-        "entry": backend.emitter.emit(pipeline.lower(spec)).entry,
+        "name": generated.network.name,
+        "entry": generated.entry,
         "path": str(made[-1]),
         "folder": str(output),
     }

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.cli.inputs import Input
-    from rnnspec.spec.models import Spec
+    from rnnspec.pipeline import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +56,24 @@ def run(
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the source is printed", "-")
-    specs = load_all(inputs)
+    programs = load_all(inputs)
     backend = chosen(backend_name)
     if output is None:
-        if len(specs) > 1:
+        if len(programs) > 1:
             raise UsageError("expected -o FOLDER, for there are several specs")
-        print(pipeline.codegen(specs[0], backend.name), end="")
+        print(pipeline.generate(programs[0], backend).text, end="")
         return
-    targets = _targets(specs, output, check=check)
+    targets = _targets(programs, output, check=check)
     if check:
-        _check(_generated(specs, targets, backend), backend, output)
+        _check(_generated(programs, targets, backend), backend, output)
         return
-    kept = read_files(inputs, specs)
+    kept = read_files(inputs, programs)
     for target in targets:
         check_target(target, force=force, inputs=kept)
-    _write(_generated(specs, targets, backend), kept, force=force)
+    _write(_generated(programs, targets, backend), kept, force=force)
 
 
-def _targets(specs: Sequence[Spec], output: Path, *, check: bool) -> list[Path]:
+def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[Path]:
     """Return where the source of each spec belongs."""
     if check and not output.is_absolute() and not has_working_folder():
         raise UsageError(NO_WORKING_FOLDER, str(output))
@@ -81,30 +81,32 @@ def _targets(specs: Sequence[Spec], output: Path, *, check: bool) -> list[Path]:
     exists = os.path.exists(output)  # noqa: PTH110
     if not os.path.isdir(output):  # noqa: PTH112
         absent = check and output.suffix != ".py" and not exists
-        if len(specs) > 1 or absent:
+        if len(programs) > 1 or absent:
             raise UsageError(
                 "is a file, expected a folder" if exists else "no such folder", str(output)
             )
         return [output]
     owners: dict[str, str] = {}
-    for spec in specs:
-        source = spec.document.source
-        if (other := owners.setdefault(spec.name, source)) != source:
+    for program in programs:
+        name, source = program.spec.name, program.source
+        if (other := owners.setdefault(name, source)) != source:
             raise UsageError(
-                f"has the name '{spec.name}' as {other} has, so both would be "
-                f"written to {output / spec.name}.py",
+                f"has the name '{name}' as {other} has, so both would be "
+                f"written to {output / name}.py",
                 source,
             )
-    return [output / f"{spec.name}.py" for spec in specs]
+    return [output / f"{program.spec.name}.py" for program in programs]
 
 
-def _generated(specs: Sequence[Spec], targets: Sequence[Path], backend: Backend) -> list[Source]:
+def _generated(
+    programs: Sequence[Program], targets: Sequence[Path], backend: Backend
+) -> list[Source]:
     """Return every source, or exit after a message for each spec that the backend refuses."""
     sources, refused = [], []
-    for spec, target in zip(specs, targets, strict=True):
+    for program, target in zip(programs, targets, strict=True):
         try:
-            text = pipeline.codegen(spec, backend.name)
-            sources.append(Source(spec.document.source, target, text))
+            text = pipeline.generate(program, backend).text
+            sources.append(Source(program.source, target, text))
         except UnsupportedError as error:
             refused.append(error)
     if refused:

@@ -39,7 +39,7 @@ def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: 
     if json:
         tables.print_json(result.as_dict())
     else:
-        _print(result, f"{old.document.source} -> {new.document.source}")
+        _print(result, f"{old.source} -> {new.source}")
     if exit_code and not result.same:
         raise typer.Exit(1)
 

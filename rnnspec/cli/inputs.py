@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
+from rnnspec.cli.report.places import STDIN
 from rnnspec.cli.report.results import Checked
 from rnnspec.errors import Problem, SpecError, UsageError
 from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
@@ -18,10 +19,7 @@ from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from rnnspec.spec.models import Spec
-
-STDIN = "<stdin>"
-"""What messages call standard input."""
+    from rnnspec.pipeline import Program
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -56,9 +54,9 @@ def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
     return [replace(each, allow_outside=allow_outside) for each in inputs.values()]
 
 
-def read_files(inputs: Iterable[Input], specs: Iterable[Spec]) -> Inputs:
-    """Return the files that no output may replace: ``inputs``, and those that ``specs`` name."""
-    return Inputs.of((*map(_place, inputs), *_named_files(specs)))
+def read_files(inputs: Iterable[Input], programs: Iterable[Program]) -> Inputs:
+    """Return the files that no output may replace: inputs, and those that their specs name."""
+    return Inputs.of((*map(_place, inputs), *_named_files(programs)))
 
 
 def _place(item: Input) -> tuple[Path | int, str]:
@@ -67,12 +65,11 @@ def _place(item: Input) -> tuple[Path | int, str]:
     return Path(item.path), f"the input {item.path}"
 
 
-def _named_files(specs: Iterable[Spec]) -> Iterator[tuple[Path, str]]:
-    for spec in specs:
-        source = spec.document.source
+def _named_files(programs: Iterable[Program]) -> Iterator[tuple[Path, str]]:
+    for program in programs:
         for key in ("weights", "words"):
-            if name := getattr(spec.embedding, key, None):
-                yield Path(source).parent / name, f"embedding.{key} of {source}"
+            if name := getattr(program.spec.embedding, key, None):
+                yield Path(program.source).parent / name, f"embedding.{key} of {program.source}"
 
 
 def _key(item: Input) -> str:
@@ -84,13 +81,12 @@ def _key(item: Input) -> str:
         return item.path
 
 
-def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _: ()) -> Checked:
+def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda _: ()) -> Checked:
     """Return what is wrong with ``item``, or what ``advise`` has to say where nothing is."""
     if item.trouble:
         return Checked(item.path, state="unreadable", reason=item.trouble)
     try:
-        spec = _load(item)
-        return Checked(item.path, advise(spec))
+        return Checked(item.path, advise(_read(item)))
     except UsageError as error:
         return Checked(item.path, state="unreadable", reason=error.message)
     except SpecError as error:
@@ -103,10 +99,10 @@ def check(item: Input, advise: Callable[[Spec], tuple[Problem, ...]] = lambda _:
         return Checked(item.path, error.problems)
 
 
-def _load(item: Input) -> Spec:
+def _read(item: Input) -> Program:
     if item.content is None:
-        return pipeline.load(item.path, allow_outside=item.allow_outside)
-    return pipeline.loads(item.content, item.path, allow_outside=item.allow_outside)
+        return pipeline.read(item.path, allow_outside=item.allow_outside)
+    return pipeline.reads(item.content, item.path, allow_outside=item.allow_outside)
 
 
 def _stands_for(path: str) -> Iterable[Input]:

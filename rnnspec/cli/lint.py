@@ -33,7 +33,7 @@ def run(paths: Sequence[str], options: Options, *, allow_outside: bool) -> int:
     format_for(options.format)
     codes = chosen(options.select, options.ignore)
     inputs = found(paths, allow_outside=allow_outside)
-    results = [check(item, lambda spec: lint(spec, codes)) for item in inputs]
+    results = [check(item, lambda program: lint(program, codes)) for item in inputs]
     code = print_report(results, options.format, "lint")
     noted = options.strict and any(result.problems for result in results)
     return max(code, int(noted))

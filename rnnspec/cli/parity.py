@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rnnspec.spec.models import Spec
+    from rnnspec.pipeline import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Options:
         levels.tolerances(self.dtype)
 
 
-def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
+def run(specs: Sequence[Program], options: Options, *, json: bool) -> None:
     """Compare ``specs``, print what was found, and raise ParityError where something differs."""
     from rnnspec.comparison.batch import read_batch
     from rnnspec.comparison.run import parity
@@ -51,7 +51,7 @@ def run(specs: Sequence[Spec], options: Options, *, json: bool) -> None:
         step("importing the frameworks")
         import_quietly([get(name) for name in options.names])
         report = parity(
-            specs,
+            [each.spec for each in specs],
             options.names,
             level=options.level,
             dtype=options.dtype,

@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rnnspec.errors import Problem
-    from rnnspec.spec.models import Spec
+    from rnnspec.pipeline import Program
 
 
-def load_all(inputs: Sequence[Input]) -> list[Spec]:
+def load_all(inputs: Sequence[Input]) -> list[Program]:
     """Return the spec in each of ``inputs``; of files in folders that are none, tell which.
 
     Raises:
         typer.Exit: one is wrong or cannot be read, and all that is wrong has been told.
         UsageError: there is no spec among them.
     """
-    specs: list[Spec] = []
+    programs: list[Program] = []
 
-    def keep(spec: Spec) -> tuple[Problem, ...]:
-        specs.append(spec)
+    def keep(program: Program) -> tuple[Problem, ...]:
+        programs.append(program)
         return ()
 
     results = [check(each, keep) for each in inputs]
@@ -37,6 +37,6 @@ def load_all(inputs: Sequence[Input]) -> list[Spec]:
         raise typer.Exit(worst)
     if foreign := [each.path for each in results if each.state == "foreign"]:
         tell(printable(f"rnnspec: note: passed over, for it is no spec: {', '.join(foreign)}"))
-    if not specs:
+    if not programs:
         raise UsageError("expected a spec, found none", ", ".join(each.path for each in inputs))
-    return specs
+    return programs

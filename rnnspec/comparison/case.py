@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent, Repeat
 from rnnspec.ir.params import Counts, count, counts
-from rnnspec.pipeline import instantiate, lower
 from rnnspec.weights.initial import draw_scaled
 from rnnspec.weights.store import write_weights
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.backends.base import Runtime, Trace
     from rnnspec.ir.nodes import Network
+    from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array
-    from rnnspec.spec.models import Spec
 
     Arrays = Mapping[str, Array]
 
@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 class Live:
     """A model on its backend, holding a case's arrays."""
 
-    backend: Backend
+    generated: Generated
     model: Any
+
+    @property
+    def backend(self) -> Backend:
+        """The backend it lives on."""
+        return self.generated.backend
 
     @property
     def runtime(self) -> Runtime:
@@ -49,8 +54,7 @@ class Case:
     ``seed`` draws more of the kind, unless the batch was ``given``.
     """
 
-    spec: Spec
-    network: Network
+    program: Program
     seed: int
     dtype: str
     arrays: Mapping[str, Array]
@@ -59,19 +63,24 @@ class Case:
     truth: Trace
 
     @classmethod
-    def of(cls, spec: Spec, seed: int, dtype: str, given: Array | None = None) -> Case:
+    def of(cls, program: Program, seed: int, dtype: str, given: Array | None = None) -> Case:
         """Draw the arrays of a case, and its batch unless one is ``given``.
 
         Raises:
             UsageError: the network does not take the given batch.
         """
-        network = lower(spec)
+        network = program.network
         if given is None:
             batch = draw_batch(network.input, np.random.default_rng(seed))
         else:
-            batch = checked_batch(network.input, given, f"the batch for {spec.name}")
+            batch = checked_batch(network.input, given, f"the batch for {network.name}")
         arrays, truth = _tame(network, draw_scaled(network, seed), batch, dtype)
-        return cls(spec, network, seed, dtype, arrays, batch, given is not None, truth)
+        return cls(program, seed, dtype, arrays, batch, given is not None, truth)
+
+    @property
+    def network(self) -> Network:
+        """The network that is compared."""
+        return self.program.network
 
     @property
     def layers(self) -> dict[str, int]:
@@ -90,7 +99,7 @@ class Case:
 
     def build(self, backend: Backend) -> Live:
         """Return the live model on ``backend``, with fresh weights."""
-        return self._live(backend, self.network)
+        return self._live(backend, self.program)
 
     @property
     def trains(self) -> bool:
@@ -108,13 +117,14 @@ class Case:
         """
         layers = tuple(map(_rarely_dropping, self.network.layers))
         if self.trains and layers != self.network.layers:
-            live = self._live(live.backend, replace(self.network, layers=layers))
+            network = replace(self.network, layers=layers)
+            live = self._live(live.backend, replace(self.program, network=network))
         self.reset(live)
         return live
 
-    def _live(self, backend: Backend, network: Network) -> Live:
-        source = self.spec.document.source
-        return Live(backend, instantiate(network, backend, source, self.dtype))
+    def _live(self, backend: Backend, program: Program) -> Live:
+        generated = pipeline.generate(program, backend)
+        return Live(generated, pipeline.instantiate(generated, self.dtype))
 
     def reset(self, live: Live) -> None:
         """Write the case's arrays into a live model."""

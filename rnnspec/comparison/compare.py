@@ -13,7 +13,6 @@ from rnnspec.comparison.levels import distance, levels_up_to, tolerances
 from rnnspec.comparison.report import Account, Finding, SpecParity
 from rnnspec.comparison.training import steady_share, train
 from rnnspec.errors import Difference
-from rnnspec.weights.store import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -46,7 +45,7 @@ class Comparison:
         live = self.case.build(backend)
         held = {
             layer.name: live.runtime.layer_count(live.model, layer)
-            for layer in origin(live.model).network.layers
+            for layer in live.generated.network.layers
         }
         total = live.runtime.counts(live.model)
         wrong = list(self._counted(backend.name, held, total))
@@ -63,7 +62,7 @@ class Comparison:
         network = self.case.network
         stock = {name: get(name).emitter.stock(network) for name in self._accounts}
         return SpecParity(
-            name=self.case.spec.name,
+            name=self.case.network.name,
             layers=self.case.layers,
             parameters=self.case.parameters,
             backends=self._accounts,
@@ -179,5 +178,5 @@ class Comparison:
         self, backend: str, layer: str, quantity: str, expected: object, received: object
     ) -> Difference:
         return Difference(
-            self.case.spec.name, backend, layer, quantity, str(expected), str(received)
+            self.case.network.name, backend, layer, quantity, str(expected), str(received)
         )

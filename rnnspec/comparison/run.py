@@ -12,13 +12,14 @@ from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import DEFAULT_LEVEL, levels_up_to, tolerances
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.errors import UsageError
-from rnnspec.pipeline import load
+from rnnspec.pipeline import program
 from rnnspec.spec.models import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rnnspec.backends import Backend
+    from rnnspec.pipeline import Program
     from rnnspec.slots import Array
 
 
@@ -69,7 +70,7 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
         BackendError: a backend is not installed or too old.
     """
     given = [specs] if isinstance(specs, str | os.PathLike | Spec) else list(specs)
-    loaded = [spec if isinstance(spec, Spec) else load(spec) for spec in given]
+    loaded = [program(spec) for spec in given]
     chosen = _required(BACKENDS if backends is None else backends)
     if not chosen or not loaded:
         raise UsageError("expected at least one spec and one backend")
@@ -82,7 +83,7 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
         level=level,
         dtype=dtype,
         tolerances={name: allowed[name] for name in levels[1:]},
-        specs=tuple(_compare(spec, options, progress) for spec in loaded),
+        specs=tuple(_compare(each, options, progress) for each in loaded),
     )
 
 
@@ -102,10 +103,10 @@ class _Options:
     batch: Array | None
 
 
-def _compare(spec: Spec, options: _Options, progress: Callable[[str], None]) -> SpecParity:
-    case = Case.of(spec, options.seed, options.dtype, options.batch)
+def _compare(given: Program, options: _Options, progress: Callable[[str], None]) -> SpecParity:
+    case = Case.of(given, options.seed, options.dtype, options.batch)
     comparison = Comparison(case, options.level)
     for backend in options.backends:
-        progress(f"{spec.name} on {backend.title}")
+        progress(f"{given.network.name} on {backend.title}")
         comparison.add(backend)
     return comparison.report()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec import pipeline
 from rnnspec.diff.align import Row, align, has_given_name
 from rnnspec.diff.words import Words, network_words, words_of_layers
 from rnnspec.ir.nodes import Layer, Network
@@ -13,7 +12,7 @@ from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 
 if TYPE_CHECKING:
-    from rnnspec.spec.models import Spec
+    from rnnspec.pipeline import Program
 
 State = Literal["same", "changed", "added", "removed"]
 
@@ -104,19 +103,15 @@ class Diff:
         }
 
 
-def diff(before: Spec, after: Spec) -> Diff:
-    """Return what changed; defaults count as written out, comments and descriptions do not.
-
-    Raises:
-        SpecError: a spec is wrong.
-    """
-    old, new = pipeline.lower(before), pipeline.lower(after)
+def diff(before: Program, after: Program) -> Diff:
+    """Return what changed; defaults count as written out, comments and descriptions do not."""
+    old, new = before.network, after.network
     pairs = align(_rows(old), _rows(new))
     return Diff(
         before=old,
         after=new,
         network=_network_changes(network_words(old), network_words(new)),
-        expect=_changes(before.expect.model_dump(), after.expect.model_dump()),
+        expect=_changes(before.spec.expect.model_dump(), after.spec.expect.model_dump()),
         layers=tuple(LayerDiff(_layer(a), _layer(b), _layer_changes(a, b)) for a, b in pairs),
     )
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec import pipeline
 from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
-from rnnspec.spec.models import RecurrentLayer, RepeatVector, Spec
+from rnnspec.spec.models import RecurrentLayer, RepeatVector
 from rnnspec.spec.yaml.document import render_path
 
 if TYPE_CHECKING:
+    from rnnspec.pipeline import Program
+    from rnnspec.spec.models import Spec
     from rnnspec.spec.yaml.places import Path
 
 Finding = tuple["Path", str]
@@ -94,9 +95,9 @@ class Rule:
             yield Problem(document.source, message, where, span, self.code, self.severity)
 
 
-def context(spec: Spec) -> Context:
+def context(program: Program) -> Context:
     """Return what there is to see of a spec."""
-    network = pipeline.lower(spec)
+    spec, network = program.spec, program.network
     layers = iter([layer for layer in network.layers if isinstance(layer, nodes.Recurrent)])
     entries = tuple(
         Entry(index, said, tuple(next(layers) for _ in range(said.layers)))

@@ -11,16 +11,16 @@ from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
     from rnnspec.errors import Problem
-    from rnnspec.spec.models import Spec
+    from rnnspec.pipeline import Program
 
 
-def lint(spec: Spec, codes: frozenset[str]) -> tuple[Problem, ...]:
+def lint(program: Program, codes: frozenset[str]) -> tuple[Problem, ...]:
     """Return what the rules with ``codes`` find in a spec, in file order.
 
     What a comment on its line turns down is left out; a comment that turns nothing down, or names
     no rule, is found too.
     """
-    seen = context(spec)
+    seen = context(program)
     rules = (rule for rule in RULES if rule.code in codes)
     problems = tuple(problem for rule in rules for problem in rule.problems(seen))
-    return in_file_order(silence(spec.document, problems, codes))
+    return in_file_order(silence(program.spec.document, problems, codes))

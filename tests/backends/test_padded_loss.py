@@ -50,11 +50,10 @@ STEPS, RATE = 5, 0.5
 
 def models(text: str) -> dict[str, Any]:
     """Return the model of each backend in float64, with the same arrays."""
-    spec = rnnspec.loads(f"version: 1\nname: net\n{text}\n")
-    network = pipeline.lower(spec)
-    arrays = rnnspec.read_weights(rnnspec.build(spec, "torch", seed=3))
+    program = pipeline.reads(f"version: 1\nname: net\n{text}\n")
+    arrays = rnnspec.read_weights(rnnspec.build(program.spec, "torch", seed=3))
     made = {
-        name: pipeline.instantiate(network, get(name), "spec", "float64")
+        name: pipeline.instantiate(pipeline.generate(program, get(name)), "float64")
         for name in ("keras", "torch")
     }
     for model in made.values():

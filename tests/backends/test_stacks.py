@@ -17,9 +17,9 @@ FRESH = "dropout: 0.2, variational: false"
 
 
 def network(rnn: str, entrance: str = "input: {features: 3}", head: str = HEAD) -> Network:
-    return pipeline.lower(
+    return pipeline.program(
         rnnspec.loads(f"version: 1\nname: net\n{entrance}\nrnn: [{rnn}]\n{head}\n")
-    )
+    ).network
 
 
 def stacks(marked: Network) -> list[tuple[str, list[str], float]]:

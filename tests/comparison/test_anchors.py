@@ -118,8 +118,8 @@ def numbers() -> Array:
 def built(spec: Path | str, backend: str, arrays: Arrays) -> Any:
     """Return the network of a spec (a path, or a text) in float64, with these arrays."""
     loaded = rnnspec.loads(spec) if isinstance(spec, str) else rnnspec.load(spec)
-    network = pipeline.lower(loaded)
-    model = pipeline.instantiate(network, get(backend), loaded.name, "float64")
+    generated = pipeline.generate(pipeline.program(loaded), get(backend))
+    model = pipeline.instantiate(generated, "float64")
     rnnspec.write_weights(model, arrays)
     return model
 

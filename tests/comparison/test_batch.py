@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import rnnspec
+from rnnspec import pipeline
 from rnnspec.comparison.batch import checked_batch, read_batch
 from rnnspec.comparison.case import Case
 from rnnspec.errors import UsageError
@@ -83,6 +83,6 @@ def test_nothing_in_a_file_is_unpickled(tmp_path: Path) -> None:
 
 def test_every_step_of_training_has_the_given_batch() -> None:
     given = np.ones((2, 3, 2))
-    case = Case.of(rnnspec.loads(SPEC), 0, "float64", given)
+    case = Case.of(pipeline.reads(SPEC), 0, "float64", given)
     np.testing.assert_array_equal(case.batch, given)
     np.testing.assert_array_equal(case.another_batch(np.random.default_rng(1)), given)

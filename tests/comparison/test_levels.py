@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import rnnspec
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, get
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
@@ -202,7 +203,7 @@ def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> N
 
 @pytest.mark.parametrize("text", [SMALL, EVERYTHING], ids=["small", "everything"])
 def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
-    case = Case.of(rnnspec.loads(text), 3, "float64")
+    case = Case.of(pipeline.reads(text), 3, "float64")
     exact = directional_derivatives(case)
     assert list(exact) == list(case.arrays)
 
@@ -229,7 +230,7 @@ def direction(case: Case, name: str) -> np.ndarray:
 
 
 def test_no_two_directions_are_alike_and_none_leaves_an_element_out() -> None:
-    case = Case.of(rnnspec.loads(SMALL), 0, "float64")
+    case = Case.of(pipeline.reads(SMALL), 0, "float64")
     first = direction(case, "lstm_1.kernel")
     second = direction(replace(case, seed=1), "lstm_1.kernel")
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.9
@@ -245,7 +246,7 @@ input: {length: 6, features: 2, mask_value: 0.5}
 rnn: {type: gru, units: 3}
 head: {pooling: none, units: 2}
 """
-    case = Case.of(rnnspec.loads(text), 0, "float64")
+    case = Case.of(pipeline.reads(text), 0, "float64")
     live = case.build(get(backend))
     case.reset(live)
     mask = case.mask(case.batch)
@@ -270,7 +271,7 @@ input: {{features: 1, mask_value: 99}}
 rnn: {{{cell}, units: 1, activation: relu, bidirectional: true}}
 head: {{pooling: mean}}
 """
-    case = Case.of(rnnspec.loads(text), 0, "float64")
+    case = Case.of(pipeline.reads(text), 0, "float64")
     case = replace(case, arrays={name: np.full_like(a, 2.0) for name, a in case.arrays.items()})
     live = case.build(get(backend))
     case.reset(live)
@@ -388,7 +389,7 @@ embedding: {vocabulary: 6, dim: 3, trainable: false}
 rnn: {type: gru, units: 3}
 head: {units: 1}
 """
-    case = Case.of(rnnspec.loads(text), 0, "float64")
+    case = Case.of(pipeline.reads(text), 0, "float64")
     live = case.build(get("torch"))
     found = train(case, live, gradients_of(live))
     for optimizer in ("sgd", "adam"):
@@ -412,7 +413,7 @@ rnn:
 - {type: simple, units: 4}
 """
     spec = rnnspec.loads(text)
-    case = Case.of(spec, 0, "float64")
+    case = Case.of(pipeline.program(spec), 0, "float64")
     live = case.build(get("torch"))
     gradients = gradients_of(live)
     plain, nudged = (train(case, live, gradients, nudge=nudge) for nudge in (0.0, 1e-12))
@@ -433,7 +434,7 @@ input: {{features: 1, mask_value: {value}}}
 rnn: {{type: gru, units: 1, residual: true}}
 """
     quiet = text.replace(f", mask_value: {value}", "")
-    drawn = [Case.of(rnnspec.loads(each), 0, "float64").arrays for each in (text, quiet)]
+    drawn = [Case.of(pipeline.reads(each), 0, "float64").arrays for each in (text, quiet)]
     for name, array in drawn[0].items():
         np.testing.assert_array_equal(array, drawn[1][name])
 
@@ -446,7 +447,7 @@ name: never_tame
 input: {length: 6, features: 2, mask_value: 1e6}
 rnn: {type: simple, units: 2, residual: true}
 """
-    case = Case.of(rnnspec.loads(text), 0, "float64")
+    case = Case.of(pipeline.reads(text), 0, "float64")
     assert np.abs(case.truth.output).max() > 1e5
     again = reference.run(case.network, case.arrays, case.batch)
     np.testing.assert_array_equal(case.truth.output, again.output)

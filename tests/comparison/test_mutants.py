@@ -314,7 +314,7 @@ def nearly_no_dropout_changes_nothing(entrance: str, cell: str, nearly: str, *re
     layer = f"{CELLS[cell]}, {WAYS[way]}, {NEARLY[nearly]}"
     after, is_padded = ENDS[end]
     text = f"version: 1\nname: nearly\n{ENTRANCES[entrance]}\nrnn: {after.format(layer)}\n"
-    case = Case.of(rnnspec.loads(text), 0, "float64")
+    case = Case.of(pipeline.reads(text), 0, "float64")
     live = case.build(get(backend))
     case.reset(live)
     seed(3)

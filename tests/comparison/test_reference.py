@@ -8,7 +8,6 @@ from typing import get_args
 import numpy as np
 import pytest
 
-import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
@@ -20,12 +19,12 @@ GRU = nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=T
 LSTM = nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
 
 
-def network(cell: nodes.Cell) -> nodes.Network:
+def program(cell: nodes.Cell) -> pipeline.Program:
     text = "version: 1\nname: net\ninput: {length: 5, features: 3}\nrnn: {type: gru, units: 4}\n"
-    whole = pipeline.lower(rnnspec.loads(text))
-    (layer,) = whole.layers
+    whole = pipeline.reads(text)
+    (layer,) = whole.network.layers
     assert isinstance(layer, nodes.Recurrent)
-    return replace(whole, layers=(replace(layer, cell=cell),))
+    return replace(whole, network=replace(whole.network, layers=(replace(layer, cell=cell),)))
 
 
 GATED = [
@@ -42,18 +41,18 @@ CELLS = [*GATED, *(nodes.SimpleRNN(activation=each) for each in get_args(nodes.C
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_every_cell_the_ir_can_say_is_the_reference_s(cell: nodes.Cell, backend: str) -> None:
     pytest.importorskip(backend)
-    whole = network(cell)
-    arrays = draw_scaled(whole, 3)
+    whole = program(cell)
+    arrays = draw_scaled(whole.network, 3)
     batch = np.random.default_rng(4).standard_normal((2, 5, 3))
-    model = pipeline.instantiate(whole, get(backend), "net.yaml", "float64")
+    model = pipeline.instantiate(pipeline.generate(whole, get(backend)), "float64")
     write_weights(model, arrays)
     found = get(backend).runtime.trace(model, ["gru_1"], batch).output
-    expected = reference.run(whole, arrays, batch).output
+    expected = reference.run(whole.network, arrays, batch).output
     assert np.max(np.abs(found - expected)) < 1e-13 * max(1.0, np.max(np.abs(expected)))
 
 
 def test_one_lstm_step_by_hand() -> None:
-    whole = network(LSTM)
+    whole = program(LSTM).network
     arrays = {
         "gru_1.kernel": np.zeros((3, 16)),
         "gru_1.recurrent_kernel": np.zeros((4, 16)),

@@ -181,7 +181,7 @@ head: {pooling: mean, hidden: [{units: 4}], units: 1}
 )  # fmt: skip
 def test_a_change_is_told_by_its_key(old: str, new: str, changed: set[str]) -> None:
     assert old in TOKENS
-    found = diff(rnnspec.loads(TOKENS), rnnspec.loads(TOKENS.replace(old, new, 1)))
+    found = diff(pipeline.reads(TOKENS), pipeline.reads(TOKENS.replace(old, new, 1)))
     keys = {change.key for change in found.network}
     for layer in found.layers:
         name = layer.before.name if layer.before else ""
@@ -197,8 +197,8 @@ def bare(network: Network) -> Network:
 @settings(max_examples=50)
 @given(specs(), specs())
 def test_it_is_the_same_exactly_if_the_networks_are_equal(a: Words, b: Words) -> None:
-    before, after = (rnnspec.loads(spec_text(each)) for each in (a, b))
-    equal = bare(pipeline.lower(before)) == bare(pipeline.lower(after))
+    before, after = (pipeline.reads(spec_text(each)) for each in (a, b))
+    equal = bare(before.network) == bare(after.network)
     assert diff(before, after).same == equal
     assert diff(before, before).same
 
@@ -210,24 +210,24 @@ def test_one_other_word_is_told_exactly_if_the_networks_differ(data: st.DataObje
     other = data.draw(specs())
     key = data.draw(st.sampled_from(sorted(words.keys() & other.keys())))
     try:
-        before = rnnspec.loads(spec_text(words))
-        after = rnnspec.loads(spec_text({**words, key: other[key]}))
+        before = pipeline.reads(spec_text(words))
+        after = pipeline.reads(spec_text({**words, key: other[key]}))
     except SpecError:
         reject()
-    equal = bare(pipeline.lower(before)) == bare(pipeline.lower(after))
+    equal = bare(before.network) == bare(after.network)
     assert diff(before, after).same == equal
 
 
 @settings(max_examples=50)
 @given(specs(), specs())
 def test_every_layer_is_there_once_and_in_order(a: Words, b: Words) -> None:
-    before, after = (rnnspec.loads(spec_text(each)) for each in (a, b))
+    before, after = (pipeline.reads(spec_text(each)) for each in (a, b))
     layers = diff(before, after).layers
-    assert tuple(x.before for x in layers if x.before) == pipeline.lower(before).layers
-    assert tuple(x.after for x in layers if x.after) == pipeline.lower(after).layers
+    assert tuple(x.before for x in layers if x.before) == before.network.layers
+    assert tuple(x.after for x in layers if x.after) == after.network.layers
 
 
 def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> None:
-    layers = pipeline.lower(rnnspec.load(gallery_spec)).layers
+    layers = pipeline.read(gallery_spec).network.layers
     given = [layer.name for layer in layers if has_given_name(layer)]
     assert all(f"name: {name}" in gallery_spec.read_text() for name in given)

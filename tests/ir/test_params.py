@@ -15,7 +15,7 @@ from rnnspec.ir.params import axis_groups, count, counts, named_params, shape_of
 
 def network(rnn: str, rest: str = "", entrance: str = "input: {features: 7}") -> Network:
     text = f"version: 1\nname: net\n{entrance}\nrnn: {rnn}\n{rest}\n"
-    return pipeline.lower(rnnspec.loads(text))
+    return pipeline.program(rnnspec.loads(text)).network
 
 
 @pytest.mark.parametrize(

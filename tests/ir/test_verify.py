@@ -18,7 +18,7 @@ from rnnspec.ir.verify import verify
 @pytest.fixture
 def network() -> Network:
     text = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 3}\n"
-    return pipeline.lower(rnnspec.loads(text + "head: {units: 1}\n"))
+    return pipeline.program(rnnspec.loads(text + "head: {units: 1}\n")).network
 
 
 def change(network: Network, index: int, **changes: Any) -> Network:
@@ -54,7 +54,7 @@ def test_names_must_differ(network: Network) -> None:
 def test_a_residual_must_look_back_at_what_has_its_shape(start: str) -> None:
     text = "version: 1\nname: net\ninput: {features: 2}\nrnn: [{type: lstm, units: 3}, "
     text += "{type: lstm, units: 3, residual: true, dropout: 0.1, variational: false}]\n"
-    network = pipeline.lower(rnnspec.loads(text))
+    network = pipeline.program(rnnspec.loads(text)).network
     assert isinstance(network.layers[3], Residual)
     assert verify(network) is network
     with pytest.raises(GenerationError, match=rf"add_1 adds what entered {start} to"):

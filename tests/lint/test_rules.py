@@ -10,7 +10,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 
 import rnnspec
-from rnnspec import pages
+from rnnspec import pages, pipeline
 from rnnspec.cli import init
 from rnnspec.cli.init import networks
 from rnnspec.errors import Problem, Span
@@ -25,7 +25,7 @@ CODER = f"{ONE}, {{type: repeat, steps: 2}}, {ONE}"
 
 
 def advice(text: str, *, select: str | None = None) -> tuple[Problem, ...]:
-    return lint(rnnspec.loads(text, "s"), chosen([select] if select else [], []))
+    return lint(pipeline.reads(text, "s"), chosen([select] if select else [], []))
 
 
 def codes(text: str) -> set[str]:
@@ -184,15 +184,15 @@ def test_what_a_comment_cannot_name_is_told(code: str, message: str) -> None:
 def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
     text = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
     spec = rnnspec.loads(text + "# rnnspec: ignore[L1011]\n" * 20_000)
-    assert len(lint(spec, chosen([], []))) == 100
+    assert len(lint(pipeline.program(spec), chosen([], []))) == 100
     with pytest.MonkeyPatch.context() as patch:
         # What is not selected is not even worded.
         patch.setattr(comments, "unknown", None)
-        assert lint(spec, chosen(["L1"], [])) == ()
+        assert lint(pipeline.program(spec), chosen(["L1"], [])) == ()
 
 
 def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
-    found = lint(rnnspec.load(gallery_spec), chosen([], []))
+    found = lint(pipeline.read(gallery_spec), chosen([], []))
     assert [problem for problem in found if problem.severity != "note"] == []
 
 
@@ -202,7 +202,7 @@ def test_a_network_to_start_from_is_clean(
 ) -> None:
     init.run("mine", network, tmp_path / "mine.yaml", force=False)
     assert "wrote" in capsys.readouterr().out
-    assert lint(rnnspec.load(tmp_path / "mine.yaml"), chosen([], [])) == ()
+    assert lint(pipeline.read(tmp_path / "mine.yaml"), chosen([], [])) == ()
 
 
 def test_codes_are_sorted_and_told_apart() -> None:

@@ -52,14 +52,14 @@ INITIALIZERS = [
 def test_advice_is_given_where_units_stay_alike(network: str, initializers: str) -> None:
     text = f"version: 1\nname: net\ninput: {{length: {STEPS}, features: 3}}\n{network}\n"
     spec = rnnspec.loads(f"{text}initializers: {{{initializers}}}\n")
-    found = lint(spec, chosen(["L109"], []))
+    found = lint(pipeline.program(spec), chosen(["L109"], []))
     assert bool(found) == _stays(spec)
 
 
 def _stays(spec: rnnspec.Spec) -> bool:
     """Tell whether the units of a layer of two or more are alike, or its kernel 0, when trained."""
     arrays = rnnspec.read_weights(_trained(spec))
-    layers = pipeline.lower(spec).layers
+    layers = pipeline.program(spec).network.layers
     learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense)]
     own = {
         layer: [array for name, array in arrays.items() if name.startswith(f"{layer.name}.")]

@@ -15,6 +15,7 @@ import pytest
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
+from rnnspec.ir.params import counts
 from rnnspec.ir.text import dump
 from rnnspec.source.execute import execute
 
@@ -46,7 +47,7 @@ def compare(text: str, path: Path) -> None:
 
 @EACH
 def test_network(name: str) -> None:
-    compare(dump(pipeline.lower(spec_of(name))), golden(name, "network.txt"))
+    compare(dump(pipeline.program(spec_of(name)).network), golden(name, "network.txt"))
 
 
 @EACH
@@ -57,11 +58,11 @@ def test_source(name: str, backend: str) -> None:
 @EACH
 def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     pytest.importorskip(backend)
-    network = pipeline.lower(spec_of(name))
+    program = pipeline.program(spec_of(name))
     module = execute(golden(name, f"{backend}.py").read_text(encoding="utf-8"), name)
-    entry = BACKENDS[backend].emitter.emit(network).entry
+    entry = pipeline.generate(program, BACKENDS[backend]).entry
     model = BACKENDS[backend].runtime.instantiate(module, entry, "float32")
-    assert BACKENDS[backend].runtime.counts(model) == pipeline.summary(spec_of(name)).parameters
+    assert BACKENDS[backend].runtime.counts(model) == counts(program.network)
     assert inspect.getdoc(getattr(module, entry))
 
 

@@ -99,7 +99,7 @@ def unlike(one: Array, other: Array) -> None:
 
 
 def test_with_a_seed_every_backend_holds_the_same_bits(gallery_spec: Path) -> None:
-    network = pipeline.lower(gallery_spec)
+    network = pipeline.program(gallery_spec).network
     drawn = draw_fresh(network, 5)
     for each in BACKENDS:
         pytest.importorskip(each)
@@ -111,7 +111,7 @@ def test_with_a_seed_every_backend_holds_the_same_bits(gallery_spec: Path) -> No
 
 
 def test_another_seed_draws_other_arrays() -> None:
-    network = pipeline.lower(rnnspec.loads(spec_text()))
+    network = pipeline.program(rnnspec.loads(spec_text())).network
     one, same, other = (draw_fresh(network, number) for number in (1, 1, 2))
     for name in ("lstm_1.kernel", "lstm_1.recurrent_kernel", "dense_1.kernel"):
         np.testing.assert_array_equal(one[name], same[name])
@@ -121,7 +121,7 @@ def test_another_seed_draws_other_arrays() -> None:
 def drawn_or_fresh(text: str, source: str) -> Arrays:
     """Return fresh weights from a backend, or as they are drawn for a seed."""
     if source == "seed":
-        return draw_fresh(pipeline.lower(rnnspec.loads(text)), 11)
+        return draw_fresh(pipeline.program(rnnspec.loads(text)).network, 11)
     return fresh(text, source)
 
 

@@ -73,8 +73,8 @@ def test_what_was_written_is_read_for_the_whole_gallery(gallery_spec: Path, back
 
 def test_double_precision_stays(backend: str) -> None:
     pytest.importorskip(backend)
-    network = pipeline.lower(rnnspec.loads(EVERY_CELL))
-    made = pipeline.instantiate(network, get(backend), "test", "float64")
+    generated = pipeline.generate(pipeline.reads(EVERY_CELL), get(backend))
+    made = pipeline.instantiate(generated, "float64")
     written = random_arrays(made, np.float64)
     rnnspec.write_weights(made, written)
     same(rnnspec.read_weights(made), written)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 def emit(network: nodes.Network) -> Source:
     """Return the source of a network: an ``nn.Module`` named after it."""
-    network = arranged(network)
     return Source(
         template="torch/model.py.j2",
         title=text.title(network),

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from rnnspec.cli.inputs import STDIN
+STDIN = "<stdin>"
+"""The name of standard input in messages."""
 
 
 def readable(path: str) -> str:

@@ -1,0 +1,59 @@
+"""Each stage of the pipeline makes its product once and hands it on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from conftest import GALLERY
+
+import rnnspec
+from rnnspec import lowering, pipeline
+from rnnspec.backends import get
+from rnnspec.cli import build
+from rnnspec.source import execute, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def calls(backend: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the calls of each stage."""
+    pytest.importorskip(backend)
+    counted: Counter[str] = Counter()
+
+    def count(module: Any, name: str) -> None:
+        stage: Callable[..., Any] = getattr(module, name)
+
+        def counting(*args: Any, **kwargs: Any) -> Any:
+            counted[name] += 1
+            return stage(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counting)
+
+    count(lowering, "lower")
+    count(get(backend).emitter, "arranged")
+    count(get(backend).emitter, "emit")
+    count(render, "render")
+    count(execute, "execute")
+    return counted
+
+
+ONCE = {"lower": 1, "arranged": 1, "emit": 1, "render": 1, "execute": 1}
+
+
+def test_a_build_runs_each_stage_once(
+    calls: Counter[str], backend: str, gallery_spec: Path
+) -> None:
+    rnnspec.build(gallery_spec, backend, seed=1)
+    assert calls == ONCE
+
+
+def test_so_does_a_build_that_is_saved(calls: Counter[str], backend: str, tmp_path: Path) -> None:
+    program = pipeline.read(GALLERY[0])
+    build.run(program, backend, None, tmp_path / f"net{get(backend).suffix}", force=False)
+    assert list(tmp_path.iterdir())
+    assert calls == ONCE
