@@ -30,7 +30,7 @@ R = "{type: repeat, steps: 2}"
 
 def spec(*layers: str, head: str = "head: {units: 1}") -> rnnspec.Spec:
     rnn = ", ".join(layers)
-    return rnnspec.loads(f"version: 1\nname: net\ninput: {{features: 7}}\nrnn: [{rnn}]\n{head}\n")
+    return pipeline.reads(f"version: 1\nname: net\ninput: {{features: 7}}\nrnn: [{rnn}]\n{head}\n")
 
 
 def told(before: list[str], after: list[str]) -> str:
