@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from rnnspec.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -199,6 +199,15 @@ class Runtime(Protocol):
 
     def layer_type(self, model: Any, layer: Layer) -> str:
         """Return the name of the framework's class for one layer, empty where it has none."""
+
+    def unwrap(self, model: Any) -> Any | None:
+        """Return a model without what wraps it, or None if it is no model of this framework."""
+
+    def shape(self, model: Any, layer: str, path: str) -> tuple[int, ...] | None:
+        """Return the shape of the array at ``path`` of a layer, or None if there is none."""
+
+    def others(self, model: Any, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
 
     def get(self, model: Any, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer, in the framework's layout."""

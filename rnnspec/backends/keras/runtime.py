@@ -15,7 +15,7 @@ from rnnspec.backends.keras import gradients
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -91,6 +91,25 @@ def counts(model: keras.Model) -> Counts:
 def _size(weights: Sequence[Any]) -> int:
     # A dropout layer's seed is a variable to Keras, but its summary does not count it.
     return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
+def unwrap(model: Any) -> keras.Model | None:
+    """Return a model as it is: nothing wraps a model of Keras."""
+    return model if isinstance(model, keras.Model) else None
+
+
+def shape(model: keras.Model, layer: str, path: str) -> tuple[int, ...] | None:
+    """Return the shape of one variable, or None if there is none."""
+    try:
+        return tuple(_variable(model, layer, path).shape)
+    except (AttributeError, ValueError):  # no such attribute, or no such layer
+        return None
+
+
+def others(model: keras.Model, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all weights that are not at a known (layer, path)."""
+    kept = {id(_variable(model, *key)) for key in known if shape(model, *key) is not None}
+    return {each.path: tuple(each.shape) for each in model.weights if id(each) not in kept}
 
 
 def get(model: keras.Model, layer: str, path: str) -> Array:

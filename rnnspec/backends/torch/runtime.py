@@ -17,7 +17,7 @@ from rnnspec.ir.nodes import Recurrent
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -66,6 +66,33 @@ def counts(model: nn.Module) -> Counts:
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
         non_trainable=sum(p.numel() for p in model.parameters() if not p.requires_grad),
     )
+
+
+def unwrap(model: Any) -> nn.Module | None:
+    """Return a module without ``DistributedDataParallel`` and ``torch.compile`` around it."""
+    while isinstance(model, nn.Module):
+        inner = getattr(model, "_orig_mod", None)  # of torch.compile
+        if inner is None and isinstance(
+            model, nn.DataParallel | nn.parallel.DistributedDataParallel
+        ):
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
+    return None
+
+
+def shape(model: nn.Module, layer: str, path: str) -> tuple[int, ...] | None:
+    """Return the shape of one parameter, or None if there is none."""
+    found = dict(model.named_parameters()).get(f"{layer}.{path}")
+    return None if found is None else tuple(found.shape)
+
+
+def others(model: nn.Module, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all entries of the state dict that are not at a known (layer, path)."""
+    names = {f"{layer}.{path}" for layer, path in known}
+    state = model.state_dict(keep_vars=True)
+    return {name: tuple(each.shape) for name, each in state.items() if name not in names}
 
 
 def get(model: nn.Module, layer: str, path: str) -> Array:
