@@ -1,0 +1,163 @@
+"""Every field of every node is looked at by each backend, or named here with the reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+from conftest import GALLERY, ROOT
+
+from rnnspec import pipeline
+from rnnspec.backends import BACKENDS, Backend
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.nodes import Network
+from rnnspec.ir.params import params
+
+Step = str | int
+Place = tuple[Step, ...]
+
+MORE = """\
+version: 1
+name: more
+input: {length: 7, features: 4, mask_value: 2.0}
+rnn:
+  - {type: lstm, units: 4, residual: true, layer_norm: true, recurrent_dropout: 0.5}
+  - {type: lstm, units: 4, residual: true, layer_norm: true}
+  - {type: lstm, units: 4, activation: softsign, recurrent_activation: hard_sigmoid, bias: false}
+  - {type: gru, units: 4, activation: elu, reset_after: false}
+  - {type: gru, units: 4, recurrent_activation: hard_sigmoid, residual: true}
+  - {type: simple, units: 4, activation: relu}
+  - {type: simple, units: 4, dropout: 0.25, variational: false}
+  - {type: repeat, steps: 3}
+  - {type: lstm, units: 4}
+  - {type: repeat, steps: 2}
+  - {type: lstm, units: 3, bidirectional: true, merge: mul}
+head: {pooling: mean, hidden: [{units: 3, activation: relu}], units: 2, bias: false}
+initializers: {kernel: {normal: 0.5}, recurrent: {uniform: 0.25}, bias: ones, forget_bias: 0.5}
+"""
+VECTORS = """\
+version: 1
+name: vectors
+embedding: {vocabulary: 6, dim: 2, mask_zero: true, trainable: false, weights: v.txt, words: w.txt}
+rnn: [{type: lstm, units: 2}, {type: gru, units: 2}]
+head: {pooling: max}
+initializers: {embedding: zeros, kernel: lecun_uniform, bias: {uniform: 0.5}}
+"""
+
+UNUSED = {
+    ("keras", "Recurrent", "masked"): "Keras passes the mask from layer to layer itself",
+    ("torch", "Embedding", "masked"): "the PyTorch source computes the mask from the input",
+}
+"""Fields that one backend does not use, and why."""
+
+NOT_SEEN = {
+    ("LayerNorm", "epsilon"): [1e-5],
+    ("Pretrained", "weights"): ["other.txt"],
+    ("Pretrained", "words"): ["other.txt"],
+}
+"""Other values of fields that have only one in every network of the corpus."""
+
+
+def programs() -> Iterator[pipeline.Program]:
+    paths = [*GALLERY, *sorted((ROOT / "tests" / "goldens").glob("*/spec.yaml"))]
+    yield from map(pipeline.read, paths)
+    yield from (pipeline.reads(text) for text in (MORE, VECTORS))
+
+
+CORPUS = list(programs())
+
+
+def parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """Yield every dataclass inside a network, the network too, with its place."""
+    if is_dataclass(value):
+        yield place, value
+        for field in fields(value):
+            yield from parts(getattr(value, field.name), (*place, field.name))
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from parts(item, (*place, index))
+
+
+def with_value(value: Any, place: Place, new: Any) -> Any:
+    """Return a network with another value at one place."""
+    if not place:
+        return new
+    step, *rest = place
+    if isinstance(step, int):
+        changed = with_value(value[step], tuple(rest), new)
+        return (*value[:step], changed, *value[step + 1 :])
+    return replace(value, **{step: with_value(getattr(value, step), tuple(rest), new)})
+
+
+def seen_values() -> dict[tuple[str, str], list[Any]]:
+    """Return the values that each field has somewhere in the corpus."""
+    seen: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
+    for program in CORPUS:
+        for _, node in parts(program.network):
+            for field in fields(node):
+                values = seen[type(node).__name__, field.name]
+                if getattr(node, field.name) not in values:
+                    values.append(getattr(node, field.name))
+    for key, values in NOT_SEEN.items():
+        seen[key] += values
+    return seen
+
+
+SEEN = seen_values()
+
+
+def node_types() -> list[type]:
+    """Return the dataclasses that a network is made of."""
+    found = [*vars(nodes).values(), *vars(initializers).values()]
+    return [each for each in found if isinstance(each, type) and is_dataclass(each)]
+
+
+# The input of a layer is the output of the layer before it, which the verification of the IR holds.
+FIELDS = sorted(
+    {
+        (kind.__name__, field.name)
+        for kind in node_types()
+        for field in fields(kind)
+        if field.name != "input" or kind is Network
+    }
+)
+
+
+def shown(backend: Backend, program: pipeline.Program, network: Network) -> Any:
+    """Return all that a backend makes of a network, or None if it is no network."""
+    if refused := backend.emitter.refusals(network):
+        return refused
+    try:
+        generated = pipeline.generate(replace(program, network=network), backend)
+        layers = generated.network.layers
+        places = [(backend.slots.module(layer), backend.slots.slots(layer)) for layer in layers]
+        return generated.text, places, [params(layer) for layer in layers]
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError):
+        return None
+
+
+def effects(backend: Backend, kind: str, field: str) -> Iterator[bool]:
+    """Yield, for other values of a field, whether what the backend makes of it changes."""
+    for program in CORPUS:
+        network = program.network
+        for place, node in parts(network):
+            if type(node).__name__ != kind:
+                continue
+            before = shown(backend, program, network)
+            for value in SEEN[kind, field]:
+                if value != getattr(node, field):
+                    after = shown(backend, program, with_value(network, (*place, field), value))
+                    if after is not None:
+                        yield after != before
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS, ids=[".".join(each) for each in FIELDS])
+def test_a_field_is_looked_at(kind: str, field: str, backend: str) -> None:
+    assert len(SEEN[kind, field]) > 1, f"{kind}.{field} has one value in the corpus: add another"
+    changes = any(effects(BACKENDS[backend], kind, field))
+    unused = (backend, kind, field) in UNUSED
+    assert changes or unused, f"{backend} ignores {kind}.{field}"
+    assert not (changes and unused), f"{backend} uses {kind}.{field}: remove it from the list"
