@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import GALLERY
+from conftest import GALLERY, ROOT
 
 import rnnspec
 from rnnspec import lowering, pipeline
@@ -45,10 +45,8 @@ def calls(backend: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 ONCE = {"lower": 1, "arranged": 1, "emit": 1, "render": 1, "execute": 1}
 
 
-def test_a_build_runs_each_stage_once(
-    calls: Counter[str], backend: str, specs_folder: Path
-) -> None:
-    rnnspec.build(specs_folder / "addition_seq2seq.yaml", backend, seed=1)
+def test_a_build_runs_each_stage_once(calls: Counter[str], backend: str) -> None:
+    rnnspec.build(ROOT / "specs" / "addition_seq2seq.yaml", backend, seed=1)
     assert calls == ONCE
 
 
