@@ -53,7 +53,7 @@ UNUSED = {
 }
 """Fields that one backend does not use, and why."""
 
-NOT_SEEN = {
+NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("LayerNorm", "epsilon"): [1e-5],
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
@@ -101,8 +101,8 @@ def seen_values() -> dict[tuple[str, str], list[Any]]:
                 values = seen[type(node).__name__, field.name]
                 if getattr(node, field.name) not in values:
                     values.append(getattr(node, field.name))
-    for key, values in NOT_SEEN.items():
-        seen[key] += values
+    for key, more in NOT_SEEN.items():
+        seen[key] += more
     return seen
 
 
