@@ -1,4 +1,4 @@
-"""Advice on a spec that is right: rules with codes, each with a page in ``rnnspec.pages``.
+"""Advice on valid specs: rules with codes, each with a page in ``rnnspec.pages``.
 
-A warning is probably a mistake; a note is something to know.
+A warning is probably a mistake; a note is worth knowing.
 """

@@ -1,4 +1,4 @@
-"""``# rnnspec: ignore[L101]``: advice that a comment on the same line turns down."""
+"""Suppression comments, such as ``# rnnspec: ignore[L101]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnspec.lint.rules import (
     UNKNOWN_IGNORE,
     UNUSED_IGNORE,
     is_error,
-    no_choice,
+    not_advice,
     unknown,
 )
 from rnnspec.spec.wording import quoted
@@ -25,84 +25,86 @@ if TYPE_CHECKING:
     from rnnspec.spec.yaml.places import Extent
 
     Flaw = tuple["Ignore", str]
-    """A comment, and the code of what is wrong with it."""
+    """A suppression comment and the code of its problem."""
 
 Key = tuple[int, str]
 """A line and a code."""
 
-# Of limited length, so that a line of a megabyte of open brackets is read once.
+# The length is limited so that a line with a megabyte of open brackets is scanned only once.
 _CODES = r"\[([^\]\n\r]{0,500})\]"
+# Matches misspelled comments too ('RNNSPEC:', 'rnnspec-ignore'), so that they can be reported.
 _COMMENT = re.compile(
     rf"#(?<!\S#)[ \t]*(rnnspec(?![a-z0-9])[ \t]*[:;=_-]?)[ \t]*([a-z]*)[ \t]*({_CODES})?",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\s,]+")
+_ITEM = re.compile(r"[^\s,]+")
 _CODE = re.compile(r"\b[EL]\d", re.IGNORECASE)
 _ABOUT_COMMENTS = frozenset({UNKNOWN_IGNORE, UNUSED_IGNORE})
-_MOST = 100
-"""What is wrong with more comments in a file nobody reads, and near words take time to find."""
+# Nobody reads more of these in one file, and the search for similar codes is slow.
+_MAX_FLAWS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Ignore:
-    """One code in a comment, and its place; no code where the comment is not well-formed."""
+    """One code in a suppression comment and its place; the code of a malformed comment is empty."""
 
     code: str
     span: Span
 
     @property
     def key(self) -> Key:
-        """What it turns down."""
+        """The line and the code that it suppresses."""
         return self.span.line, self.code
 
 
-def silence(
+def suppress(
     document: Document, problems: tuple[Problem, ...], codes: frozenset[str]
 ) -> tuple[Problem, ...]:
-    """Return ``problems`` without those that a comment turns down, with what is wrong with these.
+    """Return ``problems`` without the suppressed ones, and with the flaws of suppression comments.
 
-    Only of the rules in ``codes`` can be said that a comment turned nothing down.
+    A comment counts as unused only if its rule is in ``codes``.
     """
     ignores = list(_ignores(document))
-    turned_down = {ignore.key for ignore in ignores}
-    met = {_key(problem) for problem in problems}
-    kept = [problem for problem in problems if _key(problem) not in turned_down]
-    flaws = _flaws(ignores, met, codes)
-    return (*kept, *(_problem(document.source, *flaw) for flaw in islice(flaws, _MOST)))
+    suppressed = {ignore.key for ignore in ignores}
+    found = {_key(problem) for problem in problems}
+    kept = [problem for problem in problems if _key(problem) not in suppressed]
+    flaws = _flaws(ignores, found, codes)
+    return (*kept, *(_problem(document.source, *flaw) for flaw in islice(flaws, _MAX_FLAWS)))
 
 
 def _key(problem: Problem) -> Key:
     return (problem.span.line if problem.span else 0, problem.code)
 
 
-def _flaws(ignores: list[Ignore], met: set[Key], codes: frozenset[str]) -> Iterator[Flaw]:
-    """Yield what is wrong with comments and neither turned down itself nor left out of ``codes``.
+def _flaws(ignores: list[Ignore], found: set[Key], codes: frozenset[str]) -> Iterator[Flaw]:
+    """Yield the flaws that are in ``codes`` and not suppressed themselves.
 
-    No message yet: of forty thousand comments most are not told.
+    Messages are made later: of forty thousand flawed comments, most are never reported.
     """
     plain = [ignore for ignore in ignores if ignore.code not in _ABOUT_COMMENTS]
     about = [ignore for ignore in ignores if ignore.code in _ABOUT_COMMENTS]
-    turned_down = {ignore.key for ignore in about}
-    found = set()
+    suppressed = {ignore.key for ignore in about}
+    flawed = set()
     for ignore in plain:
-        code = _flaw_code(ignore, met, codes)
+        code = _flaw_code(ignore, found, codes)
         key = (ignore.span.line, code)
-        found.add(key)
-        if code in codes and key not in turned_down:
+        flawed.add(key)
+        if code in codes and key not in suppressed:
             yield ignore, code
-    # Whether a comment on a rule that was not asked is of use is not known.
+    # Without running a rule, nobody knows whether a comment for it is used, and so whether an
+    # 'ignore[L902]' on the same line is.
     open_lines = {each.span.line for each in plain if each.code in CODES and each.code not in codes}
     for ignore in about:
-        known = ignore.code in codes and ignore.span.line not in open_lines
-        if known and ignore.key not in found and UNUSED_IGNORE in codes:
+        decidable = ignore.code in codes and ignore.span.line not in open_lines
+        if decidable and ignore.key not in flawed and UNUSED_IGNORE in codes:
             yield ignore, UNUSED_IGNORE
 
 
-def _flaw_code(ignore: Ignore, met: set[Key], codes: frozenset[str]) -> str:
-    """Return the code of what is wrong with a comment on a rule, or nothing."""
+def _flaw_code(ignore: Ignore, found: set[Key], codes: frozenset[str]) -> str:
+    """Return the code of the flaw of a suppression comment, empty if it has none."""
     if ignore.code not in CODES:
         return UNKNOWN_IGNORE
-    return UNUSED_IGNORE if ignore.code in codes and ignore.key not in met else ""
+    return UNUSED_IGNORE if ignore.code in codes and ignore.key not in found else ""
 
 
 def _problem(source: str, ignore: Ignore, code: str) -> Problem:
@@ -111,48 +113,49 @@ def _problem(source: str, ignore: Ignore, code: str) -> Problem:
 
 def _message(ignore: Ignore, code: str) -> str:
     if code == UNUSED_IGNORE:
-        return f"there is no {ignore.code} on this line to ignore"
+        return f"unused suppression comment: this line has no {ignore.code}"
     if not ignore.code:
-        return "expected '# rnnspec: ignore[CODE]', with one code or several"
+        return "expected '# rnnspec: ignore[CODE]', with one or more codes"
     if is_error(ignore.code):
-        return f"in a comment: {no_choice(ignore.code, 'ignored')}"
+        return f"in a comment: {not_advice(ignore.code, 'ignored')}"
     if any(each.startswith(ignore.code) for each in CODES):
-        return f"in a comment: a code is written in full, and {quoted(ignore.code)} is a beginning"
+        return f"in a comment: expected a full code, received the prefix {quoted(ignore.code)}"
     return f"in a comment: {unknown(ignore.code)}"
 
 
 def _ignores(document: Document) -> Iterator[Ignore]:
     for comment in _comments(document):
-        start, word, brackets, inside = comment.groups()
-        codes = list(_WORD.finditer(inside or ""))
-        if (start, word) == ("rnnspec:", "ignore") and codes:
+        start, verb, brackets, inside = comment.groups()
+        codes = list(_ITEM.finditer(inside or ""))
+        if (start, verb) == ("rnnspec:", "ignore") and codes:
             first = comment.start(4)
             for code in codes:
                 extent = (first + code.start(), first + code.end())
                 yield Ignore(code.group(), document.lines.span(extent))
-        elif _is_meant(start, word.lower(), brackets):
+        elif _is_intended(start, verb.lower(), brackets):
             yield Ignore("", document.lines.span(comment.span()))
 
 
-def _is_meant(start: str, word: str, brackets: str | None) -> bool:
-    """Tell whether a comment was probably to turn something down, and is no prose."""
+def _is_intended(start: str, verb: str, brackets: str | None) -> bool:
+    """Return whether a comment was probably meant to suppress advice, rather than prose."""
     if brackets:
-        return word.startswith("ignor") or bool(_CODE.search(brackets))
-    return word == "ignore" and start.endswith(":")
+        return verb.startswith("ignor") or bool(_CODE.search(brackets))
+    return verb == "ignore" and start.endswith(":")
 
 
 def _comments(document: Document) -> Iterator[re.Match[str]]:
-    """Yield what looks like our comment and is one: not a part of a text that the spec holds."""
+    """Yield the matches that are real comments, not part of a string in the spec."""
     matches = list(_COMMENT.finditer(document.text))
-    texts = sorted(_texts(document)) if matches else []
+    # Most specs have no such comment, and then the scalars need not be sorted.
+    scalars = sorted(_scalars(document)) if matches else []
     for match in matches:
-        index = bisect_right(texts, (match.start(), len(document.text))) - 1
-        if index < 0 or texts[index][1] <= match.start():
+        index = bisect_right(scalars, (match.start(), len(document.text))) - 1
+        if index < 0 or scalars[index][1] <= match.start():
             yield match
 
 
-def _texts(document: Document) -> Iterator[Extent]:
-    """Yield where each key and each value that is no collection stands."""
+def _scalars(document: Document) -> Iterator[Extent]:
+    """Yield the extent of each key and each scalar value."""
     yield from document.keys.values()
     stack: list[tuple[tuple[str | int, ...], Any]] = [((), document.data)]
     while stack:

@@ -1,4 +1,4 @@
-"""What a rule looks at, and what it says."""
+"""The input of a rule, and the rule itself."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from rnnspec.spec.yaml.places import Path
 
 Finding = tuple["Path", str]
-"""The path of the value that a rule has something to say of, and what it says."""
+"""The path of a value, and the message about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One recurrent entry of ``rnn``: as it was written, and the layers it stands for."""
+    """One recurrent entry of ``rnn``: its declaration, and the layers made from it."""
 
     index: int
-    said: RecurrentLayer
+    declared: RecurrentLayer
     layers: tuple[nodes.Recurrent, ...]
 
     @property
     def path(self) -> Path:
-        """Where it stands."""
+        """Its path in the spec."""
         return ("rnn", self.index)
 
     @property
     def steps(self) -> int | None:
-        """How many steps enter it, None for any number."""
+        """The number of time steps in its input, None for any number."""
         return self.layers[0].input[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A spec, its network, and what belongs to what."""
+    """A spec, its network, and the recurrent entries that connect them."""
 
     spec: Spec
     network: nodes.Network
@@ -50,7 +50,7 @@ class Context:
 
     @property
     def examples(self) -> int | None:
-        """How many sequences there are to learn from, where the spec says it."""
+        """The number of sequences to train on, if the spec declares it."""
         return self.spec.data.examples
 
     @property
@@ -60,13 +60,16 @@ class Context:
 
     @property
     def parameters(self) -> Counts:
-        """The numbers of parameters."""
+        """The parameter counts of the network."""
         return counts(self.network)
 
     @property
     def read_whole(self) -> tuple[Entry, ...]:
-        """The entries that may see a sequence's end before they answer about its beginning."""
-        repeats = (i for i, said in enumerate(self.spec.rnn) if isinstance(said, RepeatVector))
+        """The entries that read a whole sequence before a result is needed.
+
+        They are the ones before a repeat or, without a repeat, all of them if the head pools.
+        """
+        repeats = (i for i, layer in enumerate(self.spec.rnn) if isinstance(layer, RepeatVector))
         first = next(repeats, None)
         if first is not None:
             return self.entries[:first]
@@ -74,21 +77,21 @@ class Context:
         return self.entries if head is not None and head.pooling != "none" else ()
 
     def is_repeated(self, entry: Entry) -> bool:
-        """Tell whether a repeat follows an entry."""
+        """Return whether a repeat follows an entry."""
         after = entry.index + 1
         return after < len(self.spec.rnn) and isinstance(self.spec.rnn[after], RepeatVector)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A piece of advice: how it is called, how grave it is, and where it applies."""
+    """A piece of advice: its code, its severity, and the check that finds it."""
 
     code: str
     severity: Severity
     check: Callable[[Context], Iterator[Finding]]
 
     def problems(self, context: Context) -> Iterator[Problem]:
-        """Yield what the rule has to say, with its places."""
+        """Yield the findings of the rule, with their places."""
         document = context.spec.document
         for path, message in self.check(context):
             where, span = render_path(document.steps(path)), document.span(path)
@@ -96,12 +99,13 @@ class Rule:
 
 
 def context(program: Program) -> Context:
-    """Return what there is to see of a spec."""
+    """Return the context of a spec."""
     spec, network = program.spec, program.network
+    # Lowering keeps the order, and makes one layer for each of the 'layers' of an entry.
     layers = iter([layer for layer in network.layers if isinstance(layer, nodes.Recurrent)])
     entries = tuple(
-        Entry(index, said, tuple(next(layers) for _ in range(said.layers)))
-        for index, said in enumerate(spec.rnn)
-        if not isinstance(said, RepeatVector)
+        Entry(index, declared, tuple(next(layers) for _ in range(declared.layers)))
+        for index, declared in enumerate(spec.rnn)
+        if not isinstance(declared, RepeatVector)
     )
     return Context(spec, network, entries)

@@ -1,4 +1,4 @@
-"""Advice on what is dropped in training."""
+"""Advice on dropout."""
 
 from __future__ import annotations
 
@@ -10,43 +10,46 @@ from rnnspec.spec.yaml.places import Path
 
 HIGH = 0.5
 LOST = 0.01
-"""The share of examples of which nothing may be left."""
+"""The share of cases in which dropping every value is accepted."""
 
 
 def high_dropout(context: Context) -> Iterator[Finding]:
-    """More dropped than kept."""
+    """Dropout that drops more than it keeps."""
     for path, rate, _ in _dropouts(context):
         if rate > HIGH:
-            yield path, f"more is dropped ({rate:g}) than kept; rates of 0.2 to 0.5 are usual"
+            yield path, f"a rate of {rate:g} drops more than it keeps; 0.2 to 0.5 is usual"
 
 
-def stock_ignores_it(context: Context) -> Iterator[Finding]:
-    """Dropout that PyTorch's own layer would not apply."""
+def ignored_by_stock(context: Context) -> Iterator[Finding]:
+    """Dropout that a one-layer module of PyTorch would ignore."""
     (first, *_) = context.entries
-    if context.depth == 1 and first.said.dropout:
+    if context.depth == 1 and first.declared.dropout:
+        # nn.LSTM applies 'dropout' to the output of each layer but the last:
+        # https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
         message = (
-            "here this is applied, to what enters the layer; a one-layer nn.LSTM, nn.GRU or "
+            "rnnspec applies this to the input of the layer; a one-layer nn.LSTM, nn.GRU or "
             "nn.RNN ignores its 'dropout'"
         )
         yield (*first.path, "dropout"), message
 
 
 def nothing_left(context: Context) -> Iterator[Finding]:
-    """Dropout that now and then leaves nothing at all."""
+    """Dropout that sometimes drops every value."""
     for path, rate, size in _dropouts(context):
         share = rate**size
         if share > LOST:
-            numbers = "the one number is" if size == 1 else f"all {size} numbers are"
-            yield path, f"in {share:.0%} of the cases {numbers} dropped, and nothing is left"
+            values = "the only value is" if size == 1 else f"all {size} values are"
+            yield path, f"in {share:.0%} of cases {values} dropped, and nothing is left"
 
 
 def _dropouts(context: Context) -> Iterator[tuple[Path, float, int]]:
-    """Yield each rate above 0, where it stands, and the fewest numbers it is applied to."""
+    """Yield the path of each rate above 0, the rate, and the fewest values it applies to."""
     for entry in context.entries:
-        entering = min(layer.features for layer in entry.layers)
-        yield from _rate((*entry.path, "dropout"), entry.said.dropout, entering)
-        state = entry.said.recurrent_dropout
-        yield from _rate((*entry.path, "recurrent_dropout"), state, entry.said.units)
+        # With 'layers', the copies after the first may have a wider or a narrower input.
+        size = min(layer.features for layer in entry.layers)
+        yield from _rate((*entry.path, "dropout"), entry.declared.dropout, size)
+        state = entry.declared.recurrent_dropout
+        yield from _rate((*entry.path, "recurrent_dropout"), state, entry.declared.units)
     head = context.spec.head
     if head is not None:
         pooled = width(context.entries[-1].layers[-1].output)

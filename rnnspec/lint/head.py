@@ -1,4 +1,4 @@
-"""Advice on the head: what is pooled, and what comes out."""
+"""Advice on the head: its pooling and its dense layers."""
 
 from __future__ import annotations
 
@@ -12,46 +12,48 @@ from rnnspec.spec.yaml.places import Path
 
 
 def certain_softmax(context: Context) -> Iterator[Finding]:
-    """A softmax over one unit."""
+    """A softmax over a single unit."""
     for path, units, activation in _dense(context.spec.head):
         if (units, activation) == (1, "softmax"):
-            message = "a softmax over one unit is always 1; a probability of one unit is 'sigmoid'"
+            message = "the softmax of a single unit is always 1; use 'sigmoid' for a probability"
             yield (*path, "activation"), message
 
 
 def independent_classes(context: Context) -> Iterator[Finding]:
-    """A sigmoid over many units, which excludes none by another."""
+    """A sigmoid over several units, whose classes do not exclude each other."""
     head = context.spec.head
     if head is not None and head.activation == "sigmoid" and (head.units or 0) > 1:
         message = (
-            f"{head.units} probabilities that need not sum to 1, right for labels that may hold "
-            "together; for classes that exclude each other use 'softmax'"
+            f"{head.units} probabilities that need not sum to 1, right for labels that can occur "
+            "together; for mutually exclusive classes use 'softmax'"
         )
         yield ("head", "activation"), message
 
 
 def two_linear_maps(context: Context) -> Iterator[Finding]:
-    """A linear layer before a linear layer, which are one."""
+    """A linear layer before another dense layer."""
     head = context.spec.head
     if head is None:
         return
     dense = [layer for layer in context.network.layers if isinstance(layer, Dense)]
     for index, (layer, after) in enumerate(pairwise(dense)):
+        # A narrow layer limits the rank of the product, which one map would not.
         narrow = layer.units < min(width(layer.input), after.units)
         if layer.activation == "linear" and not narrow:
-            # What is dropped between them in training does tell the two from one.
-            but = "but for the dropout " if head.hidden[index].dropout else ""
-            message = f"linear, and a dense layer follows: {but}the two are one linear map"
+            # Dropout between the two does have an effect in training.
+            exception = "except for the dropout, " if head.hidden[index].dropout else ""
+            message = f"linear before another dense layer: {exception}the two are one linear map"
             yield ("head", "hidden", index, "activation"), message
 
 
 def one_step_to_pool(context: Context) -> Iterator[Finding]:
-    """A pooling of a state that a repeat gives once."""
+    """A pooling over the single time step of a repeat."""
     for layer in context.network.layers:
+        # An input of one time step is reported by L207.
         if isinstance(layer, Pooling) and layer.input[0] == 1 and context.spec.input.length != 1:
             message = (
-                f"there is one step to pool, and its {layer.statistic} is that step; "
-                "'pooling: last' says so"
+                f"there is only one time step to pool, so its {layer.statistic} is that step; "
+                "use 'pooling: last'"
             )
             yield ("head", "pooling"), message
 
@@ -59,8 +61,9 @@ def one_step_to_pool(context: Context) -> Iterator[Finding]:
 def softmax_inside(context: Context) -> Iterator[Finding]:
     """A softmax in a hidden layer."""
     for path, units, activation in _dense(context.spec.head):
+        # A softmax over a single unit is reported by L301.
         if path != ("head",) and activation == "softmax" and units > 1:
-            message = "a softmax makes the units share a sum of 1; 'relu' is usual inside a head"
+            message = "softmax makes the units sum to 1; 'relu' is usual in a hidden layer"
             yield (*path, "activation"), message
 
 
@@ -68,12 +71,15 @@ def dead_output(context: Context) -> Iterator[Finding]:
     """An output that may get stuck at 0."""
     head = context.spec.head
     if head is not None and head.units is not None and head.activation == "relu":
-        message = "where the sum is below 0, relu gives 0 and no gradient; 'softplus' gives both"
+        message = (
+            "if the sum is below 0, 'relu' gives 0 and no gradient; 'softplus' always has a "
+            "gradient"
+        )
         yield ("head", "activation"), message
 
 
 def _dense(head: Head | None) -> Iterator[tuple[Path, int, str]]:
-    """Yield where each dense layer stands, its units and its activation."""
+    """Yield the path, the units and the activation of each dense layer."""
     if head is None:
         return
     for index, hidden in enumerate(head.hidden):

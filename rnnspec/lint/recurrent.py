@@ -1,4 +1,4 @@
-"""Advice on the recurrent layers: their kind, their number, their direction, what they compute."""
+"""Advice on the recurrent layers: their type, number, directions and activations."""
 
 from __future__ import annotations
 
@@ -9,125 +9,139 @@ from rnnspec.ir.nodes import width
 from rnnspec.lint.context import Context, Entry, Finding
 from rnnspec.spec.models import SimpleRNN
 
+# The most time steps that a simple RNN learns well: Bengio et al., 1994.
 SHORT = 10
-"""Steps from which on a simple RNN finds it hard to learn: Bengio et al., 1994."""
-
+# A factor of 0.9 per time step leaves 0.003 % of the gradient after this many; see page L102.
 FAR = 100
+# Enough for a second layer to pay off in most cases; see page L104.
 MUCH_DATA = 100_000
 NARROW = 4
+# The most layers that train well without residual connections: Wu et al., 2016, section 3.1.
 DEEP = 4
-"""Layers that train well without a way around them: Wu et al., 2016, section 3.1."""
 
+# 'elu' is bounded below only.
 _UNBOUNDED = ("relu", "elu", "linear")
 _GATES = ("sigmoid", "hard_sigmoid")
 
 
 def plain_cell(context: Context) -> Iterator[Finding]:
-    """A simple RNN where an LSTM or a GRU would remember more."""
+    """A simple RNN, although an LSTM or a GRU would remember more."""
     for entry in _simple(context):
         if entry.steps is None or SHORT < entry.steps <= FAR:
-            message = "an 'lstm' or a 'gru' remembers more steps than a 'simple' layer"
+            message = "an 'lstm' or 'gru' layer remembers more time steps than a 'simple' layer"
             yield (*entry.path, "type"), message
 
 
 def too_far_back(context: Context) -> Iterator[Finding]:
-    """A simple RNN over more steps than its gradient survives."""
+    """A simple RNN over more time steps than its gradient survives."""
     for entry in _simple(context):
         if entry.steps is not None and entry.steps > FAR:
             message = (
-                f"a 'simple' layer does not learn from what lies {entry.steps} steps back; "
-                "'lstm' and 'gru' are made for that"
+                f"a 'simple' layer does not learn dependencies over {entry.steps} time steps; use "
+                "'lstm' or 'gru'"
             )
             yield (*entry.path, "type"), message
 
 
 def one_direction(context: Context) -> Iterator[Finding]:
-    """One direction where the whole sequence is there before an answer is due."""
+    """One direction, although the whole sequence is read before a result is needed."""
     entries = context.read_whole
-    if not entries or entries[0].steps == 1 or any(entry.said.bidirectional for entry in entries):
+    if (
+        not entries
+        or entries[0].steps == 1
+        or any(entry.declared.bidirectional for entry in entries)
+    ):
         return
-    message = "the sequence is read whole before the answer: 'bidirectional: true' may help"
+    message = "the whole sequence is read before a result is needed: try 'bidirectional: true'"
     yield (*entries[0].path, "type"), message
 
 
 def one_layer(context: Context) -> Iterator[Finding]:
-    """One layer where there is data enough for two."""
+    """One layer, although the data is enough for two."""
     if context.depth == 1 and (context.examples or 0) >= MUCH_DATA:
-        message = f"{context.examples:,} examples are enough for a second layer: 'layers: 2'"
+        message = f"{context.examples:,} examples are enough for a second layer: try 'layers: 2'"
         yield (*context.entries[0].path, "type"), message
 
 
 def unbounded_state(context: Context) -> Iterator[Finding]:
-    """A state that may grow from step to step."""
+    """A state that may grow at each time step."""
     for entry in context.entries:
-        if entry.said.activation in _UNBOUNDED:
+        if entry.declared.activation in _UNBOUNDED:
             message = (
-                f"{entry.said.activation!r} has no bound, so the state may grow at each step until "
-                "it overflows; 'tanh' has one"
+                f"{entry.declared.activation!r} is unbounded, so the state may grow at each time "
+                "step until it overflows; 'tanh' is bounded"
             )
             yield (*entry.path, "activation"), message
 
 
 def odd_gate(context: Context) -> Iterator[Finding]:
-    """A gate that is no share."""
+    """A gate whose activation leaves the range from 0 to 1."""
     for entry in context.entries:
-        if isinstance(entry.said, SimpleRNN):
+        if isinstance(entry.declared, SimpleRNN):
             continue
-        word = entry.said.recurrent_activation
-        if word not in _GATES:
-            message = f"a gate is a share between 0 and 1, and {word!r} is not; 'sigmoid' is"
+        activation = entry.declared.recurrent_activation
+        if activation not in _GATES:
+            message = (
+                f"the values of a gate should be between 0 and 1, and those of {activation!r} are "
+                "not; use 'sigmoid'"
+            )
             yield (*entry.path, "recurrent_activation"), message
 
 
 def bottleneck(context: Context) -> Iterator[Finding]:
-    """A layer much narrower than both of its neighbours."""
+    """A layer much narrower than the layers before and after it."""
     widths = list(_widths(context))
     for (_, before), (path, size), (_, after) in zip(widths, widths[1:], widths[2:], strict=False):
         if path and NARROW * size < min(before, after):
             message = (
-                f"{size} numbers leave this layer, between one of {before} and one of {after}: "
-                "what does not fit through is lost"
+                f"this layer outputs {size} features, between {before} before it and {after} "
+                "after it: information that does not fit is lost"
             )
             yield (*path, "units"), message
 
 
 def forgetful_start(context: Context) -> Iterator[Finding]:
-    """An LSTM that begins by forgetting."""
+    """An LSTM that starts by forgetting."""
     if context.spec.initializers.forget_bias <= 0:
-        message = "an lstm that starts by forgetting half of its state or more learns late; use 1"
+        # The sigmoid of 0 is one half.
+        message = (
+            "an 'lstm' that starts by forgetting half of its state or more is slow to learn; use 1"
+        )
         yield ("initializers", "forget_bias"), message
 
 
 def deep_stack(context: Context) -> Iterator[Finding]:
-    """Many layers, and no way around any of them."""
+    """Many stacked layers without a residual connection."""
     for entries in _plain_stacks(context):
         depth = sum(len(entry.layers) for entry in entries)
         if depth > DEEP:
             message = (
-                f"{depth} recurrent layers in a row are hard to train without 'residual: true' "
-                "on those that keep their size"
+                f"{depth} stacked recurrent layers are hard to train without 'residual: true' on "
+                "those of equal input and output size"
             )
             yield (*entries[0].path, "type"), message
 
 
 def _plain_stacks(context: Context) -> Iterator[list[Entry]]:
-    """Yield each run of entries without a residual, and without a repeat between them."""
+    """Yield each run of entries without a residual and without a repeat between them."""
+    # Entries leave repeats out, so index and place drift apart by one at each repeat.
     place = {entry.index: place for place, entry in enumerate(context.entries)}
     stacks = groupby(
-        context.entries, key=lambda entry: (entry.said.residual, entry.index - place[entry.index])
+        context.entries,
+        key=lambda entry: (entry.declared.residual, entry.index - place[entry.index]),
     )
     yield from (list(entries) for (residual, _), entries in stacks if not residual)
 
 
 def _simple(context: Context) -> Iterator[Entry]:
-    return (entry for entry in context.entries if isinstance(entry.said, SimpleRNN))
+    return (entry for entry in context.entries if isinstance(entry.declared, SimpleRNN))
 
 
 def _widths(context: Context) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """Yield how many numbers leave each layer that learns but the last, and where it stands.
+    """Yield the path and the output size of each recurrent and hidden layer, after the input.
 
-    The path is empty where the width is not to be judged: of the input, and of a state that a
-    repeat hands on, which is narrow on purpose.
+    The path is empty if the width is not a mistake: for the input, and for a state passed on by a
+    repeat, which is narrow on purpose.
     """
     yield (), context.entries[0].layers[0].features
     for entry in context.entries:

@@ -1,4 +1,4 @@
-"""Every rule by its code, and the choice among them."""
+"""All rules by code, and the selection of rules."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import re
 from collections.abc import Sequence
 
 from rnnspec.errors import UsageError
-from rnnspec.lint import dropout, entrance, head, recurrent, speed, symmetry
+from rnnspec.lint import dropout, head, inputs, recurrent, speed, symmetry
 from rnnspec.lint.context import Rule
 from rnnspec.spec.wording import nearest, quoted
 
+# By the first digits: L10 and L11 are for recurrent layers, L12 for dropout, L2 for the input, L3
+# for the head, L4 for speed and L9 for suppression comments.
 RULES = (
     Rule("L101", "note", recurrent.plain_cell),
     Rule("L102", "warning", recurrent.too_far_back),
@@ -22,18 +24,18 @@ RULES = (
     Rule("L109", "warning", symmetry.equal_units),
     Rule("L110", "note", recurrent.deep_stack),
     Rule("L121", "note", dropout.high_dropout),
-    Rule("L122", "note", dropout.stock_ignores_it),
+    Rule("L122", "note", dropout.ignored_by_stock),
     Rule("L123", "warning", dropout.nothing_left),
-    Rule("L201", "note", entrance.pretrain),
-    Rule("L202", "warning", entrance.frozen_noise),
-    Rule("L203", "note", entrance.wide_embedding),
-    Rule("L204", "warning", entrance.one_token),
-    Rule("L205", "note", entrance.no_row_for_padding),
-    Rule("L206", "note", entrance.padding_is_read),
-    Rule("L207", "warning", entrance.one_step),
-    Rule("L208", "note", entrance.many_parameters),
-    Rule("L209", "note", entrance.zero_is_padding),
-    Rule("L210", "note", entrance.padding_in_loss),
+    Rule("L201", "note", inputs.pretrain),
+    Rule("L202", "warning", inputs.frozen_noise),
+    Rule("L203", "note", inputs.wide_embedding),
+    Rule("L204", "warning", inputs.one_token),
+    Rule("L205", "note", inputs.uncounted_padding),
+    Rule("L206", "note", inputs.unmasked_padding),
+    Rule("L207", "warning", inputs.one_step),
+    Rule("L208", "note", inputs.many_parameters),
+    Rule("L209", "note", inputs.zero_is_padding),
+    Rule("L210", "note", inputs.padding_in_loss),
     Rule("L301", "warning", head.certain_softmax),
     Rule("L302", "note", head.independent_classes),
     Rule("L303", "warning", head.two_linear_maps),
@@ -48,44 +50,46 @@ RULES = (
 UNKNOWN_IGNORE = "L901"
 UNUSED_IGNORE = "L902"
 CODES = (*(rule.code for rule in RULES), UNKNOWN_IGNORE, UNUSED_IGNORE)
-_DONE = {"--select": "selected", "--ignore": "ignored"}
+_VERBS = {"--select": "selected", "--ignore": "ignored"}
 
 
 def chosen(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
-    """Return the codes that begin with a word of ``select`` (all, without any) and not ``ignore``.
+    """Return the codes with a prefix in ``select`` (empty: all) and none in ``ignore``.
 
     Raises:
-        UsageError: no code begins with a word.
+        UsageError: a prefix matches no code.
     """
-    asked = _matching("--select", select) if select else frozenset(CODES)
-    return asked - _matching("--ignore", ignore)
+    selected = _matching("--select", select) if select else frozenset(CODES)
+    return selected - _matching("--ignore", ignore)
 
 
 def _matching(option: str, given: Sequence[str]) -> frozenset[str]:
-    words = [word.strip().upper() for text in given for word in text.split(",")]
+    prefixes = [prefix.strip().upper() for text in given for prefix in text.split(",")]
     found: set[str] = set()
-    for word in words:
-        codes = [code for code in CODES if word and code.startswith(word)]
-        if is_error(word):
-            raise UsageError(f"{option}: {no_choice(word, _DONE[option])}")
+    for prefix in prefixes:
+        # An empty prefix, as in 'L101,', would match every code.
+        codes = [code for code in CODES if prefix and code.startswith(prefix)]
+        if is_error(prefix):
+            raise UsageError(f"{option}: {not_advice(prefix, _VERBS[option])}")
         if not codes:
-            raise UsageError(f"{option}: {unknown(word)}")
+            raise UsageError(f"{option}: {unknown(prefix)}")
         found.update(codes)
     return frozenset(found)
 
 
 def is_error(code: str) -> bool:
-    """Tell whether ``code`` is that of an error, or the beginning of one."""
+    """Return whether ``code`` is the code of an error, or a prefix of one."""
     return re.fullmatch(r"[Ee]\d{0,3}", code) is not None
 
 
-def no_choice(code: str, what: str) -> str:
-    """Say that errors cannot be ``what``: selected or ignored."""
-    return f"errors cannot be {what} ({code}); the codes of advice are {CODES[0]} to {CODES[-1]}"
+def not_advice(code: str, verb: str) -> str:
+    """Return the message about an error code that was to be selected or ignored."""
+    return f"errors cannot be {verb} ({code}); expected a code from {CODES[0]} to {CODES[-1]}"
 
 
 def unknown(code: str) -> str:
-    """Say that there is no such code of advice, and which was probably meant."""
-    word = nearest(code, map(str.lower, CODES))
-    hint = f"did you mean {word.upper()!r}?" if word else f"the codes are {CODES[0]} to {CODES[-1]}"
-    return f"unknown code {quoted(code)}; {hint}"
+    """Return the message about an unknown code, with the most similar one."""
+    similar = nearest(code, map(str.lower, CODES))
+    if similar:
+        return f"unknown code {quoted(code)}; did you mean {similar.upper()!r}?"
+    return f"unknown code {quoted(code)}; expected a code from {CODES[0]} to {CODES[-1]}"

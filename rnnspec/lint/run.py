@@ -1,10 +1,10 @@
-"""From a spec to the advice on it."""
+"""Run the rules on a spec."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.lint.comments import silence
+from rnnspec.lint.comments import suppress
 from rnnspec.lint.context import context
 from rnnspec.lint.rules import RULES
 from rnnspec.spec.yaml.document import in_file_order
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def lint(program: Program, codes: frozenset[str]) -> tuple[Problem, ...]:
-    """Return what the rules with ``codes`` find in a spec, in file order.
+    """Return the findings of the rules in ``codes``, in file order.
 
-    What a comment on its line turns down is left out; a comment that turns nothing down, or names
-    no rule, is found too.
+    Findings suppressed by a comment on their line are left out. Comments that suppress nothing, or
+    name no rule, are findings too.
     """
-    seen = context(program)
+    given = context(program)
     rules = (rule for rule in RULES if rule.code in codes)
-    problems = tuple(problem for rule in rules for problem in rule.problems(seen))
-    return in_file_order(silence(program.spec.document, problems, codes))
+    problems = tuple(problem for rule in rules for problem in rule.problems(given))
+    return in_file_order(suppress(program.spec.document, problems, codes))

@@ -1,4 +1,4 @@
-"""Advice on what a word costs: the layers that no fused layer of a backend computes."""
+"""Advice on keys that no fused layer of a backend supports."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from rnnspec.backends import BACKENDS
 from rnnspec.lint.context import Context, Finding
 
 
-def unfused(*words: str) -> Callable[[Context], Iterator[Finding]]:
-    """Return the rule that finds where one of ``words`` costs a fused layer."""
+def unfused(*keys: str) -> Callable[[Context], Iterator[Finding]]:
+    """Return a check that finds layers which one of ``keys`` keeps from being fused."""
 
     def rule(context: Context) -> Iterator[Finding]:
         for title, reasons in _stepwise(context):
             for entry in context.entries:
-                # What is said of a word may hold its value too: "reset_after: false".
-                word = reasons.get(entry.layers[0].name, "").partition(":")[0]
-                if word in words:
-                    message = f"{title} has no fused layer with this: it runs step by step, slower"
-                    yield (*entry.path, word), message
+                # A reason may include the value of the key, as in "reset_after: false".
+                key = reasons.get(entry.layers[0].name, "").partition(":")[0]
+                if key in keys:
+                    message = f"{title} has no fused layer for this: it runs step by step, slower"
+                    yield (*entry.path, key), message
 
     return rule
 
 
 def _stepwise(context: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield each backend's title, and by layer the word that its fused layers lack."""
+    """Yield the title of each backend, and the key that its fused layers lack, by layer."""
     for backend in BACKENDS.values():
         yield backend.title, backend.emitter.stepwise(context.network)

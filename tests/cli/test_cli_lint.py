@@ -68,8 +68,8 @@ def test_a_note_is_printed_with_its_place_and_code(run: Run) -> None:
     write(net=NOTED)
     ran = run("lint", "net.yaml")
     assert ran.err == (
-        "net.yaml:4:13: note: rnn.type: an 'lstm' or a 'gru' remembers more steps than a 'simple' "
-        "layer [L101]\n"
+        "net.yaml:4:13: note: rnn.type: an 'lstm' or 'gru' layer remembers more time steps than a "
+        "'simple' layer [L101]\n"
         "  4 | rnn: {type: simple, units: 4}\n"
         "    |             ^^^^^^\n"
     )
@@ -104,12 +104,12 @@ def test_codes_and_their_beginnings_choose(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--select", "L999"], "--select: unknown code 'L999'; the codes are L101 to L902"),
+        (["--select", "L999"], "--select: unknown code 'L999'; expected a code from L101 to L902"),
         (["--ignore", "L1011"], "--ignore: unknown code 'L1011'; did you mean 'L101'?"),
-        (["--ignore", "L101,"], "--ignore: unknown code ''; the codes are L101 to L902"),
-        (["--select", ""], "--select: unknown code ''; the codes are L101 to L902"),
-        (["--select", "E301"], "--select: errors cannot be selected (E301); the codes of advice"),
-        (["--ignore", "e3"], "--ignore: errors cannot be ignored (E3); the codes of advice are"),
+        (["--ignore", "L101,"], "--ignore: unknown code ''; expected a code from L101 to L902"),
+        (["--select", ""], "--select: unknown code ''; expected a code from L101 to L902"),
+        (["--select", "E301"], "--select: errors cannot be selected (E301); expected a code"),
+        (["--ignore", "e3"], "--ignore: errors cannot be ignored (E3); expected a code from"),
         (["--format", "xml"], "xml"),
     ],
 )

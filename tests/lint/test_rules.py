@@ -78,7 +78,7 @@ def test_a_finding_says_where_and_how_grave_it_is() -> None:
     (found,) = advice(HEAD + "input: {features: 3}\nrnn:\n  - type: simple\n    units: 4\n")
     assert found == Problem(
         source="s",
-        message="an 'lstm' or a 'gru' remembers more steps than a 'simple' layer",
+        message="an 'lstm' or 'gru' layer remembers more time steps than a 'simple' layer",
         where="rnn[0].type",
         span=Span(5, 11, 17, "  - type: simple"),
         code="L101",
@@ -105,8 +105,8 @@ def test_a_value_that_is_not_written_is_placed_at_what_lacks_it() -> None:
 @pytest.mark.parametrize(
     ("units", "message"),
     [
-        (1, "in 50% of the cases the one number is dropped, and nothing is left"),
-        (4, "in 6% of the cases all 4 numbers are dropped, and nothing is left"),
+        (1, "in 50% of cases the only value is dropped, and nothing is left"),
+        (4, "in 6% of cases all 4 values are dropped, and nothing is left"),
     ],
 )
 def test_how_often_nothing_is_left(units: int, message: str) -> None:
@@ -118,29 +118,31 @@ def test_how_often_nothing_is_left(units: int, message: str) -> None:
 @pytest.mark.parametrize(
     ("layers", "head", "effect"),
     [
-        (ONE, "pooling: last", "where it stands on the right, the last state is that after it"),
-        (BOTH, "pooling: last", "of one direction, the last state is that after it"),
-        (ONE, "pooling: mean", "its steps count in the mean"),
-        (ONE, "pooling: max", "the maximum may be that of its steps"),
+        (ONE, "pooling: last", "if it is on the right, the last state comes after it"),
+        (BOTH, "pooling: last", "the last state of one direction comes after it"),
+        (ONE, "pooling: mean", "it counts in the mean"),
+        (ONE, "pooling: max", "the maximum may come from it"),
         (
             CODER,
             "pooling: mean",
-            "where it stands on the right, the repeated state is that after it",
+            "if it is on the right, the repeated state comes after it",
         ),
     ],
 )
 def test_what_padding_does_is_said_of_what_reads_it(layers: str, head: str, effect: str) -> None:
     tokens = "input: {length: 9}\nembedding: {vocabulary: 9, dim: 4}\n"
     (found,) = advice(f"{HEAD}{tokens}rnn: [{layers}]\nhead: {{{head}}}\n", select="L206")
-    assert found.message == f"without 'mask_zero' padding is read like any token: {effect}"
+    assert found.message == f"without 'mask_zero', padding is read like any other token: {effect}"
 
 
-@pytest.mark.parametrize(("dropout", "but"), [("", ""), (", dropout: 0.1", "but for the dropout ")])
+@pytest.mark.parametrize(
+    ("dropout", "but"), [("", ""), (", dropout: 0.1", "except for the dropout, ")]
+)
 def test_two_linear_maps_are_one_but_for_what_is_dropped(dropout: str, but: str) -> None:
     net = "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
     head = f"head: {{hidden: [{{units: 4{dropout}}}], units: 1}}\n"
     (found,) = advice(HEAD + net + head, select="L303")
-    assert found.message.endswith(f"a dense layer follows: {but}the two are one linear map")
+    assert found.message.endswith(f"before another dense layer: {but}the two are one linear map")
 
 
 def test_a_comment_silences_its_line_alone() -> None:
@@ -162,7 +164,7 @@ def test_a_wrong_comment_is_placed_at_its_code() -> None:
     marked = [each.span and line[each.span.column - 1 : each.span.end_column - 1] for each in found]
     assert marked == ["L99", "L1011"]
     assert [each.message for each in found] == [
-        "in a comment: unknown code 'L99'; the codes are L101 to L902",
+        "in a comment: unknown code 'L99'; expected a code from L101 to L902",
         "in a comment: unknown code 'L1011'; did you mean 'L101'?",
     ]
 
@@ -170,8 +172,8 @@ def test_a_wrong_comment_is_placed_at_its_code() -> None:
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("E301", "errors cannot be ignored (E301); the codes of advice are L101 to L902"),
-        ("L1", "a code is written in full, and 'L1' is a beginning"),
+        ("E301", "errors cannot be ignored (E301); expected a code from L101 to L902"),
+        ("L1", "expected a full code, received the prefix 'L1'"),
         ("l101", "unknown code 'l101'; did you mean 'L101'?"),
     ],
 )
