@@ -1,1 +1,1 @@
-"""What changed from one network to another: layers, their keys, and what follows."""
+"""Differences between two networks: layers, their keys, shapes and parameters."""

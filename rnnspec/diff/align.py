@@ -1,4 +1,4 @@
-"""Which layer of one network is which of another, where layers came, went and were renumbered."""
+"""Pairs of corresponding layers of two networks, across insertions, removals and renumbering."""
 
 from __future__ import annotations
 
@@ -14,43 +14,40 @@ from rnnspec.ir.text import type_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
-    from rnnspec.diff.words import Words
+    from rnnspec.diff.settings import Settings
 
     Places = tuple[int | None, int | None]
-    """Where a layer stands before and after; None where it is not."""
+    """The position of a layer before and after, None on the side that lacks it."""
 
+# The score of a pair. An equal layer outweighs two changed ones of the same type, but not three.
 EQUAL, SAME_TYPE, SAME_KIND = 5, 2, 1
-"""What a pair is worth: one more layer as it was is worth two that changed, not three."""
-
-_EXACT = 50_000
-"""So many pairs of layers are weighed at once; a fifth of a second at most goes by."""
-
+# The most pairs that are scored at once, in a fifth of a second at most.
+_MAX_EXACT_PAIRS = 50_000
+# The number of layers of each network that are scored at once if there are more pairs.
 _WINDOW = 32
-"""Layers of each network that are weighed together where there are more."""
-
-_TIE = 10**9
-"""More than the places of all pairs come to: these decide among equals."""
+# Larger than the sum of all positions, so that positions decide only between equal scores.
+_TIE_BREAK = 10**9
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A layer, and what it says."""
+class LayerSettings:
+    """A layer and its settings."""
 
     layer: Layer
-    words: Words
+    settings: Settings
 
 
-Pair = tuple[Row | None, Row | None]
-"""A layer before and after; None where it was added or removed."""
+Pair = tuple[LayerSettings | None, LayerSettings | None]
+"""A layer before and after, None on the side that lacks it."""
 
 
-def align(before: Sequence[Row], after: Sequence[Row]) -> list[Pair]:
-    """Return every layer of both networks once, in order, paired where it is the same one.
+def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> list[Pair]:
+    """Return every layer of both networks once and in order, with corresponding layers paired.
 
-    A name that was given says so first. Between two of these as many layers as can be are paired
-    with an equal one, then with one of the same type: numbers in names that nobody gave shift as
-    soon as a layer comes or goes. In long networks what occurs once holds the place, and what
-    lies far from its place is no longer found.
+    Layers with the same explicit name are paired first. Between them, as many layers as possible
+    are paired with an equal layer, then with one of the same type. Default names do not count,
+    because their numbers shift whenever a layer is added or removed. Long networks are divided at
+    layers that occur once in each, and layers that moved far are not paired.
     """
     aligner = _Aligner([*map(_content, before), *map(_content, after)])
     old, new = range(len(before)), range(len(before), len(before) + len(after))
@@ -63,35 +60,37 @@ def align(before: Sequence[Row], after: Sequence[Row]) -> list[Pair]:
 
 
 def has_given_name(layer: Layer) -> bool:
-    """Tell whether a layer has another name than that of its kind and a number."""
+    """Return whether a layer has an explicit name, rather than its type and a number."""
     kind, _, number = layer.name.rpartition("_")
     return not (number.isdecimal() and kind.replace("_", "") == type_name(layer).lower())
 
 
-def _given_name(row: Row) -> Hashable:
-    return (type(row.layer).__name__, row.layer.name) if has_given_name(row.layer) else None
+def _given_name(entry: LayerSettings) -> Hashable:
+    layer = entry.layer
+    return (type(layer).__name__, layer.name) if has_given_name(layer) else None
 
 
-def _content(row: Row) -> tuple[Hashable, ...]:
-    return (type(row.layer).__name__, type_name(row.layer), *row.words.items())
+def _content(entry: LayerSettings) -> tuple[Hashable, ...]:
+    return (type(entry.layer).__name__, type_name(entry.layer), *entry.settings.items())
 
 
 class _Aligner:
-    """Pairs layers, each a number: its place among those before and then those after."""
+    """Alignment of layers by position: those before are numbered first, then those after."""
 
     def __init__(self, contents: list[tuple[Hashable, ...]]) -> None:
+        # Equal layers get equal numbers, so that contents are compared as integers.
         numbers: dict[tuple[Hashable, ...], int] = {}
         self.contents = [numbers.setdefault(each, len(numbers)) for each in contents]
         self.distinct = list(numbers)
 
     def segment(self, old: range, new: range) -> Iterator[Places]:
-        """Pair what lies between two names: what both begin and end with, then the rest."""
+        """Pair the layers between two names: the common head and tail, then the rest."""
         before, after = (self._contents_of(each) for each in (old, new))
         head = _common(before, after)
         tail = _common(before[head:][::-1], after[head:][::-1])
         inner, other = old[head : len(old) - tail], new[head : len(new) - tail]
         yield from zip(old[:head], new[:head], strict=True)
-        if len(inner) * len(other) <= _EXACT:
+        if len(inner) * len(other) <= _MAX_EXACT_PAIRS:
             yield from self._exact(inner, other)
         else:
             unique = _unique_pairs(self._contents_of(inner), self._contents_of(other))
@@ -99,10 +98,10 @@ class _Aligner:
         yield from zip(old[len(old) - tail :], new[len(new) - tail :], strict=True)
 
     def _gap(self, old: range, new: range) -> Iterator[Places]:
-        """Pair what lies between two layers that occur once, a window at a time."""
+        """Pair the layers between two that occur once, one window at a time."""
         while min(len(old), len(new)) > _WINDOW:
             taken = other = 0
-            # What the far half is paired with depends on what lies beyond the window.
+            # Pairs in the second half depend on layers beyond the window: leave them to the next.
             for i, j in self._exact(old[:_WINDOW], new[:_WINDOW]):
                 if max(taken, other) >= _WINDOW // 2:
                     break
@@ -112,12 +111,12 @@ class _Aligner:
         yield from self._exact(old, new)
 
     def _exact(self, old: range, new: range) -> Iterator[Places]:
-        """Yield the pairs that are worth most together, the earliest of these."""
-        worth = [_early(self._worth(i, new), old.stop - i) for i in old]
-        best = _best(worth, len(new))
+        """Yield the pairs with the highest total score, and among equal totals the earliest."""
+        scores = [_prefer_earlier(self._scores(i, new), old.stop - i) for i in old]
+        best = _best_scores(scores, len(new))
         i = j = 0
         while i < len(old) and j < len(new):
-            if worth[i][j] and best[i][j] == best[i + 1][j + 1] + worth[i][j]:
+            if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
                 yield old[i], new[j]
                 i, j = i + 1, j + 1
             elif best[i][j] == best[i + 1][j]:
@@ -129,10 +128,11 @@ class _Aligner:
         yield from ((each, None) for each in old[i:])
         yield from ((None, each) for each in new[j:])
 
-    def _worth(self, i: int, new: range) -> list[int]:
-        """Return what a pair of one layer with each of ``new`` is worth."""
+    def _scores(self, i: int, new: range) -> list[int]:
+        """Return the score of layer ``i`` paired with each of ``new``."""
         mine = self.contents[i]
         kind, name, *_ = self.distinct[mine]
+        # Scored once per distinct layer: a long network repeats a few.
         found = {mine: EQUAL}
         for other in {*self._contents_of(new)} - {mine}:
             its_kind, its_name, *_ = self.distinct[other]
@@ -144,20 +144,20 @@ class _Aligner:
         return self.contents[places.start : places.stop]
 
 
-def _early(values: list[int], left: int) -> list[int]:
-    """Return what pairs of one layer are worth, and of two that are worth as much the earlier more.
+def _prefer_earlier(values: list[int], left: int) -> list[int]:
+    """Return the scores of the pairs of one layer, with earlier pairs winning ties.
 
-    Else a window would pass over layers that it has no partner for, and the next one might.
+    Otherwise a window could skip layers without a partner in it that have one in the next window.
     """
     left += len(values)
-    return [value and value * _TIE + left - j for j, value in enumerate(values)]
+    return [value and value * _TIE_BREAK + left - j for j, value in enumerate(values)]
 
 
-def _best(worth: list[list[int]], width: int) -> list[list[int]]:
-    """Return the most that pairs from (i, j) on can be worth: Needleman and Wunsch, 1970."""
+def _best_scores(scores: list[list[int]], width: int) -> list[list[int]]:
+    """Return the highest total score of pairs from (i, j) on. Needleman and Wunsch, 1970."""
     below = [0] * (width + 1)
     rows = [below]
-    for values in reversed(worth):
+    for values in reversed(scores):
         row = [0] * (width + 1)
         for j in range(width - 1, -1, -1):
             row[j] = max(below[j + 1] + values[j], below[j], row[j + 1])
@@ -172,7 +172,7 @@ def _between(
     pairs: list[tuple[int, int]],
     gap: Callable[[range, range], Iterator[Places]],
 ) -> Iterator[Places]:
-    """Yield ``pairs``, which count from the beginnings, and what ``gap`` makes of the rest."""
+    """Yield ``pairs``, relative to the starts of the ranges, and ``gap`` of what is between."""
     i = j = 0
     for place, other in pairs:
         yield from gap(old[i:place], new[j:other])
@@ -182,7 +182,7 @@ def _between(
 
 
 def _unique_pairs(before: Sequence[Hashable], after: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Return where what both hold once stands in both, as much of it as is in one order."""
+    """Return the positions of keys that occur once on each side and keep their order."""
     counts, others = Counter(before), Counter(after)
     places = {key: place for place, key in enumerate(after)}
     pairs = [
@@ -194,7 +194,8 @@ def _unique_pairs(before: Sequence[Hashable], after: Sequence[Hashable]) -> list
 
 
 def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the longest run of pairs that rises on both sides: Fredman, 1975."""
+    """Return the longest increasing subsequence of pairs. Fredman, 1975."""
+    # By length: the smallest end of a subsequence, and the pair it belongs to.
     ends: list[int] = []
     last: list[int] = []
     earlier: list[int | None] = []

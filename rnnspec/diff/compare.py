@@ -1,12 +1,12 @@
-"""Two specs side by side: what changed, by key, and what that did to shapes and parameters."""
+"""Comparison of two specs: changed keys, and their effect on shapes and parameters."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec.diff.align import Row, align, has_given_name
-from rnnspec.diff.words import Words, network_words, words_of_layers
+from rnnspec.diff.align import LayerSettings, align, has_given_name
+from rnnspec.diff.settings import Settings, layer_settings, network_settings
 from rnnspec.ir.nodes import Layer, Network
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
@@ -19,7 +19,7 @@ State = Literal["same", "changed", "added", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One key before and after; None where it was not there, or not set."""
+    """The value of a key before and after, None if the key is absent or not set."""
 
     key: str
     before: Any
@@ -28,7 +28,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LayerDiff:
-    """One layer before and after; None where it was added or removed."""
+    """A layer before and after, None on the side that lacks it."""
 
     before: Layer | None
     after: Layer | None
@@ -36,7 +36,7 @@ class LayerDiff:
 
     @property
     def state(self) -> State:
-        """What became of it; a shape or a count that differs is a change too."""
+        """The kind of change; a different shape or parameter count is a change too."""
         if self.before is None:
             return "added"
         if self.after is None:
@@ -48,11 +48,11 @@ class LayerDiff:
 
     @property
     def renamed(self) -> bool:
-        """Whether it is there in both under two names."""
+        """True if the layer is on both sides under different names."""
         return bool(self.before and self.after and self.before.name != self.after.name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the layer as plain data."""
         both = [self.before, self.after]
         return {
             "state": self.state,
@@ -66,10 +66,10 @@ class LayerDiff:
 
 @dataclass(frozen=True, slots=True)
 class Diff:
-    """What changed from one network to another.
+    """The differences between two networks.
 
-    ``network`` has what holds for the whole of it, ``expect`` the promises, which are no part of
-    it, ``layers`` every layer of both.
+    ``network`` has the changes of the whole network, ``expect`` those of the promises, which are
+    not part of the network, and ``layers`` every layer of both.
     """
 
     before: Network
@@ -80,17 +80,17 @@ class Diff:
 
     @property
     def same(self) -> bool:
-        """Whether the two networks are one, down to the names of their arrays."""
+        """True if the two networks are the same, down to the names of their arrays."""
         kept = (layer.state == "same" and not layer.renamed for layer in self.layers)
         return not self.network and all(kept)
 
     @property
     def parameters(self) -> tuple[Counts, Counts]:
-        """The numbers of parameters before and after."""
+        """The parameter counts before and after."""
         return counts(self.before), counts(self.after)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data, as ``rnnspec diff --json`` prints it."""
+        """Return the differences as plain data, as ``rnnspec diff --json`` prints them."""
         before, after = self.parameters
         return {
             "same": self.same,
@@ -104,49 +104,50 @@ class Diff:
 
 
 def diff(before: Program, after: Program) -> Diff:
-    """Return what changed; defaults count as written out, comments and descriptions do not."""
+    """Return the differences: defaults count as written, comments and descriptions do not count."""
     old, new = before.network, after.network
-    pairs = align(_rows(old), _rows(new))
+    pairs = align(_with_settings(old), _with_settings(new))
     return Diff(
         before=old,
         after=new,
-        network=_network_changes(network_words(old), network_words(new)),
+        network=_network_changes(network_settings(old), network_settings(new)),
         expect=_changes(before.spec.expect.model_dump(), after.spec.expect.model_dump()),
         layers=tuple(LayerDiff(_layer(a), _layer(b), _layer_changes(a, b)) for a, b in pairs),
     )
 
 
-def _rows(network: Network) -> list[Row]:
-    return [*map(Row, network.layers, words_of_layers(network))]
+def _with_settings(network: Network) -> list[LayerSettings]:
+    return [*map(LayerSettings, network.layers, layer_settings(network))]
 
 
-def _layer(row: Row | None) -> Layer | None:
-    return row.layer if row else None
+def _layer(entry: LayerSettings | None) -> Layer | None:
+    return entry.layer if entry else None
 
 
-def _network_changes(before: Words, after: Words) -> tuple[Change, ...]:
-    """Return what differs, without initializers that only one of the two has a use for."""
+def _network_changes(before: Settings, after: Settings) -> tuple[Change, ...]:
+    """Return the changes, without initializers that only one of the networks uses."""
     unused = {key for key in before.keys() ^ after.keys() if key.startswith("initializers.")}
     return tuple(each for each in _changes(before, after) if each.key not in unused)
 
 
-def _layer_changes(before: Row | None, after: Row | None) -> tuple[Change, ...]:
+def _layer_changes(before: LayerSettings | None, after: LayerSettings | None) -> tuple[Change, ...]:
     if before is None or after is None:
         return ()
-    changes = _changes(before.words, after.words)
+    changes = _changes(before.settings, after.settings)
+    # The number in a default name shifts whenever a layer is added or removed.
     old, new = before.layer, after.layer
     if old.name != new.name and (has_given_name(old) or has_given_name(new)):
         return (Change("name", old.name, new.name), *changes)
     return changes
 
 
-def _changes(before: Words, after: Words) -> tuple[Change, ...]:
+def _changes(before: Settings, after: Settings) -> tuple[Change, ...]:
     found = (Change(key, before.get(key), after.get(key)) for key in {**before, **after})
     return tuple(each for each in found if each.before != each.after)
 
 
 def _consequences(layer: Layer) -> tuple[object, ...]:
-    """Return what other layers may have changed."""
+    """Return the properties that a change in another layer may affect."""
     return layer.output, count(layer)
 
 

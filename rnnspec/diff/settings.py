@@ -1,4 +1,4 @@
-"""What a network says, in the words of the language, with every default written out."""
+"""The settings of a network by key of the language, with every default written out."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from rnnspec.ir.nodes import (
     TokenInput,
 )
 
-Words = dict[str, Any]
-"""Keys and plain values; a key that has no meaning for a layer is absent."""
+Settings = dict[str, Any]
+"""Plain values by key; keys without a meaning for the layer are absent."""
 
 
-def words_of_layers(network: Network) -> list[Words]:
-    """Return each layer's own keys: neither its name nor what other layers decide, as its input.
+def layer_settings(network: Network) -> list[Settings]:
+    """Return the settings of each layer, without its name or anything other layers decide.
 
-    The dropout that ``variational: false`` makes a layer of is said of the recurrent layer too,
-    where a spec says it.
+    With ``variational: false``, dropout is a layer of its own, but the spec sets it in the
+    recurrent layer, so it is a setting of both.
     """
     before = (None, *network.layers)
     return [
-        # Nothing else puts a dropout before a recurrent layer.
+        # No other key puts a dropout before a recurrent layer.
         _layer(layer) | {"dropout": entering.rate, "variational": False}
         if isinstance(layer, Recurrent) and isinstance(entering, Dropout)
         else _layer(layer)
@@ -54,7 +54,7 @@ def words_of_layers(network: Network) -> list[Words]:
     ]
 
 
-def _layer(layer: Layer) -> Words:
+def _layer(layer: Layer) -> Settings:
     match layer:
         case Embedding():
             return _embedding(layer)
@@ -76,27 +76,27 @@ def _layer(layer: Layer) -> Words:
             assert_never(layer)
 
 
-def network_words(network: Network) -> Words:
-    """Return what holds for the whole network: its name, its input, its initializers."""
-    words: Words = {"name": network.name, **_input(network.input)}
+def network_settings(network: Network) -> Settings:
+    """Return the settings of the whole network: its name, input and initializers."""
+    settings: Settings = {"name": network.name, **_input(network.input)}
     for layer in network.layers:
-        words |= _initializers(layer)
-    return words
+        settings |= _initializers(layer)
+    return settings
 
 
-def _embedding(layer: Embedding) -> Words:
-    words: Words = {
+def _embedding(layer: Embedding) -> Settings:
+    settings: Settings = {
         "vocabulary": layer.vocabulary,
         "dim": layer.dim,
         "mask_zero": layer.masked,
         "trainable": layer.trainable,
     }
     if files := layer.pretrained:
-        words |= {"weights": files.weights, "words": files.words}
-    return words
+        settings |= {"weights": files.weights, "words": files.words}
+    return settings
 
 
-def _recurrent(layer: Recurrent) -> Words:
+def _recurrent(layer: Recurrent) -> Settings:
     return {
         "type": _type(layer.cell),
         "units": layer.units,
@@ -123,7 +123,7 @@ def _type(cell: Cell) -> str:
             assert_never(cell)
 
 
-def _gates(cell: Cell) -> Words:
+def _gates(cell: Cell) -> Settings:
     match cell:
         case SimpleRNN():
             return {}
@@ -138,23 +138,23 @@ def _gates(cell: Cell) -> Words:
             assert_never(cell)
 
 
-def _input(entrance: Input) -> Words:
-    match entrance:
+def _input(network_input: Input) -> Settings:
+    match network_input:
         case TokenInput():
-            return {"input": "tokens", "input.length": entrance.steps}
+            return {"input": "tokens", "input.length": network_input.steps}
         case NumericInput():
             return {
                 "input": "numbers",
-                "input.length": entrance.steps,
-                "input.features": entrance.features,
-                "input.mask_value": entrance.mask_value,
+                "input.length": network_input.steps,
+                "input.features": network_input.features,
+                "input.mask_value": network_input.mask_value,
             }
         case _:
-            assert_never(entrance)
+            assert_never(network_input)
 
 
-def _initializers(layer: Layer) -> Words:
-    """Return the initializers that a layer uses; the language has one of each for all layers."""
+def _initializers(layer: Layer) -> Settings:
+    """Return the initializers that a layer uses, which the language sets for all layers at once."""
     match layer:
         case Embedding():
             found = {"embedding": _initializer(layer.initializer)}
