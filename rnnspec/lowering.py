@@ -1,4 +1,4 @@
-"""Spec -> Network: every default resolved, every layer named, every shape known."""
+"""Spec to Network: every default resolved, every layer named, every shape known."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from rnnspec.spec.yaml.document import in_file_order
 Path = tuple[str | int, ...]
 
 LAYER_NORM_EPSILON = 1e-3
-"""Added to the variance by every layer norm: Keras's default, not PyTorch's 1e-5."""
+"""The epsilon of every layer norm: Keras's default, where PyTorch has 1e-5."""
 
 
 def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
 
     Raises:
-        SpecError: two layers would have the same name, a name would be too long, a residual would
-            add what is not of one size, or an array would be larger than any can be.
+        SpecError: two layers have the same name, a name is too long, a residual adds unequal
+            sizes, or an array is too large to address.
     """
     chain = _Chain(spec, _input(spec))
-    if message := too_large_shape("a row of the input", chain.shape):
+    if message := too_large_shape("an input sample", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
         _embedding(chain, spec.embedding)
@@ -45,36 +45,38 @@ def lower(spec: models.Spec) -> nodes.Network:
 
 
 class _Chain:
-    """The layers so far: gives each its name, its input shape and its mask, and notes faults."""
+    """The layers so far, with the name counters, shape and mask for the next, and the problems."""
 
-    def __init__(self, spec: models.Spec, entrance: nodes.Input) -> None:
+    def __init__(self, spec: models.Spec, network_input: nodes.Input) -> None:
         self.spec = spec
-        self.input = entrance
+        self.input = network_input
         self.layers: list[nodes.Layer] = []
         self.problems: list[Problem] = []
-        self.shape: nodes.Shape = entrance.shape
-        self.masked = entrance.masked
+        self.shape: nodes.Shape = network_input.shape
+        self.masked = network_input.masked
         self._numbers: Counter[str] = Counter()
         self._names: set[str] = set()
         self._large: set[Path] = set()
 
     def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
-        """Note what is wrong with the value at ``path``, or with its key."""
+        """Record a problem with the value at ``path``, or with its key."""
         self.problems.append(self.spec.document.problem(path, message, code=code, key=key))
 
     def name(self, kind: str, path: Path, given: str | None = None) -> str:
-        """Return the name of the next layer of a kind, ``given`` or the kind with its number."""
+        """Return the name of the next layer of a kind: ``given``, or the kind and its number."""
+        # Layers with a given name count too, so naming one does not rename those after it.
         self._numbers[kind] += 1
         name = given or f"{kind}_{self._numbers[kind]}"
         if name in self._names:
-            self.refuse(path, f"a layer named '{name}' is there already", code="E415")
+            self.refuse(path, f"another layer is already named '{name}'", code="E415")
         self._names.add(name)
         return name
 
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
-        """Append a layer; ``path`` is the size that it adds to those there are."""
+        """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
         self.layers.append(layer)
         self.shape = layer.output
+        # Copies made by 'layers' share a path, and are reported once.
         if path is not None and path not in self._large and (message := too_large(layer)):
             self._large.add(path)
             self.refuse(path, message, code="E417")
@@ -88,7 +90,7 @@ def _input(spec: models.Spec) -> nodes.Input:
             vocabulary=spec.embedding.vocabulary,
             mask_zero=spec.embedding.mask_zero,
         )
-    assert spec.input.features is not None, "spec.rules has seen to it"
+    assert spec.input.features is not None, "spec.rules requires it without an embedding"
     value = spec.input.mask_value
     return nodes.NumericInput(
         steps=steps,
@@ -123,6 +125,7 @@ def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.Repeat
     if isinstance(layer, models.RepeatVector):
         _repeat(chain, index, layer)
         return
+    # Only the last copy can be the one whose final state is used.
     for number, given in enumerate(_given_names(chain, index, layer), start=1):
         gives_state = number == layer.layers and chain.spec.gives_state(index)
         _block(chain, index, layer, given, return_sequences=not gives_state)
@@ -132,16 +135,19 @@ def _repeat(chain: _Chain, index: int, layer: models.RepeatVector) -> None:
     name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
     repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
     chain.add(repeat, ("rnn", index, "steps"))
-    # Each of its steps is real, whatever was padding before.
+    # Every step of a repeat is real, even if the sequence before it was padded.
     chain.masked = False
 
 
 def _given_names(chain: _Chain, index: int, layer: models.RecurrentLayer) -> list[str | None]:
-    """Return the name that each copy of a layer was given, if it was given one."""
+    """Return the given name of each copy of a layer, or None."""
     if not layer.name or layer.layers == 1:
         return [layer.name] * layer.layers
     if len(f"{layer.name}_{layer.layers}") > MAX_NAME_LENGTH:
-        message = f"with _1 to _{layer.layers} after it, longer than {MAX_NAME_LENGTH} characters"
+        message = (
+            f"expected at most {MAX_NAME_LENGTH} characters including the suffixes _1 to "
+            f"_{layer.layers}"
+        )
         chain.refuse(("rnn", index, "name"), message, code="E416")
     return [f"{layer.name}_{number}" for number in range(1, layer.layers + 1)]
 
@@ -154,8 +160,9 @@ def _block(
     *,
     return_sequences: bool,
 ) -> None:
-    """Add one recurrent layer with what stands before and after it."""
+    """Add a recurrent layer with its dropout, layer norm and residual."""
     path, first = ("rnn", index), len(chain.layers)
+    # A residual starts before the dropout: it adds the input as it was.
     if layer.dropout and not layer.variational:
         _dropout(chain, layer.dropout, (*path, "dropout"))
     name = chain.name(_kind(layer), (*path, "name"), given)
@@ -169,10 +176,10 @@ def _block(
 
 
 def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
-    """Add what entered ``start``, the first layer of the block, to what leaves the block."""
+    """Add the input of ``start``, the first layer of the block, to the output of the block."""
     if chain.shape != start.input:
-        went_in, came_out = start.input[-1], chain.shape[-1]
-        message = f"'residual' needs equal sizes; {went_in} numbers go in, {came_out} come out"
+        sizes = f"the input has {start.input[-1]} features, the output {chain.shape[-1]}"
+        message = f"'residual' needs equal sizes; {sizes}"
         chain.refuse(path, message, code="E409", key=True)
     name = chain.name("add", path)
     chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))
@@ -188,6 +195,7 @@ def _recurrent(
         units=layer.units,
         merge=layer.merge if layer.bidirectional else None,
         bias=layer.bias,
+        # Otherwise it is a layer of its own; see _block.
         dropout=float(layer.dropout) if layer.variational else 0.0,
         recurrent_dropout=float(layer.recurrent_dropout),
         masked=chain.masked,
@@ -265,14 +273,14 @@ def _dropout(chain: _Chain, rate: float, path: Path) -> None:
 
 
 def _dense(
-    chain: _Chain, path: Path, said: models.Head | models.Hidden, *, units: int, bias: bool
+    chain: _Chain, path: Path, declared: models.Head | models.Hidden, *, units: int, bias: bool
 ) -> None:
     chain.add(
         nodes.Dense(
-            name=chain.name("dense", (*path, "name"), said.name),
+            name=chain.name("dense", (*path, "name"), declared.name),
             input=chain.shape,
             units=units,
-            activation=said.activation,
+            activation=declared.activation,
             bias=bias,
             kernel_initializer=_initializer(chain.spec.initializers.kernel),
             bias_initializer=_initializer(chain.spec.initializers.bias),
@@ -281,7 +289,7 @@ def _dense(
     )
 
 
-_WORDS: dict[str, initializers.Initializer] = {
+_NAMED: dict[str, initializers.Initializer] = {
     "glorot_uniform": initializers.GlorotUniform(),
     "he_uniform": initializers.HeUniform(),
     "lecun_uniform": initializers.LecunUniform(),
@@ -296,7 +304,7 @@ def _initializer(
 ) -> initializers.Initializer:
     match given:
         case str():
-            return _WORDS[given]
+            return _NAMED[given]
         case models.Uniform():
             return initializers.Uniform(float(given.uniform))
         case models.Normal():

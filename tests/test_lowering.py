@@ -58,7 +58,7 @@ def test_a_given_name_replaces_the_automatic_one() -> None:
 
 def test_a_name_used_twice_is_refused_with_its_place() -> None:
     assert told("rnn: [{type: lstm, units: 1}, {type: gru, units: 1, name: lstm_1}]") == [
-        "4:59: error: rnn[1].name: a layer named 'lstm_1' is there already [E415]"
+        "4:59: error: rnn[1].name: another layer is already named 'lstm_1' [E415]"
     ]
 
 
@@ -75,7 +75,7 @@ def test_a_name_that_another_kind_of_layer_would_get_is_taken(
     taken: str, layer: str, place: str
 ) -> None:
     (problem,) = told(f"rnn: [{{type: lstm, units: 1, name: {taken}}}, {layer}]")
-    said = f"a layer named '{taken}' is there already [E415]"
+    said = f"another layer is already named '{taken}' [E415]"
     assert problem.endswith(f": error: rnn[1].{place}: {said}")
 
 
@@ -87,8 +87,8 @@ def test_a_name_that_grows_too_long_with_its_number_is_refused_with_its_place() 
     with pytest.raises(SpecError) as caught:
         lower(f"rnn: [{{type: lstm, units: 1, layers: 2, name: {'a' * 63}}}]")
     assert str(caught.value).splitlines()[0] == (
-        "<string>:4:47: error: rnn[0].name: with _1 to _2 after it, longer than 64 characters "
-        "[E416]"
+        "<string>:4:47: error: rnn[0].name: expected at most 64 characters including the suffixes "
+        "_1 to _2 [E416]"
     )
 
 
@@ -191,12 +191,15 @@ def test_a_norm_may_stand_on_a_final_state() -> None:
 @pytest.mark.parametrize(
     ("layer", "sizes"),
     [
-        ("{type: lstm, units: 3, residual: true}", "2 numbers go in, 3 come out [E409]"),
+        ("{type: lstm, units: 3, residual: true}", "the input has 2 features, the output 3 [E409]"),
         (
             "{type: gru, units: 2, bidirectional: true, residual: true}",
-            "2 numbers go in, 4 come out [E409]",
+            "the input has 2 features, the output 4 [E409]",
         ),
-        ("{type: lstm, units: 3, layers: 3, residual: true}", "2 numbers go in, 3 come out [E409]"),
+        (
+            "{type: lstm, units: 3, layers: 3, residual: true}",
+            "the input has 2 features, the output 3 [E409]",
+        ),
     ],
 )
 def test_a_residual_between_unequal_sizes_is_refused_once(layer: str, sizes: str) -> None:
@@ -209,11 +212,12 @@ def test_a_residual_between_unequal_sizes_is_refused_once(layer: str, sizes: str
 def test_all_that_is_wrong_is_told_in_file_order() -> None:
     first = "{residual: true, name: add_1, type: lstm, units: 3}"
     second = "{type: gru, units: 1, residual: true, name: add_1}"
+    needs = "'residual' needs equal sizes"
     assert told(f"rnn: [{first}, {second}]") == [
-        "4:8: error: rnn[0]: 'residual' needs equal sizes; 2 numbers go in, 3 come out [E409]",
-        "4:18: error: rnn[0].residual: a layer named 'add_1' is there already [E415]",
-        "4:82: error: rnn[1]: 'residual' needs equal sizes; 3 numbers go in, 1 come out [E409]",
-        "4:104: error: rnn[1].name: a layer named 'add_1' is there already [E415]",
+        f"4:8: error: rnn[0]: {needs}; the input has 2 features, the output 3 [E409]",
+        "4:18: error: rnn[0].residual: another layer is already named 'add_1' [E415]",
+        f"4:82: error: rnn[1]: {needs}; the input has 3 features, the output 1 [E409]",
+        "4:104: error: rnn[1].name: another layer is already named 'add_1' [E415]",
     ]
 
 
@@ -225,7 +229,7 @@ def test_a_merge_that_keeps_the_size_may_have_a_residual(merge: str) -> None:
     assert found.output == (9, 2)
 
 
-LIMITS = "an axis has at most 2,147,483,647, an array 1,152,921,504,606,846,975 [E417]"
+LIMITS = "the maximum is 2,147,483,647 per axis and 1,152,921,504,606,846,975 per array [E417]"
 
 
 @pytest.mark.parametrize(
@@ -233,13 +237,16 @@ LIMITS = "an axis has at most 2,147,483,647, an array 1,152,921,504,606,846,975 
     [
         (
             "rnn: {type: lstm, units: 536870912, layers: 3}",
-            "4:26: error: rnn.units: too large: lstm_1.kernel would be 2 x 2,147,483,648 numbers",
+            (
+                "4:26: error: rnn.units: too large: lstm_1.kernel would have "
+                "2 x 2,147,483,648 elements"
+            ),
         ),
         (
             "rnn:\n  - {type: simple, units: 1073741824}\n  - {type: lstm, units: 3}",
             (
-                "5:27: error: rnn[0].units: too large: simple_rnn_1.recurrent_kernel would be "
-                "1,073,741,824 x 1,073,741,824 numbers"
+                "5:27: error: rnn[0].units: too large: simple_rnn_1.recurrent_kernel would have "
+                "1,073,741,824 x 1,073,741,824 elements"
             ),
         ),
         (
@@ -248,8 +255,8 @@ LIMITS = "an axis has at most 2,147,483,647, an array 1,152,921,504,606,846,975 
                 "  hidden: [{units: 2147483647}]}"
             ),
             (
-                "5:15: error: head.units: too large: dense_2.kernel would be "
-                "2,147,483,647 x 2,147,483,647 numbers"
+                "5:15: error: head.units: too large: dense_2.kernel would have "
+                "2,147,483,647 x 2,147,483,647 elements"
             ),
         ),
         (
@@ -258,8 +265,8 @@ LIMITS = "an axis has at most 2,147,483,647, an array 1,152,921,504,606,846,975 
                 "  - {type: repeat, steps: 2147483647}\n  - {type: gru, units: 1}"
             ),
             (
-                "6:27: error: rnn[1].steps: too large: a row that leaves repeat_vector_1 would be "
-                "2,147,483,647 x 759,250,124 numbers"
+                "6:27: error: rnn[1].steps: too large: an output sample of repeat_vector_1 "
+                "would have 2,147,483,647 x 759,250,124 elements"
             ),
         ),
     ],

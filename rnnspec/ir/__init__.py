@@ -1,1 +1,1 @@
-"""The intermediate representation: plain data, no framework, no NumPy."""
+"""The intermediate representation: plain data, without a framework or NumPy."""

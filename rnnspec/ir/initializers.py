@@ -1,4 +1,4 @@
-"""What fresh arrays are drawn from."""
+"""Distributions of initial arrays."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Normal:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """The same value everywhere."""
+    """The same value in every element."""
 
     value: float
 

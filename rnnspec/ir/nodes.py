@@ -1,7 +1,7 @@
 """The network after lowering: every default resolved, every shape known.
 
-Backends, the NumPy reference and the summary see nothing else. Nodes are frozen; each union is
-closed, so a ``match`` that ends in ``assert_never`` is checked by mypy.
+Backends, the NumPy reference and the summary use nothing else. Nodes are frozen and each union is
+closed, so mypy checks every ``match`` that ends in ``assert_never``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from typing import Literal
 from rnnspec.ir.initializers import Initializer
 
 Shape = tuple[int | None, ...]
-"""What one row of a batch holds: ``(steps,)`` tokens, ``(steps, features)`` or ``(features,)``.
+"""The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
 
-``None`` in the place of the steps means any length.
+``None`` instead of the steps stands for any length.
 """
 
 Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
+# Keras 1 and 2 had another hard_sigmoid: clip(0.2 x + 0.5, 0, 1).
 CellActivation = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
-"""``hard_sigmoid`` is Keras 3's and PyTorch's, relu6(x + 3) / 6; ``elu`` has alpha 1."""
+"""``hard_sigmoid`` is relu6(x + 3) / 6, as in Keras 3 and PyTorch; ``elu`` has alpha 1."""
 
 Merge = Literal["concat", "sum", "mul", "ave"]
 Statistic = Literal["mean", "max"]
@@ -27,7 +28,7 @@ Statistic = Literal["mean", "max"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenInput:
-    """Whole numbers in ``[0, vocabulary)``, shape (batch, steps); 0 is padding if ``mask_zero``."""
+    """Integers in ``[0, vocabulary)``, shape (batch, steps); 0 is padding if ``mask_zero``."""
 
     steps: int | None
     vocabulary: int
@@ -35,12 +36,12 @@ class TokenInput:
 
     @property
     def shape(self) -> Shape:
-        """The shape of one row."""
+        """The shape of one sample."""
         return (self.steps,)
 
     @property
     def masked(self) -> bool:
-        """Whether steps may be padding."""
+        """True if time steps may be padding."""
         return self.mask_zero
 
 
@@ -48,7 +49,7 @@ class TokenInput:
 class NumericInput:
     """Real numbers, shape (batch, steps, features).
 
-    A step whose features all equal ``mask_value`` is padding.
+    A time step is padding if all its features equal ``mask_value``.
     """
 
     steps: int | None
@@ -57,12 +58,12 @@ class NumericInput:
 
     @property
     def shape(self) -> Shape:
-        """The shape of one row."""
+        """The shape of one sample."""
         return (self.steps, self.features)
 
     @property
     def masked(self) -> bool:
-        """Whether steps may be padding."""
+        """True if time steps may be padding."""
         return self.mask_value is not None
 
 
@@ -71,7 +72,7 @@ Input = TokenInput | NumericInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pretrained:
-    """Files of word vectors, and of the words that the rows stand for, a line each."""
+    """The file of pretrained vectors, and the file with the word of each token, one per line."""
 
     weights: str
     words: str
@@ -79,7 +80,7 @@ class Pretrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedding:
-    """A row of ``dim`` numbers for each token, read from files where ``pretrained`` says so."""
+    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set."""
 
     name: str
     input: Shape
@@ -92,7 +93,7 @@ class Embedding:
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return (*self.input, self.dim)
 
 
@@ -107,7 +108,7 @@ class SimpleRNN:
 class LSTM:
     """Gates i, f, o through ``recurrent_activation``, candidate and output through ``activation``.
 
-    ``forget_bias`` is what the forget gate's part of a fresh bias holds.
+    ``forget_bias`` is the initial bias of the forget gate.
     Source: Hochreiter and Schmidhuber, 1997; forget gate: Gers et al., 2000.
     """
 
@@ -120,8 +121,8 @@ class LSTM:
 class GRU:
     """Gates z and r; h = z h + (1 - z) candidate. Source: Cho et al., 2014.
 
-    ``reset_after``: the reset gate is applied after the recurrent product, which then has a bias of
-    its own (the variant that cuDNN, PyTorch and Keras's default compute).
+    With ``reset_after``, the reset gate is applied after the recurrent product, which then has a
+    bias of its own. This is the variant of cuDNN and PyTorch, and the default in Keras.
     """
 
     activation: CellActivation
@@ -134,9 +135,10 @@ Cell = SimpleRNN | LSTM | GRU
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """The level that a layer is, from 0, of a module of several, with ``dropout`` between them.
+    """The position of a layer in a multi-layer module with ``dropout`` between its layers.
 
-    ``name`` is the module's: that of its lowest layer.
+    ``level`` counts from 0 at the bottom, ``levels`` is the number of layers, and ``name`` is the
+    name of the module, which is that of its bottom layer.
     """
 
     name: str
@@ -146,17 +148,17 @@ class Stack:
 
     @property
     def is_top(self) -> bool:
-        """Whether what leaves this level leaves the module."""
+        """True if the output of the layer is the output of the module."""
         return self.level == self.levels - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent:
-    """One cell run over the steps, in one direction, or in both when ``merge`` is given.
+    """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
-    ``dropout`` is the rate on the layer's input, one mask a sequence, each direction its own,
-    scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, one mask a gate; the
-    input's dropout is then one mask a gate too. A ``masked`` layer holds its state at padding.
+    ``dropout`` is the rate on the input of the layer, with one mask per sequence and direction,
+    scaled by 1 / (1 - rate). ``recurrent_dropout`` is the same on the state, with one mask per
+    gate; the input then has one mask per gate too. A ``masked`` layer keeps its state at padding.
     """
 
     name: str
@@ -176,37 +178,37 @@ class Recurrent:
 
     @property
     def features(self) -> int:
-        """Numbers a step that enter this layer."""
+        """The number of input features."""
         return width(self.input)
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         size = 2 * self.units if self.merge == "concat" else self.units
         return (self.input[0], size) if self.return_sequences else (size,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropout:
-    """Each number zeroed on its own with probability ``rate`` in training, the rest scaled up."""
+    """Each element zeroed independently with probability ``rate`` in training, the rest scaled."""
 
     name: str
     input: Shape
     rate: float
     stack: str | None = None
-    """The module of several levels that drops this itself, between two of them."""
+    """The multi-layer module that applies this dropout itself, between two of its layers."""
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return self.input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooling:
-    """A statistic of each feature over the steps, over the real ones where ``masked``.
+    """A statistic of each feature over the time steps, without padding if ``masked``.
 
-    A row of padding alone gives zeros.
+    A sequence of padding alone gives zeros.
     """
 
     name: str
@@ -216,13 +218,13 @@ class Pooling:
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return self.input[1:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
-    """activation(x W + b), at every step where the input is a sequence."""
+    """activation(x W + b), at each time step if the input is a sequence."""
 
     name: str
     input: Shape
@@ -234,18 +236,18 @@ class Dense:
 
     @property
     def features(self) -> int:
-        """Numbers that enter this layer, at each step if there are steps."""
+        """The number of input features."""
         return width(self.input)
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return (*self.input[:-1], self.units)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
-    """One vector given ``steps`` times, as a sequence without padding."""
+    """A vector repeated ``steps`` times, as a sequence without padding."""
 
     name: str
     input: Shape
@@ -253,13 +255,13 @@ class Repeat:
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return (self.steps, *self.input)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerNorm:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each step.
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each time step.
 
     Source: Ba et al., 2016.
     """
@@ -270,13 +272,13 @@ class LayerNorm:
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return self.input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
-    """x plus what entered the layer called ``start``, which has the same shape."""
+    """x plus the input of the layer named ``start``, which has the same shape."""
 
     name: str
     input: Shape
@@ -284,7 +286,7 @@ class Residual:
 
     @property
     def output(self) -> Shape:
-        """The shape of one row that leaves this layer."""
+        """The output shape of one sample."""
         return self.input
 
 
@@ -293,7 +295,7 @@ Layer = Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Poolin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A chain of layers. ``description`` is free text and never reaches code, only comments."""
+    """A chain of layers. ``description`` is free text that reaches comments, never code."""
 
     name: str
     description: str
@@ -302,7 +304,7 @@ class Network:
 
     @property
     def output(self) -> Shape:
-        """The shape of one row of the result."""
+        """The output shape of one sample."""
         return self.layers[-1].output
 
     @property
@@ -313,10 +315,10 @@ class Network:
 
 
 def width(shape: Shape) -> int:
-    """Return the size of the last axis, which is always known.
+    """Return the size of the last axis.
 
     Raises:
-        ValueError: the last axis is the steps, of any length.
+        ValueError: the last axis has any length, because it is the time steps of tokens.
     """
     size = shape[-1]
     if size is None:

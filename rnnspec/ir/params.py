@@ -1,7 +1,7 @@
-"""The canonical arrays of a network: the smallest set that says everything it has learnt.
+"""The canonical arrays of a network: the smallest set that holds everything it has learned.
 
-Their layout is Keras's, with one bias where the equations have one. Every count that rnnspec
-prints from a spec is the size of these arrays, and every weight file names them.
+Their layout is Keras's, with one bias wherever the equations have one. Every parameter count that
+rnnspec prints from a spec is the size of these arrays, and weight files use their names.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from rnnspec.ir.nodes import (
 class Param:
     """One canonical array.
 
-    ``axes`` names its axes in order, a merged one in brackets: ``in (gate out)`` has the shape
-    (in, gates * out), gate after gate in the order of ``gates``, a letter each.
-    ``gate_values`` are gates whose part of a fresh array holds a constant instead.
+    ``axes`` names its axes in order, with merged axes in brackets: ``in (gate out)`` has the shape
+    (in, gates * out), with the gates in the order of ``gates``, one letter per gate.
+    ``gate_values`` are the gates whose part starts with a constant instead of ``initializer``.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Param:
 
     @property
     def count(self) -> int:
-        """How many numbers the array holds."""
+        """The number of elements."""
         return prod(self.shape)
 
 
@@ -65,16 +65,16 @@ def axis_groups(axes: str) -> tuple[tuple[str, ...], ...]:
     """Return the names on each axis: ``in (gate out)`` is ``(("in",), ("gate", "out"))``."""
     groups: list[tuple[str, ...]] = []
     merged: list[str] | None = None
-    for word in axes.replace("(", "( ").replace(")", " )").split():
-        if word == "(":
+    for part in axes.replace("(", "( ").replace(")", " )").split():
+        if part == "(":
             merged = []
-        elif word == ")":
+        elif part == ")":
             groups.append(tuple(merged or ()))
             merged = None
         elif merged is not None:
-            merged.append(word)
+            merged.append(part)
         else:
-            groups.append((word,))
+            groups.append((part,))
     return tuple(groups)
 
 
@@ -84,7 +84,7 @@ def shape_of(axes: str, sizes: dict[str, int]) -> tuple[int, ...]:
 
 
 def params(layer: Layer) -> tuple[Param, ...]:
-    """Return the canonical arrays of one layer, named within the layer (``forward.kernel``)."""
+    """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
     match layer:
         case Embedding():
             return (_embeddings(layer),)
@@ -101,31 +101,31 @@ def params(layer: Layer) -> tuple[Param, ...]:
 
 
 def named_params(network: Network) -> Iterator[tuple[str, Layer, Param]]:
-    """Yield the full canonical name, the layer and the array, in the network's order."""
+    """Yield the full canonical name, the layer and the array, in the order of the network."""
     for layer in network.layers:
         for param in params(layer):
             yield f"{layer.name}.{param.name}", layer, param
 
 
 def count(layer: Layer) -> int:
-    """Return how many parameters a layer has."""
+    """Return the number of parameters of a layer."""
     return sum(param.count for param in params(layer))
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Numbers of parameters."""
+    """Parameter counts."""
 
     trainable: int
     non_trainable: int
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of both."""
         return self.trainable + self.non_trainable
 
     def as_dict(self) -> dict[str, int]:
-        """Return the three numbers by name, as every JSON output gives them."""
+        """Return the three counts by name, as in every JSON output."""
         return {
             "total": self.total,
             "trainable": self.trainable,
@@ -134,7 +134,7 @@ class Counts:
 
 
 def counts(network: Network) -> Counts:
-    """Return how many parameters a network has, by the arithmetic of its spec."""
+    """Return the parameter counts of a network, computed from its nodes."""
     held = [param for _, _, param in named_params(network)]
     return Counts(
         trainable=sum(param.count for param in held if param.trainable),
@@ -148,7 +148,8 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
 
 
 def gates(cell: Cell) -> str:
-    """Return the canonical order of a cell's gates, a letter each (Keras's order)."""
+    """Return the canonical order of a cell's gates, one letter per gate (Keras's order)."""
+    # PyTorch's orders are i, f, g, o and r, z, n: its g is c here.
     match cell:
         case SimpleRNN():
             return "h"
@@ -191,6 +192,7 @@ def _recurrent(layer: Recurrent) -> Iterator[Param]:
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     order = gates(layer.cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))
+    # The input of the recurrent kernel is the state.
     state = (("in", layer.units), *sizes[1:])
     kernel, recurrent = layer.kernel_initializer, layer.recurrent_initializer
 
@@ -215,10 +217,12 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
 
 
 def has_recurrent_bias(cell: Cell) -> bool:
-    """Tell whether the recurrent product has a bias of its own."""
+    """Return whether the recurrent product has a bias of its own."""
+    # The reset gate multiplies the recurrent product and its bias, so the bias cannot be added to
+    # that of the input. In the other cells and gates, two biases would act as their sum.
     return isinstance(cell, GRU) and cell.reset_after
 
 
 def gate_values(cell: Cell) -> tuple[tuple[str, float], ...]:
-    """Return the gates whose part of a fresh bias is a constant, with that constant."""
+    """Return the gates whose initial bias is a constant, each with that constant."""
     return (("f", cell.forget_bias),) if isinstance(cell, LSTM) else ()

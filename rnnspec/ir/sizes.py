@@ -1,4 +1,4 @@
-"""Sizes that are right one by one, and together make an array that nothing can address."""
+"""Limits on array sizes: sizes valid on their own can make an array too large to address."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from rnnspec.ir.nodes import Embedding, Layer, Shape
 from rnnspec.ir.params import params
 
 MAX_AXIS = 2**31 - 1
-"""The largest size of one axis: what a 32-bit index can address on every backend."""
-MAX_NUMBERS = (2**63 - 1) // 8
-"""How many numbers an array has at most: in float64, what a 64-bit count of bytes can say."""
+"""The largest axis: every backend can address it with a 32-bit index."""
+MAX_ELEMENTS = (2**63 - 1) // 8
+"""The largest array: in float64, its size in bytes fits into a 64-bit integer."""
 
-_NEVER_TOO_LARGE = 2**28
-"""Layers of widths below this have no array that is too large, whatever their gates."""
+# Below this width, an axis of four gates has fewer than 2**30 elements, and an array of that and
+# another axis fewer than 2**58.
+_ALWAYS_FITS = 2**28
 
 
 def too_large(layer: Layer) -> str | None:
-    """Say which array of ``layer`` is too large, or that a row which leaves it is, or return None.
+    """Return a message about the first array or output of ``layer`` that is too large, or None.
 
-    What a layer before it made too large is not its fault.
+    A layer whose input is too large is left out: the layer before it has the message.
     """
     widths = [layer.input[-1] or 0, layer.output[-1] or 0]
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
-    if max(widths) < _NEVER_TOO_LARGE or too_large_shape("", layer.input):
+    if max(widths) < _ALWAYS_FITS or too_large_shape("", layer.input):
         return None
     arrays: dict[str, Shape] = {f"{layer.name}.{each.name}": each.shape for each in params(layer)}
-    arrays[f"a row that leaves {layer.name}"] = layer.output
+    arrays[f"an output sample of {layer.name}"] = layer.output
     return next(filter(None, (too_large_shape(*each) for each in arrays.items())), None)
 
 
-def too_large_shape(what: str, shape: Shape) -> str | None:
-    """Say that ``what`` is too large if its ``shape`` is, or return None."""
+def too_large_shape(name: str, shape: Shape) -> str | None:
+    """Return a message that ``name`` is too large if its ``shape`` is, or None."""
     sizes = [size for size in shape if size is not None]
-    if max(sizes, default=1) <= MAX_AXIS and prod(sizes) <= MAX_NUMBERS:
+    if max(sizes, default=1) <= MAX_AXIS and prod(sizes) <= MAX_ELEMENTS:
         return None
     return (
-        f"too large: {what} would be {' x '.join(f'{size:,}' for size in sizes)} numbers; an axis "
-        f"has at most {MAX_AXIS:,}, an array {MAX_NUMBERS:,}"
+        f"too large: {name} would have {' x '.join(f'{size:,}' for size in sizes)} elements; the "
+        f"maximum is {MAX_AXIS:,} per axis and {MAX_ELEMENTS:,} per array"
     )

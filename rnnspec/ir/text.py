@@ -1,4 +1,4 @@
-"""A network as text: one line a layer, every field written out, for goldens and for reading."""
+"""A network as text: a dump for goldens and reviews, and the texts of generated source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rnnspec.ir.params import Param, counts, params
 
 
 def dump(network: Network) -> str:
-    """Return the whole network as text, ending in a line break."""
+    """Return every field of every layer as text, ending in a line break."""
     lines = [f"network {network.name}", f"  input {network.input!r}"]
     for layer in network.layers:
         lines += _layer_lines(layer)
@@ -60,7 +60,7 @@ def title(network: Network) -> str:
 
 
 def comment(network: Network) -> str:
-    """Return what stands below the first line: free text, and where pretrained rows come from."""
+    """Return the text below the title: the description, and the source of pretrained vectors."""
     notes = [network.description] if network.description else []
     for layer in network.layers:
         if isinstance(layer, Embedding) and layer.pretrained is not None:
@@ -73,17 +73,17 @@ def comment(network: Network) -> str:
 
 
 def signature(network: Network) -> tuple[str, ...]:
-    """Return docstring lines: what goes in, what comes out, with shapes, and how much it holds."""
+    """Return the docstring lines about input, output and parameter count."""
     return (
-        f"Input: {_input_words(network.input)}.",
-        f"Output: {_output_words(network)}.",
-        f"Parameters: {_parameters_words(network)}.",
+        f"Input: {_input_text(network.input)}.",
+        f"Output: {_output_text(network)}.",
+        f"Parameters: {_parameters_text(network)}.",
     )
 
 
-def _input_words(entrance: Input) -> str:
-    shape = _batch_shape(entrance.shape)
-    match entrance:
+def _input_text(network_input: Input) -> str:
+    shape = _batch_shape(network_input.shape)
+    match network_input:
         case TokenInput(vocabulary=size, mask_zero=masked):
             return f"tokens in [0, {size}), shape {shape}{'; 0 is padding' if masked else ''}"
         case NumericInput(mask_value=None):
@@ -91,10 +91,10 @@ def _input_words(entrance: Input) -> str:
         case NumericInput(mask_value=value):
             return f"numbers, shape {shape}; a step of {value!r} alone is padding"
         case _:
-            assert_never(entrance)
+            assert_never(network_input)
 
 
-def _output_words(network: Network) -> str:
+def _output_text(network: Network) -> str:
     last = network.layers[-1]
     shape = _batch_shape(network.output)
     if isinstance(last, Dense) and last.activation != "linear":
@@ -106,7 +106,7 @@ def _batch_shape(shape: Shape) -> str:
     return "(" + ", ".join(["batch", *("steps" if n is None else str(n) for n in shape)]) + ")"
 
 
-def _parameters_words(network: Network) -> str:
+def _parameters_text(network: Network) -> str:
     held = counts(network)
     if held.non_trainable:
         return f"{held.total:,}, {held.trainable:,} of them trainable"
@@ -114,7 +114,7 @@ def _parameters_words(network: Network) -> str:
 
 
 def type_name(layer: Layer) -> str:
-    """Return what a summary calls a layer's type, in Keras's words where it has one."""
+    """Return the type of a layer for summaries, which is the name of its Keras class if any."""
     match layer:
         case Recurrent():
             return type(layer.cell).__name__ if layer.merge is None else "Bidirectional"

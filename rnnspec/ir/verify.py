@@ -1,8 +1,7 @@
-"""Prove what code generation takes for granted.
+"""Checks of the assumptions of code generation.
 
-Shapes chain, residuals look back at what has their shape, names are names, numbers are finite.
-
-A spec that fails here got past validation, so the fault is rnnspec's.
+Shapes chain, residuals add inputs of their own shape, names are valid identifiers, and numbers are
+finite. A network that fails here got past validation, so the fault is rnnspec's.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any
 from rnnspec.errors import GenerationError
 from rnnspec.ir.nodes import Layer, Network, Residual, Shape
 
+# As in the spec. Names become identifiers and paths in generated source, so they are checked again.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
@@ -24,21 +24,23 @@ def verify(network: Network) -> Network:
     """Return ``network`` unchanged.
 
     Raises:
-        GenerationError: a shape, a name or a number is not what a backend may rely on.
+        GenerationError: a shape, a name or a number is not one that backends can rely on.
     """
     names = [network.name, *(layer.name for layer in network.layers)]
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
     for name in names:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
-        _require(valid, f"{name!r} is no name")
+        _require(valid, f"{name!r} is not a valid name")
     shape = network.input.shape
     entered: dict[str, Shape] = {}
     for layer in network.layers:
-        _require(layer.input == shape, f"{layer.name} expects {layer.input} but is given {shape}")
+        _require(
+            layer.input == shape, f"{layer.name} expects shape {layer.input}, but receives {shape}"
+        )
         _require(_finite(layer), f"{layer.name} holds a number that is not finite")
         if isinstance(layer, Residual):
             fits = entered.get(layer.start) == shape
-            _require(fits, f"{layer.name} adds what entered {layer.start} to {shape}")
+            _require(fits, f"{layer.name} adds the input of {layer.start} to shape {shape}")
         entered[layer.name] = shape
         shape = layer.output
     return network
@@ -46,22 +48,22 @@ def verify(network: Network) -> Network:
 
 def _finite(layer: Layer) -> bool:
     kind: Any = type(layer)
-    values = [getattr(layer, name) for name in _names(kind)]
+    values = [getattr(layer, name) for name in _field_names(kind)]
     return all(_is_finite(value) for value in values if not isinstance(value, str))
 
 
-# Layers differ by their names, and hardly in the cells, rates and initializers that they hold.
+# Layers differ in their names, but share most cells, rates and initializers: cache by value.
 @lru_cache(maxsize=1024)
 def _is_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     kind: Any = type(value)
-    return all(map(_is_finite, [getattr(value, name) for name in _names(kind)]))
+    return all(map(_is_finite, [getattr(value, name) for name in _field_names(kind)]))
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...]:
-    """Return the fields of a dataclass, and none of another type."""
+def _field_names(kind: Any) -> tuple[str, ...]:
+    """Return the field names of a dataclass, empty for any other type."""
     return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 

@@ -70,11 +70,11 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     (r"'residual' needs", {**NUMBERS, "rnn": {"type": "gru", "units": 3, "residual": True}}),
     (r"expected .* parameters", {**NUMBERS, "rnn": GRU, "expect": {"parameters": 1}}),
     (
-        r"a layer named '.*' is there already",
+        r"another layer is already named '.*'",
         {**NUMBERS, "rnn": [{**GRU, "name": "one"}, {**GRU, "name": "one"}]},
     ),
     (
-        r"with _1 to _2 after it, longer than 64 characters",
+        r"expected at most 64 characters including the suffixes _1 to _2",
         {**NUMBERS, "rnn": {**GRU, "name": "a" * 64, "layers": 2}},
     ),
 ]
