@@ -1,4 +1,4 @@
-"""Text files of any size, in blocks of whole lines that are proved to be UTF-8."""
+"""Reading of large text files in blocks of whole lines, checked to be UTF-8."""
 
 from __future__ import annotations
 
@@ -16,33 +16,36 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     Progress = Callable[[int, int], None]
-    """Called now and then with the bytes read so far, and with those there are."""
+    """A callback that receives the bytes read so far, and the size of the file."""
 
 Said = tuple[str, str]
-"""The code of what is wrong, and what to say of it."""
+"""The code of a problem, and its message."""
 
 _BLOCK = 2**18
+# Bounds the memory for a file without line feeds.
 _LONGEST = 2**22
+# The byte order mark of UTF-8.
 _MARK = b"\xef\xbb\xbf"
 
 
 def quiet(done: int, total: int) -> None:
-    """Tell nobody how far it is."""
+    """Ignore progress."""
 
 
 def blocks(path: Path, progress: Progress = quiet) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the number of a line, and that line and some after it, without their line feeds.
+    """Yield blocks of lines without line feeds, each with the number of its first line.
 
-    A byte order mark is dropped. No more than a block and the longest line is held.
+    A byte order mark is dropped. At most one block and the longest line are held in memory.
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: it is not UTF-8 text, or a line is longer than 4 MiB.
+        SpecError: the file is not UTF-8 text, or a line is longer than 4 MiB.
     """
     number = 1
     for text in _whole_lines(path, progress):
         clean = text.removeprefix(_MARK) if number == 1 else text
         _check_text(path, number, clean)
+        # Not splitlines(), which also splits at a carriage return alone.
         lines = clean.split(b"\n")
         if clean.endswith(b"\n"):
             lines.pop()
@@ -51,7 +54,7 @@ def blocks(path: Path, progress: Progress = quiet) -> Iterator[tuple[int, list[b
 
 
 def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
-    """Yield the file in pieces that end where a line does."""
+    """Yield the file in pieces that end at the end of a line."""
     with opened(path) as (stream, size):
         rest = b""
         while block := stream.read(_BLOCK):
@@ -70,15 +73,16 @@ def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
 
 def _check_text(path: Path, number: int, text: bytes) -> None:
     try:
-        # Most blocks are ASCII, and to know it is much faster than to decode them.
+        # Most blocks are ASCII, and checking that is much faster than decoding them.
         _ = text.isascii() or text.decode()
     except UnicodeDecodeError as error:
-        raise _no_text(path, number, text, error.start) from None
+        raise _not_text(path, number, text, error.start) from None
+    # Null bytes are valid UTF-8, but mean a binary file.
     if (start := text.find(b"\0")) >= 0:
-        raise _no_text(path, number, text, start)
+        raise _not_text(path, number, text, start)
 
 
-def _no_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
+def _not_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
     begin = text.rfind(b"\n", 0, start) + 1
     end = text.find(b"\n", start)
     line = text[begin:] if end < 0 else text[begin:end]
@@ -91,8 +95,9 @@ def _no_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
 def fault(
     path: Path, number: int, line: bytes, said: Said, extent: tuple[int, int] | None = None
 ) -> Problem:
-    """Return what is wrong with a line, in its bytes of ``extent`` or as a whole."""
+    """Return a problem with a line, at the bytes of ``extent`` or at the whole line."""
     code, message = said
+    # The extent is in bytes, the columns of a span in characters.
     line = line.rstrip(b"\r\n")
     start, end = extent or (0, len(line))
     before = line[:start].decode("utf-8", "replace")
@@ -104,14 +109,14 @@ def fault(
 
 
 def resolved(path: Path) -> Path:
-    """Return where ``path`` leads in the end.
+    """Return ``path`` with all symbolic links resolved.
 
     Raises:
-        UsageError: nowhere, so that it cannot be read.
+        UsageError: the path cannot be resolved, so the file cannot be read.
     """
     try:
         return path.resolve()
-    except RuntimeError:  # before Python 3.13, of a link that leads to itself
+    except RuntimeError:  # raised before Python 3.13 for a link that leads to itself
         raise _unreadable(path, os.strerror(errno.ELOOP)) from None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
@@ -119,10 +124,10 @@ def resolved(path: Path) -> Path:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Yield a regular file, opened, and its size.
+    """Yield an open regular file and its size.
 
     Raises:
-        UsageError: it is none, or cannot be read.
+        UsageError: the file is not regular, or cannot be read.
     """
     try:
         _check_regular(path)
@@ -139,7 +144,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 def _check_regular(path: Path) -> None:
     try:
         mode = path.stat().st_mode
-    except ValueError as error:  # a null character, or one that the system cannot encode
+    except ValueError as error:  # a null character, or one the system cannot encode
         raise _unreadable(path, error) from None
     if stat.S_ISDIR(mode):
         raise UsageError("this is a folder, expected a file", str(path))

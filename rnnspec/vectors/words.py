@@ -1,4 +1,4 @@
-"""What each row of an embedding stands for: a file with one word a line."""
+"""The words of an embedding: a file with one word per line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_MOST_PROBLEMS = 20
+_MAX_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a file, UTF-8, each with its row; ``lines`` counts those without a word too."""
+    """The words of a file in UTF-8, each with its row; ``lines`` counts empty lines too."""
 
     path: Path
     rows: dict[bytes, int]
@@ -27,11 +27,11 @@ class Words:
 def read_words(path: Path, vocabulary: int) -> Words:
     """Return the words of the file at ``path``: line i, from 0, is the word of row i.
 
-    An empty line is a row without a word, and so is each row after the last line.
+    An empty line stands for a row without a word, and so do missing lines at the end.
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: it is not UTF-8, holds a word twice, or holds more lines than ``vocabulary``.
+        SpecError: the file is not UTF-8, has a word twice, or more lines than ``vocabulary``.
     """
     rows: dict[bytes, int] = {}
     problems = []
@@ -44,15 +44,16 @@ def read_words(path: Path, vocabulary: int) -> Words:
             problems.append(fault(path, number, line, ("E623", message)))
             break
         if word in rows:
-            message = f"this is the word of line {rows[word] + 1:,} already"
+            message = f"duplicate of the word in line {rows[word] + 1:,}"
             problems.append(fault(path, number, line, ("E622", message)))
         elif word:
             rows[word] = row
+        # Empty lines beyond the vocabulary stand for no row.
         lines = min(number, vocabulary)
-        if len(problems) == _MOST_PROBLEMS:
+        if len(problems) == _MAX_PROBLEMS:
             break
     if not rows:
-        message = "expected one word a line, received none"
+        message = "expected one word per line, received no words"
         problems.append(Problem(str(path), message, code="E627"))
     if problems:
         raise SpecError(tuple(problems))

@@ -210,11 +210,11 @@ def test_a_line_without_end(case: Case) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("a\nb\n\na\nb\n", ["4:1: error: this is the word of line 1 already",
-                            "5:1: error: this is the word of line 2 already"]),
+        ("a\nb\n\na\nb\n", ["4:1: error: duplicate of the word in line 1",
+                            "5:1: error: duplicate of the word in line 2"]),
         ("a\nb\nc\nd\ne\nf\ng\nh", ["7:1: error: expected at most 6 lines, one for each row"]),
-        ("", [" error: expected one word a line, received none"]),
-        (" \r\n\n", [" error: expected one word a line, received none"]),
+        ("", [" error: expected one word per line, received no words"]),
+        (" \r\n\n", [" error: expected one word per line, received no words"]),
         (b"caf\xc3\xa9\n\xc3\xa9\xe9\n", ["2:2: error: expected UTF-8 text, received the"]),
     ],
 )  # fmt: skip
