@@ -1,4 +1,4 @@
-"""Where a backend keeps each canonical array, and the one way to move an array there and back."""
+"""Slots, which locate canonical arrays in a backend, and the conversion in both directions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Where one array of a layer is kept.
+    """The place of one array of a layer.
 
-    ``param`` is the array's name within the layer and ``path`` the attribute path to it from the
-    framework's layer. ``axes`` and ``gates`` say how the array lies there, in the words of
-    ``ir.params.Param``. ``row`` is the index on a leading axis where a framework stacks several
+    ``param`` is the name of the array within the layer, and ``path`` the attribute path to it from
+    the framework's layer. ``axes`` and ``gates`` describe its layout there, in the notation of
+    ``ir.params.Param``. ``row`` is the index on the leading axis if a framework stacks several
     canonical arrays in one of its own.
     """
 
@@ -33,7 +33,7 @@ class Slot:
 
 
 def pack(param: Param, slot: Slot, array: Array) -> Array:
-    """Return a canonical array as the framework lays it out (without a stacked leading axis)."""
+    """Return a canonical array in the framework's layout (without a stacked leading axis)."""
     return _rearrange(array, param, (param.axes, param.gates), (slot.axes, slot.gates))
 
 
@@ -49,6 +49,7 @@ def _rearrange(
     expected = shape_of(source[0], sizes)
     if array.shape != expected:
         raise ValueError(f"{param.name}: expected the shape {expected}, received {array.shape}")
+    # One axis per name while gates and axes are reordered; merged axes are split and merged again.
     names = [name for group in axis_groups(source[0]) for name in group]
     split = array.reshape([sizes[name] for name in names])
     if source[1] != target[1]:

@@ -1,4 +1,4 @@
-"""The registry of backends. A framework is imported when its runtime is asked for, never before."""
+"""The registry of backends. A framework is imported only when its runtime is needed."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TOR
 
 
 def get(name: str) -> Backend:
-    """Return the backend called ``name``.
+    """Return the backend named ``name``.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no backend has that name.
     """
     if name not in BACKENDS:
-        raise UsageError(f"unknown backend '{name}'; there are {' and '.join(BACKENDS)}")
+        raise UsageError(f"unknown backend '{name}'; expected {' or '.join(BACKENDS)}")
     return BACKENDS[name]
 
 
 def chosen(name: str | None) -> Backend:
-    """Return the backend called ``name``, or without a name the only one installed.
+    """Return the backend named ``name``, or without a name the only one installed.
 
     Raises:
-        UsageError: there is none of that name, or there is a choice to make.
-        BackendError: none is installed.
+        UsageError: no backend has that name, or several are installed and none is named.
+        BackendError: no backend is installed.
     """
     if name is not None:
         return get(name)

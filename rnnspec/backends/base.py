@@ -1,4 +1,4 @@
-"""The contract of a backend: what its modules provide, checked by mypy in each backend's folder."""
+"""The contract of a backend, which mypy checks in the folder of each backend."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
 
 Form = Literal["training", "inference", "step"]
-"""A form of generated source: to train, to predict alone, or to run chunk after chunk."""
+"""A form of generated source: for training, for inference only, or for one chunk after another."""
 
 LEVELS = ("counts", "forward", "gradients", "training")
-"""Levels of comparison; each includes those before it."""
+"""Levels of comparison, each including those before it."""
 
 Level = Literal["counts", "forward", "gradients", "training"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """The record of one backend: what it is called, what it needs and what it has.
+    """The record of a backend: its names, requirements and capabilities.
 
-    ``package`` holds its modules ``emit``, ``slots`` and ``runtime``, ``distribution`` is the
-    installed package that the runtime imports (empty if it needs none) and ``minimum`` its oldest
-    version that works. ``forms`` are the forms of source it writes. ``level`` is the highest level
-    of comparison its runtime reaches (None: it has no runtime), in each of ``dtypes``. ``files``
-    are the files that ``build`` writes, ``{name}`` standing for the network's name; one file is
-    written by itself, several go into a folder. ``loading`` is Python that turns them into a model
-    again; ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
+    ``package`` contains its modules ``emit``, ``slots`` and ``runtime``. ``distribution`` is the
+    installed package that the runtime imports (empty if it needs none), and ``minimum`` the oldest
+    version of it that works. ``forms`` are the forms of source it writes. ``level`` is the highest
+    level of comparison that its runtime supports (None if it has no runtime), in each of
+    ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}`` for the name of the
+    network: a single file, or several in a folder. ``loading`` is the Python code that loads them;
+    ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Backend:
 
     @property
     def installed(self) -> bool:
-        """Whether the framework can be found; it is not imported."""
+        """True if the framework can be found, without importing it."""
         return not self.distribution or find_spec(self.distribution) is not None
 
     @property
@@ -66,30 +66,30 @@ class Backend:
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
 
     def reaches(self, level: str) -> bool:
-        """Tell whether the runtime can be compared up to ``level``."""
+        """Return whether the runtime can be compared up to ``level``."""
         return self.level is not None and LEVELS.index(level) <= LEVELS.index(self.level)
 
     @property
     def emitter(self) -> Emitter:
-        """IR to source."""
+        """The module that turns the IR into source."""
         return cast("Emitter", self._module("emit"))
 
     @property
     def slots(self) -> Slots:
-        """Where each canonical array is kept."""
+        """The module that locates each canonical array."""
         return cast("Slots", self._module("slots"))
 
     @property
     def runtime(self) -> Runtime:
-        """The framework itself.
+        """The module that runs the framework.
 
         Raises:
-            BackendError: it is not installed, too old, or fails to import.
+            BackendError: the framework is not installed, too old, or fails to import.
         """
         self.require()
         try:
             return cast("Runtime", self._module("runtime"))
-        except Exception as error:  # Keras raises ValueError for an engine it does not know
+        except Exception as error:  # Keras raises ValueError for an unknown engine
             raise BackendError(f"{self.title} cannot be imported: {error}") from error
 
     @property
@@ -109,11 +109,11 @@ class Backend:
         try:
             found = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:
-            return  # A build under another name, such as keras-nightly: its import decides.
+            return  # Installed under another name, such as keras-nightly: the import decides.
         if found and _release(found) < self.minimum:
             wanted = ".".join(map(str, self.minimum))
             raise BackendError(
-                f"{self.title} {found} is too old, {wanted} is the oldest that works: "
+                f"{self.title} {found} is too old, expected {wanted} or newer: "
                 f"pip install --upgrade 'rnnspec[{self.name}]'"
             )
 
@@ -122,12 +122,13 @@ class Backend:
 
 
 def _release(version: str) -> tuple[int, ...]:
+    # Local and development suffixes do not count, as in '2.6.0+cpu'.
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What one forward pass in inference showed: what entered each layer, and the result."""
+    """The input of each layer, and the output of the model, in one forward pass in inference."""
 
     inputs: Mapping[str, Array]
     output: Array
@@ -135,7 +136,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What a framework's own layer would hold where the generated source has another."""
+    """The parameter count of a stock layer that the generated source replaces, and the reason."""
 
     layer: str
     type: str
@@ -144,61 +145,61 @@ class Stock:
 
 
 class Learner(Protocol):
-    """A loss, sum(weight (output - target)^2) / 2, and its gradients."""
+    """The loss sum(weight (output - target)^2) / 2, and its gradients."""
 
     def __call__(self, inputs: Array, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
-        """Return the loss, and a gradient laid out as its array for each of them."""
+        """Return the loss and a gradient per array, in the layout of the array."""
 
 
 class Emitter(Protocol):
-    """The module ``emit`` of a backend: IR -> source, no framework needed."""
+    """The module ``emit`` of a backend: IR to source, without the framework."""
 
     def emit(self, network: Network) -> Source:
         """Return the source of a network."""
 
     def refusals(self, network: Network) -> tuple[Refusal, ...]:
-        """Return every word of the network that this backend cannot honour."""
+        """Return every setting of the network that this backend does not support."""
 
     def arranged(self, network: Network) -> Network:
-        """Return the network as the source, the slots and the runtime lay it out.
+        """Return the network in the arrangement of the source, the slots and the runtime.
 
-        Same layers, names and arrays; some layers may be marked as levels of one module.
+        It has the same layers, names and arrays; some layers may be marked as parts of a stack.
         """
 
     def stepwise(self, network: Network) -> dict[str, str]:
-        """Return the layers run step by step, not fused, and the word that asks for it."""
+        """Return the layers that run step by step instead of fused, each with the key to blame."""
 
     def stock(self, network: Network) -> tuple[Stock, ...]:
-        """Return the layers whose framework namesake holds another number of parameters."""
+        """Return the layers whose stock counterpart has another number of parameters."""
 
 
 class Slots(Protocol):
-    """The module ``slots`` of a backend: where it keeps each canonical array."""
+    """The module ``slots`` of a backend: the place of each canonical array."""
 
     def slots(self, layer: Layer) -> tuple[Slot, ...]:
         """Return a slot for each canonical array of a layer."""
 
     def module(self, layer: Layer) -> str:
-        """Return the name of the framework's layer that holds these arrays."""
+        """Return the name of the framework's layer with these arrays."""
 
 
 class Runtime(Protocol):
     """The module ``runtime`` of a backend: the only one that imports the framework."""
 
     def version(self) -> str:
-        """Return the framework's version, with its engine where there is a choice."""
+        """Return the framework's version, with the engine if it has several."""
 
     def instantiate(self, module: ModuleType, entry: str, dtype: str) -> Any:
-        """Return a model from executed source, its numbers of type ``float32`` or ``float64``."""
+        """Return a model from executed source, in ``float32`` or ``float64``."""
 
     def layer_count(self, model: Any, layer: Layer) -> int:
-        """Return how many parameters the framework counts in one layer."""
+        """Return the parameter count of a layer according to the framework."""
 
     def counts(self, model: Any) -> Counts:
-        """Return how many parameters the framework counts in the whole model."""
+        """Return the parameter counts of the whole model according to the framework."""
 
     def layer_type(self, model: Any, layer: Layer) -> str:
-        """Return the name of the framework's class for one layer, empty where it has none."""
+        """Return the name of the framework's class of a layer, empty if there is none."""
 
     def unwrap(self, model: Any) -> Any | None:
         """Return a model without what wraps it, or None if it is no model of this framework."""
@@ -223,14 +224,14 @@ class LearningRuntime(Runtime, Protocol):
     """The module ``runtime`` of a backend that is compared up to ``gradients`` or ``training``."""
 
     def learner(self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
-        """Return what gives the loss and its gradients by the arrays at (layer, path).
+        """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
 
-        The model runs as in training, its dropout at work, or as in inference.
+        The model runs as in ``training``, with dropout, or as in inference.
         """
 
 
 class SavingRuntime(Runtime, Protocol):
-    """The module ``runtime`` of a backend whose models are written to files."""
+    """The module ``runtime`` of a backend that writes models to files."""
 
     def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
         """Write the model's files, all named ``name``, into an empty folder."""
