@@ -1,1 +1,1 @@
-"""What a network means, and the proof that every backend computes it."""
+"""The NumPy reference of a network, and the comparison of every backend with it."""

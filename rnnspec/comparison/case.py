@@ -1,4 +1,4 @@
-"""One spec with everything that each backend is given, and what the reference makes of it."""
+"""A case: a spec with the arrays and the batch for every backend, and the reference's result."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A model on its backend, holding a case's arrays."""
+    """A model on its backend, with the arrays of a case."""
 
     generated: Generated
     model: Any
 
     @property
     def backend(self) -> Backend:
-        """The backend it lives on."""
+        """The backend of the model."""
         return self.generated.backend
 
     @property
     def runtime(self) -> Runtime:
-        """The backend's runtime."""
+        """The runtime of the backend."""
         return self.backend.runtime
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A network with arrays and a batch, and what the reference makes of them.
+    """A network with arrays and a batch, and ``truth``, the trace of the reference.
 
-    ``seed`` draws more of the kind, unless the batch was ``given``.
+    ``given`` is true if the caller passed the batch, and false if ``seed`` drew it.
     """
 
     program: Program
@@ -67,55 +67,56 @@ class Case:
         """Draw the arrays of a case, and its batch unless one is ``given``.
 
         Raises:
-            UsageError: the network does not take the given batch.
+            UsageError: the given batch does not fit the network.
         """
         network = program.network
         if given is None:
             batch = draw_batch(network.input, np.random.default_rng(seed))
         else:
             batch = checked_batch(network.input, given, f"the batch for {network.name}")
-        arrays, truth = _tame(network, draw_scaled(network, seed), batch, dtype)
+        arrays, truth = _bounded(network, draw_scaled(network, seed), batch, dtype)
         return cls(program, seed, dtype, arrays, batch, given is not None, truth)
 
     @property
     def network(self) -> Network:
-        """The network that is compared."""
+        """The network to compare."""
         return self.program.network
 
     @property
     def layers(self) -> dict[str, int]:
-        """The number of parameters of each layer, by the spec's arithmetic."""
+        """The parameter count of each layer, computed from the spec."""
         return {layer.name: count(layer) for layer in self.network.layers}
 
     @property
     def parameters(self) -> Counts:
-        """The number of parameters in all, by the spec's arithmetic."""
+        """The parameter counts of the network, computed from the spec."""
         return counts(self.network)
 
     @property
     def last(self) -> str:
-        """The name of the layer whose output is the result."""
+        """The name of the last layer."""
         return self.network.layers[-1].name
 
     def build(self, backend: Backend) -> Live:
-        """Return the live model on ``backend``, with fresh weights."""
+        """Return the live model on ``backend``, with its initial weights."""
         return self._live(backend, self.program)
 
     @property
     def trains(self) -> bool:
-        """Whether the model learns as in training, not as in inference.
+        """True if gradients are taken in training mode, rather than in inference.
 
-        In float32 some generators draw a 0 often enough for a mask to drop something all the same.
+        In float32, some generators draw a 0 often enough that a mask drops values even at the rates
+        of ``to_train``.
         """
         return self.dtype == "float64"
 
     def to_train(self, live: Live) -> Live:
-        """Return the model that learns on the backend of ``live``, with the case's arrays.
+        """Return the model to train on the backend of ``live``, with the arrays of the case.
 
-        Where there is dropout, it is another with rates of nearly 0: masks are drawn and applied
-        as in training, and whatever they do but drop shows.
+        If the network has dropout, it is another model with rates of nearly 0: masks are drawn and
+        applied as in training, so every effect except the dropping can be compared.
         """
-        layers = tuple(map(_rarely_dropping, self.network.layers))
+        layers = tuple(map(_with_tiny_rates, self.network.layers))
         if self.trains and layers != self.network.layers:
             network = replace(self.network, layers=layers)
             live = self._live(live.backend, replace(self.program, network=network))
@@ -127,36 +128,37 @@ class Case:
         return Live(generated, pipeline.instantiate(generated, self.dtype))
 
     def reset(self, live: Live) -> None:
-        """Write the case's arrays into a live model."""
+        """Write the arrays of the case into a live model."""
         write_weights(live.model, self.arrays)
 
     def outputs(self, trace: Trace) -> dict[str, Array]:
-        """Return the output of each layer that a trace shows: what enters the next one.
+        """Return the output of each layer in a trace, which is the input of the next one.
 
-        Of a masked sequence only the real steps count, as (real steps, features).
+        A masked sequence is reduced to its real time steps, (real steps, features).
         """
         return _outputs(self.network, trace, self.batch)
 
     def another_batch(self, rng: np.random.Generator) -> Array:
-        """Return a batch to train on: one of the kind, or the given one again."""
+        """Return a batch to train on: a new one, or the given one again."""
         return self.batch if self.given else draw_batch(self.network.input, rng)
 
     def mask(self, batch: Array) -> Array:
-        """Return what is true at the real steps of a batch, (rows, steps)."""
+        """Return the mask of a batch, (batch, steps), true at real time steps."""
         return reference.padding_mask(self.network.input, batch)
 
     @property
     def target(self) -> Array:
-        """What the loss of the gradients wants of each number of the result."""
+        """The target of each element of the output, in the loss for the gradients."""
+        # A generator of its own, so that the target does not depend on how the rest is drawn.
         return np.random.default_rng((self.seed, 1)).standard_normal(self.truth.output.shape)
 
     @property
     def weight(self) -> Array:
-        """What each number of the result counts in the loss: 1, or 0 at padding."""
+        """The weight of each element of the output in the loss: 1, or 0 at padding."""
         return self.real(self.batch)
 
     def real(self, batch: Array) -> Array:
-        """Return 1 where the result of a batch has a meaning and 0 at padding, in its shape."""
+        """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
         shape = (len(batch), *self.truth.output.shape[1:])
         if self.last not in _padded(self.network):
             return np.ones(shape)
@@ -164,9 +166,10 @@ class Case:
 
 
 def _padded(network: Network) -> set[str]:
-    """Return the layers whose output has padding in it."""
+    """Return the names of the layers whose output includes padding."""
     if not network.input.masked:
         return set()
+    # The output of a repeat has no padding, nor has a state.
     before = takewhile(lambda layer: not isinstance(layer, Repeat), network.layers)
     return {layer.name for layer in before if len(layer.output) == 2}
 
@@ -178,66 +181,68 @@ def _outputs(network: Network, trace: Trace, batch: Array) -> dict[str, Array]:
         if following.name in trace.inputs
     }
     values[network.layers[-1].name] = trace.output
+    # The output at padding is unspecified, so backends may differ there.
     padded, mask = _padded(network), reference.padding_mask(network.input, batch)
     return {name: value[mask] if name in padded else value for name, value in values.items()}
 
 
-_RARELY = 1e-15
-"""A rate of dropout by which no number drops in a lifetime of batches, and none is scaled."""
+# At this rate of dropout no value is ever dropped in practice, and the scale is nearly 1.
+_TINY_RATE = 1e-15
 
 
-def _rarely_dropping(layer: Layer) -> Layer:
+def _with_tiny_rates(layer: Layer) -> Layer:
     match layer:
         case Dropout():
-            return replace(layer, rate=_rarely(layer.rate))
+            return replace(layer, rate=_tiny(layer.rate))
         case Recurrent():
-            rates = _rarely(layer.dropout), _rarely(layer.recurrent_dropout)
+            rates = _tiny(layer.dropout), _tiny(layer.recurrent_dropout)
             return replace(layer, dropout=rates[0], recurrent_dropout=rates[1])
         case _:
             return layer
 
 
-def _rarely(rate: float) -> float:
-    return min(rate, _RARELY)
+def _tiny(rate: float) -> float:
+    return min(rate, _TINY_RATE)
 
 
-_TAME = 100.0
-_HALVINGS = 8
-_ROUNDED = {"float64": 2.0**-50, "float32": 2.0**-21}
-"""Some four times what rounding changes a number by."""
+_LARGEST_VALUE = 100.0
+_MAX_HALVINGS = 8
+# Four times the machine epsilon.
+_PERTURBATIONS = {"float64": 2.0**-50, "float32": 2.0**-21}
 
 
-def _tame(
+def _bounded(
     network: Network, arrays: dict[str, Array], batch: Array, dtype: str
 ) -> tuple[dict[str, Array], Trace]:
-    """Return arrays small enough for the values to stay so, and the reference's trace with them.
+    """Return arrays small enough that all values stay small, and the reference's trace with them.
 
-    Activations without a bound (relu gates, say) can double a state at every step, and rounding
-    with it: nothing could be told from such a network.
+    Unbounded activations (such as relu gates) can double the state at each time step, and its
+    rounding errors with it, so that a comparison would mean nothing.
     """
-    for _ in range(_HALVINGS):
+    for _ in range(_MAX_HALVINGS):
         trace = _run(network, arrays, batch)
         values = _outputs(network, trace, batch)
-        # NumPy's maximum, in which a NaN wins and is then no smaller than anything.
+        # np.max, unlike max, returns NaN if a value is NaN, and NaN is not below the limit.
         largest = np.max([np.max(np.abs(value), initial=0.0) for value in values.values()])
-        if largest < _TAME and _is_steady(network, arrays, batch, dtype, values):
+        if largest < _LARGEST_VALUE and _is_steady(network, arrays, batch, dtype, values):
             return arrays, trace
         arrays = {name: array / 2.0 for name, array in arrays.items()}
     return arrays, _run(network, arrays, batch)
 
 
 def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
-    """Tell whether arrays as good as these give values that would be called equal."""
+    """Return whether arrays perturbed by about a rounding error give nearly the same values."""
     rng = np.random.default_rng(0)
-    nudged = {
-        name: array * (1.0 + _ROUNDED[dtype] * rng.choice((-1.0, 1.0), array.shape))
+    perturbed = {
+        name: array * (1.0 + _PERTURBATIONS[dtype] * rng.choice((-1.0, 1.0), array.shape))
         for name, array in arrays.items()
     }
-    moved = _outputs(network, _run(network, nudged, batch), batch)
-    most = tolerances(dtype)["forward"] / 4.0
-    return all(distance(moved[name], value) < most for name, value in values.items())
+    moved = _outputs(network, _run(network, perturbed, batch), batch)
+    limit = tolerances(dtype)["forward"] / 4.0
+    return all(distance(moved[name], value) < limit for name, value in values.items())
 
 
 def _run(network: Network, arrays: Arrays, batch: Array) -> Trace:
+    # Overflow is expected while the arrays are still too large.
     with np.errstate(all="ignore"):
         return reference.run(network, arrays, batch)

@@ -1,4 +1,4 @@
-"""Compare what each backend makes of a case: with the arithmetic, the reference, each other."""
+"""Compare a case on each backend with the spec's counts, the reference and other backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends import get
 from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.comparison.levels import distance, levels_up_to, tolerances
-from rnnspec.comparison.report import Account, Finding, SpecParity
+from rnnspec.comparison.report import BackendResult, Finding, SpecParity
 from rnnspec.comparison.training import steady_share, train
 from rnnspec.errors import Difference
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Comparison:
-    """One case on one backend after the other, up to ``level``."""
+    """The comparison of a case on one backend after another, up to ``level``."""
 
     case: Case
     level: str
-    _accounts: dict[str, Account] = field(default_factory=dict)
+    _results: dict[str, BackendResult] = field(default_factory=dict)
     _values: dict[str, dict[str, Values]] = field(default_factory=dict)
     _truths: dict[str, Values] = field(default_factory=dict)
     _differences: list[Difference] = field(default_factory=list)
     _learners: dict[str, tuple[Live, Gradients]] = field(default_factory=dict)
     _share: float = 1.0
-    """Of the usual rates and arrays of training, on every backend."""
+    """The share of the usual rates and arrays in training, the same for every backend."""
 
     def add(self, backend: Backend) -> None:
         """Build the case on ``backend`` and compare it."""
@@ -48,30 +48,31 @@ class Comparison:
             for layer in live.generated.network.layers
         }
         total = live.runtime.counts(live.model)
-        wrong = list(self._counted(backend.name, held, total))
+        wrong = list(self._count_differences(backend.name, held, total))
         self._differences += wrong
-        # Arrays of other sizes cannot be written into the model, so there is nothing to run.
+        # The case's arrays do not fit into a model of other sizes, so there is nothing to run.
         self._values[backend.name] = {} if wrong else self._run(live)
         findings = {
-            level: self._judge(backend.name, level) for level in levels_up_to(self.level)[1:]
+            level: self._compare_level(backend.name, level)
+            for level in levels_up_to(self.level)[1:]
         }
-        self._accounts[backend.name] = Account(live.runtime.version(), held, total, findings)
+        self._results[backend.name] = BackendResult(live.runtime.version(), held, total, findings)
 
     def report(self) -> SpecParity:
-        """Return what was found, with what differs between backends."""
+        """Return the results, with the differences between backends."""
         network = self.case.network
-        stock = {name: get(name).emitter.stock(network) for name in self._accounts}
+        stock = {name: get(name).emitter.stock(network) for name in self._results}
         return SpecParity(
             name=self.case.network.name,
             layers=self.case.layers,
             parameters=self.case.parameters,
-            backends=self._accounts,
+            backends=self._results,
             stock=stock,
             differences=(*self._differences, *self._between()),
         )
 
     def _run(self, live: Live) -> dict[str, Values]:
-        """Return by level what a backend computes."""
+        """Return the values that a backend computes, by level."""
         case, levels = self.case, levels_up_to(self.level)
         values: dict[str, Values] = {}
         if "forward" in levels:
@@ -87,17 +88,18 @@ class Comparison:
         return values
 
     def _trained(self, live: Live, gradients: Gradients) -> Values:
-        """Return what training makes on one more backend, from where it suits all of them.
+        """Train on one more backend, with a share of rates and arrays at which all are stable.
 
-        Whether it does is asked only where backends differ, for it takes long to tell.
+        The share takes long to find, so it is computed only if backends differ.
         """
         self._learners[live.backend.name] = live, gradients
         found = train(self.case, live, gradients, share=self._share)
-        if not list(self._strayed(live.backend.name, "training", self._apart(found))):
+        if not list(self._first_too_far(live.backend.name, "training", self._distances(found))):
             return found
         share = steady_share(self.case, live, gradients)
         if share == self._share:
             return found
+        # The share holds for all backends, so those before train again.
         self._share = share
         self._truths.pop("training", None)
         for name, (other, learn) in self._learners.items():
@@ -107,19 +109,20 @@ class Comparison:
                 self._truth("training", again)
         return train(self.case, live, gradients, share=share)
 
-    def _apart(self, trained: Values) -> dict[str, float]:
+    def _distances(self, trained: Values) -> dict[str, float]:
         truth = self._truth("training", trained)
         return {name: distance(trained[name], truth[name]) for name in trained}
 
-    def _judge(self, backend: str, level: str) -> Finding:
-        """Compare what a backend computes with the truth of a level, and note what strays."""
+    def _compare_level(self, backend: str, level: str) -> Finding:
+        """Compare the values of a backend at a level with the truth, and record a difference."""
         values = self._values[backend].get(level)
         if values is None:
+            # Nothing was run, because the counts differ.
             return Finding(math.inf, self.case.last)
         truth = self._truth(level, values)
         shown = along_directions(self.case, values) if level == "gradients" else values
         distances = {name: distance(shown[name], truth[name]) for name in shown}
-        self._differences += self._strayed(backend, level, distances)
+        self._differences += self._first_too_far(backend, level, distances)
         worst = max(distances, key=distances.__getitem__)
         return Finding(distances[worst], worst)
 
@@ -131,32 +134,34 @@ class Comparison:
                 case "gradients":
                     self._truths[level] = directional_derivatives(self.case)
                 case _:
-                    # The reference does not train: the first backend that does leads.
+                    # The reference does not train, so the first backend is the truth.
                     self._truths[level] = values
         return self._truths[level]
 
-    def _counted(self, backend: str, held: dict[str, int], total: Counts) -> Iterator[Difference]:
+    def _count_differences(
+        self, backend: str, held: dict[str, int], total: Counts
+    ) -> Iterator[Difference]:
         for layer, expected in self.case.layers.items():
             if held[layer] != expected:
                 yield self._difference(backend, layer, "parameters", expected, held[layer])
-        wanted, found = self.case.parameters.as_dict(), total.as_dict()
-        for key in wanted:
-            if wanted[key] != found[key]:
+        expected_total, found = self.case.parameters.as_dict(), total.as_dict()
+        for key in expected_total:
+            if expected_total[key] != found[key]:
                 quantity = f"{key.replace('_', '-')} parameters"
-                yield self._difference(backend, "", quantity, wanted[key], found[key])
+                yield self._difference(backend, "", quantity, expected_total[key], found[key])
 
-    def _strayed(
+    def _first_too_far(
         self, backend: str, level: str, distances: dict[str, float]
     ) -> Iterator[Difference]:
-        """Yield the first place that strays, which those after it follow."""
+        """Yield a difference for the first name above the tolerance; later ones follow from it."""
         other = "the first backend" if level == "training" else "the reference"
         for name, found in distances.items():
             if found > tolerances(self.case.dtype)[level]:
-                yield self._stray(backend, level, name, other, found)
+                yield self._too_far(backend, level, name, other, found)
                 return
 
     def _between(self) -> Iterator[Difference]:
-        """Yield where two backends differ in every number of a level, in the first such place."""
+        """Yield the first difference of each pair of backends at each level, over all elements."""
         for level in ("forward", "gradients"):
             shown = {name: v[level] for name, v in self._values.items() if level in v}
             for one, other in combinations(shown, 2):
@@ -166,10 +171,10 @@ class Comparison:
                 }
                 for name, found in distances.items():
                     if found > tolerances(self.case.dtype)[level]:
-                        yield self._stray(other, level, name, one, found)
+                        yield self._too_far(other, level, name, one, found)
                         break
 
-    def _stray(self, backend: str, level: str, name: str, other: str, found: float) -> Difference:
+    def _too_far(self, backend: str, level: str, name: str, other: str, found: float) -> Difference:
         quantity = {"forward": "output", "gradients": "gradient"}.get(level, level)
         expected = f"within {tolerances(self.case.dtype)[level]:g} of {other}"
         return self._difference(backend, name, quantity, expected, f"a difference of {found:.3g}")

@@ -1,10 +1,10 @@
 """Gradients of one scalar loss with respect to every canonical array.
 
-The reference takes them by complex step: with an array shifted by i h in some direction, the
-imaginary part of the loss over h is its derivative along that direction, exact to rounding since
-nothing is subtracted. It needs no derivation of its own, only the forward equations, which the
-level before has compared. Source: Squire and Trapp, 1998. An array is judged along a random
-direction, in which an error in any element shows; between backends every element is compared.
+The reference computes derivatives by complex step: with an array shifted by i h along a direction,
+the imaginary part of the loss divided by h is the derivative along that direction, exact to
+rounding because nothing is subtracted. This needs only the forward equations, which the level
+before has compared. Source: Squire and Trapp, 1998. Each gradient is compared along one random
+direction, in which an error in any element shows; between backends, every element is compared.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 
     Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
 
+# Without a subtraction there is no cancellation, so the step can be this small.
 _STEP = 1e-30
 
 
 def gradients_of(live: Live, *, training: bool = False) -> Gradients:
-    """Return a function of (batch, target, weight) that gives a loss and its gradients.
+    """Return a function of (batch, target, weight) that returns a loss and its gradients.
 
     The model runs as in ``training`` or as in inference. The loss is
-    sum(weight (output - target)^2) / 2; the gradients come by canonical name, in the model's
-    dtype. Arrays that are not trained have none.
+    sum(weight (output - target)^2) / 2. The gradients are by canonical name, in the dtype of the
+    model; arrays that are not trainable have none.
     """
     places = [place for place in placed(origin(live.model)) if place[2].trainable]
+    # Several canonical arrays may share one array of the framework: ask for its gradient once.
     keys = list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
     learn = live.backend.learning.learner(live.model, keys, training=training)
 
@@ -48,11 +50,11 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
 
 
 def directional_derivatives(case: Case) -> dict[str, Array]:
-    """Return the reference's derivative of the loss along the direction of each array."""
+    """Return the reference's derivative of the loss along a direction of each array."""
 
     def along(name: str, direction: Array) -> float:
         arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
-        # Layers before that of the array do what they did without a shift.
+        # Layers before that of the array are not affected by the shift.
         layer = name.partition(".")[0]
         output = reference.run_on(case.network, arrays, case.batch, case.truth, layer).output
         loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
@@ -62,7 +64,7 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
 
 
 def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Array]:
-    """Return a backend's derivatives along the same directions."""
+    """Return the derivatives of a backend along the same directions."""
     return {
         name: np.array(np.vdot(gradients[name].astype(np.float64), direction))
         for name, direction in _directions(case)
@@ -70,7 +72,7 @@ def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Ar
 
 
 def _directions(case: Case) -> Iterator[tuple[str, Array]]:
-    """Yield a random direction for each array that is trained."""
+    """Yield a random direction for each trainable array."""
     rng = np.random.default_rng((case.seed, 2))
     for name, _, param in named_params(case.network):
         if param.trainable:

@@ -1,4 +1,4 @@
-"""How far a comparison goes, and how large a difference is still called equal."""
+"""Levels of comparison, and the tolerance of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 LEVELS = ("counts", "forward", "gradients", "training")
-"""Each level includes those before it."""
+"""Levels of comparison, each including those before it."""
 
 DEFAULT_LEVEL = "gradients"
 
@@ -21,36 +21,37 @@ TOLERANCES: dict[str, dict[str, float]] = {
     "float64": {"forward": 1e-9, "gradients": 1e-7, "training": 1e-7},
     "float32": {"forward": 1e-5, "gradients": 1e-4, "training": 1e-3},
 }
-"""By dtype and level, of ``distance``."""
+"""The largest ``distance`` that counts as equal, by dtype and level."""
 
 
 def levels_up_to(level: str) -> tuple[str, ...]:
     """Return the levels that ``level`` includes.
 
     Raises:
-        UsageError: there is no such level.
+        UsageError: the level is unknown.
     """
     if level not in LEVELS:
-        raise UsageError(f"unknown level '{level}'; there are {', '.join(LEVELS)}")
+        raise UsageError(f"unknown level '{level}'; expected one of {', '.join(LEVELS)}")
     return LEVELS[: LEVELS.index(level) + 1]
 
 
 def tolerances(dtype: str) -> dict[str, float]:
-    """Return the tolerance of each level for numbers of type ``dtype``.
+    """Return the tolerance of each level in ``dtype``.
 
     Raises:
-        UsageError: there is no such dtype.
+        UsageError: the dtype is unknown.
     """
     if dtype not in TOLERANCES:
-        raise UsageError(f"unknown dtype '{dtype}'; there are {' and '.join(TOLERANCES)}")
+        raise UsageError(f"unknown dtype '{dtype}'; expected {' or '.join(TOLERANCES)}")
     return TOLERANCES[dtype]
 
 
 def distance(one: Array, other: Array) -> float:
-    """Return the largest difference, relative where ``other`` is larger than 1 somewhere.
+    """Return the largest difference, relative to the largest value of ``other`` if that is above 1.
 
-    It is infinite where the shapes differ or a number is not finite.
+    The distance is infinite if the shapes differ or a value is not finite.
     """
+    # Shapes that differ might broadcast.
     if one.shape != other.shape:
         return math.inf
     if not (np.isfinite(one).all() and np.isfinite(other).all()):

@@ -1,6 +1,6 @@
-"""Random specs over the whole language, each through parity; a failing one is made small.
+"""Random specs of the whole language, each compared by parity; a failing one is shrunk.
 
-Hypothesis draws and shrinks them: it is wanted for this alone, and comes with ``rnnspec[dev]``.
+Hypothesis draws and shrinks them. Nothing else needs it, so it comes with ``rnnspec[dev]``.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What random specs showed: how many were compared, and the smallest that failed, if any.
+    """The result of a search: the number of specs compared, and the smallest that failed, if any.
 
-    ``spec`` is the failing one as YAML, and ``error`` what is wrong with it; ``largest`` has the
-    largest difference of each level.
+    ``spec`` is the failing spec as YAML, and ``error`` its error. ``largest`` has the largest
+    difference of each level.
     """
 
     compared: int
@@ -42,11 +42,11 @@ class Found:
 
     @property
     def equal(self) -> bool:
-        """Whether every spec was equal."""
+        """True if every spec was equal."""
         return self.error is None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data, as ``rnnspec parity --random N --json`` prints it."""
+        """Return the result as plain data, as ``rnnspec parity --random N --json`` prints it."""
         return {
             "equal": self.equal,
             "compared": self.compared,
@@ -67,8 +67,8 @@ def compare_random(
     """Draw ``number`` valid specs of small networks, and compare each up to ``level`` in float64.
 
     Raises:
-        BackendError: hypothesis, or a backend, is not installed.
-        UsageError: an unknown backend or level.
+        BackendError: Hypothesis or a backend is not installed.
+        UsageError: a backend or the level is unknown.
     """
     search = _Search(backends, level, progress)
     try:
@@ -79,7 +79,7 @@ def compare_random(
 
 
 class _FailedError(Exception):
-    """The smallest spec that is not equal, and why."""
+    """The smallest spec that is not equal, and its error."""
 
     def __init__(self, spec: str, error: RnnspecError) -> None:
         super().__init__(spec, error)
@@ -88,7 +88,7 @@ class _FailedError(Exception):
 
 
 class _Search:
-    """One search: compares each spec that is drawn, and keeps the largest difference by level."""
+    """A search that compares each drawn spec, and keeps the largest difference by level."""
 
     def __init__(
         self, backends: Sequence[str] | None, level: str, progress: Callable[[str], None]
@@ -109,11 +109,12 @@ class _Search:
 
         settings = hypothesis.settings(
             max_examples=number,
+            # Only the seed decides what is drawn.
             database=None,
             derandomize=False,
             deadline=None,
             phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
-            # It would print to where the report goes.
+            # Otherwise Hypothesis prints to standard output, like the report.
             verbosity=hypothesis.Verbosity.quiet,
             report_multiple_bugs=False,
             suppress_health_check=list(hypothesis.HealthCheck),
@@ -124,14 +125,14 @@ class _Search:
         text = dump(drawn)
         self.progress(f"{self.compared} compared")
         try:
-            # Keras advises against a softmax over one unit, which is among what is drawn.
+            # Keras warns of a softmax over one unit, which is a valid spec.
             with warnings.catch_warnings(action="ignore"):
                 report = parity(loads(text, "random.yaml"), self.backends, level=self.level)
         except (BackendError, UsageError):
-            raise  # the request's fault, not this spec's
+            raise  # a fault of the request, not of this spec
         except RnnspecError as error:
             raise _FailedError(text, error) from error
-        except Exception as error:  # what a framework raises: the spec that makes it is wanted
+        except Exception as error:  # raised by a framework: report the spec that causes it
             message = f"{type(error).__name__}: {error}"
             raise _FailedError(text, GenerationError(message, "random.yaml")) from error
         if not report.equal:
@@ -143,5 +144,5 @@ class _Search:
         for spec in report.specs:
             for account in spec.backends.values():
                 for level, finding in account.findings.items():
-                    met = self.largest.get(level, 0.0)
-                    self.largest[level] = max(met, finding.difference)
+                    largest = self.largest.get(level, 0.0)
+                    self.largest[level] = max(largest, finding.difference)

@@ -1,4 +1,4 @@
-"""The float64 NumPy reference: the equations of each layer, as plainly as they can be written."""
+"""The NumPy reference in float64: the equations of each layer, written as plainly as possible."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
-    """Return what enters each layer and what the network computes, in inference.
+    """Return the input of each layer and the output of the network, in inference.
 
     Args:
         network: the network.
         arrays: its canonical arrays by full name, float64 (or complex128, for derivatives).
-        inputs: tokens (batch, steps) or numbers (batch, steps, features).
+        inputs: tokens (batch, steps) or values (batch, steps, features).
     """
     return _run(network.layers, arrays, {}, inputs, padding_mask(network.input, inputs))
 
@@ -34,7 +34,7 @@ def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
 def run_on(
     network: nodes.Network, arrays: Arrays, inputs: Array, trace: Trace, layer: str
 ) -> Trace:
-    """Return what ``run`` does, where only what comes from ``layer`` on differs from ``trace``."""
+    """Return the result of ``run``, given that nothing before ``layer`` differs from ``trace``."""
     before = [each.name for each in takewhile(lambda each: each.name != layer, network.layers)]
     entered = {name: trace.inputs[name] for name in before}
     value, mask = trace.inputs[layer], padding_mask(network.input, inputs)
@@ -58,9 +58,9 @@ def _run(
     return Trace(entered, value)
 
 
-def padding_mask(entrance: nodes.Input, inputs: Array) -> Array:
-    """Return what is true at the real steps, (batch, steps)."""
-    match entrance:
+def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
+    """Return the mask of a batch, (batch, steps), true at real time steps."""
+    match network_input:
         case nodes.TokenInput(mask_zero=True):
             mask: Array = inputs != 0
         case nodes.NumericInput(mask_value=float() as value):
@@ -75,7 +75,7 @@ def _layer(layer: nodes.Layer, own: Arrays, x: Array, mask: Array) -> Array:
         case nodes.Embedding():
             return own["embeddings"].take(x, axis=0)
         case nodes.Recurrent():
-            return _recurrent(layer, own, x, _real(x, mask, masked=layer.masked))
+            return _recurrent(layer, own, x, _effective_mask(x, mask, masked=layer.masked))
         case nodes.Repeat():
             return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
         case nodes.LayerNorm():
@@ -83,16 +83,16 @@ def _layer(layer: nodes.Layer, own: Arrays, x: Array, mask: Array) -> Array:
         case nodes.Dropout():
             return x
         case nodes.Pooling():
-            return _pooling(layer, x, _real(x, mask, masked=layer.masked))
+            return _pooling(layer, x, _effective_mask(x, mask, masked=layer.masked))
         case nodes.Dense():
             return activate(x @ own["kernel"] + own.get("bias", 0.0), layer.activation)
         case nodes.Residual():
-            raise AssertionError("run adds it: it alone looks back")
+            raise AssertionError("_run adds residuals, which need the input of an earlier layer")
         case _:
             assert_never(layer)
 
 
-def _real(x: Array, mask: Array, *, masked: bool) -> Array:
+def _effective_mask(x: Array, mask: Array, *, masked: bool) -> Array:
     return mask if masked else np.ones(x.shape[:2], dtype=bool)
 
 
@@ -104,17 +104,20 @@ def _layer_norm(layer: nodes.LayerNorm, own: Arrays, x: Array) -> Array:
 
 
 def _pooling(layer: nodes.Pooling, x: Array, mask: Array) -> Array:
-    rows = [_statistic(row[real], layer.statistic) for row, real in zip(x, mask, strict=True)]
-    return np.stack(rows)
+    pooled = [
+        _statistic(sample[real], layer.statistic) for sample, real in zip(x, mask, strict=True)
+    ]
+    return np.stack(pooled)
 
 
 def _statistic(steps: Array, statistic: nodes.Statistic) -> Array:
-    """Return the statistic of (real steps, features) for each feature; zeros of no steps."""
+    """Return the statistic of each feature of (real steps, features), zeros without a step."""
     if not len(steps):
         return np.zeros(steps.shape[1:], dtype=steps.dtype)
     if statistic == "mean":
         mean: Array = steps.mean(axis=0)
         return mean
+    # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
     at = steps.real.argmax(axis=0)
     highest: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]
     return highest
@@ -124,6 +127,7 @@ def _recurrent(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Ar
     results = []
     for prefix in directions(layer):
         arrays = {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
+        # Each direction ends in its own last state: the backward one at the first time step.
         order = -1 if prefix == "backward." else 1
         outputs = _scan(layer, arrays, x[:, ::order], mask[:, ::order])
         results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
@@ -131,7 +135,8 @@ def _recurrent(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Ar
 
 
 def _scan(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
-    """Return the state at every step, (batch, steps, units), held at padding; zero at first."""
+    """Return the state at each time step, (batch, steps, units), zero at first, kept at padding."""
+    # The part of every gate that does not depend on the state, for all time steps at once.
     projected = x @ own["kernel"] + own.get("bias", 0.0)
     dtype = np.result_type(projected, *own.values())
     state = np.zeros((2, len(x), layer.units), dtype=dtype)
@@ -146,7 +151,7 @@ def _scan(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
 
 
 def _step(cell: nodes.Cell, own: Arrays) -> Step:
-    """Return (projected input, (h, c)) -> (h, c); cells without a c leave it at zero."""
+    """Return a function of projected input and state (h, c); cells without a c leave it at zero."""
     match cell:
         case nodes.SimpleRNN():
             return lambda x, state: _simple_step(cell, own["recurrent_kernel"], x, state)
@@ -185,7 +190,7 @@ def _gru_step(cell: nodes.GRU, own: Arrays, x: Array, state: Array) -> Array:
 
 
 def _original_gru_step(cell: nodes.GRU, recurrent_kernel: Array, x: Array, state: Array) -> Array:
-    """Return the step of Cho et al., 2014: the reset gate is applied before the product."""
+    """Return one step of Cho et al., 2014, with the reset gate applied before the product."""
     h, c = state
     x_z, x_r, x_candidate = np.split(x, 3, axis=1)
     u_z, u_r, u_candidate = np.split(recurrent_kernel, 3, axis=1)
@@ -210,16 +215,16 @@ def _merge(forward: Array, backward: Array, merge: nodes.Merge) -> Array:
 
 
 def _sigmoid(x: Array) -> Array:
-    # Written with tanh, which cannot overflow.
+    # 1 / (1 + exp(-x)) overflows for large negative x, and tanh does not.
     half: Array = np.tanh(0.5 * x)
     value: Array = 0.5 * (1.0 + half)
     return value
 
 
 def activate(x: Array, activation: nodes.Activation | nodes.CellActivation) -> Array:
-    """Return an activation of every number (of the last axis for ``softmax``).
+    """Return an activation of each element (over the last axis for ``softmax``).
 
-    Choices are made on the real part alone, so that complex arrays carry derivatives through.
+    Conditions use only the real part, so that complex arrays carry derivatives through.
     """
     match activation:
         case "linear":
@@ -234,18 +239,21 @@ def activate(x: Array, activation: nodes.Activation | nodes.CellActivation) -> A
         case "relu":
             return np.where(x.real > 0.0, x, 0.0)
         case "softplus":
+            # max(x, 0) + log(1 + exp(-|x|)), in which nothing overflows.
             return np.where(x.real > 0.0, x, 0.0) + np.log1p(np.exp(np.where(x.real > 0.0, -x, x)))
         case "hard_sigmoid":
             return np.where(x.real <= -3.0, 0.0, np.where(x.real >= 3.0, 1.0, (x + 3.0) / 6.0))
         case "softsign":
             return x / (1.0 + np.where(x.real > 0.0, x, -x))
         case "elu":
+            # np.where computes both sides, so exp must not see large values either.
             return np.where(x.real > 0.0, x, np.exp(np.where(x.real > 0.0, 0.0, x)) - 1.0)
         case _:
             assert_never(activation)
 
 
 def _softmax(x: Array) -> Array:
+    # A constant cancels out, and without it exp could overflow.
     scaled: Array = np.exp(x - x.real.max(axis=-1, keepdims=True))
     total: Array = scaled.sum(axis=-1, keepdims=True)
     return scaled / total

@@ -1,4 +1,4 @@
-"""What parity found: the accounts of each backend side by side, and every difference."""
+"""The report of parity: the results of each backend side by side, and every difference."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The largest difference that one level met, and where."""
+    """The largest difference at one level, and its place."""
 
     difference: float
     where: str
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What one backend holds and computes for one spec.
+class BackendResult:
+    """The parameter counts and the findings of one backend for one spec.
 
-    ``findings`` has the largest difference of each level but ``counts``: from the float64
-    reference, and in ``training`` from the first backend.
+    ``findings`` has the largest difference of each level except ``counts``, from the float64
+    reference or, in ``training``, from the first backend.
     """
 
     version: str
@@ -34,24 +34,24 @@ class Account:
 
     @property
     def forward_max_difference(self) -> float:
-        """The largest difference of what enters each layer and of the result."""
+        """The largest difference of the output of any layer."""
         return self.findings["forward"].difference
 
 
 @dataclass(frozen=True, slots=True)
 class SpecParity:
-    """One spec on every backend; ``layers`` and ``parameters`` are the spec's own arithmetic."""
+    """One spec on every backend; ``layers`` and ``parameters`` are counts from the spec."""
 
     name: str
     layers: dict[str, int]
     parameters: Counts
-    backends: dict[str, Account]
+    backends: dict[str, BackendResult]
     stock: dict[str, tuple[Stock, ...]]
     differences: tuple[Difference, ...]
 
     @property
     def equal(self) -> bool:
-        """Whether every count is equal and everything else within its tolerance."""
+        """True if every count is equal and everything else within its tolerance."""
         return not self.differences
 
 
@@ -59,8 +59,8 @@ class SpecParity:
 class ParityReport:
     """Every spec on every backend.
 
-    ``tolerances`` are by level: the largest difference that is called equal, relative where the
-    numbers are larger than 1.
+    ``tolerances`` has the largest difference that counts as equal, by level. It is relative for
+    values above 1.
     """
 
     level: str
@@ -70,12 +70,12 @@ class ParityReport:
 
     @property
     def equal(self) -> bool:
-        """Whether every spec is equal on every backend."""
+        """True if every spec is equal on every backend."""
         return all(spec.equal for spec in self.specs)
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """Every difference found, spec after spec."""
+        """All differences, in the order of the specs."""
         return tuple(difference for spec in self.specs for difference in spec.differences)
 
     def as_dict(self) -> dict[str, Any]:
@@ -95,19 +95,19 @@ def _spec(spec: SpecParity) -> dict[str, Any]:
         "equal": spec.equal,
         "layers": spec.layers,
         "parameters": spec.parameters.as_dict(),
-        "backends": {name: _account(account) for name, account in spec.backends.items()},
+        "backends": {name: _backend(result) for name, result in spec.backends.items()},
         "stock": {name: [asdict(s) for s in stock] for name, stock in spec.stock.items() if stock},
         "differences": [asdict(difference) for difference in spec.differences],
     }
 
 
-def _account(account: Account) -> dict[str, Any]:
+def _backend(result: BackendResult) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "version": account.version,
-        "layers": account.layers,
-        "parameters": account.parameters.as_dict(),
+        "version": result.version,
+        "layers": result.layers,
+        "parameters": result.parameters.as_dict(),
     }
-    for level, finding in account.findings.items():
+    for level, finding in result.findings.items():
         found[f"{level}_max_difference"] = finding.difference
         found[f"{level}_max_difference_at"] = finding.where
     return found

@@ -1,4 +1,4 @@
-"""Hypothesis strategies over the whole language, version 1: valid specs of small networks."""
+"""Hypothesis strategies for valid specs of small networks, over the whole language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Words = dict[str, Any]
 
 LONGEST = 64
-"""How long a name may be."""
+"""The longest valid name."""
 
 SIZES = st.integers(1, 5)
 RATES = st.sampled_from([0, 0.0, 0.1, 0.25, 0.5, 1e-05])
@@ -33,30 +33,30 @@ VECTORS = st.sampled_from(["zeros", "ones"]) | DRAWN
 MATRICES = st.one_of(
     st.sampled_from(["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal"]), VECTORS
 )
-# Written as JSON, which is YAML for as long as no character needs a surrogate pair.
+# Specs are written as JSON, which is YAML only if no character needs a surrogate pair.
 LETTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
 DESCRIPTIONS = st.text(LETTERS, max_size=120).filter(lambda text: forbidden(text) is None)
 
 
 def spec_text(spec: Mapping[str, Any]) -> str:
-    """Return a spec as text that ``rnnspec.loads`` reads."""
+    """Return a spec as text for ``rnnspec.loads``."""
     return json.dumps(spec)
 
 
 @st.composite
 def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
-    """Draw a valid spec as plain data, with few names or with long ones, up to what is allowed."""
+    """Draw a valid spec as plain data, with a few names, or with long ones up to the maximum."""
     names = _Names(draw(st.just(LONGEST) | st.integers(30, LONGEST)) if long_names else None)
     embedding = draw(_embeddings(names)) if draw(st.booleans()) else None
     spec: Words = {"version": 1, "name": names.network()}
     if description := draw(st.just("") | DESCRIPTIONS):
         spec["description"] = description
-    if entrance := draw(_inputs(numeric=embedding is None)):
-        spec["input"] = entrance
+    if network_input := draw(_inputs(numeric=embedding is None)):
+        spec["input"] = network_input
     if embedding is not None:
         spec["embedding"] = embedding
     head = draw(_heads(names)) if draw(st.integers(0, 4)) else None
-    width = embedding["dim"] if embedding else entrance["features"]
+    width = embedding["dim"] if embedding else network_input["features"]
     gives_state = head is not None and head.get("pooling", "last") == "last"
     layers = draw(_rnn(names, width, gives_state=gives_state))
     spec["rnn"] = layers[0] if len(layers) == 1 and draw(st.booleans()) else layers
@@ -68,7 +68,7 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
 
 
 def sample(strategy: st.SearchStrategy[Words], size: int) -> list[Words]:
-    """Return ``size`` examples, always the same ones."""
+    """Return ``size`` examples, the same ones every time."""
     found: list[Words] = []
 
     @settings(
@@ -83,7 +83,7 @@ def sample(strategy: st.SearchStrategy[Words], size: int) -> list[Words]:
 
 
 class _Names:
-    """Gives names that are used once: all of them ``length`` long, or now and then a short one."""
+    """Names that are used once: all of them ``length`` long, or a few short ones."""
 
     def __init__(self, length: int | None) -> None:
         self.length = length
@@ -93,7 +93,7 @@ class _Names:
         return "network_gru_".ljust(self.length, "x") if self.length else "small_net"
 
     def layer(self, draw: st.DrawFn, *, room: int = 0) -> Words:
-        """Return a ``name`` key, or nothing; ``room`` is for what is added to the name."""
+        """Return a ``name`` key, or nothing; ``room`` is left for a suffix."""
         self._given += 1
         if self.length:
             return {"name": f"layer_{self._given}_".ljust(self.length - room, "y")}
@@ -102,36 +102,38 @@ class _Names:
 
 @st.composite
 def _inputs(draw: st.DrawFn, *, numeric: bool) -> Words:
-    entrance: Words = {}
+    drawn: Words = {}
     if numeric:
-        entrance["features"] = draw(SIZES)
+        drawn["features"] = draw(SIZES)
         if draw(st.integers(0, 2)) == 0:
-            entrance["mask_value"] = draw(st.sampled_from([0, 0.0, -1.5, 99]))
+            drawn["mask_value"] = draw(st.sampled_from([0, 0.0, -1.5, 99]))
     if draw(st.booleans()):
-        entrance["length"] = draw(st.integers(1, 6))
-    return entrance
+        drawn["length"] = draw(st.integers(1, 6))
+    return drawn
 
 
 @st.composite
 def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
     optional = {"trainable": st.booleans(), "mask_zero": st.booleans()}
-    said = draw(st.fixed_dictionaries({}, optional=optional))
-    least = 2 if said.get("mask_zero") else 1
+    drawn = draw(st.fixed_dictionaries({}, optional=optional))
+    # Token 0 is padding, and a vocabulary of it alone is an error.
+    least = 2 if drawn.get("mask_zero") else 1
     return {
         **names.layer(draw),
         "vocabulary": draw(st.integers(least, 7)),
         "dim": draw(SIZES),
-        **said,
+        **drawn,
     }
 
 
 @st.composite
 def _rnn(draw: st.DrawFn, names: _Names, width: int, *, gives_state: bool) -> list[Words]:
-    """Draw the recurrent layers, with a repeat between two of them now and then."""
+    """Draw the recurrent layers, sometimes with a repeat between two of them."""
     number = draw(st.integers(1, 3))
     layers: list[Words] = []
     for index in range(number):
         last = index == number - 1
+        # Something has to follow a repeat.
         repeats = not last and draw(st.integers(0, 5)) == 0
         layer = draw(_layers(names, width, sequence=not (repeats or (last and gives_state))))
         layers.append(layer)
@@ -166,8 +168,9 @@ def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool) -> Wo
 
 
 def _add_residual(layer: Words, width: int) -> None:
-    """Make a layer as wide as what enters it, and add its input to its output."""
+    """Make the output of a layer as wide as its input, and add a residual."""
     joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
+    # Two directions of equal size cannot have an odd sum.
     if joined and width % 2:
         return
     layer |= {"units": width // 2 if joined else width, "residual": True}
@@ -175,26 +178,27 @@ def _add_residual(layer: Words, width: int) -> None:
 
 @st.composite
 def _dropouts(draw: st.DrawFn) -> Words:
-    said: Words = {}
+    drawn: Words = {}
     if draw(st.booleans()):
-        said["dropout"] = draw(RATES)
-        if said["dropout"] and draw(st.booleans()):
-            said["variational"] = draw(st.booleans())
+        drawn["dropout"] = draw(RATES)
+        # Without a rate above 0, 'variational' has no effect, which is an error.
+        if drawn["dropout"] and draw(st.booleans()):
+            drawn["variational"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
-        said["recurrent_dropout"] = draw(RATES)
-    return said
+        drawn["recurrent_dropout"] = draw(RATES)
+    return drawn
 
 
 @st.composite
 def _cells(draw: st.DrawFn, type_: str) -> Words:
-    said: Words = {}
+    drawn: Words = {}
     if draw(st.integers(0, 2)) == 0:
-        said["activation"] = draw(CELL_ACTIVATIONS)
+        drawn["activation"] = draw(CELL_ACTIVATIONS)
     if type_ != "simple" and draw(st.integers(0, 2)) == 0:
-        said["recurrent_activation"] = draw(CELL_ACTIVATIONS)
+        drawn["recurrent_activation"] = draw(CELL_ACTIVATIONS)
     if type_ == "gru" and draw(st.booleans()):
-        said["reset_after"] = draw(st.booleans())
-    return said
+        drawn["reset_after"] = draw(st.booleans())
+    return drawn
 
 
 @st.composite

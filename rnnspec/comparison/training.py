@@ -1,9 +1,9 @@
-"""Some steps of plain SGD and of Adam from the same arrays on the same batches.
+"""A few steps of plain SGD and of Adam, from the same arrays on the same batches.
 
-The optimizers are written out once, on the canonical arrays: frameworks write Adam's epsilon in
-different places (Keras scales it by the bias correction, PyTorch does not), which is theirs to
-decide and no part of the network. The losses and the gradients are the framework's own, so that
-one fault in a step leads every later one astray.
+The optimizers are implemented here, on the canonical arrays: frameworks put Adam's epsilon in
+different places (Keras scales it by the bias correction, PyTorch does not), which is not part of
+the network. The losses and gradients are the framework's own, so a fault in one step affects every
+later one.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     Update = Callable[[Arrays, Arrays], Arrays]
 
 STEPS = 20
-_RATES = {"sgd": 0.1, "adam": 0.01}
+_LEARNING_RATES = {"sgd": 0.1, "adam": 0.01}
 _SHARES = tuple(2.0**-halvings for halvings in range(9))
+# About a thousand times the relative rounding error of one operation.
 _NUDGE = {"float64": 1e-12, "float32": 1e-4}
-"""Some thousand times the relative error of one operation."""
 
 
 def train(
@@ -37,8 +37,8 @@ def train(
 ) -> dict[str, Array]:
     """Return, for each optimizer, the loss at every step and the arrays after the last.
 
-    Rates and first arrays are ``share`` of the usual ones, and each number in the arrays is nudged
-    up or down by a share of ``nudge``.
+    Learning rates and initial arrays are multiplied by ``share``, and each element of the arrays is
+    moved up or down by a relative ``nudge``.
     """
     found: dict[str, Array] = {}
     rng = np.random.default_rng(case.seed)
@@ -47,7 +47,7 @@ def train(
         for name, array in case.arrays.items()
     }
     for name, optimizer in (("sgd", sgd), ("adam", adam)):
-        update = optimizer(share * _RATES[name])
+        update = optimizer(share * _LEARNING_RATES[name])
         write_weights(live.model, start)
         losses = [_step(case, live, gradients, update, step) for step in range(STEPS)]
         found[f"{name}: losses"] = np.array(losses)
@@ -56,10 +56,10 @@ def train(
 
 
 def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
-    """Return the share of the usual rates and arrays at which rounding stays rounding.
+    """Return the largest share of rates and arrays at which rounding errors stay small.
 
-    Where gradients explode, as they may without a bound on the state, any two orders of summation
-    end at different losses, and nothing can be told from that.
+    If gradients explode, as they may with an unbounded state, any two orders of summation end at
+    different losses, so a comparison would mean nothing.
     """
     limit = 100.0 * tolerances(case.dtype)["training"]
     for share in _SHARES:
@@ -77,6 +77,7 @@ def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: in
     batch = case.another_batch(rng)
     real = case.real(batch)
     target = rng.standard_normal(real.shape)
+    # Half the mean squared error over the elements that are not padding.
     loss, found = gradients(batch, target, real / real.sum())
     arrays = {key: value.astype(np.float64) for key, value in read_weights(live.model).items()}
     write_weights(live.model, {**arrays, **update(arrays, found)})

@@ -143,7 +143,7 @@ def test_without_a_word_it_is_gradients_in_float64() -> None:
 
 @pytest.mark.parametrize("level", ["", "Forward", "all", "gradient"])
 def test_an_unknown_level_is_refused(level: str) -> None:
-    with pytest.raises(UsageError, match="there are counts, forward, gradients, training"):
+    with pytest.raises(UsageError, match="expected one of counts, forward, gradients, training"):
         levels_up_to(level)
     pytest.importorskip("torch")
     with pytest.raises(UsageError, match="unknown level"):
@@ -152,7 +152,7 @@ def test_an_unknown_level_is_refused(level: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["", "float16", "double"])
 def test_an_unknown_dtype_is_refused(dtype: str) -> None:
-    with pytest.raises(UsageError, match="there are float64 and float32"):
+    with pytest.raises(UsageError, match="expected float64 or float32"):
         tolerances(dtype)
     pytest.importorskip("torch")
     with pytest.raises(UsageError, match="unknown dtype"):
