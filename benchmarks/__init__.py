@@ -1,1 +1,1 @@
-"""What rnnspec costs, each time as a ratio to a named opponent measured in the same rounds."""
+"""The cost of rnnspec, as ratios to named opponents measured in the same rounds."""

@@ -1,4 +1,4 @@
-"""The batch that every model is given."""
+"""The batch for every model."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ RATE = 0.01
 
 
 def draw(size: int, *, padded: bool = False) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return tokens and labels, the same ones each time; padding is zeros on the right."""
+    """Return tokens and labels, the same ones every time; padding is zeros on the right."""
     rng = np.random.default_rng(0)
+    # From 1 on, because token 0 is padding.
     tokens = rng.integers(1, VOCABULARY, (size, STEPS), dtype=np.int64)
     labels = rng.integers(0, 2, (size, 1)).astype(np.float32)
     if padded:

@@ -1,4 +1,4 @@
-"""Whole processes: rnnspec's commands, and what they cannot do without."""
+"""Whole processes: commands of rnnspec, and the imports that they need."""
 
 import json
 import os
@@ -16,9 +16,10 @@ SCRIPT = str(Path(sysconfig.get_path("scripts")) / "rnnspec")
 
 
 class BenchmarkError(Exception):
-    """Something that was to be measured failed."""
+    """A failed measurement."""
 
 
+# Runs a command and prints the modules that it imported, without rnnspec's own.
 _LIST = """\
 import atexit, json, sys
 before = set(sys.modules)
@@ -30,11 +31,13 @@ atexit.register(loaded)
 from rnnspec.cli import main
 main()
 """
+# Imports the same modules and does nothing else.
 _IMPORT = """\
 from importlib import import_module
 for name in {names!r}:
     import_module(name)
 """
+# Prints those of the modules that can be imported by name.
 _KEEP = """\
 import json
 from importlib import import_module
@@ -50,27 +53,27 @@ print(json.dumps(kept))
 
 
 def output(*command: str, **environment: str) -> bytes:
-    """Return what a command prints; what it says on standard error is shown if it fails."""
+    """Return the standard output of a command; an error includes its standard error."""
     given = {**os.environ, **environment}
     ended = subprocess.run(command, cwd=ROOT, env=given, capture_output=True, check=False)
     if ended.returncode:
-        said = ended.stderr.decode(errors="replace")
-        raise BenchmarkError(f"{' '.join(command[:4])} exited with {ended.returncode}:\n{said}")
+        errors = ended.stderr.decode(errors="replace")
+        raise BenchmarkError(f"{' '.join(command[:4])} exited with {ended.returncode}:\n{errors}")
     return ended.stdout
 
 
 def process(*command: str) -> Run:
-    """Return a run of a command to its end, its output thrown away."""
+    """Return a run of a command to its end, without its output."""
     return lambda: output(*command)
 
 
 def python(code: str) -> Run:
-    """Return a run of some Python in a fresh interpreter."""
+    """Return a run of Python code in a fresh interpreter."""
     return process(sys.executable, "-c", code)
 
 
 def imports_of(arguments: Sequence[str]) -> str:
-    """Return Python that imports whatever a command of rnnspec imports, but rnnspec itself."""
+    """Return Python code that imports all modules a command imports, except those of rnnspec."""
     names = json.loads(output(sys.executable, "-c", _LIST, *arguments).splitlines()[-1])
     kept = json.loads(output(sys.executable, "-c", _KEEP.format(names=names)))
     return _IMPORT.format(names=kept)

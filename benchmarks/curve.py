@@ -1,15 +1,16 @@
-"""How time and memory grow with a size, and the exponent that says so."""
+"""Growth of time and memory with a size, and its exponent."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_TAIL = 30  # below a thirtieth of the largest size, what is constant hides what grows
+# Below a thirtieth of the largest size, constant costs hide the growth.
+_TAIL = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Seconds and peak bytes by size; the sizes rise."""
+    """Seconds and peak bytes by size, in ascending order."""
 
     name: str
     title: str
@@ -20,12 +21,12 @@ class Curve:
 
     @property
     def exponents(self) -> tuple[float, float]:
-        """Those of time and of memory: 1 is linear."""
+        """The exponents of time and memory; 1 is linear."""
         return exponent(self.sizes, self.seconds), exponent(self.sizes, self.peak)
 
 
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Return the slope of the least-squares line through the logarithms, of the larger sizes."""
+    """Return the least-squares slope of the logarithms over the larger sizes."""
     tail = [
         (math.log(n), math.log(v))
         for n, v in zip(sizes, values, strict=True)

@@ -1,4 +1,4 @@
-"""What a suite hands back."""
+"""Results of the suites."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from benchmarks.ratio import Ratio
 
 @dataclass(slots=True)
 class Findings:
-    """Races, the ratios made of them, curves, and what else there is to say."""
+    """Races, their ratios, curves and notes."""
 
     races: list[Race] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
@@ -18,6 +18,6 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def add(self, race: Race, ratios: Iterable[Ratio]) -> None:
-        """Take in a race and its rows."""
+        """Add a race and its ratios."""
         self.races.append(race)
         self.ratios += ratios

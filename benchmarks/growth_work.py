@@ -1,7 +1,8 @@
 """``python -m benchmarks.growth_work WHAT PATH``: one point of a curve, in its own process.
 
-Prints the seconds and the peak of allocated bytes as JSON. Imports, and what is read once, are
-behind us when the clock starts. Memory has a run of its own, for to trace it takes time.
+Prints the seconds and the peak of allocated bytes as JSON. The clock starts after imports and
+everything else that is loaded once. Memory is measured in a run of its own, because tracing takes
+time.
 """
 
 import io
@@ -17,6 +18,7 @@ import rnnspec
 from benchmarks.race import Run, seconds
 from rnnspec.cli import validate
 
+# Runs are repeated up to this many seconds or this often.
 _ENOUGH, _MOST = 0.3, 5
 
 
@@ -33,7 +35,7 @@ WORK: dict[str, Callable[[str], Run]] = {"layers": _generate, "specs": _check}
 
 
 def measure(what: str, path: str, first: str) -> tuple[float, float]:
-    """Return the median seconds and the peak bytes; ``first`` is small, to load what is lazy."""
+    """Return the median seconds and the peak bytes; ``first`` is small, to trigger lazy imports."""
     WORK[what](first)()
     run = WORK[what](path)
     times = [seconds(run)]

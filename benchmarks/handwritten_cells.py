@@ -1,7 +1,7 @@
-"""Cells that PyTorch has no fused layer for, as loops by hand: no rnnspec in here.
+"""Handwritten loops for cells without a fused layer in PyTorch, without rnnspec.
 
-The input's share of every gate is one product for all steps. Arrays lie as in ``nn.LSTM`` and
-``nn.GRU``; the gates of the latter are reset, update, new.
+The input part of every gate is one product for all time steps. Arrays have the layout of
+``nn.LSTM`` and ``nn.GRU``; the gates of the latter are reset, update, new.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class Arrays(nn.Module):
-    """The arrays of a cell with so many gates."""
+    """The arrays of a cell with a number of gates."""
 
     def __init__(self, gates: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Arrays(nn.Module):
 
 
 class Loop(nn.Module):
-    """An embedding, a loop over the steps, a dense layer; returns logits."""
+    """An embedding, a loop over the time steps and a dense layer; returns logits."""
 
     gates = 4
 
@@ -38,6 +38,7 @@ class Loop(nn.Module):
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.embedding(tokens.t() if self.time_major else tokens)
+        # Time-major tokens make the slices of the loop contiguous.
         share = functional.linear(x, self.cell.weight_ih, self.cell.bias)
         start = x.new_zeros(len(tokens), UNITS)
         logits: torch.Tensor = self.head(
@@ -46,31 +47,31 @@ class Loop(nn.Module):
         return logits
 
     def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
-        """Return the final state from each step's share of the gates."""
+        """Return the final state, given the input part of the gates at each time step."""
         raise NotImplementedError
 
 
 class LSTM(Loop):
-    """An LSTM whose gates have an activation of their own."""
+    """An LSTM with another activation for the gates."""
 
     gate: Callable[[torch.Tensor], torch.Tensor] = staticmethod(functional.hardsigmoid)
 
     def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
         h = c = start
-        turned = self.cell.weight_hh.t()
+        transposed = self.cell.weight_hh.t()
         for share in shares:
-            h, c = self.step(torch.addmm(share, h, turned).chunk(4, 1), c)
+            h, c = self.step(torch.addmm(share, h, transposed).chunk(4, 1), c)
         return h
 
     def step(self, products: Iterable[torch.Tensor], c: torch.Tensor) -> Pair:
-        """Return the output and the state after a step."""
+        """Return the output and the cell state after a time step."""
         i, f, g, o = products
         c = torch.addcmul(self.gate(f) * c, self.gate(i), torch.tanh(g))
         return self.gate(o) * torch.tanh(c), c
 
 
 class DroppedLSTM(LSTM):
-    """One mask a gate on the state, four products a step."""
+    """Recurrent dropout with one mask per gate, as four products per time step."""
 
     gate = staticmethod(torch.sigmoid)
     rate = 0.2
@@ -87,12 +88,12 @@ class DroppedLSTM(LSTM):
         return h
 
     def masks(self, start: torch.Tensor) -> torch.Tensor:
-        """Return what is kept, (gates, batch, units)."""
+        """Return the dropout masks, (gates, batch, units)."""
         return functional.dropout(start.new_ones(4, *start.shape), self.rate)
 
 
 class BatchedLSTM(DroppedLSTM):
-    """The four products of a step in one batched product."""
+    """Recurrent dropout with one mask per gate, as one batched product per time step."""
 
     def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
         if not self.training:
@@ -107,7 +108,7 @@ class BatchedLSTM(DroppedLSTM):
 
 
 class ResetBefore(Loop):
-    """A GRU whose reset gate stands before the product with the state."""
+    """A GRU with the reset gate before the recurrent product."""
 
     gates = 3
 

@@ -1,4 +1,4 @@
-"""The networks in Keras, as an expert would write them by hand: no rnnspec in here."""
+"""The networks in Keras, as an expert would write them by hand, without rnnspec."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,24 +11,24 @@ STEPS, VOCABULARY, DIM, UNITS, LAYERS, RATE = 500, 10_000, 32, 32, 3, 0.2
 
 
 def stacked_lstm(*, padded: bool) -> keras.Model:
-    """Return the textbook's model: one layer after another."""
+    """Return the textbook model, with one layer after another."""
     between = (layers.LSTM(UNITS, return_sequences=True, dropout=RATE) for _ in range(LAYERS - 1))
     return _model([*between, layers.LSTM(UNITS, dropout=RATE)], padded=padded)
 
 
 def stacked_cells(*, padded: bool) -> keras.Model:
-    """Return the model with one loop over time, which steps three cells."""
+    """Return the model with a single loop over time for all three cells."""
     cells = [layers.LSTMCell(UNITS, dropout=RATE) for _ in range(LAYERS)]
     return _model([layers.RNN(cells)], padded=padded)
 
 
 def standard_rnn(*, padded: bool) -> keras.Model:
-    """Return one simple recurrent layer."""
+    """Return the model with a simple recurrent layer."""
     return _model([layers.SimpleRNN(UNITS)], padded=padded)
 
 
 def bidirectional_lstm(*, padded: bool) -> keras.Model:
-    """Return one layer in both directions."""
+    """Return the model with a bidirectional layer."""
     return _model([layers.Bidirectional(layers.LSTM(UNITS, dropout=RATE))], padded=padded)
 
 

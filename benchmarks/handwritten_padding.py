@@ -1,4 +1,4 @@
-"""Padded batches in PyTorch, as they are usually written by hand: no rnnspec in here."""
+"""Padded batches in PyTorch, as they are usually written by hand, without rnnspec."""
 
 import torch
 from torch import nn
@@ -10,12 +10,12 @@ from benchmarks.handwritten_torch import Handwritten, Net
 class Packed(Handwritten):
     """The idiom of PyTorch's documentation: pack, run, take the final states.
 
-    Masks between the layers stand on padded sequences, so there each layer packs anew.
+    Dropout masks between the layers need padded sequences, so each layer packs them again.
     """
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)
-        given = {"bidirectional": net.both}
+        given = {"bidirectional": net.bidirectional}
         self.layers = nn.ModuleList(
             [self.layer(size, **given) for size in net.sizes]
             if net.rate
@@ -24,6 +24,7 @@ class Packed(Handwritten):
         self.head = nn.Linear(net.out, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        # pack_padded_sequence expects the lengths on the CPU.
         lengths = (tokens != 0).sum(dim=1).cpu()
         x, state = self.embedding(tokens), None
         for number, layer in enumerate(self.layers, 1):
@@ -37,7 +38,7 @@ class Packed(Handwritten):
 
 
 class Picked(Handwritten):
-    """Padding on the right alone, one direction alone: run over it, pick the last real step."""
+    """A run over the padding that picks the last real time step; right padding, one direction."""
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)

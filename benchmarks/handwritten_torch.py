@@ -1,7 +1,7 @@
-"""The networks in PyTorch, as an expert would write them by hand: no rnnspec in here.
+"""The networks in PyTorch, as an expert would write them by hand, without rnnspec.
 
-Each returns logits. ``rate`` drops features with one mask for all steps of a sequence, ``fresh``
-with another mask at each step.
+Each returns logits. ``rate`` drops features with one mask for all time steps of a sequence, and
+``fresh`` with a new mask at each time step.
 """
 
 from dataclasses import dataclass
@@ -21,35 +21,37 @@ class Net:
     dim: int = 32
     units: int = 32
     layers: int = 1
-    both: bool = False
+    bidirectional: bool = False
     rate: float = 0.0
     fresh: float = 0.0
 
     @property
     def out(self) -> int:
-        """Return the features that leave a layer."""
-        return self.units * (2 if self.both else 1)
+        """The number of output features of a layer."""
+        return self.units * (2 if self.bidirectional else 1)
 
     @property
     def sizes(self) -> list[int]:
-        """Return the features that enter each layer."""
+        """The number of input features of each layer."""
         return [self.dim, *[self.out] * (self.layers - 1)]
 
 
 NETS = {
     "stacked_lstm": Net(layers=3, rate=0.2),
     "standard_rnn": Net(nn.RNN),
-    "bidirectional_lstm": Net(both=True, rate=0.2),
-    "imdb_bidirectional_lstm": Net(vocabulary=20_000, dim=128, units=64, layers=2, both=True),
+    "bidirectional_lstm": Net(bidirectional=True, rate=0.2),
+    "imdb_bidirectional_lstm": Net(
+        vocabulary=20_000, dim=128, units=64, layers=2, bidirectional=True
+    ),
     "packed_sentiment_lstm": Net(
-        vocabulary=25_002, dim=100, units=256, layers=2, both=True, fresh=0.5
+        vocabulary=25_002, dim=100, units=256, layers=2, bidirectional=True, fresh=0.5
     ),
     "three_lstm": Net(layers=3),
 }
 
 
 class Handwritten(nn.Module):
-    """An embedding, what the class adds, and a dense layer."""
+    """An embedding, the recurrent part that a subclass adds, and a dense layer."""
 
     head: nn.Module
 
@@ -59,19 +61,20 @@ class Handwritten(nn.Module):
         self.embedding = nn.Embedding(net.vocabulary, net.dim)
 
     def layer(self, size: int, **given: Any) -> nn.RNNBase:
-        """Return one layer of the network's kind."""
+        """Return a recurrent layer of the network's type."""
         return self.net.cell(size, self.net.units, batch_first=True, **given)
 
     def drop(self, x: torch.Tensor) -> torch.Tensor:
-        """Drop features of (batch, steps, features)."""
+        """Apply dropout to (batch, steps, features)."""
         if self.training and self.net.rate:
             return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.net.rate)
         return functional.dropout(x, self.net.fresh, self.training)
 
     def last(self, found: Any) -> torch.Tensor:
-        """Return the last layer's final state, both directions joined, from a layer's own."""
+        """Return the final state of the last layer, with both directions concatenated."""
+        # nn.LSTM returns (h, c), nn.RNN only h.
         state: torch.Tensor = found[0] if isinstance(found, tuple) else found
-        return torch.cat([state[-2], state[-1]], dim=1) if self.net.both else state[-1]
+        return torch.cat([state[-2], state[-1]], dim=1) if self.net.bidirectional else state[-1]
 
     def finish(self, state: torch.Tensor) -> torch.Tensor:
         """Return the logits."""
@@ -81,11 +84,11 @@ class Handwritten(nn.Module):
 
 
 class BatchFirst(Handwritten):
-    """(batch, steps, features) throughout, the layout of the embedding; one module a layer."""
+    """(batch, steps, features) throughout, the layout of the embedding; one module per layer."""
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)
-        layers = (self.layer(size, bidirectional=net.both) for size in net.sizes)
+        layers = (self.layer(size, bidirectional=net.bidirectional) for size in net.sizes)
         self.layers = nn.ModuleList(layers)
         self.head = nn.Linear(net.out, 1)
 
@@ -97,7 +100,7 @@ class BatchFirst(Handwritten):
 
 
 class TimeMajor(Handwritten):
-    """(steps, batch, features) after turning the tokens, the layout that the kernels work in."""
+    """(steps, batch, features) from transposed tokens, the layout the kernels work in."""
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)
@@ -114,12 +117,12 @@ class TimeMajor(Handwritten):
 
 
 class OneStack(Handwritten):
-    """All layers in one module, no masks between them: in inference also where there are some."""
+    """All layers in one module, without masks between them, which inference does not need."""
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)
         self.stack = self.layer(
-            net.dim, num_layers=net.layers, bidirectional=net.both, dropout=net.fresh
+            net.dim, num_layers=net.layers, bidirectional=net.bidirectional, dropout=net.fresh
         )
         self.head = nn.Linear(net.out, 1)
 
@@ -129,16 +132,16 @@ class OneStack(Handwritten):
 
 
 class TwoWays(Handwritten):
-    """One layer in both directions, each with a mask of its own, so each a module of its own."""
+    """A bidirectional layer as two modules, so that each direction has a mask of its own."""
 
     def __init__(self, net: Net) -> None:
         super().__init__(net)
-        self.ahead = self.layer(net.dim)
-        self.back = self.layer(net.dim)
+        self.forward_layer = self.layer(net.dim)
+        self.backward_layer = self.layer(net.dim)
         self.head = nn.Linear(net.out, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.embedding(tokens)
-        _, (ahead, _) = self.ahead(self.drop(x))
-        _, (back, _) = self.back(self.drop(x).flip(1))
+        _, (ahead, _) = self.forward_layer(self.drop(x))
+        _, (back, _) = self.backward_layer(self.drop(x).flip(1))
         return self.finish(torch.cat([ahead[-1], back[-1]], dim=1))

@@ -1,4 +1,4 @@
-"""Cases on Keras, whichever its engine, in its own compiled functions, with equal weights."""
+"""Cases on Keras with any engine, in its own compiled functions, with equal weights."""
 
 from typing import Any
 
@@ -15,7 +15,8 @@ from benchmarks.race import Run
 
 
 def prepare(case: Case) -> Prepared:
-    """Build the contestants of a case; each opponent is shown to be the same network."""
+    """Build the contestants of a case, after checking that they are the same network."""
+    # Otherwise the graphs of earlier cases stay in memory.
     keras.utils.clear_session()
     ours = built(case)
     tokens, _ = batch.draw(case.batch, padded=case.padded)
@@ -30,7 +31,7 @@ def prepare(case: Case) -> Prepared:
 
 
 def built(case: Case, *, jit_compile: bool | str = "auto") -> keras.Model:
-    """Return rnnspec's model, compiled."""
+    """Return the compiled model of rnnspec."""
     return _compiled(rnnspec.build(rnnspec.loads(text(case)), "keras", seed=0), jit_compile)
 
 
@@ -40,16 +41,16 @@ def _compiled(model: keras.Model, jit_compile: bool | str = "auto") -> keras.Mod
     return model
 
 
-def _equal(model: keras.Model, ours: keras.Model, case: Case, wanted: Any) -> keras.Model:
-    """Return ``model`` with the weights of ``ours``, shown to be the same network."""
+def _equal(model: keras.Model, ours: keras.Model, case: Case, expected: Any) -> keras.Model:
+    """Return ``model`` with the weights of ``ours``, after checking that its output is the same."""
     model.set_weights(ours.get_weights())
     tokens, _ = batch.draw(case.batch, padded=case.padded)
-    np.testing.assert_allclose(model.predict_on_batch(tokens), wanted, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(model.predict_on_batch(tokens), expected, rtol=1e-3, atol=1e-5)
     return model
 
 
 def run_of(case: Case, model: keras.Model) -> Run:
-    """Return a training step, or a pass in inference, on one batch."""
+    """Return a training step, or an inference pass, on one batch."""
     tokens, labels = batch.draw(case.batch, padded=case.padded)
     if case.training:
         return lambda: model.train_on_batch(tokens, labels)

@@ -1,7 +1,7 @@
-"""A process that stays open with one framework in it, and times there what it is told to run.
+"""A lane: a process with one framework, which stays open and times the runs that it is asked for.
 
-Contestants of several frameworks can so alternate in one race, none of them beside another's
-threads: while one process works, the others wait for their next line.
+Contestants of several frameworks can alternate in one race without sharing the CPU with each
+other's threads: while one process works, the others wait for their next line.
 """
 
 import gc
@@ -21,39 +21,40 @@ from benchmarks.cold import ROOT, BenchmarkError
 from benchmarks.networks import Case
 from benchmarks.race import Run, seconds
 
-_PATIENCE = 120.0
-_TOLD = 2000
+_TIMEOUT = 120.0
+# The number of characters of standard error in an error message.
+_STDERR_TAIL = 2000
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a framework's module makes of a case: its contestants, and rnnspec's output."""
+    """The contestants of a case in one framework, and the output of rnnspec's model."""
 
     runs: Mapping[str, Run]
     output: list[float]
 
 
 class Lane:
-    """The near end. ``module`` is the one in ``benchmarks`` that prepares cases.
+    """The near end of a lane. ``module`` is the one in ``benchmarks`` that prepares cases.
 
     Raises:
-        BenchmarkError: the process has ended, or does not answer in ``patience`` seconds.
+        BenchmarkError: the process has ended, or does not answer in ``timeout`` seconds.
     """
 
-    def __init__(self, module: str, engine: str = "", patience: float = _PATIENCE) -> None:
+    def __init__(self, module: str, engine: str = "", timeout: float = _TIMEOUT) -> None:
         command = [sys.executable, "-m", "benchmarks.lane", module]
         environment = {**os.environ, **_QUIET, **({"KERAS_BACKEND": engine} if engine else {})}
         self.name = engine or module
-        self.patience = patience
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        self.timeout = timeout
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._process = subprocess.Popen(
             command,
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
         )
 
     def __enter__(self) -> Self:
@@ -67,10 +68,10 @@ class Lane:
     ) -> None:
         self._process.kill()
         self._process.communicate()
-        self._said.close()
+        self._stderr.close()
 
     def prepare(self, case: Case) -> Prepared:
-        """Have the contestants of a case built there; each returns the seconds that it took."""
+        """Build the contestants of a case in the lane; each run returns the seconds it took."""
         answer = self._ask({"case": asdict(case)})
         return Prepared({name: self._run(name) for name in answer["names"]}, answer["output"])
 
@@ -86,20 +87,20 @@ class Lane:
             send.flush()
         except BrokenPipeError:
             raise self._ended() from None
-        if not select.select([receive], [], [], self.patience)[0]:
-            raise BenchmarkError(f"{self.name} did not answer in {self.patience:.0f} s")
+        if not select.select([receive], [], [], self.timeout)[0]:
+            raise BenchmarkError(f"{self.name} did not answer in {self.timeout:.0f} s")
         if not (line := receive.readline()):
             raise self._ended()
         return json.loads(line)
 
     def _ended(self) -> BenchmarkError:
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace")
-        return BenchmarkError(f"{self.name} has ended:\n{said[-_TOLD:]}")
+        self._stderr.seek(0)
+        errors = self._stderr.read().decode(errors="replace")
+        return BenchmarkError(f"{self.name} has ended:\n{errors[-_STDERR_TAIL:]}")
 
 
 def _serve(module: str) -> None:
-    """Answer on what was standard output, where frameworks may no longer print."""
+    """Answer on the original standard output, which frameworks can no longer print to."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     prepare = import_module(f"benchmarks.{module}").prepare
@@ -109,6 +110,7 @@ def _serve(module: str) -> None:
         if "run" in question:
             answer: object = seconds(runs[question["run"]])
         else:
+            # Free the models of the case before.
             runs = {}
             prepared = prepare(Case(**question["case"]))
             runs, answer = prepared.runs, _described(prepared)
@@ -116,6 +118,7 @@ def _serve(module: str) -> None:
 
 
 def _described(prepared: Prepared) -> dict[str, object]:
+    # Models live as long as the case: a collection during a run need not look at them.
     gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Where the numbers come from: the machine, how busy it was, and the versions."""
+"""The environment of a measurement: the machine, its load, and the versions of packages."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 def machine() -> dict[str, str]:
-    """Return the facts that numbers depend on, in the order in which they are printed."""
+    """Return the facts that the results depend on, in the order of printing."""
     return {
         "machine": f"{_processor()}, {_cores()} cores, {platform.system()} {platform.machine()}",
         "load before": f"{os.getloadavg()[0]:.2f}",
@@ -33,7 +33,7 @@ def machine() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's name, which Linux keeps where ``platform`` does not look."""
+    """Return the name of the processor, which ``platform`` does not know on Linux."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -41,6 +41,7 @@ def _processor() -> str:
 
 
 def _cores() -> int:
+    # A container or taskset may allow fewer cores than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

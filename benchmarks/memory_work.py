@@ -1,6 +1,7 @@
-"""``python -m benchmarks.memory_work WHAT [FOLDER]``: do one thing, print time and peak.
+"""``python -m benchmarks.memory_work WHAT [FOLDER]``: run one task, print its time and peak.
 
-The peak is the process's own, in megabytes, imports included; each way imports only what it needs.
+The peak is that of the process in megabytes, including imports, so each task imports only what it
+needs.
 """
 
 import json
@@ -63,14 +64,14 @@ def _keras_step(model: Any) -> None:
 
 
 def _vectors(folder: Path) -> object:
-    """Read the vectors that a spec names, as ``rnnspec.build`` does."""
+    """Read the vectors of a spec, as ``rnnspec.build`` does."""
     from rnnspec import pipeline
 
     return pipeline.pretrained(pipeline.read(folder / "spec.yaml"))
 
 
 def _whole_file(folder: Path) -> object:
-    """Read every vector into a dictionary, then take those of the words: the usual way."""
+    """Read every vector into a dictionary, then pick those of the words: the usual way."""
     import numpy as np
 
     vectors = {}
@@ -83,7 +84,7 @@ def _whole_file(folder: Path) -> object:
 
 
 def _wanted_lines(folder: Path) -> object:
-    """Read line by line and keep what is wanted: the careful way."""
+    """Read line by line and keep only the vectors of the words: the careful way."""
     import numpy as np
 
     words = (folder / "words.txt").read_text("utf-8").splitlines()
@@ -112,15 +113,17 @@ WORK: dict[str, Callable[..., object]] = {
 
 
 def peak() -> float:
-    """Return the most memory that this program has held, in megabytes.
+    """Return the peak memory of this process, in megabytes.
 
-    ``ru_maxrss`` alone may hold that of the process which started it, so Linux's own is preferred.
+    ``ru_maxrss`` may be the peak of the process that started this one, so on Linux ``VmHWM`` is
+    preferred.
     """
     status = Path("/proc/self/status")
     lines = status.read_text("utf-8").splitlines() if status.exists() else []
     for line in lines:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * _KIB
+    # Bytes on macOS, kibibytes elsewhere.
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 1e6 if sys.platform == "darwin" else most * _KIB
 

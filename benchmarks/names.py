@@ -1,9 +1,9 @@
-"""The contestants that more than one file speaks of."""
+"""Names of contestants that several files use."""
 
 OURS = "rnnspec.build"
 PACKED = "pack_padded_sequence"
 SHARED_MASK = "one dropout mask for both directions"
-CELLS = "stacked cells, which no cuDNN runs"
+CELLS = "stacked cells, which cuDNN cannot run"
 SEQUENTIAL = "Sequential"
-TORCH_COMPILE = "torch.compile of the same"
+TORCH_COMPILE = "the same, torch.compile"
 XLA = "the same, jit_compile=True"

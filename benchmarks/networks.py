@@ -1,4 +1,4 @@
-"""The specs that are raced: those of the gallery, and a few for one purpose."""
+"""The specs of the races: some of the gallery, and a few with a single purpose."""
 
 from dataclasses import dataclass
 
@@ -26,25 +26,25 @@ head: {{units: 1, activation: sigmoid}}
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One cell of a table: a network, the size of a batch, and what is done with it."""
+    """A network, a batch size, and a task."""
 
     network: str
     batch: int = 32
     training: bool = False
     padded: bool = False
     compiled: bool = False
-    """Whether the framework's compiler (``torch.compile``, XLA) enters as a contestant too."""
+    """True if the framework's compiler (``torch.compile``, XLA) is a contestant too."""
 
     @property
     def title(self) -> str:
-        """Return the words of its rows."""
+        """The title of its rows in the table."""
         padding = ", padded" if self.padded else ""
         what = "training step" if self.training else "inference"
         return f"{self.network}, batch {self.batch}{padding}, {what}"
 
 
 def text(case: Case) -> str:
-    """Return the spec of a case, with a mask where the batch is padded."""
+    """Return the spec of a case, with a mask if the batch is padded."""
     if case.network in _OWN:
         found = _TEXT.format(name=case.network, rnn=_OWN[case.network])
     else:

@@ -1,4 +1,4 @@
-"""A curve as SVG: time and memory by size, both axes logarithmic, with the fitted exponents."""
+"""A curve as SVG: time and memory by size on logarithmic axes, with the fitted exponents."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ class _Axis:
     @classmethod
     def over(cls, values: Sequence[float], start: float, end: float) -> "_Axis":
         low = math.floor(math.log10(min(values)))
+        # At least one decade, and no extra one if rounding puts a power of ten just above itself.
         high = max(low + 1, math.ceil(math.log10(max(values)) - 1e-9))
         return cls(low, high, start, end)
 

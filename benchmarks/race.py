@@ -1,4 +1,4 @@
-"""Interleaved rounds: every contestant runs once a round, so that a noisy moment hits them all."""
+"""Interleaved rounds: every contestant runs once per round, so that noise affects all of them."""
 
 import gc
 import sys
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+# The seconds after which two rounds are enough.
 _LONG = 30.0
 
 Run = Callable[[], object]
@@ -14,10 +15,10 @@ Measure = Callable[[Run], float]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How long a race goes on: for ``seconds``, but never under ``least`` or over ``most`` rounds.
+    """The length of a race: ``seconds``, but at least ``least`` and at most ``most`` rounds.
 
-    Two rounds are enough where they took half a minute. ``least`` is even, so that both orders
-    are run equally often at any length.
+    Two rounds are enough if they took half a minute. ``least`` is even, so that both orders run
+    equally often at any length.
     """
 
     seconds: float
@@ -25,7 +26,7 @@ class Effort:
     most: int
 
     def spent(self, rounds: int, began: float) -> bool:
-        """Return whether this was enough: ``most``, or time is up after whole pairs of rounds."""
+        """Return whether a race is over: after ``most`` rounds, or after a pair when time is up."""
         if rounds >= self.most:
             return True
         if rounds < 2 or rounds % 2:
@@ -36,24 +37,24 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What was measured of each contestant, by round: rnnspec's side and its opponents'."""
+    """The samples of each contestant by round, for rnnspec and its opponents."""
 
     title: str
     ours: dict[str, list[float]]
     theirs: dict[str, list[float]]
     unit: str = "ms"
-    """In which the samples are shown; those in ``ms`` are held in seconds."""
+    """The unit in which samples are printed; those in ``ms`` are stored in seconds."""
 
 
 def seconds(run: Run) -> float:
-    """Return how long ``run`` takes."""
+    """Return the duration of ``run``."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def told(run: Run) -> float:
-    """Return what ``run`` says itself: the time or the memory of another process."""
+    """Return the result of ``run``: the time or the memory of another process."""
     found = run()
     assert isinstance(found, float)
     return found
@@ -69,20 +70,21 @@ def race(  # noqa: PLR0913 - each with a name
     measure: Measure = seconds,
     unit: str = "ms",
 ) -> Race:
-    """Measure all contestants in interleaved rounds, after some that do not count."""
-    say(f"{title}: {len(ours) + len(theirs)} contestants")
+    """Measure all contestants in interleaved rounds, after warm-up rounds that do not count."""
+    log(f"{title}: {len(ours) + len(theirs)} contestants")
     everyone = [*ours.items(), *theirs.items()]
     for _ in range(warmups):
         _round(everyone, measure)
+    # Objects alive now stay alive, so collections during the rounds can skip them.
     gc.collect()
     gc.freeze()
     rounds = _rounds(everyone, effort, measure)
-    say(f"{title}: {len(rounds)} rounds")
+    log(f"{title}: {len(rounds)} rounds")
     return Race(title, _by_name(ours, rounds), _by_name(theirs, rounds), unit)
 
 
-def say(text: str) -> None:
-    """Report progress, on standard error."""
+def log(text: str) -> None:
+    """Print progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -97,10 +99,10 @@ def _rounds(
 
 
 def _order(everyone: Sequence[tuple[str, Run]], number: int) -> list[tuple[str, Run]]:
-    """Return who goes when: another one first every second round, and each order both ways."""
+    """Return the order of a round: rotated every second round, and reversed in between."""
     first = number // 2 % len(everyone)
-    turned = [*everyone[first:], *everyone[:first]]
-    return turned[::-1] if number % 2 else turned
+    rotated = [*everyone[first:], *everyone[:first]]
+    return rotated[::-1] if number % 2 else rotated
 
 
 def _round(everyone: Sequence[tuple[str, Run]], measure: Measure) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Ratios of the samples of one race: round by round, then their median and quartiles."""
+"""Ratios of the samples of a race, per round, with their median and quartiles."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from benchmarks.race import Race
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as much ``ours`` took as ``theirs``; the aim is the most that is wanted."""
+    """The cost of ``ours`` divided by that of ``theirs``; ``aim`` is the largest ratio wanted."""
 
     title: str
     ours: str
@@ -25,7 +25,7 @@ class Ratio:
 
 
 def against_each(race: Race, aims: Mapping[str, float] | None = None) -> Iterator[Ratio]:
-    """Yield a ratio for each of rnnspec's contestants and each opponent, with its aim by name."""
+    """Yield a ratio for each contestant of rnnspec and each opponent, with its aim by name."""
     for ours in race.ours:
         for theirs in race.theirs:
             yield replace(_ratio(race, ours, theirs), aim=(aims or {}).get(theirs))
@@ -34,13 +34,13 @@ def against_each(race: Race, aims: Mapping[str, float] | None = None) -> Iterato
 def against_fastest(race: Race, aim: float = 1.0, beside: Collection[str] = ()) -> Iterator[Ratio]:
     """Yield the ratio to the fastest opponent, which has the aim, then to the others.
 
-    Those named in ``beside`` are shown, but do not do quite the same work.
+    Opponents in ``beside`` do not do quite the same work: they are shown without an aim.
     """
     (ours,) = race.ours
     order = sorted(race.theirs, key=lambda name: (name in beside, median(race.theirs[name])))
     for place, theirs in enumerate(order):
-        wanted = aim if place == 0 and theirs not in beside else None
-        yield replace(_ratio(race, ours, theirs), aim=wanted)
+        its_aim = aim if place == 0 and theirs not in beside else None
+        yield replace(_ratio(race, ours, theirs), aim=its_aim)
 
 
 def spread(samples: list[float]) -> tuple[float, float, float]:
@@ -53,6 +53,7 @@ def spread(samples: list[float]) -> tuple[float, float, float]:
 
 def _ratio(race: Race, ours: str, theirs: str) -> Ratio:
     mine, other = race.ours[ours], race.theirs[theirs]
+    # Per round, because the two of a round share its noise.
     low, middle, high = spread([a / b for a, b in zip(mine, other, strict=True)])
     medians = median(mine), median(other)
     return Ratio(race.title, ours, theirs, middle, low, high, *medians, race.unit, len(mine))

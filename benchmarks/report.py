@@ -1,4 +1,4 @@
-"""The results as one Markdown table, as JSON with what lies behind it, and the curves as SVG."""
+"""The results as a Markdown table, as JSON with all samples, and the curves as SVG."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +16,10 @@ _TITLES = (
 )
 _GROWTH = ("what", "sizes", "time's exponent", "memory's exponent", "at the largest")
 _NOTE = (
-    "Each ratio is the median over interleaved rounds of what rnnspec took / what the opponent took"
-    " in the same round; below 1 rnnspec is ahead, and the aim is the most that is wanted. Against"
-    " code written by hand it stands in the row of the fastest. It is as good as met where it lies"
-    " between the quartiles."
+    "Each ratio is the median, over interleaved rounds, of the cost of rnnspec divided by that of"
+    " the opponent in the same round. Below 1, rnnspec is ahead. The aim is the largest acceptable"
+    " ratio; for handwritten code, only the fastest has one. An aim between the quartiles counts as"
+    " as good as met."
 )
 
 
@@ -29,7 +29,7 @@ def markdown(
     curves: Sequence[Curve] = (),
     notes: Sequence[str] = (),
 ) -> str:
-    """Return the machine, the versions, the table, the curves and the notes."""
+    """Return the environment, the table, the curves and the notes as Markdown."""
     head = [f"- {name}: {fact}" for name, fact in facts.items()]
     parts = [head, _table(_TITLES, map(_row, ratios)), [_NOTE]]
     if curves:
@@ -61,7 +61,7 @@ def _row(ratio: Ratio) -> tuple[str, ...]:
 
 
 def _met(ratio: Ratio) -> str:
-    """Say whether the aim is met, to two digits, or lies within the quartiles."""
+    """Return whether the aim is met, to two digits, or lies within the quartiles."""
     aim = round(ratio.aim or 0, 2)
     if round(ratio.median, 2) <= aim:
         return "yes"
@@ -83,7 +83,7 @@ def _growth(curve: Curve) -> tuple[str, ...]:
     )
 
 
-def write(  # noqa: PLR0913 - what a report is made of
+def write(  # noqa: PLR0913 - the parts of a report
     folder: Path,
     name: str,
     facts: Mapping[str, str],
@@ -109,7 +109,7 @@ def write(  # noqa: PLR0913 - what a report is made of
 
 
 def _samples(race: Race) -> Iterator[dict[str, object]]:
-    """Yield each contestant's spread; times are in seconds."""
+    """Yield the spread of each contestant; times are in seconds."""
     unit = "s" if race.unit == "ms" else race.unit
     for contestant, values in (race.ours | race.theirs).items():
         low, median, high = spread(values)

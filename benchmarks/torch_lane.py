@@ -1,4 +1,4 @@
-"""Cases on PyTorch: rnnspec's model and those written by hand, with equal weights."""
+"""Cases on PyTorch: the model of rnnspec and the handwritten ones, with equal weights."""
 
 from collections.abc import Callable, Iterator
 from inspect import signature
@@ -29,7 +29,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def prepare(case: Case) -> Prepared:
-    """Build the contestants of a case; each opponent is shown to be the same network."""
+    """Build the contestants of a case, after checking that they are the same network."""
     tokens, labels = map(torch.from_numpy, batch.draw(case.batch, padded=case.padded))
     ours = built(case)
     theirs = dict(_opponents(case))
@@ -47,7 +47,7 @@ def prepare(case: Case) -> Prepared:
 
 
 def built(case: Case) -> nn.Module:
-    """Return rnnspec's model."""
+    """Return the model of rnnspec."""
     model: nn.Module = rnnspec.build(rnnspec.loads(text(case)), "torch", seed=0)
     return model
 
@@ -63,14 +63,15 @@ def _opponents(case: Case) -> Iterator[tuple[str, nn.Module]]:
 
 def _padded(net: Net) -> Iterator[tuple[str, nn.Module]]:
     yield PACKED, Packed(net)
-    if not net.both:
+    if not net.bidirectional:
         yield "last step picked", Picked(net)
 
 
 def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:
+    # A module of several layers, or of both directions, cannot draw one mask per sequence for each.
     masks = training and net.rate > 0
-    yield SHARED_MASK if masks and net.both else "batch first", BatchFirst(net)
-    if not net.both:
+    yield SHARED_MASK if masks and net.bidirectional else "batch first", BatchFirst(net)
+    if not net.bidirectional:
         yield "time-major", TimeMajor(net)
     elif net.layers == 1:
         yield "a module for each direction", TwoWays(net)
@@ -79,9 +80,10 @@ def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
-    """Give ``model`` the weights of ``ours``, and show that it is the same network."""
+    """Give ``model`` the weights of ``ours``, and check that its output is the same."""
     named = list(model.named_parameters())
     if isinstance(model, Handwritten):
+        # rnnspec keeps PyTorch's second bias at zero, and does not count it as a parameter.
         for name, second in named:
             if "bias_hh" in name:
                 second.zero_()
@@ -93,7 +95,7 @@ def _equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
 
 
 def logits(model: nn.Module) -> Forward:
-    """Return what gives logits: a generated class asked for them, or one whose output they are."""
+    """Return the function that returns logits, of a generated class or of a handwritten module."""
     if "logits" not in signature(model.forward).parameters:
         return model
     return lambda tokens: model(tokens, logits=True)
@@ -102,7 +104,7 @@ def logits(model: nn.Module) -> Forward:
 def run_of(
     case: Case, forward: Forward, model: nn.Module, tokens: torch.Tensor, labels: torch.Tensor
 ) -> Run:
-    """Return a training step, or a pass in inference, on one batch."""
+    """Return a training step, or an inference pass, on one batch."""
     if not case.training:
         return _inferred(forward, model, tokens)
     optimizer = torch.optim.SGD(model.parameters(), lr=batch.RATE)

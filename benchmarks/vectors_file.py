@@ -1,4 +1,4 @@
-"""A large file of pretrained vectors, with a spec that names it."""
+"""A large file of pretrained vectors, with a spec that uses it."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ head: {{units: 1, activation: sigmoid}}
 def write(folder: Path, size: int) -> None:
     """Write ``spec.yaml``, ``words.txt`` and a ``vectors.txt`` of at least ``size`` bytes.
 
-    The words that are wanted lie all over the file; the numbers repeat, the words do not.
+    The words of the vocabulary are spread over the whole file. Vectors repeat, words do not.
     """
     lines = _lines()
     count = max(_WORDS, size // len(lines[0]) + 1)
@@ -36,6 +36,6 @@ def write(folder: Path, size: int) -> None:
 
 
 def _lines() -> list[bytes]:
-    """Return what follows the word in each line of a block."""
+    """Return the part of each line in a block after the word."""
     rows = np.random.default_rng(0).uniform(-1, 1, (_BLOCK, _DIM))
     return [" {}\n".format(" ".join(f"{n:.5f}" for n in row)).encode() for row in rows]

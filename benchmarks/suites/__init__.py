@@ -1,6 +1,6 @@
-"""The suites by name, each with the seconds it may take.
+"""The suites by name, each with its time limit.
 
-A suite is a module with ``run(budget, findings)``, imported when it is asked for.
+A suite is a module with ``run(budget, findings)``, imported only if it is selected.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,20 @@ from benchmarks.findings import Findings
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Its name, which is that of its module, and its seconds in full and with ``--quick``."""
+    """The name of a suite and of its module, and its seconds in full and with ``--quick``."""
 
     name: str
     full: float
     quick: float
     needs: str = ""
-    """The package without which it is passed over."""
+    """The package that it needs; it is skipped if the package is not installed."""
 
     def seconds(self, *, quick: bool) -> float:
-        """Return what it may take, but for its fewest rounds."""
+        """Return the time limit, which the fewest rounds may exceed."""
         return self.quick if quick else self.full
 
     def run(self, findings: Findings, *, quick: bool) -> None:
-        """Run it, and add what it finds."""
+        """Run the suite and add its results to ``findings``."""
         if self.needs and not find_spec(self.needs):
             findings.notes.append(f"{self.name}: {self.needs} is not installed")
             return

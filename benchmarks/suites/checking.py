@@ -1,7 +1,7 @@
-"""What continuous integration and editors wait for, in whole processes.
+"""Commands that continuous integration and editors wait for, as whole processes.
 
 Cold ``rnnspec validate`` against check-jsonschema with rnnspec's own schema, and against a process
-that only imports what both need; a thousand specs in one call; ``rnnspec --help``.
+with only the imports of both; a thousand specs in one call; ``rnnspec --help``.
 """
 
 import tempfile
@@ -13,12 +13,13 @@ from statistics import median
 from benchmarks.budget import Budget
 from benchmarks.cold import ROOT, SCRIPT, SPEC, output, process, python
 from benchmarks.findings import Findings
-from benchmarks.race import Effort, Race, race, say
+from benchmarks.race import Effort, Race, log, race
 from benchmarks.ratio import Ratio, against_each
 
 _RACES = 3
 _MANY = 1000
 _IMPORTS = "import yaml, pydantic"
+# 'import pydantic' alone is lazy.
 _MODEL = "from pydantic import BaseModel, which loads it"
 _TYPER = "import typer"
 _OURS_ON_ONE, _OURS_ON_MANY, _HELP = "rnnspec validate", "rnnspec validate --jobs 1", "rnnspec -h"
@@ -31,7 +32,7 @@ _AIMS = {
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Race one spec, a thousand, and the help."""
+    """Race one spec, a thousand specs, and the help."""
     with tempfile.TemporaryDirectory() as folder:
         for found in _races(Path(folder), budget.effort(_RACES)):
             findings.add(found, map(_aimed, against_each(found)))
@@ -57,7 +58,7 @@ def _races(folder: Path, effort: Effort) -> Iterator[Race]:
 
 
 def _copies(folder: Path) -> list[str]:
-    """Write a thousand specs, each its own text, and return their paths."""
+    """Write a thousand specs with different texts, and return their paths."""
     text = (ROOT / SPEC).read_text("utf-8")
     paths = [folder / f"spec_{number:04}.yaml" for number in range(_MANY)]
     for number, path in enumerate(paths):
@@ -66,10 +67,10 @@ def _copies(folder: Path) -> list[str]:
 
 
 def _rival(folder: Path) -> Mapping[str, tuple[str, ...]]:
-    """Return the command of check-jsonschema, where it is installed."""
+    """Return the command of check-jsonschema, if it is installed."""
     script, schema = Path(SCRIPT).with_name(_SCHEMA_CHECK), folder / "schema.json"
     if not script.exists():
-        say(f"{_SCHEMA_CHECK} is not installed: skipped")
+        log(f"{_SCHEMA_CHECK} is not installed: skipped")
         return {}
     schema.write_bytes(output(SCRIPT, "schema"))
     return {_SCHEMA_CHECK: (str(script), "--schemafile", str(schema))}

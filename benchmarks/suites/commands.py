@@ -1,4 +1,4 @@
-"""Cold commands against their imports, counting against other tools, parity's own share."""
+"""Cold commands against their imports, counting against other tools, and the cost of parity."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -8,7 +8,7 @@ from benchmarks.budget import Budget
 from benchmarks.cold import SCRIPT, SPEC, imports_of, process, python
 from benchmarks.findings import Findings
 from benchmarks.networks import FOUNDING
-from benchmarks.race import Effort, Race, Run, race, say
+from benchmarks.race import Effort, Race, Run, log, race
 from benchmarks.ratio import against_each
 
 _COMMANDS: dict[str, tuple[str, ...]] = {
@@ -32,7 +32,7 @@ _COUNTING = {
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Race each command, then the counting, then parity."""
+    """Race each command, then counting, then parity."""
     commands = list(_COMMANDS)[:3] if budget.quick else list(_COMMANDS)
     for name, effort in budget.shared(commands, after=4):
         found = _cold(name, effort)
@@ -66,7 +66,7 @@ def _rivals() -> Iterator[tuple[str, Run]]:
         if find_spec(package):
             yield f"{package}'s summary", python(code)
         else:
-            say(f"{package} is not installed: skipped")
+            log(f"{package} is not installed: skipped")
 
 
 def _parity(*, quick: bool) -> Race:

@@ -1,4 +1,4 @@
-"""rnnspec's PyTorch model against Keras by hand on each engine, a process each, taking turns."""
+"""The PyTorch model of rnnspec against handwritten Keras on each engine, one process each."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from benchmarks.findings import Findings
 from benchmarks.lane import Lane, Prepared
 from benchmarks.names import OURS, SEQUENTIAL
 from benchmarks.networks import FOUNDING, Case
-from benchmarks.race import Effort, Race, race, say, told
+from benchmarks.race import Effort, Race, log, race, told
 from benchmarks.ratio import against_each
 
 _ENGINES = {
@@ -23,7 +23,7 @@ _OURS = "rnnspec.build, PyTorch"
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Race every case on all engines that are installed."""
+    """Race every case on all installed engines."""
     cases = list(_cases(quick=budget.quick))
     with ExitStack() as stack:
         near = stack.enter_context(Lane("torch_lane"))
@@ -38,7 +38,7 @@ def _lanes() -> Iterator[tuple[str, Lane]]:
         if find_spec(engine):
             yield name, Lane("keras_lane", engine)
         else:
-            say(f"{engine} is not installed: skipped")
+            log(f"{engine} is not installed: skipped")
 
 
 def _cases(*, quick: bool) -> Iterator[Case]:
@@ -56,7 +56,7 @@ def _raced(near: Lane, lanes: Mapping[str, Lane], case: Case, effort: Effort) ->
     mine = near.prepare(case)
     theirs = {}
     for name, lane in lanes.items():
-        say(f"{case.title}: building {name}")
+        log(f"{case.title}: building {name}")
         prepared = lane.prepare(case)
         _same(mine, prepared, name)
         theirs[name] = prepared.runs[SEQUENTIAL]
@@ -65,6 +65,6 @@ def _raced(near: Lane, lanes: Mapping[str, Lane], case: Case, effort: Effort) ->
 
 
 def _same(mine: Prepared, other: Prepared, name: str) -> None:
-    """Show that the other engine has the same network."""
+    """Check that the other engine has the same network."""
     pairs = zip(mine.output, other.output, strict=True)
     assert all(math.isclose(a, b, rel_tol=1e-2, abs_tol=1e-4) for a, b in pairs), name

@@ -1,4 +1,4 @@
-"""How the compiler's time and memory grow with layers and with specs."""
+"""Growth of time and memory of the compiler with layers and with specs."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from benchmarks.budget import Budget
 from benchmarks.cold import ROOT, SPEC, output
 from benchmarks.curve import Curve
 from benchmarks.findings import Findings
-from benchmarks.race import say
+from benchmarks.race import log
 
 _LAYERS = (1, 3, 10, 30, 100, 300, 1000, 2000)
 _SPECS = (1, 10, 100, 1000, 3000, 10_000)
@@ -19,7 +19,7 @@ _LAYER = "  - {type: lstm, units: 8, dropout: 0.1}\n"
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Measure both curves, each point in a process of its own."""
+    """Measure both curves, with each point in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         most = _QUICK if budget.quick else _SPECS[-1]
         layers = _curve("layers", "codegen of one spec, by layers", _LAYERS, Path(folder), most)
@@ -33,7 +33,7 @@ def _curve(what: str, title: str, sizes: tuple[int, ...], folder: Path, most: in
     first = write(folder, 1)
     points = []
     for size in used:
-        say(f"{title}: {size:,}")
+        log(f"{title}: {size:,}")
         points.append(_point(what, write(folder, size), first))
     times, peaks = ([point[axis] for point in points] for axis in (0, 1))
     return Curve(what, title, what, used, times, peaks)

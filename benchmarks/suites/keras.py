@@ -1,4 +1,4 @@
-"""Keras on TensorFlow: what rnnspec generates against what is written by hand, and XLA."""
+"""Keras on TensorFlow: generated code against handwritten code, and XLA."""
 
 from benchmarks.budget import Budget
 from benchmarks.findings import Findings
@@ -10,7 +10,7 @@ from benchmarks.ratio import against_fastest
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Race each founding network, trained and in inference."""
+    """Race each founding network in training and in inference."""
     networks = FOUNDING[:1] if budget.quick else FOUNDING
     cases = [
         Case(network, training=t, compiled=True) for network in networks for t in (True, False)

@@ -1,4 +1,4 @@
-"""Peak memory: of a model, of a training step, of reading a large file of vectors."""
+"""Peak memory of building a model, of a training step, and of reading a large file of vectors."""
 
 import json
 import sys
@@ -12,18 +12,18 @@ from benchmarks.budget import Budget
 from benchmarks.cold import output
 from benchmarks.findings import Findings
 from benchmarks.names import OURS
-from benchmarks.race import Effort, Race, Run, race, say, told
+from benchmarks.race import Effort, Race, Run, log, race, told
 from benchmarks.ratio import against_each
 
 _BY_HAND = "by hand"
-_WHOLE, _WANTED = "a dictionary of the whole file", "a loop that keeps the wanted rows"
+_WHOLE, _WANTED = "a dictionary of the whole file", "a loop that keeps the rows needed"
 _ONCE, _TWICE = Effort(0, 1, 1), Effort(0, 2, 2)
 _FULL, _QUICK = 2_000_000_000, 50_000_000
 Taken = dict[str, list[float]]
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Race the processes' peaks; for the file of vectors also their time."""
+    """Race the peaks of processes and, for the file of vectors, their times."""
     for work in _frameworks(quick=budget.quick):
         ours, theirs = {OURS: _peak(work)}, {_BY_HAND: _peak(f"{work}-by-hand")}
         title = f"peak of {work.replace('-', ', ')}"
@@ -43,8 +43,8 @@ def _frameworks(*, quick: bool) -> Iterator[str]:
 
 
 def _vectors(folder: Path, size: int) -> Iterator[Race]:
-    """Yield a race of peaks, and one of the seconds that the same processes took."""
-    say(f"writing {size / 1e6:,.0f} MB of vectors")
+    """Yield a race of peaks, and one of the times of the same processes."""
+    log(f"writing {size / 1e6:,.0f} MB of vectors")
     vectors_file.write(folder, size)
     taken: Taken = {}
     ours = {"rnnspec": _peak("vectors", folder, taken)}
@@ -52,7 +52,7 @@ def _vectors(folder: Path, size: int) -> Iterator[Race]:
         _WHOLE: _peak("vectors-whole", folder, taken),
         _WANTED: _peak("vectors-wanted", folder, taken),
     }
-    effort = _TWICE if size == _QUICK else _ONCE  # the largest takes a minute
+    effort = _TWICE if size == _QUICK else _ONCE  # the full size takes a minute
     title = f"vectors of {size / 1e6:,.0f} MB"
     yield race(f"peak of {title}", ours, theirs, effort, warmups=0, measure=told, unit="MB")
     mine, other = taken["vectors"], (taken["vectors-whole"], taken["vectors-wanted"])
@@ -60,7 +60,7 @@ def _vectors(folder: Path, size: int) -> Iterator[Race]:
 
 
 def _peak(work: str, folder: Path | None = None, taken: Taken | None = None) -> Run:
-    """Return a run that gives megabytes, and adds its seconds to ``taken``."""
+    """Return a run that returns megabytes, and adds its seconds to ``taken``."""
     command = [
         sys.executable,
         "-m",

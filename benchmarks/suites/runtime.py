@@ -1,4 +1,4 @@
-"""PyTorch: rnnspec's models against the best that is written by hand, in one process."""
+"""PyTorch: the models of rnnspec against the best handwritten ones, in one process."""
 
 from benchmarks.budget import Budget
 from benchmarks.cold import BenchmarkError
@@ -6,11 +6,11 @@ from benchmarks.findings import Findings
 from benchmarks.lane import Lane
 from benchmarks.names import OURS, PACKED, SHARED_MASK, TORCH_COMPILE
 from benchmarks.networks import FOUNDING, Case
-from benchmarks.race import race, say, told
+from benchmarks.race import log, race, told
 from benchmarks.ratio import against_each, against_fastest
-from benchmarks.rivals import raced
+from benchmarks.rivals import run_race
 
-_COMPILE_PATIENCE = 60.0
+_COMPILE_TIMEOUT = 60.0
 _LARGEST = (
     Case("imdb_bidirectional_lstm"),
     Case("imdb_bidirectional_lstm", training=True),
@@ -20,11 +20,11 @@ _LARGEST = (
 
 
 def run(budget: Budget, findings: Findings) -> None:
-    """Race every network, size of batch, and way to use it; then ``torch.compile`` once."""
+    """Race every network, batch size and task, then ``torch.compile`` once."""
     cases = _cases(quick=budget.quick)
     with Lane("torch_lane") as lane:
         for case, effort in budget.shared(cases, after=1):
-            found = raced(lane, case, effort)
+            found = run_race(lane, case, effort)
             if case.padded:
                 aims = {PACKED: 0.25} if case.training else {}
                 findings.add(found, against_each(found, aims))
@@ -48,15 +48,15 @@ def _cases(*, quick: bool) -> list[Case]:
 
 
 def _compile(findings: Findings, budget: Budget) -> None:
-    """Race a model against itself compiled, in a process that may be given up."""
+    """Race a model against itself compiled, in a process that may time out."""
     case = Case("stacked_lstm", training=True, compiled=True)
     try:
-        with Lane("torch_lane", patience=_COMPILE_PATIENCE) as lane:
+        with Lane("torch_lane", timeout=_COMPILE_TIMEOUT) as lane:
             runs = lane.prepare(case).runs
             ours, theirs = ({name: runs[name]} for name in (OURS, TORCH_COMPILE))
             found = race(f"{case.title}, compiled", ours, theirs, budget.effort(1), measure=told)
     except BenchmarkError as error:
-        say(f"torch.compile: {error}")
+        log(f"torch.compile: {error}")
         findings.notes.append(f"torch.compile of {case.title}: {str(error).splitlines()[0]}")
         return
     findings.add(found, against_each(found))
