@@ -51,6 +51,7 @@ def _bytecode() -> Iterator[None]:
     """Let every process find compiled modules, like those of an installed package."""
     kept = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
+        # With this variable, every process would compile all modules again.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = folder
         try:

@@ -51,7 +51,8 @@ def measure(what: str, path: str, first: str) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    nowhere = io.StringIO()
-    with redirect_stdout(nowhere), redirect_stderr(nowhere):
+    # The output of 'validate' must not mix with the JSON.
+    sink = io.StringIO()
+    with redirect_stdout(sink), redirect_stderr(sink):
         found = measure(*sys.argv[1:])
     print(json.dumps(found))

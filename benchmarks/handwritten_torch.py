@@ -67,6 +67,7 @@ class Handwritten(nn.Module):
     def drop(self, x: torch.Tensor) -> torch.Tensor:
         """Apply dropout to (batch, steps, features)."""
         if self.training and self.net.rate:
+            # One mask for all time steps.
             return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.net.rate)
         return functional.dropout(x, self.net.fresh, self.training)
 

@@ -15,7 +15,7 @@ from benchmarks.race import Run
 
 
 def prepare(case: Case) -> Prepared:
-    """Build the contestants of a case, after checking that they are the same network."""
+    """Build the contestants of a case, and check that they are the same network."""
     # Otherwise the graphs of earlier cases stay in memory.
     keras.utils.clear_session()
     ours = built(case)

@@ -24,6 +24,7 @@ from benchmarks.race import Run, seconds
 _TIMEOUT = 120.0
 # The number of characters of standard error in an error message.
 _STDERR_TAIL = 2000
+# Whatever the environment of the caller has: errors only, and oneDNN on.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 

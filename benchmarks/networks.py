@@ -6,6 +6,7 @@ from benchmarks.cold import ROOT
 
 FOUNDING = ("stacked_lstm", "standard_rnn", "bidirectional_lstm")
 
+# Not in the gallery: three equal layers, and cells that PyTorch has no fused layer for.
 _OWN = {
     "three_lstm": "{type: lstm, units: 32, layers: 3}",
     "recurrent_dropout": "{type: lstm, units: 32, recurrent_dropout: 0.2}",

@@ -1,4 +1,4 @@
-"""The results as a Markdown table, as JSON with all samples, and the curves as SVG."""
+"""The results as a Markdown table, as JSON with the spread of samples, and the curves as SVG."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

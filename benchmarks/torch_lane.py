@@ -29,7 +29,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def prepare(case: Case) -> Prepared:
-    """Build the contestants of a case, after checking that they are the same network."""
+    """Build the contestants of a case, and check that they are the same network."""
     tokens, labels = map(torch.from_numpy, batch.draw(case.batch, padded=case.padded))
     ours = built(case)
     theirs = dict(_opponents(case))

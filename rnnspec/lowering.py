@@ -92,6 +92,7 @@ def _input(spec: models.Spec) -> nodes.Input:
         )
     assert spec.input.features is not None, "spec.rules requires it without an embedding"
     value = spec.input.mask_value
+    # 'mask_value: 0' is an integer in the spec.
     return nodes.NumericInput(
         steps=steps,
         features=spec.input.features,
@@ -116,6 +117,7 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
 
 
 def _pretrained(embedding: models.Embedding) -> nodes.Pretrained | None:
+    # spec.rules requires both keys or neither.
     if embedding.weights is None or embedding.words is None:
         return None
     return nodes.Pretrained(weights=embedding.weights, words=embedding.words)
@@ -262,6 +264,7 @@ def _pooling(chain: _Chain, head: models.Head) -> None:
                     name=name, input=chain.shape, statistic=head.pooling, masked=chain.masked
                 )
             )
+        # The last recurrent layer returns its final state or its sequence.
         case "last" | "none":
             pass
         case _:

@@ -55,6 +55,6 @@ def _rearrange(
     if source[1] != target[1]:
         order = [source[1].index(gate) for gate in target[1]]
         split = split.take(order, axis=names.index("gate"))
-    wanted = [name for group in axis_groups(target[0]) for name in group]
-    moved = split.transpose([names.index(name) for name in wanted])
+    target_names = [name for group in axis_groups(target[0]) for name in group]
+    moved = split.transpose([names.index(name) for name in target_names])
     return moved.reshape(shape_of(target[0], sizes))

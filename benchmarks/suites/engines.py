@@ -66,5 +66,6 @@ def _raced(near: Lane, lanes: Mapping[str, Lane], case: Case, effort: Effort) ->
 
 def _same(mine: Prepared, other: Prepared, name: str) -> None:
     """Check that the other engine has the same network."""
+    # Engines sum in different orders, in float32.
     pairs = zip(mine.output, other.output, strict=True)
     assert all(math.isclose(a, b, rel_tol=1e-2, abs_tol=1e-4) for a, b in pairs), name

@@ -16,7 +16,7 @@ from benchmarks.race import Effort, Race, Run, log, race, told
 from benchmarks.ratio import against_each
 
 _BY_HAND = "by hand"
-_WHOLE, _WANTED = "a dictionary of the whole file", "a loop that keeps the rows needed"
+_WHOLE, _NEEDED = "a dictionary of the whole file", "a loop that keeps the rows needed"
 _ONCE, _TWICE = Effort(0, 1, 1), Effort(0, 2, 2)
 _FULL, _QUICK = 2_000_000_000, 50_000_000
 Taken = dict[str, list[float]]
@@ -50,7 +50,7 @@ def _vectors(folder: Path, size: int) -> Iterator[Race]:
     ours = {"rnnspec": _peak("vectors", folder, taken)}
     theirs = {
         _WHOLE: _peak("vectors-whole", folder, taken),
-        _WANTED: _peak("vectors-wanted", folder, taken),
+        _NEEDED: _peak("vectors-wanted", folder, taken),
     }
     effort = _TWICE if size == _QUICK else _ONCE  # the full size takes a minute
     title = f"vectors of {size / 1e6:,.0f} MB"

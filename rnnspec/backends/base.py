@@ -72,6 +72,7 @@ class Backend:
     @property
     def emitter(self) -> Emitter:
         """The module that turns the IR into source."""
+        # Each backend's folder assigns its modules to the protocols, so mypy checks what is cast.
         return cast("Emitter", self._module("emit"))
 
     @property
@@ -111,12 +112,13 @@ class Backend:
         except metadata.PackageNotFoundError:
             return  # Installed under another name, such as keras-nightly: the import decides.
         if found and _release(found) < self.minimum:
-            wanted = ".".join(map(str, self.minimum))
+            minimum = ".".join(map(str, self.minimum))
             raise BackendError(
-                f"{self.title} {found} is too old, expected {wanted} or newer: "
+                f"{self.title} {found} is too old, expected {minimum} or newer: "
                 f"pip install --upgrade 'rnnspec[{self.name}]'"
             )
 
+    # Imported on first use, so that the record of a backend costs no import.
     def _module(self, name: str) -> object:
         return import_module(f"{self.package}.{name}")
 

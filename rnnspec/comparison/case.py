@@ -169,7 +169,7 @@ def _padded(network: Network) -> set[str]:
     """Return the names of the layers whose output includes padding."""
     if not network.input.masked:
         return set()
-    # The output of a repeat has no padding, nor has a state.
+    # Neither the output of a repeat nor a final state has padding.
     before = takewhile(lambda layer: not isinstance(layer, Repeat), network.layers)
     return {layer.name for layer in before if len(layer.output) == 2}
 

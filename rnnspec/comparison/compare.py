@@ -162,6 +162,7 @@ class Comparison:
 
     def _between(self) -> Iterator[Difference]:
         """Yield the first difference of each pair of backends at each level, over all elements."""
+        # Training has no reference: its backends are compared with the first one already.
         for level in ("forward", "gradients"):
             shown = {name: v[level] for name, v in self._values.items() if level in v}
             for one, other in combinations(shown, 2):

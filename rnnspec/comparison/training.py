@@ -73,6 +73,7 @@ def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
 
 
 def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: int) -> float:
+    # The same batch and target on every backend and for both optimizers.
     rng = np.random.default_rng((case.seed, step))
     batch = case.another_batch(rng)
     real = case.real(batch)
@@ -85,7 +86,7 @@ def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: in
 
 
 def sgd(rate: float) -> Update:
-    """Return plain stochastic gradient descent."""
+    """Return the update of plain stochastic gradient descent."""
 
     def update(arrays: Arrays, gradients: Arrays) -> Arrays:
         return {name: arrays[name] - rate * gradients[name] for name in gradients}
@@ -94,7 +95,8 @@ def sgd(rate: float) -> Update:
 
 
 def adam(rate: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7) -> Update:
-    """Return Adam. Source: Kingma and Ba, 2015, algorithm 1."""
+    """Return the update of Adam. Source: Kingma and Ba, 2015, algorithm 1."""
+    # Moments live as long as the update, which is made anew for each training.
     first: Arrays = {}
     second: Arrays = {}
     steps = 0

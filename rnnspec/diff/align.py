@@ -61,6 +61,7 @@ def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> li
 
 def has_given_name(layer: Layer) -> bool:
     """Return whether a layer has an explicit name, rather than its type and a number."""
+    # 'layer_normalization_1' is the default name of a 'LayerNormalization'.
     kind, _, number = layer.name.rpartition("_")
     return not (number.isdecimal() and kind.replace("_", "") == type_name(layer).lower())
 
@@ -188,6 +189,7 @@ def _unique_pairs(before: Sequence[Hashable], after: Sequence[Hashable]) -> list
     pairs = [
         (place, places[key])
         for place, key in enumerate(before)
+        # Layers with a default name have no key.
         if key is not None and counts[key] == others[key] == 1
     ]
     return _increasing(pairs)

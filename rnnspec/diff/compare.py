@@ -142,6 +142,7 @@ def _layer_changes(before: LayerSettings | None, after: LayerSettings | None) ->
 
 
 def _changes(before: Settings, after: Settings) -> tuple[Change, ...]:
+    # In the order of the keys before, then of the keys that are new.
     found = (Change(key, before.get(key), after.get(key)) for key in {**before, **after})
     return tuple(each for each in found if each.before != each.after)
 
@@ -160,4 +161,5 @@ def _changes_dict(changes: tuple[Change, ...]) -> dict[str, Any]:
 
 
 def _shape(of: Layer | Network) -> list[int | None]:
+    # None stands for the batch size, as in Keras.
     return [None, *of.output]

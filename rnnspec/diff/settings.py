@@ -103,6 +103,7 @@ def _recurrent(layer: Recurrent) -> Settings:
         "bidirectional": layer.merge is not None,
         **({"merge": layer.merge} if layer.merge else {}),
         "dropout": layer.dropout,
+        # Replaced in layer_settings if the dropout is a layer of its own.
         "variational": True,
         "recurrent_dropout": layer.recurrent_dropout,
         "activation": layer.cell.activation,
@@ -187,6 +188,7 @@ def _initializer(initializer: Initializer) -> Any:
             return {"uniform": initializer.limit}
         case Normal():
             return {"normal": initializer.stddev}
+        # The same for 'zeros' and '{constant: 0}', which make the same network.
         case Constant(value=0.0):
             return "zeros"
         case Constant(value=1.0):

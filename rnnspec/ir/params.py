@@ -149,7 +149,7 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
 
 def gates(cell: Cell) -> str:
     """Return the canonical order of a cell's gates, one letter per gate (Keras's order)."""
-    # PyTorch's orders are i, f, g, o and r, z, n: its g is c here.
+    # PyTorch's orders are i, f, g, o (with g for c) and r, z, n.
     match cell:
         case SimpleRNN():
             return "h"

@@ -22,6 +22,7 @@ def too_large(layer: Layer) -> str | None:
 
     A layer whose input is too large is left out: the layer before it has the message.
     """
+    # The last axis of tokens is the time steps, which may have any length.
     widths = [layer.input[-1] or 0, layer.output[-1] or 0]
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)

@@ -36,7 +36,7 @@ def _layer_lines(layer: Layer) -> list[str]:
     shown = [
         f"    {field.name}: {getattr(layer, field.name)!r}"
         for field in fields(layer)
-        if field.name not in ("name", "input")
+        if field.name not in ("name", "input")  # in the first line
     ]
     head = (
         f"  {layer.name} = {type(layer).__name__} {_shape(layer.input)} -> {_shape(layer.output)}"
@@ -117,6 +117,7 @@ def type_name(layer: Layer) -> str:
     """Return the type of a layer for summaries, which is the name of its Keras class if any."""
     match layer:
         case Recurrent():
+            # A wrapper in Keras, which hides the class of the layer inside.
             return type(layer.cell).__name__ if layer.merge is None else "Bidirectional"
         case Pooling():
             return f"{layer.statistic.capitalize()}Pooling"

@@ -41,6 +41,7 @@ def verify(network: Network) -> Network:
         if isinstance(layer, Residual):
             fits = entered.get(layer.start) == shape
             _require(fits, f"{layer.name} adds the input of {layer.start} to shape {shape}")
+        # After the check, so that a residual cannot start at itself.
         entered[layer.name] = shape
         shape = layer.output
     return network

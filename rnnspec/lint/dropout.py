@@ -10,7 +10,7 @@ from rnnspec.spec.yaml.places import Path
 
 HIGH = 0.5
 LOST = 0.01
-"""The share of cases in which dropping every value is accepted."""
+"""The largest share of cases in which every value may be dropped."""
 
 
 def high_dropout(context: Context) -> Iterator[Finding]:

@@ -56,6 +56,7 @@ def blocks(path: Path, progress: Progress = quiet) -> Iterator[tuple[int, list[b
 def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
     """Yield the file in pieces that end at the end of a line."""
     with opened(path) as (stream, size):
+        # The start of a line whose end is in a later block.
         rest = b""
         while block := stream.read(_BLOCK):
             progress(stream.tell(), size)
@@ -130,6 +131,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         UsageError: the file is not regular, or cannot be read.
     """
     try:
+        # Before opening, because opening a pipe would wait for a writer.
         _check_regular(path)
         with path.open("rb") as stream:
             yield stream, path.stat().st_size
