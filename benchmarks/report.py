@@ -18,8 +18,8 @@ _GROWTH = ("what", "sizes", "time's exponent", "memory's exponent", "at the larg
 _NOTE = (
     "Each ratio is the median, over interleaved rounds, of the cost of rnnspec divided by that of"
     " the opponent in the same round. Below 1, rnnspec is ahead. The aim is the largest acceptable"
-    " ratio; for handwritten code, only the fastest has one. An aim between the quartiles counts as"
-    " as good as met."
+    " ratio; for handwritten code, only the fastest has one. If the aim lies between the quartiles,"
+    " it is as good as met."
 )
 
 
