@@ -87,7 +87,7 @@ def _not_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
     begin = text.rfind(b"\n", 0, start) + 1
     end = text.find(b"\n", start)
     line = text[begin:] if end < 0 else text[begin:end]
-    message = f"expected UTF-8 text, received the byte 0x{text[start]:02X}"
+    message = f"expected UTF-8 text, received byte 0x{text[start]:02X}"
     where = number + text.count(b"\n", 0, start)
     extent = (start - begin, start - begin + 1)
     return SpecError((fault(path, where, line, ("E621", message), extent),))
@@ -138,7 +138,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     except FileNotFoundError:
         raise UsageError("no such file", str(path)) from None
     except PermissionError:
-        raise UsageError("no permission to read it", str(path)) from None
+        raise UsageError("no permission to read this file", str(path)) from None
     except OSError as error:
         raise _unreadable(path, error) from None
 
@@ -149,10 +149,10 @@ def _check_regular(path: Path) -> None:
     except ValueError as error:  # a null character, or one the system cannot encode
         raise _unreadable(path, error) from None
     if stat.S_ISDIR(mode):
-        raise UsageError("this is a folder, expected a file", str(path))
+        raise UsageError("expected a file, received a folder", str(path))
     if not stat.S_ISREG(mode):
-        raise UsageError("this is not a regular file", str(path))
+        raise UsageError("expected a regular file", str(path))
 
 
 def _unreadable(path: Path, error: Exception | str) -> UsageError:
-    return UsageError(f"cannot read it: {getattr(error, 'strerror', None) or error}", str(path))
+    return UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path))

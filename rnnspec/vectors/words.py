@@ -40,11 +40,11 @@ def read_words(path: Path, vocabulary: int) -> Words:
         word = line.strip()
         row = number - 1
         if word and row >= vocabulary:
-            message = f"expected at most {vocabulary:,} lines, one for each row of the embedding"
+            message = f"expected at most {vocabulary:,} lines, one per token of the vocabulary"
             problems.append(fault(path, number, line, ("E623", message)))
             break
         if word in rows:
-            message = f"duplicate of the word in line {rows[word] + 1:,}"
+            message = f"duplicate word; the first one is on line {rows[word] + 1:,}"
             problems.append(fault(path, number, line, ("E622", message)))
         elif word:
             rows[word] = row

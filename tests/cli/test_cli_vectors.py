@@ -52,7 +52,7 @@ def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) ->
     [
         ("vectors.txt", None, 2, "specs/vectors.txt: error: no such file\n"),
         ("words.txt", None, 2, "specs/words.txt: error: no such file\n"),
-        ("words.txt", "a\na\n", 1, "specs/words.txt:2:1: error: duplicate of the word in line 1 "),
+        ("words.txt", "a\na\n", 1, "specs/words.txt:2:1: error: duplicate word; the first one is "),
         ("vectors.txt", "the 1\n", 1, "specs/vectors.txt:1:1: error: expected 3 fields, "),
         ("vectors.txt", "the \x1b[0m 1\n", 1, "specs/vectors.txt:1:5: error: expected a number"),
     ],

@@ -185,9 +185,9 @@ def test_says_how_many_have_none(case: Case) -> None:
         ("", " error: holds none of the 4 words of words.txt"),
         ("\n\n", " error: holds none of the 4 words of words.txt"),
         ("9 3\nthe 1 2 3\n", " error: expected 9 lines after the header, as it says, received 1: "),
-        (b"of 1 2 3\nn\xe9 1 2 3\n", "2:2: error: expected UTF-8 text, received the byte 0xE9"),
-        (b"1 3\nthe \0\0\0\0", "2:5: error: expected UTF-8 text, received the byte 0x00"),
-        ("the 1 2 3\n".encode("utf-16"), "1:1: error: expected UTF-8 text, received the byte 0x"),
+        (b"of 1 2 3\nn\xe9 1 2 3\n", "2:2: error: expected UTF-8 text, received byte 0xE9"),
+        (b"1 3\nthe \0\0\0\0", "2:5: error: expected UTF-8 text, received byte 0x00"),
+        ("the 1 2 3\n".encode("utf-16"), "1:1: error: expected UTF-8 text, received byte 0x"),
     ],
 )
 def test_wrong_text(case: Case, text: str | bytes, expected: str) -> None:
@@ -210,12 +210,12 @@ def test_a_line_without_end(case: Case) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("a\nb\n\na\nb\n", ["4:1: error: duplicate of the word in line 1",
-                            "5:1: error: duplicate of the word in line 2"]),
-        ("a\nb\nc\nd\ne\nf\ng\nh", ["7:1: error: expected at most 6 lines, one for each row"]),
+        ("a\nb\n\na\nb\n", ["4:1: error: duplicate word; the first one is on line 1",
+                            "5:1: error: duplicate word; the first one is on line 2"]),
+        ("a\nb\nc\nd\ne\nf\ng\nh", ["7:1: error: expected at most 6 lines, one per token"]),
         ("", [" error: expected one word per line, received no words"]),
         (" \r\n\n", [" error: expected one word per line, received no words"]),
-        (b"caf\xc3\xa9\n\xc3\xa9\xe9\n", ["2:2: error: expected UTF-8 text, received the"]),
+        (b"caf\xc3\xa9\n\xc3\xa9\xe9\n", ["2:2: error: expected UTF-8 text, received byte"]),
     ],
 )  # fmt: skip
 def test_wrong_words(case: Case, words: str | bytes, expected: list[str]) -> None:
@@ -317,7 +317,7 @@ def test_files_that_cannot_be_read(case: Case, name: str) -> None:
     with pytest.raises(UsageError, match=f"{name}: error: no such file$"):
         read(spec)
     (case.folder / name).mkdir()
-    with pytest.raises(UsageError, match=f"{name}: error: this is a folder, expected a file$"):
+    with pytest.raises(UsageError, match=f"{name}: error: expected a file, received a folder$"):
         read(spec)
     (case.folder / "words.txt").unlink()
     with pytest.raises(UsageError, match=r"words.txt: error: no such file$"):
@@ -334,13 +334,13 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
         spec = case.written(name)
         for allow_outside in (False, True):
             loaded = rnnspec.load(spec, allow_outside=allow_outside)
-            with pytest.raises(UsageError, match=f"{name}: error: cannot read it: {reason}$"):
+            with pytest.raises(UsageError, match=f"{name}: error: cannot be read: {reason}$"):
                 pipeline.pretrained(pipeline.program(loaded))
 
 
 @pytest.mark.parametrize("read_path", [lines.resolved, lambda path: next(lines.blocks(path))])
 def test_a_path_that_is_none(read_path: Callable[[Path], object]) -> None:
-    with pytest.raises(UsageError, match=r"error: cannot read it: "):
+    with pytest.raises(UsageError, match=r"error: cannot be read: "):
         read_path(Path("a\0b"))
 
 
