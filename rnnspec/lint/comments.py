@@ -117,10 +117,12 @@ def _message(ignore: Ignore, code: str) -> str:
     if not ignore.code:
         return "expected '# rnnspec: ignore[CODE]', with one or more codes"
     if is_error(ignore.code):
-        return f"in a comment: {not_advice(ignore.code, 'ignored')}"
+        return f"suppression comment: {not_advice(ignore.code, 'ignored')}"
     if any(each.startswith(ignore.code) for each in CODES):
-        return f"in a comment: expected a full code, received the prefix {quoted(ignore.code)}"
-    return f"in a comment: {unknown(ignore.code)}"
+        return (
+            f"suppression comment: expected a full code, received the prefix {quoted(ignore.code)}"
+        )
+    return f"suppression comment: {unknown(ignore.code)}"
 
 
 def _ignores(document: Document) -> Iterator[Ignore]:

@@ -42,8 +42,8 @@ def wide_embedding(context: Context) -> Iterator[Finding]:
         return
     if embedding.dim > embedding.vocabulary:
         message = (
-            f"{embedding.vocabulary} tokens are as distinct in {embedding.vocabulary} dimensions "
-            f"as in {embedding.dim}"
+            f"{embedding.vocabulary} tokens need at most {embedding.vocabulary} dimensions, "
+            f"received {embedding.dim}"
         )
         yield ("embedding", "dim"), message
 
@@ -61,8 +61,8 @@ def uncounted_padding(context: Context) -> Iterator[Finding]:
     embedding = context.spec.embedding
     if embedding is not None and embedding.mask_zero and embedding.vocabulary % ROUND == 0:
         message = (
-            f"token 0 is padding: with {embedding.vocabulary:,} words besides it, the vocabulary "
-            f"is {embedding.vocabulary + 1:,}"
+            f"token 0 is padding: for {embedding.vocabulary:,} words, use a vocabulary of "
+            f"{embedding.vocabulary + 1:,}"
         )
         yield ("embedding", "vocabulary"), message
 

@@ -105,7 +105,8 @@ def forgetful_start(context: Context) -> Iterator[Finding]:
     if context.spec.initializers.forget_bias <= 0:
         # The sigmoid of 0 is one half.
         message = (
-            "an 'lstm' that starts by forgetting half of its state or more is slow to learn; use 1"
+            "with a forget bias of 0 or less, an 'lstm' starts by forgetting at least half of its "
+            "state at each time step, and learns slowly; use 1"
         )
         yield ("initializers", "forget_bias"), message
 

@@ -17,7 +17,10 @@ def unfused(*keys: str) -> Callable[[Context], Iterator[Finding]]:
                 # A reason may include the value of the key, as in "reset_after: false".
                 key = reasons.get(entry.layers[0].name, "").partition(":")[0]
                 if key in keys:
-                    message = f"{title} has no fused layer for this: it runs step by step, slower"
+                    message = (
+                        f"{title} has no fused layer for this, so the layer runs step by step, "
+                        "which is slower"
+                    )
                     yield (*entry.path, key), message
 
     return rule

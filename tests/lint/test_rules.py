@@ -164,8 +164,8 @@ def test_a_wrong_comment_is_placed_at_its_code() -> None:
     marked = [each.span and line[each.span.column - 1 : each.span.end_column - 1] for each in found]
     assert marked == ["L99", "L1011"]
     assert [each.message for each in found] == [
-        "in a comment: unknown code 'L99'; expected a code from L101 to L902",
-        "in a comment: unknown code 'L1011'; did you mean 'L101'?",
+        "suppression comment: unknown code 'L99'; expected a code from L101 to L902",
+        "suppression comment: unknown code 'L1011'; did you mean 'L101'?",
     ]
 
 
@@ -180,7 +180,7 @@ def test_a_wrong_comment_is_placed_at_its_code() -> None:
 def test_what_a_comment_cannot_name_is_told(code: str, message: str) -> None:
     comment = f"# rnnspec: ignore[{code}]\n"
     (found,) = advice(f"{HEAD}{comment}input: {{features: 3}}\nrnn: {{type: lstm, units: 4}}\n")
-    assert (found.code, found.message) == ("L901", f"in a comment: {message}")
+    assert (found.code, found.message) == ("L901", f"suppression comment: {message}")
 
 
 def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
