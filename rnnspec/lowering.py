@@ -26,7 +26,7 @@ def lower(spec: models.Spec) -> nodes.Network:
             sizes, or an array is too large to address.
     """
     chain = _Chain(spec, _input(spec))
-    if message := too_large_shape("an input sample", chain.shape):
+    if message := too_large_shape("one input sequence", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
         _embedding(chain, spec.embedding)
@@ -180,8 +180,8 @@ def _block(
 def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
     """Add the input of ``start``, the first layer of the block, to the output of the block."""
     if chain.shape != start.input:
-        sizes = f"the input has {start.input[-1]} features, the output {chain.shape[-1]}"
-        message = f"'residual' needs equal sizes; {sizes}"
+        received = f"received {start.input[-1]} and {chain.shape[-1]} features"
+        message = f"'residual' needs an input and an output of equal size, {received}"
         chain.refuse(path, message, code="E409", key=True)
     name = chain.name("add", path)
     chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))

@@ -48,7 +48,7 @@ def _rearrange(
     sizes = dict(param.sizes)
     expected = shape_of(source[0], sizes)
     if array.shape != expected:
-        raise ValueError(f"{param.name}: expected the shape {expected}, received {array.shape}")
+        raise ValueError(f"{param.name}: expected shape {expected}, received {array.shape}")
     # One axis per name while gates and axes are reordered; merged axes are split and merged again.
     names = [name for group in axis_groups(source[0]) for name in group]
     split = array.reshape([sizes[name] for name in names])

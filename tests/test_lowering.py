@@ -191,32 +191,32 @@ def test_a_norm_may_stand_on_a_final_state() -> None:
 @pytest.mark.parametrize(
     ("layer", "sizes"),
     [
-        ("{type: lstm, units: 3, residual: true}", "the input has 2 features, the output 3 [E409]"),
+        ("{type: lstm, units: 3, residual: true}", "received 2 and 3 features [E409]"),
         (
             "{type: gru, units: 2, bidirectional: true, residual: true}",
-            "the input has 2 features, the output 4 [E409]",
+            "received 2 and 4 features [E409]",
         ),
         (
             "{type: lstm, units: 3, layers: 3, residual: true}",
-            "the input has 2 features, the output 3 [E409]",
+            "received 2 and 3 features [E409]",
         ),
     ],
 )
 def test_a_residual_between_unequal_sizes_is_refused_once(layer: str, sizes: str) -> None:
     column = layer.index("residual") + len("rnn: ") + 1
     assert told(f"rnn: {layer}") == [
-        f"4:{column}: error: rnn: 'residual' needs equal sizes; {sizes}"
+        f"4:{column}: error: rnn: 'residual' needs an input and an output of equal size, {sizes}"
     ]
 
 
 def test_all_that_is_wrong_is_told_in_file_order() -> None:
     first = "{residual: true, name: add_1, type: lstm, units: 3}"
     second = "{type: gru, units: 1, residual: true, name: add_1}"
-    needs = "'residual' needs equal sizes"
+    needs = "'residual' needs an input and an output of equal size"
     assert told(f"rnn: [{first}, {second}]") == [
-        f"4:8: error: rnn[0]: {needs}; the input has 2 features, the output 3 [E409]",
+        f"4:8: error: rnn[0]: {needs}, received 2 and 3 features [E409]",
         "4:18: error: rnn[0].residual: another layer is already named 'add_1' [E415]",
-        f"4:82: error: rnn[1]: {needs}; the input has 3 features, the output 1 [E409]",
+        f"4:82: error: rnn[1]: {needs}, received 3 and 1 features [E409]",
         "4:104: error: rnn[1].name: another layer is already named 'add_1' [E415]",
     ]
 
@@ -265,8 +265,8 @@ LIMITS = "the maximum is 2,147,483,647 per axis and 1,152,921,504,606,846,975 pe
                 "  - {type: repeat, steps: 2147483647}\n  - {type: gru, units: 1}"
             ),
             (
-                "6:27: error: rnn[1].steps: too large: an output sample of repeat_vector_1 "
-                "would have 2,147,483,647 x 759,250,124 elements"
+                "6:27: error: rnn[1].steps: too large: the output of repeat_vector_1 for "
+                "one sequence would have 2,147,483,647 x 759,250,124 elements"
             ),
         ),
     ],

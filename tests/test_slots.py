@@ -53,7 +53,5 @@ def test_unpack_undoes_pack(gates: tuple[str, list[str]], axes: str, rows: int, 
 
 def test_a_wrong_shape_is_refused() -> None:
     slot = Slot(param="kernel", path="w", axes="(gate out) in", gates="zrn")
-    with pytest.raises(
-        ValueError, match=r"kernel: expected the shape \(2, 12\), received \(12, 2\)"
-    ):
+    with pytest.raises(ValueError, match=r"kernel: expected shape \(2, 12\), received \(12, 2\)"):
         pack(kernel(), slot, np.zeros((12, 2)))

@@ -29,7 +29,7 @@ def too_large(layer: Layer) -> str | None:
     if max(widths) < _ALWAYS_FITS or too_large_shape("", layer.input):
         return None
     arrays: dict[str, Shape] = {f"{layer.name}.{each.name}": each.shape for each in params(layer)}
-    arrays[f"an output sample of {layer.name}"] = layer.output
+    arrays[f"the output of {layer.name} for one sequence"] = layer.output
     return next(filter(None, (too_large_shape(*each) for each in arrays.items())), None)
 
 

@@ -35,9 +35,9 @@ def verify(network: Network) -> Network:
     entered: dict[str, Shape] = {}
     for layer in network.layers:
         _require(
-            layer.input == shape, f"{layer.name} expects shape {layer.input}, but receives {shape}"
+            layer.input == shape, f"{layer.name} expects shape {layer.input}, received {shape}"
         )
-        _require(_finite(layer), f"{layer.name} holds a number that is not finite")
+        _require(_finite(layer), f"{layer.name} contains a non-finite number")
         if isinstance(layer, Residual):
             fits = entered.get(layer.start) == shape
             _require(fits, f"{layer.name} adds the input of {layer.start} to shape {shape}")

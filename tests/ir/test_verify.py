@@ -63,7 +63,7 @@ def test_a_residual_must_look_back_at_what_has_its_shape(start: str) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_must_be_finite(network: Network, value: float) -> None:
-    with pytest.raises(GenerationError, match="lstm_1 holds a number"):
+    with pytest.raises(GenerationError, match="lstm_1 contains a non-finite number"):
         verify(change(network, 0, dropout=value))
-    with pytest.raises(GenerationError, match="dense_1 holds a number"):
+    with pytest.raises(GenerationError, match="dense_1 contains a non-finite number"):
         verify(change(network, 1, kernel_initializer=Uniform(value)))
