@@ -35,13 +35,16 @@ class Case:
     padded: bool = False
     compiled: bool = False
     """True if the framework's compiler (``torch.compile``, XLA) is a contestant too."""
+    single: bool = False
+    """True if it runs on one thread, against the plainest code."""
 
     @property
     def title(self) -> str:
         """The title of its rows in the table."""
         padding = ", padded" if self.padded else ""
+        thread = ", one thread" if self.single else ""
         what = "training step" if self.training else "inference"
-        return f"{self.network}, batch {self.batch}{padding}, {what}"
+        return f"{self.network}, batch {self.batch}{padding}{thread}, {what}"
 
 
 def text(case: Case) -> str:

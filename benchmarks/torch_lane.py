@@ -11,25 +11,27 @@ import rnnspec
 from benchmarks import batch
 from benchmarks.handwritten_cells import LOOPS
 from benchmarks.handwritten_padding import Packed, Picked
+from benchmarks.handwritten_plain import PLAIN
 from benchmarks.handwritten_torch import (
     NETS,
     BatchFirst,
-    Handwritten,
     Net,
     OneStack,
     TimeMajor,
     TwoWays,
 )
 from benchmarks.lane import Prepared
-from benchmarks.names import OURS, PACKED, SHARED_MASK, TORCH_COMPILE
+from benchmarks.names import OURS, PACKED, SHARED_MASK, STOCK, TORCH_COMPILE
 from benchmarks.networks import Case, text
 from benchmarks.race import Run
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
+_THREADS = torch.get_num_threads()
 
 
 def prepare(case: Case) -> Prepared:
     """Build the contestants of a case, and check that they are the same network."""
+    torch.set_num_threads(1 if case.single else _THREADS)
     tokens, labels = map(torch.from_numpy, batch.draw(case.batch, padded=case.padded))
     ours = built(case)
     theirs = dict(_opponents(case))
@@ -56,6 +58,9 @@ def _opponents(case: Case) -> Iterator[tuple[str, nn.Module]]:
     for name, loop in LOOPS.get(case.network, {}).items():
         yield f"loop, {name}", loop(time_major=False)
         yield f"time-major loop, {name}", loop(time_major=True)
+    if case.single:
+        yield STOCK, PLAIN[case.network]()
+        return
     if (net := NETS.get(case.network)) is None:
         return
     yield from _padded(net) if case.padded else _plain(net, training=case.training)
@@ -82,12 +87,11 @@ def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:
 def _equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
     """Give ``model`` the weights of ``ours``, and check that its output is the same."""
     named = list(model.named_parameters())
-    if isinstance(model, Handwritten):
-        # rnnspec keeps PyTorch's second bias at zero, and does not count it as a parameter.
-        for name, second in named:
-            if "bias_hh" in name:
-                second.zero_()
-        named = [(name, own) for name, own in named if "bias_hh" not in name]
+    # Only PyTorch's own layers have a second bias. rnnspec keeps it at zero, and it is no parameter.
+    for name, second in named:
+        if "bias_hh" in name:
+            second.zero_()
+    named = [(name, own) for name, own in named if "bias_hh" not in name]
     for (_, mine), given in zip(named, ours.parameters(), strict=True):
         assert mine.shape == given.shape
         mine.copy_(given)

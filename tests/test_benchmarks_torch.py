@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.lane import Lane
-from benchmarks.names import OURS, PACKED
+from benchmarks.names import OURS, PACKED, STOCK
 from benchmarks.networks import FOUNDING, Case
 from benchmarks.race import told
 
@@ -31,3 +31,8 @@ def test_opponents_are_equal(lane: Lane, network: str) -> None:
 @pytest.mark.parametrize("network", FOUNDING)
 def test_opponents_with_padding_are_equal(lane: Lane, network: str) -> None:
     assert {OURS, PACKED} <= set(lane.prepare(Case(network, batch=2, padded=True)).runs)
+
+
+@pytest.mark.parametrize("network", FOUNDING)
+def test_the_plainest_opponents_are_equal(lane: Lane, network: str) -> None:
+    assert set(lane.prepare(Case(network, batch=1, single=True)).runs) == {OURS, STOCK}

@@ -41,6 +41,7 @@ class Suite:
 
 SUITES = (
     Suite("runtime", 240, 12, "torch"),
+    Suite("single", 40, 4, "torch"),
     Suite("engines", 120, 16, "torch"),
     Suite("cells", 45, 6, "torch"),
     Suite("keras", 50, 14, "tensorflow"),

@@ -1,0 +1,20 @@
+"""PyTorch, one row on one thread, where what stands around the layers shows most."""
+
+from benchmarks.budget import Budget
+from benchmarks.findings import Findings
+from benchmarks.lane import Lane
+from benchmarks.networks import FOUNDING, Case
+from benchmarks.ratio import against_fastest
+from benchmarks.rivals import raced
+
+_AIM = 1.02
+
+
+def run(budget: Budget, findings: Findings) -> None:
+    """Race the founding networks, trained and in inference."""
+    networks = FOUNDING[:1] if budget.quick else FOUNDING
+    cases = [Case(network, 1, t, single=True) for network in networks for t in (True, False)]
+    with Lane("torch_lane") as lane:
+        for case, effort in budget.shared(cases):
+            found = raced(lane, case, effort)
+            findings.add(found, against_fastest(found, _AIM))
