@@ -188,6 +188,15 @@ def test_its_logits_are_what_the_sigmoid_takes(model: Any) -> None:
     logits = model(batch(), logits=True)
     assert not torch.allclose(logits, model(batch()))
     torch.testing.assert_close(torch.sigmoid(logits), model(batch()), rtol=0, atol=0)
+    with pytest.raises(TypeError, match="positional argument"):
+        model(batch(), True)
+
+
+@pytest.mark.parametrize("head", ["", "head: {units: 1}", "head: {units: 1, activation: tanh}"])
+def test_there_are_no_logits_where_no_loss_takes_them(head: str) -> None:
+    text = f"version: 1\nname: net\ninput: {{features: 3}}\nrnn: {{type: gru, units: 4}}\n{head}\n"
+    with pytest.raises(TypeError, match="unexpected keyword argument 'logits'"):
+        rnnspec.build(rnnspec.loads(text), "torch")(batch(), logits=True)
 
 
 def test_its_source_can_be_read(model: Any) -> None:

@@ -74,6 +74,11 @@ def test_there_is_no_golden_without_a_test() -> None:
     assert {path for path in there if "__pycache__" not in path} == wanted
 
 
+@pytest.mark.parametrize("name", FOUNDING)
+def test_pytorch_source_is_short(name: str) -> None:
+    assert len(golden(name, "torch.py").read_text(encoding="utf-8").splitlines()) < 80
+
+
 def test_stacked_lstm_reads_as_if_written_by_hand() -> None:
     text = golden("stacked_lstm", "keras.py").read_text(encoding="utf-8")
     lstm = "x = keras.layers.LSTM(32, return_sequences={}, dropout=0.2, name={})(x)"

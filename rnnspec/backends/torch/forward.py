@@ -53,7 +53,7 @@ def forward_functions(network: nodes.Network) -> Iterator[Function]:
             "mask",
             "x: torch.Tensor",
             "torch.Tensor",
-            ("Return what is true at the real steps, (batch, steps): where a loss counts.",),
+            ("Return True at real steps, (batch, steps), to leave padding out of a loss.",),
             (Return(_is_real(network.input)),),
             decorators=("staticmethod",),
         )

@@ -28,7 +28,7 @@ class SingleBiasLSTM(nn.LSTM):
 
 
 class Masked(nn.Module):
-    """A recurrent layer that passes over padding; its output there is of no meaning."""
+    """A recurrent layer that skips padded steps; its output there has no meaning."""
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
