@@ -82,7 +82,7 @@ class _Aligner:
         # Equal layers get equal numbers, so that contents are compared as integers.
         numbers: dict[tuple[Hashable, ...], int] = {}
         self.contents = [numbers.setdefault(each, len(numbers)) for each in contents]
-        self.distinct = list(numbers)
+        self.types = [(kind, name) for kind, name, *_ in contents]
 
     def segment(self, old: range, new: range) -> Iterator[Places]:
         """Pair the layers between two names: the common head and tail, then the rest."""
@@ -131,18 +131,22 @@ class _Aligner:
 
     def _scores(self, i: int, new: range) -> list[int]:
         """Return the score of layer ``i`` paired with each of ``new``."""
-        mine = self.contents[i]
-        kind, name, *_ = self.distinct[mine]
-        # Scored once per distinct layer: a long network repeats a few.
-        found = {mine: EQUAL}
-        for other in {*self._contents_of(new)} - {mine}:
-            its_kind, its_name, *_ = self.distinct[other]
-            same = SAME_KIND if kind == its_kind else 0
-            found[other] = SAME_TYPE if name == its_name else same
-        return [found[each] for each in self._contents_of(new)]
+        mine, mine_type = self.contents[i], self.types[i]
+        types = self.types[new.start : new.stop]
+        # Scored once per type: thousands of layers have few types.
+        scores = {each: _score_of_types(mine_type, each) for each in set(types)}
+        pairs = zip(self._contents_of(new), types, strict=True)
+        return [EQUAL if each == mine else scores[its_type] for each, its_type in pairs]
 
     def _contents_of(self, places: range) -> list[int]:
         return self.contents[places.start : places.stop]
+
+
+def _score_of_types(mine: tuple[Hashable, ...], other: tuple[Hashable, ...]) -> int:
+    """Return the score of a pair of unequal layers, each given by its kind and type."""
+    if mine == other:
+        return SAME_TYPE
+    return SAME_KIND if mine[0] == other[0] else 0
 
 
 def _prefer_earlier(values: list[int], left: int) -> list[int]:
