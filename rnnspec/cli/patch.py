@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from difflib import unified_diff
+from difflib import Match, SequenceMatcher
 from typing import TYPE_CHECKING
 
 from rnnspec.cli.messages import in_colour
+from rnnspec.diff.sequences import matching_blocks
 from rnnspec.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -49,14 +50,43 @@ def print_patch(path: Path, before: str | None, after: str) -> None:
 
 
 def _patch(path: Path, before: str | None, after: str) -> Iterator[str]:
-    old = "/dev/null" if before is None else path.as_posix()
-    found = unified_diff(_lines(before or ""), _lines(after), old, path.as_posix(), lineterm="")
-    for number, line in enumerate(found):
-        text, ended, _ = line.partition("\n")
-        # Tabs are shown as they are, so that the patch applies.
-        yield "\t".join(map(printable, text.split("\t")))
-        if number >= 2 and not ended and not line.startswith("@@"):
-            yield "\\ No newline at end of file"
+    name = printable(path.as_posix())
+    yield f"--- {'/dev/null' if before is None else name}"
+    yield f"+++ {name}"
+    old, new = _lines(before or ""), _lines(after)
+    for group in _Matcher(old, new).get_grouped_opcodes():
+        (_, i, _, j, _), (_, _, i_end, _, j_end) = group[0], group[-1]
+        yield f"@@ -{_range(i, i_end)} +{_range(j, j_end)} @@"
+        for tag, start, stop, other, other_stop in group:
+            for line in old[start:stop]:
+                yield from _shown(" " if tag == "equal" else "-", line)
+            for line in () if tag == "equal" else new[other:other_stop]:
+                yield from _shown("+", line)
+
+
+class _Matcher(SequenceMatcher[str]):
+    """Groups changes as ``difflib`` does, from blocks that are found in time."""
+
+    def __init__(self, before: list[str], after: list[str]) -> None:
+        super().__init__()
+        self.a, self.b = before, after
+
+    def get_matching_blocks(self) -> list[Match]:
+        return matching_blocks(self.a, self.b)
+
+
+def _range(start: int, stop: int) -> str:
+    """Return lines, counted from 1; none are after the line before them, as ``patch`` has it."""
+    length = stop - start
+    return str(start + 1) if length == 1 else f"{start + bool(length)},{length}"
+
+
+def _shown(mark: str, line: str) -> Iterator[str]:
+    text, ended, _ = line.partition("\n")
+    # Tabs are shown as they are, so that the patch applies.
+    yield mark + "\t".join(map(printable, text.split("\t")))
+    if not ended:
+        yield "\\ No newline at end of file"
 
 
 def _lines(text: str) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from rnnspec.diff.sequences import common, unique_pairs
 from rnnspec.ir.nodes import Layer
 from rnnspec.ir.text import type_name
 
@@ -51,7 +49,7 @@ def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> li
     """
     aligner = _Aligner([*map(_content, before), *map(_content, after)])
     old, new = range(len(before)), range(len(before), len(before) + len(after))
-    named = _unique_pairs([*map(_given_name, before)], [*map(_given_name, after)])
+    named = unique_pairs([*map(_given_name, before)], [*map(_given_name, after)])
     places = _between(old, new, named, aligner.segment)
     return [
         (None if i is None else before[i], None if j is None else after[j - len(before)])
@@ -87,14 +85,14 @@ class _Aligner:
     def segment(self, old: range, new: range) -> Iterator[Places]:
         """Pair the layers between two names: the common head and tail, then the rest."""
         before, after = (self._contents_of(each) for each in (old, new))
-        head = _common(before, after)
-        tail = _common(before[head:][::-1], after[head:][::-1])
+        head = common(before, after)
+        tail = common(before[head:][::-1], after[head:][::-1])
         inner, other = old[head : len(old) - tail], new[head : len(new) - tail]
         yield from zip(old[:head], new[:head], strict=True)
         if len(inner) * len(other) <= _MAX_EXACT_PAIRS:
             yield from self._exact(inner, other)
         else:
-            unique = _unique_pairs(self._contents_of(inner), self._contents_of(other))
+            unique = unique_pairs(self._contents_of(inner), self._contents_of(other))
             yield from _between(inner, other, unique, self._gap)
         yield from zip(old[len(old) - tail :], new[len(new) - tail :], strict=True)
 
@@ -184,40 +182,3 @@ def _between(
         yield old[place], new[other]
         i, j = place + 1, other + 1
     yield from gap(old[i:], new[j:])
-
-
-def _unique_pairs(before: Sequence[Hashable], after: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Return the positions of keys that occur once on each side and keep their order."""
-    counts, others = Counter(before), Counter(after)
-    places = {key: place for place, key in enumerate(after)}
-    pairs = [
-        (place, places[key])
-        for place, key in enumerate(before)
-        # Layers with a default name have no key.
-        if key is not None and counts[key] == others[key] == 1
-    ]
-    return _increasing(pairs)
-
-
-def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the longest increasing subsequence of pairs. Fredman, 1975."""
-    # By length: the smallest end of a subsequence, and the pair it belongs to.
-    ends: list[int] = []
-    last: list[int] = []
-    earlier: list[int | None] = []
-    for number, (_, other) in enumerate(pairs):
-        at = bisect_left(ends, other)
-        ends[at : at + 1] = [other]
-        last[at : at + 1] = [number]
-        earlier.append(last[at - 1] if at else None)
-    found = []
-    at_end = last[-1] if last else None
-    while at_end is not None:
-        found.append(pairs[at_end])
-        at_end = earlier[at_end]
-    return found[::-1]
-
-
-def _common(before: Sequence[int], after: Sequence[int]) -> int:
-    pairs = zip(before, after, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
