@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
+
+    Part = tuple[str, str]
+    """A piece of text, and rich's name of its style."""
 
 _STYLES = {
     "place": "bold",
@@ -15,10 +23,10 @@ _STYLES = {
     "carets": "red",
 }
 # A line that says what is wrong, unless it is an excerpt; or the carets below an excerpt.
-_PARTS = (
-    r"(?m)^(?!  +(?:\d+ *)?\| )(?P<place>.+?): "
+_PARTS = re.compile(
+    r"(?!  +(?:\d+ *)?\| )(?P<place>.+?): "
     r"(?:(?P<error>error)|(?P<warning>warning)|(?P<note>note)): "
-    r"|^  +\| +(?P<carets>\^+)$"
+    r"|  +\| +(?P<carets>\^+)$"
 )
 
 
@@ -28,14 +36,34 @@ def tell(text: str) -> None:
         print(text, file=sys.stderr)
         return
     from rich.console import Console
-    from rich.text import Text
-    from rich.theme import Theme
 
-    console = Console(stderr=True, force_terminal=True, theme=Theme(_STYLES))
-    # Text, not markup: what a user wrote is never read as a style.
-    message = Text(text)
-    message.highlight_regex(re.compile(_PARTS))
-    console.print(message, soft_wrap=True)
+    print_parts(Console(stderr=True, force_terminal=True), map(_parts, text.split("\n")))
+
+
+def _parts(line: str) -> Iterator[Part]:
+    match = _PARTS.match(line)
+    spans = [(style, *match.span(name)) for name, style in _STYLES.items()] if match else []
+    at = 0
+    for style, start, stop in spans:
+        if stop > 0:
+            yield line[at:start], ""
+            yield line[start:stop], style
+            at = stop
+    yield line[at:], ""
+
+
+def print_parts(console: Console, lines: Iterable[Iterable[Part]]) -> None:
+    """Print lines, each as its parts, and what a user wrote as it is: it is no markup.
+
+    Nothing is wrapped or laid out, which takes rich a minute for 100,000 lines.
+    """
+    from rich.segment import Segment, Segments
+    from rich.style import Style
+
+    made = [
+        Segment(text, Style.parse(style)) for line in lines for text, style in (*line, ("\n", ""))
+    ]
+    console.print(Segments(made), soft_wrap=True, end="")
 
 
 def in_colour(stream: IO[str]) -> bool:

@@ -6,7 +6,7 @@ import sys
 from difflib import Match, SequenceMatcher
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.messages import in_colour
+from rnnspec.cli.messages import in_colour, print_parts
 from rnnspec.diff.sequences import matching_blocks
 from rnnspec.errors import UsageError, printable
 
@@ -41,12 +41,12 @@ def print_patch(path: Path, before: str | None, after: str) -> None:
         print("\n".join(lines))
         return
     from rich.console import Console
-    from rich.text import Text
 
-    console = Console(force_terminal=True, highlight=False)
-    for line in lines:
-        style = next((_STYLES[start] for start in _STYLES if line.startswith(start)), "")
-        console.print(Text(line, style), soft_wrap=True)
+    print_parts(Console(force_terminal=True), ([(line, _style(line))] for line in lines))
+
+
+def _style(line: str) -> str:
+    return next((_STYLES[start] for start in _STYLES if line.startswith(start)), "")
 
 
 def _patch(path: Path, before: str | None, after: str) -> Iterator[str]:
