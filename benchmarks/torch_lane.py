@@ -87,7 +87,7 @@ def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:
 def _equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
     """Give ``model`` the weights of ``ours``, and check that its output is the same."""
     named = list(model.named_parameters())
-    # Only PyTorch's own layers have a second bias. rnnspec keeps it at zero, and it is no parameter.
+    # Only stock layers have a second bias. rnnspec keeps it at zero, and it is no parameter.
     for name, second in named:
         if "bias_hh" in name:
             second.zero_()

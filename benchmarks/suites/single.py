@@ -5,7 +5,7 @@ from benchmarks.findings import Findings
 from benchmarks.lane import Lane
 from benchmarks.networks import FOUNDING, Case
 from benchmarks.ratio import against_fastest
-from benchmarks.rivals import raced
+from benchmarks.rivals import run_race
 
 _AIM = 1.02
 
@@ -16,5 +16,5 @@ def run(budget: Budget, findings: Findings) -> None:
     cases = [Case(network, 1, t, single=True) for network in networks for t in (True, False)]
     with Lane("torch_lane") as lane:
         for case, effort in budget.shared(cases):
-            found = raced(lane, case, effort)
+            found = run_race(lane, case, effort)
             findings.add(found, against_fastest(found, _AIM))

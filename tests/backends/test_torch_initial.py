@@ -15,7 +15,7 @@ from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import Dense, Recurrent
 
 if TYPE_CHECKING:
-    from rnnspec.layout import Array
+    from rnnspec.slots import Array
 
 pytest.importorskip("torch")
 
