@@ -164,6 +164,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+_LONGEST_REASON = 200
+
+
+def brief(reason: object) -> str:
+    """Return what a library or a file says of itself as part of a message: one line, cut short.
+
+    An exception without text is its type.
+    """
+    text = str(reason).strip().partition("\n")[0] or type(reason).__name__
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
+
+
 def render_problem(problem: Problem) -> str:
     """Return the problem's line, then the source line, underlined."""
     first, span = render_line(problem), problem.span

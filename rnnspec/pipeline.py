@@ -6,13 +6,15 @@ templates nor NumPy, and nothing here imports a framework before ``build``.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import lowering
+from rnnspec.arguments import check_flag, path_from, received, seed_from
 from rnnspec.backends import BACKENDS, get
-from rnnspec.errors import Problem, SpecError, UnsupportedError
+from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 from rnnspec.ir.verify import verify
@@ -21,7 +23,6 @@ from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     from rnnspec.backends import Backend
@@ -73,9 +74,16 @@ def program(spec: Source) -> Program:
 
     Raises:
         SpecError: the spec is wrong.
-        UsageError: the file cannot be read.
+        UsageError: ``spec`` is neither, or the file cannot be read.
     """
-    return _lowered(spec) if isinstance(spec, Spec) else read(spec)
+    match spec:
+        case Spec():
+            return _lowered(spec)
+        case str() | os.PathLike():
+            return read(path_from(spec))
+        case _:
+            wanted = "a spec (a path, or what rnnspec.load returned)"
+            raise UsageError(f"expected {wanted}, received {received(spec)}")
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
@@ -86,9 +94,11 @@ def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
 
     Raises:
         SpecError: it is wrong; every problem found, with its place.
-        UsageError: the file cannot be read.
+        UsageError: ``path`` is none, or the file cannot be read.
     """
-    return read(path, allow_outside=allow_outside).spec
+    source = path_from(path)
+    check_flag("allow_outside", allow_outside)
+    return read(source, allow_outside=allow_outside).spec
 
 
 def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
@@ -96,7 +106,11 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
 
     Raises:
         SpecError: it is wrong; every problem found, with its place.
+        UsageError: an argument is of another type.
     """
+    _check_text("text", text, str, bytes)
+    _check_text("source", source, str)
+    check_flag("allow_outside", allow_outside)
     return reads(text, source, allow_outside=allow_outside).spec
 
 
@@ -144,7 +158,7 @@ def summary(spec: Source) -> Summary:
 
     Raises:
         SpecError: the spec is wrong.
-        UsageError: the file cannot be read.
+        UsageError: ``spec`` is none, or the file cannot be read.
     """
     return summarize(program(spec).network)
 
@@ -169,7 +183,7 @@ def codegen(spec: Source, backend: str) -> str:
     Raises:
         SpecError: the spec is wrong.
         UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, or the file cannot be read.
+        UsageError: there is no such backend, ``spec`` is none, or the file cannot be read.
     """
     return generate(program(spec), get(backend)).text
 
@@ -190,13 +204,15 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     Raises:
         SpecError: the spec, or a file of vectors or words that it names, is wrong.
         UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, or a file cannot be read.
+        UsageError: there is no such backend, ``spec`` or ``seed`` is none, or a file cannot be
+            read.
         BackendError: the backend is not installed or too old.
     """
     given, chosen = program(spec), get(backend)
+    number = None if seed is None else seed_from(seed)
     chosen.require()
     vectors = pretrained(given)
-    return assemble(generate(given, chosen), vectors, seed=seed)
+    return assemble(generate(given, chosen), vectors, seed=number)
 
 
 def pretrained(
@@ -264,6 +280,12 @@ def instantiate(generated: Generated, dtype: str = "float32") -> Any:
 
 def _lowered(spec: Spec) -> Program:
     return Program(spec, verify(lowering.lower(spec)))
+
+
+def _check_text(name: str, value: object, *types: type) -> None:
+    if not isinstance(value, types):
+        wanted = " or ".join(each.__name__ for each in types)
+        raise UsageError(f"{name}: expected {wanted}, received {received(value)}")
 
 
 def _checked(draft: reading.Draft) -> Program:

@@ -32,6 +32,11 @@ class Slot:
     row: int | None = None
 
 
+def shape_in(param: Param, slot: Slot) -> tuple[int, ...]:
+    """Return the shape of an array as the framework lays it out, without a stacked axis."""
+    return shape_of(slot.axes, dict(param.sizes))
+
+
 def pack(param: Param, slot: Slot, array: Array) -> Array:
     """Return a canonical array in the framework's layout (without a stacked leading axis)."""
     return _rearrange(array, param, (param.axes, param.gates), (slot.axes, slot.gates))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.torch.backend import TORCH
@@ -18,9 +19,7 @@ def get(name: str) -> Backend:
     Raises:
         UsageError: no backend has that name.
     """
-    if name not in BACKENDS:
-        raise UsageError(f"unknown backend '{name}'; expected {' or '.join(BACKENDS)}")
-    return BACKENDS[name]
+    return BACKENDS[one_of("backend", name, BACKENDS)]
 
 
 def chosen(name: str | None) -> Backend:

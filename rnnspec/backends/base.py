@@ -146,6 +146,17 @@ class Stock:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a framework says of one array of a live model: the type of its numbers, and its shape.
+
+    ``dtype`` is a word such as ``float32``, empty for an array that has no data.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
 class Learner(Protocol):
     """The loss sum(weight (output - target)^2) / 2, and its gradients."""
 
@@ -206,14 +217,21 @@ class Runtime(Protocol):
     def unwrap(self, model: Any) -> Any | None:
         """Return a model without what wraps it, or None if it is no model of this framework."""
 
-    def shape(self, model: Any, layer: str, path: str) -> tuple[int, ...] | None:
-        """Return the shape of the array at ``path`` of a layer, or None if there is none."""
-
     def others(self, model: Any, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
 
+    def held(self, model: Any, layer: str, path: str) -> Held:
+        """Return what the array at ``path`` of a layer is.
+
+        Raises:
+            LookupError: the model has none there.
+        """
+
     def get(self, model: Any, layer: str, path: str) -> Array:
-        """Return a copy of the array at ``path`` of a layer, in the framework's layout."""
+        """Return a copy of the array at ``path`` of a layer, in the framework's layout.
+
+        It is in the model's own dtype, or in float32 where that is bfloat16.
+        """
 
     def put(self, model: Any, layer: str, path: str, array: Array) -> None:
         """Replace the array at ``path`` of a layer, keeping the model's own dtype."""

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, assert_never
 import numpy as np
 
 from rnnspec.comparison.reference import padding_mask
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, brief
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
+from rnnspec.vectors.lines import opened
+from rnnspec.weights.given import ArrayError, as_array, refuse
+from rnnspec.weights.headers import HeaderError, npy_array
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from rnnspec.slots import Array
 
 ROWS = 6
@@ -59,23 +64,21 @@ def _padding(rng: np.random.Generator, steps: int) -> Array:
 
 
 def read_batch(path: str | os.PathLike[str]) -> Array:
-    """Return the array in a .npy file; nothing in it is unpickled.
+    """Return the array in a .npy file, of which only the header is read until its numbers are used.
+
+    Nothing in it is unpickled.
 
     Raises:
         UsageError: the file cannot be read, or holds no array of numbers.
     """
-    try:
-        with Path(path).open("rb") as file:
-            array: Array = np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise UsageError(f"cannot read it: {error.strerror}", os.fspath(path)) from None
-    except (ValueError, SyntaxError) as error:
-        message = f"expected a .npy array of numbers: {error}"
-        raise UsageError(message, os.fspath(path)) from None
-    return array
+    with opened(Path(path)) as (stream, size):
+        try:
+            return npy_array(stream, size).map(stream)
+        except HeaderError as error:
+            raise UsageError(str(error), os.fspath(path)) from None
 
 
-def checked_batch(entrance: Input, batch: Array, source: str) -> Array:
+def checked_batch(entrance: Input, given: ArrayLike, source: str) -> Array:
     """Return a given batch as ``draw_batch`` returns one; messages call it ``source``.
 
     Numbers are rounded to float32, which is what a model in use is given.
@@ -84,37 +87,36 @@ def checked_batch(entrance: Input, batch: Array, source: str) -> Array:
         UsageError: it has another shape or kind of number than the network takes, a token outside
             the vocabulary, a number that is not finite, or padding alone.
     """
+    try:
+        return _checked(entrance, as_array(given))
+    except ArrayError as error:
+        raise UsageError(str(error), source) from None
+
+
+def _checked(entrance: Input, batch: Array) -> Array:
     wanted, kind = ("rows", *entrance.shape), batch.dtype.kind
     shape = f"({', '.join('steps' if size is None else str(size) for size in wanted)})"
     what, kinds = ("tokens", "iu") if isinstance(entrance, TokenInput) else ("numbers", "iuf")
     sizes = zip(entrance.shape, batch.shape[1:], strict=False)
     fits = batch.ndim == len(wanted) and all(size in (None, found) for size, found in sizes)
     if not fits or 0 in batch.shape or kind not in kinds:
-        message = f"expected {what} of shape {shape}, received {batch.dtype} of {batch.shape}"
-        raise UsageError(message, source)
-    taken = _taken(entrance, batch, source)
+        said = f"expected {what} of shape {shape}, received {brief(batch.dtype)} of {batch.shape}"
+        raise ArrayError(said)
+    taken = _taken(entrance, batch)
     if not padding_mask(entrance, taken).any():
-        raise UsageError("expected a step that is no padding, received padding alone", source)
+        raise ArrayError("expected a step that is no padding, received padding alone")
     return taken
 
 
-def _taken(entrance: Input, batch: Array, source: str) -> Array:
+def _taken(entrance: Input, batch: Array) -> Array:
     match entrance:
         case TokenInput(vocabulary=size):
-            _refuse(batch, (batch < 0) | (batch >= size), f"tokens in [0, {size})", source)
+            refuse(batch, (batch < 0) | (batch >= size), f"tokens in [0, {size})")
             return batch.astype(np.int32)
         case NumericInput():
             with np.errstate(over="ignore"):
                 rounded = batch.astype(np.float32)
-            _refuse(batch, ~np.isfinite(rounded), "numbers that float32 can hold", source)
+            refuse(batch, ~np.isfinite(rounded), "numbers that float32 can hold")
             return rounded.astype(np.float64)
         case _:
             assert_never(entrance)
-
-
-def _refuse(batch: Array, wrong: Array, wanted: str, source: str) -> None:
-    """Raise UsageError for the first number that is wrong, with its place."""
-    if wrong.any():
-        at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        where = ", ".join(map(str, at))
-        raise UsageError(f"[{where}]: expected {wanted}, received {batch[at]}", source)

@@ -20,6 +20,8 @@ from rnnspec.weights.store import write_weights
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import ArrayLike
+
     from rnnspec.backends import Backend
     from rnnspec.backends.base import Runtime, Trace
     from rnnspec.ir.nodes import Network
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
     Arrays = Mapping[str, Array]
+
+
+def batch_of(network: Network) -> str:
+    """Return the name of the batch given for a network, as messages have it."""
+    return f"the batch for {network.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Case:
     truth: Trace
 
     @classmethod
-    def of(cls, program: Program, seed: int, dtype: str, given: Array | None = None) -> Case:
+    def of(cls, program: Program, seed: int, dtype: str, given: ArrayLike | None = None) -> Case:
         """Draw the arrays of a case, and its batch unless one is ``given``.
 
         Raises:
@@ -73,7 +80,7 @@ class Case:
         if given is None:
             batch = draw_batch(network.input, np.random.default_rng(seed))
         else:
-            batch = checked_batch(network.input, given, f"the batch for {network.name}")
+            batch = checked_batch(network.input, given, batch_of(network))
         arrays, truth = _bounded(network, draw_scaled(network, seed), batch, dtype)
         return cls(program, seed, dtype, arrays, batch, given is not None, truth)
 

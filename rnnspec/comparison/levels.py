@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.errors import UsageError
+from rnnspec.arguments import one_of
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
@@ -30,8 +30,7 @@ def levels_up_to(level: str) -> tuple[str, ...]:
     Raises:
         UsageError: the level is unknown.
     """
-    if level not in LEVELS:
-        raise UsageError(f"unknown level '{level}'; expected one of {', '.join(LEVELS)}")
+    one_of("level", level, LEVELS)
     return LEVELS[: LEVELS.index(level) + 1]
 
 
@@ -41,9 +40,7 @@ def tolerances(dtype: str) -> dict[str, float]:
     Raises:
         UsageError: the dtype is unknown.
     """
-    if dtype not in TOLERANCES:
-        raise UsageError(f"unknown dtype '{dtype}'; expected {' or '.join(TOLERANCES)}")
-    return TOLERANCES[dtype]
+    return TOLERANCES[one_of("dtype", dtype, TOLERANCES)]
 
 
 def distance(one: Array, other: Array) -> float:

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from threading import RLock
 from typing import TYPE_CHECKING
 
+from rnnspec.arguments import list_from, received, seed_from
 from rnnspec.backends import BACKENDS, get
-from rnnspec.comparison.case import Case
+from rnnspec.comparison.batch import checked_batch
+from rnnspec.comparison.case import Case, batch_of
 from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import DEFAULT_LEVEL, levels_up_to, tolerances
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.errors import UsageError
-from rnnspec.pipeline import program
+from rnnspec.pipeline import Program, program
 from rnnspec.spec.models import Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from numpy.typing import ArrayLike
+
     from rnnspec.backends import Backend
-    from rnnspec.pipeline import Program
-    from rnnspec.slots import Array
+
+    Source = Spec | str | os.PathLike[str]
+
+_ONE_AT_A_TIME = RLock()
+"""Held while frameworks compute: a comparison sets their threads, dtypes and logs for a while."""
 
 
 def parity(  # noqa: PLR0913 - each is a word of the command line
-    specs: Spec | str | os.PathLike[str] | Iterable[Spec | str | os.PathLike[str]],
-    backends: Sequence[str] | None = None,
+    specs: Source | Iterable[Source],
+    backends: Iterable[str] | None = None,
     *,
     level: str = DEFAULT_LEVEL,
     dtype: str = "float64",
     seed: int = 0,
-    batch: Array | None = None,
+    batch: ArrayLike | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ParityReport:
     """Return whether specs mean the same on every backend, up to a level.
@@ -50,7 +58,7 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
       backends.
 
     In float64 the last two run as in training, with dropout at rates of nearly 0: masks are drawn
-    and applied, and drop nothing.
+    and applied, and drop nothing. Calls from several threads wait for each other.
 
     Args:
         specs: one spec or several, each a path or what ``load`` returned.
@@ -65,33 +73,45 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     Raises:
         SpecError: a spec is wrong.
         UnsupportedError: a backend cannot honour a word of a spec.
-        UsageError: an unknown backend, level or dtype, a file that cannot be read, or a batch that
-            a spec does not take.
+        UsageError: an argument is none of these, a file cannot be read, or a spec does not take
+            the batch.
         BackendError: a backend is not installed or too old.
     """
-    given = [specs] if isinstance(specs, str | os.PathLike | Spec) else list(specs)
-    loaded = [program(spec) for spec in given]
-    chosen = _required(BACKENDS if backends is None else backends)
-    if not chosen or not loaded:
-        raise UsageError("expected at least one spec and one backend")
+    options = _Options(_chosen(backends), level, dtype, seed_from(seed), batch)
     allowed = tolerances(dtype)
     levels = levels_up_to(level)
-    if "training" in levels and len(chosen) < 2:
+    if not callable(progress):
+        raise UsageError(f"progress: expected a function, received {received(progress)}")
+    loaded = _loaded(specs)
+    if not options.backends or not loaded:
+        raise UsageError("expected at least one spec and one backend")
+    if "training" in levels and len(options.backends) < 2:
         raise UsageError("training is compared between backends; expected at least two of them")
-    options = _Options(chosen, level, dtype, seed, batch)
+    for backend in options.backends:
+        backend.require()
+    for spec in loaded:
+        options.check_batch(spec)
+    with _ONE_AT_A_TIME:
+        compared = tuple(_compare(each, options, progress) for each in loaded)
     return ParityReport(
         level=level,
         dtype=dtype,
         tolerances={name: allowed[name] for name in levels[1:]},
-        specs=tuple(_compare(each, options, progress) for each in loaded),
+        specs=compared,
     )
 
 
-def _required(names: Iterable[str]) -> list[Backend]:
-    chosen = [get(name) for name in names]
-    for backend in chosen:
-        backend.require()
-    return chosen
+def _chosen(names: Iterable[str] | None) -> list[Backend]:
+    """Return the backends of these names, each once."""
+    if names is None:
+        return list(BACKENDS.values())
+    return list(dict.fromkeys(get(name) for name in list_from("backends", names)))
+
+
+def _loaded(specs: Source | Iterable[Source]) -> list[Program]:
+    if isinstance(specs, str | os.PathLike | Spec):
+        return [program(specs)]
+    return [program(spec) for spec in list_from("specs", specs)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +120,12 @@ class _Options:
     level: str
     dtype: str
     seed: int
-    batch: Array | None
+    batch: ArrayLike | None
+
+    def check_batch(self, given: Program) -> None:
+        """Raise UsageError unless a network takes the batch, before the long work begins."""
+        if self.batch is not None:
+            checked_batch(given.network.input, self.batch, batch_of(given.network))
 
 
 def _compare(given: Program, options: _Options, progress: Callable[[str], None]) -> SpecParity:

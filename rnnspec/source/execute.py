@@ -8,10 +8,14 @@ import linecache
 import sys
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
+from threading import RLock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+_ONE_AT_A_TIME = RLock()
+"""Held from the lookup of a module to the end of its execution: until then it is not whole."""
 
 
 class GeneratedLoader(InspectLoader):
@@ -34,9 +38,11 @@ def execute(text: str, name: str) -> ModuleType:
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     fullname = f"rnnspec_generated_{name}_{digest}"
-    if fullname in sys.modules:
-        return sys.modules[fullname]
-    filename = f"<rnnspec {name} {digest}>"
+    with _ONE_AT_A_TIME:
+        return sys.modules.get(fullname) or _executed(text, fullname, f"<rnnspec {name} {digest}>")
+
+
+def _executed(text: str, fullname: str, filename: str) -> ModuleType:
     spec = ModuleSpec(fullname, GeneratedLoader(text), origin=filename)
     module = importlib.util.module_from_spec(spec)
     module.__file__ = filename

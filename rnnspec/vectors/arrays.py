@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import contextmanager
-from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib import format as npy
-from safetensors import SafetensorError, safe_open
 
-from rnnspec.errors import Problem, SpecError
+from rnnspec.errors import Problem, SpecError, brief
 from rnnspec.vectors.lines import opened
+from rnnspec.weights.headers import FLOATS, HeaderError, npy_array, safetensors_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.slots import Array
     from rnnspec.vectors.lines import Progress
     from rnnspec.vectors.read import Vectors
+    from rnnspec.weights.headers import Stored
 
 _BLOCK = 2**22
-_LONGEST_HEADER = 10_000
-_FLOATS = ("F16", "F32", "F64")
-_BROKEN = (SafetensorError, ValueError, TypeError, OverflowError, SyntaxError, TokenError)
 
 
 def read_npy(vectors: Vectors, progress: Progress) -> None:
@@ -33,27 +29,13 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
         UsageError: the file cannot be read.
         SpecError: it is cut short, or no array of floating-point numbers of the right shape.
     """
-    with (
-        opened(vectors.path) as (stream, _),
-        _reported(vectors, "a .npy array"),
-        warnings.catch_warnings(),
-    ):
-        _check_header(vectors, stream.read(12))
-        # NumPy's advice on headers that Python 2 wrote helps nobody who only reads them.
-        warnings.simplefilter("ignore", UserWarning)
-        array = npy.open_memmap(vectors.path, mode="r")
-    if array.dtype.kind != "f":
-        message = f"expected floating-point numbers, received {array.dtype}"
-        raise _wrong(vectors, "E626", message)
-    _fill(vectors, array, array.shape, progress)
-
-
-def _check_header(vectors: Vectors, head: bytes) -> None:
-    """Refuse what NumPy would refuse with the advice to trust the file and unpickle it."""
-    size = int.from_bytes(head[8:10] if head[6:7] == b"\1" else head[8:12], "little")
-    if head.startswith(npy.MAGIC_PREFIX) and size > _LONGEST_HEADER:
-        message = f"expected a header of at most {_LONGEST_HEADER:,} bytes, received {size:,}"
-        raise _wrong(vectors, "E624", message)
+    with opened(vectors.path) as (stream, size):
+        with _reported(vectors):
+            stored = npy_array(stream, size)
+        if stored.dtype.kind != "f":
+            message = f"expected floating-point numbers, received {stored.dtype}"
+            raise _wrong(vectors, "E626", message)
+        _fill(vectors, stored.map(stream), progress)
 
 
 def read_safetensors(vectors: Vectors, progress: Progress) -> None:
@@ -63,35 +45,31 @@ def read_safetensors(vectors: Vectors, progress: Progress) -> None:
         UsageError: the file cannot be read.
         SpecError: it is cut short, or no array of floating-point numbers of the right shape.
     """
-    with (
-        opened(vectors.path),
-        _reported(vectors, "a safetensors file"),
-        safe_open(vectors.path, framework="numpy") as file,
-    ):
-        tensors = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        tensor = tensors[_chosen(vectors, tensors)]
-        if tensor.get_dtype() not in _FLOATS:
-            message = f"expected {', '.join(_FLOATS)} numbers, received {tensor.get_dtype()}"
+    with opened(vectors.path) as (stream, size):
+        with _reported(vectors):
+            arrays = safetensors_arrays(stream, size)
+        stored = arrays[_chosen(vectors, arrays)]
+        if stored.type not in FLOATS:
+            message = f"expected {', '.join(FLOATS)} numbers, received {brief(stored.type)}"
             raise _wrong(vectors, "E626", message)
-        _fill(vectors, tensor, tuple(tensor.get_shape()), progress)
+        _fill(vectors, stored.map(stream), progress)
 
 
-def _chosen(vectors: Vectors, tensors: dict[str, Any]) -> str:
-    if "embeddings" in tensors:
+def _chosen(vectors: Vectors, arrays: dict[str, Stored]) -> str:
+    if "embeddings" in arrays:
         return "embeddings"
     matrices = [
-        name
-        for name, tensor in tensors.items()
-        if len(tensor.get_shape()) == 2 and "F" in tensor.get_dtype()
+        name for name, array in arrays.items() if len(array.shape) == 2 and "F" in array.type
     ]
     if len(matrices) != 1:
-        names = ", ".join(repr(name) for name in sorted(matrices)[:5]) or "none"
+        names = brief(", ".join(repr(name) for name in sorted(matrices)[:5]) or "none")
         message = f"expected one float matrix, or one called 'embeddings', received {names}"
         raise _wrong(vectors, "E625", message)
     return matrices[0]
 
 
-def _fill(vectors: Vectors, source: Any, shape: tuple[int, ...], progress: Progress) -> None:
+def _fill(vectors: Vectors, source: Array, progress: Progress) -> None:
+    shape = source.shape
     _check_shape(vectors, shape)
     for row in vectors.words.rows.values():
         vectors.found[row] = row < shape[0]
@@ -125,19 +103,11 @@ def _check_finite(vectors: Vectors, start: int, stop: int) -> None:
 
 
 @contextmanager
-def _reported(vectors: Vectors, what: str) -> Iterator[None]:
-    """Turn what the libraries say of a file that is none of theirs, or cut short, into our error.
-
-    NumPy reads a header as Python literals, and lets out whatever comes of that.
-    """
+def _reported(vectors: Vectors) -> Iterator[None]:
     try:
         yield
-    except SpecError:
-        raise
-    except _BROKEN as error:
-        # The first line says what is wrong; in those after it NumPy gives advice to programmers.
-        reason = str(error).partition("\n")[0]
-        raise _wrong(vectors, "E624", f"expected {what} that is whole: {reason}") from None
+    except HeaderError as error:
+        raise _wrong(vectors, "E624", str(error)) from None
 
 
 def _wrong(vectors: Vectors, code: str, message: str, where: str = "") -> SpecError:

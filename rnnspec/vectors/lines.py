@@ -131,10 +131,13 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         UsageError: the file is not regular, or cannot be read.
     """
     try:
-        # Before opening, because opening a pipe would wait for a writer.
-        _check_regular(path)
-        with path.open("rb") as stream:
-            yield stream, path.stat().st_size
+        # Checked before opening, because opening a device may have an effect.
+        _check_regular(path, _status(path))
+        with open(path, "rb", opener=_without_waiting) as stream:
+            # And again afterwards, because the path may lead elsewhere by now.
+            status = os.fstat(stream.fileno())
+            _check_regular(path, status)
+            yield stream, status.st_size
     except FileNotFoundError:
         raise UsageError("no such file", str(path)) from None
     except PermissionError:
@@ -143,14 +146,22 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         raise _unreadable(path, error) from None
 
 
-def _check_regular(path: Path) -> None:
+def _status(path: Path) -> os.stat_result:
     try:
-        mode = path.stat().st_mode
-    except ValueError as error:  # a null character, or one the system cannot encode
+        return path.stat()
+    except ValueError as error:  # a null character, or one that the system cannot encode
         raise _unreadable(path, error) from None
-    if stat.S_ISDIR(mode):
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file without waiting for another process to write into it, if it is a FIFO."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise UsageError("expected a file, received a folder", str(path))
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(status.st_mode):
         raise UsageError("expected a regular file", str(path))
 
 

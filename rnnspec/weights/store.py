@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from rnnspec.errors import UsageError
+from rnnspec.arguments import received
+from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Param, params
-from rnnspec.slots import Slot, pack, unpack
+from rnnspec.slots import Slot, pack, shape_in, unpack
+from rnnspec.weights.given import KEPT, ArrayError, as_kept, real_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import ArrayLike
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 
 Place = tuple[str, str, Param, Slot]
+
+_MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +59,9 @@ def origin(model: Any) -> Origin:
         found = _BY_MODEL.get(model)
     except TypeError:  # no weak reference can be made to it, so it is no model
         found = None
-    found = found or _BY_MODULE.get(type(model).__module__)
+    found = found or _BY_MODULE.get(str(type(model).__module__))
     if found is None:
-        raise UsageError(f"expected a model that rnnspec.build made, received {type(model)}")
+        raise UsageError(f"expected a model that rnnspec.build made, received {received(model)}")
     return found
 
 
@@ -65,15 +70,15 @@ def read_weights(model: Any) -> dict[str, Array]:
 
     Returns:
         Arrays by canonical name (``lstm_1.recurrent_kernel``), in the network's order, in the
-        model's own dtype. Kernels are (in, gates * out), the gates of an LSTM in the order
-        i f c o, of a GRU z r h.
+        model's own dtype, or float32 where that is bfloat16. Kernels are (in, gates * out), the
+        gates of an LSTM in the order i f c o, of a GRU z r h.
 
     Raises:
-        UsageError: the model has another origin.
+        UsageError: the model has another origin, or no longer holds the arrays it was built with:
+            it is on PyTorch's device ``meta``, say, or a layer of it was replaced.
     """
     made = origin(model)
-    get = made.backend.runtime.get
-    return gather(placed(made), lambda layer, path: get(model, layer, path))
+    return _read(made, model, list(placed(made)))
 
 
 def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
@@ -90,17 +95,22 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
 
     Args:
         model: the live model; its dtype and device stay.
-        arrays: all canonical arrays, by the names and in the shapes of ``read_weights``.
+        arrays: all canonical arrays, by the names and in the shapes of ``read_weights``: lists,
+            NumPy's arrays or a framework's. Their numbers are rounded to the model's dtype; an
+            infinity or NaN stays one.
 
     Raises:
         UsageError: a name is missing or unknown, a shape is wrong, an array holds no real
-            numbers, or the model has another origin. Nothing is written then.
+            numbers or one that the model's dtype cannot hold, or ``read_weights`` would refuse
+            the model. Nothing is written then.
     """
     made = origin(model)
-    given = _checked(made, arrays)
     kept: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
-    for name, layer, param, slot in placed(made):
-        kept[layer, slot.path].append((slot.row or 0, pack(param, slot, given[name])))
+    # All is checked and converted before the first array is written.
+    for place in _named(made, arrays):
+        name, layer, param, slot = place
+        rounded = _rounded(name, param, arrays, _held(made, model, place))
+        kept[layer, slot.path].append((slot.row or 0, pack(param, slot, rounded)))
     for (layer, path), rows in kept.items():
         in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
         array = np.stack(in_order) if len(rows) > 1 else in_order[0]
@@ -119,25 +129,23 @@ def read_array(model: Any, name: str) -> Array:
     """Return a copy of one canonical array of a model that ``rnnspec.build`` made.
 
     Raises:
-        UsageError: there is none of that name, or the model has another origin.
+        UsageError: there is none of that name, or ``read_weights`` would refuse the model.
     """
     made = origin(model)
-    get = made.backend.runtime.get
-    return gather([_place(made, name)], lambda layer, path: get(model, layer, path))[name]
+    return _read(made, model, [_place(made, name)])[name]
 
 
 def write_array(model: Any, name: str, array: Array) -> None:
     """Replace one canonical array; the model's other arrays are not touched.
 
     Raises:
-        UsageError: there is none of that name, its shape is another, or the model has another
-            origin.
+        UsageError: there is none of that name, or ``write_weights`` would refuse it.
     """
     made = origin(model)
-    _, layer, param, slot = _place(made, name)
-    if array.shape != param.shape:
-        raise UsageError(f"{name}: expected the shape {param.shape}, received {array.shape}")
-    packed = pack(param, slot, array)
+    place = _place(made, name)
+    _, layer, param, slot = place
+    rounded = _rounded(name, param, {name: array}, _held(made, model, place))
+    packed = pack(param, slot, rounded)
     if slot.row is not None:
         stacked = made.backend.runtime.get(model, layer, slot.path)
         stacked[slot.row] = packed
@@ -152,16 +160,49 @@ def _place(made: Origin, name: str) -> Place:
     return found
 
 
-def _checked(made: Origin, arrays: Mapping[str, ArrayLike]) -> dict[str, Array]:
-    wanted = {name: param.shape for name, _, param, _ in placed(made)}
-    if problems := [f"missing array '{n}'" for n in wanted if n not in arrays] + [
-        f"unknown array '{n}'" for n in arrays if n not in wanted
-    ]:
+def _read(made: Origin, model: Any, places: list[Place]) -> dict[str, Array]:
+    for place in places:
+        _held(made, model, place)
+    get = made.backend.runtime.get
+    return gather(places, lambda layer, path: get(model, layer, path))
+
+
+def _held(made: Origin, model: Any, place: Place) -> str:
+    """Return the type of the numbers of an array in the model, which may have changed since."""
+    name, layer, param, slot = place
+    try:
+        held = made.backend.runtime.held(model, layer, slot.path)
+    except LookupError as error:
+        message = f"{name}: expected it at {layer}.{slot.path} of the model: {brief(error)}"
+        raise UsageError(message) from None
+    wanted = shape_in(param, slot)
+    # The leading axis is that of arrays kept in one.
+    if held.shape[slot.row is not None :] != wanted:
+        raise UsageError(f"{name}: expected {wanted} in the model, received {held.shape}")
+    if held.dtype not in KEPT:
+        types = ", ".join(KEPT)
+        found = held.dtype or "one without data (on the device meta)"
+        raise UsageError(f"{name}: expected a model in one of {types}, received {found}")
+    return held.dtype
+
+
+def _named(made: Origin, arrays: object) -> list[Place]:
+    """Return every place, each of which ``arrays`` must name, and nothing else."""
+    places = list(placed(made))
+    if not isinstance(arrays, Mapping):
+        raise UsageError(f"expected a mapping of arrays by name, received {received(arrays)}")
+    wanted = dict.fromkeys(name for name, *_ in places)
+    problems = [f"missing array '{n}'" for n in wanted if n not in arrays]
+    problems += [f"unknown array '{brief(n)}'" for n in arrays if n not in wanted]
+    if len(problems) > _MOST_PROBLEMS:
+        problems[_MOST_PROBLEMS:] = [f"{len(problems) - _MOST_PROBLEMS} more such problems"]
+    if problems:
         raise UsageError("; ".join(problems))
-    given: dict[str, Array] = {name: np.asarray(arrays[name]) for name in wanted}
-    for name, shape in wanted.items():
-        if given[name].shape != shape:
-            raise UsageError(f"{name}: expected the shape {shape}, received {given[name].shape}")
-        if given[name].dtype.kind not in "fiu":
-            raise UsageError(f"{name}: expected numbers, received {given[name].dtype}")
-    return given
+    return places
+
+
+def _rounded(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:
+    try:
+        return as_kept(real_array(lambda: arrays[name], param.shape), dtype)
+    except ArrayError as error:
+        raise UsageError(f"{name}: {error}") from None

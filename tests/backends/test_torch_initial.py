@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import rnnspec
-from rnnspec import compiler
 from rnnspec.backends import get
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import Dense, Recurrent
@@ -66,8 +65,8 @@ def test_each_array_of_each_class_starts_from_its_own(mask: str) -> None:
 
 def test_a_layer_may_be_drawn_unlike_the_others_of_its_class() -> None:
     text = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4, layers: 3}\n"
-    spec = rnnspec.loads(text + "head: {hidden: [{units: 4}], units: 4}\n")
-    network = compiler.lower(spec)
+    program = pipeline.reads(text + "head: {hidden: [{units: 4}], units: 4}\n")
+    network = program.network
     odd = {"lstm_2", "dense_2"}
     layers = tuple(
         replace(layer, kernel_initializer=Constant(0.5))
@@ -75,7 +74,8 @@ def test_a_layer_may_be_drawn_unlike_the_others_of_its_class() -> None:
         else layer
         for layer in network.layers
     )
-    model = compiler.instantiate(replace(network, layers=layers), get("torch"), "s", "float32")
+    changed = replace(program, network=replace(network, layers=layers))
+    model = pipeline.instantiate(pipeline.generate(changed, get("torch")))
     for name, array in rnnspec.read_weights(model).items():
         layer, _, kind = name.partition(".")
         if kind == "kernel":

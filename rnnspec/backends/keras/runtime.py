@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
-from rnnspec.backends.base import Trace
+from rnnspec.backends.base import Held, Trace
 from rnnspec.backends.keras import gradients
 from rnnspec.ir.params import Counts
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
+_ONE_AT_A_TIME = RLock()
+"""Held while a model is made, for Keras's type of numbers is one for all threads."""
+
+
 def version() -> str:
     """Return Keras's version and the engine it runs on."""
     return f"Keras {keras.__version__} on {keras.backend.backend()}"
@@ -33,7 +38,7 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> keras.Model:
     """Return the model that the generated function ``entry`` makes, in ``dtype``."""
     if dtype == "float64":
         _keep_float64()
-    with _dtype(dtype):
+    with _ONE_AT_A_TIME, _dtype(dtype):
         return getattr(module, entry)()
 
 
@@ -94,27 +99,34 @@ def _size(weights: Sequence[Any]) -> int:
 
 
 def unwrap(model: Any) -> keras.Model | None:
-    """Return a model as it is: nothing wraps a model of Keras."""
+    """Return a model as it is: nothing wraps a Keras model."""
     return model if isinstance(model, keras.Model) else None
 
 
-def shape(model: keras.Model, layer: str, path: str) -> tuple[int, ...] | None:
-    """Return the shape of one variable, or None if there is none."""
+def held(model: keras.Model, layer: str, path: str) -> Held:
+    """Return the type and shape of one array."""
     try:
-        return tuple(_variable(model, layer, path).shape)
-    except (AttributeError, ValueError):  # no such attribute, or no such layer
-        return None
+        variable = _variable(model, layer, path)
+        found = Held(str(variable.dtype), tuple(variable.shape))
+    except (AttributeError, ValueError) as error:
+        raise LookupError(str(error)) from error
+    return found
 
 
 def others(model: keras.Model, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all weights that are not at a known (layer, path)."""
-    kept = {id(_variable(model, *key)) for key in known if shape(model, *key) is not None}
+    kept = set()
+    for key in known:
+        with suppress(AttributeError, ValueError):
+            kept.add(id(_variable(model, *key)))
     return {each.path: tuple(each.shape) for each in model.weights if id(each) not in kept}
 
 
 def get(model: keras.Model, layer: str, path: str) -> Array:
     """Return a copy of one array."""
-    return np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
+    kept = np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
+    # A type of the package ml_dtypes, which is of no kind to NumPy, is bfloat16.
+    return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
 
 
 def put(model: keras.Model, layer: str, path: str, array: Array) -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from rnnspec.backends.base import Trace
+from rnnspec.backends.base import Held, Trace
 from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir.nodes import Recurrent
@@ -71,10 +71,8 @@ def counts(model: nn.Module) -> Counts:
 def unwrap(model: Any) -> nn.Module | None:
     """Return a module without ``DistributedDataParallel`` and ``torch.compile`` around it."""
     while isinstance(model, nn.Module):
-        inner = getattr(model, "_orig_mod", None)  # of torch.compile
-        if inner is None and isinstance(
-            model, nn.DataParallel | nn.parallel.DistributedDataParallel
-        ):
+        inner = getattr(model, "_orig_mod", None)  # set by torch.compile
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = model.module
         if inner is None:
             return model
@@ -82,10 +80,14 @@ def unwrap(model: Any) -> nn.Module | None:
     return None
 
 
-def shape(model: nn.Module, layer: str, path: str) -> tuple[int, ...] | None:
-    """Return the shape of one parameter, or None if there is none."""
-    found = dict(model.named_parameters()).get(f"{layer}.{path}")
-    return None if found is None else tuple(found.shape)
+def held(model: nn.Module, layer: str, path: str) -> Held:
+    """Return the type and shape of one array."""
+    try:
+        parameter = model.get_parameter(f"{layer}.{path}")
+    except AttributeError as error:
+        raise LookupError(str(error)) from error
+    dtype = "" if parameter.is_meta else str(parameter.dtype).removeprefix("torch.")
+    return Held(dtype, tuple(parameter.shape))
 
 
 def others(model: nn.Module, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
@@ -97,7 +99,8 @@ def others(model: nn.Module, known: Collection[tuple[str, str]]) -> dict[str, tu
 
 def get(model: nn.Module, layer: str, path: str) -> Array:
     """Return a copy of one array."""
-    return model.get_parameter(f"{layer}.{path}").detach().cpu().numpy().copy()
+    kept = model.get_parameter(f"{layer}.{path}").detach().cpu()
+    return (kept.float() if kept.dtype == torch.bfloat16 else kept).numpy().copy()
 
 
 def put(model: nn.Module, layer: str, path: str, array: Array) -> None:
