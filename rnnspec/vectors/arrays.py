@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rnnspec.slots import Array
     from rnnspec.vectors.lines import Progress
-    from rnnspec.vectors.read import Vectors
+    from rnnspec.vectors.table import Vectors
     from rnnspec.weights.headers import Stored
 
 _BLOCK = 2**22

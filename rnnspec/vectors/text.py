@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnspec.vectors.lines import Progress
-    from rnnspec.vectors.read import Vectors
+    from rnnspec.vectors.table import Vectors
 
 
 def read_text(vectors: Vectors, progress: Progress) -> None:

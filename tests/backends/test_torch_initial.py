@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import rnnspec
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import Dense, Recurrent

@@ -1,0 +1,51 @@
+"""The vectors of the words of one embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnspec.vectors.words import Words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The rows of one embedding that a file has, and the room for those that it lacks.
+
+    ``array`` is the canonical name, ``rows`` (vocabulary, dim), ``found`` (vocabulary,).
+    """
+
+    array: str
+    path: Path
+    words: Words
+    rows: NDArray[np.float32] = field(repr=False)
+    found: NDArray[np.bool_] = field(repr=False)
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a word has."""
+        return int(self.rows.shape[1])
+
+    @property
+    def number_found(self) -> int:
+        """How many words have a vector."""
+        return int(self.found.sum())
+
+    def report(self) -> tuple[str, ...]:
+        """Return lines that say how many words have a vector, and how many have none."""
+        total, found = len(self.words.rows), self.number_found
+        read = f"Read {found:,} vector{'s' if found != 1 else ''} from {self.path}"
+        if found == total:
+            return (read,)
+        verbs = "has no vector", "it keeps its drawn row"
+        if total - found > 1:
+            verbs = "have no vector", "they keep drawn rows"
+        return (
+            read,
+            f"{total - found:,} of {total:,} words {verbs[0]} in {self.path}; {verbs[1]}",
+        )
