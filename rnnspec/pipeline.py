@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
-    from rnnspec.vectors.read import Vectors
+    from rnnspec.vectors.table import Vectors
 
     Source = Spec | str | os.PathLike[str]
     """A spec argument: the path of a YAML file, or what ``load`` returned."""

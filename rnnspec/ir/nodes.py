@@ -134,25 +134,6 @@ Cell = SimpleRNN | LSTM | GRU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """The position of a layer in a multi-layer module with ``dropout`` between its layers.
-
-    ``level`` counts from 0 at the bottom, ``levels`` is the number of layers, and ``name`` is the
-    name of the module, which is that of its bottom layer.
-    """
-
-    name: str
-    level: int
-    levels: int
-    dropout: float
-
-    @property
-    def is_top(self) -> bool:
-        """True if the output of the layer is the output of the module."""
-        return self.level == self.levels - 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent:
     """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
@@ -174,7 +155,6 @@ class Recurrent:
     kernel_initializer: Initializer
     recurrent_initializer: Initializer
     bias_initializer: Initializer
-    stack: Stack | None = None
 
     @property
     def features(self) -> int:
@@ -195,8 +175,6 @@ class Dropout:
     name: str
     input: Shape
     rate: float
-    stack: str | None = None
-    """The multi-layer module that applies this dropout itself, between two of its layers."""
 
     @property
     def output(self) -> Shape:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
 
 import pytest
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends.torch.stacks import mark_stacks
-from rnnspec.ir.nodes import Dropout, Network, Recurrent
+from rnnspec.backends.torch.stacks import StackedDropout, StackedLayer, mark_stacks
+from rnnspec.ir.nodes import Dropout, Network
 
 LSTM = "type: lstm, units: 4"
 HEAD = "head: {units: 1}"
@@ -26,13 +26,13 @@ def stacks(marked: Network) -> list[tuple[str, list[str], float]]:
     """Return the name of each stack, its layers, and its dropout."""
     found: dict[str, tuple[list[str], float]] = {}
     for layer in marked.layers:
-        if isinstance(layer, Recurrent) and layer.stack:
+        if isinstance(layer, StackedLayer):
             names, _ = found.setdefault(layer.stack.name, ([], layer.stack.dropout))
-            assert layer.stack.level == len(names)
+            assert layer.stack.index == len(names)
             names.append(layer.name)
     for layer in marked.layers:
-        if isinstance(layer, Recurrent) and layer.stack:
-            assert layer.stack.levels == len(found[layer.stack.name][0])
+        if isinstance(layer, StackedLayer):
+            assert layer.stack.size == len(found[layer.stack.name][0])
     return [(name, names, dropout) for name, (names, dropout) in found.items()]
 
 
@@ -108,18 +108,17 @@ def test_padding_leaves_one_way_stacks(words: str, number: int) -> None:
     assert len(stacks(marked(padded))) == number
 
 
-def test_dropout_between_two_levels_is_the_stack_s() -> None:
+def test_the_module_applies_the_dropout_between_its_layers() -> None:
     found = marked(network(f"{{{LSTM}, {FRESH}, layers: 2}}"))
-    drops = [layer for layer in found.layers if isinstance(layer, Dropout)]
-    assert [layer.stack for layer in drops] == [None, "lstm_1"]
+    drops = [type(layer) for layer in found.layers if isinstance(layer, Dropout)]
+    assert drops == [Dropout, StackedDropout]
 
 
-def test_nothing_else_is_said() -> None:
+def test_marking_changes_nothing_else() -> None:
     before = network(f"{{{LSTM}, {FRESH}, layers: 3}}")
     after = marked(before)
     assert after != before
-    plain = tuple(
-        replace(layer, stack=None) if isinstance(layer, Recurrent | Dropout) else layer
-        for layer in after.layers
-    )
-    assert replace(after, layers=plain) == before
+    for was, now in zip(before.layers, after.layers, strict=True):
+        assert isinstance(now, type(was))
+        kept = [field.name for field in fields(was)]
+        assert [getattr(now, name) for name in kept] == [getattr(was, name) for name in kept]

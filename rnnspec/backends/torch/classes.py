@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Call, Expression, Name
 from rnnspec.backends.torch.forms import cell_class, drops_inside, is_fused, is_wrapped
+from rnnspec.backends.torch.stacks import StackedLayer, stack_of
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -90,10 +91,11 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     wanted = {
         layer.stack.name: layer.return_sequences
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and layer.stack
+        if isinstance(layer, StackedLayer)
     }
     for layer in network.layers:
-        if isinstance(layer, nodes.Recurrent) and (layer.stack is None or layer.stack.level == 0):
+        stack = stack_of(layer)
+        if isinstance(layer, nodes.Recurrent) and (stack is None or stack.index == 0):
             yield replace(layer, return_sequences=wanted.get(layer.name, layer.return_sequences))
 
 

@@ -30,6 +30,7 @@ from rnnspec.backends.torch.forms import (
     splits_directions,
 )
 from rnnspec.backends.torch.slots import module
+from rnnspec.backends.torch.stacks import StackedDropout, stack_of
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions
 
@@ -130,7 +131,7 @@ def _module(layer: nodes.Layer) -> Assign:
 
 def _layer(layer: nodes.Layer) -> Iterator[Statement]:
     match layer:
-        case nodes.Dropout(stack=str()):
+        case StackedDropout():
             pass
         case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
             yield _module(layer)
@@ -187,7 +188,8 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     """Yield the statements of a layer that is one module, or a level of one."""
     if dropped := _dropped(layer):
         yield Assign("x", dropped)
-    if layer.stack and not layer.stack.is_top:
+    stack = stack_of(layer)
+    if stack and not stack.is_top:
         return
     if not returns_pair(layer):
         arguments = (_X, _MASK) if layer.masked else (_X,)
@@ -205,7 +207,7 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     if layer.merge is None:
         yield Assign("x", Index(_STATE, -1))
     else:
-        ahead, back = (-2, -1) if layer.stack else (0, 1)
+        ahead, back = (-2, -1) if stack else (0, 1)
         yield Assign("x", _merged(Index(_STATE, ahead), Index(_STATE, back), layer.merge))
 
 

@@ -30,11 +30,14 @@ from rnnspec.backends.torch.forms import (
     is_wrapped,
     splits_directions,
 )
+from rnnspec.backends.torch.stacks import StackedDropout, stack_of
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from rnnspec.backends.torch.stacks import Stack
 
 
 def modules(network: nodes.Network) -> tuple[Statement, ...]:
@@ -59,14 +62,16 @@ def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statemen
             # Of a module of several levels the lowest has the name.
             if layer.name in recurrent:
                 yield Assign(target, recurrent[layer.name])
-        case nodes.Dropout() if layer.stack is None:
+        case StackedDropout():
+            pass
+        case nodes.Dropout():
             yield Assign(target, _make("nn.Dropout", layer.rate))
         case nodes.Dense():
             yield Assign(target, _make("nn.Linear", layer.features, layer.units, bias=layer.bias))
         case nodes.LayerNorm():
             size = nodes.width(layer.input)
             yield Assign(target, _make("nn.LayerNorm", size, eps=layer.epsilon))
-        case nodes.Dropout() | nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+        case nodes.Pooling() | nodes.Repeat() | nodes.Residual():
             pass
         case _:
             assert_never(layer)
@@ -88,7 +93,7 @@ def _cell(layer: nodes.Recurrent, classes: Mapping[str, CellClass]) -> Call:
     if not is_fused(layer):
         return _make(class_, *sizes, **classes[class_].arguments(layer))
     arguments = {
-        **_stack(layer.stack),
+        **_stack(stack_of(layer)),
         **_nonlinearity(layer.cell),
         "bias": layer.bias,
         "batch_first": True,
@@ -97,8 +102,8 @@ def _cell(layer: nodes.Recurrent, classes: Mapping[str, CellClass]) -> Call:
     return _make(class_, *sizes, **arguments)
 
 
-def _stack(stack: nodes.Stack | None) -> dict[str, Expression]:
-    return {"num_layers": stack.levels, "dropout": stack.dropout} if stack else {}
+def _stack(stack: Stack | None) -> dict[str, Expression]:
+    return {"num_layers": stack.size, "dropout": stack.dropout} if stack else {}
 
 
 def _nonlinearity(cell: nodes.Cell) -> dict[str, Expression]:

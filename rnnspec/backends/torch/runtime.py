@@ -13,7 +13,7 @@ from torch import nn
 from rnnspec.backends.base import Held, Trace
 from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
-from rnnspec.ir.nodes import Recurrent
+from rnnspec.backends.torch.stacks import stack_of
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def layer_count(model: nn.Module, layer: Layer) -> int:
     if held is None:
         return 0
     parameters = dict(held.named_parameters())
-    if isinstance(layer, Recurrent) and layer.stack:
-        level = re.compile(rf"_l{layer.stack.level}(_reverse)?$")
-        parameters = {name: p for name, p in parameters.items() if level.search(name)}
+    if stack := stack_of(layer):
+        own = re.compile(rf"_l{stack.index}(_reverse)?$")
+        parameters = {name: p for name, p in parameters.items() if own.search(name)}
     return sum(p.numel() for p in parameters.values())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.torch.forms import module_path
+from rnnspec.backends.torch.stacks import stack_of
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -52,16 +53,18 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 
 def module(layer: Layer) -> str:
     """Return the name of the attribute that holds these arrays."""
-    return layer.stack.name if isinstance(layer, Recurrent) and layer.stack else layer.name
+    stack = stack_of(layer)
+    return stack.name if stack else layer.name
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     order = _gates(layer.cell)
     inner, suffix = module_path(layer, prefix)
-    level = layer.stack.level if layer.stack else 0
+    stack = stack_of(layer)
+    index = stack.index if stack else 0
 
     def slot(name: str, path: str, axes: str) -> Slot:
-        where = f"{inner}{path}_l{level}{suffix}"
+        where = f"{inner}{path}_l{index}{suffix}"
         return Slot(param=prefix + name, path=where, axes=axes, gates=order)
 
     yield slot("kernel", "weight_ih", "(gate out) in")

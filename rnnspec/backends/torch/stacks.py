@@ -1,45 +1,84 @@
-"""Runs of equal recurrent layers that one module of several levels computes.
+"""Runs of equal recurrent layers that one multi-layer module computes.
 
-A backend that has such modules runs this pass over its own copy of the network, and says which
-layers a level can be. Nothing is merged in the list of layers: names, shapes and canonical arrays
-stay, and each layer of a run is told its level.
+The list of layers stays as it is: names, shapes and canonical arrays do not change. Each layer of
+a run becomes a ``StackedLayer``, which knows its place in the module.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.ir.nodes import Dropout, Layer, Network, Recurrent, Residual, Stack
+from rnnspec.ir.nodes import Dropout, Layer, Network, Recurrent, Residual
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """The place of a layer in a multi-layer module with ``dropout`` between its layers.
+
+    ``index`` counts from 0 at the bottom, ``size`` is the number of layers, and ``name`` is the
+    name of the module, which is that of its bottom layer.
+    """
+
+    name: str
+    index: int
+    size: int
+    dropout: float
+
+    @property
+    def is_top(self) -> bool:
+        """True if the output of the layer is the output of the module."""
+        return self.index == self.size - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedLayer(Recurrent):
+    """A recurrent layer inside a multi-layer module."""
+
+    stack: Stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedDropout(Dropout):
+    """A dropout that a multi-layer module applies itself, between two of its layers."""
+
+
+def stack_of(layer: Layer) -> Stack | None:
+    """Return the place of a layer in a multi-layer module, or None if it is a module itself."""
+    return layer.stack if isinstance(layer, StackedLayer) else None
+
+
 def mark_stacks(network: Network, able: Callable[[Recurrent], bool]) -> Network:
-    """Return ``network`` with the layers of each run of two or more told that they are one stack.
+    """Return ``network`` with the layers of each run of two or more marked as one stack.
 
     Args:
-        network: what lowering made.
-        able: tells whether a layer can be a level of a stack at all.
+        network: a lowered network.
+        able: decides whether a layer can be part of a stack at all.
     """
     skipped = {layer.start for layer in network.layers if isinstance(layer, Residual)}
     layers = list(network.layers)
     for run in _runs(network.layers, able, skipped):
-        levels = run[:: 2 if isinstance(layers[run[1]], Dropout) else 1]
-        between = layers[run[1]]
-        rate = between.rate if isinstance(between, Dropout) else 0.0
-        name = layers[run[0]].name
-        for index in run:
-            layer = layers[index]
-            if isinstance(layer, Recurrent):
-                stack = Stack(
-                    name=name, level=levels.index(index), levels=len(levels), dropout=rate
-                )
-                layers[index] = replace(layer, stack=stack)
-            elif isinstance(layer, Dropout):
-                layers[index] = replace(layer, stack=name)
+        for index, layer in zip(run, _stacked([layers[index] for index in run]), strict=True):
+            layers[index] = layer
     return replace(network, layers=tuple(layers))
+
+
+def _stacked(run: list[Layer]) -> Iterator[Layer]:
+    """Yield the layers of a run with their places in it."""
+    size = sum(isinstance(layer, Recurrent) for layer in run)
+    rate = max((layer.rate for layer in run if isinstance(layer, Dropout)), default=0.0)
+    index = 0
+    for layer in run:
+        values = {field.name: getattr(layer, field.name) for field in fields(layer)}
+        if isinstance(layer, Recurrent):
+            stack = Stack(name=run[0].name, index=index, size=size, dropout=rate)
+            yield StackedLayer(**values, stack=stack)
+            index += 1
+        else:
+            yield StackedDropout(**values)
 
 
 def _runs(
