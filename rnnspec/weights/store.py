@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.base import Runtime
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -105,16 +106,17 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
             the model. Nothing is written then.
     """
     made = origin(model)
+    runtime = made.backend.runtime
     kept: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
     # All is checked and converted before the first array is written.
     for place in _named(made, arrays):
         name, layer, param, slot = place
-        rounded = _rounded(name, param, arrays, _held(made, model, place))
+        rounded = _rounded(name, param, arrays, _held(runtime, model, place))
         kept[layer, slot.path].append((slot.row or 0, pack(param, slot, rounded)))
     for (layer, path), rows in kept.items():
         in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
         array = np.stack(in_order) if len(rows) > 1 else in_order[0]
-        made.backend.runtime.put(model, layer, path, array)
+        runtime.put(model, layer, path, array)
 
 
 def placed(made: Origin) -> Iterator[Place]:
@@ -142,15 +144,15 @@ def write_array(model: Any, name: str, array: Array) -> None:
         UsageError: there is none of that name, or ``write_weights`` would refuse it.
     """
     made = origin(model)
-    place = _place(made, name)
+    runtime, place = made.backend.runtime, _place(made, name)
     _, layer, param, slot = place
-    rounded = _rounded(name, param, {name: array}, _held(made, model, place))
+    rounded = _rounded(name, param, {name: array}, _held(runtime, model, place))
     packed = pack(param, slot, rounded)
     if slot.row is not None:
-        stacked = made.backend.runtime.get(model, layer, slot.path)
+        stacked = runtime.get(model, layer, slot.path)
         stacked[slot.row] = packed
         packed = stacked
-    made.backend.runtime.put(model, layer, slot.path, packed)
+    runtime.put(model, layer, slot.path, packed)
 
 
 def _place(made: Origin, name: str) -> Place:
@@ -161,17 +163,17 @@ def _place(made: Origin, name: str) -> Place:
 
 
 def _read(made: Origin, model: Any, places: list[Place]) -> dict[str, Array]:
+    runtime = made.backend.runtime
     for place in places:
-        _held(made, model, place)
-    get = made.backend.runtime.get
-    return gather(places, lambda layer, path: get(model, layer, path))
+        _held(runtime, model, place)
+    return gather(places, lambda layer, path: runtime.get(model, layer, path))
 
 
-def _held(made: Origin, model: Any, place: Place) -> str:
+def _held(runtime: Runtime, model: Any, place: Place) -> str:
     """Return the type of the numbers of an array in the model, which may have changed since."""
     name, layer, param, slot = place
     try:
-        held = made.backend.runtime.held(model, layer, slot.path)
+        held = runtime.held(model, layer, slot.path)
     except LookupError as error:
         message = f"{name}: expected it at {layer}.{slot.path} of the model: {brief(error)}"
         raise UsageError(message) from None
