@@ -1,4 +1,4 @@
-"""The README shows nothing that a command does not print."""
+"""The README and the pages in docs/ show only what a command prints."""
 
 from __future__ import annotations
 
@@ -16,9 +16,29 @@ from rnnspec.cli import main
 from rnnspec.spec import models
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```console\n\$ rnnspec (.*?)\n(.*?)```", README, re.DOTALL)
-FILES = dict(re.findall(r"`([\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", README, re.DOTALL))
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+}
+EXAMPLES = [
+    (page, command, output)
+    for page, text in PAGES.items()
+    for command, output in re.findall(r"```console\n\$ rnnspec (.*?)\n(.*?)```", text, re.DOTALL)
+]
+FILES = {
+    name: content
+    for text in PAGES.values()
+    for name, content in re.findall(r"`([\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", text, re.DOTALL)
+}
+CODE = [
+    (page, code)
+    for page, text in PAGES.items()
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+]
 
 
 def settled(text: str) -> str:
@@ -29,20 +49,20 @@ def settled(text: str) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert [command.split()[0] for command, _ in EXAMPLES] == [
-        *("summary", "codegen", "parity", "validate", "lint", "validate", "init")
-    ]
+    readme = [command.split()[0] for page, command, _ in EXAMPLES if page == "README.md"]
+    assert readme == ["summary", "codegen", "parity", "validate"]
+    assert len(PAGES["README.md"].splitlines()) < 200
     assert sorted(FILES) == ["sentiment.yaml", "specs/stacked_lstm.yaml", "tagger.yaml"]
 
 
-@pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[each[0] for each in EXAMPLES])
-def test_an_example_prints_what_the_readme_says(
-    command: str,
-    output: str,
+@pytest.mark.parametrize("example", EXAMPLES, ids=[f"{page}: {each}" for page, each, _ in EXAMPLES])
+def test_an_example_prints_what_its_page_shows(
+    example: tuple[str, str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    _, command, output = example
     for name, text in FILES.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -56,18 +76,35 @@ def test_an_example_prints_what_the_readme_says(
     assert settled(capfd.readouterr().out) == settled(output)
 
 
+def test_a_file_that_is_shown_twice_is_the_same() -> None:
+    for text in PAGES.values():
+        for name, content in re.findall(r"`([\w/]+\.yaml)`:\n\n```yaml\n(.*?)```", text, re.DOTALL):
+            assert content == FILES[name]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_leads_to_a_file(page: str) -> None:
+    links = re.findall(r"\]\(((?!https?:)[^)#]+)", PAGES[page])
+    assert all((ROOT / page).parent.joinpath(link).exists() for link in links), links
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert set(re.findall(r"\((docs/\w+\.md)\)", PAGES["README.md"])) == {
+        page for page in PAGES if page.startswith("docs/")
+    }
+
+
 def test_the_spec_it_shows_is_the_one_in_the_gallery() -> None:
     shown = rnnspec.loads(FILES["specs/stacked_lstm.yaml"])
     kept = rnnspec.load(ROOT / "specs" / "stacked_lstm.yaml")
     assert shown.model_dump() == kept.model_dump()
 
 
-def test_the_library_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize(("page", "code"), CODE, ids=[page for page, _ in CODE])
+def test_python_on_a_page_runs(page: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
-    exec(compile(example, "README.md", "exec"), names)
-    assert {"spec", "source", "keras_model", "torch_model"} <= names.keys()
+    exec(compile(code, page, "exec"), names)
 
 
 def words(model: type[BaseModel]) -> set[str]:
@@ -89,6 +126,6 @@ def keys(data: object) -> set[str]:
 
 
 def test_the_language_it_shows_is_the_language() -> None:
-    (shown,) = re.findall(r"```yaml\n(version: 1  .*?)```", README, re.DOTALL)
+    (shown,) = re.findall(r"```yaml\n(version: 1  .*?)```", PAGES["docs/language.md"], re.DOTALL)
     in_comments = {"normal", "constant"}
     assert keys(yaml.safe_load(shown)) | in_comments == words(models.Spec)
