@@ -4,11 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)/.demo
 DIST := build/dist
 EMPTY := build/empty
+LOWEST := build/lowest
+QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py
 RUNS ?= 100000
 
-.PHONY: help demo test quick lint format wheel ci bench fuzz clean
+.PHONY: help demo test quick lowest lint format wheel ci bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,16 +19,28 @@ help:  ## Show this list
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
+	@touch $@ $(DEMO)
+
+$(DEMO): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[keras]'
 	@touch $@
 
-demo: $(READY)  ## Set up, and build the stacked LSTM in Keras
+demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 	$(BIN)/rnnspec build specs/stacked_lstm.yaml --backend keras
 
 test: $(READY)  ## Set up, and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(READY)  ## Run the tests that need no framework
-	$(BIN)/python -m pytest tests/spec tests/ir tests/passes tests/test_lowering.py tests/test_slots.py
+	$(BIN)/python -m pytest -n 2 $(QUICK)
+
+lowest: $(READY)  ## Run the quick tests on the oldest versions of the dependencies
+	rm -rf $(LOWEST)
+	$(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct '.[test]'
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
+	$(LOWEST)/bin/python -m pytest -n 2 $(QUICK)
 
 lint: $(READY)  ## Check style, types and imports
 	$(BIN)/ruff format --check
@@ -44,7 +59,7 @@ wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
 	.ci/use-wheel $(EMPTY)/bin
 
-ci: lint wheel test  ## Run what continuous integration runs
+ci: lint wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -28,6 +28,10 @@ def text() -> str:
 
 def json_schema() -> Schema:
     """Return the schema as plain data."""
+    for model in models.Model.__subclasses__():
+        # The schemas of models are deferred, and pydantic before 2.14 cannot write a default that is
+        # a model without its own schema.
+        model.model_rebuild()
     made = models.Spec.model_json_schema(ref_template="#/definitions/{model}")
     found: dict[str, Schema] = made.pop("$defs")
     kinds = {each.__name__: _mapping(each, found[each.__name__], found) for each in _DEFINED}
