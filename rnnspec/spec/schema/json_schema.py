@@ -29,7 +29,7 @@ def text() -> str:
 def json_schema() -> Schema:
     """Return the schema as plain data."""
     for model in models.Model.__subclasses__():
-        # The schemas of models are deferred, and pydantic before 2.14 cannot write a default that is
+        # Schemas of models are built late, and pydantic before 2.14 cannot write a default that is
         # a model without its own schema.
         model.model_rebuild()
     made = models.Spec.model_json_schema(ref_template="#/definitions/{model}")
