@@ -50,13 +50,15 @@ class Program:
 class Generated:
     """The source of a network on one backend: its text, and the class or function to call.
 
-    ``network`` is laid out as the source has it, its stacks marked.
+    ``network`` is laid out as the source has it, its stacks marked. ``before_loading`` are lines of
+    Python that this model needs before a file of it is loaded.
     """
 
     backend: Backend
     network: Network
     text: str
     entry: str
+    before_loading: tuple[str, ...]
 
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
@@ -264,7 +266,7 @@ def generate(program: Program, backend: Backend) -> Generated:
         raise UnsupportedError(program.source, backend.name, refused)
     network = backend.emitter.arranged(program.network)
     source = backend.emitter.emit(network)
-    return Generated(backend, network, render(source), source.entry)
+    return Generated(backend, network, render(source), source.entry, source.before_loading)
 
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,8 @@ PRINTED = {
     "packed_sentiment_lstm": 4_810_857,
 }
 """What the source prints of PyTorch's own layers."""
+KERAS_OWN = {"dialogue_policy_lstm": ["NotEqual", "Masking", "Any"]}
+"""What Keras prints of the mask where steps are padded and their number is fixed."""
 
 
 def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
@@ -83,6 +87,28 @@ def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: st
     layers = origin(model).network.layers
     assert [runtime.layer_count(model, layer) for layer in layers] == ROWS[found.name]
     assert runtime.counts(model) == found.parameters
+
+
+def test_keras_prints_the_layers_of_the_spec_and_nothing_else(
+    gallery_spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("keras")
+    monkeypatch.setenv("COLUMNS", "160")
+    printed = rows_of(rnnspec.build(gallery_spec, "keras"))
+    found = rnnspec.summary(gallery_spec)
+    own = KERAS_OWN.get(found.name, [])
+    assert [type_ for _, type_, _ in printed if type_ in own] == own
+    assert [row for row in printed if row[1] not in ("InputLayer", *own)] == [
+        (layer.name, layer.type, layer.parameters) for layer in found.layers
+    ]
+
+
+def rows_of(model: Any) -> list[tuple[str, str, int]]:
+    """Return the name, the type and the number in each row that ``model.summary()`` prints."""
+    printed: list[str] = []
+    model.summary(print_fn=lambda text, **_: printed.append(text))
+    rows = re.findall(r"^│ (\w+) \((\w+)\) +│[^│]*│ +([\d,]+) ", "".join(printed), re.MULTILINE)
+    return [(name, type_, int(count.replace(",", ""))) for name, type_, count in rows]
 
 
 def test_every_backend_computes_the_same(gallery_spec: Path) -> None:

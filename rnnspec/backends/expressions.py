@@ -179,6 +179,7 @@ class Source:
     """A generated file. ``entry`` is the class or function that makes the model.
 
     ``imports`` are lines from the standard library, beside the framework's that the template has.
+    ``before_loading`` are lines of Python that this model needs before a file of it is loaded.
     """
 
     template: str
@@ -189,6 +190,7 @@ class Source:
     parts: tuple[Part, ...]
     imports: tuple[str, ...]
     functions: tuple[Function, ...]
+    before_loading: tuple[str, ...] = ()
 
 
 def call(

@@ -134,5 +134,5 @@ def _print_written(output: Path, generated: Generated) -> None:
         "folder": str(output),
     }
     print("To load it, without rnnspec:")
-    for line in generated.backend.loading:
+    for line in (*generated.before_loading, *generated.backend.loading):
         print(f"  {line.format_map(words)}")

@@ -116,7 +116,11 @@ def _item(item: int | str | slice) -> str:
 
 
 def _arguments(call: Call) -> list[str]:
-    return [*map(flat, call.args), *(f"{Name(key).text}={flat(v)}" for key, v in call.kwargs)]
+    return _listed(call.args, call.kwargs)
+
+
+def _listed(items: tuple[Expression, ...], named: tuple[tuple[str, Expression], ...]) -> list[str]:
+    return [*map(flat, items), *(f"{Name(key).text}={flat(value)}" for key, value in named)]
 
 
 def _literal(value: bool | float | str | None) -> str:
@@ -149,7 +153,7 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
         case Call(function) if value.args or value.kwargs:
             opening = f"{before}{flat(function)}("
             if not _breakable(function) or indent + len(opening) <= LINE_LENGTH:
-                return _broken_call(value, indent, opening, f"){after}")
+                return _spread(value.args, value.kwargs, indent, opening, f"){after}")
             return _broken(function, indent, before, f"({', '.join(_arguments(value))}){after}")
         case Index(inner, item):
             opening = f"{before}{flat(inner)}["
@@ -163,6 +167,8 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
                 _broken(item, indent + _INDENT, f"{_text(key)}: ", ",") for key, item in entries
             ]
             return _nested(lines, indent, before + "{", "}" + after)
+        case Items(items, fixed=False):
+            return _spread(items, (), indent, f"{before}[", f"]{after}")
         case _:
             return line
 
@@ -174,16 +180,21 @@ def _breakable(value: Expression) -> bool:
     )
 
 
-def _broken_call(call: Call, indent: int, opening: str, closing: str) -> str:
-    inside = ", ".join(_arguments(call))
+def _spread(
+    items: tuple[Expression, ...],
+    named: tuple[tuple[str, Expression], ...],
+    indent: int,
+    opening: str,
+    closing: str,
+) -> str:
+    """Return what stands between brackets: on a line of its own, or on one line each."""
+    inside = ", ".join(_listed(items, named))
     if indent + _INDENT + len(inside) <= LINE_LENGTH:
         return _nested([inside], indent, opening, closing)
     # A comma after each line, unless there is nothing that it could stand between.
-    comma = "," if len(call.args) + len(call.kwargs) > 1 else ""
-    lines = [_broken(argument, indent + _INDENT, "", comma) for argument in call.args]
-    lines += [
-        _broken(value, indent + _INDENT, f"{Name(key).text}=", comma) for key, value in call.kwargs
-    ]
+    comma = "," if len(items) + len(named) > 1 else ""
+    lines = [_broken(item, indent + _INDENT, "", comma) for item in items]
+    lines += [_broken(value, indent + _INDENT, f"{Name(key).text}=", comma) for key, value in named]
     return _nested(lines, indent, opening, closing)
 
 

@@ -12,6 +12,7 @@ import rnnspec
 
 TOKENS = "input: {length: 3}\nembedding: {vocabulary: 7, dim: 2, mask_zero: true}"
 NUMBERS = "input: {length: 3, features: 2}"
+PADDED = "input: {features: 2, mask_value: 0}"
 
 
 def model(entrance: str, backend: str) -> Any:
@@ -29,7 +30,7 @@ def refusal(backend: str) -> tuple[type[Exception], ...]:
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("token", [7, 2**31 - 1, -1, -7, -(2**31)])
+@pytest.mark.parametrize("token", [7, 2**31 - 1, -8, -(2**31)])
 def test_a_token_outside_the_vocabulary(backend: str, token: int, training: bool) -> None:
     live = model(TOKENS, backend)
     good = np.array([[6, 0, 1]], np.int32)
@@ -38,7 +39,25 @@ def test_a_token_outside_the_vocabulary(backend: str, token: int, training: bool
         outputs(live, np.array([[1, 2, token]], np.int32), training=training)
 
 
-@pytest.mark.parametrize("token", [7, -1])
+@pytest.mark.parametrize("token", [-1, -7])
+def test_a_negative_token_is_one_from_the_last_in_keras(token: int) -> None:
+    live = model(TOKENS.replace(", mask_zero: true", ""), "keras")
+    negative, counted = (np.array([[1, 2, each]], np.int32) for each in (token, 7 + token))
+    for training in (True, False):
+        np.testing.assert_array_equal(
+            outputs(live, negative, training=training), outputs(live, counted, training=training)
+        )
+
+
+@pytest.mark.parametrize("token", [-1, -7])
+def test_a_negative_token_is_an_error_in_pytorch(token: int) -> None:
+    live = model(TOKENS, "torch")
+    for training in (True, False):
+        with pytest.raises(refusal("torch"), match="out of range"):
+            outputs(live, np.array([[1, 2, token]], np.int32), training=training)
+
+
+@pytest.mark.parametrize("token", [7, -8])
 def test_a_token_outside_the_vocabulary_where_keras_trains_and_predicts(token: int) -> None:
     live = model(TOKENS, "keras")
     live.compile("sgd", "mse")
@@ -59,6 +78,9 @@ def test_a_token_outside_the_vocabulary_where_keras_trains_and_predicts(token: i
         (NUMBERS, (2, 3, 1)),
         (NUMBERS, (2, 3, 3)),
         (NUMBERS, (3, 2)),
+        (PADDED, (2, 3, 1)),
+        (PADDED, (2, 3, 3)),
+        (PADDED, (3, 2)),
     ],
 )
 def test_another_shape(backend: str, entrance: str, shape: tuple[int, ...]) -> None:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import keras_facts
 import pytest
 
 keras = pytest.importorskip("keras")
@@ -20,18 +21,19 @@ SPECS = {
     "gradients": ["torchinfo_packed_lstm", "dialogue_policy_lstm", "gru_stack_both_ways"],
 }
 SCRIPT = """\
-import json, sys, rnnspec
+import json, sys, keras_facts, rnnspec
+print(json.dumps(keras_facts.everything()))
 for level, specs in json.loads(sys.argv[1]).items():
     print(json.dumps(rnnspec.parity(specs, ["keras"], level=level).as_dict()))
 """
 
 
-def _run(engine: str, root: Path) -> list[dict[str, Any]]:
-    """Return the report of each level from a process in which Keras runs on ``engine``."""
+def _run(engine: str, root: Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Return facts, and the report of each level, from a process where Keras runs on ``engine``."""
     paths = {level: [str(root / f"specs/{name}.yaml") for name in SPECS[level]] for level in SPECS}
     told = {
         "KERAS_BACKEND": engine,
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
         "PYTHONWARNINGS": "error::UserWarning",
         # Steps so small lose more by waiting for a second thread than it gains, on a busy machine.
         "OMP_NUM_THREADS": "1",
@@ -44,7 +46,8 @@ def _run(engine: str, root: Path) -> list[dict[str, Any]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    facts, *reports = (json.loads(line) for line in done.stdout.splitlines())
+    return facts, reports
 
 
 @pytest.mark.parametrize("engine", ["tensorflow", "torch", "jax"])
@@ -53,7 +56,11 @@ def test_the_network_is_the_same(engine: str, request: pytest.FixtureRequest) ->
         pytest.skip(f"{engine} is what all other tests run on")
     if find_spec(engine) is None:
         pytest.skip(f"{engine} is not installed")
-    reports = _run(engine, request.config.rootpath)
+    facts, reports = _run(engine, request.config.rootpath)
+    assert facts["negative token"] == 0.0
+    assert facts["masked"] < keras_facts.ROUNDED
+    for name in keras_facts.OPTIMIZERS:
+        assert max(facts[f"{name}: once"], facts[f"{name}: repeated"]) < 1e-6
     for level, report in zip(SPECS, reports, strict=True):
         assert report["equal"], report
         assert [spec["name"] for spec in report["specs"]] == SPECS[level]

@@ -84,7 +84,7 @@ def test_stacked_lstm_reads_as_if_written_by_hand() -> None:
     lstm = "x = keras.layers.LSTM(32, return_sequences={}, dropout=0.2, name={})(x)"
     lines = [line.strip() for line in text.splitlines() if "keras.layers." in line]
     assert lines == [
-        'x = keras.layers.Embedding(10000, 32, name="embedding_1")(x)',
+        'x = keras.layers.Embedding(10000, 32, name="embedding_1")(inputs)',
         lstm.format(True, '"lstm_1"'),
         lstm.format(True, '"lstm_2"'),
         lstm.format(False, '"lstm_3"'),

@@ -1,4 +1,4 @@
-"""IR -> Keras source: one functional model."""
+"""IR -> Keras source: a functional model, or a ``Sequential``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rnnspec.backends.expressions import (
     Binary,
     Call,
     Comment,
+    Evaluate,
     Expression,
     Function,
     Items,
@@ -21,6 +22,7 @@ from rnnspec.backends.expressions import (
     call,
 )
 from rnnspec.backends.keras.defaults import DEFAULTS
+from rnnspec.backends.keras.forms import is_sequential, pools_masked, recursion
 from rnnspec.backends.keras.initial import embedding_initializer, forget_biases, initializer_of
 from rnnspec.ir import nodes, text
 
@@ -37,6 +39,8 @@ _X = Name("x")
 def emit(network: nodes.Network) -> Source:
     """Return the source of a network: a function ``build_model``."""
     set_later = tuple(forget_biases(network))
+    deep = recursion(network)
+    limit = f"sys.setrecursionlimit(sys.getrecursionlimit() + {deep})"
     return Source(
         template="keras/model.py.j2",
         title=text.title(network),
@@ -44,7 +48,8 @@ def emit(network: nodes.Network) -> Source:
         entry="build_model",
         docstring=(),
         parts=tuple(_parts(network, set_later)),
-        imports=(),
+        imports=("import sys",) if deep else (),
+        before_loading=("import sys", limit) if deep else (),
         functions=(
             Function(
                 name="build_model",
@@ -65,7 +70,7 @@ def _parts(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator
     if set_later:
         yield Part("keras/parts/set_forget_bias.py.j2")
     for layer in network.layers:
-        if isinstance(layer, nodes.Pooling) and layer.masked:
+        if pools_masked(layer):
             yield Part(f"keras/parts/masked_{layer.statistic}.py.j2")
 
 
@@ -90,32 +95,44 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the la
 
 
 def _body(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[Statement]:
-    yield Assign("inputs", _input(network.input))
-    yield from _layers(network)
-    model = Call(Name("keras.Model"), (Name("inputs"), _X), (("name", network.name),))
-    if not set_later:
+    if is_sequential(network):
+        model = _sequential(network)
+        yield from _padding_comment(network.input)
+    else:
+        yield Assign("inputs", _input(network.input))
+        yield from _layers(network)
+        model = Call(Name("keras.Model"), (Name("inputs"), _X), (("name", network.name),))
+    deep = recursion(network)
+    if not set_later and not deep:
         yield Return(model)
         return
-    yield Assign("model", model)
+    yield from _deeper(deep, Assign("model", model)) if deep else (Assign("model", model),)
     yield from set_later
     yield Return(Name("model"))
 
 
+def _deeper(calls: int, statement: Statement) -> Iterator[Statement]:
+    """Yield a statement with Python's recursion limit higher by ``calls`` around it."""
+    limit, set_limit = Name("limit"), Name("sys.setrecursionlimit")
+    yield Comment("Keras recurses once for each layer, here and in keras.saving.load_model.")
+    yield Assign("limit", Call(Name("sys.getrecursionlimit")))
+    yield Evaluate(Call(set_limit, (Binary(limit, "+", calls),)))
+    yield statement
+    yield Evaluate(Call(set_limit, (limit,)))
+
+
+def _sequential(network: nodes.Network) -> Call:
+    made = [_input(network.input), *_masking(network.input), *map(_layer, network.layers)]
+    return Call(Name("keras.Sequential"), (Items(tuple(made)),), (("name", network.name),))
+
+
 def _layers(network: nodes.Network) -> Iterator[Statement]:
     variable = Name("inputs")
-    if isinstance(network.input, nodes.TokenInput):
-        # The engines gather with an index below 0 as Python does. One too large TensorFlow and
-        # PyTorch refuse; JAX, which cannot raise from compiled code, gives NaN for it.
-        yield Comment("A negative token stands for no row; Keras would count from the last.")
-        size = network.input.vocabulary
-        refused = Call(Name("keras.ops.where"), (Binary(variable, "<", 0), size, variable))
-        yield Assign("x", refused)
-        variable = _X
-    if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
-        masking = _make("Masking", (), {"mask_value": network.input.mask_value}, "masking")
+    for masking in _masking(network.input):
+        yield from _padding_comment(network.input)
         yield Assign("x", Call(masking, (variable,)))
         variable = _X
-    if any(_pools_masked(layer) for layer in network.layers):
+    if any(map(pools_masked, network.layers)):
         yield Assign("mask", _mask(network.input))
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
     for layer in network.layers:
@@ -125,8 +142,16 @@ def _layers(network: nodes.Network) -> Iterator[Statement]:
         variable = _X
 
 
-def _pools_masked(layer: nodes.Layer) -> bool:
-    return isinstance(layer, nodes.Pooling) and layer.masked
+def _masking(entrance: nodes.Input) -> Iterator[Call]:
+    if isinstance(entrance, nodes.NumericInput) and entrance.mask_value is not None:
+        # Without a dtype, a policy of mixed precision casts the steps before they are compared.
+        dtype = Call(Name("keras.config.floatx"))
+        yield _make("Masking", (), {"mask_value": entrance.mask_value, "dtype": dtype}, "masking")
+
+
+def _padding_comment(entrance: nodes.Input) -> Iterator[Statement]:
+    if isinstance(entrance, nodes.NumericInput) and entrance.mask_value is not None:
+        yield Comment("Padding is told in the input's own type, under mixed precision too.")
 
 
 def _mask(entrance: nodes.Input) -> Call:
@@ -142,7 +167,7 @@ def _mask(entrance: nodes.Input) -> Call:
 
 
 def _applied(layer: nodes.Layer, variable: Name) -> Call:
-    if isinstance(layer, nodes.Pooling) and layer.masked:
+    if pools_masked(layer):
         return Call(Name(f"masked_{layer.statistic}"), (variable, Name("mask")))
     if isinstance(layer, nodes.Residual):
         return Call(_layer(layer), (Items((variable, Name("skip"))),))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from threading import RLock
@@ -149,10 +150,22 @@ def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
     known = _layers(model)
     layers = [name for name in layers if name in known]
     entered = [_first(known[name].input) for name in layers]
-    probe = keras.Model(model.input, [*entered, model.output])
+    with _recursion(len(model.layers)):
+        probe = keras.Model(model.inputs[0], [*entered, model.outputs[0]])
     with _no_retracing_advice():
         *seen, output = probe.predict_on_batch(inputs)
     return Trace(dict(zip(layers, map(np.asarray, seen), strict=True)), np.asarray(output))
+
+
+@contextmanager
+def _recursion(calls: int) -> Iterator[None]:
+    # Keras walks a model by recursion, one call for each layer.
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit + calls)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _first(entered: Any) -> Any:

@@ -11,7 +11,10 @@ def build_model() -> keras.Model:
     Parameters: 950.
     """
     inputs = keras.Input(shape=(9, 3), name="inputs")
-    x = keras.layers.Masking(mask_value=-1.0, name="masking")(inputs)
+    # Padding is told in the input's own type, under mixed precision too.
+    x = keras.layers.Masking(
+        mask_value=-1.0, dtype=keras.config.floatx(), name="masking"
+    )(inputs)
     x = keras.layers.Bidirectional(
         keras.layers.LSTM(4, return_sequences=True, dropout=0.25),
         name="bidirectional_1",

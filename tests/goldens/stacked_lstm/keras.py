@@ -13,9 +13,7 @@ def build_model() -> keras.Model:
     Parameters: 344,993.
     """
     inputs = keras.Input(shape=(500,), dtype="int32", name="inputs")
-    # A negative token stands for no row; Keras would count from the last.
-    x = keras.ops.where(inputs < 0, 10000, inputs)
-    x = keras.layers.Embedding(10000, 32, name="embedding_1")(x)
+    x = keras.layers.Embedding(10000, 32, name="embedding_1")(inputs)
     x = keras.layers.LSTM(32, return_sequences=True, dropout=0.2, name="lstm_1")(x)
     x = keras.layers.LSTM(32, return_sequences=True, dropout=0.2, name="lstm_2")(x)
     x = keras.layers.LSTM(32, return_sequences=False, dropout=0.2, name="lstm_3")(x)

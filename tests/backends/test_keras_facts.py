@@ -1,0 +1,39 @@
+"""Where Keras is not what PyTorch is, or takes care to be: the README says so."""
+
+from __future__ import annotations
+
+import keras_facts
+import pytest
+from keras_facts import OPTIMIZERS, PADDED, ROUNDED, step_of
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("torch")
+on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="tests/engines has the other engines"
+)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_one_step_is_pytorch_s_where_no_token_is_repeated(optimizer: str) -> None:
+    assert step_of(optimizer)["once"] < 1e-6
+
+
+@on_tensorflow
+def test_of_repeated_tokens_sgd_sums_the_gradients_and_adam_does_not() -> None:
+    # Red where Keras mends it: then the README's sentence goes, and Adam joins SGD here.
+    assert step_of("SGD")["repeated"] < 1e-6
+    assert step_of("Adam")["repeated"] == pytest.approx(1.6e-3, rel=0.1)
+
+
+@on_tensorflow
+def test_the_line_in_the_readme_has_adam_sum_them() -> None:
+    assert step_of("Adam", densely=True)["repeated"] < 1e-6
+
+
+# TensorFlow's cast of the number that no maximum is below, which then is -inf.
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
+@pytest.mark.parametrize(("value", "pooling", "policy"), PADDED)
+def test_padding_is_told_before_mixed_precision_rounds(
+    value: float, pooling: str, policy: str
+) -> None:
+    assert keras_facts.masked(value, pooling, policy) < ROUNDED
