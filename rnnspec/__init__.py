@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from rnnspec.version import __version__
 
+TYPE_CHECKING = False  # typing takes long to import, and rnnspec itself only needs it later
 if TYPE_CHECKING:
+    from typing import Any
+
     from rnnspec.comparison.run import parity
     from rnnspec.pipeline import build, codegen, load, loads, summary
     from rnnspec.weights.store import read_weights, write_weights

@@ -1,4 +1,4 @@
-"""The commands. Each imports what it prints with when it prints."""
+"""The commands. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli.help import Command
+from rnnspec.cli.options import AllowOutside, Backend, Force, Format, Jobs, Json, Paths, SpecPath
 from rnnspec.errors import UsageError
 from rnnspec.version import __version__
 
 app = typer.Typer(
     name="rnnspec",
-    help="One YAML file, the same recurrent network in Keras and in PyTorch, proven equal.",
+    help="One YAML file: the same recurrent network in Keras and in PyTorch.",
     epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
     no_args_is_help=True,
     add_completion=False,
@@ -20,35 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML spec.", show_default=False)]
-BackendName = Annotated[
-    str | None, typer.Option("--backend", "-b", metavar="NAME", help="keras or torch.")
-]
-InputPaths = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="PATHS",
-        help="YAML specs, folders of them, patterns, or - for standard input.",
-        show_default=False,
-    ),
-]
-ReportFormat = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="FORMAT",
-        help="full, concise, json, github, sarif or junit.",
-        show_default=False,
-    ),
-]
-Jobs = Annotated[int, typer.Option(min=0, metavar="N", help="Processes; 0 decides by itself.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
-AllowOutside = Annotated[
-    bool,
-    typer.Option("--allow-outside", help="Files that a spec names may lie outside its folder."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _version(asked: bool) -> None:
@@ -66,19 +39,21 @@ def _rnnspec(
     del version
 
 
-@app.command(epilog="Example: rnnspec init my_tagger --network tagger")
+@app.command(cls=Command, epilog="Example: rnnspec init my_tagger --network tagger")
 def init(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Of the network; by default that of its kind."),
+        typer.Argument(metavar="NAME", help="Name of the network; by default its kind."),
     ] = None,
     network: Annotated[
-        str, typer.Option("--network", "-n", metavar="KIND", help="What to start from.")
+        str, typer.Option("--network", "-n", metavar="KIND", help="Kind of network to start from.")
     ] = "classifier",
-    listing: Annotated[bool, typer.Option("--list", help="List the kinds of network.")] = False,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the kinds of network, and exit.")
+    ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write here, not to NAME.yaml."),
+        typer.Option("--output", "-o", metavar="FILE", help="File to write; by default NAME.yaml."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -91,42 +66,48 @@ def init(
         command.run(name, network, output, force=force)
 
 
-@app.command(epilog="Example: rnnspec validate specs --format concise")
+@app.command(cls=Command, epilog="Example: rnnspec validate specs --format concise")
 def validate(
-    paths: InputPaths,
-    format: ReportFormat = None,  # noqa: A002 - the name of the option
+    paths: Paths,
+    format: Format = None,  # noqa: A002 - the name of the option
     jobs: Jobs = 0,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Check specs, and print every problem with its place.
 
-    In a folder every *.yaml and *.yml is checked; one that is no spec is passed over and counted.
-    Exit code: 0 all valid, 1 a spec is wrong, 2 something cannot be read.
+    In a folder, every *.yaml and *.yml file is checked; files that are not specs are skipped and
+    counted. Exit code: 0 if all specs are valid, 1 if one is wrong, 2 if one cannot be read.
     """
     from rnnspec.cli.validate import run
 
     raise typer.Exit(run(paths, format, jobs, allow_outside=allow_outside))
 
 
-@app.command(epilog="Example: rnnspec lint specs --ignore L103,L2")
+@app.command(cls=Command, epilog="Example: rnnspec lint specs --ignore L103,L2")
 def lint(
-    paths: InputPaths,
+    paths: Paths,
     select: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CODES", help="Only these, such as L101,L3: L3 is all L3xx."),
+        list[str] | None, typer.Option(metavar="CODES", help="Only these codes; L3 is all L3xx.")
     ] = None,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="CODES", help="Not these, even if selected.")
+        list[str] | None,
+        typer.Option(metavar="CODES", help="Not these codes, even if they are selected."),
     ] = None,
-    format: ReportFormat = None,  # noqa: A002 - the name of the option
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 for a note too.")] = False,
+    format: Format = None,  # noqa: A002 - the name of the option
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 if there are notes.")
+    ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Print advice on specs that are right.
+    """Print advice on valid specs.
 
-    A warning is probably a mistake, a note something to know. Each has a code, which `rnnspec
-    explain` explains; the comment `# rnnspec: ignore[CODE]` on its line silences it. Notes alone
-    exit with 0, warnings with 1.
+    A warning is about a probable mistake, a note about something worth knowing. A comment on the
+    same line suppresses either:
+
+    # rnnspec: ignore[L101]
+
+    Exit code: 0 if there are only notes, 1 if there are warnings or a spec is wrong, 2 if one
+    cannot be read.
     """
     from rnnspec.cli import lint as command
 
@@ -134,16 +115,16 @@ def lint(
     raise typer.Exit(command.run(paths, options, allow_outside=allow_outside))
 
 
-@app.command(epilog="Example: rnnspec explain L101")
+@app.command(cls=Command, epilog="Example: rnnspec explain L101")
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="[CODE]", help="The code at the end of a message, in any case."),
+        typer.Argument(metavar="CODE", help="Code at the end of a message, such as E301."),
     ] = None,
 ) -> None:
-    """Print what a code means, or list all codes.
+    """Explain the code of a message, or list all codes.
 
-    With a spec that has the problem, and one that has not.
+    The explanation shows a spec with the problem, and one without it.
     """
     from rnnspec.cli import explain as command
 
@@ -153,9 +134,9 @@ def explain(
         command.show(code)
 
 
-@app.command(epilog="Example: rnnspec summary specs/stacked_lstm.yaml --json")
+@app.command(cls=Command, epilog="Example: rnnspec summary specs/stacked_lstm.yaml --json")
 def summary(spec: SpecPath, json: Json = False, allow_outside: AllowOutside = False) -> None:
-    """Print layers, shapes and parameters; needs no framework."""
+    """Print layers, shapes and parameters, without a framework."""
     from rnnspec import pipeline
     from rnnspec.cli import tables
 
@@ -167,24 +148,33 @@ def summary(spec: SpecPath, json: Json = False, allow_outside: AllowOutside = Fa
         tables.print_summary(found)
 
 
-@app.command(epilog="Example: rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out")
+@app.command(
+    cls=Command, epilog="Example: rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out"
+)
 def build(
     spec: SpecPath,
-    backend: BackendName = None,
+    backend: Backend = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, metavar="N", help="Draw the weights in NumPy: the same bits on every backend."
+            min=0,
+            metavar="N",
+            help="Draw the same weights on every backend.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="A .keras file, or a folder for torch."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Where to save: a .keras file, or a folder for torch.",
+        ),
     ] = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Make the live model, print what it holds, save it with -o."""
+    """Build the model, print its layers, and save it with -o."""
     from rnnspec import pipeline
     from rnnspec.cli.build import run
 
@@ -192,23 +182,25 @@ def build(
     run(given, backend, seed, output, force=force)
 
 
-@app.command(epilog="Example: rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py")
+@app.command(
+    cls=Command,
+    epilog="Example: rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py",
+)
 def codegen(
-    paths: InputPaths,
-    backend: BackendName = None,
+    paths: Paths,
+    backend: Backend = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="A file, or a folder, where each is NAME.py."
-        ),
+        typer.Option("--output", "-o", metavar="OUT", help="File, or folder for each NAME.py."),
     ] = None,
     force: Force = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit 1 with a patch if OUT is stale.")
+        bool,
+        typer.Option("--check", help="Write nothing; exit with 1 and a patch if OUT is stale."),
     ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Print source that makes the model without rnnspec."""
+    """Print Python source that builds the model without rnnspec."""
     from rnnspec.cli.codegen import run
     from rnnspec.cli.inputs import found
 
@@ -216,76 +208,85 @@ def codegen(
     run(inputs, backend, output, force=force, check=check)
 
 
-@app.command(epilog="Example: rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml")
+@app.command(
+    cls=Command, epilog="Example: rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"
+)
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A YAML spec, or -.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="A YAML spec, or -.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="Spec, or - for standard input.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Spec, or - for standard input.")],
     json: Json = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 where the networks differ.")
+        bool, typer.Option("--exit-code", help="Exit with 1 if the networks differ.")
     ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Print what changed from A to B, layer by layer.
 
-    A default that is written out is no change, nor is a comment. For an older version of a file:
-    git show HEAD:spec.yaml | rnnspec diff - spec.yaml
+    Comments and defaults that are written out make no difference. To compare a file with its older
+    version:
+
+    git show HEAD:net.yaml | rnnspec diff - net.yaml
     """
     from rnnspec.cli.diff import run
 
     run(before, after, json=json, exit_code=exit_code, allow_outside=allow_outside)
 
 
-@app.command(epilog="Example: rnnspec schema -o rnnspec.schema.json")
+@app.command(cls=Command, epilog="Example: rnnspec schema -o rnnspec.schema.json")
 def schema(
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write here, not to standard output."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write; by default standard output."
+        ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Print the language as a JSON Schema, for editors."""
+    """Print the JSON Schema of the language, for editors."""
     from rnnspec.cli.schema import run
 
     run(output, force=force)
 
 
-@app.command(epilog="Example: rnnspec parity specs/*.yaml --level training")
+@app.command(cls=Command, epilog="Example: rnnspec parity specs/*.yaml --level training")
 def parity(
     specs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SPECS...", help="YAML specs.", show_default=False),
+        typer.Argument(metavar="SPECS", help="Specs, folders, patterns, or - for standard input."),
     ] = None,
     backends: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Which ones; by default keras,torch.")
+        str | None, typer.Option(metavar="A,B", help="Backends to compare; by default all.")
     ] = None,
     level: Annotated[
         str,
-        typer.Option(metavar="LEVEL", help="counts, forward, gradients or training."),
+        typer.Option(
+            metavar="LEVEL",
+            help="counts, forward, gradients (the default) or training.",
+            show_default=False,
+        ),
     ] = "gradients",
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="float64 or float32.")] = "float64",
     random: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Compare N random specs, made from the seed."),
+        int | None, typer.Option(min=1, metavar="N", help="Compare N random specs instead.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of all that is random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of everything random.")] = 0,
     batch: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Run on this .npy array, not on a random batch."),
+        typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
     json: Json = False,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Prove that every backend makes the same network of a spec.
+    """Check that every backend builds the same network from a spec.
 
-    From the same arrays and batches, up to a level: counts of parameters, outputs, gradients, 20
-    steps of training.
+    All run on the same arrays and batches. Each level includes those before it: numbers of
+    parameters, outputs, gradients, and 20 steps of training.
     """
     from rnnspec.cli import parity as command
     from rnnspec.cli.inputs import found
     from rnnspec.cli.specs import load_all
 
-    names = None if backends is None else _split(backends)
+    names = None if backends is None else _names(backends)
     options = command.Options(names, level, dtype, seed, batch)
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
@@ -295,5 +296,5 @@ def parity(
         command.run(load_all(found(specs or [], allow_outside=allow_outside)), options, json=json)
 
 
-def _split(names: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in names.split(",")))
+def _names(listed: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in listed.split(",")))

@@ -38,12 +38,14 @@ def _held_back_stderr() -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as chatter:
-        os.dup2(chatter.fileno(), 2)
         try:
+            os.dup2(chatter.fileno(), 2)
             yield
         except Exception:
+            os.dup2(kept, 2)
             chatter.seek(0)
-            os.write(kept, chatter.read())
+            # Through Python's own stream: if this cannot be written, the message still counts.
+            sys.stderr.write(chatter.read().decode(errors="backslashreplace"))
             raise
         finally:
             os.dup2(kept, 2)

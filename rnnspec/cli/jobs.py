@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.context import BaseContext
 
 T = TypeVar("T")
@@ -30,9 +31,11 @@ def mapped(function: Callable[[T], R], items: Sequence[T], jobs: int) -> list[R]
     from concurrent.futures import ProcessPoolExecutor
 
     size = max(1, min(_MOST_AT_ONCE, len(items) // (4 * jobs)))
-    with ProcessPoolExecutor(jobs, _context(), _leave_signals) as pool:
+    with _without_sigpipe(), ProcessPoolExecutor(jobs, _context(), _become_worker) as pool:
         try:
-            return list(pool.map(function, items, chunksize=size))
+            with _without_signals():
+                results = pool.map(function, items, chunksize=size)
+            return list(results)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -51,9 +54,53 @@ def _context() -> BaseContext:
     return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
-def _leave_signals() -> None:
-    """Let the parent alone answer an interrupt, and end at once when it ends us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for name in ("SIGTERM", "SIGHUP"):
-        if number := getattr(signal, name, None):
-            signal.signal(number, signal.SIG_DFL)
+_STOPPING = frozenset(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """Hold signals back while processes start, so that none answers before it is ready to."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_sigpipe() -> Iterator[None]:
+    """Let the pool notice itself that a process is gone: it writes to pipes that nobody reads."""
+    if not hasattr(signal, "SIGPIPE"):
+        yield
+        return
+    before = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGPIPE, before)
+
+
+def _become_worker() -> None:
+    """Let the parent alone answer signals, and end when it ends, however that comes."""
+    from threading import Thread
+
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import parent_process
+
+    if parent := parent_process():
+        parent.join()
+    os._exit(1)

@@ -185,37 +185,6 @@ def test_a_full_disk_for_source(run: Run, entries: Run, spec: str, backend: str)
     assert entries() == {spec, "old.py"}
 
 
-INTERRUPTED = """
-import os, signal, sys, time
-from pathlib import Path
-from rnnspec.backends import get
-from rnnspec.cli import main
-
-def save(model, folder, name, source, spec):
-    (folder / (name + ".py")).write_text("half")
-    os.kill(os.getpid(), getattr(signal, wanted))
-    time.sleep(60)
-
-get("torch").runtime.save = save
-wanted = sys.argv.pop()
-main()
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_an_interrupted_run(python: Run, entries: Run, spec: str, name: str, code: int) -> None:
-    pytest.importorskip("torch")
-    Path("made").mkdir()
-    Path("made/small.py").write_text("old")
-    words = ["build", spec, "-b", "torch", "-o", "made", "--force"]
-    ran = python(INTERRUPTED, *words, name)
-    assert (ran.code, ran.out) == (code, "")
-    assert ran.err == "rnnspec: interrupted\n"
-    assert Path("made/small.py").read_text() == "old"
-    assert entries() == {spec, "made", "made/small.py"}
-
-
 @pytest.mark.parametrize("force", [["--force"], []])
 @pytest.mark.parametrize("rival", ["other.py", "small.safetensors"])
 def test_a_folder_that_appears_meanwhile(

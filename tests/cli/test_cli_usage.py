@@ -45,6 +45,15 @@ def test_help_of_a_command_has_an_example_that_works(
         assert run(*words[1:]).code == 0
 
 
+@pytest.mark.parametrize("request_", ["x", "bash_source", "complete_bash"])
+def test_there_are_no_completions(
+    run: Run, spec: str, request_: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_RNNSPEC_COMPLETE", request_)
+    ran = run("validate", spec)
+    assert (ran.code, ran.out, ran.err) == (0, f"{spec}: valid\n", "")
+
+
 def test_version(run: Run) -> None:
     ran = run("--version")
     assert (ran.code, ran.out, ran.err) == (0, f"rnnspec {__version__}\n", "")
@@ -177,13 +186,13 @@ def test_a_model_too_large_for_the_memory(run: Run) -> None:
 
 
 MAIN = "from rnnspec.cli import main; main()"
+IN_SHELL = "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])"
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
 @pytest.mark.parametrize("redirect", ["> /dev/full", ">&-"])
 def test_a_standard_output_that_cannot_be_written(python: Run, spec: str, redirect: str) -> None:
-    shell = "import os, sys; os.execvp('sh', ['sh', '-c', sys.argv[1]])"
-    ran = python(shell, f"'{sys.executable}' -m rnnspec validate {spec} {redirect}")
+    ran = python(IN_SHELL, f"'{sys.executable}' -m rnnspec validate {spec} {redirect}")
     assert "Traceback" not in ran.err
     assert "Exception" not in ran.err
     if "full" in redirect:
@@ -192,6 +201,36 @@ def test_a_standard_output_that_cannot_be_written(python: Run, spec: str, redire
         assert ran.err.count("\n") == 1
     else:
         assert (ran.code, ran.err) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.parametrize("redirect", ["2> /dev/full", "-u 2> /dev/full", "2< /dev/null", "2>&-"])
+@pytest.mark.parametrize(
+    ("words", "code", "out"),
+    [
+        ("validate {spec}", 0, "small.yaml: valid\n"),
+        ("validate {spec} missing.yaml", 2, "2 specs: 1 valid, 1 cannot be read\n"),
+        ("summary missing.yaml", 2, ""),
+        ("summary --frob", 2, ""),
+    ],
+)
+def test_a_standard_error_that_cannot_be_written(
+    python: Run, spec: str, *, redirect: str, words: str, code: int, out: str
+) -> None:
+    unbuffered = "-u" if "-u" in redirect else ""
+    command = f"'{sys.executable}' {unbuffered} -m rnnspec {words.format(spec=spec)} "
+    ran = python(IN_SHELL, command + redirect.removeprefix("-u"), PYTHONUNBUFFERED="")
+    assert (ran.code, ran.out, ran.err) == (code, out, "")
+
+
+def test_no_file_takes_the_place_of_a_closed_descriptor(python: Run, spec: str) -> None:
+    pytest.importorskip("torch")
+    command = f"'{sys.executable}' -m rnnspec build {spec} -b torch -o made 0<&- 2>&-"
+    ran = python(IN_SHELL, command)
+    assert (ran.code, ran.out.splitlines()[0]) == (0, 'Model: "small"')
+    command = f"'{sys.executable}' -m rnnspec codegen {spec} -b torch -o all.py 0<&- >&- 2>&-"
+    assert python(IN_SHELL, command).code == 0
+    assert Path("all.py").read_text() == Path("made/small.py").read_text()
 
 
 def test_output_in_a_narrow_encoding(python: Run, spec: str) -> None:

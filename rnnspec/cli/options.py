@@ -1,0 +1,44 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="YAML spec.", show_default=False)]
+Backend = Annotated[
+    str | None, typer.Option("--backend", "-b", metavar="NAME", help="keras or torch.")
+]
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATHS",
+        help="Specs, folders, patterns, or - for standard input.",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="full, concise, json, github, sarif or junit.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="Number of processes; by default as many as pay off.",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+AllowOutside = Annotated[
+    bool,
+    typer.Option("--allow-outside", help="Let specs name files outside their folders."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
