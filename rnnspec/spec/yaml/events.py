@@ -65,7 +65,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
 
 def _without_version(text: str) -> str:
     """Return the text with spaces for ``%YAML 1.2`` at its top: parsers disagree on directives."""
-    line = _PERCENT.search(text)
+    line = _PERCENT.search(text) if "%" in text else None
     if line is None:
         return text
     found = _VERSION.fullmatch(line.group())

@@ -1,0 +1,192 @@
+"""The time for an answer grows with the length of a text, not with its square."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import pytest
+
+from rnnspec import compiler
+from rnnspec.backends import BACKENDS
+from rnnspec.cli.kinship import is_foreign
+from rnnspec.diff.compare import diff
+from rnnspec.errors import SpecError, render_problem
+from rnnspec.lint.rules import CODES
+from rnnspec.lint.run import lint
+from rnnspec.spec import models
+
+BASE = {
+    "version": 1,
+    "name": "net",
+    "embedding": {"vocabulary": 9, "dim": 3},
+    "rnn": {"type": "lstm", "units": 4},
+}
+HEAD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+LENGTH = 2**14
+GRACE = 0.02
+"""Seconds of the processor that are not looked into."""
+
+LONGEST_MESSAGE = 1_200
+PIECES = [
+    "a", "z_", "9", "1,", "1_", "0.", "-", "x-", " ", "a.", "(", "a(", "[", "]", "{", "#", "# ",
+    "##", "%% ", "::", "'", "\n", "a\n", "\t", "\u00e9", "w ", "coding", "lstm",
+]  # fmt: skip
+
+
+Put = Callable[[str], dict[str, Any]]
+
+
+def inner_models(annotation: Any) -> Iterator[type[models.Model]]:
+    """Yield the models that a field's annotation names."""
+    if isinstance(annotation, type) and issubclass(annotation, models.Model):
+        yield annotation
+    for part in get_args(annotation):
+        yield from inner_models(part)
+
+
+def is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is tuple or any(map(is_list, get_args(annotation)))
+
+
+def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
+    """Yield the path of each field, what may stand there, and what puts a text there."""
+    for name, field in model.model_fields.items():
+        yield name, f"{field.annotation} {field.metadata}", partial(tagged, model, name)
+        listed = is_list(field.annotation)
+        for inner in inner_models(field.annotation):
+            for path, kind, put in places(inner):
+                yield f"{name}.{path}", kind, partial(nested, name, put, listed=listed)
+
+
+def tagged(model: type[models.Model], name: str, text: str) -> dict[str, Any]:
+    """Return a mapping with a text, and the type by which a layer is known."""
+    kind = model.model_fields.get("type")
+    return {**({"type": get_args(kind.annotation)[0]} if kind else {}), name: text}
+
+
+def nested(name: str, put: Put, text: str, *, listed: bool) -> dict[str, Any]:
+    return {name: [put(text)] if listed else put(text)}
+
+
+# Of the fields that take the same values the last.
+PLACES = {kind: (path, put) for path, kind, put in places(models.Spec)}
+
+
+def answer(text: str) -> None:
+    """Ask for all that may be asked of a spec without a framework."""
+    try:
+        spec = compiler.loads(text)
+    except SpecError as error:
+        longest = max(len(render_problem(each)) for each in error.problems)
+        assert longest < LONGEST_MESSAGE
+        return
+    lint(spec, frozenset(CODES))
+    compiler.summary(spec)
+    diff(spec, spec)
+    for backend in BACKENDS:
+        compiler.codegen(spec, backend)
+
+
+def seconds(text: str, ask: Callable[[str], object]) -> float:
+    begun = time.process_time()
+    ask(text)
+    return time.process_time() - begun
+
+
+def check_growth(make: Callable[[int], str], ask: Callable[[str], object] = answer) -> None:
+    """Compare the time for a text and for one of four times its length, unless that is nothing.
+
+    A square would be sixteen times as much; eight times is let pass, for the noise of a machine.
+    """
+    texts = make(1), make(4)
+    if (long := seconds(texts[1], ask)) < GRACE:
+        return
+    short = seconds(texts[0], ask)
+    for _ in range(3):
+        if long < 8 * short + GRACE:
+            return
+        short, long = max(short, seconds(texts[0], ask)), min(long, seconds(texts[1], ask))
+    raise AssertionError(f"{short:.3f} s, then {long:.3f} s for four times as much")
+
+
+def repeated(piece: str, length: int, times: int) -> str:
+    return piece * (times * length // len(piece))
+
+
+def test_every_field_is_met() -> None:
+    paths = {path for path, _, _ in places(models.Spec)}
+    assert {"name", "description", "embedding.weights", "rnn.type", "rnn.steps"} <= paths
+    assert {"initializers.kernel.normal", "head.hidden.units", "expect.parameters"} <= paths
+    assert len(PLACES) > 30
+    put = dict(PLACES.values())["head.hidden.name"]
+    assert put("x") == {"head": {"hidden": [{"name": "x"}]}}
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_long_text_in_any_field(piece: str) -> None:
+    for _, put in PLACES.values():
+        check_growth(partial(with_text, put, piece))
+
+
+def with_text(put: Put, piece: str, times: int) -> str:
+    return json.dumps(BASE | put(repeated(piece, LENGTH, times)), ensure_ascii=False)
+
+
+FRAMES = {
+    **dict.fromkeys(
+        ["# {}", "# rnnspec: ignore[{}]", "# rnnspec: ignore[{}", "# rnnspec {}"], LENGTH
+    ),
+    **dict.fromkeys(["x: '{}'", "x: |\n {}", "x: &{} 1", "x: !{} 1"], LENGTH),
+    # What is no YAML is read by PyYAML's own parser, which takes its time.
+    **dict.fromkeys(["x: *{}", "{}: 1", "{{{}: 1}}", "[{}", "\n%{}"], LENGTH // 8),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_long_text_anywhere_else(frame: str) -> None:
+    for piece in PIECES:
+        check_growth(partial(around, frame, piece))
+
+
+def around(frame: str, piece: str, times: int) -> str:
+    return HEAD + frame.format(repeated(piece, FRAMES[frame], times))
+
+
+MANY = {
+    "keys": ("", "k{0}: 1\n", 2_000),
+    "keys of Keras": ("", "hidden_size_{0}: 1\n", 2_000),
+    "slips": ("", "x{0}: {{rnn: 1, unit: 2}}\n", 1_000),
+    "lists": ("x:\n", " - [{0}, [a], {{}}]\n", 1_000),
+    "tags": ("x:\n", " - !t{0} a b c d e f g h i j k l m n o p q\n", 2_000),
+    "anchors": ("x:\n", " - &a{0} a\n", 2_000),
+    "commas": ("x: {{a: b, ", "k{0}: 1,000, ", 1_000),
+    "duplicates": ("", "x: {0}\n", 2_000),
+    "tabs": ("x:\n", " - a\tb{0}\n", 2_000),
+    "signs": ("", "# \u202e \x01 {0}\n", 2_000),
+    "comments": ("", "# rnnspec: ignore[L101, L{0}] # ?\n", 1_000),
+    "layers": ("head:\n hidden:\n", "  - {{units: {0}1}}\n", 1_000),
+    "lines": ("description: |\n", "  line {0}\n", 4_000),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_many_of_anything(name: str) -> None:
+    begin, line, number = MANY[name]
+    check_growth(lambda n: HEAD + begin + "".join(line.format(i) for i in range(n * number)))
+
+
+def test_a_long_text_in_a_file_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+
+    def ask(text: str) -> None:
+        path.write_text(text)
+        is_foreign(str(path))
+
+    for piece in PIECES:
+        check_growth(partial(repeated, piece, LENGTH), ask)
+        check_growth(lambda n, piece=piece: f"version: 1\n{repeated(piece, LENGTH, n)}: 1", ask)  # type: ignore[misc]
