@@ -29,8 +29,9 @@ $(DEMO): pyproject.toml
 demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 	$(BIN)/rnnspec build specs/stacked_lstm.yaml --backend keras
 
-test: $(READY)  ## Set up, and run every test
+test: $(READY)  ## Set up, and run every test, with a partial backend too
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest --toy -k toy
 
 quick: $(READY)  ## Run the tests that need no framework
 	$(BIN)/python -m pytest -n 2 $(QUICK)

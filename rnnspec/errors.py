@@ -13,7 +13,10 @@ RnnspecError
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Severity = Literal["error", "warning", "note"]
 
@@ -47,7 +50,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A word of the language that one backend cannot honour, and the backends that can."""
+    """A word of the language that one backend cannot honour.
+
+    ``alternatives`` are the backends that refuse nothing of the layer. The registry fills them in:
+    no backend knows another.
+    """
 
     layer: str
     key: str
@@ -104,7 +111,7 @@ class UnsupportedError(RnnspecError):
         return "\n".join(self._line(refusal) for refusal in self.refusals)
 
     def _line(self, refusal: Refusal) -> str:
-        able = f"; {' and '.join(refusal.alternatives)} can" if refusal.alternatives else ""
+        able = f"; {listed(refusal.alternatives)} can" if refusal.alternatives else ""
         return printable(
             f"{self.source}: error: {refusal.layer}.{refusal.key}: "
             f"{self.backend} cannot do this: {refusal.reason}{able}"
@@ -155,6 +162,13 @@ class GenerationError(_MessageError):
 
     def __str__(self) -> str:
         return f"{super().__str__()} (this is a fault of rnnspec, please report it)"
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Return ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import lowering
 from rnnspec.arguments import check_flag, path_from, received, seed_from
-from rnnspec.backends import BACKENDS, get
+from rnnspec.backends import get, honouring, lack, refusals
+from rnnspec.backends.needs import MODEL, SOURCE
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
@@ -171,7 +172,7 @@ def summarize(network: Network) -> Summary:
         LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
         for layer in network.layers
     )
-    stepwise = {name: backend.emitter.stepwise(network) for name, backend in BACKENDS.items()}
+    stepwise = {each.name: each.emitter.stepwise(network) for each in honouring(network)}
     return Summary(
         network.name, rows, counts(network), {name: s for name, s in stepwise.items() if s}
     )
@@ -185,9 +186,10 @@ def codegen(spec: Source, backend: str) -> str:
     Raises:
         SpecError: the spec is wrong.
         UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, ``spec`` is none, or the file cannot be read.
+        UsageError: there is no such backend, it writes no source, ``spec`` is neither a path nor a
+            spec, or the file cannot be read.
     """
-    return generate(program(spec), get(backend)).text
+    return generate(program(spec), get(backend, SOURCE)).text
 
 
 def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
@@ -199,18 +201,19 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
 
     Args:
         spec: a path, or what ``load`` returned.
-        backend: ``keras`` or ``torch``.
+        backend: the name of one, such as ``keras`` or ``torch``.
         seed: draw the weights in NumPy, the same bits on every backend; without it the
-            framework draws them, from the same distributions.
+            framework draws them, from the same distributions, or NumPy if the backend's source
+            draws none.
 
     Raises:
         SpecError: the spec, or a file of vectors or words that it names, is wrong.
         UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, ``spec`` or ``seed`` is none, or a file cannot be
-            read.
+        UsageError: there is no such backend, it builds no models, ``spec`` or ``seed`` is not
+            valid, or a file cannot be read.
         BackendError: the backend is not installed or too old.
     """
-    given, chosen = program(spec), get(backend)
+    given, chosen = program(spec), get(backend, SOURCE, MODEL)
     number = None if seed is None else seed_from(seed)
     chosen.require()
     vectors = pretrained(given)
@@ -242,7 +245,7 @@ def pretrained(
 def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None = None) -> Any:
     """Return a live model with ``vectors`` in it, as ``build`` does."""
     model = instantiate(generated)
-    if seed is not None:
+    if seed is not None or "training" not in generated.backend.forms:
         from rnnspec.weights.initial import draw_fresh
         from rnnspec.weights.store import write_weights
 
@@ -259,14 +262,18 @@ def generate(program: Program, backend: Backend) -> Generated:
 
     Raises:
         UnsupportedError: the backend cannot honour a word of the spec.
+        UsageError: the backend writes no source.
     """
     from rnnspec.source.render import render
 
-    if refused := backend.emitter.refusals(program.network):
+    if missing := lack(backend, SOURCE):
+        raise UsageError(missing)
+    if refused := refusals(backend, program.network):
         raise UnsupportedError(program.source, backend.name, refused)
     network = backend.emitter.arranged(program.network)
     source = backend.emitter.emit(network)
-    return Generated(backend, network, render(source), source.entry, source.before_loading)
+    text = render(source, backend.templates)
+    return Generated(backend, network, text, source.entry, source.before_loading)
 
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:

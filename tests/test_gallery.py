@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import require, require_all
 
 import rnnspec
 from rnnspec.backends import get
+from rnnspec.backends.needs import level
 from rnnspec.ir.nodes import Recurrent
 from rnnspec.weights.store import origin
 
@@ -82,7 +84,8 @@ def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
 
 
 def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: str) -> None:
-    model, runtime = rnnspec.build(gallery_spec, backend), get(backend).runtime
+    runtime = require(backend, gallery_spec).runtime
+    model = rnnspec.build(gallery_spec, backend)
     found = rnnspec.summary(gallery_spec)
     layers = origin(model).network.layers
     assert [runtime.layer_count(model, layer) for layer in layers] == ROWS[found.name]
@@ -112,6 +115,7 @@ def rows_of(model: Any) -> list[tuple[str, str, int]]:
 
 
 def test_every_backend_computes_the_same(gallery_spec: Path) -> None:
+    require_all(level("forward"))
     report = rnnspec.parity(gallery_spec, level="forward")
     assert report.equal, report.differences
     (spec,) = report.specs

@@ -12,10 +12,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from offered import require, require_source
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
+from rnnspec.backends.needs import level
+from rnnspec.comparison.levels import DEFAULT_LEVEL
 
 ROOT = Path(__file__).parent.parent
 SPEC = ROOT / "specs" / "standard_rnn.yaml"
@@ -108,6 +111,7 @@ def test_every_function_names_its_errors(name: str) -> None:
 
 def test_a_spec_is_a_path_or_what_load_returned(backend: str) -> None:
     loaded = rnnspec.load(SPEC)
+    require_source(backend, loaded)
     for spec in (str(SPEC), SPEC, loaded):
         assert rnnspec.summary(spec) == rnnspec.summary(loaded)
         assert rnnspec.codegen(spec, backend) == rnnspec.codegen(loaded, backend)
@@ -115,8 +119,8 @@ def test_a_spec_is_a_path_or_what_load_returned(backend: str) -> None:
 
 
 def test_build_and_parity_take_the_same(backend: str) -> None:
-    pytest.importorskip(backend)
     loaded = rnnspec.load(SPEC)
+    require(backend, level(DEFAULT_LEVEL), loaded)
     made = {type(rnnspec.build(spec, backend)).__name__ for spec in (str(SPEC), SPEC, loaded)}
     assert len(made) == 1
     for specs in (str(SPEC), SPEC, loaded, [loaded], iter([SPEC])):

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import GALLERY, ROOT
+from offered import require
 
 import rnnspec
 from rnnspec import lowering, pipeline
 from rnnspec.backends import get
+from rnnspec.backends.needs import FILES
 from rnnspec.cli import build
 from rnnspec.source import execute, render
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def calls(backend: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Count the calls of each stage."""
-    pytest.importorskip(backend)
+    require(backend, SPEC)
     counted: Counter[str] = Counter()
 
     def count(module: Any, name: str) -> None:
@@ -42,15 +44,17 @@ def calls(backend: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
+SPEC = ROOT / "specs" / "addition_seq2seq.yaml"
 ONCE = {"lower": 1, "arranged": 1, "emit": 1, "render": 1, "execute": 1}
 
 
 def test_a_build_runs_each_stage_once(calls: Counter[str], backend: str) -> None:
-    rnnspec.build(ROOT / "specs" / "addition_seq2seq.yaml", backend, seed=1)
+    rnnspec.build(SPEC, backend, seed=1)
     assert calls == ONCE
 
 
 def test_so_does_a_build_that_is_saved(calls: Counter[str], backend: str, tmp_path: Path) -> None:
+    require(backend, FILES, GALLERY[0])
     program = pipeline.read(GALLERY[0])
     build.run(program, backend, None, tmp_path / f"net{get(backend).suffix}", force=False)
     assert list(tmp_path.iterdir())

@@ -1,41 +1,113 @@
-"""The registry of backends. A framework is imported only when its runtime is needed."""
+"""The registry of backends, which knows who can do what.
+
+A framework is imported only when its runtime is needed.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.keras.backend import KERAS
+from rnnspec.backends.needs import SOURCE, Need
 from rnnspec.backends.torch.backend import TORCH
-from rnnspec.errors import BackendError, UsageError
+from rnnspec.errors import BackendError, Refusal, UsageError, listed
 
-__all__ = ["BACKENDS", "Backend", "chosen", "get"]
+if TYPE_CHECKING:
+    from rnnspec.ir.nodes import Network
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Need",
+    "chosen",
+    "get",
+    "having",
+    "honouring",
+    "lack",
+    "names",
+    "refusals",
+]
 
 BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH)}
 
 
-def get(name: str) -> Backend:
+def get(name: str, *needs: Need) -> Backend:
     """Return the backend named ``name``.
 
     Raises:
-        UsageError: no backend has that name.
+        UsageError: no backend has that name, or it lacks one of ``needs``.
     """
-    return BACKENDS[one_of("backend", name, BACKENDS)]
+    backend = BACKENDS[one_of("backend", name, BACKENDS)]
+    if found := lack(backend, *needs):
+        raise UsageError(found)
+    return backend
 
 
-def chosen(name: str | None) -> Backend:
+def chosen(name: str | None, *needs: Need) -> Backend:
     """Return the backend named ``name``, or without a name the only one installed.
 
+    A backend that lacks one of ``needs`` is no choice.
+
     Raises:
-        UsageError: no backend has that name, or several are installed and none is named.
+        UsageError: no backend has that name, it lacks one of ``needs``, or several are installed
+            and none is named.
         BackendError: no backend is installed.
     """
     if name is not None:
-        return get(name)
-    installed = [backend for backend in BACKENDS.values() if backend.installed]
+        return get(name, *needs)
+    able = having(*needs)
+    installed = [backend for backend in able if backend.installed]
     if not installed:
-        extras = " or ".join(f"pip install 'rnnspec[{each}]'" for each in BACKENDS)
-        raise BackendError(f"no backend is installed: {extras}")
+        commands = [f"pip install {backend.requirement}" for backend in able]
+        raise BackendError(f"no backend is installed: {listed(commands, 'or')}")
     if len(installed) > 1:
-        names = " or ".join(backend.name for backend in installed)
-        raise UsageError(f"several backends are installed; choose one with --backend {names}")
+        choice = listed([backend.name for backend in installed], "or")
+        raise UsageError(f"several backends are installed; choose one with --backend {choice}")
     return installed[0]
+
+
+def names(last: str = "and") -> str:
+    """Return the names of all backends: ``a, b and c``."""
+    return listed(tuple(BACKENDS), last)
+
+
+def having(*needs: Need) -> list[Backend]:
+    """Return the backends that have all of ``needs``."""
+    return [each for each in BACKENDS.values() if all(need.met(each) for need in needs)]
+
+
+def honouring(network: Network) -> list[Backend]:
+    """Return the backends that write the source of a network."""
+    return [each for each in having(SOURCE) if not each.emitter.refusals(network)]
+
+
+def lack(backend: Backend, *needs: Need) -> str:
+    """Return a sentence about the first need that ``backend`` lacks, with who has it, or ''."""
+    for need in needs:
+        if not need.met(backend):
+            able = listed([each.name for each in having(need)]) or "no backend"
+            limit = ", ".join(filter(None, (need.words, need.limit(backend))))
+            return f"{backend.name} cannot {limit}; {able} can"
+    return ""
+
+
+def refusals(backend: Backend, network: Network) -> tuple[Refusal, ...]:
+    """Return every word of a network that ``backend`` cannot honour, each with who can."""
+    found = backend.emitter.refusals(network)
+    if not found:
+        return ()
+    refused = {
+        other.name: {refusal.layer for refusal in other.emitter.refusals(network)}
+        for other in having(SOURCE)
+        if other is not backend
+    }
+    return tuple(
+        replace(
+            refusal,
+            alternatives=tuple(n for n, layers in refused.items() if refusal.layer not in layers),
+        )
+        for refusal in found
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -35,20 +35,24 @@ Level = Literal["counts", "forward", "gradients", "training"]
 class Backend:
     """The record of a backend: its names, requirements and capabilities.
 
-    ``package`` contains its modules ``emit``, ``slots`` and ``runtime``. ``distribution`` is the
-    installed package that the runtime imports (empty if it needs none), and ``minimum`` the oldest
-    version of it that works. ``forms`` are the forms of source it writes. ``level`` is the highest
-    level of comparison that its runtime supports (None if it has no runtime), in each of
-    ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}`` for the name of the
-    network: a single file, or several in a folder. ``loading`` is the Python code that loads them;
-    ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
+    ``package`` contains its modules ``emit``, ``slots`` and ``runtime``, and ``templates`` is the
+    package of its templates. ``distribution`` is the installed package that the runtime imports
+    (empty if it needs none), ``minimum`` the oldest version of it that works, and ``extra`` the
+    extra of rnnspec that installs it. ``forms`` are the forms of source it writes: without
+    ``training`` the source draws no weights, and its arrays are zero until they are written.
+    ``level`` is the highest level of comparison that its runtime supports (None if it has no
+    runtime), in each of ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}``
+    for the name of the network: a single file, or several in a folder. ``loading`` is the Python
+    code that loads them; ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
     """
 
     name: str
     title: str
     package: str
+    templates: str = "rnnspec.templates"
     distribution: str = ""
     minimum: tuple[int, int] = (0, 0)
+    extra: str = ""
     forms: tuple[Form, ...] = ("training",)
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
@@ -59,6 +63,11 @@ class Backend:
     def installed(self) -> bool:
         """True if the framework can be found, without importing it."""
         return not self.distribution or find_spec(self.distribution) is not None
+
+    @property
+    def requirement(self) -> str:
+        """What ``pip install`` is given to install the framework."""
+        return f"'rnnspec[{self.extra}]'" if self.extra else self.distribution
 
     @property
     def suffix(self) -> str:
@@ -105,8 +114,11 @@ class Backend:
 
     def require(self) -> None:
         """Raise BackendError unless the framework is installed and recent enough."""
+        # Imported here: a command that needs no framework starts sooner without it.
+        from importlib import metadata
+
         if not self.installed:
-            raise BackendError(f"{self.title} is not installed: pip install 'rnnspec[{self.name}]'")
+            raise BackendError(f"{self.title} is not installed: pip install {self.requirement}")
         try:
             found = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:
@@ -115,7 +127,7 @@ class Backend:
             minimum = ".".join(map(str, self.minimum))
             raise BackendError(
                 f"{self.title} {found} is too old, expected {minimum} or newer: "
-                f"pip install --upgrade 'rnnspec[{self.name}]'"
+                f"pip install --upgrade {self.requirement}"
             )
 
     # Imported on first use, so that the record of a backend costs no import.
@@ -171,7 +183,10 @@ class Emitter(Protocol):
         """Return the source of a network."""
 
     def refusals(self, network: Network) -> tuple[Refusal, ...]:
-        """Return every setting of the network that this backend does not support."""
+        """Return every setting of the network that this backend does not support.
+
+        The registry adds the backends that support it.
+        """
 
     def arranged(self, network: Network) -> Network:
         """Return the network in the arrangement of the source, the slots and the runtime.

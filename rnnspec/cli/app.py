@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli.backends import COMPARED, WRITTEN
 from rnnspec.cli.help import Command
 from rnnspec.cli.options import AllowOutside, Backend, Force, Format, Jobs, Json, Paths, SpecPath
 from rnnspec.errors import UsageError
@@ -164,12 +165,7 @@ def build(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="Where to save: a .keras file, or a folder for torch.",
-        ),
+        typer.Option("--output", "-o", metavar="OUT", help=WRITTEN),
     ] = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
@@ -254,9 +250,7 @@ def parity(
         list[str] | None,
         typer.Argument(metavar="SPECS", help="Specs, folders, patterns, or - for standard input."),
     ] = None,
-    backends: Annotated[
-        str | None, typer.Option(metavar="A,B", help="Backends to compare; by default all.")
-    ] = None,
+    backends: Annotated[str | None, typer.Option(metavar="A,B", help=COMPARED)] = None,
     level: Annotated[
         str,
         typer.Option(

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 
 from rnnspec import files, pipeline
 from rnnspec.backends import Backend, chosen
+from rnnspec.backends.needs import FILES, MODEL, SOURCE
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.inputs import Input, read_files
@@ -30,7 +31,7 @@ def run(
     force: bool,
 ) -> None:
     """Build a spec, print what the framework counts, and write ``output``."""
-    backend = chosen(backend_name)
+    backend = chosen(backend_name, SOURCE, MODEL, *(() if output is None else (FILES,)))
     if output is not None:
         _check_output(output, backend, program, force=force)
     backend.require()

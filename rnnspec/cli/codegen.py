@@ -12,6 +12,7 @@ import typer
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, chosen
+from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.inputs import read_files
 from rnnspec.cli.messages import tell
 from rnnspec.cli.specs import load_all
@@ -57,7 +58,7 @@ def run(
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the source is printed", "-")
     programs = load_all(inputs)
-    backend = chosen(backend_name)
+    backend = chosen(backend_name, SOURCE)
     if output is None:
         if len(programs) > 1:
             raise UsageError("expected -o FOLDER, for there are several specs")

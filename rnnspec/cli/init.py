@@ -7,11 +7,11 @@ from pathlib import Path
 from shlex import quote
 
 from rnnspec.cli.messages import tell
-from rnnspec.errors import OutputError, UsageError, printable
+from rnnspec.errors import OutputError, UsageError, listed, printable
 from rnnspec.files import Inputs, write_file
 from rnnspec.spec.names import check_network_name
 from rnnspec.spec.schema import json_schema
-from rnnspec.spec.wording import listed, nearest, quoted
+from rnnspec.spec.wording import nearest, quoted
 
 SCHEMA_FILE = "rnnspec.schema.json"
 MODELINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"

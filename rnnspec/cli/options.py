@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli.backends import NAMED
+
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="YAML spec.", show_default=False)]
-Backend = Annotated[
-    str | None, typer.Option("--backend", "-b", metavar="NAME", help="keras or torch.")
-]
+Backend = Annotated[str | None, typer.Option("--backend", "-b", metavar="NAME", help=NAMED)]
 Paths = Annotated[
     list[str],
     typer.Argument(

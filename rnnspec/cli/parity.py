@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec.backends import BACKENDS, get
 from rnnspec.cli import tables
 from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.progress import progress
-from rnnspec.comparison import levels
 from rnnspec.errors import ParityError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from rnnspec.backends import Backend
     from rnnspec.pipeline import Program
 
 
@@ -29,15 +28,11 @@ class Options:
     seed: int
     batch: Path | None
 
-    @property
-    def names(self) -> Sequence[str]:
-        """The backends to compare."""
-        return list(BACKENDS) if self.backends is None else self.backends
+    def chosen(self) -> list[Backend]:
+        """Return the backends to compare, or raise UsageError before anything slow."""
+        from rnnspec.comparison.run import comparable
 
-    def check(self) -> None:
-        """Raise UsageError for a word that is none, before anything slow."""
-        levels.levels_up_to(self.level)
-        levels.tolerances(self.dtype)
+        return comparable(self.backends, self.level, self.dtype)
 
 
 def run(specs: Sequence[Program], options: Options, *, json: bool) -> None:
@@ -45,14 +40,14 @@ def run(specs: Sequence[Program], options: Options, *, json: bool) -> None:
     from rnnspec.comparison.batch import read_batch
     from rnnspec.comparison.run import parity
 
-    options.check()
+    chosen = options.chosen()
     batch = None if options.batch is None else read_batch(options.batch)
-    with progress(len(specs) * len(options.names)) as step:
+    with progress(len(specs) * len(chosen)) as step:
         step("importing the frameworks")
-        import_quietly([get(name) for name in options.names])
+        import_quietly(chosen)
         report = parity(
             [each.spec for each in specs],
-            options.names,
+            options.backends,
             level=options.level,
             dtype=options.dtype,
             seed=options.seed,
@@ -71,16 +66,16 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise for it."""
     from rnnspec.comparison.random import compare_random
 
-    options.check()
+    chosen = options.chosen()
     if options.dtype != "float64":
         raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
     if options.batch is not None:
         raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
     with progress(number) as step:
         step("importing the frameworks")
-        import_quietly([get(name) for name in options.names])
+        import_quietly(chosen)
         found = compare_random(
-            number, options.seed, options.names, level=options.level, progress=step
+            number, options.seed, options.backends, level=options.level, progress=step
         )
     if json:
         tables.print_json(found.as_dict())

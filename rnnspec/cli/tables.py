@@ -69,7 +69,11 @@ def print_parity(report: ParityReport) -> None:
     console = plain_console()
     for spec in report.specs:
         console.print(_parity_table(spec, report.tolerances))
-        for line in (*_where_lines(spec, report.tolerances), *_stock_lines(spec)):
+        for line in (
+            *_where_lines(spec, report.tolerances),
+            *_stock_lines(spec),
+            *_refused_lines(spec),
+        ):
             console.print(line)
         console.print()
     verdict = "equal" if report.equal else "NOT equal"
@@ -85,6 +89,8 @@ def print_random(found: Found, level: str) -> None:
     What is printed is then a spec itself, which shows the failure again.
     """
     lines = [f"Largest difference in {name}: {most:.1e}" for name, most in found.largest.items()]
+    if found.refused:
+        lines.append(f"refused: {found.refused}")
     if not found.spec:
         print(*lines, f"equal: {found.compared} random specs", sep="\n")
         return
@@ -132,6 +138,12 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
         for stock in layers:
             more = _more(spec, stock)
             yield f"  {stock.layer}: {stock.parameters:,} as {stock.type}, {more:,} more"
+
+
+def _refused_lines(spec: SpecParity) -> Iterable[str]:
+    for backend, (first, *others) in spec.refused.items():
+        more = f" (and {len(others)} more)" if others else ""
+        yield f"Left out {backend}: {first.layer}.{first.key}: {first.reason}{more}"
 
 
 def _more(spec: SpecParity, stock: Stock) -> int:

@@ -16,6 +16,7 @@ from rnnspec.errors import (
     GenerationError,
     ParityError,
     RnnspecError,
+    UnsupportedError,
     UsageError,
 )
 from rnnspec.pipeline import loads
@@ -32,13 +33,14 @@ class Found:
     """The result of a search: the number of specs compared, and the smallest that failed, if any.
 
     ``spec`` is the failing spec as YAML, and ``error`` its error. ``largest`` has the largest
-    difference of each level.
+    difference of each level. ``refused`` counts the specs that too few backends accept to compare.
     """
 
     compared: int
     largest: dict[str, float]
     spec: str = ""
     error: RnnspecError | None = None
+    refused: int = 0
 
     @property
     def equal(self) -> bool:
@@ -53,6 +55,7 @@ class Found:
             "largest": self.largest,
             "spec": self.spec,
             "error": str(self.error or ""),
+            **({"refused": self.refused} if self.refused else {}),
         }
 
 
@@ -68,14 +71,17 @@ def compare_random(
 
     Raises:
         BackendError: Hypothesis or a backend is not installed.
-        UsageError: a backend or the level is unknown.
+        UnsupportedError: too few backends accept any of the specs.
+        UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
     search = _Search(backends, level, progress)
     try:
         search.run(number, seed)
     except _FailedError as failed:
-        return Found(search.compared, search.largest, failed.spec, failed.error)
-    return Found(search.compared, search.largest)
+        return search.found(failed.spec, failed.error)
+    if search.refusal is not None and not search.compared:
+        raise search.refusal
+    return search.found()
 
 
 class _FailedError(Exception):
@@ -97,7 +103,12 @@ class _Search:
         self.level = level
         self.progress = progress
         self.compared = 0
+        self.refused = 0
+        self.refusal: UnsupportedError | None = None
         self.largest: dict[str, float] = {}
+
+    def found(self, spec: str = "", error: RnnspecError | None = None) -> Found:
+        return Found(self.compared, self.largest, spec, error, self.refused)
 
     def run(self, number: int, seed: int) -> None:
         try:
@@ -130,6 +141,10 @@ class _Search:
                 report = parity(loads(text, "random.yaml"), self.backends, level=self.level)
         except (BackendError, UsageError):
             raise  # a fault of the request, not of this spec
+        except UnsupportedError as error:
+            self.refused += 1
+            self.refusal = error
+            return
         except RnnspecError as error:
             raise _FailedError(text, error) from error
         except Exception as error:  # raised by a framework: report the spec that causes it

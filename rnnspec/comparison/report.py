@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rnnspec.backends.base import Stock
-    from rnnspec.errors import Difference
+    from rnnspec.errors import Difference, Refusal
     from rnnspec.ir.params import Counts
 
 
@@ -40,7 +40,10 @@ class BackendResult:
 
 @dataclass(frozen=True, slots=True)
 class SpecParity:
-    """One spec on every backend; ``layers`` and ``parameters`` are counts from the spec."""
+    """One spec on every backend; ``layers`` and ``parameters`` are counts from the spec.
+
+    ``refused`` has the backends that were left out, with the keys that they do not support.
+    """
 
     name: str
     layers: dict[str, int]
@@ -48,6 +51,7 @@ class SpecParity:
     backends: dict[str, BackendResult]
     stock: dict[str, tuple[Stock, ...]]
     differences: tuple[Difference, ...]
+    refused: dict[str, tuple[Refusal, ...]] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
@@ -90,6 +94,7 @@ class ParityReport:
 
 
 def _spec(spec: SpecParity) -> dict[str, Any]:
+    refused = {name: [asdict(each) for each in words] for name, words in spec.refused.items()}
     return {
         "name": spec.name,
         "equal": spec.equal,
@@ -97,6 +102,7 @@ def _spec(spec: SpecParity) -> dict[str, Any]:
         "parameters": spec.parameters.as_dict(),
         "backends": {name: _backend(result) for name, result in spec.backends.items()},
         "stock": {name: [asdict(s) for s in stock] for name, stock in spec.stock.items() if stock},
+        **({"refused": refused} if refused else {}),
         "differences": [asdict(difference) for difference in spec.differences],
     }
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
 from rnnspec.arguments import list_from, received, seed_from
-from rnnspec.backends import BACKENDS, get
+from rnnspec.backends import get, having, needs, refusals
 from rnnspec.comparison.batch import checked_batch
 from rnnspec.comparison.case import Case, batch_of
 from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import DEFAULT_LEVEL, levels_up_to, tolerances
 from rnnspec.comparison.report import ParityReport, SpecParity
-from rnnspec.errors import UsageError
+from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.pipeline import Program, program
 from rnnspec.spec.models import Spec
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
+    from rnnspec.errors import Refusal
 
     Source = Spec | str | os.PathLike[str]
 
@@ -62,7 +63,8 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
 
     Args:
         specs: one spec or several, each a path or what ``load`` returned.
-        backends: their names; all there are by default.
+        backends: their names. By default all that reach the level in the dtype; one that cannot
+            honour a spec is then left out, and the report says so.
         level: the last level to compare; each includes those before it.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: of the arrays, the batches and the directions.
@@ -72,40 +74,43 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
 
     Raises:
         SpecError: a spec is wrong.
-        UnsupportedError: a backend cannot honour a word of a spec.
-        UsageError: an argument is none of these, a file cannot be read, or a spec does not take
-            the batch.
+        UnsupportedError: a named backend cannot honour a key of a spec, or too few backends can.
+        UsageError: an argument is none of these, a named backend does not support the level or
+            dtype, a file cannot be read, or a spec does not take the batch.
         BackendError: a backend is not installed or too old.
     """
-    options = _Options(_chosen(backends), level, dtype, seed_from(seed), batch)
-    allowed = tolerances(dtype)
-    levels = levels_up_to(level)
+    chosen = comparable(backends, level, dtype)
+    options = _Options(level, dtype, seed_from(seed), batch)
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
-    loaded = _loaded(specs)
-    if not options.backends or not loaded:
-        raise UsageError("expected at least one spec and one backend")
-    if "training" in levels and len(options.backends) < 2:
-        raise UsageError("training is compared between backends; expected at least two of them")
-    for backend in options.backends:
+    plans = _planned(_loaded(specs), chosen, named=backends is not None, level=level)
+    for backend in chosen:
         backend.require()
-    for spec in loaded:
-        options.check_batch(spec)
+    for plan in plans:
+        options.check_batch(plan.program)
     with _ONE_AT_A_TIME:
-        compared = tuple(_compare(each, options, progress) for each in loaded)
+        compared = tuple(_compare(plan, options, progress) for plan in plans)
+    allowed = tolerances(dtype)
     return ParityReport(
         level=level,
         dtype=dtype,
-        tolerances={name: allowed[name] for name in levels[1:]},
+        tolerances={name: allowed[name] for name in levels_up_to(level)[1:]},
         specs=compared,
     )
 
 
-def _chosen(names: Iterable[str] | None) -> list[Backend]:
-    """Return the backends of these names, each once."""
-    if names is None:
-        return list(BACKENDS.values())
-    return list(dict.fromkeys(get(name) for name in list_from("backends", names)))
+def comparable(backends: Iterable[str] | None, level: str, dtype: str) -> list[Backend]:
+    """Return the named backends, each once, or all that support ``level`` in ``dtype``.
+
+    Raises:
+        UsageError: a backend, the level or the dtype is unknown, or a backend does not support it.
+    """
+    levels_up_to(level)
+    tolerances(dtype)
+    wanted = needs.level(level), needs.dtype(dtype)
+    if backends is None:
+        return having(*wanted)
+    return list(dict.fromkeys(get(name, *wanted) for name in list_from("backends", backends)))
 
 
 def _loaded(specs: Source | Iterable[Source]) -> list[Program]:
@@ -115,8 +120,38 @@ def _loaded(specs: Source | Iterable[Source]) -> list[Program]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class _Plan:
+    """One spec, the backends that it is compared on, and those that refuse it."""
+
+    program: Program
     backends: Sequence[Backend]
+    refused: dict[str, tuple[Refusal, ...]]
+
+
+def _planned(
+    programs: Sequence[Program], chosen: Sequence[Backend], *, named: bool, level: str
+) -> list[_Plan]:
+    """Plan each comparison; backends that the user named must all take part."""
+    if not chosen or not programs:
+        raise UsageError("expected at least one spec and one backend")
+    least = 2 if level == "training" else 1
+    if len(chosen) < least:
+        raise UsageError("training is compared between backends; expected at least two of them")
+    return [_plan(each, chosen, len(chosen) if named else least) for each in programs]
+
+
+def _plan(given: Program, chosen: Sequence[Backend], least: int) -> _Plan:
+    """Leave out the backends that refuse a spec, unless fewer than ``least`` remain."""
+    found = {backend.name: refusals(backend, given.network) for backend in chosen}
+    refused = {name: keys for name, keys in found.items() if keys}
+    if len(chosen) - len(refused) < least:
+        name, keys = next(iter(refused.items()))
+        raise UnsupportedError(given.source, name, keys)
+    return _Plan(given, [each for each in chosen if each.name not in refused], refused)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
     level: str
     dtype: str
     seed: int
@@ -128,10 +163,10 @@ class _Options:
             checked_batch(given.network.input, self.batch, batch_of(given.network))
 
 
-def _compare(given: Program, options: _Options, progress: Callable[[str], None]) -> SpecParity:
-    case = Case.of(given, options.seed, options.dtype, options.batch)
+def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
+    case = Case.of(plan.program, options.seed, options.dtype, options.batch)
     comparison = Comparison(case, options.level)
-    for backend in options.backends:
-        progress(f"{given.network.name} on {backend.title}")
+    for backend in plan.backends:
+        progress(f"{plan.program.network.name} on {backend.title}")
         comparison.add(backend)
-    return comparison.report()
+    return replace(comparison.report(), refused=plan.refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import honouring
 from rnnspec.lint.context import Context, Finding
 
 
@@ -28,5 +28,5 @@ def unfused(*keys: str) -> Callable[[Context], Iterator[Finding]]:
 
 def _stepwise(context: Context) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield the title of each backend, and the key that its fused layers lack, by layer."""
-    for backend in BACKENDS.values():
+    for backend in honouring(context.network):
         yield backend.title, backend.emitter.stepwise(context.network)

@@ -31,10 +31,10 @@ _WIDTH = LINE_LENGTH - len("# ")
 
 
 @cache
-def environment() -> Environment:
-    """Return the environment that finds the templates inside the installed package."""
+def environment(templates: str) -> Environment:
+    """Return the environment that finds its templates inside an installed package."""
     made = Environment(
-        loader=PackageLoader("rnnspec.templates", ""),
+        loader=PackageLoader(templates, ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

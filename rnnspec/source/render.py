@@ -10,11 +10,16 @@ if TYPE_CHECKING:
     from rnnspec.backends.expressions import Source
 
 
-def render(source: Source) -> str:
-    """Return the text of a generated file, ending in one line break."""
-    template = environment().get_template(source.template)
+def render(source: Source, templates: str) -> str:
+    """Return the text of a generated file, ending in one line break.
+
+    ``templates`` is the package that holds the templates.
+    """
+    found = environment(templates)
     parts = [
-        environment().get_template(part.template).render(dict(part.values)).strip("\n")
+        found.get_template(part.template).render(dict(part.values)).strip("\n")
         for part in source.parts
     ]
-    return template.render(source=source, parts=parts).rstrip("\n") + "\n"
+    return (
+        found.get_template(source.template).render(source=source, parts=parts).rstrip("\n") + "\n"
+    )

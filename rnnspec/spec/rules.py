@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rnnspec.errors import listed
 from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
-from rnnspec.spec.wording import listed, quoted
+from rnnspec.spec.wording import quoted
 from rnnspec.spec.yaml.places import Path
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     Guess = Callable[[str, Iterable[str]], str | None]
     """What finds the word that was probably meant."""
@@ -39,13 +39,6 @@ def received(value: Any) -> str:
             return "a list" if value else "an empty list"
         case _:
             return repr(value)
-
-
-def listed(words: Sequence[str], last: str = "and") -> str:
-    """Return ``a, b and c``."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-def draw_fresh(network: nodes.Network, seed: int) -> dict[str, Array]:
+def draw_fresh(network: nodes.Network, seed: int | None) -> dict[str, Array]:
     """Return fresh weights as the spec's ``initializers`` say, float64, by canonical name.
 
-    The same seed gives the same bits; the arrays are drawn in the network's order.
+    The same seed gives the same bits; the arrays are drawn in the network's order. Without a seed
+    each call draws others.
     """
     rng = np.random.default_rng(seed)
     return {name: _fresh(param, rng) for name, _, param in named_params(network)}

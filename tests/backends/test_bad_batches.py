@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from live import outputs
+from offered import require
 
 import rnnspec
 
@@ -16,9 +17,10 @@ PADDED = "input: {features: 2, mask_value: 0}"
 
 
 def model(entrance: str, backend: str) -> Any:
-    pytest.importorskip(backend)
     text = f"version: 1\nname: net\n{entrance}\nrnn: {{type: gru, units: 2}}\nhead: {{units: 1}}"
-    return rnnspec.build(rnnspec.loads(text), backend)
+    spec = rnnspec.loads(text)
+    require(backend, spec)
+    return rnnspec.build(spec, backend)
 
 
 def refusal(backend: str) -> tuple[type[Exception], ...]:

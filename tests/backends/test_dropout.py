@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from live import outputs, seed
+from offered import require
 from recurrent_masks import at_real_steps, scattered
 
 import rnnspec
+from rnnspec.backends import needs
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
@@ -72,8 +74,9 @@ def masks(
 
     Where there is padding the steps are the real ones: the others lie anywhere among them.
     """
-    pytest.importorskip(backend)
-    model = rnnspec.build(rnnspec.loads(form.spec(words)), backend)
+    spec = rnnspec.loads(form.spec(words))
+    require(backend, needs.form("training"), spec)
+    model = rnnspec.build(spec, backend)
     arrays = {
         name: _shows(name, array.shape) for name, array in rnnspec.read_weights(model).items()
     }
@@ -204,8 +207,9 @@ def heads(spec: str, backend: str, *, training: bool) -> Array:
     A dense layer that the mask comes before adds 1 to it; one that it comes after takes the mean
     of what enters it, within a sigmoid, so that a mask elsewhere shows as other numbers.
     """
-    pytest.importorskip(backend)
-    model = rnnspec.build(rnnspec.loads(spec), backend)
+    loaded = rnnspec.loads(spec)
+    require(backend, needs.form("training"), loaded)
+    model = rnnspec.build(loaded, backend)
     arrays = {
         "simple_rnn_1.kernel": np.eye(UNITS),
         "simple_rnn_1.recurrent_kernel": np.zeros((UNITS, UNITS)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import require
 from recurrent_masks import (
     CELLS,
     FIRST,
@@ -28,7 +29,15 @@ from recurrent_masks import (
 )
 
 import rnnspec
+from rnnspec.backends.needs import form
 from rnnspec.source.execute import execute
+
+
+def built(cell: Cell, more: str, entrance: str, backend: str) -> Any:
+    spec = spec_of(cell, more, entrance)
+    require(backend, form("training"), spec)
+    return load(rnnspec.build(spec, backend), cell)
+
 
 padded_or_not = pytest.mark.parametrize("entrance", [NUMBERS, PADDED], ids=["plain", "padded"])
 
@@ -36,9 +45,8 @@ padded_or_not = pytest.mark.parametrize("entrance", [NUMBERS, PADDED], ids=["pla
 @padded_or_not
 @pytest.mark.parametrize("name", CELLS)
 def test_one_mask_a_sequence_and_one_a_gate(name: str, entrance: str, backend: str) -> None:
-    pytest.importorskip(backend)
     cell = CELLS[name]
-    model = load(rnnspec.build(spec_of(cell, "", entrance), backend), cell)
+    model = built(cell, "", entrance, backend)
     shown = run(model, entrance)
     assert check(cell, shown) == []
     again = masks(cell, run(model, entrance, number=8)) > 0.5
@@ -49,9 +57,8 @@ def test_one_mask_a_sequence_and_one_a_gate(name: str, entrance: str, backend: s
 @padded_or_not
 @pytest.mark.parametrize("name", CELLS)
 def test_none_in_inference(name: str, entrance: str, backend: str) -> None:
-    pytest.importorskip(backend)
     cell = CELLS[name]
-    model = load(rnnspec.build(spec_of(cell, "", entrance), backend), cell)
+    model = built(cell, "", entrance, backend)
     shown = run(model, entrance, training=False)
     assert (shown == shown[:1]).all()
     signals = len(cell.signals)
@@ -66,9 +73,8 @@ def test_none_in_inference(name: str, entrance: str, backend: str) -> None:
 @padded_or_not
 @pytest.mark.parametrize("name", CELLS)
 def test_each_direction_has_masks_of_its_own(name: str, entrance: str, backend: str) -> None:
-    pytest.importorskip(backend)
     cell = CELLS[name]
-    model = load(rnnspec.build(spec_of(cell, ", bidirectional: true", entrance), backend), cell)
+    model = built(cell, ", bidirectional: true", entrance, backend)
     assert check_both(cell, run(model, entrance)) == []
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import require
 
 import rnnspec
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, needs
 
 # Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -34,9 +35,9 @@ ALONE = {
 
 
 @pytest.fixture(autouse=True)
-def _installed(request: pytest.FixtureRequest) -> None:
+def _saves(request: pytest.FixtureRequest) -> None:
     if "backend" in request.fixturenames:
-        pytest.importorskip(request.getfixturevalue("backend"))
+        require(request.getfixturevalue("backend"), needs.FILES, request.getfixturevalue("spec"))
 
 
 def outputs(model: Any, backend: str) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import require_source
 
 from rnnspec import pipeline
 
@@ -30,6 +31,7 @@ def specs(spec: str) -> list[str]:
 def test_a_folder_holds_each_source_under_the_name_of_its_network(
     run: Run, entries: Run, specs: list[str], backend: str
 ) -> None:
+    require_source(backend, *specs)
     ran = run("codegen", *specs, "-b", backend, "-o", "made")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "wrote made/small.py\nwrote made/large.py\n"
@@ -90,6 +92,7 @@ def test_a_stale_source_is_told_by_a_patch_that_applies(
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_a_missing_source_is_stale(run: Run, entries: Run, specs: list[str], backend: str) -> None:
+    require_source(backend, *specs)
     before = entries()
     ran = run("codegen", *specs, "-b", backend, "-o", "made", "--check")
     assert ran.code == 1

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from mutation import source_edited
+from offered import require, require_all
 
 import rnnspec
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, having, needs
 from rnnspec.comparison.levels import LEVELS, TOLERANCES, levels_up_to
 from rnnspec.ir.params import Counts
 
@@ -32,8 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserW
 
 @pytest.fixture
 def _both() -> None:
-    for each in BACKENDS:
-        pytest.importorskip(each)
+    require_all()
 
 
 @pytest.mark.usefixtures("_both")
@@ -50,7 +50,7 @@ def test_as_json(run: Run, spec: str) -> None:
     (found,) = report["specs"]
     assert (found["name"], found["equal"], found["differences"]) == ("small", True, [])
     assert (found["layers"], found["parameters"]) == (LAYERS, PARAMETERS)
-    assert list(found["backends"]) == ["keras", "torch"]
+    assert list(found["backends"]) == [each.name for each in having(needs.level("gradients"))]
     for account in found["backends"].values():
         assert account["layers"] == LAYERS
         assert account["parameters"] == PARAMETERS
@@ -105,7 +105,7 @@ def test_up_to_a_level(run: Run, spec: str, level: str) -> None:
 
 
 def test_in_single_precision(run: Run, spec: str, backend: str) -> None:
-    pytest.importorskip(backend)
+    require(backend, needs.dtype("float32"), needs.level("gradients"), spec)
     ran = run("parity", spec, "--backends", backend, "--dtype", "float32", "--json")
     assert (ran.code, ran.err) == (0, "")
     report = json.loads(ran.out)
@@ -124,7 +124,7 @@ def test_a_seed_gives_the_same_numbers(run: Run, spec: str) -> None:
 
 
 def test_one_backend_with_the_reference(run: Run, spec: str, backend: str) -> None:
-    pytest.importorskip(backend)
+    require(backend, needs.level("gradients"), spec)
     ran = run("parity", spec, "--backends", f"{backend},{backend}", "--json")
     assert ran.code == 0
     assert list(json.loads(ran.out)["specs"][0]["backends"]) == [backend]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from offered import require_source
+
 import rnnspec
 
 Run = Callable[..., Any]
@@ -76,6 +78,7 @@ def test_wide_tables_are_never_cut(run: Run) -> None:
 
 
 def test_codegen_prints_the_source_alone(run: Run, spec: str, backend: str) -> None:
+    require_source(backend, spec)
     ran = run("codegen", spec, "--backend", backend)
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == rnnspec.codegen(spec, backend)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import require, require_all, require_source
 
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, Backend, names
 from rnnspec.version import __version__
 
 Run = Callable[..., Any]
@@ -70,8 +71,8 @@ def test_version(run: Run) -> None:
         (["summary", "{spec}", "{spec}"], "unexpected extra argument"),
         (["build", "{spec}", "-b", "torch", "--seed", "-1"], "--seed"),
         (["build", "{spec}", "-b", "torch", "--seed", "x"], "--seed"),
-        (["build", "{spec}", "-b", "jax"], "unknown backend 'jax'; expected keras or torch"),
-        (["codegen", "{spec}", "-b", "jax"], "unknown backend 'jax'; expected keras or torch"),
+        (["build", "{spec}", "-b", "jax"], f"unknown backend 'jax'; expected {names('or')}"),
+        (["codegen", "{spec}", "-b", "jax"], f"unknown backend 'jax'; expected {names('or')}"),
         (["parity", "{spec}", "--backends", "jax"], "unknown backend 'jax'"),
         (["parity", "{spec}", "--backends", "keras,"], "unknown backend ''"),
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
@@ -93,30 +94,43 @@ def test_a_wrong_request(run: Run, entries: Run, spec: str, words: list[str], me
 def test_without_a_name_several_backends_are_a_choice_to_make(
     run: Run, spec: str, command: str
 ) -> None:
-    for each in BACKENDS:
-        pytest.importorskip(each)
+    require_all()
     ran = run(command, spec)
     assert (ran.code, ran.out) == (2, "")
-    assert "choose one with --backend keras or torch" in ran.err
+    assert f"choose one with --backend {names('or')}\n" in ran.err
 
 
-@pytest.mark.parametrize("only", BACKENDS)
+def with_frameworks(monkeypatch: pytest.MonkeyPatch, *installed: str) -> None:
+    """Leave the backends that need a framework, with only some frameworks installed."""
+    left = {name: each for name, each in BACKENDS.items() if each.distribution}
+    monkeypatch.setattr("rnnspec.backends.BACKENDS", left)
+    for each in left.values():
+        if each.distribution not in installed:
+            monkeypatch.setitem(sys.modules, each.distribution, None)
+
+
 def test_without_a_name_the_only_one_installed_is_it(
-    run: Run, spec: str, only: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, spec: str, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(only)
-    for other in BACKENDS.keys() - {only}:
-        monkeypatch.setitem(sys.modules, other, None)
-    assert BACKENDS[only].title in run("build", spec).out
-    assert f"import {only}" in run("codegen", spec).out
+    only = require(backend, spec)
+    with_frameworks(monkeypatch, only.distribution)
+    assert only.title in run("build", spec).out
+    assert f"import {only.distribution}" in run("codegen", spec).out
 
 
 def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for each in BACKENDS:
-        monkeypatch.setitem(sys.modules, each, None)
+    with_frameworks(monkeypatch)
     ran = run("build", spec)
     assert (ran.code, ran.out) == (3, "")
     assert "pip install 'rnnspec[keras]' or pip install 'rnnspec[torch]'" in ran.err
+
+
+def require_framework(backend: str) -> Backend:
+    """Return a backend that needs a framework, installed or not, or skip."""
+    record = BACKENDS[backend]
+    if not record.distribution:
+        pytest.skip(f"{backend} needs no framework")
+    return record
 
 
 @pytest.mark.parametrize("command", ["build", "parity"])
@@ -129,13 +143,14 @@ def test_a_backend_that_is_not_installed(
     command: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(sys.modules, backend, None)
+    record = require_framework(backend)
+    require_source(backend, spec)
+    monkeypatch.setitem(sys.modules, record.distribution, None)
     option = "-b" if command == "build" else "--backends"
     ran = run(command, spec, option, backend)
     assert (ran.code, ran.out) == (3, "")
-    title = BACKENDS[backend].title
-    install = f"pip install 'rnnspec[{backend}]'"
-    assert ran.err == f"rnnspec: error: {title} is not installed: {install}\n"
+    install = f"pip install 'rnnspec[{record.extra}]'"
+    assert ran.err == f"rnnspec: error: {record.title} is not installed: {install}\n"
     assert entries() == {spec}
     # Source is text: it needs no framework.
     assert run("codegen", spec, "-b", backend).code == 0
@@ -145,11 +160,12 @@ def test_a_backend_that_is_not_installed(
 def test_a_backend_that_is_too_old(
     run: Run, spec: str, backend: str, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    record = require_framework(backend)
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "2.5.1+cpu")
     ran = run(command, spec, "-b" if command == "build" else "--backends", backend)
     assert (ran.code, ran.out) == (3, "")
     assert "2.5.1+cpu is too old" in ran.err
-    assert f"pip install --upgrade 'rnnspec[{backend}]'" in ran.err
+    assert f"pip install --upgrade 'rnnspec[{record.extra}]'" in ran.err
 
 
 def test_an_import_that_fails(run: Run, python: Run, spec: str) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import require
 
+from rnnspec.backends.needs import FILES
 from rnnspec.cli import progress
 
 # Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
@@ -34,7 +36,7 @@ def spec() -> str:
 
 
 def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) -> None:
-    pytest.importorskip(backend)
+    require(backend, FILES, spec)
     ran = run("build", spec, "-b", backend, "-o", "made.keras" if backend == "keras" else "made")
     assert (ran.code, ran.err) == (0, "")
     assert (
@@ -60,7 +62,7 @@ def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) ->
 def test_a_wrong_file_is_one_message(
     run: Run, spec: str, backend: str, *, name: str, content: str | None, code: int, error: str
 ) -> None:
-    pytest.importorskip(backend)
+    require(backend, FILES, spec)
     if content is None:
         Path("specs", name).unlink()
     else:

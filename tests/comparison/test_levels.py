@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import yaml
+from offered import require, require_all
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, get
+from rnnspec.backends import get, needs
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import Case
@@ -53,10 +54,7 @@ rnn:
 head: {pooling: mean, hidden: [{units: 3, activation: softplus}], units: 2, activation: softmax}
 """
 
-
-def all_installed() -> None:
-    for each in BACKENDS:
-        pytest.importorskip(each)
+GRADIENTS, TRAINING = needs.level("gradients"), needs.level("training")
 
 
 # Distance
@@ -115,7 +113,7 @@ def test_each_level_includes_those_before_it() -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_report_has_a_finding_and_a_tolerance_of_each_level(level: str) -> None:
-    all_installed()
+    require_all(needs.level(level))
     report = rnnspec.parity(rnnspec.loads(SMALL), level=level)
     assert report.equal
     compared = levels_up_to(level)[1:]
@@ -160,7 +158,7 @@ def test_an_unknown_dtype_is_refused(dtype: str) -> None:
 
 
 def test_training_on_one_backend_is_refused(backend: str) -> None:
-    pytest.importorskip(backend)
+    require(backend, TRAINING)
     with pytest.raises(UsageError, match="between backends; expected at least two"):
         rnnspec.parity(rnnspec.loads(SMALL), [backend], level="training")
 
@@ -187,7 +185,7 @@ def small_version(path: Path) -> Spec:
 
 @pytest.mark.parametrize("founder", FOUNDERS)
 def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> None:
-    all_installed()
+    require_all(TRAINING)
     spec = small_version(specs_folder / f"{founder}.yaml")
     report = rnnspec.parity(spec, level="training", dtype="float32")
     assert report.equal, report.differences
@@ -238,7 +236,6 @@ def test_no_two_directions_are_alike_and_none_leaves_an_element_out() -> None:
 
 
 def test_padding_has_no_part_in_the_loss(backend: str) -> None:
-    pytest.importorskip(backend)
     text = """\
 version: 1
 name: per_step
@@ -246,8 +243,9 @@ input: {length: 6, features: 2, mask_value: 0.5}
 rnn: {type: gru, units: 3}
 head: {pooling: none, units: 2}
 """
-    case = Case.of(pipeline.reads(text), 0, "float64")
-    live = case.build(get(backend))
+    program = pipeline.reads(text)
+    case = Case.of(program, 0, "float64")
+    live = case.build(require(backend, GRADIENTS, program))
     case.reset(live)
     mask = case.mask(case.batch)
     assert case.weight.shape == case.target.shape == (ROWS, 6, 2)
@@ -263,7 +261,6 @@ head: {pooling: none, units: 2}
 
 @pytest.mark.parametrize("cell", ["type: simple", "type: lstm, recurrent_activation: relu"])
 def test_a_state_without_a_bound_does_not_grow_over_padding(cell: str, backend: str) -> None:
-    pytest.importorskip(backend)
     text = f"""\
 version: 1
 name: doubling
@@ -271,9 +268,10 @@ input: {{features: 1, mask_value: 99}}
 rnn: {{{cell}, units: 1, activation: relu, bidirectional: true}}
 head: {{pooling: mean}}
 """
-    case = Case.of(pipeline.reads(text), 0, "float64")
+    program = pipeline.reads(text)
+    case = Case.of(program, 0, "float64")
     case = replace(case, arrays={name: np.full_like(a, 2.0) for name, a in case.arrays.items()})
-    live = case.build(get(backend))
+    live = case.build(require(backend, GRADIENTS, program))
     case.reset(live)
     # Two to the power of the padded steps is more than float64 holds.
     batch = np.full((1, 1100, 1), 99.0)
@@ -381,7 +379,7 @@ def test_the_optimizers_are_pytorch_s() -> None:
 
 
 def test_training_moves_every_array_but_a_frozen_one() -> None:
-    all_installed()
+    require_all(TRAINING)
     text = """\
 version: 1
 name: frozen
@@ -402,7 +400,7 @@ head: {units: 1}
 
 
 def test_training_goes_slower_where_rounding_would_grow() -> None:
-    all_installed()
+    require_all(TRAINING)
     text = """\
 version: 1
 name: exploding

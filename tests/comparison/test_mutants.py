@@ -17,11 +17,12 @@ import pytest
 from backends import test_dropout
 from live import outputs, seed
 from mutation import slots_edited, source_edited
+from offered import require, shipped
 from weights import test_initial
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, get
+from rnnspec.backends import get, needs
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.levels import LEVELS, TOLERANCES
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from rnnspec.comparison.report import ParityReport
     from rnnspec.slots import Array
 
-for each in BACKENDS:
-    pytest.importorskip(each)
+for each in shipped():
+    pytest.importorskip(each.distribution)
 
 NUMBERS = "input: {length: 5, features: 3}\n"
 SQUARE = "input: {length: 5, features: 4}\n"
@@ -258,7 +259,7 @@ def test_none_of_them_lives() -> None:
     assert len({mutant.broken for mutant in caught}) >= 60
     assert {mutant.spec for mutant in caught} == set(SPECS)
     assert {(mutant.level, mutant.backend) for mutant in caught} == {
-        (level, backend) for level in LEVELS for backend in BACKENDS
+        (level, backend.name) for backend in shipped() for level in LEVELS if backend.reaches(level)
     }
 
 
@@ -314,8 +315,9 @@ def nearly_no_dropout_changes_nothing(entrance: str, cell: str, nearly: str, *re
     layer = f"{CELLS[cell]}, {WAYS[way]}, {NEARLY[nearly]}"
     after, is_padded = ENDS[end]
     text = f"version: 1\nname: nearly\n{ENTRANCES[entrance]}\nrnn: {after.format(layer)}\n"
-    case = Case.of(pipeline.reads(text), 0, "float64")
-    live = case.build(get(backend))
+    program = pipeline.reads(text)
+    case = Case.of(program, 0, "float64")
+    live = case.build(require(backend, needs.form("training"), program))
     case.reset(live)
     seed(3)
     found = outputs(live.model, case.batch, training=True)

@@ -11,9 +11,12 @@ from typing import get_args
 import pytest
 from hypothesis import given, settings
 from mutation import source_edited
+from offered import require_all, require_source
 
 import rnnspec
-from rnnspec.backends import BACKENDS
+from rnnspec import pipeline
+from rnnspec.backends import honouring, needs
+from rnnspec.backends.needs import SOURCE
 from rnnspec.comparison.levels import TOLERANCES, levels_up_to
 from rnnspec.comparison.random import compare_random
 from rnnspec.comparison.strategies import Words, sample, spec_text, specs
@@ -21,21 +24,15 @@ from rnnspec.errors import BackendError, GenerationError, ParityError, UsageErro
 from rnnspec.ir.nodes import CellActivation
 
 TYPED = 20
-"""How many generated files of each kind mypy reads; ruff reads them all."""
+"""How many generated files of each kind and backend mypy reads; ruff reads them all."""
 
 # Keras is right about a softmax over one unit; the language allows it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
 
 
-@pytest.fixture
-def _all() -> None:
-    for each in BACKENDS:
-        pytest.importorskip(each)
-
-
-@pytest.mark.usefixtures("_all")
 @pytest.mark.parametrize(("level", "number"), [("gradients", 30), ("training", 6)])
 def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> None:
+    require_all(needs.level(level))
     steps: list[str] = []
     found = compare_random(number, 20, level=level, progress=steps.append)
     assert found.equal, f"{found.error}\n{found.spec}"
@@ -112,10 +109,11 @@ def test_without_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(specs())
 def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> None:
-    for each in BACKENDS:
-        text = rnnspec.codegen(rnnspec.loads(spec_text(spec)), each)
-        assert text == rnnspec.codegen(rnnspec.loads(spec_text(spec)), each)
-        compile(text, each, "exec")
+    program = pipeline.reads(spec_text(spec))
+    for each in honouring(program.network):
+        text = pipeline.generate(program, each).text
+        assert text == rnnspec.codegen(rnnspec.loads(spec_text(spec)), each.name)
+        compile(text, each.name, "exec")
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +125,17 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("long", sample(specs(long_names=True), 150)),
     ):
         for number, spec in enumerate(chosen):
-            for each in BACKENDS:
-                text = rnnspec.codegen(rnnspec.loads(spec_text(spec)), each)
-                (folder / f"{kind}_{number:03}_{each}.py").write_text(text, encoding="utf-8")
+            program = pipeline.reads(spec_text(spec))
+            for each in honouring(program.network):
+                text = pipeline.generate(program, each).text
+                path = folder / f"{kind}_{number:03}_{each.name}.py"
+                path.write_text(text, encoding="utf-8")
     return folder
+
+
+def test_every_backend_has_sources_in_the_sample(backend: str, sources: Path) -> None:
+    require_source(backend)
+    assert list(sources.glob(f"*_{backend}.py"))
 
 
 def test_the_sample_holds_every_word_of_the_language() -> None:
@@ -171,12 +176,11 @@ def test_ruff_has_nothing_to_say(command: list[str], sources: Path) -> None:
 
 
 def test_mypy_has_nothing_to_say(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    for each in BACKENDS:
-        pytest.importorskip(each)
     chosen = [
         path.name
         for kind in ("short", "long")
-        for path in sorted(sources.glob(f"{kind}_*.py"))[: TYPED * len(BACKENDS)]
+        for name in require_all(SOURCE)
+        for path in sorted(sources.glob(f"{kind}_*_{name}.py"))[:TYPED]
     ]
     cache = tmp_path_factory.getbasetemp() / "mypy_cache"
     config = ["--config-file", "", "--cache-dir", str(cache), "--no-warn-unused-configs"]
@@ -185,7 +189,6 @@ def test_mypy_has_nothing_to_say(sources: Path, tmp_path_factory: pytest.TempPat
 
 
 def _agrees(command: list[str], folder: Path) -> None:
-    assert len(list(folder.glob("*.py"))) == 2 * 150 * len(BACKENDS)
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=folder,

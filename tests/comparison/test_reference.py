@@ -7,9 +7,11 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from offered import require
 
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.backends.needs import level
 from rnnspec.comparison import reference
 from rnnspec.ir import nodes
 from rnnspec.weights.initial import draw_scaled
@@ -40,8 +42,8 @@ CELLS = [*GATED, *(nodes.SimpleRNN(activation=each) for each in get_args(nodes.C
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_every_cell_the_ir_can_say_is_the_reference_s(cell: nodes.Cell, backend: str) -> None:
-    pytest.importorskip(backend)
     whole = program(cell)
+    require(backend, level("forward"), whole)
     arrays = draw_scaled(whole.network, 3)
     batch = np.random.default_rng(4).standard_normal((2, 5, 3))
     model = pipeline.instantiate(pipeline.generate(whole, get(backend)), "float64")

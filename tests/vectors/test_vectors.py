@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import require, require_source
 from safetensors.numpy import save_file
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
+from rnnspec.backends.needs import level
+from rnnspec.comparison.levels import DEFAULT_LEVEL
 from rnnspec.errors import SpecError, UsageError
 from rnnspec.vectors import lines
 
@@ -404,17 +407,12 @@ def test_reading_ends_with_the_last_word(case: Case) -> None:
     assert found(spec) == {0: [4.0, 5.0, 6.0], 1: [1.0, 2.0, 3.0]}
 
 
-@pytest.fixture
-def _installed(backend: str) -> None:
-    pytest.importorskip(backend)
-
-
-@pytest.mark.usefixtures("_installed")
 @pytest.mark.parametrize("seed", [None, 3])
 def test_a_model_has_them_and_keeps_its_other_rows(
     case: Case, backend: str, seed: int | None
 ) -> None:
     spec = case.spec(TEXT)
+    require(backend, spec)
     made = rnnspec.read_weights(rnnspec.build(spec, backend, seed=seed))
     rows = made["embedding_1.embeddings"]
     assert {row: rows[row].tolist() for row in ROWS} == ROWS
@@ -435,9 +433,9 @@ def test_backends_start_from_the_same_bits(case: Case) -> None:
     assert all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
-@pytest.mark.usefixtures("_installed")
 def test_frozen_rows_are_counted_as_such_and_parity_opens_no_file(case: Case, backend: str) -> None:
     spec = case.spec(TEXT)
+    require(backend, level(DEFAULT_LEVEL), spec)
     text = Path(spec).read_text().replace("vocabulary", "trainable: false, vocabulary")
     Path(spec).write_text(text)
     assert pipeline.summary(spec).parameters.non_trainable == 18
@@ -450,6 +448,7 @@ def test_frozen_rows_are_counted_as_such_and_parity_opens_no_file(case: Case, ba
 def test_source_says_where_they_are_and_no_file_is_opened(case: Case, backend: str) -> None:
     spec = case.written("none.txt")
     (case.folder / "words.txt").unlink()
+    require_source(backend, spec)
     source = rnnspec.codegen(spec, backend)
     assert "# The vectors of none.txt for the words of words.txt are not in this file: " in source
     Path(spec).write_text(Path(spec).read_text() + "description: Free text.\n")

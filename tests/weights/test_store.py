@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from offered import require
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.backends.needs import dtype
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from rnnspec.slots import Array
@@ -53,8 +56,9 @@ def same(one: Arrays, other: Arrays) -> None:
 
 @pytest.fixture
 def model(backend: str) -> Any:
-    pytest.importorskip(backend)
-    return rnnspec.build(rnnspec.loads(EVERY_CELL), backend)
+    spec = rnnspec.loads(EVERY_CELL)
+    require(backend, spec)
+    return rnnspec.build(spec, backend)
 
 
 def test_what_was_written_is_read(model: Any) -> None:
@@ -64,7 +68,7 @@ def test_what_was_written_is_read(model: Any) -> None:
 
 
 def test_what_was_written_is_read_for_the_whole_gallery(gallery_spec: Path, backend: str) -> None:
-    pytest.importorskip(backend)
+    require(backend, gallery_spec)
     made = rnnspec.build(gallery_spec, backend)
     written = random_arrays(made, np.float32)
     rnnspec.write_weights(made, written)
@@ -72,8 +76,8 @@ def test_what_was_written_is_read_for_the_whole_gallery(gallery_spec: Path, back
 
 
 def test_double_precision_stays(backend: str) -> None:
-    pytest.importorskip(backend)
-    generated = pipeline.generate(pipeline.reads(EVERY_CELL), get(backend))
+    program = pipeline.reads(EVERY_CELL)
+    generated = pipeline.generate(program, require(backend, dtype("float64"), program))
     made = pipeline.instantiate(generated, "float64")
     written = random_arrays(made, np.float64)
     rnnspec.write_weights(made, written)
@@ -166,15 +170,18 @@ def test_a_wrong_array_is_refused_and_nothing_written(
     same(rnnspec.read_weights(model), before)
 
 
-def foreign(backend: str) -> Any:
-    framework = pytest.importorskip(backend)
-    if backend == "keras":
-        return framework.Sequential([framework.Input((2,)), framework.layers.Dense(1)])
-    return framework.nn.Linear(2, 1)
+def of_keras() -> Any:
+    keras = pytest.importorskip("keras")
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
 
 
-def test_a_foreign_model_is_refused(backend: str) -> None:
-    made = foreign(backend)
+def of_torch() -> Any:
+    return pytest.importorskip("torch").nn.Linear(2, 1)
+
+
+@pytest.mark.parametrize("foreign", [of_keras, of_torch])
+def test_a_foreign_model_is_refused(foreign: Callable[[], Any]) -> None:
+    made = foreign()
     with pytest.raises(UsageError, match=r"a model that rnnspec\.build made"):
         rnnspec.read_weights(made)
     with pytest.raises(UsageError, match=r"a model that rnnspec\.build made"):
@@ -199,8 +206,8 @@ def test_a_copy_of_a_torch_model_is_read_on_its_own() -> None:
     same(rnnspec.read_weights(made), before)
 
 
-def test_writing_leaves_what_is_trainable_as_it_was(model: Any) -> None:
-    runtime = get("keras" if hasattr(model, "get_layer") else "torch").runtime
+def test_writing_leaves_what_is_trainable_as_it_was(model: Any, backend: str) -> None:
+    runtime = get(backend).runtime
     before = runtime.counts(model)
     assert before.non_trainable == 21
     rnnspec.write_weights(model, random_arrays(model, np.float32))

@@ -12,6 +12,7 @@ KERAS = Backend(
     package="rnnspec.backends.keras",
     distribution="keras",
     minimum=(3, 5),
+    extra="keras",
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
 )

@@ -12,6 +12,7 @@ TORCH = Backend(
     package="rnnspec.backends.torch",
     distribution="torch",
     minimum=(2, 6),
+    extra="torch",
     files=("{name}.py", "{name}.safetensors"),
     loading=(
         "import sys",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
+from rnnspec.errors import listed
 from rnnspec.spec import models
 from rnnspec.spec.messages.values import complaint, meant_type, unknown_word
-from rnnspec.spec.wording import listed, nearest, no_guess, quoted
+from rnnspec.spec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.spec.wording import listed, nearest, quoted, received
+from rnnspec.errors import listed
+from rnnspec.spec.wording import nearest, quoted, received
 from rnnspec.spec.yaml.characters import foreign_letter
 from rnnspec.spec.yaml.syntax import without_comma
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rnnspec.errors import listed
 from rnnspec.spec.messages.foreign.reasons import reason_for
 from rnnspec.spec.messages.foreign.spelling import squeezed
-from rnnspec.spec.wording import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

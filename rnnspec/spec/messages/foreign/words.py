@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from rnnspec.errors import listed
 from rnnspec.spec.messages.foreign.layers import layer_for
 from rnnspec.spec.messages.foreign.spelling import squeezed, without_module
-from rnnspec.spec.wording import listed
 
 # By the word here, the foreign words for it.
 _WORDS = {

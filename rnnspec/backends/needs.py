@@ -1,0 +1,58 @@
+"""What a command may need of a backend, read off its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.errors import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnnspec.backends.base import Backend, Form
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that a backend may lack.
+
+    ``words`` come after "can" and "cannot". ``met`` tells whether a backend has it, and ``limit``
+    returns what it has instead, if that is worth saying.
+    """
+
+    words: str
+    met: Callable[[Backend], bool]
+    limit: Callable[[Backend], str] = lambda _: ""
+
+
+SOURCE = Need("write source", lambda backend: bool(backend.forms))
+MODEL = Need("build a model", lambda backend: backend.level is not None)
+FILES = Need("save a model", lambda backend: bool(backend.files))
+
+
+def form(name: Form) -> Need:
+    """Return the need to write a form of source."""
+    return Need(
+        f"write source for {name}",
+        lambda backend: name in backend.forms,
+        lambda backend: f"only for {listed(backend.forms)}" if backend.forms else "",
+    )
+
+
+def level(name: str) -> Need:
+    """Return the need to be compared up to a level."""
+    return Need(
+        f"be compared up to {name}",
+        lambda backend: backend.reaches(name),
+        lambda backend: f"only up to {backend.level}" if backend.level else "",
+    )
+
+
+def dtype(name: str) -> Need:
+    """Return the need to be compared in a dtype."""
+    return Need(
+        f"be compared in {name}",
+        lambda backend: name in backend.dtypes,
+        lambda backend: f"only in {listed(backend.dtypes)}",
+    )

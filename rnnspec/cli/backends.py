@@ -1,0 +1,21 @@
+"""Help texts about backends, from their records."""
+
+from __future__ import annotations
+
+from rnnspec.backends import having, names
+from rnnspec.backends.needs import FILES
+from rnnspec.errors import listed
+
+NAMED = f"{names('or')}."
+COMPARED = f"Which of {names()}; by default all that support LEVEL and TYPE."
+
+
+def _written() -> str:
+    targets = [
+        f"a {each.suffix} file for {each.name}" if each.suffix else f"a folder for {each.name}"
+        for each in having(FILES)
+    ]
+    return f"{listed(targets, 'or')}.".capitalize()
+
+
+WRITTEN = _written()

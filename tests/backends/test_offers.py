@@ -1,0 +1,215 @@
+"""What a backend does not offer is answered with one sentence that names who does."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from offered import require_all
+from toy.backend import TOY
+
+import rnnspec
+from rnnspec import backends, pipeline
+from rnnspec.backends import BACKENDS, chosen, get, honouring, lack, needs, refusals
+from rnnspec.comparison.random import compare_random
+from rnnspec.errors import BackendError, UnsupportedError, UsageError
+
+if TYPE_CHECKING:
+    from rnnspec.backends import Backend, Need
+
+PACKAGE = Path(rnnspec.__file__).parent
+TAKEN = """\
+version: 1
+name: taken
+input: {length: 4, features: 3}
+rnn: {type: simple, units: 4}
+head: {units: 2}
+initializers: {bias: ones}
+"""
+REFUSED = TAKEN.replace("type: simple, units: 4", "type: gru, units: 4, dropout: 0.5")
+WITHOUT_RUNTIME = replace(TOY, name="writer", level=None)
+WITHOUT_SOURCE = replace(TOY, name="reader", package="no_emitter", forms=(), level=None)
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, TOY.name, TOY)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "need", "sentence"),
+    [
+        (TOY, needs.FILES, "toy cannot save a model; keras and torch can"),
+        (
+            *(TOY, needs.level("training")),
+            "toy cannot be compared up to training, only up to forward; keras and torch can",
+        ),
+        (
+            *(replace(TOY, dtypes=("float32",)), needs.dtype("float64")),
+            "toy cannot be compared in float64, only in float32; keras, torch and toy can",
+        ),
+        (
+            *(TOY, needs.form("training")),
+            "toy cannot write source for training, only for inference; keras and torch can",
+        ),
+        (
+            *(TOY, needs.form("step")),
+            "toy cannot write source for step, only for inference; no backend can",
+        ),
+        (WITHOUT_RUNTIME, needs.MODEL, "writer cannot build a model; keras, torch and toy can"),
+        (
+            *(WITHOUT_RUNTIME, needs.level("forward")),
+            "writer cannot be compared up to forward; keras, torch and toy can",
+        ),
+        (WITHOUT_SOURCE, needs.SOURCE, "reader cannot write source; keras, torch and toy can"),
+    ],
+)
+def test_a_lack_is_one_sentence(lacking: Backend, need: Need, sentence: str) -> None:
+    assert lack(lacking, need) == sentence
+
+
+@pytest.mark.parametrize("need", [needs.FILES, needs.level("training"), needs.form("training")])
+def test_what_is_there_is_no_lack(need: Need) -> None:
+    assert lack(get("torch"), need) == ""
+
+
+def test_functions_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    for each in (WITHOUT_RUNTIME, WITHOUT_SOURCE):
+        monkeypatch.setitem(BACKENDS, each.name, each)
+    spec = rnnspec.loads(TAKEN)
+    with pytest.raises(UsageError, match=r"writer cannot build a model; keras, torch and toy can"):
+        rnnspec.build(spec, "writer")
+    assert "np.zeros" in rnnspec.codegen(spec, "writer")
+    for function in (rnnspec.build, rnnspec.codegen):
+        with pytest.raises(UsageError, match=r"reader cannot write source; keras, torch, toy and"):
+            function(spec, "reader")
+
+
+def test_a_backend_without_source_is_not_asked_how_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, WITHOUT_SOURCE.name, WITHOUT_SOURCE)
+    spec = rnnspec.loads(TAKEN.replace("units: 4", "units: 4, activation: softsign"))
+    assert list(rnnspec.summary(spec).stepwise) == ["torch"]
+
+
+def test_parity_says_what_a_named_backend_lacks() -> None:
+    with pytest.raises(UsageError, match=r"toy cannot be compared up to gradients, only up to for"):
+        rnnspec.parity(rnnspec.loads(TAKEN), ["toy"])
+    with pytest.raises(UsageError, match=r"toy cannot be compared up to gradients, only up to for"):
+        compare_random(1, 0, ["toy"])
+
+
+def test_a_refusal_names_the_others_that_take_the_layer() -> None:
+    network = pipeline.reads(REFUSED).network
+    (found,) = refusals(TOY, network)
+    assert (found.layer, found.key) == ("gru_1", "type")
+    assert found.alternatives == ("keras", "torch")
+    assert [backend.name for backend in honouring(network)] == ["keras", "torch"]
+    with pytest.raises(UnsupportedError) as caught:
+        rnnspec.codegen(rnnspec.loads(REFUSED), "toy")
+    sentence = "gru_1.type: toy cannot do this: it has no GRU; keras and torch can"
+    assert str(caught.value) == f"<string>: error: {sentence}"
+
+
+def test_one_that_refuses_the_layer_too_is_no_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "twin", replace(TOY, name="twin"))
+    (found,) = refusals(TOY, pipeline.reads(REFUSED).network)
+    assert found.alternatives == ("keras", "torch")
+
+
+def test_parity_takes_the_backends_that_reach_the_level_and_take_the_spec() -> None:
+    require_all()
+    specs = [rnnspec.loads(text) for text in (TAKEN, REFUSED)]
+    report = rnnspec.parity(specs, level="forward")
+    assert report.equal
+    assert [list(spec.backends) for spec in report.specs] == [
+        ["keras", "torch", "toy"],
+        ["keras", "torch"],
+    ]
+    taken, refused = report.as_dict()["specs"]
+    assert "refused" not in taken
+    assert [each["key"] for each in refused["refused"]["toy"]] == ["type"]
+    (spec,) = rnnspec.parity(specs[0], level="gradients").specs
+    assert list(spec.backends) == ["keras", "torch"]
+    assert spec.refused == {}
+
+
+def test_a_named_backend_that_refuses_is_not_left_out() -> None:
+    spec = rnnspec.loads(REFUSED)
+    with pytest.raises(UnsupportedError, match=r"gru_1\.type: toy cannot do this"):
+        rnnspec.parity(spec, ["keras", "toy"], level="forward")
+
+
+def test_a_backend_alone_that_refuses_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "BACKENDS", {TOY.name: TOY})
+    with pytest.raises(UnsupportedError, match=r"it has no GRU$"):
+        rnnspec.parity(rnnspec.loads(REFUSED), level="forward")
+
+
+def test_random_specs_that_are_refused_are_counted() -> None:
+    found = compare_random(150, 0, ["toy"], level="counts")
+    assert found.equal
+    assert found.compared > 0
+    assert found.refused + found.compared == 150
+    assert found.as_dict()["refused"] == found.refused
+    with pytest.raises(UnsupportedError, match="toy cannot do this"):
+        compare_random(1, 0, ["toy"], level="counts")
+
+
+def test_without_a_name_only_those_that_can_are_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("keras", "torch"):
+        absent = replace(BACKENDS[name], distribution=f"no_{name}")
+        monkeypatch.setitem(BACKENDS, name, absent)
+    assert chosen(None, needs.MODEL) is TOY
+    with pytest.raises(BackendError, match=r"pip install 'rnnspec\[keras\]' or pip install"):
+        chosen(None, needs.FILES)
+
+
+def test_a_framework_without_an_extra_is_installed_by_its_own_name() -> None:
+    other = replace(TOY, distribution="nosuch")
+    with pytest.raises(BackendError, match=r"Toy is not installed: pip install nosuch$"):
+        other.require()
+
+
+def test_source_that_draws_nothing_gets_weights_from_numpy() -> None:
+    spec = rnnspec.loads(TAKEN)
+    one, other = (rnnspec.read_weights(rnnspec.build(spec, "toy")) for _ in range(2))
+    for name in ("simple_rnn_1.kernel", "simple_rnn_1.recurrent_kernel", "dense_1.kernel"):
+        assert np.count_nonzero(one[name]) == one[name].size
+        assert not np.array_equal(one[name], other[name])
+    assert (one["dense_1.bias"] == 1.0).all()
+
+
+NAMES = {"keras", "torch"}
+
+
+def compared(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines where a backend's name stands in a comparison, or in a pattern."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            words = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}
+            if words & NAMES:
+                yield node.lineno
+
+
+def test_no_name_of_a_backend_is_compared_outside_its_folder() -> None:
+    own = [PACKAGE / "backends" / name for name in NAMES]
+    found = [
+        f"{path.relative_to(PACKAGE)}:{line}"
+        for path in PACKAGE.rglob("*.py")
+        if not any(path.is_relative_to(folder) for folder in own)
+        for line in compared(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['x == "keras"', '"torch" != x', 'x in ("keras", "torch")', 'match x:\n case "keras": 1'],
+)
+def test_a_comparison_with_a_name_is_found(code: str) -> None:
+    assert list(compared(ast.parse(code)))

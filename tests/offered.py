@@ -1,0 +1,42 @@
+"""What a backend lacks or refuses is skipped, with the reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.backends import BACKENDS, Backend, Need, get, having, lack, refusals
+from rnnspec.backends.needs import MODEL, SOURCE
+
+
+def require(name: str, *wanted: Need | pipeline.Program | pipeline.Source) -> Backend:
+    """Return a backend that builds models, has every need and takes every spec, or skip."""
+    backend = get(name)
+    if not backend.installed:
+        pytest.skip(f"{backend.title} is not installed")
+    return require_source(name, MODEL, *wanted)
+
+
+def require_source(name: str, *wanted: Need | pipeline.Program | pipeline.Source) -> Backend:
+    """Return a backend, installed or not, that has every need and takes every spec, or skip."""
+    backend = get(name)
+    needs = [each for each in wanted if isinstance(each, Need)]
+    if reason := lack(backend, SOURCE, *needs):
+        pytest.skip(reason)
+    for each in wanted:
+        if not isinstance(each, Need):
+            given = each if isinstance(each, pipeline.Program) else pipeline.program(each)
+            if refused := refusals(backend, given.network):
+                first = refused[0]
+                pytest.skip(f"{name} refuses {first.layer}.{first.key}: {first.reason}")
+    return backend
+
+
+def shipped() -> list[Backend]:
+    """Return the backends of the package: one that is registered for tests alone is none of it."""
+    return [each for each in BACKENDS.values() if each.package.startswith("rnnspec.")]
+
+
+def require_all(*needs: Need) -> list[str]:
+    """Return the names of the backends that have all of ``needs``, or skip if one is missing."""
+    return [require(backend.name).name for backend in having(MODEL, *needs)]

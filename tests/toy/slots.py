@@ -1,0 +1,13 @@
+"""Each canonical array is kept as it is, under its own name."""
+
+from rnnspec.ir.nodes import Layer
+from rnnspec.ir.params import params
+from rnnspec.slots import Slot
+
+
+def slots(layer: Layer) -> tuple[Slot, ...]:
+    return tuple(Slot(param=p.name, path=p.name, axes=p.axes, gates=p.gates) for p in params(layer))
+
+
+def module(layer: Layer) -> str:
+    return layer.name
