@@ -1,6 +1,6 @@
-"""The founding networks of stock layers alone, written straight on: no rnnspec in here.
+"""The founding networks in plain PyTorch with stock layers: no rnnspec in here.
 
-Nothing is checked and nothing is shared, so that a call costs what its layers do. Each returns
+Nothing is checked and nothing is shared, so that a call costs what its layers cost. Each returns
 logits.
 """
 

@@ -1,4 +1,4 @@
-"""PyTorch, one row on one thread, where what stands around the layers shows most."""
+"""PyTorch, a batch of one on one thread, where code around the layers shows most."""
 
 from benchmarks.budget import Budget
 from benchmarks.findings import Findings

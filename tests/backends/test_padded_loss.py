@@ -1,4 +1,4 @@
-"""What a loss makes of padded steps: Keras leaves them out, PyTorch does so by ``mask``."""
+"""Padded steps in a loss: left out by Keras, and with ``mask`` by PyTorch."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class CellClass:
         return cls(name, layers[0], given, kind, options["dropout"])
 
     def activation(self, key: str) -> str:
-        """Return what computes an activation: a function, or an attribute if layers differ."""
+        """Return the name of an activation: a function, or an attribute if layers differ."""
         return f"self.{key}" if key in self.options else ACTIVATIONS[_activation(self.first, key)]
 
     def arguments(self, layer: nodes.Recurrent) -> dict[str, Expression]:
@@ -87,7 +87,7 @@ def sequences(layers: Sequence[nodes.Recurrent]) -> str:
 
 
 def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
-    """Yield a layer for each recurrent module: the lowest, with what is wanted of the top one."""
+    """Yield the lowest layer of each recurrent module, with the top layer's output."""
     wanted = {
         layer.stack.name: layer.return_sequences
         for layer in network.layers

@@ -43,7 +43,7 @@ def emit(network: nodes.Network) -> Source:
 
 
 def _imports(network: nodes.Network) -> tuple[str, ...]:
-    """Return what the arguments of the classes need."""
+    """Return the imports that the arguments of the classes need."""
     options = [option for cell in cell_classes(network).values() for option in cell.options]
     functions = any(option.endswith("activation") for option in options)
     return ("from collections.abc import Callable",) if functions else ()

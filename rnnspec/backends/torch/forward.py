@@ -1,4 +1,4 @@
-"""The methods that compute: ``forward``, and ``mask`` where padding leaves the network."""
+"""The methods that compute: ``forward``, and ``mask`` if the result has padded steps."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def _dropped(layer: nodes.Recurrent) -> Expression | None:
 
 
 def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
-    """Yield the statements of a layer that is one module, or a level of one."""
+    """Yield the statements of a layer that is one module, or part of one."""
     if dropped := _dropped(layer):
         yield Assign("x", dropped)
     stack = stack_of(layer)
@@ -212,12 +212,12 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
 
 
 def _states(name: str, layer: nodes.Recurrent) -> Target:
-    """Return what takes the states of one of PyTorch's own layers: an LSTM's are (h, c)."""
+    """Return the target of the final states; an LSTM's are the pair (h, c)."""
     return (name, "_") if isinstance(layer.cell, nodes.LSTM) else name
 
 
 def _both_ways(layer: nodes.Recurrent) -> Iterator[Statement]:
-    """Yield the statements of two modules, of which the second gets all steps turned round."""
+    """Yield the statements of two modules; the second gets the steps in reverse order."""
     dropped = _dropped(layer)
     if dropped:
         yield Assign("ahead", dropped)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def reset_parameters(network: nodes.Network) -> Function:
-    """Return the method that draws fresh weights: a loop over the modules, a branch a class."""
+    """Return the method that draws fresh weights: a loop over modules, a branch for each class."""
     kinds, others = _kinds(network)
     own = [_loop(f"self.{module(kind.layer)}", [kind]) for kind in others]
     return Function(
@@ -61,7 +61,7 @@ class _Array:
         return (mine.initializer, mine.gate_values) == (its.initializer, its.gate_values)
 
     def fills(self, array: Expression) -> Iterator[Statement]:
-        """Yield what draws it: the whole, then the gates that hold a constant."""
+        """Yield the statements that draw it: all of it, then the gates that hold a constant."""
         yield Evaluate(_fill(array, self.param.initializer))
         for gate, value in self.param.gate_values:
             constant = initializers.Constant(value)
@@ -156,7 +156,7 @@ def _is_one_of(classes: list[str]) -> Call:
 
 
 def _body(kind: _Kind) -> Iterator[Statement]:
-    """Yield what draws the arrays of ``module``, one of a kind."""
+    """Yield the statements that draw the arrays of ``module``."""
     if isinstance(kind.layer, nodes.Recurrent) and is_fused(kind.layer):
         yield _fused(kind)
         return

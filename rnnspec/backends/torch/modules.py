@@ -59,7 +59,7 @@ def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statemen
             if not layer.trainable:
                 yield Evaluate(Call(Name(f"{target}.weight.requires_grad_"), (False,)))
         case nodes.Recurrent():
-            # Of a module of several levels the lowest has the name.
+            # A module with several layers has the name of the lowest.
             if layer.name in recurrent:
                 yield Assign(target, recurrent[layer.name])
         case StackedDropout():

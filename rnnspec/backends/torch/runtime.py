@@ -56,7 +56,7 @@ def layer_type(model: nn.Module, layer: Layer) -> str:
 
 
 def _first(held: nn.Module) -> nn.Module:
-    """Return the module that a layer's input enters: of two directions the forward one."""
+    """Return the module that a layer's input enters: the forward one if there are two."""
     return held[direction_key("forward.")] if isinstance(held, nn.ModuleDict) else held
 
 
