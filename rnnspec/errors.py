@@ -1,13 +1,13 @@
-"""Everything rnnspec raises on purpose, and the one place where it becomes text.
+"""Exceptions, and the only place where they become text.
 
 RnnspecError
-├── SpecError          what was written is wrong: all problems at once, in file order     exit 1
-├── UnsupportedError   right, but this backend cannot: every layer, key, reason           exit 1
-├── ParityError        backends disagree: where, by how much, what was allowed            exit 1
-├── UsageError         the request is wrong, or an input cannot be read                   exit 2
-├── BackendError       a backend that is not installed or too old                         exit 3
-├── OutputError        an output that cannot be written                                   exit 3
-└── GenerationError    rnnspec's own fault                                                exit 3
+├── SpecError          the spec is invalid; lists all problems in file order              exit 1
+├── UnsupportedError   the spec is valid, but the backend does not support it             exit 1
+├── ParityError        backends differ; lists the place and both values                   exit 1
+├── UsageError         the request is invalid, or an input cannot be read                 exit 2
+├── BackendError       a backend is not installed or too old                              exit 3
+├── OutputError        an output cannot be written                                        exit 3
+└── GenerationError    a bug in rnnspec                                                   exit 3
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of one source line; lines and columns count characters from 1."""
+    """Part of one source line; lines and columns are counted in characters from 1."""
 
     line: int
     column: int
     end_column: int
     text: str = ""
-    """The whole source line, without its line break."""
+    """The complete source line, without its line break."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with one input.
+    """One problem in one input.
 
     ``where`` is the path inside the document (``rnn[0].type``), empty for the document itself.
-    ``code`` names the page that ``rnnspec explain`` shows.
+    ``code`` is the code that ``rnnspec explain`` takes.
     """
 
     source: str
@@ -50,10 +50,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A word of the language that one backend cannot honour.
+    """A key that a backend does not support.
 
-    ``alternatives`` are the backends that refuse nothing of the layer. The registry fills them in:
-    no backend knows another.
+    ``alternatives`` are the backends that refuse nothing of the layer. The registry fills them in,
+    because no backend knows another.
     """
 
     layer: str
@@ -64,9 +64,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two accounts of one quantity that should be equal: who said it, and what each said.
+    """A quantity that should be equal on both sides but is not, with both values.
 
-    ``layer`` is empty where the quantity is the whole network's.
+    ``layer`` is empty if the quantity belongs to the whole network.
     """
 
     spec: str
@@ -78,17 +78,18 @@ class Difference:
 
 
 class RnnspecError(Exception):
-    """Base class; ``exit_code`` is what the command line exits with."""
+    """Base class of all errors; ``exit_code`` is the exit code of the command line."""
 
     exit_code: ClassVar[int] = 3
 
 
 class SpecError(RnnspecError):
-    """The spec is wrong. ``problems`` holds every problem found, in file order."""
+    """The spec is invalid. ``problems`` contains every problem found, in file order."""
 
     exit_code = 1
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
+        # Exceptions are pickled with the arguments of Exception, so all of them go there.
         super().__init__(problems)
         self.problems = problems
 
@@ -97,7 +98,7 @@ class SpecError(RnnspecError):
 
 
 class UnsupportedError(RnnspecError):
-    """The spec is right, but ``backend`` cannot honour it; ``refusals`` says what and why."""
+    """The spec is valid, but ``backend`` does not support it; ``refusals`` lists the reasons."""
 
     exit_code = 1
 
@@ -111,15 +112,16 @@ class UnsupportedError(RnnspecError):
         return "\n".join(self._line(refusal) for refusal in self.refusals)
 
     def _line(self, refusal: Refusal) -> str:
-        able = f"; {listed(refusal.alternatives)} can" if refusal.alternatives else ""
+        others = listed(refusal.alternatives)
+        hint = f"; supported by {others}" if others else ""
         return printable(
             f"{self.source}: error: {refusal.layer}.{refusal.key}: "
-            f"{self.backend} cannot do this: {refusal.reason}{able}"
+            f"not supported by {self.backend}: {refusal.reason}{hint}"
         )
 
 
 class ParityError(RnnspecError):
-    """Backends disagree; ``differences`` holds each quantity that is not equal."""
+    """Backends differ; ``differences`` contains each quantity that is not equal."""
 
     exit_code = 1
 
@@ -132,7 +134,7 @@ class ParityError(RnnspecError):
 
 
 class _MessageError(RnnspecError):
-    """An error that is about ``source`` (a path, or the program) as a whole."""
+    """An error about ``source`` as a whole: a path, or the program."""
 
     def __init__(self, message: str, source: str = "rnnspec") -> None:
         super().__init__(message, source)
@@ -140,28 +142,29 @@ class _MessageError(RnnspecError):
         self.source = source
 
     def __str__(self) -> str:
+        # An empty path is shown as '', so that the message does not start with a colon.
         return printable(f"{self.source or repr('')}: error: {self.message}")
 
 
 class UsageError(_MessageError):
-    """The request is wrong, or a file named in it cannot be read."""
+    """The request is invalid, or a file named in it cannot be read."""
 
     exit_code = 2
 
 
 class BackendError(_MessageError):
-    """A backend is not installed, or too old."""
+    """A backend is not installed or too old."""
 
 
 class OutputError(_MessageError):
-    """An output cannot be written; what stood there before still does."""
+    """An output cannot be written; the previous file is unchanged."""
 
 
 class GenerationError(_MessageError):
-    """rnnspec broke one of its own promises; a report of it is welcome."""
+    """A bug in rnnspec: an internal check failed."""
 
     def __str__(self) -> str:
-        return f"{super().__str__()} (this is a fault of rnnspec, please report it)"
+        return f"{super().__str__()} (this is a bug in rnnspec; please report it)"
 
 
 def listed(words: Sequence[str], last: str = "and") -> str:
@@ -175,6 +178,7 @@ def printable(text: str) -> str:
     """Return ``text`` with control, format and bidirectional characters escaped."""
     if text.isprintable():
         return text
+    # Names and values in messages come from files: raw, they could control the terminal.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -191,7 +195,7 @@ def brief(reason: object) -> str:
 
 
 def render_problem(problem: Problem) -> str:
-    """Return the problem's line, then the source line, underlined."""
+    """Return the line of the problem, followed by the underlined source line."""
     first, span = render_line(problem), problem.span
     return f"{first}\n{_excerpt(span)}" if span and span.text and not span.text.isspace() else first
 
@@ -206,7 +210,7 @@ def render_line(problem: Problem) -> str:
 
 
 def render_difference(difference: Difference) -> str:
-    """Return one line that says which quantity of which layer differs, and both accounts of it."""
+    """Return one line with the layer, the quantity and both values."""
     d = difference
     where = f"{d.layer}: " if d.layer else ""
     return printable(
@@ -215,16 +219,18 @@ def render_difference(difference: Difference) -> str:
     )
 
 
+# A source line can be as long as the file.
 _EXCERPT_WIDTH = 100
 
 
 def _excerpt(span: Span) -> str:
-    """Return the source line and a line of carets, cut so that the span stays in view."""
+    """Return the source line and a line of carets, cut so that the span is visible."""
     fits = len(span.text) <= _EXCERPT_WIDTH
     start = 0 if fits else max(0, span.column - 1 - _EXCERPT_WIDTH // 2)
     end = start + _EXCERPT_WIDTH
     lead = ("..." if start else "") + printable(span.text[start : span.column - 1])
     stop = min(span.end_column, span.column + _EXCERPT_WIDTH)
+    # Cut again: escaped characters are longer.
     marked = printable(span.text[span.column - 1 : stop - 1])[:_EXCERPT_WIDTH]
     rest = span.text[span.end_column - 1 : end]
     tail = printable(rest) + ("..." if max(end, span.end_column - 1) < len(span.text) else "")
@@ -236,10 +242,10 @@ def _excerpt(span: Span) -> str:
 
 
 def _columns(text: str) -> int:
-    """Return how many columns of a terminal ``text`` takes: a wide character has two."""
+    """Return the width of ``text`` in terminal columns; wide characters take two."""
     if text.isascii():
         return len(text)
-    # Imported here: few lines are not ASCII.
+    # Imported here because it is slow, and most lines are ASCII.
     from rich.cells import cell_len
 
     return cell_len(text)

@@ -113,7 +113,7 @@ def test_a_disk_on_which_nothing_can_be_put_back(
         with pytest.raises(OutputError) as caught:
             files.publish(moves, force=True)
     assert str(caught.value) == (
-        f"{tmp_path}/first: error: is new and cannot be put back; before that, "
+        f"{tmp_path}/first: error: new version left in place, cannot be undone after this error: "
         f"{tmp_path}/second: error: cannot be written: read-only file system"
     )
 
@@ -174,7 +174,7 @@ def test_what_appears_meanwhile_is_not_replaced_unasked(
     meanwhile(lambda: RIVALS[rival](target))
     if not links:
         monkeypatch.setattr(Path, "hardlink_to", refuse)
-    with pytest.raises(UsageError, match=r"new: error: exists already: it appeared while"):
+    with pytest.raises(UsageError, match=r"new: error: already exists: it was created while"):
         files.write_file(target, "ours", force=False)
     found = content(tmp_path)
     (tmp_path / "expected").mkdir()
@@ -192,7 +192,7 @@ def test_no_folder_takes_the_place_of_what_appears(
         (folder / "made").mkdir()
         (folder / "made" / "x").write_text("ours")
         meanwhile(lambda: RIVALS[rival](tmp_path / "new"))
-        with pytest.raises(UsageError, match=r"new: error: exists already: it appeared while"):
+        with pytest.raises(UsageError, match=r"new: error: already exists: it was created while"):
             files.publish({folder / "made": tmp_path / "new"}, force=False)
     assert "ours" not in content(tmp_path).values()
     assert os.path.lexists(tmp_path / "new")

@@ -1,4 +1,4 @@
-"""Outputs are written whole or not at all, and nothing is replaced unasked."""
+"""Output files: written completely or not at all, and never replaced without ``force``."""
 
 from rnnspec.files.targets import (
     NO_WORKING_FOLDER,

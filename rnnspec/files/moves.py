@@ -1,4 +1,4 @@
-"""Files and folders that appear in their places together, or not at all."""
+"""Moves of files and folders into place: all of them or none."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from rnnspec.files.targets import reported
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What is made, where it goes, and a second link to what stood there; ``made`` has status."""
+    """The move of one finished file or folder into place."""
 
     made: Path
     target: Path
     status: os.stat_result
+    """The status of ``made``, by which it is recognized at ``target``."""
     before: Path | None
+    """A second link to the file that ``target`` replaces, if any."""
 
     def run(self, *, force: bool) -> None:
-        """Move it.
+        """Move ``made`` to ``target``.
 
         Raises:
-            UsageError: without ``force``, something stands there by now.
+            UsageError: ``target`` exists by now and ``force`` is false.
         """
         try:
             if force or self.made.is_dir():
@@ -32,41 +34,42 @@ class Move:
             else:
                 _appear(self.made, self.target)
         except OSError as error:
-            # Over NFS a call may fail after it was carried out: see BUGS in link(2).
+            # On NFS, a call may report failure although it succeeded: see BUGS in link(2).
             if self.arrived():
                 return
             if not force and (isinstance(error, FileExistsError) or os.path.lexists(self.target)):
-                message = "exists already: it appeared while this ran"
+                message = "already exists: it was created while this ran"
                 raise UsageError(message, str(self.target)) from error
             raise
 
     def arrived(self) -> bool:
-        """Tell whether what stands at ``target`` is what was made, not what another put there."""
+        """Return whether ``target`` is the file made here, not one from another process."""
         try:
             return os.path.samestat(self.target.lstat(), self.status)
         except OSError:
             return False
 
     def undo(self) -> None:
-        """Put back what stood there before, if this was moved and is there still."""
+        """Restore the previous file, if ``target`` is still the file made here."""
         if not self.arrived():
             return
         if self.before is not None:
             self.before.replace(self.target)
-        elif self.made.exists():  # a second link, and to rename one to the other does nothing
+        # Both names are links to one file, and rename(2) between these does nothing.
+        elif self.made.exists():
             self.target.unlink()
         else:
             self.target.replace(self.made)
 
 
 def _appear(made: Path, target: Path) -> None:
-    """Give a file the name ``target`` if nothing has it, in one step where links can be made."""
+    """Move a file to ``target`` unless it exists; atomic if the file system has hard links."""
     try:
         target.hardlink_to(made)
     except FileExistsError:
         raise
     except OSError:
-        # No links on this file system: an empty file claims the name, then it is replaced.
+        # No hard links on this file system: an empty file claims the name, then it is replaced.
         target.touch(exist_ok=False)
         claim = Move(made, target, target.lstat(), None)
         try:
@@ -78,40 +81,42 @@ def _appear(made: Path, target: Path) -> None:
 
 
 def move_all(moves: list[tuple[Path, Path]], *, force: bool) -> None:
-    """Move each file or folder to its place, or none: if one fails, put back those before it."""
-    begun: list[Move] = []
+    """Move all files and folders into place, or none: a failure undoes the moves before it."""
+    started: list[Move] = []
     try:
         for made, target in moves:
             with reported(target):
                 before = _set_aside(made, target) if force else None
-                begun.append(Move(made, target, made.lstat(), before))
-                begun[-1].run(force=force)
+                # Added before it runs: an interrupt may arrive right after the move.
+                started.append(Move(made, target, made.lstat(), before))
+                started[-1].run(force=force)
     except BaseException as error:
-        stuck = _undo(begun)
-        if stuck and isinstance(error, Exception):
-            message = f"is new and cannot be put back; before that, {error}"
-            raise OutputError(message, str(stuck[0])) from error
+        failed = _undo(started)
+        if failed and isinstance(error, Exception):
+            message = f"new version left in place, cannot be undone after this error: {error}"
+            raise OutputError(message, str(failed[0])) from error
         raise
 
 
 def _undo(moves: list[Move]) -> list[Path]:
-    """Undo each of ``moves``, and return where that fails, as it may on a broken disk."""
-    stuck = []
+    """Undo all moves, and return the targets that could not be restored."""
+    failed = []
     for move in moves:
         try:
             move.undo()
         except OSError:
-            stuck.append(move.target)
-    return stuck
+            failed.append(move.target)
+    return failed
 
 
 def _set_aside(made: Path, target: Path) -> Path | None:
-    """Keep a second link to what stands at ``target``, so that it can be put back."""
+    """Keep a second link to the file at ``target``, so that it can be restored."""
     if target.is_dir() or not os.path.lexists(target):
         return None
     aside = made.with_name(f"{made.name}.before")
     try:
         aside.hardlink_to(target)
     except OSError:
+        # No hard links on this file system.
         shutil.copy2(target, aside)
     return aside

@@ -1,4 +1,4 @@
-"""Whether a file may be written at a path: asked before long work begins."""
+"""Checks of output paths, made before long work starts."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ NO_WORKING_FOLDER = "the working folder no longer exists; change to one that doe
 
 
 _Key = tuple[int, int] | str
-"""What a file is known by: device and inode, or where it would be if it is not there."""
+"""Identity of a file: device and inode, or its resolved path if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Files that no output may replace, and what messages call each."""
+    """Input files, which no output may replace, with their titles in messages."""
 
     titles: Mapping[_Key, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, files: Iterable[tuple[Path | int, str]]) -> Inputs:
-        """Return the inputs at these paths or open descriptors, each with its title."""
+        """Return the inputs for pairs of a path or an open descriptor, and a title."""
         titles: dict[_Key, str] = {}
         for place, title in files:
             if key := _key(place):
@@ -37,9 +37,9 @@ class Inputs:
         return cls(titles)
 
     def check(self, target: Path) -> None:
-        """Raise UsageError if ``target`` is one of them, by whatever path or link."""
+        """Raise UsageError if ``target`` is an input, under any path or link."""
         if title := self.titles.get(_key(target)):
-            message = f"is {title}, so nothing is written there; expected another path"
+            message = f"this is {title}, which is not replaced; expected another path"
             raise UsageError(message, str(target))
 
 
@@ -47,23 +47,23 @@ NO_INPUTS = Inputs()
 
 
 def _key(place: Path | int) -> _Key:
-    # ValueError: a path that holds a null character or cannot be encoded.
+    # ValueError: the path contains a null character or cannot be encoded.
     with contextlib.suppress(OSError, ValueError):
-        status = os.stat(place)  # noqa: PTH116 - a descriptor too
+        status = os.stat(place)  # noqa: PTH116 - place may be a descriptor
         return status.st_dev, status.st_ino
-    # OSError: the path is relative to a folder that was removed.
+    # OSError: the path is relative to a working folder that was removed.
     with contextlib.suppress(OSError, ValueError):
         return "" if isinstance(place, int) else os.path.realpath(place)
     return ""
 
 
 def check_target(target: Path, *, force: bool, inputs: Inputs = NO_INPUTS) -> None:
-    """Raise unless a file may be written at ``target``; call it before long work begins.
+    """Raise an error unless a file may be written at ``target``.
 
     Raises:
-        UsageError: ``target`` is one of ``inputs``, by whatever path or link, or it is no path of
-            a file, or it exists and ``force`` is not given.
-        OutputError: no file can be made there.
+        UsageError: ``target`` is one of ``inputs`` (under any path or link), is not the path of a
+            file, or exists and ``force`` is false.
+        OutputError: no file can be created there.
     """
     if target == Path("-"):
         raise UsageError("expected the path of a file, received '-'", "-")
@@ -73,16 +73,16 @@ def check_target(target: Path, *, force: bool, inputs: Inputs = NO_INPUTS) -> No
         inputs.check(target)
         _check_replaceable(target, real, force=force)
         if target.is_symlink() and not real.parent.is_dir():
-            raise OutputError(f"leads to {real}, and there is no such folder", str(target))
+            raise OutputError(f"link to {real}, whose folder does not exist", str(target))
         check_folder(real.parent)
 
 
 def check_target_folder(target: Path) -> bool:
-    """Tell whether ``target`` is a folder; raise unless it is one or can become one.
+    """Return whether ``target`` is a folder, or raise an error if it cannot become one.
 
     Raises:
-        UsageError: something else stands there.
-        OutputError: no folder can be made there.
+        UsageError: ``target`` exists and is not a folder.
+        OutputError: no folder can be created there.
     """
     if target == Path("-"):
         raise UsageError("expected the path of a folder, received '-'", "-")
@@ -93,23 +93,24 @@ def check_target_folder(target: Path) -> bool:
         if mode is None:
             check_folder(real.parent)
         elif not stat.S_ISDIR(mode):
-            raise UsageError("is a file, expected a folder", str(target))
+            raise UsageError("expected a folder, received a file", str(target))
     return mode is not None
 
 
 def _check_replaceable(target: Path, real: Path, *, force: bool) -> None:
     mode = _mode(target)
     if mode is not None and stat.S_ISDIR(mode):
-        raise UsageError("is a folder, expected the path of a file", str(target))
-    # A link of the system's own, as /dev/stdout is, may lead to what no path names.
+        raise UsageError("expected the path of a file, received a folder", str(target))
+    # A system link such as /dev/stdout may point to a file that has no path.
     if mode is not None and not (stat.S_ISREG(mode) and real.is_file()):
-        raise UsageError("is no regular file, so it is not replaced", str(target))
+        raise UsageError("not a regular file; not replaced", str(target))
+    # lexists: a dangling link counts as existing.
     if os.path.lexists(target) and not force:
-        raise UsageError("exists already; --force replaces it", str(target))
+        raise UsageError("already exists; use --force to replace it", str(target))
 
 
 def _mode(path: Path) -> int | None:
-    """Return the mode of what ``path`` leads to, or None if that is nothing."""
+    """Return the mode of the file at ``path``, following links, or None if it does not exist."""
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
@@ -117,28 +118,28 @@ def _mode(path: Path) -> int | None:
 
 
 def followed(target: Path) -> Path:
-    """Return what is written where ``target`` is asked for: what a link leads to, or itself."""
+    """Return the path that is written for ``target``: the end of a link, or ``target`` itself."""
     if not target.is_symlink():
         return target
     try:
         real = target.resolve()
-    # RuntimeError: before Python 3.13, a link that leads to itself.
+    # RuntimeError: a link that points to itself, before Python 3.13.
     except (OSError, RuntimeError):
         real = target
     if real.is_symlink():
-        raise UsageError("is a link that leads to itself", str(target))
+        raise UsageError("symbolic link that points to itself", str(target))
     return real
 
 
 def check_folder(folder: Path) -> None:
-    """Raise unless files can be made in ``folder``."""
+    """Raise an error unless files can be created in ``folder``."""
     with reported(folder):
         _check_working_folder(folder)
         mode = _mode(folder)
     if mode is None or not stat.S_ISDIR(mode):
         raise OutputError("no such folder", str(folder))
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError("no permission to write here", str(folder))
+        raise OutputError("no permission to write to this folder", str(folder))
 
 
 def _check_working_folder(path: Path) -> None:
@@ -147,19 +148,19 @@ def _check_working_folder(path: Path) -> None:
 
 
 def has_working_folder() -> bool:
-    """Tell whether this process still has the folder that relative paths start from."""
+    """Return whether the working folder of this process still exists."""
     try:
-        os.getcwd()  # noqa: PTH109 - asked often
+        os.getcwd()  # noqa: PTH109 - called often
     except FileNotFoundError:
         return False
-    except OSError:  # it may not be named, but it is there
+    except OSError:  # it exists, but its path may not be read
         return True
     return True
 
 
 @contextlib.contextmanager
 def reported(path: Path) -> Iterator[None]:
-    """Turn an operating system's error while writing ``path`` into an OutputError."""
+    """Turn an OSError while writing ``path`` into an OutputError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Outputs are written whole or not at all, and nothing is replaced unasked."""
+"""Output files: written completely or not at all, and never replaced without ``force``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def staged(parent: Path) -> Iterator[Path]:
-    """Yield an empty folder on the same file system as ``parent``; it is gone afterwards.
+    """Yield an empty folder on the file system of ``parent``, and remove it afterwards.
 
     Raises:
-        OutputError: ``parent`` is no folder that can be written to.
+        OutputError: ``parent`` is not a writable folder.
     """
     with reported(parent):
         folder = Path(tempfile.mkdtemp(prefix=".rnnspec-", dir=parent))
@@ -33,15 +33,15 @@ def staged(parent: Path) -> Iterator[Path]:
 
 
 def write_file(target: Path, content: str, *, force: bool, inputs: Inputs = NO_INPUTS) -> None:
-    """Write one text file, UTF-8 with line feeds; through a link, what it leads to.
+    """Write a text file in UTF-8 with line feeds; if ``target`` is a link, write its target.
 
     Raises:
-        UsageError: ``target`` is one of ``inputs`` or no path of a file, or it exists and
-            ``force`` is not given.
-        OutputError: it cannot be written; what was there still is.
+        UsageError: ``target`` is one of ``inputs``, is not the path of a file, or exists and
+            ``force`` is false.
+        OutputError: the file cannot be written; the previous one is unchanged.
     """
     check_target(target, force=force, inputs=inputs)
-    # Without force a link was refused, and one that appears from now on is not followed.
+    # Without force, a link was refused above, and one created since then must not be followed.
     real = followed(target) if force else target
     with staged(real.parent) as folder:
         made = folder / "new"
@@ -51,14 +51,14 @@ def write_file(target: Path, content: str, *, force: bool, inputs: Inputs = NO_I
 
 
 def publish(moves: dict[Path, Path], *, force: bool) -> None:
-    """Move finished files or folders into place, all or none, each at once and after a flush.
+    """Move finished files or folders into place, all or none, each atomically and after fsync.
 
-    With ``force`` a file replaces what stands there; a link stays, and what it leads to is
-    replaced. A folder replaces nothing but an empty folder.
+    With ``force``, a file replaces an existing one; a link is kept, and its target is replaced. A
+    folder replaces only an empty folder.
 
     Raises:
-        UsageError: without ``force``, something stands where a file is to go by now.
-        OutputError: one cannot be moved. Whatever stops this, those moved before are put back.
+        UsageError: a target exists by now and ``force`` is false.
+        OutputError: a move failed. The moves before it are undone, as after any other exception.
     """
     with contextlib.ExitStack() as stack:
         beside = [_beside(*move, stack, force=force) for move in moves.items()]
@@ -72,11 +72,12 @@ def publish(moves: dict[Path, Path], *, force: bool) -> None:
 def _beside(
     made: Path, target: Path, stack: contextlib.ExitStack, *, force: bool
 ) -> tuple[Path, Path]:
-    """Return what is to be moved, and to where: a link may lead to another file system."""
-    # As in write_file; a folder may be made where a link leads.
+    """Return the source and the target of a move, both on one file system."""
+    # Links are followed as in write_file; a folder may always be created at the end of a link.
     real = followed(target) if force or made.is_dir() else target
     if real == target:
         return made, target
+    # A link may point to another file system, to which a rename is impossible.
     copied = stack.enter_context(staged(real.parent)) / made.name
     with reported(target):
         if made.is_dir():
@@ -87,13 +88,14 @@ def _beside(
 
 
 def _give_mode(path: Path, target: Path) -> None:
-    """Give a file the permissions of the one it replaces, or those that any new file gets."""
+    """Give a file the permissions of the file it replaces, or those of a new file."""
     if path.is_dir():
         return
     with reported(target):
         if target.is_file():
             path.chmod(stat.S_IMODE(target.stat().st_mode))
             return
+        # The default permissions depend on the umask, which cannot be read without setting it.
         probe = path.with_name(f"{path.name}.mode")
         probe.touch()
         path.chmod(stat.S_IMODE(probe.stat().st_mode))

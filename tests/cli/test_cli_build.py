@@ -97,7 +97,7 @@ def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend:
     before = entries()
     ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"{old}: error: exists already; --force replaces it\n"
+    assert ran.err == f"{old}: error: already exists; use --force to replace it\n"
     assert old.read_text() == "old"
     assert entries() == before
     assert run("build", spec, "-b", backend, "-o", OUTPUT[backend], "--force").code == 0
@@ -135,7 +135,7 @@ def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
     Path("closed").mkdir(mode=0o500)
     ran = run("build", spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err == "closed: error: no permission to write here\n"
+    assert ran.err == "closed: error: no permission to write to this folder\n"
     Path("closed").chmod(0)
     for command in ("build", "codegen"):
         ran = run(command, spec, "-b", backend, "-o", f"closed/{OUTPUT[backend]}")
@@ -209,6 +209,6 @@ def test_a_folder_that_appears_meanwhile(
         assert Path("made/small.safetensors").stat().st_size > 1000
     else:
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err == f"made/{rival}: error: exists already: it appeared while this ran\n"
+        assert ran.err == f"made/{rival}: error: already exists: it was created while this ran\n"
         assert found == {rival}
         assert Path("made", rival).read_text() == "theirs"

@@ -93,7 +93,7 @@ def test_no_spec_is_replaced_unasked(run: Run, entries: Run) -> None:
     Path("net.yaml").write_text("mine")
     ran = run("init", "net")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "net.yaml: error: exists already; --force replaces it\n"
+    assert ran.err == "net.yaml: error: already exists; use --force to replace it\n"
     assert entries() == {"net.yaml"}
     assert Path("net.yaml").read_text() == "mine"
     assert run("init", "net", "--force").code == 0
@@ -225,5 +225,5 @@ def test_no_spec_goes_where_the_schema_belongs(
 def test_a_folder_is_no_spec(run: Run, entries: Run, target: str) -> None:
     ran = run("init", "-o", target)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"{target}: error: is a folder, expected the path of a file\n"
+    assert ran.err == f"{target}: error: expected the path of a file, received a folder\n"
     assert entries() == set()

@@ -59,7 +59,7 @@ def test_a_source_replaces_no_input(
     ran = run("codegen", spec, "-b", "torch", "-o", target, *force)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == (
-        f"{target}: error: is {INPUTS[name]}, so nothing is written there; expected another path\n"
+        f"{target}: error: this is {INPUTS[name]}, which is not replaced; expected another path\n"
     )
     assert contents() == before
 
@@ -82,7 +82,7 @@ def test_what_standard_input_reads_is_an_input(
         )
     title = "embedding.words of <stdin>" if target == "words.txt" else "standard input"
     assert (done.returncode, done.stdout) == (2, "")
-    assert f": error: is {title}, so nothing is written there" in done.stderr
+    assert f": error: this is {title}, which is not replaced" in done.stderr
     assert contents() == before
 
 
@@ -105,7 +105,7 @@ def test_a_model_replaces_no_input(
     ran = run("build", spec, "-b", backend, "-o", output, "--force")
     title = f"the input {name}" if key == "spec" else f"embedding.{key} of {spec}"
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith(f"{name}: error: is {title}, so nothing is written there")
+    assert ran.err.startswith(f"{name}: error: this is {title}, which is not replaced")
     assert contents() == before
 
 
@@ -120,7 +120,7 @@ def test_no_folder_of_sources_replaces_an_input(run: Run, contents: Run, spec: s
     ):
         ran = run("codegen", ".", "-b", "keras", "-o", target, "--force")
         assert (ran.code, ran.out) == (2, "")
-        assert f": error: is {title}" in ran.err
+        assert f": error: this is {title}, which" in ran.err
         assert contents() == before
 
 
@@ -184,7 +184,7 @@ def test_one_of_eight_runs_writes(python: Run, entries: Run, spec: str, words: l
     assert sorted(code for code, _ in told) == [0, *[2] * 7]
     for code, printed in told:
         assert ("wrote " in printed) == (code == 0)
-        assert ("error: exists already" in printed) == (code == 2)
+        assert ("error: already exists" in printed) == (code == 2)
     assert not [name for name in entries() if "rnnspec" in name]
 
 

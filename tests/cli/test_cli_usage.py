@@ -76,11 +76,11 @@ def test_version(run: Run) -> None:
         (["parity", "{spec}", "--backends", "jax"], "unknown backend 'jax'"),
         (["parity", "{spec}", "--backends", "keras,"], "unknown backend ''"),
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
-        (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "is a file, expected a folder"),
+        (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "expected a folder, received a file"),
         (["codegen", "{spec}", "-b", "torch", "--check"], "--check needs -o"),
         (["diff", "-", "-"], "one '-' at most"),
-        (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null"], "is no regular file"),
-        (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null", "--force"], "no regular file"),
+        (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null"], "not a regular file"),
+        (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null", "--force"], "not a regular file"),
     ],
 )
 def test_a_wrong_request(run: Run, entries: Run, spec: str, words: list[str], message: str) -> None:
