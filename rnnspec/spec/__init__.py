@@ -1,1 +1,1 @@
-"""The language: YAML text with places, the words and what they allow, and all that can be wrong."""
+"""The language: YAML with positions, models of the keys, and validation."""

@@ -1,4 +1,4 @@
-"""From a path or a text to a ``Spec``, and to everything that is wrong with it."""
+"""Loading and validation of a spec, from a path or from text."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rnnspec.spec.wording import received
 from rnnspec.spec.yaml.document import Document, read, reading_problems
 from rnnspec.spec.yaml.places import MAX_BYTES
 
-_READINGS = 4
-"""How often a document is mended and read again: a slip may hide another, to the deepest key."""
+_PASSES = 4
+"""Maximum number of passes: a misspelled key may hide others, down to the deepest key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a text says: its spec, and what is wrong with it so far.
+    """A spec with the problems found so far.
 
-    ``spec`` is None where no network can be made of it.
+    ``spec`` is None if no network can be built from it.
     """
 
     spec: Spec | None
@@ -32,28 +32,29 @@ class Draft:
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
-    """Return what the file ``path`` says, which messages name as it was given.
+    """Return the draft in the file ``path``; messages show the path as given.
 
-    With ``allow_outside`` the files it names may lie outside its folder.
+    With ``allow_outside``, the spec may name files outside its folder.
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: it is no YAML document within the budgets.
+        SpecError: it is not a single YAML document within the size limits.
     """
     source = os.fspath(path)
     return loads(_contents(source), source, allow_outside=allow_outside)
 
 
 def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Draft:
-    """Return what ``text`` says (UTF-8 where it is bytes); messages call it ``source``.
+    """Return the draft in ``text``, a string or UTF-8 bytes; messages name it ``source``.
 
     Raises:
-        SpecError: it is no YAML document within the budgets.
+        SpecError: it is not a single YAML document within the size limits.
     """
     document = read(text, source)
     if not isinstance(document.data, dict):
-        return Draft(None, reading_problems(document) or (_no_mapping(document),))
+        return Draft(None, reading_problems(document) or (_not_a_mapping(document),))
     spec, problems = _validated(document)
+    # The rules need data that can be trusted, which a document with faults does not have.
     if spec is None or document.faults:
         return Draft(None, (*reading_problems(document), *problems))
     spec._allow_outside = allow_outside  # noqa: SLF001 - the one place that sets it
@@ -63,27 +64,27 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
 
 
 def _validated(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
-    """Return the spec in a document, as it was probably meant, and a problem for each slip."""
+    """Return the spec with its likely misspellings corrected, and a problem for each of them."""
     problems: tuple[Problem, ...] = ()
-    for reading in range(_READINGS):
+    for number in range(_PASSES):
         try:
             spec = Spec.model_validate(document.data)
         except ValidationError as error:
-            # Imported here: only a wrong spec pays for it.
+            # Imported here because a valid spec does not need it.
             from rnnspec.spec.messages.problems import findings
 
             found = findings(error, document)
-            if found.mended is None or reading == _READINGS - 1:
+            if found.corrected is None or number == _PASSES - 1:
                 return None, (*problems, *found.problems)
             problems += found.slips
-            document = found.mended
+            document = found.corrected
         else:
             spec._document = document  # noqa: SLF001 - the one place that sets it
             return spec, problems
-    raise AssertionError("the last reading returns")
+    raise AssertionError("unreachable")
 
 
-def _no_mapping(document: Document) -> Problem:
+def _not_a_mapping(document: Document) -> Problem:
     empty = document.data is None
     what = "an empty document" if empty else received(document.data)
     message = f"expected a mapping with the keys version, name and rnn, received {what}"
@@ -91,20 +92,21 @@ def _no_mapping(document: Document) -> Problem:
 
 
 def _contents(source: str) -> bytes:
-    """Return the bytes of a regular file, at most one more than a spec may have."""
+    """Return the bytes of a regular file, up to one byte more than the limit."""
     try:
         mode = os.stat(source).st_mode  # noqa: PTH116 - Path("") would be the folder
         if stat.S_ISDIR(mode):
-            raise UsageError("this is a folder, expected a file", source)
+            raise UsageError("expected a file, received a folder", source)
+        # Opening a pipe would block, and a device may have no end.
         if not stat.S_ISREG(mode):
-            raise UsageError("this is not a regular file", source)
+            raise UsageError("expected a regular file", source)
         with Path(source).open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise UsageError("no such file", source) from None
     except PermissionError:
-        raise UsageError("no permission to read it", source) from None
-    # ValueError: a path that holds a null character or cannot be encoded.
+        raise UsageError("no permission to read this file", source) from None
+    # ValueError: the path contains a null character or cannot be encoded.
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot read it: {reason}", source) from None
+        raise UsageError(f"cannot be read: {reason}", source) from None

@@ -1,7 +1,7 @@
-"""The words of the language, version 1, as pydantic models.
+"""The language, version 1, as pydantic models.
 
-Strict: numbers are numbers, no word is coerced, no unknown key is accepted. What one key alone
-cannot decide is in ``spec.rules``.
+The models are strict: no value is coerced and no unknown key is accepted. Checks that involve
+several keys are in ``spec.rules``.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from rnnspec.spec.yaml.document import Document
 
 MAX_SIZE = 2**31 - 1
-"""The largest size of one axis: what a 32-bit index can address on every backend."""
+"""The largest size of an axis: a 32-bit index can address it on every backend."""
 
 
 class _Absent:
-    """Marks ``X | None``: None stands for an absent key and cannot be written."""
+    """Marker for ``X | None``: None means that the key is absent, and null is rejected."""
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -46,22 +46,22 @@ class _Absent:
 
 
 def _check_version(value: Any) -> Any:
-    # Literal[1] takes True and 1.0 too.
+    # Literal[1] also accepts True and 1.0.
     if type(value) is not int:
-        message, said = "expected the whole number 1, received {received}", received(value)
-        raise PydanticCustomError("version", message, {"received": said})
+        message = "expected the integer 1, received {received}"
+        raise PydanticCustomError("version", message, {"received": received(value)})
     if value != 1:
-        message = "unknown version {received}; this rnnspec reads version 1"
+        message = "unsupported version {received}; this rnnspec reads version 1"
         raise PydanticCustomError("version", message, {"received": str(value)})
     return value
 
 
 def _check_exact(value: float) -> float:
-    # Keras rounds it to float32 even in a float64 model, where it would then equal no input.
+    # Keras rounds the value to float32 even in a float64 model, where no input would equal it.
     (nearest,) = struct.unpack("f", struct.pack("f", value))
     if nearest != value:
         message = (
-            "expected a number that 32 bits hold exactly, since padding is found by equality, "
+            "expected a number that is exact in float32, because padding is compared for equality, "
             "such as {nearest}; received {received}"
         )
         given = {"nearest": repr(nearest), "received": received(value)}
@@ -69,6 +69,7 @@ def _check_exact(value: float) -> float:
     return value
 
 
+# Strict validation does not accept a list as a tuple.
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -99,20 +100,20 @@ Pooling = Literal["last", "mean", "max", "none"]
 
 
 class Model(BaseModel):
-    """What every mapping of the language has in common."""
+    """Base class of all mappings of the language."""
 
-    # Deferred: each model's part is built once, as part of the whole, when a spec is first read.
+    # With defer_build, each validator is built once, inside that of Spec, when a spec is read.
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, defer_build=True
     )
 
     def states(self, key: str) -> bool:
-        """Tell whether ``key`` was written, as opposed to left to its default."""
+        """Return whether ``key`` is written in the spec, not left at its default."""
         return key in self.model_fields_set
 
 
 class Input(Model):
-    """What goes in: tokens when there is an embedding, ``features`` numbers a step otherwise."""
+    """The input: tokens with an embedding, otherwise ``features`` numbers per time step."""
 
     length: OptionalSize = None
     features: OptionalSize = None
@@ -120,25 +121,25 @@ class Input(Model):
 
 
 class Uniform(Model):
-    """Drawn from U(-uniform, uniform)."""
+    """The uniform distribution between -``uniform`` and ``uniform``."""
 
     uniform: Positive
 
 
 class Normal(Model):
-    """Drawn from N(0, normal ** 2), not truncated."""
+    """The normal distribution with standard deviation ``normal``, not truncated."""
 
     normal: Positive
 
 
 class Constant(Model):
-    """``constant`` everywhere."""
+    """The value ``constant`` everywhere."""
 
     constant: Finite
 
 
 def _form(value: Any) -> str | None:
-    """Name the form of an initializer: a word, or a mapping with the one key that says which."""
+    """Return the tag of an initializer: that of a name, or the only key of a mapping."""
     match value:
         case Uniform() | {"uniform": _}:
             return "uniform"
@@ -149,7 +150,7 @@ def _form(value: Any) -> str | None:
         case dict():
             return None
         case _:
-            return "word"
+            return "name"
 
 
 _Drawn = (
@@ -157,26 +158,28 @@ _Drawn = (
     | Annotated[Normal, Tag("normal")]
     | Annotated[Constant, Tag("constant")]
 )
-MatrixWord = Literal["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones"]
-VectorWord = Literal["zeros", "ones"]
-MatrixInitializer = Annotated[Annotated[MatrixWord, Tag("word")] | _Drawn, Discriminator(_form)]
-VectorInitializer = Annotated[Annotated[VectorWord, Tag("word")] | _Drawn, Discriminator(_form)]
+MatrixName = Literal["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones"]
+VectorName = Literal["zeros", "ones"]
+MatrixInitializer = Annotated[Annotated[MatrixName, Tag("name")] | _Drawn, Discriminator(_form)]
+VectorInitializer = Annotated[Annotated[VectorName, Tag("name")] | _Drawn, Discriminator(_form)]
 
 
 class Initializers(Model):
-    """Where fresh weights come from, for the whole network."""
+    """Initializers of the weights of the whole network."""
 
     kernel: MatrixInitializer = "glorot_uniform"
     recurrent: MatrixInitializer = "orthogonal"
     bias: VectorInitializer = "zeros"
     forget_bias: Finite = 1.0
+    # model_construct: validation would build the validators when this module is imported.
     embedding: VectorInitializer = Uniform.model_construct(uniform=0.05)
 
 
 class Embedding(Model):
-    """A row of ``dim`` numbers for each of ``vocabulary`` tokens.
+    """A vector of size ``dim`` for each of ``vocabulary`` tokens.
 
-    ``weights`` and ``words`` are paths relative to the spec: of vectors, and of each token's word.
+    ``weights`` and ``words`` are the paths of two files, relative to the spec: pretrained vectors,
+    and the word of each token.
     """
 
     name: OptionalName = None
@@ -221,14 +224,17 @@ class LSTM(_Gated):
 
 
 class GRU(_Gated):
-    """The gated recurrent unit; ``reset_after``: its reset gate after the recurrent product."""
+    """The gated recurrent unit.
+
+    With ``reset_after``, the reset gate is applied after the recurrent product.
+    """
 
     type: Literal["gru"]
     reset_after: bool = True
 
 
 class RepeatVector(Model):
-    """The final state so far, given ``steps`` times to the layers that follow."""
+    """The final state of the layer before, repeated ``steps`` times."""
 
     type: Literal["repeat"]
     name: OptionalName = None
@@ -240,7 +246,7 @@ RnnLayer = Annotated[RecurrentLayer | RepeatVector, Field(discriminator="type")]
 
 
 class Hidden(Model):
-    """A dense layer before the output; ``dropout`` is on what leaves it."""
+    """A dense layer before the output layer; ``dropout`` applies to its output."""
 
     name: OptionalName = None
     units: Size
@@ -249,7 +255,7 @@ class Hidden(Model):
 
 
 class Head(Model):
-    """From the last recurrent layer to the result; ``dropout`` is on what enters it."""
+    """The layers after the last recurrent layer; ``dropout`` applies to the pooled vector."""
 
     name: OptionalName = None
     pooling: Pooling = "last"
@@ -261,13 +267,13 @@ class Head(Model):
 
 
 class Data(Model):
-    """What the network is to learn from; advice heeds it, the network does not."""
+    """The training data, used by ``rnnspec lint`` only."""
 
     examples: Annotated[Annotated[int, Field(ge=1)] | None, _Absent()] = None
 
 
 class Expect(Model):
-    """Promises that validation keeps."""
+    """Assertions about the network, checked by validation."""
 
     parameters: OptionalCount = None
     max_parameters: OptionalCount = None
@@ -278,7 +284,7 @@ Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=R
 
 
 class Spec(Model):
-    """One network. What ``rnnspec.load`` returns; every promise in ``expect`` has been kept."""
+    """A network, as returned by ``rnnspec.load``; everything in ``expect`` has been checked."""
 
     version: Annotated[Literal[1], BeforeValidator(_check_version)]
     name: NetworkName
@@ -296,16 +302,16 @@ class Spec(Model):
 
     @property
     def document(self) -> Document:
-        """The text this was read from, with the place of every value."""
+        """The text of this spec, with the position of every value."""
         return self._document
 
     @property
     def allow_outside(self) -> bool:
-        """Whether the files that are named here may lie outside the folder of this spec."""
+        """True if the files named in this spec may be outside its folder."""
         return self._allow_outside
 
     def gives_state(self, index: int) -> bool:
-        """Tell whether entry ``index`` of ``rnn`` ends in a final state, not in a sequence."""
+        """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence."""
         if index + 1 < len(self.rnn):
             return isinstance(self.rnn[index + 1], RepeatVector)
         return self.head is not None and self.head.pooling == "last"

@@ -1,4 +1,4 @@
-"""Which names a network and a layer may bear, so that every generated file is sound."""
+"""Checks of network and layer names, so that every generated file is valid Python."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_GENERATED_CODE = frozenset(
     """
     build_model callable functional hard_sigmoid layers masked masked_max masked_mean model nn ops
     set_forget_bias single_bias_lstm single_bias_rnn tensor variational_dropout
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 ) | frozenset(
     "".join(words)
     for words in product(
@@ -30,8 +30,8 @@ IN_GENERATED_CODE = frozenset(
     )
 )
 
-# Every public attribute of a torch.nn.Module (PyTorch 2.13) that a layer name could hide;
-# tests/backends/test_reserved_names.py compares it with the installed one.
+# Every public attribute of torch.nn.Module (PyTorch 2.13) that a layer name could hide;
+# tests/backends/test_reserved_names.py compares the list with the installed version.
 TORCH_MODULE_ATTRIBUTES = frozenset(
     """
     add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
@@ -43,56 +43,56 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     register_load_state_dict_pre_hook register_module register_parameter
     register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 IN_GENERATED_CLASS = frozenset({"inputs", "mask", "masking", "reset_parameters", "self"})
-# What stands in a Keras model beside its layers: Keras numbers these itself, from a counter that
-# the whole process shares, and refuses a model in which a layer has the name of one.
+# Operations in a Keras model, beside its layers. Keras numbers them with a counter that is shared
+# by the whole process, and rejects a model if a layer has the name of an operation.
 KERAS_OPERATION = re.compile(
     "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
 )
-_SQUASHED = frozenset(word.replace("_", "") for word in IN_GENERATED_CODE)
+_SQUASHED = frozenset(name.replace("_", "") for name in IN_GENERATED_CODE)
 
 
 def check_network_name(name: str) -> str:
-    """Return ``name`` if a file, a class and a module may be called so.
+    """Return ``name`` if a file, a class and a module can have this name.
 
     Raises:
-        PydanticCustomError: it is no snake_case name, or hides something that files of that name
-            use or that Python would import in their place.
+        PydanticCustomError: it is not a snake_case name, or it shadows a name that the generated
+            file uses or a module that Python would import.
     """
     _check_form(name)
-    # The class is called name without underscores, so that value_error would hide ValueError.
+    # The class has the name without underscores: value_error would shadow ValueError.
     squashed = name.replace("_", "")
     if name in reserved.STANDARD_LIBRARY:
-        raise _taken(name, "a module of Python's standard library")
+        raise _taken(name, "is a module of Python's standard library")
     if squashed in reserved.BUILTINS:
-        raise _taken(name, "spelled like one of Python's builtins")
+        raise _taken(name, "has the spelling of a Python builtin")
     if name in reserved.PACKAGES:
-        raise _taken(name, "the name of a package")
+        raise _taken(name, "is the name of a package")
     if name in reserved.RUN_UNASKED:
-        raise _taken(name, "what Python, pip or pytest run by themselves")
+        raise _taken(name, "is a file that Python, pip or pytest runs automatically")
     if name in reserved.WINDOWS_DEVICES:
-        raise _taken(name, "a device on Windows, where no file can have this name")
+        raise _taken(name, "is a device name on Windows, where no file can have it")
     if squashed in _SQUASHED:
-        raise _taken(name, "used by the generated code")
+        raise _taken(name, "is used by the generated code")
     return name
 
 
 def check_layer_name(name: str) -> str:
-    """Return ``name`` if a layer, and so an attribute of the generated class, may be called so.
+    """Return ``name`` if a layer, and so an attribute of the generated class, can have it.
 
     Raises:
-        PydanticCustomError: it is no snake_case name, hides an attribute of that class, or is
-            what Keras may call an operation in the same model.
+        PydanticCustomError: it is not a snake_case name, shadows an attribute of the class, or
+            is a name that Keras may give to an operation in the model.
     """
     _check_form(name)
     if KERAS_OPERATION.fullmatch(name):
-        raise _taken(name, "what Keras calls an operation of its own")
+        raise _taken(name, "is a name that Keras gives to an operation")
     if name in TORCH_MODULE_ATTRIBUTES:
-        raise _taken(name, "an attribute of every torch.nn.Module")
+        raise _taken(name, "is an attribute of every torch.nn.Module")
     if name in IN_GENERATED_CLASS:
-        raise _taken(name, "used by the generated code")
+        raise _taken(name, "is used by the generated code")
     return name
 
 
@@ -101,16 +101,15 @@ def _check_form(name: str) -> None:
         raise PydanticCustomError(
             "name_form",
             "expected a name of at most 64 lower-case letters a-z, digits and underscores that "
-            "begins with a letter, received {received}",
+            "starts with a letter, received {received}",
             {"received": received(name)},
         )
     if name in reserved.KEYWORDS:
-        raise _taken(name, "a keyword of Python")
+        raise _taken(name, "is a Python keyword")
     if name in reserved.CAPITAL_KEYWORDS:
-        raise _taken(name, f"spelled like Python's {name.capitalize()}")
+        raise _taken(name, f"has the spelling of Python's {name.capitalize()}")
 
 
-def _taken(name: str, what: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        "name_taken", "'{name}' is {what}; choose another name", {"name": name, "what": what}
-    )
+def _taken(name: str, reason: str) -> PydanticCustomError:
+    context = {"name": name, "reason": reason}
+    return PydanticCustomError("name_taken", "'{name}' {reason}; choose another name", context)

@@ -1,23 +1,23 @@
-"""Names that a file, a class or a layer may not bear, whichever Python reads the spec.
+"""Reserved names: a file, a class or a layer cannot have them in any version of Python.
 
-The lists are written out, not asked of the running interpreter, so that a spec that is right on
-one version of Python is right on all; tests hold them against the installed versions.
+The lists are written out instead of read from the running interpreter, so that a spec is valid in
+all versions of Python or in none. Tests compare them with the installed versions.
 """
 
 from __future__ import annotations
 
-# ``keyword.kwlist`` and ``keyword.softkwlist`` of 3.11 to 3.14. None, True and False are apart:
-# a name in lower case is none of them, but the class that bears it would be.
+# ``keyword.kwlist`` and ``keyword.softkwlist`` of 3.11 to 3.14. None, True and False are separate:
+# a lower-case name is none of them, but the class with this name would be.
 KEYWORDS = frozenset(
     """
     and as assert async await break case class continue def del elif else except finally
     for from global if import in is lambda match nonlocal not or pass raise return try
     type while with yield
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 CAPITAL_KEYWORDS = frozenset({"false", "none", "true"})
 
-# ``sys.stdlib_module_names`` of 3.11 to 3.14, which is the same on every system.
+# ``sys.stdlib_module_names`` of 3.11 to 3.14, which does not depend on the system.
 STANDARD_LIBRARY = frozenset(
     """
     abc aifc annotationlib antigravity argparse array ast asynchat asyncio asyncore
@@ -41,7 +41,7 @@ STANDARD_LIBRARY = frozenset(
     traceback tracemalloc tty turtle turtledemo types typing unicodedata unittest urllib
     uu uuid venv warnings wave weakref webbrowser winreg winsound wsgiref xdrlib xml
     xmlrpc zipapp zipfile zipimport zlib zoneinfo
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 
 # ``dir(builtins)`` of 3.11 to 3.14, in lower case.
@@ -68,13 +68,13 @@ BUILTINS = frozenset(
     unboundlocalerror unicodedecodeerror unicodeencodeerror unicodeerror
     unicodetranslateerror unicodewarning userwarning valueerror vars warning
     windowserror zerodivisionerror zip
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 
-# A file called so, beside the user's own, would be imported in the package's place. Got from the
-# top-level names in ``sys.modules`` after importing numpy, torch, tensorflow, jax and keras (NumPy
-# 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Keras 3.15), from ``packages_distributions`` for
-# what these require, and by hand: what they use where it is there, and what rnnspec uses.
+# A file with such a name in the user's folder would be imported instead of the package. Sources:
+# the top-level names in ``sys.modules`` after importing numpy, torch, tensorflow, jax and keras
+# (NumPy 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Keras 3.15), ``packages_distributions`` for
+# their requirements, and by hand their optional packages and those that rnnspec uses.
 PACKAGES = frozenset(
     """
     absl astunparse certifi charset_normalizer clang cython_runtime filelock flatbuffers
@@ -84,13 +84,13 @@ PACKAGES = frozenset(
     pydantic_core pygments pytest requests rich rnnspec safetensors scipy setuptools six
     sympy tensorboard tensorflow termcolor tf torch torchgen triton typer
     typing_extensions urllib3 wheel wrapt yaml
-    """.split()  # noqa: SIM905 - words, one beside the other, are easier to check
+    """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 
-# What Python, pip and pytest import or run by themselves where they find it.
+# Files that Python, pip and pytest import or run automatically.
 RUN_UNASKED = frozenset({"conftest", "pip", "setup", "sitecustomize", "usercustomize"})
 
-# No file can be called so on Windows, whatever its suffix.
+# No file on Windows can have such a name, with any suffix.
 WINDOWS_DEVICES = frozenset(
     {"aux", "con", "nul", "prn"}
     | {f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)}

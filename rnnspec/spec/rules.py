@@ -1,4 +1,4 @@
-"""What no key alone decides: keys that need another one, and keys without effect."""
+"""Rules that involve several keys: keys that need another key, and keys without effect."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 MAX_LAYERS = 2_000
 
 UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412"})
-"""The codes of broken rules that leave no network to speak of."""
+"""Codes of the rules without which no network can be built."""
 
 Broken = tuple[Path, str, str]
-"""The path of the key that breaks a rule, a code, and what is wrong with it."""
+"""A broken rule: the path of the key, the code and the message."""
 
 
 def broken_rules(spec: Spec) -> tuple[Problem, ...]:
     """Return a problem for each rule that ``spec`` breaks."""
     return tuple(
-        # What lacks a key is the document; all else but a path is about a key that is there.
+        # E401 is about the document and E602 about a value; all other rules are about a key.
         spec.document.problem(path, message, code=code, key=bool(path) and code != "E602")
         for rule in _RULES
         for path, code, message in rule(spec)
@@ -39,16 +39,16 @@ def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
         message = "expected input.features (numbers) or embedding (tokens), received neither"
         yield ((), "E401", message)
     if spec.embedding is not None and spec.input.features is not None:
-        message = "'features' is for numbers and embedding for tokens; leave one out"
+        message = "'features' is for numbers, 'embedding' for tokens; remove one of them"
         yield (("input", "features"), "E402", message)
 
 
 def _masks(spec: Spec) -> Iterator[Broken]:
     if spec.input.mask_value is not None and spec.input.features is None:
-        message = "'mask_value' is for input.features; embedding.mask_zero masks tokens"
+        message = "'mask_value' needs input.features; for tokens, use embedding.mask_zero"
         yield (("input", "mask_value"), "E403", message)
     if spec.embedding is not None and spec.embedding.mask_zero and spec.embedding.vocabulary == 1:
-        message = "'mask_zero' makes token 0 padding, and a vocabulary of 1 has no other token"
+        message = "with 'mask_zero', token 0 is padding, and a vocabulary of 1 has no other token"
         yield (("embedding", "mask_zero"), "E404", message)
 
 
@@ -57,7 +57,8 @@ def _empty_sections(spec: Spec) -> Iterator[Broken]:
         section = getattr(spec, name)
         if spec.states(name) and not section.model_fields_set:
             keys = listed(tuple(type(section).model_fields))
-            yield ((name,), "E405", f"{name!r} has no effect when empty; its keys are {keys}")
+            message = f"empty section {name!r} has no effect; its keys are {keys}"
+            yield ((name,), "E405", message)
 
 
 def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
@@ -69,8 +70,8 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
         if layer.residual and spec.gives_state(index):
             message = (
-                "'residual' adds the sequence that goes in to the one that comes out, and this "
-                "layer ends in its final state"
+                "'residual' adds the input sequence to the output sequence, but this layer returns "
+                "only its final state"
             )
             yield ((*path, "residual"), "E408", message)
 
@@ -85,19 +86,19 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             yield (
                 path,
                 "E410",
-                "'repeat' comes after a layer whose final state it repeats, not first",
+                "'repeat' cannot be first: it repeats the final state of the layer before it",
             )
         elif isinstance(spec.rnn[index - 1], RepeatVector):
             yield (
                 path,
                 "E410",
-                "'repeat' comes after a recurrent layer, not after another 'repeat'",
+                "'repeat' cannot follow another 'repeat'; put a recurrent layer between them",
             )
         if index == last:
             yield (
                 path,
                 "E410",
-                "'repeat' comes before a layer that reads what it repeats, not last",
+                "'repeat' cannot be last: a recurrent layer must follow it",
             )
 
 
@@ -108,11 +109,11 @@ def _pretrained(spec: Spec) -> Iterator[Broken]:
     if embedding.words is not None and embedding.weights is None:
         yield (("embedding", "words"), "E411", "'words' has no effect without 'weights'")
     if embedding.weights is not None and embedding.words is None:
-        message = "'weights' needs 'words': the file that says which word each token stands for"
+        message = "'weights' needs 'words', a file with the word of each token"
         yield (("embedding", "weights"), "E411", message)
 
 
-# Read by the rules of every system: what is inside on one is not to be outside on another.
+# The path rules of all systems at once, so that a spec is valid on all of them or on none.
 _OUTSIDE = re.compile(r"[/\\~]|[A-Za-z]:|(.*[/\\])?\.\.([/\\]|$)")
 
 
@@ -124,7 +125,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
         if path is not None and _OUTSIDE.match(path):
             message = (
                 f"expected a path inside the folder of the spec, received {quoted(path)}; "
-                "--allow-outside permits others"
+                "--allow-outside allows paths outside it"
             )
             yield (("embedding", key), "E602", message)
 
@@ -132,7 +133,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
     total = sum(layer.layers for _, layer in _recurrent(spec))
     if total > MAX_LAYERS:
-        message = f"expected at most {MAX_LAYERS} recurrent layers in all, received {total}"
+        message = f"expected at most {MAX_LAYERS} recurrent layers in total, received {total}"
         yield (("rnn",), "E412", message)
 
 
@@ -145,23 +146,24 @@ def _output_layer(spec: Spec) -> Iterator[Broken]:
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:
-    stated = spec.initializers.model_fields_set
-    if "embedding" in stated and spec.embedding is None:
+    written = spec.initializers.model_fields_set
+    if "embedding" in written and spec.embedding is None:
         yield (
             ("initializers", "embedding"),
             "E414",
             "'embedding' has no effect without an embedding",
         )
-    if "bias" in stated and not _has_bias(spec):
+    if "bias" in written and not _has_bias(spec):
         yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
-    if "forget_bias" in stated and not any(
+    if "forget_bias" in written and not any(
         isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
     ):
-        message = "'forget_bias' has no effect without an lstm that has a bias"
+        message = "'forget_bias' has no effect without an LSTM with a bias"
         yield (("initializers", "forget_bias"), "E414", message)
 
 
 def _has_bias(spec: Spec) -> bool:
+    # Hidden layers always have a bias.
     in_head = spec.head is not None and (
         bool(spec.head.hidden) or (spec.head.units is not None and spec.head.bias)
     )
@@ -169,7 +171,7 @@ def _has_bias(spec: Spec) -> bool:
 
 
 def _recurrent(spec: Spec) -> Iterator[tuple[int, RecurrentLayer]]:
-    """Yield every entry of ``rnn`` but the repeats, with its index."""
+    """Yield each item of ``rnn`` that is not a repeat, with its index."""
     for index, layer in enumerate(spec.rnn):
         if not isinstance(layer, RepeatVector):
             yield (index, layer)

@@ -58,7 +58,8 @@ def test_a_wrong_spec_is_refused_with_its_place(
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 @pytest.mark.parametrize(
-    ("path", "message"), [("none.yaml", "no such file"), ("folder", "this is a folder")]
+    ("path", "message"),
+    [("none.yaml", "no such file"), ("folder", "expected a file, received a folder")],
 )
 def test_an_input_that_cannot_be_read(
     run: Run, entries: Run, command: list[str], path: str, message: str

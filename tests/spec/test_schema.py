@@ -14,7 +14,7 @@ import yaml
 
 from rnnspec.spec import models
 from rnnspec.spec.schema import json_schema
-from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, WORDS
+from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, VALUES
 
 SCHEMA = json_schema.json_schema()
 RULES = {"allOf", "anyOf", "if", "then", "else", "dependencies", "not"}
@@ -119,7 +119,7 @@ def test_no_key_is_without_words_and_no_words_without_key() -> None:
         MAPPINGS
     )
     used = {word for _, node in ALL if isinstance(node, dict) for word in node.get("enum", [])}
-    assert set(WORDS) <= used
+    assert set(VALUES) <= used
 
 
 def test_a_default_is_what_the_model_takes() -> None:

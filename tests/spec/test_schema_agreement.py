@@ -18,7 +18,7 @@ import rnnspec
 from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
 from rnnspec.spec.schema import json_schema
-from rnnspec.spec.schema.descriptions import KEYS, WORDS
+from rnnspec.spec.schema.descriptions import KEYS, VALUES
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema())
 Data = Any
@@ -33,24 +33,24 @@ LAST = {"pooling": "last"}
 UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     # A number without a fraction is an integer to JSON Schema, however it is written.
     (
-        r"expected a whole number, received (one with|\de\+)",
+        r"expected an integer, received ('.*', which has|\de\+)",
         {**NUMBERS, "rnn": {**GRU, "units": 4.0}},
     ),
-    (r"expected the whole number 1, received 1\.0", {**NUMBERS, "version": 1.0, "rnn": GRU}),
+    (r"expected the integer 1, received 1\.0", {**NUMBERS, "version": 1.0, "rnn": GRU}),
     # Properties of a number's bits and of how it is written.
     (
-        r"expected a number that 32 bits hold exactly",
+        r"expected a number that is exact in float32",
         {**NUMBERS, "input": {"features": 4, "mask_value": 0.1}, "rnn": GRU},
     ),
     (
-        r"expected a number of at most 19 digits",
+        r"expected an integer of at most 19 digits",
         {**NUMBERS, "rnn": GRU, "expect": {"max_parameters": 10**19}},
     ),
     # Which layer of a list is the last, and which one comes after which.
-    (r"'repeat' comes before a layer", {**NUMBERS, "rnn": [GRU, REPEAT]}),
-    (r"'repeat' comes after a recurrent layer", {**NUMBERS, "rnn": [GRU, REPEAT, REPEAT, GRU]}),
+    (r"'repeat' cannot be last", {**NUMBERS, "rnn": [GRU, REPEAT]}),
+    (r"'repeat' cannot follow another 'repeat'", {**NUMBERS, "rnn": [GRU, REPEAT, REPEAT, GRU]}),
     (
-        r"this layer ends in its final state",
+        r"this layer returns only its final state",
         {**NUMBERS, "rnn": [GRU, {**GRU, "residual": True}], "head": LAST},
     ),
     # What is allowed or not by an option of the command line.
@@ -64,7 +64,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     ),
     # Sums, products, and what two values have to do with each other.
     (
-        r"expected at most 2000 recurrent layers in all",
+        r"expected at most 2000 recurrent layers in total",
         {**NUMBERS, "rnn": [{**GRU, "layers": 2_000}, GRU]},
     ),
     (r"'residual' needs", {**NUMBERS, "rnn": {"type": "gru", "units": 3, "residual": True}}),
@@ -109,7 +109,7 @@ NAMES = st.sampled_from(
 NUMBER_POOL = st.sampled_from(
     [0, 1, 2, 3, 2_000, 2_001, 2**31 - 1, 2**31, -1, 0.0, 1.0, 0.5, 0.1, -0.5, 1e30, 1.1e30]
 )
-WORD_POOL = st.sampled_from([*WORDS, "LSTM", "vectors.txt", "a\tb"]) | NAMES
+WORD_POOL = st.sampled_from([*VALUES, "LSTM", "vectors.txt", "a\tb"]) | NAMES
 SCALARS = st.none() | st.booleans() | NUMBER_POOL | WORD_POOL
 FORMS = st.dictionaries(st.sampled_from(["uniform", "normal", "constant"]), NUMBER_POOL, max_size=2)
 LAYERS = st.sampled_from([GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}])

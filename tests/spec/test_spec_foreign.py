@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rnnspec.spec import models
-from rnnspec.spec.messages.foreign import home_for, key_for, layer_for, word_for
+from rnnspec.spec.messages.foreign import home_for, key_for, layer_for, value_for
 from rnnspec.spec.models import GRU, LSTM, RepeatVector, SimpleRNN
 
 Places = list[tuple[str, type[models.Model]]]
@@ -86,7 +86,7 @@ def test_each_argument_of_torch_is_known(name: str) -> None:
 
 def _answered(what: str, word: str, words: tuple[str, ...]) -> bool:
     own = word.lower() in words
-    return own or bool(word_for(what, word, words) or home_for(what, word, words))
+    return own or bool(value_for(what, word, words) or home_for(what, word, words))
 
 
 @pytest.mark.parametrize("words", [CELLS, HEAD])
@@ -121,4 +121,4 @@ def test_each_layer_with_steps_is_known() -> None:
     "spelling", ["b{}", "bi{}", "bi-{}", "BI_{}", "nn.Bi{}", "{}_bidirectional"]
 )
 def test_no_guess_takes_a_direction_away(kind: str, spelling: str) -> None:
-    assert layer_for(spelling.format(kind)) == f"write type: {kind} with bidirectional: true"
+    assert layer_for(spelling.format(kind)) == f"write 'type: {kind}' with 'bidirectional: true'"

@@ -234,15 +234,15 @@ def test_loads_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("path", "message"),
     [
         ("nosuch.yaml", "nosuch.yaml: error: no such file"),
-        ("folder", "folder: error: this is a folder, expected a file"),
-        ("pipe", "pipe: error: this is not a regular file"),
-        ("/dev/null", "/dev/null: error: this is not a regular file"),
+        ("folder", "folder: error: expected a file, received a folder"),
+        ("pipe", "pipe: error: expected a regular file"),
+        ("/dev/null", "/dev/null: error: expected a regular file"),
         ("", "'': error: no such file"),
-        ("a.yaml/b", "a.yaml/b: error: cannot read it: Not a directory"),
-        ("x\0y", r"x\x00y: error: cannot read it: embedded null byte"),
-        ("loop", "loop: error: cannot read it: Too many levels of symbolic links"),
-        ("x" * 300, "x" * 300 + ": error: cannot read it: File name too long"),
-        ("\u202e\ud800", r"\u202e\ud800: error: cannot read it: "),
+        ("a.yaml/b", "a.yaml/b: error: cannot be read: Not a directory"),
+        ("x\0y", r"x\x00y: error: cannot be read: embedded null byte"),
+        ("loop", "loop: error: cannot be read: Too many levels of symbolic links"),
+        ("x" * 300, "x" * 300 + ": error: cannot be read: File name too long"),
+        ("\u202e\ud800", r"\u202e\ud800: error: cannot be read: "),
     ],
 )
 def test_files_that_cannot_be_read(
@@ -265,7 +265,7 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     (tmp_path / "a.yaml").write_text(SMALL)
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(UsageError, match="no permission to read it"):
+    with pytest.raises(UsageError, match="no permission to read this file"):
         load(tmp_path / "a.yaml")
 
 

@@ -121,22 +121,22 @@ def test_networks_shadow_no_package_that_a_framework_requires() -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("typing_extensions", "the name of a package"),
-        ("absl", "the name of a package"),
-        ("optree", "the name of a package"),
-        ("sitecustomize", "what Python, pip or pytest run by themselves"),
-        ("conftest", "what Python, pip or pytest run by themselves"),
-        ("setup", "what Python, pip or pytest run by themselves"),
-        ("con", "a device on Windows"),
-        ("lpt9", "a device on Windows"),
-        ("none", "spelled like Python's None"),
-        ("true", "spelled like Python's True"),
-        ("none_", "spelled like one of Python's builtins"),
-        ("windows_error", "spelled like one of Python's builtins"),
+        ("typing_extensions", "is the name of a package"),
+        ("absl", "is the name of a package"),
+        ("optree", "is the name of a package"),
+        ("sitecustomize", "is a file that Python, pip or pytest runs automatically"),
+        ("conftest", "is a file that Python, pip or pytest runs automatically"),
+        ("setup", "is a file that Python, pip or pytest runs automatically"),
+        ("con", "is a device name on Windows, where no file can have it"),
+        ("lpt9", "is a device name on Windows, where no file can have it"),
+        ("none", "has the spelling of Python's None"),
+        ("true", "has the spelling of Python's True"),
+        ("none_", "has the spelling of a Python builtin"),
+        ("windows_error", "has the spelling of a Python builtin"),
     ],
 )
 def test_says_why_a_name_is_taken(name: str, what: str) -> None:
-    with pytest.raises(PydanticCustomError, match=f"'{name}' is {what}"):
+    with pytest.raises(PydanticCustomError, match=f"'{name}' {what};"):
         check_network_name(name)
 
 

@@ -1,1 +1,1 @@
-"""Problems in words: what was expected, what was received, what was probably meant."""
+"""Messages about invalid specs: what was expected, received, and probably meant."""

@@ -1,4 +1,4 @@
-"""pydantic's errors as problems: what was expected, what was received, what was probably meant."""
+"""Conversion of pydantic's errors to problems, with a hint at what was probably meant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.values import complaint, meant_type, unknown_word
+from rnnspec.spec.messages.values import invalid_value, meant_type, unknown_value
 from rnnspec.spec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _KINDS: dict[str, type[models.Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model
     for model in get_args(get_args(models.RnnLayer)[0])
 }
-"""The model of each ``type``, out of the union itself, so that no kind can be forgotten here."""
+"""The model of each ``type``, read from the union, so that it is complete."""
 _FORMS: dict[str, type[models.Model]] = {
     "uniform": models.Uniform,
     "normal": models.Normal,
@@ -41,39 +41,43 @@ _SECTIONS: dict[str, type[models.Model]] = {
     "expect": models.Expect,
 }
 _GUESSES = 50
-"""For how many errors a near word is looked for: after so many it would take seconds."""
+"""Maximum number of searches for a similar name: more of them take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """pydantic's errors as problems, and the document as it was probably meant.
+    """The problems of a document, and the document that was probably meant.
 
-    ``mended`` has the meant keys and types in place of what ``slips`` says is wrong, so that what
-    lies behind them can be checked too; it is None where there is no such problem.
+    ``slips`` are the problems with a known correction. ``corrected`` is the document with these
+    corrections, so that the values behind them can be checked too, or None if there are none.
     """
 
     problems: tuple[Problem, ...]
     slips: tuple[Problem, ...]
-    mended: Document | None
+    corrected: Document | None
 
 
 def findings(error: ValidationError, document: Document) -> Findings:
-    """Return a problem for each of pydantic's errors that no fault of ``document`` explains."""
+    """Return the problems of pydantic's errors, except consequences of faults in ``document``."""
     flaws = list(_flaws(error, document))
     slips = _slips(flaws, document)
     keys = {flaw.path: flaw.meant for flaw in slips if flaw.key}
     values = {flaw.path: flaw.meant for flaw in slips if not flaw.key}
-    mended = document.mended(keys, values) if slips else None
-    return Findings(_problems(flaws, document), _problems(slips, document), mended)
+    corrected = document.corrected(keys, values) if slips else None
+    return Findings(_problems(flaws, document), _problems(slips, document), corrected)
 
 
 def _slips(flaws: Sequence[_Flaw], document: Document) -> list[_Flaw]:
-    """Return the flaws of which it is known what was meant; of two for one key the first."""
+    """Return the flaws with a known correction, and only the first with the same correction."""
     slips: dict[Path, _Flaw] = {}
     for flaw in flaws:
         meant = (*flaw.path[:-1], flaw.meant) if flaw.key else flaw.path
-        # Behind a key without a value there is nothing to check.
-        if flaw.meant and not (flaw.key and document.holds(meant)) and document.says(flaw.path):
+        # A correction is useless if the key has no value to check.
+        if (
+            flaw.meant
+            and not (flaw.key and document.contains(meant))
+            and document.has_value(flaw.path)
+        ):
             slips.setdefault(meant, flaw)
     return list(slips.values())
 
@@ -85,23 +89,24 @@ def _flaws(error: ValidationError, document: Document) -> Iterator[_Flaw]:
 
 
 def _problems(flaws: Sequence[_Flaw], document: Document) -> tuple[Problem, ...]:
-    wrong = {fault.path for fault in document.faults if not fault.key}
-    torn = {fault.path[:-1] for fault in document.faults if fault.hides_keys}
+    faulty = {fault.path for fault in document.faults if not fault.key}
+    incomplete = {fault.path[:-1] for fault in document.faults if fault.hides_keys}
     meant = {(*flaw.path[:-1], flaw.meant) for flaw in flaws if flaw.meant and flaw.key}
+    # A key is not reported as missing if a fault hides it, or if it is there but misspelled.
     return tuple(
         document.problem(flaw.path, flaw.message, code=flaw.code, key=flaw.key)
         for flaw in flaws
-        if (flaw.key or document.steps(flaw.path) not in wrong)
-        and not (flaw.lacks and document.steps(flaw.path) in torn)
-        and not (flaw.lacks and (*flaw.path, flaw.lacks) in meant)
+        if (flaw.key or document.steps(flaw.path) not in faulty)
+        and not (flaw.missing and document.steps(flaw.path) in incomplete)
+        and not (flaw.missing and (*flaw.path, flaw.missing) in meant)
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Flaw:
-    """What one of pydantic's errors comes to: of the key at ``path``, or of the value there.
+    """One of pydantic's errors, about the value at ``path`` or, with ``key``, about the key.
 
-    ``lacks`` is the key that a mapping lacks; ``meant`` the key or the type that was probably
+    ``missing`` is the key that a mapping lacks; ``meant`` is the key or the type that was probably
     meant.
     """
 
@@ -109,12 +114,12 @@ class _Flaw:
     code: str
     message: str
     key: bool = False
-    lacks: str = ""
+    missing: str = ""
     meant: str = ""
 
 
 def _is_echo(detail: ErrorDetails) -> bool:
-    """Tell whether pydantic calls a list short only because all its items are wrong."""
+    """Return whether pydantic reports a list as too short because all its items are invalid."""
     return detail["type"] == "too_short" and bool(detail["input"])
 
 
@@ -130,11 +135,11 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
         case "union_tag_invalid":
             return _unknown_type((*path, "type"), detail["input"]["type"], guess)
         case _:
-            return _Flaw(path, *complaint(detail, path, document, guess))
+            return _Flaw(path, *invalid_value(detail, path, document, guess))
 
 
 def _path(loc: Path) -> Path:
-    """Return ``loc`` without the tags that pydantic puts after the place of a union."""
+    """Return ``loc`` without the tag that pydantic adds after the position of a union."""
     match loc:
         case ("rnn", _, _, *rest):
             return (*loc[:2], *rest)
@@ -145,7 +150,7 @@ def _path(loc: Path) -> Path:
 
 
 def _model(loc: Path) -> type[models.Model]:
-    """Return the model of the mapping at ``loc``, which still has pydantic's tags."""
+    """Return the model of the mapping at ``loc``, which includes pydantic's tags."""
     match loc:
         case ("rnn", _, str() as kind):
             return _KINDS[kind]
@@ -164,63 +169,66 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
     if loc[0] == "rnn" and (message := _key_of_another_type(key, str(loc[2]))):
         return _Flaw(path, "E303", message, key=True)
     if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:
-        return _Flaw(path, "E314", f"{key!r} cannot stand beside {loc[2]!r}", key=True)
+        message = f"{key!r} cannot be combined with {loc[2]!r}; keep one of them"
+        return _Flaw(path, "E314", message, key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
     return _Flaw(path, code, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
 
 
 def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[str, str, str]:
-    """Return a code, what to write in place of ``key``, and the key here that was meant, if any."""
-    # Imported here: only a wrong spec pays for it.
+    """Return the code, a hint at what to write instead of ``key``, and the key meant, if any."""
+    # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign import key_for
 
     if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", allowed):
         return ("E302", *known)
-    if word := guess(key, allowed):
-        return "E301", f"did you mean {word!r}?", word
-    if places := _homes(key):
-        return "E301", f"it belongs in {listed(places, 'or')}", ""
-    return "E301", f"the keys here are {listed(allowed)}", ""
+    if similar := guess(key, allowed):
+        return "E301", f"did you mean {similar!r}?", similar
+    if sections := _sections(key):
+        return "E301", f"it belongs {listed(sections, 'or')}", ""
+    return "E301", f"expected one of {listed(allowed)}", ""
 
 
-def _homes(key: str) -> tuple[str, ...]:
-    """Return the sections that have ``key``."""
+def _sections(key: str) -> tuple[str, ...]:
+    """Return the sections that have ``key``, the first with a preposition."""
     key = key.lower()
-    homes = [name for name, model in _SECTIONS.items() if key in model.model_fields]
+    sections = [name for name, model in _SECTIONS.items() if key in model.model_fields]
     if any(key in model.model_fields for model in _KINDS.values()):
-        homes.append("rnn")
+        sections.append("rnn")
+    sections[:1] = [f"in {name}" for name in sections[:1]]
     if key in models.Spec.model_fields:
-        homes.append("the spec itself")
-    return tuple(homes)
+        sections.append("at the top level")
+    return tuple(sections)
 
 
 def _key_of_another_type(key: str, kind: str) -> str | None:
-    """Say that ``kind`` has no ``key`` but other types of layer have it, or None."""
+    """Return the message if other types of layer have ``key``, or None."""
     others = [other for other, model in _KINDS.items() if key in model.model_fields]
     if not others:
         return None
     reason = ", which has no gates" if (kind, key) == ("simple", "recurrent_activation") else ""
-    have = "has" if len(others) == 1 else "have"
-    return f"{key!r} has no effect on type {kind!r}{reason}; only {listed(others)} {have} it"
+    return f"key {key!r} is not available for type {kind!r}{reason}; only for {listed(others)}"
 
 
 def _missing_key(path: Path, key: str) -> _Flaw:
-    return _Flaw(path, "E304", f"missing key {key!r}", lacks=key)
+    return _Flaw(path, "E304", f"missing key {key!r}", missing=key)
 
 
 def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
-    # Imported here: only a wrong spec pays for it.
+    # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign import key_for, type_for
 
     for key in list(layer)[:_GUESSES]:
-        if key_for(key, "rnn", ("type",)) == ("here it is 'type'", "type"):
-            message = f"unknown key {quoted(key)}; here it is 'type'"
+        # Not a key with a note, such as 'layer', which may also mean 'layers'.
+        if key_for(key, "rnn", ("type",)) == ("use 'type'", "type"):
+            message = f"unknown key {quoted(key)}; use 'type'"
             return _Flaw((*path, key), "E302", message, key=True, meant="type")
-    if word := guess("type", list(layer)[:_GUESSES]):
-        message = f"unknown key {quoted(word)}; did you mean 'type'?"
-        return _Flaw((*path, word), "E301", message, key=True, meant="type")
+    if similar := guess("type", list(layer)[:_GUESSES]):
+        message = f"unknown key {quoted(similar)}; did you mean 'type'?"
+        return _Flaw((*path, similar), "E301", message, key=True, meant="type")
+    # A layer written as {lstm: {units: 4}}.
     if len(layer) == 1 and (kind := type_for(*layer)):
-        message = f"unknown key {quoted(*layer)}; a layer says 'type: {kind}' among its keys"
+        message = f"unknown key {quoted(*layer)}; write 'type: {kind}' as a key of the layer"
         return _Flaw((*path, *layer), "E301", message, key=True)
     return _missing_key(path, "type")
 
@@ -228,4 +236,4 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
 def _unknown_type(path: Path, value: Any, guess: Guess) -> _Flaw:
     kinds = tuple(_KINDS)
     meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
-    return _Flaw(path, *unknown_word("type", value, kinds, guess), meant=meant or "")
+    return _Flaw(path, *unknown_value("type", value, kinds, guess), meant=meant or "")

@@ -1,1 +1,1 @@
-"""The JSON Schema of the language."""
+"""JSON Schema of the language."""

@@ -1,7 +1,7 @@
-"""The language as a JSON Schema, draft-07: what editors complete, explain and check by.
+"""JSON Schema (draft-07) of the language, for completion, help and checks in editors.
 
-Keys, types, bounds and defaults are those of the models; ``schema_words`` says what they are for
-and ``schema_rules`` what they need of one another.
+Keys, types, bounds and defaults come from the models, descriptions from ``descriptions``, and
+conditions that involve several keys from ``rules``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 from typing import Any, get_args
 
 from rnnspec.spec import models
-from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, WORDS, About
+from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, VALUES, About
 from rnnspec.spec.schema.rules import BETWEEN_SECTIONS, NOT_REPEAT, TAKEN_NAMES, WITHIN, Schema
 
 ID = "https://json.schemastore.org/rnnspec.json"
@@ -18,11 +18,11 @@ ID = "https://json.schemastore.org/rnnspec.json"
 _KINDS: tuple[type[models.Model], ...] = get_args(get_args(models.RnnLayer)[0])
 _FORMS = (models.Uniform, models.Normal, models.Constant)
 _DEFINED: tuple[type[models.Model], ...] = (*_KINDS, models.Hidden)
-"""What has a definition of its own; the sections, each used once, stand where they are used."""
+"""Models with a separate definition; sections are inlined, because each is used once."""
 
 
 def text() -> str:
-    """Return the schema as JSON, always the same text."""
+    """Return the schema as JSON text, which is the same in every run."""
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
@@ -47,7 +47,7 @@ def json_schema() -> Schema:
 
 
 def _mapping(model: type[models.Model], made: Schema, found: dict[str, Schema]) -> Schema:
-    """Return the schema of a mapping from the one that pydantic ``made`` of its model."""
+    """Return the schema of a mapping, based on ``made``, the schema from pydantic."""
     name = model.__name__
     about = {"title": name, "description": MAPPINGS[name]} if name in MAPPINGS else {}
     properties = {
@@ -70,7 +70,7 @@ def _property(
     about, default = _about(model, key), _default(made)
     return {
         "title": key.replace("_", " ").capitalize(),
-        "description": about.description + _said(default.get("default")),
+        "description": about.description + _default_sentence(default.get("default")),
         **default,
         "examples": list(about.examples),
         **_value(model, key, made, found),
@@ -78,33 +78,34 @@ def _property(
 
 
 def _about(model: type[models.Model], key: str) -> About:
-    """Return what is said of a key where its model, or one that it extends, has it."""
+    """Return the description of a key, defined for its model or for a base class."""
     return next(KEYS[m.__name__][key] for m in model.__mro__ if key in KEYS.get(m.__name__, {}))
 
 
 def _default(made: Schema) -> Schema:
-    """Return a default as a keyword, unless it stands for the absence of a key or section."""
-    unwritten = "$ref" in made or made.get("default") in (None, [])
-    return {} if unwritten else {"default": made["default"]}
+    """Return the keyword ``default``, unless the default means that the key is absent."""
+    absent = "$ref" in made or made.get("default") in (None, [])
+    return {} if absent else {"default": made["default"]}
 
 
-def _said(default: Any) -> str:
-    """Say a default in words too: what yaml-language-server explains a key by leaves it out."""
+def _default_sentence(default: Any) -> str:
+    """Return a sentence about the default, which yaml-language-server does not show otherwise."""
     if default in (None, ""):
         return ""
     return f" By default {default if isinstance(default, str) else json.dumps(default)}."
 
 
 def _value(model: type[models.Model], key: str, made: Schema, found: dict[str, Schema]) -> Schema:
-    """Return what a key may have as its value."""
+    """Return the schema of the value of a key."""
+    # The patterns are the forms in which pydantic writes sections, layers and initializers.
     match made:
         case {"$ref": str() as reference}:
             section = reference.rpartition("/")[2]
             return _mapping(getattr(models, section), found[section], found)
         case {"anyOf": [_, {"type": "array"} as layers]}:
             return _layers(layers)
-        case {"oneOf": [{"enum": _} as words, *_]}:
-            return _initializer(words)
+        case {"oneOf": [{"enum": _} as names, *_]}:
+            return _initializer(names)
         case _ if key == "name":
             taken = "TakenNetworkName" if model is models.Spec else "TakenLayerName"
             return {**_plain(made), "not": _reference(taken)}
@@ -113,27 +114,28 @@ def _value(model: type[models.Model], key: str, made: Schema, found: dict[str, S
 
 
 def _plain(made: Schema) -> Schema:
-    """Return a value's own keywords, and the meaning of each of its words."""
+    """Return the keywords of a value, with a description of each fixed value."""
     kept = {name: made[name] for name in made if name not in {"title", "default"}}
     if "enum" in kept:
-        kept["enumDescriptions"] = [WORDS[word] for word in kept["enum"]]
+        # Not part of draft-07: an extension that editors show.
+        kept["enumDescriptions"] = [VALUES[value] for value in kept["enum"]]
     return kept
 
 
-def _initializer(words: Schema) -> Schema:
-    """Return the schema of a word or a mapping, told apart so that an error is about the one."""
+def _initializer(names: Schema) -> Schema:
+    """Return the schema of a name or a mapping; an error mentions only the one that was written."""
     drawn = _reference("Drawn")
     return {
-        # Takes anything: yaml-language-server completes what stands here, not branches of an `if`.
-        "anyOf": [_plain(words), drawn, True],
+        # Accepts anything: yaml-language-server completes from here, not from branches of an `if`.
+        "anyOf": [_plain(names), drawn, True],
         "if": {"type": "object"},
         "then": drawn,
-        "else": {"enum": words["enum"]},
+        "else": {"enum": names["enum"]},
     }
 
 
 def _drawn(forms: list[Schema]) -> Schema:
-    """Return the schema of a mapping that has the one key of one of ``forms``."""
+    """Return the schema of a mapping with a single key, that of one of ``forms``."""
     return {
         "title": "Drawn",
         "description": MAPPINGS["Drawn"],
@@ -146,7 +148,7 @@ def _drawn(forms: list[Schema]) -> Schema:
 
 
 def _layers(made: Schema) -> Schema:
-    """Return the schema of one layer or a list of them, of which the first is no repeat."""
+    """Return the schema of one layer or a list of layers; the first must not be a repeat."""
     layer = _reference("Layer")
     first = {"allOf": [layer, NOT_REPEAT]}
     return {
@@ -158,7 +160,7 @@ def _layers(made: Schema) -> Schema:
 
 
 def _layer(kinds: dict[str, Schema]) -> Schema:
-    """Return the schema that picks the kind of a layer by its type, so that errors are its own."""
+    """Return the schema that selects a layer by its type; errors mention only this type."""
     types = {kinds[each.__name__]["properties"]["type"]["const"]: each.__name__ for each in _KINDS}
     return {
         "title": "Layer",
@@ -168,10 +170,10 @@ def _layer(kinds: dict[str, Schema]) -> Schema:
         "properties": {
             "type": {
                 "title": "Type",
-                "description": "The kind of layer, which decides on the other keys.",
+                "description": "The type of layer, which determines the other keys.",
                 "examples": ["lstm"],
                 "enum": list(types),
-                "enumDescriptions": [WORDS[word] for word in types],
+                "enumDescriptions": [VALUES[value] for value in types],
             }
         },
         "allOf": [
@@ -179,11 +181,11 @@ def _layer(kinds: dict[str, Schema]) -> Schema:
                 "if": {
                     "type": "object",
                     "required": ["type"],
-                    "properties": {"type": {"const": word}},
+                    "properties": {"type": {"const": value}},
                 },
                 "then": _reference(name),
             }
-            for word, name in types.items()
+            for value, name in types.items()
         ],
     }
 

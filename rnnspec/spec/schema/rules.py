@@ -1,7 +1,7 @@
-"""What ``spec.rules`` and ``spec.names`` check, as far as a JSON Schema can say it.
+"""The checks of ``spec.rules`` and ``spec.names``, as far as JSON Schema can express them.
 
-Each rule is written so that a validator points at the key that is wrong: a key that cannot stand
-where it does is ``False`` there, and not a failed ``not`` of the whole document.
+Each rule is written so that a validator points at the invalid key: a key that is not allowed has
+the schema ``False``, instead of a failed ``not`` of the whole document.
 """
 
 from __future__ import annotations
@@ -14,16 +14,20 @@ from rnnspec.spec import names, reserved
 Schema = dict[str, Any]
 
 
-def _taken(words: set[str], pattern: str, what: str) -> Schema:
-    possible = sorted(word for word in words if re.fullmatch(names.NAME_PATTERN, word))
-    return {"description": what, "anyOf": [{"enum": possible}, {"pattern": f"^(?:{pattern})$"}]}
+def _taken(reserved_names: set[str], pattern: str, description: str) -> Schema:
+    # Names that do not match the pattern of names are rejected already.
+    possible = sorted(name for name in reserved_names if re.fullmatch(names.NAME_PATTERN, name))
+    return {
+        "description": description,
+        "anyOf": [{"enum": possible}, {"pattern": f"^(?:{pattern})$"}],
+    }
 
 
-def _underscored(words: set[str]) -> str:
-    """Return a pattern for ``words`` with underscores anywhere, as no class name shows them."""
-    squashed = {word.replace("_", "") for word in names.IN_GENERATED_CODE}
-    squashed |= {word.lower() for word in words if "_" not in word}
-    return "|".join("".join(f"{letter}_*" for letter in word) for word in sorted(squashed))
+def _underscored(reserved_names: set[str]) -> str:
+    """Return a pattern for names with underscores anywhere, which a class name does not have."""
+    squashed = {name.replace("_", "") for name in names.IN_GENERATED_CODE}
+    squashed |= {name.lower() for name in reserved_names if "_" not in name}
+    return "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(squashed))
 
 
 TAKEN_NAMES: dict[str, Schema] = {
@@ -37,7 +41,7 @@ TAKEN_NAMES: dict[str, Schema] = {
             *reserved.WINDOWS_DEVICES,
         },
         _underscored({*reserved.BUILTINS}),
-        "Keywords, modules and builtins of Python, packages, and what generated code uses.",
+        "Keywords, modules and builtins of Python, packages, and names used in generated code.",
     ),
     "TakenLayerName": _taken(
         {
@@ -51,6 +55,7 @@ TAKEN_NAMES: dict[str, Schema] = {
     ),
 }
 
+# The dependency alone would accept `merge` beside `bidirectional: false`.
 _RECURRENT: Schema = {
     "dependencies": {"merge": ["bidirectional"], "variational": ["dropout"]},
     "allOf": [
@@ -79,13 +84,13 @@ WITHIN: dict[str, Schema] = {
     "Data": {"minProperties": 1},
     "Expect": {"minProperties": 1},
 }
-"""By the name of the model: what its keys need of one another."""
+"""Conditions between the keys of a mapping, by the name of its model."""
 
 
-def _inside(section: str, schema: Schema, *, there: bool = False) -> Schema:
-    """Apply ``schema`` to a section, which must be ``there`` or else may be absent."""
+def _inside(section: str, schema: Schema, *, required: bool = False) -> Schema:
+    """Apply ``schema`` to a section, which may be absent unless it is ``required``."""
     inside: Schema = {"properties": {section: schema}}
-    return {"required": [section], **inside} if there else inside
+    return {"required": [section], **inside} if required else inside
 
 
 def _without(section: str, key: str) -> Schema:
@@ -93,7 +98,7 @@ def _without(section: str, key: str) -> Schema:
 
 
 def _some_layer(schema: Schema) -> Schema:
-    """Say that a layer of ``rnn``, the only one or one of a list, is as ``schema`` says."""
+    """Require that at least one layer of ``rnn`` matches ``schema``."""
     some = {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema}
     return _inside("rnn", some)
 
@@ -105,15 +110,16 @@ def _biased(types: list[str]) -> Schema:
     }
 
 
-_POOLS_LAST = _inside("head", {"properties": {"pooling": {"const": "last"}}}, there=True)
+# Properties apply only to keys that are present, so this also matches the default of `pooling`.
+_POOLS_LAST = _inside("head", {"properties": {"pooling": {"const": "last"}}}, required=True)
 _HAS_BIAS: Schema = {
     "anyOf": [
         _some_layer(_biased(["simple", "lstm", "gru"])),
-        _inside("head", {"required": ["hidden"]}, there=True),
+        _inside("head", {"required": ["hidden"]}, required=True),
         _inside(
             "head",
             {"required": ["units"], "properties": {"bias": {"not": {"const": False}}}},
-            there=True,
+            required=True,
         ),
     ]
 }
@@ -121,7 +127,7 @@ BETWEEN_SECTIONS: list[Schema] = [
     {
         "if": {"required": ["embedding"]},
         "then": _without("input", "features"),
-        "else": _inside("input", {"required": ["features"]}, there=True),
+        "else": _inside("input", {"required": ["features"]}, required=True),
     },
     {"if": {"not": {"required": ["embedding"]}}, "then": _without("initializers", "embedding")},
     {"if": {"not": _HAS_BIAS}, "then": _without("initializers", "bias")},
@@ -134,10 +140,10 @@ BETWEEN_SECTIONS: list[Schema] = [
         "then": _inside("rnn", {"properties": {"residual": {"const": False}}}),
     },
 ]
-"""What the sections of a spec need of one another."""
+"""Conditions between the sections of a spec."""
 
 NOT_REPEAT: Schema = {
     "if": {"required": ["type"], "properties": {"type": {"const": "repeat"}}},
     "then": {"properties": {"type": {"enum": ["simple", "lstm", "gru"]}}},
 }
-"""For the first layer: there is no state yet that could be repeated."""
+"""The schema of the first layer, before which there is no state to repeat."""

@@ -1,1 +1,1 @@
-"""YAML text to plain data, every value with its place."""
+"""Parsing of YAML to plain data with the position of every value."""

@@ -1,4 +1,4 @@
-"""YAML text to plain data, with the place of every key and value."""
+"""Documents: the plain data of a YAML text, with the position of every key and value."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MOST_FLAWS = 50
-"""How many characters that no spec may hold are told of."""
+"""Maximum number of forbidden characters to report."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What one spec's text says, and where it says it.
+    """The data of a spec, with the positions of keys and values.
 
-    ``data`` is made of dict, list, str, int, float, bool and None. An index 0 into a mapping is
-    that mapping, because ``rnn: {...}`` and ``rnn: [{...}]`` say the same.
+    ``data`` consists of dict, list, str, int, float, bool and None. In paths, index 0 of a mapping
+    is the mapping itself, because ``rnn: {...}`` and ``rnn: [{...}]`` mean the same.
     """
 
     source: str
@@ -35,12 +35,13 @@ class Document:
     values: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
     keys: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
     faults: tuple[Fault, ...] = ()
-    """What YAML allows and the language does not; ``data`` is not to be trusted there."""
+    """Constructs that YAML allows but the language does not; ``data`` is unreliable there."""
 
     def span(self, path: Path, *, key: bool = False) -> Span:
-        """Return the place of the value at ``path``, of its key if ``key``, or what encloses it."""
+        """Return the position of the value or ``key`` at ``path``, or of the nearest parent."""
         steps = self.steps(path)
         first = self.keys.get(steps) if key else None
+        # An absent value, or one without characters, is shown at its key or at its parent.
         while first is None and steps and not _visible(self.values.get(steps)):
             first = self.keys.get(steps)
             steps = steps[:-1]
@@ -55,57 +56,58 @@ class Document:
         key: bool = False,
         severity: Severity = "error",
     ) -> Problem:
-        """Return the problem that ``message`` tells of the value at ``path``.
+        """Return a problem with the value at ``path``.
 
-        With ``key`` it is the key that is wrong, so ``where`` names the mapping that holds it.
+        With ``key``, the problem is about the key, and ``where`` is the mapping that contains it.
         """
         where = render_path(self.steps(path[:-1] if key else path))
         span = self.span(path, key=key)
         return Problem(self.source, message, where, span, code, severity)
 
     def written(self, path: Path) -> str:
-        """Return the value at ``path`` as it stands in the text, up to the end of its line."""
+        """Return the text of the value at ``path``, up to the end of its line."""
         span = self.span(path)
         return span.text[span.column - 1 : span.end_column - 1]
 
     @cached_property
     def lines(self) -> Lines:
-        """The text, cut into lines."""
+        """The text, split into lines."""
         return Lines(self.text)
 
-    def holds(self, path: Path) -> bool:
-        """Tell whether there is something at ``path``."""
+    def contains(self, path: Path) -> bool:
+        """Return whether there is a value at ``path``; it may be null."""
         return self.steps(path) in self.values
 
-    def says(self, path: Path) -> bool:
-        """Tell whether there is a value at ``path`` that is not nothing."""
+    def has_value(self, path: Path) -> bool:
+        """Return whether there is a value at ``path`` that is not null."""
         node = self.data
         for step in self.steps(path):
             node = _child(node, step)
         return node is not None
 
-    def mended(self, keys: Mapping[Path, str], values: Mapping[Path, str]) -> Document:
-        """Return the document with other keys at some paths, and other values at some.
+    def corrected(self, keys: Mapping[Path, str], values: Mapping[Path, str]) -> Document:
+        """Return the document with ``keys`` and ``values`` replaced at their paths.
 
-        The places are those of what stands in the text.
+        The positions remain those of the text.
         """
         keys = {self.steps(path): key for path, key in keys.items()}
         data = deepcopy(self.data)
-        for path, word in values.items():
-            _mapping(data, self.steps(path))[path[-1]] = word
+        # Values come first: their paths contain the old keys.
+        for path, value in values.items():
+            _mapping(data, self.steps(path))[path[-1]] = value
         for path, key in keys.items():
             _rename(_mapping(data, path), path[-1], key)
-        moved = partial(_moved, keys=keys)
+        renamed = partial(_renamed, keys=keys)
         return replace(
             self,
             data=data,
-            values={moved(path): extent for path, extent in self.values.items()},
-            keys={moved(path): extent for path, extent in self.keys.items()},
-            faults=tuple(replace(fault, path=moved(fault.path)) for fault in self.faults),
+            values={renamed(path): extent for path, extent in self.values.items()},
+            keys={renamed(path): extent for path, extent in self.keys.items()},
+            faults=tuple(replace(fault, path=renamed(fault.path)) for fault in self.faults),
         )
 
     def steps(self, path: Path) -> Path:
-        """Return ``path`` as the document has it: without an index 0 into a mapping."""
+        """Return ``path`` as in the document: without index 0 of a mapping."""
         node: Any = self.data
         steps: Path = ()
         for step in path:
@@ -116,12 +118,13 @@ class Document:
 
 
 def read(raw: str | bytes, source: str) -> Document:
-    """Return the document that ``raw`` holds; ``source`` is what messages call it.
+    """Return the document in ``raw``; messages name it ``source``.
 
     Raises:
-        SpecError: ``raw`` is not one YAML document within the budgets.
+        SpecError: ``raw`` is not a single YAML document within the size limits.
     """
     text = decode(raw, source)
+    # Forbidden characters become spaces, so that further problems are found in the same run.
     flaws = all_forbidden(text, _MOST_FLAWS)
     tree = grow(blanked(text) if flaws else text)
     faults = (*(_flaw_fault(flaw, tree) for flaw in flaws), *tree.faults)
@@ -132,7 +135,7 @@ def read(raw: str | bytes, source: str) -> Document:
 
 
 def glimpse(raw: bytes) -> Any:
-    """Return the data that ``raw`` holds, read once and without its faults; None if it has none."""
+    """Return the data in ``raw`` without checking it for faults, or None if it is not YAML."""
     try:
         tree = grow_once(blanked(decode(raw, "")))
     except SpecError:
@@ -141,19 +144,22 @@ def glimpse(raw: bytes) -> Any:
 
 
 def reading_problems(document: Document) -> tuple[Problem, ...]:
-    """Return a problem for every fault of ``document``."""
+    """Return a problem for each fault of ``document``."""
     return tuple(_fault_problem(document, fault) for fault in document.faults)
 
 
 def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Return ``problems`` sorted by place; of a line with a forbidden character, nothing else."""
-    flawed = {p.span.line for p in problems if p.span and _is_of_flaw(p)}
-    told = [p for p in problems if not p.span or p.span.line not in flawed or _is_of_flaw(p)]
-    return tuple(sorted(told, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
+    """Return ``problems`` sorted by position.
+
+    If a line has a forbidden character, its other problems are omitted: they may be consequences.
+    """
+    flawed = {p.span.line for p in problems if p.span and _is_flaw(p)}
+    shown = [p for p in problems if not p.span or p.span.line not in flawed or _is_flaw(p)]
+    return tuple(sorted(shown, key=lambda p: (p.span.line, p.span.column) if p.span else (0, 0)))
 
 
-def _is_of_flaw(problem: Problem) -> bool:
-    """Tell whether ``problem`` is that a forbidden character stands in the text itself."""
+def _is_flaw(problem: Problem) -> bool:
+    """Return whether ``problem`` is a forbidden character in the text, not an escape sequence."""
     span = problem.span
     if problem.code not in ("E102", "E103") or span is None:
         return False
@@ -161,11 +167,11 @@ def _is_of_flaw(problem: Problem) -> bool:
 
 
 def _flaw_fault(flaw: Flaw, tree: Tree) -> Fault:
-    """Return a forbidden character as a fault; one in a key hides which key it was to be."""
+    """Return a fault for a forbidden character; inside a key, it hides the key that was meant."""
     start, code, message = flaw
-    torn = [path for path, extent in tree.keys.items() if extent[0] <= start < extent[1]]
-    path = torn[0] if torn else ()
-    return Fault(path, (start, start + 1), code, message, key=True, hides_keys=bool(torn))
+    damaged = [path for path, extent in tree.keys.items() if extent[0] <= start < extent[1]]
+    path = damaged[0] if damaged else ()
+    return Fault(path, (start, start + 1), code, message, key=True, hides_keys=bool(damaged))
 
 
 def render_path(path: Path) -> str:
@@ -174,7 +180,7 @@ def render_path(path: Path) -> str:
 
 
 def _mapping(data: Any, path: Path) -> dict[str | int, Any]:
-    """Return the mapping that holds the last key of ``path``."""
+    """Return the mapping that contains the last key of ``path``."""
     for step in path[:-1]:
         data = data[step]
     assert isinstance(data, dict)
@@ -182,13 +188,14 @@ def _mapping(data: Any, path: Path) -> dict[str | int, Any]:
 
 
 def _rename(mapping: dict[str | int, Any], old: str | int, new: str) -> None:
+    # Rebuilt, so that the order of the keys stays.
     items = [(new if key == old else key, value) for key, value in mapping.items()]
     mapping.clear()
     mapping.update(items)
 
 
-def _moved(path: Path, keys: Mapping[Path, str]) -> Path:
-    """Return ``path`` with the steps that have another key now."""
+def _renamed(path: Path, keys: Mapping[Path, str]) -> Path:
+    """Return ``path`` with its renamed keys replaced."""
     steps = (keys.get(path[: depth + 1], step) for depth, step in enumerate(path))
     return tuple(steps)
 
@@ -210,7 +217,7 @@ def _step(step: str | int) -> str:
 
 
 def _visible(extent: Extent | None) -> bool:
-    """Tell whether there is something to underline: a value that is nothing has no width."""
+    """Return whether there is something to underline: an omitted value has no width."""
     return extent is not None and extent[0] < extent[1]
 
 

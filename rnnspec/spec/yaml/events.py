@@ -1,4 +1,4 @@
-"""PyYAML's events, the same from libyaml and from PyYAML's own parser, which alone disagree."""
+"""Events of PyYAML, made equal for its two parsers: libyaml, and the one written in Python."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LONGEST_LINE = 2**14
 
 
 class StopReadingError(Exception):
-    """The rest of the text has no meaning."""
+    """An error after which the rest of the text cannot be interpreted."""
 
     def __init__(self, extent: Extent, code: str, message: str) -> None:
         super().__init__(message)
@@ -40,10 +40,10 @@ class StopReadingError(Exception):
 
 
 def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
-    """Yield each event of ``text`` and where it stands.
+    """Yield each event of ``text`` with its extent.
 
     Raises:
-        StopReadingError: it is no YAML, or only for one of the two parsers.
+        StopReadingError: the text is not YAML, or only one of the two parsers accepts it.
     """
     source = loader(_without_tabs(_without_version(text)))
     last = flow = 0
@@ -56,6 +56,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
         elif isinstance(event, yaml.CollectionStartEvent):
             if text.startswith("?", start):
                 raise _question(start)
+            # Inside brackets, every collection counts, because each has an end event.
             flow += bool(flow or event.flow_style)
         elif isinstance(event, yaml.CollectionEndEvent):
             flow -= bool(flow)
@@ -64,7 +65,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
 
 
 def _without_version(text: str) -> str:
-    """Return the text with spaces for ``%YAML 1.2`` at its top: parsers disagree on directives."""
+    """Replace ``%YAML 1.2`` at the top by spaces, because the parsers differ on directives."""
     line = _PERCENT.search(text) if "%" in text else None
     if line is None:
         return text
@@ -73,8 +74,10 @@ def _without_version(text: str) -> str:
         raise _odd_percent(line)
     extent = line.start(), line.start() + found.end("version")
     if found["version"] != "1.2":
-        said = shortened(found["version"])
-        message = f"a spec is YAML 1.2, received %YAML {said}; write '%YAML 1.2' or remove the line"
+        version = shortened(found["version"])
+        message = (
+            f"expected YAML 1.2, received '%YAML {version}'; write '%YAML 1.2' or remove the line"
+        )
         raise StopReadingError(extent, "E206", message)
     after, other = _skip_comments(text, line.end()), _PERCENT.search(text, line.end())
     if not _MARKER.match(text, after) and not (other and other.start() == after):
@@ -85,18 +88,18 @@ def _without_version(text: str) -> str:
 
 
 def _skip_comments(text: str, start: int) -> int:
-    """Return where the first line from ``start`` on begins that is neither blank nor a comment."""
+    """Return the offset of the first line after ``start`` that is not blank and not a comment."""
     match = _NO_CONTENT.match(text, start)
     return match.end() if match else start
 
 
 def _odd_percent(line: re.Match[str]) -> StopReadingError:
-    message = "only '%YAML 1.2' at the top of the file may begin with '%'"
+    message = "only the line '%YAML 1.2' at the top of the file can start with '%'"
     return StopReadingError((line.start(), line.start() + 1), "E206", message)
 
 
 def _without_tabs(text: str) -> str:
-    """Return the text with a space for each tab; what a tab stands for is not agreed on."""
+    """Return the text with spaces for tabs, because the parsers differ on where tabs are valid."""
     if "\t" not in text:
         return text
     if (start := indenting_tab(text)) is not None:
@@ -109,7 +112,7 @@ def _next(source: Any, text: str, last: int) -> Any:
         return source.get_event()
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text) from None
-    # PyYAML's own parser calls chr() on an escape unchecked.
+    # The Python parser calls chr() with the number of an escape sequence without checking it.
     except (yaml.YAMLError, ValueError, OverflowError):
         match = _LONG_ESCAPE.search(text, last)
         raise _unknown_escape(match.start() + 1 if match else last) from None
@@ -117,6 +120,7 @@ def _next(source: Any, text: str, last: int) -> Any:
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> StopReadingError:
     offset, code, message = explain(error, text)
+    # An invisible character in the line is the more likely cause.
     begin = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
     line = re.split("[\r\n]", text[begin : begin + _LONGEST_LINE], maxsplit=1)[0]
     if flaw := invisible(line):
@@ -125,29 +129,29 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> StopReadingError:
 
 
 def _unknown_escape(offset: int) -> StopReadingError:
-    message = "unknown escape after '\\' in double quotes"
+    message = "unknown escape sequence in double quotes; use single quotes for a backslash"
     return StopReadingError((offset, offset + 1), "E119", message)
 
 
 def _check_gap(text: str, start: int, end: int) -> None:
-    """Refuse a key with '?', in what stands between two events."""
+    """Refuse a '?' in the text between two events: it starts a complex key."""
     gap = text[start:end]
     if "?" in gap and (at := _COMMENT.sub(_blank, gap).find("?")) >= 0:
         raise _question(start + at)
 
 
 def _check_tag(text: str, event: Any, start: int) -> None:
-    """Refuse a tag whose end, or whose meaning, is another to each parser."""
+    """Refuse a tag if the parsers differ on its end or its meaning."""
     if not getattr(event, "tag", None):
         return
     begin = text.index("!", start)
     if match := _ODD_TAG.match(text, begin):
-        message = f"tags ({shortened(match.group())}) are not in the language"
+        message = f"tags ({shortened(match.group())}) are not supported; remove the tag"
         raise StopReadingError((begin, match.end()), "E203", message)
 
 
 def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
-    """Refuse what parsers disagree on, in a scalar and right after it."""
+    """Refuse text in a scalar, or right after it, on which the parsers differ."""
     start, end = extent
     if flow and start < end and not event.style:
         if "?" in event.value:
@@ -159,11 +163,12 @@ def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
         raise _unknown_escape(text.index("\\", start) + 1)
     if event.style in ("|", ">") and (match := _CLOSE_COMMENT.match(text, start)):
         offset = match.end() - 1
-        raise StopReadingError((offset, offset + 1), "E123", "expected a line break after this")
+        message = "expected a line break here; start the text on the next line"
+        raise StopReadingError((offset, offset + 1), "E123", message)
 
 
 def _question(offset: int) -> StopReadingError:
-    message = "'?' begins a key that is no text, or stands unquoted in brackets; quote the text"
+    message = "'?' starts a complex key, or is unquoted inside brackets; quote the string"
     return StopReadingError((offset, offset + 1), "E209", message)
 
 

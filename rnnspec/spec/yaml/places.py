@@ -1,4 +1,4 @@
-"""From offsets into a text to lines and columns."""
+"""Conversion of text offsets to lines and columns."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from functools import cached_property
 from rnnspec.errors import Span
 
 Path = tuple[str | int, ...]
-"""The keys and indexes that lead to a value: ``("rnn", 0, "type")``."""
+"""The keys and indexes of a value: ``("rnn", 0, "type")``."""
 
 Extent = tuple[int, int]
-"""Where something begins and ends in the text, in characters from 0, the end excluded."""
+"""Start and end of a part of the text, in characters from 0; the end is excluded."""
 
 MAX_BYTES = 2**19
 
+# The line breaks of YAML 1.2; str.splitlines has more.
 _BREAK = re.compile("\r\n|\n|\r")
 
 
 @dataclass(frozen=True)
 class Lines:
-    """A text, cut into lines."""
+    """A text split into lines."""
 
     text: str
 
     def span(self, extent: Extent) -> Span:
-        """Return the part of ``extent`` that lies on its first line."""
+        """Return the part of ``extent`` on its first line."""
         start, end = extent
         index = bisect_right(self._starts, start) - 1
         begin = self._starts[index]
@@ -37,19 +38,19 @@ class Lines:
         return Span(index + 1, column, stop, line)
 
     def _line(self, index: int) -> tuple[str, int]:
-        """Return a line and its length without the spaces at its end."""
-        if index not in self._met:
+        """Return a line and its length without trailing spaces."""
+        if index not in self._cache:
             begin = self._starts[index]
             end = self._starts[index + 1] if index + 1 < len(self._starts) else len(self.text)
             line = self.text[begin:end].rstrip("\r\n")
-            self._met[index] = (line, len(line.rstrip()))
-        return self._met[index]
+            self._cache[index] = (line, len(line.rstrip()))
+        return self._cache[index]
 
     @cached_property
     def _starts(self) -> list[int]:
         return [0, *(match.end() for match in _BREAK.finditer(self.text))]
 
-    # Kept, for thousands of problems may share one long line.
+    # Thousands of problems may be on one long line.
     @cached_property
-    def _met(self) -> dict[int, tuple[str, int]]:
+    def _cache(self) -> dict[int, tuple[str, int]]:
         return {}

@@ -1,4 +1,4 @@
-"""What a plain (unquoted) scalar means: YAML 1.2's core schema, decimal and finite."""
+"""Values of plain (unquoted) scalars: the core schema of YAML 1.2, decimal and finite."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-# YAML 1.2.2, 10.3.2, in one pattern: the group that matched last names the type.
+# YAML 1.2.2, section 10.3.2, as one pattern, whose matching group is the type.
 _NUMBER = re.compile(
     r"(?P<int>[-+]?[0-9]+)"
     r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
@@ -26,7 +26,7 @@ _NUMBER = re.compile(
 
 
 class BadScalarError(ValueError):
-    """A scalar that YAML reads as something the language does not have; ``code`` says what."""
+    """A scalar that is valid in YAML but not in the language."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ def resolve(text: str) -> Scalar:
     """Return the value of the plain scalar ``text``.
 
     Raises:
-        BadScalarError: an octal, hexadecimal, zero-led, infinite or overlong number.
+        BadScalarError: the number is octal, hexadecimal, infinite, too long, or starts with zero.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -59,10 +59,11 @@ def _integer(text: str) -> int:
     digits = text.lstrip("+-")
     if len(digits) > 1 and digits.startswith("0"):
         raise BadScalarError("E210", _without_zeros(text, digits))
-    # Checked before int(), which refuses more than 4300 digits with an error of its own.
+    # Checked before int(), which raises its own error for more than 4300 digits.
     if len(digits) > _MAX_DIGITS:
         message = (
-            f"expected a number of at most {_MAX_DIGITS} digits, received one of {len(digits)}"
+            f"expected an integer of at most {_MAX_DIGITS} digits, received one of "
+            f"{len(digits)} digits"
         )
         raise BadScalarError("E213", message)
     return int(text)
@@ -70,6 +71,7 @@ def _integer(text: str) -> int:
 
 def _float(text: str) -> float:
     value = float(text)
+    # float() turns large numbers into infinity and small ones into zero, without an error.
     mantissa = re.split("[eE]", text)[0]
     if value in (float("inf"), float("-inf")) or (value == 0.0 and mantissa.strip("+-0.")):
         message = f"expected a number that fits in 64 bits, received {quoted(text)}"
@@ -79,14 +81,14 @@ def _float(text: str) -> float:
 
 def _without_zeros(text: str, digits: str) -> str:
     message = f"expected a number without leading zeros, received {quoted(text)}"
-    # Python refuses to print what is much longer.
+    # int() raises an error for more than 4300 digits.
     if len(digits) > _MAX_DIGITS:
         return message
     decimal = int(text)
     octal = decimal if set(digits) & {"8", "9"} else int(text, 8)
     if decimal == octal:
         return f"{message} (write {decimal})"
-    return f"{message} (YAML 1.2 reads {decimal}, YAML 1.1 {octal}; write the one that is meant)"
+    return f"{message} (YAML 1.2 reads {decimal}, YAML 1.1 reads {octal}; write the one you mean)"
 
 
 def _decimal(text: str) -> str:

@@ -1,4 +1,4 @@
-"""PyYAML's complaints in plain words, each at the place where the writer can mend it."""
+"""Syntax errors of PyYAML in plain English, each at the position where it can be fixed."""
 
 from __future__ import annotations
 
@@ -10,69 +10,73 @@ if TYPE_CHECKING:
 
     from rnnspec.spec.yaml.places import Extent
 
-_CONTINUES = "this continues the value above; indent a key like those beside it, or quote the text"
-_UNFIT = "this does not fit what comes before it; check indentation, quotes and brackets"
+_CONTINUES = (
+    "this line continues the value above; indent it like the other keys, or quote the value"
+)
+_UNEXPECTED = "unexpected indentation or token; check indentation, quotes and brackets"
+_ESCAPE = "unknown escape sequence in double quotes; use single quotes for a backslash"
 
-# Parts of what libyaml and PyYAML's own parser say, in their two wordings, and what it comes to.
-# The first that is part of the complaint counts.
+# Parts of the error messages of libyaml and of PyYAML's own parser, which differ, with the code
+# and our message. The first part that matches counts.
 _PLAIN = (
-    (
-        "mapping values are not allowed",
-        "E115",
-        "found ': ' where no value can begin; quote the text",
-    ),
+    ("mapping values are not allowed", "E115", "unexpected ': '; quote the value"),
     (
         "sequence entries are not allowed",
         "E116",
-        "found '- ' where no item can stand; start a new line",
+        "unexpected '- '; start a list item on a new line",
     ),
-    ("mapping keys are not allowed", "E118", "found a key where none can stand; start a new line"),
+    ("mapping keys are not allowed", "E118", "unexpected key; start a new line"),
     ("could not find expected ':'", "E117", "expected ': ' after this key"),
-    ("unexpected end of stream", "E113", "these quotes are not closed"),
-    ("unexpected document", "E113", "these quotes are not closed"),
+    ("unexpected end of stream", "E113", "this quote is not closed"),
+    ("unexpected document", "E113", "this quote is not closed"),
     ("tab character", "E112", "found a tab; indent with spaces"),
     ("',' or '}'", "E122", "expected ',' or '}'"),
     ("',' or ']'", "E122", "expected ',' or ']'"),
-    ("escape", "E119", "unknown escape after '\\' in double quotes"),
-    ("hexdecimal", "E119", "unknown escape after '\\' in double quotes"),
-    ("undefined tag handle", "E203", "tags are not in the language"),
-    ("while scanning an anchor", "E201", "'&' begins an anchor; quote the text"),
-    ("while scanning an alias", "E202", "'*' begins an alias; quote the text"),
-    ("while scanning a tag", "E203", "'!' begins a tag; quote the text"),
-    ("while parsing a tag", "E203", "'!' begins a tag; quote the text"),
-    ("while scanning a block scalar", "E123", "expected a line break after this"),
-    ("maximum nesting", "E107", "expected at most 32 levels, found more"),
+    ("escape", "E119", _ESCAPE),
+    # The spelling is that of PyYAML.
+    ("hexdecimal", "E119", _ESCAPE),
+    ("undefined tag handle", "E203", "tags are not supported; remove the tag"),
+    ("while scanning an anchor", "E201", "'&' starts an anchor; quote the string"),
+    ("while scanning an alias", "E202", "'*' starts an alias; quote the string"),
+    ("while scanning a tag", "E203", "'!' starts a tag; quote the string"),
+    ("while parsing a tag", "E203", "'!' starts a tag; quote the string"),
+    (
+        "while scanning a block scalar",
+        "E123",
+        "expected a line break here; start the text on the next line",
+    ),
+    ("maximum nesting", "E107", "expected at most 32 levels of nesting, found more"),
     ("unexpected ':'", "E117", "expected a space after ':'"),
-    ("document start", "E118", _UNFIT),
-    ("expected key", "E118", _UNFIT),
-    ("'-' indicator", "E118", _UNFIT),
-    ("<block end>", "E118", _UNFIT),
+    ("document start", "E118", _UNEXPECTED),
+    ("expected key", "E118", _UNEXPECTED),
+    ("'-' indicator", "E118", _UNEXPECTED),
+    ("<block end>", "E118", _UNEXPECTED),
     ("node content", "E121", "expected a value here"),
 )
 
 
 def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str]:
-    """Return the offset in ``text`` that ``error`` is about, its code, and what it says."""
+    """Return the offset of ``error`` in ``text``, its code and its message."""
     offset = error.problem_mark.index if error.problem_mark else len(text)
     if "start any token" in (error.problem or ""):
         return offset, *_odd_character(text[offset : offset + 1])
     if "mapping values are not allowed" in (error.problem or "") and (
-        said := _cut_off(text, offset)
+        cause := _unfinished_line(text, offset)
     ):
-        return said
+        return cause
     opener = error.context_mark
     if opener is None or not _is_about_opener(error, text[offset:]):
-        return offset, *_plain_words(error)
+        return offset, *_plain_message(error)
     if text[opener.index : opener.index + 1] in ("[", "{"):
         return opener.index, "E114", "this bracket is not closed"
-    return opener.index, *_plain_words(error)
+    return opener.index, *_plain_message(error)
 
 
 def _is_about_opener(error: yaml.MarkedYAMLError, rest: str) -> bool:
-    """Tell whether the writer should look at where the construct began, not at where it failed."""
-    complaint = f"{error.problem} {error.context}"
-    ends = not rest.strip() and ("flow" in complaint or "stream" in complaint)
-    return ends or "simple key" in complaint or "unexpected document" in complaint
+    """Return whether the cause is at the start of the construct, not where parsing failed."""
+    message = f"{error.problem} {error.context}"
+    ends = not rest.strip() and ("flow" in message or "stream" in message)
+    return ends or "simple key" in message or "unexpected document" in message
 
 
 _KEY_ALONE = re.compile(r"[ ]*(?:- +)*(?P<key>\w+) *")
@@ -80,10 +84,10 @@ _NO_COLON = re.compile(r"[ ]*(?:- +)*(?P<key>[A-Za-z_]\w*)(?:(?P<colon>:)\S+| +\
 _LONGEST_LINE = 200
 
 
-def _cut_off(text: str, colon: int) -> tuple[int, str, str] | None:
-    """Say what is wrong where ``colon`` follows the first word of a line, or None.
+def _unfinished_line(text: str, colon: int) -> tuple[int, str, str] | None:
+    """Return the error in the line above, if ``colon`` follows the first word of a line.
 
-    YAML then takes the line for the rest of a text that began above it.
+    YAML then reads the line as the continuation of a scalar that starts above it.
     """
     lines = re.split("\r\n|\r|\n", text[:colon])
     word = _KEY_ALONE.fullmatch(lines[-1]) if len(lines[-1]) <= _LONGEST_LINE else None
@@ -107,7 +111,7 @@ _LONGEST_NUMBER = 64
 
 
 def comma_in_number(text: str, start: int) -> tuple[Extent, str] | None:
-    """Return the number that a comma in braces ends before ``start``, and what to say of it."""
+    """Return the extent of a number with commas around ``start`` in braces, and the message."""
     begin = start
     while start - begin < _LONGEST_NUMBER and text[begin - 1 : begin] in tuple("0123456789,+-"):
         begin -= 1
@@ -121,23 +125,23 @@ def comma_in_number(text: str, start: int) -> tuple[Extent, str] | None:
 
 
 def without_comma(number: str) -> str | None:
-    """Return ``1000`` for ``1,000`` and ``0.5`` for ``0,5``; None where neither is meant."""
+    """Return ``1000`` for ``1,000``, ``0.5`` for ``0,5``, and None if neither was meant."""
     first, *groups = number.split(",")
     digits = first.lstrip("+-")
     if digits[:1] != "0" and len(digits) <= 3 and {len(group) for group in groups} == {3}:
         return first + "".join(groups)
-    # A third digit is one of thousands, unless nothing but a zero is before the comma.
+    # Three digits after the comma are thousands, unless only a zero is before it.
     fraction = len(groups) == 1 and (digits == "0" or len(groups[0]) < 3)
     return f"{first}.{groups[0]}" if fraction else None
 
 
 def _odd_character(character: str) -> tuple[str, str]:
-    return "E120", f"no value can begin with {character!r}; quote the text"
+    return "E120", f"a value cannot start with {character!r}; quote it"
 
 
-def _plain_words(error: yaml.MarkedYAMLError) -> tuple[str, str]:
-    complaint = f"{error.problem} {error.context}"
-    for part, code, words in _PLAIN:
-        if part in complaint:
-            return code, words
-    return "E118", f"this is not YAML: {error.problem or error.context}"
+def _plain_message(error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    original = f"{error.problem} {error.context}"
+    for part, code, message in _PLAIN:
+        if part in original:
+            return code, message
+    return "E118", f"invalid YAML: {error.problem or error.context}"

@@ -1,4 +1,4 @@
-"""PyYAML's events to plain data: one loop, an explicit stack, and a place for everything."""
+"""Conversion of PyYAML's events to plain data with positions, in one loop with a stack."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _TOO_MANY = "E108"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that YAML allows and the language does not.
+    """A construct that YAML allows but the language does not.
 
-    With ``key`` the fault lies in the last key of ``path``, otherwise in the value there.
+    With ``key``, the fault is in the last key of ``path``, otherwise in the value there.
     """
 
     path: Path
@@ -39,14 +39,15 @@ class Fault:
     message: str
     key: bool = False
     hides_keys: bool = False
-    """Whether it stands where keys might have been, so that the mapping may not lack any."""
+    """True if the fault may hide keys, so that the mapping is not checked for missing ones."""
 
 
 @dataclass(slots=True)
 class _Frame:
-    """An open collection; in a mapping, ``key`` is the one whose value is awaited, if any is.
+    """An open collection.
 
-    ``lost``: that value is read, for the faults in it, and dropped.
+    In a mapping, ``key`` is the key whose value comes next, if any. With ``lost``, this value is
+    read only for its faults, and then discarded.
     """
 
     node: dict[str, Any] | list[Any]
@@ -75,7 +76,7 @@ class _Frame:
 
 @dataclass(slots=True)
 class Tree:
-    """The data of a text, the places in it, and its faults; not ``whole`` if reading stopped."""
+    """The data, positions and faults of a text; not ``whole`` if reading stopped early."""
 
     data: Any = None
     values: dict[Path, Extent] = field(default_factory=dict)
@@ -85,19 +86,19 @@ class Tree:
 
 
 def grow(text: str, loader: Any = None) -> Tree:
-    """Return the tree of ``text``, which holds no character that ``forbidden`` names."""
+    """Return the tree of ``text``, which must not contain forbidden characters."""
     first = loader or LOADER
     tree = grow_once(text, first)
     if tree.whole or first is yaml.SafeLoader or tree.faults[-1].code == _TOO_MANY:
         return tree
-    # What libyaml refuses is read again by PyYAML's own parser, so that the answer is the same
-    # without libyaml. It stops where libyaml did, so this takes as long as what is right before.
+    # What libyaml rejects is read again by PyYAML's own parser, so that the message is the same
+    # without libyaml. It stops at the same position, so it reads only the valid part again.
     again = grow_once(text, yaml.SafeLoader)
     return again if again.faults else tree
 
 
 def grow_once(text: str, loader: Any = None) -> Tree:
-    """Return the tree that one parser alone makes of ``text``: what is wrong may be told amiss."""
+    """Return the tree that a single parser makes of ``text``; its error messages may differ."""
     tree = Tree(faults=[_tab(start) for start in tabs(text, _MOST_TABS)] if "\t" in text else [])
     builder = _Builder(tree, text)
     try:
@@ -110,7 +111,7 @@ def grow_once(text: str, loader: Any = None) -> Tree:
 
 
 def _tab(start: int) -> Fault:
-    message = "found a tab; write a space, or '\\t' in double quotes"
+    message = "found a tab; use a space, or '\\t' in double quotes"
     return Fault((), (start, start + 1), "E112", message, key=True)
 
 
@@ -124,7 +125,7 @@ class _Builder:
         self._documents = 0
 
     def take(self, event: Any, extent: Extent) -> None:
-        """Add what ``event`` tells to the tree."""
+        """Add the content of ``event`` to the tree."""
         match event:
             case yaml.ScalarEvent():
                 self._count(extent)
@@ -151,17 +152,18 @@ class _Builder:
     def _count(self, extent: Extent) -> None:
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            message = f"expected at most {MAX_NODES} values, found more"
+            message = f"expected at most {MAX_NODES} keys and values, found more"
             raise StopReadingError(extent, "E108", message)
 
     def _open(self, event: Any, node: dict[str, Any] | list[Any], extent: Extent) -> None:
         self._count(extent)
         if len(self._stack) == MAX_DEPTH:
-            message = f"expected at most {MAX_DEPTH} levels, found more"
+            message = f"expected at most {MAX_DEPTH} levels of nesting, found more"
             raise StopReadingError(extent, "E107", message)
         if self._expects_key():
             kind = "mapping" if isinstance(node, dict) else "list"
-            self._lose_key("?", extent, "E208", f"expected text as a key, received a {kind}")
+            message = f"expected a string as the key, received a {kind}"
+            self._lose_key("?", extent, "E208", message)
             self._stack.append(_Frame(node, self._path(), extent[0]))
         else:
             self._refuse_properties(event, extent)
@@ -171,10 +173,12 @@ class _Builder:
 
     def _close(self, extent: Extent) -> None:
         frame = self._stack.pop()
+        # The value of a duplicate key has the path of the first one, and does not replace it.
         if self._tree.values.get(frame.path, extent)[0] == frame.start:
             self._tree.values[frame.path] = (frame.start, extent[1])
 
     def _scalar(self, event: Any, extent: Extent) -> None:
+        # In braces, the comma of 1,000 ends a value, and 000 is read as the next key.
         if event.value[:1].isdecimal() and self._expects_key():
             cut = comma_in_number(self._text, extent[0])
             if cut is not None:
@@ -192,10 +196,10 @@ class _Builder:
             self._place(value, extent)
 
     def _value(self, event: Any) -> Scalar:
-        """Return what a scalar event means.
+        """Return the value of a scalar event.
 
         Raises:
-            BadScalarError: nothing that the language has.
+            BadScalarError: the language has no such value.
         """
         text: str = event.value
         if not (text.isascii() and text.isprintable()):
@@ -208,21 +212,23 @@ class _Builder:
         return self._path() == ("description",)
 
     def _alias(self, event: Any, extent: Extent) -> None:
+        # The key of this value was reported already.
         if self._stack and self._stack[-1].lost:
             self._place(None, extent)
             return
-        message = f"aliases (*{shortened(event.anchor)}) are not in the language"
+        alias = shortened(event.anchor)
+        message = f"aliases (*{alias}) are not supported; write the value out"
         self._bad_node(None, extent, "E202", message)
 
     def _key(self, event: Any, value: Scalar, extent: Extent) -> None:
         if value == "<<" and not event.style:
-            message = "merge keys (<<) are not in the language; write them out"
+            message = "merge keys (<<) are not supported; write the keys out"
             self._lose_key("<<", extent, "E204", message)
         elif not isinstance(value, str):
-            message = f"expected text as a key, received {received(value)}"
+            message = f"expected a string as the key, received {received(value)}"
             self._lose_key("?", extent, "E208", message)
         elif letter := foreign_letter(value):
-            message = f"the key {quoted(value)} holds {letter}, and every key here is plain ASCII"
+            message = f"key {quoted(value)} contains {letter}; keys are plain ASCII"
             self._lose_key(value, extent, "E105", message)
         else:
             self._refuse_properties(event, extent, value)
@@ -240,12 +246,12 @@ class _Builder:
             self._tree.faults.append(Fault(path, extent, "E207", message, key=True))
 
     def _cut_number(self, extent: Extent, message: str) -> None:
-        """Refuse the value before what stands as a key: in braces a comma ended it."""
+        """Refuse the value before the current key: a number that a comma in braces ended."""
         frame = self._stack[-1]
         frame.key, frame.lost = "?", True
         last = islice(reversed(frame.node), 1)
         fault = Fault((*frame.path, *last), extent, "E216", message)
-        # Each comma of a number ends a value.
+        # A number with several commas gets here once for each of them.
         if fault not in self._tree.faults[-1:]:
             self._tree.faults.append(fault)
 
@@ -257,7 +263,7 @@ class _Builder:
             self._place(value, extent)
 
     def _lose_key(self, name: str, extent: Extent, code: str, message: str) -> None:
-        """Refuse a key; ``name`` stands for it in paths."""
+        """Refuse a key; paths contain ``name`` in its place."""
         frame = self._stack[-1]
         frame.key, frame.lost = name, True
         fault = Fault(frame.next_path, extent, code, message, key=True, hides_keys=True)
@@ -267,12 +273,12 @@ class _Builder:
         if event.anchor is None and event.tag is None:
             return
         path = self._path() if key is None else (*self._path(), key)
-        for value, code, what in (
-            (event.anchor, "E201", "anchors (&"),
-            (event.tag and self._written_tag(extent[0]), "E203", "tags ("),
+        for value, code, name, hint in (
+            (event.anchor, "E201", "anchors (&", "write the value out"),
+            (event.tag and self._written_tag(extent[0]), "E203", "tags (", "remove the tag"),
         ):
             if value:
-                message = f"{what}{shortened(value)}) are not in the language"
+                message = f"{name}{shortened(value)}) are not supported; {hint}"
                 self._tree.faults.append(Fault(path, extent, code, message, key is not None))
 
     def _written_tag(self, start: int) -> str:
@@ -287,7 +293,7 @@ class _Builder:
         return self._stack[-1].next_path if self._stack else ()
 
     def _place(self, value: Any, extent: Extent) -> None:
-        """Put ``value`` where the open collection awaits it."""
+        """Add ``value`` to the innermost open collection."""
         self._tree.values.setdefault(self._path(), extent)
         if self._stack:
             self._stack[-1].add(value)

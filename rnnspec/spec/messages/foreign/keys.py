@@ -1,4 +1,4 @@
-"""Foreign keys: the key that says it here, and where that key stands."""
+"""Keys of other frameworks, with the equivalent key and its section."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rnnspec.spec.messages.foreign.spelling import squeezed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Each place that foreign keys may mean, and the keys. A key of several lines means each of them:
-# the one of its own section, else all in the order of the lines.
+# Each key of the language, with its foreign names. A name that occurs in several entries means the
+# one in its own section, otherwise all of them in this order.
 _PLACES = {
     ".initializers": "init initialization",
     "embedding.vocabulary": (
@@ -98,8 +98,8 @@ for _place, _keys in _PLACES.items():
     for _key in _keys.split():
         _OF_KEY.setdefault(squeezed(_key), {})[_place] = None
 
-# Foreign keys that mean this in one part alone, most of them words of the language elsewhere.
-# 'hidden' is an item of head.hidden.
+# Foreign names that are valid for one section only. Most of them are keys of the language in other
+# sections. 'hidden' is an item of head.hidden.
 _THERE = {
     "": {
         "rnn": "encoder layers recurrent rnns",
@@ -125,14 +125,14 @@ _ONLY_THERE = {
     for part, table in _THERE.items()
 }
 
-# What the key here says otherwise than the foreign one.
+# Differences in meaning between a key and its foreign name.
 _NOTES = {
-    "freeze": ", with true and false exchanged",
-    "frozen": ", with true and false exchanged",
-    "layer": ", or 'layers' for how many",
+    "freeze": ", with the opposite value",
+    "frozen": ", with the opposite value",
+    "layer": ", or 'layers' for the number of layers",
     "keepprob": ", which is 1 - keep_prob",
-    "noiseshape": ": true for one mask over all steps",
-    "numdirections": ": true for two",
+    "noiseshape": ": true for one mask for all time steps",
+    "numdirections": ": true for two directions",
 }
 
 _FORMS = {
@@ -144,37 +144,38 @@ _FORM_OF = {squeezed(key): form for form, keys in _FORMS.items() for key in keys
 
 
 def key_for(key: str, section: str, allowed: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return what ``key`` is called here, and that key where it is one of ``allowed``, or None.
+    """Return a hint for the foreign ``key`` and its equivalent among ``allowed``, or None.
 
-    ``section`` is the section that ``key`` was found in, empty for the document itself.
+    The equivalent is empty if there is none or if it belongs to another section. ``section`` is the
+    section that contains ``key``, empty for the document itself.
     """
-    word, part = squeezed(key), _part(section, allowed)
-    if reason := reason_for(word, part):
-        return f"there is no such key: {reason}", ""
-    places, note = tuple(_OF_KEY.get(word, ())), _NOTES.get(word, "")
-    if here := _here(word, {section, part}, places, allowed):
-        return f"here it is {here!r}{note}", here
-    if reason := reason_for(word):
-        return f"there is no such key: {reason}", ""
+    name, part = squeezed(key), _part(section, allowed)
+    if reason := reason_for(name, part):
+        return reason, ""
+    places, note = tuple(_OF_KEY.get(name, ())), _NOTES.get(name, "")
+    if equivalent := _equivalent(name, {section, part}, places, allowed):
+        return f"use {equivalent!r}{note}", equivalent
+    if reason := reason_for(name):
+        return reason, ""
     elsewhere = [place.removeprefix(".") for place in places]
-    return (f"here it is {listed(elsewhere, 'or')}{note}", "") if elsewhere else None
+    return (f"use {listed(elsewhere, 'or')}{note}", "") if elsewhere else None
 
 
 def form_for(key: str) -> str | None:
-    """Return the form of an initializer that ``key``, one of its arguments, belongs to."""
+    """Return the initializer key that the foreign argument ``key`` belongs to, or None."""
     return _FORM_OF.get(squeezed(key))
 
 
-def _here(
-    word: str, parts: set[str], places: Sequence[str], allowed: tuple[str, ...]
+def _equivalent(
+    foreign: str, parts: set[str], places: Sequence[str], allowed: tuple[str, ...]
 ) -> str | None:
-    names = [_ONLY_THERE.get(part, {}).get(word, "") for part in sorted(parts, reverse=True)]
-    names += [name for home, name in (each.split(".") for each in places) if home in parts]
+    names = [_ONLY_THERE.get(part, {}).get(foreign, "") for part in sorted(parts, reverse=True)]
+    names += [name for section, name in (each.split(".") for each in places) if section in parts]
     return next((name for name in names if name in allowed), None)
 
 
 def _part(section: str, allowed: tuple[str, ...]) -> str:
-    """Name the mapping that holds only ``allowed``: a section, or one of those inside it."""
+    """Return the name of the mapping with the keys ``allowed``: a section or a part of it."""
     match section:
         case "head" if "hidden" not in allowed:
             return "hidden"

@@ -1,4 +1,4 @@
-"""Foreign types of layers."""
+"""Foreign types of layers, with the equivalent type or the reason for none."""
 
 from __future__ import annotations
 
@@ -18,65 +18,70 @@ _TYPES = {
     "vanilla": "simple",
 }
 _PLAIN = re.compile(r"(?:basic|cudnn|plain|simple|vanilla)?(?P<cell>lstm|gru|rnn)(?:cell|layer)?")
-_TWO_WAYS = re.compile(r"(?:bidirectional|bidir|bi|b)(?P<cell>.+)|(?P<first>.+?)(?:bidirectional)")
+_BIDIRECTIONAL = re.compile(
+    r"(?:bidirectional|bidir|bi|b)(?P<cell>.+)|(?P<first>.+?)(?:bidirectional)"
+)
 _STACKED = re.compile(r"(?:deep|multilayer|stacked)(?P<cell>.+)")
-_VARIETY = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
+_VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
-_NO_CELL = "there is no such cell; simple, lstm and gru are the cells"
+_NO_CELL = "this cell is not supported; expected simple, lstm or gru"
 _ACTIVATION = "activation is a key of each layer"
-_ATTENTION = "there is no attention"
-_NOISE = "there is no noise but dropout, a key of each layer"
-_NORM = "layer_norm, a key of each layer, is the only normalization"
-_OUTPUT = "dense layers stand in head: head.units, head.hidden"
-_ONE_LINE = "layers stand in one line; merge joins two directions, residual adds what entered"
-_SHAPES = "nothing is reshaped; head.pooling makes one vector of all steps"
+_ATTENTION = "attention is not supported"
+_NOISE = "the only noise is dropout, a key of each layer"
+_NORM = "the only normalization is layer_norm, a key of recurrent layers"
+_OUTPUT = "dense layers belong in head: use head.units and head.hidden"
+_CHAIN = (
+    "layers form a single chain; 'merge' combines two directions, and 'residual' adds the input of "
+    "a layer"
+)
+_RESHAPE = "reshaping is not supported; head.pooling reduces all time steps to one vector"
 
 _REASONS = {
-    "bidirectional": "write the type inside it, with bidirectional: true beside it",
+    "bidirectional": "write the type of the inner layer, with 'bidirectional: true'",
     "dense": _OUTPUT,
     "dropout": "dropout is a key of each layer",
-    "embedding": "the embedding is a section of its own",
-    "identity": "a layer that does nothing is left out",
-    "input": "the input is a section of its own",
-    "inputlayer": "the input is a section of its own",
-    "lambda": "a spec holds no code",
-    "layernorm": "layer_norm is a key of each layer",
-    "layernormalization": "layer_norm is a key of each layer",
+    "embedding": "the embedding is a separate section: embedding",
+    "identity": "an identity layer has no effect; remove it",
+    "input": "the input is a separate section: input",
+    "inputlayer": "the input is a separate section: input",
+    "lambda": "a spec contains no code",
+    "layernorm": "layer_norm is a key of each recurrent layer",
+    "layernormalization": "layer_norm is a key of each recurrent layer",
     "linear": _OUTPUT,
-    "masking": "padding is told by input.mask_value or embedding.mask_zero",
-    "peephole": "an lstm has no peepholes; neither framework has them",
-    "peepholelstm": "an lstm has no peepholes; neither framework has them",
-    "rnnrelu": "write type: simple with activation: relu",
-    "stackedrnncells": "write the layers as a list, or one with layers: 2",
-    "timedistributed": "with head.pooling none the head is applied at every step",
+    "masking": "padding is marked by input.mask_value or embedding.mask_zero",
+    "peephole": "peepholes are not supported; neither Keras nor PyTorch has them",
+    "peepholelstm": "peepholes are not supported; neither Keras nor PyTorch has them",
+    "rnnrelu": "write 'type: simple' with 'activation: relu'",
+    "stackedrnncells": "write a list of layers, or one layer with 'layers: 2'",
+    "timedistributed": "with 'pooling: none', the head is applied at every time step",
     **dict.fromkeys(("activation", "leakyrelu", "prelu", "relu", "elu", "softmax"), _ACTIVATION),
     **dict.fromkeys(("sigmoid", "softplus", "softsign", "tanh"), _ACTIVATION),
-    **dict.fromkeys(("add", "average", "concatenate", "dot", "maximum", "minimum"), _ONE_LINE),
-    **dict.fromkeys(("concat", "multiply", "residual", "subtract"), _ONE_LINE),
-    **dict.fromkeys(("flatten", "permute", "reshape", "unflatten"), _SHAPES),
+    **dict.fromkeys(("add", "average", "concatenate", "dot", "maximum", "minimum"), _CHAIN),
+    **dict.fromkeys(("concat", "multiply", "residual", "subtract"), _CHAIN),
+    **dict.fromkeys(("flatten", "permute", "reshape", "unflatten"), _RESHAPE),
     **dict.fromkeys(("feedforward", "ffn", "fullyconnected", "mlp"), _OUTPUT),
     **dict.fromkeys(("cfc", "esn", "grud", "hopfield", "janet", "jordan", "lmu", "lru"), _NO_CELL),
     **dict.fromkeys(("lstmp", "ltc", "mamba", "mgu", "mru", "nas", "nru", "ran"), _NO_CELL),
     **dict.fromkeys(("reservoir", "rhn", "rwkv", "s4", "sru", "ssm", "tcn", "xlstm"), _NO_CELL),
 }  # fmt: skip
 
-# Parts of the names of classes, for those that have many; the first that is part of one counts.
+# Parts of class names that have many variants; the first one that matches counts.
 _PARTS = (
-    ("conv", "there are no convolutions"),
-    ("cnn", "there are no convolutions"),
+    ("conv", "convolutions are not supported"),
+    ("cnn", "convolutions are not supported"),
     ("attention", _ATTENTION),
     ("transformer", _ATTENTION),
-    ("pool", "pooling over the steps is head.pooling"),
-    ("spatialdropout", "write dropout, a key of each layer, with variational: true"),
+    ("pool", "for pooling over time steps, use head.pooling"),
+    ("spatialdropout", "use dropout, a key of each layer, with 'variational: true'"),
     ("alphadropout", _NOISE),
     ("gaussian", _NOISE),
     ("dropout", "dropout is a key of each layer"),
     ("norm", _NORM),
-    ("embedding", "the embedding is a section of its own"),
+    ("embedding", "the embedding is a separate section: embedding"),
     ("dense", _OUTPUT),
     ("linear", _OUTPUT),
-    ("pad", _SHAPES),
-    ("cropping", _SHAPES),
+    ("pad", _RESHAPE),
+    ("cropping", _RESHAPE),
     ("loss", "a spec describes a network, not its training"),
     *(
         (part, _ACTIVATION)
@@ -85,32 +90,32 @@ _PARTS = (
 )
 
 
-def layer_for(word: str) -> str | None:
-    """Return what to write for the type of layer ``word``, or why there is none, or None."""
-    bare = _bare(word)
-    if here := _type(bare):
-        return f"here it is {here!r}"
+def layer_for(name: str) -> str | None:
+    """Return a hint for the foreign type ``name``: an equivalent, a reason for none, or None."""
+    bare = _bare(name)
+    if equivalent := _type(bare):
+        return f"use {equivalent!r}"
     if reason := _REASONS.get(bare):
         return reason
-    if cell := _two_ways(bare):
-        return f"write type: {cell} with bidirectional: true"
+    if cell := _bidirectional(bare):
+        return f"write 'type: {cell}' with 'bidirectional: true'"
     if cell := _stacked(bare):
-        both = "bidirectional: true and " if "bi" in bare else ""
-        return f"write type: {cell} with {both}layers: 2, or as many as there are"
+        both = "'bidirectional: true' and " if "bi" in bare else ""
+        return f"write 'type: {cell}' with {both}'layers: 2', or the number of layers you need"
     for part, reason in _PARTS:
         if part in bare:
             return reason
-    return _NO_CELL if _VARIETY.fullmatch(bare) else None
+    return _NO_CELL if _VARIANT.fullmatch(bare) else None
 
 
-def type_for(word: str) -> str | None:
-    """Return the type here of what ``word`` names, of one direction and one layer, or None."""
-    bare = _bare(word)
-    return _type(bare) or (None if bare in _REASONS else _two_ways(bare) or _stacked(bare))
+def type_for(name: str) -> str | None:
+    """Return the type of a single layer of the foreign type ``name``, or None."""
+    bare = _bare(name)
+    return _type(bare) or (None if bare in _REASONS else _bidirectional(bare) or _stacked(bare))
 
 
-def _bare(word: str) -> str:
-    return squeezed(without_module(word))
+def _bare(name: str) -> str:
+    return squeezed(without_module(name))
 
 
 def _type(bare: str) -> str | None:
@@ -118,21 +123,21 @@ def _type(bare: str) -> str | None:
     return _CELLS[match["cell"]] if match else _TYPES.get(bare.removesuffix("cell"))
 
 
-def _two_ways(bare: str) -> str | None:
-    match = _TWO_WAYS.fullmatch(bare)
+def _bidirectional(bare: str) -> str | None:
+    match = _BIDIRECTIONAL.fullmatch(bare)
     if match is None:
         return None
     cell = match["cell"] or match["first"]
     exact = _type(cell)
-    # After 'b' alone a near word might as well be a word of its own.
+    # After a lone 'b', a similar word may be an unrelated one.
     return exact or (_nearest_cell(cell) if match["cell"] and bare.startswith("bi") else None)
 
 
 def _stacked(bare: str) -> str | None:
     match = _STACKED.fullmatch(bare)
-    return (_type(match["cell"]) or _two_ways(match["cell"])) if match else None
+    return (_type(match["cell"]) or _bidirectional(match["cell"])) if match else None
 
 
-def _nearest_cell(word: str) -> str | None:
-    near = nearest(word, _CELLS)
+def _nearest_cell(name: str) -> str | None:
+    near = nearest(name, _CELLS)
     return _CELLS[near] if near else None

@@ -1,4 +1,4 @@
-"""Foreign keys that nothing here says, and why."""
+"""Foreign keys that have no equivalent in the language, with the reason."""
 
 from __future__ import annotations
 
@@ -6,34 +6,33 @@ from rnnspec.spec.messages.foreign.spelling import squeezed
 
 _TRAINING = "a spec describes a network, not its training"
 _SEQUENCES = (
-    "a layer gives its sequence to a layer, its final state to a repeat and to a head with pooling "
-    "last"
+    "a layer passes its sequence to the next layer, and its final state to a repeat or to a head "
+    "with 'pooling: last'"
 )
-_ENGINE = "how a layer is computed is decided by each backend"
-_FLOAT32 = "a network is built in float32; parity compares it in float64 too"
-_ZEROS = "each batch begins from a state of zeros"
-_BATCH_AXIS = "the batch is always the first axis, the step the second"
-_UNCONSTRAINED = "weights are not constrained"
-_PADDING = "padding is told by input.mask_value or embedding.mask_zero"
+_ENGINE = "each backend decides how to compute a layer"
+_FLOAT32 = "networks are built in float32; rnnspec parity also compares them in float64"
+_ZEROS = "each batch starts from a state of zeros"
+_BATCH_AXIS = "the batch is always the first axis, the time step the second"
+_UNCONSTRAINED = "weight constraints are not supported"
+_PADDING = "padding is marked by input.mask_value or embedding.mask_zero"
 _ENTERS_RNN = (
-    "what enters a layer is known: input.features or embedding.dim, then what the layer before it "
-    "gives"
+    "the input size follows from input.features or embedding.dim, or from the layer before"
 )
-_ENTERS = "what enters a layer is known from the one before it"
-_DRAWN = "only an embedding takes weights; the others are drawn, as initializers says"
+_ENTERS = "the input size follows from the layer before"
+_DRAWN = "only an embedding can have pretrained weights; 'initializers' sets the others"
 _FROZEN = "only an embedding can be frozen"
 _HIDDEN_BIAS = "a hidden layer always has a bias"
-_ALL_STEPS = "head.pooling is over all steps"
-_NORM = "layer_norm, a key of recurrent layers, is the only normalization"
-_NORM_AXIS = "layer_norm is over the numbers of each step, with a scale and an offset"
-_NORM_START = "layer_norm begins with a scale of 1 and an offset of 0"
+_ALL_STEPS = "head.pooling covers all time steps"
+_NORM = "the only normalization is layer_norm, a key of recurrent layers"
+_NORM_AXIS = "layer_norm normalizes the features of each time step, with a scale and an offset"
+_NORM_START = "layer_norm starts with a scale of 1 and an offset of 0"
 _EPSILON = "the epsilon of layer_norm is 1e-3, as in Keras"
-_PEEPHOLES = "an lstm has no peepholes; neither framework has them"
-_PROJECTION = "states are not projected; Keras has no such layer"
-_SHARED = "layers share no weights"
-_REPEAT = "repeat is a type of layer: {type: repeat, steps: 4} in rnn"
+_PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
+_PROJECTION = "projected states are not supported; Keras has no such layer"
+_SHARED = "layers cannot share weights"
+_REPEAT = "repeat is a type of layer: write {type: repeat, steps: 4} in rnn"
 
-# By what is said, the keys that it is said of, in every section that has no key for them.
+# Each reason, with the keys that it applies to in every section without an equivalent key.
 _ANYWHERE = {
     _TRAINING: (
         "activity_regularizer beta_regularizer bias_regularizer callbacks class_weight clip_grad "
@@ -55,7 +54,7 @@ _ANYWHERE = {
     "quantization quantization_config",
     _ZEROS: "c0 c_0 cx h0 h_0 hx initial_hidden initial_state initial_states stateful",
     _BATCH_AXIS: "batch_first data_format time_major",
-    _PADDING + ", never by lengths": "enforce_sorted lengths pack_padded ragged seq_lens",
+    _PADDING + ", not by lengths": "enforce_sorted lengths pack_padded ragged seq_lens",
     _NORM: (
         "batch_norm batch_normalization group_norm instance_norm rms_norm use_batch_norm "
         "weight_norm"
@@ -67,42 +66,44 @@ _ANYWHERE = {
     _PROJECTION: "num_proj proj_clip proj_dim proj_size projection projection_size",
     _SHARED: "share share_weights shared tie tie_weights tied tied_weights",
     _ALL_STEPS: "keepdims pool_size stride strides",
-    "no layer has attention": (
+    "attention is not supported": (
         "attention attention_heads n_head n_heads nhead num_attention_heads num_heads "
         "self_attention"
     ),
     "a network takes batches of any size": "batch batch_size",
-    "cells are not clipped": "cell_clip",
-    "a network is built on the device that the framework chooses": "device use_gpu gpu cuda",
-    "a backward direction comes with 'bidirectional', never alone": (
+    "clipping of cell states is not supported": "cell_clip",
+    "the framework chooses the device": "device use_gpu gpu cuda",
+    "a backward direction alone is not supported; use 'bidirectional'": (
         "backward direction go_backwards reverse reversed"
     ),
-    "both directions are of one layer: bidirectional: true": "backward_layer forward_layer",
-    "a spec holds no seed; seed the framework": "random_seed random_state seed",
-    "what stands at a padded step is not specified": "zero_output_for_mask",
-    "no layer is a convolution": "conv convolution dilation filters kernel_size num_filters",
+    "both directions belong to one layer; write 'bidirectional: true'": (
+        "backward_layer forward_layer"
+    ),
+    "a spec contains no seed; use --seed, or seed the framework": "random_seed random_state seed",
+    "the output at padded time steps is undefined": "zero_output_for_mask",
+    "convolutions are not supported": "conv convolution dilation filters kernel_size num_filters",
 }  # fmt: skip
 
 _IN_PART = {
     "": {
         _REPEAT: "repeat repeat_vector",
-        "it is a type, as in rnn: {type: gru, units: 32}": "gru",
-        "it is a type, as in rnn: {type: lstm, units: 32}": "lstm",
-        "it is a type, as in rnn: {type: simple, units: 32}": "simple simple_rnn",
+        "it is a type of layer, as in rnn: {type: gru, units: 32}": "gru",
+        "it is a type of layer, as in rnn: {type: lstm, units: 32}": "lstm",
+        "it is a type of layer, as in rnn: {type: simple, units: 32}": "simple simple_rnn",
     },
     "input": {
-        "length is the number of steps, features the size of each": (
+        "'length' is the number of time steps, 'features' the size of each": (
             "batch_input_shape batch_shape input_shape shape"
         ),
-        "inputs are dense": "sparse",
-        "the input is always needed": "optional required",
-        "a spec holds no arrays": "tensor",
+        "sparse inputs are not supported": "sparse",
+        "the input is always required": "optional required",
+        "a spec contains no arrays": "tensor",
     },
     "rnn": {
         _ENTERS_RNN: "in_dim in_features in_size input_dim input_features input_size ninp",
         _DRAWN: "_weight weight weights",
         _FROZEN: "freeze frozen requires_grad trainable",
-        f"{_REPEAT}; 'layers' is how many of this one": "repeat repeat_vector",
+        f"{_REPEAT}; to stack copies of this layer, use 'layers'": "repeat repeat_vector",
     },
     "repeat": {
         _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
@@ -112,7 +113,7 @@ _IN_PART = {
         _DRAWN: "_weight weight weights",
         _FROZEN: "freeze frozen requires_grad trainable",
         _ALL_STEPS: "padding",
-        "with pooling none the head is applied at every step": "layer time_distributed",
+        "with 'pooling: none', the head is applied at every time step": "layer time_distributed",
     },
     "hidden": {
         _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
@@ -121,14 +122,12 @@ _IN_PART = {
         _HIDDEN_BIAS: "bias biases use_bias",
     },
     "initializers": {
-        "kernel, recurrent, bias and embedding each have their own": (
-            "init initialization initializer"
-        ),
-        "no initializer has a gain": "gain",
+        "use 'kernel', 'recurrent', 'bias' and 'embedding'": ("init initialization initializer"),
+        "initializers have no gain": "gain",
     },
     "form": {
-        "numbers are drawn around 0": "mean mu",
-        "no initializer has a gain": "gain",
+        "the mean is always 0": "mean mu",
+        "initializers have no gain": "gain",
     },
 }
 
@@ -141,7 +140,7 @@ _REASONS = _by_key(_ANYWHERE)
 _REASONS_IN = {part: _by_key(table) for part, table in _IN_PART.items()}
 
 
-def reason_for(word: str, part: str | None = None) -> str | None:
-    """Return why nothing says ``word``, squeezed, here: in ``part`` alone, or anywhere."""
+def reason_for(name: str, part: str | None = None) -> str | None:
+    """Return why the squeezed ``name`` has no equivalent in ``part``, or in any section."""
     table = _REASONS if part is None else _REASONS_IN.get(part, {})
-    return table.get(word)
+    return table.get(name)

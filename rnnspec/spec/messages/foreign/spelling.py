@@ -1,22 +1,22 @@
-"""One spelling for the many that a foreign word has."""
+"""Normalization of the spelling of foreign names."""
 
 from __future__ import annotations
 
 import re
 
 
-def squeezed(word: str) -> str:
-    """Return ``word`` in lower case and without what its spellings differ in."""
-    lower = word.lower()
-    # Names that begin with two underscores are Python's own.
+def squeezed(name: str) -> str:
+    """Return ``name`` in lower case, without hyphens, underscores and spaces."""
+    lower = name.lower()
+    # Names that start with two underscores are Python's own.
     return lower if lower.startswith("__") else re.sub("[-_ ]", "", lower)
 
 
-def without_module(word: str) -> str:
-    """Return ``word`` without a module path before it and a call after it: ``nn.LSTM()``."""
-    # No pattern: tried at each of 500,000 letters, it takes quadratic time.
-    word = word.strip()
-    name = word.partition("(")[0] if word.endswith(")") else word
+def without_module(name: str) -> str:
+    """Return ``name`` without its module path and its call: ``LSTM`` for ``nn.LSTM()``."""
+    # Not a regular expression: it takes quadratic time on 500,000 letters.
+    name = name.strip()
+    name = name.partition("(")[0] if name.endswith(")") else name
     path, dot, last = name.rpartition(".")
     parts = (*path.split("."), last)
     return last if dot and all(map(str.isidentifier, parts)) else name

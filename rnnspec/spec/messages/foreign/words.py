@@ -1,4 +1,4 @@
-"""Foreign values: activations, initializers, poolings and merges."""
+"""Foreign names of values: activations, initializers, poolings and merges."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from rnnspec.errors import listed
 from rnnspec.spec.messages.foreign.layers import layer_for
 from rnnspec.spec.messages.foreign.spelling import squeezed, without_module
 
-# By the word here, the foreign words for it.
+# Each value of the language, with its foreign names.
 _WORDS = {
     "merge": {
         "sum": "add plus",
@@ -45,12 +45,12 @@ _WORDS = {
         "tanh": "hyperbolic_tangent",
     },
 }
-_HERE = {
-    what: {squeezed(each): here for here, words in table.items() for each in words.split()}
+_EQUIVALENTS = {
+    what: {squeezed(name): value for value, names in table.items() for name in names.split()}
     for what, table in _WORDS.items()
 }
 
-# Words that the frameworks or their users have, and the language has nothing for.
+# Names from frameworks or their users that have no equivalent in the language.
 _UNKNOWN = {
     "activation": (
         "abs celu cos crelu erf exp exponential geglu gelu glu hard_shrink hard_silu hard_swish "
@@ -70,51 +70,56 @@ _UNKNOWN = {
         "max_pooling1d median min minimum rms sum topk weighted"
     ),
 }
-_NOTHING = {what: {squeezed(word) for word in words.split()} for what, words in _UNKNOWN.items()}
+_NOT_SUPPORTED = {
+    what: {squeezed(name) for name in names.split()} for what, names in _UNKNOWN.items()
+}
 
-# Words of the language that another key has.
+# Values of the language that are allowed only for other keys.
 _ELSEWHERE = {
     "activation": {
-        "only rnn has it": "elu hard_sigmoid softsign",
-        "only head has it": "softmax softplus",
+        "available only in rnn": "elu hard_sigmoid softsign",
+        "available only in head": "softmax softplus",
     },
     "initializer": {
-        "only kernel and recurrent have it": "glorot_uniform he_uniform lecun_uniform orthogonal"
+        "available only for kernel and recurrent": (
+            "glorot_uniform he_uniform lecun_uniform orthogonal"
+        )
     },
 }
 _HOMES = {
-    what: {squeezed(word): home for home, words in table.items() for word in words.split()}
+    what: {squeezed(name): home for home, names in table.items() for name in names.split()}
     for what, table in _ELSEWHERE.items()
 }
 
 
-def home_for(what: str, word: str, words: tuple[str, ...]) -> str | None:
-    """Say where ``word`` stands, where it is of the language and none of ``words``, or None."""
-    bare = squeezed(without_module(word))
-    known = bare in map(squeezed, words)
+def home_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
+    """Return where ``value`` is available, if it is not ``allowed`` here, or None."""
+    bare = squeezed(without_module(value))
+    known = bare in map(squeezed, allowed)
     return None if known else _HOMES.get(_kind(what), {}).get(bare)
 
 
-def word_for(what: str, word: str, words: tuple[str, ...]) -> str | None:
-    """Return what ``word``, a value of the key ``what``, is called here, or None.
+def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
+    """Return a hint for the foreign value ``value`` of the key ``what``, or None.
 
-    ``words`` are those that can stand there.
+    ``allowed`` contains the values of the language for this key.
     """
     if what == "type":
-        return layer_for(word)
+        return layer_for(value)
     kind = _kind(what)
-    bare = squeezed(without_module(word))
-    own = {squeezed(each): each for each in words}
-    # The language's own words in other spellings are left to the guess.
-    if bare in own and word.lower().strip().replace("-", "_") not in words:
-        return f"here it is {own[bare]!r}"
-    here = _HERE.get(kind, {}).get(bare, "")
-    if here.startswith("{"):
-        return f"here it is {here}"
-    if here in words:
-        return f"here it is {here!r}"
-    if bare in _NOTHING.get(kind, ()):
-        return f"there is no such {kind} here; expected {listed(words, 'or')}"
+    bare = squeezed(without_module(value))
+    own = {squeezed(each): each for each in allowed}
+    # A difference in case or hyphens alone is left to the search for similar names.
+    if bare in own and value.lower().strip().replace("-", "_") not in allowed:
+        return f"use {own[bare]!r}"
+    equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
+    # A mapping such as {normal: 0.05} is shown without quotes.
+    if equivalent.startswith("{"):
+        return f"use {equivalent}"
+    if equivalent in allowed:
+        return f"use {equivalent!r}"
+    if bare in _NOT_SUPPORTED.get(kind, ()):
+        return f"not supported; expected {listed(allowed, 'or')}"
     return None
 
 
