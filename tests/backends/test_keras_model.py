@@ -33,6 +33,28 @@ head: {pooling: max, dropout: 0.5, hidden: [{units: 2, activation: softplus}], u
 initializers: {forget_bias: 0.5, recurrent: {normal: 0.1}, bias: {constant: 0.25}}
 """
 
+PADDED = """\
+version: 1
+name: padded
+input: {features: 3, mask_value: -1}
+rnn: {type: gru, units: 4}
+head: {units: 1}
+"""
+SEQUENTIAL = """\
+    # Padding is told in the input's own type, under mixed precision too.
+    return keras.Sequential(
+        [
+            keras.Input(shape=(None, 3), name="inputs"),
+            keras.layers.Masking(
+                mask_value=-1.0, dtype=keras.config.floatx(), name="masking"
+            ),
+            keras.layers.GRU(4, return_sequences=False, name="gru_1"),
+            keras.layers.Dense(1, name="dense_1"),
+        ],
+        name="padded",
+    )
+"""
+
 
 def batch_for(model: Any) -> Array:
     rng = np.random.default_rng(3)
@@ -100,6 +122,30 @@ def test_the_model_is_a_plain_functional_model() -> None:
     model = rnnspec.build(rnnspec.loads(ALL_KINDS), "keras", seed=1)
     assert type(model) is keras.Model or type(model).__name__ == "Functional"
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+
+
+def test_a_chain_over_padding_of_any_length_is_a_sequential() -> None:
+    spec = rnnspec.loads(PADDED)
+    assert rnnspec.codegen(spec, "keras").endswith(f'    """\n{SEQUENTIAL}')
+    model = rnnspec.build(spec, "keras", seed=1)
+    assert type(model) is keras.Sequential
+    assert [layer.name for layer in model.layers] == ["masking", "gru_1", "dense_1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        # A functional model alone refuses another number of steps.
+        ("{features", "{length: 5, features"),
+        ("units: 4", "units: 3, residual: true"),
+        ("{units: 1}", "{pooling: mean, units: 1}"),
+        ("units: 4", "units: 4, layers: 100"),
+    ],
+)
+def test_what_a_sequential_cannot_do_is_a_functional_model(said: str, instead: str) -> None:
+    source = rnnspec.codegen(rnnspec.loads(PADDED.replace(said, instead)), "keras")
+    assert "keras.Model(inputs, x" in source
+    assert "keras.Sequential" not in source
 
 
 def test_a_loaded_model_learns(tmp_path: Path) -> None:
