@@ -63,6 +63,10 @@ EMPTY = (
             GOOD.replace("4", "9" * 10_000 + ".0"),
             f"{UNITS} a number that fits in 64 bits, received '{'9' * 57}...' [E213]",
         ),
+        (
+            GOOD.replace("4", "1_" + "0" * 10_000),
+            f"{UNITS} a whole number, received the text '1_{'0' * 55}...' [E305]",
+        ),
         ("version: 1\r\nname: 3\r\n" + GOOD[21:], NAME),
         (GOOD.replace("net", "3").replace("\n", "\r"), NAME),
     ],
