@@ -13,7 +13,9 @@ from rnnspec.backends import BACKENDS
 # TensorFlow writes to standard error while it is imported, before Python can ask it not to.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Wherever the tests run, reports are what a person at a desk gets.
-for _name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "FORCE_COLOR", "NO_COLOR"):
+for _name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "TF_BUILD", "TEAMCITY_VERSION"):
+    os.environ.pop(_name, None)
+for _name in ("FORCE_COLOR", "NO_COLOR"):
     os.environ.pop(_name, None)
 
 # The same examples at every run; HYPOTHESIS_PROFILE=explore looks for new ones.

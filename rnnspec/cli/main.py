@@ -16,7 +16,7 @@ _NO_MEMORY = ("allocate memory", "out of memory", "OOM when")  # each framework'
 def main() -> None:
     """Run ``rnnspec`` and exit.
 
-    0: all is well. 1: a spec is wrong. 2: wrong usage. 3: the environment, or a fault of rnnspec.
+    0: success. 1: a spec is wrong. 2: wrong usage. 3: the environment, or a bug in rnnspec.
     128 and the number of a signal: interrupted by it.
     """
     signals = Signals()
@@ -50,8 +50,10 @@ def _outcome() -> tuple[str, int]:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Typer would take it for a request to print completions, which there are not.
     os.environ.pop("_RNNSPEC_COMPLETE", None)
+    from rnnspec.cli.guard import guard_streams
     from rnnspec.errors import RnnspecError
 
+    guard_streams()
     try:
         from rnnspec.cli.app import app
 

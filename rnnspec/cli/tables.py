@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rnnspec.cli import guard
 from rnnspec.cli.grid import Grid
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _WIDTH = 10_000
 
 def print_json(data: dict[str, Any]) -> None:
     """Print plain data; an infinite difference, which JSON cannot say, is null."""
-    print(json.dumps(_finite(data), indent=2, allow_nan=False))
+    guard.print_json(_finite(data))
 
 
 def _finite(data: Any) -> Any:

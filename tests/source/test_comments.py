@@ -26,7 +26,7 @@ NASTY = [
     '"""', "'''", "\\", "\\\n", "\n", "\r", "\r\n", "\x0c", "\x0b", "\x1c", "\x85", "\u2028",
     "\u2029", "\t", "#", "# type: ignore", "{{ 1 }}", "{% raw %}", "{#", "%}", "import os",
     "\u202e", "\u2066", "\ufeff", "\x00", "\x1b[31m", "-*- coding: rot13 -*-",
-    "\nimport os\n", "\U0001f600",
+    "##", "[", "##[error]", "\nimport os\n", "\U0001f600",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(NASTY) | st.text(max_size=20), max_size=8).map("".join)
 BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -62,6 +62,7 @@ def test_a_description_is_only_ever_a_comment(description: str) -> None:
         compile(text.encode(), "<net>", "exec")
         assert text.isprintable() or set(text) - {"\n"} == {c for c in text if c.isprintable()}
         assert not set(text) & BIDIRECTIONAL
+        assert not re.search(r"(?m)##\w*\[|^\s*::", text)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -128,6 +129,10 @@ HEEDED = {
     "/// script": r"(?m)^# /// [a-zA-Z0-9-]+$",
     "%% cell": r"#\s*%%",
     "pyre-strict": r"#\s*pyre-",
+    "##[error]x": r"##\[",
+    "so ###[add-mask]x": r"##\[",
+    "##vso[task.setvariable variable=x]y": r"##vso\[",
+    "##teamcity[x]": r"##teamcity\[",
 }
 
 

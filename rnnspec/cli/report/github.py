@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rnnspec.cli.guard import print_command
 from rnnspec.cli.report.places import in_repository, readable
 from rnnspec.cli.report.results import Checked, more, summary
 from rnnspec.errors import Problem, Severity, printable, render_line
@@ -20,7 +21,7 @@ def show(results: Sequence[Checked], tool: str) -> None:
     """Print a command a problem, then a line that counts, which holds nothing a user wrote."""
     for result in results:
         for command in _commands(result):
-            print(command)
+            print_command(command)
     print(summary(results, tool))
 
 

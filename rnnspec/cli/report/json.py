@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.cli.guard import print_json
 from rnnspec.cli.report.places import readable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def show(results: Sequence[Checked], tool: str) -> None:
         "files": files,
         "counts": _counts(results, files),
     }
-    print(json.dumps(document, indent=2))
+    print_json(document)
 
 
 def _file(result: Checked) -> dict[str, Any]:

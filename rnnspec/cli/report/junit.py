@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from rnnspec.cli.guard import print_xml
 from rnnspec.cli.report.results import Checked, counted, more, summary
 from rnnspec.errors import printable, render_problem
 
@@ -27,7 +28,7 @@ def show(results: Sequence[Checked], tool: str) -> None:
         _add_case(suite, result, tool)
     ET.SubElement(suite, "system-out").text = summary(results, tool)
     ET.indent(root)
-    print(ET.tostring(root, encoding="us-ascii", xml_declaration=True).decode("ascii"))
+    print_xml(ET.tostring(root, encoding="us-ascii", xml_declaration=True).decode("ascii"))
 
 
 def _fails(result: Checked) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.cli.guard import print_json
 from rnnspec.cli.report.places import readable, uri
 from rnnspec.cli.report.results import more
 from rnnspec.version import __version__
@@ -32,7 +32,7 @@ def show(results: Sequence[Checked], tool: str) -> None:
         "invocations": [_invocation(results)],
         "results": [_result(problem) for each in results for problem in each.shown],
     }
-    print(json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2))
+    print_json({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _driver(results: Iterable[Checked]) -> dict[str, Any]:
