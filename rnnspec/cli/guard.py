@@ -8,7 +8,6 @@ https://github.com/actions/runner); Azure Pipelines know ``##vso[`` too, and Tea
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -36,6 +35,9 @@ def print_command(line: str) -> None:
 
 def print_json(data: Any) -> None:
     """Print plain data in ASCII, without commands in it: JSON has its own way to break them."""
+    # Imported here: most of what is printed is no JSON.
+    import json
+
     print(_ANYWHERE.sub(r"#\\u0023", json.dumps(data, indent=2, allow_nan=False)))
 
 
