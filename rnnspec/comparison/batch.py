@@ -10,10 +10,10 @@ import numpy as np
 
 from rnnspec.comparison.reference import padding_mask
 from rnnspec.errors import UsageError, brief
+from rnnspec.files.headers import HeaderError, npy_array
+from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
-from rnnspec.vectors.lines import opened
 from rnnspec.weights.given import ArrayError, as_array, refuse
-from rnnspec.weights.headers import HeaderError, npy_array
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

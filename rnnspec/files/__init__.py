@@ -1,4 +1,4 @@
-"""Output files: written completely or not at all, and never replaced without ``force``."""
+"""Input files, read as data, and output files, written completely or not at all."""
 
 from rnnspec.files.targets import (
     NO_WORKING_FOLDER,

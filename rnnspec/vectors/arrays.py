@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.errors import Problem, SpecError, brief
-from rnnspec.vectors.lines import opened
-from rnnspec.weights.headers import FLOATS, HeaderError, npy_array, safetensors_arrays
+from rnnspec.files.headers import FLOATS, HeaderError, npy_array, safetensors_arrays
+from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.files.headers import Stored
     from rnnspec.slots import Array
     from rnnspec.vectors.lines import Progress
     from rnnspec.vectors.table import Vectors
-    from rnnspec.weights.headers import Stored
 
 _BLOCK = 2**22
 

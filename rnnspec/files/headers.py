@@ -21,7 +21,9 @@ from rnnspec.errors import brief
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from rnnspec.slots import Array
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
 
 _LONGEST_NPY = 10_000
 _LONGEST_SAFETENSORS = 2**22  # one of 10,000 tensors, or with the text of a spec in it
@@ -35,6 +37,8 @@ FLOATS: dict[str, np.dtype[Any]] = {
 }
 """NumPy's types by the words of safetensors."""
 
+_BFLOAT16 = "BF16"
+_TYPES = {**FLOATS, _BFLOAT16: np.dtype("<u2")}
 _UNKNOWN: np.dtype[Any] = np.dtype("V")
 
 
@@ -46,8 +50,8 @@ class HeaderError(Exception):
 class Stored:
     """Where the numbers of one array lie in a file, in bytes.
 
-    ``type`` is their type in the words of the file, ``dtype`` NumPy's; it is of kind V if NumPy
-    has none.
+    ``type`` is their type in the words of the file, ``dtype`` NumPy's: integers for bfloat16,
+    which NumPy lacks, and of kind V for other types that it lacks.
     """
 
     type: str
@@ -62,6 +66,21 @@ class Stored:
         return np.ndarray(
             self.shape, self.dtype, held, self.start, order="F" if self.fortran else "C"
         )
+
+    def floats(self, stream: BinaryIO) -> Array:
+        """Return a copy of an array of floating-point numbers; those of bfloat16 become float32.
+
+        Raises:
+            HeaderError: it has other numbers.
+        """
+        if self.type not in _TYPES:
+            message = f"expected {', '.join(_TYPES)} numbers, received {brief(self.type)}"
+            raise HeaderError(message)
+        # An empty array has nothing to map, and its file may be empty from there on.
+        found = self.map(stream) if math.prod(self.shape) else np.empty(self.shape, self.dtype)
+        if self.type == _BFLOAT16:
+            return (found.astype(np.uint32) << 16).view(np.float32)
+        return np.array(found)
 
 
 _MAGIC = b"\x93NUMPY"
@@ -158,17 +177,27 @@ def _check_length(wanted: int, there: int) -> None:
 def safetensors_arrays(stream: BinaryIO, size: int) -> dict[str, Stored]:
     """Return the arrays in a safetensors file of ``size`` bytes, which is at its beginning.
 
+    Raises:
+        HeaderError: it is none, or cut short.
+    """
+    return safetensors_file(stream, size)[0]
+
+
+def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
+    """Return the arrays in a safetensors file of ``size`` bytes, and its metadata.
+
     Source: https://github.com/huggingface/safetensors, "Format".
 
     Raises:
         HeaderError: it is none, or cut short.
     """
     header = _json(_header(stream, size, 8, _LONGEST_SAFETENSORS))
-    header.pop("__metadata__", None)
+    metadata = header.pop("__metadata__", {})
     start = stream.tell()
     arrays = {name: _tensor(name, entry, start) for name, entry in header.items()}
     _check_layout([_span(name, entry) for name, entry in header.items()], size - start)
-    return arrays
+    texts = metadata if isinstance(metadata, dict) else {}
+    return arrays, {key: text for key, text in texts.items() if isinstance(text, str)}
 
 
 def _json(text: bytes) -> dict[str, Any]:
@@ -195,7 +224,7 @@ def _tensor(name: str, entry: Any, start: int) -> Stored:
     match entry:
         case {"dtype": str(word), "shape": [*shape]} if all(map(_is_size, shape)):
             begin, end = _span(name, entry)
-            stored = Stored(word, FLOATS.get(word, _UNKNOWN), tuple(shape), start + begin)
+            stored = Stored(word, _TYPES.get(word, _UNKNOWN), tuple(shape), start + begin)
         case _:
             raise _wrong_entry(name)
     known = stored.dtype is not _UNKNOWN
