@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rnnspec.comparison.run import parity
+    from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import build, codegen, load, loads, summary
-    from rnnspec.weights.store import read_weights, write_weights
 
 __all__ = [
     "__version__",
@@ -36,8 +36,8 @@ _HOMES = {
     "loads": "rnnspec.pipeline",
     "summary": "rnnspec.pipeline",
     "parity": "rnnspec.comparison.run",
-    "read_weights": "rnnspec.weights.store",
-    "write_weights": "rnnspec.weights.store",
+    "read_weights": "rnnspec.live",
+    "write_weights": "rnnspec.live",
 }
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
     from rnnspec.vectors.table import Vectors
+    from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
     """A spec argument: the path of a YAML file, or what ``load`` returned."""
@@ -60,6 +61,13 @@ class Generated:
     text: str
     entry: str
     before_loading: tuple[str, ...]
+
+    @property
+    def store(self) -> Store:
+        """Access to the canonical arrays of its models."""
+        from rnnspec.weights.store import Store
+
+        return Store(self.backend, self.network)
 
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
@@ -247,13 +255,12 @@ def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None 
     model = instantiate(generated)
     if seed is not None or "training" not in generated.backend.forms:
         from rnnspec.weights.initial import draw_fresh
-        from rnnspec.weights.store import write_weights
 
-        write_weights(model, draw_fresh(generated.network, seed))
+        generated.store.write(model, draw_fresh(generated.network, seed))
     if vectors is not None:
         from rnnspec.vectors.read import write_vectors
 
-        write_vectors(model, vectors)
+        write_vectors(generated.store, model, vectors)
     return model
 
 
@@ -266,24 +273,34 @@ def generate(program: Program, backend: Backend) -> Generated:
     """
     from rnnspec.source.render import render
 
-    if missing := lack(backend, SOURCE):
-        raise UsageError(missing)
-    if refused := refusals(backend, program.network):
-        raise UnsupportedError(program.source, backend.name, refused)
-    network = backend.emitter.arranged(program.network)
+    network = arranged(program, backend)
     source = backend.emitter.emit(network)
     text = render(source, backend.templates)
     return Generated(backend, network, text, source.entry, source.before_loading)
 
 
+def arranged(program: Program, backend: Backend) -> Network:
+    """Return the network as the source on a backend lays it out.
+
+    Raises:
+        UnsupportedError: the backend cannot honour a key of the spec.
+        UsageError: the backend writes no source.
+    """
+    if missing := lack(backend, SOURCE):
+        raise UsageError(missing)
+    if refused := refusals(backend, program.network):
+        raise UnsupportedError(program.source, backend.name, refused)
+    return backend.emitter.arranged(program.network)
+
+
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:
     """Return a live model of generated source, its numbers ``float32`` or ``float64``."""
     from rnnspec.source.execute import execute
-    from rnnspec.weights.store import remember
+    from rnnspec.weights.origins import remember
 
     module = execute(generated.text, generated.network.name)
     model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
-    remember(model, generated.backend, generated.network, module.__name__)
+    remember(model, generated.store, module.__name__)
     return model
 
 

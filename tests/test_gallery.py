@@ -10,10 +10,10 @@ import pytest
 from offered import require, require_all
 
 import rnnspec
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import level
 from rnnspec.ir.nodes import Recurrent
-from rnnspec.weights.store import origin
 
 # Rows and totals as the sources in the specs' comments print them; where those were of PyTorch's
 # own layers, with a second bias, then without it. Dropout has a row of 0.
@@ -87,7 +87,7 @@ def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: st
     runtime = require(backend, gallery_spec).runtime
     model = rnnspec.build(gallery_spec, backend)
     found = rnnspec.summary(gallery_spec)
-    layers = origin(model).network.layers
+    layers = pipeline.arranged(pipeline.read(gallery_spec), get(backend)).layers
     assert [runtime.layer_count(model, layer) for layer in layers] == ROWS[found.name]
     assert runtime.counts(model) == found.parameters
 
@@ -136,7 +136,8 @@ def test_what_stock_layers_would_hold_is_what_they_hold(gallery_spec: Path) -> N
 
     (spec,) = rnnspec.parity(gallery_spec, ["torch"], level="counts").specs
     model = rnnspec.build(gallery_spec, "torch")
-    layers = {layer.name: layer for layer in origin(model).network.layers}
+    arranged = pipeline.arranged(pipeline.read(gallery_spec), get("torch"))
+    layers = {layer.name: layer for layer in arranged.layers}
     for stock in spec.stock["torch"]:
         layer = layers[stock.layer]
         assert isinstance(layer, Recurrent)

@@ -30,8 +30,8 @@ RAISES = {
     "codegen": {"SpecError", "UnsupportedError", "UsageError"},
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
-    "read_weights": {"UsageError"},
-    "write_weights": {"UsageError"},
+    "read_weights": {"SpecError", "UnsupportedError", "UsageError"},
+    "write_weights": {"SpecError", "UnsupportedError", "UsageError"},
 }
 
 

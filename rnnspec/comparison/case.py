@@ -15,7 +15,6 @@ from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent, Repeat
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.weights.initial import draw_scaled
-from rnnspec.weights.store import write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array
+    from rnnspec.weights.store import Store
 
     Arrays = Mapping[str, Array]
 
@@ -52,6 +52,11 @@ class Live:
     def runtime(self) -> Runtime:
         """The runtime of the backend."""
         return self.backend.runtime
+
+    @property
+    def store(self) -> Store:
+        """Access to the canonical arrays of the model."""
+        return self.generated.store
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ class Case:
 
     def reset(self, live: Live) -> None:
         """Write the arrays of the case into a live model."""
-        write_weights(live.model, self.arrays)
+        live.store.write(live.model, self.arrays)
 
     def outputs(self, trace: Trace) -> dict[str, Array]:
         """Return the output of each layer in a trace, which is the input of the next one.

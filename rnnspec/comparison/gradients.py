@@ -15,7 +15,7 @@ import numpy as np
 
 from rnnspec.comparison import reference
 from rnnspec.ir.params import named_params
-from rnnspec.weights.store import gather, origin, placed
+from rnnspec.weights.store import gather
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,7 +36,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     sum(weight (output - target)^2) / 2. The gradients are by canonical name, in the dtype of the
     model; arrays that are not trainable have none.
     """
-    places = [place for place in placed(origin(live.model)) if place[2].trainable]
+    places = [place for place in live.store.places if place[2].trainable]
     # Several canonical arrays may share one array of the framework: ask for its gradient once.
     keys = list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
     learn = live.backend.learning.learner(live.model, keys, training=training)

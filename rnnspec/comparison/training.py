@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.comparison.levels import distance, tolerances
-from rnnspec.weights.store import read_weights, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +47,10 @@ def train(
     }
     for name, optimizer in (("sgd", sgd), ("adam", adam)):
         update = optimizer(share * _LEARNING_RATES[name])
-        write_weights(live.model, start)
+        live.store.write(live.model, start)
         losses = [_step(case, live, gradients, update, step) for step in range(STEPS)]
         found[f"{name}: losses"] = np.array(losses)
-        found |= {f"{name}: {key}": array for key, array in read_weights(live.model).items()}
+        found |= {f"{name}: {key}": array for key, array in live.store.read(live.model).items()}
     return found
 
 
@@ -80,8 +79,8 @@ def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: in
     target = rng.standard_normal(real.shape)
     # Half the mean squared error over the elements that are not padding.
     loss, found = gradients(batch, target, real / real.sum())
-    arrays = {key: value.astype(np.float64) for key, value in read_weights(live.model).items()}
-    write_weights(live.model, {**arrays, **update(arrays, found)})
+    arrays = {key: value.astype(np.float64) for key, value in live.store.read(live.model).items()}
+    live.store.write(live.model, {**arrays, **update(arrays, found)})
     return loss
 
 

@@ -13,11 +13,11 @@ from rnnspec.vectors import arrays, text
 from rnnspec.vectors.lines import quiet, resolved
 from rnnspec.vectors.table import Vectors
 from rnnspec.vectors.words import read_words
-from rnnspec.weights.store import read_array, write_array
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
     from rnnspec.vectors.lines import Progress
+    from rnnspec.weights.store import Store
 
 
 def read_vectors(
@@ -78,8 +78,8 @@ def _read(vectors: Vectors, progress: Progress) -> None:
         raise SpecError((Problem(str(vectors.path), message, code="E628"),))
 
 
-def write_vectors(model: Any, vectors: Vectors) -> None:
+def write_vectors(store: Store, model: Any, vectors: Vectors) -> None:
     """Replace the rows of a live model's embedding that ``vectors`` has; the others stay."""
-    kept = read_array(model, vectors.array)
+    kept = store.read_one(model, vectors.array)
     np.copyto(kept, vectors.rows, where=vectors.found[:, None])
-    write_array(model, vectors.array, kept)
+    store.write_one(model, vectors.array, kept)

@@ -1,4 +1,4 @@
-"""The canonical arrays of a live model, read and written through its backend's slot tables."""
+"""The canonical arrays of any live model, read and written through its backend's slot tables."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from rnnspec.arguments import received
+from rnnspec.backends.kept import KeptInModel
 from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Param, params
 from rnnspec.slots import Slot, pack, shape_in, unpack
@@ -23,67 +23,126 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Runtime
+    from rnnspec.backends.kept import Kept
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
 
 Place = tuple[str, str, Param, Slot]
+"""The canonical name of an array, the framework's layer, the array itself, and its slot there."""
 
 _MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """What a live model was built from."""
+class Store:
+    """Access to the canonical arrays of every model that has the structure of ``network``.
+
+    ``network`` is laid out as the emitter of ``backend`` arranges it. It does not matter who made
+    a model: it may be loaded from a file, copied, or wrapped for training.
+    """
 
     backend: Backend
     network: Network
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """The place of each canonical array, in the order of the network."""
+        return tuple(self._places())
 
-_BY_MODEL: WeakKeyDictionary[Any, Origin] = WeakKeyDictionary()
-_BY_MODULE: dict[str, Origin] = {}
+    def _places(self) -> Iterator[Place]:
+        table = self.backend.slots
+        for layer in self.network.layers:
+            for param, slot in zip(params(layer), table.slots(layer), strict=True):
+                yield f"{layer.name}.{param.name}", table.module(layer), param, slot
 
+    def check(self, model: Any) -> None:
+        """Raise UsageError unless ``model`` has exactly the arrays of the network.
 
-def remember(model: Any, backend: Backend, network: Network, module: str) -> None:
-    """Note what ``model`` was built from; copies of it are known by their class's ``module``."""
-    _BY_MODEL[model] = _BY_MODULE[module] = Origin(backend, network)
+        The error lists all that is missing, left over, or of another shape or type.
+        """
+        _check(self.places, self._kept(model))
 
+    def read(self, model: Any) -> dict[str, Array]:
+        """Return a copy of every canonical array by name, in the order of the network.
 
-def origin(model: Any) -> Origin:
-    """Return what ``model`` was built from.
+        Raises:
+            UsageError: the model has another structure.
+        """
+        return self.gather(self._kept(model))
 
-    Raises:
-        UsageError: ``rnnspec.build`` did not make it.
-    """
-    try:
-        found = _BY_MODEL.get(model)
-    except TypeError:  # no weak reference can be made to it, so it is no model
-        found = None
-    found = found or _BY_MODULE.get(str(type(model).__module__))
-    if found is None:
-        raise UsageError(f"expected a model that rnnspec.build made, received {received(model)}")
-    return found
+    def gather(self, kept: Kept) -> dict[str, Array]:
+        """Return every canonical array of ``kept``.
 
+        Raises:
+            UsageError: it has another structure.
+        """
+        _check(self.places, kept)
+        return gather(self.places, kept.get)
 
-def read_weights(model: Any) -> dict[str, Array]:
-    """Return a copy of every canonical array of a model that ``rnnspec.build`` made.
+    def write(self, model: Any, arrays: Mapping[str, ArrayLike]) -> None:
+        """Replace every canonical array; the dtype and the device of the model stay.
 
-    Returns:
-        Arrays by canonical name (``lstm_1.recurrent_kernel``), in the network's order, in the
-        model's own dtype, or float32 where that is bfloat16. Kernels are (in, gates * out), the
-        gates of an LSTM in the order i f c o, of a GRU z r h.
+        Raises:
+            UsageError: the model has another structure, an array is missing or unknown, or one
+                does not fit. Nothing is written then.
+        """
+        inside = self._kept(model)
+        types = _check(self.places, inside)
+        _check_names(self.places, arrays)
+        packed: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
+        # Everything is converted before the first array is written.
+        for name, layer, param, slot in self.places:
+            rounded = _rounded(name, param, arrays, types[layer, slot.path])
+            packed[layer, slot.path].append((slot.row or 0, pack(param, slot, rounded)))
+        for (layer, path), rows in packed.items():
+            in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
+            array = np.stack(in_order) if len(rows) > 1 else in_order[0]
+            inside.runtime.put(inside.model, layer, path, array)
 
-    Raises:
-        UsageError: the model has another origin, or no longer holds the arrays it was built with:
-            it is on PyTorch's device ``meta``, say, or a layer of it was replaced.
-    """
-    made = origin(model)
-    return _read(made, model, list(placed(made)))
+    def read_one(self, model: Any, name: str) -> Array:
+        """Return a copy of one canonical array.
+
+        Raises:
+            UsageError: there is none of that name, or the model has another in its place.
+        """
+        kept, place = self._kept(model), self._place(name)
+        _check_each((place,), kept)
+        return gather((place,), kept.get)[name]
+
+    def write_one(self, model: Any, name: str, array: Array) -> None:
+        """Replace one canonical array; the model's other arrays are not touched.
+
+        Raises:
+            UsageError: there is none of that name, or the array does not fit.
+        """
+        inside, place = self._kept(model), self._place(name)
+        _, layer, param, slot = place
+        types = _check_each((place,), inside)
+        packed = pack(param, slot, _rounded(name, param, {name: array}, types[layer, slot.path]))
+        if slot.row is not None:
+            stacked = inside.get(layer, slot.path)
+            stacked[slot.row] = packed
+            packed = stacked
+        inside.runtime.put(inside.model, layer, slot.path, packed)
+
+    def _place(self, name: str) -> Place:
+        found = next((place for place in self.places if place[0] == name), None)
+        if found is None:
+            raise UsageError(f"unknown array '{name}'")
+        return found
+
+    def _kept(self, model: Any) -> KeptInModel:
+        runtime = self.backend.runtime
+        inner = runtime.unwrap(model)
+        if inner is None:
+            title = self.backend.title
+            raise UsageError(f"expected a model of {title}, received {received(model)}")
+        return KeptInModel(runtime, inner)
 
 
 def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
-    """Return canonical arrays by name from ``kept(layer, path)``, the framework's own."""
+    """Return canonical arrays by name from ``kept(layer, path)``, in the framework's layout."""
     arrays = {}
     for name, layer, param, slot in places:
         array = kept(layer, slot.path)
@@ -91,116 +150,73 @@ def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[s
     return arrays
 
 
-def write_weights(model: Any, arrays: Mapping[str, ArrayLike]) -> None:
-    """Replace every canonical array of a model that ``rnnspec.build`` made.
-
-    Args:
-        model: the live model; its dtype and device stay.
-        arrays: all canonical arrays, by the names and in the shapes of ``read_weights``: lists,
-            NumPy's arrays or a framework's. Their numbers are rounded to the model's dtype; an
-            infinity or NaN stays one.
-
-    Raises:
-        UsageError: a name is missing or unknown, a shape is wrong, an array holds no real
-            numbers or one that the model's dtype cannot hold, or ``read_weights`` would refuse
-            the model. Nothing is written then.
-    """
-    made = origin(model)
-    runtime = made.backend.runtime
-    kept: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
-    # All is checked and converted before the first array is written.
-    for place in _named(made, arrays):
-        name, layer, param, slot = place
-        rounded = _rounded(name, param, arrays, _held(runtime, model, place))
-        kept[layer, slot.path].append((slot.row or 0, pack(param, slot, rounded)))
-    for (layer, path), rows in kept.items():
-        in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
-        array = np.stack(in_order) if len(rows) > 1 else in_order[0]
-        runtime.put(model, layer, path, array)
+Types = dict[tuple[str, str], str]
 
 
-def placed(made: Origin) -> Iterator[Place]:
-    """Yield each canonical array: its name, the framework's layer, what it is, where it is kept."""
-    table = made.backend.slots
-    for layer in made.network.layers:
-        for param, slot in zip(params(layer), table.slots(layer), strict=True):
-            yield f"{layer.name}.{param.name}", table.module(layer), param, slot
+def _check(places: tuple[Place, ...], kept: Kept) -> Types:
+    """Return the dtype of each array of the framework, or raise for all that is wrong."""
+    known = {(layer, slot.path) for _, layer, _, slot in places}
+    left = [f"left over: {name} of {shape}" for name, shape in kept.others(known).items()]
+    return _check_each(places, kept, left)
 
 
-def read_array(model: Any, name: str) -> Array:
-    """Return a copy of one canonical array of a model that ``rnnspec.build`` made.
-
-    Raises:
-        UsageError: there is none of that name, or ``read_weights`` would refuse the model.
-    """
-    made = origin(model)
-    return _read(made, model, [_place(made, name)])[name]
-
-
-def write_array(model: Any, name: str, array: Array) -> None:
-    """Replace one canonical array; the model's other arrays are not touched.
-
-    Raises:
-        UsageError: there is none of that name, or ``write_weights`` would refuse it.
-    """
-    made = origin(model)
-    runtime, place = made.backend.runtime, _place(made, name)
-    _, layer, param, slot = place
-    rounded = _rounded(name, param, {name: array}, _held(runtime, model, place))
-    packed = pack(param, slot, rounded)
-    if slot.row is not None:
-        stacked = runtime.get(model, layer, slot.path)
-        stacked[slot.row] = packed
-        packed = stacked
-    runtime.put(model, layer, slot.path, packed)
-
-
-def _place(made: Origin, name: str) -> Place:
-    found = next((place for place in placed(made) if place[0] == name), None)
-    if found is None:
-        raise UsageError(f"unknown array '{name}'")
-    return found
-
-
-def _read(made: Origin, model: Any, places: list[Place]) -> dict[str, Array]:
-    runtime = made.backend.runtime
+def _check_each(places: tuple[Place, ...], kept: Kept, left: Iterable[str] = ()) -> Types:
+    types: Types = {}
+    missing, unfit = list[str](), list[str]()
     for place in places:
-        _held(runtime, model, place)
-    return gather(places, lambda layer, path: runtime.get(model, layer, path))
+        name, layer, _, slot = place
+        try:
+            types[layer, slot.path] = _dtype(place, kept)
+        except LookupError:
+            missing.append(f"missing: {name} (at {layer}.{slot.path})")
+        except _UnfitError as error:
+            unfit.append(str(error))
+    # Cut short one by one, so that no kind of problem hides another.
+    if problems := [_joined(kind) for kind in (missing, [*left], unfit) if kind]:
+        raise UsageError(f"the model has another structure: {'; '.join(problems)}")
+    return types
 
 
-def _held(runtime: Runtime, model: Any, place: Place) -> str:
-    """Return the type of the numbers of an array in the model, which may have changed since."""
+class _UnfitError(Exception):
+    """An array of a model that does not fit; the text says how."""
+
+
+def _dtype(place: Place, kept: Kept) -> str:
+    """Return the dtype of the array at one place of a model.
+
+    Raises:
+        LookupError: the model has none there.
+        _UnfitError: it does not fit.
+    """
     name, layer, param, slot = place
-    try:
-        held = runtime.held(model, layer, slot.path)
-    except LookupError as error:
-        message = f"{name}: expected it at {layer}.{slot.path} of the model: {brief(error)}"
-        raise UsageError(message) from None
+    held = kept.held(layer, slot.path)
     wanted = shape_in(param, slot)
     # The leading axis is that of arrays kept in one.
-    if held.shape[slot.row is not None :] != wanted:
-        raise UsageError(f"{name}: expected {wanted} in the model, received {held.shape}")
+    found = held.shape if slot.row is None else held.shape[1:]
+    if found != wanted or (slot.row is not None and held.shape[0] <= slot.row):
+        raise _UnfitError(f"{name}: expected the shape {wanted} in the model, received {found}")
     if held.dtype not in KEPT:
         types = ", ".join(KEPT)
-        found = held.dtype or "one without data (on the device meta)"
-        raise UsageError(f"{name}: expected a model in one of {types}, received {found}")
+        dtype = held.dtype or "an array without data (on the device meta)"
+        raise _UnfitError(f"{name}: expected one of the types {types}, received {dtype}")
     return held.dtype
 
 
-def _named(made: Origin, arrays: object) -> list[Place]:
-    """Return every place, each of which ``arrays`` must name, and nothing else."""
-    places = list(placed(made))
+def _check_names(places: tuple[Place, ...], arrays: object) -> None:
+    """Raise UsageError unless ``arrays`` has each name and no other."""
     if not isinstance(arrays, Mapping):
         raise UsageError(f"expected a mapping of arrays by name, received {received(arrays)}")
     wanted = dict.fromkeys(name for name, *_ in places)
     problems = [f"missing array '{n}'" for n in wanted if n not in arrays]
     problems += [f"unknown array '{brief(n)}'" for n in arrays if n not in wanted]
-    if len(problems) > _MOST_PROBLEMS:
-        problems[_MOST_PROBLEMS:] = [f"{len(problems) - _MOST_PROBLEMS} more such problems"]
     if problems:
-        raise UsageError("; ".join(problems))
-    return places
+        raise UsageError(_joined(problems))
+
+
+def _joined(problems: list[str]) -> str:
+    more = len(problems) - _MOST_PROBLEMS
+    shown = problems[:_MOST_PROBLEMS] + ([f"{more} more such problems"] if more > 0 else [])
+    return "; ".join(shown)
 
 
 def _rounded(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:

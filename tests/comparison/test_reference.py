@@ -14,8 +14,8 @@ from rnnspec.backends import get
 from rnnspec.backends.needs import level
 from rnnspec.comparison import reference
 from rnnspec.ir import nodes
+from rnnspec.live import write_weights
 from rnnspec.weights.initial import draw_scaled
-from rnnspec.weights.store import write_weights
 
 GRU = nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
 LSTM = nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)

@@ -1,0 +1,126 @@
+"""The arrays of a model as its framework keeps them: in a live model, or read from its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from rnnspec.backends.base import Held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from rnnspec.backends.base import Backend, Runtime
+    from rnnspec.ir.nodes import Network
+    from rnnspec.slots import Array
+
+
+class Kept(Protocol):
+    """Arrays by (layer, path), in the layout of the framework."""
+
+    def held(self, layer: str, path: str) -> Held:
+        """Return what the array at ``path`` of a layer is.
+
+        Raises:
+            LookupError: there is none.
+        """
+
+    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+
+    def get(self, layer: str, path: str) -> Array:
+        """Return a copy of the array at ``path`` of a layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptInModel:
+    """The arrays of a live model."""
+
+    runtime: Runtime
+    model: Any
+
+    def held(self, layer: str, path: str) -> Held:
+        """Return what the array at ``path`` of a layer is."""
+        return self.runtime.held(self.model, layer, path)
+
+    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+        return self.runtime.others(self.model, known)
+
+    def get(self, layer: str, path: str) -> Array:
+        """Return a copy of the array at ``path`` of a layer."""
+        return self.runtime.get(self.model, layer, path)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptByName:
+    """Arrays that a file has by name: ``layer.path``."""
+
+    arrays: Mapping[str, Array]
+
+    def held(self, layer: str, path: str) -> Held:
+        """Return what the array at ``path`` of a layer is."""
+        array = self.arrays.get(f"{layer}.{path}")
+        if array is None:
+            raise LookupError(f"no array of the name {layer}.{path}")
+        return Held(array.dtype.name, array.shape)
+
+    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+        names = {f"{layer}.{path}" for layer, path in known}
+        return {name: each.shape for name, each in self.arrays.items() if name not in names}
+
+    def get(self, layer: str, path: str) -> Array:
+        """Return a copy of the array at ``path`` of a layer."""
+        return self.arrays[f"{layer}.{path}"].copy()
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The arrays in the files of a model, and what else of its training is in them."""
+
+    kept: Kept
+    left_out: tuple[str, ...] = field(default=())
+
+
+class Reader(Protocol):
+    """The module ``read`` of a backend that writes files: what they contain, read as data.
+
+    It imports no framework and runs nothing that is in the files.
+    """
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether ``path`` leads to what the backend writes, judged by its kind alone."""
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Return the files that ``path`` stands for.
+
+        Raises:
+            UsageError: they cannot be told.
+        """
+
+    def spec_text(self, path: Path) -> str:
+        """Return the text of the spec that the files contain, empty if they contain none.
+
+        Raises:
+            UsageError: they cannot be read.
+        """
+
+    def saved(self, path: Path, network: Network, fresh: Callable[[], Any]) -> Saved:
+        """Return the arrays in the files.
+
+        Args:
+            path: the path of the files.
+            network: the network that they should contain, as the backend lays it out.
+            fresh: returns a live model from generated source, to load the arrays into.
+
+        Raises:
+            UsageError: the files cannot be read, or contain another network.
+        """
+
+
+def reader(backend: Backend) -> Reader:
+    """Return the module that reads the files of a backend that has ``files``."""
+    return cast("Reader", import_module(f"{backend.package}.read"))

@@ -1,0 +1,26 @@
+"""The models that ``rnnspec.build`` made in this process, each with its store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from rnnspec.weights.store import Store
+
+_BY_MODEL: WeakKeyDictionary[Any, Store] = WeakKeyDictionary()
+_BY_MODULE: dict[str, Store] = {}
+
+
+def remember(model: Any, store: Store, module: str) -> None:
+    """Note the store of ``model``; its copies are known by the ``module`` of their class."""
+    _BY_MODEL[model] = _BY_MODULE[module] = store
+
+
+def origin(model: Any) -> Store | None:
+    """Return the store of a model, or None if ``rnnspec.build`` did not make it."""
+    try:
+        found = _BY_MODEL.get(model)
+    except TypeError:  # no weak reference can be made to it, so it is no model
+        found = None
+    return found or _BY_MODULE.get(str(type(model).__module__))
