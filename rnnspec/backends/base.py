@@ -270,3 +270,9 @@ class SavingRuntime(Runtime, Protocol):
 
     def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
         """Write the model's files, all named ``name``, into an empty folder."""
+
+    def reload(self, folder: Path, name: str, entry: str) -> Any:
+        """Return the model in files that ``save`` wrote, loaded as their user loads them.
+
+        Nothing is added to the folder. ``entry`` is the class or function of generated source.
+        """

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends.base import Backend, Runtime
-    from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
 
@@ -108,12 +107,11 @@ class Reader(Protocol):
             UsageError: they cannot be read.
         """
 
-    def saved(self, path: Path, network: Network, fresh: Callable[[], Any]) -> Saved:
+    def saved(self, path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
         """Return the arrays in the files.
 
         Args:
             path: the path of the files.
-            network: the network that they should contain, as the backend lays it out.
             fresh: returns a live model from generated source, to load the arrays into.
 
         Raises:

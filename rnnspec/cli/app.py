@@ -180,6 +180,38 @@ def build(
 
 @app.command(
     cls=Command,
+    epilog="Example: rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml",
+)
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="A .keras file, a PyTorch folder, or a canonical .safetensors file."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")
+    ],
+    spec: Annotated[
+        str | None,
+        typer.Option("--spec", metavar="SPEC", help="The spec of IN, if IN does not contain it."),
+    ] = None,
+    force: Force = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Move a trained model to another framework, proven equal.
+
+    IN is what rnnspec build saved, trained since. PyTorch folders and canonical files contain their
+    spec, .keras files do not. Nothing in IN is executed. The result is loaded again and compared
+    with the reference before it is kept.
+    """
+    from rnnspec.cli.convert import run
+
+    run(source, output, spec, force=force, allow_outside=allow_outside)
+
+
+@app.command(
+    cls=Command,
     epilog="Example: rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py",
 )
 def codegen(

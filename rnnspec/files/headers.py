@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.errors import brief
+from rnnspec.errors import UsageError, brief
+from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -181,6 +183,33 @@ def safetensors_arrays(stream: BinaryIO, size: int) -> dict[str, Stored]:
         HeaderError: it is none, or cut short.
     """
     return safetensors_file(stream, size)[0]
+
+
+def read_safetensors(path: Path) -> dict[str, Array]:
+    """Return a copy of the floating-point arrays in a safetensors file.
+
+    Raises:
+        UsageError: the file cannot be read, is cut short, or has other arrays.
+    """
+    with opened(path) as (stream, size):
+        try:
+            stored = safetensors_arrays(stream, size)
+            return {name: each.floats(stream) for name, each in stored.items()}
+        except HeaderError as error:
+            raise UsageError(str(error), str(path)) from None
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the metadata of a safetensors file, of which only the header is read.
+
+    Raises:
+        UsageError: the file cannot be read, or is cut short.
+    """
+    with opened(path) as (stream, size):
+        try:
+            return safetensors_file(stream, size)[1]
+        except HeaderError as error:
+            raise UsageError(str(error), str(path)) from None
 
 
 def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], dict[str, str]]:

@@ -19,9 +19,11 @@ KERAS = Backend(
 
 if TYPE_CHECKING:
     from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
-    from rnnspec.backends.keras import emit, runtime, slots
+    from rnnspec.backends.kept import Reader
+    from rnnspec.backends.keras import emit, read, runtime, slots
 
     _emit: Emitter = emit
     _slots: Slots = slots
     _learning: LearningRuntime = runtime
     _saving: SavingRuntime = runtime
+    _reader: Reader = read

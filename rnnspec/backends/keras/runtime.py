@@ -187,3 +187,8 @@ def _no_retracing_advice() -> Iterator[None]:
 def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
     """Write ``NAME.keras``: architecture and weights, nothing of rnnspec's."""
     model.save(folder / f"{name}.keras")
+
+
+def reload(folder: Path, name: str, entry: str) -> keras.Model:  # noqa: ARG001 - Keras needs no source
+    """Return the model in ``NAME.keras``, which ``save`` wrote."""
+    return keras.saving.load_model(folder / f"{name}.keras")

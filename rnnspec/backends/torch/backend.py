@@ -26,9 +26,11 @@ TORCH = Backend(
 
 if TYPE_CHECKING:
     from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
-    from rnnspec.backends.torch import emit, runtime, slots
+    from rnnspec.backends.kept import Reader
+    from rnnspec.backends.torch import emit, read, runtime, slots
 
     _emit: Emitter = emit
     _slots: Slots = slots
     _learning: LearningRuntime = runtime
     _saving: SavingRuntime = runtime
+    _reader: Reader = read

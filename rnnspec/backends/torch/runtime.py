@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rnnspec.backends.base import Held, Trace
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from types import ModuleType
+
+    from _typeshed import ReadableBuffer as Buffer
 
     from rnnspec.backends.base import Learner
     from rnnspec.ir.nodes import Layer
@@ -173,3 +177,25 @@ def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> N
     (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
     state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
     save_file(state, folder / f"{name}.safetensors", metadata={"rnnspec": spec})
+
+
+def reload(folder: Path, name: str, entry: str) -> nn.Module:
+    """Return an instance of ``entry`` in ``NAME.py``, with the state dict in ``NAME.safetensors``.
+
+    The module does not stay imported.
+    """
+    loader = _UncachedLoader(name, str(folder / f"{name}.py"))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    model: nn.Module = getattr(module, entry)()
+    model.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    return model
+
+
+class _UncachedLoader(SourceFileLoader):
+    """A loader that leaves no ``__pycache__`` beside the source."""
+
+    def set_data(self, path: str, data: Buffer, *, _mode: int = 0o666) -> None:
+        """Write nothing."""

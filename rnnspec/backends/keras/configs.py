@@ -1,0 +1,139 @@
+"""The configuration in a ``.keras`` file against that of the model which the spec makes.
+
+Both are what Keras writes as JSON. Nothing of the file is run: its values are only compared.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.errors import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Config = Mapping[str, Any]
+
+# How numbers are stored, how shapes were found, how it was trained, and identities in memory.
+_IGNORED = {"dtype", "build_config", "compile_config", "shared_object_id"}
+_GRAPH = ("name", "inbound_nodes")
+
+
+class ConfigError(Exception):
+    """A text that is no configuration of a functional model."""
+
+
+def differences(wanted: Config, found: Any) -> Iterator[str]:
+    """Yield each difference: the layer, the key, what was expected and what was received.
+
+    Keys that only one side has are left out: versions of Keras differ in them.
+
+    Raises:
+        ConfigError: ``found`` is no configuration of a functional model.
+    """
+    expected, received = _Graph(wanted), _Graph(found)
+    if expected.kinds != received.kinds:
+        yield from _other_layers(expected, received)
+        return
+    for key in ("input_layers", "output_layers"):
+        yield from _differing(key, expected.renamed(key), received.renamed(key))
+    for name, one, other in zip(
+        expected.names, expected.each_layer(), received.each_layer(), strict=True
+    ):
+        yield from _differing(name, one, other)
+
+
+class _Graph:
+    """The layers of a functional model; names that Keras made up become their places."""
+
+    def __init__(self, config: Any) -> None:
+        match config:
+            case {"class_name": "Functional", "config": {"layers": [*layers]} as inside} if all(
+                map(_is_layer, layers)
+            ):
+                self.inside, self.layers = inside, layers
+            case _:
+                raise ConfigError("expected a functional model, received another configuration")
+        self.names = [self._name(i, layer) for i, layer in enumerate(layers)]
+        self._aliases = {
+            layer["name"]: name for layer, name in zip(layers, self.names, strict=True)
+        }
+
+    @staticmethod
+    def _name(index: int, layer: Config) -> str:
+        # Operations are not layers of the spec, and numbered by the process that made them.
+        own = str(layer["module"]) == "keras.layers"
+        return str(layer["name"]) if own else f"{layer['class_name']}, layer {index}"
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """The name and the class of each layer."""
+        return [
+            (name, str(layer["class_name"]))
+            for name, layer in zip(self.names, self.layers, strict=True)
+        ]
+
+    def renamed(self, key: str) -> Any:
+        """Return a value of the whole model with every layer by its name here."""
+        return self._rename(self.inside.get(key))
+
+    def each_layer(self) -> Iterator[Config]:
+        """Yield each layer: the layers that it gets its input from by their names here."""
+        for layer in self.layers:
+            inner = {key: value for key, value in layer["config"].items() if key != "name"}
+            rest = {key: value for key, value in layer.items() if key not in (*_GRAPH, "config")}
+            yield {**inner, **rest, "inbound_nodes": self._rename(layer.get("inbound_nodes"))}
+
+    def _rename(self, value: Any) -> Any:
+        match value:
+            case dict():
+                return {key: self._rename(each) for key, each in value.items()}
+            case [str(name), *rest]:
+                return [self._aliases.get(name, name), *rest]
+            case list():
+                return [self._rename(each) for each in value]
+            case _:
+                return value
+
+
+def _is_layer(layer: Any) -> bool:
+    match layer:
+        case {"module": _, "class_name": str(), "name": str(), "config": dict()}:
+            return True
+        case _:
+            return False
+
+
+def _other_layers(expected: _Graph, received: _Graph) -> Iterator[str]:
+    wanted, found = (
+        [f"{name} ({kind})" for name, kind in each.kinds] for each in (expected, received)
+    )
+    yield from (f"missing layer {each}" for each in wanted if each not in found)
+    yield from (f"left over layer {each}" for each in found if each not in wanted)
+    if sorted(wanted) == sorted(found):
+        yield f"layers: expected the order {', '.join(wanted)}, received {', '.join(found)}"
+
+
+def _differing(where: str, wanted: Any, found: Any) -> Iterator[str]:
+    match wanted, found:
+        case dict(), dict():
+            for key in wanted:
+                if key in found and key not in _IGNORED:
+                    yield from _inside(f"{where}.{key}", wanted[key], found[key])
+        case list(), list() if len(wanted) == len(found):
+            for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
+                yield from _inside(f"{where}[{index}]", one, other)
+        case _:
+            if not _equal(wanted, found):
+                yield f"{where}: expected {brief(repr(wanted))}, received {brief(repr(found))}"
+
+
+def _inside(where: str, wanted: Any, found: Any) -> Iterator[str]:
+    # A layer inside a wrapper has a name that Keras made up.
+    if not where.endswith(("_layer.config.name", ".layer.config.name")):
+        yield from _differing(where, wanted, found)
+
+
+def _equal(wanted: Any, found: Any) -> bool:
+    # To Python, True is 1.
+    return isinstance(wanted, bool) == isinstance(found, bool) and bool(wanted == found)

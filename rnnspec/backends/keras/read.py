@@ -1,0 +1,89 @@
+"""What a ``.keras`` file contains: its configuration as JSON, its arrays through a model of ours.
+
+A model of another's configuration is never made: the configuration is compared with that of the
+model which the spec makes, and that model loads the arrays.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.backends.kept import KeptInModel, Saved
+from rnnspec.backends.keras.configs import ConfigError, differences
+from rnnspec.errors import UsageError, brief
+from rnnspec.files.regular import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+_LONGEST_CONFIG = 2**26
+_MOST_DIFFERENCES = 10
+
+
+def recognises(path: Path) -> bool:
+    """Return whether the path ends as Keras's files do."""
+    return path.suffix == ".keras"
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the one file."""
+    return (path,)
+
+
+def spec_text(path: Path) -> str:  # noqa: ARG001 - Keras's format has no place for it
+    """Return no text: a ``.keras`` file does not contain the spec."""
+    return ""
+
+
+def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
+    """Return the arrays in a file whose configuration is that of the spec."""
+    config = _config(path)
+    inside = fresh()
+    try:
+        found = differences(json.loads(inside.model.to_json()), config)
+        listed = list(islice(found, _MOST_DIFFERENCES))
+    except ConfigError as error:
+        raise UsageError(str(error), str(path)) from None
+    if listed:
+        raise UsageError(f"this is not the model of the spec: {'; '.join(listed)}", str(path))
+    try:
+        inside.model.load_weights(path)
+    except Exception as error:  # whatever Keras, h5py and zipfile raise
+        raise UsageError(f"its arrays cannot be read: {brief(error)}", str(path)) from error
+    return Saved(inside, _left_out(config))
+
+
+def _left_out(config: Any) -> tuple[str, ...]:
+    match config:
+        case {"compile_config": {"optimizer": optimizer}} if optimizer is not None:
+            return ("optimizer",)
+        case _:
+            return ()
+
+
+def _config(path: Path) -> Any:
+    with opened(path) as (stream, _):
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                text = _member(archive, "config.json")
+                _ = archive.getinfo("model.weights.h5")
+            return json.loads(text)
+        except KeyError as error:
+            message = f"expected a .keras file, received an archive without its parts: {error}"
+            raise UsageError(message, str(path)) from None
+        # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
+        except Exception as error:
+            message = f"expected a .keras file, received another or a part of one: {brief(error)}"
+            raise UsageError(message, str(path)) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    size = archive.getinfo(name).file_size
+    if size > _LONGEST_CONFIG:
+        raise ValueError(f"{name} has {size:,} bytes, at most {_LONGEST_CONFIG:,} are read")
+    return archive.read(name)

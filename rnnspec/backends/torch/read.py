@@ -1,0 +1,45 @@
+"""What a folder contains: a state dict in ``NAME.safetensors``. ``NAME.py`` is not run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.kept import KeptByName, Saved
+from rnnspec.errors import UsageError
+from rnnspec.files.headers import read_metadata, read_safetensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rnnspec.backends.kept import KeptInModel
+
+
+def recognises(path: Path) -> bool:
+    """Return whether the path leads to a folder."""
+    return path.is_dir()
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the state dict and the module in a folder."""
+    weights = _weights(path)
+    return weights, weights.with_suffix(".py")
+
+
+def spec_text(path: Path) -> str:
+    """Return the text of the spec in the metadata of the state dict."""
+    return read_metadata(_weights(path)).get("rnnspec", "")
+
+
+def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
+    """Return the arrays of the state dict."""
+    arrays = read_safetensors(_weights(path))
+    return Saved(KeptByName(arrays))
+
+
+def _weights(folder: Path) -> Path:
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found[:5]) or "none"
+        raise UsageError(f"expected one .safetensors file in it, received {names}", str(folder))
+    return found[0]

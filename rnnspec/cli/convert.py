@@ -1,0 +1,58 @@
+"""``rnnspec convert``: a trained model from one kind of file to another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec import pipeline
+from rnnspec.cli.frameworks import import_quietly
+from rnnspec.cli.inputs import Input, read_files
+from rnnspec.convert import run as conversion
+from rnnspec.convert.kinds import kind_named, kind_of
+from rnnspec.convert.verify import DTYPE
+from rnnspec.errors import printable
+from rnnspec.files import Inputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.backends import Backend
+    from rnnspec.convert.kinds import Kind, Loaded, Written
+    from rnnspec.pipeline import Program
+
+
+def run(source: Path, output: Path, spec: str | None, *, force: bool, allow_outside: bool) -> None:
+    """Convert a file, and print what was read, written and compared."""
+    kind, target = kind_of(source), kind_named(output)
+    named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
+    program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
+    inputs = _inputs(kind, source, named, program)
+    target.check_output(output, program, force=force, inputs=inputs)
+    loaded = conversion.read(kind, source, program, _import)
+    written = target.write(output, program, loaded.arrays, _import, force=force)
+    _print(source, loaded, written)
+
+
+def _import(backend: Backend) -> None:
+    backend.require()
+    import_quietly([backend])
+
+
+def _inputs(kind: Kind, source: Path, named: Program | None, program: Program) -> Inputs:
+    specs = [] if named is None else [Input(named.source)]
+    files = [(path, f"the input {path}") for path in kind.files(source)]
+    return Inputs({**read_files(specs, [program]).titles, **Inputs.of(files).titles})
+
+
+def _print(source: Path, loaded: Loaded, written: Written) -> None:
+    print(printable(f"read {len(loaded.arrays)} arrays from {source}"))
+    for part in loaded.left_out:
+        print(f"not carried over: {part}")
+    if written.rounded:
+        print(f"rounded to {DTYPE}, which is what the model keeps")
+    for path in written.paths:
+        print(printable(f"wrote {path}"))
+    print(f"equal: {written.equal}")
+    print("To load it, without rnnspec:")
+    for line in written.loading:
+        print(f"  {line}")

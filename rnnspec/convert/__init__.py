@@ -1,0 +1,1 @@
+"""Trained models from one kind of file to another, each result loaded again and compared."""

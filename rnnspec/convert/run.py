@@ -1,0 +1,75 @@
+"""From a trained model in one kind of file to another, with the spec that both have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec import pipeline
+from rnnspec.diff.compare import Diff, diff
+from rnnspec.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rnnspec.convert.kinds import Importing, Kind, Loaded
+    from rnnspec.pipeline import Program
+
+_MOST_CHANGES = 5
+
+
+def spec_for(kind: Kind, path: Path, named: Program | None, *, allow_outside: bool) -> Program:
+    """Return the spec of a file: the one that the user named, or the one that it contains.
+
+    Raises:
+        SpecError: the one that it contains is wrong.
+        UsageError: there is none, or there are both and their networks differ.
+    """
+    text = kind.spec_text(path)
+    if not text:
+        if named is None:
+            raise UsageError(
+                "contains no spec; name the one it was built from with --spec", str(path)
+            )
+        return named
+    inside = pipeline.reads(text, f"{path} (the spec in it)", allow_outside=allow_outside)
+    if named is None:
+        return inside
+    if _comparable(inside) != _comparable(named):
+        what = "; ".join(_changes(diff(inside, named))) or "other initial weights"
+        raise UsageError(f"contains another network than {named.source}: {what}", str(path))
+    return named
+
+
+def _comparable(program: Program) -> object:
+    return replace(program.network, description="")
+
+
+def _changes(found: Diff) -> Iterator[str]:
+    """Yield some of the differences between the spec in a file and the named one."""
+    lines = [f"{each.key}: {each.before} there, {each.after} here" for each in found.network]
+    for layer in found.layers:
+        name = layer.before.name if layer.before else layer.after.name if layer.after else ""
+        lines += [
+            f"{name}.{each.key}: {each.before} there, {each.after} here" for each in layer.changes
+        ]
+        if layer.state in ("added", "removed"):
+            lines.append(f"{name}: only {'here' if layer.state == 'added' else 'there'}")
+    yield from lines[:_MOST_CHANGES]
+
+
+def read(kind: Kind, path: Path, program: Program, importing: Importing) -> Loaded:
+    """Return the arrays in a file.
+
+    Raises:
+        UsageError: it cannot be read, has another structure than the spec, or numbers in it are
+            not finite.
+    """
+    found = kind.read(path, program, importing)
+    for name, array in found.arrays.items():
+        if not np.isfinite(array).all():
+            raise UsageError(f"{name}: expected finite numbers, received others", str(path))
+    return found

@@ -1,0 +1,109 @@
+"""The files of a live model: written whole or not at all, and how they are loaded."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from rnnspec import files
+from rnnspec.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rnnspec.backends import Backend
+    from rnnspec.files import Inputs
+    from rnnspec.pipeline import Generated
+
+
+def file_names(backend: Backend, name: str) -> tuple[str, ...]:
+    """Return the names of the files that are written for a network."""
+    return tuple(file.format(name=name) for file in backend.files)
+
+
+def written(output: Path, generated: Generated) -> list[Path]:
+    """Return the paths of the files that ``save`` writes."""
+    backend = generated.backend
+    if backend.suffix:
+        return [output]
+    return [output / name for name in file_names(backend, generated.network.name)]
+
+
+def loading(output: Path, generated: Generated) -> list[str]:
+    """Return the lines of Python that load what ``save`` wrote."""
+    words = {
+        "name": generated.network.name,
+        "entry": generated.entry,
+        "path": str(written(output, generated)[-1]),
+        "folder": str(output),
+    }
+    lines = (*generated.before_loading, *generated.backend.loading)
+    return [line.format_map(words) for line in lines]
+
+
+def check_output(output: Path, backend: Backend, name: str, *, force: bool, inputs: Inputs) -> None:
+    """Raise before the long work begins if its result could not be written.
+
+    Raises:
+        UsageError: the path does not fit the backend, is one of ``inputs``, or exists and
+            ``force`` is not given.
+        OutputError: nothing can be written there.
+    """
+    check = partial(files.check_target, force=force, inputs=inputs)
+    if backend.suffix:
+        if output.suffix != backend.suffix:
+            raise UsageError(f"expected a path that ends in {backend.suffix}", str(output))
+        check(output)
+    elif files.check_target_folder(output):
+        for each in file_names(backend, name):
+            check(output / each)
+
+
+def save(  # noqa: PLR0913 - each is a part of what is written
+    output: Path,
+    generated: Generated,
+    spec: str,
+    model: Any,
+    *,
+    force: bool,
+    verify: Callable[[Path], None] = lambda _: None,
+) -> None:
+    """Write the files of a model, after ``verify`` has seen them in a folder of their own.
+
+    Raises:
+        UsageError: without ``force``, something is there by now.
+        OutputError: they cannot be written.
+    """
+    backend, name = generated.backend, generated.network.name
+    with files.staged(output if output.is_dir() else output.parent) as folder:
+        made = folder / name
+        made.mkdir()
+        try:
+            backend.saving.save(model, made, name, generated.text, spec)
+        except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
+            raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
+        verify(made)
+        if backend.suffix:
+            files.publish({made / f"{name}{backend.suffix}": output}, force=force)
+        else:
+            _publish_folder(made, output, force=force)
+
+
+def _publish_folder(made: Path, output: Path, *, force: bool) -> None:
+    """Move a folder to ``output``, or its files if there is one, perhaps a moment ago."""
+    if not output.is_dir():
+        try:
+            files.publish({made: output}, force=force)
+        except (UsageError, OutputError):
+            if not output.is_dir():
+                raise
+        else:
+            return
+    files.publish({path: output / path.name for path in sorted(made.iterdir())}, force=force)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -1,0 +1,70 @@
+"""Canonical files: the canonical arrays by name in safetensors, the spec's text in the metadata."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import save_file
+
+from rnnspec.errors import OutputError, UsageError
+from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.ir.params import named_params
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from rnnspec.ir.nodes import Network
+    from rnnspec.slots import Array
+
+SUFFIX = ".safetensors"
+KEY = "rnnspec"
+"""The key of the spec's text in the metadata."""
+
+
+def read_spec_text(path: Path) -> str:
+    """Return the text of the spec in a file, empty if it contains none.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    return read_metadata(path).get(KEY, "")
+
+
+def read_arrays(path: Path, network: Network) -> dict[str, Array]:
+    """Return the canonical arrays of a network, in its order.
+
+    Raises:
+        UsageError: the file cannot be read, or contains other arrays.
+    """
+    arrays = read_safetensors(path)
+    shapes = {name: param.shape for name, _, param in named_params(network)}
+    problems = [f"missing: {name}" for name in shapes if name not in arrays]
+    problems += [f"left over: {name}" for name in arrays if name not in shapes]
+    problems += [
+        f"{name}: expected the shape {shape}, received {arrays[name].shape}"
+        for name, shape in shapes.items()
+        if name in arrays and arrays[name].shape != shape
+    ]
+    if problems:
+        more = [f"{len(problems) - 10} more such problems"] if len(problems) > 10 else []
+        listed = "; ".join((*problems[:10], *more))
+        raise UsageError(f"these are not the canonical arrays of the spec: {listed}", str(path))
+    return {name: arrays[name] for name in shapes}
+
+
+def write_arrays(folder: Path, name: str, arrays: Mapping[str, Array], spec: str) -> Path:
+    """Write a canonical file ``name`` into a folder, and return its path.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    path = folder / name
+    stored = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    try:
+        save_file(stored, path, metadata={KEY: spec})
+    except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
+        raise OutputError(f"cannot be written: {error}", str(path)) from error
+    return path
