@@ -1,0 +1,90 @@
+"""What the commands say of a backend that lacks something, or refuses a spec."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from offered import require_all
+from toy.backend import TOY
+
+from rnnspec.backends import BACKENDS
+
+Run = Callable[..., Any]
+SIMPLE = """\
+version: 1
+name: simple
+input: {features: 3}
+rnn: {type: simple, units: 4}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, TOY.name, TOY)
+
+
+@pytest.fixture
+def simple() -> str:
+    Path("simple.yaml").write_text(SIMPLE)
+    return "simple.yaml"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["build", "-b", "toy", "-o", "out"], "toy cannot save a model; keras and torch can"),
+        (
+            ["parity", "--backends", "toy"],
+            "toy cannot be compared up to gradients, only up to forward; keras and torch can",
+        ),
+    ],
+)
+def test_what_is_not_offered(
+    run: Run, entries: Run, simple: str, words: list[str], sentence: str
+) -> None:
+    ran = run(*words, simple)
+    assert (ran.code, ran.out, ran.err) == (2, "", f"rnnspec: error: {sentence}\n")
+    assert entries() == {simple}
+
+
+def test_what_is_offered(run: Run, simple: str) -> None:
+    assert "Built with Toy on NumPy" in run("build", simple, "-b", "toy").out
+    assert "class Simple:" in run("codegen", simple, "-b", "toy").out
+    ran = run("parity", simple, "--backends", "toy", "--level", "forward", "--dtype", "float32")
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_refused_spec(run: Run, spec: str) -> None:
+    for words in (
+        ["build", "-b"],
+        ["codegen", "-b"],
+        ["parity", "--level", "counts", "--backends"],
+    ):
+        ran = run(*words, "toy", spec)
+        assert (ran.code, ran.out) == (1, "")
+        first, second = ran.err.splitlines()
+        refused = "toy cannot do this: it has no"
+        assert first == f"{spec}: error: embedding_1.type: {refused} Embedding; keras and torch can"
+        assert second == f"{spec}: error: lstm_1.type: {refused} LSTM; keras and torch can"
+
+
+def test_a_backend_that_is_left_out(run: Run, spec: str) -> None:
+    require_all()
+    ran = run("parity", spec, "--level", "forward")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Left out toy: embedding_1.type: it has no Embedding (and 1 more)\n" in ran.out
+    (found,) = json.loads(run("parity", spec, "--level", "counts", "--json").out)["specs"]
+    assert list(found["backends"]) == ["keras", "torch"]
+    assert [each["layer"] for each in found["refused"]["toy"]] == ["embedding_1", "lstm_1"]
+
+
+def test_random_specs_that_are_refused(run: Run) -> None:
+    ran = run("parity", "--random", 150, "--level", "counts", "--backends", "toy")
+    assert (ran.code, ran.err) == (0, "")
+    refused, equal = ran.out.splitlines()
+    assert refused.startswith("refused: 1")
+    assert equal.startswith("equal: ")
