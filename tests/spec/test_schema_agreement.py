@@ -113,7 +113,7 @@ WORD_POOL = st.sampled_from([*VALUES, "LSTM", "vectors.txt", "a\tb"]) | NAMES
 SCALARS = st.none() | st.booleans() | NUMBER_POOL | WORD_POOL
 FORMS = st.dictionaries(st.sampled_from(["uniform", "normal", "constant"]), NUMBER_POOL, max_size=2)
 LAYERS = st.sampled_from([GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}])
-VALUES = st.one_of(
+VALUE_POOL = st.one_of(
     SCALARS, SCALARS, FORMS, LAYERS, st.just({}), st.just([]), st.lists(LAYERS, max_size=3)
 )
 
@@ -127,7 +127,7 @@ def containers(node: Data) -> list[Data]:
 
 
 def put(draw: st.DrawFn, node: Data) -> None:
-    value = copy.deepcopy(draw(VALUES))
+    value = copy.deepcopy(draw(VALUE_POOL))
     if isinstance(node, dict):
         node[draw(KEY_POOL)] = value
     else:
@@ -150,7 +150,7 @@ def drop(draw: st.DrawFn, node: Data) -> None:
 
 def replace(draw: st.DrawFn, node: Data) -> None:
     if node:
-        node[place(draw, node)] = copy.deepcopy(draw(VALUES))
+        node[place(draw, node)] = copy.deepcopy(draw(VALUE_POOL))
 
 
 def rename(draw: st.DrawFn, node: Data) -> None:
