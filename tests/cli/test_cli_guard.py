@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.cli import guard
 
 Run = Callable[..., Any]
@@ -101,7 +101,7 @@ def test_source_and_patches(obeys: Run, run: Run, backend: str) -> None:
     text = GOOD + 'description: "##[error]a\\n::error::b ##vso[x] ##teamcity[x]"\n'
     Path("a.yaml").write_text(text)
     ran = obeys("codegen", "a.yaml", "-b", backend)
-    assert ran.out == compiler.codegen("a.yaml", backend)
+    assert ran.out == pipeline.codegen("a.yaml", backend)
     assert '# "##"[error]a\n# ::error::b "##"vso[x] "##"teamcity[x]\n' in ran.out
     Path("a.py").write_text(ran.out.replace("import", "x = 1  # ##[error]y\n  ::error::z\nimport"))
     stale = obeys("codegen", "a.yaml", "-b", backend, "-o", "a.py", "--check")

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 
 import pytest
 
-from rnnspec import compiler
+from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.cli.kinship import is_foreign
 from rnnspec.diff.compare import diff
@@ -80,16 +80,16 @@ PLACES = {kind: (path, put) for path, kind, put in places(models.Spec)}
 def answer(text: str) -> None:
     """Ask for all that may be asked of a spec without a framework."""
     try:
-        spec = compiler.loads(text)
+        spec = pipeline.loads(text)
     except SpecError as error:
         longest = max(len(render_problem(each)) for each in error.problems)
         assert longest < LONGEST_MESSAGE
         return
     lint(spec, frozenset(CODES))
-    compiler.summary(spec)
+    pipeline.summary(spec)
     diff(spec, spec)
     for backend in BACKENDS:
-        compiler.codegen(spec, backend)
+        pipeline.codegen(spec, backend)
 
 
 def seconds(text: str, ask: Callable[[str], object]) -> float:
