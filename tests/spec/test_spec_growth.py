@@ -80,16 +80,16 @@ PLACES = {kind: (path, put) for path, kind, put in places(models.Spec)}
 def answer(text: str) -> None:
     """Ask for all that may be asked of a spec without a framework."""
     try:
-        spec = pipeline.loads(text)
+        program = pipeline.reads(text)
     except SpecError as error:
         longest = max(len(render_problem(each)) for each in error.problems)
         assert longest < LONGEST_MESSAGE
         return
-    lint(spec, frozenset(CODES))
-    pipeline.summary(spec)
-    diff(spec, spec)
-    for backend in BACKENDS:
-        pipeline.codegen(spec, backend)
+    lint(program, frozenset(CODES))
+    pipeline.summarize(program.network)
+    diff(program, program)
+    for backend in BACKENDS.values():
+        pipeline.generate(program, backend)
 
 
 def seconds(text: str, ask: Callable[[str], object]) -> float:
