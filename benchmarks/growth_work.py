@@ -16,7 +16,7 @@ from statistics import median
 
 import rnnspec
 from benchmarks.race import Run, seconds
-from rnnspec.cli import validate
+from rnnspec.cli.commands import validate
 
 # Runs are repeated up to this many seconds or this often.
 _ENOUGH, _MOST = 0.3, 5

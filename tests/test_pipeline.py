@@ -14,7 +14,7 @@ import rnnspec
 from rnnspec import lowering, pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
-from rnnspec.cli import build
+from rnnspec.cli.commands import build
 from rnnspec.source import execute, render
 
 if TYPE_CHECKING:

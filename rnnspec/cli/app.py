@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.backends import COMPARED, WRITTEN
-from rnnspec.cli.help import Command
 from rnnspec.cli.options import AllowOutside, Backend, Force, Format, Jobs, Json, Paths, SpecPath
+from rnnspec.cli.terminal.help import Command
 from rnnspec.errors import UsageError
 from rnnspec.version import __version__
 
@@ -59,7 +59,7 @@ def init(
     force: Force = False,
 ) -> None:
     """Write a commented spec to start from, and a schema for editors."""
-    from rnnspec.cli import init as command
+    from rnnspec.cli.commands import init as command
 
     if listing:
         command.list_networks()
@@ -79,7 +79,7 @@ def validate(
     In a folder, every *.yaml and *.yml file is checked; files that are not specs are skipped and
     counted. Exit code: 0 if all specs are valid, 1 if one is wrong, 2 if one cannot be read.
     """
-    from rnnspec.cli.validate import run
+    from rnnspec.cli.commands.validate import run
 
     raise typer.Exit(run(paths, format, jobs, allow_outside=allow_outside))
 
@@ -110,7 +110,7 @@ def lint(
     Exit code: 0 if there are only notes, 1 if there are warnings or a spec is wrong, 2 if one
     cannot be read.
     """
-    from rnnspec.cli import lint as command
+    from rnnspec.cli.commands import lint as command
 
     options = command.Options(select or [], ignore or [], format, strict)
     raise typer.Exit(command.run(paths, options, allow_outside=allow_outside))
@@ -127,7 +127,7 @@ def explain(
 
     The explanation shows a spec with the problem, and one without it.
     """
-    from rnnspec.cli import explain as command
+    from rnnspec.cli.commands import explain as command
 
     if code is None:
         command.list_all()
@@ -139,7 +139,7 @@ def explain(
 def summary(spec: SpecPath, json: Json = False, allow_outside: AllowOutside = False) -> None:
     """Print layers, shapes and parameters, without a framework."""
     from rnnspec import pipeline
-    from rnnspec.cli import tables
+    from rnnspec.cli.terminal import tables
 
     network = pipeline.read(spec, allow_outside=allow_outside).network
     found = pipeline.summarize(network)
@@ -172,7 +172,7 @@ def build(
 ) -> None:
     """Build the model, print its layers, and save it with -o."""
     from rnnspec import pipeline
-    from rnnspec.cli.build import run
+    from rnnspec.cli.commands.build import run
 
     given = pipeline.read(spec, allow_outside=allow_outside)
     run(given, backend, seed, output, force=force)
@@ -205,7 +205,7 @@ def convert(
     spec, .keras files do not. Nothing in IN is executed. The result is loaded again and compared
     with the reference before it is kept.
     """
-    from rnnspec.cli.convert import run
+    from rnnspec.cli.commands.convert import run
 
     run(source, output, spec, force=force, allow_outside=allow_outside)
 
@@ -229,7 +229,7 @@ def codegen(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Print Python source that builds the model without rnnspec."""
-    from rnnspec.cli.codegen import run
+    from rnnspec.cli.commands.codegen import run
     from rnnspec.cli.inputs import found
 
     inputs = found(paths, allow_outside=allow_outside)
@@ -255,7 +255,7 @@ def diff(
 
     git show HEAD:net.yaml | rnnspec diff - net.yaml
     """
-    from rnnspec.cli.diff import run
+    from rnnspec.cli.commands.diff import run
 
     run(before, after, json=json, exit_code=exit_code, allow_outside=allow_outside)
 
@@ -271,7 +271,7 @@ def schema(
     force: Force = False,
 ) -> None:
     """Print the JSON Schema of the language, for editors."""
-    from rnnspec.cli.schema import run
+    from rnnspec.cli.commands.schema import run
 
     run(output, force=force)
 
@@ -308,7 +308,7 @@ def parity(
     All run on the same arrays and batches. Each level includes those before it: numbers of
     parameters, outputs, gradients, and 20 steps of training.
     """
-    from rnnspec.cli import parity as command
+    from rnnspec.cli.commands import parity as command
     from rnnspec.cli.inputs import found
     from rnnspec.cli.specs import load_all
 

@@ -38,7 +38,7 @@ def main() -> None:
     if signals.number:
         message, code = "rnnspec: interrupted", 128 + signals.number
     if message:
-        from rnnspec.cli.messages import tell
+        from rnnspec.cli.terminal.messages import tell
 
         tell(message)
     sys.exit(code)
@@ -50,7 +50,7 @@ def _outcome() -> tuple[str, int]:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Typer would take it for a request to print completions, which there are not.
     os.environ.pop("_RNNSPEC_COMPLETE", None)
-    from rnnspec.cli.guard import guard_streams
+    from rnnspec.cli.terminal.guard import guard_streams
     from rnnspec.errors import RnnspecError
 
     guard_streams()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from rnnspec.cli.inputs import Input, check
-from rnnspec.cli.messages import tell
 from rnnspec.cli.report.full import lines
+from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import UsageError, printable
 
 if TYPE_CHECKING:

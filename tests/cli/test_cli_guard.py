@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from rnnspec import pipeline
-from rnnspec.cli import guard
+from rnnspec.cli.terminal import guard
 
 Run = Callable[..., Any]
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import rnnspec
-from rnnspec.cli.init import networks
+from rnnspec.cli.commands.init import networks
 from rnnspec.errors import SpecError
 from rnnspec.spec.schema import json_schema
 

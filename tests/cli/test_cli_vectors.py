@@ -11,7 +11,7 @@ import pytest
 from offered import require
 
 from rnnspec.backends.needs import FILES
-from rnnspec.cli import progress
+from rnnspec.cli.terminal import progress
 
 # Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

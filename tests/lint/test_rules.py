@@ -11,8 +11,8 @@ from _pytest.mark.structures import ParameterSet
 
 import rnnspec
 from rnnspec import pages, pipeline
-from rnnspec.cli import init
-from rnnspec.cli.init import networks
+from rnnspec.cli.commands import init
+from rnnspec.cli.commands.init import networks
 from rnnspec.errors import Problem, Span
 from rnnspec.lint import comments
 from rnnspec.lint.rules import CODES, RULES, chosen

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.messages import tell
 from rnnspec.cli.report.results import CLEAN, Checked, more, summary
+from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import UsageError, printable, render_problem
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.guard import print_command
 from rnnspec.cli.report.places import in_repository, readable
 from rnnspec.cli.report.results import Checked, more, summary
+from rnnspec.cli.terminal.guard import print_command
 from rnnspec.errors import Problem, Severity, printable, render_line
 
 if TYPE_CHECKING:

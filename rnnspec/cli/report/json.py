@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.cli.guard import print_json
 from rnnspec.cli.report.places import readable
+from rnnspec.cli.terminal.guard import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from rnnspec.cli.guard import print_xml
 from rnnspec.cli.report.results import Checked, counted, more, summary
+from rnnspec.cli.terminal.guard import print_xml
 from rnnspec.errors import printable, render_problem
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.cli.guard import print_json
 from rnnspec.cli.report.places import readable, uri
 from rnnspec.cli.report.results import more
+from rnnspec.cli.terminal.guard import print_json
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:

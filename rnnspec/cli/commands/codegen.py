@@ -14,8 +14,8 @@ from rnnspec import pipeline
 from rnnspec.backends import Backend, chosen
 from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.inputs import read_files
-from rnnspec.cli.messages import tell
 from rnnspec.cli.specs import load_all
+from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import UnsupportedError, UsageError, printable
 from rnnspec.files import (
     NO_WORKING_FOLDER,
@@ -124,7 +124,7 @@ def _write(sources: Sequence[Source], kept: Inputs, *, force: bool) -> None:
 
 def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
     """Print a patch that brings the files up to date, and exit 1 unless it is empty."""
-    from rnnspec.cli.patch import committed, print_patch
+    from rnnspec.cli.terminal.patch import committed, print_patch
 
     stale, messages = [], []
     for source in sources:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
-from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.inputs import Input, read_files
+from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.convert import run as conversion
 from rnnspec.convert.kinds import kind_named, kind_of
 from rnnspec.convert.verify import DTYPE

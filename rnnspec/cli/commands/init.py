@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from shlex import quote
 
-from rnnspec.cli.messages import tell
+from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import OutputError, UsageError, listed, printable
 from rnnspec.files import Inputs, write_file
 from rnnspec.spec.names import check_network_name

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline, saving
 from rnnspec.backends import Backend, chosen
 from rnnspec.backends.needs import FILES, MODEL, SOURCE
-from rnnspec.cli import tables
-from rnnspec.cli.frameworks import import_quietly
 from rnnspec.cli.inputs import Input, read_files
-from rnnspec.cli.progress import reading
+from rnnspec.cli.terminal import tables
+from rnnspec.cli.terminal.frameworks import import_quietly
+from rnnspec.cli.terminal.progress import reading
 from rnnspec.errors import printable
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.style import Style
 
-from rnnspec.cli import tables
-from rnnspec.cli.grid import Grid
 from rnnspec.cli.inputs import Input, found
 from rnnspec.cli.specs import load_all
+from rnnspec.cli.terminal import tables
+from rnnspec.cli.terminal.grid import Grid
 from rnnspec.diff.compare import Change, Diff, LayerDiff, diff
 from rnnspec.errors import UsageError, printable
 from rnnspec.ir.params import count

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec.cli import tables
-from rnnspec.cli.frameworks import import_quietly
-from rnnspec.cli.progress import progress
+from rnnspec.cli.terminal import tables
+from rnnspec.cli.terminal.frameworks import import_quietly
+from rnnspec.cli.terminal.progress import progress
 from rnnspec.errors import ParityError, UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 from difflib import Match, SequenceMatcher
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.messages import in_colour, print_parts
+from rnnspec.cli.terminal.messages import in_colour, print_parts
 from rnnspec.diff.sequences import matching_blocks
 from rnnspec.errors import UsageError, printable
 

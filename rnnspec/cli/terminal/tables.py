@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from rnnspec.cli import guard
-from rnnspec.cli.grid import Grid
+from rnnspec.cli.terminal import guard
+from rnnspec.cli.terminal.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,0 +1,1 @@
+"""What reaches the terminal: messages, tables, patches, progress."""
