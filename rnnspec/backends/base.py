@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -66,8 +67,11 @@ class Backend:
 
     @property
     def requirement(self) -> str:
-        """What ``pip install`` is given to install the framework."""
-        return f"'rnnspec[{self.extra}]'" if self.extra else self.distribution
+        """What ``pip install`` is given to install the framework: what the extra stands for.
+
+        pip would look for the extra itself on an index, which has no rnnspec.
+        """
+        return shlex.join(_required(self.extra) or [self.distribution])
 
     @property
     def suffix(self) -> str:
@@ -133,6 +137,20 @@ class Backend:
     # Imported on first use, so that the record of a backend costs no import.
     def _module(self, name: str) -> object:
         return import_module(f"{self.package}.{name}")
+
+
+def _required(extra: str) -> list[str]:
+    """Return the requirements that ``extra`` adds to those of rnnspec."""
+    # Imported here: only a message needs it.
+    from importlib import metadata
+
+    try:
+        declared = metadata.requires("rnnspec") or []
+    except metadata.PackageNotFoundError:
+        return []  # run from a folder, not installed
+    parts = (each.partition(";") for each in declared)
+    marker = ["extra", "==", f'"{extra}"']
+    return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -114,7 +114,7 @@ class _Search:
         try:
             import hypothesis
         except ImportError as error:
-            message = "random specs need hypothesis: pip install 'rnnspec[dev]'"
+            message = "random specs need hypothesis: pip install hypothesis"
             raise BackendError(message) from error
         from rnnspec.comparison.strategies import specs
 

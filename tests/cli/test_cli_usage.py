@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shlex
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ from rnnspec.backends import BACKENDS, Backend, names
 from rnnspec.version import __version__
 
 Run = Callable[..., Any]
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+# No extra by its name: rnnspec is on no index, where pip would look for it.
+EXTRAS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
     "schema",
@@ -122,7 +127,7 @@ def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPa
     with_frameworks(monkeypatch)
     ran = run("build", spec)
     assert (ran.code, ran.out) == (3, "")
-    assert "pip install 'rnnspec[keras]' or pip install 'rnnspec[torch]'" in ran.err
+    assert f"pip install {EXTRAS['keras']} or pip install {EXTRAS['torch']}" in ran.err
 
 
 def require_framework(backend: str) -> Backend:
@@ -149,7 +154,7 @@ def test_a_backend_that_is_not_installed(
     option = "-b" if command == "build" else "--backends"
     ran = run(command, spec, option, backend)
     assert (ran.code, ran.out) == (3, "")
-    install = f"pip install 'rnnspec[{record.extra}]'"
+    install = f"pip install {EXTRAS[record.extra]}"
     assert ran.err == f"rnnspec: error: {record.title} is not installed: {install}\n"
     assert entries() == {spec}
     # Source is text: it needs no framework.
@@ -165,7 +170,7 @@ def test_a_backend_that_is_too_old(
     ran = run(command, spec, "-b" if command == "build" else "--backends", backend)
     assert (ran.code, ran.out) == (3, "")
     assert "2.5.1+cpu is too old" in ran.err
-    assert f"pip install --upgrade 'rnnspec[{record.extra}]'" in ran.err
+    assert f"pip install --upgrade {EXTRAS[record.extra]}" in ran.err
 
 
 def test_an_import_that_fails(run: Run, python: Run, spec: str) -> None:
