@@ -62,8 +62,8 @@ class _Graph:
     @staticmethod
     def _name(index: int, layer: Config) -> str:
         # Operations are not layers of the spec, and numbered by the process that made them.
-        own = str(layer["module"]) == "keras.layers"
-        return str(layer["name"]) if own else f"{layer['class_name']}, layer {index}"
+        operation = ".ops." in str(layer["module"])
+        return f"{layer['class_name']}, layer {index}" if operation else str(layer["name"])
 
     @property
     def kinds(self) -> list[tuple[str, str]]:

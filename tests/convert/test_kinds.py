@@ -1,0 +1,122 @@
+"""From each kind of file to each: the same arrays, and what the user is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from convert.conftest import FILES, OUTPUTS, TEXT, arrays_of, write_input
+from safetensors.numpy import load_file, save_file
+
+from rnnspec import pipeline
+from rnnspec.weights.file import read_arrays, read_spec_text
+
+# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+Run = Callable[..., Any]
+
+
+def held(run: Run, path: str, kind: str) -> dict[str, Any]:
+    """Return the canonical arrays in a file."""
+    if kind != "canonical":
+        assert run("convert", path, "held.safetensors", "--spec", "moved.yaml", "--force").code == 0
+        path = "held.safetensors"
+    return read_arrays(Path(path), pipeline.reads(TEXT).network)
+
+
+@pytest.mark.parametrize("target", FILES)
+@pytest.mark.parametrize("source", FILES)
+def test_each_to_each(run: Run, spec: str, source: str, target: str) -> None:
+    pytest.importorskip(target if target != "canonical" else "numpy")
+    write_input(source)
+    given = ["--spec", spec] if source == "keras" else []
+    ran = run("convert", FILES[source], OUTPUTS[target], *given)
+    assert (ran.code, ran.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert lines[0] == f"read 21 arrays from {FILES[source]}"
+    assert "not carried over" not in ran.out
+    assert "To load it, without rnnspec:" in lines
+    wanted = arrays_of(TEXT)
+    found = held(run, OUTPUTS[target], target)
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize("target", ["keras", "torch"])
+def test_what_is_printed(run: Run, target: str) -> None:
+    pytest.importorskip(target)
+    write_input("canonical")
+    ran = run("convert", "in.safetensors", OUTPUTS[target])
+    files = {"keras": ["out.keras"], "torch": ["out/moved.py", "out/moved.safetensors"]}[target]
+    assert ran.out.splitlines()[1 : 1 + len(files)] == [f"wrote {name}" for name in files]
+    assert "\nequal: largest difference " in ran.out
+    assert " in forward (float32)\n" in ran.out
+    assert {str(path) for path in Path().rglob("*") if path.is_file()} == {"in.safetensors", *files}
+
+
+def test_a_canonical_file_is_a_model(run: Run) -> None:
+    pytest.importorskip("torch")
+    write_input("torch")
+    assert run("convert", "in", "out.safetensors").code == 0
+    assert read_spec_text(Path("out.safetensors")) == TEXT
+    assert list(load_file("out.safetensors")) == sorted(arrays_of(TEXT))
+
+
+def test_the_written_spec_is_the_named_one(run: Run) -> None:
+    write_input("canonical")
+    text = TEXT.replace("name: moved\n", "name: moved\ndescription: the same\n")
+    Path("same.yaml").write_text(text)
+    assert run("convert", "in.safetensors", "out.safetensors", "--spec", "same.yaml").code == 0
+    assert read_spec_text(Path("out.safetensors")) == text
+
+
+@pytest.mark.parametrize("target", ["torch", "canonical"])
+def test_numbers_of_other_precision(run: Run, target: str) -> None:
+    arrays = {name: each.astype(np.float64) for name, each in arrays_of(TEXT).items()}
+    exact = {name: each + 1e-9 for name, each in arrays.items()}
+    save_file(exact, "in.safetensors", metadata={"rnnspec": TEXT})
+    ran = run("convert", "in.safetensors", OUTPUTS[target])
+    assert ran.code == 0
+    assert ("rounded to float32" in ran.out) == (target == "torch")
+    if target == "canonical":
+        assert load_file("out.safetensors")["dense_1.kernel"].dtype == np.float64
+
+
+def test_a_state_dict_in_bfloat16(run: Run) -> None:
+    torch = pytest.importorskip("torch")
+    path = write_input("torch")
+    from safetensors.torch import load_file as load
+    from safetensors.torch import save_file as save
+
+    file = path / "moved.safetensors"
+    state = {name: tensor.to(torch.bfloat16) for name, tensor in load(file).items()}
+    save(state, file, metadata={"rnnspec": TEXT})
+    assert run("convert", "in", "out.safetensors").code == 0
+    found = load_file("out.safetensors")["dense_1.kernel"]
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, state["dense_1.weight"].float().numpy().T)
+
+
+def test_nothing_in_the_input_is_run(run: Run) -> None:
+    path = write_input("torch")
+    (path / "moved.py").write_text("open('marker', 'w')\n")
+    assert run("convert", "in", "out").code == 0
+    assert not Path("marker").exists()
+    assert "class Moved" in Path("out/moved.py").read_text()
+
+
+def test_the_command_writes_into_a_folder_and_replaces_only_with_force(run: Run) -> None:
+    pytest.importorskip("torch")
+    write_input("canonical")
+    Path("out").mkdir()
+    Path("out/other.txt").write_text("kept")
+    assert run("convert", "in.safetensors", "out").code == 0
+    again = run("convert", "in.safetensors", "out")
+    assert (again.code, again.out) == (2, "")
+    assert "exists already; --force replaces it" in again.err
+    assert run("convert", "in.safetensors", "out", "--force").code == 0
+    assert Path("out/other.txt").read_text() == "kept"

@@ -1,0 +1,283 @@
+"""Inputs that are broken or another's: one clear error, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from convert.conftest import FILES, OUTPUTS, TEXT, arrays_of, write_input
+from safetensors.numpy import load_file, save_file
+
+from rnnspec.backends import get
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+Run = Callable[..., Any]
+Refused = Callable[..., str]
+
+
+def stored(kind: str) -> Path:
+    """Return the file with the arrays."""
+    return Path(FILES[kind]) / "moved.safetensors" if kind == "torch" else Path(FILES[kind])
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_file_that_is_cut_short(refused: Refused, spec: str, kind: str) -> None:
+    write_input(kind)
+    whole = stored(kind).read_bytes()
+    for size in (0, 1, 9, len(whole) // 2, len(whole) - 1):
+        stored(kind).write_bytes(whole[:size])
+        message = refused(FILES[kind], "out.safetensors", "--spec", spec)
+        assert message.startswith(f"{FILES['torch'] if kind == 'torch' else FILES[kind]}")
+        assert ": error: expected " in message
+
+
+def test_broken_bytes_in_a_keras_file(refused: Refused, run: Run, spec: str) -> None:
+    write_input("keras")
+    whole = Path("in.keras").read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(0, len(whole), 40):
+        broken = bytearray(whole)
+        broken[at] ^= 0xFF
+        Path("in.keras").write_bytes(broken)
+        ran = run("convert", "in.keras", "out.safetensors", "--spec", spec, "--force")
+        assert ran.code in {0, 2}, ran.err
+        assert ran.err.count("\n") == (ran.code != 0)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_spec_of_another_network(refused: Refused, kind: str) -> None:
+    write_input(kind)
+    Path("other.yaml").write_text(TEXT.replace("units: 3, bid", "units: 5, bid"))
+    message = refused(FILES[kind], "out.safetensors", "--spec", "other.yaml")
+    expected = {
+        "keras": "bidirectional_1.layer.config.units: expected 5, received 3",
+        "torch": "contains another network than other.yaml: bidirectional_1.units: 3 there, 5 here",
+    }
+    assert expected.get(kind, expected["torch"]) in message
+
+
+@pytest.mark.parametrize("kind", ["torch", "canonical"])
+def test_another_structure(refused: Refused, kind: str) -> None:
+    write_input(kind)
+    arrays = load_file(stored(kind))
+    name = {"torch": "dense_2.weight", "canonical": "dense_2.kernel"}[kind]
+    bias = arrays.pop("dense_2.bias")
+    save_file(
+        {**arrays, name: np.ones((3, 3), np.float32), "more": bias},
+        stored(kind),
+        metadata={"rnnspec": TEXT},
+    )
+    message = refused(FILES[kind], "out.keras")
+    assert message.startswith(f"{FILES[kind]}: error: ")
+    for part in ("missing: dense_2.bias", "left over: more", "dense_2.kernel: expected the shape "):
+        assert part in message
+
+
+def rewritten(change: Callable[[dict[str, Any]], None]) -> None:
+    """Write the ``.keras`` file again with another configuration."""
+    with zipfile.ZipFile("in.keras") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    change(config)
+    with zipfile.ZipFile("in.keras", "w") as archive:
+        for name, part in {**parts, "config.json": json.dumps(config).encode()}.items():
+            archive.writestr(name, part)
+
+
+def layer(config: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(
+        each for each in config["config"]["layers"] if each["name"] == name
+    )
+    return found
+
+
+def cell(config: dict[str, Any]) -> dict[str, Any]:
+    inner: dict[str, Any] = layer(config, "bidirectional_1")["config"]["layer"]["config"]
+    return inner
+
+
+def add_lambda(config: dict[str, Any]) -> None:
+    body = {"class_name": "__lambda__", "config": {"code": "4wEAAA=="}}
+    made = {**layer(config, "dense_1"), "class_name": "Lambda", "config": {"function": body}}
+    config["config"]["layers"][-2] = made
+
+
+CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
+    (
+        "lstm_1.activation: expected 'tanh', received 'relu'",
+        lambda c: layer(c, "lstm_1")["config"].update(activation="relu"),
+    ),
+    (
+        "lstm_2.return_sequences: expected True, received False",
+        lambda c: layer(c, "lstm_2")["config"].update(return_sequences=False),
+    ),
+    (
+        "lstm_1.dropout: expected 0.25, received 0.5",
+        lambda c: layer(c, "lstm_1")["config"].update(dropout=0.5),
+    ),
+    (
+        "bidirectional_1.merge_mode: expected 'concat', received 'sum'",
+        lambda c: layer(c, "bidirectional_1")["config"].update(merge_mode="sum"),
+    ),
+    (
+        "bidirectional_1.layer.config.recurrent_activation: expected 'sigmoid', received 'hard_",
+        lambda c: cell(c).update(recurrent_activation="hard_sigmoid"),
+    ),
+    ("bidirectional_1.layer.config.go_backwards", lambda c: cell(c).update(go_backwards=True)),
+    (
+        "embedding_1.mask_zero: expected True, received False",
+        lambda c: layer(c, "embedding_1")["config"].update(mask_zero=False),
+    ),
+    (
+        "dense_1.registered_name: expected None, received 'mine>Dense'",
+        lambda c: layer(c, "dense_1").update(registered_name="mine>Dense"),
+    ),
+    ("dense_1.module: ", lambda c: layer(c, "dense_1").update(module="keras.src.mine")),
+    ("Lambda", add_lambda),
+    ("missing layer dense_2 (Dense)", lambda c: c["config"]["layers"].pop()),
+    ("left over layer final (Dense)", lambda c: layer(c, "dense_2").update(name="final")),
+    ("output_layers", lambda c: c["config"].update(output_layers=[["dense_1", 0, 0]])),
+    (
+        "dense_2.inbound_nodes",
+        lambda c: layer(c, "dense_2").update(
+            inbound_nodes=json.loads(
+                json.dumps(layer(c, "dense_1")["inbound_nodes"]),
+            )
+        ),
+    ),
+    ("expected a functional model", lambda c: c.update(class_name="Sequential")),
+    ("expected a functional model", lambda c: c.update(config=[1])),
+    ("expected a functional model", lambda c: c["config"].update(layers=[3])),
+]
+
+
+@pytest.mark.parametrize(("message", "change"), CHANGES, ids=[words for words, _ in CHANGES])
+def test_a_changed_configuration(
+    refused: Refused, spec: str, message: str, change: Callable[[dict[str, Any]], None]
+) -> None:
+    write_input("keras")
+    rewritten(change)
+    assert message in refused("in.keras", "out.safetensors", "--spec", spec)
+
+
+def test_a_keras_file_without_its_weights(refused: Refused, spec: str) -> None:
+    write_input("keras")
+    with zipfile.ZipFile("in.keras") as archive:
+        config = archive.read("config.json")
+    with zipfile.ZipFile("in.keras", "w") as archive:
+        archive.writestr("config.json", config)
+    assert "without its parts" in refused("in.keras", "out.safetensors", "--spec", spec)
+
+
+def test_the_weights_of_another_keras_model(refused: Refused, spec: str) -> None:
+    write_input("keras")
+    write_input("keras", TEXT.replace("units: 3, bid", "units: 5, bid"), "other.keras")
+    with zipfile.ZipFile("in.keras") as archive:
+        config = archive.read("config.json")
+    with zipfile.ZipFile("other.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    with zipfile.ZipFile("in.keras", "w") as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", weights)
+    assert "its arrays cannot be read" in refused("in.keras", "out", "--spec", spec)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_no_spec(refused: Refused, kind: str) -> None:
+    write_input(kind)
+    if kind != "keras":
+        save_file(load_file(stored(kind)), stored(kind))
+    assert "contains no spec; name the one" in refused(FILES[kind], OUTPUTS[kind])
+
+
+def test_a_wrong_spec_in_the_metadata(run: Run, entries: Run) -> None:
+    save_file(arrays_of(TEXT), "in.safetensors", metadata={"rnnspec": "version: 1\n"})
+    ran = run("convert", "in.safetensors", "out")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("in.safetensors (the spec in it):1:1: error: missing key 'name'")
+    assert entries() == {"in.safetensors"}
+
+
+@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("by_link", [False, True])
+def test_the_input_is_not_replaced(refused: Refused, spec: str, kind: str, by_link: bool) -> None:
+    write_input(kind)
+    output = FILES[kind]
+    if by_link:
+        output = OUTPUTS[kind]
+        Path(output).symlink_to(FILES[kind])
+    message = refused(FILES[kind], output, "--spec", spec, "--force")
+    assert f"is the input {stored(kind)}" in message or "is the input in/moved.py" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(refused: Refused, value: float) -> None:
+    arrays = arrays_of(TEXT)
+    arrays["dense_1.kernel"][0, 0] = value
+    save_file(arrays, "in.safetensors", metadata={"rnnspec": TEXT})
+    assert "dense_1.kernel: expected finite numbers" in refused("in.safetensors", "out")
+
+
+def test_integers(refused: Refused) -> None:
+    arrays = {name: array.astype(np.int32) for name, array in arrays_of(TEXT).items()}
+    save_file(arrays, "in.safetensors", metadata={"rnnspec": TEXT})
+    assert "expected F16, F32, F64, BF16 numbers" in refused("in.safetensors", "out")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no.keras", "out"], "no.keras: error: no such file or folder"),
+        (["in.safetensors", "out.h5"], "expected NAME.safetensors, NAME.keras or a folder of PyTo"),
+        (["moved.yaml", "out"], "expected NAME.safetensors, NAME.keras or a folder of PyTorch"),
+        (["in.safetensors", "-"], "expected the path of a folder"),
+        (["empty", "out.keras"], "expected one .safetensors file in it, received none"),
+        (["in.safetensors", "no/out.keras"], "no: error: no such folder"),
+    ],
+)
+def test_wrong_requests(refused: Refused, spec: str, words: list[str], message: str) -> None:
+    write_input("canonical")
+    Path("empty").mkdir()
+    code = 3 if "no such folder" in message else 2
+    assert message in refused(*words, code=code)
+
+
+def test_a_result_that_differs_is_not_written(
+    refused: Refused, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(backend)
+    write_input("canonical")
+    saving = get(backend).saving
+    save, put = saving.save, saving.put
+
+    def spoilt(model: Any, *rest: Any) -> None:
+        place = {"keras": "kernel", "torch": "weight"}[backend]
+        put(model, "dense_1", place, saving.get(model, "dense_1", place) + np.float32(1e-3))
+        save(model, *rest)
+
+    monkeypatch.setattr(saving, "save", spoilt)
+    message = refused("in.safetensors", OUTPUTS[backend], code=1)
+    assert "dense_1.kernel: array: expected the array that was read" in message
+
+
+def test_a_source_that_differs_is_not_written(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    write_input("canonical")
+    saving = get("torch").saving
+    save = saving.save
+
+    def spoilt(model: Any, folder: Path, name: str, source: str, spec: str) -> None:
+        assert "relu" in source
+        save(model, folder, name, source.replace("relu", "sigmoid"), spec)
+
+    monkeypatch.setattr(saving, "save", spoilt)
+    message = refused("in.safetensors", "out", code=1)
+    assert "dense_1: output: expected within 1e-05 of the reference" in message
