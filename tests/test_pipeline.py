@@ -55,6 +55,7 @@ def test_a_build_runs_each_stage_once(calls: Counter[str], backend: str) -> None
 
 def test_so_does_a_build_that_is_saved(calls: Counter[str], backend: str, tmp_path: Path) -> None:
     require(backend, FILES, GALLERY[0])
+    calls.clear()
     program = pipeline.read(GALLERY[0])
     build.run(program, backend, None, tmp_path / f"net{get(backend).suffix}", force=False)
     assert list(tmp_path.iterdir())

@@ -137,7 +137,7 @@ def test_a_chain_over_padding_of_any_length_is_a_sequential() -> None:
     [
         # A functional model alone refuses another number of steps.
         ("{features", "{length: 5, features"),
-        ("units: 4", "units: 3, residual: true"),
+        ("{type: gru, units: 4}", "[{type: gru, units: 3, residual: true}, {type: gru, units: 4}]"),
         ("{units: 1}", "{pooling: mean, units: 1}"),
         ("units: 4", "units: 4, layers: 100"),
     ],

@@ -91,7 +91,7 @@ def arrays_after(text: str, loss: str, function: str, *, masked: bool) -> dict[s
     model.compile(keras.optimizers.SGD(RATE), getattr(keras.losses, loss)(dtype="float64"))
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
     loss_of, raw = getattr(torch.nn.functional, function), {"logits": True}
-    for x, y in batches(text, loss, model.output.shape[-1]):
+    for x, y in batches(text, loss, model.outputs[0].shape[-1]):
         model.train_on_batch(x, y)
         inputs, target = torch.from_numpy(x), torch.from_numpy(y)
         output = net(inputs, **(raw if "cross" in function else {}))

@@ -67,7 +67,7 @@ def test_a_refused_spec(run: Run, spec: str) -> None:
         ran = run(*words, "toy", spec)
         assert (ran.code, ran.out) == (1, "")
         first, second = ran.err.splitlines()
-        refused = "toy cannot do this: it has no"
+        refused = "not supported by toy: it has no"
         assert first == f"{spec}: error: embedding_1.type: {refused} Embedding; keras and torch can"
         assert second == f"{spec}: error: lstm_1.type: {refused} LSTM; keras and torch can"
 

@@ -65,7 +65,7 @@ EMPTY = (
         ),
         (
             GOOD.replace("4", "1_" + "0" * 10_000),
-            f"{UNITS} a whole number, received the text '1_{'0' * 55}...' [E305]",
+            f"{UNITS} an integer, received the string '1_{'0' * 55}...' [E305]",
         ),
         ("version: 1\r\nname: 3\r\n" + GOOD[21:], NAME),
         (GOOD.replace("net", "3").replace("\n", "\r"), NAME),
