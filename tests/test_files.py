@@ -187,7 +187,7 @@ def test_an_input_is_not_replaced(tmp_path: Path, old: Path, way: str, force: bo
     with old.open() as stream:
         place = stream.fileno() if way == "descriptor" else old
         kept = files.Inputs.of([(place, "the input"), (tmp_path / "none", "another")])
-        with pytest.raises(UsageError, match="this is the input, which is not replaced"):
+        with pytest.raises(UsageError, match="this is the input; expected another path"):
             files.write_file(old if way == "descriptor" else target, "x", force=force, inputs=kept)
     assert old.read_text() == "old"
 

@@ -39,7 +39,7 @@ class Inputs:
     def check(self, target: Path) -> None:
         """Raise UsageError if ``target`` is an input, under any path or link."""
         if title := self.titles.get(_key(target)):
-            message = f"this is {title}, which is not replaced; expected another path"
+            message = f"this is {title}; expected another path"
             raise UsageError(message, str(target))
 
 

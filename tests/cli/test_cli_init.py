@@ -216,7 +216,7 @@ def test_no_spec_goes_where_the_schema_belongs(
     before = entries()
     ran = run("init", "-o", target, *force)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith(f"{target}: error: this is where the schema goes")
+    assert ran.err.startswith(f"{target}: error: this is where the schema goes;")
     assert entries() == before
     assert not there or Path("rnnspec.schema.json").read_text() == "{}"
 
