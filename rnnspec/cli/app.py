@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.backends import COMPARED, WRITTEN
-from rnnspec.cli.options import AllowOutside, Backend, Force, Format, Jobs, Json, Paths, SpecPath
+from rnnspec.cli.options import (
+    AllowOutside,
+    Backend,
+    ConvertedPath,
+    Force,
+    Format,
+    Jobs,
+    Json,
+    Paths,
+    SpecOfTrained,
+    SpecPath,
+    TrainedPath,
+)
 from rnnspec.cli.terminal.help import Command
 from rnnspec.errors import UsageError
 from rnnspec.version import __version__
@@ -183,19 +195,9 @@ def build(
     epilog="Example: rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml",
 )
 def convert(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN", help="A .keras file, a PyTorch folder, or a canonical .safetensors file."
-        ),
-    ],
-    output: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")
-    ],
-    spec: Annotated[
-        str | None,
-        typer.Option("--spec", metavar="SPEC", help="The spec of IN, if IN does not contain it."),
-    ] = None,
+    source: TrainedPath,
+    output: ConvertedPath,
+    spec: SpecOfTrained = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,3 +43,16 @@ AllowOutside = Annotated[
     typer.Option("--allow-outside", help="Let specs name files outside their folders."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TrainedPath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IN", help="A .keras file, a PyTorch folder, or a canonical .safetensors file."
+    ),
+]
+ConvertedPath = Annotated[
+    Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")
+]
+SpecOfTrained = Annotated[
+    str | None,
+    typer.Option("--spec", metavar="SPEC", help="The spec of IN, if IN does not contain it."),
+]
