@@ -36,7 +36,7 @@ def load_all(inputs: Sequence[Input]) -> list[Program]:
         tell("\n".join(line for each in results for line in lines(each)))
         raise typer.Exit(worst)
     if foreign := [each.path for each in results if each.state == "foreign"]:
-        tell(printable(f"rnnspec: note: passed over, for it is no spec: {', '.join(foreign)}"))
+        tell(printable(f"rnnspec: note: skipped, not a spec: {', '.join(foreign)}"))
     if not programs:
         raise UsageError("expected a spec, found none", ", ".join(each.path for each in inputs))
     return programs

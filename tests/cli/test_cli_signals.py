@@ -127,7 +127,7 @@ def test_a_signal_at_any_time(
 
 
 FOREIGN = f"""{HEEDING}
-from rnnspec.cli import validate
+from rnnspec.cli.commands import validate
 how, check = sys.argv.pop(), validate.check
 
 class Named:
@@ -165,7 +165,7 @@ def test_foreign_code_may_wrap_or_swallow_an_interrupt(python: Run, spec: str, h
 
 
 PRINTING = f"""{HEEDING}
-from rnnspec.cli import validate
+from rnnspec.cli.commands import validate
 
 def checked(item):
     print("a result")
@@ -197,7 +197,7 @@ def test_a_reader_that_reads_nothing(spec: str) -> None:
 
 
 SHARED = f"""{HEEDING}
-from rnnspec.cli import validate
+from rnnspec.cli.commands import validate
 whom, check, parent = sys.argv.pop(), validate.check, os.getpid()
 
 def checked(item):

@@ -185,7 +185,7 @@ def test_a_crash(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_: object) -> None:
         raise KeyError("new\nline\x1b")
 
-    monkeypatch.setattr(pipeline, "summary", crash)
+    monkeypatch.setattr(pipeline, "summarize", crash)
     ran = run("summary", spec)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.count("\n") == 1

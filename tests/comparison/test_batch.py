@@ -62,9 +62,9 @@ def test_what_it_does_not_take_is_refused(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no array", "expected a .npy array of numbers: "),
-        (b"", "expected a .npy array of numbers: "),
-        (None, "cannot read it: No such file or directory"),
+        (b"no array", "expected a .npy array, received"),
+        (b"", "expected a .npy array, received"),
+        (None, "no such file"),
     ],
 )
 def test_a_file_that_holds_none(content: bytes | None, message: str, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_file_that_holds_none(content: bytes | None, message: str, tmp_path: P
 
 def test_nothing_in_a_file_is_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "batch.npy", np.array([None]), allow_pickle=True)
-    with pytest.raises(UsageError, match="of numbers: Object arrays"):
+    with pytest.raises(UsageError, match="expected an array of numbers, received Python objects"):
         read_batch(tmp_path / "batch.npy")
 
 

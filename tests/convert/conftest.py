@@ -22,6 +22,7 @@ __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 TEXT = """\
 version: 1
 name: moved
+input: {length: 6}
 embedding: {vocabulary: 9, dim: 4, mask_zero: true}
 rnn:
   - {type: lstm, units: 4, layers: 2, dropout: 0.25}

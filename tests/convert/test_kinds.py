@@ -46,6 +46,18 @@ def test_each_to_each(run: Run, spec: str, source: str, target: str) -> None:
         np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
+def test_a_sequential_model(run: Run) -> None:
+    pytest.importorskip("torch")
+    text = TEXT.replace("input: {length: 6}\n", "")
+    Path("any_length.yaml").write_text(text)
+    write_input("keras", text)
+    ran = run("convert", FILES["keras"], OUTPUTS["torch"], "--spec", "any_length.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    found = held(run, OUTPUTS["torch"], "torch")
+    for name, array in arrays_of(text).items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+
 @pytest.mark.parametrize("target", ["keras", "torch"])
 def test_what_is_printed(run: Run, target: str) -> None:
     pytest.importorskip(target)
@@ -117,6 +129,6 @@ def test_the_command_writes_into_a_folder_and_replaces_only_with_force(run: Run)
     assert run("convert", "in.safetensors", "out").code == 0
     again = run("convert", "in.safetensors", "out")
     assert (again.code, again.out) == (2, "")
-    assert "exists already; --force replaces it" in again.err
+    assert "already exists; use --force to replace it" in again.err
     assert run("convert", "in.safetensors", "out", "--force").code == 0
     assert Path("out/other.txt").read_text() == "kept"

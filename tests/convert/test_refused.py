@@ -151,9 +151,12 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
             )
         ),
     ),
-    ("expected a functional model", lambda c: c.update(class_name="Sequential")),
-    ("expected a functional model", lambda c: c.update(config=[1])),
-    ("expected a functional model", lambda c: c["config"].update(layers=[3])),
+    (
+        "model: expected Functional, received Sequential",
+        lambda c: c.update(class_name="Sequential"),
+    ),
+    ("expected a functional or a sequential model", lambda c: c.update(config=[1])),
+    ("expected a functional or a sequential model", lambda c: c["config"].update(layers=[3])),
 ]
 
 

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 # How numbers are stored, how shapes were found, how it was trained, and identities in memory.
 _IGNORED = {"dtype", "build_config", "compile_config", "shared_object_id"}
 _GRAPH = ("name", "inbound_nodes")
+_UNKNOWN = "expected a functional or a sequential model, received another configuration"
 
 
 class ConfigError(Exception):
-    """A text that is no configuration of a functional model."""
+    """A text that is not the configuration of a functional or a sequential model."""
 
 
 def differences(wanted: Config, found: Any) -> Iterator[str]:
@@ -29,9 +30,12 @@ def differences(wanted: Config, found: Any) -> Iterator[str]:
     Keys that only one side has are left out: versions of Keras differ in them.
 
     Raises:
-        ConfigError: ``found`` is no configuration of a functional model.
+        ConfigError: ``found`` is not the configuration of such a model.
     """
     expected, received = _Graph(wanted), _Graph(found)
+    if expected.form != received.form:
+        yield f"model: expected {expected.form}, received {received.form}"
+        return
     if expected.kinds != received.kinds:
         yield from _other_layers(expected, received)
         return
@@ -44,16 +48,21 @@ def differences(wanted: Config, found: Any) -> Iterator[str]:
 
 
 class _Graph:
-    """The layers of a functional model; names that Keras made up become their places."""
+    """The layers of a model; names that Keras made up become their places.
+
+    Those of a ``Sequential`` have their name in their own configuration, and no inputs.
+    """
 
     def __init__(self, config: Any) -> None:
         match config:
-            case {"class_name": "Functional", "config": {"layers": [*layers]} as inside} if all(
-                map(_is_layer, layers)
-            ):
-                self.inside, self.layers = inside, layers
+            case {
+                "class_name": "Functional" | "Sequential" as form,
+                "config": {"layers": [*found]} as inside,
+            }:
+                layers = [_named(layer) for layer in found]
             case _:
-                raise ConfigError("expected a functional model, received another configuration")
+                raise ConfigError(_UNKNOWN)
+        self.form, self.inside, self.layers = form, inside, layers
         self.names = [self._name(i, layer) for i, layer in enumerate(layers)]
         self._aliases = {
             layer["name"]: name for layer, name in zip(layers, self.names, strict=True)
@@ -96,12 +105,14 @@ class _Graph:
                 return value
 
 
-def _is_layer(layer: Any) -> bool:
+def _named(layer: Any) -> Config:
     match layer:
         case {"module": _, "class_name": str(), "name": str(), "config": dict()}:
-            return True
+            return dict(layer)
+        case {"module": _, "class_name": str(), "config": {"name": str(name)}}:
+            return {**layer, "name": name}
         case _:
-            return False
+            raise ConfigError(_UNKNOWN)
 
 
 def _other_layers(expected: _Graph, received: _Graph) -> Iterator[str]:
