@@ -49,9 +49,9 @@ def test_each_to_each(run: Run, spec: str, source: str, target: str) -> None:
 def test_a_sequential_model(run: Run) -> None:
     pytest.importorskip("torch")
     text = TEXT.replace("input: {length: 6}\n", "")
-    Path("any_length.yaml").write_text(text)
+    Path("moved.yaml").write_text(text)
     write_input("keras", text)
-    ran = run("convert", FILES["keras"], OUTPUTS["torch"], "--spec", "any_length.yaml")
+    ran = run("convert", FILES["keras"], OUTPUTS["torch"], "--spec", "moved.yaml")
     assert (ran.code, ran.err) == (0, "")
     found = held(run, OUTPUTS["torch"], "torch")
     for name, array in arrays_of(text).items():
