@@ -137,7 +137,7 @@ class LayerSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a network holds, by the arithmetic of its spec.
+    """The layers and parameter counts of a network, computed from its spec.
 
     ``stepwise`` has, by backend, the layers that no fused layer of it computes, which the source
     therefore runs step by step, and the word that asks for it.

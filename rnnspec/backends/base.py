@@ -67,7 +67,7 @@ class Backend:
 
     @property
     def requirement(self) -> str:
-        """What ``pip install`` is given to install the framework: what the extra stands for.
+        """The arguments of ``pip install`` that install the framework: the requirements of the extra.
 
         pip would look for the extra itself on an index, which has no rnnspec.
         """
@@ -178,7 +178,7 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a framework says of one array of a live model: the type of its numbers, and its shape.
+    """The dtype and shape of one array of a live model, as the framework states them.
 
     ``dtype`` is a word such as ``float32``, empty for an array that has no data.
     """

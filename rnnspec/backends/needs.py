@@ -1,4 +1,4 @@
-"""What a command may need of a backend, read off its record."""
+"""Capabilities that a command may need of a backend, read from its record."""
 
 from __future__ import annotations
 

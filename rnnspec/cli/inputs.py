@@ -1,4 +1,4 @@
-"""From what a user names (files, folders, patterns, standard input) to the files to check."""
+"""The files to check, found from files, folders, patterns and standard input."""
 
 from __future__ import annotations
 

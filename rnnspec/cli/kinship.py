@@ -1,4 +1,4 @@
-"""Which YAML files are specs, however wrong, and which are some other program's."""
+"""The distinction between a wrong spec and a YAML file of another program."""
 
 from __future__ import annotations
 

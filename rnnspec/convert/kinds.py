@@ -154,7 +154,7 @@ def _check_same(name: str, found: Arrays, wanted: Arrays) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FrameworkFiles:
-    """What ``rnnspec build`` writes for a backend: one file, or several in a folder."""
+    """The files that ``rnnspec build`` writes for a backend: one, or several in a folder."""
 
     backend: Backend
 

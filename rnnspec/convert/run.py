@@ -1,4 +1,4 @@
-"""From a trained model in one kind of file to another, with the spec that both have."""
+"""Conversion of a trained model from one kind of file to another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two sequences have in common, in time that grows little faster than their length."""
+"""Common parts of two sequences, in time that grows little faster than their length."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class HeaderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Where the numbers of one array lie in a file, in bytes.
+    """The place of one array in a file, in bytes.
 
     ``type`` is their type in the words of the file, ``dtype`` NumPy's: integers for bfloat16,
     which NumPy lacks, and of kind V for other types that it lacks.

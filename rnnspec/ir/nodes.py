@@ -287,7 +287,7 @@ class Network:
 
     @property
     def pads(self) -> bool:
-        """Whether the result has steps that are padding; what a repeat gives has none."""
+        """True if the result has padded time steps; the output of a repeat has none."""
         repeated = any(isinstance(layer, Repeat) for layer in self.layers)
         return self.input.masked and len(self.output) == 2 and not repeated
 

@@ -1,1 +1,1 @@
-"""From a backend's description of source to text, and from text to a live module."""
+"""Source: from a backend's description to text, and from text to a live module."""

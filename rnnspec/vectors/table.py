@@ -28,12 +28,12 @@ class Vectors:
 
     @property
     def dim(self) -> int:
-        """How many numbers a word has."""
+        """The size of a vector."""
         return int(self.rows.shape[1])
 
     @property
     def number_found(self) -> int:
-        """How many words have a vector."""
+        """The number of words that have a vector."""
         return int(self.found.sum())
 
     def report(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What Keras's layers take an argument for when it is not given.
+"""The default arguments of Keras's layers.
 
 An argument that says just this is left out of the source, as a person would leave it out. A test
 holds the table against the signatures of the installed Keras.

@@ -1,4 +1,4 @@
-"""Which of Keras's two forms of model a network takes, and how deep Keras recurses in it."""
+"""The form of a Keras model, functional or sequential, and the depth of Keras's recursion in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where fresh weights come from, as Keras says it, and what it has no argument for."""
+"""Initializers as Keras's arguments, and statements for those that Keras has no argument for."""
 
 from __future__ import annotations
 

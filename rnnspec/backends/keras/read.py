@@ -1,4 +1,4 @@
-"""What a ``.keras`` file contains: its configuration as JSON, its arrays through a model of ours.
+"""Reading of ``.keras`` files: the configuration as JSON, the arrays through a model of ours.
 
 A model of another's configuration is never made: the configuration is compared with that of the
 model which the spec makes, and that model loads the arrays.

@@ -1,4 +1,4 @@
-"""Where Keras keeps each canonical array: the canonical layout is Keras's own."""
+"""The place of each canonical array in Keras, whose layout is the canonical one."""
 
 from __future__ import annotations
 

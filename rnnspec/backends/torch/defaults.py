@@ -1,4 +1,4 @@
-"""What PyTorch's modules take an argument for when it is not given; a test holds it to PyTorch."""
+"""The default arguments of PyTorch's modules; a test compares them with PyTorch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which form a recurrent layer takes: fused or step by step, one module or one a direction."""
+"""The form of a recurrent layer: fused or step by step, one module or one per direction."""
 
 from __future__ import annotations
 

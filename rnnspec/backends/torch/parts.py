@@ -1,4 +1,4 @@
-"""What stands above the class: the functions and classes that its layers need, each once."""
+"""The functions and classes above the model class that its layers need, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a folder contains: a state dict in ``NAME.safetensors``. ``NAME.py`` is not run."""
+"""Reading of a folder: the state dict in ``NAME.safetensors``. ``NAME.py`` is not executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where PyTorch keeps each canonical array: output axis first, LSTM gates i f g o, GRU gates r z n.
+"""The place of each canonical array in PyTorch: output axis first, gates i f g o and r z n.
 
 Source: the parameter tables of ``torch.nn.LSTM``, ``GRU`` and ``RNN``. Their g is Keras's c.
 """

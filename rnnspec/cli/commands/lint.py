@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Which advice, how it is printed, and whether a note fails too."""
+    """The selected advice, the output format, and if a note fails too."""
 
     select: Sequence[str]
     ignore: Sequence[str]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What both ways of asking have in common."""
+    """The options that given and random specs have in common."""
 
     backends: Sequence[str] | None
     level: str

@@ -1,4 +1,4 @@
-"""What was found in many files, in the format that whoever reads it asked for."""
+"""Reports on many files, in several formats."""
 
 from __future__ import annotations
 

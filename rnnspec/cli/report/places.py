@@ -1,4 +1,4 @@
-"""How a program is told which file is meant."""
+"""Paths of files as other programs expect them."""
 
 from __future__ import annotations
 

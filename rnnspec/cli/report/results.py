@@ -1,4 +1,4 @@
-"""What came of one file, and what came of all of them."""
+"""The result of checking one file, and of checking all of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLEAN = {"validate": "valid", "lint": "clean"}
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of one file.
+    """The result of checking one file.
 
     ``foreign``: it is YAML, but no spec, and was met in a folder. ``unreadable``: ``reason`` says
     why.
@@ -38,12 +38,12 @@ class Checked:
 
     @property
     def omitted(self) -> int:
-        """How many problems are not in ``shown``."""
+        """The number of problems that are not in ``shown``."""
         return len(self.problems) - len(self.shown)
 
     @property
     def wrong(self) -> bool:
-        """Whether there is an error."""
+        """True if there is an error."""
         return any(problem.severity == "error" for problem in self.problems)
 
     @property

@@ -1,1 +1,1 @@
-"""What reaches the terminal: messages, tables, patches, progress."""
+"""Terminal output: messages, tables, patches, progress."""
