@@ -1,4 +1,4 @@
-"""The form of a Keras model, functional or sequential, and the depth of Keras's recursion in it."""
+"""The form of a Keras model, functional or sequential, and how deep Keras recurses in it."""
 
 from __future__ import annotations
 
