@@ -67,7 +67,7 @@ class Backend:
 
     @property
     def requirement(self) -> str:
-        """The arguments of ``pip install`` that install the framework: the requirements of the extra.
+        """The arguments of ``pip install`` for the framework: the requirements of the extra.
 
         pip would look for the extra itself on an index, which has no rnnspec.
         """
