@@ -42,34 +42,29 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     batch: ArrayLike | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ParityReport:
-    """Return whether specs mean the same on every backend, up to a level.
+    """Compare specs on every backend, up to a level.
 
-    Each backend's model is built from the same arrays, drawn in NumPy, and run on the same random
-    batch, with every pattern of padding where the spec has a mask, unless a batch is given.
-    Compared are, level by level:
+    The model of each backend is built from the same random arrays and run on the same random batch,
+    with every pattern of padding if the spec has a mask. The levels compare:
 
-    - ``counts``: numbers of parameters, layer by layer and in all, trainable and not, with the
-      spec's arithmetic;
-    - ``forward``: what enters each layer, and the result, in inference, with the float64 NumPy
-      reference and between backends;
-    - ``gradients``: of a squared error with respect to every trained array, along a random
-      direction with the reference's derivative by complex step, and element by element between
-      backends;
-    - ``training``: the losses of 20 steps of SGD and of Adam and the arrays after them, between
-      backends.
+    - ``counts``: parameter counts of each layer and in total, with those of the spec;
+    - ``forward``: the input of each layer and the result, in inference, with the NumPy reference;
+    - ``gradients``: of a squared error for every trained array, with the reference's derivative
+      along a random direction, and element by element between backends;
+    - ``training``: losses and arrays of 20 steps of SGD and of Adam, between backends.
 
-    In float64 the last two run as in training, with dropout at rates of nearly 0: masks are drawn
+    In float64 the last two run in training mode, with dropout at rates of nearly 0: masks are drawn
     and applied, and drop nothing. Calls from several threads wait for each other.
 
     Args:
-        specs: one spec or several, each a path or what ``load`` returned.
+        specs: one spec or several, each a path or the result of ``load``.
         backends: their names. By default all that reach the level in the dtype; one that cannot
             honour a spec is then left out, and the report says so.
         level: the last level to compare; each includes those before it.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: of the arrays, the batches and the directions.
-        batch: what to run on in place of random batches: tokens (rows, steps), whole numbers, or
-            numbers (rows, steps, features), which are rounded to float32.
+        batch: a batch in place of random ones: tokens (batch, steps), integers, or features
+            (batch, steps, features), which are rounded to float32.
         progress: called with ``"NAME on BACKEND"`` before each build.
 
     Raises:
