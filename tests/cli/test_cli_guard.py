@@ -12,6 +12,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from offered import require_source
 
 from rnnspec import pipeline
 from rnnspec.cli.terminal import guard
@@ -100,6 +101,7 @@ def test_an_argument(obeys: Run, arguments: tuple[str, ...]) -> None:
 def test_source_and_patches(obeys: Run, run: Run, backend: str) -> None:
     text = GOOD + 'description: "##[error]a\\n::error::b ##vso[x] ##teamcity[x]"\n'
     Path("a.yaml").write_text(text)
+    require_source(backend, "a.yaml")
     ran = obeys("codegen", "a.yaml", "-b", backend)
     assert ran.out == pipeline.codegen("a.yaml", backend)
     assert '# "##"[error]a\n# ::error::b "##"vso[x] "##"teamcity[x]\n' in ran.out

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import require
+
+from rnnspec.backends.needs import FILES
 
 Run = Callable[..., Any]
 
@@ -88,7 +91,7 @@ def test_what_standard_input_reads_is_an_input(
 def test_a_model_replaces_no_input(
     run: Run, contents: Run, spec: str, backend: str, key: str
 ) -> None:
-    pytest.importorskip(backend)
+    require(backend, FILES, spec)
     name = (
         "small.keras" if backend == "keras" else f"small.{'py' if key == 'spec' else 'safetensors'}"
     )

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from convert.conftest import FILES, OUTPUTS, TEXT, arrays_of, write_input
+from offered import require
 from safetensors.numpy import load_file, save_file
 
-from rnnspec.backends import get
+from rnnspec.backends import get, needs
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
@@ -254,7 +255,7 @@ def test_wrong_requests(refused: Refused, spec: str, words: list[str], message: 
 def test_a_result_that_differs_is_not_written(
     refused: Refused, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip(backend)
+    require(backend, needs.FILES)
     write_input("canonical")
     saving = get(backend).saving
     save, put = saving.save, saving.put

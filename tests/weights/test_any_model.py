@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from offered import require
 
 import rnnspec
 from rnnspec import pipeline
@@ -65,7 +66,7 @@ def moves(model: Any) -> None:
 
 @pytest.fixture
 def model(backend: str) -> Any:
-    pytest.importorskip(backend)
+    require(backend, SPEC)
     return rnnspec.build(SPEC, backend, seed=1)
 
 
@@ -226,6 +227,6 @@ def test_a_model_of_no_framework_is_refused() -> None:
 
 
 def test_the_whole_gallery_has_the_structure_of_its_spec(gallery_spec: Path, backend: str) -> None:
-    pytest.importorskip(backend)
+    require(backend, gallery_spec)
     generated = pipeline.generate(pipeline.read(gallery_spec), get(backend))
     generated.store.check(pipeline.instantiate(generated))
