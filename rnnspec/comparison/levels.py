@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.arguments import one_of
+from rnnspec.backends.base import LEVELS
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
-
-LEVELS = ("counts", "forward", "gradients", "training")
-"""Levels of comparison, each including those before it."""
 
 DEFAULT_LEVEL = "gradients"
 

@@ -14,7 +14,8 @@ from offered import require, require_all
 
 import rnnspec
 from rnnspec.backends import BACKENDS, having, needs
-from rnnspec.comparison.levels import LEVELS, TOLERANCES, levels_up_to
+from rnnspec.backends.base import LEVELS
+from rnnspec.comparison.levels import TOLERANCES, levels_up_to
 from rnnspec.ir.params import Counts
 
 Run = Callable[..., Any]

@@ -15,13 +15,13 @@ from offered import require, require_all
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, needs
+from rnnspec.backends.base import LEVELS
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.comparison.levels import (
     DEFAULT_LEVEL,
-    LEVELS,
     TOLERANCES,
     distance,
     levels_up_to,

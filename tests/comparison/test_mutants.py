@@ -23,8 +23,9 @@ from weights import test_initial
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get, needs
+from rnnspec.backends.base import LEVELS
 from rnnspec.comparison.case import Case
-from rnnspec.comparison.levels import LEVELS, TOLERANCES
+from rnnspec.comparison.levels import TOLERANCES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
