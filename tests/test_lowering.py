@@ -9,7 +9,7 @@ from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.sizes import MAX_AXIS
-from rnnspec.spec.models import MAX_SIZE
+from rnnspec.spec.fields import MAX_SIZE
 
 
 def lower(rest: str) -> nodes.Network:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.slots import Array
+    from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
     Arrays = Mapping[str, Array]
     Step = Callable[[Array, Array], Array]
@@ -110,7 +111,7 @@ def _pooling(layer: nodes.Pooling, x: Array, mask: Array) -> Array:
     return np.stack(pooled)
 
 
-def _statistic(steps: Array, statistic: nodes.Statistic) -> Array:
+def _statistic(steps: Array, statistic: Statistic) -> Array:
     """Return the statistic of each feature of (real steps, features), zeros without a step."""
     if not len(steps):
         return np.zeros(steps.shape[1:], dtype=steps.dtype)
@@ -200,7 +201,7 @@ def _original_gru_step(cell: nodes.GRU, recurrent_kernel: Array, x: Array, state
     return np.stack([z * h + (1.0 - z) * candidate, c])
 
 
-def _merge(forward: Array, backward: Array, merge: nodes.Merge) -> Array:
+def _merge(forward: Array, backward: Array, merge: Merge) -> Array:
     match merge:
         case "concat":
             return np.concatenate([forward, backward], axis=-1)
@@ -221,7 +222,7 @@ def _sigmoid(x: Array) -> Array:
     return value
 
 
-def activate(x: Array, activation: nodes.Activation | nodes.CellActivation) -> Array:
+def activate(x: Array, activation: Activation | CellActivation) -> Array:
     """Return an activation of each element (over the last axis for ``softmax``).
 
     Conditions use only the real part, so that complex arrays carry derivatives through.

@@ -16,6 +16,7 @@ from rnnspec.comparison import reference
 from rnnspec.ir import nodes
 from rnnspec.live import write_weights
 from rnnspec.weights.initial import draw_scaled
+from rnnspec.words import CellActivation
 
 GRU = nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
 LSTM = nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0)
@@ -31,13 +32,13 @@ def program(cell: nodes.Cell) -> pipeline.Program:
 
 GATED = [
     replace(GRU, reset_after=False),
-    *(replace(GRU, activation=each) for each in get_args(nodes.CellActivation)),
-    *(replace(LSTM, activation=each) for each in get_args(nodes.CellActivation)),
-    *(replace(GRU, recurrent_activation=each) for each in get_args(nodes.CellActivation)),
-    *(replace(LSTM, recurrent_activation=each) for each in get_args(nodes.CellActivation)),
+    *(replace(GRU, activation=each) for each in get_args(CellActivation)),
+    *(replace(LSTM, activation=each) for each in get_args(CellActivation)),
+    *(replace(GRU, recurrent_activation=each) for each in get_args(CellActivation)),
+    *(replace(LSTM, recurrent_activation=each) for each in get_args(CellActivation)),
     replace(GRU, activation="elu", recurrent_activation="softsign", reset_after=False),
 ]
-CELLS = [*GATED, *(nodes.SimpleRNN(activation=each) for each in get_args(nodes.CellActivation))]
+CELLS = [*GATED, *(nodes.SimpleRNN(activation=each) for each in get_args(CellActivation))]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)

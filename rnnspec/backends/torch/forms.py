@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from rnnspec.ir.nodes import GRU, LSTM, Cell, CellActivation, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import GRU, LSTM, Cell, Recurrent, SimpleRNN
+from rnnspec.words import CellActivation
 
 
 def stepwise_reason(layer: Recurrent) -> str:

@@ -37,6 +37,8 @@ from rnnspec.ir.params import directions
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.words import Activation, Merge
+
 _X = Name("x")
 _STATE = Name("state")
 _MASK = Name("mask")
@@ -249,7 +251,7 @@ def _turned(value: Name) -> Call:
     return Call(Name(f"{value.text}.flip"), (1,))
 
 
-def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expression:
+def _merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
     match merge:
         case "concat":
             return Call(Name("torch.cat"), (Items((ahead, back)),), (("dim", -1),))
@@ -263,7 +265,7 @@ def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expressi
             assert_never(merge)
 
 
-def _activation(value: Expression, activation: nodes.Activation) -> Expression:
+def _activation(value: Expression, activation: Activation) -> Expression:
     match activation:
         case "linear":
             return value
