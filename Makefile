@@ -31,7 +31,7 @@ demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 
 test: $(READY)  ## Set up, and run every test, with a partial backend too
 	$(BIN)/python -m pytest -n 2 --dist worksteal
-	$(BIN)/python -m pytest --toy -k toy
+	$(BIN)/python -m pytest -p toy.backend -k toy
 
 quick: $(READY)  ## Run the tests that need no framework
 	$(BIN)/python -m pytest -n 2 $(QUICK)

@@ -27,17 +27,6 @@ ROOT = Path(__file__).parent.parent
 GALLERY = sorted((ROOT / "specs").glob("*.yaml"))
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--toy", action="store_true", help="register the partial backend in tests/toy")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--toy"):
-        from toy.backend import TOY
-
-        BACKENDS[TOY.name] = TOY
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each spec of the gallery, and once for each backend, if it asks."""
     if "gallery_spec" in metafunc.fixturenames:
