@@ -70,6 +70,7 @@ fuzz: $(READY)  ## Try hostile inputs, RUNS of each kind (100,000); a failing on
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	cd tests && ../$(BIN)/python -m fuzz bytes --runs $(RUNS)
 	cd tests && ../$(BIN)/python -m fuzz specs --runs $(RUNS)
+	cd tests && ../$(BIN)/python -m fuzz growth
 
 clean:  ## Remove everything that was made
 	rm -rf $(VENV) build *.egg-info
