@@ -69,8 +69,8 @@ def reloaded(model: Any, path: Path) -> Any:
     return keras.saving.load_model(path, safe_mode=True)
 
 
-def test_every_spec_of_the_gallery_is_saved_and_loaded(gallery_spec: Path, tmp_path: Path) -> None:
-    model = rnnspec.build(gallery_spec, "keras", seed=1)
+def test_every_kind_of_network_is_saved_and_loaded(covering_spec: Path, tmp_path: Path) -> None:
+    model = rnnspec.build(covering_spec, "keras", seed=1)
     other = reloaded(model, tmp_path / "model.keras")
     batch = batch_for(model)
     np.testing.assert_array_equal(

@@ -30,7 +30,7 @@ TYPED = 20
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
 
 
-@pytest.mark.parametrize(("level", "number"), [("gradients", 30), ("training", 6)])
+@pytest.mark.parametrize(("level", "number"), [("gradients", 20), ("training", 4)])
 def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> None:
     require_all(needs.level(level))
     steps: list[str] = []
