@@ -75,22 +75,22 @@ def _parts(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator
 
 
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - Keras can say it all
-    """Return every word of the network that Keras cannot honour: there is none."""
+    """Return no refusals: Keras can honour every key."""
     return ()
 
 
 def arranged(network: nodes.Network) -> nodes.Network:
-    """Return the network as it is: Keras has a layer for each."""
+    """Return the network unchanged: Keras has a layer for each."""
     return network
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:  # noqa: ARG001 - the layers are Keras's own
-    """Return the layers for which the source has a loop of its own: none."""
+    """Return no layers: Keras runs each layer itself."""
     return {}
 
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the layers are Keras's own
-    """Return the layers whose Keras namesake holds another number of parameters: none."""
+    """Return no layers: the source uses the layers of Keras."""
     return ()
 
 
@@ -112,7 +112,7 @@ def _body(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[
 
 
 def _deeper(calls: int, statement: Statement) -> Iterator[Statement]:
-    """Yield a statement with Python's recursion limit higher by ``calls`` around it."""
+    """Yield a statement that runs with a recursion limit raised by ``calls``."""
     limit, set_limit = Name("limit"), Name("sys.setrecursionlimit")
     yield Comment("Keras recurses once for each layer, here and in keras.saving.load_model.")
     yield Assign("limit", Call(Name("sys.getrecursionlimit")))
@@ -155,7 +155,7 @@ def _padding_comment(entrance: nodes.Input) -> Iterator[Statement]:
 
 
 def _mask(entrance: nodes.Input) -> Call:
-    """Return what is true at the real steps, (batch, steps)."""
+    """Return the mask, true at real steps, (batch, steps)."""
     match entrance:
         case nodes.TokenInput():
             return Call(Name("keras.ops.not_equal"), (Name("inputs"), 0))

@@ -1,6 +1,6 @@
-"""The classes of the source for recurrent layers, and what the layers of each have in common.
+"""The generated classes for recurrent layers that run step by step.
 
-What all layers of a class agree in is part of the class; only what they differ in is an argument.
+A setting that all layers of a class share is part of the class; the others are arguments.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIVATIONS: dict[CellActivation, str] = {
     "softsign": "nn.functional.softsign",
     "elu": "nn.functional.elu",
 }
-"""The function of each activation, empty where the value stays as it is."""
+"""The function of each activation, empty for the identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,12 @@ def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
 
 
 def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
-    """Return the layers that are wrapped in a module that knows of padding."""
+    """Return the layers that are wrapped in a module that handles padding."""
     return [layer for layer in recurrent_modules(network) if is_wrapped(layer)]
 
 
 def sequences(layers: Sequence[nodes.Recurrent]) -> str:
-    """Tell whether ``all``, ``some`` or ``none`` of the layers return their whole sequence."""
+    """Return ``all``, ``some`` or ``none``: how many layers return their whole sequence."""
     said = {layer.return_sequences for layer in layers}
     return "some" if len(said) > 1 else "all" if said == {True} else "none"
 

@@ -86,7 +86,7 @@ def _forward(network: nodes.Network) -> Function:
 
 
 def _check(entrance: nodes.Input) -> Statement:
-    # PyTorch's own layers take any number of steps, and say little about what they do not take.
+    # Stock layers accept any number of steps, and their errors about other shapes say little.
     steps, *rest = entrance.shape
     wanted = "".join(f", {size}" for size in rest)
     if steps is not None:
@@ -105,13 +105,13 @@ def _check(entrance: nodes.Input) -> Statement:
 
 
 def _masked(network: nodes.Network) -> Iterator[Statement]:
-    """Yield what makes the mask, true at the real steps, (batch, steps)."""
+    """Yield the statements that compute the mask, true at real steps, (batch, steps)."""
     if not network.input.masked:
         return
     made = Call(Name("self.mask"), (_X,)) if network.pads else _is_real(network.input)
     yield Assign("mask", made)
     if isinstance(network.input, nodes.NumericInput):
-        # As Keras's Masking does: a value that stands for nothing enters no product.
+        # As in Masking of Keras: the padding value must not enter a product.
         yield Assign("x", _where(_AT_STEPS, _X, 0))
 
 
