@@ -41,7 +41,7 @@ rnn: {type: gru, units: 4}
 head: {units: 1}
 """
 SEQUENTIAL = """\
-    # Padding is told in the input's own type, under mixed precision too.
+    # Padding is compared in the input's dtype, also under mixed precision.
     return keras.Sequential(
         [
             keras.Input(shape=(None, 3), name="inputs"),

@@ -56,7 +56,7 @@ def emit(network: nodes.Network) -> Source:
                 arguments="",
                 returns="keras.Model",
                 docstring=(
-                    f"Return {network.name} with fresh weights.",
+                    f"Return {network.name} with initial weights.",
                     "",
                     *text.signature(network),
                 ),
@@ -151,7 +151,7 @@ def _masking(entrance: nodes.Input) -> Iterator[Call]:
 
 def _padding_comment(entrance: nodes.Input) -> Iterator[Statement]:
     if isinstance(entrance, nodes.NumericInput) and entrance.mask_value is not None:
-        yield Comment("Padding is told in the input's own type, under mixed precision too.")
+        yield Comment("Padding is compared in the input's dtype, also under mixed precision.")
 
 
 def _mask(entrance: nodes.Input) -> Call:

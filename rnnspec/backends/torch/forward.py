@@ -163,7 +163,7 @@ def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
         yield Assign("x", Call(Name(function), (), (over_steps,)))
         return
     kept = (over_steps, ("keepdim", True))
-    yield Comment("A row of padding alone gives zeros.")
+    yield Comment("A sequence of padding alone gives zeros.")
     if layer.statistic == "mean":
         count = Call(Name("mask.sum"), (), kept)
         yield Assign("steps", Call(Attribute(count, "clamp"), (), (("min", 1),)))

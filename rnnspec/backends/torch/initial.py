@@ -125,8 +125,8 @@ def _class(layer: nodes.Layer) -> str:
 
 def _docstring(kinds: list[_Kind]) -> str:
     if any(array.param.gate_values for kind in kinds for array in kind.drawn.values()):
-        return "Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."
-    return "Draw fresh weights."
+        return "Draw the initial weights; LSTM gates are ordered input, forget, cell, output."
+    return "Draw the initial weights."
 
 
 def _loop(scope: str, kinds: list[_Kind]) -> For:
