@@ -160,7 +160,7 @@ def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool) -> Wo
     if draw(st.booleans()):
         layer["bias"] = draw(st.booleans())
     if draw(st.integers(0, 3)) == 0:
-        layer["layer_norm"] = draw(st.booleans())
+        layer["layer_norm"] = draw(st.booleans() | st.just({"epsilon": 1e-05}))
     layer |= draw(_cells(type_))
     if sequence and draw(st.integers(0, 3)) == 0:
         _add_residual(layer, width)

@@ -134,7 +134,9 @@ KEYS = {
         ),
         "bias": About("Gives the layer a bias.", (False,)),
         "layer_norm": About(
-            "Normalizes the features of the output at each time step (epsilon 1e-3).", (True,)
+            "Normalizes the features of the output at each time step, with epsilon 1e-3 or another "
+            "one.",
+            (True, {"epsilon": 1e-5}),
         ),
         "residual": About(
             "Adds the input of the layer to its output. Both must be sequences of the same size.",
@@ -146,6 +148,11 @@ KEYS = {
             "The activation of the gates. PyTorch's fused layers support only sigmoid; others run "
             "in a slower loop over the time steps.",
             ("hard_sigmoid",),
+        ),
+    },
+    "LayerNorm": {
+        "epsilon": About(
+            "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", (1e-5,)
         ),
     },
     "SimpleRNN": {"type": About(MAPPINGS["SimpleRNN"], ("simple",))},
