@@ -152,9 +152,10 @@ def summary(spec: SpecPath, json: Json = False, allow_outside: AllowOutside = Fa
     """Print layers, shapes and parameters, without a framework."""
     from rnnspec import pipeline
     from rnnspec.cli.terminal import tables
+    from rnnspec.summaries import summarize
 
     network = pipeline.read(spec, allow_outside=allow_outside).network
-    found = pipeline.summarize(network)
+    found = summarize(network)
     if json:
         tables.print_json(found.as_dict())
     else:
