@@ -61,11 +61,12 @@ class _Array:
         return (mine.initializer, mine.gate_values) == (its.initializer, its.gate_values)
 
     def fills(self, array: Expression) -> Iterator[Statement]:
-        """Yield the statements that draw it: all of it, then the gates that hold a constant."""
+        """Yield the statements that draw it: all of it, then the gates that start at a constant."""
         yield Evaluate(_fill(array, self.param.initializer))
         for gate, value in self.param.gate_values:
             constant = initializers.Constant(value)
             if self.param.initializer != constant:
+                # chunk returns views, so filling one writes into the array.
                 gates = Call(Attribute(array, "chunk"), (len(self.slot.gates),))
                 yield Evaluate(_fill(Index(gates, self.slot.gates.index(gate)), constant))
 
@@ -144,7 +145,8 @@ def _branches(kinds: list[_Kind]) -> list[tuple[list[str], tuple[Statement, ...]
             found.append(([kind.class_], body))
         else:
             classes.append(kind.class_)
-    # One of PyTorch's own is the base of the class with a single bias, which has to come first.
+    # isinstance accepts subclasses too: SingleBiasLSTM derives from nn.LSTM, so its branch has to
+    # come first.
     bases = {kind.class_.replace("SingleBias", "nn.") for kind in kinds if "Single" in kind.class_}
     return sorted(found, key=lambda branch: not bases.isdisjoint(branch[0]))
 
@@ -163,6 +165,7 @@ def _body(kind: _Kind) -> Iterator[Statement]:
     for name, array in kind.drawn.items():
         held = Name(f"module.{array.slot.path.rpartition('.')[2]}")
         fills = tuple(array.fills(held))
+        # nn.Linear without a bias has the attribute, with the value None.
         if name == "bias" and kind.partly:
             yield If(((Binary(held, "is not", None), fills),))
         else:
@@ -178,6 +181,7 @@ def _fused(kind: _Kind) -> For:
         if biases:
             each = For("bias", Name("biases"), tuple(biases[0].fills(Name("bias"))))
             return For((*arrays, "*biases"), _WEIGHTS, (*_all_fills(arrays), each))
+    # all_weights also lists the second bias, which is a buffer of zeros here.
     zeros = ("_",) if kind.class_.startswith("SingleBias") else ()
     return For((*arrays, *zeros), _WEIGHTS, _all_fills(arrays))
 
@@ -190,13 +194,18 @@ def _all_fills(arrays: Mapping[str, _Array]) -> tuple[Statement, ...]:
 
 
 def _fill(array: Expression, initializer: initializers.Initializer) -> Call:
+    # PyTorch reads the fan out from axis 0 and the fan in from axis 1. Its kernels are transposed
+    # canonical ones, with all gates on one axis, so both fans are those of Keras.
     match initializer:
         case initializers.GlorotUniform():
             return _init("xavier_uniform_", array)
+        # The bound is gain * sqrt(3 / fan in), with a gain of sqrt(2) for relu and 1 for linear.
+        # Source: https://docs.pytorch.org/docs/stable/nn.init.html.
         case initializers.HeUniform():
             return _init("kaiming_uniform_", array, nonlinearity="relu")
         case initializers.LecunUniform():
             return _init("kaiming_uniform_", array, nonlinearity="linear")
+        # Over all gates together, as in Keras, not gate by gate.
         case initializers.Orthogonal():
             return _init("orthogonal_", array)
         case initializers.Uniform(limit):
