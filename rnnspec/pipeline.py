@@ -93,7 +93,7 @@ def program(spec: Source) -> Program:
         case str() | os.PathLike():
             return read(path_from(spec))
         case _:
-            wanted = "a spec (a path, or what rnnspec.load returned)"
+            wanted = "a spec (a path or the result of rnnspec.load)"
             raise UsageError(f"expected {wanted}, received {received(spec)}")
 
 
@@ -182,6 +182,7 @@ def summarize(network: Network) -> Summary:
         LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
         for layer in network.layers
     )
+    # A backend that refuses the network does not run its layers in any way.
     stepwise = {each.name: each.emitter.stepwise(network) for each in honouring(network)}
     return Summary(
         network.name, rows, counts(network), {name: s for name, s in stepwise.items() if s}
@@ -225,6 +226,7 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     """
     given, chosen = program(spec), get(backend, SOURCE, MODEL)
     number = None if seed is None else seed_from(seed)
+    # Before the vectors, which may take minutes to read.
     chosen.require()
     vectors = pretrained(given)
     return assemble(generate(given, chosen), vectors, seed=number)
@@ -260,6 +262,7 @@ def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None 
         from rnnspec.weights.initial import draw_fresh
 
         generated.store.write(model, draw_fresh(generated.network, seed))
+    # After the initial weights, which would overwrite them.
     if vectors is not None:
         from rnnspec.vectors.read import write_vectors
 
@@ -289,6 +292,7 @@ def arranged(program: Program, backend: Backend) -> Network:
         UnsupportedError: the backend cannot honour a key of the spec.
         UsageError: the backend generates no source.
     """
+    # First, because a backend that writes no source has no emitter to ask for refusals.
     if missing := lack(backend, SOURCE):
         raise UsageError(missing)
     if refused := refusals(backend, program.network):
@@ -303,6 +307,7 @@ def instantiate(generated: Generated, dtype: str = "float32") -> Any:
 
     module = execute(generated.text, generated.network.name)
     model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
+    # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)
     return model
 
@@ -321,6 +326,7 @@ def _checked(draft: reading.Draft) -> Program:
     """Return the spec of ``draft`` with its network, after checking its ``expect``."""
     if draft.spec is None:
         raise SpecError(in_file_order(draft.problems))
+    # A draft can have a spec and problems, if the rules object to it: lowering may find more.
     try:
         program = _lowered(draft.spec)
     except SpecError as error:
