@@ -75,7 +75,7 @@ class Backend:
 
     @property
     def suffix(self) -> str:
-        """The ending of the single file that ``build`` writes, empty if it writes a folder."""
+        """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
 
     def reaches(self, level: str) -> bool:

@@ -211,7 +211,7 @@ def test_another_structure_is_one_error(model: Any, backend: str) -> None:
     same(rnnspec.read_weights(model), before)
 
 
-def test_what_is_left_over_is_refused(torch_model: Any) -> None:
+def test_an_unexpected_array_is_refused(torch_model: Any) -> None:
     torch = pytest.importorskip("torch")
     before = rnnspec.read_weights(torch_model)
     torch_model.extra = torch.nn.Linear(2, 3)

@@ -21,7 +21,7 @@ _UNKNOWN = "expected a functional or a sequential model, received another config
 
 
 class ConfigError(Exception):
-    """A text that is not the configuration of a functional or a sequential model."""
+    """A value that is not the configuration of a functional or a sequential model."""
 
 
 def differences(wanted: Config, found: Any) -> Iterator[str]:

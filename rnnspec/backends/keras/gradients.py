@@ -1,4 +1,4 @@
-"""Gradients on each engine of Keras; each has an interface of its own for them."""
+"""Gradients of Keras models, through the interface of each engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS_WORTH_TRACING = 32
 
 
 def learner(model: keras.Model, variables: Sequence[Any], *, training: bool) -> Learner:
-    """Return a function of (inputs, target, weight) that returns the loss and its gradients.
+    """Return a function that computes the loss and its gradients from (inputs, target, weight).
 
     Raises:
         BackendError: Keras runs on an engine that is not supported here.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def embedding_initializer(initializer: initializers.Initializer) -> Expression:
-    """Return the initializer of an embedding, as an argument of Keras's."""
+    """Return the initializer of an embedding, as an argument of ``keras.layers.Embedding``."""
     # Keras resolves "uniform" to RandomUniform with its default bounds, U(-0.05, 0.05).
     if initializer == initializers.Uniform(0.05):
         return "uniform"

@@ -28,7 +28,7 @@ _BLOCK = 2**20
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the path ends as Keras's files do."""
+    """Return whether the path has the suffix of Keras's files."""
     return path.suffix == ".keras"
 
 

@@ -76,7 +76,7 @@ def _dtype(dtype: str) -> Iterator[None]:
 
 
 def layer_count(model: keras.Model, layer: Layer) -> int:
-    """Return the parameter count of one layer; layers made of operations have none."""
+    """Return the parameter count of one layer, 0 for a layer made of operations."""
     found = _layers(model).get(layer.name)
     return int(found.count_params()) if found else 0
 

@@ -43,7 +43,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
 
 
 def module(layer: Layer) -> str:
-    """Return the name of the Keras layer with these arrays, which is that of the layer."""
+    """Return the name of the Keras layer with these arrays: the layer's own name."""
     return layer.name
 
 

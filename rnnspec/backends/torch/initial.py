@@ -73,9 +73,10 @@ class _Array:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Layers of a class whose arrays are drawn alike, by their names in one direction.
+    """Layers of one class whose arrays are drawn alike.
 
-    ``layer`` is the first of them; ``partly`` tells whether some lack an array that others have.
+    ``layer`` is the first of them, and ``drawn`` has their arrays by name within a direction;
+    ``partly`` is true if some lack an array that others have.
     """
 
     class_: str
@@ -84,7 +85,7 @@ class _Kind:
     partly: bool = False
 
     def with_arrays(self, own: Mapping[str, _Array]) -> _Kind | None:
-        """Return the kind with the arrays of another layer, None if they are drawn otherwise."""
+        """Return the kind with the arrays of another layer, None if they are drawn differently."""
         common = self.drawn.keys() & own.keys()
         if any(not self.drawn[name].is_drawn_like(own[name]) for name in common):
             return None
@@ -93,7 +94,7 @@ class _Kind:
 
 
 def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
-    """Return the kind of each class, and one for each layer that is drawn otherwise."""
+    """Return the kind of each class, and one for each layer that is drawn differently."""
     kinds: dict[str, _Kind] = {}
     others: list[_Kind] = []
     for layer in network.layers:
@@ -136,7 +137,7 @@ def _loop(scope: str, kinds: list[_Kind]) -> For:
 
 
 def _branches(kinds: list[_Kind]) -> list[tuple[list[str], tuple[Statement, ...]]]:
-    """Return the classes that are drawn by the same statements, with the statements."""
+    """Group the classes whose arrays the same statements draw, and return both."""
     found: list[tuple[list[str], tuple[Statement, ...]]] = []
     for kind in kinds:
         body = tuple(_body(kind))
@@ -173,7 +174,7 @@ def _body(kind: _Kind) -> Iterator[Statement]:
 
 
 def _fused(kind: _Kind) -> For:
-    """Return the loop over the layers and directions of one of PyTorch's own modules."""
+    """Return the loop over the layers and directions of a stock module."""
     arrays = dict(kind.drawn)
     if isinstance(kind.layer, nodes.Recurrent) and isinstance(kind.layer.cell, nodes.GRU):
         # A GRU has two biases with the same initializer, or none.

@@ -42,7 +42,7 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> nn.Module:
 
 
 def layer_count(model: nn.Module, layer: Layer) -> int:
-    """Return the parameter count of one layer; a layer without a module has none."""
+    """Return the parameter count of one layer, 0 for a layer without a module."""
     held = dict(model.named_children()).get(module(layer))
     if held is None:
         return 0

@@ -102,7 +102,7 @@ def _following(
     able: Callable[[Recurrent], bool],
     skipped: set[str],
 ) -> list[int]:
-    """Return the indexes of the dropout, if any, and of the layer that carry a run on."""
+    """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
     # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
     # first in the spec, and ``lower`` takes its output.
     last, between = run[-1], layers[run[1]] if len(run) > 1 else None
