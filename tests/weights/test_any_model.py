@@ -203,7 +203,7 @@ def test_another_structure_is_one_error(model: Any, backend: str) -> None:
         for part in (
             "bidirectional_1.forward.kernel: expected the shape ",
             "missing: final.kernel (at final.",
-            "left over: ",
+            "unexpected: ",
             "dense_1",
         ):
             assert part in message
@@ -211,11 +211,11 @@ def test_another_structure_is_one_error(model: Any, backend: str) -> None:
     same(rnnspec.read_weights(model), before)
 
 
-def test_what_is_left_over_is_refused(torch_model: Any) -> None:
+def test_an_unexpected_array_is_refused(torch_model: Any) -> None:
     torch = pytest.importorskip("torch")
     before = rnnspec.read_weights(torch_model)
     torch_model.extra = torch.nn.Linear(2, 3)
-    with pytest.raises(UsageError, match=r"structure: left over: extra\.weight of \(3, 2\); "):
+    with pytest.raises(UsageError, match=r"structure: unexpected: extra\.weight of \(3, 2\); "):
         rnnspec.write_weights(torch_model, arrays_like(before), SPEC)
     del torch_model.extra
     same(rnnspec.read_weights(torch_model), before)

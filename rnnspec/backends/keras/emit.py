@@ -171,6 +171,7 @@ def _input(entrance: nodes.Input) -> Call:
     shape = Items(entrance.shape, fixed=True)
     match entrance:
         case nodes.TokenInput():
+            # The default, float32, holds integers exactly only up to 2**24.
             return _call("keras.Input", shape=shape, dtype="int32", name="inputs")
         case nodes.NumericInput():
             return _call("keras.Input", shape=shape, name="inputs")
