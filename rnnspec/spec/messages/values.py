@@ -40,6 +40,7 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
         return "E214", f"expected true or false, received {received(value)} (write {literal})"
     text = f"expected {_expected(kind, detail, path)}, received {received(value)}"
     text += _hint(value, kind, path)
+    # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
         return _fraction(value, document.written(path))
     if kind in ("int_type", "float_type") and isinstance(value, str):
