@@ -182,6 +182,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+# Messages of frameworks can be pages long.
 _LONGEST_REASON = 200
 
 
@@ -197,6 +198,7 @@ def brief(reason: object) -> str:
 def render_problem(problem: Problem) -> str:
     """Return the line of the problem, followed by the underlined source line."""
     first, span = render_line(problem), problem.span
+    # In a blank line there is nothing to underline.
     return f"{first}\n{_excerpt(span)}" if span and span.text and not span.text.isspace() else first
 
 

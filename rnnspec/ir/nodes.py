@@ -46,6 +46,7 @@ class NumericInput:
 
     steps: int | None
     features: int
+    # Compared for equality, as in keras.layers.Masking.
     mask_value: float | None
 
     @property
