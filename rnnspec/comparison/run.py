@@ -79,6 +79,7 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
     plans = _planned(_loaded(specs), chosen, named=backends is not None, level=level)
+    # Before anything is built, so that a missing framework is reported at once.
     for backend in chosen:
         backend.require()
     for plan in plans:
