@@ -42,7 +42,7 @@ def main() -> None:
     name = "-".join(["quick" if given.quick else "full", *(chosen if given.only else ())])
     facts |= {"took": f"{time.perf_counter() - began:.0f} s"}
     found, ratios = findings, findings.ratios
-    # Also if a suite failed, because the others may have taken minutes.
+    # Even if a suite failed, because the results of the others may have taken minutes.
     write(_RESULTS, name, facts, found.races, ratios, curves=found.curves, notes=found.notes)
     print(markdown(facts, ratios, found.curves, found.notes), end="")
     sys.exit(not succeeded)

@@ -187,9 +187,9 @@ _LONGEST_REASON = 200
 
 
 def brief(reason: object) -> str:
-    """Return what a library or a file says of itself as part of a message: one line, cut short.
+    """Return text of a library or a file for use in a message: its first line, cut short.
 
-    An exception without text is its type.
+    An exception without text is represented by its type.
     """
     text = str(reason).strip().partition("\n")[0] or type(reason).__name__
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."

@@ -50,7 +50,7 @@ def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
     for path in paths:
         for each in _stands_for(path):
             key = _key(each)
-            # Of a file that is both named and found in a folder, faults must be reported.
+            # If a file is both named and found in a folder, its faults must be reported.
             if key not in inputs or (each.named and not inputs[key].named):
                 inputs[key] = each
     return [replace(each, allow_outside=allow_outside) for each in inputs.values()]

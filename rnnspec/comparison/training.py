@@ -97,7 +97,7 @@ def sgd(rate: float) -> Update:
 
 def adam(rate: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7) -> Update:
     """Return the update of Adam. Source: Kingma and Ba, 2015, algorithm 1."""
-    # Moments live as long as the update, which is made anew for each training.
+    # The moments belong to this update function, of which each training makes a new one.
     first: Arrays = {}
     second: Arrays = {}
     steps = 0

@@ -174,6 +174,7 @@ def _embeddings(layer: Embedding) -> Param:
 
 
 def _dense(layer: Dense) -> Iterator[Param]:
+    # As in keras.layers.Dense; the weight of torch.nn.Linear is the transpose.
     sizes = (("in", layer.features), ("out", layer.units))
     yield Param(name="kernel", axes="in out", sizes=sizes, initializer=layer.kernel_initializer)
     if layer.bias:
@@ -216,6 +217,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     if layer.bias:
         yield array("bias", sizes, layer.bias_initializer)
         if has_recurrent_bias(layer.cell):
+            # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
+            # in two.
             yield array("recurrent_bias", sizes, layer.bias_initializer)
 
 

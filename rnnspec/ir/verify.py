@@ -30,6 +30,7 @@ def verify(network: Network) -> Network:
     # Without the network's own name: it is the name of the class, which a layer may share.
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
     for name in names:
+        # Soft keywords, such as 'match', are valid identifiers.
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is not a valid name")
     shape = network.input.shape
