@@ -107,6 +107,7 @@ def comparable(backends: Iterable[str] | None, level: str, dtype: str) -> list[B
     wanted = needs.level(level), needs.dtype(dtype)
     if backends is None:
         return having(*wanted)
+    # Named twice, a backend would be compared with itself.
     return list(dict.fromkeys(get(name, *wanted) for name in list_from("backends", backends)))
 
 
