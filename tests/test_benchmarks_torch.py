@@ -22,7 +22,7 @@ def lane() -> Iterator[Lane]:
 
 @pytest.mark.parametrize("network", [*FOUNDING, *OWN, "three_lstm", "imdb_bidirectional_lstm"])
 def test_opponents_are_equal(lane: Lane, network: str) -> None:
-    # Preparing checks that they are equal. Here, there are opponents, and each of them runs.
+    # 'prepare' checks that they are equal; this test, that there are some, and that each one runs.
     runs = lane.prepare(Case(network, batch=2, training=True)).runs
     assert len(runs) > 1
     assert all(told(run) > 0 for run in runs.values())

@@ -118,6 +118,7 @@ def _hint(value: Any, kind: str, path: Path) -> str:
     # None and nil are null in Python and Ruby, but strings in YAML.
     if kind in _SCALARS and (value is None or value in ("None", "none", "nil", "Nil", "NULL")):
         needed = (path[-1] in _REQUIRED and path != ("head", "units")) or path == ("name",)
+        # To omit a key that is required would be the next error.
         return "" if needed else " (omit the key)"
     if path == ("head", "hidden"):
         if type(value) is int:
