@@ -142,6 +142,7 @@ def _gates(cell: Cell) -> Settings:
 def _input(network_input: Input) -> Settings:
     match network_input:
         case TokenInput():
+            # 'input' stands for the kind of input, which no single key of the language sets.
             return {"input": "tokens", "input.length": network_input.steps}
         case NumericInput():
             return {

@@ -46,6 +46,7 @@ class NumericInput:
 
     steps: int | None
     features: int
+    # Compared for equality, as in keras.layers.Masking.
     mask_value: float | None
 
     @property
@@ -260,6 +261,7 @@ class Residual:
         return self.input
 
 
+# A new kind of layer goes here; mypy then reports every match that does not handle it.
 Layer = Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense
 
 

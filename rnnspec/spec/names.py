@@ -11,6 +11,8 @@ from rnnspec.spec import reserved
 from rnnspec.spec.wording import received
 
 MAX_NAME_LENGTH = 64
+# Names become files, modules, classes and attributes. No capital letters, because some file systems
+# ignore case.
 NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}"
 
 _NAME = re.compile(NAME_PATTERN)

@@ -66,6 +66,7 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
         path = ("rnn", index)
         if layer.states("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
+        # A written 'dropout: 0' drops nothing either.
         if layer.states("variational") and layer.dropout == 0.0:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
         if layer.residual and spec.gives_state(index):
@@ -131,6 +132,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
 
 
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
+    # 'layers' is limited for each item, but a list may have many items.
     total = sum(layer.layers for _, layer in _recurrent(spec))
     if total > MAX_LAYERS:
         message = f"expected at most {MAX_LAYERS} recurrent layers in total, received {total}"
@@ -146,6 +148,7 @@ def _output_layer(spec: Spec) -> Iterator[Broken]:
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:
+    # Defaults without effect are normal; only a written value promises an effect.
     written = spec.initializers.model_fields_set
     if "embedding" in written and spec.embedding is None:
         yield (

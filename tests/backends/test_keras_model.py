@@ -1,4 +1,4 @@
-"""What Keras saves is Keras's alone: it opens in safe mode and computes the same."""
+"""Saved Keras models need only Keras: they load in safe mode and compute the same."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_chain_over_padding_of_any_length_is_a_sequential() -> None:
 @pytest.mark.parametrize(
     ("said", "instead"),
     [
-        # A functional model alone refuses another number of steps.
+        # Only a functional model refuses another number of steps.
         ("{features", "{length: 5, features"),
         ("{type: gru, units: 4}", "[{type: gru, units: 3, residual: true}, {type: gru, units: 4}]"),
         ("{units: 1}", "{pooling: mean, units: 1}"),

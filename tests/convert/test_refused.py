@@ -1,4 +1,4 @@
-"""Inputs that are broken or another's: one clear error, and nothing is written."""
+"""Inputs that are broken or from other programs: one clear error, and nothing is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Refused = Callable[..., str]
 
 
 def stored(kind: str) -> Path:
-    """Return the file with the arrays."""
+    """Return a file that contains the arrays."""
     return Path(FILES[kind]) / "moved.safetensors" if kind == "torch" else Path(FILES[kind])
 
 

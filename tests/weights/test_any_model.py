@@ -1,4 +1,4 @@
-"""Weights of models that another process, a copy or a wrapper made."""
+"""Weights of models that were made by another process, a copy or a wrapper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, Array]
 
-# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TEXT = """\
@@ -56,7 +56,7 @@ def same(one: Arrays, other: Arrays) -> None:
 
 
 def moves(model: Any) -> None:
-    """Show that arrays go in and come out by the spec alone."""
+    """Assert that arrays can be written and read with the spec alone."""
     with pytest.raises(UsageError, match="or its spec as well"):
         rnnspec.read_weights(object())
     written = arrays_like(rnnspec.read_weights(model, SPEC))

@@ -58,6 +58,7 @@ def run(specs: Sequence[Program], options: Options, *, json: bool) -> None:
         tables.print_json(report.as_dict())
     else:
         tables.print_parity(report)
+    # After the report, which shows how far apart all values are.
     if not report.equal:
         raise ParityError(report.differences)
 
