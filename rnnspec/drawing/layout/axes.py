@@ -55,16 +55,16 @@ class Axis:
             yield one, other, self.dots is not None and index == len(pairs) - 1
 
 
-def folded(x: float) -> Axis:
-    """Return the axis of the folded form: one column for all steps."""
-    return Axis((Column(x, "t"),), "T")
+def folded(network: Network, x: float) -> list[Axis]:
+    """Return the axes of the folded form: one column for all steps."""
+    return [Axis((Column(x, "t"),), _name(length)) for length in _lengths(network)]
 
 
 def axes(network: Network, options: Options, x: float) -> list[Axis]:
     """Return the axis of the input and of each repeat, all of one width, from ``x`` on."""
-    repeats = [layer.steps for layer in network.layers if isinstance(layer, Repeat)]
+    first, *repeats = _lengths(network)
     drawn = [
-        _drawn(network.input.steps, options.steps),
+        _drawn(first, options.steps),
         *(_drawn(steps, None) for steps in repeats),
     ]
     pitch = _pitch(network)
@@ -80,7 +80,17 @@ def _drawn(length: int | None, asked: int | None) -> tuple[list[str], bool]:
     if length is not None and (length <= MOST_COMPLETE if asked is None else length == asked):
         return [str(step) for step in range(1, length + 1)], False
     first = range(1, asked or 4)
-    return [*map(str, first), "T" if length is None else str(length)], True
+    return [*map(str, first), _name(length)], True
+
+
+def _lengths(network: Network) -> list[int | None]:
+    """Return the length of the input and of each repeat."""
+    repeats = [layer.steps for layer in network.layers if isinstance(layer, Repeat)]
+    return [network.input.steps, *repeats]
+
+
+def _name(length: int | None) -> str:
+    return "T" if length is None else str(length)
 
 
 def _pitch(network: Network) -> float:

@@ -49,7 +49,9 @@ def draw_input(drawing: Drawing) -> None:
         width = max(circle_width(index), 0.0 if tokens else 84.0 if wide else 40.0)
         shapes = (_frame(column, y, width, round_=tokens), *_content(column, y, "x"))
         name = drawing.canvas.node("input", column, *shapes)
-        ports.append(Port(column.x, y - half, name, width / 2))
+        # Padded tokens have an embedding; padded vectors go nowhere.
+        goes = tokens or not column.padded
+        ports.append(Port(column.x, y - half, name, width / 2) if goes else None)
     _ellipsis(drawing, "input", y)
     drawing.raised(ports, y - half)
 

@@ -63,14 +63,10 @@ def _begun(network: Network, options: Options, left: float) -> Drawing:
     is_folded = options.form == "folded"
     both = any(isinstance(each, Recurrent) and each.merge is not None for each in network.layers)
     if is_folded:
-        found = [axes.folded(left + (160 if both else 70)) for _ in range(1 + _repeats(network))]
+        found = axes.folded(network, left + (160 if both else 70))
     else:
         found = axes.axes(network, options, left + (110 if both else 94))
     return Drawing(network, found, labels=options.labels == "full", folded=is_folded)
-
-
-def _repeats(network: Network) -> int:
-    return sum(isinstance(layer, Repeat) for layer in network.layers)
 
 
 def _left(network: Network, shown: list[Row]) -> float:
