@@ -170,7 +170,8 @@ def nodes(scene: Scene) -> dict[str, Area]:
         areas = [extent(shape) for shape in part.shapes if isinstance(shape, Box | Disc)]
         if name := dict(part.data).get("data-node"):
             lefts, tops, rights, lows = zip(*areas, strict=True)
-            found[name] = min(lefts), min(tops), max(rights), max(lows)
+            room = 5 if ".." in name else 0  # around the dots for layers that are left out
+            found[name] = min(lefts), min(tops) - room, max(rights), max(lows) + room
     return found
 
 
