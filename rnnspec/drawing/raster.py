@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rnnspec.drawing.svg import SERIF
 from rnnspec.errors import BackendError
 
 _SCALE = 2
@@ -16,18 +17,34 @@ def png(svg: str) -> bytes:
     Raises:
         BackendError: CairoSVG is not installed.
     """
-    made: bytes = _cairosvg().svg2png(bytestring=svg.encode(), scale=_SCALE)
+    made: bytes = _cairosvg().svg2png(bytestring=_readable(svg), scale=_SCALE)
     return made
 
 
 def pdf(svg: str) -> bytes:
-    """Return a picture as PDF.
+    """Return a picture as PDF, without the date: the same picture gives the same bytes.
 
     Raises:
         BackendError: CairoSVG is not installed.
     """
-    made: bytes = _cairosvg().svg2pdf(bytestring=svg.encode())
+    library = _cairosvg()
+    import cairocffi
+
+    def undated(*arguments: Any) -> Any:
+        surface = cairocffi.PDFSurface(*arguments)
+        surface.set_metadata(cairocffi.PDF_METADATA_CREATE_DATE, "")
+        return surface
+
+    surface = type(
+        "Surface", (library.surface.PDFSurface,), {"surface_class": staticmethod(undated)}
+    )
+    made: bytes = surface.convert(bytestring=_readable(svg))
     return made
+
+
+def _readable(svg: str) -> bytes:
+    # CairoSVG looks for the first font of a list alone; this one is always there.
+    return svg.replace(SERIF, "serif").encode()
 
 
 def _cairosvg() -> Any:

@@ -8,7 +8,8 @@ from rnnspec.drawing.scene import Box, Disc, Line, Part, Point, Scene, Shape, Te
 from rnnspec.drawing.widths import GAP
 
 _SANS = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
-_SERIF = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', Times, serif"
+SERIF = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', Times, serif"
+"""The fonts of variables."""
 _STROKE = 1.5
 _CASING = 7
 
@@ -75,7 +76,7 @@ def _disc(disc: Disc, fill: str, stroke: str) -> str:
 
 
 def _outline(fill: str, stroke: str, dashed: bool) -> str:
-    if dashed:  # a state that is held is seen through the node
+    if dashed:  # A state that is held is seen through the node
         return f'fill="none" stroke="{stroke}" stroke-width="{_STROKE}" stroke-dasharray="4 3"'
     return f'fill="{fill}" stroke="{stroke}" stroke-width="{_STROKE}"'
 
@@ -107,7 +108,7 @@ def _text(text: Text, colour: str) -> str:
     if text.anchor != "start":
         attributes.append(f'text-anchor="{text.anchor}"')
     if text.variable:
-        attributes.append(f'font-family="{_SERIF}"')
+        attributes.append(f'font-family="{SERIF}"')
     if text.italic:
         attributes.append('font-style="italic"')
     if text.weight != 400 and not text.more:

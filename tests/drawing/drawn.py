@@ -40,32 +40,33 @@ rnn:
     recurrent_dropout: 0.3
 head: {pooling: mean, hidden: [{units: 16, activation: relu, dropout: 0.5}], units: 1}
 """
-DEEP = """\
+LONG = "many_windows_wwwwmmmmwwwwmmmmwwwwmmmmwwwwmmmmwwwwmmmmwwww"
+DEEP = f"""\
 version: 1
 name: deep
-input: {length: 150000}
-embedding: {vocabulary: 10000000, dim: 64, name: %(long)s_a, weights: a.txt, words: b.txt}
+input: {{length: 150000}}
+embedding: {{vocabulary: 10000000, dim: 64, name: {LONG}_a, weights: a.txt, words: b.txt}}
 rnn:
-  - {type: lstm, units: 32, layers: 12, bidirectional: true, dropout: 0.2, residual: true}
-  - {type: simple, units: 64, layers: 7, dropout: 0.2, variational: false, name: %(long)s}
-  - {type: repeat, steps: 5000}
+  - {{type: lstm, units: 32, layers: 12, bidirectional: true, dropout: 0.2, residual: true}}
+  - {{type: simple, units: 64, layers: 7, dropout: 0.2, variational: false, name: {LONG}}}
+  - {{type: repeat, steps: 5000}}
   - type: gru
     units: 1048576
     bidirectional: true
     merge: ave
-    name: %(long)s_b
+    name: {LONG}_b
     activation: hard_sigmoid
     recurrent_activation: hard_sigmoid
     reset_after: false
     bias: false
-head: {pooling: none, units: 1, activation: sigmoid}
-""" % {"long": "many_windows_wwwwmmmmwwwwmmmmwwwwmmmmwwwwmmmmwwwwmmmmwwww"}
+head: {{pooling: none, units: 1, activation: sigmoid}}
+"""
 BOTH = """\
 version: 1
 name: both
-input: {features: 3, mask_value: -1, length: %s}
+input: {features: 3, mask_value: -1, length: LENGTH}
 rnn: {type: lstm, units: 2, layers: 12, bidirectional: true, merge: mul, layer_norm: true}
-head: {pooling: %s, dropout: 0.5, hidden: [{units: 3, dropout: 0.25}]}
+head: {pooling: POOLING, dropout: 0.5, hidden: [{units: 3, dropout: 0.25}]}
 """
 
 
@@ -76,7 +77,8 @@ def networks() -> dict[str, Network]:
     texts = {"corners": CORNERS, "deep": DEEP}
     for length in (1, 2, 3, 2**31 - 1):
         for pooling in ("last", "max", "none"):
-            texts[f"both {length} {pooling}"] = BOTH % (length, pooling)
+            text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
+            texts[f"both {length} {pooling}"] = text
     drawn = [*sample(specs(), 40), *sample(specs(long_names=True), 10)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}

@@ -13,7 +13,7 @@ from rnnspec.drawing.words import shape
 from rnnspec.ir.nodes import LSTM, Dropout, Layer, Network, Pooling, Recurrent, Repeat, Residual
 
 NAMES = list(networks())
-UNFOLDED = [name for name in NAMES if name not in ("deep",) and not name.startswith("both")]
+UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
 
 
 @pytest.mark.parametrize("name", UNFOLDED)
@@ -36,7 +36,7 @@ def test_every_layer_stands_at_every_step(name: str) -> None:
     for layer in network.layers:
         if isinstance(layer, Repeat):
             steps = []
-        below = [edge for edge in found.into(layer.name)]
+        below = found.into(layer.name)
         if isinstance(layer, Dropout):
             assert not below
         else:
@@ -48,9 +48,8 @@ def test_every_layer_stands_at_every_step(name: str) -> None:
     length = "T" if last is None else str(last)
     wanted = "pad" if network.input.masked and last != 1 else length
     assert found.columns("input")[-1] == wanted
-    assert [step for step in found.columns("input")[:-1]] == [
-        str(number) for number in range(1, len(found.columns("input")))
-    ]
+    *first, _ = found.columns("input")
+    assert first == [str(number) for number in range(1, len(first) + 1)]
 
 
 def recurrent(network: Network) -> list[Recurrent]:
@@ -108,7 +107,7 @@ def test_only_what_is_used_goes_up(name: str) -> None:
                 (f"{layer.name}.forward@{last}", merge),
                 (f"{layer.name}.backward@{first}", merge),
             }
-            assert first == "1" or last == first
+            assert first in ("1", last)
 
 
 @pytest.mark.parametrize("name", NAMES)

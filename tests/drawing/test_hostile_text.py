@@ -18,7 +18,8 @@ from rnnspec.drawing.tikz import escaped
 from rnnspec.ir.nodes import Network
 
 NASTY = [
-    "<script>alert(1)</script>", "]]>", "<![CDATA[", "-->", "&amp;", "&lt;", "&#x3c;", '"', "'", "`",
+    "<script>alert(1)</script>", "]]>", "<![CDATA[", "-->", "&amp;", "&lt;", "&#x3c;", '"', "'",
+    "`",
     "\\", "\\input{/etc/passwd}", "\\write18{id}", "\\end{document}", "^^5c", "%", "$", "{", "}",
     "#", "_", "~", "end\n\nsubgraph x", "-->|x|", "click A href", "%%{init: {}}%%", ";", "graph TD",
     "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", "\u202e", "\u2066", "\u200f",

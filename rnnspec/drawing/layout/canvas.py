@@ -99,7 +99,7 @@ def variable(
     """Return a variable with its index, its middle at a point."""
     # Two texts that meet at one x: CairoSVG misplaces centred texts with parts of two sizes.
     small = 0.68 * size
-    half = 0.25 * size + 0.25 * small * len(index)
+    half = 0.25 * size + 0.28 * small * len(index)
     meet = at[0] - half + 0.5 * size
     base = at[1] + 0.27 * size
     main = Text(
@@ -140,7 +140,7 @@ def straight(start: Point, end: Point, role: Role = "ink") -> Line:
 
 def circle_width(index: str) -> float:
     """Return the width of the circle around a variable; wider than 38, it is a pill."""
-    return 38.0 if len(index) <= 3 else max(38.0, 30 + 0.6 * 12.24 * len(index))
+    return 38.0 if len(index) < 3 else 22 + 7.5 * len(index)
 
 
 def fits(content: str, room: float, size: float = 12) -> bool:

@@ -162,4 +162,4 @@ def _split(points: tuple[Point, ...], via: float, role: Role, *, cased: bool) ->
 def _note(note: Note, x: float, y: float) -> tuple[Text, ...]:
     if note.index is None:
         return (remark(x, y, note.text, note.role),)
-    return variable((x + 8 + 2.5 * len(note.index), y), note.text, note.index, 15, note.role)
+    return variable((x + 4 + 2.55 * len(note.index), y), note.text, note.index, 15, note.role)
