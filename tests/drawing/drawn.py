@@ -150,9 +150,9 @@ def read(network: Network, given: Options | None = None) -> Read:
 
 def _edge(part: ET.Element) -> Edge:
     found = part.attrib
-    named = [found.get(f"data-{key}", "") for key in ("kind", "state", "dropout")]
+    kind, state, dropout = (found.get(f"data-{key}", "") for key in ("kind", "state", "dropout"))
     dashed = any("stroke-dasharray" in path.attrib for path in part)
-    return Edge(found["data-from"], found["data-to"], *named, dashed=dashed)
+    return Edge(found["data-from"], found["data-to"], kind, state, dropout, dashed)
 
 
 def meet(one: Area, other: Area) -> bool:
