@@ -1,4 +1,4 @@
-"""The commands. Each imports what it needs when it runs."""
+"""The commands. Each imports its modules only when it runs, which keeps ``--help`` fast."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def validate(
     jobs: Jobs = 0,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Check specs, and print every problem with its place.
+    """Check specs, and print every problem with its location.
 
     In a folder, every *.yaml and *.yml file is checked; files that are not specs are skipped and
     counted. Exit code: 0 if all specs are valid, 1 if one is wrong, 2 if one cannot be read.
@@ -203,9 +203,9 @@ def convert(
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN is what rnnspec build saved, trained since. PyTorch folders and canonical files contain their
-    spec, .keras files do not. Nothing in IN is executed. The result is loaded again and compared
-    with the reference before it is kept.
+    IN was saved by rnnspec build, and may have been trained since. PyTorch folders and canonical
+    files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
+    again and compared with the reference before it is kept.
     """
     from rnnspec.cli.commands.convert import run
 

@@ -1,4 +1,4 @@
-"""``rnnspec parity``: given specs, or random ones."""
+"""``rnnspec parity``: compare given or random specs on all backends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that given and random specs have in common."""
+    """The options for given and for random specs."""
 
     backends: Sequence[str] | None
     level: str
@@ -36,7 +36,7 @@ class Options:
 
 
 def run(specs: Sequence[Program], options: Options, *, json: bool) -> None:
-    """Compare ``specs``, print what was found, and raise ParityError where something differs."""
+    """Compare ``specs``, print the report, and raise ParityError if something differs."""
     from rnnspec.comparison.batch import read_batch
     from rnnspec.comparison.run import parity
 
@@ -63,7 +63,7 @@ def run(specs: Sequence[Program], options: Options, *, json: bool) -> None:
 
 
 def run_random(number: int, options: Options, *, json: bool) -> None:
-    """Compare random specs; print the smallest that differs as YAML, and raise for it."""
+    """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.comparison.random import compare_random
 
     chosen = options.chosen()
