@@ -1,6 +1,7 @@
 """One YAML file, the same recurrent network in Keras and in PyTorch.
 
-``import rnnspec`` loads no framework; neither do ``load``, ``summary`` and ``codegen``.
+``import rnnspec`` loads no framework; neither do ``load``, ``summary``, ``draw`` and
+``codegen``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rnnspec.comparison.run import parity
+    from rnnspec.drawing.picture import draw
     from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import build, codegen, load, loads, summary
 
@@ -21,6 +23,7 @@ __all__ = [
     "__version__",
     "build",
     "codegen",
+    "draw",
     "load",
     "loads",
     "parity",
@@ -35,6 +38,7 @@ _HOMES = {
     "load": "rnnspec.pipeline",
     "loads": "rnnspec.pipeline",
     "summary": "rnnspec.pipeline",
+    "draw": "rnnspec.drawing.picture",
     "parity": "rnnspec.comparison.run",
     "read_weights": "rnnspec.live",
     "write_weights": "rnnspec.live",

@@ -28,6 +28,7 @@ RAISES = {
     "loads": {"SpecError", "UsageError"},
     "summary": {"SpecError", "UsageError"},
     "codegen": {"SpecError", "UnsupportedError", "UsageError"},
+    "draw": {"SpecError", "UsageError"},
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "read_weights": {"SpecError", "UnsupportedError", "UsageError"},
@@ -52,7 +53,14 @@ def test_import_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "call", ["load(p)", "loads(open(p).read())", "summary(p)", "codegen(p, 'torch')"]
+    "call",
+    [
+        "load(p)",
+        "loads(open(p).read())",
+        "summary(p)",
+        "draw(p)._repr_svg_()",
+        "codegen(p, 'torch')",
+    ],
 )
 def test_no_framework_before_build(call: str) -> None:
     loaded = modules_after(f"import rnnspec; p = {str(SPEC)!r}; rnnspec.{call}")

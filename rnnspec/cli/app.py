@@ -239,6 +239,46 @@ def codegen(
     run(inputs, backend, output, force=force, check=check)
 
 
+@app.command(cls=Command, epilog="Example: rnnspec draw specs/stacked_lstm.yaml -o stacked.svg")
+def draw(
+    spec: SpecPath,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write: .svg, .png, .pdf, .tex, .mmd or .txt; by default text is printed.",
+        ),
+    ] = None,
+    form: Annotated[str, typer.Option(metavar="FORM", help="unrolled or folded.")] = "unrolled",
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Number of time steps to draw, 2 to 64.", show_default=False
+        ),
+    ] = None,
+    labels: Annotated[str, typer.Option(metavar="LABELS", help="full or none.")] = "full",
+    theme: Annotated[str, typer.Option(metavar="THEME", help="colour or print.")] = "colour",
+    background: Annotated[str, typer.Option(metavar="GROUND", help="white or none.")] = "white",
+    force: Force = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Draw the network, unrolled over time or folded.
+
+    More than 6 equal layers in a row are drawn as the first, dots, and the last. A network that
+    still has more than 60 rows is refused.
+    """
+    from rnnspec import pipeline
+    from rnnspec.cli.commands import draw as command
+    from rnnspec.drawing.picture import picture
+
+    command.check_output(output)
+    given = pipeline.read(spec, allow_outside=allow_outside)
+    options = {"form": form, "labels": labels, "theme": theme, "background": background}
+    command.run(given, picture(given.network, steps=steps, **options), output, force=force)
+
+
 @app.command(
     cls=Command, epilog="Example: rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"
 )

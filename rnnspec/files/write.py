@@ -32,8 +32,10 @@ def staged(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_file(target: Path, content: str, *, force: bool, inputs: Inputs = NO_INPUTS) -> None:
-    """Write a text file in UTF-8 with line feeds; if ``target`` is a link, write its target.
+def write_file(
+    target: Path, content: str | bytes, *, force: bool, inputs: Inputs = NO_INPUTS
+) -> None:
+    """Write a file, text as UTF-8 with line feeds; if ``target`` is a link, write its target.
 
     Raises:
         UsageError: ``target`` is one of ``inputs``, is not the path of a file, or exists and
@@ -46,7 +48,7 @@ def write_file(target: Path, content: str, *, force: bool, inputs: Inputs = NO_I
     with staged(real.parent) as folder:
         made = folder / "new"
         with reported(target):
-            made.write_text(content, encoding="utf-8", newline="\n")
+            made.write_bytes(content.encode() if isinstance(content, str) else content)
         publish({made: real}, force=force)
 
 

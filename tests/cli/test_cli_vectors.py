@@ -117,7 +117,13 @@ def test_a_small_file_or_no_terminal_has_none(bar: Bar, monkeypatch: pytest.Monk
     assert bar.told == []
 
 
-OUTSIDE = [("validate",), ("lint",), ("summary",), ("codegen", "-b", "torch")]
+OUTSIDE = [
+    ("validate",),
+    ("lint",),
+    ("summary",),
+    ("draw", "-o", "a.svg"),
+    ("codegen", "-b", "torch"),
+]
 
 
 @pytest.fixture

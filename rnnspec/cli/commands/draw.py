@@ -1,0 +1,40 @@
+"""``rnnspec draw``: the picture of a network, in a file or as text."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnspec.cli.inputs import Input, read_files
+from rnnspec.drawing.formats import plain_text, writer
+from rnnspec.drawing.picture import write
+from rnnspec.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from rnnspec.drawing.picture import Picture
+    from rnnspec.pipeline import Program
+
+
+def check_output(output: Path | None) -> None:
+    """Raise UsageError if no format has the ending of ``output``."""
+    if output == Path("-"):
+        raise UsageError("expected the path of a file; without -o the text form is printed", "-")
+    if output is not None:
+        writer(output)
+
+
+def run(program: Program, picture: Picture, output: Path | None, *, force: bool) -> None:
+    """Print the text form of a picture, or write it to ``output``.
+
+    Raises:
+        UsageError: ``output`` exists and ``force`` is not given, or it is an input.
+        OutputError: it cannot be written.
+    """
+    if output is None:
+        unicode = sys.stdout.isatty() and sys.stdout.encoding.lower().startswith("utf")
+        print(plain_text(picture.network, picture.options, unicode=unicode), end="")
+        return
+    kept = read_files([Input(program.source)], [program])
+    write(picture, output, force=force, inputs=kept)
+    print(printable(f"wrote {output}"))

@@ -1,0 +1,1 @@
+"""The layout of a picture: a network becomes shapes with their places."""

@@ -1,0 +1,76 @@
+"""The options of a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rnnspec.arguments import one_of, received
+from rnnspec.errors import UsageError
+from rnnspec.ir.nodes import Network
+
+Form = Literal["unrolled", "folded"]
+Labels = Literal["full", "none"]
+Theme = Literal["colour", "print"]
+Background = Literal["white", "none"]
+
+FORMS: tuple[Form, ...] = ("unrolled", "folded")
+LABELS: tuple[Labels, ...] = ("full", "none")
+THEMES: tuple[Theme, ...] = ("colour", "print")
+BACKGROUNDS: tuple[Background, ...] = ("white", "none")
+
+MOST_STEPS = 64
+"""The largest number of time steps that a picture shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a picture shows, and how.
+
+    ``steps`` is the number of time steps drawn, the last one included; ``None`` stands for all of
+    at most 5, else for 4. It applies to the input; a repeat shows all of at most 5 steps, else 4.
+    """
+
+    form: Form = "unrolled"
+    steps: int | None = None
+    labels: Labels = "full"
+    theme: Theme = "colour"
+    background: Background = "white"
+
+
+def checked(  # noqa: PLR0913 - the options of a picture
+    network: Network, *, form: str, steps: int | None, labels: str, theme: str, background: str
+) -> Options:
+    """Return the options of a picture of a network.
+
+    Raises:
+        UsageError: one has a value that it cannot have.
+    """
+    one_of("form", form, FORMS)
+    one_of("labels", labels, LABELS)
+    one_of("theme", theme, THEMES)
+    one_of("background", background, BACKGROUNDS)
+    _check_steps(network, form, steps)
+    return Options(
+        form="folded" if form == "folded" else "unrolled",
+        steps=steps,
+        labels="none" if labels == "none" else "full",
+        theme="print" if theme == "print" else "colour",
+        background="none" if background == "none" else "white",
+    )
+
+
+def _check_steps(network: Network, form: str, steps: object) -> None:
+    if steps is None:
+        return
+    if form == "folded":
+        raise UsageError("steps: the folded form shows no time steps; expected the unrolled form")
+    length = network.input.steps
+    most = MOST_STEPS if length is None else min(length, MOST_STEPS)
+    least = min(2, most)  # the first step and the last
+    if not isinstance(steps, int) or isinstance(steps, bool) or not least <= steps <= most:
+        allowed = f"{least} to {most}" if least < most else str(most)
+        of = "any length" if length is None else f"length {length:,}"
+        raise UsageError(
+            f"steps: expected {allowed} for an input of {of}, received {received(steps)}"
+        )

@@ -1,0 +1,148 @@
+"""A picture as data: shapes, lines and texts with their places, without a file format.
+
+Coordinates are in CSS pixels, x to the right and y downwards, from any origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import hypot
+from typing import Literal
+
+Point = tuple[float, float]
+
+Role = Literal[
+    "ink", "grey", "rule", "plain", "embedding", "forward", "backward", "head", "padding", "dropout"
+]
+"""The meaning of a colour; the palette of the scene says which colour it is."""
+
+Anchor = Literal["start", "middle", "end"]
+
+HEAD_LENGTH = 7.5
+HEAD_HALF_WIDTH = 3.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle with its centre at (x, y) and rounded corners."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    radius: float
+    role: Role
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disc:
+    """A circle with its centre at (x, y); ``solid`` has the colour of its outline inside."""
+
+    x: float
+    y: float
+    radius: float
+    role: Role
+    dashed: bool = False
+    solid: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line through points, its corners rounded; ``head`` is an arrow head at the last point.
+
+    A ``cased`` line has a white margin, which separates it from the lines that it crosses.
+    """
+
+    points: tuple[Point, ...]
+    role: Role = "ink"
+    width: float = 1.4
+    dashed: bool = False
+    head: bool = True
+    cased: bool = False
+
+    @property
+    def path(self) -> tuple[Point, ...]:
+        """The points that are drawn: the line ends inside the arrow head."""
+        if not self.head:
+            return self.points
+        x, y = _towards(self.points[-1], self.points[-2], HEAD_LENGTH - 1)
+        return (*self.points[:-1], (x, y))
+
+    @property
+    def triangle(self) -> tuple[Point, Point, Point]:
+        """The corners of the arrow head."""
+        tip, before = self.points[-1], self.points[-2]
+        x, y = _towards(tip, before, HEAD_LENGTH)
+        length = hypot(before[0] - tip[0], before[1] - tip[1])
+        dx = (before[0] - tip[0]) / length * HEAD_HALF_WIDTH
+        dy = (before[1] - tip[1]) / length * HEAD_HALF_WIDTH
+        return tip, (x - dy, y + dx), (x + dy, y - dx)
+
+    @property
+    def bends(self) -> Iterator[tuple[Point, Point, Point]]:
+        """Each inner point, between the point where its curve begins and the one where it ends."""
+        points = self.path
+        for before, corner, after in zip(points, points[1:], points[2:], strict=False):
+            radius = min(12.0, _distance(before, corner) / 2, _distance(corner, after) / 2)
+            yield _towards(corner, before, radius), corner, _towards(corner, after, radius)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """One line of text; ``y`` is its baseline. ``variable`` is set as in a formula.
+
+    ``more`` continues the line in normal weight after a gap.
+    """
+
+    x: float
+    y: float
+    content: str
+    size: float
+    role: Role = "ink"
+    anchor: Anchor = "start"
+    weight: int = 400
+    italic: bool = False
+    variable: bool = False
+    more: str = ""
+
+
+Shape = Box | Disc | Line | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Shapes that belong together, and attributes that say to programs what they are."""
+
+    data: tuple[tuple[str, str], ...]
+    shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A picture: (x, y) is its upper left corner, ``description`` its content in words.
+
+    ``palette`` has the fill and the stroke of each role. Later parts cover earlier ones.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+    description: str
+    palette: Mapping[Role, tuple[str, str]]
+    white: bool
+    parts: tuple[Part, ...]
+
+
+def _distance(one: Point, other: Point) -> float:
+    return hypot(one[0] - other[0], one[1] - other[1])
+
+
+def _towards(start: Point, end: Point, distance: float) -> Point:
+    """Return the point at ``distance`` from ``start`` on the way to ``end``."""
+    length = _distance(start, end)
+    share = distance / length if length else 0.0
+    return start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share

@@ -1,0 +1,179 @@
+"""The words of a picture: each layer's kind, shape and number of parameters, and the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from rnnspec.errors import printable
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
+    Dense,
+    Dropout,
+    Embedding,
+    Input,
+    Layer,
+    LayerNorm,
+    Network,
+    NumericInput,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    Shape,
+    SimpleRNN,
+    TokenInput,
+)
+from rnnspec.ir.params import count, counts
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the margin says of a layer: its name, its kind, and its shape and parameters."""
+
+    name: str
+    kind: str
+    detail: str
+
+
+def entry(layer: Layer) -> Entry:
+    """Return the margin entry of a layer."""
+    parameters = count(layer)
+    detail = [f"→ {shape(layer.output)}", *([_parameters(parameters)] if parameters else [])]
+    return Entry(layer.name, kind(layer), "  ·  ".join(detail))
+
+
+def hidden_entry(layers: Sequence[Layer]) -> Entry:
+    """Return the margin entry of layers that a picture leaves out."""
+    first, last = layers[0].name, layers[-1].name
+    parameters = sum(map(count, layers))
+    return Entry(f"{first} to {last}", f"{len(layers)} layers", _parameters(parameters))
+
+
+def input_entry(given: Input) -> Entry:
+    """Return the margin entry of the input."""
+    many = f"{given.steps:,}" if given.steps is not None else "T"
+    match given:
+        case TokenInput(mask_zero=masked):
+            kind = f"{many} token{_plural(given.steps)}"
+            return Entry("input", kind, "token 0 is padding" if masked else "")
+        case NumericInput(features=features, mask_value=value):
+            numbers = f"{features:,} number{_plural(features)}"
+            padding = "" if value is None else f"a step of {value:g} alone is padding"
+            return Entry("input", f"{many} step{_plural(given.steps)} of {numbers}", padding)
+        case _:
+            assert_never(given)
+
+
+def kind(layer: Layer) -> str:
+    """Return the kind of a layer in words, with each setting that is not the usual one."""
+    match layer:
+        case Embedding(vocabulary=vocabulary, dim=dim):
+            return ", ".join(
+                [f"{vocabulary:,} token{_plural(vocabulary)} to {dim:,}", *_origin(layer)]
+            )
+        case Recurrent():
+            return ", ".join(_recurrent(layer))
+        case LayerNorm():
+            return "layer norm"
+        case Residual(start=start):
+            return f"adds the input of {start}"
+        case Dropout(rate=rate):
+            return f"dropout {rate:g}" + (", fresh at each step" if len(layer.input) == 2 else "")
+        case Pooling(statistic=statistic, masked=masked):
+            return f"{statistic} over the steps{' that are not padding' if masked else ''}"
+        case Repeat(steps=steps):
+            return f"{steps:,} time{_plural(steps)}"
+        case Dense():
+            return ", ".join(_dense(layer))
+        case _:
+            assert_never(layer)
+
+
+def cell_name(cell: Cell, *, short: bool = False) -> str:
+    """Return the name of a cell, as the summary has it, or a shorter one."""
+    name = type(cell).__name__
+    return name.removeprefix("Simple") if short else name
+
+
+def shape(sizes: Shape) -> str:
+    """Return the sizes of a shape, with T for any length."""
+    return " × ".join("T" if size is None else f"{size:,}" for size in sizes)
+
+
+def total(network: Network) -> tuple[str, str]:
+    """Return the number of parameters of a network, and the words that follow it."""
+    held = counts(network)
+    rest = f"parameter{_plural(held.total)} in all"
+    if held.non_trainable:
+        rest += f", {held.trainable:,} trainable"
+    return f"{held.total:,}", rest
+
+
+def description(network: Network, shown: str) -> str:
+    """Return the content of a picture in words, for readers who do not see it."""
+    given = input_entry(network.input)
+    entries = [f"input: {given.kind}{f' ({given.detail})' if given.detail else ''}"]
+    for layer in network.layers[:_MOST_DESCRIBED]:
+        row = entry(layer)
+        entries.append(f"{row.name}: {row.kind} ({row.detail.replace('  ·  ', ', ')})")
+    if more := len(network.layers) - _MOST_DESCRIBED:
+        entries += [f"and {more:,} more layers"] if more > 0 else []
+    text = safe(network.description)
+    return f"{text + ' ' if text else ''}{shown}, from input to output: {'; '.join(entries)}."
+
+
+def safe(text: str) -> str:
+    """Return free text as one line without control characters, format characters included."""
+    return printable(" ".join(text.split()))
+
+
+_MOST_DESCRIBED = 40
+
+
+def _parameters(number: int) -> str:
+    return f"{number:,} parameter{_plural(number)}"
+
+
+def _plural(number: int | None) -> str:
+    return "" if number == 1 else "s"
+
+
+def _origin(layer: Embedding) -> list[str]:
+    words = ["pretrained"] if layer.pretrained is not None else []
+    return words if layer.trainable else [*words, "frozen"]
+
+
+def _recurrent(layer: Recurrent) -> list[str]:
+    each = "" if layer.merge is None else " each way"
+    return [
+        f"{cell_name(layer.cell)}, {layer.units:,} unit{_plural(layer.units)}{each}",
+        *_cell_settings(layer.cell),
+        *([] if layer.bias else ["no bias"]),
+    ]
+
+
+def _cell_settings(cell: Cell) -> list[str]:
+    settings = [] if cell.activation == "tanh" else [cell.activation]
+    match cell:
+        case SimpleRNN():
+            return list(settings)
+        case LSTM(recurrent_activation=gates):
+            return [*settings, *_gates(gates)]
+        case GRU(recurrent_activation=gates, reset_after=after):
+            return [*settings, *_gates(gates), *([] if after else ["reset before the product"])]
+        case _:
+            assert_never(cell)
+
+
+def _gates(activation: str) -> list[str]:
+    return [] if activation == "sigmoid" else [f"gates {activation}"]
+
+
+def _dense(layer: Dense) -> list[str]:
+    words = [f"{layer.units:,} unit{_plural(layer.units)}"]
+    words += [] if layer.activation == "linear" else [layer.activation]
+    return words if layer.bias else [*words, "no bias"]

@@ -1,0 +1,79 @@
+"""Every viewer draws the same: plain attributes, room for every font, the same bytes."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+import pytest
+from drawing.drawn import SVG, networks, options, overlaps
+
+import rnnspec
+from rnnspec.drawing.layout.build import scene
+from rnnspec.drawing.options import Options
+from rnnspec.drawing.picture import Picture
+from rnnspec.errors import UsageError
+
+ELEMENTS = {"svg", "title", "desc", "g", "rect", "circle", "path", "text", "tspan"}
+ATTRIBUTES = {
+    *("viewBox", "width", "height", "role", "x", "y", "rx", "cx", "cy", "r", "d", "dx"),
+    *("fill", "stroke", "stroke-width", "stroke-dasharray"),
+    *("font-family", "font-size", "font-style", "font-weight", "text-anchor"),
+}
+NAMES = list(networks())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("form", ["unrolled", "folded"])
+def test_a_picture_is_of_plain_svg(name: str, form: str) -> None:
+    picture = Picture(networks()[name], Options(form="folded" if form == "folded" else "unrolled"))
+    text = str(picture)
+    assert text == str(picture)
+    root = ET.fromstring(text)
+    assert [child.tag for child in root[:3]] == [f"{SVG}title", f"{SVG}desc", f"{SVG}rect"]
+    assert root[0].text == networks()[name].name
+    for element in root.iter():
+        assert element.tag.removeprefix(SVG) in ELEMENTS
+        named = {key for key in element.attrib if not key.startswith("data-")}
+        assert named <= ATTRIBUTES
+        assert element.get("font-weight", "400") in ("400", "500", "600")
+        assert float(element.get("font-size", "9")) >= 9
+    numbers = re.findall(r"-?\d+\.\d+", re.sub(r"<(title|desc|text).*?</\1>", "", text))
+    assert all(len(number.partition(".")[2]) <= 2 for number in numbers)
+    assert "nan" not in text
+    assert len(text) < 100_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_overlaps_and_nothing_is_cut(name: str) -> None:
+    network = networks()[name]
+    for given in options(network):
+        assert list(overlaps(scene(network, given))) == [], given
+
+
+def test_a_picture_without_a_ground_or_in_grey() -> None:
+    plain = Picture(networks()["stacked_lstm"], Options(background="none", theme="print"))
+    assert not [child for child in ET.fromstring(str(plain)) if child.tag == f"{SVG}rect"]
+    colours = set(re.findall(r"#[0-9a-f]{6}", str(plain)))
+    assert all(colour[1:3] == colour[3:5] == colour[5:] for colour in colours)
+
+
+def test_a_picture_without_labels_has_no_table() -> None:
+    drawn = str(Picture(networks()["stacked_lstm"], Options(labels="none")))
+    assert "parameters" not in re.sub("<desc>.*</desc>", "", drawn)
+    assert "LSTM" in drawn
+
+
+def test_long_runs_are_folded_and_what_is_too_long_is_refused() -> None:
+    text = (
+        "version: 1\nname: long\ninput: {features: 2}\nrnn:\n"
+        + "  - {type: gru, units: 2}\n  - {type: lstm, units: 2}\n" * 31
+    )
+    with pytest.raises(UsageError, match="long has 62 rows to draw"):
+        rnnspec.draw(rnnspec.loads(text))
+    alike = (
+        "version: 1\nname: deep\ninput: {features: 2}\nrnn: {type: gru, units: 2, layers: 2000}\n"
+    )
+    drawn = str(rnnspec.draw(rnnspec.loads(alike)))
+    assert "gru_2 to gru_1999" in drawn
+    assert "1998 layers" in drawn
