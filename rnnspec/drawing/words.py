@@ -17,6 +17,7 @@ from rnnspec.ir.nodes import (
     Input,
     Layer,
     LayerNorm,
+    Normalize,
     Network,
     NumericInput,
     Pooling,
@@ -79,6 +80,8 @@ def kind(layer: Layer) -> str:
             return ", ".join(_recurrent(layer))
         case LayerNorm():
             return "layer norm"
+        case Normalize():
+            return "divided by its norm"
         case Residual(start=start):
             return f"adds the input of {start}"
         case Dropout(rate=rate):

@@ -147,6 +147,13 @@ def _output_layer(spec: Spec) -> Iterator[Broken]:
             yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
 
 
+def _normalize(spec: Spec) -> Iterator[Broken]:
+    head = spec.head
+    if head is not None and head.normalize != "none" and head.pooling == "none":
+        message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
+        yield (("head", "normalize"), "E418", message)
+
+
 def _initializers(spec: Spec) -> Iterator[Broken]:
     # Defaults without effect are normal; only a written value promises an effect.
     written = spec.initializers.model_fields_set
@@ -190,5 +197,6 @@ _RULES = (
     _paths_inside,
     _number_of_layers,
     _output_layer,
+    _normalize,
     _initializers,
 )

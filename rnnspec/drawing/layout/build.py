@@ -18,6 +18,7 @@ from rnnspec.ir.nodes import (
     Dropout,
     Embedding,
     LayerNorm,
+    Normalize,
     Network,
     Pooling,
     Recurrent,
@@ -95,6 +96,8 @@ def _draw(drawing: Drawing, row: Row) -> None:
             boxes.draw_repeat(drawing, row)
         case LayerNorm():
             boxes.draw_norm(drawing, row)
+        case Normalize():
+            boxes.draw_unit(drawing, row)
         case Residual():
             boxes.draw_residual(drawing, row)
         case Dropout():
