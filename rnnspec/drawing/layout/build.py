@@ -17,9 +17,10 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
+    Layer,
     LayerNorm,
-    Normalize,
     Network,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -81,11 +82,15 @@ def _left(network: Network, shown: list[Row]) -> float:
 
 
 def _draw(drawing: Drawing, row: Row) -> None:
-    if not isinstance(row, Hidden):
+    if isinstance(row, Hidden):
+        boxes.draw_hidden(drawing, row)
+    else:
         drawing.begin(row.name)
+        _draw_layer(drawing, row)
+
+
+def _draw_layer(drawing: Drawing, row: Layer) -> None:
     match row:
-        case Hidden():
-            boxes.draw_hidden(drawing, row)
         case Embedding():
             boxes.draw_embedding(drawing, row)
         case Recurrent(merge=None):
