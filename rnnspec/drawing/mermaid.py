@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from rnnspec.drawing.text_words import cell_word, input_words, kind_words, remarks, size_words
+from rnnspec.drawing.text_words import cell_word, detail, heading, remarks
+from rnnspec.drawing.words import Entry, entry, input_entry
 from rnnspec.ir.nodes import (
     LSTM,
     Dense,
@@ -38,7 +39,7 @@ def mermaid(network: Network) -> str:
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
     chart = _Chart()
-    chart.node("in", "circle", "data", ["x", input_words(network.input)])
+    chart.node("in", "circle", "data", ["x", *_lines(input_entry(network.input))])
     places = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
         _layer(chart, index, layer)
@@ -101,8 +102,7 @@ def _layer(chart: _Chart, index: int, layer: Layer) -> None:
         case Residual():
             chart.node(name, "circle", "data", ["+", *text])
         case Dropout():
-            words = f"{layer.name}  {kind_words(layer)}"
-            chart.dropout = ", ".join(filter(None, (chart.dropout, words)))
+            chart.dropout = ", ".join(filter(None, (chart.dropout, heading(entry(layer)))))
             return
         case Recurrent(merge=None):
             chart.node(name, "box", "forward", text)
@@ -116,7 +116,11 @@ def _layer(chart: _Chart, index: int, layer: Layer) -> None:
 
 
 def _text(layer: Layer) -> list[str]:
-    return [f"{layer.name}  {kind_words(layer)}".rstrip(), size_words(layer), *remarks(layer)]
+    return [*_lines(entry(layer)), *remarks(layer)]
+
+
+def _lines(given: Entry) -> list[str]:
+    return [each for each in (heading(given), detail(given)) if each]
 
 
 def _dropout(layer: Layer) -> str:

@@ -9,14 +9,8 @@ from typing import assert_never
 from rnnspec.drawing.text_canvas import Canvas
 from rnnspec.drawing.text_cells import Cells
 from rnnspec.drawing.text_grid import DOTS, SIDE, Column, Grid, side_lines, used_padding
-from rnnspec.drawing.text_words import (
-    dropout_words,
-    input_words,
-    kind_words,
-    remarks,
-    size_words,
-    total_words,
-)
+from rnnspec.drawing.text_words import detail, dropout_words, heading, remarks
+from rnnspec.drawing.words import entry, input_entry, total
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
@@ -62,9 +56,10 @@ class Picture:
         return self.canvas
 
     def _input(self) -> None:
-        self.canvas.label(self.canvas.add_row(), [total_words(self.network)])
+        self.canvas.label(self.canvas.add_row(), [" ".join(total(self.network))])
         self.canvas.add_row()
-        lines = self._wrapped(f"input  {input_words(self.network.input)}")
+        given = input_entry(self.network.input)
+        lines = [*self._wrapped(heading(given)), *self._wrapped(detail(given), "  ")]
         for _ in lines:
             row = self.canvas.add_row()
         self.canvas.label(row, lines)
@@ -113,8 +108,9 @@ class Picture:
                 assert_never(layer)
 
     def _label(self, layer: Layer) -> list[str]:
-        lines = self._wrapped(f"{layer.name}  {kind_words(layer)}".rstrip())
-        for line in (size_words(layer), *dropout_words(layer), *remarks(layer)):
+        words = entry(layer)
+        lines = self._wrapped(heading(words))
+        for line in (detail(words), *dropout_words(layer), *remarks(layer)):
             lines += self._wrapped(line, "  ")
         return lines
 

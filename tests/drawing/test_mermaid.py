@@ -73,7 +73,7 @@ head: {units: 1, name: click, dropout: 0.5}
 """).network
     assert parts(network)[1] == [
         ("l1", "-->", "h", "l1"),
-        ("in", "-.->", "dropout_1  dropout 0.1", "l1"),
+        ("in", "-.->", "dropout_1  dropout 0.1, fresh at each step", "l1"),
         ("l1", "-->", "", "l2"),
         ("in", "-->", "the input as it was", "l2"),
         ("l2", "-.->", "dropout 0.2", "l3f"),

@@ -67,7 +67,8 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         arrows = sum(bool(each.dropout) * (1 if each.merge is None else 2) for each in cells)
         assert folded.count("⇡") == arrows
         assert folded.count("[repeat]") == sum(isinstance(each, Repeat) for each in of.layers)
-        assert folded.count(" norm") == sum(isinstance(each, LayerNorm) for each in of.layers)
+        norms = sum(isinstance(each, LayerNorm) for each in of.layers)
+        assert folded.count(" norm") == 2 * norms, "in the margin and in the picture"
         pooled = [f"[{each.statistic}]" for each in of.layers if isinstance(each, Pooling)]
         assert all(each in folded for each in pooled)
         if any(isinstance(each, Dropout) for each in of.layers):
@@ -88,8 +89,8 @@ lstm_1  LSTM, 3 units        0 ═⇒ LSTM ═⇒ LSTM ═⇒ LSTM ═⇒ ···
   dropout 0.2                       ┊       ┊       ┊              ┊
   last state only                   ┊       ┊       ┊              ┊
 embedding_1  20 tokens to 4       embed   embed   embed          embed
-  → any × 4 · 80 parameters         ↑       ↑       ↑              ↑
-input  any number of tokens         x₁      x₂      x₃    ···      xT
+  → T × 4 · 80 parameters           ↑       ↑       ↑              ↑
+input  T tokens                     x₁      x₂      x₃    ···      xT
 
 180 parameters in all
 """
