@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.declared import models, specs
+from rnnspec.cli.declared import models, specs, tools
 from rnnspec.cli.terminal.help import Command
 from rnnspec.version import __version__
 
@@ -50,6 +50,7 @@ _COMMANDS = (
     (specs.diff, "rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"),
     (specs.schema, "rnnspec schema -o rnnspec.schema.json"),
     (models.parity, "rnnspec parity specs/*.yaml --level training"),
+    (tools.doctor, "rnnspec doctor --json"),
 )
 """The function that declares each command, and an example."""
 

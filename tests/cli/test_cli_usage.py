@@ -24,7 +24,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 EXTRAS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
-    *("schema", "convert", "draw"),
+    *("schema", "convert", "draw", "doctor"),
 ]
 
 
@@ -47,7 +47,16 @@ def test_help_of_a_command_has_an_example_that_works(
     (tmp_path / "specs").symlink_to(Path(__file__).parents[2] / "specs")
     words = lines[0].removeprefix("Example: ").split()
     assert words[:2] == ["rnnspec", command]
-    if command in ("validate", "lint", "explain", "summary", "codegen", "diff", "draw"):
+    if command in (
+        "validate",
+        "lint",
+        "explain",
+        "summary",
+        "codegen",
+        "diff",
+        "doctor",
+        "completion",
+    ):
         assert run(*words[1:]).code == 0
 
 
