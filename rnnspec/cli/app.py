@@ -51,6 +51,7 @@ _COMMANDS = (
     (specs.schema, "rnnspec schema -o rnnspec.schema.json"),
     (models.parity, "rnnspec parity specs/*.yaml --level training"),
     (tools.doctor, "rnnspec doctor --json"),
+    (tools.completion, "rnnspec completion bash"),
 )
 """The function that declares each command, and an example."""
 

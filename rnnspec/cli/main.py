@@ -48,14 +48,15 @@ def _outcome() -> tuple[str, int]:
     """Return what is left to say, and the exit code."""
     # What another package plugs into pydantic has no say here, and takes time to be looked for.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Typer would take it for a request to print completions, which there are not.
-    os.environ.pop("_RNNSPEC_COMPLETE", None)
     from rnnspec.cli.terminal.guard import guard_streams
     from rnnspec.errors import RnnspecError
 
     guard_streams()
     try:
         from rnnspec.cli.app import app
+        from rnnspec.cli.commands.completion import answer_shells
+
+        answer_shells()
 
         app(prog_name="rnnspec")
     except RnnspecError as error:

@@ -60,7 +60,7 @@ def test_a_backend_that_is_not_there_is_no_problem(
 ) -> None:
     for name, each in BACKENDS.items():
         absent = replace(each, distribution="nosuch_framework")
-        monkeypatch.setitem(environment.BACKENDS, name, absent)
+        monkeypatch.setitem(BACKENDS, name, absent)
     ran = run("doctor")
     assert (ran.code, ran.err) == (0, "")
     for name in BACKENDS:

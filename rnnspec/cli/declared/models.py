@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli import completers
 from rnnspec.cli.backends import COMPARED, WRITTEN
 from rnnspec.cli.options import (
     AllowOutside,
@@ -124,16 +125,29 @@ def draw(
             help="File to write: .svg, .png, .pdf, .tex, .mmd or .txt; by default text is printed.",
         ),
     ] = None,
-    form: Annotated[str, typer.Option(metavar="FORM", help="unrolled or folded.")] = "unrolled",
+    form: Annotated[
+        str,
+        typer.Option(metavar="FORM", help="unrolled or folded.", autocompletion=completers.forms),
+    ] = "unrolled",
     steps: Annotated[
         int | None,
         typer.Option(
             metavar="N", help="Number of time steps to draw, 2 to 64.", show_default=False
         ),
     ] = None,
-    labels: Annotated[str, typer.Option(metavar="LABELS", help="full or none.")] = "full",
-    theme: Annotated[str, typer.Option(metavar="THEME", help="colour or print.")] = "colour",
-    background: Annotated[str, typer.Option(metavar="GROUND", help="white or none.")] = "white",
+    labels: Annotated[
+        str, typer.Option(metavar="LABELS", help="full or none.", autocompletion=completers.labels)
+    ] = "full",
+    theme: Annotated[
+        str,
+        typer.Option(metavar="THEME", help="colour or print.", autocompletion=completers.themes),
+    ] = "colour",
+    background: Annotated[
+        str,
+        typer.Option(
+            metavar="GROUND", help="white or none.", autocompletion=completers.backgrounds
+        ),
+    ] = "white",
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -155,18 +169,29 @@ def draw(
 def parity(
     specs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="SPECS", help="Specs, folders, patterns, or - for standard input."),
+        typer.Argument(
+            metavar="SPECS",
+            help="Specs, folders, patterns, or - for standard input.",
+            autocompletion=completers.specs,
+        ),
     ] = None,
-    backends: Annotated[str | None, typer.Option(metavar="A,B", help=COMPARED)] = None,
+    backends: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help=COMPARED, autocompletion=completers.several_backends),
+    ] = None,
     level: Annotated[
         str,
         typer.Option(
             metavar="LEVEL",
             help="counts, forward, gradients (the default) or training.",
+            autocompletion=completers.levels,
             show_default=False,
         ),
     ] = "gradients",
-    dtype: Annotated[str, typer.Option(metavar="TYPE", help="float64 or float32.")] = "float64",
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="TYPE", help="float64 or float32.", autocompletion=completers.dtypes),
+    ] = "float64",
     random: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Compare N random specs instead.")
     ] = None,

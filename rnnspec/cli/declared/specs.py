@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli import completers
 from rnnspec.cli.options import AllowOutside, Force, Format, Jobs, Json, Paths
 
 
@@ -16,7 +17,14 @@ def init(
         typer.Argument(metavar="NAME", help="Name of the network; by default its kind."),
     ] = None,
     network: Annotated[
-        str, typer.Option("--network", "-n", metavar="KIND", help="Kind of network to start from.")
+        str,
+        typer.Option(
+            "--network",
+            "-n",
+            metavar="KIND",
+            help="Kind of network to start from.",
+            autocompletion=completers.networks,
+        ),
     ] = "classifier",
     listing: Annotated[
         bool, typer.Option("--list", help="List the kinds of network, and exit.")
@@ -27,7 +35,7 @@ def init(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a commented spec to start from, and a schema for editors."""
+    """Write a commented spec, and a schema for editors."""
     from rnnspec.cli.commands import init as command
 
     if listing:
@@ -55,11 +63,20 @@ def validate(
 def lint(
     paths: Paths,
     select: Annotated[
-        list[str] | None, typer.Option(metavar="CODES", help="Only these codes; L3 is all L3xx.")
+        list[str] | None,
+        typer.Option(
+            metavar="CODES",
+            autocompletion=completers.several_advice_codes,
+            help="Only these codes; L3 is all L3xx.",
+        ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="CODES", help="Not these codes, even if they are selected."),
+        typer.Option(
+            metavar="CODES",
+            autocompletion=completers.several_advice_codes,
+            help="Not these codes, even if they are selected.",
+        ),
     ] = None,
     format: Format = None,  # noqa: A002 - the name of the option
     strict: Annotated[
@@ -86,7 +103,11 @@ def lint(
 def explain(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="CODE", help="Code at the end of a message, such as E301."),
+        typer.Argument(
+            metavar="CODE",
+            help="Code at the end of a message, such as E301.",
+            autocompletion=completers.codes,
+        ),
     ] = None,
 ) -> None:
     """Explain the code of a message, or list all codes.
@@ -102,8 +123,18 @@ def explain(
 
 
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="Spec, or - for standard input.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="Spec, or - for standard input.")],
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="Spec, or - for standard input.", autocompletion=completers.specs
+        ),
+    ],
+    after: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Spec, or - for standard input.", autocompletion=completers.specs
+        ),
+    ],
     json: Json = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if the networks differ.")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli import completers
 from rnnspec.cli.options import Json
 
 
@@ -23,3 +24,25 @@ def doctor(
     from rnnspec.cli.commands.doctor import run
 
     run(json=json, deep=deep)
+
+
+def completion(
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHELL",
+            help="bash, zsh, fish or powershell.",
+            show_default=False,
+            autocompletion=completers.shells,
+        ),
+    ],
+) -> None:
+    """Print the script with which a shell completes commands.
+
+    Nothing is installed: load the script where your shell starts, as in ~/.bashrc:
+
+    source <(rnnspec completion bash)
+    """
+    from rnnspec.cli.commands.completion import run
+
+    run(shell)
