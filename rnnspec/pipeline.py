@@ -19,6 +19,7 @@ from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 from rnnspec.ir.verify import verify
+from rnnspec.shown import html_of, text_of
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
@@ -147,6 +148,12 @@ class Summary:
     layers: tuple[LayerSummary, ...]
     parameters: Counts
     stepwise: dict[str, dict[str, str]]
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as ``rnnspec summary --json`` prints it.
