@@ -28,7 +28,11 @@ def element(tag: str, *content: Content, **attributes: str) -> Element:
 
 def rendered(root: Element) -> str:
     """Return an element as text that is well-formed as HTML and as XML."""
-    return tostring(root, encoding="unicode", method="xml", short_empty_elements=True)
+    text = tostring(root, encoding="unicode", short_empty_elements=False)
+    # HTML has no </img> and reads <th/> as the start of a cell; a '>' in a value is escaped.
+    for tag in ("img", "meta"):
+        text = text.replace(f"></{tag}>", " />")
+    return text
 
 
 def table(
@@ -37,10 +41,7 @@ def table(
     *,
     left: frozenset[int] = frozenset({0}),
 ) -> Element:
-    """Return a table in the colours of the page around it; columns in ``left`` begin at the left.
-
-    A row of one cell spans all columns.
-    """
+    """Return a table in the colours of the page around it; ``left`` has the columns of words."""
     head = element("tr", *_cells("th", titles, left))
     body = [element("tr", *_cells("td", row, left)) for row in rows]
     return element(

@@ -26,10 +26,15 @@ def spec(given: Spec) -> Iterator[Element]:
     """Yield the name, the description, the layers and the picture of a spec."""
     network = program(given).network
     yield paragraph(strong(network.name))
-    if network.description:
-        yield paragraph(network.description)
+    yield from description(network.description)
     yield from layers(summarize(network))
     yield from picture(given)
+
+
+def description(text: str) -> Iterator[Element]:
+    """Yield the description of a spec, if it has one."""
+    if text:
+        yield paragraph(text)
 
 
 def picture(given: Spec) -> Iterator[Element]:

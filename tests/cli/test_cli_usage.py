@@ -54,6 +54,7 @@ def test_help_of_a_command_has_an_example_that_works(
         "summary",
         "codegen",
         "diff",
+        "draw",
         "doctor",
         "completion",
     ):

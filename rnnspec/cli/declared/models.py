@@ -201,6 +201,10 @@ def parity(
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
     json: Json = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
+    ] = None,
+    force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Check that every backend builds the same network from a spec.
@@ -213,13 +217,14 @@ def parity(
     from rnnspec.cli.specs import load_all
 
     names = None if backends is None else _names(backends)
-    options = command.Options(names, level, dtype, seed, batch)
+    options = command.Options(names, level, dtype, seed, batch, html, force)
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
     if random is not None:
         command.run_random(random, options, json=json)
     else:
-        command.run(load_all(found(specs or [], allow_outside=allow_outside)), options, json=json)
+        inputs = found(specs or [], allow_outside=allow_outside)
+        command.run(inputs, load_all(inputs), options, json=json)
 
 
 def _names(listed: str) -> list[str]:
