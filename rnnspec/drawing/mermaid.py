@@ -39,7 +39,7 @@ def mermaid(network: Network) -> str:
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
     chart = _Chart()
-    chart.node("in", "circle", "data", ["x", *_lines(input_entry(network.input))])
+    chart.node("in", "pill", "data", ["x", *_lines(input_entry(network.input))])
     places = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
         _layer(chart, index, layer)
@@ -100,7 +100,7 @@ def _layer(chart: _Chart, index: int, layer: Layer) -> None:
         case LayerNorm() | Repeat() | Pooling():
             chart.node(name, "pill", "data", text)
         case Residual():
-            chart.node(name, "circle", "data", ["+", *text])
+            chart.node(name, "pill", "data", ["+", *text])
         case Dropout():
             chart.dropout = ", ".join(filter(None, (chart.dropout, heading(entry(layer)))))
             return

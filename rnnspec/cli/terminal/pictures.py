@@ -13,10 +13,10 @@ def print_picture(network: Network) -> None:
     """Print a network in characters, in ASCII unless a terminal in UTF-8 shows it."""
     from rnnspec.drawing.text import text
 
-    print(text(network, unicode=_shows_unicode()), end="\n")
+    print(text(network, unicode=shows_unicode()), end="\n")
 
 
-def _shows_unicode() -> bool:
+def shows_unicode() -> bool:
     """Return whether standard output is a terminal in UTF-8."""
     encoding = (sys.stdout.encoding or "").lower().replace("-", "")
     return sys.stdout.isatty() and encoding == "utf8"
