@@ -31,7 +31,7 @@ demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 
 test: $(READY)  ## Set up, and run every test, with a partial backend too
 	$(BIN)/python -m pytest -n 2 --dist worksteal
-	$(BIN)/python -m pytest --toy -k toy
+	$(BIN)/python -m pytest -p toy.backend -k toy
 
 quick: $(READY)  ## Run the tests that need no framework
 	$(BIN)/python -m pytest -n 2 $(QUICK)
@@ -70,6 +70,7 @@ fuzz: $(READY)  ## Try hostile inputs, RUNS of each kind (100,000); a failing on
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	cd tests && ../$(BIN)/python -m fuzz bytes --runs $(RUNS)
 	cd tests && ../$(BIN)/python -m fuzz specs --runs $(RUNS)
+	cd tests && ../$(BIN)/python -m fuzz growth
 
 clean:  ## Remove everything that was made
 	rm -rf $(VENV) build *.egg-info

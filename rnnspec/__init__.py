@@ -10,7 +10,7 @@ from importlib import import_module
 
 from rnnspec.version import __version__
 
-TYPE_CHECKING = False  # typing takes long to import, and rnnspec itself only needs it later
+TYPE_CHECKING = False  # importing typing is slow, and needed only later
 if TYPE_CHECKING:
     from typing import Any
 
@@ -49,7 +49,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Only when asked for: the command line would otherwise load NumPy to check a spec.
+    # Imported on demand, because otherwise the command line would load NumPy to check a spec.
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

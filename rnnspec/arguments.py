@@ -1,4 +1,4 @@
-"""Arguments of the library's functions, checked before any work begins."""
+"""Checks of the arguments of public functions, made before any work begins."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from rnnspec.errors import UsageError, brief
 
 
 def received(value: object) -> str:
-    """Say what an argument is: text and numbers as Python writes them, else the type."""
+    """Return the ``repr`` of a string or number, or the type of another object, for messages."""
     if value is None or isinstance(value, str | Number):
         try:
             return brief(repr(value))
-        except ValueError:  # Python prints no int of more than 4,300 digits
+        except ValueError:  # Python refuses to print more than 4,300 digits
             return "an int of too many digits to print"
     return brief(f"an object of type {type(value).__name__}")
 
 
 def seed_from(value: object) -> int:
-    """Return a seed as an int; integers of other libraries are taken.
+    """Return a seed as an int; integers of other libraries are accepted.
 
     Raises:
-        UsageError: it is no integer, or negative.
+        UsageError: the seed is negative or not an integer.
     """
     try:
-        # Python counts a bool as an integer, but nobody means a seed by it.
+        # A bool is an int in Python, but as a seed it is a mistake.
         number = -1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = -1
@@ -38,10 +38,10 @@ def seed_from(value: object) -> int:
 
 
 def path_from(value: object) -> str:
-    """Return the path of a file as text.
+    """Return the path of a file as a string.
 
     Raises:
-        UsageError: it is no path, or one in bytes.
+        UsageError: the value is not a path, or is a path in bytes.
     """
     path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(path, str):
@@ -50,10 +50,10 @@ def path_from(value: object) -> str:
 
 
 def list_from(name: str, values: object) -> list[Any]:
-    """Return what an iterable gives; the letters of a text are no list that anybody means.
+    """Return the items of an iterable that is not a string.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the value is a string, or not iterable.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise UsageError(f"{name}: expected a list, received {received(values)}")
@@ -61,7 +61,7 @@ def list_from(name: str, values: object) -> list[Any]:
 
 
 def check_flag(name: str, value: object) -> None:
-    """Raise UsageError unless ``value`` is a bool: a text such as "no" would count as true."""
+    """Raise UsageError unless ``value`` is a bool, because the string "no" would count as true."""
     if not isinstance(value, bool):
         raise UsageError(f"{name}: expected True or False, received {received(value)}")
 
@@ -70,7 +70,7 @@ def one_of(kind: str, value: object, known: Collection[str]) -> str:
     """Return ``value`` if it is one of the known names of its kind.
 
     Raises:
-        UsageError: it is unknown, or not a string.
+        UsageError: the value is unknown, or not a string.
     """
     *most, last = known
     names = f"{', '.join(most)} or {last}" if most else last

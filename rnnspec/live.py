@@ -1,4 +1,4 @@
-"""The weights of live models, whoever made them: the public functions."""
+"""The public functions that read and write the weights of live models."""
 
 from __future__ import annotations
 
@@ -23,43 +23,43 @@ if TYPE_CHECKING:
 
 
 def read_weights(model: Any, spec: Source | None = None) -> dict[str, Array]:
-    """Return a copy of every canonical array of a model.
+    """Return copies of all canonical arrays of a model.
 
     Args:
-        model: a live model with the structure of the spec, whoever made it: built, loaded from a
-            file, copied, or wrapped by ``DistributedDataParallel`` or ``torch.compile``.
-        spec: a path, or what ``load`` returned; may be left out for what ``rnnspec.build`` made.
+        model: a live model with the structure of the spec. It may be built by any code, loaded from
+            a file, copied, or wrapped by ``DistributedDataParallel`` or ``torch.compile``.
+        spec: a path or the result of ``load``. Optional for models from ``rnnspec.build``.
 
     Returns:
-        Arrays by canonical name (``lstm_1.recurrent_kernel``), in the network's order, in the
-        model's own dtype, or float32 where that is bfloat16. Kernels are (in, gates * out), the
-        gates of an LSTM in the order i f c o, of a GRU z r h.
+        Arrays by canonical name (``lstm_1.recurrent_kernel``), in the order of the network and
+        in the dtype of the model, or float32 if that is bfloat16. Kernels have the shape
+        (in, gates * out); the gates are in the order i f c o in an LSTM and z r h in a GRU.
 
     Raises:
-        SpecError: the spec is wrong.
-        UnsupportedError: the backend of the model cannot honour a word of the spec.
-        UsageError: the model has another structure, with all that is missing, left over or of
-            another shape; it is no model; or there is no ``spec`` and ``build`` did not make it.
+        SpecError: the spec is invalid.
+        UnsupportedError: the backend of the model cannot honour a key of the spec.
+        UsageError: ``model`` is not a model; it has another structure (the message lists arrays
+            that are missing, left over or of another shape); or ``spec`` is needed.
     """
     return _store(model, spec).read(model)
 
 
 def write_weights(model: Any, arrays: Mapping[str, ArrayLike], spec: Source | None = None) -> None:
-    """Replace every canonical array of a model.
+    """Replace all canonical arrays of a model.
 
     Args:
-        model: a live model, as for ``read_weights``; its dtype and device stay.
-        arrays: all canonical arrays, by the names and in the shapes of ``read_weights``: lists,
-            NumPy's arrays or a framework's. Their numbers are rounded to the model's dtype; an
-            infinity or NaN stays one.
-        spec: a path, or what ``load`` returned; may be left out for what ``rnnspec.build`` made.
+        model: a live model, as for ``read_weights``; its dtype and device do not change.
+        arrays: all canonical arrays, with the names and shapes of ``read_weights``: lists, NumPy
+            arrays, or tensors of a framework. Values are rounded to the dtype of the model;
+            infinities and NaN are kept.
+        spec: a path or the result of ``load``. Optional for models from ``rnnspec.build``.
 
     Raises:
-        SpecError: the spec is wrong.
-        UnsupportedError: the backend of the model cannot honour a word of the spec.
-        UsageError: a name is missing or unknown, a shape is wrong, an array holds no real
-            numbers or one that the model's dtype cannot hold, or ``read_weights`` would refuse
-            the model. Nothing is written then.
+        SpecError: the spec is invalid.
+        UnsupportedError: the backend of the model cannot honour a key of the spec.
+        UsageError: a name is missing or unknown, a shape is wrong, an array is not real or has a
+            value out of range for the dtype of the model, or ``read_weights`` would refuse the
+            model. In these cases nothing is written.
     """
     _store(model, spec).write(model, arrays)
 
@@ -83,10 +83,10 @@ def _origin(model: Any) -> Store:
 
 
 def _unwrapped(model: Any) -> Iterator[tuple[Backend, Any]]:
-    """Yield each backend whose model this is, with what is inside of it.
+    """Yield each backend to which a model belongs, with the unwrapped model.
 
-    A model exists only if its framework is imported, so no other framework is. On Keras's PyTorch
-    engine, a model is one of both: Keras comes first in the registry.
+    Only frameworks that are already imported are asked, because no other can have made the model.
+    With the PyTorch engine of Keras, a model belongs to both; Keras is first in the registry.
     """
     for backend in BACKENDS.values():
         loaded = not backend.distribution or backend.distribution in sys.modules

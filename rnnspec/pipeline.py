@@ -1,7 +1,7 @@
-"""The pipeline: read, lower, generate, build. Each stage makes its product once and hands it on.
+"""The pipeline: read, lower, generate, build.
 
-Each function imports the stages it runs when it runs them: checking a spec needs neither
-templates nor NumPy, and nothing here imports a framework before ``build``.
+Each function imports its stages when it runs, so checking a spec needs neither templates nor
+NumPy, and no framework is imported before ``build``.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
     from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
-    """A spec argument: the path of a YAML file, or what ``load`` returned."""
+    """A spec argument: the path of a YAML file, or the result of ``load``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A spec and the network it describes: every default resolved, every shape known."""
+    """A spec and its network, with all defaults resolved and all shapes known."""
 
     spec: Spec
     network: Network
 
     @property
     def source(self) -> str:
-        """The path of the spec, as errors name it."""
+        """The path of the spec, as shown in errors."""
         return self.spec.document.source
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """The source of a network on one backend: its text, and the class or function to call.
+    """The generated source of a network for one backend.
 
-    ``network`` is laid out as the source has it, its stacks marked. ``before_loading`` are lines of
-    Python that this model needs before a file of it is loaded.
+    ``entry`` is the class or function to call. ``network`` is arranged as in the source, with its
+    stacks marked. ``before_loading`` are lines of Python to run before a saved model is loaded.
     """
 
     backend: Backend
@@ -65,7 +65,7 @@ class Generated:
 
     @property
     def store(self) -> Store:
-        """Access to the canonical arrays of its models."""
+        """Access to the canonical arrays of models from this source."""
         from rnnspec.weights.store import Store
 
         return Store(self.backend, self.network)
@@ -82,11 +82,11 @@ def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
 
 
 def program(spec: Source) -> Program:
-    """Return a spec with its network: read from a file, or lowered from what ``load`` returned.
+    """Return a spec with its network, from a path or from the result of ``load``.
 
     Raises:
-        SpecError: the spec is wrong.
-        UsageError: ``spec`` is neither, or the file cannot be read.
+        SpecError: the spec is invalid.
+        UsageError: ``spec`` is neither of these, or the file cannot be read.
     """
     match spec:
         case Spec():
@@ -99,14 +99,14 @@ def program(spec: Source) -> Program:
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
-    """Return the spec in a YAML file, checked as a whole, its ``expect`` too.
+    """Return the spec in a YAML file, fully checked, including ``expect``.
 
-    The files of vectors and words that it names lie inside its folder, or anywhere with
-    ``allow_outside``.
+    Files of vectors and words named in the spec must be inside its folder, unless
+    ``allow_outside`` is true.
 
     Raises:
-        SpecError: it is wrong; every problem found, with its place.
-        UsageError: ``path`` is none, or the file cannot be read.
+        SpecError: the spec is invalid; the error has every problem with its location.
+        UsageError: ``path`` is not a path, or the file cannot be read.
     """
     source = path_from(path)
     check_flag("allow_outside", allow_outside)
@@ -114,11 +114,13 @@ def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
 
 
 def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Spec:
-    """Return the spec in a YAML text; ``source`` names it in errors, and says where its folder is.
+    """Return the spec in a YAML text.
+
+    ``source`` is its path in errors; relative paths in the spec are relative to its folder.
 
     Raises:
-        SpecError: it is wrong; every problem found, with its place.
-        UsageError: an argument is of another type.
+        SpecError: the spec is invalid; the error has every problem with its location.
+        UsageError: an argument has another type.
     """
     _check_text("text", text, str, bytes)
     _check_text("source", source, str)
@@ -128,7 +130,7 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
 
 @dataclass(frozen=True, slots=True)
 class LayerSummary:
-    """One row of a summary; the output shape's first axis, the batch, is ``None``."""
+    """One row of a summary; the first axis of the output shape, the batch, is ``None``."""
 
     name: str
     type: str
@@ -140,8 +142,8 @@ class LayerSummary:
 class Summary:
     """The layers and parameter counts of a network, computed from its spec.
 
-    ``stepwise`` has, by backend, the layers that no fused layer of it computes, which the source
-    therefore runs step by step, and the word that asks for it.
+    ``stepwise`` lists, for each backend, the layers that have no fused implementation there and
+    run step by step, each with the key that requires it.
     """
 
     name: str
@@ -156,9 +158,9 @@ class Summary:
         return html_of(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data, as ``rnnspec summary --json`` prints it.
+        """Return the summary as plain data, as printed by ``rnnspec summary --json``.
 
-        ``stepwise`` is there where some layer is run step by step.
+        ``stepwise`` is present if a layer runs step by step.
         """
         rows = [
             {**asdict(layer), "output_shape": list(layer.output_shape)} for layer in self.layers
@@ -172,11 +174,11 @@ class Summary:
 
 
 def summary(spec: Source) -> Summary:
-    """Return layers, output shapes and numbers of parameters; no framework is needed.
+    """Return layers, output shapes and parameter counts; no framework is needed.
 
     Raises:
-        SpecError: the spec is wrong.
-        UsageError: ``spec`` is none, or the file cannot be read.
+        SpecError: the spec is invalid.
+        UsageError: ``spec`` is not a spec, or the file cannot be read.
     """
     return summarize(program(spec).network)
 
@@ -194,14 +196,14 @@ def summarize(network: Network) -> Summary:
 
 
 def codegen(spec: Source, backend: str) -> str:
-    """Return Python source that makes the network in ``backend``, without rnnspec.
+    """Return Python source that builds the network in ``backend`` without rnnspec.
 
     The same spec gives the same bytes. No framework is needed.
 
     Raises:
-        SpecError: the spec is wrong.
-        UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, it writes no source, ``spec`` is neither a path nor a
+        SpecError: the spec is invalid.
+        UnsupportedError: the backend cannot honour a key of the spec.
+        UsageError: the backend is unknown or generates no source, ``spec`` is neither a path nor a
             spec, or the file cannot be read.
     """
     return generate(program(spec), get(backend, SOURCE)).text
@@ -210,21 +212,21 @@ def codegen(spec: Source, backend: str) -> str:
 def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     """Return a live model: a ``keras.Model`` or a ``torch.nn.Module``, in float32.
 
-    It is the module that ``codegen`` prints, executed. Tokens go in as (batch, steps) whole
-    numbers, numbers as (batch, steps, features). Where the spec names pretrained vectors, their
-    rows replace the drawn ones.
+    The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
+    integers, or features (batch, steps, features). Pretrained vectors named in the spec replace
+    the random initial rows of the embedding.
 
     Args:
-        spec: a path, or what ``load`` returned.
-        backend: the name of one, such as ``keras`` or ``torch``.
-        seed: draw the weights in NumPy, the same bits on every backend; without it the
-            framework draws them, from the same distributions, or NumPy if the backend's source
-            draws none.
+        spec: a path or the result of ``load``.
+        backend: the name of a backend, such as ``keras`` or ``torch``.
+        seed: seed of random initial weights from NumPy, with the same bits on every backend.
+            Without it, the framework initializes the weights from the same distributions, or NumPy
+            does if the source of the backend does not.
 
     Raises:
-        SpecError: the spec, or a file of vectors or words that it names, is wrong.
-        UnsupportedError: the backend cannot honour a word of it.
-        UsageError: there is no such backend, it builds no models, ``spec`` or ``seed`` is not
+        SpecError: the spec is invalid, or a file of vectors or words that it names.
+        UnsupportedError: the backend cannot honour a key of the spec.
+        UsageError: the backend is unknown or builds no models, ``spec`` or ``seed`` is not
             valid, or a file cannot be read.
         BackendError: the backend is not installed or too old.
     """
@@ -238,15 +240,15 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
 def pretrained(
     program: Program, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Vectors | None:
-    """Return the pretrained vectors that a spec names, read, or None where it names none.
+    """Return the pretrained vectors that a spec names, or None if it names none.
 
     Args:
-        program: the spec, whose paths are relative to its folder, and its network.
-        progress: called now and then with the bytes read so far, and with those there are.
+        program: the spec and its network; paths are relative to the folder of the spec.
+        progress: called from time to time with the bytes read so far and the total.
 
     Raises:
-        SpecError: a file of vectors or words is wrong.
-        UsageError: one cannot be read.
+        SpecError: a file of vectors or words is invalid.
+        UsageError: a file cannot be read.
     """
     spec = program.spec
     if spec.embedding is None or spec.embedding.weights is None:
@@ -258,8 +260,9 @@ def pretrained(
 
 
 def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None = None) -> Any:
-    """Return a live model with ``vectors`` in it, as ``build`` does."""
+    """Return a live model with its initial weights and ``vectors``, as ``build`` does."""
     model = instantiate(generated)
+    # Source that cannot train has no initializers either.
     if seed is not None or "training" not in generated.backend.forms:
         from rnnspec.weights.initial import draw_fresh
 
@@ -272,11 +275,11 @@ def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None 
 
 
 def generate(program: Program, backend: Backend) -> Generated:
-    """Return the source of a network on a backend.
+    """Return the source of a network for a backend.
 
     Raises:
-        UnsupportedError: the backend cannot honour a word of the spec.
-        UsageError: the backend writes no source.
+        UnsupportedError: the backend cannot honour a key of the spec.
+        UsageError: the backend generates no source.
     """
     from rnnspec.source.render import render
 
@@ -287,11 +290,11 @@ def generate(program: Program, backend: Backend) -> Generated:
 
 
 def arranged(program: Program, backend: Backend) -> Network:
-    """Return the network as the source on a backend lays it out.
+    """Return the network as it is arranged in the source for a backend.
 
     Raises:
         UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend writes no source.
+        UsageError: the backend generates no source.
     """
     if missing := lack(backend, SOURCE):
         raise UsageError(missing)
@@ -301,7 +304,7 @@ def arranged(program: Program, backend: Backend) -> Network:
 
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:
-    """Return a live model of generated source, its numbers ``float32`` or ``float64``."""
+    """Return a live model from generated source, in ``float32`` or ``float64``."""
     from rnnspec.source.execute import execute
     from rnnspec.weights.origins import remember
 
@@ -322,7 +325,7 @@ def _check_text(name: str, value: object, *types: type) -> None:
 
 
 def _checked(draft: reading.Draft) -> Program:
-    """Return the spec of ``draft`` after lowering it and holding it to its own ``expect``."""
+    """Return the spec of ``draft`` with its network, after checking its ``expect``."""
     if draft.spec is None:
         raise SpecError(in_file_order(draft.problems))
     try:

@@ -1,4 +1,4 @@
-"""The files of a live model: written whole or not at all, and how they are loaded."""
+"""Save a live model, completely or not at all, and return the code that loads it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def file_names(backend: Backend, name: str) -> tuple[str, ...]:
-    """Return the names of the files that are written for a network."""
+    """Return the names of the files of a network."""
     return tuple(file.format(name=name) for file in backend.files)
 
 
@@ -33,7 +33,7 @@ def written(output: Path, generated: Generated) -> list[Path]:
 
 
 def loading(output: Path, generated: Generated) -> list[str]:
-    """Return the lines of Python that load what ``save`` wrote."""
+    """Return the lines of Python that load the files from ``save``."""
     words = {
         "name": generated.network.name,
         "entry": generated.entry,
@@ -45,12 +45,12 @@ def loading(output: Path, generated: Generated) -> list[str]:
 
 
 def check_output(output: Path, backend: Backend, name: str, *, force: bool, inputs: Inputs) -> None:
-    """Raise before the long work begins if its result could not be written.
+    """Raise, before any slow work, if the result could not be written.
 
     Raises:
         UsageError: the path does not fit the backend, is one of ``inputs``, or exists and
             ``force`` is not given.
-        OutputError: nothing can be written there.
+        OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
     if backend.suffix:
@@ -62,7 +62,7 @@ def check_output(output: Path, backend: Backend, name: str, *, force: bool, inpu
             check(output / each)
 
 
-def save(  # noqa: PLR0913 - each is a part of what is written
+def save(  # noqa: PLR0913 - each is needed for the files
     output: Path,
     generated: Generated,
     spec: str,
@@ -71,11 +71,11 @@ def save(  # noqa: PLR0913 - each is a part of what is written
     force: bool,
     verify: Callable[[Path], None] = lambda _: None,
 ) -> None:
-    """Write the files of a model, after ``verify`` has seen them in a folder of their own.
+    """Write the files of a model to a temporary folder, call ``verify`` on it, and move them.
 
     Raises:
-        UsageError: without ``force``, something is there by now.
-        OutputError: they cannot be written.
+        UsageError: a file exists by now, and ``force`` is not given.
+        OutputError: the files cannot be written.
     """
     backend, name = generated.backend, generated.network.name
     with files.staged(output if output.is_dir() else output.parent) as folder:
@@ -83,7 +83,7 @@ def save(  # noqa: PLR0913 - each is a part of what is written
         made.mkdir()
         try:
             backend.saving.save(model, made, name, generated.text, spec)
-        except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
+        except (OSError, SafetensorError) as error:  # either, if the disk is full
             raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
         verify(made)
         if backend.suffix:
@@ -93,11 +93,12 @@ def save(  # noqa: PLR0913 - each is a part of what is written
 
 
 def _publish_folder(made: Path, output: Path, *, force: bool) -> None:
-    """Move a folder to ``output``, or its files if there is one, perhaps a moment ago."""
+    """Move a folder to ``output``, or move its files if ``output`` is already a folder."""
     if not output.is_dir():
         try:
             files.publish({made: output}, force=force)
         except (UsageError, OutputError):
+            # If another process has just created the folder, the files are moved into it.
             if not output.is_dir():
                 raise
         else:

@@ -1,4 +1,4 @@
-"""Slots, which locate canonical arrays in a backend, and the conversion in both directions."""
+"""Slots, which locate canonical arrays in a backend, and conversion in both directions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Slot:
 
 
 def shape_in(param: Param, slot: Slot) -> tuple[int, ...]:
-    """Return the shape of an array as the framework lays it out, without a stacked axis."""
+    """Return the shape of an array in the framework, without a stacked axis."""
     return shape_of(slot.axes, dict(param.sizes))
 
 

@@ -131,12 +131,12 @@ def test_parity_says_what_the_source_printed(name: str, request: pytest.FixtureR
     assert spec.parameters.total + second == PRINTED[name]
 
 
-def test_what_stock_layers_would_hold_is_what_they_hold(gallery_spec: Path) -> None:
+def test_what_stock_layers_would_hold_is_what_they_hold(covering_spec: Path) -> None:
     from torch import nn
 
-    (spec,) = rnnspec.parity(gallery_spec, ["torch"], level="counts").specs
-    model = rnnspec.build(gallery_spec, "torch")
-    arranged = pipeline.arranged(pipeline.read(gallery_spec), get("torch"))
+    (spec,) = rnnspec.parity(covering_spec, ["torch"], level="counts").specs
+    model = rnnspec.build(covering_spec, "torch")
+    arranged = pipeline.arranged(pipeline.read(covering_spec), get("torch"))
     layers = {layer.name: layer for layer in arranged.layers}
     for stock in spec.stock["torch"]:
         layer = layers[stock.layer]

@@ -11,7 +11,7 @@ import pytest
 from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.pages import codes, page
-from rnnspec.spec.models import MAX_SIZE
+from rnnspec.spec.fields import MAX_SIZE
 from rnnspec.spec.rules import MAX_LAYERS
 from rnnspec.spec.yaml.places import MAX_BYTES
 from rnnspec.spec.yaml.tree import MAX_NODES

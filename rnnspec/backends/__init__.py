@@ -1,4 +1,4 @@
-"""The registry of backends, which knows who can do what.
+"""The registry of backends and their capabilities.
 
 A framework is imported only when its runtime is needed.
 """
@@ -49,7 +49,7 @@ def get(name: str, *needs: Need) -> Backend:
 def chosen(name: str | None, *needs: Need) -> Backend:
     """Return the backend named ``name``, or without a name the only one installed.
 
-    A backend that lacks one of ``needs`` is no choice.
+    A backend that lacks one of ``needs`` does not count.
 
     Raises:
         UsageError: no backend has that name, it lacks one of ``needs``, or several are installed
@@ -85,7 +85,7 @@ def honouring(network: Network) -> list[Backend]:
 
 
 def lack(backend: Backend, *needs: Need) -> str:
-    """Return a sentence about the first need that ``backend`` lacks, with who has it, or ''."""
+    """Return a message about the first need that ``backend`` lacks, or an empty string."""
     for need in needs:
         if not need.met(backend):
             able = listed([each.name for each in having(need)]) or "no backend"
@@ -95,7 +95,7 @@ def lack(backend: Backend, *needs: Need) -> str:
 
 
 def refusals(backend: Backend, network: Network) -> tuple[Refusal, ...]:
-    """Return every word of a network that ``backend`` cannot honour, each with who can."""
+    """Return every setting that ``backend`` cannot honour, with the backends that can."""
     found = backend.emitter.refusals(network)
     if not found:
         return ()

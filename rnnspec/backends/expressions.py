@@ -23,7 +23,7 @@ class Name:
 
     def __post_init__(self) -> None:
         if _DOTTED.fullmatch(self.text) is None:
-            raise GenerationError(f"{self.text!r} is no name")
+            raise GenerationError(f"{self.text!r} is not a name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """``[item, ...]``, or ``(item, ...)`` where ``fixed``."""
+    """``[item, ...]``, or ``(item, ...)`` if ``fixed``."""
 
     items: tuple[Expression, ...]
     fixed: bool = False
@@ -115,7 +115,7 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A line that says why, of a backend's own words alone."""
+    """A comment line. Its text comes from the backend, never from the spec."""
 
     text: str
 
@@ -168,7 +168,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of source that stands above the model: its template, and what the template needs."""
+    """A piece of source above the model: its template, and the values for the template."""
 
     template: str
     values: tuple[tuple[str, str], ...] = ()
@@ -199,6 +199,6 @@ def call(
     arguments: Mapping[str, Expression],
     defaults: Mapping[str, Expression],
 ) -> Call:
-    """Return a call without the arguments that say what the framework takes them for anyway."""
+    """Return a call without the arguments that are equal to the framework's defaults."""
     said = [(k, v) for k, v in arguments.items() if k not in defaults or v != defaults[k]]
     return Call(Name(function), positional, tuple(said))

@@ -1,4 +1,4 @@
-"""The arrays of a model as its framework keeps them: in a live model, or read from its files."""
+"""The arrays of a model in the layout of its framework, in a live model or in its files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class KeptByName:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The arrays in the files of a model, and what else of its training is in them."""
+    """The arrays in the files of a model, and the names of the parts that are not converted."""
 
     kept: Kept
     left_out: tuple[str, ...] = field(default=())
@@ -91,13 +91,13 @@ class Reader(Protocol):
     """
 
     def recognises(self, path: Path) -> bool:
-        """Return whether ``path`` leads to what the backend writes, judged by its kind alone."""
+        """Return true if ``path`` looks like the output of the backend, without reading it."""
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Return the files that ``path`` stands for.
 
         Raises:
-            UsageError: they cannot be told.
+            UsageError: the files cannot be determined.
         """
 
     def spec_text(self, path: Path) -> str:

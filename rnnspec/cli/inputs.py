@@ -26,10 +26,11 @@ _SUFFIXES = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One thing to check; ``content`` is that of standard input, which is no file.
+    """One file to check, or the ``content`` of standard input.
 
-    ``named``: the user named it, so that it has to be a spec, as opposed to met in a folder.
-    ``trouble``: why there is nothing to read. ``allow_outside``: as ``compiler.load`` has it.
+    ``named``: the user named the file itself, so it must be a spec; files found in a folder may
+    belong to other programs. ``trouble``: the reason why it cannot be read. ``allow_outside``: see
+    ``pipeline.load``.
     """
 
     path: str
@@ -40,7 +41,7 @@ class Input:
 
 
 def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
-    """Return what ``paths`` stand for, in that order, each once; a folder's files are sorted.
+    """Return the inputs that ``paths`` stand for, in order and each once; folders are sorted.
 
     A path is a file, a folder (every visible ``*.yaml`` and ``*.yml`` below it), a pattern such as
     ``specs/**/*.yaml``, or ``-`` for standard input, which is read here.
@@ -55,7 +56,7 @@ def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
 
 
 def read_files(inputs: Iterable[Input], programs: Iterable[Program]) -> Inputs:
-    """Return the files that no output may replace: inputs, and those that their specs name."""
+    """Return the files that no output may replace: the inputs and the files named in specs."""
     return Inputs.of((*map(_place, inputs), *_named_files(programs)))
 
 
@@ -82,7 +83,7 @@ def _key(item: Input) -> str:
 
 
 def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda _: ()) -> Checked:
-    """Return what is wrong with ``item``, or what ``advise`` has to say where nothing is."""
+    """Return the problems of ``item``, or the advice of ``advise`` if the spec is valid."""
     if item.trouble:
         return Checked(item.path, state="unreadable", reason=item.trouble)
     try:
@@ -91,7 +92,7 @@ def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda
         return Checked(item.path, state="unreadable", reason=error.message)
     except SpecError as error:
         if not item.named:
-            # Imported here: only a wrong spec pays for it.
+            # Imported here because only wrong specs need it.
             from rnnspec.cli.kinship import is_foreign
 
             if is_foreign(item.path):
@@ -136,9 +137,10 @@ def _pattern(pattern: str) -> list[Input]:
 
 
 def _matches(pattern: Path) -> Iterator[str]:
-    """Yield what a pattern stands for, but what is hidden; ``**`` goes through no link to a folder.
+    """Yield the paths that match a pattern, as a shell does.
 
-    As in a shell. The module ``glob`` follows links, for ever where they lead back.
+    Hidden files are skipped unless named, and ``**`` does not follow links to folders: ``glob``
+    does, and never ends if a link points to a parent folder.
     """
     start = Path(pattern.anchor)
     parts = pattern.relative_to(start).parts
@@ -158,10 +160,10 @@ def _order(path: str) -> tuple[str, ...]:
 
 
 def _below(folder: str) -> Iterator[Input]:
-    """Yield the YAML files below ``folder``; a folder that links lead to twice is read once."""
+    """Yield the YAML files below ``folder``; a folder with several links to it is read once."""
     refused: list[OSError] = []
     seen: set[tuple[int, int]] = set()
-    # What links lead to comes last, so that a file has the path without a link, if it has one.
+    # Links come last, so that a file that is also reachable without a link gets that path.
     links = deque([folder])
     while links:
         for base, folders, files in os.walk(links.popleft(), onerror=refused.append):
@@ -179,7 +181,7 @@ def _below(folder: str) -> Iterator[Input]:
 
 
 def _again(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Tell whether ``folder`` was met before, and note that it now was."""
+    """Return true if ``folder`` was seen before, and record it as seen."""
     status = os.stat(folder)  # noqa: PTH116 - as text
     known = (status.st_dev, status.st_ino) in seen
     seen.add((status.st_dev, status.st_ino))

@@ -1,4 +1,4 @@
-"""One function over many inputs, on several cores where that pays."""
+"""Apply one function to many inputs, on several cores if that is faster."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _MOST_AT_ONCE = 50
 
 
 def mapped(function: Callable[[T], R], items: Sequence[T], jobs: int) -> list[R]:
-    """Return what ``function`` makes of each item, in order, by ``jobs`` processes.
+    """Return the result of ``function`` for each item, in order, computed by ``jobs`` processes.
 
-    0 stands for as many as the number of items and the cores are worth.
+    0 chooses the number of processes from the number of items and of cores.
     """
     jobs = min(jobs or min(_cores(), len(items) // _WORTH_A_PROCESS), len(items))
     if jobs < 2:
@@ -50,7 +50,7 @@ def _cores() -> int:
 def _context() -> BaseContext:
     import multiprocessing
 
-    # A fork has everything imported already. Elsewhere it is not safe, or not there.
+    # A forked process has everything imported. On macOS fork is unsafe; Windows has none.
     return multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
@@ -61,7 +61,7 @@ _STOPPING = frozenset(
 
 @contextmanager
 def _without_signals() -> Iterator[None]:
-    """Hold signals back while processes start, so that none answers before it is ready to."""
+    """Block signals while processes start: a worker must not receive one before it is set up."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -74,7 +74,7 @@ def _without_signals() -> Iterator[None]:
 
 @contextmanager
 def _without_sigpipe() -> Iterator[None]:
-    """Let the pool notice itself that a process is gone: it writes to pipes that nobody reads."""
+    """Ignore SIGPIPE, so that the pool sees an error if a worker has died, and can report it."""
     if not hasattr(signal, "SIGPIPE"):
         yield
         return
@@ -86,7 +86,7 @@ def _without_sigpipe() -> Iterator[None]:
 
 
 def _become_worker() -> None:
-    """Let the parent alone answer signals, and end when it ends, however that comes."""
+    """Ignore the signals that the parent handles, and end when it ends, even if it is killed."""
     from threading import Thread
 
     for number in _STOPPING:

@@ -19,17 +19,17 @@ _LINE = re.compile(rb"^[\"']?([A-Za-z_]+)[\"']?[ \t]*:[ \t]*([^\s#]*)", re.MULTI
 
 
 def is_foreign(path: str) -> bool:
-    """Tell whether a file that is no valid spec was not meant to be one.
+    """Return true if an invalid spec was probably not meant to be a spec.
 
-    A spec has ``rnn``, or two sections, or ``version: 1`` with a section or a word near to one:
-    other programs' files have one of these words now and then, with another meaning.
+    A file counts as a spec if it has ``rnn``, or two sections, or ``version: 1`` with a section or
+    a misspelt one. A single one of these keys is not enough: files of other programs use them too.
     """
     with Path(path).open("rb") as stream:
         raw = stream.read(MAX_BYTES + 1)
-    # No faults are asked for: it takes PyYAML's own parser a second to find them in half a MiB.
+    # Problems are not collected: PyYAML's Python parser takes a second for half a MiB.
     data = glimpse(raw)
     if data is None:
-        # Not YAML: judged by its lines, whose NULs are UTF-16's.
+        # Not YAML: look for keys line by line. NULs are removed because UTF-16 text contains them.
         found = _LINE.findall(raw.replace(b"\0", b""))
         data = {key.decode(): value.decode(errors="replace") for key, value in found}
     return not (isinstance(data, dict) and _is_meant(data))

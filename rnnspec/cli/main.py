@@ -10,14 +10,14 @@ from rnnspec.cli.streams import open_streams
 
 _CRASH = 3
 _ENVIRONMENT = 3
-_NO_MEMORY = ("allocate memory", "out of memory", "OOM when")  # each framework's own words
+_NO_MEMORY = ("allocate memory", "out of memory", "OOM when")  # as each framework words it
 
 
 def main() -> None:
     """Run ``rnnspec`` and exit.
 
-    0: success. 1: a spec is wrong. 2: wrong usage. 3: the environment, or a bug in rnnspec.
-    128 and the number of a signal: interrupted by it.
+    Exit codes: 0 success; 1 a spec is wrong; 2 wrong usage; 3 a problem of the environment, or a
+    bug in rnnspec; 128 plus the number of the signal that interrupted the run.
     """
     signals = Signals()
     signals.heed()
@@ -30,8 +30,8 @@ def main() -> None:
         if not signals.number:
             raise
         signals.rest()
-        message, code = "", 0  # the signal is the cause, whatever became of its exception
-    # Results before messages, also where both end up in one file.
+        message, code = "", 0  # its exception may have been wrapped
+    # Results come before messages, even if both are redirected to one file.
     if unwritten := _flushed():
         message, code = unwritten, _ENVIRONMENT
     signals.leave()
@@ -45,8 +45,8 @@ def main() -> None:
 
 
 def _outcome() -> tuple[str, int]:
-    """Return what is left to say, and the exit code."""
-    # What another package plugs into pydantic has no say here, and takes time to be looked for.
+    """Run the application, and return the message to print, if any, and the exit code."""
+    # Plugins of other packages must not change validation, and searching for them takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from rnnspec.cli.terminal.guard import guard_streams
     from rnnspec.errors import RnnspecError
@@ -65,7 +65,7 @@ def _outcome() -> tuple[str, int]:
         return "", stop.code if isinstance(stop.code, int) else _CRASH
     except OSError as error:
         return _environment(error), _ENVIRONMENT
-    except Exception as error:  # a traceback reaching a user is a defect
+    except Exception as error:  # users must never see a traceback
         if os.environ.get("RNNSPEC_TRACEBACK"):
             raise
         return _crash(error), _CRASH
@@ -73,11 +73,11 @@ def _outcome() -> tuple[str, int]:
 
 
 def _flushed() -> str:
-    """Write out what was printed; return what to say where that fails."""
+    """Flush standard output, and return an error message if that fails."""
     try:
         sys.stdout.flush()
     except OSError as error:
-        # The interpreter will flush once more, and would complain in its own words.
+        # The interpreter flushes again at exit, and would print a message of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _environment(error, "standard output")
     return ""
@@ -97,6 +97,6 @@ def _crash(error: Exception) -> str:
     if isinstance(error, MemoryError) or any(words in what for words in _NO_MEMORY):
         return f"rnnspec: error: out of memory: {what}"
     return (
-        f"rnnspec: error: {what} (this is a fault of rnnspec, please report it; "
-        "RNNSPEC_TRACEBACK=1 shows where)"
+        f"rnnspec: error: {what} (this is a bug in rnnspec; please report it; "
+        "RNNSPEC_TRACEBACK=1 shows the traceback)"
     )

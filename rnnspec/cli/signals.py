@@ -1,6 +1,6 @@
 """Signals that ask the process to stop.
 
-This module and those it imports are loaded before anything is heeded, so they are few and small.
+A signal that arrives before ``heed`` ends in a traceback, so this module imports little.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import sys
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _PATIENCE = 2.0
-"""Seconds that an interrupted run waits for whoever reads its output."""
+"""Seconds that an interrupted run waits for the reader of its output."""
 
 
 class InterruptedRun(BaseException):
-    """A signal asked the process to stop; ``except Exception`` lets it pass."""
+    """A signal asked the process to stop. It derives from BaseException, as KeyboardInterrupt."""
 
 
 class Signals:
     """The first signal that asks the process to stop; a second one ends it at once.
 
-    ``number`` is that signal, or 0. It is raised at most once, and only between ``work`` and
-    ``rest``, so that unfinished files are removed on the way out. Foreign code may swallow or wrap
-    what was raised (class creation before Python 3.12 wraps it in a RuntimeError), so ``number``
-    alone says whether the run was interrupted.
+    ``number`` is that signal, or 0. InterruptedRun is raised at most once, and only between
+    ``work`` and ``rest``, so that unfinished files are removed. Other code may swallow or wrap the
+    exception (before Python 3.12, class creation wraps it in a RuntimeError), so only ``number``
+    tells whether the run was interrupted.
     """
 
     def __init__(self) -> None:
@@ -33,30 +33,30 @@ class Signals:
         self._raises = False
 
     def heed(self) -> None:
-        """Take note of signals from here on, except those that the parent has us ignore."""
+        """Start to handle signals, except those that the parent process chose to ignore."""
         for name in _NAMES:
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._heeded.append(number)
                 signal.signal(number, self._heard)
         if hasattr(signal, "SIGPIPE"):
-            # A reader that has gone, as in ``rnnspec summary ... | head``, ends this quietly.
+            # If the reader is gone, as in ``rnnspec summary ... | head``, end without a message.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
     def work(self) -> None:
-        """Raise InterruptedRun at a signal from here on, also at one noted before."""
+        """Raise InterruptedRun at the first signal, or now if one has already arrived."""
         self._raises = True
         if self.number:
             raise InterruptedRun
 
     def rest(self) -> None:
-        """Raise nothing from here on; the output of an interrupted run has two seconds left."""
+        """Stop raising; an interrupted run has two more seconds to write its output."""
         self._raises = False
         if self.number:
             self._hurry()
 
     def leave(self) -> None:
-        """Let a signal end the process from here on: nothing is left to lose."""
+        """Let signals end the process again: all output is written."""
         self._stop_heeding()
         if self.number and hasattr(signal, "setitimer"):
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -68,7 +68,7 @@ class Signals:
     def _heard(self, number: int, frame: object) -> None:
         del frame
         self.number = number
-        # Raised in a finalizer, or too late to be raised, it would be printed with a traceback.
+        # An exception in a finalizer cannot propagate; Python would print it with a traceback.
         sys.unraisablehook = lambda _: None
         self._stop_heeding()
         if not self._raises:

@@ -1,4 +1,4 @@
-"""Specs for commands that go on with them: every one, or a message for each that is wrong."""
+"""Load all specs of a command, or print the problems of each that is wrong."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def load_all(inputs: Sequence[Input]) -> list[Program]:
-    """Return the spec in each of ``inputs``; of files in folders that are none, tell which.
+    """Return the specs in ``inputs``; print the names of files in folders that are not specs.
 
     Raises:
-        typer.Exit: one is wrong or cannot be read, and all that is wrong has been told.
-        UsageError: there is no spec among them.
+        typer.Exit: a spec is wrong or cannot be read; its problems have been printed.
+        UsageError: none of the inputs is a spec.
     """
     programs: list[Program] = []
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error, whatever state the parent left them in."""
+"""Standard input, output and error, in whatever state the parent process left them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import io
 import os
 import sys
 
-TYPE_CHECKING = False  # importing typing takes time in which an interrupt is a traceback
+TYPE_CHECKING = False  # until signals are handled, an interrupt prints a traceback
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 
 def open_streams() -> None:
-    """Have somewhere to print: streams may be closed, full, or unable to encode a spec's text."""
+    """Make printing safe: streams may be closed, full, or unable to encode the text of a spec."""
     _fill_descriptors()
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the end
@@ -25,17 +25,17 @@ def open_streams() -> None:
 
 
 def _fill_descriptors() -> None:
-    """Open descriptors 0 to 2 if closed: the next files to be opened would take their place."""
+    """Open descriptors 0 to 2 if they are closed, because the next opened file would take them."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
 
 
 class _BestEffort(io.FileIO):
-    """A file that drops what cannot be written."""
+    """A file that drops output which cannot be written."""
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Return how many bytes are dealt with."""
+        """Write ``data``, or drop it, and return the number of bytes."""
         try:
             return super().write(data) or len(memoryview(data))
         except OSError:
@@ -43,8 +43,8 @@ class _BestEffort(io.FileIO):
 
 
 def _best_effort(stream: io.TextIOWrapper) -> io.TextIOWrapper:
-    """Return standard error without its failures: results and exit code matter more."""
-    raw = getattr(stream.buffer, "raw", stream.buffer)  # itself, if Python is unbuffered
+    """Return standard error that never raises: the results and the exit code matter more."""
+    raw = getattr(stream.buffer, "raw", stream.buffer)  # python -u has no buffer
     if not isinstance(raw, io.FileIO) or raw.fileno() != 2:
         return stream
     return io.TextIOWrapper(

@@ -1,1 +1,1 @@
-"""Trained models from one kind of file to another, each result loaded again and compared."""
+"""Conversion of trained models between kinds of file; each result is loaded and compared."""

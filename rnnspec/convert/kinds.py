@@ -1,4 +1,4 @@
-"""Kinds of file that hold a trained model: a class for each recognises, reads and writes it."""
+"""The kinds of file for trained models: a class for each recognises, reads and writes it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The canonical arrays in a file, and what else of its training is in it."""
+    """The canonical arrays in a file, and the names of the parts that are not converted."""
 
     arrays: Arrays
     left_out: tuple[str, ...] = ()
@@ -35,9 +35,9 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The files that were written, how they are loaded, and what showed that they are equal.
+    """The written files, the code that loads them, and the result of the comparison.
 
-    ``rounded`` is true if the arrays had more digits than float32 keeps.
+    ``rounded`` is true if the arrays had a higher precision than float32.
     """
 
     paths: tuple[Path, ...]
@@ -47,20 +47,20 @@ class Written:
 
 
 class Kind(Protocol):
-    """A kind of file that holds a trained model."""
+    """A kind of file for trained models."""
 
     @property
     def form(self) -> str:
-        """The form of its path, for messages."""
+        """The form of a path of this kind, for messages."""
 
     def recognises(self, path: Path) -> bool:
-        """Return whether an input is of this kind, judged by its path."""
+        """Return true if an input is of this kind, judged by its path."""
 
     def is_named(self, output: Path) -> bool:
-        """Return whether an output of this path is to be of this kind."""
+        """Return true if the path of an output asks for this kind."""
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """Return the files that the path of an input stands for."""
+        """Return the files of an input."""
 
     def spec_text(self, path: Path) -> str:
         """Return the text of the spec in an input, empty if it contains none."""
@@ -73,15 +73,15 @@ class Kind(Protocol):
         """
 
     def check_output(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
-        """Raise before the long work begins if the result could not be written."""
+        """Raise, before any slow work, if the result could not be written."""
 
     def write(
         self, output: Path, program: Program, arrays: Arrays, importing: Importing, *, force: bool
     ) -> Written:
-        """Write the arrays as this kind, if what is loaded from it is equal to the reference.
+        """Write the arrays as this kind, if the model loaded from it equals the reference.
 
         Raises:
-            ParityError: it differs; nothing is written.
+            ParityError: the loaded model differs; nothing is written.
         """
 
 
@@ -92,11 +92,11 @@ class CanonicalFile:
     form: str = f"NAME{canonical.SUFFIX}"
 
     def recognises(self, path: Path) -> bool:
-        """Return whether an input is of this kind."""
+        """Return true if an input is of this kind."""
         return path.suffix == canonical.SUFFIX and not path.is_dir()
 
     def is_named(self, output: Path) -> bool:
-        """Return whether an output of this path is to be of this kind."""
+        """Return true if the path of an output asks for this kind."""
         return output.suffix == canonical.SUFFIX
 
     def files(self, path: Path) -> tuple[Path, ...]:
@@ -114,12 +114,12 @@ class CanonicalFile:
     def check_output(
         self,
         output: Path,
-        program: Program,  # noqa: ARG002 - the path is that of the file itself
+        program: Program,  # noqa: ARG002 - the path alone decides
         *,
         force: bool,
         inputs: Inputs,
     ) -> None:
-        """Raise if no file can be written."""
+        """Raise if the file cannot be written."""
         files.check_target(output, force=force, inputs=inputs)
 
     def write(
@@ -131,7 +131,7 @@ class CanonicalFile:
         *,
         force: bool,
     ) -> Written:
-        """Write the arrays, if they are the same when read again."""
+        """Write the arrays, and check that they are the same when read again."""
         with files.staged(output.parent) as folder:
             text = program.spec.document.text
             made = canonical.write_arrays(folder, output.name, arrays, text)
@@ -139,12 +139,12 @@ class CanonicalFile:
             _check_same(program.network.name, again, arrays)
             files.publish({made: output}, force=force)
         lines = ("from safetensors.numpy import load_file", f"arrays = load_file({str(output)!r})")
-        return Written((output,), lines, "every array, read again, is the one that was read")
+        return Written((output,), lines, "every array has the same bits when read again")
 
 
 def _check_same(name: str, found: Arrays, wanted: Arrays) -> None:
     differing = [
-        Difference(name, "file", each, "array", "the array that was read", "another")
+        Difference(name, "file", each, "array", "the array of the input", "another one")
         for each, array in wanted.items()
         if found[each].tobytes() != array.tobytes()
     ]
@@ -160,22 +160,22 @@ class FrameworkFiles:
 
     @property
     def form(self) -> str:
-        """The form of its path, for messages."""
+        """The form of a path of this kind, for messages."""
         suffix = self.backend.suffix
         return f"NAME{suffix}" if suffix else f"a folder of {self.backend.title}"
 
     def recognises(self, path: Path) -> bool:
-        """Return whether an input is of this kind."""
+        """Return true if an input is of this kind."""
         return reader(self.backend).recognises(path)
 
     def is_named(self, output: Path) -> bool:
-        """Return whether an output of this path is to be of this kind."""
+        """Return true if the path of an output asks for this kind."""
         if self.backend.suffix:
             return output.suffix == self.backend.suffix
         return output.is_dir() or not output.suffix
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """Return the files that the path of an input stands for."""
+        """Return the files of an input."""
         return reader(self.backend).files(path)
 
     def spec_text(self, path: Path) -> str:
@@ -204,7 +204,7 @@ class FrameworkFiles:
     def write(
         self, output: Path, program: Program, arrays: Arrays, importing: Importing, *, force: bool
     ) -> Written:
-        """Write a model with the arrays, if what is loaded from its files equals the reference."""
+        """Write a model with the arrays, and check the model that is loaded from its files."""
         generated = pipeline.generate(program, self.backend)
         importing(self.backend)
         model = pipeline.instantiate(generated)
@@ -228,25 +228,25 @@ KINDS: tuple[Kind, ...] = (
     CanonicalFile(),
     *(FrameworkFiles(backend) for backend in BACKENDS.values() if backend.files),
 )
-"""Every kind, in the order in which a path is tried."""
+"""All kinds, in the order in which they are tried."""
 
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of an input.
 
     Raises:
-        UsageError: there is no such file, or no kind has such a path.
+        UsageError: the file does not exist, or its path fits no kind.
     """
-    if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
         raise UsageError("no such file or folder", str(path))
     return _first(path, [kind for kind in KINDS if kind.recognises(path)])
 
 
 def kind_named(output: Path) -> Kind:
-    """Return the kind of an output, by the ending of its path.
+    """Return the kind of an output, judged by its path.
 
     Raises:
-        UsageError: no kind has such a path.
+        UsageError: the path fits no kind.
     """
     return _first(output, [kind for kind in KINDS if kind.is_named(output)])
 

@@ -22,22 +22,23 @@ _MOST_CHANGES = 5
 
 
 def spec_for(kind: Kind, path: Path, named: Program | None, *, allow_outside: bool) -> Program:
-    """Return the spec of a file: the one that the user named, or the one that it contains.
+    """Return the spec of a file: the named one, or the one that the file contains.
 
     Raises:
-        SpecError: the one that it contains is wrong.
-        UsageError: there is none, or there are both and their networks differ.
+        SpecError: the spec in the file is invalid.
+        UsageError: there is no spec, or the networks of the two specs differ.
     """
     text = kind.spec_text(path)
     if not text:
         if named is None:
             raise UsageError(
-                "contains no spec; name the one it was built from with --spec", str(path)
+                "contains no spec; name the spec it was built from with --spec", str(path)
             )
         return named
     inside = pipeline.reads(text, f"{path} (the spec in it)", allow_outside=allow_outside)
     if named is None:
         return inside
+    # The arrays fit both specs, but which of the two networks was trained cannot be known.
     if _comparable(inside) != _comparable(named):
         what = "; ".join(_changes(diff(inside, named))) or "other initial weights"
         raise UsageError(f"contains another network than {named.source}: {what}", str(path))
@@ -49,15 +50,20 @@ def _comparable(program: Program) -> object:
 
 
 def _changes(found: Diff) -> Iterator[str]:
-    """Yield some of the differences between the spec in a file and the named one."""
-    lines = [f"{each.key}: {each.before} there, {each.after} here" for each in found.network]
+    """Yield the first differences between the spec in a file and the named spec."""
+    lines = [
+        f"{each.key}: {each.before} in the file, {each.after} in the spec" for each in found.network
+    ]
     for layer in found.layers:
         name = layer.before.name if layer.before else layer.after.name if layer.after else ""
         lines += [
-            f"{name}.{each.key}: {each.before} there, {each.after} here" for each in layer.changes
+            f"{name}.{each.key}: {each.before} in the file, {each.after} in the spec"
+            for each in layer.changes
         ]
         if layer.state in ("added", "removed"):
-            lines.append(f"{name}: only {'here' if layer.state == 'added' else 'there'}")
+            lines.append(
+                f"{name}: only {'in the spec' if layer.state == 'added' else 'in the file'}"
+            )
     yield from lines[:_MOST_CHANGES]
 
 
@@ -65,8 +71,8 @@ def read(kind: Kind, path: Path, program: Program, importing: Importing) -> Load
     """Return the arrays in a file.
 
     Raises:
-        UsageError: it cannot be read, has another structure than the spec, or numbers in it are
-            not finite.
+        UsageError: the file cannot be read, has another structure than the spec, or contains
+            numbers that are not finite.
     """
     found = kind.read(path, program, importing)
     for name, array in found.arrays.items():

@@ -1,4 +1,4 @@
-"""The model in a written file against the NumPy reference with the arrays that were read."""
+"""Compare the model in a written file with the NumPy reference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BATCHES = 3
 
 
 def largest_difference(program: Program, generated: Generated, model: Any, arrays: Arrays) -> float:
-    """Return how far the outputs of a model are from those of the reference with ``arrays``.
+    """Return the largest difference between a model and the reference with the same ``arrays``.
 
     The batches are random, with every pattern of padding if the network has a mask.
 
@@ -38,7 +38,7 @@ def largest_difference(program: Program, generated: Generated, model: Any, array
 
 def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
     differing = [
-        _difference(generated, name, "array", "the array that was read", "another")
+        _difference(generated, name, "array", "the array of the input", "another one")
         for name, array in generated.store.read(model).items()
         if not np.array_equal(array, arrays[name].astype(array.dtype))
     ]
@@ -56,6 +56,7 @@ def _forward(
     distances = {name: distance(found[name], expected[name]) for name in found}
     allowed = tolerances(DTYPE)["forward"]
     for name, far in distances.items():
+        # Written this way, the test also refuses NaN.
         if not far <= allowed:
             wanted = f"within {allowed:g} of the reference"
             received = f"a difference of {far:.3g}"
@@ -67,7 +68,7 @@ def _case(program: Program, arrays: Arrays, seed: int) -> Case:
     network = program.network
     batch = draw_batch(network.input, np.random.default_rng(seed))
     exact = {name: array.astype(np.float64) for name, array in arrays.items()}
-    # Trained arrays may be so large that values overflow, which the comparison then shows.
+    # Trained arrays may be so large that values overflow; the comparison reports that.
     with np.errstate(all="ignore"):
         truth = reference.run(network, exact, batch)
     return Case(program, seed, DTYPE, exact, batch, given=False, truth=truth)

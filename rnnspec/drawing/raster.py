@@ -35,7 +35,7 @@ def pdf(svg: str) -> bytes:
         surface.set_metadata(cairocffi.PDF_METADATA_CREATE_DATE, "")
         return surface
 
-    surface = type(
+    surface: Any = type(
         "Surface", (library.surface.PDFSurface,), {"surface_class": staticmethod(undated)}
     )
     made: bytes = surface.convert(bytestring=_readable(svg))

@@ -1,1 +1,1 @@
-"""Source: from a backend's description to text, and from text to a live module."""
+"""Generated source: rendered to text from a backend's description, and executed."""

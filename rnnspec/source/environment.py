@@ -1,4 +1,4 @@
-"""The one Jinja environment: strict, with the few filters through which anything reaches text."""
+"""The Jinja environment: strict, and with filters that make free text safe as source."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rnnspec.errors import printable
 from rnnspec.source.layout import LINE_LENGTH, statement
 
-# What type checkers, linters, formatters, editors, and runners of scripts and of workflows heed in
-# a comment: a word and what must follow it at once, or a word that is enough by itself. Each run of
-# letters is tried once, from its beginning, so that a long one takes linear time.
+# Directives in comments to which type checkers, linters, formatters, editors, script runners and CI
+# services react: a keyword with the characters that must follow it, or a keyword alone. A match can
+# begin only at the start of a word, so that a very long word takes linear time.
 _HEEDED = re.compile(
     r"""(?<![\w-])[\w-]*coding(?=\s*[:=])
     |(?<!\w)(?:
@@ -32,14 +32,14 @@ _WIDTH = LINE_LENGTH - len("# ")
 
 @cache
 def environment(templates: str) -> Environment:
-    """Return the environment that finds its templates inside an installed package."""
+    """Return the environment for the templates of an installed package."""
     made = Environment(
         loader=PackageLoader(templates, ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
-        autoescape=False,  # noqa: S701 - what comes out is Python, not HTML
+        autoescape=False,  # noqa: S701 - the output is Python, not HTML
     )
     made.filters["statement"] = statement
     made.filters["comment"] = comment
@@ -48,7 +48,7 @@ def environment(templates: str) -> Environment:
 
 
 def docstring(lines: tuple[str, ...], indent: int) -> str:
-    """Return a docstring in its quotes; every line but the first is at ``indent``."""
+    """Return a docstring with its quotes; ``indent`` applies to all lines but the first."""
     if len(lines) == 1:
         return f'"""{lines[0]}"""'
     margin = " " * indent
@@ -57,10 +57,10 @@ def docstring(lines: tuple[str, ...], indent: int) -> str:
 
 
 def comment(text: str) -> str:
-    """Return free text as comment lines: the only way it may reach generated source.
+    """Return free text as comment lines, the only form in which it may enter generated source.
 
-    What a tool would obey there is put in quotes, which keep it from being one. A word that is
-    longer than a line, an address say, stays whole: cut in two it would be another.
+    A directive for a tool is put in quotes, which disable it. A word that is longer than a line,
+    such as a URL, is not broken.
     """
     paragraphs = (" ".join(words) for line in text.splitlines() if (words := line.split()))
     lines = [line for each in paragraphs for line in _wrapped(printable(_unheeded(each)))]
@@ -68,7 +68,7 @@ def comment(text: str) -> str:
 
 
 def _wrapped(paragraph: str) -> list[str]:
-    # Most lines are short, and textwrap takes a while to find that out.
+    # Most lines are short, and textwrap is slow even for those.
     if len(paragraph) <= _WIDTH:
         return [paragraph]
     return textwrap.wrap(paragraph, _WIDTH, break_long_words=False, break_on_hyphens=False)

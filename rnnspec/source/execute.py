@@ -1,4 +1,4 @@
-"""Text -> module: generated source is executed as an ordinary module that tools can look into."""
+"""Execute generated source as an ordinary module, which tools can inspect."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _ONE_AT_A_TIME = RLock()
-"""Held from the lookup of a module to the end of its execution: until then it is not whole."""
+"""Held until a module is executed, because it is in ``sys.modules`` before it is complete."""
 
 
 class GeneratedLoader(InspectLoader):
-    """Loads one generated module from its text; ``inspect``, pickling and tracebacks work on it."""
+    """The loader of one generated module; ``inspect``, pickle and tracebacks need it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
     def get_source(self, fullname: str) -> str:  # noqa: ARG002 - a loader for one module
-        """Return the text the module was made from."""
+        """Return the source text of the module."""
         return self.text
 
 
 def execute(text: str, name: str) -> ModuleType:
-    """Return the module made from ``text``; the same text gives the same module.
+    """Return the module with the source ``text``; the same text gives the same module.
 
     Args:
-        text: Python source that ``render`` returned.
-        name: the network's name; with the text's digest it names the module.
+        text: Python source, as returned by ``render``.
+        name: the name of the network, which becomes part of the name of the module.
     """
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     fullname = f"rnnspec_generated_{name}_{digest}"
@@ -46,6 +46,7 @@ def _executed(text: str, fullname: str, filename: str) -> ModuleType:
     spec = ModuleSpec(fullname, GeneratedLoader(text), origin=filename)
     module = importlib.util.module_from_spec(spec)
     module.__file__ = filename
+    # With None as its mtime, linecache never looks for the file on disk.
     linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
     sys.modules[fullname] = module
     try:

@@ -1,4 +1,4 @@
-"""Statements as text, broken over lines the way ``ruff format`` breaks them."""
+"""Statements as text, with lines broken as ``ruff format`` breaks them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from rnnspec.backends.expressions import (
 from rnnspec.errors import GenerationError
 
 LINE_LENGTH = 88
-"""What ``ruff format`` allows a line by default."""
+"""The default line length of ``ruff format``."""
 
 _INDENT = 4
 _COMPARISONS = ("==", "!=", "is not", "or")
 
 
 def statement(value: Statement, indent: int) -> str:
-    """Return a statement as text; its first line has no indent, the others are at ``indent``."""
+    """Return a statement as text; ``indent`` applies to all lines but the first."""
     match value:
         case Assign(target, expression):
             return _given(expression, indent, f"{_target(target)} = ")
@@ -50,8 +50,12 @@ def statement(value: Statement, indent: int) -> str:
         case Raise(expression):
             return _given(expression, indent, "raise ")
         case If(branches):
-            blocks = [_block(f"if {flat(test)}:", body, indent) for test, body in branches]
-            return f"\n{' ' * indent}el".join(blocks)
+            words = ("if ", *("elif " for _ in branches[1:]))
+            blocks = [
+                _block(_broken(test, indent, word, ":"), body, indent)
+                for word, (test, body) in zip(words, branches, strict=True)
+            ]
+            return f"\n{' ' * indent}".join(blocks)
         case For(target, iterable, body):
             return _block(f"for {_target(target)} in {flat(iterable)}:", body, indent)
         case _:
@@ -103,7 +107,7 @@ def _bracketed(inside: str, fixed: bool, length: int) -> str:
 
 
 def _operand(value: Expression, operator: str = "") -> str:
-    """Return a part of a larger expression, in brackets unless it is a comparison beside ``or``."""
+    """Return an operand, in parentheses if it is binary and not a comparison in an ``or``."""
     if not isinstance(value, Binary) or (operator == "or" and value.operator in _COMPARISONS):
         return flat(value)
     return f"({flat(value)})"
@@ -133,12 +137,12 @@ def _literal(value: bool | float | str | None) -> str:
 
 def _text(value: str) -> str:
     if not (value.isascii() and value.isprintable()):
-        raise GenerationError(f"{value!r} is no plain text")
+        raise GenerationError(f"{value!r} is not printable ASCII")
     return json.dumps(value)
 
 
 def _given(value: Expression, indent: int, before: str) -> str:
-    """Return a value after ``before``, in brackets where not even its first line fits there."""
+    """Return a value after ``before``, in parentheses if its first line would be too long."""
     text = _broken(value, indent, before, "")
     if indent + len(text.partition("\n")[0]) <= LINE_LENGTH:
         return text
@@ -174,7 +178,7 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
 
 
 def _breakable(value: Expression) -> bool:
-    """Tell whether an expression has brackets that a line can be broken in."""
+    """Return true if an expression has brackets at which a line can be broken."""
     return isinstance(value, Index) or (
         isinstance(value, Call) and bool(value.args or value.kwargs)
     )
@@ -187,11 +191,11 @@ def _spread(
     opening: str,
     closing: str,
 ) -> str:
-    """Return what stands between brackets: on a line of its own, or on one line each."""
+    """Return the items between brackets, on one line if they fit, otherwise one per line."""
     inside = ", ".join(_listed(items, named))
     if indent + _INDENT + len(inside) <= LINE_LENGTH:
         return _nested([inside], indent, opening, closing)
-    # A comma after each line, unless there is nothing that it could stand between.
+    # Ruff adds a trailing comma only to more than one item.
     comma = "," if len(items) + len(named) > 1 else ""
     lines = [_broken(item, indent + _INDENT, "", comma) for item in items]
     lines += [_broken(value, indent + _INDENT, f"{Name(key).text}=", comma) for key, value in named]

@@ -1,4 +1,4 @@
-"""Source -> text."""
+"""Render a source to text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def render(source: Source, templates: str) -> str:
-    """Return the text of a generated file, ending in one line break.
+    """Return the text of a generated file, with one line break at the end.
 
-    ``templates`` is the package that holds the templates.
+    ``templates`` is the package that contains the templates.
     """
     found = environment(templates)
     parts = [

@@ -1,1 +1,1 @@
-"""Pretrained word vectors: read from files, put into a live model."""
+"""Pretrained word vectors: read from files, and written into live models."""

@@ -1,4 +1,4 @@
-"""Word vectors as an array whose rows are those of the embedding: .npy and .safetensors."""
+"""Word vectors from .npy and .safetensors files, with the same rows as the embedding."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rnnspec.vectors.lines import Progress
     from rnnspec.vectors.table import Vectors
 
+# Bytes that are copied between two calls of the progress function.
 _BLOCK = 2**22
 
 
@@ -39,7 +40,7 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
 
 
 def read_safetensors(vectors: Vectors, progress: Progress) -> None:
-    """Fill ``vectors`` from a safetensors file: from ``embeddings``, or the only matrix there is.
+    """Fill ``vectors`` from the array ``embeddings`` of a safetensors file, or its only matrix.
 
     Raises:
         UsageError: the file cannot be read.

@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 def read_vectors(
     network: Network, folder: Path, progress: Progress = quiet, *, allow_outside: bool = False
 ) -> Vectors | None:
-    """Return the vectors that a network names, or None where it names none.
+    """Return the pretrained vectors of a network, or None if it has none.
 
-    Text is read line by line and arrays through a memory map: what is held is the result.
-    Where a text holds a word twice, the first is taken.
+    Text is read line by line and arrays through a memory map, so memory is needed only for the
+    result. If a text file has a word twice, the first one counts.
 
     Args:
         network: a lowered network.
-        folder: what the paths in it are relative to.
-        allow_outside: whether they may lead out of it, by a link too.
-        progress: called now and then with the bytes read so far, and with those there are.
+        folder: the folder to which the paths in the network are relative.
+        allow_outside: whether paths and links may lead out of ``folder``.
+        progress: called from time to time with the bytes read so far and the total.
 
     Raises:
         UsageError: a file cannot be read.
-        SpecError: a file is wrong, with the line where it has lines.
+        SpecError: a file is invalid; for a text file, the error names the line.
     """
     for layer in network.layers:
         if isinstance(layer, Embedding) and layer.pretrained is not None:
@@ -51,7 +51,7 @@ def read_vectors(
                 np.zeros((layer.vocabulary, layer.dim), np.float32),
                 np.zeros(layer.vocabulary, np.bool_),
             )
-            with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            with np.errstate(over="ignore"):  # an overflow becomes infinite, and is refused
                 _read(vectors, progress)
             return vectors
     return None
@@ -61,7 +61,7 @@ def _check_inside(folder: Path, *paths: Path) -> None:
     base = resolved(folder)
     outside = [path for path in paths if not resolved(path).is_relative_to(base)]
     if outside:
-        message = "leads out of the folder of the spec; --allow-outside permits that"
+        message = "is outside the folder of the spec; --allow-outside permits this"
         raise SpecError(tuple(Problem(str(path), message, code="E603") for path in outside))
 
 
@@ -74,12 +74,12 @@ def _read(vectors: Vectors, progress: Progress) -> None:
         case _:
             text.read_text(vectors, progress)
     if not vectors.found.any():
-        message = f"holds none of the {len(vectors.words.rows):,} words of {vectors.words.path}"
+        message = f"contains none of the {len(vectors.words.rows):,} words of {vectors.words.path}"
         raise SpecError((Problem(str(vectors.path), message, code="E628"),))
 
 
 def write_vectors(store: Store, model: Any, vectors: Vectors) -> None:
-    """Replace the rows of a live model's embedding that ``vectors`` has; the others stay."""
+    """Replace the rows of an embedding for which there are vectors; keep the others."""
     kept = store.read_one(model, vectors.array)
     np.copyto(kept, vectors.rows, where=vectors.found[:, None])
     store.write_one(model, vectors.array, kept)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """The rows of one embedding that a file has, and the room for those that it lacks.
+    """The rows of one embedding, some of which are read from a file.
 
-    ``array`` is the canonical name, ``rows`` (vocabulary, dim), ``found`` (vocabulary,).
+    ``array`` is the canonical name of the embedding. ``rows`` has the shape (vocabulary, dim), and
+    ``found`` (vocabulary,) is true for each row that is in the file.
     """
 
     array: str
@@ -37,14 +38,14 @@ class Vectors:
         return int(self.found.sum())
 
     def report(self) -> tuple[str, ...]:
-        """Return lines that say how many words have a vector, and how many have none."""
+        """Return messages with the number of words that have a vector and that have none."""
         total, found = len(self.words.rows), self.number_found
         read = f"Read {found:,} vector{'s' if found != 1 else ''} from {self.path}"
         if found == total:
             return (read,)
-        verbs = "has no vector", "it keeps its drawn row"
+        verbs = "has no vector", "it keeps its random initial row"
         if total - found > 1:
-            verbs = "have no vector", "they keep drawn rows"
+            verbs = "have no vector", "they keep their random initial rows"
         return (
             read,
             f"{total - found:,} of {total:,} words {verbs[0]} in {self.path}; {verbs[1]}",

@@ -1,4 +1,4 @@
-"""Word vectors as text, as word2vec (with a header) and GloVe (without) write them."""
+"""Word vectors in the text formats of word2vec (with a header) and GloVe (without)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 def read_text(vectors: Vectors, progress: Progress) -> None:
-    """Fill ``vectors`` from its file: a word and its numbers a line, with a header or without.
+    """Fill ``vectors`` from a text file with a word and its numbers on each line.
 
-    Only lines of wanted words are taken apart, and reading ends when none is missing.
+    Only the lines of wanted words are parsed, and reading ends when all words are found.
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: it is not UTF-8, or a line that is wanted is wrong.
+        SpecError: the file is not UTF-8 or cut short, or the line of a wanted word is invalid.
     """
-    # A word may hold spaces: what is looked up first is what stands before the first of them.
+    # A word may contain spaces, so a line is looked up first by its part before the first space.
     heads = {word.split()[0] for word in vectors.words.rows}
     missing = len(vectors.words.rows)
     promised = number = 0
@@ -41,14 +41,14 @@ def read_text(vectors: Vectors, progress: Progress) -> None:
                 return
     if promised and number - 1 < promised:
         message = (
-            f"expected {promised:,} lines after the header, as it says, received {number - 1:,}: "
-            "the file is cut short"
+            f"expected {promised:,} lines after the header, which gives this number, received "
+            f"{number - 1:,}: the file is cut short"
         )
         raise SpecError((Problem(str(vectors.path), message, code="E624"),))
 
 
 def _header(vectors: Vectors, line: bytes) -> int:
-    """Return how many lines the header promises, 0 where the first line is none."""
+    """Return the number of lines according to the header, or 0 if the line is not a header."""
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields):
         return 0
@@ -60,7 +60,7 @@ def _header(vectors: Vectors, line: bytes) -> int:
 
 
 def _take(vectors: Vectors, number: int, line: bytes) -> bool:
-    """Tell whether the line is a wanted word that had no vector yet; keep its numbers then."""
+    """Store the vector of a wanted word; return true if the word had no vector before."""
     word, *numbers = line.rsplit(None, vectors.dim)
     row = vectors.words.rows.get(word.lstrip())
     if row is None or len(numbers) != vectors.dim:
@@ -74,7 +74,7 @@ def _take(vectors: Vectors, number: int, line: bytes) -> bool:
 
 
 def _check_width(vectors: Vectors, number: int, line: bytes) -> None:
-    """Raise unless the line is a longer word than the wanted one that it begins with."""
+    """Raise if the line has too few or too many fields, unless it is that of a longer word."""
     fields = line.split()
     expected = vectors.dim + 1
     if len(fields) == expected - 1 and line[:1].isspace():
@@ -98,7 +98,7 @@ def _numbers(
         values = np.array(fields, dtype=np.float32)
     except ValueError:
         raise _wrong_number(vectors, number, line, fields) from None
-    # Python reads 1_000 as a number.
+    # Python accepts 1_000 as a number.
     if not np.isfinite(values).all() or (b"_" in line and any(b"_" in field for field in fields)):
         raise _wrong_number(vectors, number, line, fields)
     return values

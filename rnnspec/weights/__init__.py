@@ -1,1 +1,1 @@
-"""Canonical arrays: drawn in NumPy, read from live models and written into them."""
+"""Canonical arrays: initialized in NumPy, and read from and written to live models."""

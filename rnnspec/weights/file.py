@@ -1,4 +1,4 @@
-"""Canonical files: the canonical arrays by name in safetensors, the spec's text in the metadata."""
+"""Canonical files: safetensors with the canonical arrays, and the spec's text as metadata."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, Array], spec: str
     """Write a canonical file ``name`` into a folder, and return its path.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     path = folder / name
     stored = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
     try:
         save_file(stored, path, metadata={KEY: spec})
-    except (OSError, SafetensorError) as error:  # a full disk, as each of them says it
+    except (OSError, SafetensorError) as error:  # either, if the disk is full
         raise OutputError(f"cannot be written: {error}", str(path)) from error
     return path

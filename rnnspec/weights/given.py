@@ -1,4 +1,4 @@
-"""Arrays as callers give them: lists, NumPy's arrays, and those of any framework."""
+"""Conversion of arrays from callers: lists, NumPy arrays, and tensors of any framework."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ KEPT = {
     "float32": np.float32,
     "float64": np.float64,
 }
-"""By the type of a model's numbers, NumPy's type that holds them: it has no bfloat16 of its own."""
+"""The NumPy dtype for each dtype of a model. NumPy has no bfloat16, and float32 is exact."""
 
 _BFLOAT16_INFINITE = 2.0**128 - 2.0**119
-"""The smallest float32 that rounds to infinity in bfloat16, whose fraction has 7 bits."""
+"""The smallest float32 that rounds to infinity in bfloat16, which has 7 fraction bits."""
 
 
 class ArrayError(Exception):
-    """An array that is not what was expected; the text says what was received."""
+    """An array is not as expected; the text says what was received."""
 
 
 def as_array(value: Any) -> Array:
-    """Return what was given as NumPy's array.
+    """Return a value as a NumPy array.
 
-    A tensor is taken from its device and its graph of gradients. The floats of 16 bits and less
-    that NumPy lacks become float32, which holds them exactly.
+    A tensor is detached and copied to the CPU. Types of 16 bits or less that NumPy does not have
+    become float32, which is exact.
 
     Raises:
-        ArrayError: no array can be made of it.
+        ArrayError: the value cannot be converted.
     """
     if np.ma.is_masked(value):
         raise ArrayError("expected numbers, received an array with masked entries")
     try:
         array = np.asarray(_detached(value))
-    except Exception as error:  # whatever a framework's own conversion raises
+    except Exception as error:  # a framework may raise anything
         what = received(value)
         raise ArrayError(f"expected numbers, received {what}: {brief(error)}") from error
-    # The types of the package ml_dtypes, as JAX and TensorFlow give them, are of no kind to NumPy.
+    # The dtypes of ml_dtypes, which JAX and TensorFlow use, have the kind V, as void does.
     if array.dtype.kind == "V" and array.dtype.type is not np.void:
         return array.astype(np.float32)
     return array
 
 
 def _detached(value: Any) -> Any:
-    """Return a tensor of PyTorch's as an array, anything else as it is."""
+    """Return a PyTorch tensor as a NumPy array, and any other value unchanged."""
     if not hasattr(value, "detach"):
         return value
     small = value.is_floating_point() and value.element_size() < 4
@@ -61,10 +61,10 @@ def _detached(value: Any) -> Any:
 
 
 def real_array(given: Callable[[], Any], shape: tuple[int, ...]) -> Array:
-    """Return an array of real numbers of this shape; ``given`` may fail, as a broken file does.
+    """Return the array from ``given``, which may raise, for example for a broken file.
 
     Raises:
-        ArrayError: it is another.
+        ArrayError: there is no array, it is not real, or it has another shape.
     """
     try:
         value = given()
@@ -80,9 +80,9 @@ def real_array(given: Callable[[], Any], shape: tuple[int, ...]) -> Array:
 
 
 def as_kept(array: Array, dtype: str) -> Array:
-    """Return a copy with the numbers of a model whose type is ``dtype``.
+    """Return a copy rounded to the dtype of a model.
 
-    An infinity or NaN that was given stays one.
+    Infinities and NaN are kept.
 
     Raises:
         ArrayError: a finite number would become infinite.
@@ -95,7 +95,7 @@ def as_kept(array: Array, dtype: str) -> Array:
 
 
 def refuse(array: Array, wrong: Array, wanted: str) -> None:
-    """Raise ArrayError for the first number that is wrong, with its place."""
+    """Raise ArrayError with the index of the first number that is wrong."""
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = ", ".join(map(str, at))

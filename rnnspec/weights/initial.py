@@ -1,4 +1,4 @@
-"""Canonical arrays drawn in NumPy, so that every backend can start from the same bits."""
+"""Random canonical arrays from NumPy, so that every backend can start from the same bits."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 def draw_fresh(network: nodes.Network, seed: int | None) -> dict[str, Array]:
-    """Return fresh weights as the spec's ``initializers`` say, float64, by canonical name.
+    """Return initial weights from the ``initializers`` of the spec, by canonical name, in float64.
 
-    The same seed gives the same bits; the arrays are drawn in the network's order. Without a seed
-    each call draws others.
+    The same seed gives the same bits, because arrays are drawn in the order of the network. Without
+    a seed, each call gives other arrays.
     """
     rng = np.random.default_rng(seed)
     return {name: _fresh(param, rng) for name, _, param in named_params(network)}
 
 
 def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
-    """Return arrays that make faults show: all of them random, N(0, 1 / fan in), biases too.
+    """Return arrays that make errors visible: all are random, N(0, 1 / fan in), even the biases.
 
-    With this scale rounding stays near 1e-13 in float64, while a wrong gate or a missing bias
-    moves the outputs by more than 1e-2.
+    At this scale, rounding errors stay near 1e-13 in float64, while a wrong gate or a missing bias
+    changes the outputs by more than 1e-2.
     """
     rng = np.random.default_rng(seed)
     return {name: _scaled(param, rng) for name, _, param in named_params(network)}

@@ -1,4 +1,4 @@
-"""The models that ``rnnspec.build`` made in this process, each with its store."""
+"""The models that ``rnnspec.build`` made in this process, with their stores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BY_MODULE: dict[str, Store] = {}
 
 
 def remember(model: Any, store: Store, module: str) -> None:
-    """Note the store of ``model``; its copies are known by the ``module`` of their class."""
+    """Record the store of ``model``; copies of it are found by the ``module`` of their class."""
     _BY_MODEL[model] = _BY_MODULE[module] = store
 
 
@@ -21,6 +21,6 @@ def origin(model: Any) -> Store | None:
     """Return the store of a model, or None if ``rnnspec.build`` did not make it."""
     try:
         found = _BY_MODEL.get(model)
-    except TypeError:  # no weak reference can be made to it, so it is no model
+    except TypeError:  # it allows no weak reference, so it is not a model
         found = None
     return found or _BY_MODULE.get(str(type(model).__module__))

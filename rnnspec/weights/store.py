@@ -1,4 +1,4 @@
-"""The canonical arrays of any live model, read and written through its backend's slot tables."""
+"""Read and write the canonical arrays of any live model through the slot tables of a backend."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 
 Place = tuple[str, str, Param, Slot]
-"""The canonical name of an array, the framework's layer, the array itself, and its slot there."""
+"""The canonical name of an array, its layer in the framework, its parameter, and its slot."""
 
 _MOST_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Access to the canonical arrays of every model that has the structure of ``network``.
+    """Access to the canonical arrays of every model with the structure of ``network``.
 
-    ``network`` is laid out as the emitter of ``backend`` arranges it. It does not matter who made
-    a model: it may be loaded from a file, copied, or wrapped for training.
+    ``network`` is arranged by the emitter of ``backend``. A model need not come from rnnspec: it
+    may be loaded from a file, copied, or wrapped for training.
     """
 
     backend: Backend
@@ -59,12 +59,12 @@ class Store:
     def check(self, model: Any) -> None:
         """Raise UsageError unless ``model`` has exactly the arrays of the network.
 
-        The error lists all that is missing, left over, or of another shape or type.
+        The error lists the arrays that are missing, unexpected, or of another shape or dtype.
         """
         _check(self.places, self._kept(model))
 
     def read(self, model: Any) -> dict[str, Array]:
-        """Return a copy of every canonical array by name, in the order of the network.
+        """Return copies of all canonical arrays by name, in the order of the network.
 
         Raises:
             UsageError: the model has another structure.
@@ -72,20 +72,20 @@ class Store:
         return self.gather(self._kept(model))
 
     def gather(self, kept: Kept) -> dict[str, Array]:
-        """Return every canonical array of ``kept``.
+        """Return all canonical arrays in ``kept``.
 
         Raises:
-            UsageError: it has another structure.
+            UsageError: ``kept`` has another structure.
         """
         _check(self.places, kept)
         return gather(self.places, kept.get)
 
     def write(self, model: Any, arrays: Mapping[str, ArrayLike]) -> None:
-        """Replace every canonical array; the dtype and the device of the model stay.
+        """Replace all canonical arrays; the dtype and the device of the model do not change.
 
         Raises:
-            UsageError: the model has another structure, an array is missing or unknown, or one
-                does not fit. Nothing is written then.
+            UsageError: the model has another structure, or an array is missing, unknown or does
+                not fit. In this case nothing is written.
         """
         inside = self._kept(model)
         types = _check(self.places, inside)
@@ -104,17 +104,17 @@ class Store:
         """Return a copy of one canonical array.
 
         Raises:
-            UsageError: there is none of that name, or the model has another in its place.
+            UsageError: the name is unknown, or the array in the model does not fit.
         """
         kept, place = self._kept(model), self._place(name)
         _check_each((place,), kept)
         return gather((place,), kept.get)[name]
 
     def write_one(self, model: Any, name: str, array: Array) -> None:
-        """Replace one canonical array; the model's other arrays are not touched.
+        """Replace one canonical array, and leave the others unchanged.
 
         Raises:
-            UsageError: there is none of that name, or the array does not fit.
+            UsageError: the name is unknown, or the array does not fit.
         """
         inside, place = self._kept(model), self._place(name)
         _, layer, param, slot = place
@@ -142,7 +142,7 @@ class Store:
 
 
 def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
-    """Return canonical arrays by name from ``kept(layer, path)``, in the framework's layout."""
+    """Return canonical arrays by name; ``kept(layer, path)`` gives those of the framework."""
     arrays = {}
     for name, layer, param, slot in places:
         array = kept(layer, slot.path)
@@ -154,7 +154,7 @@ Types = dict[tuple[str, str], str]
 
 
 def _check(places: tuple[Place, ...], kept: Kept) -> Types:
-    """Return the dtype of each array of the framework, or raise for all that is wrong."""
+    """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, slot.path) for _, layer, _, slot in places}
     left = [f"left over: {name} of {shape}" for name, shape in kept.others(known).items()]
     return _check_each(places, kept, left)
@@ -171,27 +171,27 @@ def _check_each(places: tuple[Place, ...], kept: Kept, left: Iterable[str] = ())
             missing.append(f"missing: {name} (at {layer}.{slot.path})")
         except _UnfitError as error:
             unfit.append(str(error))
-    # Cut short one by one, so that no kind of problem hides another.
+    # Each kind is cut separately, so that no kind of problem hides another.
     if problems := [_joined(kind) for kind in (missing, [*left], unfit) if kind]:
         raise UsageError(f"the model has another structure: {'; '.join(problems)}")
     return types
 
 
 class _UnfitError(Exception):
-    """An array of a model that does not fit; the text says how."""
+    """An array of a model does not fit; the text says why."""
 
 
 def _dtype(place: Place, kept: Kept) -> str:
     """Return the dtype of the array at one place of a model.
 
     Raises:
-        LookupError: the model has none there.
-        _UnfitError: it does not fit.
+        LookupError: the model has no array there.
+        _UnfitError: the array does not fit.
     """
     name, layer, param, slot = place
     held = kept.held(layer, slot.path)
     wanted = shape_in(param, slot)
-    # The leading axis is that of arrays kept in one.
+    # A stacked array has an extra leading axis.
     found = held.shape if slot.row is None else held.shape[1:]
     if found != wanted or (slot.row is not None and held.shape[0] <= slot.row):
         raise _UnfitError(f"{name}: expected the shape {wanted} in the model, received {found}")

@@ -41,7 +41,7 @@ rnn: {type: gru, units: 4}
 head: {units: 1}
 """
 SEQUENTIAL = """\
-    # Padding is told in the input's own type, under mixed precision too.
+    # Padding is compared in the input's dtype, also under mixed precision.
     return keras.Sequential(
         [
             keras.Input(shape=(None, 3), name="inputs"),
@@ -69,8 +69,8 @@ def reloaded(model: Any, path: Path) -> Any:
     return keras.saving.load_model(path, safe_mode=True)
 
 
-def test_every_spec_of_the_gallery_is_saved_and_loaded(gallery_spec: Path, tmp_path: Path) -> None:
-    model = rnnspec.build(gallery_spec, "keras", seed=1)
+def test_every_kind_of_network_is_saved_and_loaded(covering_spec: Path, tmp_path: Path) -> None:
+    model = rnnspec.build(covering_spec, "keras", seed=1)
     other = reloaded(model, tmp_path / "model.keras")
     batch = batch_for(model)
     np.testing.assert_array_equal(
@@ -159,3 +159,23 @@ def test_a_loaded_model_learns(tmp_path: Path) -> None:
     assert all(
         changed for changed, weight in zip(moved, other.weights, strict=True) if weight.trainable
     )
+
+
+LEGACY = """\
+version: 1
+name: net
+input: {features: 3}
+rnn: {type: lstm, units: 4, bidirectional: true, recurrent_activation: legacy_hard_sigmoid}
+head: {units: 2, activation: legacy_hard_sigmoid}
+"""
+LOAD_ALONE = """
+import keras, sys
+model = keras.saving.load_model(sys.argv[1])
+model.predict(keras.ops.ones((2, 5, 3)), verbose=0)
+assert "rnnspec" not in sys.modules
+"""
+
+
+def test_a_legacy_hard_sigmoid_is_loaded_by_keras_alone(tmp_path: Path) -> None:
+    rnnspec.build(rnnspec.loads(LEGACY), "keras").save(tmp_path / "net.keras")
+    subprocess.run([sys.executable, "-c", LOAD_ALONE, tmp_path / "net.keras"], check=True)

@@ -106,7 +106,7 @@ def test_a_missing_source_is_stale(run: Run, entries: Run, specs: list[str], bac
 def test_the_command_in_the_message_brings_it_up_to_date(run: Run, specs: list[str]) -> None:
     Path("made/small.py").write_text("old")
     ran = run("codegen", *specs, "-b", "torch", "-o", "made", "--check")
-    command = shlex.split(ran.err.splitlines()[-1].split("to write anew: ")[1])
+    command = shlex.split(ran.err.splitlines()[-1].split("to update: ")[1])
     assert run(*command[1:]).code == 0
     assert run("codegen", *specs, "-b", "torch", "-o", "made", "--check").code == 0
 
@@ -133,7 +133,7 @@ def test_several_specs_need_a_folder_and_names_of_their_own(run: Run, specs: lis
     shutil.copy(specs[0], "other.yaml")
     ran = run("codegen", specs[0], "other.yaml", "-b", "torch", "-o", "made", "--check")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("other.yaml: error: has the name 'small' as small.yaml has")
+    assert ran.err.startswith("other.yaml: error: has the name 'small', which small.yaml has too")
 
 
 def test_wrong_specs_are_all_told(run: Run, entries: Run, specs: list[str]) -> None:

@@ -30,7 +30,7 @@ def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) 
     assert Path("rnnspec.schema.json").read_text() == json_schema.text()
     assert ran.out.splitlines() == [
         "wrote classifier.yaml",
-        "wrote rnnspec.schema.json, by which editors complete and check it",
+        "wrote rnnspec.schema.json, for completion and checks in editors",
         "next: rnnspec summary classifier.yaml",
     ]
 
@@ -85,7 +85,7 @@ def test_a_schema_that_is_there_stays(run: Run) -> None:
     assert "schema" not in run("init").out
     Path("rnnspec.schema.json").write_text("{}")
     out = run("init", "other").out
-    assert "rnnspec schema -o rnnspec.schema.json --force renews it" in out
+    assert "rnnspec schema -o rnnspec.schema.json --force updates it" in out
     assert Path("rnnspec.schema.json").read_text() == "{}"
 
 
@@ -117,7 +117,8 @@ def test_a_bad_name_is_refused_in_the_words_of_a_spec(run: Run, entries: Run, na
 
 
 @pytest.mark.parametrize(
-    ("network", "hint"), [("tager", "did you mean 'tagger'?"), ("xyz", "there are classifier, ")]
+    ("network", "hint"),
+    [("tager", "did you mean 'tagger'?"), ("xyz", "expected one of classifier, ")],
 )
 def test_an_unknown_network(run: Run, entries: Run, network: str, hint: str) -> None:
     ran = run("init", "--network", network)
@@ -133,14 +134,14 @@ def test_a_folder_that_is_not_there(run: Run, entries: Run) -> None:
 
 
 ODD: dict[str, tuple[Callable[[Path], object], str]] = {
-    "folder": (Path.mkdir, "is no regular file, so the schema is neither written nor compared"),
-    "named pipe": (os.mkfifo, "is no regular file, so "),
-    "dangling link": (lambda path: path.symlink_to("nowhere"), "is no regular file, so "),
-    "link to itself": (lambda path: path.symlink_to(path.name), "is no regular file, so "),
+    "folder": (Path.mkdir, "is not a regular file, so the schema is neither written nor compared"),
+    "named pipe": (os.mkfifo, "is not a regular file, so "),
+    "dangling link": (lambda path: path.symlink_to("nowhere"), "is not a regular file, so "),
+    "link to itself": (lambda path: path.symlink_to(path.name), "is not a regular file, so "),
     # A regular file whose first page nobody may read, root neither.
     "unreadable": (
         lambda path: path.symlink_to("/proc/self/mem"),
-        "cannot be read, so it is not compared with the schema: input/output error",
+        "cannot be read, so it was not compared with the schema: input/output error",
     ),
 }
 
@@ -174,7 +175,7 @@ def test_a_disk_with_room_for_the_spec_alone(run: Run, entries: Run) -> None:
     assert ran.code == 0
     assert ran.err == (
         "rnnspec.schema.json: note: cannot be written: file too large; "
-        "the spec is written, the schema is not\n"
+        "the spec was written, the schema was not\n"
     )
     assert entries() == {"classifier.yaml"}
 
@@ -183,7 +184,7 @@ def test_a_schema_of_the_same_text_is_current(run: Run) -> None:
     Path("rnnspec.schema.json").write_bytes(json_schema.text().replace("\n", "\r\n").encode())
     assert "schema" not in run("init").out
     Path("rnnspec.schema.json").write_text(json_schema.text() + " ")
-    assert "is not that of this version" in run("init", "other").out
+    assert "is not the schema of this version" in run("init", "other").out
 
 
 def test_a_schema_that_appears_meanwhile_is_compared(
@@ -199,7 +200,7 @@ def test_a_schema_that_appears_meanwhile_is_compared(
     monkeypatch.setattr(os, "fsync", slow)
     ran = run("init")
     assert (ran.code, ran.err) == (0, "")
-    assert "rnnspec.schema.json is not that of this version" in ran.out
+    assert "rnnspec.schema.json is not the schema of this version" in ran.out
     assert Path("rnnspec.schema.json").read_text() == "{}"
 
 
@@ -216,7 +217,7 @@ def test_no_spec_goes_where_the_schema_belongs(
     before = entries()
     ran = run("init", "-o", target, *force)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith(f"{target}: error: this is where the schema goes;")
+    assert ran.err.startswith(f"{target}: error: this is the file of the schema;")
     assert entries() == before
     assert not there or Path("rnnspec.schema.json").read_text() == "{}"
 

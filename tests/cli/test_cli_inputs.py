@@ -34,6 +34,7 @@ COMMANDS = {
     "summary --json": ["summary", "--json"],
     "build": ["build", "--backend", "torch", "-o", "out"],
     "codegen": ["codegen", "--backend", "keras", "-o", "out.py"],
+    "draw": ["draw", "-o", "out.svg"],
     "parity": ["parity"],
 }
 
@@ -63,7 +64,7 @@ def test_an_input_that_cannot_be_read(
 ) -> None:
     Path("folder").mkdir()
     ran = run(*command, path)
-    of_one_spec = command[0] in ("summary", "build")
+    of_one_spec = command[0] in ("summary", "build", "draw")
     folder = "expected a file, received a folder" if of_one_spec else "this is a folder without any"
     message = folder if path == "folder" else "no such file"
     count = "1 spec: 1 cannot be read\n" if command == ["validate"] else ""

@@ -171,7 +171,11 @@ def test_explain_lists_every_code_with_its_title(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("code", "hint"),
-    [("L3O1", "did you mean 'L301'?"), ("softmax", "'rnnspec explain' lists all"), ("", "lists")],
+    [
+        ("L3O1", "did you mean 'L301'?"),
+        ("softmax", "'rnnspec explain' lists all codes"),
+        ("", "lists"),
+    ],
 )
 def test_explain_knows_no_other_code(run: Run, code: str, hint: str) -> None:
     ran = run("explain", code)

@@ -78,7 +78,7 @@ def test_as_a_table(run: Run, spec: str) -> None:
         ["gradients", f"within {TOLERANCES['float64']['gradients']:g}"],
     ]
     assert "\nLargest difference in gradients: " in ran.out
-    assert "Stock layers on torch would hold 192 in all" in ran.out
+    assert "Stock layers on torch would have 192 parameters in total" in ran.out
     assert ran.out.splitlines()[-1].startswith(
         "equal: 1 spec, compared up to gradients in float64 ("
     )
@@ -242,7 +242,7 @@ def test_a_random_spec_that_differs(run: Run) -> None:
     assert ran.code == 1
     # All of it is one spec, so that it can be kept as it is.
     comments = ran.out.removesuffix(told["spec"]).splitlines()
-    assert comments[-1].endswith("is not, as rnnspec parity FILE --level counts shows:")
+    assert comments[-1].endswith("to see it again: rnnspec parity FILE --level counts")
     assert all(line.startswith("# ") for line in comments)
     assert rnnspec.loads(ran.out).name == "small_net"
     assert (told["equal"], told["error"]) == (False, ran.err.rstrip("\n"))

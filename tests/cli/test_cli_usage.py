@@ -93,7 +93,7 @@ def test_version(run: Run) -> None:
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
         (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "expected a folder, received a file"),
         (["codegen", "{spec}", "-b", "torch", "--check"], "--check needs -o"),
-        (["diff", "-", "-"], "one '-' at most"),
+        (["diff", "-", "-"], "'-' once at most"),
         (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null"], "not a regular file"),
         (["codegen", "{spec}", "-b", "torch", "-o", "/dev/null", "--force"], "not a regular file"),
     ],

@@ -239,7 +239,7 @@ def test_many_files_are_shared_out_unasked(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--format", "xml"], "unknown format 'xml'; there are full, concise, json, github"),
+        (["--format", "xml"], "unknown format 'xml'; expected full, concise, json, github"),
         (["--jobs", "-1"], "--jobs"),
     ],
 )

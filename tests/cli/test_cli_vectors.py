@@ -41,7 +41,7 @@ def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) ->
     assert (ran.code, ran.err) == (0, "")
     assert (
         "Read 2 vectors from specs/vectors.txt\n"
-        "1 of 3 words has no vector in specs/vectors.txt; it keeps its drawn row\n"
+        "1 of 3 words has no vector in specs/vectors.txt; it keeps its random initial row\n"
     ) in ran.out
     namespace: dict[str, Any] = {}
     module = "keras" if backend == "keras" else "safetensors.numpy"
@@ -117,7 +117,13 @@ def test_a_small_file_or_no_terminal_has_none(bar: Bar, monkeypatch: pytest.Monk
     assert bar.told == []
 
 
-OUTSIDE = [("validate",), ("lint",), ("summary",), ("codegen", "-b", "torch")]
+OUTSIDE = [
+    ("validate",),
+    ("lint",),
+    ("summary",),
+    ("draw", "-o", "a.svg"),
+    ("codegen", "-b", "torch"),
+]
 
 
 @pytest.fixture
@@ -157,8 +163,8 @@ def test_a_link_out_of_the_folder_is_not_followed_unasked(run: Run, spec: str) -
     refused = run("build", spec, "-b", "torch")
     assert refused.code == 1
     assert refused.err == (
-        "specs/words.txt: error: leads out of the folder of the spec; "
-        "--allow-outside permits that [E603]\n"
+        "specs/words.txt: error: is outside the folder of the spec; "
+        "--allow-outside permits this [E603]\n"
     )
     assert run("build", spec, "-b", "torch", "--allow-outside").code == 0
 

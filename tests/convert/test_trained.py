@@ -122,15 +122,12 @@ def test_from_pytorch_to_keras(run: Run, spec: str) -> None:
     same_from_here_on(load_keras("out.keras"), model)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-def test_a_keras_file_that_was_loaded_trained_and_saved_again(
-    run: Run, spec: str, optimizer: str
-) -> None:
+def test_a_keras_file_that_was_loaded_trained_and_saved_again(run: Run, spec: str) -> None:
     pytest.importorskip("keras")
     run("build", spec, "-b", "keras", "-o", "trained.keras")
     for _ in range(2):
         model = load_keras("trained.keras")
-        model.compile(optimizer, "mse", metrics=["mae"])
+        model.compile("adam", "mse", metrics=["mae"])
         x, y = batches(1, 1)[0]
         model.fit(x, y, epochs=2, verbose=0)
         model.save("trained.keras")

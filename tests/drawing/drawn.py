@@ -79,7 +79,7 @@ def networks() -> dict[str, Network]:
         for pooling in ("last", "max", "none"):
             text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
             texts[f"both {length} {pooling}"] = text
-    drawn = [*sample(specs(), 40), *sample(specs(long_names=True), 10)]
+    drawn = [*sample(specs(), 24), *sample(specs(long_names=True), 6)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}
 
@@ -150,9 +150,9 @@ def read(network: Network, given: Options | None = None) -> Read:
 
 def _edge(part: ET.Element) -> Edge:
     found = part.attrib
-    named = [found.get(f"data-{key}", "") for key in ("kind", "state", "dropout")]
+    kind, state, dropout = (found.get(f"data-{key}", "") for key in ("kind", "state", "dropout"))
     dashed = any("stroke-dasharray" in path.attrib for path in part)
-    return Edge(found["data-from"], found["data-to"], *named, dashed=dashed)
+    return Edge(found["data-from"], found["data-to"], kind, state, dropout, dashed)
 
 
 def meet(one: Area, other: Area) -> bool:

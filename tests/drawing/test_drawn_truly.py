@@ -140,6 +140,14 @@ def test_dropout_dashes_the_arrows_that_it_acts_on(name: str) -> None:
         before = []
 
 
+def test_dropout_before_layers_that_are_left_out() -> None:
+    found = read(networks()["deep"])
+    hidden = {base(node) for node in found.nodes if ".." in node}
+    assert hidden == {"bidirectional_2", "dropout_2"}
+    for layer in hidden:
+        assert {(edge.dropout, edge.dashed) for edge in found.into(layer)} == {("0.2", True)}
+
+
 def _check_recurrent_dropout(found: Read, layer: Recurrent) -> None:
     along = [edge for edge in found.edges if edge.state and base(edge.target) == layer.name]
     for edge in along:

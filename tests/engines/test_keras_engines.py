@@ -16,7 +16,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 SPECS = {
-    "forward": ["standard_rnn", "stacked_lstm", "bidirectional_lstm"],
+    "forward": ["standard_rnn", "stacked_lstm"],
     # Masks of tokens and of numbers, and both directions; few steps, for speed.
     "gradients": ["torchinfo_packed_lstm", "dialogue_policy_lstm", "gru_stack_both_ways"],
 }

@@ -1,4 +1,4 @@
-"""``python -m fuzz bytes|specs [--runs N] [--seed N]``, from the folder ``tests``."""
+"""``python -m fuzz bytes|specs|growth [--runs N] [--seed N]``, from the folder ``tests``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 def main() -> None:
     """Run one kind of fuzzing; a failing input is kept in the working directory."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("kind", choices=["bytes", "specs"])
+    parser.add_argument("kind", choices=["bytes", "specs", "growth"])
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -19,6 +19,11 @@ def main() -> None:
         from fuzz.of_bytes import run as run_bytes
 
         run_bytes(asked.runs, asked.seed)
+        return
+    if asked.kind == "growth":
+        from fuzz.of_growth import run as run_growth
+
+        print(f"{run_growth():,} kinds of text, each answered in time linear in its length")
         return
     from fuzz.of_specs import run as run_specs
     from fuzz.verdict import MEBIBYTES

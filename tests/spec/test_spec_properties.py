@@ -119,7 +119,7 @@ def test_any_text(raw: str) -> None:
     _agreed(raw)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(st.sampled_from(SEEDS), EDITS, PADDING)
 def test_mutated_specs(
     text: str, edits: list[tuple[int, int, str]], padding: tuple[str, str]
@@ -143,7 +143,7 @@ def _check_sources(spec: models.Spec) -> None:
             compile(pipeline.codegen(spec, backend), spec.name, "exec")
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from([*PIECES, *TOKENS]), max_size=30).map("".join), PADDING)
 def test_broken_yaml(text: str, padding: tuple[str, str]) -> None:
     assert isinstance(_agreed(text.join(padding)), str)
@@ -194,7 +194,7 @@ def test_both_parsers_agree_on_good_specs(text: str) -> None:
 WORDS = st.sampled_from(["0E0", "1e3", "010", "0o17", "1:30", "yes", "null", "~", ".inf", "=", ""])
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(WORDS | DESCRIPTIONS)
 def test_what_is_written_is_read_back(description: str) -> None:
     spec = loads(dump({**GOOD, "description": description}))

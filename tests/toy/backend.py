@@ -1,18 +1,16 @@
 """A backend with little: simple layers and dense ones in NumPy, forward only, no files."""
 
-from typing import TYPE_CHECKING
+from toy import emit, runtime, slots
 
-from rnnspec.backends.base import Backend
+from rnnspec.backends import BACKENDS
+from rnnspec.backends.base import Backend, Emitter, Runtime, Slots
 
+_modules: tuple[Emitter, Slots, Runtime] = emit, slots, runtime
 TOY = Backend(
     name="toy", title="Toy", package="toy", templates="toy", forms=("inference",), level="forward"
 )
 
-if TYPE_CHECKING:
-    from toy import emit, runtime, slots
 
-    from rnnspec.backends.base import Emitter, Runtime, Slots
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _runtime: Runtime = runtime
+def pytest_configure() -> None:
+    """Register it: ``pytest -p toy.backend`` runs the suite with it."""
+    BACKENDS[TOY.name] = TOY

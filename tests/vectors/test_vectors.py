@@ -147,7 +147,7 @@ def test_arrays_are_read(case: Case, dtype: str) -> None:
         assert found(spec) == wanted, name
         assert read(spec).report() == (
             f"Read 3 vectors from {case.folder / name}",
-            f"1 of 4 words has no vector in {case.folder / name}; it keeps its drawn row",
+            f"1 of 4 words has no vector in {case.folder / name}; it keeps its random initial row",
         )
 
 
@@ -155,7 +155,7 @@ def test_says_how_many_have_none(case: Case) -> None:
     path = case.folder / "v.txt"
     assert read(case.spec("the 1 2 3\n")).report() == (
         f"Read 1 vector from {path}",
-        f"3 of 4 words have no vector in {path}; they keep drawn rows",
+        f"3 of 4 words have no vector in {path}; they keep their random initial rows",
     )
     case.words("the\n")
     assert read(case.spec("the 1 2 3\n")).report() == (f"Read 1 vector from {path}",)
@@ -184,10 +184,13 @@ def test_says_how_many_have_none(case: Case) -> None:
             "of 1 1 1\r\nthe 1 1e39 3\r\n",
             "2:7: error: expected a finite number that float32 can hold, received '1e39'",
         ),
-        ("THE 1 2 3\n", " error: holds none of the 4 words of words.txt"),
-        ("", " error: holds none of the 4 words of words.txt"),
-        ("\n\n", " error: holds none of the 4 words of words.txt"),
-        ("9 3\nthe 1 2 3\n", " error: expected 9 lines after the header, as it says, received 1: "),
+        ("THE 1 2 3\n", " error: contains none of the 4 words of words.txt"),
+        ("", " error: contains none of the 4 words of words.txt"),
+        ("\n\n", " error: contains none of the 4 words of words.txt"),
+        (
+            "9 3\nthe 1 2 3\n",
+            " error: expected 9 lines after the header, which gives this number, received 1: ",
+        ),
         (b"of 1 2 3\nn\xe9 1 2 3\n", "2:2: error: expected UTF-8 text, received byte 0xE9"),
         (b"1 3\nthe \0\0\0\0", "2:5: error: expected UTF-8 text, received byte 0x00"),
         ("the 1 2 3\n".encode("utf-16"), "1:1: error: expected UTF-8 text, received byte 0x"),
@@ -245,7 +248,7 @@ def test_not_more_problems_than_a_person_reads(case: Case) -> None:
             np.ones((6, 3)),
             "expected at most 5 rows, one for each line of words.txt, received 6 [E625]",
         ),
-        (np.ones((0, 3)), "holds none of the 4 words of words.txt [E628]"),
+        (np.ones((0, 3)), "contains none of the 4 words of words.txt [E628]"),
         (
             [[1, 1, 1], [2, 2, 2], [0, np.inf, 0]],
             "row 2: expected finite numbers that float32 can hold, received others [E626]",

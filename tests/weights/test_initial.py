@@ -100,10 +100,10 @@ def unlike(one: Array, other: Array) -> None:
     assert abs(correlation) < 6.0 / sqrt(one.size)
 
 
-def test_with_a_seed_every_backend_holds_the_same_bits(gallery_spec: Path, backend: str) -> None:
-    require(backend, gallery_spec)
-    drawn = draw_fresh(pipeline.program(gallery_spec).network, 5)
-    held = rnnspec.read_weights(rnnspec.build(gallery_spec, backend, seed=5))
+def test_with_a_seed_every_backend_holds_the_same_bits(covering_spec: Path, backend: str) -> None:
+    require(backend, covering_spec)
+    drawn = draw_fresh(pipeline.program(covering_spec).network, 5)
+    held = rnnspec.read_weights(rnnspec.build(covering_spec, backend, seed=5))
     assert list(held) == list(drawn)
     for name, array in held.items():
         assert array.dtype == np.float32

@@ -67,9 +67,9 @@ def test_what_was_written_is_read(model: Any) -> None:
     same(rnnspec.read_weights(model), written)
 
 
-def test_what_was_written_is_read_for_the_whole_gallery(gallery_spec: Path, backend: str) -> None:
-    require(backend, gallery_spec)
-    made = rnnspec.build(gallery_spec, backend)
+def test_every_kind_of_network_is_read_back(covering_spec: Path, backend: str) -> None:
+    require(backend, covering_spec)
+    made = rnnspec.build(covering_spec, backend)
     written = random_arrays(made, np.float32)
     rnnspec.write_weights(made, written)
     same(rnnspec.read_weights(made), written)

@@ -1,7 +1,7 @@
 """The default arguments of Keras's layers.
 
-An argument that says just this is left out of the source, as a person would leave it out. A test
-holds the table against the signatures of the installed Keras.
+An argument equal to its default is left out of the source. A test compares the table with the
+signatures of the installed Keras.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from rnnspec.backends.expressions import (
     Function,
     Items,
     Name,
-    Part,
     Return,
     Source,
     Statement,
@@ -24,12 +23,14 @@ from rnnspec.backends.expressions import (
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.forms import is_sequential, pools_masked, recursion
 from rnnspec.backends.keras.initial import embedding_initializer, forget_biases, initializer_of
+from rnnspec.backends.keras.parts import parts
 from rnnspec.ir import nodes, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.errors import Refusal
+    from rnnspec.words import Activation
 
 Arguments = dict[str, Expression]
 
@@ -47,7 +48,7 @@ def emit(network: nodes.Network) -> Source:
         comment=text.comment(network),
         entry="build_model",
         docstring=(),
-        parts=tuple(_parts(network, set_later)),
+        parts=tuple(parts(network, sets_forget_bias=bool(set_later))),
         imports=("import sys",) if deep else (),
         before_loading=("import sys", limit) if deep else (),
         functions=(
@@ -56,7 +57,7 @@ def emit(network: nodes.Network) -> Source:
                 arguments="",
                 returns="keras.Model",
                 docstring=(
-                    f"Return {network.name} with fresh weights.",
+                    f"Return {network.name} with initial weights.",
                     "",
                     *text.signature(network),
                 ),
@@ -66,31 +67,23 @@ def emit(network: nodes.Network) -> Source:
     )
 
 
-def _parts(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[Part]:
-    if set_later:
-        yield Part("keras/parts/set_forget_bias.py.j2")
-    for layer in network.layers:
-        if pools_masked(layer):
-            yield Part(f"keras/parts/masked_{layer.statistic}.py.j2")
-
-
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - Keras can say it all
-    """Return every word of the network that Keras cannot honour: there is none."""
+    """Return no refusals: Keras can honour every key."""
     return ()
 
 
 def arranged(network: nodes.Network) -> nodes.Network:
-    """Return the network as it is: Keras has a layer for each."""
+    """Return the network unchanged: Keras has a layer for each."""
     return network
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:  # noqa: ARG001 - the layers are Keras's own
-    """Return the layers for which the source has a loop of its own: none."""
+    """Return no layers: Keras runs each layer itself."""
     return {}
 
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the layers are Keras's own
-    """Return the layers whose Keras namesake holds another number of parameters: none."""
+    """Return no layers: the source uses the layers of Keras."""
     return ()
 
 
@@ -112,7 +105,7 @@ def _body(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[
 
 
 def _deeper(calls: int, statement: Statement) -> Iterator[Statement]:
-    """Yield a statement with Python's recursion limit higher by ``calls`` around it."""
+    """Yield a statement that runs with a recursion limit raised by ``calls``."""
     limit, set_limit = Name("limit"), Name("sys.setrecursionlimit")
     yield Comment("Keras recurses once for each layer, here and in keras.saving.load_model.")
     yield Assign("limit", Call(Name("sys.getrecursionlimit")))
@@ -151,11 +144,11 @@ def _masking(entrance: nodes.Input) -> Iterator[Call]:
 
 def _padding_comment(entrance: nodes.Input) -> Iterator[Statement]:
     if isinstance(entrance, nodes.NumericInput) and entrance.mask_value is not None:
-        yield Comment("Padding is told in the input's own type, under mixed precision too.")
+        yield Comment("Padding is compared in the input's dtype, also under mixed precision.")
 
 
 def _mask(entrance: nodes.Input) -> Call:
-    """Return what is true at the real steps, (batch, steps)."""
+    """Return the mask, true at real steps, (batch, steps)."""
     match entrance:
         case nodes.TokenInput():
             return Call(Name("keras.ops.not_equal"), (Name("inputs"), 0))
@@ -239,7 +232,7 @@ def _recurrent(layer: nodes.Recurrent) -> Call:
 def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
     match cell:
         case nodes.SimpleRNN(activation=activation):
-            return "SimpleRNN", {"activation": activation}
+            return "SimpleRNN", {"activation": _activation(activation)}
         case nodes.LSTM():
             unit = cell.forget_bias == 1.0 or not bias
             return "LSTM", {**_activations(cell), "unit_forget_bias": unit}
@@ -250,12 +243,23 @@ def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
 
 
 def _activations(cell: nodes.LSTM | nodes.GRU) -> Arguments:
-    return {"activation": cell.activation, "recurrent_activation": cell.recurrent_activation}
+    return {
+        "activation": _activation(cell.activation),
+        "recurrent_activation": _activation(cell.recurrent_activation),
+    }
+
+
+_LEGACY = "legacy_hard_sigmoid"
+
+
+def _activation(activation: Activation) -> Expression:
+    # Keras has a name for every other.
+    return Call(Name(_LEGACY)) if activation == _LEGACY else activation
 
 
 def _dense(layer: nodes.Dense) -> Call:
     arguments: Arguments = {
-        "activation": None if layer.activation == "linear" else layer.activation,
+        "activation": None if layer.activation == "linear" else _activation(layer.activation),
         "kernel_initializer": initializer_of(layer.kernel_initializer),
         **_bias(layer),
     }

@@ -9,7 +9,7 @@ from rnnspec.ir import nodes
 _LONGEST_SEQUENTIAL = 100
 """Layers in a ``Sequential``: loading one adds layer after layer, and rebuilds it at each."""
 SHALLOW = 250
-"""Layers that leave most of Python's own recursion limit, 1,000, to whoever makes the model."""
+"""The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
 
 def is_sequential(network: nodes.Network) -> bool:
@@ -28,7 +28,7 @@ def is_sequential(network: nodes.Network) -> bool:
 
 
 def recursion(network: nodes.Network) -> int:
-    """Return by how much Python's recursion limit has to rise for Keras to make the model.
+    """Return the increase of Python's recursion limit that Keras needs to build the model.
 
     Keras walks a model from its output to its input by recursion, one call for each layer.
     Source: Keras's issue 15596.
@@ -41,9 +41,9 @@ def _takes_more_than_one_tensor(layer: nodes.Layer) -> bool:
 
 
 def pools_masked(layer: nodes.Layer) -> TypeGuard[nodes.Pooling]:
-    """Tell whether a layer pools the real steps alone, which no layer of Keras does safely.
+    """Return true if a layer pools only real steps, which no layer of Keras does safely.
 
-    ``GlobalAveragePooling1D`` gives NaN for a row of padding alone, and ``GlobalMaxPooling1D``
-    takes padding for real.
+    ``GlobalAveragePooling1D`` gives NaN for a sample of padding only, and ``GlobalMaxPooling1D``
+    includes padding.
     """
     return isinstance(layer, nodes.Pooling) and layer.masked

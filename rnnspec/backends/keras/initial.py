@@ -1,4 +1,4 @@
-"""Initializers as Keras's arguments, and statements for those that Keras has no argument for."""
+"""Initializers as arguments of Keras layers, or as statements if there is no argument."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def _made(class_: str, **kwargs: Expression) -> Call:
 
 
 def forget_biases(network: nodes.Network) -> Iterator[Statement]:
-    """Yield what sets the forget gates that no argument of Keras's LSTM can set.
+    """Yield statements for forget biases that no argument of the Keras LSTM can set.
 
-    ``unit_forget_bias`` knows 1 alone; without it the forget gate is drawn like the others.
+    ``unit_forget_bias`` sets only 1; without it, the forget gate is initialized like the others.
     """
     for layer in network.layers:
         for param in params(layer):

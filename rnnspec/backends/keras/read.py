@@ -1,7 +1,7 @@
 """Reading of ``.keras`` files: the configuration as JSON, the arrays through a model of ours.
 
-A model of another's configuration is never made: the configuration is compared with that of the
-model which the spec makes, and that model loads the arrays.
+A model is never built from the configuration in the file. It is compared with the configuration of
+the model built from the spec, and that model loads the arrays.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
         raise UsageError(f"this is not the model of the spec: {'; '.join(listed)}", str(path))
     try:
         inside.model.load_weights(path)
-    except Exception as error:  # whatever Keras, h5py and zipfile raise
+    except Exception as error:  # Keras, h5py and zipfile may raise anything
         raise UsageError(f"its arrays cannot be read: {brief(error)}", str(path)) from error
     return Saved(inside, _left_out(config))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _ONE_AT_A_TIME = RLock()
-"""Held while a model is made, for Keras's type of numbers is one for all threads."""
+"""Held while a model is built, because the dtype of Keras is shared by all threads."""
 
 
 def version() -> str:
@@ -44,7 +44,7 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> keras.Model:
 
 
 def _keep_float64() -> None:
-    """Have every engine compute in float64 where it is asked to, from here on.
+    """Make every engine compute in float64 on request, from now on.
 
     JAX has it switched off. Keras itself takes a product of float64 matrices in float32 on PyTorch:
     but for TensorFlow, its table of result types knows no 64 bits. Source: Keras's issue 23704.
@@ -72,13 +72,13 @@ def _dtype(dtype: str) -> Iterator[None]:
 
 
 def layer_count(model: keras.Model, layer: Layer) -> int:
-    """Return how many parameters Keras counts in one layer; a few operations have none."""
+    """Return the parameter count of one layer; layers made of operations have none."""
     found = _layers(model).get(layer.name)
     return int(found.count_params()) if found else 0
 
 
 def layer_type(model: keras.Model, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty where it is a few operations."""
+    """Return the name of the class of one layer, empty if it is made of operations."""
     found = _layers(model).get(layer.name)
     return type(found).__name__ if found else ""
 
@@ -140,13 +140,13 @@ def _variable(model: keras.Model, layer: str, path: str) -> Any:
 
 
 def learner(model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
-    """Return what gives the loss and its gradients by the variables at (layer, path)."""
+    """Return a function of the loss and its gradients for the variables at (layer, path)."""
     variables = [_variable(model, layer, path) for layer, path in keys]
     return gradients.learner(model, variables, training=training)
 
 
 def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
-    """Run one forward pass in inference, and show what entered each layer that Keras has."""
+    """Run one forward pass in inference, and record the input of each layer of the model."""
     known = _layers(model)
     layers = [name for name in layers if name in known]
     entered = [_first(known[name].input) for name in layers]

@@ -1,6 +1,6 @@
-"""The classes of the source for recurrent layers, and what the layers of each have in common.
+"""The generated classes for recurrent layers that run step by step.
 
-What all layers of a class agree in is part of the class; only what they differ in is an argument.
+A setting that all layers of a class share is part of the class; the others are arguments.
 """
 
 from __future__ import annotations
@@ -16,16 +16,22 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ACTIVATIONS: dict[nodes.CellActivation, str] = {
+    from rnnspec.words import CellActivation
+
+ACTIVATIONS: dict[CellActivation, str] = {
     "tanh": "torch.tanh",
     "sigmoid": "torch.sigmoid",
     "relu": "torch.relu",
     "hard_sigmoid": "hard_sigmoid",
+    "legacy_hard_sigmoid": "legacy_hard_sigmoid",
     "linear": "",
     "softsign": "nn.functional.softsign",
+    "softplus": "softplus",
     "elu": "nn.functional.elu",
+    "selu": "nn.functional.selu",
+    "silu": "nn.functional.silu",
 }
-"""The function of each activation, empty where the value stays as it is."""
+"""The function of each activation, empty for the identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,12 @@ def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
 
 
 def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
-    """Return the layers that are wrapped in a module that knows of padding."""
+    """Return the layers that are wrapped in a module that handles padding."""
     return [layer for layer in recurrent_modules(network) if is_wrapped(layer)]
 
 
 def sequences(layers: Sequence[nodes.Recurrent]) -> str:
-    """Tell whether ``all``, ``some`` or ``none`` of the layers return their whole sequence."""
+    """Return ``all``, ``some`` or ``none``: how many layers return their whole sequence."""
     said = {layer.return_sequences for layer in layers}
     return "some" if len(said) > 1 else "all" if said == {True} else "none"
 
@@ -102,7 +108,7 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
 _KEYS = ("activation", "recurrent_activation")
 
 
-def _activation(layer: nodes.Recurrent, key: str) -> nodes.CellActivation:
+def _activation(layer: nodes.Recurrent, key: str) -> CellActivation:
     if key == "activation" or isinstance(layer.cell, nodes.SimpleRNN):
         return layer.cell.activation
     return layer.cell.recurrent_activation

@@ -50,7 +50,7 @@ def _imports(network: nodes.Network) -> tuple[str, ...]:
 
 
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - it can say it all
-    """Return every word of the network that PyTorch cannot honour: there is none."""
+    """Return no refusals: the source for PyTorch can honour every key."""
     return ()
 
 
@@ -60,7 +60,7 @@ def arranged(network: nodes.Network) -> nodes.Network:
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:
-    """Return the layers that are run step by step, and the word that no fused layer honours."""
+    """Return the layers that run step by step, and the key that no fused layer can honour."""
     return {
         layer.name: stepwise_reason(layer)
         for layer in network.layers
@@ -69,7 +69,7 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
 
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:
-    """Return the layers whose PyTorch namesake has a second bias, and what it would then hold."""
+    """Return the layers whose stock counterpart has a second bias, with its parameter count."""
     return tuple(
         _stock(layer)
         for layer in network.layers

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from rnnspec.ir.nodes import GRU, LSTM, Cell, CellActivation, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import GRU, LSTM, Cell, Recurrent, SimpleRNN
 
 
 def stepwise_reason(layer: Recurrent) -> str:
-    """Return the word that no fused layer can honour, empty where one can."""
+    """Return the key that no fused layer can honour, empty if a fused layer can honour all."""
     if layer.recurrent_dropout:
         return "recurrent_dropout"
     match layer.cell:
-        # PyTorch's own runs over padding too, where a state without a bound can overflow.
+        # The fused layer runs over padding too, where an unbounded state can overflow.
         case SimpleRNN(activation="relu") if layer.masked:
             return "activation"
         case SimpleRNN(activation=activation):
@@ -34,34 +34,34 @@ def _gated(activation: str, recurrent_activation: str) -> str:
 
 
 def is_fused(layer: Recurrent) -> bool:
-    """Tell whether one of PyTorch's own layers computes it, in one kernel over all steps."""
+    """Return true if a stock layer of PyTorch computes it, in one kernel over all steps."""
     return not stepwise_reason(layer)
 
 
 def is_wrapped(layer: Recurrent) -> bool:
-    """Tell whether a module that knows of padding stands around one of PyTorch's own."""
+    """Return true if a stock layer is wrapped in a module that handles padding."""
     return layer.masked and is_fused(layer)
 
 
 def returns_pair(layer: Recurrent) -> bool:
-    """Tell whether the module returns outputs and states, as PyTorch's own do.
+    """Return true if the module returns outputs and states, as stock layers do.
 
-    The classes of the source return the one that is wanted.
+    The generated classes return only the one that is needed.
     """
     return is_fused(layer) and not layer.masked
 
 
 def splits_directions(layer: Recurrent) -> bool:
-    """Tell whether the two directions are two modules.
+    """Return true if the two directions are two modules.
 
-    Each needs a dropout mask of its own, or an order of its own where there is padding.
+    With dropout, each direction needs its own mask, and with padding its own order of steps.
     """
     apart = layer.dropout > 0 or layer.masked or not is_fused(layer)
     return layer.merge is not None and apart
 
 
 def drops_inside(layer: Recurrent) -> bool:
-    """Tell whether the cell itself drops its input: one mask a gate, with recurrent dropout."""
+    """Return true if the cell drops its input itself: with recurrent dropout, one mask per gate."""
     return layer.recurrent_dropout > 0
 
 
@@ -78,13 +78,6 @@ def direction_key(direction: str) -> str:
     return f"{direction.removesuffix('.')}_layer"
 
 
-def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
-    """Return the activations of a cell: of its candidate, and of its gates where it has them."""
-    if isinstance(cell, SimpleRNN):
-        return (cell.activation,)
-    return (cell.activation, cell.recurrent_activation)
-
-
 def cell_name(cell: Cell) -> str:
     """Return the name of a cell in the names of classes."""
     match cell:
@@ -99,7 +92,7 @@ def cell_name(cell: Cell) -> str:
 
 
 def cell_class(layer: Recurrent) -> str:
-    """Return the class that runs a layer's cell: PyTorch's own, or one of the source's."""
+    """Return the class that runs the cell of a layer: a stock class or a generated one."""
     name = cell_name(layer.cell)
     if is_fused(layer):
         single = layer.bias and not isinstance(layer.cell, GRU)

@@ -23,6 +23,7 @@ from rnnspec.backends.expressions import (
     Statement,
     Target,
 )
+from rnnspec.backends.torch.classes import ACTIVATIONS
 from rnnspec.backends.torch.forms import (
     direction_key,
     drops_inside,
@@ -36,6 +37,8 @@ from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rnnspec.words import Activation, Merge
 
 _X = Name("x")
 _STATE = Name("state")
@@ -84,7 +87,7 @@ def _forward(network: nodes.Network) -> Function:
 
 
 def _check(entrance: nodes.Input) -> Statement:
-    # PyTorch's own layers take any number of steps, and say little about what they do not take.
+    # Stock layers accept any number of steps, and their errors about other shapes say little.
     steps, *rest = entrance.shape
     wanted = "".join(f", {size}" for size in rest)
     if steps is not None:
@@ -103,13 +106,13 @@ def _check(entrance: nodes.Input) -> Statement:
 
 
 def _masked(network: nodes.Network) -> Iterator[Statement]:
-    """Yield what makes the mask, true at the real steps, (batch, steps)."""
+    """Yield the statements that compute the mask, true at real steps, (batch, steps)."""
     if not network.input.masked:
         return
     made = Call(Name("self.mask"), (_X,)) if network.pads else _is_real(network.input)
     yield Assign("mask", made)
     if isinstance(network.input, nodes.NumericInput):
-        # As Keras's Masking does: a value that stands for nothing enters no product.
+        # As in Masking of Keras: the padding value must not enter a product.
         yield Assign("x", _where(_AT_STEPS, _X, 0))
 
 
@@ -161,7 +164,7 @@ def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
         yield Assign("x", Call(Name(function), (), (over_steps,)))
         return
     kept = (over_steps, ("keepdim", True))
-    yield Comment("A row of padding alone gives zeros.")
+    yield Comment("A sequence of padding alone gives zeros.")
     if layer.statistic == "mean":
         count = Call(Name("mask.sum"), (), kept)
         yield Assign("steps", Call(Attribute(count, "clamp"), (), (("min", 1),)))
@@ -249,7 +252,7 @@ def _turned(value: Name) -> Call:
     return Call(Name(f"{value.text}.flip"), (1,))
 
 
-def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expression:
+def _merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
     match merge:
         case "concat":
             return Call(Name("torch.cat"), (Items((ahead, back)),), (("dim", -1),))
@@ -263,16 +266,16 @@ def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expressi
             assert_never(merge)
 
 
-def _activation(value: Expression, activation: nodes.Activation) -> Expression:
+def _activation(value: Expression, activation: Activation) -> Expression:
     match activation:
         case "linear":
             return value
-        case "sigmoid" | "tanh" | "relu":
-            return Call(Name(f"torch.{activation}"), (value,))
-        case "softmax":
-            return Call(Name("torch.softmax"), (value,), (("dim", -1),))
+        case "exponential":
+            return Call(Name("torch.exp"), (value,))
+        case "softmax" | "log_softmax":
+            return Call(Name(f"torch.{activation}"), (value,), (("dim", -1),))
         case "softplus":
             # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
             return Call(Name("nn.functional.softplus"), (value,), (("threshold", 40),))
         case _:
-            assert_never(activation)
+            return Call(Name(ACTIVATIONS[activation]), (value,))

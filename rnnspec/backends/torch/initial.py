@@ -1,4 +1,4 @@
-"""The method ``reset_parameters``: every array drawn from what the spec says, gate by gate."""
+"""The method ``reset_parameters``, which initializes every array as the spec says."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def reset_parameters(network: nodes.Network) -> Function:
-    """Return the method that draws fresh weights: a loop over modules, a branch for each class."""
+    """Return the method with a loop over the modules and a branch for each class."""
     kinds, others = _kinds(network)
     own = [_loop(f"self.{module(kind.layer)}", [kind]) for kind in others]
     return Function(
@@ -56,7 +56,7 @@ class _Array:
         return self.param.name.rpartition(".")[2]
 
     def is_drawn_like(self, other: _Array) -> bool:
-        """Tell whether both are drawn from the same."""
+        """Return true if both have the same initializer and the same gate values."""
         mine, its = self.param, other.param
         return (mine.initializer, mine.gate_values) == (its.initializer, its.gate_values)
 
@@ -125,8 +125,8 @@ def _class(layer: nodes.Layer) -> str:
 
 def _docstring(kinds: list[_Kind]) -> str:
     if any(array.param.gate_values for kind in kinds for array in kind.drawn.values()):
-        return "Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."
-    return "Draw fresh weights."
+        return "Draw the initial weights; LSTM gates are ordered input, forget, cell, output."
+    return "Draw the initial weights."
 
 
 def _loop(scope: str, kinds: list[_Kind]) -> For:
@@ -173,7 +173,7 @@ def _fused(kind: _Kind) -> For:
     """Return the loop over the layers and directions of one of PyTorch's own modules."""
     arrays = dict(kind.drawn)
     if isinstance(kind.layer, nodes.Recurrent) and isinstance(kind.layer.cell, nodes.GRU):
-        # Two biases that are drawn alike, or none.
+        # A GRU has two biases with the same initializer, or none.
         biases = [arrays.pop(name) for name in tuple(arrays) if name.endswith("bias")]
         if biases:
             each = For("bias", Name("biases"), tuple(biases[0].fills(Name("bias"))))

@@ -1,4 +1,4 @@
-"""The body of ``__init__``: one module a layer that holds anything."""
+"""The body of ``__init__``: one module for each layer that has state."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def modules(network: nodes.Network) -> tuple[Statement, ...]:
-    """Return the statements that make every module, then draw fresh weights."""
+    """Return the statements that create every module and then initialize the weights."""
     classes, masked = cell_classes(network), sequences(wrapped(network))
     recurrent = {
         layer.name: _recurrent(layer, classes, masked) for layer in recurrent_modules(network)

@@ -42,7 +42,7 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> nn.Module:
 
 
 def layer_count(model: nn.Module, layer: Layer) -> int:
-    """Return how many parameters PyTorch holds in one layer; a layer without a module has none."""
+    """Return the parameter count of one layer; a layer without a module has none."""
     held = dict(model.named_children()).get(module(layer))
     if held is None:
         return 0
@@ -54,7 +54,7 @@ def layer_count(model: nn.Module, layer: Layer) -> int:
 
 
 def layer_type(model: nn.Module, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty where it is a line of ``forward``."""
+    """Return the name of the class of one layer, empty if it is only a line in ``forward``."""
     held = dict(model.named_children()).get(module(layer))
     return type(_first(held)).__name__ if held else ""
 
@@ -114,7 +114,7 @@ def put(model: nn.Module, layer: str, path: str, array: Array) -> None:
 
 
 def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
-    """Run one forward pass in inference, and show what entered each layer that has a module."""
+    """Run one forward pass in inference, and record the input of each layer with a module."""
     entered: dict[str, Array] = {}
     children = dict(model.named_children())
     hooks = [
@@ -139,7 +139,7 @@ def _note(entered: dict[str, Array], name: str) -> Callable[[nn.Module, Any], No
 
 
 def learner(model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
-    """Return what gives the loss and its gradients by the parameters at (layer, path)."""
+    """Return a function of the loss and its gradients for the parameters at (layer, path)."""
     parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
@@ -163,7 +163,7 @@ def _input(model: nn.Module, inputs: Array) -> torch.Tensor:
 def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     before, threads = model.training, torch.get_num_threads()
     model.train(training)
-    # Beside TensorFlow's threads PyTorch's wait for each other: one is many times faster.
+    # Next to the threads of TensorFlow, one thread of PyTorch is many times faster than several.
     torch.set_num_threads(1)
     try:
         yield

@@ -84,7 +84,7 @@ def _stacked(run: list[Layer]) -> Iterator[Layer]:
 def _runs(
     layers: tuple[Layer, ...], able: Callable[[Recurrent], bool], skipped: set[str]
 ) -> Iterator[list[int]]:
-    """Yield the indexes of each run, from its first level to its last, dropout between included."""
+    """Yield the indexes of each run from bottom to top, including the dropout between layers."""
     start = 0
     while start < len(layers):
         run = [start]
@@ -113,7 +113,7 @@ def _following(
         return []
     if not (able(upper) and able(lower) and _continues(upper, lower)):
         return []
-    # What enters a level, or the dropout before it, is nowhere to be had for a residual.
+    # A residual cannot start inside a fused stack, because inner inputs are not accessible.
     if not skipped.isdisjoint(layers[index].name for index in following):
         return []
     if between is not None and _rate(between) != _rate(layers[following[0]]):
@@ -132,9 +132,10 @@ _ALIKE = (
 
 
 def _continues(upper: Recurrent, lower: Recurrent) -> bool:
-    """Tell whether ``lower`` computes what another level of ``upper``'s module would."""
+    """Return true if ``lower`` computes the same as one more layer in the module of ``upper``."""
     alike = all(getattr(upper, field) == getattr(lower, field) for field in _ALIKE)
-    # One mask a sequence stands between no two levels; an order of its own has each direction.
+    # A fused stack has no per-sequence dropout between its layers, and with padding each direction
+    # has its own order.
     plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)
     joined = upper.merge is None or (upper.merge == "concat" and not upper.masked)
     return alike and plain and joined and upper.return_sequences

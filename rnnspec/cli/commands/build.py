@@ -1,4 +1,4 @@
-"""``rnnspec build``: the live model, its own counts, and its files."""
+"""``rnnspec build``: build the model, print what the framework counts, and save it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def run(
     *,
     force: bool,
 ) -> None:
-    """Build a spec, print what the framework counts, and write ``output``."""
+    """Build a spec, print the parameters that the framework counts, and write ``output``."""
     backend = chosen(backend_name, SOURCE, MODEL, *(() if output is None else (FILES,)))
     if output is not None:
         _check_output(output, backend, program, force=force)
+    # Checked before the framework is imported, and again below, because building takes time.
     backend.require()
     generated = pipeline.generate(program, backend)
     with reading() as progress:
@@ -49,7 +50,7 @@ def run(
 
 
 def _counted(generated: Generated, model: Any) -> pipeline.Summary:
-    """Return the summary with the framework's own types and counts in place of the spec's."""
+    """Return the summary with types and counts from the framework instead of the spec."""
     backend, network = generated.backend, generated.network
     expected, runtime = pipeline.summarize(network), backend.runtime
     rows = tuple(
@@ -71,7 +72,7 @@ def _check_output(output: Path, backend: Backend, program: Program, *, force: bo
 
 
 def _print_written(output: Path, generated: Generated) -> None:
-    """Print what was written, and how it becomes a model again."""
+    """Print the written paths, and the code that loads the model again."""
     for path in saving.written(output, generated):
         print(printable(f"wrote {path}"))
     print("To load it, without rnnspec:")

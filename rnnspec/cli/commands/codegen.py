@@ -1,4 +1,4 @@
-"""``rnnspec codegen``: print source, write it, or hold what was written against its spec."""
+"""``rnnspec codegen``: print source, write it, or check that written source is up to date."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Generated text: the spec it comes from, and where it belongs."""
+    """Generated text, the path of its spec, and the file to write."""
 
     spec: str
     target: Path
@@ -49,9 +49,9 @@ def run(
     force: bool,
     check: bool,
 ) -> None:
-    """Print the source of the specs, or write it to ``output``, or compare it with what is there.
+    """Print the source of the specs, write it to ``output``, or compare it with ``output``.
 
-    ``output`` is a folder, where each source is called after its network, or a file for one spec.
+    ``output`` is a file, or a folder for files that are named after their networks.
     """
     if check and (force or output is None):
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
@@ -61,7 +61,7 @@ def run(
     backend = chosen(backend_name, SOURCE)
     if output is None:
         if len(programs) > 1:
-            raise UsageError("expected -o FOLDER, for there are several specs")
+            raise UsageError("expected -o FOLDER, because there are several specs")
         print(pipeline.generate(programs[0], backend).text, end="")
         return
     targets = _targets(programs, output, check=check)
@@ -75,10 +75,10 @@ def run(
 
 
 def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[Path]:
-    """Return where the source of each spec belongs."""
+    """Return the path of the source of each spec."""
     if check and not output.is_absolute() and not has_working_folder():
         raise UsageError(NO_WORKING_FOLDER, str(output))
-    # Not by methods of Path: before Python 3.14 some raise if a name is too long.
+    # Before Python 3.14, some methods of Path raise if a name is too long; os.path does not.
     exists = os.path.exists(output)  # noqa: PTH110
     if not os.path.isdir(output):  # noqa: PTH112
         absent = check and output.suffix != ".py" and not exists
@@ -92,7 +92,7 @@ def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[
         name, source = program.spec.name, program.source
         if (other := owners.setdefault(name, source)) != source:
             raise UsageError(
-                f"has the name '{name}' as {other} has, so both would be "
+                f"has the name '{name}', which {other} has too, so both would be "
                 f"written to {output / name}.py",
                 source,
             )
@@ -102,7 +102,7 @@ def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[
 def _generated(
     programs: Sequence[Program], targets: Sequence[Path], backend: Backend
 ) -> list[Source]:
-    """Return every source, or exit after a message for each spec that the backend refuses."""
+    """Return every source, or print a message for each spec that the backend refuses, and exit."""
     sources, refused = [], []
     for program, target in zip(programs, targets, strict=True):
         try:
@@ -123,7 +123,7 @@ def _write(sources: Sequence[Source], kept: Inputs, *, force: bool) -> None:
 
 
 def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
-    """Print a patch that brings the files up to date, and exit 1 unless it is empty."""
+    """Print a patch that brings the files up to date, and exit with 1 unless it is empty."""
     from rnnspec.cli.terminal.patch import committed, print_patch
 
     stale, messages = [], []
@@ -142,4 +142,4 @@ def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
 
 def _remedy(specs: Sequence[str], backend: Backend, output: Path) -> str:
     words = ["rnnspec", "codegen", *specs, "--backend", backend.name, "-o", str(output), "--force"]
-    return printable(f"rnnspec: note: to write anew: {shlex.join(words)}")
+    return printable(f"rnnspec: note: to update: {shlex.join(words)}")

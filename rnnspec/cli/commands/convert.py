@@ -1,4 +1,4 @@
-"""``rnnspec convert``: a trained model from one kind of file to another."""
+"""``rnnspec convert``: convert a trained model from one kind of file to another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run(source: Path, output: Path, spec: str | None, *, force: bool, allow_outside: bool) -> None:
-    """Convert a file, and print what was read, written and compared."""
+    """Convert a file, and print the paths and the result of the comparison."""
     kind, target = kind_of(source), kind_named(output)
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
@@ -49,7 +49,7 @@ def _print(source: Path, loaded: Loaded, written: Written) -> None:
     for part in loaded.left_out:
         print(f"not carried over: {part}")
     if written.rounded:
-        print(f"rounded to {DTYPE}, which is what the model keeps")
+        print(f"rounded to {DTYPE}, the dtype of the model")
     for path in written.paths:
         print(printable(f"wrote {path}"))
     print(f"equal: {written.equal}")

@@ -1,4 +1,4 @@
-"""``rnnspec diff``: what changed from one spec to another."""
+"""``rnnspec diff``: print the changes from one spec to another."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _STYLES = {
 
 
 def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: bool) -> None:
-    """Print what changed, and exit 1 for it where ``exit_code`` asks for that."""
+    """Print the changes; with ``exit_code``, exit with 1 if there are any."""
     if before == after == "-":
-        raise UsageError("expected one '-' at most: standard input holds one spec")
+        raise UsageError("expected '-' once at most: standard input contains one spec")
     old, new = load_all([_input(path, allow_outside=allow_outside) for path in (before, after)])
     result = diff(old, new)
     if json:
@@ -74,7 +74,7 @@ def _words(change: Change) -> str:
 
 
 def _value(value: Any) -> str:
-    """Return a value as a spec has it."""
+    """Return a value as it is written in a spec."""
     match value:
         case None:
             return "unset"
@@ -119,7 +119,7 @@ def _totals(result: Diff) -> Iterator[str]:
 
 
 def _arrow(*sides: str) -> str:
-    """Return ``before -> after``, or the one where both are equal or there is no other."""
+    """Return ``before -> after``, or one side if both are equal or the other is absent."""
     return " -> ".join(dict.fromkeys(sides))
 
 

@@ -1,4 +1,4 @@
-"""``rnnspec explain``: the page of a code, or the list of them."""
+"""``rnnspec explain``: print the page of a code, or the list of all codes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rnnspec.errors import UsageError
 
 
 def show(code: str) -> None:
-    """Print the page of ``code``, laid out on a terminal, as Markdown elsewhere.
+    """Print the page of ``code``, formatted on a terminal, otherwise as Markdown.
 
     Raises:
-        UsageError: there is no such code.
+        UsageError: the code is unknown.
     """
     text = pages.page(_known(code))
     if not sys.stdout.isatty():
@@ -25,7 +25,7 @@ def show(code: str) -> None:
 
 
 def list_all() -> None:
-    """Print every code with its title, one a line."""
+    """Print every code with its title, one per line."""
     for code in pages.codes():
         print(pages.page(code).partition("\n")[0].removeprefix("# "))
 
@@ -37,5 +37,5 @@ def _known(code: str) -> str:
     from rnnspec.spec.wording import nearest, quoted
 
     word = nearest(code, map(str.lower, codes))
-    hint = f"did you mean {word.upper()!r}?" if word else "'rnnspec explain' lists all"
+    hint = f"did you mean {word.upper()!r}?" if word else "'rnnspec explain' lists all codes"
     raise UsageError(f"unknown code {quoted(code)}; {hint}")

@@ -1,4 +1,4 @@
-"""``rnnspec init``: a commented spec to start from, and the schema that editors know it by."""
+"""``rnnspec init``: write a commented spec to start from, and the schema for editors."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _NETWORKS = files("rnnspec.templates") / "init"
 
 
 def networks() -> tuple[str, ...]:
-    """Return the names of the networks that there are to start from, sorted."""
+    """Return the names of the example networks, sorted."""
     return tuple(sorted(Path(entry.name).stem for entry in _NETWORKS.iterdir()))
 
 
 def list_networks() -> None:
-    """Print each network with what goes in and comes out, one a line."""
+    """Print each network with its inputs and outputs, one per line."""
     width = max(map(len, networks()))
     for network in networks():
         first = _text(network).partition("\n")[0]
@@ -33,21 +33,21 @@ def list_networks() -> None:
 
 
 def run(name: str | None, network: str, output: Path | None, *, force: bool) -> None:
-    """Write ``network`` under ``name``, which is its own by default, to ``output`` or NAME.yaml.
+    """Write ``network`` to ``output`` or NAME.yaml; ``name`` defaults to the name of the network.
 
-    The schema goes beside it, unless something is there already. If it cannot be written, a
-    message says so, and the spec is there all the same.
+    The schema is written beside the spec unless its file exists. If it cannot be written, a
+    message says so, and the spec is kept.
 
     Raises:
-        UsageError: there is no such network, no network may have this name, or the file exists
-            and ``force`` is not given, or it is where the schema goes.
-        OutputError: the spec cannot be written; what was there still is.
+        UsageError: the network is unknown, the name is invalid, the file exists and ``force`` is
+            not given, or ``output`` is the path of the schema.
+        OutputError: the spec cannot be written; the previous file is unchanged.
     """
     name = network if name is None else name
     text = _named(_known(network), name)
     target = output or Path(f"{name}.yaml")
     schema_target = target.parent / SCHEMA_FILE
-    taken = Inputs.of([(schema_target, "where the schema goes")])
+    taken = Inputs.of([(schema_target, "the file of the schema")])
     write_file(target, MODELINE + text, force=force, inputs=taken)
     print(printable(f"wrote {target}"))
     _write_schema(schema_target)
@@ -58,7 +58,7 @@ def _known(network: str) -> str:
     if network in networks():
         return network
     word = nearest(network, networks())
-    hint = f"did you mean {word!r}?" if word else f"there are {listed(networks())}"
+    hint = f"did you mean {word!r}?" if word else f"expected one of {listed(networks(), 'or')}"
     raise UsageError(f"unknown network {quoted(network)}; {hint}")
 
 
@@ -76,33 +76,34 @@ def _text(network: str) -> str:
 
 
 def _write_schema(target: Path) -> None:
-    """Write the schema if nothing is there, and say what there is to say about it."""
+    """Write the schema unless its file exists, and print the result."""
     try:
         write_file(target, json_schema.text(), force=False)
-    except UsageError:  # something is there, perhaps by now
+    except UsageError:  # the file exists, perhaps created a moment ago
         _compare_schema(target)
     except OutputError as error:
-        _note(target, f"{error.message}; the spec is written, the schema is not")
+        _note(target, f"{error.message}; the spec was written, the schema was not")
     else:
-        print(printable(f"wrote {target}, by which editors complete and check it"))
+        print(printable(f"wrote {target}, for completion and checks in editors"))
 
 
 def _compare_schema(target: Path) -> None:
-    """Say if what is there is not the schema of this version, or cannot be compared with it."""
+    """Print a note if the file is not the schema of this version, or cannot be compared."""
     expected = json_schema.text().encode()
     try:
-        if not target.is_file():  # to open a named pipe would wait for a writer
-            _note(target, "is no regular file, so the schema is neither written nor compared")
+        if not target.is_file():  # opening a named pipe would wait for a writer
+            _note(target, "is not a regular file, so the schema is neither written nor compared")
             return
         with target.open("rb") as stream:
+            # A longer file differs anyway; twice leaves room for Windows line breaks.
             found = stream.read(2 * len(expected))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        _note(target, f"cannot be read, so it is not compared with the schema: {reason}")
+        _note(target, f"cannot be read, so it was not compared with the schema: {reason}")
         return
     if found.replace(b"\r\n", b"\n") != expected:
-        renew = f"rnnspec schema -o {quote(str(target))} --force renews it"
-        print(printable(f"{target} is not that of this version: {renew}"))
+        renew = f"rnnspec schema -o {quote(str(target))} --force updates it"
+        print(printable(f"{target} is not the schema of this version: {renew}"))
 
 
 def _note(target: Path, message: str) -> None:

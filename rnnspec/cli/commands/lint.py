@@ -1,4 +1,4 @@
-"""``rnnspec lint``: advice on specs, in every format that ``validate`` has."""
+"""``rnnspec lint``: print advice on specs, in the formats of ``validate``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The selected advice, the output format, and if a note fails too."""
+    """The selected codes, the output format, and whether a note fails too."""
 
     select: Sequence[str]
     ignore: Sequence[str]
@@ -25,10 +25,10 @@ class Options:
 
 
 def run(paths: Sequence[str], options: Options, *, allow_outside: bool) -> int:
-    """Print the advice on what ``paths`` stand for, and return the exit code.
+    """Print the advice on the specs at ``paths``, and return the exit code.
 
     Raises:
-        UsageError: there is no such code or format.
+        UsageError: a code or the format is unknown.
     """
     format_for(options.format)
     codes = chosen(options.select, options.ignore)

@@ -1,4 +1,4 @@
-"""``rnnspec parity``: given specs, or random ones."""
+"""``rnnspec parity``: compare given or random specs on all backends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that given and random specs have in common."""
+    """The options for given and for random specs."""
 
     backends: Sequence[str] | None
     level: str
@@ -104,7 +104,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
 
 
 def run_random(number: int, options: Options, *, json: bool) -> None:
-    """Compare random specs; print the smallest that differs as YAML, and raise for it."""
+    """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.comparison.random import compare_random
 
     chosen = options.chosen()

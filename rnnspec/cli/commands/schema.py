@@ -1,4 +1,4 @@
-"""``rnnspec schema``: the language as a JSON Schema."""
+"""``rnnspec schema``: print the JSON Schema of the language."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def run(output: Path | None, *, force: bool) -> None:
     """Print the schema, or write it to ``output``.
 
     Raises:
-        UsageError: ``output`` exists and ``force`` is not given, or it is no path of a file.
-        OutputError: it cannot be written.
+        UsageError: ``output`` exists and ``force`` is not given, or is not the path of a file.
+        OutputError: the file cannot be written.
     """
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the schema is printed", "-")

@@ -1,4 +1,4 @@
-"""``rnnspec validate``: every file that the paths stand for, and one report of them all."""
+"""``rnnspec validate``: check every file at the paths, and print one report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def run(paths: Sequence[str], format: str | None, jobs: int, *, allow_outside: bool = False) -> int:  # noqa: A002 - the option's name
-    """Check, print, and return the exit code."""
+    """Check the specs at ``paths``, print the report, and return the exit code."""
     chosen = format_for(format)
     return print_report(
         mapped(check, found(paths, allow_outside=allow_outside), jobs), chosen, "validate"

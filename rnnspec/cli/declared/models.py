@@ -83,9 +83,9 @@ def convert(
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN is what rnnspec build saved, trained since. PyTorch folders and canonical files contain their
-    spec, .keras files do not. Nothing in IN is executed. The result is loaded again and compared
-    with the reference before it is kept.
+    IN was saved by rnnspec build, and may have been trained since. PyTorch folders and canonical
+    files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
+    again and compared with the reference before it is kept.
     """
     from rnnspec.cli.commands.convert import run
 

@@ -50,7 +50,7 @@ def validate(
     jobs: Jobs = 0,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Check specs, and print every problem with its place.
+    """Check specs, and print every problem with its location.
 
     In a folder, every *.yaml and *.yml file is checked; files that are not specs are skipped and
     counted. Exit code: 0 if all specs are valid, 1 if one is wrong, 2 if one cannot be read.

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from rnnspec.cli.report.results import Checked
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "Checked", "format_for", "print_report"]
 
 FORMATS = ("full", "concise", "json", "github", "sarif", "junit")
-"""Each is a module of this package, with a function ``show``, imported when it is asked for."""
+"""Each is a module of this package with a function ``show``, imported on demand."""
 
 
 def format_for(asked: str | None) -> str:
-    """Return the format to print in: the one asked for, else GitHub's own where that runs us.
+    """Return the requested format, or the default: annotations on GitHub, otherwise full text.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: the format is unknown.
     """
     if asked is None:
         return "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "full"
     if asked not in FORMATS:
-        raise UsageError(f"unknown format {asked!r}; there are {', '.join(FORMATS)}")
+        raise UsageError(f"unknown format {asked!r}; expected {listed(FORMATS, 'or')}")
     return asked
 
 
 def print_report(results: Sequence[Checked], format: str | None, tool: str) -> int:  # noqa: A002
     """Print ``results`` and return the exit code; ``tool`` is the command: validate or lint.
 
-    The code is 2 where something cannot be read, else 1 where there is an error or a warning.
+    The code is 2 if a file cannot be read, else 1 if there is an error or a warning, else 0.
 
     Raises:
-        UsageError: there is no such format, or nothing among ``results`` is a spec.
+        UsageError: the format is unknown, or none of the files is a spec.
     """
     module = import_module(f"{__name__}.{format_for(format)}")
     module.show(results, tool)

@@ -1,4 +1,4 @@
-"""One line a problem, ``PATH:LINE:COL: error: text``, as editors and grep read it."""
+"""One line per problem, ``PATH:LINE:COL: error: text``, for editors and grep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print the lines, and to standard error, which no editor reads, a line that counts."""
+    """Print the problems, and the summary to standard error, which editors do not parse."""
     for result in results:
         if result.state == "unreadable":
             print(UsageError(result.reason, result.path))

@@ -1,4 +1,4 @@
-"""As a compiler prints it: each problem with its source line, on standard error."""
+"""The format of a compiler: each problem with its source line, on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print problems to standard error, and a line that counts to standard output."""
+    """Print problems to standard error, and the summary to standard output."""
     if told := [line for each in results for line in lines(each)]:
         tell("\n".join(told))
     print(_summary(results, tool))

@@ -1,4 +1,4 @@
-"""GitHub's workflow commands, which it shows as annotations on the lines of a change."""
+"""Workflow commands, which GitHub shows as annotations on the lines of a change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IN_PROPERTY = _IN_DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print a command a problem, then a line that counts, which holds nothing a user wrote."""
+    """Print a command for each problem, then the summary, which contains no text of a user."""
     for result in results:
         for command in _commands(result):
             print_command(command)
@@ -29,7 +29,7 @@ def _commands(result: Checked) -> Iterator[str]:
     if result.state == "unreadable":
         yield _command("error", {"file": result.path}, f"{result.path}: {result.reason}")
     for problem in result.shown:
-        # The log shows the text alone, so that it says the place too.
+        # The log shows only the text of a command, so the text includes the place.
         yield _command(_COMMANDS[problem.severity], _properties(problem), render_line(problem))
     if result.omitted:
         yield _command("notice", {"file": result.path}, f"{result.path}: {more(result)}")
@@ -49,7 +49,7 @@ def _properties(problem: Problem) -> dict[str, str]:
 
 def _command(name: str, properties: dict[str, str], text: str) -> str:
     properties["file"] = readable(in_repository(properties["file"]))
-    # Escaped before what cannot be printed is: a line feed in a path has GitHub's own escape.
+    # Translated before printable(), because GitHub has an escape of its own for a line feed.
     said = ",".join(
         f"{key}={printable(value.translate(_IN_PROPERTY))}" for key, value in properties.items()
     )

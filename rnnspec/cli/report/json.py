@@ -1,4 +1,4 @@
-"""One JSON document; the README documents it, and ``version`` grows when it changes."""
+"""One JSON document, described in docs/commands.md; ``version`` grows when it changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _LONGEST_LINE = 1000
-"""Fifty problems may share one line of a megabyte."""
+"""Longer source lines are left out: fifty problems may be on one line of a megabyte."""
 
 
 def show(results: Sequence[Checked], tool: str) -> None:

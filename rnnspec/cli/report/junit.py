@@ -1,4 +1,4 @@
-"""JUnit's XML, as CI servers read it: a test case a file."""
+"""JUnit XML for CI servers, with one test case per file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print the document, in ASCII: whatever prints it, its encoding is the one it declares."""
+    """Print the document in ASCII, which is valid in every encoding of standard output."""
     counts = {
         "tests": len(results),
         "failures": sum(_fails(each) for each in results),
@@ -36,7 +36,7 @@ def _fails(result: Checked) -> bool:
 
 
 def _add_case(suite: ET.Element, result: Checked, tool: str) -> None:
-    # What XML cannot hold cannot be printed either.
+    # All characters that XML forbids are unprintable, so printable() escapes them.
     path = printable(result.path)
     case = ET.SubElement(suite, "testcase", name=path, classname=f"rnnspec.{tool}", file=path)
     text = "\n".join([*map(render_problem, result.shown), *([more(result)] * bool(result.omitted))])

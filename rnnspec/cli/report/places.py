@@ -11,20 +11,20 @@ STDIN = "<stdin>"
 
 
 def readable(path: str) -> str:
-    """Return ``path`` as Unicode; of a byte that is no UTF-8 the number stands there."""
+    r"""Return ``path`` as Unicode, with bytes that are not UTF-8 written as ``\xNN``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def in_repository(path: str) -> str:
-    """Return ``path`` with forward slashes, from the root of the repository where GitHub says it.
+    """Return ``path`` with forward slashes, relative to the root of the repository on GitHub.
 
-    Elsewhere it is relative to the current folder; a file outside keeps its absolute path.
+    Elsewhere it is relative to the current folder. A file outside keeps its absolute path.
     """
     if path == STDIN:
         return path
     try:
         root, here = os.environ.get("GITHUB_WORKSPACE"), Path.cwd()
-    except FileNotFoundError:  # the folder was removed, so that nothing is relative to it
+    except FileNotFoundError:  # the current folder was removed
         return Path(path).as_posix()
     base = Path(root).resolve() if root else here
     absolute = Path(os.path.normpath(here / path))
@@ -34,6 +34,6 @@ def in_repository(path: str) -> str:
 
 
 def uri(path: str) -> str:
-    """Return the URI of ``path``, relative where ``in_repository`` is; bytes stay what they are."""
+    """Return the URI of ``path``, relative if ``in_repository`` is; its bytes are kept."""
     place = Path(in_repository(path))
     return place.as_uri() if place.is_absolute() else quote(os.fsencode(place.as_posix()))

@@ -1,4 +1,4 @@
-"""The result of checking one file, and of checking all of them."""
+"""The result of checking one file, and the summary of all."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ State = Literal["checked", "foreign", "unreadable"]
 
 _SHOWN = 50
 CLEAN = {"validate": "valid", "lint": "clean"}
-"""What each command calls a spec of which it has nothing to say."""
+"""The word that each command uses for a spec without problems."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
     """The result of checking one file.
 
-    ``foreign``: it is YAML, but no spec, and was met in a folder. ``unreadable``: ``reason`` says
-    why.
+    ``foreign``: the file was found in a folder and is not a spec. ``unreadable``: it cannot be
+    read; ``reason`` says why.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Checked:
 
     @property
     def shown(self) -> tuple[Problem, ...]:
-        """The problems to print: there may be thousands, and nobody reads those."""
+        """The problems to print. There may be thousands, which nobody reads."""
         return self.problems[:_SHOWN]
 
     @property
@@ -48,19 +48,19 @@ class Checked:
 
     @property
     def exit_code(self) -> int:
-        """2 where it cannot be read, 1 where there is an error or a warning, else 0."""
+        """2 if the file cannot be read, 1 if there is an error or a warning, else 0."""
         if self.state == "unreadable":
             return 2
         return int(any(problem.severity != "note" for problem in self.problems))
 
 
 def more(result: Checked) -> str:
-    """Say how many problems are not shown."""
+    """Return a message with the number of problems that are not shown."""
     return f"{result.omitted} more {'problem' if result.omitted == 1 else 'problems'}"
 
 
 def summary(results: Sequence[Checked], tool: str) -> str:
-    """Return one line that counts: ``3 specs: 2 valid, 1 wrong (4 problems)``."""
+    """Return one line, as ``3 specs: 2 valid, 1 wrong (4 problems)``."""
     specs = [each for each in results if each.state != "foreign"]
     parts = list(_parts(specs, CLEAN[tool]))
     if len(parts) == 1 and parts[0].endswith(CLEAN[tool]):

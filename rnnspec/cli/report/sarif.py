@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, as code scanning services read it."""
+"""SARIF 2.1.0, for code scanning services."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 )
-# In a message [text](target) is a link; what a user wrote is none.
+# SARIF renders [text](target) in a message as a link; text of a user must not become one.
 _LINK = re.compile(r"\[(?=[^\[\]]*\]\()")
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print the log, in ASCII; the rules in it are those that it has results of."""
+    """Print the log in ASCII; it lists only the rules that have results."""
     run = {
         "tool": {"driver": _driver(results)},
         "automationDetails": {"id": f"rnnspec-{tool}/"},
@@ -83,7 +83,7 @@ def _invocation(results: Sequence[Checked]) -> dict[str, Any]:
 
 
 def _notifications(result: Checked) -> Iterator[dict[str, Any]]:
-    """Yield what is no result of a rule: files that were not checked, and what is left out."""
+    """Yield the messages without a rule: files that were not checked, and omitted problems."""
     if result.state == "unreadable":
         yield _notification(result, "error", result.reason)
     if result.state == "foreign":

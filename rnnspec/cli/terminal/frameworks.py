@@ -1,4 +1,4 @@
-"""Import frameworks without what they say about themselves."""
+"""Import frameworks without their log messages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def import_quietly(backends: Iterable[Backend]) -> None:
-    """Import the runtime of each backend; its chatter is shown only if the import fails.
+    """Import the runtime of each backend; print its log messages only if the import fails.
 
     Raises:
         BackendError: one is not installed, too old, or fails to import.
     """
-    # In such a folder PyTorch's oneMKL cannot load, and ends the process itself.
+    # If the current folder was removed, oneMKL in PyTorch cannot load and ends the process.
     if not has_working_folder():
         raise BackendError(NO_WORKING_FOLDER)
-    # TensorFlow logs its CPU features, below Python's reach, unless told not to, and then some.
+    # TensorFlow logs CPU features from C++, where Python's logging settings have no effect.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _held_back_stderr():
         for backend in backends:
@@ -44,7 +44,7 @@ def _held_back_stderr() -> Iterator[None]:
         except Exception:
             os.dup2(kept, 2)
             chatter.seek(0)
-            # Through Python's own stream: if this cannot be written, the message still counts.
+            # Written through sys.stderr, which ignores failures, so that the error is still raised.
             sys.stderr.write(chatter.read().decode(errors="backslashreplace"))
             raise
         finally:

@@ -1,4 +1,4 @@
-"""Tables that rich prints but does not lay out: for thousands of layers it takes ten seconds."""
+"""Tables laid out here, because rich takes ten seconds for thousands of layers."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _HEADER = Style(bold=True)
 
 
 class Grid:
-    """A table as wide as its cells; a cell may have several lines, and nothing is cut.
+    """A table as wide as its cells; a cell may have several lines and is never cut.
 
-    Text in the columns ``left`` begins where they begin, in the others it ends where they end.
+    The columns in ``left`` are aligned to the left, the others to the right.
     """
 
     def __init__(self, *titles: str, left: frozenset[int] = frozenset({0})) -> None:
@@ -44,7 +44,7 @@ class Grid:
         self._ruled.add(len(self._rows))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        """Yield what rich writes as it is."""
+        """Yield finished segments, which rich writes without further layout."""
         box = (SQUARE if console.file.isatty() else ASCII).substitute(options)
         widths = [width + 2 for width in self._widths]
         yield Segment(f"{box.get_top(widths)}\n")

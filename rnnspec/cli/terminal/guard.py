@@ -1,9 +1,9 @@
-"""Standard streams from which a service that runs a workflow takes no command that a user wrote.
+"""Standard streams that stop a CI service from executing commands in the text of users.
 
-Such services read commands out of what a program prints. GitHub's runner takes a line for one that
-begins with ``::``, whatever spaces are before it, or has ``##[`` anywhere (``ActionCommand.cs`` in
-https://github.com/actions/runner); Azure Pipelines know ``##vso[`` too, and TeamCity
-``##teamcity[``. Text of a spec, a path or an argument may hold all of them.
+CI services read commands from the output of a program. GitHub's runner treats a line as a command
+if it begins with ``::``, even after spaces, or contains ``##[`` (``ActionCommand.cs`` in
+https://github.com/actions/runner); Azure Pipelines also react to ``##vso[``, and TeamCity to
+``##teamcity[``. A spec, a path or an argument may contain all of these.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ANYWHERE = re.compile(r"##(?=\w*\[)")
 
 
 def guard_streams() -> None:
-    """Break commands in all that is printed from now on, where something would obey them."""
+    """From now on, escape commands in all output if a CI service would execute them."""
     if not _is_obeyed():
         return
     for name in ("stdout", "stderr"):
@@ -28,26 +28,26 @@ def guard_streams() -> None:
 
 
 def print_command(line: str) -> None:
-    """Print a command of our own."""
+    """Print a command that rnnspec itself made, unescaped."""
     stream = sys.stdout
     print(line, file=stream.unguarded if isinstance(stream, _Guarded) else stream)
 
 
 def print_json(data: Any) -> None:
-    """Print plain data in ASCII, without commands in it: JSON has its own way to break them."""
-    # Imported here: most of what is printed is no JSON.
+    """Print plain data as ASCII JSON, with commands written as JSON escapes."""
+    # Imported here because most output is not JSON.
     import json
 
     print(_ANYWHERE.sub(r"#\\u0023", json.dumps(data, indent=2, allow_nan=False)))
 
 
 def print_xml(text: str) -> None:
-    """Print XML without commands in it, as ``print_json`` does."""
+    """Print XML, with commands written as character references."""
     print(_ANYWHERE.sub("#&#35;", _LINE.sub(r"\1&#58;", text)))
 
 
 def _is_obeyed() -> bool:
-    """Tell whether this runs in a workflow of a service that obeys what is printed."""
+    """Return true in a workflow of a CI service that executes commands from the output."""
     return (
         os.environ.get("GITHUB_ACTIONS") == "true"
         or bool(os.environ.get("TF_BUILD"))
@@ -60,7 +60,7 @@ def _broken(text: str) -> str:
 
 
 class _Guarded:
-    """A stream that writes whole lines; a part of one waits for its end, or to be flushed."""
+    """A stream that writes complete lines, because a command could be printed in parts."""
 
     def __init__(self, stream: TextIO) -> None:
         self.unguarded = stream

@@ -1,4 +1,4 @@
-"""The help of a command, laid out here because each version of typer has a layout of its own."""
+"""The help of a command, laid out here because the layout differs between typer versions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typer.core import TyperCommand
 
 
 class Command(TyperCommand):
-    """A command whose ``--help`` shows metavars as they are declared, without Python's types."""
+    """A command whose ``--help`` shows metavars as declared, without Python types."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return ``[OPTIONS]`` and the arguments."""
+        """Return ``[OPTIONS]`` and the arguments of the usage line."""
         return ["[OPTIONS]", *(_usage(each) for each in self.get_params(ctx) if _is_argument(each))]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write a list of arguments and one of options."""
+        """Write the list of arguments and the list of options."""
         parameters = self.get_params(ctx)
         arguments = [(each.metavar, _text(each)) for each in parameters if _is_argument(each)]
         options = [(_option(each), _text(each)) for each in parameters if not _is_argument(each)]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     Part = tuple[str, str]
-    """A piece of text, and rich's name of its style."""
+    """A piece of text, and the name of its style in rich."""
 
 _STYLES = {
     "place": "bold",
@@ -22,7 +22,7 @@ _STYLES = {
     "note": "bold blue",
     "carets": "red",
 }
-# A line that says what is wrong, unless it is an excerpt; or the carets below an excerpt.
+# The first line of a message, but not an excerpt of a source line; or the carets below one.
 _PARTS = re.compile(
     r"(?!  +(?:\d+ *)?\| )(?P<place>.+?): "
     r"(?:(?P<error>error)|(?P<warning>warning)|(?P<note>note)): "
@@ -31,7 +31,7 @@ _PARTS = re.compile(
 
 
 def tell(text: str) -> None:
-    """Print messages, as ``errors`` renders them, to standard error."""
+    """Print messages as rendered by ``errors`` to standard error."""
     if not in_colour(sys.stderr):
         print(text, file=sys.stderr)
         return
@@ -53,9 +53,9 @@ def _parts(line: str) -> Iterator[Part]:
 
 
 def print_parts(console: Console, lines: Iterable[Iterable[Part]]) -> None:
-    """Print lines, each as its parts, and what a user wrote as it is: it is no markup.
+    """Print lines given as parts; markup in the text of a user has no effect.
 
-    Nothing is wrapped or laid out, which takes rich a minute for 100,000 lines.
+    Segments skip the layout of rich, which takes a minute for 100,000 lines.
     """
     from rich.segment import Segment, Segments
     from rich.style import Style
@@ -67,10 +67,10 @@ def print_parts(console: Console, lines: Iterable[Iterable[Part]]) -> None:
 
 
 def in_colour(stream: IO[str]) -> bool:
-    """Tell whether what is printed to ``stream`` may be coloured.
+    """Return true if output to ``stream`` may be coloured.
 
-    NO_COLOR forbids it, else FORCE_COLOR asks for it, by any value that is not empty; a terminal
-    has it unless it is a dumb one.
+    Any non-empty NO_COLOR forbids colour, else any non-empty FORCE_COLOR forces it; otherwise
+    terminals get colour unless TERM is ``dumb``.
     """
     if os.environ.get("NO_COLOR"):
         return False

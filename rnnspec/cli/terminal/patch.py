@@ -1,4 +1,4 @@
-"""Generated files on disk, and what would bring them up to date, as a unified diff."""
+"""Unified diffs that bring generated files up to date."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ _STYLES = {"---": "bold", "+++": "bold", "@@ ": "cyan", "-": "red", "+": "green"
 
 
 def committed(path: Path) -> str | None:
-    """Return the text of a file, None where there is none; a Windows checkout's line breaks go.
+    """Return the text of a file with line feeds, or None if it does not exist.
 
     Raises:
-        UsageError: it cannot be read.
+        UsageError: the file cannot be read.
     """
     try:
         if path.exists() and not path.is_file():
-            raise UsageError("is no regular file", str(path))
+            raise UsageError("is not a regular file", str(path))
         raw = path.read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
         raise UsageError(f"cannot read it: {error.strerror}", str(path)) from None
+    # A checkout on Windows may have converted the line breaks.
     return raw.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
 
 
 def print_patch(path: Path, before: str | None, after: str) -> None:
-    """Print what ``patch -p0`` needs to bring ``path`` up to date."""
+    """Print a patch for ``patch -p0`` that brings ``path`` up to date."""
     lines = list(_patch(path, before, after))
     if not in_colour(sys.stdout):
         print("\n".join(lines))
@@ -65,7 +66,7 @@ def _patch(path: Path, before: str | None, after: str) -> Iterator[str]:
 
 
 class _Matcher(SequenceMatcher[str]):
-    """Groups changes as ``difflib`` does, from blocks that are found in time."""
+    """Group changes as ``difflib`` does, but find the matching blocks faster."""
 
     def __init__(self, before: list[str], after: list[str]) -> None:
         super().__init__()
@@ -76,20 +77,20 @@ class _Matcher(SequenceMatcher[str]):
 
 
 def _range(start: int, stop: int) -> str:
-    """Return lines, counted from 1; none are after the line before them, as ``patch`` has it."""
+    """Return the start and length of a range; an empty one starts at the line before it."""
     length = stop - start
     return str(start + 1) if length == 1 else f"{start + bool(length)},{length}"
 
 
 def _shown(mark: str, line: str) -> Iterator[str]:
     text, ended, _ = line.partition("\n")
-    # Tabs are shown as they are, so that the patch applies.
+    # Tabs are not escaped, so that the patch applies.
     yield mark + "\t".join(map(printable, text.split("\t")))
     if not ended:
         yield "\\ No newline at end of file"
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines, each with its line feed: no other character ends one in Python source."""
+    """Return the lines with their line feeds; unlike ``splitlines``, split at nothing else."""
     *whole, last = text.split("\n")
     return [*(f"{line}\n" for line in whole), *([last] if last else [])]

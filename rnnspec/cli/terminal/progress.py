@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where someone is there to see it."""
+"""Progress bars on standard error, if it is a terminal."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _LARGE = 2**25
-"""Bytes that are read in the blink of an eye."""
+"""The size in bytes from which reading a file takes long enough for a bar."""
 
 
 @contextmanager
 def progress(steps: int) -> Iterator[Callable[[str], None]]:
-    """Yield a function that says what begins now: something first, then each of ``steps``."""
+    """Yield a function to call with a text before the preparation and before each step."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -25,12 +25,13 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    # A descriptor of its own: the frameworks' chatter is held back by redirecting the common one.
+    # A separate descriptor, because descriptor 2 is redirected while frameworks are imported.
     with (
         os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal,
         Progress(*columns, console=Console(file=terminal), transient=True) as bar,
     ):
         task = bar.add_task("starting", total=steps)
+        # The first call announces the preparation, which is not one of the steps.
         begun = count(-1)
 
         def step(what: str) -> None:
@@ -41,7 +42,7 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def reading() -> Iterator[Callable[[int, int], None]]:
-    """Yield a function that is told how many bytes of how many are read; a large file has a bar."""
+    """Yield a function to call with the bytes read and the total; large files get a bar."""
     with ExitStack() as shown:
         update: list[Callable[[int], None]] = []
 

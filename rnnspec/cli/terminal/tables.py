@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from rnnspec.pipeline import LayerSummary, Summary
 
 _WIDTH = 10_000
-"""Wider than any table: a number is never cut; a narrow terminal wraps the line instead."""
+"""Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""
 
 
 def print_json(data: dict[str, Any]) -> None:
-    """Print plain data; an infinite difference, which JSON cannot say, is null."""
+    """Print plain data as JSON, with null for an infinite difference, which JSON cannot express."""
     guard.print_json(_finite(data))
 
 
@@ -41,7 +41,7 @@ def _finite(data: Any) -> Any:
 
 
 def print_summary(summary: Summary) -> None:
-    """Print one row a layer, then the totals."""
+    """Print one row per layer, then the totals."""
     _show_summary(summary, plain_console())
 
 
@@ -76,7 +76,7 @@ def _print_totals(console: Console, counts: Counts) -> None:
 
 
 def print_parity(report: ParityReport) -> None:
-    """Print each spec's accounts side by side, then what a stock layer would have held."""
+    """Print a table for each spec, then the parameters that stock layers would have."""
     console = plain_console()
     for spec in report.specs:
         console.print(_parity_table(spec, report.tolerances))
@@ -95,9 +95,10 @@ def print_parity(report: ParityReport) -> None:
 
 
 def print_random(found: Found, level: str) -> None:
-    """Print what random specs showed; where one failed, as comments of the smallest such spec.
+    """Print the result for random specs.
 
-    What is printed is then a spec itself, which shows the failure again.
+    If one failed, the smallest failing spec is printed with the result as comments, so the output
+    is a spec that reproduces the failure.
     """
     lines = [f"Largest difference in {name}: {most:.1e}" for name, most in found.largest.items()]
     if found.refused:
@@ -106,7 +107,7 @@ def print_random(found: Found, level: str) -> None:
         print(*lines, f"equal: {found.compared} random specs", sep="\n")
         return
     again = f"rnnspec parity FILE --level {level}"
-    lines += [f"equal so far: {found.compared}; this one is not, as {again} shows:"]
+    lines += [f"equal so far: {found.compared}; this one is not; to see it again: {again}"]
     print(*(f"# {line}" for line in lines), sep="\n")
     print(found.spec, end="")
 
@@ -143,7 +144,7 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
         if not layers:
             continue
         total = spec.parameters.total + sum(_more(spec, stock) for stock in layers)
-        yield f"Stock layers on {backend} would hold {total:,} in all:"
+        yield f"Stock layers on {backend} would have {total:,} parameters in total:"
         for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
             yield f"  {type_} {reason}"
         for stock in layers:
@@ -162,7 +163,7 @@ def _more(spec: SpecParity, stock: Stock) -> int:
 
 
 def plain_console(stream: IO[str] | None = None) -> Console:
-    """Return a console for standard output that reads no markup and cuts nothing.
+    """Return a console for standard output that ignores markup and cuts nothing.
 
     What it prints to ``stream`` is not coloured.
     """

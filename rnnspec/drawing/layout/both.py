@@ -11,7 +11,8 @@ from rnnspec.drawing.layout.cells import cell, hold, remarks, rise_to
 from rnnspec.drawing.layout.drawing import Drawing, Port
 from rnnspec.drawing.layout.states import Track, draw_loop, draw_states
 from rnnspec.drawing.scene import Line, Role
-from rnnspec.ir.nodes import Merge, Recurrent
+from rnnspec.ir.nodes import Recurrent
+from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
 _SHIFT, _APART, _HALF_WIDTH, _HALF = 25.0, 62.0, 33.0, 19.0

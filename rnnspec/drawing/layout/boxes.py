@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import takewhile
 
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.axes import Column
@@ -147,6 +148,10 @@ def draw_dropout(drawing: Drawing, layer: Dropout) -> None:
     """Draw a dropout that is a layer of its own: the arrows through its row are dashed."""
     y = drawing.place(10, 16, words.entry(layer))
     drawing.floor = y - 10
+    _drop(drawing, layer)
+
+
+def _drop(drawing: Drawing, layer: Dropout) -> None:
     sequence = len(layer.input) == 2
     drawing.drop(layer.rate, f"dropout {layer.rate:g}{', fresh at each step' if sequence else ''}")
 
@@ -190,7 +195,13 @@ def _rise_all(drawing: Drawing, name: str, bottom: float) -> None:
 
 
 def draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
-    """Draw dots for layers that are alike."""
+    """Draw dots for layers that are alike; the dropout before the first of them is drawn."""
+    dropouts = list(takewhile(lambda layer: isinstance(layer, Dropout), hidden.layers))
+    for layer in (*dropouts, hidden.layers[len(dropouts)]):
+        if isinstance(layer, Dropout):
+            _drop(drawing, layer)
+        elif isinstance(layer, Recurrent) and layer.dropout:
+            drawing.drop(layer.dropout, f"dropout {layer.dropout:g}")
     y = drawing.place(14, 30, words.hidden_entry(hidden.layers))
     name = f"{hidden.layers[0].name}..{hidden.layers[-1].name}"
     ports: list[Port | None] = []

@@ -29,7 +29,10 @@ def draw_cells(drawing: Drawing, layer: Recurrent) -> None:
     drawing.arrived(layer.name, y + _HALF)
     _draw_state(drawing, track)
     if layer.return_sequences:
-        drawing.raised([port if port.y < y else None for port in ports], y - _HALF)
+        pairs = zip(drawing.columns, ports, strict=True)
+        drawing.raised(
+            [None if track.hollow(column) else port for column, port in pairs], y - _HALF
+        )
     else:
         _draw_final(drawing, track, ports[-1])
 

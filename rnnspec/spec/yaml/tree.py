@@ -12,6 +12,7 @@ import yaml
 from rnnspec.spec.wording import quoted, received, shortened
 from rnnspec.spec.yaml.characters import forbidden, foreign_letter, invisible, tabs
 from rnnspec.spec.yaml.events import StopReadingError, events
+from rnnspec.spec.yaml.faults import Fault
 from rnnspec.spec.yaml.places import Extent, Lines, Path
 from rnnspec.spec.yaml.scalars import BadScalarError, Scalar, resolve
 from rnnspec.spec.yaml.syntax import comma_in_number
@@ -24,22 +25,6 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_TABS = 1_000
 _TAG = re.compile(r"!\S*")
 _TOO_MANY = "E108"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A construct that YAML allows but the language does not.
-
-    With ``key``, the fault is in the last key of ``path``, otherwise in the value there.
-    """
-
-    path: Path
-    extent: Extent
-    code: str
-    message: str
-    key: bool = False
-    hides_keys: bool = False
-    """True if the fault may hide keys, so that the mapping is not checked for missing ones."""
 
 
 @dataclass(slots=True)

@@ -7,14 +7,14 @@ import keras  # type: ignore[import-untyped]
 
 
 def set_forget_bias(lstm: keras.layers.LSTM, value: float) -> None:
-    """Set the forget gate's part of a fresh bias; the gates lie as i, f, c, o."""
+    """Set the forget gate's part of a new bias; the gates are in the order i, f, c, o."""
     bias = keras.ops.convert_to_numpy(lstm.cell.bias).copy()
     bias[lstm.units : 2 * lstm.units] = value
     lstm.cell.bias.assign(bias)
 
 
 def build_model() -> keras.Model:
-    """Return everything with fresh weights.
+    """Return everything with initial weights.
 
     Input: tokens in [0, 50), shape (batch, 12).
     Output: shape (batch, 3), after softmax.

@@ -16,11 +16,11 @@ def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.T
 
 
 class SingleBiasLSTM(nn.LSTM):
-    """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
+    """``nn.LSTM`` with one bias per direction; the second one stays zero."""
 
     def _init_flat_weights(self) -> None:
-        # PyTorch calls this when the arrays are made and when they have moved: memory that
-        # Module.to_empty gives them holds anything.
+        # PyTorch calls this when the arrays are created or moved: after Module.to_empty
+        # their memory is uninitialized.
         for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
@@ -66,7 +66,7 @@ class Everything(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."""
+        """Draw the initial weights; LSTM gates are ordered input, forget, cell, output."""
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.uniform_(module.weight, -0.01, 0.01)

@@ -4,14 +4,14 @@ import keras  # type: ignore[import-untyped]
 
 
 def build_model() -> keras.Model:
-    """Return padded with fresh weights.
+    """Return padded with initial weights.
 
     Input: numbers, shape (batch, 9, 3); a step of -1.0 alone is padding.
     Output: shape (batch, 2, 2), after sigmoid.
     Parameters: 950.
     """
     inputs = keras.Input(shape=(9, 3), name="inputs")
-    # Padding is told in the input's own type, under mixed precision too.
+    # Padding is compared in the input's dtype, also under mixed precision.
     x = keras.layers.Masking(
         mask_value=-1.0, dtype=keras.config.floatx(), name="masking"
     )(inputs)

@@ -13,11 +13,11 @@ def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.T
 
 
 class SingleBiasLSTM(nn.LSTM):
-    """``nn.LSTM`` with one bias a direction; its second one is held at zero."""
+    """``nn.LSTM`` with one bias per direction; the second one stays zero."""
 
     def _init_flat_weights(self) -> None:
-        # PyTorch calls this when the arrays are made and when they have moved: memory that
-        # Module.to_empty gives them holds anything.
+        # PyTorch calls this when the arrays are created or moved: after Module.to_empty
+        # their memory is uninitialized.
         for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
@@ -28,7 +28,7 @@ class SingleBiasLSTM(nn.LSTM):
 
 
 class Masked(nn.Module):
-    """A recurrent layer that skips padded steps; its output there has no meaning."""
+    """A recurrent layer that skips padded steps; its outputs there are undefined."""
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class Masked(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the outputs, (batch, steps, units)."""
-        # Each row's real steps, moved to its front in their order, meet no padding.
+        # The real steps of each sequence move to its front, in order, before any padding.
         real = mask.cumsum(dim=1)
         count = real[:, -1:]
         step = torch.arange(x.shape[1], device=x.device).expand_as(real)
         place = torch.where(mask, real - 1, count + step - real)
-        # Steps that no row needs are not run, unless a trace would fix their number.
+        # Steps that are padding in every sequence are cut, unless tracing would fix their number.
         longest = x.shape[1]
         if type(longest) is int and not torch.compiler.is_compiling():
             longest = max([1, *count.flatten().tolist()])
@@ -50,14 +50,14 @@ class Masked(nn.Module):
         return self.pick(outputs, place.clamp(max=longest - 1))
 
     def pick(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-        """Return the given steps (batch, n) of each row of (batch, steps, features)."""
+        """Return the given steps (batch, n) of each sequence in (batch, steps, features)."""
         rows = torch.arange(x.shape[0], device=x.device).unsqueeze(1) * x.shape[1]
         picked = x.flatten(0, 1).index_select(0, (rows + steps).flatten())
         return picked.view(*steps.shape, x.shape[2])
 
 
 class MaskedRecurrentDropoutLSTM(nn.Module):
-    """An LSTM run step by step; its arrays are named and laid out as in ``nn.LSTM``.
+    """An LSTM run step by step; with arrays named and laid out as in ``nn.LSTM``.
 
     In training each gate has two masks a sequence, one on the input, one on the state.
     """
@@ -81,7 +81,7 @@ class MaskedRecurrentDropoutLSTM(nn.Module):
         """Return the last state, (batch, units)."""
         units = self.weight_hh_l0.shape[1]
         if self.training:
-            # A mask for each gate takes a product for each: a step is (gates, batch, units).
+            # One mask per gate needs one product per gate: a step is (gates, batch, units).
             arrays = zip(self.weight_ih_l0.chunk(4), self.bias_ih_l0.chunk(4))
             shares = [
                 nn.functional.linear(variational_dropout(x, self.dropout, True), *each)
@@ -96,14 +96,14 @@ class MaskedRecurrentDropoutLSTM(nn.Module):
             steps, weight = x.transpose(0, 1), self.weight_hh_l0.T
         axis = 0 if self.training else 1
         h = c = steps.new_zeros(x.shape[0], units)
-        # Padding is computed and dropped, from a state that it cannot lead astray.
+        # Padded steps are computed and discarded; the state does not depend on them.
         real_steps = mask.unsqueeze(-1).unbind(1)
         for step, real in zip(steps.unbind(), real_steps):
             if self.training:
                 gates = torch.baddbmm(step, h * keep, weight)
             else:
                 gates = torch.addmm(step, h, weight)
-            # One call is quicker than three; the candidate's part of it is left out.
+            # One call is faster than three; the candidate's part is not used.
             i, f, _, o = torch.sigmoid(gates).unsafe_chunk(4, axis)
             g = torch.relu(gates.unsafe_chunk(4, axis)[2])
             c = torch.where(real, torch.addcmul(f * c, i, g), c)
@@ -112,7 +112,7 @@ class MaskedRecurrentDropoutLSTM(nn.Module):
 
 
 class MaskedStepwiseResetFirstGRU(nn.Module):
-    """A GRU with the reset gate before the product; arrays as in ``nn.GRU``."""
+    """A GRU with the reset gate before the product, and arrays as in ``nn.GRU``."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -128,7 +128,7 @@ class MaskedStepwiseResetFirstGRU(nn.Module):
         x_rz, x_n = x.transpose(0, 1).split_with_sizes(sizes, 2)
         w_rz, w_n = self.weight_hh_l0.T.split_with_sizes(sizes, 1)
         h = x.new_zeros(x.shape[0], units)
-        # Padding is computed and dropped, from a state that it cannot lead astray.
+        # Padded steps are computed and discarded; the state does not depend on them.
         real_steps = mask.unsqueeze(-1).unbind(1)
         outputs = []
         for step_rz, step_n, real in zip(x_rz.unbind(), x_n.unbind(), real_steps):
@@ -141,7 +141,7 @@ class MaskedStepwiseResetFirstGRU(nn.Module):
 
 
 class StepwiseRNN(nn.Module):
-    """A simple layer run step by step; its arrays are named as in ``nn.RNN``."""
+    """A simple layer run step by step; with arrays named as in ``nn.RNN``."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ class Padded(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights; an LSTM's gates lie as input, forget, cell, output."""
+        """Draw the initial weights; LSTM gates are ordered input, forget, cell, output."""
         for module in self.modules():
             if isinstance(module, SingleBiasLSTM):
                 for kernel, recurrent_kernel, bias, _ in module.all_weights:

@@ -4,7 +4,7 @@ import keras  # type: ignore[import-untyped]
 
 
 def build_model() -> keras.Model:
-    """Return plain_numbers with fresh weights.
+    """Return plain_numbers with initial weights.
 
     Input: numbers, shape (batch, steps, 3).
     Output: shape (batch, steps, 5).

@@ -6,7 +6,7 @@ import keras  # type: ignore[import-untyped]
 
 
 def build_model() -> keras.Model:
-    """Return stacked_lstm with fresh weights.
+    """Return stacked_lstm with initial weights.
 
     Input: tokens in [0, 10000), shape (batch, 500).
     Output: shape (batch, 1), after sigmoid.

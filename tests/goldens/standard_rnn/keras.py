@@ -6,7 +6,7 @@ import keras  # type: ignore[import-untyped]
 
 
 def build_model() -> keras.Model:
-    """Return standard_rnn with fresh weights.
+    """Return standard_rnn with initial weights.
 
     Input: tokens in [0, 10000), shape (batch, 500).
     Output: shape (batch, 1), after sigmoid.

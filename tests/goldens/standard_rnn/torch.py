@@ -7,11 +7,11 @@ from torch import nn
 
 
 class SingleBiasRNN(nn.RNN):
-    """``nn.RNN`` with one bias a direction; its second one is held at zero."""
+    """``nn.RNN`` with one bias per direction; the second one stays zero."""
 
     def _init_flat_weights(self) -> None:
-        # PyTorch calls this when the arrays are made and when they have moved: memory that
-        # Module.to_empty gives them holds anything.
+        # PyTorch calls this when the arrays are created or moved: after Module.to_empty
+        # their memory is uninitialized.
         for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
                 delattr(self, name)
@@ -37,7 +37,7 @@ class StandardRNN(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw fresh weights."""
+        """Draw the initial weights."""
         for module in self.modules():
             if isinstance(module, nn.Embedding):
                 nn.init.uniform_(module.weight, -0.05, 0.05)

@@ -1,0 +1,43 @@
+"""A few specs of the gallery that together have everything the whole gallery has.
+
+Equality is tested on the whole gallery. Tests of one more property, in which every spec is built,
+take these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnspec import pipeline
+
+Feature = tuple[str, str, object]
+_FREE_TEXT = ("name", "description", "start", "weights", "words")
+
+
+def covering(paths: list[Path]) -> list[Path]:
+    """Return a small subset of ``paths`` that has every node and every setting of all of them."""
+    found = {path: set(_features(pipeline.read(path).network)) for path in paths}
+    missing, chosen = set[Feature]().union(*found.values()), list[Path]()
+    while missing:
+        best = max(paths, key=lambda path: len(found[path] & missing))
+        chosen.append(best)
+        missing -= found[best]
+    return chosen
+
+
+def _features(node: Any) -> Iterator[Feature]:
+    kind = type(node).__name__
+    for each in fields(node):
+        value = getattr(node, each.name)
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            if is_dataclass(part):
+                yield kind, each.name, type(part).__name__
+                yield from _features(part)
+            elif isinstance(part, bool | str) and each.name not in _FREE_TEXT:
+                yield kind, each.name, part
+            else:
+                yield kind, each.name, bool(part)
