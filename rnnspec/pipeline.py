@@ -7,22 +7,21 @@ NumPy, and no framework is imported before ``build``.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import lowering
 from rnnspec.arguments import check_flag, path_from, received, seed_from
-from rnnspec.backends import get, honouring, lack, refusals
+from rnnspec.backends import get, lack, refusals
 from rnnspec.backends.needs import MODEL, SOURCE
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
-from rnnspec.ir.params import Counts, count, counts
-from rnnspec.ir.text import type_name
+from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
-from rnnspec.shown import html_of, text_of
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
+from rnnspec.summaries import Summary, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -128,51 +127,6 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
     return reads(text, source, allow_outside=allow_outside).spec
 
 
-@dataclass(frozen=True, slots=True)
-class LayerSummary:
-    """One row of a summary; the first axis of the output shape, the batch, is ``None``."""
-
-    name: str
-    type: str
-    output_shape: tuple[int | None, ...]
-    parameters: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """The layers and parameter counts of a network, computed from its spec.
-
-    ``stepwise`` lists, for each backend, the layers that have no fused implementation there and
-    run step by step, each with the key that requires it.
-    """
-
-    name: str
-    layers: tuple[LayerSummary, ...]
-    parameters: Counts
-    stepwise: dict[str, dict[str, str]]
-
-    def __str__(self) -> str:
-        return text_of(self)
-
-    def _repr_html_(self) -> str:
-        return html_of(self)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data, as printed by ``rnnspec summary --json``.
-
-        ``stepwise`` is present if a layer runs step by step.
-        """
-        rows = [
-            {**asdict(layer), "output_shape": list(layer.output_shape)} for layer in self.layers
-        ]
-        return {
-            "name": self.name,
-            "layers": rows,
-            "parameters": self.parameters.as_dict(),
-            **({"stepwise": self.stepwise} if self.stepwise else {}),
-        }
-
-
 def summary(spec: Source) -> Summary:
     """Return layers, output shapes and parameter counts; no framework is needed.
 
@@ -181,18 +135,6 @@ def summary(spec: Source) -> Summary:
         UsageError: ``spec`` is not a spec, or the file cannot be read.
     """
     return summarize(program(spec).network)
-
-
-def summarize(network: Network) -> Summary:
-    """Return the summary of a network."""
-    rows = tuple(
-        LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
-        for layer in network.layers
-    )
-    stepwise = {each.name: each.emitter.stepwise(network) for each in honouring(network)}
-    return Summary(
-        network.name, rows, counts(network), {name: s for name, s in stepwise.items() if s}
-    )
 
 
 def codegen(spec: Source, backend: str) -> str:

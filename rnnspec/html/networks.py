@@ -13,7 +13,8 @@ from rnnspec.errors import UsageError
 from rnnspec.html.elements import element, lines, paragraph, strong, table
 from rnnspec.ir.params import Counts, count
 from rnnspec.ir.text import type_name
-from rnnspec.pipeline import Summary, program, summarize
+from rnnspec.pipeline import program
+from rnnspec.summaries import Summary, summarize
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer

@@ -9,8 +9,8 @@ from rnnspec.comparison.report import ParityReport
 from rnnspec.diff.compare import Diff
 from rnnspec.html import networks, parity
 from rnnspec.html.elements import element, rendered
-from rnnspec.pipeline import Summary
 from rnnspec.spec.models import Spec
+from rnnspec.summaries import Summary
 
 Result = Spec | Summary | ParityReport | Diff
 

@@ -15,7 +15,7 @@ import pytest
 from offered import require_all
 
 import rnnspec
-from rnnspec import environment, pipeline
+from rnnspec import environment
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.needs import level
@@ -92,7 +92,7 @@ def test_a_failed_test_of_itself_is_one(run: Run, monkeypatch: pytest.MonkeyPatc
     def broken(*_: object) -> None:
         raise UsageError("it is broken")
 
-    monkeypatch.setattr(pipeline, "summarize", broken)
+    monkeypatch.setattr("rnnspec.summaries.summarize", broken)
     ran = run("doctor")
     assert ran.code == 3
     assert ran.err == "rnnspec: error: self-test failed: rnnspec: error: it is broken\n"

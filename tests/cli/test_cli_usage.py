@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from offered import require, require_all, require_source
 
-from rnnspec import pipeline
+from rnnspec import summaries
 from rnnspec.backends import BACKENDS, Backend, names
 from rnnspec.version import __version__
 
@@ -195,7 +195,7 @@ def test_a_crash(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_: object) -> None:
         raise KeyError("new\nline\x1b")
 
-    monkeypatch.setattr(pipeline, "summarize", crash)
+    monkeypatch.setattr(summaries, "summarize", crash)
     ran = run("summary", spec)
     assert (ran.code, ran.out) == (3, "")
     assert ran.err.count("\n") == 1

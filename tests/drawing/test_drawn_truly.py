@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from drawing.drawn import Area, Edge, Read, base, networks, nodes, options, read, segments
 
-from rnnspec import pipeline
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import Line
 from rnnspec.drawing.words import shape
 from rnnspec.ir.nodes import LSTM, Dropout, Layer, Network, Pooling, Recurrent, Repeat, Residual
+from rnnspec.summaries import summarize
 
 NAMES = list(networks())
 UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
@@ -20,12 +20,12 @@ UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
 def test_the_margin_is_the_summary(name: str) -> None:
     network = networks()[name]
     rows = {entry[0].split("layer norm")[0]: entry for entry in read(network).notes}
-    for layer in pipeline.summarize(network).layers:
+    for layer in summarize(network).layers:
         (entry,) = [texts for first, texts in rows.items() if first.startswith(layer.name)]
         count = f"  ·  {layer.parameters:,} parameter{'s' if layer.parameters > 1 else ''}"
         sizes = f"→ {shape(layer.output_shape[1:])}"
         assert entry[-1] == sizes + (count if layer.parameters else "")
-    total = pipeline.summarize(network).parameters.total
+    total = summarize(network).parameters.total
     assert any(entry[0].startswith(f"{total:,}parameter") for entry in read(network).notes)
 
 

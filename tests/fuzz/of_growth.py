@@ -18,6 +18,7 @@ from rnnspec.errors import SpecError, render_problem
 from rnnspec.lint.rules import CODES
 from rnnspec.lint.run import lint
 from rnnspec.spec import models
+from rnnspec.summaries import summarize
 
 BASE = {
     "version": 1,
@@ -85,7 +86,7 @@ def answer(text: str) -> None:
         assert longest < LONGEST_MESSAGE
         return
     lint(program, frozenset(CODES))
-    pipeline.summarize(program.network)
+    summarize(program.network)
     diff(program, program)
     for backend in BACKENDS.values():
         if not refusals(backend, program.network):

@@ -12,6 +12,7 @@ from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.cli.terminal.progress import reading
 from rnnspec.errors import printable
+from rnnspec.summaries import LayerSummary, Summary, summarize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,12 +50,12 @@ def run(
         _print_written(output, generated)
 
 
-def _counted(generated: Generated, model: Any) -> pipeline.Summary:
+def _counted(generated: Generated, model: Any) -> Summary:
     """Return the summary with types and counts from the framework instead of the spec."""
     backend, network = generated.backend, generated.network
-    expected, runtime = pipeline.summarize(network), backend.runtime
+    expected, runtime = summarize(network), backend.runtime
     rows = tuple(
-        pipeline.LayerSummary(
+        LayerSummary(
             name=row.name,
             type=runtime.layer_type(model, layer) or row.type,
             output_shape=row.output_shape,
@@ -63,7 +64,7 @@ def _counted(generated: Generated, model: Any) -> pipeline.Summary:
         for row, layer in zip(expected.layers, network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
-    return pipeline.Summary(network.name, rows, runtime.counts(model), stepwise)
+    return Summary(network.name, rows, runtime.counts(model), stepwise)
 
 
 def _check_output(output: Path, backend: Backend, program: Program, *, force: bool) -> None:

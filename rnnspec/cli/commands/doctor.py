@@ -72,7 +72,9 @@ def _tried(name: str, test: Callable[[], str]) -> Checked:
 
 
 def _summary() -> str:
-    found = pipeline.summarize(_program().network)
+    from rnnspec.summaries import summarize
+
+    found = summarize(_program().network)
     return f"{len(found.layers)} layers, {found.parameters.total:,} parameters"
 
 

@@ -34,12 +34,13 @@ def summary(
     """Print layers, shapes and parameters, without a framework."""
     from rnnspec import pipeline
     from rnnspec.cli.terminal import pictures, tables
+    from rnnspec.summaries import summarize
 
     if json and draw:
         raise UsageError("--json prints data alone; it cannot honour --draw")
 
     network = pipeline.read(spec, allow_outside=allow_outside).network
-    found = pipeline.summarize(network)
+    found = summarize(network)
     if json:
         tables.print_json(found.as_dict())
     else:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.comparison.random import Found
     from rnnspec.comparison.report import ParityReport, SpecParity
     from rnnspec.ir.params import Counts
-    from rnnspec.pipeline import LayerSummary, Summary
+    from rnnspec.summaries import LayerSummary, Summary
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""
