@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
+    from rnnspec.environment import show_versions
     from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import build, codegen, load, loads, summary
 
@@ -28,6 +29,7 @@ __all__ = [
     "loads",
     "parity",
     "read_weights",
+    "show_versions",
     "summary",
     "write_weights",
 ]
@@ -42,6 +44,7 @@ _HOMES = {
     "parity": "rnnspec.comparison.run",
     "read_weights": "rnnspec.live",
     "write_weights": "rnnspec.live",
+    "show_versions": "rnnspec.environment",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends import honouring
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
+from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
@@ -35,6 +36,12 @@ class Summary:
     layers: tuple[LayerSummary, ...]
     parameters: Counts
     stepwise: dict[str, dict[str, str]]
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as printed by ``rnnspec summary --json``.

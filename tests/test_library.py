@@ -32,6 +32,7 @@ RAISES = {
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "read_weights": {"SpecError", "UnsupportedError", "UsageError"},
+    "show_versions": {"UsageError"},
     "write_weights": {"SpecError", "UnsupportedError", "UsageError"},
 }
 

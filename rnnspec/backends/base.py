@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from rnnspec.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -45,6 +45,8 @@ class Backend:
     runtime), in each of ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}``
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
+    ``engine`` returns the name of the framework that the runtime is set to run on, if it has
+    several, without importing it.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
     loading: tuple[str, ...] = ()
+    engine: Callable[[], str] | None = None
 
     @property
     def installed(self) -> bool:

@@ -49,8 +49,6 @@ def _outcome() -> tuple[str, int]:
     """Run the application, and return the message to print, if any, and the exit code."""
     # Plugins of other packages must not change validation, and searching for them takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Typer would take this as a request for shell completion, which is switched off.
-    os.environ.pop("_RNNSPEC_COMPLETE", None)
     from rnnspec.cli.terminal.guard import guard_streams
     from rnnspec.errors import RnnspecError
 
@@ -58,6 +56,9 @@ def _outcome() -> tuple[str, int]:
     guard_streams()
     try:
         from rnnspec.cli.app import app
+        from rnnspec.cli.commands.completion import answer_shells
+
+        answer_shells()
 
         app(prog_name="rnnspec")
     except RnnspecError as error:

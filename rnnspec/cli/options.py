@@ -7,16 +7,26 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.cli import completers
 from rnnspec.cli.backends import NAMED
 
-SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="YAML spec.", show_default=False)]
-Backend = Annotated[str | None, typer.Option("--backend", "-b", metavar="NAME", help=NAMED)]
+SpecPath = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC", help="YAML spec.", show_default=False, autocompletion=completers.specs
+    ),
+]
+Backend = Annotated[
+    str | None,
+    typer.Option("--backend", "-b", metavar="NAME", help=NAMED, autocompletion=completers.backends),
+]
 Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="PATHS",
         help="Specs, folders, patterns, or - for standard input.",
         show_default=False,
+        autocompletion=completers.specs,
     ),
 ]
 Format = Annotated[
@@ -26,6 +36,7 @@ Format = Annotated[
         metavar="FORMAT",
         help="full, concise, json, github, sarif or junit.",
         show_default=False,
+        autocompletion=completers.formats,
     ),
 ]
 Jobs = Annotated[
@@ -54,5 +65,10 @@ ConvertedPath = Annotated[
 ]
 SpecOfTrained = Annotated[
     str | None,
-    typer.Option("--spec", metavar="SPEC", help="The spec of IN, if IN does not contain it."),
+    typer.Option(
+        "--spec",
+        metavar="SPEC",
+        help="The spec of IN, if IN does not contain it.",
+        autocompletion=completers.specs,
+    ),
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.shown import html_of
+
 if TYPE_CHECKING:
     from rnnspec.backends.base import Stock
     from rnnspec.errors import Difference, Refusal
@@ -81,6 +83,9 @@ class ParityReport:
     def differences(self) -> tuple[Difference, ...]:
         """All differences, in the order of the specs."""
         return tuple(difference for spec in self.specs for difference in spec.differences)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data, as ``rnnspec parity --json`` prints it."""

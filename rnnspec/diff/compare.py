@@ -10,6 +10,7 @@ from rnnspec.diff.settings import Settings, layer_settings, network_settings
 from rnnspec.ir.nodes import Layer, Network
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
+from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
@@ -88,6 +89,9 @@ class Diff:
     def parameters(self) -> tuple[Counts, Counts]:
         """The parameter counts before and after."""
         return counts(self.before), counts(self.after)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the differences as plain data, as ``rnnspec diff --json`` prints them."""

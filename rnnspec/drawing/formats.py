@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from rnnspec.drawing.layout.build import scene
@@ -23,14 +21,10 @@ def svg_text(network: Network, options: Options) -> str:
 
 
 def plain_text(network: Network, options: Options, *, unicode: bool) -> str:
-    """Return a network as plain text for a terminal.
+    """Return a network as plain text for a terminal."""
+    from rnnspec.drawing.text import text
 
-    Raises:
-        UsageError: this rnnspec has no such format.
-    """
-    _check_ending(".txt", "")
-    text = import_module("rnnspec.drawing.text").text
-    return str(text(network, form=options.form, steps=options.steps, unicode=unicode))
+    return text(network, form=options.form, steps=options.steps, unicode=unicode)
 
 
 def writer(path: Path) -> Writer:
@@ -46,8 +40,7 @@ def writer(path: Path) -> Writer:
 
 def endings() -> list[str]:
     """Return the endings of the formats that there are."""
-    found = {".mmd": "rnnspec.drawing.mermaid", ".txt": "rnnspec.drawing.text"}
-    return [each for each in _WRITERS if each not in found or find_spec(found[each])]
+    return list(_WRITERS)
 
 
 def _check_ending(ending: str, path: str) -> None:
@@ -80,7 +73,9 @@ def _tex(network: Network, options: Options) -> bytes:
 
 
 def _mermaid(network: Network, _: Options) -> bytes:
-    return str(import_module("rnnspec.drawing.mermaid").mermaid(network)).encode()
+    from rnnspec.drawing.mermaid import mermaid
+
+    return mermaid(network).encode()
 
 
 def _text(network: Network, options: Options) -> bytes:

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from rnnspec.shown import html_of
 from rnnspec.spec.fields import (
     Absent,
     Epsilon,
@@ -294,6 +295,9 @@ class Spec(Model):
     def allow_outside(self) -> bool:
         """True if the files named in this spec may be outside its folder."""
         return self._allow_outside
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def gives_state(self, index: int) -> bool:
         """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence."""

@@ -42,6 +42,7 @@ def loaded(*arguments: str) -> set[str]:
         (["summary", str(SPEC)], FRAMEWORKS | {"jinja2", "hypothesis"}, {"rich"}),
         (["lint", str(SPEC)], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, READING),
         (["schema"], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, {"json"}),
+        (["doctor"], FRAMEWORKS | {"jinja2", "rich", "hypothesis"}, READING),
         (["explain", "E301"], FRAMEWORKS | {"jinja2", "rich", "yaml"}, set()),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,

@@ -24,7 +24,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 EXTRAS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
-    *("schema", "convert", "draw"),
+    *("schema", "convert", "draw", "doctor", "completion"),
 ]
 
 
@@ -47,12 +47,22 @@ def test_help_of_a_command_has_an_example_that_works(
     (tmp_path / "specs").symlink_to(Path(__file__).parents[2] / "specs")
     words = lines[0].removeprefix("Example: ").split()
     assert words[:2] == ["rnnspec", command]
-    if command in ("validate", "lint", "explain", "summary", "codegen", "diff", "draw"):
+    if command in (
+        "validate",
+        "lint",
+        "explain",
+        "summary",
+        "codegen",
+        "diff",
+        "draw",
+        "doctor",
+        "completion",
+    ):
         assert run(*words[1:]).code == 0
 
 
-@pytest.mark.parametrize("request_", ["x", "bash_source", "complete_bash"])
-def test_there_are_no_completions(
+@pytest.mark.parametrize("request_", ["x", "bash_source", "source_bash"])
+def test_only_questions_of_shells_are_answered(
     run: Run, spec: str, request_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("_RNNSPEC_COMPLETE", request_)

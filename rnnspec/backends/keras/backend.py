@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
+
+_DEFAULT = "tensorflow"
+_MOST = 2**16
+"""More characters than a settings file has."""
+
+
+def engine() -> str:
+    """Return the engine that Keras is set to run on: KERAS_BACKEND, keras.json or the default."""
+    return os.environ.get("KERAS_BACKEND") or _configured() or _DEFAULT
+
+
+def _configured() -> str:
+    """Return the engine in the settings file, empty if there is none."""
+    # Imported here: most runs never ask for the engine.
+    import json
+
+    home = os.environ.get("KERAS_HOME")
+    path = (Path(home) if home else Path("~/.keras").expanduser()) / "keras.json"
+    try:
+        with path.open(encoding="utf-8") as stream:
+            settings = json.loads(stream.read(_MOST))
+    except (OSError, ValueError, RecursionError):  # Keras ignores such a file too
+        return ""
+    found = settings.get("backend") if isinstance(settings, dict) else None
+    return found if isinstance(found, str) else ""
+
 
 KERAS = Backend(
     name="keras",
@@ -15,6 +43,7 @@ KERAS = Backend(
     extra="keras",
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
+    engine=engine,
 )
 
 if TYPE_CHECKING:

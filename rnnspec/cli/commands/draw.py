@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.cli.inputs import Input, read_files
+from rnnspec.cli.terminal.pictures import shows_unicode
 from rnnspec.drawing.formats import plain_text, writer
 from rnnspec.drawing.picture import write
 from rnnspec.errors import UsageError, printable
@@ -32,8 +32,7 @@ def run(program: Program, picture: Picture, output: Path | None, *, force: bool)
         OutputError: it cannot be written.
     """
     if output is None:
-        unicode = sys.stdout.isatty() and sys.stdout.encoding.lower().startswith("utf")
-        print(plain_text(picture.network, picture.options, unicode=unicode), end="")
+        print(plain_text(picture.network, picture.options, unicode=shows_unicode()), end="")
         return
     kept = read_files([Input(program.source)], [program])
     write(picture, output, force=force, inputs=kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ class Grid:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         """Yield finished segments, which rich writes without further layout."""
         # Redirected output may end up in a file or a log of another encoding.
-        box = (SQUARE if sys.stdout.isatty() else ASCII).substitute(options)
+        box = (SQUARE if console.file.isatty() else ASCII).substitute(options)
         widths = [width + 2 for width in self._widths]
         yield Segment(f"{box.get_top(widths)}\n")
         for number, (cells, style) in enumerate(self._rows):

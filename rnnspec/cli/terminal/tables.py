@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from io import StringIO
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -42,7 +43,17 @@ def _finite(data: Any) -> Any:
 
 def print_summary(summary: Summary) -> None:
     """Print one row per layer, then the totals."""
-    console = plain_console()
+    _show_summary(summary, plain_console())
+
+
+def summary_text(summary: Summary) -> str:
+    """Return a summary as ``print_summary`` prints it where standard output is no terminal."""
+    stream = StringIO()
+    _show_summary(summary, plain_console(stream))
+    return stream.getvalue().removesuffix("\n")
+
+
+def _show_summary(summary: Summary, console: Console) -> None:
     console.print(f'Model: "{summary.name}"')
     console.print(_layer_table(summary.layers))
     _print_totals(console, summary.parameters)
@@ -154,6 +165,18 @@ def _more(spec: SpecParity, stock: Stock) -> int:
     return stock.parameters - spec.layers[stock.layer]
 
 
-def plain_console() -> Console:
-    """Return a console for standard output that ignores markup and cuts nothing."""
-    return Console(width=_WIDTH, markup=False, highlight=False, soft_wrap=True)
+def plain_console(stream: IO[str] | None = None) -> Console:
+    """Return a console for standard output that ignores markup and cuts nothing.
+
+    What it prints to ``stream`` is not coloured.
+    """
+    plain = None if stream is None else False
+    return Console(
+        file=stream,
+        force_terminal=plain,
+        force_jupyter=False,  # rich would print beside the stream
+        width=_WIDTH,
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,133 @@
+"""The values that shells complete; each takes the word so far and imports no framework."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnspec.backends import BACKENDS
+from rnnspec.backends.base import LEVELS
+from rnnspec.drawing import options
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+# zsh evaluates what it is given, and Typer's quoting of a backslash before a dollar sign fails.
+_HARMLESS = re.compile(r"[\w@%+=,./-]*")
+
+
+def backends(incomplete: str) -> list[str]:
+    """Return names of backends."""
+    return _starting(incomplete, BACKENDS)
+
+
+def several_backends(incomplete: str) -> list[str]:
+    """Return lists of backends, separated by commas."""
+    return _listed(incomplete, BACKENDS)
+
+
+def formats(incomplete: str) -> list[str]:
+    """Return formats of reports."""
+    from rnnspec.cli.report import FORMATS
+
+    return _starting(incomplete, FORMATS)
+
+
+def levels(incomplete: str) -> list[str]:
+    """Return levels of comparison."""
+    return _starting(incomplete, LEVELS)
+
+
+def dtypes(incomplete: str) -> list[str]:
+    """Return the dtypes of all backends."""
+    every = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
+    return _starting(incomplete, dict.fromkeys(every))
+
+
+def networks(incomplete: str) -> list[str]:
+    """Return the kinds of network to start from."""
+    from rnnspec.cli.commands import init
+
+    return _starting(incomplete, init.networks())
+
+
+def codes(incomplete: str) -> list[str]:
+    """Return codes of messages."""
+    from rnnspec import pages
+
+    return _starting(incomplete, pages.codes())
+
+
+def several_advice_codes(incomplete: str) -> list[str]:
+    """Return lists of codes of advice, separated by commas."""
+    from rnnspec import pages
+
+    return _listed(incomplete, [code for code in pages.codes() if code.startswith("L")])
+
+
+def forms(incomplete: str) -> list[str]:
+    """Return forms of pictures."""
+    return _starting(incomplete, options.FORMS)
+
+
+def labels(incomplete: str) -> list[str]:
+    """Return the two values of ``--labels``."""
+    return _starting(incomplete, options.LABELS)
+
+
+def themes(incomplete: str) -> list[str]:
+    """Return themes of pictures."""
+    return _starting(incomplete, options.THEMES)
+
+
+def backgrounds(incomplete: str) -> list[str]:
+    """Return backgrounds of pictures."""
+    return _starting(incomplete, options.BACKGROUNDS)
+
+
+def shells(incomplete: str) -> list[str]:
+    """Return names of shells."""
+    from rnnspec.cli.commands.completion import SHELLS
+
+    return _starting(incomplete, SHELLS)
+
+
+def specs(incomplete: str) -> list[str]:
+    """Return YAML files and folders; a folder that is the only match comes with its content."""
+    found = _entries(incomplete)
+    if len(found) == 1 and found[0].endswith("/"):
+        found += _entries(found[0])
+    return found
+
+
+def _entries(incomplete: str) -> list[str]:
+    folder, name = os.path.split(incomplete)
+    try:
+        entries = sorted(os.scandir(folder or "."), key=lambda each: each.name)
+        return [
+            path
+            for entry in entries
+            if entry.name.startswith(name) and (name or not entry.name.startswith("."))
+            if (path := _path(folder, entry)) and _HARMLESS.fullmatch(path)
+        ]
+    except (OSError, ValueError):  # no folder, or one that may not be read
+        return []
+
+
+def _path(folder: str, entry: os.DirEntry[str]) -> str:
+    path = os.path.join(folder, entry.name)  # noqa: PTH118 - as typed: Path would drop './'
+    if entry.is_dir():
+        return f"{path}/"
+    return path if Path(path).suffix in {".yaml", ".yml"} else ""
+
+
+def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def _listed(incomplete: str, words: Collection[str]) -> list[str]:
+    before, comma, last = incomplete.rpartition(",")
+    chosen = before.split(",")
+    return [f"{before}{comma}{word}" for word in _starting(last, words) if word not in chosen]

@@ -1,0 +1,67 @@
+"""Reports of parity as elements of HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from rnnspec.comparison.report import ParityReport, SpecParity
+from rnnspec.errors import render_difference
+from rnnspec.html.elements import Content, lines, paragraph, strong, table
+
+
+def report(given: ParityReport) -> Iterator[Element]:
+    """Yield the verdict, then a table and the differences of each spec."""
+    yield verdict(given)
+    for each in given.specs:
+        yield spec_table(each, given.tolerances)
+        yield from remarks(each)
+
+
+def verdict(given: ParityReport) -> Element:
+    """Return whether all is equal, and how it was compared."""
+    number = len(given.specs)
+    return paragraph(
+        strong("equal" if given.equal else "NOT equal"),
+        f": {number} {'spec' if number == 1 else 'specs'}, compared up to {given.level} in "
+        f"{given.dtype} ({', '.join(versions(given))})",
+    )
+
+
+def versions(given: ParityReport) -> list[str]:
+    """Return the version of each backend."""
+    return sorted({each.version for spec in given.specs for each in spec.backends.values()})
+
+
+def spec_table(spec: SpecParity, tolerances: dict[str, float]) -> Element:
+    """Return the counts of each layer, then the largest difference of each level."""
+    return table((spec.name, "spec", *spec.backends), _rows(spec, tolerances))
+
+
+def _rows(spec: SpecParity, tolerances: dict[str, float]) -> Iterator[tuple[Content, ...]]:
+    results = spec.backends.values()
+    for layer, wanted in spec.layers.items():
+        yield (layer, *_numbers(wanted, *(each.layers[layer] for each in results)))
+    for key, wanted in spec.parameters.as_dict().items():
+        held = (each.parameters.as_dict()[key] for each in results)
+        yield (key.replace("_", "-"), *_numbers(wanted, *held))
+    for level, allowed in tolerances.items():
+        found = (each.findings[level].difference for each in results)
+        yield (level, f"within {allowed:g}", *(_difference(each, allowed) for each in found))
+
+
+def _numbers(wanted: int, *held: int) -> list[Content]:
+    return [f"{wanted:,}", *(f"{n:,}" if n == wanted else strong(f"{n:,} ✗") for n in held)]
+
+
+def _difference(found: float, allowed: float) -> Content:
+    return f"{found:.1e}" if found <= allowed else strong(f"{found:.1e} ✗")
+
+
+def remarks(spec: SpecParity) -> Iterator[Element]:
+    """Yield the differences, and the backends that were left out."""
+    if spec.differences:
+        yield lines(map(render_difference, spec.differences))
+    for backend, (first, *others) in spec.refused.items():
+        more = f" (and {len(others)} more)" if others else ""
+        yield paragraph(f"Left out {backend}: {first.layer}.{first.key}: {first.reason}{more}")

@@ -1,0 +1,15 @@
+"""Results as notebooks and ``print`` show them, made by packages that know how, on first use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+
+def html_of(result: object) -> str:
+    """Return a spec, a summary, a report of parity or a diff as an HTML fragment."""
+    return str(import_module("rnnspec.html.results").fragment(result))
+
+
+def text_of(summary: object) -> str:
+    """Return a summary as the command prints it where standard output is no terminal."""
+    return str(import_module("rnnspec.cli.terminal.tables").summary_text(summary))

@@ -1,0 +1,103 @@
+"""The flowchart: one node for each layer, lines true to the network, and no text that is read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.mermaid import mermaid
+from rnnspec.ir.nodes import Dropout, Network, Recurrent, Residual
+
+TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"
+NODE = rf'  (l\d+[fb]?|in|out)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
+EDGE = rf'  (\w+) (-->|-\.->)(?:\|"({TEXT})"\|)? (\w+)'
+OTHER = r"flowchart BT|  accTitle: \w+|  classDef \w+ [\w#:,]+"
+
+
+def parts(network: Network) -> tuple[dict[str, str], list[tuple[str, str, str, str]]]:
+    """Return the nodes and the lines of a flowchart, every line of which is one of these."""
+    nodes, edges = {}, []
+    for line in mermaid(network).splitlines():
+        if found := re.fullmatch(NODE, line):
+            nodes[found[1]] = found[2]
+        elif found := re.fullmatch(EDGE, line):
+            edges.append((found[1], found[2], found[3] or "", found[4]))
+        else:
+            assert re.fullmatch(OTHER, line), line
+    return nodes, edges
+
+
+def check(network: Network) -> None:
+    nodes, edges = parts(network)
+    for index, layer in enumerate(network.layers):
+        if isinstance(layer, Dropout):
+            assert any(f"{layer.name}  dropout" in text for _, _, text, _ in edges)
+            continue
+        assert layer.name in nodes[f"l{index}"]
+    assert {end for edge in edges for end in (edge[0], edge[3])} == set(nodes)
+    loops = [edge for edge in edges if edge[0] == edge[3]]
+    cells = [each for each in network.layers if isinstance(each, Recurrent)]
+    assert len(loops) == sum(1 if each.merge is None else 2 for each in cells)
+    dotted = sum(arrow == "-.->" for _, arrow, _, _ in loops)
+    assert dotted == sum(
+        bool(each.recurrent_dropout) * (1 if each.merge is None else 2) for each in cells
+    )
+    sums = [each for each in network.layers if isinstance(each, Residual)]
+    assert sum(text == "the input as it was" for _, _, text, _ in edges) == len(sums)
+    assert mermaid(network) == mermaid(network)
+
+
+def test_the_gallery(gallery_spec: Path) -> None:
+    check(pipeline.read(gallery_spec).network)
+
+
+def test_any_network() -> None:
+    for spec in sample(specs(), 120):
+        check(pipeline.reads(spec_text(spec)).network)
+
+
+def test_lines_of_a_whole_network() -> None:
+    network = pipeline.reads("""\
+version: 1
+name: end
+input: {length: 8, features: 4}
+rnn:
+  - {type: gru, name: graph, units: 4, residual: true, dropout: 0.1, variational: false}
+  - {type: lstm, name: subgraph, units: 4, bidirectional: true, dropout: 0.2}
+head: {units: 1, name: click, dropout: 0.5}
+""").network
+    assert parts(network)[1] == [
+        ("l1", "-->", "h", "l1"),
+        ("in", "-.->", "dropout_1  dropout 0.1, fresh at each step", "l1"),
+        ("l1", "-->", "", "l2"),
+        ("in", "-->", "the input as it was", "l2"),
+        ("l2", "-.->", "dropout 0.2", "l3f"),
+        ("l3f", "-->", "h, c", "l3f"),
+        ("l2", "-.->", "dropout 0.2", "l3b"),
+        ("l3b", "-->", "h, c", "l3b"),
+        ("l3f", "-->", "last state", "l3"),
+        ("l3b", "-->", "last state, at step 1", "l3"),
+        ("l3", "-.->", "dropout_2  dropout 0.5", "l5"),
+        ("l5", "-->", "", "out"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"]; click l0 call x()', "a<script>alert(1)</script>", "%%{init: {}}%%", "#quot;\n end"],
+)
+def test_a_text_that_is_more_than_a_name_stays_text(text: str) -> None:
+    network = pipeline.reads(
+        "version: 1\nname: n\ninput: {features: 1}\nrnn: {type: gru, units: 1}"
+    ).network
+    (layer,) = network.layers
+    hostile = replace(network, description=text, layers=(replace(layer, name=text),))
+    nodes, _ = parts(hostile)
+    assert re.sub(r"#(\d+);", lambda code: chr(int(code[1])), nodes["l0"]).startswith(
+        f"{text}  GRU"
+    )

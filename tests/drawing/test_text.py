@@ -1,0 +1,190 @@
+"""The picture in characters: it fits a terminal, names each layer, and draws what is used."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.comparison.strategies import sample, spec_text, specs
+from rnnspec.drawing.text import text
+from rnnspec.ir.nodes import Dropout, LayerNorm, Network, Pooling, Recurrent, Repeat
+
+TOKENS = "embedding: {vocabulary: 20, dim: 4}"
+NUMBERS = "input: {length: 500, features: 4}"
+PADDED = "input: {length: 8, features: 4, mask_value: 0}"
+
+
+def network(*parts: str) -> Network:
+    return pipeline.reads("\n".join(["version: 1", "name: net", *parts])).network
+
+
+@cache
+def drawn() -> tuple[Network, ...]:
+    """Networks of random specs, with short names and with long ones."""
+    chosen = [*sample(specs(), 120), *sample(specs(long_names=True), 60)]
+    return tuple(pipeline.reads(spec_text(spec)).network for spec in chosen)
+
+
+def lines(of: Network, **options: int) -> list[str]:
+    return text(of, **options).splitlines()  # type: ignore[arg-type]
+
+
+def row(of: Network, name: str) -> str:
+    """Return the row that a layer is drawn in."""
+    (found,) = [line for line in lines(of) if line.startswith(f"{name} ") or line == name]
+    return found
+
+
+def test_the_gallery_fits_a_terminal_and_names_each_layer(gallery_spec: Path) -> None:
+    of = pipeline.read(gallery_spec).network
+    for picture in (text(of), text(of, form="folded"), text(of, unicode=False)):
+        rows = picture.splitlines()
+        assert max(map(len, rows)) <= 80
+        names = [line.split()[0] for line in rows if line and not line.startswith(" ")]
+        assert names[-2::-1] == ["input", *(layer.name for layer in of.layers)]
+    assert text(of, unicode=False).isascii()
+
+
+def test_any_network_fits_names_each_layer_and_is_drawn_the_same_again() -> None:
+    for of in drawn():
+        picture, folded = text(of), text(of, form="folded")
+        assert (picture, folded) == (text(of), text(of, form="folded"))
+        assert text(of, unicode=False).isascii()
+        for rows in (picture.splitlines(), folded.splitlines()):
+            assert max(map(len, rows)) <= 80
+            starts = [line.split()[0] for line in rows if line and not line.startswith(" ")]
+            assert starts[-2::-1] == ["input", *(layer.name for layer in of.layers)]
+
+
+def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
+    for of in drawn():
+        folded = text(of, form="folded")
+        cells = [layer for layer in of.layers if isinstance(layer, Recurrent)]
+        assert folded.count("↺") == sum(1 if each.merge is None else 2 for each in cells)
+        arrows = sum(bool(each.dropout) * (1 if each.merge is None else 2) for each in cells)
+        assert folded.count("⇡") == arrows
+        assert folded.count("[repeat]") == sum(isinstance(each, Repeat) for each in of.layers)
+        norms = sum(isinstance(each, LayerNorm) for each in of.layers)
+        assert folded.count(" norm") == 2 * norms, "in the margin and in the picture"
+        pooled = [f"[{each.statistic}]" for each in of.layers if isinstance(each, Pooling)]
+        assert all(each in folded for each in pooled)
+        if any(isinstance(each, Dropout) for each in of.layers):
+            assert "┊" in folded
+
+
+def test_a_whole_picture() -> None:
+    of = network(TOKENS, "rnn: {type: lstm, units: 3, dropout: 0.2}", "head: {units: 1}")
+    assert (
+        text(of)
+        == """\
+                                                                   ŷ
+                                                                   ↑
+dense_1  1 unit                                                  dense
+  → 1 · 4 parameters                                               ↑
+lstm_1  LSTM, 3 units        0 ═⇒ LSTM ═⇒ LSTM ═⇒ LSTM ═⇒ ··· ═⇒ LSTM
+  → 3 · 96 parameters               ⇡       ⇡       ⇡              ⇡
+  dropout 0.2                       ┊       ┊       ┊              ┊
+  last state only                   ┊       ┊       ┊              ┊
+embedding_1  20 tokens to 4       embed   embed   embed          embed
+  → T × 4 · 80 parameters           ↑       ↑       ↑              ↑
+input  T tokens                     x₁      x₂      x₃    ···      xT
+
+180 parameters in all
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "arrows"),
+    [("{pooling: last}", 1), ("{pooling: mean}", 4), ("{pooling: none}", 4)],
+)
+def test_only_an_output_that_is_used_has_an_arrow(head: str, arrows: int) -> None:
+    of = network(NUMBERS, "rnn: {type: gru, units: 3}", f"head: {head}")
+    rows = lines(of)
+    above = rows[rows.index(row(of, "gru_1")) - 1]
+    assert above.count("↑") == arrows
+
+
+def test_the_backward_direction_ends_at_step_1() -> None:
+    of = network(NUMBERS, "rnn: {type: lstm, units: 3, bidirectional: true}", "head: {units: 1}")
+    rows = lines(of)
+    backward = rows.index(row(of, "bidirectional_1"))
+    turn, first = rows[backward - 1], rows[backward].index("LSTM ⇐")
+    assert first <= turn.index("╭") < first + 4, "it leaves the backward cell of step 1"
+    forward = rows[backward + 2]
+    assert forward.rindex("LSTM") <= turn.index("│") < forward.rindex("LSTM") + 4
+    assert rows[backward].rstrip().endswith("LSTM ⇐═ 0")
+    assert " 0 ═⇒ LSTM" in forward
+    arrows = rows[backward - 2]
+    assert [turn.index("│"), turn.index("╯")] == [x for x, c in enumerate(arrows) if c == "↑"]
+
+
+def test_padding_is_held_and_its_value_is_used_only_where_it_is_the_result() -> None:
+    pooled = network(PADDED, "rnn: {type: gru, units: 4, layer_norm: true}", "head: {pooling: max}")
+    assert row(pooled, "gru_1").endswith("→ held")
+    norms = row(pooled, "layer_normalization_1").count(" norm")
+    kept = network(PADDED, "rnn: {type: gru, units: 4, layer_norm: true}")
+    assert row(kept, "layer_normalization_1").count(" norm") == norms + 1
+    assert lines(kept)[0].endswith("pad")
+    assert lines(pooled)[0].split() == ["ŷ"]
+
+
+def test_dropout_is_dashed_on_the_line_it_acts_on() -> None:
+    cell = "rnn: {type: lstm, units: 3, dropout: 0.2, recurrent_dropout: 0.1}"
+    both = network(NUMBERS, cell)
+    assert "⇢" in row(both, "lstm_1")
+    assert "═" not in row(both, "lstm_1")
+    assert "⇡" in text(both)
+    none = text(network(NUMBERS, "rnn: {type: lstm, units: 3}"))
+    assert not set("⇡⇢┊┄") & set(none)
+
+
+def test_a_residual_goes_around_its_block() -> None:
+    of = network(NUMBERS, "rnn: {type: gru, units: 4, residual: true, layer_norm: true}")
+    rows = lines(of)
+    line = rows[rows.index(row(of, "add_1"))].index("╮")
+    block = rows[rows.index(row(of, "add_1")) + 1 :]
+    end = next(i for i, each in enumerate(block) if each[line : line + 1] == "╯")
+    assert all(each[line] == "│" for each in block[:end])
+    assert any("gru_1" in each for each in block[:end])
+    assert "├" in block[end]
+
+
+def test_a_repeat_has_a_time_axis_of_its_own() -> None:
+    of = network(
+        NUMBERS,
+        "rnn: [{type: gru, units: 3}, {type: repeat, steps: 2}, {type: gru, units: 3}]",
+        "head: {pooling: none, units: 2}",
+    )
+    assert row(of, "gru_1").replace("GRU,", "").count("GRU") == 4
+    assert row(of, "gru_2").replace("GRU,", "").count("GRU") == 2
+    assert lines(of)[0].split() == ["ŷ₁", "ŷ₂"]
+
+
+@pytest.mark.parametrize(("steps", "cells"), [(2, 2), (4, 4), (10, 10), (500, 500)])
+def test_as_many_steps_as_wanted(steps: int, cells: int) -> None:
+    of = network(NUMBERS, "rnn: {type: simple, units: 3}", "head: {units: 1}")
+    shown = text(of, steps=steps)
+    (cell_row,) = [line for line in shown.splitlines() if line.startswith("simple_rnn_1")]
+    assert cell_row.replace("RNN,", "").count("RNN") == cells
+    assert ("···" in shown) == (steps < 500)
+
+
+def test_a_network_too_wide_for_its_names_is_folded() -> None:
+    long = "a" * 64
+    of = network(NUMBERS, f"rnn: {{type: lstm, units: 3, bidirectional: true, name: {long}}}")
+    assert text(of) == text(of, form="folded")
+
+
+def test_two_thousand_layers() -> None:
+    of = network(NUMBERS, "rnn: {type: gru, units: 4, layers: 600, residual: true}")
+    assert text(of).count("┴") == 0
+    assert text(of).count("GRU,") == 600
+
+
+def test_free_text_of_a_spec_is_left_out() -> None:
+    of = network(TOKENS, 'description: "</text> ]] <script>"', "rnn: {type: gru, units: 1}")
+    assert text(of) == text(network(TOKENS, "rnn: {type: gru, units: 1}"))

@@ -1,0 +1,148 @@
+"""Results in notebooks: what IPython shows, in the colours of the page, the same every time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from offered import require_all
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.backends.needs import level
+from rnnspec.comparison.report import Finding, ParityReport
+from rnnspec.diff.compare import diff
+from rnnspec.errors import Difference, Refusal
+
+SPECS = Path(__file__).parents[2] / "specs"
+HOSTILE = """\
+version: 1
+name: net
+description: '</p><script>alert("1")</script> & <img src=x onerror=y>'
+input: {features: 2}
+rnn: {type: gru, units: 3, activation: relu}
+head: {units: 1}
+"""
+
+
+def shown(result: Any) -> ET.Element:
+    """Return what IPython shows of a result, as any page may hold it."""
+    from IPython.core.formatters import DisplayFormatter
+
+    formatter: Any = DisplayFormatter()
+    data, _ = formatter.format(result)
+    html = data["text/html"]
+    assert html == result._repr_html_(), "the same bytes again"
+    root = ET.fromstring(html)
+    for each in root.iter():
+        assert each.tag in {
+            *("div", "p", "strong", "ul", "li", "img"),
+            *("table", "thead", "tbody", "tr", "th", "td"),
+        }
+        assert set(each.attrib) <= {"style", "src", "alt"}
+        style = each.get("style", "")
+        assert "background" not in style
+        assert set(re.findall(r"(?<![-\w])color: (\w+)", style)) <= {"inherit"}
+    return root
+
+
+def words(root: ET.Element) -> str:
+    return "|".join(root.itertext())
+
+
+def test_a_spec_is_its_table_and_its_picture(gallery_spec: Path) -> None:
+    given = rnnspec.load(gallery_spec)
+    root = shown(given)
+    found = words(root)
+    for layer in rnnspec.summary(given).layers:
+        assert f"{layer.name} ({layer.type})|{layer.output_shape}|{layer.parameters:,}" in found
+    (image,) = root.iter("img")
+    assert image.get("src", "").startswith("data:image/svg+xml;base64,")
+
+
+def test_a_spec_too_large_for_a_picture_is_its_table() -> None:
+    text = "version: 1\nname: deep\ninput: {features: 2}\nrnn:\n" + "".join(
+        f"  - {{type: gru, units: {n % 2 + 2}, layer_norm: true}}\n" for n in range(80)
+    )
+    root = shown(rnnspec.loads(text))
+    assert len(list(root.iter("tr"))) == 161
+    assert not list(root.iter("img"))
+
+
+def test_text_of_a_spec_stays_text() -> None:
+    given = rnnspec.loads(HOSTILE)
+    assert given.description in words(shown(given))
+    assert "<script>" not in given._repr_html_()
+
+
+def test_a_summary_is_a_table_and_prints_as_the_command_does(capsys: Any) -> None:
+    summary = rnnspec.summary(SPECS / "imdb_recurrent_dropout.yaml")
+    assert "Run step by step on torch" in words(shown(summary))
+    from rnnspec.cli.terminal.tables import print_summary
+
+    print_summary(summary)
+    assert capsys.readouterr().out == f"{summary}\n"
+    assert repr(summary).startswith("Summary(")
+
+
+@pytest.mark.parametrize("name", ["NO_COLOR", "FORCE_COLOR"])
+def test_a_summary_is_plain_text(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "1")
+    assert str(rnnspec.summary(SPECS / "standard_rnn.yaml")).isascii()
+    assert "\x1b" not in str(rnnspec.summary(SPECS / "standard_rnn.yaml"))
+
+
+def test_a_diff_is_what_changed() -> None:
+    old, new = (pipeline.read(SPECS / f"{name}.yaml") for name in ("standard_rnn", "stacked_lstm"))
+    found = words(shown(diff(old, new)))
+    assert "standard_rnn → stacked_lstm" in found
+    assert "+|lstm_2 (LSTM)|(None, 500, 32)|8,320" in found
+    assert "no change in the network" in words(shown(diff(old, old)))
+
+
+@pytest.fixture(scope="module")
+def report() -> ParityReport:
+    require_all(level("forward"))
+    return rnnspec.parity(SPECS / "weather_forecast_lstm.yaml", level="forward")
+
+
+def test_a_report_is_the_verdict_and_the_differences(report: ParityReport) -> None:
+    root = shown(report)
+    assert words(root).startswith("equal|: 1 spec, compared up to forward in float64 (Keras ")
+    (spec,) = report.specs
+    found = spec.backends["torch"].findings["forward"].difference
+    assert "forward|within 1e-09|" in words(root)
+    assert f"|{found:.1e}" in words(root)
+    assert "✗" not in words(root)
+
+
+def unequal(report: ParityReport) -> ParityReport:
+    """Return a report in which all is wrong that can be."""
+    (spec,) = report.specs
+    torch = replace(
+        spec.backends["torch"],
+        layers=dict.fromkeys(spec.layers, 7),
+        findings={"forward": Finding(float("inf"), "<lstm>")},
+    )
+    difference = Difference("net", "torch", "lstm_1", "<output>", "1 & 2", "\x1b[31m3")
+    refusal = Refusal("lstm_1", "activation", "<b>no</b>")
+    wrong = replace(
+        spec,
+        backends={**spec.backends, "torch": torch},
+        differences=(difference,),
+        refused={"toy": (refusal,)},
+    )
+    return replace(report, specs=(wrong,))
+
+
+def test_a_report_of_differences_is_marked_and_escaped(report: ParityReport) -> None:
+    found = words(shown(unequal(report)))
+    assert found.startswith("NOT equal|: 1 spec")
+    assert "7 ✗" in found
+    assert "inf ✗" in found
+    assert r"<output>: expected 1 & 2, received \x1b[31m3" in found
+    assert "Left out toy: lstm_1.activation: <b>no</b>" in found
