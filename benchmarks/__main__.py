@@ -35,12 +35,14 @@ def main() -> None:
             f"unknown suite {', '.join(sorted(unknown))}; expected some of {', '.join(_NAMES)}"
         )
     suites = [suite for suite in SUITES if suite.name in chosen]
+    # Before the suites, so that the load is that of other programs.
     facts, began = machine(), time.perf_counter()
     with _bytecode():
         findings, succeeded = _run(suites, quick=given.quick)
     name = "-".join(["quick" if given.quick else "full", *(chosen if given.only else ())])
     facts |= {"took": f"{time.perf_counter() - began:.0f} s"}
     found, ratios = findings, findings.ratios
+    # Even if a suite failed, because the results of the others may have taken minutes.
     write(_RESULTS, name, facts, found.races, ratios, curves=found.curves, notes=found.notes)
     print(markdown(facts, ratios, found.curves, found.notes), end="")
     sys.exit(not succeeded)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# As in the specs of the founding networks.
 STEPS, SHORTEST, VOCABULARY = 500, 50, 10_000
 RATE = 0.01
 
@@ -17,5 +18,6 @@ def draw(size: int, *, padded: bool = False) -> tuple[NDArray[Any], NDArray[Any]
     labels = rng.integers(0, 2, (size, 1)).astype(np.float32)
     if padded:
         lengths = rng.integers(SHORTEST, STEPS + 1, (size, 1))
+        # On the right, where pack_padded_sequence needs it.
         tokens[np.arange(STEPS) >= lengths] = 0
     return tokens, labels

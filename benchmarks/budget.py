@@ -30,7 +30,9 @@ class Budget:
 
     def effort(self, races: int) -> Effort:
         """Return the effort of the next race, with ``races`` left including it."""
+        # Recomputed before each race, so that a slow race shortens those after it.
         share = max(0.0, (self.seconds - self.spent) / races * _ROUNDS)
+        # Even numbers of rounds: see Effort.
         return Effort(share, 2, 20) if self.quick else Effort(share, 4, 200)
 
     def shared(self, items: Sequence[_T], after: int = 0) -> Iterator[tuple[_T, Effort]]:

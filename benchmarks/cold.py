@@ -64,6 +64,7 @@ def output(*command: str, **environment: str) -> bytes:
 
 def process(*command: str) -> Run:
     """Return a run of a command to its end, without its output."""
+    # Captured, because drawing in a terminal takes time too.
     return lambda: output(*command)
 
 
@@ -74,6 +75,7 @@ def python(code: str) -> Run:
 
 def imports_of(arguments: Sequence[str]) -> str:
     """Return Python code that imports all modules a command imports, except those of rnnspec."""
+    # The command prints its own output first.
     names = json.loads(output(sys.executable, "-c", _LIST, *arguments).splitlines()[-1])
     kept = json.loads(output(sys.executable, "-c", _KEEP.format(names=names)))
     return _IMPORT.format(names=kept)

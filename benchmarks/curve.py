@@ -35,4 +35,5 @@ def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
     x_mean = sum(x for x, _ in tail) / len(tail)
     y_mean = sum(y for _, y in tail) / len(tail)
     above = sum((x - x_mean) * (y - y_mean) for x, y in tail)
+    # A power law is a straight line on logarithmic axes, and its slope is the exponent.
     return above / sum((x - x_mean) ** 2 for x, _ in tail)

@@ -36,6 +36,7 @@ WORK: dict[str, Callable[[str], Run]] = {"layers": _generate, "specs": _check}
 
 def measure(what: str, path: str, first: str) -> tuple[float, float]:
     """Return the median seconds and the peak bytes; ``first`` is small, to trigger lazy imports."""
+    # The first call imports modules and compiles patterns and templates, whatever the size.
     WORK[what](first)()
     run = WORK[what](path)
     times = [seconds(run)]

@@ -60,6 +60,7 @@ class LSTM(Loop):
         h = c = start
         transposed = self.cell.weight_hh.t()
         for share in shares:
+            # addmm adds the input part in the same kernel as the product.
             h, c = self.step(torch.addmm(share, h, transposed).chunk(4, 1), c)
         return h
 
@@ -102,6 +103,7 @@ class BatchedLSTM(DroppedLSTM):
         weights = self.cell.weight_hh.view(4, UNITS, UNITS).transpose(1, 2)
         h = c = start
         for share in shares:
+            # A view: the gates become the batch axis of the product without a copy.
             x = share.view(-1, 4, UNITS).transpose(0, 1)
             h, c = self.step(torch.baddbmm(x, h * masks, weights), c)
         return h
@@ -119,6 +121,7 @@ class ResetBefore(Loop):
             x, x_new = share.split_with_sizes([2 * UNITS, UNITS], 1)
             r, z = torch.sigmoid(torch.addmm(x, h, both)).chunk(2, 1)
             candidate = torch.tanh(torch.addmm(x_new, r * h, new))
+            # z h + (1 - z) candidate, in one kernel.
             h = torch.lerp(candidate, h, z)
         return h
 

@@ -36,6 +36,7 @@ def _model(recurrent: Iterable[keras.Layer], *, padded: bool) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((STEPS,), dtype="int32"),
+            # A mask costs time in every layer, so only padded batches get one.
             layers.Embedding(VOCABULARY, DIM, mask_zero=padded),
             *recurrent,
             layers.Dense(1, activation="sigmoid"),

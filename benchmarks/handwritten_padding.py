@@ -49,5 +49,6 @@ class Picked(Handwritten):
         x = self.embedding(tokens)
         for layer in self.layers:
             x, _ = layer(self.drop(x))
+        # Right padding only: a backward direction would begin in the padding.
         last = (tokens != 0).sum(dim=1) - 1
         return self.finish(x[torch.arange(len(tokens)), last])

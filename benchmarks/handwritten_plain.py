@@ -1,7 +1,7 @@
-"""The founding networks in plain PyTorch with stock layers: no rnnspec in here.
+"""The founding networks in plain PyTorch with stock layers, without rnnspec.
 
-Nothing is checked and nothing is shared, so that a call costs what its layers cost. Each returns
-logits.
+Nothing is checked and nothing is shared, so that a call costs only what its layers cost. Each
+returns logits.
 """
 
 import torch
@@ -26,7 +26,7 @@ class StandardRNN(nn.Module):
 
 
 class StackedLSTM(nn.Module):
-    """Three LSTM layers, each after one mask a sequence."""
+    """Three LSTM layers, each after dropout with one mask per sequence."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class StackedLSTM(nn.Module):
 
 
 class BidirectionalLSTM(nn.Module):
-    """An LSTM layer from each end, each after a mask of its own."""
+    """An LSTM layer for each direction, each after dropout with a mask of its own."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +68,7 @@ class BidirectionalLSTM(nn.Module):
             first = x * functional.dropout(x.new_ones(len(x), 1, 32), 0.2)
             second = x * functional.dropout(x.new_ones(len(x), 1, 32), 0.2)
         _, (first, _) = self.ahead(first)
+        # Only the final state is used, so the output need not be flipped back.
         _, (second, _) = self.back(second.flip(1))
         logits: torch.Tensor = self.head(torch.cat([first[-1], second[-1]], dim=1))
         return logits

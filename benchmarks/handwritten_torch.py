@@ -112,6 +112,7 @@ class TimeMajor(Handwritten):
         x, rate = self.embedding(tokens.t()), self.net.rate
         for layer in self.layers:
             if self.training and rate:
+                # Drawn in place, without the allocations of functional.dropout.
                 x = x * x.new_empty(1, *x.shape[1:]).bernoulli_(1 - rate).div_(1 - rate)
             x, _ = layer(x)
         return self.finish(x[-1])
@@ -144,5 +145,6 @@ class TwoWays(Handwritten):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.embedding(tokens)
         _, (ahead, _) = self.forward_layer(self.drop(x))
+        # The final state of a reversed sequence is that at its first step.
         _, (back, _) = self.backward_layer(self.drop(x).flip(1))
         return self.finish(torch.cat([ahead[-1], back[-1]], dim=1))

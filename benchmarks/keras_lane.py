@@ -36,6 +36,7 @@ def built(case: Case, *, jit_compile: bool | str = "auto") -> keras.Model:
 
 
 def _compiled(model: keras.Model, jit_compile: bool | str = "auto") -> keras.Model:
+    # Without momentum, so that the optimizer costs as little as possible.
     optimizer = keras.optimizers.SGD(batch.RATE)
     model.compile(optimizer, "binary_crossentropy", jit_compile=jit_compile)
     return model
@@ -45,6 +46,7 @@ def _equal(model: keras.Model, ours: keras.Model, case: Case, expected: Any) -> 
     """Return ``model`` with the weights of ``ours``, after checking that its output is the same."""
     model.set_weights(ours.get_weights())
     tokens, _ = batch.draw(case.batch, padded=case.padded)
+    # The order of summation differs in XLA and in a single loop over stacked cells.
     np.testing.assert_allclose(model.predict_on_batch(tokens), expected, rtol=1e-3, atol=1e-5)
     return model
 
@@ -52,6 +54,7 @@ def _equal(model: keras.Model, ours: keras.Model, case: Case, expected: Any) -> 
 def run_of(case: Case, model: keras.Model) -> Run:
     """Return a training step, or an inference pass, on one batch."""
     tokens, labels = batch.draw(case.batch, padded=case.padded)
+    # Compiled by the warm-up round of the race.
     if case.training:
         return lambda: model.train_on_batch(tokens, labels)
     return lambda: model.predict_on_batch(tokens)

@@ -48,6 +48,7 @@ class Lane:
         environment = {**os.environ, **_QUIET, **({"KERAS_BACKEND": engine} if engine else {})}
         self.name = engine or module
         self.timeout = timeout
+        # Not a pipe: nobody reads it until the process has ended, and a full one would block it.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
         self._process = subprocess.Popen(
             command,
@@ -67,6 +68,7 @@ class Lane:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # A lane has nothing to save, and may be in the middle of a long compilation.
         self._process.kill()
         self._process.communicate()
         self._stderr.close()
@@ -77,6 +79,7 @@ class Lane:
         return Prepared({name: self._run(name) for name in answer["names"]}, answer["output"])
 
     def _run(self, name: str) -> Run:
+        # The seconds are measured in the lane, so the time of the pipe does not count.
         return lambda: float(self._ask({"run": name}))
 
     def _ask(self, question: object) -> Any:

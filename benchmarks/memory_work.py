@@ -67,6 +67,7 @@ def _vectors(folder: Path) -> object:
     """Read the vectors of a spec, as ``rnnspec.build`` does."""
     from rnnspec import pipeline
 
+    # Without the model, which would need a framework and hide the peak of reading.
     return pipeline.pretrained(pipeline.read(folder / "spec.yaml"))
 
 

@@ -53,6 +53,7 @@ def text(case: Case) -> str:
         found = _TEXT.format(name=case.network, rnn=_OWN[case.network])
     else:
         found = (ROOT / "specs" / f"{case.network}.yaml").read_text("utf-8")
+    # Some networks of the gallery have a mask already.
     if case.padded and "mask_zero: true" not in found:
         return found.replace("embedding:\n", "embedding:\n  mask_zero: true\n")
     return found

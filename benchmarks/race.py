@@ -100,6 +100,7 @@ def _rounds(
 
 def _order(everyone: Sequence[tuple[str, Run]], number: int) -> list[tuple[str, Run]]:
     """Return the order of a round: rotated every second round, and reversed in between."""
+    # A contestant may profit from what the one before it left in the caches, so no one stays first.
     first = number // 2 % len(everyone)
     rotated = [*everyone[first:], *everyone[:first]]
     return rotated[::-1] if number % 2 else rotated

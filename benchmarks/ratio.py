@@ -37,6 +37,7 @@ def against_fastest(race: Race, aim: float = 1.0, beside: Collection[str] = ()) 
     Opponents in ``beside`` do not do quite the same work: they are shown without an aim.
     """
     (ours,) = race.ours
+    # The aim is for the fastest code that does the same work; to beat slower code is no merit.
     order = sorted(race.theirs, key=lambda name: (name in beside, median(race.theirs[name])))
     for place, theirs in enumerate(order):
         its_aim = aim if place == 0 and theirs not in beside else None
@@ -47,6 +48,7 @@ def spread(samples: list[float]) -> tuple[float, float, float]:
     """Return the lower quartile, the median and the upper quartile."""
     if len(samples) < 2:
         return samples[0], samples[0], samples[0]
+    # Inclusive: with few rounds, the other method extrapolates beyond the samples.
     low, middle, high = quantiles(samples, n=4, method="inclusive")
     return low, middle, high
 

@@ -62,6 +62,7 @@ def _row(ratio: Ratio) -> tuple[str, ...]:
 
 def _met(ratio: Ratio) -> str:
     """Return whether the aim is met, to two digits, or lies within the quartiles."""
+    # Rounded as printed, so that the verdict never contradicts the table.
     aim = round(ratio.aim or 0, 2)
     if round(ratio.median, 2) <= aim:
         return "yes"

@@ -26,6 +26,7 @@ from benchmarks.networks import Case, text
 from benchmarks.race import Run
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
+# Read before the first case changes it.
 _THREADS = torch.get_num_threads()
 
 
@@ -114,9 +115,11 @@ def run_of(
     optimizer = torch.optim.SGD(model.parameters(), lr=batch.RATE)
 
     def run() -> None:
+        # Inside the measured part on both sides, because another run may have left it in inference.
         model.train()
         optimizer.zero_grad()
         loss = functional.binary_cross_entropy_with_logits(forward(tokens), labels)
+        # mypy --strict rejects loss.backward(), which PyTorch does not annotate.
         torch.autograd.backward(loss)
         optimizer.step()
 

@@ -26,6 +26,7 @@ def write(folder: Path, size: int) -> None:
     lines = _lines()
     count = max(_WORDS, size // len(lines[0]) + 1)
     (folder / "spec.yaml").write_text(_SPEC, "utf-8")
+    # Spread out, so that no reader can stop early.
     wanted = "\n".join(f"w{number}" for number in range(0, count, max(1, count // _WORDS)))
     chosen = wanted.split("\n")[:_WORDS]
     (folder / "words.txt").write_text("\n".join(chosen) + "\n", "utf-8")

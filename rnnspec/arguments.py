@@ -18,6 +18,7 @@ def received(value: object) -> str:
             return brief(repr(value))
         except ValueError:  # Python refuses to print more than 4,300 digits
             return "an int of too many digits to print"
+    # Not its repr, which can be slow and long, as that of a tensor.
     return brief(f"an object of type {type(value).__name__}")
 
 

@@ -182,13 +182,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+# Messages of frameworks can be pages long.
 _LONGEST_REASON = 200
 
 
 def brief(reason: object) -> str:
-    """Return what a library or a file says of itself as part of a message: one line, cut short.
+    """Return text of a library or a file for use in a message: its first line, cut short.
 
-    An exception without text is its type.
+    An exception without text is represented by its type.
     """
     text = str(reason).strip().partition("\n")[0] or type(reason).__name__
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 3]}..."
@@ -197,6 +198,7 @@ def brief(reason: object) -> str:
 def render_problem(problem: Problem) -> str:
     """Return the line of the problem, followed by the underlined source line."""
     first, span = render_line(problem), problem.span
+    # In a blank line there is nothing to underline.
     return f"{first}\n{_excerpt(span)}" if span and span.text and not span.text.isspace() else first
 
 

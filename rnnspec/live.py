@@ -39,7 +39,7 @@ def read_weights(model: Any, spec: Source | None = None) -> dict[str, Array]:
         SpecError: the spec is invalid.
         UnsupportedError: the backend of the model cannot honour a key of the spec.
         UsageError: ``model`` is not a model; it has another structure (the message lists arrays
-            that are missing, left over or of another shape); or ``spec`` is needed.
+            that are missing, unexpected or of another shape); or ``spec`` is needed.
     """
     return _store(model, spec).read(model)
 
@@ -68,6 +68,7 @@ def _store(model: Any, spec: Source | None) -> Store:
     if spec is None:
         return _origin(model)
     given = pipeline.program(spec)
+    # The first one: a model can belong to two backends.
     for backend, _ in _unwrapped(model):
         return Store(backend, pipeline.arranged(given, backend))
     titles = " or ".join(backend.title for backend in BACKENDS.values())
@@ -75,6 +76,7 @@ def _store(model: Any, spec: Source | None) -> Store:
 
 
 def _origin(model: Any) -> Store:
+    # A wrapper is another object, of a class that no generated module defines.
     for each in (model, *(inner for _, inner in _unwrapped(model))):
         if (found := origin(each)) is not None:
             return found

@@ -45,7 +45,7 @@ def lower(spec: models.Spec) -> nodes.Network:
 
 
 class _Chain:
-    """The layers so far, with the name counters, shape and mask for the next, and the problems."""
+    """The layers so far, the problems, and the name counters, shape and mask for the next layer."""
 
     def __init__(self, spec: models.Spec, network_input: nodes.Input) -> None:
         self.spec = spec
@@ -185,6 +185,7 @@ def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
         received = f"received {start.input[-1]} and {chain.shape[-1]} features"
         message = f"'residual' needs an input and an output of equal size, {received}"
         chain.refuse(path, message, code="E409", key=True)
+    # Added even if the sizes differ, so that later problems are found too.
     name = chain.name("add", path)
     chain.add(nodes.Residual(name=name, input=chain.shape, start=start.name))
 
@@ -211,6 +212,7 @@ def _recurrent(
 
 
 def _kind(layer: models.RecurrentLayer) -> str:
+    # The kinds are those of Keras's default names, so that summaries look alike.
     if layer.bidirectional:
         return "bidirectional"
     match layer:
@@ -255,6 +257,9 @@ def _head(chain: _Chain, head: models.Head) -> None:
             _dropout(chain, hidden.dropout, (*path, "dropout"))
     if head.units is not None:
         _dense(chain, ("head",), head, units=head.units, bias=head.bias)
+    if head.normalize == "l2":
+        name = chain.name("unit_normalization", ("head", "normalize"))
+        chain.add(nodes.Normalize(name=name, input=chain.shape))
 
 
 def _pooling(chain: _Chain, head: models.Head) -> None:

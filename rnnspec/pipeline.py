@@ -93,7 +93,7 @@ def program(spec: Source) -> Program:
         case str() | os.PathLike():
             return read(path_from(spec))
         case _:
-            wanted = "a spec (a path, or what rnnspec.load returned)"
+            wanted = "a spec (a path or the result of rnnspec.load)"
             raise UsageError(f"expected {wanted}, received {received(spec)}")
 
 
@@ -174,6 +174,7 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     """
     given, chosen = program(spec), get(backend, SOURCE, MODEL)
     number = None if seed is None else seed_from(seed)
+    # Before the vectors, which may take minutes to read.
     chosen.require()
     vectors = pretrained(given)
     return assemble(generate(given, chosen), vectors, seed=number)
@@ -209,6 +210,7 @@ def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None 
         from rnnspec.weights.initial import draw_fresh
 
         generated.store.write(model, draw_fresh(generated.network, seed))
+    # After the initial weights, which would overwrite them.
     if vectors is not None:
         from rnnspec.vectors.read import write_vectors
 
@@ -238,6 +240,7 @@ def arranged(program: Program, backend: Backend) -> Network:
         UnsupportedError: the backend cannot honour a key of the spec.
         UsageError: the backend generates no source.
     """
+    # First, because a backend that writes no source has no emitter to ask for refusals.
     if missing := lack(backend, SOURCE):
         raise UsageError(missing)
     if refused := refusals(backend, program.network):
@@ -252,6 +255,7 @@ def instantiate(generated: Generated, dtype: str = "float32") -> Any:
 
     module = execute(generated.text, generated.network.name)
     model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
+    # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)
     return model
 
@@ -270,6 +274,7 @@ def _checked(draft: reading.Draft) -> Program:
     """Return the spec of ``draft`` with its network, after checking its ``expect``."""
     if draft.spec is None:
         raise SpecError(in_file_order(draft.problems))
+    # A draft can have a spec and problems, if the rules object to it: lowering may find more.
     try:
         program = _lowered(draft.spec)
     except SpecError as error:

@@ -34,6 +34,7 @@ def written(output: Path, generated: Generated) -> list[Path]:
 
 def loading(output: Path, generated: Generated) -> list[str]:
     """Return the lines of Python that load the files from ``save``."""
+    # ``path`` is the last file, the one with the weights.
     words = {
         "name": generated.network.name,
         "entry": generated.entry,
@@ -78,6 +79,7 @@ def save(  # noqa: PLR0913 - each is needed for the files
         OutputError: the files cannot be written.
     """
     backend, name = generated.backend, generated.network.name
+    # On the file system of the output: a move from another one would be a copy, so not atomic.
     with files.staged(output if output.is_dir() else output.parent) as folder:
         made = folder / name
         made.mkdir()

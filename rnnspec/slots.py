@@ -52,6 +52,7 @@ def _rearrange(
 ) -> Array:
     sizes = dict(param.sizes)
     expected = shape_of(source[0], sizes)
+    # Callers have checked shapes, with messages of their own: this catches a wrong table of slots.
     if array.shape != expected:
         raise ValueError(f"{param.name}: expected shape {expected}, received {array.shape}")
     # One axis per name while gates and axes are reordered; merged axes are split and merged again.

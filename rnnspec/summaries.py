@@ -65,6 +65,7 @@ def summarize(network: Network) -> Summary:
         LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
         for layer in network.layers
     )
+    # A backend that refuses the network does not run its layers in any way.
     stepwise = {each.name: each.emitter.stepwise(network) for each in honouring(network)}
     return Summary(
         network.name, rows, counts(network), {name: s for name, s in stepwise.items() if s}

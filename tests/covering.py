@@ -1,7 +1,7 @@
-"""A few specs of the gallery that together have everything the whole gallery has.
+"""A few specs of the gallery that together cover the whole gallery.
 
-Equality is tested on the whole gallery. Tests of one more property, in which every spec is built,
-take these.
+Equality is tested on the whole gallery. Tests of a single property that build every spec use this
+subset.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the README says of Keras where its engines differ, measured on the engine that is running.
+"""Statements of the README about Keras's engines, measured on the current engine.
 
-The tests of the default engine call these; the tests of the others print all of them.
+The tests of the default engine call these functions; the tests of other engines print all results.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 POLICIES = ("mixed_bfloat16", "mixed_float16")
-# Rounded in bfloat16, rounded in both types, and too large for float16.
+# Inexact in bfloat16, inexact in both types, and too large for float16.
 MASK_VALUES = (257.0, 0.10000000149011612, 65_536.0)
 LARGEST = 65_504.0
-"""The largest number of float16."""
+"""The largest float16."""
 PADDED = [
     *product(MASK_VALUES, ("last",), POLICIES),
     *product(MASK_VALUES[:1], ("mean", "max"), POLICIES),
 ]
-"""What padding is, how the head pools, and the policy."""
+"""The mask value, the pooling of the head, and the dtype policy."""
 ROUNDED = 0.01
-"""More than what mixed precision changes such outputs by, and less than any step does."""
+"""Above the effect of mixed precision on such outputs, and below that of a single time step."""
 OPTIMIZERS = ("SGD", "Adam")
 TOKENS = """\
 version: 1
@@ -43,7 +43,7 @@ head: {units: 1}
 
 
 def everything() -> dict[str, object]:
-    """Return every fact, by name."""
+    """Return every result by name."""
     return {
         "negative token": negative_token(),
         **{f"{name}: {key}": d for name in OPTIMIZERS for key, d in step_of(name).items()},
@@ -52,14 +52,14 @@ def everything() -> dict[str, object]:
 
 
 def negative_token() -> float:
-    """Return how far the output for token -1 is from that for the last token."""
+    """Return the difference between the outputs for token -1 and for the last token."""
     model = rnnspec.build(rnnspec.loads(TOKENS), "keras", seed=1)
     first, last = (model.predict_on_batch(np.array([[1, 2, each]])) for each in (-1, 49))
     return float(np.abs(first - last).max())
 
 
 def step_of(optimizer: str, *, densely: bool = False) -> dict[str, float]:
-    """Return how far Keras's embeddings are from PyTorch's after one step, by kind of batch."""
+    """Return how far Keras's and PyTorch's embeddings differ after a step, by kind of batch."""
     once = np.random.default_rng(0).permutation(50)[:36].reshape(4, 9).astype(np.int32)
     batches = {"once": once, "repeated": once % 4}
     return {kind: _step(optimizer, batch, densely) for kind, batch in batches.items()}
@@ -71,7 +71,7 @@ def _step(optimizer: str, batch: Array, densely: bool) -> float:
 
     spec = rnnspec.loads(TOKENS)
     models = [rnnspec.build(spec, backend, seed=1) for backend in ("keras", "torch")]
-    # Targets so large that no gradient is near to the optimizers' epsilons, which differ.
+    # With large targets, no gradient is close to the optimizers' epsilons, which differ.
     target = np.random.default_rng(1).normal(0.0, 1e3, (len(batch), 1)).astype(np.float32)
     if densely:
         embedding = models[0].get_layer("embedding_1")
@@ -87,9 +87,9 @@ def _step(optimizer: str, batch: Array, densely: bool) -> float:
 
 
 def masked(value: float, pooling: str, policy: str) -> float:
-    """Return how far a padded batch in mixed precision is from the same in float32.
+    """Return the difference between a padded batch in mixed precision and in float32.
 
-    Some steps are padding, and some are so near to it that rounding makes them equal.
+    Some steps are padding, and some are so close to it that rounding would make them equal.
     """
     spec = rnnspec.loads(
         f"version: 1\nname: net\ninput: {{features: 3, mask_value: {value}}}\n"

@@ -1,4 +1,4 @@
-"""Live models of any backend, run as their users run them."""
+"""Live models of any backend, run as by their users."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def outputs(model: Any, batch: Array, *, training: bool) -> Array:
-    """Return what a model makes of a batch, in training (its dropout at work) or in inference."""
+    """Return the output for a batch, in training (with dropout) or in inference."""
     keras = sys.modules.get("keras")
-    # On its PyTorch engine a Keras model is a module of PyTorch's too.
+    # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
         return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
     import torch
@@ -25,7 +25,7 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
 
 
 def seed(value: int) -> None:
-    """Seed whatever the frameworks that are loaded draw their masks and weights from."""
+    """Seed the generators of all loaded frameworks, which draw masks and weights."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(value)
     if "keras" in sys.modules:

@@ -1,4 +1,4 @@
-"""Faults planted on purpose in what one backend generates, or in where it keeps its arrays."""
+"""Faults planted in the source of one backend, or in the places where it keeps its arrays."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Iterator[None]:
-    """Replace text in whatever source ``backend`` generates; each edit must change it.
+    """Replace text in all source that ``backend`` generates; each edit must change it.
 
-    Without ``everywhere`` it is enough that one source is changed by one edit.
+    Without ``everywhere``, one edit that changes one source is enough.
     """
     generate = pipeline.generate
     edited = 0
@@ -50,7 +50,7 @@ def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Ite
 
 @contextmanager
 def slots_edited(backend: str, layer: str, said: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Have ``backend`` say that it keeps some arrays of ``layer`` elsewhere, or otherwise."""
+    """Make ``backend`` claim another place or layout for some arrays of ``layer``."""
     table = get(backend).slots
     slots = table.slots
     edited = 0

@@ -1,4 +1,4 @@
-"""What a backend lacks or refuses is skipped, with the reason."""
+"""Tests of features that a backend lacks or refuses are skipped, with the reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rnnspec.backends.needs import MODEL, SOURCE
 
 
 def require(name: str, *wanted: Need | pipeline.Program | pipeline.Source) -> Backend:
-    """Return a backend that builds models, has every need and takes every spec, or skip."""
+    """Return a backend that builds models and supports all needs and specs, or skip."""
     backend = get(name)
     if not backend.installed:
         pytest.skip(f"{backend.title} is not installed")
@@ -18,7 +18,7 @@ def require(name: str, *wanted: Need | pipeline.Program | pipeline.Source) -> Ba
 
 
 def require_source(name: str, *wanted: Need | pipeline.Program | pipeline.Source) -> Backend:
-    """Return a backend, installed or not, that has every need and takes every spec, or skip."""
+    """Return a backend, installed or not, that supports all needs and specs, or skip."""
     backend = get(name)
     needs = [each for each in wanted if isinstance(each, Need)]
     if reason := lack(backend, SOURCE, *needs):
@@ -33,10 +33,10 @@ def require_source(name: str, *wanted: Need | pipeline.Program | pipeline.Source
 
 
 def shipped() -> list[Backend]:
-    """Return the backends of the package: one that is registered for tests alone is none of it."""
+    """Return the backends of the package, without those that are registered only for tests."""
     return [each for each in BACKENDS.values() if each.package.startswith("rnnspec.")]
 
 
 def require_all(*needs: Need) -> list[str]:
-    """Return the names of the backends that have all of ``needs``, or skip if one is missing."""
+    """Return the names of the backends that support all of ``needs``, or skip if one is missing."""
     return [require(backend.name).name for backend in having(MODEL, *needs)]

@@ -1,9 +1,9 @@
-"""Networks that show the masks of their recurrent dropout, and what is wrong with the masks.
+"""Networks that show the masks of their recurrent dropout, and the faults of these masks.
 
-All activations are linear, so that a gate can be set to any number. A unit that shows a gate gets
-one feature of the input, or the state of one source, into that gate alone; its other gates are
-constants chosen so that what leaves it tells the gate. Sources are units that are always 1. All
-bounds are six standard errors or more, on fixed seeds.
+All activations are linear, so a gate can be set to any number. A unit that shows a gate gets one
+feature of the input, or the state of one source, into that gate only; constants in its other gates
+make the output reveal the gate. Sources are units that are always 1. All bounds are at least six
+standard errors, with fixed seeds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RATES = {"input": 0.25, "state": 0.4}
 ROWS, STEPS, SOURCES = 1500, 5, 2
 FIRST = 2
-"""From this step on every gate can be read."""
+"""From this step on, every gate can be read."""
 
 NUMBERS = "features: 2"
 PADDED = "features: 2, mask_value: 0.0"
@@ -46,8 +46,9 @@ def same(now: Array, before: Array) -> Array:
 class Cell:
     """A cell whose gates can be read.
 
-    ``rest`` is what each gate of a unit is, in canonical order, where nothing is shown. ``read``
-    tells a gate that does not leave the unit as it is from the outputs now and a step before.
+    ``rest`` has the values of all gates of a unit that shows none, in canonical order. ``read``
+    computes a gate from the outputs at a step and at the step before, if the output is not the gate
+    itself.
     """
 
     words: str
@@ -59,7 +60,7 @@ class Cell:
 
     @property
     def signals(self) -> list[tuple[str, str, int]]:
-        """What is shown, a unit each: a mask on the input or the state, its gate, its place."""
+        """One signal per unit: a mask on the input or the state, its gate, and its source."""
         return [(kind, g, s) for kind in RATES for g in self.rest for s in range(SOURCES)]
 
 
@@ -68,13 +69,13 @@ CELLS = {
     "lstm": Cell(
         f"type: lstm, {GATED}",
         {"i": 1.0, "f": 0.0, "c": 1.0, "o": 1.0},
-        # c = f c + 1, and c leaves it.
+        # c = f c + 1, and the output is c.
         read={"f": lambda now, before: (now - 1.0) / before},
     ),
     "gru": Cell(
         f"type: gru, {GATED}",
         {"z": 0.0, "r": 1.0, "h": 1.0},
-        # h = z h + (1 - z), from z = mask + 0.5; h = r, by the recurrent bias that r multiplies.
+        # h = z h + (1 - z), with z = mask + 0.5; h = r, because r multiplies the recurrent bias.
         shown={"z": {"z": 0.5}, "r": {"r": 0.0, "h": 0.0}},
         read={"z": lambda now, before: (now - 1.0) / (before - 1.0) - 0.5},
         recurrent_bias={"r": {"h": 1.0}},
@@ -82,7 +83,7 @@ CELLS = {
     "reset-first gru": Cell(
         f"type: gru, reset_after: false, {GATED}",
         {"z": 0.0, "r": 1.0, "h": 1.0},
-        # r = mask + 1 is read by one more unit, which is r times the mask on that unit's own state.
+        # r = mask + 1 is read by a further unit, whose output is r times the mask on its own state.
         shown={"z": {"z": 0.5}, "r": {"r": 1.0}},
         read={"z": lambda now, before: (now - 1.0) / (before - 1.0) - 0.5},
         reset_first=True,
@@ -135,7 +136,7 @@ def load(model: Any, cell: Cell) -> Any:
 
 
 def run(model: Any, entrance: str = NUMBERS, *, training: bool = True, number: int = 7) -> Array:
-    """Return what leaves every unit at the real steps, (rows, steps, units)."""
+    """Return the output of every unit at the real steps, (batch, steps, units)."""
     seed(number)
     real = scattered(ROWS, STEPS) if entrance == PADDED else np.ones((ROWS, STEPS), dtype=bool)
     batch = np.repeat(real[..., np.newaxis], 2, axis=2).astype(np.float32)
@@ -143,19 +144,19 @@ def run(model: Any, entrance: str = NUMBERS, *, training: bool = True, number: i
 
 
 def scattered(rows: int, steps: int) -> Array:
-    """Return what is true at real steps: so many in each row, padding anywhere among them."""
+    """Return a mask with the same number of real steps in each sequence, and padding anywhere."""
     longer = steps + 3
     order = np.random.default_rng(5).random((rows, longer)).argsort(axis=1)
     return order < steps
 
 
 def at_real_steps(shown: Array, real: Array) -> Array:
-    """Return (rows, steps, units) without its padding, of which each row has as much."""
+    """Return (batch, steps, units) without padding, of which each sequence has the same amount."""
     return shown[real].reshape(len(shown), -1, shown.shape[-1])
 
 
 def masks(cell: Cell, shown: Array) -> Array:
-    """Return what each signal is multiplied by, (signals, rows, steps), NaN where none can tell."""
+    """Return the factor on each signal, (signals, batch, steps), NaN if it cannot be determined."""
     signals, another = cell.signals, _read_by_another(cell)
     found = []
     for i, (_, gate, _) in enumerate(signals):
@@ -172,7 +173,7 @@ def masks(cell: Cell, shown: Array) -> Array:
 
 
 def check(cell: Cell, shown: Array) -> list[str]:
-    """Return what is wrong with the masks of one direction."""
+    """Return the faults in the masks of one direction."""
     if np.abs(shown[..., :SOURCES] - 1.0).max() > 1e-4:
         return ["it is not on the state alone"]
     found = masks(cell, shown)
@@ -189,7 +190,7 @@ def _wrong_values(cell: Cell, found: Array, known: Array) -> Iterator[str]:
     if np.abs(np.where(known, found - scaled, 0.0)).max() > 1e-3:
         yield "it does not scale what it keeps"
     share = (there & known).sum(axis=(1, 2)) / known.sum(axis=(1, 2))
-    # At worst each row has one independent number.
+    # In the worst case each sequence has one independent number.
     error = np.sqrt(rates * (1.0 - rates) / known[:, :, 0].sum(axis=1))
     if (np.abs(share - (1.0 - rates)) > 6.0 * error).any():
         yield "it does not keep its share"
@@ -210,7 +211,7 @@ def _dependent(cell: Cell, there: Array, known: Array) -> Iterator[str]:
 
 
 def correlated(one: Array, other: Array) -> bool:
-    """Tell whether two masks of one number a row depend on each other."""
+    """Return whether two masks, with one number per sequence, depend on each other."""
     if one.std() == 0.0 or other.std() == 0.0:
         return True
     found = np.corrcoef(one.astype(np.float64), other.astype(np.float64))[0, 1]
@@ -218,13 +219,13 @@ def correlated(one: Array, other: Array) -> bool:
 
 
 def halves(shown: Array) -> tuple[Array, Array]:
-    """Return what each direction shows, both in the order in which it went."""
+    """Return the output of each direction, in the order in which it read the sequence."""
     ahead, back = np.split(shown, 2, axis=-1)
     return ahead, back[:, ::-1]
 
 
 def check_both(cell: Cell, shown: Array) -> list[str]:
-    """Return what is wrong with the masks of two directions."""
+    """Return the faults in the masks of two directions."""
     ahead, back = halves(shown)
     wrong = check(cell, ahead) + check(cell, back)
     if wrong:

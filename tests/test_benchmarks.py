@@ -1,4 +1,4 @@
-"""The pieces of the benchmarks, without a framework and without a clock."""
+"""The parts of the benchmarks, without a framework and without measuring time."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""What is written by hand in PyTorch is the network that it is raced against."""
+"""The handwritten PyTorch networks are the networks that they are compared with."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def lane() -> Iterator[Lane]:
 
 @pytest.mark.parametrize("network", [*FOUNDING, *OWN, "three_lstm", "imdb_bidirectional_lstm"])
 def test_opponents_are_equal(lane: Lane, network: str) -> None:
-    # Each is checked as it is prepared; here are more than ours, and each can be run.
+    # 'prepare' checks that they are equal; this test, that there are some, and that each one runs.
     runs = lane.prepare(Case(network, batch=2, training=True)).runs
     assert len(runs) > 1
     assert all(told(run) > 0 for run in runs.values())

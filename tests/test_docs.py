@@ -1,4 +1,4 @@
-"""The README and the pages in docs/ show only what a command prints."""
+"""The README and the pages in docs/ show the actual output of commands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CODE = [
 
 
 def settled(text: str) -> str:
-    """Return output without what differs from one machine to the next."""
+    """Return output without the parts that differ between machines."""
     text = re.sub(r"(Largest difference in \w+): .*", r"\1", text)
     text = re.sub(r"\d\.\de-\d\d", "0.0e-00", text)
     return re.sub(r"(Keras|PyTorch) [\w.+]+", r"\1", text)
@@ -69,7 +69,7 @@ def test_an_example_prints_what_its_page_shows(
         path.write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["rnnspec", *shlex.split(command)])
-    # As on a terminal: results and messages in the order in which they come.
+    # As on a terminal, results and messages are in the order of their output.
     monkeypatch.setattr(sys, "stderr", sys.stdout)
     with pytest.raises(SystemExit):
         main()

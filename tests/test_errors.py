@@ -1,4 +1,4 @@
-"""How a problem's source line is shown: whole or cut, with the carets under what is meant."""
+"""The source line of a problem: whole or cut, with carets under the relevant part."""
 
 from __future__ import annotations
 

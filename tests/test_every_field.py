@@ -1,4 +1,4 @@
-"""Every field of every node is looked at by each backend, or named here with the reason."""
+"""Every field of every node affects each backend, or is listed here with a reason."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ version: 1
 name: vectors
 embedding: {vocabulary: 6, dim: 2, mask_zero: true, trainable: false, weights: v.txt, words: w.txt}
 rnn: [{type: lstm, units: 2}, {type: gru, units: 2}]
-head: {pooling: max}
+head: {pooling: max, normalize: l2}
 initializers: {embedding: zeros, kernel: lecun_uniform, bias: {uniform: 0.5}}
 """
 
@@ -66,10 +66,11 @@ UNUSED = {
 
 NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("LayerNorm", "epsilon"): [1e-5],
+    ("Normalize", "name"): ["other"],
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
 }
-"""Other values of fields that have only one in every network of the corpus."""
+"""Further values of fields that have the same value in every network of the corpus."""
 
 
 def programs() -> Iterator[pipeline.Program]:
@@ -82,7 +83,7 @@ CORPUS = list(programs())
 
 
 def parts(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
-    """Yield every dataclass inside a network, the network too, with its place."""
+    """Yield every dataclass inside a network, including the network, with its place."""
     if is_dataclass(value):
         yield place, value
         for field in fields(value):
@@ -104,7 +105,7 @@ def with_value(value: Any, place: Place, new: Any) -> Any:
 
 
 def seen_values() -> dict[tuple[str, str], list[Any]]:
-    """Return the values that each field has somewhere in the corpus."""
+    """Return the values of each field that occur in the corpus."""
     seen: defaultdict[tuple[str, str], list[Any]] = defaultdict(list)
     for program in CORPUS:
         for _, node in parts(program.network):
@@ -121,12 +122,12 @@ SEEN = seen_values()
 
 
 def node_types() -> list[type]:
-    """Return the dataclasses that a network is made of."""
+    """Return the dataclasses that make up a network."""
     found = [*vars(nodes).values(), *vars(initializers).values()]
     return [each for each in found if isinstance(each, type) and is_dataclass(each)]
 
 
-# The input of a layer is the output of the layer before it, which the verification of the IR holds.
+# A layer's input is the output of the layer before it, as the verification of the network ensures.
 FIELDS = sorted(
     {
         (kind.__name__, field.name)
@@ -138,13 +139,13 @@ FIELDS = sorted(
 
 
 class Refused(tuple[Refusal, ...]):
-    """What a backend says of a network that it refuses."""
+    """The reasons for which a backend refuses a network."""
 
     __slots__ = ()
 
 
 def shown(backend: Backend, program: pipeline.Program, network: Network) -> Any:
-    """Return all that a backend makes of a network, or None if it is no network."""
+    """Return everything that a backend makes from a network, or None if the network is invalid."""
     if refused := backend.emitter.refusals(network):
         return Refused(refused)
     try:
@@ -157,9 +158,9 @@ def shown(backend: Backend, program: pipeline.Program, network: Network) -> Any:
 
 
 def effects(backend: Backend, kind: str, field: str) -> Iterator[bool]:
-    """Yield, for other values of a field, whether what the backend makes of it changes.
+    """Yield, for other values of a field, whether the result of the backend changes.
 
-    A network that is refused in the same words whatever the field says shows nothing.
+    A network that is refused for the same reasons with every value shows nothing.
     """
     for program in CORPUS:
         network = program.network
@@ -175,7 +176,7 @@ def effects(backend: Backend, kind: str, field: str) -> Iterator[bool]:
 
 
 def refused_everywhere(backend: Backend, kind: str) -> bool:
-    """Tell whether a backend refuses every network of the corpus that holds a node of a kind."""
+    """Return whether a backend refuses every network of the corpus that has a node of this kind."""
     networks = [program.network for program in CORPUS]
     holding = [n for n in networks if kind in {type(node).__name__ for _, node in parts(n)}]
     return all(backend.emitter.refusals(network) for network in holding)

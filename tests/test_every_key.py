@@ -1,4 +1,4 @@
-"""Every key of the language changes the network: none is read and then dropped."""
+"""Every key of the language changes the network: none is read and then ignored."""
 
 from __future__ import annotations
 
@@ -60,13 +60,14 @@ CANDIDATES: list[Any] = [
         "softsign",
         "mean",
         "none",
+        "l2",
         "mul",
         "ones",
         "orthogonal",
     ),
     *({"uniform": 0.25}, {"normal": 0.25}, {"constant": 0.25}),
 ]
-"""Values to try; a key whose type admits none of them needs one of its own here."""
+"""Values to try. A key that accepts none of them needs a further one."""
 
 NO_PART_OF_THE_NETWORK = {
     ("Spec", "version"): "names the language",
@@ -78,7 +79,7 @@ NO_PART_OF_THE_NETWORK = {
 
 
 def mappings(data: Any, model: Any, place: Place = ()) -> Iterator[tuple[Place, type[BaseModel]]]:
-    """Yield the place of each mapping of a spec, with the model that checks it."""
+    """Yield the place of each mapping of a spec, with the model that validates it."""
     if isinstance(model, BaseModel):
         yield place, type(model)
         for key in data:
@@ -98,7 +99,7 @@ def changed(base: Data, place: Place, key: str, value: Any) -> Data:
 
 
 def networks(model: str, key: str) -> Iterator[bool]:
-    """Yield, for each other value of a key that is valid somewhere, whether the network changes."""
+    """Yield, for each other valid value of a key in any base, whether the network changes."""
     for base in BASES:
         before = pipeline.reads(json.dumps(base))
         for place, kind in mappings(base, before.spec):
@@ -114,7 +115,7 @@ def networks(model: str, key: str) -> Iterator[bool]:
 
 
 def holds_mappings(key: str) -> bool:
-    """Tell whether the value of a key is a mapping, or several, whose own keys are tried."""
+    """Return whether the value of a key consists of mappings, whose own keys are tried."""
     return any(place and key in place[-2:] for place in PLACES)
 
 

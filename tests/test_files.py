@@ -1,4 +1,4 @@
-"""Outputs appear whole, replace nothing unasked, and leave nothing behind."""
+"""Outputs appear complete, replace nothing without permission, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rnnspec.errors import OutputError, UsageError
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A file that stands where another is to go."""
+    """A file that is in the place of the output."""
     path = tmp_path / "old"
     path.write_text("old")
     return path

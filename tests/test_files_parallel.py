@@ -1,4 +1,4 @@
-"""Of many processes that write to one place at one time, one does."""
+"""If many processes write to the same path at the same time, exactly one succeeds."""
 
 from __future__ import annotations
 

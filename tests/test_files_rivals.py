@@ -1,4 +1,4 @@
-"""Outputs when a call fails half-way, and when others write to the same place meanwhile."""
+"""Outputs if a call fails half-way, or if other processes write to the same path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Call = Callable[..., object]
 
 
 def content(folder: Path) -> dict[str, str]:
-    """Return what is in a folder, by path; of a folder, nothing."""
+    """Return the contents of a folder by path; folders have no text."""
     return {
         str(path.relative_to(folder)): path.read_text() if path.is_file() else ""
         for path in folder.rglob("*")
@@ -25,12 +25,12 @@ def content(folder: Path) -> dict[str, str]:
 
 
 def refuse(*_: object) -> None:
-    """Do as a file system that knows no hard links."""
+    """Fail like a file system without hard links."""
     raise PermissionError(1, "Operation not permitted")
 
 
 def raising(call: Call, at: int, error: BaseException, *, late: bool = False) -> Call:
-    """Return ``call``, which at one time raises: before anything is done, or when it is."""
+    """Return ``call``, which raises once: before it does anything or, if ``late``, afterwards."""
     calls = iter(range(100))
 
     def fail(*arguments: object, **options: object) -> object:
@@ -76,7 +76,7 @@ def test_several_files_are_moved_together_or_not_at_all(
             if fault.endswith("claim"):
                 patch.setattr(Path, "hardlink_to", refuse)
             if name == "touch":
-                at += len(moves)  # the first calls ask which mode a new file gets
+                at += len(moves)  # the first calls determine the mode of new files
             patch.setattr(Path, name, raising(getattr(Path, name), at, error, late=late))
             with pytest.raises(OutputError if error is FULL else KeyboardInterrupt):
                 files.publish(moves, force=force)
@@ -119,7 +119,7 @@ def test_a_disk_on_which_nothing_can_be_put_back(
 
 
 def test_a_call_that_fails_when_it_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As over NFS, where the answer may be lost and the call be sent again.
+    # As over NFS, where the answer may be lost, so that the call is sent again.
     for name, force, error in (
         ("hardlink_to", False, FileExistsError(17, "File exists")),
         ("replace", True, FileNotFoundError(2, "No such file or directory")),
@@ -143,7 +143,7 @@ RIVALS: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Have something done after the checks, while the new file goes to the disk."""
+    """A function that schedules an action after the checks, while the new file is written."""
 
     def meanwhile(act: Callable[[], object]) -> None:
         acts = iter([act])

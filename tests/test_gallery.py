@@ -1,4 +1,4 @@
-"""Every spec of the gallery, on every backend: the printed tables, and equality in full."""
+"""Every spec of the gallery on every backend: printed tables, and equality at every level."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rnnspec.backends import get
 from rnnspec.backends.needs import level
 from rnnspec.ir.nodes import Recurrent
 
-# Rows and totals as the sources in the specs' comments print them; where those were of PyTorch's
-# own layers, with a second bias, then without it. Dropout has a row of 0.
+# Rows and totals as in the sources that the specs cite. If these used PyTorch's own layers, which
+# have a second bias, the numbers are without it. Dropout has a row of 0.
 ROWS = {
     "standard_rnn": [320_000, 2_080, 33],
     "stacked_lstm": [320_000, 8_320, 8_320, 8_320, 33],
@@ -65,9 +65,9 @@ PRINTED = {
     "torchinfo_packed_lstm": 29_010,
     "packed_sentiment_lstm": 4_810_857,
 }
-"""What the source prints of PyTorch's own layers."""
+"""The totals that the sources print for PyTorch's own layers."""
 KERAS_OWN = {"dialogue_policy_lstm": ["NotEqual", "Masking", "Any"]}
-"""What Keras prints of the mask where steps are padded and their number is fixed."""
+"""Rows that Keras adds for the mask if steps are padded and their number is fixed."""
 
 
 def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
@@ -107,7 +107,7 @@ def test_keras_prints_the_layers_of_the_spec_and_nothing_else(
 
 
 def rows_of(model: Any) -> list[tuple[str, str, int]]:
-    """Return the name, the type and the number in each row that ``model.summary()`` prints."""
+    """Return the name, the type and the count of each row that ``model.summary()`` prints."""
     printed: list[str] = []
     model.summary(print_fn=lambda text, **_: printed.append(text))
     rows = re.findall(r"^│ (\w+) \((\w+)\) +│[^│]*│ +([\d,]+) ", "".join(printed), re.MULTILINE)

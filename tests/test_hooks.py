@@ -1,4 +1,4 @@
-"""Where other people's continuous integration meets rnnspec: its hooks and its action."""
+"""rnnspec in the continuous integration of other projects: its hooks and its action."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shell(script: str, *arguments: str, **environment: str) -> tuple[int, str]:
-    """Run a script as GitHub's runner and pre-commit would; return its code and all it printed."""
+    """Run a script like GitHub's runner and pre-commit; return its exit code and its output."""
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script, "bash", *arguments],
         env={**os.environ, **environment},
@@ -103,14 +103,14 @@ def test_the_hook_on_sources() -> None:
 
 
 def filled(text: str, inputs: dict[str, str], outputs: dict[str, str]) -> str:
-    """Return ``text`` with its expressions replaced, as the runner does."""
+    """Return ``text`` with its expressions replaced, as by the runner."""
     values = {f"inputs.{key}": value for key, value in inputs.items()}
     values |= {f"steps.{key}": value for key, value in outputs.items()}
     return re.sub(r"\$\{\{ (\S+) \}\}", lambda match: values[match[1]], text)
 
 
 def run_action(tmp_path: Path, **given: str) -> tuple[int, str]:
-    """Run the steps that check, with the rnnspec of this environment in place of a new one."""
+    """Run the steps that check, with the rnnspec of this environment instead of a new one."""
     Path("rnnspec").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rnnspec "$@"\n')
     Path("rnnspec").chmod(0o755)
     inputs = {name: each["default"] for name, each in ACTION["inputs"].items()} | given

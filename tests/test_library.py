@@ -1,4 +1,4 @@
-"""``import rnnspec``: light, documented, typed, and the same whatever was imported before."""
+"""``import rnnspec``: fast, documented, typed, and independent of earlier imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From words to nodes: every default resolved, every layer named, every shape known."""
+"""From spec to nodes: every default resolved, every layer named, every shape known."""
 
 from __future__ import annotations
 

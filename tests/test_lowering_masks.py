@@ -1,4 +1,4 @@
-"""How far a mask reaches, and what a repeat makes of what stands before it."""
+"""The reach of a mask, and the effect of a repeat on the layers before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each code has a page, and what the page shows is true."""
+"""Every code has a page, and the examples on each page are true."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read(code: str) -> re.Match[str]:
 
 
 def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Return the codes of what is wrong with the spec, or the files, that ``blocks`` describe."""
+    """Return the codes of the problems in the spec, or the files, that ``blocks`` describe."""
     monkeypatch.chdir(folder)
     for language, name, text in BLOCKS.findall(blocks):
         if language == "python":

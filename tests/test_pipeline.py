@@ -1,4 +1,4 @@
-"""Each stage of the pipeline makes its product once and hands it on."""
+"""Each stage of the pipeline runs once and passes its result on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def calls(backend: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Count the calls of each stage."""
+    """The number of calls of each stage."""
     require(backend, SPEC)
     counted: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""Moving an array between two layouts: exact, and its own inverse."""
+"""Moving an array between two layouts is exact and can be reversed."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ class Suite:
 
     def run(self, findings: Findings, *, quick: bool) -> None:
         """Run the suite and add its results to ``findings``."""
+        # find_spec, because importing a framework takes seconds, and memory until the end.
         if self.needs and not find_spec(self.needs):
             findings.notes.append(f"{self.name}: {self.needs} is not installed")
             return

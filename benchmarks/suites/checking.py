@@ -52,6 +52,7 @@ def _races(folder: Path, effort: Effort) -> Iterator[Race]:
     specs = _copies(folder)
     many = {name: process(*command, *specs) for name, command in rival.items()}
     many |= {_IMPORTS: python(_IMPORTS)}
+    # One process, because check-jsonschema uses one.
     ours = {_OURS_ON_MANY: process(SCRIPT, "validate", "--jobs", "1", *specs)}
     yield race(f"{_MANY} specs", ours, many, effort, warmups=1)
     yield race("help", {_HELP: process(SCRIPT, "--help")}, {_TYPER: python(_TYPER)}, effort)
@@ -62,6 +63,7 @@ def _copies(folder: Path) -> list[str]:
     text = (ROOT / SPEC).read_text("utf-8")
     paths = [folder / f"spec_{number:04}.yaml" for number in range(_MANY)]
     for number, path in enumerate(paths):
+        # Different texts, so that no cache of equal files can help either tool.
         path.write_text(f"{text}# {number}\n", "utf-8")
     return [str(path) for path in paths]
 

@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "diff": ("diff", SPEC, "specs/narrowing_gru.yaml"),
     "--help": ("--help",),
 }
+# Python and the libraries take most of a cold command; only the rest is rnnspec's.
 _FLOOR = "its imports alone"
 _VALIDATE = "rnnspec validate"
 _FRAMEWORKS = "import keras, torch"
@@ -45,6 +46,7 @@ def run(budget: Budget, findings: Findings) -> None:
         warmups=1,
     )
     findings.add(found, against_each(found, dict.fromkeys(found.theirs, 1.0)))
+    # Last and with few rounds: each takes many seconds.
     found = _parity(quick=budget.quick)
     findings.add(found, against_each(found))
     findings.notes.append(_share(found))

@@ -27,6 +27,7 @@ def run(budget: Budget, findings: Findings) -> None:
     cases = list(_cases(quick=budget.quick))
     with ExitStack() as stack:
         near = stack.enter_context(Lane("torch_lane"))
+        # Keras reads KERAS_BACKEND once, when imported, so each engine needs its own process.
         lanes = {name: stack.enter_context(lane) for name, lane in _lanes()}
         for case, effort in budget.shared(cases):
             found = _raced(near, lanes, case, effort)

@@ -40,6 +40,7 @@ def _curve(what: str, title: str, sizes: tuple[int, ...], folder: Path, most: in
 
 
 def _point(what: str, path: Path, first: Path) -> tuple[float, float]:
+    # In a fresh process, because the caches filled by one size would help the next.
     work = ("-m", "benchmarks.growth_work", what, str(path), str(first))
     time, peak = json.loads(output(sys.executable, *work))
     return time, peak

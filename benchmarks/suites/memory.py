@@ -17,6 +17,7 @@ from benchmarks.ratio import against_each
 
 _BY_HAND = "by hand"
 _WHOLE, _NEEDED = "a dictionary of the whole file", "a loop that keeps the rows needed"
+# Peaks hardly vary, so two rounds are enough.
 _ONCE, _TWICE = Effort(0, 1, 1), Effort(0, 2, 2)
 _FULL, _QUICK = 2_000_000_000, 50_000_000
 Taken = dict[str, list[float]]
@@ -70,6 +71,7 @@ def _peak(work: str, folder: Path | None = None, taken: Taken | None = None) -> 
     ]
 
     def run() -> float:
+        # Frameworks may print before the answer.
         answer = json.loads(output(*command, KERAS_BACKEND="tensorflow").splitlines()[-1])
         if taken is not None:
             taken.setdefault(work, []).append(answer["seconds"])

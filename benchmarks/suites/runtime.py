@@ -10,6 +10,7 @@ from benchmarks.race import log, race, told
 from benchmarks.ratio import against_each, against_fastest
 from benchmarks.rivals import run_race
 
+# Compiling may take longer than all other races together.
 _COMPILE_TIMEOUT = 60.0
 _LARGEST = (
     Case("imdb_bidirectional_lstm"),

@@ -31,6 +31,8 @@ __all__ = [
     "refusals",
 ]
 
+# The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
+# the first backend that recognises a live model gets it.
 BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH)}
 
 
@@ -80,7 +82,7 @@ def having(*needs: Need) -> list[Backend]:
 
 
 def honouring(network: Network) -> list[Backend]:
-    """Return the backends that write the source of a network."""
+    """Return the backends that write source and refuse nothing in a network."""
     return [each for each in having(SOURCE) if not each.emitter.refusals(network)]
 
 
@@ -99,6 +101,7 @@ def refusals(backend: Backend, network: Network) -> tuple[Refusal, ...]:
     found = backend.emitter.refusals(network)
     if not found:
         return ()
+    # By layer, not by key: a backend that refuses another key of the layer is no alternative.
     refused = {
         other.name: {refusal.layer for refusal in other.emitter.refusals(network)}
         for other in having(SOURCE)

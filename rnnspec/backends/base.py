@@ -78,7 +78,7 @@ class Backend:
 
     @property
     def suffix(self) -> str:
-        """The ending of the single file that ``build`` writes, empty if it writes a folder."""
+        """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
 
     def reaches(self, level: str) -> bool:
@@ -151,6 +151,7 @@ def _required(extra: str) -> list[str]:
         declared = metadata.requires("rnnspec") or []
     except metadata.PackageNotFoundError:
         return []  # run from a folder, not installed
+    # The extras of rnnspec have no other markers, so this needs no parser of markers.
     parts = (each.partition(";") for each in declared)
     marker = ["extra", "==", f'"{extra}"']
     return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
@@ -183,7 +184,7 @@ class Stock:
 class Held:
     """The dtype and shape of one array of a live model, as the framework states them.
 
-    ``dtype`` is a word such as ``float32``, empty for an array that has no data.
+    ``dtype`` is a name such as ``float32``, empty for an array that has no data.
     """
 
     dtype: str
@@ -216,7 +217,7 @@ class Emitter(Protocol):
         """
 
     def stepwise(self, network: Network) -> dict[str, str]:
-        """Return the layers that run step by step instead of fused, each with the key to blame."""
+        """Return the layers that run step by step, each with the key that rules out fusing."""
 
     def stock(self, network: Network) -> tuple[Stock, ...]:
         """Return the layers whose stock counterpart has another number of parameters."""
@@ -251,22 +252,22 @@ class Runtime(Protocol):
         """Return the name of the framework's class of a layer, empty if there is none."""
 
     def unwrap(self, model: Any) -> Any | None:
-        """Return a model without what wraps it, or None if it is no model of this framework."""
+        """Return a model without its wrappers, or None if it is not a model of this framework."""
 
     def others(self, model: Any, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+        """Return the shapes of all arrays that are not at a known (layer, path), by name."""
 
     def held(self, model: Any, layer: str, path: str) -> Held:
-        """Return what the array at ``path`` of a layer is.
+        """Return the dtype and shape of the array at ``path`` of a layer.
 
         Raises:
-            LookupError: the model has none there.
+            LookupError: the model has no array there.
         """
 
     def get(self, model: Any, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer, in the framework's layout.
 
-        It is in the model's own dtype, or in float32 where that is bfloat16.
+        It is in the model's own dtype, or in float32 if that is bfloat16.
         """
 
     def put(self, model: Any, layer: str, path: str, array: Array) -> None:
@@ -282,7 +283,7 @@ class LearningRuntime(Runtime, Protocol):
     def learner(self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
         """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
 
-        The model runs as in ``training``, with dropout, or as in inference.
+        If ``training`` is true, the model runs with dropout, otherwise as in inference.
         """
 
 
@@ -293,7 +294,7 @@ class SavingRuntime(Runtime, Protocol):
         """Write the model's files, all named ``name``, into an empty folder."""
 
     def reload(self, folder: Path, name: str, entry: str) -> Any:
-        """Return the model in files that ``save`` wrote, loaded as their user loads them.
+        """Return the model in files that ``save`` wrote, loaded as a user would load them.
 
         Nothing is added to the folder. ``entry`` is the class or function of generated source.
         """

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from rnnspec.errors import GenerationError
 
+# ASCII only: Python normalizes other identifiers, so two that differ here could be one name.
+# Source: https://peps.python.org/pep-3131/.
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A dotted ASCII name, as it stands in the source."""
+    """A dotted ASCII name, as it is written in the source."""
 
     text: str
 
@@ -86,7 +88,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """``f"text{value}"``; the text has no brackets of its own."""
+    """``f"text{value}"``; the text has no braces of its own."""
 
     text: str
     value: Expression
@@ -156,7 +158,7 @@ Statement = Assign | Comment | Evaluate | Return | Raise | If | For
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or method of the generated source; ``docstring`` is a line an entry."""
+    """A function or method of the generated source; ``docstring`` has one line per entry."""
 
     name: str
     arguments: str
@@ -178,8 +180,8 @@ class Part:
 class Source:
     """A generated file. ``entry`` is the class or function that makes the model.
 
-    ``imports`` are lines from the standard library, beside the framework's that the template has.
-    ``before_loading`` are lines of Python that this model needs before a file of it is loaded.
+    ``imports`` are import lines for the standard library; the template imports the framework.
+    ``before_loading`` are lines of Python to run before a saved model is loaded.
     """
 
     template: str

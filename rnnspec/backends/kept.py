@@ -20,14 +20,14 @@ class Kept(Protocol):
     """Arrays by (layer, path), in the layout of the framework."""
 
     def held(self, layer: str, path: str) -> Held:
-        """Return what the array at ``path`` of a layer is.
+        """Return the dtype and shape of the array at ``path`` of a layer.
 
         Raises:
-            LookupError: there is none.
+            LookupError: there is no such array.
         """
 
     def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+        """Return the shapes of all arrays that are not at a known (layer, path), by name."""
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
@@ -41,11 +41,11 @@ class KeptInModel:
     model: Any
 
     def held(self, layer: str, path: str) -> Held:
-        """Return what the array at ``path`` of a layer is."""
+        """Return the dtype and shape of the array at ``path`` of a layer."""
         return self.runtime.held(self.model, layer, path)
 
     def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+        """Return the shapes of all arrays that are not at a known (layer, path), by name."""
         return self.runtime.others(self.model, known)
 
     def get(self, layer: str, path: str) -> Array:
@@ -55,19 +55,19 @@ class KeptInModel:
 
 @dataclass(frozen=True, slots=True)
 class KeptByName:
-    """Arrays that a file has by name: ``layer.path``."""
+    """Arrays in a file, named ``layer.path``."""
 
     arrays: Mapping[str, Array]
 
     def held(self, layer: str, path: str) -> Held:
-        """Return what the array at ``path`` of a layer is."""
+        """Return the dtype and shape of the array at ``path`` of a layer."""
         array = self.arrays.get(f"{layer}.{path}")
         if array is None:
-            raise LookupError(f"no array of the name {layer}.{path}")
+            raise LookupError(f"no array named {layer}.{path}")
         return Held(array.dtype.name, array.shape)
 
     def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of all arrays that are not at a known (layer, path), by their names."""
+        """Return the shapes of all arrays that are not at a known (layer, path), by name."""
         names = {f"{layer}.{path}" for layer, path in known}
         return {name: each.shape for name, each in self.arrays.items() if name not in names}
 
@@ -85,7 +85,7 @@ class Saved:
 
 
 class Reader(Protocol):
-    """The module ``read`` of a backend that writes files: what they contain, read as data.
+    """The module ``read`` of a backend that writes files: reads what they contain, as data.
 
     It imports no framework and runs nothing that is in the files.
     """

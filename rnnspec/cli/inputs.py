@@ -50,6 +50,7 @@ def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
     for path in paths:
         for each in _stands_for(path):
             key = _key(each)
+            # If a file is both named and found in a folder, its faults must be reported.
             if key not in inputs or (each.named and not inputs[key].named):
                 inputs[key] = each
     return [replace(each, allow_outside=allow_outside) for each in inputs.values()]
@@ -77,6 +78,7 @@ def _key(item: Input) -> str:
     if item.content is not None:
         return item.path
     try:
+        # Links are kept: two links to one spec may have different files of vectors beside them.
         return os.path.abspath(item.path)  # noqa: PTH100 - as text
     except FileNotFoundError:  # the working folder was removed
         return item.path
@@ -113,6 +115,7 @@ def _stands_for(path: str) -> Iterable[Input]:
         return [Input(path, trouble=NO_WORKING_FOLDER)]
     if os.path.isdir(path):  # noqa: PTH112 - Path("") would be the folder
         return _folder(path)
+    # If a file has brackets in its name, the path means that file.
     if glob.has_magic(path) and not os.path.lexists(path):
         return _pattern(path)
     return [Input(path, named=True)]
@@ -123,6 +126,7 @@ def _standard_input() -> Input:
 
     if sys.stdin is None:
         return Input(STDIN, trouble="standard input is closed")
+    # One byte above the limit is enough to refuse it; an endless stream must not fill the memory.
     return Input(STDIN, named=True, content=sys.stdin.buffer.read(MAX_BYTES + 1))
 
 
@@ -133,6 +137,7 @@ def _pattern(pattern: str) -> list[Input]:
         for match in matches
         for each in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
     ]
+    # Without a match, reading the pattern as a path gives the usual message.
     return inputs or [Input(pattern, named=True)]
 
 
@@ -168,6 +173,7 @@ def _below(folder: str) -> Iterator[Input]:
     while links:
         for base, folders, files in os.walk(links.popleft(), onerror=refused.append):
             if _again(base, seen):
+                # os.walk descends into the folders that are left in this list.
                 folders.clear()
                 continue
             folders[:] = [name for name in folders if not name.startswith(".")]
@@ -176,6 +182,7 @@ def _below(folder: str) -> Iterator[Input]:
             for name in files:
                 if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
                     yield Input(os.path.join(base, name))  # noqa: PTH118 - likewise
+    # By default, os.walk ignores folders that it cannot read, and their specs would go unchecked.
     for error in refused:
         yield Input(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")
 

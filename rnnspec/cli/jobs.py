@@ -30,6 +30,7 @@ def mapped(function: Callable[[T], R], items: Sequence[T], jobs: int) -> list[R]
         return list(map(function, items))
     from concurrent.futures import ProcessPoolExecutor
 
+    # Four chunks per process even out slow specs; fewer, larger chunks cost less in the queue.
     size = max(1, min(_MOST_AT_ONCE, len(items) // (4 * jobs)))
     with _without_sigpipe(), ProcessPoolExecutor(jobs, _context(), _become_worker) as pool:
         try:
@@ -37,11 +38,14 @@ def mapped(function: Callable[[T], R], items: Sequence[T], jobs: int) -> list[R]
                 results = pool.map(function, items, chunksize=size)
             return list(results)
         except BaseException:
+            # Leaving the 'with' block waits for the pool, so first cancel what is queued.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _cores() -> int:
+    # A container or taskset may allow fewer cores than the machine has. os.process_cpu_count would
+    # know, but needs Python 3.13.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -103,4 +107,5 @@ def _end_with_parent() -> None:
 
     if parent := parent_process():
         parent.join()
+    # sys.exit would end only this thread.
     os._exit(1)

@@ -13,6 +13,7 @@ from rnnspec.spec.yaml.places import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# Without 'data' and 'expect', which are common in files of other programs.
 _SECTIONS = frozenset({"input", "embedding", "head", "initializers"})
 _GUESSES = 20
 _LINE = re.compile(rb"^[\"']?([A-Za-z_]+)[\"']?[ \t]*:[ \t]*([^\s#]*)", re.MULTILINE)
@@ -36,6 +37,7 @@ def is_foreign(path: str) -> bool:
 
 
 def _is_meant(data: Mapping[str, Any]) -> bool:
+    # A capital letter may be the very reason why the spec is invalid.
     words = {key.lower(): value for key, value in data.items()}
     sections = len(_SECTIONS.intersection(words))
     if "rnn" in words or sections > 1:

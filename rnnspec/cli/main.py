@@ -34,6 +34,7 @@ def main() -> None:
     # Results come before messages, even if both are redirected to one file.
     if unwritten := _flushed():
         message, code = unwritten, _ENVIRONMENT
+    # Only now: a signal during the flush must still end in one message and the right exit code.
     signals.leave()
     if signals.number:
         message, code = "rnnspec: interrupted", 128 + signals.number
@@ -51,6 +52,7 @@ def _outcome() -> tuple[str, int]:
     from rnnspec.cli.terminal.guard import guard_streams
     from rnnspec.errors import RnnspecError
 
+    # Before the application is imported, so that no module can keep an unguarded stream.
     guard_streams()
     try:
         from rnnspec.cli.app import app
@@ -93,6 +95,7 @@ def _environment(error: OSError, what: str = "rnnspec") -> str:
 def _crash(error: Exception) -> str:
     from rnnspec.errors import printable
 
+    # Frameworks raise types of their own, or RuntimeError, so only the text shows the cause.
     what = printable(f"{type(error).__name__}: {error}")
     if isinstance(error, MemoryError) or any(words in what for words in _NO_MEMORY):
         return f"rnnspec: error: out of memory: {what}"

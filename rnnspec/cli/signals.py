@@ -36,6 +36,8 @@ class Signals:
         """Start to handle signals, except those that the parent process chose to ignore."""
         for name in _NAMES:
             number = getattr(signal, name, None)
+            # nohup ignores SIGHUP, and a shell without job control ignores SIGINT in the
+            # background.
             if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._heeded.append(number)
                 signal.signal(number, self._heard)
@@ -79,5 +81,6 @@ class Signals:
 
     def _hurry(self) -> None:
         if hasattr(signal, "setitimer"):
+            # os._exit does not flush, which is what hangs if nobody reads from a full pipe.
             signal.signal(signal.SIGALRM, lambda *_: os._exit(128 + self.number))
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE)

@@ -33,6 +33,7 @@ def load_all(inputs: Sequence[Input]) -> list[Program]:
 
     results = [check(each, keep) for each in inputs]
     if worst := max((each.exit_code for each in results), default=0):
+        # All inputs have been checked by now, so that one run shows every problem.
         tell("\n".join(line for each in results for line in lines(each)))
         raise typer.Exit(worst)
     if foreign := [each.path for each in results if each.state == "foreign"]:

@@ -19,6 +19,8 @@ def open_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - likewise
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        # Its encoding may be ASCII or Latin-1, where one character of a description would end the
+        # run.
         reconfigure(errors="backslashreplace")
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr = _best_effort(sys.stderr)
@@ -27,6 +29,7 @@ def open_streams() -> None:
 def _fill_descriptors() -> None:
     """Open descriptors 0 to 2 if they are closed, because the next opened file would take them."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        # By default, child processes would lack them: https://peps.python.org/pep-0446/
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
 
@@ -45,6 +48,7 @@ class _BestEffort(io.FileIO):
 def _best_effort(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     """Return standard error that never raises: the results and the exit code matter more."""
     raw = getattr(stream.buffer, "raw", stream.buffer)  # python -u has no buffer
+    # A test or an embedding program has replaced it, and expects its own object to stay.
     if not isinstance(raw, io.FileIO) or raw.fileno() != 2:
         return stream
     return io.TextIOWrapper(

@@ -25,16 +25,16 @@ STEPS_OF_ANY_LENGTH = 12
 
 
 def draw_batch(entrance: Input, rng: np.random.Generator) -> Array:
-    """Return tokens (rows, steps) as int32, or numbers (rows, steps, features) as float64.
+    """Return tokens (batch, steps) as int32, or numbers (batch, steps, features) as float64.
 
-    Where padding is possible the rows are: none, right, left, inside, all but one step, and a
-    row of padding alone. A real step then holds the value of padding now and then, though not in
-    every feature.
+    If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
+    one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
     """
     steps = STEPS_OF_ANY_LENGTH if entrance.steps is None else entrance.steps
     real = _padding(rng, steps) if entrance.masked else np.ones((ROWS, steps), dtype=bool)
     match entrance:
         case TokenInput(vocabulary=size):
+            # With a mask, token 0 at a real step would be one more step of padding.
             first = 1 if entrance.masked and size > 1 else 0
             return np.where(real, rng.integers(first, size, real.shape), 0).astype(np.int32)
         case NumericInput(features=features, mask_value=value):
@@ -42,6 +42,8 @@ def draw_batch(entrance: Input, rng: np.random.Generator) -> Array:
             if value is None:
                 return numbers
             if features > 1:
+                # Finds a backend that takes a step for padding if any feature, not every one, has
+                # the value.
                 numbers[..., 0] = np.where(rng.random(real.shape) < 0.5, value, numbers[..., 0])
             return np.where(real[..., np.newaxis], numbers, value)
         case _:
@@ -49,7 +51,7 @@ def draw_batch(entrance: Input, rng: np.random.Generator) -> Array:
 
 
 def _padding(rng: np.random.Generator, steps: int) -> Array:
-    """Return what is true at real steps, (rows, steps)."""
+    """Return the mask, (batch, steps), true at real steps."""
     at = np.arange(steps)
     cut = rng.integers(1, steps + 1)
     rows = [
@@ -64,12 +66,12 @@ def _padding(rng: np.random.Generator, steps: int) -> Array:
 
 
 def read_batch(path: str | os.PathLike[str]) -> Array:
-    """Return the array in a .npy file, of which only the header is read until its numbers are used.
+    """Return the array in a .npy file; its numbers are read when they are used.
 
     Nothing in it is unpickled.
 
     Raises:
-        UsageError: the file cannot be read, or holds no array of numbers.
+        UsageError: the file cannot be read, or does not contain an array of numbers.
     """
     with opened(Path(path)) as (stream, size):
         try:
@@ -79,13 +81,13 @@ def read_batch(path: str | os.PathLike[str]) -> Array:
 
 
 def checked_batch(entrance: Input, given: ArrayLike, source: str) -> Array:
-    """Return a given batch as ``draw_batch`` returns one; messages call it ``source``.
+    """Return a given batch in the dtype of ``draw_batch``; messages call it ``source``.
 
-    Numbers are rounded to float32, which is what a model in use is given.
+    Numbers are rounded to float32, because models in use receive float32.
 
     Raises:
-        UsageError: it has another shape or kind of number than the network takes, a token outside
-            the vocabulary, a number that is not finite, or padding alone.
+        UsageError: its shape or dtype does not fit the network, or it contains a token outside the
+            vocabulary, a number that is not finite, or nothing but padding.
     """
     try:
         return _checked(entrance, as_array(given))
@@ -117,6 +119,7 @@ def _taken(entrance: Input, batch: Array) -> Array:
             with np.errstate(over="ignore"):
                 rounded = batch.astype(np.float32)
             refuse(batch, ~np.isfinite(rounded), "numbers that float32 can hold")
+            # In float32 and in float64, the models then receive exactly the same numbers.
             return rounded.astype(np.float64)
         case _:
             assert_never(entrance)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def batch_of(network: Network) -> str:
-    """Return the name of the batch given for a network, as messages have it."""
+    """Return the name of the given batch of a network in messages."""
     return f"the batch for {network.name}"
 
 

@@ -165,6 +165,7 @@ class Comparison:
         # Training has no reference: its backends are compared with the first one already.
         for level in ("forward", "gradients"):
             shown = {name: v[level] for name, v in self._values.items() if level in v}
+            # Two backends may be within the tolerance of the reference, but on opposite sides.
             for one, other in combinations(shown, 2):
                 common = [name for name in shown[one] if name in shown[other]]
                 distances = {

@@ -66,6 +66,7 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
 def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Array]:
     """Return the derivatives of a backend along the same directions."""
     return {
+        # In float64, so that a sum over many elements adds no rounding errors of its own.
         name: np.array(np.vdot(gradients[name].astype(np.float64), direction))
         for name, direction in _directions(case)
     }
@@ -73,6 +74,7 @@ def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Ar
 
 def _directions(case: Case) -> Iterator[tuple[str, Array]]:
     """Yield a random direction for each trainable array."""
+    # A generator of its own, so that the directions do not depend on how the rest is drawn.
     rng = np.random.default_rng((case.seed, 2))
     for name, _, param in named_params(case.network):
         if param.trainable:

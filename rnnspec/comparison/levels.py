@@ -49,8 +49,10 @@ def distance(one: Array, other: Array) -> float:
     # Shapes that differ might broadcast.
     if one.shape != other.shape:
         return math.inf
+    # A comparison with NaN is always false, so a NaN would count as within the tolerance.
     if not (np.isfinite(one).all() and np.isfinite(other).all()):
         return math.inf
     difference = np.abs(one.astype(np.float64) - other.astype(np.float64))
+    # Absolute below 1: relative differences of values near 0 are rounding errors.
     scale = max(1.0, float(np.max(np.abs(other), initial=0.0)))
     return float(np.max(difference, initial=0.0)) / scale

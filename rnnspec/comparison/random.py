@@ -79,6 +79,7 @@ def compare_random(
         search.run(number, seed)
     except _FailedError as failed:
         return search.found(failed.spec, failed.error)
+    # Otherwise a run in which every spec was refused would count as a success.
     if search.refusal is not None and not search.compared:
         raise search.refusal
     return search.found()
@@ -128,6 +129,8 @@ class _Search:
             # Otherwise Hypothesis prints to standard output, like the report.
             verbosity=hypothesis.Verbosity.quiet,
             report_multiple_bugs=False,
+            # Building models takes seconds, which the health checks of Hypothesis consider too
+            # slow.
             suppress_health_check=list(hypothesis.HealthCheck),
         )
         hypothesis.seed(seed)(settings(hypothesis.given(specs())(self._compare)))()

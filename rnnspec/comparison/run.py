@@ -1,4 +1,4 @@
-"""Build a spec on every backend from the same arrays, and compare what each holds and computes."""
+"""Build a spec on every backend from the same arrays, and compare their parameters and results."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
     Source = Spec | str | os.PathLike[str]
 
+# Reentrant, because the progress function of a caller runs while it is held.
 _ONE_AT_A_TIME = RLock()
 """Held while frameworks compute: a comparison sets their threads, dtypes and logs for a while."""
 
 
-def parity(  # noqa: PLR0913 - each is a word of the command line
+def parity(  # noqa: PLR0913 - each is an option of the command line
     specs: Source | Iterable[Source],
     backends: Iterable[str] | None = None,
     *,
@@ -58,20 +59,20 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
 
     Args:
         specs: one spec or several, each a path or the result of ``load``.
-        backends: their names. By default all that reach the level in the dtype; one that cannot
-            honour a spec is then left out, and the report says so.
+        backends: their names. By default all that support the level and the dtype; one that
+            refuses a spec is then left out, and the report says so.
         level: the last level to compare; each includes those before it.
         dtype: ``float64``, or ``float32`` with wider tolerances.
-        seed: of the arrays, the batches and the directions.
+        seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features
             (batch, steps, features), which are rounded to float32.
         progress: called with ``"NAME on BACKEND"`` before each build.
 
     Raises:
         SpecError: a spec is wrong.
-        UnsupportedError: a named backend cannot honour a key of a spec, or too few backends can.
-        UsageError: an argument is none of these, a named backend does not support the level or
-            dtype, a file cannot be read, or a spec does not take the batch.
+        UnsupportedError: a named backend does not support a key of a spec, or too few backends do.
+        UsageError: an argument is invalid, a named backend does not support the level or the
+            dtype, a file cannot be read, or the batch does not fit a spec.
         BackendError: a backend is not installed or too old.
     """
     chosen = comparable(backends, level, dtype)
@@ -79,6 +80,7 @@ def parity(  # noqa: PLR0913 - each is a word of the command line
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
     plans = _planned(_loaded(specs), chosen, named=backends is not None, level=level)
+    # Before anything is built, so that a missing framework is reported at once.
     for backend in chosen:
         backend.require()
     for plan in plans:
@@ -105,6 +107,7 @@ def comparable(backends: Iterable[str] | None, level: str, dtype: str) -> list[B
     wanted = needs.level(level), needs.dtype(dtype)
     if backends is None:
         return having(*wanted)
+    # Named twice, a backend would be compared with itself.
     return list(dict.fromkeys(get(name, *wanted) for name in list_from("backends", backends)))
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Update = Callable[[Arrays, Arrays], Arrays]
 
 STEPS = 20
+# Larger than usual, so that 20 steps move every array by far more than the tolerance.
 _LEARNING_RATES = {"sgd": 0.1, "adam": 0.01}
 _SHARES = tuple(2.0**-halvings for halvings in range(9))
 # About a thousand times the relative rounding error of one operation.
@@ -79,6 +80,7 @@ def _step(case: Case, live: Live, gradients: Gradients, update: Update, step: in
     target = rng.standard_normal(real.shape)
     # Half the mean squared error over the elements that are not padding.
     loss, found = gradients(batch, target, real / real.sum())
+    # The update is computed in float64 in either dtype, so it adds no difference between backends.
     arrays = {key: value.astype(np.float64) for key, value in live.store.read(live.model).items()}
     live.store.write(live.model, {**arrays, **update(arrays, found)})
     return loss
@@ -95,7 +97,7 @@ def sgd(rate: float) -> Update:
 
 def adam(rate: float, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7) -> Update:
     """Return the update of Adam. Source: Kingma and Ba, 2015, algorithm 1."""
-    # Moments live as long as the update, which is made anew for each training.
+    # The moments belong to this update function, of which each training makes a new one.
     first: Arrays = {}
     second: Arrays = {}
     steps = 0

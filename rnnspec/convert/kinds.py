@@ -93,6 +93,7 @@ class CanonicalFile:
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind."""
+        # A folder of a backend may have such a name too.
         return path.suffix == canonical.SUFFIX and not path.is_dir()
 
     def is_named(self, output: Path) -> bool:
@@ -146,6 +147,7 @@ def _check_same(name: str, found: Arrays, wanted: Arrays) -> None:
     differing = [
         Difference(name, "file", each, "array", "the array of the input", "another one")
         for each, array in wanted.items()
+        # By bytes, because -0.0 == 0.0.
         if found[each].tobytes() != array.tobytes()
     ]
     if differing:
@@ -172,6 +174,7 @@ class FrameworkFiles:
         """Return true if the path of an output asks for this kind."""
         if self.backend.suffix:
             return output.suffix == self.backend.suffix
+        # A path without a suffix stands for a folder that does not exist yet.
         return output.is_dir() or not output.suffix
 
     def files(self, path: Path) -> tuple[Path, ...]:
@@ -184,6 +187,7 @@ class FrameworkFiles:
 
     def read(self, path: Path, program: Program, importing: Importing) -> Loaded:
         """Return the arrays in an input."""
+        # Before a framework is imported, because the backend may refuse the network.
         generated = pipeline.generate(program, self.backend)
 
         def fresh() -> KeptInModel:
@@ -194,6 +198,7 @@ class FrameworkFiles:
         try:
             return Loaded(generated.store.gather(saved.kept), saved.left_out)
         except UsageError as error:
+            # The store knows nothing of files.
             raise UsageError(error.message, str(path)) from None
 
     def check_output(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
@@ -211,6 +216,7 @@ class FrameworkFiles:
         generated.store.write(model, arrays)
         largest = list[float]()
 
+        # Called before the files are moved into place, so that a model that differs is not written.
         def check(folder: Path) -> None:
             name = generated.network.name
             again = self.backend.saving.reload(folder, name, generated.entry)

@@ -46,6 +46,7 @@ def spec_for(kind: Kind, path: Path, named: Program | None, *, allow_outside: bo
 
 
 def _comparable(program: Program) -> object:
+    # A description is only a comment in the source.
     return replace(program.network, description="")
 
 
@@ -75,6 +76,7 @@ def read(kind: Kind, path: Path, program: Program, importing: Importing) -> Load
             numbers that are not finite.
     """
     found = kind.read(path, program, importing)
+    # The comparison after writing would refuse NaN and infinity too, but blame the conversion.
     for name, array in found.arrays.items():
         if not np.isfinite(array).all():
             raise UsageError(f"{name}: expected finite numbers, received others", str(path))

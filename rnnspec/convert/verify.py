@@ -40,6 +40,7 @@ def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
     differing = [
         _difference(generated, name, "array", "the array of the input", "another one")
         for name, array in generated.store.read(model).items()
+        # In the dtype of the model, to which arrays of a higher precision were rounded.
         if not np.array_equal(array, arrays[name].astype(array.dtype))
     ]
     if differing:

@@ -49,6 +49,7 @@ def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> li
     """
     aligner = _Aligner([*map(_content, before), *map(_content, after)])
     old, new = range(len(before)), range(len(before), len(before) + len(after))
+    # Names come first, because whoever names a layer says which one it is, whatever else changes.
     named = unique_pairs([*map(_given_name, before)], [*map(_given_name, after)])
     places = _between(old, new, named, aligner.segment)
     return [
@@ -118,6 +119,7 @@ class _Aligner:
             if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
                 yield old[i], new[j]
                 i, j = i + 1, j + 1
+            # A removed layer is listed before an added one, as in a patch.
             elif best[i][j] == best[i + 1][j]:
                 yield old[i], None
                 i += 1

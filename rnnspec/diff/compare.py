@@ -130,6 +130,7 @@ def _layer(entry: LayerSettings | None) -> Layer | None:
 
 def _network_changes(before: Settings, after: Settings) -> tuple[Change, ...]:
     """Return the changes, without initializers that only one of the networks uses."""
+    # A removed embedding would otherwise appear as a changed initializer too.
     unused = {key for key in before.keys() ^ after.keys() if key.startswith("initializers.")}
     return tuple(each for each in _changes(before, after) if each.key not in unused)
 

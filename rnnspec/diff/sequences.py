@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def matching_blocks(before: Sequence[Hashable], after: Sequence[Hashable]) -> list[Match]:
-    """Return the runs that both have, as ``difflib`` does, which may take hours for them.
+    """Return the common runs in the form of ``difflib``, which may take hours to find them.
 
-    What stands once in both holds the place; what stands beside it and is equal belongs to it.
+    Items that occur once on each side are matched first, then equal items next to them.
     """
     blocks: list[Match] = []
     i = j = 0
@@ -25,15 +25,17 @@ def matching_blocks(before: Sequence[Hashable], after: Sequence[Hashable]) -> li
         tail = common(old[head:][::-1], new[head:][::-1])
         blocks += [Match(i, j, head), Match(place - tail, other - tail, tail + 1)]
         i, j = place + 1, other + 1
+    # The pair of both ends, which closes the last gap, is not a pair of items.
     last = blocks.pop()
     return [
         *_joined([*blocks, last._replace(size=last.size - 1)]),
+        # difflib expects an empty block at the end.
         Match(len(before), len(after), 0),
     ]
 
 
 def _joined(blocks: list[Match]) -> Iterator[Match]:
-    """Yield blocks, where one follows another at once both as one, and none that is empty."""
+    """Yield the blocks, with adjacent ones joined and without empty ones."""
     a = b = size = 0
     for block in blocks:
         if (a + size, b + size) == (block.a, block.b):
@@ -47,19 +49,20 @@ def _joined(blocks: list[Match]) -> Iterator[Match]:
 
 
 def unique_pairs(before: Sequence[Hashable], after: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """Return where what both hold once stands in both, as much of it as is in one order."""
+    """Return the positions of items that occur once on each side and keep their order."""
     counts, others = Counter(before), Counter(after)
     places = {key: place for place, key in enumerate(after)}
     pairs = [
         (place, places[key])
         for place, key in enumerate(before)
+        # None stands for a layer without a name of its own, and corresponds to nothing.
         if key is not None and counts[key] == others[key] == 1
     ]
     return _increasing(pairs)
 
 
 def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the longest run of pairs that rises on both sides: Fredman, 1975."""
+    """Return the longest subsequence of pairs that increases on both sides. Fredman, 1975."""
     ends: list[int] = []
     last: list[int] = []
     earlier: list[int | None] = []
@@ -77,6 +80,6 @@ def _increasing(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def common(before: Sequence[Hashable], after: Sequence[Hashable]) -> int:
-    """Return how many items both begin with."""
+    """Return the length of the common prefix."""
     pairs = zip(before, after, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -18,6 +18,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     NumericInput,
     Pooling,
     Recurrent,
@@ -79,6 +80,8 @@ def kind(layer: Layer) -> str:
             return ", ".join(_recurrent(layer))
         case LayerNorm():
             return "layer norm"
+        case Normalize():
+            return "divided by its norm"
         case Residual(start=start):
             return f"adds the input of {start}"
         case Dropout(rate=rate):

@@ -1,8 +1,8 @@
-"""Arrays in files: headers of .npy and .safetensors, read as data, bounded and held to the size.
+"""Arrays in .npy and .safetensors files: headers of limited length, checked against the file size.
 
-NumPy and safetensors have readers of their own. NumPy's evaluates the header as Python, and lets
-out whatever comes of that: MemoryError, RecursionError, TokenError, warnings. Both open a path by
-themselves, which may lead to something else by then.
+The readers of NumPy and safetensors are not used. NumPy's parses the header as a Python literal and
+passes on what that raises: MemoryError, RecursionError, TokenError, warnings. Both open the path
+themselves, and by then it may lead to another file than the one that was checked.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+# As in NumPy: https://numpy.org/doc/2.2/reference/generated/numpy.lib.format.read_array.html.
 _LONGEST_NPY = 10_000
-_LONGEST_SAFETENSORS = 2**22  # one of 10,000 tensors, or with the text of a spec in it
-_MOST_AXES = 32
+_LONGEST_SAFETENSORS = 2**22  # enough for 10,000 tensors, or for the text of a spec
+_MOST_AXES = 32  # as in NumPy 1; NumPy 2 has 64
 _LARGEST = 2**63
 
 FLOATS: dict[str, np.dtype[Any]] = {
@@ -37,23 +38,24 @@ FLOATS: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
 }
-"""NumPy's types by the words of safetensors."""
+"""NumPy's dtypes by their names in safetensors."""
 
+# NumPy has no bfloat16: the bits are read as integers.
 _BFLOAT16 = "BF16"
 _TYPES = {**FLOATS, _BFLOAT16: np.dtype("<u2")}
 _UNKNOWN: np.dtype[Any] = np.dtype("V")
 
 
 class HeaderError(Exception):
-    """A file that is no array, or cut short; the text says what was expected and received."""
+    """An invalid header or a truncated file; the text says what was expected and received."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The place of one array in a file, in bytes.
+    """The place of one array in a file, ``start`` bytes from its beginning.
 
-    ``type`` is their type in the words of the file, ``dtype`` NumPy's: integers for bfloat16,
-    which NumPy lacks, and of kind V for other types that it lacks.
+    ``type`` is the type of its numbers as the file names it, and ``dtype`` the NumPy dtype to read
+    them with: integers for bfloat16, and kind V for other types that NumPy lacks.
     """
 
     type: str
@@ -63,7 +65,7 @@ class Stored:
     fortran: bool = False
 
     def map(self, stream: BinaryIO) -> Array:
-        """Return the array, of which only what is looked at is read."""
+        """Return the array as a memory map, so that only the parts that are used are read."""
         held = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         return np.ndarray(
             self.shape, self.dtype, held, self.start, order="F" if self.fortran else "C"
@@ -73,13 +75,14 @@ class Stored:
         """Return a copy of an array of floating-point numbers; those of bfloat16 become float32.
 
         Raises:
-            HeaderError: it has other numbers.
+            HeaderError: the array has numbers of another type.
         """
         if self.type not in _TYPES:
             message = f"expected {', '.join(_TYPES)} numbers, received {brief(self.type)}"
             raise HeaderError(message)
-        # An empty array has nothing to map, and its file may be empty from there on.
+        # An empty array has no bytes to map, and may begin where the file ends.
         found = self.map(stream) if math.prod(self.shape) else np.empty(self.shape, self.dtype)
+        # A bfloat16 is the upper half of a float32.
         if self.type == _BFLOAT16:
             return (found.astype(np.uint32) << 16).view(np.float32)
         return np.array(found)
@@ -87,7 +90,10 @@ class Stored:
 
 _MAGIC = b"\x93NUMPY"
 _WIDTHS = {1: 2, 2: 4, 3: 4}
-"""By version of the format, how many bytes say how long the header is."""
+"""The number of bytes that hold the length of the header, by version of the format.
+
+Source: https://numpy.org/devdocs/reference/generated/numpy.lib.format.html.
+"""
 
 _ENTRY = re.compile(
     rb"""\s*(?P<quote>['"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*(?P<value>
@@ -102,14 +108,14 @@ _NUMBERS = re.compile(r"[<>=|]?[biufc]\d{1,2}")
 
 
 def npy_array(stream: BinaryIO, size: int) -> Stored:
-    """Return the array of numbers in a .npy file of ``size`` bytes, which is at its beginning.
+    """Return the array of numbers in a .npy file of ``size`` bytes; ``stream`` is at its beginning.
 
     Raises:
-        HeaderError: it is none, or cut short.
+        HeaderError: it is not a .npy file of numbers, or it is truncated.
     """
     head = stream.read(8)
     if not head.startswith(_MAGIC) or len(head) < 8:
-        raise HeaderError("expected a .npy array, received a file that does not begin as one")
+        raise HeaderError("expected a .npy array, received a file that does not begin like one")
     width = _WIDTHS.get(head[6])
     if width is None:
         raise HeaderError(f"expected a .npy array of version 1, 2 or 3, received {head[6]}")
@@ -123,7 +129,7 @@ def npy_array(stream: BinaryIO, size: int) -> Stored:
 
 
 def _header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
-    """Return the header after a length of ``width`` bytes, which begins here."""
+    """Read the length of a header, which takes ``width`` bytes, and return the header."""
     length = int.from_bytes(stream.read(width), "little")
     if length > longest:
         message = f"expected a header of at most {longest:,} bytes, received {length:,}"
@@ -131,13 +137,14 @@ def _header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
     left = size - stream.tell()
     if not length or left < length:
         wanted = f" of {length:,} bytes" if length else ""
-        raise HeaderError(f"expected a header{wanted}, received {left:,} bytes: it is cut short")
+        raise HeaderError(f"expected a header{wanted}, received {left:,} bytes: it is truncated")
     return stream.read(length)
 
 
 def _entries(text: bytes) -> dict[str, str]:
-    """Return the three entries of a header, as they are written there."""
+    """Return the three entries of a header as text."""
     inside = text.strip()
+    # After the opening brace, which is checked below.
     at, found = 1, dict[str, str]()
     while match := _ENTRY.match(inside, at):
         key, value = match["key"].decode(), match["value"].decode("latin-1")
@@ -156,31 +163,31 @@ def _numpy_type(descr: str) -> tuple[str, np.dtype[Any]]:
     try:
         if _NUMBERS.fullmatch(word):
             return word, np.dtype(word)
-    except TypeError:  # of a size that this machine has no numbers of
+    except TypeError:  # a size that this machine lacks, such as f16
         pass
     what = "Python objects" if word.endswith("O") else f"the type {brief(ascii(word))}"
     raise HeaderError(f"expected an array of numbers, received {what}")
 
 
 def _bytes_of(shape: tuple[int, ...], itemsize: int) -> int:
-    # NumPy refuses what would be too large if no axis were empty.
+    # As in NumPy, an array that would be too large without its empty axes is refused too.
     largest = math.prod(max(length, 1) for length in shape[:_MOST_AXES]) * itemsize
     if len(shape) > _MOST_AXES or largest >= _LARGEST:
-        raise HeaderError(f"expected the shape of an array, received {brief(shape)}")
+        raise HeaderError(f"expected a shape that NumPy supports, received {brief(shape)}")
     return math.prod(shape) * itemsize
 
 
 def _check_length(wanted: int, there: int) -> None:
     if there < wanted:
-        message = f"expected {wanted:,} bytes of numbers, received {there:,}: it is cut short"
+        message = f"expected {wanted:,} bytes of numbers, received {there:,}: it is truncated"
         raise HeaderError(message)
 
 
 def safetensors_arrays(stream: BinaryIO, size: int) -> dict[str, Stored]:
-    """Return the arrays in a safetensors file of ``size`` bytes, which is at its beginning.
+    """Return the arrays in a safetensors file of ``size`` bytes; ``stream`` is at its beginning.
 
     Raises:
-        HeaderError: it is none, or cut short.
+        HeaderError: it is not a safetensors file, or it is truncated.
     """
     return safetensors_file(stream, size)[0]
 
@@ -189,7 +196,7 @@ def read_safetensors(path: Path) -> dict[str, Array]:
     """Return a copy of the floating-point arrays in a safetensors file.
 
     Raises:
-        UsageError: the file cannot be read, is cut short, or has other arrays.
+        UsageError: the file cannot be read, is truncated, or has arrays of another type.
     """
     with opened(path) as (stream, size):
         try:
@@ -200,10 +207,10 @@ def read_safetensors(path: Path) -> dict[str, Array]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a safetensors file, of which only the header is read.
+    """Return the metadata of a safetensors file; only the header is read.
 
     Raises:
-        UsageError: the file cannot be read, or is cut short.
+        UsageError: the file cannot be read, or is truncated.
     """
     with opened(path) as (stream, size):
         try:
@@ -218,7 +225,7 @@ def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], di
     Source: https://github.com/huggingface/safetensors, "Format".
 
     Raises:
-        HeaderError: it is none, or cut short.
+        HeaderError: it is not a safetensors file, or it is truncated.
     """
     header = _json(_header(stream, size, 8, _LONGEST_SAFETENSORS))
     metadata = header.pop("__metadata__", {})
@@ -232,20 +239,19 @@ def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], di
 def _json(text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_distinct)
-    # ValueError: no JSON, no UTF-8, or a number of too many digits.
+    # ValueError: not JSON, not UTF-8, a duplicate key, or an integer of too many digits.
     except (ValueError, RecursionError) as error:
-        raise HeaderError(
-            f"expected a header in JSON, received other text: {brief(error)}"
-        ) from None
+        raise HeaderError(f"expected a JSON header, received other text: {brief(error)}") from None
     if not isinstance(header, dict):
-        raise HeaderError("expected a header that is a JSON object, received another value")
+        raise HeaderError("expected a JSON object as header, received another value")
     return header
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Readers differ in which of two equal keys they take.
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands there twice")
+        raise ValueError("duplicate key")
     return found
 
 
@@ -271,16 +277,17 @@ def _span(name: str, entry: Any) -> tuple[int, int]:
 
 
 def _is_size(value: Any) -> bool:
+    # Not isinstance, because True is an int too.
     return type(value) is int and 0 <= value < _LARGEST
 
 
 def _wrong_entry(name: str) -> HeaderError:
-    message = "expected a dtype, a shape and data_offsets that fit together, received others"
+    message = "expected a matching dtype, shape and data_offsets, received others"
     return HeaderError(f"{brief(ascii(name))}: {message}")
 
 
 def _check_layout(spans: list[tuple[int, int]], there: int) -> None:
-    """Refuse arrays that overlap, gaps between them, and a file that ends elsewhere."""
+    """Raise if arrays overlap or have gaps between them, or if the file does not end after them."""
     at = 0
     for begin, end in sorted(spans):
         if begin != at:

@@ -46,6 +46,7 @@ class NumericInput:
 
     steps: int | None
     features: int
+    # Compared for equality, as in keras.layers.Masking.
     mask_value: float | None
 
     @property
@@ -247,6 +248,19 @@ class LayerNorm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Normalize:
+    """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
+
+    name: str
+    input: Shape
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return self.input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
     """x plus the input of the layer named ``start``, which has the same shape."""
 
@@ -260,7 +274,10 @@ class Residual:
         return self.input
 
 
-Layer = Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense
+# A new kind of layer goes here; mypy then reports every match that does not handle it.
+Layer = (
+    Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense | Normalize
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -60,6 +61,7 @@ class Param:
         return prod(self.shape)
 
 
+# Cached, because a network of thousands of layers has a handful of different texts.
 @cache
 def axis_groups(axes: str) -> tuple[tuple[str, ...], ...]:
     """Return the names on each axis: ``in (gate out)`` is ``(("in",), ("gate", "out"))``."""
@@ -94,7 +96,7 @@ def params(layer: Layer) -> tuple[Param, ...]:
             return tuple(_dense(layer))
         case LayerNorm():
             return tuple(_layer_norm(layer))
-        case Dropout() | Pooling() | Repeat() | Residual():
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
             assert_never(layer)
@@ -149,7 +151,8 @@ def directions(layer: Recurrent) -> tuple[str, ...]:
 
 def gates(cell: Cell) -> str:
     """Return the canonical order of a cell's gates, one letter per gate (Keras's order)."""
-    # PyTorch's orders are i, f, g, o (with g for c) and r, z, n.
+    # Keras splits its kernels in this order (keras/src/layers/rnn/lstm.py and gru.py). PyTorch's
+    # orders are i, f, g, o (with g for c) and r, z, n.
     match cell:
         case SimpleRNN():
             return "h"
@@ -172,6 +175,7 @@ def _embeddings(layer: Embedding) -> Param:
 
 
 def _dense(layer: Dense) -> Iterator[Param]:
+    # As in keras.layers.Dense; the weight of torch.nn.Linear is the transpose.
     sizes = (("in", layer.features), ("out", layer.units))
     yield Param(name="kernel", axes="in out", sizes=sizes, initializer=layer.kernel_initializer)
     if layer.bias:
@@ -180,6 +184,7 @@ def _dense(layer: Dense) -> Iterator[Param]:
 
 def _layer_norm(layer: LayerNorm) -> Iterator[Param]:
     sizes = (("out", width(layer.input)),)
+    # The initial values of both frameworks, which the language cannot change.
     yield Param(name="gamma", axes="out", sizes=sizes, initializer=Constant(1.0))
     yield Param(name="beta", axes="out", sizes=sizes, initializer=Constant(0.0))
 
@@ -213,6 +218,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     if layer.bias:
         yield array("bias", sizes, layer.bias_initializer)
         if has_recurrent_bias(layer.cell):
+            # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
+            # in two.
             yield array("recurrent_bias", sizes, layer.bias_initializer)
 
 

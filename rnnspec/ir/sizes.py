@@ -26,6 +26,7 @@ def too_large(layer: Layer) -> str | None:
     widths = [layer.input[-1] or 0, layer.output[-1] or 0]
     if isinstance(layer, Embedding):
         widths.append(layer.vocabulary)
+    # Decides almost every layer without making a list of its arrays.
     if max(widths) < _ALWAYS_FITS or too_large_shape("", layer.input):
         return None
     arrays: dict[str, Shape] = {f"{layer.name}.{each.name}": each.shape for each in params(layer)}

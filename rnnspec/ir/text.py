@@ -13,6 +13,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     NumericInput,
     Pooling,
     Recurrent,
@@ -24,6 +25,7 @@ from rnnspec.ir.nodes import (
 from rnnspec.ir.params import Param, counts, params
 
 
+# repr() of a float is exact, so equal dumps mean equal networks.
 def dump(network: Network) -> str:
     """Return every field of every layer as text, ending in a line break."""
     lines = [f"network {network.name}", f"  input {network.input!r}"]
@@ -97,6 +99,7 @@ def _input_text(network_input: Input) -> str:
 def _output_text(network: Network) -> str:
     last = network.layers[-1]
     shape = _batch_shape(network.output)
+    # Callers must know whether they get logits or probabilities.
     if isinstance(last, Dense) and last.activation != "linear":
         return f"shape {shape}, after {last.activation}"
     return f"shape {shape}"
@@ -123,6 +126,8 @@ def type_name(layer: Layer) -> str:
             return f"{layer.statistic.capitalize()}Pooling"
         case LayerNorm():
             return "LayerNormalization"
+        case Normalize():
+            return "UnitNormalization"
         case Residual():
             return "Add"
         case Repeat():

@@ -27,8 +27,10 @@ def verify(network: Network) -> Network:
         GenerationError: a shape, a name or a number is not one that backends can rely on.
     """
     names = [network.name, *(layer.name for layer in network.layers)]
+    # Without the network's own name: it is the name of the class, which a layer may share.
     _require(len(set(names[1:])) == len(names[1:]), "two layers have the same name")
     for name in names:
+        # Soft keywords, such as 'match', are valid identifiers.
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is not a valid name")
     shape = network.input.shape
@@ -58,6 +60,7 @@ def _finite(layer: Layer) -> bool:
 def _is_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
+    # Integers, flags and None have no fields, and pass.
     kind: Any = type(value)
     return all(map(_is_finite, [getattr(value, name) for name in _field_names(kind)]))
 

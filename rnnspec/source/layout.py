@@ -132,12 +132,14 @@ def _literal(value: bool | float | str | None) -> str:
         return _text(value)
     if isinstance(value, float) and not math.isfinite(value):
         raise GenerationError(f"{value!r} has no literal")
+    # The repr of a float reads back as the same float; ruff writes 1e16, not 1e+16.
     return repr(value).replace("e+", "e")
 
 
 def _text(value: str) -> str:
     if not (value.isascii() and value.isprintable()):
         raise GenerationError(f"{value!r} is not printable ASCII")
+    # A JSON string of these characters is a Python string too, in the double quotes of ruff.
     return json.dumps(value)
 
 
@@ -153,6 +155,8 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
     line = f"{before}{flat(value)}{after}"
     if indent + len(line) <= LINE_LENGTH:
         return line
+    # As in ruff, the last brackets of a chain are broken first, and earlier ones only if the text
+    # before the last ones is too long.
     match value:
         case Call(function) if value.args or value.kwargs:
             opening = f"{before}{flat(function)}("

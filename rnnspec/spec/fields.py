@@ -31,6 +31,7 @@ class Absent:
 
 def _check_exact(value: float) -> float:
     # Keras rounds the value to float32 even in a float64 model, where no input would equal it.
+    # Rounds to float32 without NumPy, which is slow to import.
     (nearest,) = struct.unpack("f", struct.pack("f", value))
     if nearest != value:
         message = (
@@ -44,6 +45,7 @@ def _check_exact(value: float) -> float:
 
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+# Far below 3.4e38, the largest float32.
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Epsilon = Annotated[float, Field(allow_inf_nan=False, ge=1e-12, le=1.0)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
@@ -55,5 +57,6 @@ OptionalSize = Annotated[Size | None, Absent()]
 OptionalName = Annotated[LayerName | None, Absent()]
 OptionalCount = Annotated[Annotated[int, Field(ge=0)] | None, Absent()]
 MaskValue = Annotated[Finite, AfterValidator(_check_exact)]
+# Paths appear in messages and in comments of generated source, which a line break would end.
 FilePath = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
 OptionalPath = Annotated[FilePath | None, Absent()]

@@ -104,6 +104,7 @@ class Constant(Model):
     constant: Finite
 
 
+# Validation calls this with plain data, serialization with models.
 def _form(value: Any) -> str | None:
     """Return the tag of an initializer: that of a name, or the only key of a mapping."""
     match value:
@@ -242,10 +243,12 @@ class Head(Model):
     name: OptionalName = None
     pooling: Pooling = "last"
     dropout: Rate = 0.0
+    # pydantic does not validate defaults, so only a written list must not be empty.
     hidden: Annotated[tuple[Hidden, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = ()
     units: OptionalSize = None
     activation: Activation = "linear"
     bias: bool = True
+    normalize: Literal["none", "l2"] = "none"
 
 
 class Data(Model):
@@ -262,6 +265,7 @@ class Expect(Model):
 
 
 _Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
+# Without the input type, the JSON Schema would lack the form without a list.
 Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=RnnLayer | _Layers)]
 
 

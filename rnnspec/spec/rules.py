@@ -66,6 +66,7 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
         path = ("rnn", index)
         if layer.states("merge") and not layer.bidirectional:
             yield ((*path, "merge"), "E406", "'merge' has no effect without 'bidirectional: true'")
+        # A written 'dropout: 0' drops nothing either.
         if layer.states("variational") and layer.dropout == 0.0:
             yield ((*path, "variational"), "E407", "'variational' has no effect without 'dropout'")
         if layer.residual and spec.gives_state(index):
@@ -131,6 +132,7 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
 
 
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
+    # 'layers' is limited for each item, but a list may have many items.
     total = sum(layer.layers for _, layer in _recurrent(spec))
     if total > MAX_LAYERS:
         message = f"expected at most {MAX_LAYERS} recurrent layers in total, received {total}"
@@ -145,7 +147,15 @@ def _output_layer(spec: Spec) -> Iterator[Broken]:
             yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
 
 
+def _normalize(spec: Spec) -> Iterator[Broken]:
+    head = spec.head
+    if head is not None and head.normalize != "none" and head.pooling == "none":
+        message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
+        yield (("head", "normalize"), "E418", message)
+
+
 def _initializers(spec: Spec) -> Iterator[Broken]:
+    # Defaults without effect are normal; only a written value promises an effect.
     written = spec.initializers.model_fields_set
     if "embedding" in written and spec.embedding is None:
         yield (
@@ -187,5 +197,6 @@ _RULES = (
     _paths_inside,
     _number_of_layers,
     _output_layer,
+    _normalize,
     _initializers,
 )

@@ -43,6 +43,7 @@ def received(value: Any) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """Return the one of ``names`` that was probably meant by ``name``, or None."""
+    # The search takes quadratic time, and a key can be as long as the file.
     if len(name) > _LONGEST_GUESS:
         return None
     # Imported here because a valid spec does not need it.

@@ -28,5 +28,10 @@ _Dumper.add_representer(str, _represent_string)
 def dump(spec: dict[str, Any]) -> str:
     """Return plain data as a YAML document for ``rnnspec.loads``; the order of keys is kept."""
     return yaml.dump(
-        spec, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True
+        # With None, mappings of scalars take one line each, as people write layers.
+        spec,
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=None,
+        allow_unicode=True,
     )

@@ -28,7 +28,7 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: it is cut short, or no array of floating-point numbers of the right shape.
+        SpecError: it is truncated, or is not an array of floating-point numbers of the right shape.
     """
     with opened(vectors.path) as (stream, size):
         with _reported(vectors):
@@ -44,7 +44,7 @@ def read_safetensors(vectors: Vectors, progress: Progress) -> None:
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: it is cut short, or no array of floating-point numbers of the right shape.
+        SpecError: it is truncated, or has no matrix of floating-point numbers of the right shape.
     """
     with opened(vectors.path) as (stream, size):
         with _reported(vectors):
@@ -59,6 +59,7 @@ def read_safetensors(vectors: Vectors, progress: Progress) -> None:
 def _chosen(vectors: Vectors, arrays: dict[str, Stored]) -> str:
     if "embeddings" in arrays:
         return "embeddings"
+    # Types that cannot be read count too, so that the error is about the type.
     matrices = [
         name for name, array in arrays.items() if len(array.shape) == 2 and "F" in array.type
     ]
@@ -79,6 +80,7 @@ def _fill(vectors: Vectors, source: Array, progress: Progress) -> None:
     for start in range(0, shape[0], step):
         stop = min(start + step, shape[0])
         vectors.rows[start:stop] = source[start:stop]
+        # After the conversion to float32, in which a float64 may overflow.
         _check_finite(vectors, start, stop)
         progress(stop * size, shape[0] * size)
 
@@ -87,6 +89,7 @@ def _check_shape(vectors: Vectors, shape: tuple[int, ...]) -> None:
     if len(shape) != 2 or shape[1] != vectors.dim:
         wanted = f"({vectors.words.lines}, {vectors.dim})"
         raise _wrong(vectors, "E625", f"expected the shape {wanted}, received {shape}")
+    # Fewer rows are accepted: the last words then have no vector.
     if shape[0] > vectors.words.lines:
         message = (
             f"expected at most {vectors.words.lines:,} rows, one for each line of "

@@ -36,7 +36,7 @@ def read_vectors(
 
     Raises:
         UsageError: a file cannot be read.
-        SpecError: a file is invalid; for a text file, the error names the line.
+        SpecError: a file is invalid; for a text file, the error gives the line.
     """
     for layer in network.layers:
         if isinstance(layer, Embedding) and layer.pretrained is not None:
@@ -58,6 +58,7 @@ def read_vectors(
 
 
 def _check_inside(folder: Path, *paths: Path) -> None:
+    # Links are followed first, because one inside the folder can lead out of it.
     base = resolved(folder)
     outside = [path for path in paths if not resolved(path).is_relative_to(base)]
     if outside:

@@ -23,9 +23,10 @@ def read_text(vectors: Vectors, progress: Progress) -> None:
 
     Raises:
         UsageError: the file cannot be read.
-        SpecError: the file is not UTF-8 or cut short, or the line of a wanted word is invalid.
+        SpecError: the file is not UTF-8 or is truncated, or the line of a wanted word is invalid.
     """
     # A word may contain spaces, so a line is looked up first by its part before the first space.
+    # Source: https://github.com/stanfordnlp/GloVe/issues/203.
     heads = {word.split()[0] for word in vectors.words.rows}
     missing = len(vectors.words.rows)
     promised = number = 0
@@ -42,13 +43,14 @@ def read_text(vectors: Vectors, progress: Progress) -> None:
     if promised and number - 1 < promised:
         message = (
             f"expected {promised:,} lines after the header, which gives this number, received "
-            f"{number - 1:,}: the file is cut short"
+            f"{number - 1:,}: the file is truncated"
         )
         raise SpecError((Problem(str(vectors.path), message, code="E624"),))
 
 
 def _header(vectors: Vectors, line: bytes) -> int:
     """Return the number of lines according to the header, or 0 if the line is not a header."""
+    # Bounded, because int() of thousands of digits raises ValueError.
     fields = line.split()
     if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields):
         return 0
@@ -61,6 +63,7 @@ def _header(vectors: Vectors, line: bytes) -> int:
 
 def _take(vectors: Vectors, number: int, line: bytes) -> bool:
     """Store the vector of a wanted word; return true if the word had no vector before."""
+    # From the right, because the word may contain spaces.
     word, *numbers = line.rsplit(None, vectors.dim)
     row = vectors.words.rows.get(word.lstrip())
     if row is None or len(numbers) != vectors.dim:
@@ -74,11 +77,12 @@ def _take(vectors: Vectors, number: int, line: bytes) -> bool:
 
 
 def _check_width(vectors: Vectors, number: int, line: bytes) -> None:
-    """Raise if the line has too few or too many fields, unless it is that of a longer word."""
+    """Raise if the line has too few fields, or too many for its word."""
     fields = line.split()
     expected = vectors.dim + 1
     if len(fields) == expected - 1 and line[:1].isspace():
         return  # the vector of an empty word
+    # A longer line has a word with spaces, unless a number follows the first field.
     too_long = fields[0] in vectors.words.rows and _is_number(fields[1 : len(fields) - vectors.dim])
     if len(fields) < expected or too_long:
         message = (

@@ -42,7 +42,7 @@ def read_arrays(path: Path, network: Network) -> dict[str, Array]:
     arrays = read_safetensors(path)
     shapes = {name: param.shape for name, _, param in named_params(network)}
     problems = [f"missing: {name}" for name in shapes if name not in arrays]
-    problems += [f"left over: {name}" for name in arrays if name not in shapes]
+    problems += [f"unexpected: {name}" for name in arrays if name not in shapes]
     problems += [
         f"{name}: expected the shape {shape}, received {arrays[name].shape}"
         for name, shape in shapes.items()

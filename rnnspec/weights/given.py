@@ -39,6 +39,7 @@ def as_array(value: Any) -> Array:
     Raises:
         ArrayError: the value cannot be converted.
     """
+    # np.asarray drops the mask, so that masked entries would pass as numbers.
     if np.ma.is_masked(value):
         raise ArrayError("expected numbers, received an array with masked entries")
     try:
@@ -47,6 +48,7 @@ def as_array(value: Any) -> Array:
         what = received(value)
         raise ArrayError(f"expected numbers, received {what}: {brief(error)}") from error
     # The dtypes of ml_dtypes, which JAX and TensorFlow use, have the kind V, as void does.
+    # Source: https://github.com/jax-ml/ml_dtypes/issues/312.
     if array.dtype.kind == "V" and array.dtype.type is not np.void:
         return array.astype(np.float32)
     return array
@@ -89,6 +91,7 @@ def as_kept(array: Array, dtype: str) -> Array:
     """
     with np.errstate(over="ignore"):
         kept = array.astype(KEPT[dtype])
+    # A bfloat16 model gets float32, so an overflow of bfloat16 would show only in the framework.
     infinite = np.abs(kept) >= (_BFLOAT16_INFINITE if dtype == "bfloat16" else np.inf)
     refuse(array, infinite & np.isfinite(array), f"numbers that {dtype} can hold")
     return kept

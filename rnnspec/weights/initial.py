@@ -36,6 +36,7 @@ def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
 
 
 def _scaled(param: Param, rng: np.random.Generator) -> Array:
+    # Each output is a sum over the inputs of a kernel; a bias or an embedding is used as it is.
     fan_in = param.shape[0] if param.axes.startswith("in") else 1
     return rng.normal(0.0, fan_in**-0.5, param.shape)
 
@@ -52,6 +53,7 @@ def _fresh(param: Param, rng: np.random.Generator) -> Array:
 def _draw(
     initializer: initializers.Initializer, shape: tuple[int, ...], rng: np.random.Generator
 ) -> Array:
+    # The gates of a kernel are drawn together: as in Keras, its fan out is that of all gates.
     match initializer:
         case initializers.GlorotUniform():
             return _uniform(rng, np.sqrt(6.0 / sum(shape)), shape)
@@ -78,6 +80,7 @@ def _uniform(rng: np.random.Generator, limit: float, shape: tuple[int, ...]) -> 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     rows, columns = shape
     q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
-    # The signs make the distribution uniform. Source: Mezzadri, 2007, section 5.
+    # The signs make the distribution uniform. Source: Mezzadri, 2007, section 5,
+    # https://arxiv.org/abs/math-ph/0609050.
     q = q * np.sign(np.diag(r))
     return q if rows >= columns else q.T

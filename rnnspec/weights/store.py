@@ -90,6 +90,7 @@ class Store:
         inside = self._kept(model)
         types = _check(self.places, inside)
         _check_names(self.places, arrays)
+        # A framework takes a stacked array as a whole, so its rows are collected.
         packed: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
         # Everything is converted before the first array is written.
         for name, layer, param, slot in self.places:
@@ -120,6 +121,7 @@ class Store:
         _, layer, param, slot = place
         types = _check_each((place,), inside)
         packed = pack(param, slot, _rounded(name, param, {name: array}, types[layer, slot.path]))
+        # The other rows of a stacked array belong to other canonical arrays.
         if slot.row is not None:
             stacked = inside.get(layer, slot.path)
             stacked[slot.row] = packed
@@ -156,7 +158,7 @@ Types = dict[tuple[str, str], str]
 def _check(places: tuple[Place, ...], kept: Kept) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, slot.path) for _, layer, _, slot in places}
-    left = [f"left over: {name} of {shape}" for name, shape in kept.others(known).items()]
+    left = [f"unexpected: {name} of {shape}" for name, shape in kept.others(known).items()]
     return _check_each(places, kept, left)
 
 

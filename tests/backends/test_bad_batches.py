@@ -1,4 +1,4 @@
-"""A batch that the spec does not allow is an error in every model, never a result."""
+"""Batches that the spec does not allow: an error on every backend, never a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generated source leaves out is what the installed frameworks take it for."""
+"""Arguments left out of generated source: the installed frameworks have these defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from rnnspec.backends.keras.defaults import DEFAULTS as KERAS
 from rnnspec.backends.torch.defaults import DEFAULTS as TORCH
 
-# What a layer does beyond what the language says, and how a framework writes "do not".
+# Arguments for features that the language lacks, with the value that switches each of them off.
 INERT_IN_KERAS: dict[str, object] = {
     "activity_regularizer": None,
     "autocast": True,
@@ -52,7 +52,7 @@ INERT_IN_TORCH: dict[str, object] = {
 
 
 def defaults(*classes: Any) -> dict[str, object]:
-    """Return the defaults of what the classes are made with; a class before others overrides."""
+    """Return the defaults of the constructors; a class overrides those after it."""
     found: dict[str, object] = {}
     for class_ in reversed(classes):
         for name, parameter in inspect.signature(class_.__init__).parameters.items():
@@ -68,10 +68,10 @@ def in_keras(type_: str) -> dict[str, object]:
 
 def in_torch(type_: str) -> dict[str, object]:
     nn = pytest.importorskip("torch").nn
-    # nn.LSTM and its like pass on whatever they are given.
+    # nn.LSTM and similar classes accept **kwargs for their base class.
     class_ = getattr(nn, type_)
     found = defaults(nn.RNNBase if issubclass(class_, nn.RNNBase) else class_)
-    # No signature has it: nn.RNN takes it from what it is passed by name.
+    # It is in no signature, because nn.RNN reads it from its keyword arguments.
     return {**found, "nonlinearity": nn.RNN(1, 1).nonlinearity} if class_ is nn.RNN else found
 
 

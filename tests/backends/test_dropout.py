@@ -1,7 +1,7 @@
-"""Dropout as the language means it, read off masks that a network made for the purpose shows.
+"""Dropout as the language defines it, measured with networks that show their masks.
 
-The layer has an identity kernel, no recurrence and no bias, so what leaves it is mask * x, within
-its activation: the mask can be read off its output. All bounds are six standard errors or more, on
+The layer has an identity kernel, no recurrence and no bias, so its output is mask * x inside the
+activation, and the mask can be computed from it. All bounds are at least six standard errors, with
 fixed seeds.
 """
 
@@ -26,12 +26,12 @@ RATE = 0.25
 ROWS, STEPS, UNITS = 1000, 5, 4
 X = 0.5
 SIX_ERRORS = 6.0 * ROWS**-0.5
-"""Six standard errors of a correlation over the rows."""
+"""Six standard errors of a correlation over the batch."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """A network that shows its mask: how its input comes, and its layer's activation."""
+    """A network that shows its mask: its input section, and the activation of its layer."""
 
     entrance: str
     activation: str = "tanh"
@@ -56,7 +56,7 @@ FORMS = {
     "plain": Form(NUMBERS),
     "padded": Form(PADDED_NUMBERS),
     "padded tokens": Form(PADDED_TOKENS),
-    # PyTorch has no fused layer for it.
+    # PyTorch has no fused layer with a linear activation.
     "stepwise": Form(NUMBERS, "linear"),
     "padded stepwise": Form(PADDED_NUMBERS, "linear"),
 }
@@ -70,9 +70,9 @@ in_every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def masks(
     form: Form, words: str, backend: str, *, training: bool = True, calls: int = 1
 ) -> list[Array]:
-    """Return what each call of the network multiplies its input by, (rows, steps, outputs).
+    """Return the factor on the input in each call of the network, (batch, steps, outputs).
 
-    Where there is padding the steps are the real ones: the others lie anywhere among them.
+    With padding, only the real steps are returned, because padding may be anywhere among them.
     """
     spec = rnnspec.loads(form.spec(words))
     require(backend, needs.form("training"), spec)
@@ -99,17 +99,17 @@ def _shows(name: str, shape: tuple[int, ...]) -> Array:
 
 
 def kept(mask: Array) -> Array:
-    """Return where a mask is not zero, after a look at its values and their share."""
+    """Return the mask as 0 and 1, after checking its values and their share."""
     there = mask > 0.5 / (1.0 - RATE)
     np.testing.assert_allclose(mask, np.where(there, 1.0 / (1.0 - RATE), 0.0), atol=1e-5)
-    # At worst each row has one independent number a feature.
+    # In the worst case each sequence has one independent number per feature.
     error = (RATE * (1.0 - RATE) / (ROWS * UNITS)) ** 0.5
     assert abs(there.mean() - (1.0 - RATE)) < 6.0 * error
     return there.astype(np.float64)
 
 
 def independent(one: Array, other: Array) -> bool:
-    """Tell whether two masks of one number a row are uncorrelated."""
+    """Return whether two masks, with one number per sequence, are uncorrelated."""
     return bool(abs(np.corrcoef(one, other)[0, 1]) < SIX_ERRORS)
 
 
@@ -123,7 +123,7 @@ def test_one_mask_a_sequence(words: str, form: Form, backend: str) -> None:
         assert independent(first[:, 0, unit], second[:, 0, unit])
         for other in range(unit):
             assert independent(first[:, 0, unit], first[:, 0, other])
-    # A row is no copy of the next one.
+    # A sequence does not copy the mask of the one before it.
     assert independent(first[:-1, 0].mean(axis=1), first[1:, 0].mean(axis=1))
 
 
@@ -202,10 +202,10 @@ KERNELS = {HEAD: np.eye(UNITS), HIDDEN: np.full((UNITS, UNITS), 1.0 / UNITS)}
 
 
 def heads(spec: str, backend: str, *, training: bool) -> Array:
-    """Return what a network with dropout in its head multiplies by, given where the mask belongs.
+    """Return the factor of the dropout in a head, provided that it is applied at the right place.
 
-    A dense layer that the mask comes before adds 1 to it; one that it comes after takes the mean
-    of what enters it, within a sigmoid, so that a mask elsewhere shows as other numbers.
+    A dense layer after the dropout adds 1. A dense layer before it takes the mean of its input, and
+    has a sigmoid, so dropout in any other place gives other numbers.
     """
     loaded = rnnspec.loads(spec)
     require(backend, needs.form("training"), loaded)

@@ -1,4 +1,4 @@
-"""What the installed frameworks call things is either a word of the language or answered."""
+"""Names used by the installed frameworks: each is a key of the language or has a message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnspec.words import Activation, CellActivation
 Places = list[tuple[str, type[models.Model]]]
 RECURRENT: Places = [("rnn", SimpleRNN), ("rnn", LSTM), ("rnn", GRU)]
 DENSE: Places = [("head", models.Head), ("head", models.Hidden)]
-# What a call is given, not what a layer is.
+# Arguments of a call, not of a layer.
 DATA = {"input", "sequence", "name"}
 KERAS: dict[str, Places] = {
     "Input": [("input", models.Input)],

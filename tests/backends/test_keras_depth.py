@@ -1,4 +1,4 @@
-"""A chain of layers longer than Python recurses: made, run, saved and loaded all the same."""
+"""A chain of layers longer than Python's recursion limit: built, run, saved and loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ keras = pytest.importorskip("keras")
 
 LAYERS = SHALLOW + 1
 FRAMES = 200
-"""What Keras and TensorFlow need for themselves, and fewer than there are layers."""
+"""Frames that Keras and TensorFlow need for themselves; fewer than the network has layers."""
 
 
 def spec_of(layers: int) -> str:
@@ -73,7 +73,7 @@ def executed(lines: str) -> Any:
 
 
 def traced(model: Any) -> Any:
-    """Return the result of a pass as parity runs it, but without a graph, which takes minutes."""
+    """Return the result of a pass as in parity, but without a graph, which takes minutes."""
     tensorflow = pytest.importorskip("tensorflow")
     tensorflow.config.run_functions_eagerly(True)
     try:

@@ -1,4 +1,4 @@
-"""Where Keras is not what PyTorch is, or takes care to be: the README says so."""
+"""Differences between Keras and PyTorch that the README mentions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def test_one_step_is_pytorch_s_where_no_token_is_repeated(optimizer: str) -> Non
 
 @on_tensorflow
 def test_of_repeated_tokens_sgd_sums_the_gradients_and_adam_does_not() -> None:
-    # Red where Keras mends it: then the README's sentence goes, and Adam joins SGD here.
+    # If this fails because Keras has changed, remove the README's sentence, and expect 1e-6 of Adam
+    # too.
     assert step_of("SGD")["repeated"] < 1e-6
     assert step_of("Adam")["repeated"] == pytest.approx(1.6e-3, rel=0.1)
 
@@ -30,7 +31,7 @@ def test_the_line_in_the_readme_has_adam_sum_them() -> None:
     assert step_of("Adam", densely=True)["repeated"] < 1e-6
 
 
-# TensorFlow's cast of the number that no maximum is below, which then is -inf.
+# The initial maximum is the lowest float32, which TensorFlow casts to -inf.
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
 @pytest.mark.parametrize(("value", "pooling", "policy"), PADDED)
 def test_padding_is_told_before_mixed_precision_rounds(

@@ -1,4 +1,4 @@
-"""What a backend does not offer is answered with one sentence that names who does."""
+"""Features that a backend lacks: one message, which names the backends that have them."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ NAMES = {"keras", "torch"}
 
 
 def compared(tree: ast.AST) -> Iterator[int]:
-    """Yield the lines where a backend's name stands in a comparison, or in a pattern."""
+    """Yield the lines where a backend's name is compared with something, or is a pattern."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare | ast.MatchValue):
             words = {n.value for n in ast.walk(node) if isinstance(n, ast.Constant)}

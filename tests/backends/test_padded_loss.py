@@ -1,4 +1,4 @@
-"""Padded steps in a loss: left out by Keras, and with ``mask`` by PyTorch."""
+"""Padded steps in a loss: left out by Keras, and in PyTorch with the help of ``mask``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
 NUMBERS = "input: {features: 3, mask_value: -1}"
-# The network, Keras's loss, and PyTorch's.
+# The network, the loss in Keras, and the loss in PyTorch.
 PADDED = {
     "a probability at each step": (
         f"""\
@@ -62,7 +62,7 @@ def models(text: str) -> dict[str, Any]:
 
 
 def batches(text: str, loss: str, width: int) -> list[tuple[Any, Any]]:
-    """Return inputs, with padding anywhere, and targets: numbers that float32 can hold."""
+    """Return inputs with padding anywhere, and targets; all numbers are exact in float32."""
     rng = np.random.default_rng(4)
     found: list[tuple[Any, Any]] = []
     x: Any
@@ -85,7 +85,7 @@ def batches(text: str, loss: str, width: int) -> list[tuple[Any, Any]]:
 
 
 def arrays_after(text: str, loss: str, function: str, *, masked: bool) -> dict[str, Any]:
-    """Return what each backend has learnt, PyTorch from the real steps alone if ``masked``."""
+    """Return the trained arrays of each backend; if ``masked``, PyTorch uses real steps only."""
     made = models(text)
     model, net = made["keras"], made["torch"]
     model.compile(keras.optimizers.SGD(RATE), getattr(keras.losses, loss)(dtype="float64"))

@@ -1,6 +1,6 @@
-"""Recurrent dropout as the language means it: one mask a sequence and one a gate, on the state.
+"""Recurrent dropout as the language defines it: one mask per sequence and gate, on the state.
 
-With it the input's dropout is one mask a gate too, and each direction has masks of its own.
+The dropout of the input then has one mask per gate too, and each direction has its own masks.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def test_each_direction_has_masks_of_its_own(name: str, entrance: str, backend: 
     assert check_both(cell, run(model, entrance)) == []
 
 
-# How PyTorch's cells could get it wrong: each is rejected, for the reason given.
+# Ways in which the PyTorch cells could be wrong, each with the reason why it is rejected.
 DRAWN = "keep = nn.functional.dropout(keep, self.recurrent_dropout)"
 INPUT = "variational_dropout(x, self.dropout, True)"
 FAULTS: dict[str, tuple[str | re.Pattern[str], str, str]] = {
@@ -128,7 +128,7 @@ FAULTS: dict[str, tuple[str | re.Pattern[str], str, str]] = {
 def faulty(
     cell: Cell, right: str | re.Pattern[str], wrong: str, more: str = "", entrance: str = NUMBERS
 ) -> Any:
-    """Return the PyTorch model with a piece of its source replaced."""
+    """Return the PyTorch model with part of its source replaced."""
     pytest.importorskip("torch")
     spec = spec_of(cell, more, entrance)
     model, text = load(rnnspec.build(spec, "torch"), cell), rnnspec.codegen(spec, "torch")
@@ -157,7 +157,7 @@ def test_a_mask_in_inference_is_found() -> None:
 
 @padded_or_not
 def test_masks_shared_by_both_directions_are_found(entrance: str) -> None:
-    # The forward direction draws first, from the seed that ``run`` sets.
+    # The forward direction draws first, with the seed that ``run`` sets.
     right = 'back = self.bidirectional_1["backward_layer"]('
     wrong = f"torch.manual_seed(7)\n        {right}"
     model = faulty(CELLS["lstm"], right, wrong, ", bidirectional: true", entrance)

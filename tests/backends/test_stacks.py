@@ -1,4 +1,4 @@
-"""Which layers are levels of one module, and that nothing but that is said of them."""
+"""Layers that share one module; marking them changes nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def network(rnn: str, entrance: str = "input: {features: 3}", head: str = HEAD) 
 
 
 def stacks(marked: Network) -> list[tuple[str, list[str], float]]:
-    """Return the name of each stack, its layers, and its dropout."""
+    """Return the name, the layers and the dropout of each stack."""
     found: dict[str, tuple[list[str], float]] = {}
     for layer in marked.layers:
         if isinstance(layer, StackedLayer):
@@ -103,7 +103,7 @@ def test_two_stacks_of_one_network() -> None:
 
 @pytest.mark.parametrize(("words", "number"), [("", 1), (", bidirectional: true", 0)])
 def test_padding_leaves_one_way_stacks(words: str, number: int) -> None:
-    """Each direction has an order of its own, which the other one's level cannot read."""
+    """Each direction sorts the padding differently, so the next layer could not read both."""
     padded = network(f"{{{LSTM}, layers: 2{words}}}", "input: {features: 3, mask_value: 0}")
     assert len(stacks(marked(padded))) == number
 

@@ -1,4 +1,4 @@
-"""A generated class under ``DistributedDataParallel``, which sees calls of ``forward`` alone."""
+"""Generated classes under ``DistributedDataParallel``, which only sees calls of ``forward``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ embedding: {vocabulary: 9, dim: 4, mask_zero: true}
 rnn: {type: lstm, units: 4, bidirectional: true}
 head: {units: 1, activation: sigmoid}
 """
-# ``model`` is what is called; each of two processes trains on its half of the batch.
+# The test calls ``model``; each of two processes trains on half of the batch.
 TRAIN = """\
 import torch
 
@@ -53,7 +53,7 @@ torch.distributed.destroy_process_group()
 
 
 def run(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    # The loopback interface, whatever the machine's own name resolves to.
+    # The loopback interface works however the machine resolves its own name.
     network = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
     environment = {**os.environ, **network, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
     return subprocess.Popen(

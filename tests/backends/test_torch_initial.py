@@ -1,4 +1,4 @@
-"""The loop over modules that draws fresh weights reaches each array, whatever else is there."""
+"""The loop that draws fresh weights reaches every array of the module."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ initializers: {kernel: {constant: 2}, recurrent: {constant: 3}, bias: {constant:
 
 
 def expected(name: str, array: Array) -> Array:
-    """Return what the array of that name starts from."""
+    """Return the initial values of the array with that name."""
     kind = name.rpartition(".")[2]
     values = {"kernel": 2, "recurrent_kernel": 3, "bias": 4, "recurrent_bias": 4}
     wanted = np.full(array.shape, {**values, "embeddings": 6, "gamma": 1, "beta": 0}[kind], float)

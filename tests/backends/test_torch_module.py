@@ -1,4 +1,4 @@
-"""The generated modules are PyTorch modules like any other, their single bias included."""
+"""Generated modules behave like any PyTorch module, although they have a single bias."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPECS = {
     "gated": "rnn: {type: gru, units: 4, layers: 2}",
     "without": "rnn: {type: lstm, units: 4, bias: false}",
 }
-# What each holds at (in 3, units 4), and the head of one unit, by hand.
+# Parameter counts for an input of 3 features, 4 units and a head of 1 unit, computed by hand.
 COUNTS = {
     "one": 4 * 4 * (3 + 4 + 1) + 5,
     "simple": 4 * (3 + 4 + 1) + 5,
@@ -58,13 +58,13 @@ def batch(rows: int = 2, steps: int = 5) -> Any:
 
 @pytest.fixture(params=SPECS)
 def name(request: pytest.FixtureRequest) -> str:
-    """Give the name of each network."""
+    """The name of each network."""
     return str(request.param)
 
 
 @pytest.fixture
 def model(name: str) -> Any:
-    """Give the network of that name, fresh from seed 2, in inference."""
+    """The network with that name, in inference mode, with the weights of seed 2."""
     return build(name)
 
 
@@ -77,7 +77,7 @@ def test_what_was_made_without_memory_has_its_zeros_where_it_gets_some(model: An
     with torch.device("meta"):
         made = type(model)()
     with pytest.MonkeyPatch.context() as patch:
-        # New memory holds anything: here 7, lest it be zeros by chance.
+        # New memory has arbitrary contents; 7 makes sure that they are not zeros by chance.
         patch.setattr(torch, "empty_like", lambda t, **given: torch.full_like(t, 7.0, **given))
         made.to_empty(device="cpu")
     made.load_state_dict(model.state_dict())
@@ -161,14 +161,15 @@ def test_it_can_be_put_on_another_device(model: Any) -> None:
     assert result.shape == (2, 1)
 
 
-# PyTorch says so of its own recurrent modules too: they keep their weights in a list besides.
+# PyTorch warns about its own recurrent modules too, which keep their weights in a list as well.
 @pytest.mark.filterwarnings("ignore:The tensor attributes .* were assigned during export")
 def test_it_is_exported(model: Any) -> None:
     exported = torch.export.export(model, (batch(),)).module()
     torch.testing.assert_close(exported(batch()), model(batch()))
 
 
-# Likewise of what its compiler itself does around a recurrent module, which it does not trace.
+# PyTorch's compiler causes this warning around every recurrent module, because it does not trace
+# it.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_it_is_compiled(model: Any) -> None:
     torch.compiler.reset()
@@ -293,7 +294,7 @@ PADDED = [
 
 
 def padded(rnn: str) -> tuple[Any, Any, Any, Any]:
-    """Return a model, a batch whose last steps are padding in every row, another, and its mask."""
+    """Return a model, a batch with padding at the end, another batch, and the first one's mask."""
     text = f"version: 1\nname: net\ninput: {{features: 3, mask_value: 9}}\nrnn: {rnn}\n"
     short, other = batch(3, 8), batch(3, 8)
     short[:, 3:] = 9

@@ -1,4 +1,4 @@
-"""The command as a user runs it: in this process where that is enough, in its own where not."""
+"""Run the command as a user does: in this process, or in its own where necessary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ head: {units: 1, activation: sigmoid}
 
 @dataclass(frozen=True)
 class Ran:
-    """What one run of the command left behind."""
+    """The outcome of one run of the command."""
 
     code: int
     out: str
@@ -40,7 +40,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def spec(tmp_path: Path) -> str:
-    """A small spec in the current folder."""
+    """The path of a small spec in the current folder."""
     (tmp_path / "small.yaml").write_text(SMALL)
     return "small.yaml"
 
@@ -59,7 +59,7 @@ def _signals() -> Iterator[None]:
 def run(
     _signals: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Ran]:
-    """Run the command in this process: frameworks are imported once for all tests."""
+    """A function that runs the command in this process, so that frameworks are imported once."""
     monkeypatch.delenv("RNNSPEC_TRACEBACK", raising=False)
 
     def run(*arguments: object) -> Ran:
@@ -79,7 +79,7 @@ def run(
 
 @pytest.fixture
 def python() -> Callable[..., Ran]:
-    """Run Python source in a process of its own."""
+    """A function that runs Python source in its own process."""
 
     def python(source: str, *arguments: object, **environment: str) -> Ran:
         done = subprocess.run(
@@ -97,5 +97,5 @@ def python() -> Callable[..., Ran]:
 
 @pytest.fixture
 def entries() -> Callable[[], set[str]]:
-    """List every file and folder below the current folder, hidden ones too."""
+    """A function that returns every file and folder below the current folder, even hidden ones."""
     return lambda: {str(path) for path in Path().rglob("*")}

@@ -1,4 +1,4 @@
-"""``rnnspec build``: what it prints, and files that are written whole or not at all."""
+"""``rnnspec build``: its output, and files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from offered import require
 import rnnspec
 from rnnspec.backends import BACKENDS, needs
 
-# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Run = Callable[..., Any]
@@ -148,7 +148,7 @@ def test_a_folder_without_permission(run: Run, spec: str, backend: str) -> None:
 
 @contextmanager
 def little_space(size: int) -> Iterator[None]:
-    """Let no file grow beyond ``size`` bytes, which looks much like a full disk."""
+    """Limit the size of files to ``size`` bytes, which has the effect of a full disk."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

@@ -1,4 +1,4 @@
-"""``rnnspec codegen`` into a folder, and ``--check``, which says what is stale."""
+"""``rnnspec codegen`` with a folder, and ``--check``, which lists stale files."""
 
 from __future__ import annotations
 

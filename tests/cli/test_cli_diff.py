@@ -1,4 +1,4 @@
-"""``rnnspec diff``: what it prints for people and for programs, and how it exits."""
+"""``rnnspec diff``: its output for people and for programs, and its exit codes."""
 
 from __future__ import annotations
 

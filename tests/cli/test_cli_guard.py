@@ -1,4 +1,4 @@
-"""In a workflow, nothing that a user wrote is a command to the service that runs it."""
+"""In a CI workflow, text of a user is never executed as a command."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VARIABLES = [("GITHUB_ACTIONS", "true"), ("TF_BUILD", "True"), ("TEAMCITY_VERSIO
 
 
 def obeyed(text: str) -> list[str]:
-    """Return the lines that a runner takes for commands, as ``ActionCommand`` looks for them."""
+    """Return the lines that GitHub's runner treats as commands, found as in ``ActionCommand``."""
     return [
         line
         for line in re.split("\r\n|\r|\n", text)
@@ -41,7 +41,7 @@ def _in_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def obeys(run: Run) -> Callable[..., Any]:
-    """Run a command, and see that a service would obey none of what it prints."""
+    """Run a command, and assert that no CI service would execute part of its output."""
 
     def obeys(*arguments: object) -> Any:
         ran = run(*arguments)

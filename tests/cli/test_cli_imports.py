@@ -1,4 +1,4 @@
-"""What each command loads: nothing that it has no use for."""
+"""Modules loaded by each command: none that it does not need."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWING = {"rich", "jinja2", "json", "hypothesis"}
 
 
 def loaded(*arguments: str) -> set[str]:
-    """Return the top packages that are loaded once a command has ended."""
+    """Return the top-level packages that are loaded when a command ends."""
     done = subprocess.run(
         [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""``rnnspec init``: a spec to start from that every other command takes."""
+"""``rnnspec init``: a spec to start from, which every other command accepts."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
     "named pipe": (os.mkfifo, "is not a regular file, so "),
     "dangling link": (lambda path: path.symlink_to("nowhere"), "is not a regular file, so "),
     "link to itself": (lambda path: path.symlink_to(path.name), "is not a regular file, so "),
-    # A regular file whose first page nobody may read, root neither.
+    # A regular file whose first page cannot be read, not even by root.
     "unreadable": (
         lambda path: path.symlink_to("/proc/self/mem"),
         "cannot be read, so it was not compared with the schema: input/output error",

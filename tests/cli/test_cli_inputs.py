@@ -1,4 +1,4 @@
-"""Wrong specs and inputs that cannot be read: every command says where, and does nothing."""
+"""Wrong specs and unreadable inputs: every command reports the place, and does nothing else."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_wrong_spec_is_refused_with_its_place(
     ran = run(*command, "bad.yaml")
     first = ran.err.splitlines()[0]
     assert ran.code == 1
-    # What checks is done with a count; what goes on with specs has nothing to say.
+    # Commands that check print a summary; commands that process specs print nothing.
     assert ran.out.partition("(")[0] == ("1 spec: 1 wrong " if command == ["validate"] else "")
     assert first.startswith(f"bad.yaml:{place}")
     assert ": error: " in first

@@ -1,4 +1,4 @@
-"""``rnnspec lint`` and ``rnnspec explain`` as a user meets them."""
+"""``rnnspec lint`` and ``rnnspec explain``, from the user's point of view."""
 
 from __future__ import annotations
 

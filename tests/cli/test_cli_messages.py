@@ -1,4 +1,4 @@
-"""Messages in colour: their parts are found soon, whatever is in them."""
+"""Coloured messages: their parts are found quickly, whatever they contain."""
 
 from __future__ import annotations
 

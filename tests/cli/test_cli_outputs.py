@@ -1,4 +1,4 @@
-"""What every command that writes keeps: its inputs, what others wrote meanwhile, its exit codes."""
+"""Commands that write: inputs and files of other programs are kept, and exit codes are right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAIN = "from rnnspec.cli import main; main()"
 
 @pytest.fixture
 def spec() -> str:
-    """A spec that names two files, which are the inputs beside it."""
+    """A spec with the two input files that it names."""
     Path("words.txt").write_text("the\nof\nand\n")
     Path("vectors.txt").write_text("of 0.5 0.25\nthe 1 2\n")
     Path("net.yaml").write_text(
@@ -35,7 +35,7 @@ def spec() -> str:
 
 @pytest.fixture
 def contents() -> Callable[[], dict[str, bytes]]:
-    """Read every file below the current folder."""
+    """Return the contents of every file below the current folder."""
     return lambda: {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""What ``parity`` prints and exits with, of given specs and of random ones."""
+"""``rnnspec parity``: output and exit codes, for given and for random specs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ rnn: {type: gru, units: 3, bidirectional: true}
 head: {units: 2}
 """
 LAYERS = {"embedding_1": 80, "lstm_1": 96, "dense_1": 4}
-# Keras is right about a softmax over one unit; the language allows it all the same.
+# Keras's warning about a softmax over one unit is right, but the language allows it.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
 
 
@@ -133,7 +133,7 @@ def test_one_backend_with_the_reference(run: Run, spec: str, backend: str) -> No
 
 @pytest.fixture
 def faulty(_both: None, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Have PyTorch compute with other weights than it was given."""
+    """Make PyTorch compute with other weights than those it received."""
     runtime: Any = BACKENDS["torch"].runtime
     put = runtime.put
 
@@ -240,7 +240,7 @@ def test_a_random_spec_that_differs(run: Run) -> None:
         ran = run(*asked)
         told = json.loads(run(*asked, "--json").out)
     assert ran.code == 1
-    # All of it is one spec, so that it can be kept as it is.
+    # The whole output is a valid spec, so that it can be saved as it is.
     comments = ran.out.removesuffix(told["spec"]).splitlines()
     assert comments[-1].endswith("to see it again: rnnspec parity FILE --level counts")
     assert all(line.startswith("# ") for line in comments)

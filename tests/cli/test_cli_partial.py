@@ -1,4 +1,4 @@
-"""What the commands say of a backend that lacks something, or refuses a spec."""
+"""Messages about a backend that lacks a feature or refuses a spec."""
 
 from __future__ import annotations
 

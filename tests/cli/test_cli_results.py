@@ -1,4 +1,4 @@
-"""What ``summary`` and ``codegen`` print, for people and for programs."""
+"""``rnnspec summary`` and ``rnnspec codegen``: their output for people and for programs."""
 
 from __future__ import annotations
 

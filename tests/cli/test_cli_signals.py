@@ -1,4 +1,4 @@
-"""A signal ends a run with 128 and its number, whenever it comes; nothing is left half done."""
+"""Signals end a run with 128 plus their number at any time, and leave nothing half done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run = Callable[..., Any]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
-# A shell starts what runs in the background with SIGINT ignored, and nohup ignores SIGHUP.
+# A shell ignores SIGINT in commands that it starts in the background, and nohup ignores SIGHUP.
 HEEDING = """
 import os, signal, sys, time
 from pathlib import Path
@@ -99,7 +99,7 @@ for point in points:
 """
 START = list(range(2, 40, 4))
 END = list(range(-120, 0, 4))
-"""Among the last calls, the result is printed and flushed, and the process leaves."""
+"""Among the last calls, the result is printed and flushed, and the process exits."""
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_signal_at_any_time(
     outcomes = [json.loads(line) for line in ran.err.splitlines()]
     assert len(outcomes) == len(points)
     for code, _, err in outcomes:
-        # Before anything is imported, and when nothing is left to do, the signal itself ends it.
+        # Before the first import and after the last output, the signal itself ends the process.
         assert (code, err) in {(128 + number, "rnnspec: interrupted\n"), (-number, "")}
     printed = [out for _, out, _ in outcomes]
     assert set(printed) <= {"", f"{spec}: valid\n"}
@@ -229,7 +229,7 @@ def test_processes_that_share_the_files(tmp_path: Path, whom: str, name: str, co
         text=True,
         check=False,
         start_new_session=True,
-        timeout=120,  # no process is left that holds the pipes
+        timeout=120,  # ends only if no process is left that holds the pipes
     )
     told = "rnnspec: interrupted\n" if code > 0 else ""
     assert (done.returncode, done.stdout, done.stderr) == (code, "", told)

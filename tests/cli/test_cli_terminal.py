@@ -1,4 +1,4 @@
-"""On a terminal: a progress bar on standard error, tables with lines, and whole numbers."""
+"""Output on a terminal: a progress bar on standard error, and tables with lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_all(descriptor: int) -> str:
         try:
             part = os.read(descriptor, 65536)
         except OSError as error:
-            if error.errno == errno.EIO:  # Linux's way to say that the other end is closed
+            if error.errno == errno.EIO:  # the error on Linux if the other end is closed
                 break
             raise
         if not part:
@@ -40,7 +40,7 @@ def on_terminal(
     code: int = 0,
     variables: dict[str, str] | None = None,
 ) -> tuple[str, str]:
-    """Run with standard error on a terminal, ``out`` for standard output too."""
+    """Run with standard error on a terminal, and standard output too if ``out`` is true."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
     for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
@@ -70,7 +70,7 @@ def test_parity_has_a_progress_bar_on_standard_error_alone(spec: str) -> None:
     assert "\x1b" not in printed
     assert printed.isascii()
     assert printed.splitlines()[-1].startswith("equal: ")
-    # The bar is wiped: its line is cleared last, and the cursor is shown again.
+    # The bar is erased: its line is cleared, and the cursor is shown again.
     assert "\x1b[?25h" in terminal
     assert terminal.rstrip().endswith("\x1b[2K")
 

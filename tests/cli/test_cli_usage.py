@@ -1,4 +1,4 @@
-"""Help, version, and requests that cannot be met: the exit code and the message of each."""
+"""Help, version, and invalid requests: exit codes and messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rnnspec.version import __version__
 
 Run = Callable[..., Any]
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-# No extra by its name: rnnspec is on no index, where pip would look for it.
+# The requirements themselves, because pip can only install an extra of a published package.
 EXTRAS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
@@ -116,7 +116,7 @@ def test_without_a_name_several_backends_are_a_choice_to_make(
 
 
 def with_frameworks(monkeypatch: pytest.MonkeyPatch, *installed: str) -> None:
-    """Leave the backends that need a framework, with only some frameworks installed."""
+    """Keep only backends that need a framework, with only some of the frameworks installed."""
     left = {name: each for name, each in BACKENDS.items() if each.distribution}
     monkeypatch.setattr("rnnspec.backends.BACKENDS", left)
     for each in left.values():
@@ -167,7 +167,7 @@ def test_a_backend_that_is_not_installed(
     install = f"pip install {EXTRAS[record.extra]}"
     assert ran.err == f"rnnspec: error: {record.title} is not installed: {install}\n"
     assert entries() == {spec}
-    # Source is text: it needs no framework.
+    # Source is plain text, so no framework is needed.
     assert run("codegen", spec, "-b", backend).code == 0
 
 

@@ -1,4 +1,4 @@
-"""``rnnspec validate``: which files a path stands for, what is counted, and the exit code."""
+"""``rnnspec validate``: the files that a path stands for, the counts, and the exit code."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_file_is_checked_once(run: Run) -> None:
     write("d/a.yaml", WRONG)
     ran = run("validate", "d/a.yaml", "./d/a.yaml", "d", "d/*.yaml", "d/../d/a.yaml")
     assert places(ran.err) == ["d/a.yaml"]
-    # Named as well as met, it has to be a spec.
+    # A file that is both named and found in a folder must be a spec.
     write("d/b.yaml", COMPOSE)
     assert set(places(run("validate", "d", "d/b.yaml").err)) == {"d/a.yaml", "d/b.yaml"}
 
@@ -164,7 +164,7 @@ def test_a_file_that_is_no_spec_is_told_from_a_wrong_one(run: Run, text: str) ->
     ran = run("validate", "d")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "1 spec: valid; 1 file is not a spec\n"
-    # Named, it has to be one.
+    # A file that is named must be a spec.
     ran = run("validate", "d/net.yaml", "d/other.yaml")
     assert ran.code == 1
     assert set(places(ran.err)) == {"d/other.yaml"}

@@ -1,4 +1,4 @@
-"""``rnnspec build`` with pretrained vectors: what it prints, what it writes, how it fails."""
+"""``rnnspec build`` with pretrained vectors: its output, the written files, and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from offered import require
 from rnnspec.backends.needs import FILES
 from rnnspec.cli.terminal import progress
 
-# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Run = Callable[..., Any]
@@ -77,7 +77,7 @@ def test_a_wrong_file_is_one_message(
 
 
 class Bar:
-    """Stands in for the terminal's bar."""
+    """A replacement for the progress bar."""
 
     def __init__(self) -> None:
         self.told: list[int] = []
@@ -128,7 +128,7 @@ OUTSIDE = [
 
 @pytest.fixture
 def outside(spec: str) -> str:
-    """The same, with its words beside its folder."""
+    """The same spec, with its words outside its folder."""
     Path("specs/words.txt").rename("words.txt")
     text = Path(spec).read_text().replace("words.txt", "../words.txt")
     Path(spec).write_text(text)

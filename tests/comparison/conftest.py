@@ -9,13 +9,13 @@ import pytest
 
 @pytest.fixture
 def specs_folder() -> Path:
-    """Give the folder of the gallery."""
+    """The folder of the gallery."""
     return Path(__file__).parents[2] / "specs"
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Keep PyTorch to one thread: on small networks others wait more than they work."""
+    """Use one PyTorch thread: in small networks, further threads mostly wait."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield

@@ -1,7 +1,7 @@
-"""The founding networks written by hand, as a textbook would, and equal to what rnnspec builds.
+"""The founding networks, written by hand as in a textbook, are equal to those of rnnspec.
 
-Nothing of rnnspec's knowledge of the frameworks is used on the hand-written side: the arrays go in
-by assignments written out here.
+The handwritten side uses nothing of what rnnspec knows about the frameworks: the arrays are
+assigned explicitly in this file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ head: {units: 2}
 
 
 def fixed(shapes: dict[str, tuple[int, ...]]) -> Arrays:
-    """Return random arrays, kernels of N(0, 1 / fan in), all others of N(0, 1)."""
+    """Return random arrays: kernels from N(0, 1 / fan in), all others from N(0, 1)."""
     rng = np.random.default_rng(20)
     return {
         name: rng.normal(0.0, shape[0] ** -0.5 if name.endswith("kernel") else 1.0, shape)
@@ -118,7 +118,7 @@ def numbers() -> Array:
 
 
 def built(spec: Path | str, backend: str, arrays: Arrays) -> Any:
-    """Return the network of a spec (a path, or a text) in float64, with these arrays."""
+    """Return the network of a spec (a path or a text) in float64, with these arrays."""
     loaded = rnnspec.loads(spec) if isinstance(spec, str) else rnnspec.load(spec)
     generated = pipeline.generate(pipeline.program(loaded), get(backend))
     model = pipeline.instantiate(generated, "float64")
@@ -188,7 +188,7 @@ def keras_gru(arrays: Arrays) -> Any:
 
 
 def set_lstm(lstm: nn.LSTM, arrays: Arrays, name: str, suffix: str = "") -> None:
-    # PyTorch: (4 * units, in), gates i f g o; g is what Keras calls c.
+    # PyTorch: (4 * units, in), with gates i f g o, where g is Keras's c.
     assign(getattr(lstm, f"weight_ih_l0{suffix}"), arrays[f"{name}.kernel"].T)
     assign(getattr(lstm, f"weight_hh_l0{suffix}"), arrays[f"{name}.recurrent_kernel"].T)
     assign(getattr(lstm, f"bias_ih_l0{suffix}"), arrays[f"{name}.bias"])
@@ -277,7 +277,7 @@ def torch_gru(arrays: Arrays) -> nn.Module:
             return result
 
     def reset_first(array: Array) -> Array:
-        # Keras: z r h in columns; PyTorch: r z n in rows.
+        # Keras: gates z r h in columns; PyTorch: gates r z n in rows.
         z, r, h = array[..., :4], array[..., 4:8], array[..., 8:]
         return np.concatenate([r, z, h], axis=-1).T
 
@@ -369,7 +369,7 @@ def test_gradients_in_torch(network: str) -> None:
         arrays, batch = gru_arrays(), numbers()
         by_hand, made = torch_gru(arrays), built(SMALL_GRU, "torch", arrays)
     expected, found = gradients(by_hand, batch), gradients(made, batch)
-    # The hand-written network has its second biases, held at zero here, that rnnspec's has not.
+    # The handwritten network has second biases, zero here, which rnnspec's network lacks.
     second = [name for name in expected if "bias_hh" in name and network != "gru"]
     assert len(second) == {"stack": 3, "both": 2, "gru": 0}[network]
     for name in second:

@@ -1,4 +1,4 @@
-"""A batch of the user's own: taken where the network takes it, refused in one line elsewhere."""
+"""Batches from the user: accepted if they fit the network, otherwise refused in one line."""
 
 from __future__ import annotations
 

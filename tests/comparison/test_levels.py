@@ -1,4 +1,4 @@
-"""How far a comparison goes, what it calls equal, and what it is judged by."""
+"""Levels, tolerances and reference values of a comparison."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_distance_of_small_numbers_is_absolute() -> None:
 
 def test_the_distance_of_large_numbers_is_relative_to_the_largest() -> None:
     assert distance(np.array([100.0, 1.0]), np.array([100.0, 2.0])) == 0.01
-    # Relative to what it is compared with, not to what is judged.
+    # Relative to the expected value, not to the value that is compared.
     assert distance(np.array([8.0]), np.array([1.0])) == 7.0
 
 
@@ -98,7 +98,7 @@ def test_single_precision_is_compared_in_double() -> None:
     assert 1e-10 < found < 1e-8
 
 
-# Levels, dtypes and what the report says of them
+# Levels, dtypes, and the report about them
 
 
 def test_each_level_includes_those_before_it() -> None:
@@ -174,7 +174,7 @@ FOUNDERS = ["standard_rnn", "stacked_lstm", "bidirectional_lstm"]
 
 
 def small_version(path: Path) -> Spec:
-    """Return a spec of the gallery with short sequences and few words."""
+    """Return a spec of the gallery with shorter sequences and a smaller vocabulary."""
     spec = yaml.safe_load(path.read_text())
     spec["input"]["length"] = 7
     spec["embedding"] |= {"vocabulary": 20, "dim": 8}
@@ -192,11 +192,11 @@ def test_the_founders_in_single_precision(founder: str, specs_folder: Path) -> N
     assert report.dtype == report.as_dict()["dtype"] == "float32"
     assert report.tolerances == TOLERANCES["float32"]
     for account in report.specs[0].backends.values():
-        # It is computed in float32, so rounding shows: no number of it comes from float64.
+        # Rounding errors show that everything is computed in float32.
         assert account.findings["forward"].difference > 1e-10
 
 
-# The derivatives that gradients are judged by
+# The derivatives that gradients are compared with
 
 
 @pytest.mark.parametrize("text", [SMALL, EVERYTHING], ids=["small", "everything"])
@@ -219,7 +219,7 @@ def test_the_derivatives_are_those_of_central_differences(text: str) -> None:
 
 
 def direction(case: Case, name: str) -> np.ndarray:
-    """Return the direction of one array: what ``along_directions`` weighs each element with."""
+    """Return the weight of each element of an array in ``along_directions``."""
     shape = case.arrays[name].shape
     units = np.eye(int(np.prod(shape))).reshape(-1, *shape)
     zeros = {key: np.zeros_like(array) for key, array in case.arrays.items()}
@@ -273,7 +273,7 @@ head: {{pooling: mean}}
     case = replace(case, arrays={name: np.full_like(a, 2.0) for name, a in case.arrays.items()})
     live = case.build(require(backend, GRADIENTS, program))
     case.reset(live)
-    # Two to the power of the padded steps is more than float64 holds.
+    # 2 to the power of the number of padded steps overflows in float64.
     batch = np.full((1, 1100, 1), 99.0)
     batch[0, 0] = 1.0
     loss, found = gradients_of(live)(batch, np.zeros((1, 2)), np.ones((1, 2)))
@@ -438,7 +438,7 @@ rnn: {{type: gru, units: 1, residual: true}}
 
 
 def test_what_the_reference_makes_is_of_the_arrays_that_are_handed_out() -> None:
-    """What goes in is large, and added to what comes out, however small the arrays are."""
+    """The residual adds inputs of 1e6 to the output, so smaller arrays cannot bound the values."""
     text = """\
 version: 1
 name: never_tame

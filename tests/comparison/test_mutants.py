@@ -1,7 +1,8 @@
-"""Each thing that a network's words promise, broken on its own in one backend: parity is red.
+"""Each promise of the language, broken in one backend: parity must find it.
 
-Every mutant is found at the level named for it, and not before; its spec is green without it.
-What is random, parity cannot compare: such mutants go to the tests of dropout and fresh weights.
+Every mutant is found at its named level and not before; without it, its spec is equal. Parity
+cannot compare random values, so mutants of these are given to the tests of dropout and of fresh
+weights.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ head: {{units: 2}}""",
 - {{type: lstm, units: 4, activation: softplus, recurrent_activation: legacy_hard_sigmoid}}
 - {{type: gru, units: 4, activation: selu}}
 head: {{units: 3, activation: log_softmax}}""",
+    "unit": f"{PADDED_TOKENS}rnn: {{type: gru, units: 4}}\nhead: {{normalize: l2}}",
     "reset_first": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, reset_after: false}}
 head: {{units: 2}}""",
@@ -106,7 +108,7 @@ head: {{units: 2}}""",
 
 @dataclass(frozen=True)
 class Mutant:
-    """One fault: what is broken, in which network, where, and the level that sees it first."""
+    """One fault: its description, network and backend, and the first level that finds it."""
 
     broken: str
     spec: str
@@ -138,7 +140,7 @@ def edited(backend: str, edits: list[tuple[str, str]]) -> Callable[[], Any]:
 
 
 def of_the_slots() -> Iterator[Mutant]:
-    """Yield mutants of where a backend says that it keeps its arrays."""
+    """Yield mutants of the places where a backend keeps its arrays."""
     for broken, spec, backend, layer, said in SLOTS:
         plant = lambda b=backend, on=layer, s=said: slots_edited(b, on, s)  # noqa: E731
         yield Mutant(broken, spec, backend, "forward", plant)
@@ -193,7 +195,7 @@ SLOTS: list[tuple[str, str, str, str, dict[str, dict[str, Any]]]] = [
 
 @contextmanager
 def written_once(backend: str, where: str) -> Iterator[None]:
-    """Have the array at ``where`` keep what is written into it first."""
+    """Make the array at ``where`` ignore every write after the first."""
     runtime = get(backend).runtime
     put = runtime.put
     written: list[object] = []
@@ -211,7 +213,7 @@ def written_once(backend: str, where: str) -> Iterator[None]:
 
 
 def of_the_writing() -> Iterator[Mutant]:
-    """Yield mutants of an array that stays as it was written first."""
+    """Yield mutants of arrays that ignore every write after the first."""
     for backend, path in (("torch", "weight_hh_l0"), ("keras", "cell.recurrent_kernel")):
         plant = lambda b=backend, at=path: written_once(b, at)  # noqa: E731
         yield Mutant("an array not written back", "lstm", backend, "training", plant)
@@ -227,15 +229,15 @@ def parity(spec: str, backends: list[str] | None, level: str) -> ParityReport:
 
 @cache
 def control(spec: str) -> ParityReport:
-    """Return what parity says of a spec without a fault, up to the last level that one needs."""
+    """Return the parity report of a spec without a fault, up to the highest level in use."""
     needed = [LEVELS.index(mutant.level) for mutant in MUTANTS if mutant.spec == spec]
     return parity(spec, None, LEVELS[max(needed)])
 
 
 @cache
 def red_at(mutant: Mutant) -> str:
-    """Return the first level at which parity is red with the mutant, empty where it lives."""
-    # The backend alone with the reference, which is stricter; but the reference does not train.
+    """Return the first level at which parity finds the mutant, empty if it finds nothing."""
+    # One backend is compared with the reference only, which is stricter, but does not train.
     backends = None if mutant.level == "training" else [mutant.backend]
     with mutant.plant():
         report = parity(mutant.spec, backends, mutant.level)
@@ -269,7 +271,7 @@ def test_none_of_them_lives() -> None:
     }
 
 
-# What is random
+# Random values
 
 
 ENTRANCES = {
@@ -298,8 +300,8 @@ WAYS = {
     "concat": "units: 2, bidirectional: true",
     **{each: f"units: 4, bidirectional: true, merge: {each}" for each in ("sum", "mul", "ave")},
 }
-# The layers and the head, where {} is a layer from four numbers to four, and whether the result
-# is a sequence with its padding in it.
+# The layers and the head, with {} for a layer with 4 inputs and 4 outputs, and whether the result
+# is a sequence with padding.
 ENDS = {
     "sequence": ("[{{{}}}]\nhead: {{pooling: none, dropout: 1e-12, units: 2}}", True),
     "state": ("[{{{}}}]\nhead: {{hidden: [{{units: 3, dropout: 1e-12}}], units: 2}}", False),
@@ -313,9 +315,10 @@ ENDS = {
 
 
 def nearly_no_dropout_changes_nothing(entrance: str, cell: str, nearly: str, *rest: str) -> None:
-    """Assert that the masks are applied as dropout at a rate of nearly 0 would be: not at all.
+    """Assert that dropout with a rate of nearly 0 has no effect, although masks are applied.
 
-    What is at work in training only is then seen by the reference, which knows of inference.
+    Code that runs only in training can then be compared with the reference, which knows inference
+    only.
     """
     way, end, backend = rest
     layer = f"{CELLS[cell]}, {WAYS[way]}, {NEARLY[nearly]}"
@@ -346,9 +349,9 @@ REAL: dict[str, Callable[[Array], Any]] = {
 def test_nearly_no_dropout_changes_nothing(
     entrance: str, cell: str, nearly: str, backend: str
 ) -> None:
-    """Meet each entrance, cell and dropout together, and every way and end with each of them."""
+    """Combine all inputs, cells and kinds of dropout, and each of them with all ways and ends."""
     e, c, n = list(ENTRANCES).index(entrance), list(CELLS).index(cell), list(NEARLY).index(nearly)
-    # More of PyTorch's source is rnnspec's own, and it runs in less time.
+    # More of PyTorch's source is generated, and it runs faster.
     for turn in range(2 if backend == "torch" else 1):
         way = list(WAYS)[(e + 2 * c + n + turn) % len(WAYS)]
         end = list(ENDS)[(4 * e + c + n + 3 * turn) % len(ENDS)]
@@ -365,7 +368,7 @@ CALLED = "super(type(self), self).call({}, initial_state, {}, training)"
 
 
 def calling(what: str) -> tuple[str, str]:
-    """Return the edit that has Keras's layer of two directions return something else."""
+    """Return the edit that makes Keras's Bidirectional return something else."""
     parameters = "self, sequences, initial_state=None, mask=None, training=None"
     bases = "(keras.layers.Bidirectional,)"
     method = f'{{"call": lambda {parameters}: {what}}}'
@@ -385,7 +388,7 @@ starts = test_initial.test_what_a_layer_starts_from_by_default
 
 @dataclass(frozen=True)
 class RandomMutant:
-    """A fault in what is random: its edits, and the test that finds it for these arguments."""
+    """A fault in random values: its edits, and the test that finds it with these arguments."""
 
     broken: str
     backend: str
@@ -398,7 +401,7 @@ class RandomMutant:
 
 
 def of_dropout() -> Iterator[RandomMutant]:
-    """Yield faults that the moments of the masks show."""
+    """Yield faults that show in the mean and the correlations of the masks."""
     for broken, fault in (
         ("a mask redrawn at each step", (MASK, "keep = torch.ones_like(x)")),
         ("one mask for all rows", (MASK, "keep = x.new_ones(1, 1, x.shape[2])")),
@@ -423,7 +426,7 @@ def of_dropout() -> Iterator[RandomMutant]:
 
 
 def of_shared_dropout() -> Iterator[RandomMutant]:
-    """Yield faults in what two directions or two layers share."""
+    """Yield faults in masks that two directions or two layers share."""
     mask = "keras.random.dropout(keras.ops.ones_like(sequences[:, :1]), 0.25)"
     dropped = f"sequences * {mask} if training else sequences"
     once = (("dropout=0.25", "dropout=0.0"), calling(CALLED.format(dropped, "mask")))
@@ -462,7 +465,7 @@ def of_shared_dropout() -> Iterator[RandomMutant]:
 
 
 def of_training() -> Iterator[RandomMutant]:
-    """Yield faults in what is at work in training alone, whatever the masks are."""
+    """Yield faults that occur only in training, whatever the masks are."""
 
     def seen_by(backend: str, broken: str, edit: tuple[str, str], *at: str) -> RandomMutant:
         return RandomMutant(broken, backend, (edit,), nearly_no_dropout_changes_nothing, at)
@@ -484,7 +487,7 @@ def of_training() -> Iterator[RandomMutant]:
 
 
 def of_fresh_weights() -> Iterator[RandomMutant]:
-    """Yield faults in what a network starts from."""
+    """Yield faults in the initial values."""
 
     def seen_by(backend: str, broken: str, edit: tuple[str, str], *at: str) -> RandomMutant:
         return RandomMutant(broken, backend, (edit,), starts, at)

@@ -1,4 +1,4 @@
-"""Faults planted on purpose: each must turn parity red, at the layer and the quantity it is in."""
+"""Planted faults: parity must report each, with its layer and its quantity."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ rnn: {{type: gru, units: 4}}
 head: {{hidden: [{{units: 3, activation: softplus}}], units: 1}}""",
 }
 OUTPUT, PARAMETERS, TRAINABLE = "output", "parameters", "trainable parameters"
-# Keras overrules ``training=True`` where a layer is called; a layer that says so itself it obeys.
+# Keras overrides ``training=True`` in the call of a layer, but not inside the layer's own call.
 ALWAYS = """type("{0}", (keras.layers.{0},), {{
     "call": lambda self, {1}: super(type(self), self).call({1}, training=True)
 }})("""
@@ -68,8 +68,8 @@ ALWAYS_LSTM = ALWAYS.format("LSTM", "sequences, initial_state, mask").replace(
     "initial_state, mask:", "initial_state=None, mask=None:"
 )
 
-# What is planted: spec, backend, text of the generated source, text put in its place; and where it
-# must be found: layer, quantity.
+# The planted faults: spec, backend, text of the generated source, replacement; then the layer and
+# the quantity that must be reported.
 SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
     "a unit more": [
         ("lstm", "keras", "LSTM(4,", "LSTM(5,", "lstm_1", PARAMETERS),
@@ -178,7 +178,7 @@ SOURCE_FAULTS: dict[str, list[tuple[str, ...]]] = {
     ],
 }
 
-# Likewise in where a backend is said to keep its arrays: spec, backend, layer, the wrong words.
+# Faults in the places where a backend keeps its arrays: spec, backend, layer, wrong fields.
 SLOT_FAULTS: dict[str, list[tuple[object, ...]]] = {
     "a transposed kernel": [
         ("simple", "torch", "simple_rnn_1", {"kernel": {"axes": "in (gate out)"}}),
@@ -295,5 +295,5 @@ def _found(report: ParityReport, faulty: str, layer: str, quantity: str) -> None
     first = report.differences[0]
     assert (first.backend, first.layer, first.quantity) == (faulty, layer, quantity)
     if quantity == OUTPUT:
-        # The other backend is at peace with the reference, so that the two of them differ too.
+        # The other backend agrees with the reference, so the two backends differ as well.
         assert [(d.layer, d.backend) for d in report.differences[1:]] == [(layer, "torch")]

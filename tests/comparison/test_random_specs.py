@@ -1,4 +1,4 @@
-"""Whatever the language can say means the same on every backend, and reads as a person's code."""
+"""Random specs mean the same on every backend, and their source passes linters."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from rnnspec.errors import BackendError, GenerationError, ParityError, UsageErro
 from rnnspec.words import CellActivation
 
 TYPED = 20
-"""How many generated files of each kind and backend mypy reads; ruff reads them all."""
+"""The number of generated files of each kind and backend that mypy checks; ruff checks all."""
 
-# Keras is right about a softmax over one unit; the language allows it all the same.
+# Keras's warning about a softmax over one unit is right, but the language allows it.
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning")
 
 
@@ -64,7 +64,7 @@ def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
     assert found.as_dict()["error"] == str(found.error)
     small = rnnspec.loads(found.spec)
     assert rnnspec.parity(small, ["torch"], level="forward").equal
-    # The smallest that there is: one unit after one number a step, or after one token.
+    # The smallest possible network: one unit after one feature, or after one token.
     layers = [(layer.type, layer.parameters) for layer in rnnspec.summary(small).layers]
     assert layers in ([("SimpleRNN", 3)], [("Embedding", 1), ("SimpleRNN", 3)])
 
@@ -118,7 +118,7 @@ def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> Non
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder of generated files of every backend, from short names and long ones."""
+    """A folder with generated files of every backend, with short and with long names."""
     folder = tmp_path_factory.mktemp("sources")
     for kind, chosen in (
         ("short", sample(specs(), 150)),
@@ -151,7 +151,7 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
         *("version", "name", "description", "input", "embedding", "rnn", "head", "initializers"),
         *("type", "units", "layers", "bidirectional", "merge", "dropout", "variational", "bias"),
         *("recurrent_dropout", "activation", "recurrent_activation", "reset_after", "layer_norm"),
-        *("residual", "steps", "pooling", "hidden"),
+        *("residual", "steps", "pooling", "hidden", "normalize"),
     }
     assert {layer["type"] for layer in layers} == {"simple", "lstm", "gru", "repeat"}
     cells = set(get_args(CellActivation))
@@ -184,7 +184,7 @@ def test_mypy_has_nothing_to_say(sources: Path, tmp_path_factory: pytest.TempPat
     ]
     cache = tmp_path_factory.getbasetemp() / "mypy_cache"
     config = ["--config-file", "", "--cache-dir", str(cache), "--no-warn-unused-configs"]
-    # All that mypy says without it, it says in its strict mode too.
+    # Strict mode includes all that mypy reports by default, so one run is enough.
     _agrees(["mypy", *config, "--strict", *chosen], sources)
 
 

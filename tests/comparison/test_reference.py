@@ -1,4 +1,4 @@
-"""The NumPy reference against every backend's cells, and by hand."""
+"""The NumPy reference, compared with the cells of every backend and with values by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command in this process, and one small model in every kind of file."""
+"""Run the command in this process, and save one small model as every kind of file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from rnnspec.ir.params import named_params
 
 __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 
-# A mask, both directions, a GRU of two biases, layer norm, and a stack with num_layers in PyTorch.
+# A mask, both directions, a GRU with two biases, layer norm, and a stack with num_layers in
+# PyTorch.
 TEXT = """\
 version: 1
 name: moved
@@ -65,14 +66,14 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def spec() -> str:
-    """The spec in the current folder."""
+    """The path of the spec in the current folder."""
     Path("moved.yaml").write_text(TEXT)
     return "moved.yaml"
 
 
 @pytest.fixture
 def refused(run: Callable[..., Ran]) -> Callable[..., str]:
-    """Return the one error of a command that changes nothing."""
+    """Return the single error message of a command that changes nothing."""
 
     def refused(*arguments: object, code: int = 2) -> str:
         before = tree(Path())

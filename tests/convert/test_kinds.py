@@ -1,4 +1,4 @@
-"""From each kind of file to each: the same arrays, and what the user is told."""
+"""Conversion between all kinds of files: equal arrays, and the messages to the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from rnnspec import pipeline
 from rnnspec.weights.file import read_arrays, read_spec_text
 
-# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Run = Callable[..., Any]

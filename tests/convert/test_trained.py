@@ -1,4 +1,4 @@
-"""A model that was trained on: moved in one command, it computes and trains as before."""
+"""A trained model, converted in one command, computes and trains as before."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def outputs(model: Any, x: Any) -> Any:
 
 
 def same_from_here_on(keras_model: Any, torch_model: Any) -> None:
-    """Show that both compute the same, and still do after 20 steps of SGD on the same batches."""
+    """Assert that both compute the same, now and after 20 steps of SGD on the same batches."""
     for x, _ in batches(7, 3):
         assert distance(outputs(torch_model, x), outputs(keras_model, x)) < 1e-6
     losses = train_keras(keras_model, 8, 20), train_torch(torch_model, 8, 20)
@@ -90,7 +90,7 @@ def same_from_here_on(keras_model: Any, torch_model: Any) -> None:
 
 @pytest.fixture
 def spec() -> str:
-    """The spec in the current folder."""
+    """The path of the spec in the current folder."""
     Path("moved.yaml").write_text(PLAIN)
     return "moved.yaml"
 

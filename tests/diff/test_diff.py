@@ -1,4 +1,4 @@
-"""Which layers are one, and that nothing which changed goes unsaid."""
+"""Pairs of corresponding layers, and a complete list of changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def spec(*layers: str, head: str = "head: {units: 1}") -> rnnspec.Spec:
 
 
 def told(before: list[str], after: list[str]) -> str:
-    """Return what became of each layer but the head: +name, -name, ~before>after or the name."""
+    """Return each layer but the head as +name, -name, name or old>new, with changed keys."""
     words = []
     for layer in diff(spec(*before), spec(*after)).layers:
         old, new = (each.name if each else "" for each in (layer.before, layer.after))

@@ -1,4 +1,4 @@
-"""What two texts have in common: a way from one to the other, and soon."""
+"""Common runs of two texts: they lead from one text to the other, and are found quickly."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def test_what_was_added_taken_away_or_changed_is_found() -> None:
 
 
 def test_lines_that_come_again_and_again_take_no_hours() -> None:
-    # No line is among the most frequent, which difflib leaves out.
+    # No line is frequent enough for difflib to ignore it, which would make it fast.
     before, after = ([str(number * step % 101) for number in range(60_000)] for step in (1, 7))
     assert matching_blocks(before, after)[0] == (0, 0, 1)

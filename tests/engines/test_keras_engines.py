@@ -1,4 +1,4 @@
-"""The Keras backend on each of Keras's engines, each in a process of its own."""
+"""The Keras backend on each of Keras's engines, each in its own process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ keras = pytest.importorskip("keras")
 
 SPECS = {
     "forward": ["standard_rnn", "stacked_lstm"],
-    # Masks of tokens and of numbers, and both directions; few steps, for speed.
+    # Masks of tokens and of features, and both directions, with few steps for speed.
     "gradients": ["torchinfo_packed_lstm", "dialogue_policy_lstm", "gru_stack_both_ways"],
 }
 SCRIPT = """\
@@ -29,13 +29,13 @@ for level, specs in json.loads(sys.argv[1]).items():
 
 
 def _run(engine: str, root: Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
-    """Return facts, and the report of each level, from a process where Keras runs on ``engine``."""
+    """Return the facts, and the report of each level, from a process with Keras on ``engine``."""
     paths = {level: [str(root / f"specs/{name}.yaml") for name in SPECS[level]] for level in SPECS}
     told = {
         "KERAS_BACKEND": engine,
         "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
         "PYTHONWARNINGS": "error::UserWarning",
-        # Steps so small lose more by waiting for a second thread than it gains, on a busy machine.
+        # With so few units, waiting for a second thread costs more than it gains on a busy machine.
         "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(
@@ -69,5 +69,5 @@ def test_the_network_is_the_same(engine: str, request: pytest.FixtureRequest) ->
             assert account["version"].endswith(f"on {engine}")
             assert account["layers"] == spec["layers"]
             assert account["parameters"] == spec["parameters"]
-            # What is computed in float32 anywhere shows as 1e-8 or more.
+            # If any part were computed in float32, the difference would be at least 1e-8.
             assert 0.0 < account[f"{level}_max_difference"] < 1e-12

@@ -1,1 +1,1 @@
-"""Hostile inputs by the million; see CONTRIBUTING.md."""
+"""Millions of hostile inputs; see CONTRIBUTING.md."""

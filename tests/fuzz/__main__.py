@@ -1,4 +1,4 @@
-"""``python -m fuzz bytes|specs|growth [--runs N] [--seed N]``, from the folder ``tests``."""
+"""``python -m fuzz bytes|specs|growth [--runs N] [--seed N]``, to be run in ``tests``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 
 def main() -> None:
-    """Run one kind of fuzzing; a failing input is kept in the working directory."""
+    """Run one kind of fuzzing; a failing input is saved in the working directory."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
     parser.add_argument("kind", choices=["bytes", "specs", "growth"])
     parser.add_argument("--runs", type=int, default=100_000)

@@ -1,4 +1,4 @@
-"""Bytes that atheris finds, guided by the lines of the reader and of the validator they reach."""
+"""Bytes mutated by atheris, guided by the lines of the reader and the validator that they reach."""
 
 from __future__ import annotations
 

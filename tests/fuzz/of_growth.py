@@ -1,4 +1,4 @@
-"""Long texts: the time for an answer grows with the length of a text, not with its square."""
+"""Long texts: the time grows with the length of the text, not with its square."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BASE = {
 HEAD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 LENGTH = 2**12
 GRACE = 0.02
-"""Seconds of processor time, below which growth is not measured."""
+"""The processor time in seconds below which growth is not measured."""
 
 LONGEST_MESSAGE = 1_200
 PIECES = [
@@ -42,7 +42,7 @@ Put = Callable[[str], dict[str, Any]]
 
 
 def inner_models(annotation: Any) -> Iterator[type[models.Model]]:
-    """Yield the models that a field's annotation names."""
+    """Yield the models in the annotation of a field."""
     if isinstance(annotation, type) and issubclass(annotation, models.Model):
         yield annotation
     for part in get_args(annotation):
@@ -54,7 +54,7 @@ def is_list(annotation: Any) -> bool:
 
 
 def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
-    """Yield the path of each field, what may stand there, and what puts a text there."""
+    """Yield the path of each field, its type, and a function that puts a text there."""
     for name, field in model.model_fields.items():
         yield name, f"{field.annotation} {field.metadata}", partial(tagged, model, name)
         listed = is_list(field.annotation)
@@ -64,7 +64,7 @@ def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
 
 
 def tagged(model: type[models.Model], name: str, text: str) -> dict[str, Any]:
-    """Return a mapping with a text, and the type by which a layer is known."""
+    """Return a mapping with a text, and with the type if the mapping is a layer."""
     kind = model.model_fields.get("type")
     return {**({"type": get_args(kind.annotation)[0]} if kind else {}), name: text}
 
@@ -73,12 +73,12 @@ def nested(name: str, put: Put, text: str, *, listed: bool) -> dict[str, Any]:
     return {name: [put(text)] if listed else put(text)}
 
 
-# One field for each kind of value.
+# One field of each type.
 PLACES = {kind: (path, put) for path, kind, put in places(models.Spec)}
 
 
 def answer(text: str) -> None:
-    """Run everything on a spec that needs no framework, and check that messages stay short."""
+    """Run everything that needs no framework on a spec, and assert that messages stay short."""
     try:
         program = pipeline.reads(text)
     except SpecError as error:
@@ -106,7 +106,7 @@ FRAMES = {
         ["# {}", "# rnnspec: ignore[{}]", "# rnnspec: ignore[{}", "# rnnspec {}"], LENGTH
     ),
     **dict.fromkeys(["x: '{}'", "x: |\n {}", "x: &{} 1", "x: !{} 1"], LENGTH),
-    # Invalid YAML is read by PyYAML's own parser, which is slow.
+    # Invalid YAML is read again by PyYAML's own parser, which is slow.
     **dict.fromkeys(["x: *{}", "{}: 1", "{{{}: 1}}", "[{}", "\n%{}"], LENGTH // 8),
 }
 
@@ -142,7 +142,7 @@ def many(name: str, times: int) -> str:
 
 
 def run() -> int:
-    """Check the growth of every kind of text; return how many were checked."""
+    """Check the growth for every kind of text, and return their number."""
     texts = dict(_texts())
     for name, make in texts.items():
         check_growth(name, make, answer)
@@ -170,7 +170,7 @@ def _texts() -> Iterator[tuple[str, Callable[[int], str]]]:
 
 
 def check_growth(name: str, make: Callable[[int], str], ask: Callable[[str], object]) -> None:
-    """Compare the times for texts of 4 and 16 times the length.
+    """Compare the times for texts of 4 and of 16 times the length.
 
     Quadratic growth would take sixteen times as long; up to eight times is accepted as noise.
     """

@@ -1,4 +1,4 @@
-"""Good specs, random ones and the gallery, each with a few things in it broken."""
+"""Valid specs, random ones and those of the gallery, each with a few faults."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS = (
 
 
 def run(number: int, seed: int) -> int:
-    """Judge ``number`` mutated specs; return how many were accepted."""
+    """Judge ``number`` mutated specs, and return how many were accepted."""
     rng = random.Random(seed)
     pool = sample(specs(), POOL)
     texts = [path.read_text("utf-8") for path in sorted((ROOT / "specs").glob("*.yaml"))]
@@ -50,7 +50,7 @@ def run(number: int, seed: int) -> int:
 
 
 def _broken(spec: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-    """Return a copy in which one to three values or keys are others."""
+    """Return a copy with one to three changed values or keys."""
     places = list(_places(spec))
     chosen = rng.sample(places, min(len(places), rng.randint(1, 3)))
     made: dict[str, Any] = _changed(spec, (), {path: rng.randrange(4) for path in chosen}, rng)

@@ -1,4 +1,4 @@
-"""What must hold of every input, however broken it is."""
+"""Assertions that hold for every input, however broken it is."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
     from rnnspec.spec.models import Spec
 
 SECONDS = 1.0
-"""Of the processor, that one answer may take."""
+"""The maximum processor time of one answer."""
 
 MEBIBYTES = 200
-"""What the whole process may hold at its peak."""
+"""The maximum memory of the whole process."""
 
 
 def judge(raw: bytes) -> bool:
-    """Return whether ``raw`` is a spec; raise AssertionError where an answer is not as it must be.
+    """Return whether ``raw`` is a spec; raise AssertionError if the answer is not as required.
 
-    The same answer twice, whichever of PyYAML's loaders reads it, with a place for each problem,
-    soon; and of what is accepted, source that compiles on every backend, as soon.
+    The answer must be quick, the same when repeated, the same with both of PyYAML's parsers, and
+    have a position for each problem. For an accepted spec, every backend must quickly generate
+    source that compiles.
     """
     with _soon():
         first = answer(raw)
@@ -54,7 +55,7 @@ def _soon() -> Iterator[None]:
 
 
 def answer(raw: bytes, loader: object = tree.LOADER) -> Spec | str:
-    """Return the spec, or every problem as it is printed."""
+    """Return the spec, or all problems as printed."""
     usual, tree.LOADER = tree.LOADER, loader
     try:
         return rnnspec.loads(raw)

@@ -1,4 +1,4 @@
-"""The arithmetic of parameters, against figures printed elsewhere and formulas written out."""
+"""Parameter counts, compared with published figures and explicit formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The last check before code generation: it must catch what should never get there."""
+"""The last check before code generation, which finds what validation should have refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each rule on what it is for, and on what comes near it."""
+"""Each rule on specs that it should find, and on similar ones that it should not."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
     spec = rnnspec.loads(text + "# rnnspec: ignore[L1011]\n" * 20_000)
     assert len(lint(pipeline.program(spec), chosen([], []))) == 100
     with pytest.MonkeyPatch.context() as patch:
-        # What is not selected is not even worded.
+        # Messages of rules that are not selected are not even made.
         patch.setattr(comments, "unknown", None)
         assert lint(pipeline.program(spec), chosen(["L1"], [])) == ()
 

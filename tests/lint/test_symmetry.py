@@ -1,4 +1,4 @@
-"""L109 is given where units do stay alike, or dead, in a network that is trained."""
+"""L109 is reported if units stay equal, or dead, in a network that is trained."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_advice_is_given_where_units_stay_alike(network: str, initializers: str)
 
 
 def _stays(spec: rnnspec.Spec) -> bool:
-    """Tell whether the units of a layer of two or more are alike, or its kernel 0, when trained."""
+    """Return whether the units of a layer stay equal, or its kernel 0, when it is trained."""
     arrays = rnnspec.read_weights(_trained(spec))
     layers = pipeline.program(spec).network.layers
     learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense)]

@@ -1,4 +1,4 @@
-"""Free text reaches generated source in comments only, whatever is in it."""
+"""Free text reaches comments of generated source only, whatever it contains."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def tree_without(backend: str) -> str:
 
 
 def comments(text: str) -> list[str]:
-    """Return the comments that stand at the margin, as the description does."""
+    """Return the comments without indentation, such as those with the description."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return [
         token.string for token in tokens if token.type == tokenize.COMMENT and not token.start[1]
@@ -52,8 +52,7 @@ def comments(text: str) -> list[str]:
 @example("a\u2028import os")
 @example("\x0cimport os")
 def test_a_description_is_only_ever_a_comment(description: str) -> None:
-    # Straight into the spec: the reader refuses some of these characters, codegen must not rely
-    # on that.
+    # Set directly: the reader refuses some of these characters, but codegen must not rely on that.
     spec = rnnspec.loads(SPEC).model_copy(update={"description": description})
     spec._document = rnnspec.loads(SPEC).document
     for backend in honouring(pipeline.program(spec).network):
@@ -104,7 +103,7 @@ def test_linters_let_a_long_address_be() -> None:
     assert "All checks passed" in ruff("check", "--select", "E501", text=text)
 
 
-# As each tool looks for it.
+# Each pattern is the one by which the tool finds its comments.
 HEEDED = {
     "mypy: ignore-errors": r"^# mypy: ",
     "type: ignore": r"#\s*type:",
@@ -139,7 +138,7 @@ HEEDED = {
 @pytest.mark.parametrize(("text", "heeded"), HEEDED.items())
 def test_no_tool_obeys_a_description(text: str, heeded: str) -> None:
     assert re.search(heeded, f"# {text}")
-    # The second is wrapped so that a line begins with it, the third stands in quotes already.
+    # The second is wrapped so that a line begins with it; the third is in quotes already.
     for description in (text, "word " * 19 + "wo " + text, f'"{text}"', f"'{text}'"):
         made = comment(description)
         assert not re.search(heeded, made)

@@ -1,4 +1,4 @@
-"""An executed source is an ordinary module: tools can look into it."""
+"""Executed source is an ordinary module, which tools can inspect."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The intermediate representation and the source of a few specs, byte for byte.
 
-After a wanted change: ``RNNSPEC_UPDATE_GOLDENS=1 pytest tests/source`` rewrites the files; read
-the difference as you would read a colleague's code, since users will.
+After an intended change, ``RNNSPEC_UPDATE_GOLDENS=1 pytest tests/source`` rewrites the files.
+Review the difference as you would review a colleague's code, because users will read it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rnnspec.ir.params import counts
 from rnnspec.ir.text import dump
 from rnnspec.source.execute import execute
 
-# Keras 3.15 reads a variable in a way that NumPy 2 would like changed.
+# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +47,7 @@ def golden(name: str, file: str) -> Path:
 
 
 def compare(text: str, path: Path) -> None:
-    """Compare, or rewrite where that was asked for."""
+    """Compare with the golden file, or rewrite it on request."""
     if os.environ.get("RNNSPEC_UPDATE_GOLDENS"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""The JSON Schema is sound, explains every key, and keeps draft-07."""
+"""The JSON Schema is valid, describes every key, and uses draft-07 only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, VALUES
 SCHEMA = json_schema.json_schema()
 RULES = {"allOf", "anyOf", "if", "then", "else", "dependencies", "not"}
 Step = str | int
-# The keywords of draft-07, and one more that editors know.
+# The keywords of draft-07, and one more that editors support.
 DRAFT_07 = {
     *("$ref", "$schema", "$id", "title", "description", "default", "examples", "definitions"),
     *("type", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
@@ -34,7 +34,7 @@ BY_NAME = {"properties", "definitions", "dependencies"}
 
 
 def schemas(node: Any, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], Any]]:
-    """Yield every schema inside a schema, itself too, with its path."""
+    """Yield every schema inside a schema, including itself, with its path."""
     yield path, node
     for keyword, value in node.items() if isinstance(node, dict) else ():
         inner: list[tuple[tuple[Step, ...], Any]]
@@ -52,7 +52,7 @@ def schemas(node: Any, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step
 
 
 ALL = list(schemas(SCHEMA))
-# Where a key is explained: rules, which speak of it once more, say only what it needs.
+# Places that describe a key. Rules mention keys again, but only with their conditions.
 KEY_SCHEMAS = {
     path: node for path, node in ALL if path[-2:-1] == ("properties",) and not RULES & set(path)
 }
@@ -82,7 +82,7 @@ def test_patterns_are_anchored() -> None:
 def test_no_mapping_takes_unknown_keys() -> None:
     for path, node in ALL:
         if isinstance(node, dict) and "properties" in node and not RULES & set(path):
-            kinds = path == ("definitions", "Layer")  # each kind refuses its own
+            kinds = path == ("definitions", "Layer")  # each type refuses unknown keys itself
             assert node.get("additionalProperties") is False or kinds, path
 
 
@@ -112,7 +112,7 @@ def test_no_key_is_without_words_and_no_words_without_key() -> None:
         for key in model.__annotations__
         if key in model.model_fields
     }
-    # Each kind says its own type.
+    # Each type defines its own key 'type'.
     own.discard(("_Recurrent", "type"))
     assert {(name, key) for name, keys in KEYS.items() for key in keys} == own
     assert {name for name in MAPPINGS if hasattr(models, name)} | {"Layer", "Drawn"} == set(

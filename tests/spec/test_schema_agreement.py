@@ -1,4 +1,4 @@
-"""The JSON Schema and the validator accept the same documents, save what no schema can say."""
+"""The JSON Schema and the validator accept the same documents, except where no schema can."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ NUMBERS = {"version": 1, "name": "net", "input": {"features": 4}}
 TOKENS = {"version": 1, "name": "net", "embedding": {"vocabulary": 5, "dim": 4}}
 LAST = {"pooling": "last"}
 
-# Why the validator refuses a document that the schema takes, each with such a document.
+# Reasons for which only the validator refuses a document, each with an example.
 UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
-    # A number without a fraction is an integer to JSON Schema, however it is written.
+    # JSON Schema treats every number without a fraction as an integer, however it is written.
     (
         r"expected an integer, received ('.*', which has|\de\+)",
         {**NUMBERS, "rnn": {**GRU, "units": 4.0}},
     ),
     (r"expected the integer 1, received 1\.0", {**NUMBERS, "version": 1.0, "rnn": GRU}),
-    # Properties of a number's bits and of how it is written.
+    # Properties of the bits of a number, or of its notation.
     (
         r"expected a number that is exact in float32",
         {**NUMBERS, "input": {"features": 4, "mask_value": 0.1}, "rnn": GRU},
@@ -46,14 +46,14 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"expected an integer of at most 19 digits",
         {**NUMBERS, "rnn": GRU, "expect": {"max_parameters": 10**19}},
     ),
-    # Which layer of a list is the last, and which one comes after which.
+    # The last layer of a list, and the order of two layers.
     (r"'repeat' cannot be last", {**NUMBERS, "rnn": [GRU, REPEAT]}),
     (r"'repeat' cannot follow another 'repeat'", {**NUMBERS, "rnn": [GRU, REPEAT, REPEAT, GRU]}),
     (
         r"this layer returns only its final state",
         {**NUMBERS, "rnn": [GRU, {**GRU, "residual": True}], "head": LAST},
     ),
-    # What is allowed or not by an option of the command line.
+    # Paths that an option of the command line allows.
     (
         r"expected a path inside the folder of the spec",
         {
@@ -62,7 +62,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
             "rnn": GRU,
         },
     ),
-    # Sums, products, and what two values have to do with each other.
+    # Sums, products, and relations between two values.
     (
         r"expected at most 2000 recurrent layers in total",
         {**NUMBERS, "rnn": [{**GRU, "layers": 2_000}, GRU]},
@@ -82,7 +82,7 @@ REASONS = [re.compile(pattern) for pattern, _ in UNSAYABLE]
 
 
 def refusals(document: Data) -> list[str]:
-    """Return what the validator has against a document."""
+    """Return the reasons for which the validator refuses a document."""
     try:
         rnnspec.loads(spec_text(document))
     except SpecError as error:
@@ -135,7 +135,7 @@ def put(draw: st.DrawFn, node: Data) -> None:
 
 
 def complete(draw: st.DrawFn, node: Data) -> None:
-    """Add a key that such a mapping may have, with a value that it might have."""
+    """Add a key that this mapping may have, with a plausible value."""
     if node and isinstance(node, dict):
         alike = [keys for keys in KEYS.values() if keys.keys() & node.keys()]
         if items := [item for keys in alike for item in keys.items()]:
@@ -166,7 +166,7 @@ def swap(draw: st.DrawFn, node: Data) -> None:
 
 
 def retype(draw: st.DrawFn, node: Data) -> None:
-    """Write a value in another type: 3 as 3.0 or as text, a layer as a list of one."""
+    """Write a value as another type: 3 as 3.0 or as a string, a layer as a list of one."""
     if node:
         key = place(draw, node)
         value = node[key]
@@ -212,8 +212,7 @@ def compare(document: Data) -> None:
         assert messages, f"the schema refuses {document}"
 
 
-# Between them they have every key; the small ones have what an initializer has an effect on in the
-# one place where it is.
+# Together they have every key. In the small ones, an initializer affects exactly one place.
 BASES = """
 version: 1
 name: net
@@ -279,7 +278,7 @@ NOTHING = object()
 
 
 def changes(document: dict[str, Any]) -> Iterator[tuple[list[str | int], Data]]:
-    """Yield every way to change one thing: where, and the new value, or nothing to leave it out."""
+    """Yield every way to change one thing: its path, and the new value, or nothing to remove it."""
     places: list[tuple[list[str | int], Data]] = [([], document)]
     for path, node in places:
         items = node.items() if isinstance(node, dict) else enumerate(node)
@@ -295,7 +294,7 @@ def changes(document: dict[str, Any]) -> Iterator[tuple[list[str | int], Data]]:
 
 
 def changed(document: dict[str, Any], path: list[str | int], value: Data) -> dict[str, Any]:
-    """Return a document with one thing changed."""
+    """Return a document with one change."""
     made = copy.deepcopy(document)
     node: Any = made
     for step in path[:-1]:

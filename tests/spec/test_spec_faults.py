@@ -1,7 +1,7 @@
-"""Every fault's message and place, as pairs of a text and ``=>`` lines in ``faults/*.txt``.
+"""The message and the position of every fault, as texts with ``=>`` lines in ``faults/*.txt``.
 
-``@ NAME`` says which of the templates the texts after it are put into; after ``@ PYTHON`` they are
-expressions, for what a text file cannot show.
+``@ NAME`` selects the template for the texts that follow it. After ``@ PYTHON`` they are Python
+expressions, for characters that a text file cannot show.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ def test_there_are_many() -> None:
 
 def test_each_code_has_a_case() -> None:
     said = "\n".join(line for case in CASES for line in case.values[1])  # type: ignore[union-attr]
-    # What is wrong with other files is in tests/weights, and on the pages of these codes.
+    # Faults in other files are tested in tests/weights and by the examples on the pages of these
+    # codes.
     elsewhere = ("E603", "E62", "L")
     wanted = {code for code in codes() if not code.startswith(elsewhere)}
     assert {code for code in wanted if f"[{code}]" not in said} == set()

@@ -1,4 +1,4 @@
-"""Good specs, and files that cannot be read."""
+"""Valid specs, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_accepts_numbers_that_mask(value: str) -> None:
 def test_accepts_embeddings(more: str) -> None:
     entrance = f"embedding: {{vocabulary: 2, dim: 3, {more}}}"
     text = SMALL.replace("input: {features: 3}", entrance)
-    # A word without a vector keeps the row that was drawn for it.
+    # A word without a vector keeps its random initial vector.
     assert loads(text + "initializers: {embedding: zeros}").embedding is not None
 
 

@@ -92,7 +92,7 @@ def possible(names: Iterable[str]) -> set[str]:
 
 
 def required(distribution: str, met: set[str]) -> set[str]:
-    """Return the distributions that one requires, itself included, as far as they are there."""
+    """Return the installed distributions that one requires, including itself."""
     name = re.sub(r"[-_.]+", "-", distribution).lower()
     if name not in met:
         try:
@@ -141,7 +141,7 @@ def test_says_why_a_name_is_taken(name: str, what: str) -> None:
 
 
 def sources() -> list[str]:
-    """Return code that holds every class and function that generated code ever defines."""
+    """Return code with every class and function that generated code may define."""
     cells = ("simple", "lstm", "gru", "gru, reset_after: false")
     layers = ", ".join(
         f"{{type: {cell}, units: 4, dropout: 0.1, {words}, bias: {bias}}}"

@@ -1,4 +1,4 @@
-"""Whatever the input is, the answer is a spec or a SpecError, and always the same."""
+"""For every input, the answer is a spec or a SpecError, and always the same."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ TOKENS = [
     "%YAML 1.1\n",
     "\\ud800", "\\u202e", "\\/", "\\x41", "\xa0", "\u200b", "\u0430", "\r", "\r\n", "`",
 ]  # fmt: skip
-"""What the two parsers of PyYAML take differently, among other things."""
+"""Among other things, constructs on which the two parsers of PyYAML differ."""
 
 PADDING = st.sampled_from(
     [("", "")] * 7 + [("", "# " + "c" * 78 + "\n")[::way] for way in (1, -1)]
 ).map(lambda around: (around[0] * 260, around[1] * 260))
-"""What stands before and after a text: mostly nothing, sometimes 20 KiB of comments."""
+"""The text before and after: usually none, sometimes 20 KiB of comments."""
 
 
 def _answer(raw: str | bytes) -> models.Spec | str:
@@ -102,7 +102,7 @@ def _with(loader: object, raw: str | bytes) -> models.Spec | str:
 
 
 def _agreed(raw: str | bytes) -> models.Spec | str:
-    """Return the answer to ``raw``, the same with libyaml and without, and at each asking."""
+    """Return the answer to ``raw``, after asserting that both parsers and a repetition agree."""
     answer = _with(tree.LOADER, raw)
     assert answer == _with(yaml.SafeLoader, raw)
     assert answer == _with(tree.LOADER, raw)
@@ -131,13 +131,13 @@ def test_mutated_specs(
     answer = _agreed(text)
     if isinstance(answer, models.Spec):
         assert forbidden(text.removeprefix("\ufeff")) is None
-        # A tab is let pass in a comment, and there alone.
+        # A tab is allowed in a comment only.
         assert yaml.safe_load(text.replace("\t", " "))["name"] == answer.name
         _check_sources(answer)
 
 
 def _check_sources(spec: models.Spec) -> None:
-    """Compile what is generated from ``spec``, unless a backend or the network refuses it."""
+    """Compile the source generated from ``spec``, unless the spec is refused."""
     for backend in BACKENDS:
         with suppress(SpecError, UnsupportedError):
             compile(pipeline.codegen(spec, backend), spec.name, "exec")
@@ -176,7 +176,7 @@ def test_both_parsers_read_what_was_written(data: object, flow: bool) -> None:
 
 
 def _agree(read: object, written: object) -> bool:
-    # PyYAML writes YAML 1.1, where 1e-05 is text and so needs no quotes.
+    # PyYAML writes YAML 1.1, in which 1e-05 is a string and needs no quotes.
     if isinstance(written, str) and isinstance(read, int | float):
         return True
     if isinstance(written, list) and isinstance(read, list):

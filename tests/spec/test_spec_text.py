@@ -1,4 +1,4 @@
-"""Bytes, characters, budgets, and what plain scalars mean."""
+"""Bytes, characters, size limits, and the values of plain scalars."""
 
 from __future__ import annotations
 

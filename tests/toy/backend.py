@@ -1,4 +1,4 @@
-"""A backend with little: simple layers and dense ones in NumPy, forward only, no files."""
+"""A minimal backend: simple and dense layers in NumPy, forward only, no files."""
 
 from toy import emit, runtime, slots
 
@@ -12,5 +12,5 @@ TOY = Backend(
 
 
 def pytest_configure() -> None:
-    """Register it: ``pytest -p toy.backend`` runs the suite with it."""
+    """Register the backend: ``pytest -p toy.backend`` runs the suite with it."""
     BACKENDS[TOY.name] = TOY

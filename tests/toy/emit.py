@@ -1,4 +1,4 @@
-"""IR -> a class that holds a dict of arrays for each layer."""
+"""Emit a class that holds a dict of arrays for each layer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""NumPy itself: a model is an instance of the generated class."""
+"""The runtime in NumPy: a model is an instance of the generated class."""
 
 from typing import Any
 

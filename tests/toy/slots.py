@@ -1,4 +1,4 @@
-"""Each canonical array is kept as it is, under its own name."""
+"""Each canonical array is kept unchanged, under its own name."""
 
 from rnnspec.ir.nodes import Layer
 from rnnspec.ir.params import params

@@ -1,4 +1,4 @@
-"""Pretrained vectors: read from every form, each fault with its place, nothing held twice."""
+"""Pretrained vectors: every format, the position of each fault, and the use of memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TEXT = "the 1 2 3\nof -0.5 1e-3 .25\ncafé 7 8 9\nnever 0 0 0\n"
 
 
 class Case:
-    """A spec, its words and its vectors, in a folder of their own."""
+    """A spec, its words and its vectors, in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,7 +71,7 @@ def found(spec: str) -> dict[int, list[float]]:
 
 
 def message(spec: str) -> str:
-    """Return the first line of what is wrong, without the folder."""
+    """Return the first line of the error, without the folder."""
     with pytest.raises(SpecError) as raised:
         read(spec)
     return str(raised.value).replace(f"{Path(spec).parent}/", "").splitlines()[0]
@@ -122,12 +122,12 @@ def test_a_word_that_is_a_number_and_one_number_a_word(case: Case) -> None:
 def test_words_may_have_any_line_break_and_a_mark(case: Case) -> None:
     case.words("\ufeffthe\r\n\r\nof\r\nNew York\r\ncafé")
     assert found(case.spec(TEXT)) == ROWS
-    case.words(WORDS + "\n\n\n\n")  # blank lines beyond the vocabulary name no row
+    case.words(WORDS + "\n\n\n\n")  # blank lines beyond the vocabulary are ignored
     assert found(case.spec(TEXT)) == ROWS
 
 
 def arrays(folder: Path, rows: Any, dtype: str = "f4") -> list[str]:
-    """Write the same rows in each form of an array; return the names."""
+    """Write the same vectors in each format of an array, and return the file names."""
     made = np.asarray(rows, dtype)
     np.save(folder / "v.npy", made)
     np.save(folder / "fortran.npy", np.asfortranarray(made))
@@ -140,7 +140,7 @@ def arrays(folder: Path, rows: Any, dtype: str = "f4") -> list[str]:
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
 def test_arrays_are_read(case: Case, dtype: str) -> None:
     rows = np.arange(12).reshape(4, 3) / 4
-    rows[1] = np.nan  # the row without a word: nobody looks at it
+    rows[1] = np.nan  # the vector of the token without a word is never read
     wanted = {row: rows[row].tolist() for row in (0, 2, 3)}
     for name in arrays(case.folder, rows, dtype):
         spec = case.written(name)
@@ -377,7 +377,7 @@ def test_only_what_is_wanted_is_held(case: Case) -> None:
     assert vectors is not None
     assert vectors.number_found == 1
     size = (case.folder / "v.txt").stat().st_size
-    assert peak < 1.6e6  # some blocks
+    assert peak < 1.6e6  # a few blocks
     assert len(told) == -(-size // 2**18)
     assert told == sorted(told)
     assert told[-1] == (size, size)
@@ -398,7 +398,7 @@ def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
         tracemalloc.stop()
     assert vectors is not None
     np.testing.assert_array_equal(vectors.rows, rows)
-    words = 70_000 * 120  # bytes of a dictionary of words
+    words = 70_000 * 120  # the size in bytes of a dictionary of words
     assert peak < rows.nbytes + words + 1.5 * 2**22
     assert len(told) == 3
     assert told[-1] == (rows.nbytes, rows.nbytes)

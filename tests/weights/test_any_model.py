@@ -1,4 +1,4 @@
-"""Weights of models that another process, a copy or a wrapper made."""
+"""Weights of models that were made by another process, a copy or a wrapper."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, Array]
 
-# Keras 3.15 saves with h5py in a way that NumPy 2 would like changed.
+# Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 TEXT = """\
@@ -56,7 +56,7 @@ def same(one: Arrays, other: Arrays) -> None:
 
 
 def moves(model: Any) -> None:
-    """Show that arrays go in and come out by the spec alone."""
+    """Assert that arrays can be written and read with the spec alone."""
     with pytest.raises(UsageError, match="or its spec as well"):
         rnnspec.read_weights(object())
     written = arrays_like(rnnspec.read_weights(model, SPEC))
@@ -203,7 +203,7 @@ def test_another_structure_is_one_error(model: Any, backend: str) -> None:
         for part in (
             "bidirectional_1.forward.kernel: expected the shape ",
             "missing: final.kernel (at final.",
-            "left over: ",
+            "unexpected: ",
             "dense_1",
         ):
             assert part in message
@@ -211,11 +211,11 @@ def test_another_structure_is_one_error(model: Any, backend: str) -> None:
     same(rnnspec.read_weights(model), before)
 
 
-def test_what_is_left_over_is_refused(torch_model: Any) -> None:
+def test_an_unexpected_array_is_refused(torch_model: Any) -> None:
     torch = pytest.importorskip("torch")
     before = rnnspec.read_weights(torch_model)
     torch_model.extra = torch.nn.Linear(2, 3)
-    with pytest.raises(UsageError, match=r"structure: left over: extra\.weight of \(3, 2\); "):
+    with pytest.raises(UsageError, match=r"structure: unexpected: extra\.weight of \(3, 2\); "):
         rnnspec.write_weights(torch_model, arrays_like(before), SPEC)
     del torch_model.extra
     same(rnnspec.read_weights(torch_model), before)

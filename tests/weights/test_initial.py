@@ -50,24 +50,24 @@ head: {{units: 50}}
 def fresh(text: str, backend: str) -> Arrays:
     spec = rnnspec.loads(text)
     require(backend, spec)
-    # The framework is imported by now: it has to be, to be seeded.
+    # The framework has been imported by now, because it must be seeded.
     seed(11)
     return rnnspec.read_weights(rnnspec.build(spec, backend))
 
 
 def is_uniform(array: Array, limit: float) -> None:
-    """Assert U(-limit, limit): its bounds, that they are reached, its mean and its variance."""
+    """Assert U(-limit, limit): the bounds, values close to them, the mean and the variance."""
     size = array.size
     assert size > 1000
     assert np.abs(array).max() <= limit * (1.0 + ROUNDING)
-    # All of n numbers are within 1 - 20 / n of the bound with a probability of e ** -20.
+    # The probability that all n numbers are below 1 - 20 / n of the bound is e ** -20.
     assert array.max() > limit * (1.0 - 40.0 / size)
     assert array.min() < -limit * (1.0 - 40.0 / size)
     has_moments(array, limit / sqrt(3.0), kurtosis=9.0 / 5.0)
 
 
 def is_normal(array: Array, stddev: float) -> None:
-    """Assert N(0, stddev ** 2), not truncated: its mean, its variance and its tails."""
+    """Assert N(0, stddev ** 2), not truncated: the mean, the variance and the tails."""
     has_moments(array, stddev, kurtosis=3.0)
     beyond = float((np.abs(array) > 2.0 * stddev).mean())
     assert abs(beyond - 0.0455) < 6.0 * sqrt(0.0455 * 0.9545 / array.size)
@@ -82,7 +82,7 @@ def has_moments(array: Array, stddev: float, *, kurtosis: float) -> None:
 
 
 def is_orthogonal(array: Array) -> None:
-    """Assert that the rows or the columns, the fewer ones, are orthonormal and of both signs."""
+    """Assert that the rows or columns, whichever are fewer, are orthonormal, with both signs."""
     values = array.astype(np.float64)
     few = values if values.shape[0] <= values.shape[1] else values.T
     np.testing.assert_allclose(few @ few.T, np.eye(len(few)), rtol=0.0, atol=1e-5)
@@ -94,7 +94,7 @@ def is_constant(array: Array, value: float) -> None:
 
 
 def unlike(one: Array, other: Array) -> None:
-    """Assert that two drawn arrays have nothing in common."""
+    """Assert that two arrays were drawn independently."""
     assert one.shape == other.shape
     correlation = np.corrcoef(one.ravel(), other.ravel())[0, 1]
     assert abs(correlation) < 6.0 / sqrt(one.size)
@@ -119,7 +119,7 @@ def test_another_seed_draws_other_arrays() -> None:
 
 
 def drawn_or_fresh(text: str, source: str) -> Arrays:
-    """Return fresh weights from a backend, or as they are drawn for a seed."""
+    """Return fresh weights from a backend, or weights drawn for a seed."""
     if source == "seed":
         return draw_fresh(pipeline.program(rnnspec.loads(text)).network, 11)
     return fresh(text, source)
@@ -128,7 +128,7 @@ def drawn_or_fresh(text: str, source: str) -> Arrays:
 SOURCES = pytest.mark.parametrize("source", ["seed", *BACKENDS])
 
 
-# Each form that a layer takes on some backend, as the words that make it so.
+# Every form of a layer on any backend, with the keys that lead to it.
 FORMS = {
     "plain": (NUMBERS, ""),
     "without bias": (NUMBERS, "bias: false"),
@@ -182,7 +182,7 @@ def test_what_a_layer_starts_from_by_default(variant: str, form: str, source: st
 
 
 def has_recurrent_layers(arrays: Arrays, type_: str, gates: int) -> None:
-    """Assert what every recurrent layer and each of its directions starts from."""
+    """Assert the initial values of every recurrent layer and each of its directions."""
     directions = [n.removesuffix(".recurrent_kernel") for n in arrays if n.endswith("nt_kernel")]
     assert directions
     for name in directions:
@@ -204,21 +204,21 @@ def is_glorot_uniform(kernel: Array) -> None:
 
 
 def has_gates_alike(recurrent: Array, gates: int) -> None:
-    """Assert that each gate has its share of an orthogonal array: as much, but no array itself.
+    """Assert that each gate is a share of one orthogonal array, rather than an array of its own.
 
-    A gate alone is orthogonal only where there is no other.
+    A gate alone is orthogonal only if the cell has no other gate.
     """
     units, width = recurrent.shape
     for gate in np.split(recurrent.astype(np.float64), gates, axis=1):
         share = float((gate**2).sum()) / units
-        # The entries are nearly normal, N(0, 1 / width).
+        # The elements are approximately N(0, 1 / width).
         assert abs(share - 1.0 / gates) < 6.0 * sqrt(2.0) / width
         off = np.abs(gate @ gate.T - np.eye(units) / gates).max()
         assert (off > 0.05) == (gates > 1)
 
 
 def all_are_unlike(arrays: Arrays) -> None:
-    """Assert that no two matrices of a shape are the same, or parts of each other."""
+    """Assert that no two matrices of the same shape are equal, or parts of each other."""
     matrices = [array for name, array in arrays.items() if name.endswith("kernel")]
     for one, other in combinations(matrices, 2):
         if one.shape == other.shape:

@@ -1,4 +1,4 @@
-"""Arrays go into a live model and come back as they were, or nothing at all is written."""
+"""Arrays are written into a live model and read back unchanged, or nothing is written."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ _RECURRENT: dict[str, Expression] = {
 }
 _GATED: dict[str, Expression] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
 
+# LayerNormalization is missing on purpose: frameworks differ in epsilon, so it is always written.
 DEFAULTS: Mapping[str, Mapping[str, Expression]] = MappingProxyType(
     {
         "Embedding": {"embeddings_initializer": "uniform", "trainable": True, "mask_zero": False},

@@ -7,23 +7,23 @@ from typing import TypeGuard
 from rnnspec.ir import nodes
 
 _LONGEST_SEQUENTIAL = 100
-"""Layers in a ``Sequential``: loading one adds layer after layer, and rebuilds it at each."""
+"""The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
 
 def is_sequential(network: nodes.Network) -> bool:
-    """Tell whether the source is a ``Sequential``: a chain of Keras's own layers over padding.
+    """Return whether the source is a ``Sequential``: a chain of Keras's own layers over padding.
 
-    The summary of a functional model lists every operation, those that make the mask too
-    (``NotEqual``, ``Any``); that of a ``Sequential`` lists the layers and nothing else. But only a
-    functional model refuses another number of steps, where the spec has one.
+    The summary of a functional model also lists the operations that compute the mask (``NotEqual``,
+    ``Any``); that of a ``Sequential`` lists only layers. But only a functional model refuses
+    another number of time steps, so a spec with ``input.length`` needs one.
     """
     return (
         network.input.masked
         and network.input.steps is None
         and len(network.layers) <= _LONGEST_SEQUENTIAL
-        and not any(map(_takes_more_than_one_tensor, network.layers))
+        and not any(map(_breaks_a_chain, network.layers))
     )
 
 
@@ -31,19 +31,22 @@ def recursion(network: nodes.Network) -> int:
     """Return the increase of Python's recursion limit that Keras needs to build the model.
 
     Keras walks a model from its output to its input by recursion, one call for each layer.
-    Source: Keras's issue 15596.
+    Source: https://github.com/keras-team/keras/issues/15596.
     """
     return len(network.layers) if len(network.layers) > SHALLOW else 0
 
 
-def _takes_more_than_one_tensor(layer: nodes.Layer) -> bool:
-    return isinstance(layer, nodes.Residual) or pools_masked(layer)
+def _breaks_a_chain(layer: nodes.Layer) -> bool:
+    # A Sequential passes a single tensor through layers: no mask or earlier input beside it, and
+    # no function.
+    return isinstance(layer, nodes.Residual | nodes.Normalize) or pools_masked(layer)
 
 
 def pools_masked(layer: nodes.Layer) -> TypeGuard[nodes.Pooling]:
     """Return true if a layer pools only real steps, which no layer of Keras does safely.
 
-    ``GlobalAveragePooling1D`` gives NaN for a sample of padding only, and ``GlobalMaxPooling1D``
-    includes padding.
+    ``GlobalAveragePooling1D`` returns NaN for a sequence of padding only, because it divides by the
+    number of real steps, and ``GlobalMaxPooling1D`` includes padding.
+    Source: https://github.com/keras-team/keras/issues/18152.
     """
     return isinstance(layer, nodes.Pooling) and layer.masked

@@ -1,4 +1,4 @@
-"""Gradients on each of Keras's engines, which differ in how they are asked for them."""
+"""Gradients of Keras models, through the interface of each engine."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STEPS_WORTH_TRACING = 32
 
 
 def learner(model: keras.Model, variables: Sequence[Any], *, training: bool) -> Learner:
-    """Return a function of (inputs, target, weight) that gives the loss and its gradients.
+    """Return a function that computes the loss and its gradients from (inputs, target, weight).
 
     Raises:
-        BackendError: Keras runs on an engine whose gradients are not known here.
+        BackendError: Keras runs on an engine that is not supported here.
     """
     engines: dict[str, Callable[[keras.Model, Sequence[Any], bool], Learner]] = {
         "tensorflow": _tensorflow,
@@ -33,7 +33,7 @@ def learner(model: keras.Model, variables: Sequence[Any], *, training: bool) -> 
     }
     engine = keras.backend.backend()
     if engine not in engines:
-        raise BackendError(f"gradients of Keras on {engine} are not known; --level forward is")
+        raise BackendError(f"no gradients for Keras on {engine}; compare with --level forward")
     return engines[engine](model, variables, training)
 
 
@@ -51,14 +51,16 @@ def _tensorflow(model: keras.Model, variables: Sequence[Any], training: bool) ->
         with tf.GradientTape() as tape:
             loss = _loss(model(inputs, training=training), target, weight)
         found = tape.gradient(loss, values, unconnected_gradients="zero")
-        # The gradient of an embedding comes as the rows that were looked up.
+        # The gradient of an embedding has only the rows that were looked up.
+        # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]
 
     traced = tf.function(eager)
     calls = count()
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
-        # Tracing takes about a second: more than one call over a few steps, less than many.
+        # Tracing takes about a second: longer than one eager call over a few steps, and shorter
+        # than one over many.
         once = next(calls) == 0 and inputs.shape[1] < _STEPS_WORTH_TRACING
         compute = eager if once else traced
         loss, found = compute(*map(tf.constant, (inputs, target, weight)))
@@ -84,6 +86,7 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Learne
     import jax
 
     trained = list(model.trainable_variables)
+    # By identity: == on variables of Keras compares their elements.
     at = [next(i for i, each in enumerate(trained) if each is v) for v in variables]
     fixed = [variable.value for variable in model.non_trainable_variables]
 

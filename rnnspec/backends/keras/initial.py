@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def embedding_initializer(initializer: initializers.Initializer) -> Expression:
-    """Return the initializer of an embedding, as an argument of Keras's."""
-    # Keras's word "uniform" is U(-0.05, 0.05): RandomUniform's own default bounds.
+    """Return the initializer of an embedding, as an argument of ``keras.layers.Embedding``."""
+    # Keras resolves "uniform" to RandomUniform with its default bounds, U(-0.05, 0.05).
     if initializer == initializers.Uniform(0.05):
         return "uniform"
     return initializer_of(initializer)
@@ -58,6 +58,7 @@ def forget_biases(network: nodes.Network) -> Iterator[Statement]:
     for layer in network.layers:
         for param in params(layer):
             for _, value in param.gate_values:
+                # If all gates start at the same constant, the bias initializer sets it.
                 if value != 1.0 and param.initializer != initializers.Constant(value):
                     yield Evaluate(
                         Call(Name("set_forget_bias"), (_lstm(layer.name, param.name), value))
@@ -67,4 +68,5 @@ def forget_biases(network: nodes.Network) -> Iterator[Statement]:
 def _lstm(layer: str, param: str) -> Expression:
     direction, dot, _ = param.rpartition(".")
     found = Call(Name("model.get_layer"), (layer,))
+    # Bidirectional holds its two layers as forward_layer and backward_layer.
     return Attribute(found, f"{direction}_layer") if dot else found

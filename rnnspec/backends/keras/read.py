@@ -1,7 +1,7 @@
-"""Reading of ``.keras`` files: the configuration as JSON, the arrays through a model of ours.
+"""Reading of ``.keras`` files: the configuration as JSON, the arrays through a model of the spec.
 
-A model is never built from the configuration in the file. It is compared with the configuration of
-the model built from the spec, and that model loads the arrays.
+A model is never built from the configuration in the file, which can name code to run. It is
+compared with the configuration of the model built from the spec, and that model loads the arrays.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Bounds the memory that a crafted archive can claim.
 _LONGEST_CONFIG = 2**26
 _MOST_DIFFERENCES = 10
 _BLOCK = 2**20
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the path ends as Keras's files do."""
+    """Return whether the path has the suffix of Keras's files."""
     return path.suffix == ".keras"
 
 
@@ -43,6 +44,7 @@ def spec_text(path: Path) -> str:  # noqa: ARG001 - Keras's format has no place 
 
 def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
     """Return the arrays in a file whose configuration is that of the spec."""
+    # Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
     config = _config(path)
     inside = fresh()
     try:
@@ -75,19 +77,19 @@ def _config(path: Path) -> Any:
                 _check_sum(archive, "model.weights.h5")
             return json.loads(text)
         except KeyError as error:
-            message = f"expected a .keras file, received an archive without its parts: {error}"
+            message = f"expected a .keras file, received another zip archive: {error}"
             raise UsageError(message, str(path)) from None
-        # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
+        # With broken headers, zipfile also raises the errors of seek, decode and inflate.
         except Exception as error:
-            message = f"expected a .keras file, received another or a part of one: {brief(error)}"
+            message = f"expected a .keras file, received another or a truncated one: {brief(error)}"
             raise UsageError(message, str(path)) from error
 
 
 def _check_sum(archive: zipfile.ZipFile, name: str) -> None:
     """Read a member to its end, where zipfile compares its checksum.
 
-    Keras reads the parts it needs and never gets there, and HDF5 may end the process over bytes
-    that are broken.
+    Keras reads only the parts that it needs, and HDF5 can crash the process on corrupt bytes.
+    Source: https://github.com/h5py/h5py/issues/1183.
     """
     with archive.open(name) as stream:
         while stream.read(_BLOCK):
@@ -95,6 +97,7 @@ def _check_sum(archive: zipfile.ZipFile, name: str) -> None:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    # The size is only a claim, but zipfile returns no more bytes than this.
     size = archive.getinfo(name).file_size
     if size > _LONGEST_CONFIG:
         raise ValueError(f"{name} has {size:,} bytes, at most {_LONGEST_CONFIG:,} are read")

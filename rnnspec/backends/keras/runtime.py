@@ -1,4 +1,4 @@
-"""Keras itself: live models, their counts, their arrays, their files."""
+"""Keras itself: live models with their counts, arrays and files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 _ONE_AT_A_TIME = RLock()
-"""Held while a model is built, because the dtype of Keras is shared by all threads."""
+"""Held while a model is built, because Keras's default dtype is shared by all threads."""
 
 
 def version() -> str:
@@ -44,11 +44,13 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> keras.Model:
 
 
 def _keep_float64() -> None:
-    """Make every engine compute in float64 on request, from now on.
+    """Make every engine compute float64 models in float64, from now on.
 
-    JAX has it switched off. Keras itself takes a product of float64 matrices in float32 on PyTorch:
-    but for TensorFlow, its table of result types knows no 64 bits. Source: Keras's issue 23704.
-    What is float32 stays so.
+    JAX disables float64 by default. On all engines but TensorFlow, Keras's table of result types
+    maps float64 to float32, so that a product of float64 matrices is float32 on PyTorch. Models in
+    float32 are not affected.
+    Sources: https://docs.jax.dev/en/latest/default_dtypes.html,
+    https://github.com/keras-team/keras/issues/23704.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -56,12 +58,14 @@ def _keep_float64() -> None:
         jax.config.update("jax_enable_x64", True)
     from keras.src.backend.common import dtypes
 
+    # A private table, which other versions of Keras may lack.
     getattr(dtypes, "BIT64_TO_BIT32_DTYPE", {})["float64"] = "float64"
 
 
 @contextmanager
 def _dtype(dtype: str) -> Iterator[None]:
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    # Layers follow the policy, ``keras.Input`` follows floatx.
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     try:
@@ -72,7 +76,7 @@ def _dtype(dtype: str) -> Iterator[None]:
 
 
 def layer_count(model: keras.Model, layer: Layer) -> int:
-    """Return the parameter count of one layer; layers made of operations have none."""
+    """Return the parameter count of one layer, 0 for a layer made of operations."""
     found = _layers(model).get(layer.name)
     return int(found.count_params()) if found else 0
 
@@ -88,7 +92,7 @@ def _layers(model: keras.Model) -> dict[str, Any]:
 
 
 def counts(model: keras.Model) -> Counts:
-    """Return how many parameters Keras counts in the whole model."""
+    """Return the parameter counts of the whole model according to Keras."""
     return Counts(
         trainable=_size(model.trainable_weights), non_trainable=_size(model.non_trainable_weights)
     )
@@ -105,10 +109,11 @@ def unwrap(model: Any) -> keras.Model | None:
 
 
 def held(model: keras.Model, layer: str, path: str) -> Held:
-    """Return the type and shape of one array."""
+    """Return the dtype and shape of one array."""
     try:
         variable = _variable(model, layer, path)
         found = Held(str(variable.dtype), tuple(variable.shape))
+    # Keras raises ValueError for an unknown layer.
     except (AttributeError, ValueError) as error:
         raise LookupError(str(error)) from error
     return found
@@ -116,6 +121,7 @@ def held(model: keras.Model, layer: str, path: str) -> Held:
 
 def others(model: keras.Model, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all weights that are not at a known (layer, path)."""
+    # By identity: == on variables of Keras compares their elements.
     kept = set()
     for key in known:
         with suppress(AttributeError, ValueError):
@@ -126,7 +132,7 @@ def others(model: keras.Model, known: Collection[tuple[str, str]]) -> dict[str, 
 def get(model: keras.Model, layer: str, path: str) -> Array:
     """Return a copy of one array."""
     kept = np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
-    # A type of the package ml_dtypes, which is of no kind to NumPy, is bfloat16.
+    # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
     return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
 
 
@@ -140,7 +146,7 @@ def _variable(model: keras.Model, layer: str, path: str) -> Any:
 
 
 def learner(model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
-    """Return a function of the loss and its gradients for the variables at (layer, path)."""
+    """Return a function that computes the loss and its gradients for the variables at ``keys``."""
     variables = [_variable(model, layer, path) for layer, path in keys]
     return gradients.learner(model, variables, training=training)
 
@@ -150,6 +156,7 @@ def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
     known = _layers(model)
     layers = [name for name in layers if name in known]
     entered = [_first(known[name].input) for name in layers]
+    # A second model over the same layers, because Keras has no hooks.
     with _recursion(len(model.layers)):
         probe = keras.Model(model.inputs[0], [*entered, model.outputs[0]])
     with _no_retracing_advice():
@@ -185,7 +192,7 @@ def _no_retracing_advice() -> Iterator[None]:
 
 
 def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
-    """Write ``NAME.keras``: architecture and weights, nothing of rnnspec's."""
+    """Write ``NAME.keras``: architecture and weights only, without the spec."""
     model.save(folder / f"{name}.keras")
 
 

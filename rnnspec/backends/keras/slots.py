@@ -10,6 +10,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     Layer,
     LayerNorm,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -36,19 +37,20 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case LayerNorm():
             gamma = Slot(param="gamma", path="gamma", axes="out")
             return (gamma, Slot(param="beta", path="beta", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual():
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
             assert_never(layer)
 
 
 def module(layer: Layer) -> str:
-    """Return the name of the layer of Keras that holds these arrays: the same."""
+    """Return the name of the Keras layer with these arrays: the layer's own name."""
     return layer.name
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
+    # The canonical order is Keras's, so no gate is moved.
     order = gates(layer.cell)
 
     def slot(name: str, path: str, axes: str, row: int | None = None) -> Slot:
@@ -58,6 +60,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     yield slot("recurrent_kernel", "recurrent_kernel", "in (gate out)")
     if not layer.bias:
         return
+    # With reset_after, Keras stacks the biases of input and state: (2, gates * units).
+    # Source: https://keras.io/api/layers/recurrent_layers/gru/.
     if has_recurrent_bias(layer.cell):
         yield slot("bias", "bias", "(gate out)", 0)
         yield slot("recurrent_bias", "bias", "(gate out)", 1)

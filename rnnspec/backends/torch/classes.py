@@ -54,6 +54,7 @@ class CellClass:
         """Return the class of some layers, which have the same kind of cell."""
         kind, dropped = sequences(layers), any(layer.dropout for layer in layers)
         differing = {key: len({_activation(layer, key) for layer in layers}) > 1 for key in _KEYS}
+        # Recurrent dropout is part of the name of a class, so the first layer stands for all.
         options = {
             **differing,
             "dropout": dropped and drops_inside(layers[0]),

@@ -18,6 +18,7 @@ _RECURRENT: dict[str, Expression] = {
     "bidirectional": False,
 }
 
+# nn.LayerNorm is missing on purpose: frameworks differ in epsilon, so it is always written.
 DEFAULTS: Mapping[str, Mapping[str, Expression]] = MappingProxyType(
     {
         "nn.RNN": {**_RECURRENT, "nonlinearity": "tanh"},

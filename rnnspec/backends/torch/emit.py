@@ -70,6 +70,7 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:
     """Return the layers whose stock counterpart has a second bias, with its parameter count."""
+    # Not a GRU: its reset gate stands between the two biases, so it needs both.
     return tuple(
         _stock(layer)
         for layer in network.layers
@@ -80,7 +81,7 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
 def _stock(layer: nodes.Recurrent) -> Stock:
     second = len(gates(layer.cell)) * layer.units * len(directions(layer))
     type_ = cell_class(layer).replace("SingleBias", "nn.")
-    reason = "adds a second bias (bias_hh) to the first, which changes nothing it can compute"
+    reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
     return Stock(layer.name, type_, count(layer) + second, reason)
 
 

@@ -75,6 +75,7 @@ def module_path(layer: Recurrent, direction: str) -> tuple[str, str]:
 
 def direction_key(direction: str) -> str:
     """Return the key of the module of a direction, where there are two modules."""
+    # As in Keras. ``forward`` alone is an attribute of every module, which ModuleDict refuses.
     return f"{direction.removesuffix('.')}_layer"
 
 

@@ -145,6 +145,9 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
         case nodes.Repeat():
             repeated = Call(Name("x.unsqueeze"), (1,))
             yield Assign("x", Call(Attribute(repeated, "expand"), (-1, layer.steps, -1)))
+        case nodes.Normalize():
+            options: tuple[tuple[str, Expression], ...] = (("dim", -1), ("eps", 1e-12))
+            yield Assign("x", Call(Name("nn.functional.normalize"), (_X,), options))
         case nodes.Residual():
             yield Assign("x", Binary(_X, "+", Name("skip")))
         case nodes.Pooling():
@@ -205,11 +208,13 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
             yield Assign(("ahead", "back"), Call(Name("x.chunk"), (2,), (("dim", -1),)))
             yield Assign("x", _merged(Name("ahead"), Name("back"), layer.merge))
         return
-    # The final states: at the last step the backward direction has seen one step only.
+    # Not the outputs at the last step, where the backward direction has seen only that step.
+    # Source: https://github.com/pytorch/pytorch/issues/3587.
     yield Assign(("_", _states("state", layer)), made)
     if layer.merge is None:
         yield Assign("x", Index(_STATE, -1))
     else:
+        # A stack returns the states of all its layers; the last two are those of the top layer.
         ahead, back = (-2, -1) if stack else (0, 1)
         yield Assign("x", _merged(Index(_STATE, ahead), Index(_STATE, back), layer.merge))
 
@@ -221,6 +226,7 @@ def _states(name: str, layer: nodes.Recurrent) -> Target:
 
 def _both_ways(layer: nodes.Recurrent) -> Iterator[Statement]:
     """Yield the statements of two modules; the second gets the steps in reverse order."""
+    # Drawn twice, because each direction has its own mask, as in Keras.
     dropped = _dropped(layer)
     if dropped:
         yield Assign("ahead", dropped)

@@ -61,20 +61,22 @@ class _Array:
         return (mine.initializer, mine.gate_values) == (its.initializer, its.gate_values)
 
     def fills(self, array: Expression) -> Iterator[Statement]:
-        """Yield the statements that draw it: all of it, then the gates that hold a constant."""
+        """Yield the statements that draw it: all of it, then the gates that start at a constant."""
         yield Evaluate(_fill(array, self.param.initializer))
         for gate, value in self.param.gate_values:
             constant = initializers.Constant(value)
             if self.param.initializer != constant:
+                # chunk returns views, so filling one writes into the array.
                 gates = Call(Attribute(array, "chunk"), (len(self.slot.gates),))
                 yield Evaluate(_fill(Index(gates, self.slot.gates.index(gate)), constant))
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Layers of a class whose arrays are drawn alike, by their names in one direction.
+    """Layers of one class whose arrays are drawn alike.
 
-    ``layer`` is the first of them; ``partly`` tells whether some lack an array that others have.
+    ``layer`` is the first of them, and ``drawn`` has their arrays by name within a direction;
+    ``partly`` is true if some lack an array that others have.
     """
 
     class_: str
@@ -83,7 +85,7 @@ class _Kind:
     partly: bool = False
 
     def with_arrays(self, own: Mapping[str, _Array]) -> _Kind | None:
-        """Return the kind with the arrays of another layer, None if they are drawn otherwise."""
+        """Return the kind with the arrays of another layer, None if they are drawn differently."""
         common = self.drawn.keys() & own.keys()
         if any(not self.drawn[name].is_drawn_like(own[name]) for name in common):
             return None
@@ -92,7 +94,7 @@ class _Kind:
 
 
 def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
-    """Return the kind of each class, and one for each layer that is drawn otherwise."""
+    """Return the kind of each class, and one for each layer that is drawn differently."""
     kinds: dict[str, _Kind] = {}
     others: list[_Kind] = []
     for layer in network.layers:
@@ -117,7 +119,13 @@ def _class(layer: nodes.Layer) -> str:
             return "nn.Linear"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
-        case nodes.Dropout() | nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+        case (
+            nodes.Dropout()
+            | nodes.Pooling()
+            | nodes.Repeat()
+            | nodes.Residual()
+            | nodes.Normalize()
+        ):
             raise AssertionError(f"{layer.name} holds no array")
         case _:
             assert_never(layer)
@@ -135,7 +143,7 @@ def _loop(scope: str, kinds: list[_Kind]) -> For:
 
 
 def _branches(kinds: list[_Kind]) -> list[tuple[list[str], tuple[Statement, ...]]]:
-    """Return the classes that are drawn by the same statements, with the statements."""
+    """Group the classes whose arrays the same statements draw, and return both."""
     found: list[tuple[list[str], tuple[Statement, ...]]] = []
     for kind in kinds:
         body = tuple(_body(kind))
@@ -144,7 +152,8 @@ def _branches(kinds: list[_Kind]) -> list[tuple[list[str], tuple[Statement, ...]
             found.append(([kind.class_], body))
         else:
             classes.append(kind.class_)
-    # One of PyTorch's own is the base of the class with a single bias, which has to come first.
+    # isinstance accepts subclasses too: SingleBiasLSTM derives from nn.LSTM, so its branch has to
+    # come first.
     bases = {kind.class_.replace("SingleBias", "nn.") for kind in kinds if "Single" in kind.class_}
     return sorted(found, key=lambda branch: not bases.isdisjoint(branch[0]))
 
@@ -163,6 +172,7 @@ def _body(kind: _Kind) -> Iterator[Statement]:
     for name, array in kind.drawn.items():
         held = Name(f"module.{array.slot.path.rpartition('.')[2]}")
         fills = tuple(array.fills(held))
+        # nn.Linear without a bias has the attribute, with the value None.
         if name == "bias" and kind.partly:
             yield If(((Binary(held, "is not", None), fills),))
         else:
@@ -170,7 +180,7 @@ def _body(kind: _Kind) -> Iterator[Statement]:
 
 
 def _fused(kind: _Kind) -> For:
-    """Return the loop over the layers and directions of one of PyTorch's own modules."""
+    """Return the loop over the layers and directions of a stock module."""
     arrays = dict(kind.drawn)
     if isinstance(kind.layer, nodes.Recurrent) and isinstance(kind.layer.cell, nodes.GRU):
         # A GRU has two biases with the same initializer, or none.
@@ -178,6 +188,7 @@ def _fused(kind: _Kind) -> For:
         if biases:
             each = For("bias", Name("biases"), tuple(biases[0].fills(Name("bias"))))
             return For((*arrays, "*biases"), _WEIGHTS, (*_all_fills(arrays), each))
+    # all_weights also lists the second bias, which is a buffer of zeros here.
     zeros = ("_",) if kind.class_.startswith("SingleBias") else ()
     return For((*arrays, *zeros), _WEIGHTS, _all_fills(arrays))
 
@@ -190,13 +201,18 @@ def _all_fills(arrays: Mapping[str, _Array]) -> tuple[Statement, ...]:
 
 
 def _fill(array: Expression, initializer: initializers.Initializer) -> Call:
+    # PyTorch reads the fan out from axis 0 and the fan in from axis 1. Its kernels are transposed
+    # canonical ones, with all gates on one axis, so both fans are those of Keras.
     match initializer:
         case initializers.GlorotUniform():
             return _init("xavier_uniform_", array)
+        # The bound is gain * sqrt(3 / fan in), with a gain of sqrt(2) for relu and 1 for linear.
+        # Source: https://docs.pytorch.org/docs/stable/nn.init.html.
         case initializers.HeUniform():
             return _init("kaiming_uniform_", array, nonlinearity="relu")
         case initializers.LecunUniform():
             return _init("kaiming_uniform_", array, nonlinearity="linear")
+        # Over all gates together, as in Keras, not gate by gate.
         case initializers.Orthogonal():
             return _init("orthogonal_", array)
         case initializers.Uniform(limit):

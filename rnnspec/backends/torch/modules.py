@@ -55,11 +55,12 @@ def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statemen
     target = f"self.{layer.name}"
     match layer:
         case nodes.Embedding():
+            # Without padding_idx: a mask does not change the vector of token 0.
             yield Assign(target, _make("nn.Embedding", layer.vocabulary, layer.dim))
             if not layer.trainable:
                 yield Evaluate(Call(Name(f"{target}.weight.requires_grad_"), (False,)))
         case nodes.Recurrent():
-            # A module with several layers has the name of the lowest.
+            # A multi-layer module has the name of its bottom layer.
             if layer.name in recurrent:
                 yield Assign(target, recurrent[layer.name])
         case StackedDropout():
@@ -71,7 +72,7 @@ def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statemen
         case nodes.LayerNorm():
             size = nodes.width(layer.input)
             yield Assign(target, _make("nn.LayerNorm", size, eps=layer.epsilon))
-        case nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+        case nodes.Pooling() | nodes.Repeat() | nodes.Residual() | nodes.Normalize():
             pass
         case _:
             assert_never(layer)

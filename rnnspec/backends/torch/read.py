@@ -1,4 +1,4 @@
-"""Reading of a folder: the state dict in ``NAME.safetensors``. ``NAME.py`` is not executed."""
+"""Reading of a folder: the state dict in ``NAME.safetensors``; ``NAME.py`` is not executed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the path leads to a folder."""
+    """Return whether the path is a folder."""
     return path.is_dir()
 
 
@@ -41,5 +41,5 @@ def _weights(folder: Path) -> Path:
     found = sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found[:5]) or "none"
-        raise UsageError(f"expected one .safetensors file in it, received {names}", str(folder))
+        raise UsageError(f"expected one .safetensors file, received {names}", str(folder))
     return found[0]

@@ -1,4 +1,4 @@
-"""PyTorch itself: live modules, their counts, their arrays, their files."""
+"""PyTorch itself: live modules with their counts, arrays and files."""
 
 from __future__ import annotations
 
@@ -42,30 +42,31 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> nn.Module:
 
 
 def layer_count(model: nn.Module, layer: Layer) -> int:
-    """Return the parameter count of one layer; a layer without a module has none."""
+    """Return the parameter count of one layer, 0 for a layer without a module."""
     held = dict(model.named_children()).get(module(layer))
     if held is None:
         return 0
     parameters = dict(held.named_parameters())
     if stack := stack_of(layer):
+        # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
         own = re.compile(rf"_l{stack.index}(_reverse)?$")
         parameters = {name: p for name, p in parameters.items() if own.search(name)}
     return sum(p.numel() for p in parameters.values())
 
 
 def layer_type(model: nn.Module, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty if it is only a line in ``forward``."""
+    """Return the name of the class of one layer, empty if it is only code in ``forward``."""
     held = dict(model.named_children()).get(module(layer))
     return type(_first(held)).__name__ if held else ""
 
 
 def _first(held: nn.Module) -> nn.Module:
-    """Return the module that a layer's input enters: the forward one if there are two."""
+    """Return the module that gets a layer's input, the forward one if there are two."""
     return held[direction_key("forward.")] if isinstance(held, nn.ModuleDict) else held
 
 
 def counts(model: nn.Module) -> Counts:
-    """Return how many parameters PyTorch holds in the whole model."""
+    """Return the parameter counts of the whole model according to PyTorch."""
     return Counts(
         trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
         non_trainable=sum(p.numel() for p in model.parameters() if not p.requires_grad),
@@ -74,8 +75,10 @@ def counts(model: nn.Module) -> Counts:
 
 def unwrap(model: Any) -> nn.Module | None:
     """Return a module without ``DistributedDataParallel`` and ``torch.compile`` around it."""
+    # A loop, because a compiled module can be inside a parallel one, and the reverse.
     while isinstance(model, nn.Module):
-        inner = getattr(model, "_orig_mod", None)  # set by torch.compile
+        # Set by torch.compile. Source: https://github.com/pytorch/pytorch/issues/101107.
+        inner = getattr(model, "_orig_mod", None)
         if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             inner = model.module
         if inner is None:
@@ -85,7 +88,7 @@ def unwrap(model: Any) -> nn.Module | None:
 
 
 def held(model: nn.Module, layer: str, path: str) -> Held:
-    """Return the type and shape of one array."""
+    """Return the dtype and shape of one array."""
     try:
         parameter = model.get_parameter(f"{layer}.{path}")
     except AttributeError as error:
@@ -97,18 +100,21 @@ def held(model: nn.Module, layer: str, path: str) -> Held:
 def others(model: nn.Module, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all entries of the state dict that are not at a known (layer, path)."""
     names = {f"{layer}.{path}" for layer, path in known}
+    # The second bias of a SingleBias class is a buffer that is not persistent, so not listed here.
     state = model.state_dict(keep_vars=True)
     return {name: tuple(each.shape) for name, each in state.items() if name not in names}
 
 
 def get(model: nn.Module, layer: str, path: str) -> Array:
     """Return a copy of one array."""
+    # NumPy has no bfloat16, and every bfloat16 is a float32.
     kept = model.get_parameter(f"{layer}.{path}").detach().cpu()
     return (kept.float() if kept.dtype == torch.bfloat16 else kept).numpy().copy()
 
 
 def put(model: nn.Module, layer: str, path: str, array: Array) -> None:
     """Replace one array, keeping its dtype and device."""
+    # A copy: from_numpy refuses negative strides, and warns about read-only arrays.
     with torch.no_grad():
         model.get_parameter(f"{layer}.{path}").copy_(torch.from_numpy(array.copy()))
 
@@ -139,7 +145,7 @@ def _note(entered: dict[str, Array], name: str) -> Callable[[nn.Module, Any], No
 
 
 def learner(model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
-    """Return a function of the loss and its gradients for the parameters at (layer, path)."""
+    """Return a function that computes the loss and its gradients for the parameters at ``keys``."""
     parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
@@ -175,6 +181,7 @@ def _mode(model: nn.Module, *, training: bool) -> Iterator[None]:
 def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> None:
     """Write ``NAME.py`` and ``NAME.safetensors``, its state dict with the spec in the metadata."""
     (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
+    # safetensors refuses others. Source: https://github.com/safetensors/safetensors/pull/17.
     state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
     save_file(state, folder / f"{name}.safetensors", metadata={"rnnspec": spec})
 
@@ -184,6 +191,7 @@ def reload(folder: Path, name: str, entry: str) -> nn.Module:
 
     The module does not stay imported.
     """
+    # Not import_module, which would find another module of this name that is imported already.
     loader = _UncachedLoader(name, str(folder / f"{name}.py"))
     spec = spec_from_loader(name, loader)
     assert spec is not None

@@ -1,6 +1,7 @@
 """The place of each canonical array in PyTorch: output axis first, gates i f g o and r z n.
 
-Source: the parameter tables of ``torch.nn.LSTM``, ``GRU`` and ``RNN``. Their g is Keras's c.
+PyTorch's g is Keras's c. Source: the tables of variables of ``nn.LSTM``, ``nn.GRU`` and ``nn.RNN``,
+such as https://docs.pytorch.org/docs/stable/generated/torch.nn.GRU.html.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     Layer,
     LayerNorm,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -45,7 +47,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case LayerNorm():
             gamma = Slot(param="gamma", path="weight", axes="out")
             return (gamma, Slot(param="beta", path="bias", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual():
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
             assert_never(layer)
@@ -69,6 +71,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
 
     yield slot("kernel", "weight_ih", "(gate out) in")
     yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
+    # PyTorch has a second bias in every cell because cuDNN has. Except in a GRU it is redundant,
+    # and not a parameter here. Source: https://github.com/pytorch/pytorch/issues/750.
     if layer.bias:
         yield slot("bias", "bias_ih", "(gate out)")
         if has_recurrent_bias(layer.cell):

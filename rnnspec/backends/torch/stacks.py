@@ -72,6 +72,7 @@ def _stacked(run: list[Layer]) -> Iterator[Layer]:
     rate = max((layer.rate for layer in run if isinstance(layer, Dropout)), default=0.0)
     index = 0
     for layer in run:
+        # Not asdict, which would turn the cell and the initializers into dicts too.
         values = {field.name: getattr(layer, field.name) for field in fields(layer)}
         if isinstance(layer, Recurrent):
             stack = Stack(name=run[0].name, index=index, size=size, dropout=rate)
@@ -101,7 +102,9 @@ def _following(
     able: Callable[[Recurrent], bool],
     skipped: set[str],
 ) -> list[int]:
-    """Return the indexes of the dropout, if any, and of the layer that carry a run on."""
+    """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
+    # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
+    # first in the spec, and ``lower`` takes its output.
     last, between = run[-1], layers[run[1]] if len(run) > 1 else None
     upper = layers[last]
     dropped = last + 1 < len(layers) and isinstance(layers[last + 1], Dropout)
@@ -113,9 +116,10 @@ def _following(
         return []
     if not (able(upper) and able(lower) and _continues(upper, lower)):
         return []
-    # A residual cannot start inside a fused stack, because inner inputs are not accessible.
+    # A residual cannot start inside a fused stack, whose inner inputs are not accessible.
     if not skipped.isdisjoint(layers[index].name for index in following):
         return []
+    # A module has one dropout rate for all the places between its layers.
     if between is not None and _rate(between) != _rate(layers[following[0]]):
         return []
     return following
@@ -137,5 +141,6 @@ def _continues(upper: Recurrent, lower: Recurrent) -> bool:
     # A fused stack has no per-sequence dropout between its layers, and with padding each direction
     # has its own order.
     plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)
+    # Inside a module, the next layer gets both directions concatenated.
     joined = upper.merge is None or (upper.merge == "concat" and not upper.masked)
     return alike and plain and joined and upper.return_sequences

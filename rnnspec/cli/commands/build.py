@@ -41,6 +41,7 @@ def run(
     model = pipeline.assemble(generated, vectors, seed=seed)
     if output is not None:
         _check_output(output, backend, program, force=force)
+        # Before the summary, which would look like success if saving failed.
         saving.save(output, generated, program.spec.document.text, model, force=force)
     tables.print_summary(_counted(generated, model))
     for line in vectors.report() if vectors else ():

@@ -66,11 +66,14 @@ def run(
         return
     targets = _targets(programs, output, check=check)
     if check:
+        # A check writes nothing, so the targets are not checked for writing.
         _check(_generated(programs, targets, backend), backend, output)
         return
     kept = read_files(inputs, programs)
     for target in targets:
         check_target(target, force=force, inputs=kept)
+    # All sources are generated before the first is written, so a refusal leaves nothing half
+    # written.
     _write(_generated(programs, targets, backend), kept, force=force)
 
 
@@ -87,6 +90,7 @@ def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[
                 "is a file, expected a folder" if exists else "no such folder", str(output)
             )
         return [output]
+    # The same spec given twice is no conflict: both times the same text would be written.
     owners: dict[str, str] = {}
     for program in programs:
         name, source = program.spec.name, program.source
@@ -142,4 +146,5 @@ def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
 
 def _remedy(specs: Sequence[str], backend: Backend, output: Path) -> str:
     words = ["rnnspec", "codegen", *specs, "--backend", backend.name, "-o", str(output), "--force"]
+    # Quoted, because the line will be pasted into a shell, and a path may contain anything.
     return printable(f"rnnspec: note: to update: {shlex.join(words)}")

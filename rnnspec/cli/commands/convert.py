@@ -27,6 +27,7 @@ def run(source: Path, output: Path, spec: str | None, *, force: bool, allow_outs
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
     inputs = _inputs(kind, source, named, program)
+    # Before the frameworks are imported, which takes seconds.
     target.check_output(output, program, force=force, inputs=inputs)
     loaded = conversion.read(kind, source, program, _import)
     written = target.write(output, program, loaded.arrays, _import, force=force)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.nodes import Layer, Network
 
+# Beside the colours, which not everybody sees and which redirected output lacks.
 _MARKS = {"same": " ", "changed": "~", "added": "+", "removed": "-"}
 _STYLES = {
     "same": Style.null(),
@@ -47,6 +48,7 @@ def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: 
 def _input(path: str, *, allow_outside: bool) -> Input:
     if path == "-":
         return found([path], allow_outside=allow_outside)[0]
+    # Not found(): a folder or a pattern could stand for several specs.
     return Input(path, named=True, allow_outside=allow_outside)
 
 

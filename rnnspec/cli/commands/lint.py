@@ -32,6 +32,7 @@ def run(paths: Sequence[str], options: Options, *, allow_outside: bool) -> int:
     """
     format_for(options.format)
     codes = chosen(options.select, options.ignore)
+    # Last, because it may wait for standard input, and wrong options are reported at once.
     inputs = found(paths, allow_outside=allow_outside)
     results = [check(item, lambda program: lint(program, codes)) for item in inputs]
     code = print_report(results, options.format, "lint")

@@ -99,6 +99,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
         tables.print_parity(report)
     if page is not None:
         page.write(report, specs)
+    # After the report, which shows how far apart all values are.
     if not report.equal:
         raise ParityError(report.differences)
 

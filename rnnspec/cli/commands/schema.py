@@ -19,6 +19,7 @@ def run(output: Path | None, *, force: bool) -> None:
         raise UsageError("expected the path of a file; without -o the schema is printed", "-")
     if output is not None:
         check_target(output, force=force)
+    # Imported after the check, because it builds all models.
     from rnnspec.spec.schema import json_schema
 
     if output is None:

@@ -41,6 +41,8 @@ def print_report(results: Sequence[Checked], format: str | None, tool: str) -> i
     """
     module = import_module(f"{__name__}.{format_for(format)}")
     module.show(results, tool)
+    # Not a success: the path was probably mistyped. Raised after the report, so that it is
+    # complete.
     if results and all(each.state == "foreign" for each in results):
         files = "the file" if len(results) == 1 else f"any of the {len(results)} files"
         raise UsageError(f"expected a spec, found none in {files}")

@@ -44,6 +44,7 @@ def _file(result: Checked) -> dict[str, Any]:
 def _state(result: Checked) -> str:
     match result.state:
         case "checked":
+            # Only errors make a spec wrong; the exit code counts warnings too.
             return "wrong" if result.wrong else "valid"
         case "foreign":
             return "not_a_spec"

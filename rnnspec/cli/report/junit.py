@@ -26,6 +26,7 @@ def show(results: Sequence[Checked], tool: str) -> None:
     suite = ET.SubElement(root, "testsuite", {"name": f"rnnspec {tool}", **numbers})
     for result in results:
         _add_case(suite, result, tool)
+    # After the test cases, as the schema of the format requires.
     ET.SubElement(suite, "system-out").text = summary(results, tool)
     ET.indent(root)
     print_xml(ET.tostring(root, encoding="us-ascii", xml_declaration=True).decode("ascii"))
@@ -48,6 +49,7 @@ def _add_case(suite: ET.Element, result: Checked, tool: str) -> None:
         case "checked" if _fails(result):
             message = counted(result.problems)
             ET.SubElement(case, "failure", message=message, type=_type(result)).text = text
+        # Notes do not fail a test case, but must not be lost.
         case "checked":
             if text:
                 ET.SubElement(case, "system-out").text = text

@@ -27,6 +27,7 @@ def in_repository(path: str) -> str:
     except FileNotFoundError:  # the current folder was removed
         return Path(path).as_posix()
     base = Path(root).resolve() if root else here
+    # Not resolve(): in the repository, a file below a link has the path with the link.
     absolute = Path(os.path.normpath(here / path))
     if not here.is_relative_to(base):
         base = here

@@ -51,6 +51,7 @@ class Checked:
         """2 if the file cannot be read, 1 if there is an error or a warning, else 0."""
         if self.state == "unreadable":
             return 2
+        # All problems count, not only those shown: an error may follow fifty notes.
         return int(any(problem.severity != "note" for problem in self.problems))
 
 

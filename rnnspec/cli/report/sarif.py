@@ -27,7 +27,10 @@ def show(results: Sequence[Checked], tool: str) -> None:
     """Print the log in ASCII; it lists only the rules that have results."""
     run = {
         "tool": {"driver": _driver(results)},
+        # A service replaces earlier results with the same id: those of lint must not replace
+        # validate's.
         "automationDetails": {"id": f"rnnspec-{tool}/"},
+        # Columns are counted in characters, not in UTF-16 code units.
         "columnKind": "unicodeCodePoints",
         "invocations": [_invocation(results)],
         "results": [_result(problem) for each in results for problem in each.shown],
@@ -59,6 +62,7 @@ def _result(problem: Problem) -> dict[str, Any]:
     where = f"{problem.where}: " if problem.where else ""
     return {
         **({"ruleId": problem.code} if problem.code else {}),
+        # The severities have the same names in SARIF.
         "level": problem.severity,
         "message": {"text": _LINK.sub(r"\\[", f"{where}{problem.message}")},
         "locations": [_location(problem.source, problem.span)],

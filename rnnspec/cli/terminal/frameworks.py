@@ -37,6 +37,8 @@ def import_quietly(backends: Iterable[Backend]) -> None:
 def _held_back_stderr() -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
+    # A file, not a pipe, because a full pipe would block the import. The descriptor is replaced,
+    # not sys.stderr, because C++ code does not use the latter.
     with tempfile.TemporaryFile() as chatter:
         try:
             os.dup2(chatter.fileno(), 2)

@@ -45,6 +45,7 @@ class Grid:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         """Yield finished segments, which rich writes without further layout."""
+        # Redirected output may end up in a file or a log of another encoding.
         box = (SQUARE if console.file.isatty() else ASCII).substitute(options)
         widths = [width + 2 for width in self._widths]
         yield Segment(f"{box.get_top(widths)}\n")
@@ -67,4 +68,5 @@ class Grid:
 
 
 def _width(text: str) -> int:
+    # cell_len knows wide characters, but is slow, and most cells are ASCII.
     return len(text) if text.isascii() else cell_len(text)

@@ -13,7 +13,9 @@ import re
 import sys
 from typing import Any, TextIO
 
+# Not re.MULTILINE, with which ^ does not match after a lone carriage return.
 _LINE = re.compile(r"(?:^|(?<=[\r\n]))([^\S\r\n]*):(?=:)")
+# \w* covers 'vso' and 'teamcity', and the names of other services.
 _ANYWHERE = re.compile(r"##(?=\w*\[)")
 
 
@@ -24,6 +26,7 @@ def guard_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, _Guarded):
+            # In sys, so that what libraries print is guarded too.
             setattr(sys, name, _Guarded(stream))
 
 
@@ -38,6 +41,9 @@ def print_json(data: Any) -> None:
     # Imported here because most output is not JSON.
     import json
 
+    # The guarded stream would insert a backslash, which makes the JSON invalid. '##' occurs only in
+    # strings, where '\u0023' means the same. No line can start with '::', because json.dumps
+    # escapes line breaks in strings.
     print(_ANYWHERE.sub(r"#\\u0023", json.dumps(data, indent=2, allow_nan=False)))
 
 

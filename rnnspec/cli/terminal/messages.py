@@ -72,6 +72,7 @@ def in_colour(stream: IO[str]) -> bool:
     Any non-empty NO_COLOR forbids colour, else any non-empty FORCE_COLOR forces it; otherwise
     terminals get colour unless TERM is ``dumb``.
     """
+    # By the convention of https://no-color.org, an empty variable counts as unset.
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# The first match counts, so the headers precede the signs that they start with.
 _STYLES = {"---": "bold", "+++": "bold", "@@ ": "cyan", "-": "red", "+": "green"}
 
 
@@ -52,6 +53,7 @@ def _style(line: str) -> str:
 
 def _patch(path: Path, before: str | None, after: str) -> Iterator[str]:
     name = printable(path.as_posix())
+    # The name by which patch and git recognize a new file, on Windows too.
     yield f"--- {'/dev/null' if before is None else name}"
     yield f"+++ {name}"
     old, new = _lines(before or ""), _lines(after)

@@ -34,6 +34,7 @@ def _finite(data: Any) -> Any:
             return {key: _finite(value) for key, value in data.items()}
         case list():
             return [_finite(value) for value in data]
+        # RFC 8259, section 6: JSON has no infinity. A program must be able to read the document.
         case float() if data in (float("inf"), float("-inf")):
             return None
         case _:
@@ -107,6 +108,7 @@ def print_random(found: Found, level: str) -> None:
         print(*lines, f"equal: {found.compared} random specs", sep="\n")
         return
     again = f"rnnspec parity FILE --level {level}"
+    # No seed is needed to see it again, because the whole spec follows.
     lines += [f"equal so far: {found.compared}; this one is not; to see it again: {again}"]
     print(*(f"# {line}" for line in lines), sep="\n")
     print(found.spec, end="")
@@ -145,6 +147,7 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
             continue
         total = spec.parameters.total + sum(_more(spec, stock) for stock in layers)
         yield f"Stock layers on {backend} would have {total:,} parameters in total:"
+        # Most layers share a reason, which is printed once, above all of them.
         for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
             yield f"  {type_} {reason}"
         for stock in layers:

@@ -26,6 +26,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     Layer,
     LayerNorm,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -101,6 +102,16 @@ def draw_norm(drawing: Drawing, layer: LayerNorm) -> None:
         return frame, label(column.x, y, "norm", "plain", 11)
 
     _boxes(drawing, layer, y, 9, 42, shapes)
+
+
+def draw_unit(drawing: Drawing, layer: Normalize) -> None:
+    """Draw the division of a vector by its norm as a pill: it has no weights."""
+    y = drawing.place(13, 40, words.entry(layer))
+
+    def shapes(column: Column) -> tuple[Shape, ...]:
+        return pill(column.x, y, "÷ norm", 84)
+
+    _boxes(drawing, layer, y, 13, 42, shapes)
 
 
 def draw_residual(drawing: Drawing, layer: Residual) -> None:

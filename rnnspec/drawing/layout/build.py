@@ -17,8 +17,10 @@ from rnnspec.ir.nodes import (
     Dense,
     Dropout,
     Embedding,
+    Layer,
     LayerNorm,
     Network,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -80,11 +82,15 @@ def _left(network: Network, shown: list[Row]) -> float:
 
 
 def _draw(drawing: Drawing, row: Row) -> None:
-    if not isinstance(row, Hidden):
+    if isinstance(row, Hidden):
+        boxes.draw_hidden(drawing, row)
+    else:
         drawing.begin(row.name)
+        _draw_layer(drawing, row)
+
+
+def _draw_layer(drawing: Drawing, row: Layer) -> None:
     match row:
-        case Hidden():
-            boxes.draw_hidden(drawing, row)
         case Embedding():
             boxes.draw_embedding(drawing, row)
         case Recurrent(merge=None):
@@ -95,6 +101,8 @@ def _draw(drawing: Drawing, row: Row) -> None:
             boxes.draw_repeat(drawing, row)
         case LayerNorm():
             boxes.draw_norm(drawing, row)
+        case Normalize():
+            boxes.draw_unit(drawing, row)
         case Residual():
             boxes.draw_residual(drawing, row)
         case Dropout():

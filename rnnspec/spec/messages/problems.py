@@ -170,7 +170,8 @@ def _model(loc: Path) -> type[models.Model]:
 
 def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
     key, allowed = str(loc[-1]), tuple(_model(loc[:-1]).model_fields)
-    # A longer path leads into the mapping of layer_norm.
+    # Before the search for similar keys: this one is spelled correctly, but belongs to another
+    # type. A longer path leads into the mapping of layer_norm.
     if loc[0] == "rnn" and len(loc) == 4 and (message := _key_of_another_type(key, str(loc[2]))):
         return _Flaw(path, "E303", message, key=True)
     if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:

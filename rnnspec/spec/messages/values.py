@@ -40,6 +40,7 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
         return "E214", f"expected true or false, received {received(value)} (write {literal})"
     text = f"expected {_expected(kind, detail, path)}, received {received(value)}"
     text += _hint(value, kind, path)
+    # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
         return _fraction(value, document.written(path))
     if kind in ("int_type", "float_type") and isinstance(value, str):
@@ -117,6 +118,7 @@ def _hint(value: Any, kind: str, path: Path) -> str:
     # None and nil are null in Python and Ruby, but strings in YAML.
     if kind in _SCALARS and (value is None or value in ("None", "none", "nil", "Nil", "NULL")):
         needed = (path[-1] in _REQUIRED and path != ("head", "units")) or path == ("name",)
+        # To omit a key that is required would be the next error.
         return "" if needed else " (omit the key)"
     if path[-1] == "layer_norm" and isinstance(value, float):
         return f" (write {{epsilon: {value!r}}})"

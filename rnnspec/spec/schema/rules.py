@@ -23,6 +23,7 @@ def _taken(reserved_names: set[str], pattern: str, description: str) -> Schema:
     }
 
 
+# JSON Schema cannot remove underscores before a comparison, so the pattern allows them everywhere.
 def _underscored(reserved_names: set[str]) -> str:
     """Return a pattern for names with underscores anywhere, which a class name does not have."""
     squashed = {name.replace("_", "") for name in names.IN_GENERATED_CODE}
@@ -93,12 +94,14 @@ def _inside(section: str, schema: Schema, *, required: bool = False) -> Schema:
     return {"required": [section], **inside} if required else inside
 
 
+# 'properties' accepts a section that is not a mapping, so this is reported once, by its own schema.
 def _without(section: str, key: str) -> Schema:
     return _inside(section, {"properties": {key: False}})
 
 
 def _some_layer(schema: Schema) -> Schema:
     """Require that at least one layer of ``rnn`` matches ``schema``."""
+    # A single layer may be written without a list.
     some = {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema}
     return _inside("rnn", some)
 
@@ -134,6 +137,14 @@ BETWEEN_SECTIONS: list[Schema] = [
     {
         "if": {"not": _some_layer(_biased(["lstm"]))},
         "then": _without("initializers", "forget_bias"),
+    },
+    {
+        "if": _inside(
+            "head",
+            {"required": ["pooling"], "properties": {"pooling": {"const": "none"}}},
+            required=True,
+        ),
+        "then": _inside("head", {"properties": {"normalize": {"const": "none"}}}),
     },
     {
         "if": {"allOf": [_POOLS_LAST, _inside("rnn", {"type": "object"})]},

@@ -11,6 +11,8 @@ from itertools import islice
 _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]"
 )
+# These can show a reviewer a text that differs from the one that is parsed ("Trojan Source",
+# CVE-2021-42574).
 _BIDIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _REORDERS = "changes the order in which text is displayed; remove it"
 # Non-ASCII spaces, and characters that have no width, no glyph, or change the one before them.

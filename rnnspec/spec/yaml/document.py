@@ -127,6 +127,7 @@ def read(raw: str | bytes, source: str) -> Document:
     text = decode(raw, source)
     # Forbidden characters become spaces, so that further problems are found in the same run.
     flaws = all_forbidden(text, _MOST_FLAWS)
+    # A space replaces one character, so positions stay valid.
     tree = grow(blanked(text) if flaws else text)
     faults = (*(_flaw_fault(flaw, tree) for flaw in flaws), *tree.faults)
     document = Document(source, text, tree.data, tree.values, tree.keys, faults)
@@ -138,6 +139,7 @@ def read(raw: str | bytes, source: str) -> Document:
 def glimpse(raw: bytes) -> Any:
     """Return the data in ``raw`` without checking it for faults, or None if it is not YAML."""
     try:
+        # Once, because the second parser only improves messages, which nobody sees here.
         tree = grow_once(blanked(decode(raw, "")))
     except SpecError:
         return None

@@ -37,6 +37,7 @@ def decode(raw: str | bytes, source: str) -> str:
 
 
 def _decoded(raw: bytes, source: str) -> str:
+    # A larger file is refused anyway.
     raw = raw[: MAX_BYTES + 1]
     if name := _other_encoding(raw):
         raise _undecodable("", 0, source, "E101", f"expected UTF-8 text, received {name}")
@@ -58,6 +59,7 @@ def _other_encoding(raw: bytes) -> str | None:
         if raw.startswith(mark):
             return name
     head = raw[:_SAMPLE]
+    # UTF-16 and UTF-32 have zero bytes in every ASCII letter; a UTF-8 spec must not contain any.
     if head.count(0) < 2:
         return None
     quarters = [head[start::4] for start in range(4)]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PERCENT = re.compile(r"(?:\A|(?<=[\r\n]))%[^\r\n]*")
 _VERSION = re.compile(r"%YAML[ \t]+(?P<version>[^ \t]+)[ \t]*(?:(?<=[ \t])#.*)?")
+# Possessive (*+): no position to go back to is stored for each of half a million lines.
 _NO_CONTENT = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n))*+")
 _MARKER = re.compile(r"---(?!\S)")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*")
@@ -25,6 +26,7 @@ _CLOSE_COLON = re.compile(r"\s*:(?=[\[\]{},])")
 _CLOSE_COMMENT = re.compile(r"[^\r\n]*?[|>][-+0-9]*#")
 _ODD_TAG = re.compile(r"!!?+[^\s!%,\[\]{}]*[!%,\[\]{}]\S*")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Above U+10FFFF, the last code point of Unicode.
 _LONG_ESCAPE = re.compile(r"\\U(?!00(?:0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}")
 _LONGEST_LINE = 2**14
 
@@ -45,6 +47,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
     Raises:
         StopReadingError: the text is not YAML, or only one of the two parsers accepts it.
     """
+    # Both replace characters one for one, so the positions of events are those of the text.
     source = loader(_without_tabs(_without_version(text)))
     last = flow = 0
     while (event := _next(source, text, last)) is not None:
@@ -161,6 +164,7 @@ def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
             raise StopReadingError(extent, "E117", "expected a space after ':'")
     if not event.value.isascii() and _SURROGATE.search(event.value):
         raise _unknown_escape(text.index("\\", start) + 1)
+    # YAML requires a space before a '#' in the first line of a block scalar.
     if event.style in ("|", ">") and (match := _CLOSE_COMMENT.match(text, start)):
         offset = match.end() - 1
         message = "expected a line break here; start the text on the next line"

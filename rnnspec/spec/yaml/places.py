@@ -15,6 +15,7 @@ Path = tuple[str | int, ...]
 Extent = tuple[int, int]
 """Start and end of a part of the text, in characters from 0; the end is excluded."""
 
+# Far above any real spec; PyYAML's parser in Python takes about a second for it.
 MAX_BYTES = 2**19
 
 # The line breaks of YAML 1.2; str.splitlines has more.

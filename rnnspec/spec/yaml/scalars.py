@@ -8,6 +8,7 @@ from rnnspec.spec.wording import quoted
 
 Scalar = str | int | float | bool | None
 
+# As many as the largest 64-bit integer has.
 _MAX_DIGITS = 19
 _WORDS: dict[str, bool | None] = {
     "": None,

@@ -81,6 +81,7 @@ def _is_about_opener(error: yaml.MarkedYAMLError, rest: str) -> bool:
 
 _KEY_ALONE = re.compile(r"[ ]*(?:- +)*(?P<key>\w+) *")
 _NO_COLON = re.compile(r"[ ]*(?:- +)*(?P<key>[A-Za-z_]\w*)(?:(?P<colon>:)\S+| +\S+)? *")
+# Longer lines are not tried: a line can be as long as the file.
 _LONGEST_LINE = 200
 
 
@@ -113,6 +114,7 @@ _LONGEST_NUMBER = 64
 def comma_in_number(text: str, start: int) -> tuple[Extent, str] | None:
     """Return the extent of a number with commas around ``start`` in braces, and the message."""
     begin = start
+    # A tuple, because the empty text before the first character is 'in' every string.
     while start - begin < _LONGEST_NUMBER and text[begin - 1 : begin] in tuple("0123456789,+-"):
         begin -= 1
     match = _COMMAS.match(text, begin)

@@ -17,9 +17,13 @@ from rnnspec.spec.yaml.places import Extent, Lines, Path
 from rnnspec.spec.yaml.scalars import BadScalarError, Scalar, resolve
 from rnnspec.spec.yaml.syntax import comma_in_number
 
+# Limits that keep hostile files cheap, such as half a megabyte of brackets. Aliases, with which a
+# few lines can stand for billions of values, are refused and never expanded.
 MAX_DEPTH = 32
 MAX_NODES = 20_000
 
+# Only its events are used, never its constructors, so no tag can create an object. libyaml is an
+# optional part of PyYAML, and more than ten times as fast as the parser in Python.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _MOST_TABS = 1_000
@@ -152,6 +156,7 @@ class _Builder:
             self._stack.append(_Frame(node, self._path(), extent[0]))
         else:
             self._refuse_properties(event, extent)
+            # Before _place, which moves on to the path of the next value.
             frame = _Frame(node, self._path(), extent[0])
             self._place(node, extent)
             self._stack.append(frame)

@@ -17,6 +17,7 @@ _TYPES = {
     "rnntanh": "simple",
     "vanilla": "simple",
 }
+# Such as CuDNNLSTM in Keras 2, LSTMCell in PyTorch, and BasicLSTMCell in TensorFlow 1.
 _PLAIN = re.compile(r"(?:basic|cudnn|plain|simple|vanilla)?(?P<cell>lstm|gru|rnn)(?:cell|layer)?")
 _BIDIRECTIONAL = re.compile(
     r"(?:bidirectional|bidir|bi|b)(?P<cell>.+)|(?P<first>.+?)(?:bidirectional)"

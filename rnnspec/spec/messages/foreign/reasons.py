@@ -26,6 +26,7 @@ _ALL_STEPS = "head.pooling covers all time steps"
 _NORM = "the only normalization is layer_norm, a key of recurrent layers"
 _NORM_AXIS = "layer_norm normalizes the features of each time step, with a scale and an offset"
 _NORM_START = "layer_norm starts with a scale of 1 and an offset of 0"
+# 1e-5 in PyTorch.
 _EPSILON = "the epsilon of layer_norm is 1e-3, as in Keras"
 _PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
 _PROJECTION = "projected states are not supported; Keras has no such layer"
