@@ -16,6 +16,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -97,7 +98,7 @@ def _layer(chart: _Chart, index: int, layer: Layer) -> None:
             chart.node(name, "round", "embedding", text)
         case Dense():
             chart.node(name, "round", "head", text)
-        case LayerNorm() | Repeat() | Pooling():
+        case LayerNorm() | Repeat() | Pooling() | Normalize():
             chart.node(name, "pill", "data", text)
         case Residual():
             chart.node(name, "pill", "data", ["+", *text])

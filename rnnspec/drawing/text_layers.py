@@ -18,6 +18,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -91,6 +92,8 @@ class Picture:
                 self._nodes(index, "dense", lines)
             case LayerNorm():
                 self._nodes(index, "norm", lines)
+            case Normalize():
+                self._nodes(index, "x/|x|", lines)
             case Residual():
                 self._nodes(index, "+", lines)
                 self._side(index, layer)

@@ -10,7 +10,7 @@ import pytest
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.text import text
-from rnnspec.ir.nodes import Dropout, LayerNorm, Network, Pooling, Recurrent, Repeat
+from rnnspec.ir.nodes import Dropout, LayerNorm, Network, Normalize, Pooling, Recurrent, Repeat
 
 TOKENS = "embedding: {vocabulary: 20, dim: 4}"
 NUMBERS = "input: {length: 500, features: 4}"
@@ -68,7 +68,9 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         assert folded.count("⇡") == arrows
         assert folded.count("[repeat]") == sum(isinstance(each, Repeat) for each in of.layers)
         norms = sum(isinstance(each, LayerNorm) for each in of.layers)
-        assert folded.count(" norm") == 2 * norms, "in the margin and in the picture"
+        divided = sum(isinstance(each, Normalize) for each in of.layers)
+        assert folded.count(" norm") == 2 * norms + divided, "of a layer norm, there is a cell too"
+        assert folded.count("x/|x|") == divided
         pooled = [f"[{each.statistic}]" for each in of.layers if isinstance(each, Pooling)]
         assert all(each in folded for each in pooled)
         if any(isinstance(each, Dropout) for each in of.layers):
