@@ -22,6 +22,9 @@ Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
 CellActivation = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
 """``hard_sigmoid`` is relu6(x + 3) / 6, as in Keras 3 and PyTorch; ``elu`` has alpha 1."""
 
+LAYER_NORM_EPSILON = 1e-3
+"""The epsilon of a layer norm unless the spec says another: Keras's default; PyTorch has 1e-5."""
+
 Merge = Literal["concat", "sum", "mul", "ave"]
 Statistic = Literal["mean", "max"]
 
