@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from rnnspec.comparison.run import parity
+    from rnnspec.importing.live import from_keras
     from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import build, codegen, load, loads, summary
 
@@ -21,6 +22,7 @@ __all__ = [
     "__version__",
     "build",
     "codegen",
+    "from_keras",
     "load",
     "loads",
     "parity",
@@ -36,6 +38,7 @@ _HOMES = {
     "loads": "rnnspec.pipeline",
     "summary": "rnnspec.pipeline",
     "parity": "rnnspec.comparison.run",
+    "from_keras": "rnnspec.importing.live",
     "read_weights": "rnnspec.live",
     "write_weights": "rnnspec.live",
 }

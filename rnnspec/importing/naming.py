@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 def network_name(path: Path) -> str:
     """Return the name of the network in a file: that of the file, in letters that a name has."""
-    stem = path.name.partition(".")[0].lower()
-    name = re.sub(r"[^a-z0-9]+", "_", stem).strip("_")[:50]
+    return network_name_of(path.name.partition(".")[0])
+
+
+def network_name_of(text: str) -> str:
+    """Return a name of a network that is made from any text."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:50]
     for candidate in (name, f"net_{name}", f"{name}_net"):
         if _valid(check_network_name, candidate):
             return candidate

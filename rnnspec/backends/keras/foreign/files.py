@@ -11,29 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, Became, Imported
-from rnnspec.backends.keras.foreign.architecture.chain import Chain, Placed, given_names, network
-from rnnspec.backends.keras.foreign.architecture.graph import layers_of
-from rnnspec.backends.keras.foreign.architecture.layers import piece_of
-from rnnspec.backends.keras.foreign.architecture.pieces import WITH_ARRAYS
+from rnnspec.backends.imported import Account, Imported
 from rnnspec.backends.keras.foreign.architecture.records import Foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Version
+from rnnspec.backends.keras.foreign.described import Description, arrays_of, described
 from rnnspec.backends.keras.foreign.stored import hdf5
-from rnnspec.backends.keras.foreign.stored.arrays import canonical
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
-from rnnspec.ir.nodes import LayerNorm, Recurrent
-from rnnspec.ir.params import params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import BinaryIO
 
-    from rnnspec.backends.keras.foreign.stored.arrays import Source, Stored
+    from rnnspec.backends.keras.foreign.stored.arrays import Source
     from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
-    from rnnspec.ir.nodes import Layer, Network
-    from rnnspec.slots import Array
+    from rnnspec.ir.nodes import Network
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 _LONGEST_CONFIG = 2**26
@@ -82,87 +75,18 @@ def read(
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
     account = Account(str(path))
-    given = None if config is None else read_json(config)
+    separate = None if config is None else read_json(config)
     with _opened(path) as found:
-        architecture = found.config if given is None else given
+        architecture = found.config if separate is None else separate
         if architecture is not None:
-            return _described(account, found, architecture, name)
+            if found.compiled:
+                account.leave("optimizer, loss and metrics")
+            given = Description(found.form, found.version, architecture, name)
+            return described(account, given, found.source)
         if known is not None:
-            return _known(account, found, known)
+            return arrays_of(account, f"{found.form} of {found.version}", known, found.source)
     wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
     raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
-
-
-def _described(account: Account, found: _Opened, config: Any, name: str) -> Imported:
-    """Return the model with an architecture."""
-    stated = config.get("keras_version") if isinstance(config, dict) else None
-    version = found.version if found.version.text else Version.of(stated)
-    layers = layers_of(account, config)
-    account.check()
-    read = [piece_of(account, version, layer) for layer in layers]
-    account.check()
-    pieces = [piece for piece in read if piece is not None]
-    own = [piece.layer for piece in pieces if isinstance(piece, WITH_ARRAYS)]
-    source = found.source(account, layers, own)
-    chain = Chain(account, pieces)
-    chain.build(lambda layer: _features(source.of(layer)))
-    account.check()
-    arrays = canonical(account, chain.placed, source)
-    account.check()
-    if found.compiled:
-        account.leave("optimizer, loss and metrics")
-    return _imported(
-        account, f"{found.form} of {version}", network(chain, name), arrays, given_names(chain)
-    )
-
-
-def _features(stored: Sequence[Stored]) -> int | None:
-    return stored[0].shape[0] if stored and len(stored[0].shape) == 2 else None
-
-
-def _known(account: Account, found: _Opened, known: Network) -> Imported:
-    """Return the arrays of a known network, which the file does not describe."""
-    layers = [Foreign(_kind(node), node.name, {}) for node in known.layers]
-    placed = [Placed(*pair) for pair in zip(known.layers, layers, strict=True)]
-    own = [each.layer for each in placed if params(each.node)]
-    arrays = canonical(account, placed, found.source(account, layers, own))
-    account.check()
-    for each in placed:
-        if params(each.node):
-            account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
-    account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
-    return _imported(account, f"{found.form} of {found.version}", known, arrays, {})
-
-
-def _imported(
-    account: Account,
-    form: str,
-    network: Network,
-    arrays: Mapping[str, Array],
-    names: Mapping[str, str],
-) -> Imported:
-    return Imported(
-        network=network,
-        arrays=arrays,
-        names=names,
-        form=form,
-        layers=tuple(account.became),
-        left_out=account.left_out,
-        inferred=account.inferred,
-    )
-
-
-def _kind(node: Layer) -> str:
-    """Return the class of Keras for a node."""
-    match node:
-        case Recurrent(merge=None):
-            return type(node.cell).__name__
-        case Recurrent():
-            return "Bidirectional"
-        case LayerNorm():
-            return "LayerNormalization"
-        case _:
-            return type(node).__name__
 
 
 def read_json(path: Path) -> Any:

@@ -337,18 +337,20 @@ class Chain:
     def _residual(self, piece: pieces.Add) -> None:
         skip = piece.layer.skip
         start = self._starts.get(self._same.get(skip, skip))
-        if not start or not self._has_rank(piece.layer, 2):
+        block = [each.node for each in self.placed]
+        while block and block[0].name != start:
+            del block[0]
+        recurrent = sum(isinstance(each, nodes.Recurrent) for each in block)
+        if recurrent != 1 or not start or not self._has_rank(piece.layer, 2):
             self.refuse(
                 piece.layer,
                 f"expected the sum of a recurrent layer and its input, received the output of "
                 f"{piece.layer.skip}",
             )
             return
-        before = next(each.node for each in self.placed if each.node.name == start)
-        if before.input != self.shape:
-            self.refuse(
-                piece.layer, f"expected equal shapes, received {before.input} and {self.shape}"
-            )
+        if block[0].input != self.shape:
+            received = f"received {block[0].input} and {self.shape}"
+            self.refuse(piece.layer, f"expected equal shapes, {received}")
             return
         node = nodes.Residual(name=self._name("add"), input=self.shape, start=start)
         self._add(node, piece.layer)

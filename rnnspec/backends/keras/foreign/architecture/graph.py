@@ -80,7 +80,7 @@ class _Graph:
             each.name: tuple(nodes(layer)) for each, layer in zip(found, layers, strict=True)
         }
         self._masks = Masks(self.layers, self.calls)
-        self._data = {name for name, each in self.layers.items() if each.kind not in _OPERATIONS}
+        self._data = [n for n, each in self.layers.items() if each.kind not in _OPERATIONS]
         self._readers: dict[str, list[str]] = {}
         for name in self._data:
             for call in self.calls[name]:
@@ -103,7 +103,7 @@ class _Graph:
             return []
         if order[-1] != outputs[0]:
             return self.refuse(order[-1], f"its output is unused: the model ends at {outputs[0]}")
-        if unused := sorted(self._data - set(order)):
+        if unused := sorted(set(self._data) - set(order)):
             return self.refuse(unused[0], "not on the way from the input to the output")
         return [self._placed(name, order, at) for at, name in enumerate(order)]
 

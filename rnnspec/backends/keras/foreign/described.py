@@ -1,0 +1,118 @@
+"""A model whose configuration and arrays are at hand, wherever they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.backends.imported import Account, Became, Imported
+from rnnspec.backends.keras.foreign.architecture.chain import Chain, Placed, given_names, network
+from rnnspec.backends.keras.foreign.architecture.graph import layers_of
+from rnnspec.backends.keras.foreign.architecture.layers import piece_of
+from rnnspec.backends.keras.foreign.architecture.pieces import WITH_ARRAYS
+from rnnspec.backends.keras.foreign.architecture.records import Foreign
+from rnnspec.backends.keras.foreign.architecture.settings import Version
+from rnnspec.backends.keras.foreign.stored.arrays import canonical
+from rnnspec.ir.nodes import LayerNorm, Recurrent
+from rnnspec.ir.params import params
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rnnspec.backends.keras.foreign.stored.arrays import Source, Stored
+    from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.slots import Array
+
+    Arrays = Callable[[Account, Sequence[Foreign], Sequence[Foreign]], Source]
+    """The arrays, given all layers in order, and those that have arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The configuration of a model, the version of Keras and the form of file it is from.
+
+    ``name`` is that of the network.
+    """
+
+    form: str
+    version: Version
+    config: Any
+    name: str
+
+
+def described(account: Account, given: Description, arrays: Arrays) -> Imported:
+    """Return the model with a configuration.
+
+    Raises:
+        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        UsageError: this is no configuration of a model.
+    """
+    stated = given.config.get("keras_version") if isinstance(given.config, dict) else None
+    version = given.version if given.version.text else Version.of(stated)
+    layers = layers_of(account, given.config)
+    account.check()
+    read = [piece_of(account, version, layer) for layer in layers]
+    account.check()
+    pieces = [piece for piece in read if piece is not None]
+    own = [piece.layer for piece in pieces if isinstance(piece, WITH_ARRAYS)]
+    source = arrays(account, layers, own)
+    chain = Chain(account, pieces)
+    chain.build(lambda layer: _features(source.of(layer)))
+    account.check()
+    found = canonical(account, chain.placed, source)
+    account.check()
+    form, names = f"{given.form} of {version}", given_names(chain)
+    return _imported(account, form, network(chain, given.name), found, names)
+
+
+def _features(stored: Sequence[Stored]) -> int | None:
+    return stored[0].shape[0] if stored and len(stored[0].shape) == 2 else None
+
+
+def arrays_of(account: Account, form: str, known: Network, source: Arrays) -> Imported:
+    """Return the arrays of a known network, which no configuration describes.
+
+    Raises:
+        ModelError: they are not those of its layers.
+    """
+    layers = [Foreign(_kind(node), node.name, {}) for node in known.layers]
+    placed = [Placed(*pair) for pair in zip(known.layers, layers, strict=True)]
+    own = [each.layer for each in placed if params(each.node)]
+    arrays = canonical(account, placed, source(account, layers, own))
+    account.check()
+    for each in placed:
+        if params(each.node):
+            account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
+    account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
+    return _imported(account, form, known, arrays, {})
+
+
+def _imported(
+    account: Account,
+    form: str,
+    network: Network,
+    arrays: Mapping[str, Array],
+    names: Mapping[str, str],
+) -> Imported:
+    return Imported(
+        network=network,
+        arrays=arrays,
+        names=names,
+        form=form,
+        layers=tuple(account.became),
+        left_out=account.left_out,
+        inferred=account.inferred,
+    )
+
+
+def _kind(node: Layer) -> str:
+    """Return the class of Keras for a node."""
+    match node:
+        case Recurrent(merge=None):
+            return type(node.cell).__name__
+        case Recurrent():
+            return "Bidirectional"
+        case LayerNorm():
+            return "LayerNormalization"
+        case _:
+            return type(node).__name__
