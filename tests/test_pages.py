@@ -12,7 +12,7 @@ from rnnspec import pipeline
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.run import take
 from rnnspec.pages import codes, page
-from rnnspec.spec.models import MAX_SIZE
+from rnnspec.spec.fields import MAX_SIZE
 from rnnspec.spec.rules import MAX_LAYERS
 from rnnspec.spec.yaml.places import MAX_BYTES
 from rnnspec.spec.yaml.tree import MAX_NODES

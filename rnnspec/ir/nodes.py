@@ -7,9 +7,9 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from rnnspec.ir.initializers import Initializer
+from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -17,16 +17,8 @@ Shape = tuple[int | None, ...]
 ``None`` instead of the steps stands for any length.
 """
 
-Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
-# Keras 1 and 2 had another hard_sigmoid: clip(0.2 x + 0.5, 0, 1).
-CellActivation = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
-"""``hard_sigmoid`` is relu6(x + 3) / 6, as in Keras 3 and PyTorch; ``elu`` has alpha 1."""
-
 LAYER_NORM_EPSILON = 1e-3
-"""The epsilon of a layer norm unless the spec says another: Keras's default; PyTorch has 1e-5."""
-
-Merge = Literal["concat", "sum", "mul", "ave"]
-Statistic = Literal["mean", "max"]
+"""The epsilon of ``layer_norm: true``: Keras's default, where PyTorch has 1e-5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,9 @@ several keys are in ``spec.rules``.
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,31 +16,29 @@ from pydantic import (
     Field,
     PrivateAttr,
     Tag,
-    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
-from rnnspec.spec.names import NAME_PATTERN, check_layer_name, check_network_name
+from rnnspec.spec.fields import (
+    Absent,
+    Epsilon,
+    Finite,
+    MaskValue,
+    NetworkName,
+    OptionalCount,
+    OptionalName,
+    OptionalPath,
+    OptionalSize,
+    Positive,
+    Rate,
+    Repeat,
+    Size,
+)
 from rnnspec.spec.wording import received
+from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
-
     from rnnspec.spec.yaml.document import Document
-
-MAX_SIZE = 2**31 - 1
-"""The largest size of an axis: a 32-bit index can address it on every backend."""
-
-
-class _Absent:
-    """Marker for ``X | None``: None means that the key is absent, and null is rejected."""
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        schema = handler(source)
-        return schema["schema"] if schema["type"] == "nullable" else schema
 
 
 def _check_version(value: Any) -> Any:
@@ -56,19 +52,6 @@ def _check_version(value: Any) -> Any:
     return value
 
 
-def _check_exact(value: float) -> float:
-    # Keras rounds the value to float32 even in a float64 model, where no input would equal it.
-    (nearest,) = struct.unpack("f", struct.pack("f", value))
-    if nearest != value:
-        message = (
-            "expected a number that is exact in float32, because padding is compared for equality, "
-            "such as {nearest}; received {received}"
-        )
-        given = {"nearest": repr(nearest), "received": received(value)}
-        raise PydanticCustomError("inexact", message, given)
-    return value
-
-
 # Strict validation does not accept a list as a tuple.
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
@@ -78,25 +61,7 @@ def _as_layers(value: Any) -> Any:
     return (value,) if isinstance(value, dict) else _as_tuple(value)
 
 
-Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
-Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
-Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
-Repeat = Annotated[int, Field(ge=1, le=2_000)]
-_NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})
-LayerName = Annotated[str, AfterValidator(check_layer_name), _NameSchema]
-NetworkName = Annotated[str, AfterValidator(check_network_name), _NameSchema]
-OptionalSize = Annotated[Size | None, _Absent()]
-OptionalName = Annotated[LayerName | None, _Absent()]
-OptionalCount = Annotated[Annotated[int, Field(ge=0)] | None, _Absent()]
-MaskValue = Annotated[Finite, AfterValidator(_check_exact)]
-FilePath = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
-OptionalPath = Annotated[FilePath | None, _Absent()]
-
-CellActivation = Literal["tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu"]
-Activation = Literal["linear", "sigmoid", "softmax", "tanh", "relu", "softplus"]
-Merge = Literal["concat", "sum", "mul", "ave"]
-Pooling = Literal["last", "mean", "max", "none"]
+Pooling = Literal["last", Statistic, "none"]
 
 
 class Model(BaseModel):
@@ -117,7 +82,7 @@ class Input(Model):
 
     length: OptionalSize = None
     features: OptionalSize = None
-    mask_value: Annotated[MaskValue | None, _Absent()] = None
+    mask_value: Annotated[MaskValue | None, Absent()] = None
 
 
 class Uniform(Model):
@@ -191,6 +156,22 @@ class Embedding(Model):
     words: OptionalPath = None
 
 
+class LayerNorm(Model):
+    """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
+
+    epsilon: Epsilon
+
+
+def _norm_form(value: Any) -> str:
+    return "mapping" if isinstance(value, dict | LayerNorm) else "switch"
+
+
+LayerNormForm = Annotated[
+    Annotated[bool, Tag("switch")] | Annotated[LayerNorm, Tag("mapping")],
+    Discriminator(_norm_form),
+]
+
+
 class _Recurrent(Model):
     type: str
     name: OptionalName = None
@@ -203,7 +184,7 @@ class _Recurrent(Model):
     recurrent_dropout: Rate = 0.0
     activation: CellActivation = "tanh"
     bias: bool = True
-    layer_norm: bool = False
+    layer_norm: LayerNormForm = False
     residual: bool = False
 
 
@@ -269,7 +250,7 @@ class Head(Model):
 class Data(Model):
     """The training data, used by ``rnnspec lint`` only."""
 
-    examples: Annotated[Annotated[int, Field(ge=1)] | None, _Absent()] = None
+    examples: Annotated[Annotated[int, Field(ge=1)] | None, Absent()] = None
 
 
 class Expect(Model):
@@ -290,9 +271,9 @@ class Spec(Model):
     name: NetworkName
     description: str = ""
     input: Input = Input.model_construct()
-    embedding: Annotated[Embedding | None, _Absent()] = None
+    embedding: Annotated[Embedding | None, Absent()] = None
     rnn: Layers
-    head: Annotated[Head | None, _Absent()] = None
+    head: Annotated[Head | None, Absent()] = None
     initializers: Initializers = Initializers.model_construct()
     data: Data = Data.model_construct()
     expect: Expect = Expect.model_construct()

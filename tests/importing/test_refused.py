@@ -103,7 +103,7 @@ def changed(base: dict[str, Any], **config: Any) -> dict[str, Any]:
         ([changed(LSTM, stateful=True)], "lstm.stateful: expected False, received True; the state"),
         ([changed(LSTM, go_backwards=True)], "lstm.go_backwards: expected False, received True"),
         ([changed(LSTM, time_major=True)], "lstm.time_major: expected False, received True"),
-        ([changed(LSTM, activation="selu")], "lstm.activation: expected one of tanh, sigmoid"),
+        ([changed(LSTM, activation="gelu")], "lstm.activation: expected one of tanh, sigmoid"),
         ([changed(LSTM, units="2")], "lstm.units: expected an integer from 1 to 2,147,483,647"),
         ([changed(LSTM, units=-1)], "lstm.units: expected an integer from 1"),
         ([changed(LSTM, use_bias=0)], "lstm.use_bias: expected true or false, received 0 [E703]"),
@@ -182,13 +182,21 @@ def test_graphs_that_are_no_chain(layers: list[Any], wanted: str) -> None:
 
 def test_defaults_of_an_old_version_are_said() -> None:
     old = layer("LSTM", units=2, activation="tanh")
-    with pytest.raises(ModelError):
-        # Its gates are the hard sigmoid of Keras 2.
-        take(written(old, version="2.2.4"))
-    found = take(written(old, version="2.4.0"))
-    assert found.imported.inferred == (
-        "recurrent_activation 'sigmoid', the default of Keras 2.4.0, of lstm",
-    )
+    for version, word in (("2.2.4", "legacy_hard_sigmoid"), ("2.4.0", "sigmoid")):
+        found = take(written(old, version=version))
+        (cell,) = (each.cell for each in found.program.network.layers)  # type: ignore[union-attr]
+        assert cell.recurrent_activation == word  # type: ignore[union-attr]
+        said = word.removeprefix("legacy_")
+        assert found.imported.inferred == (
+            f"recurrent_activation '{said}', the default of Keras {version}, of lstm",
+        )
+
+
+def test_hard_sigmoid_is_that_of_its_version() -> None:
+    gates = changed(LSTM, recurrent_activation="hard_sigmoid")
+    for version, word in (("2.15.0", "legacy_hard_sigmoid"), ("3.0.0", "hard_sigmoid")):
+        text = take(written(gates, version=version)).text
+        assert f"recurrent_activation: {word}}}" in text
 
 
 def test_the_arrays_of_cudnn() -> None:

@@ -16,14 +16,20 @@ from rnnspec.ir import nodes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-ACTIVATIONS: dict[nodes.CellActivation, str] = {
+    from rnnspec.words import CellActivation
+
+ACTIVATIONS: dict[CellActivation, str] = {
     "tanh": "torch.tanh",
     "sigmoid": "torch.sigmoid",
     "relu": "torch.relu",
     "hard_sigmoid": "hard_sigmoid",
+    "legacy_hard_sigmoid": "legacy_hard_sigmoid",
     "linear": "",
     "softsign": "nn.functional.softsign",
+    "softplus": "softplus",
     "elu": "nn.functional.elu",
+    "selu": "nn.functional.selu",
+    "silu": "nn.functional.silu",
 }
 """The function of each activation, empty where the value stays as it is."""
 
@@ -102,7 +108,7 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
 _KEYS = ("activation", "recurrent_activation")
 
 
-def _activation(layer: nodes.Recurrent, key: str) -> nodes.CellActivation:
+def _activation(layer: nodes.Recurrent, key: str) -> CellActivation:
     if key == "activation" or isinstance(layer.cell, nodes.SimpleRNN):
         return layer.cell.activation
     return layer.cell.recurrent_activation

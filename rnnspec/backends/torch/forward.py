@@ -23,6 +23,7 @@ from rnnspec.backends.expressions import (
     Statement,
     Target,
 )
+from rnnspec.backends.torch.classes import ACTIVATIONS
 from rnnspec.backends.torch.forms import (
     direction_key,
     drops_inside,
@@ -36,6 +37,8 @@ from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rnnspec.words import Activation, Merge
 
 _X = Name("x")
 _STATE = Name("state")
@@ -249,7 +252,7 @@ def _turned(value: Name) -> Call:
     return Call(Name(f"{value.text}.flip"), (1,))
 
 
-def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expression:
+def _merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
     match merge:
         case "concat":
             return Call(Name("torch.cat"), (Items((ahead, back)),), (("dim", -1),))
@@ -263,16 +266,16 @@ def _merged(ahead: Expression, back: Expression, merge: nodes.Merge) -> Expressi
             assert_never(merge)
 
 
-def _activation(value: Expression, activation: nodes.Activation) -> Expression:
+def _activation(value: Expression, activation: Activation) -> Expression:
     match activation:
         case "linear":
             return value
-        case "sigmoid" | "tanh" | "relu":
-            return Call(Name(f"torch.{activation}"), (value,))
-        case "softmax":
-            return Call(Name("torch.softmax"), (value,), (("dim", -1),))
+        case "exponential":
+            return Call(Name("torch.exp"), (value,))
+        case "softmax" | "log_softmax":
+            return Call(Name(f"torch.{activation}"), (value,), (("dim", -1),))
         case "softplus":
             # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
             return Call(Name("nn.functional.softplus"), (value,), (("threshold", 40),))
         case _:
-            assert_never(activation)
+            return Call(Name(ACTIVATIONS[activation]), (value,))

@@ -12,7 +12,7 @@ from rnnspec.backends.keras.foreign.architecture.settings import Settings
 from rnnspec.backends.keras.foreign.architecture.words import cell_activation, initializer
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
-from rnnspec.ir.nodes import Merge
+from rnnspec.words import CellActivation, Merge
 
 if TYPE_CHECKING:
     from rnnspec.ir.initializers import Initializer
@@ -131,7 +131,7 @@ def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell
             return nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
 
 
-def _gates(settings: Settings) -> nodes.CellActivation:
+def _gates(settings: Settings) -> CellActivation:
     """Return the activation of the gates, by the default of the file's version if it is absent."""
     key, version = "recurrent_activation", settings.version
     # The default is sigmoid since Keras 2.3.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.keras.foreign.architecture.records import Foreign
-from rnnspec.ir.nodes import Activation, Cell, Merge, Statistic
+from rnnspec.ir.nodes import Cell
+from rnnspec.words import Activation, Merge, Statistic
 
 if TYPE_CHECKING:
     from rnnspec.ir.initializers import Initializer

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rnnspec.backends.imported import said
 from rnnspec.ir import initializers
-from rnnspec.ir.nodes import Activation, CellActivation
+from rnnspec.words import Activation, CellActivation
 
 if TYPE_CHECKING:
     from rnnspec.backends.keras.foreign.architecture.settings import Settings
     from rnnspec.ir.initializers import Initializer
 
 LEGACY = "legacy_hard_sigmoid"
-CELL_WORDS = (*get_args(CellActivation), LEGACY)
+CELL_WORDS = get_args(CellActivation)
 DENSE_WORDS = get_args(Activation)
 
 
@@ -36,7 +36,9 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
     given = settings.take(key, default)
     if given is None:
         given = "linear"
-    word = LEGACY if given == "hard_sigmoid" and settings.version.major < 3 else given
+    word = "silu" if given == "swish" else given
+    if word == "hard_sigmoid" and settings.version.major < 3:
+        word = LEGACY
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)

@@ -1,0 +1,59 @@
+"""Types of the values in a spec, with their bounds."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from rnnspec.spec.names import NAME_PATTERN, check_layer_name, check_network_name
+from rnnspec.spec.wording import received
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+MAX_SIZE = 2**31 - 1
+"""The largest size of an axis: a 32-bit index can address it on every backend."""
+
+
+class Absent:
+    """Marker for ``X | None``: None means that the key is absent, and null is rejected."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        return schema["schema"] if schema["type"] == "nullable" else schema
+
+
+def _check_exact(value: float) -> float:
+    # Keras rounds the value to float32 even in a float64 model, where no input would equal it.
+    (nearest,) = struct.unpack("f", struct.pack("f", value))
+    if nearest != value:
+        message = (
+            "expected a number that is exact in float32, because padding is compared for equality, "
+            "such as {nearest}; received {received}"
+        )
+        given = {"nearest": repr(nearest), "received": received(value)}
+        raise PydanticCustomError("inexact", message, given)
+    return value
+
+
+Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
+Epsilon = Annotated[float, Field(allow_inf_nan=False, ge=1e-12, le=1.0)]
+Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
+Repeat = Annotated[int, Field(ge=1, le=2_000)]
+_NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})
+LayerName = Annotated[str, AfterValidator(check_layer_name), _NameSchema]
+NetworkName = Annotated[str, AfterValidator(check_network_name), _NameSchema]
+OptionalSize = Annotated[Size | None, Absent()]
+OptionalName = Annotated[LayerName | None, Absent()]
+OptionalCount = Annotated[Annotated[int, Field(ge=0)] | None, Absent()]
+MaskValue = Annotated[Finite, AfterValidator(_check_exact)]
+FilePath = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")]
+OptionalPath = Annotated[FilePath | None, Absent()]
