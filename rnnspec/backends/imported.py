@@ -89,7 +89,8 @@ class Account:
     @property
     def inferred(self) -> tuple[str, ...]:
         """A sentence for each thing that the file does not say."""
-        return tuple(_of(what, layers) for what, layers in self._inferred.items())
+        found = self._inferred.items()
+        return tuple(f"{listed(on)}: {what}" if on else what for what, on in found)
 
 
 def _of(what: str, layers: list[str]) -> str:

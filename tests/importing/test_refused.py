@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
+from importing.old import DENSE, LSTM, changed, layer, written
 
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import take
@@ -19,76 +20,11 @@ h5py = pytest.importorskip("h5py")
 
 __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 
-STEPS, FEATURES = 5, 3
-
-
-def layer(kind: str, **config: Any) -> dict[str, Any]:
-    return {"class_name": kind, "config": {"name": kind.lower(), **config}}
-
-
-LSTM = layer("LSTM", units=2, recurrent_activation="sigmoid")
-DENSE = layer("Dense", units=1)
-
-
-def with_input(first: dict[str, Any], *shape: int | None) -> dict[str, Any]:
-    return {**first, "config": {**first["config"], "batch_input_shape": [None, *shape]}}
-
-
-def arrays_of(each: dict[str, Any], width: int) -> tuple[dict[str, Any], int]:
-    """Return arrays as Keras has them for a layer, and the width of its output."""
-    config, rng = each["config"], np.random.default_rng(0)
-
-    def drawn(*shape: int) -> Any:
-        return rng.standard_normal(shape).astype("f4") / 2
-
-    match each["class_name"]:
-        case "LSTM":
-            u = 2
-            return {"kernel": drawn(width, 4 * u), "recurrent_kernel": drawn(u, 4 * u),
-                    "bias": drawn(4 * u)}, u  # fmt: skip
-        case "Dense":
-            return {
-                "kernel": drawn(width, config["units"]),
-                "bias": drawn(config["units"]),
-            }, config["units"]
-        case "Embedding":
-            dim = config["output_dim"]
-            return {"embeddings": drawn(config["input_dim"], dim)}, dim
-        case _:
-            return {}, width
-
-
-def written(
-    *layers: dict[str, Any], version: str | None = "2.2.4", path: str = "model.h5", **config: Any
-) -> Path:
-    """Write an HDF5 file as Keras 2 does."""
-    found = [with_input(layers[0], STEPS, FEATURES), *layers[1:]]
-    model = {"class_name": "Sequential", "config": {"name": "net", "layers": found}, **config}
-    with h5py.File(path, "w") as file:
-        file.attrs["model_config"] = json.dumps(model).encode()
-        if version is not None:
-            file.attrs["keras_version"] = version.encode()
-        group = file.create_group("model_weights")
-        group.attrs["layer_names"] = [each["config"]["name"].encode() for each in found]
-        width = FEATURES
-        for each in found:
-            arrays, width = arrays_of(each, width)
-            name = each["config"]["name"]
-            inner = group.create_group(name)
-            inner.attrs["weight_names"] = [f"{name}/{key}:0".encode() for key in arrays]
-            for key, array in arrays.items():
-                inner[f"{name}/{key}:0"] = array
-    return Path(path)
-
 
 def message(path: Path, **options: Any) -> str:
     with pytest.raises((ModelError, UsageError)) as caught:
         take(path, **options)
     return str(caught.value)
-
-
-def changed(base: dict[str, Any], **config: Any) -> dict[str, Any]:
-    return {**base, "config": {**base["config"], **config}}
 
 
 @pytest.mark.parametrize(
@@ -187,8 +123,8 @@ def test_defaults_of_an_old_version_are_said() -> None:
         (cell,) = (each.cell for each in found.program.network.layers)  # type: ignore[union-attr]
         assert cell.recurrent_activation == word  # type: ignore[union-attr]
         said = word.removeprefix("legacy_")
-        assert found.imported.inferred == (
-            f"recurrent_activation '{said}', the default of Keras {version}, of lstm",
+        assert found.imported.inferred[0] == (
+            f"lstm: recurrent_activation '{said}', the default of Keras {version}"
         )
 
 

@@ -137,7 +137,7 @@ def _gates(settings: Settings) -> CellActivation:
     # The default is sigmoid since Keras 2.3.
     default = "hard_sigmoid" if (version.major, version.minor) < (2, 3) else "sigmoid"
     if not settings.states(key):
-        settings.account.infer(f"{key} '{default}', the default of {version},", settings.name)
+        settings.account.infer(f"{key} '{default}', the default of {version}", settings.name)
     return cell_activation(settings, key, default)
 
 
@@ -148,7 +148,7 @@ def _reset_after(settings: Settings) -> bool:
     default = version.major >= 3
     if not settings.states(key):
         settings.account.infer(
-            f"{key} {str(default).lower()}, the default of {version},", settings.name
+            f"{key} {str(default).lower()}, the default of {version}", settings.name
         )
     return settings.flag(key, default)
 

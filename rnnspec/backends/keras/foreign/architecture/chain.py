@@ -134,7 +134,7 @@ class Chain:
             found = None if recurrent is None else features(recurrent.layer)
             shape = None if found is None else (shape[0] if shape else None, found)
             if recurrent is not None and found is not None:
-                self.account.infer(f"input.features {found}, from the kernel", recurrent.layer.name)
+                self.account.infer(f"input.features {found}, from its kernel", recurrent.layer.name)
         if shape is None or len(shape) != 2 or shape[1] is None:
             received = "no shape" if shape is None else f"the shape {(None, *shape)}"
             self.refuse(
@@ -325,7 +325,7 @@ class Chain:
             )
         if piece.statistic == "mean" and self.masked:
             self.account.infer(
-                "a sequence of padding alone gives zeros (not a number in Keras); the mean",
+                "a sequence of padding alone has the mean 0, where Keras has no number",
                 piece.layer.name,
             )
         name = self._name(f"{piece.statistic}_pooling")

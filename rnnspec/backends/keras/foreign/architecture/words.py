@@ -39,6 +39,8 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
     word = "silu" if given == "swish" else given
     if word == "hard_sigmoid" and settings.version.major < 3:
         word = LEGACY
+        what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
+        settings.account.infer(what, settings.name)
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)
