@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
+from fuzz import of_models
 from importing.old import DENSE, LSTM, changed, layer, written
 
 from rnnspec.errors import ModelError, UsageError
@@ -240,9 +241,14 @@ def test_a_cycle_of_groups() -> None:
 
 def test_a_truncated_file_at_every_length() -> None:
     whole = written(LSTM, DENSE).read_bytes()
-    for length in range(0, len(whole), 997):
+    for length in range(0, len(whole), 2999):
         Path("cut.h5").write_bytes(whole[:length])
         assert "expected an HDF5 file, received another or a broken one" in message(Path("cut.h5"))
+
+
+def test_mutated_files() -> None:
+    accepted = of_models.run(25, seed=3)
+    assert 0 < accepted < 25
 
 
 def archive(**members: bytes) -> Path:

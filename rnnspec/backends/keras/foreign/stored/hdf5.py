@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import subprocess
+import sys
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +18,14 @@ from rnnspec.errors import BackendError, UsageError, brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from rnnspec.slots import Array
 
 _LARGEST_ATTRIBUTE = 2**26
 _MOST_NAMES = 100_000
 _DEEPEST = 8
+_SECONDS = 10
+_BYTES_A_SECOND = 2**25
 _RATIO = 1_100
 """The most that deflate can compress; more is a file that claims numbers it does not hold."""
 
@@ -167,7 +171,28 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[Hdf5]:
     except ImportError as error:
         raise BackendError("HDF5 files are read with h5py: pip install h5py") from error
     made = Hdf5(path, None)
+    _probe(made, inside or path)
     with contextlib.ExitStack() as stack:
         with made.reading():
             made.root = stack.enter_context(h5py.File(inside or path, "r"))
         yield made
+
+
+def _probe(made: Hdf5, path: Path) -> None:
+    """Raise UsageError if HDF5 does not get through a file, tried in another process."""
+    size = path.stat().st_size
+    command = [
+        sys.executable,
+        "-I",
+        str(Path(__file__).with_name("probe.py")),
+        str(path),
+        str(size),
+    ]
+    seconds = _SECONDS + size // _BYTES_A_SECOND
+    try:
+        # The interpreter that runs this, and a script of ours.
+        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise made.wrong(f"broken HDF5 file: reading it takes more than {seconds} s") from None
+    if done.returncode:
+        raise made.wrong("broken HDF5 file: HDF5 fails while reading it")
