@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.errors import ModelError, Problem, SpecError, brief
@@ -14,7 +15,7 @@ from rnnspec.raising import raised
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
@@ -80,29 +81,33 @@ def spelled(source: str, imported: Imported) -> Taken:
 
 
 def _check(source: str, wanted: nodes.Network, found: nodes.Network) -> None:
-    """Raise ModelError unless the spec describes the network that was read."""
-    if found == wanted:
+    """Raise ModelError at the first layer that differs, with all of its settings that do."""
+    pairs = zip_longest((wanted.input, *wanted.layers), (found.input, *found.layers))
+    for one, two in pairs:
+        if one != two:
+            where = getattr(one or two, "name", "input")
+            problems = [
+                Problem(source, message, f"{where}{key and '.'}{key}", code="E704")
+                for key, message in _differing(one, two)
+            ]
+            raise ModelError(tuple(problems))
+
+
+def _differing(one: Any, two: Any) -> Iterator[tuple[str, str]]:
+    if type(one) is not type(two):
+        wanted, received = (type(each).__name__ if each else "no layer" for each in (one, two))
+        yield "", f"expected {wanted}, received {received}"
         return
-    pairs = zip((wanted.input, *wanted.layers), (found.input, *found.layers), strict=False)
-    one, two = next((pair for pair in pairs if pair[0] != pair[1]), (wanted, found))
-    where = getattr(one, "name", "input")
-    message = f"expected {_brief(one)}, received {_brief(two)}"
-    raise ModelError((Problem(source, message, where, code="E704"),))
-
-
-def _brief(node: object) -> str:
-    return brief(repr(node).removeprefix("nodes."))
+    for each in fields(one):
+        before, after = getattr(one, each.name), getattr(two, each.name)
+        if before != after:
+            yield each.name, f"expected {brief(repr(before))}, received {brief(repr(after))}"
 
 
 def _of_spec(path: Path, spec: Program, imported: Imported) -> Taken:
     """Return the arrays under the names of a named spec, if it describes the same network."""
     pairs = zip(imported.network.layers, spec.network.layers, strict=False)
     names = {one.name: two.name for one, two in pairs}
-    _check(str(path), _comparable(renamed(imported.network, names)), _comparable(spec.network))
+    _check(str(path), spec.network, renamed(imported.network, names))
     arrays = renamed_arrays(imported.arrays, names)
     return Taken(spec.spec.document.text, spec, arrays, imported)
-
-
-def _comparable(network: nodes.Network) -> nodes.Network:
-    """Return a network without its name and description, which change nothing."""
-    return replace(network, name="", description="")

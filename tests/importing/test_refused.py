@@ -203,6 +203,10 @@ def _cycle(file: Any) -> None:
     del file["model_weights"].attrs["layer_names"]
 
 
+def _empty(file: Any) -> None:
+    file.attrs["model_config"] = '{"class_name": "Sequential", "config": []}'
+
+
 def _deep(file: Any) -> None:
     file.attrs["model_config"] = "[" * 10_000 + "]" * 10_000
 
@@ -225,6 +229,7 @@ def _no_config(file: Any) -> None:
         (_objects, "dense/bias:0: expected floating-point numbers, received object"),
         (_nan, "dense_1.bias: expected finite numbers, received others [E708]"),
         (_outside, "dense/bias:0: expected an array in this file, received one elsewhere"),
+        (_empty, "model: expected layers, received none [E704]"),
         (_deep, "expected the architecture as JSON, received other text: maximum recursion depth"),
         (_twice, "expected the architecture as JSON, received other text: an object has"),
         (_no_config, "contains arrays and no architecture; pass that of model.to_json()"),

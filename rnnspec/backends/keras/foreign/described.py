@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, Became, Imported
-from rnnspec.backends.keras.foreign.architecture.chain import Chain, Placed, given_names, network
+from rnnspec.backends.keras.foreign.architecture.chain import Chain, Placed
 from rnnspec.backends.keras.foreign.architecture.graph import layers_of
 from rnnspec.backends.keras.foreign.architecture.layers import piece_of
 from rnnspec.backends.keras.foreign.architecture.pieces import WITH_ARRAYS
-from rnnspec.backends.keras.foreign.architecture.records import Foreign
+from rnnspec.backends.keras.foreign.architecture.records import Foreign, snake
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.stored.arrays import canonical
-from rnnspec.ir.nodes import LayerNorm, Recurrent
+from rnnspec.ir.nodes import Dense, Embedding, LayerNorm, Network, Recurrent, Repeat
 from rnnspec.ir.params import params
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.backends.keras.foreign.stored.arrays import Source, Stored
-    from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
 
     Arrays = Callable[[Account, Sequence[Foreign], Sequence[Foreign]], Source]
@@ -61,8 +62,8 @@ def described(account: Account, given: Description, arrays: Arrays) -> Imported:
     account.check()
     found = canonical(account, chain.placed, source)
     account.check()
-    form, names = f"{given.form} of {version}", given_names(chain)
-    return _imported(account, form, network(chain, given.name), found, names)
+    form, names = f"{given.form} of {version}", _given_names(chain)
+    return _imported(account, form, _network(chain, given.name), found, names)
 
 
 def _features(stored: Sequence[Stored]) -> int | None:
@@ -116,3 +117,20 @@ def _kind(node: Layer) -> str:
             return "LayerNormalization"
         case _:
             return type(node).__name__
+
+
+def _network(chain: Chain, name: str) -> Network:
+    """Return the network of a chain that was built without a problem."""
+    layers = tuple(each.node for each in chain.placed)
+    return Network(name=name, description="", input=chain.input, layers=layers)
+
+
+def _given_names(chain: Chain) -> dict[str, str]:
+    """Return the names in the file by those of the nodes, without those that Keras made up."""
+    found = {}
+    for each in chain.placed:
+        made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
+        named = isinstance(each.node, Embedding | Recurrent | Repeat | Dense)
+        if named and not made_up:
+            found[each.node.name] = each.layer.name
+    return found

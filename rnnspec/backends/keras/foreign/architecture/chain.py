@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.imported import Account, Became
 from rnnspec.backends.keras.foreign.architecture import pieces
+from rnnspec.backends.keras.foreign.architecture.begin import begin
 from rnnspec.backends.keras.foreign.architecture.drawn import drawn_by
 from rnnspec.backends.keras.foreign.architecture.dropouts import no_place
-from rnnspec.backends.keras.foreign.architecture.records import snake
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.text import type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from rnnspec.backends.keras.foreign.architecture.pieces import Piece
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
@@ -51,7 +50,6 @@ class Chain:
         self._drawn = drawn_by(account, found)
         # The input of the block whose output a sum may be added to, and its first node.
         self._starts: dict[str, str] = {}
-        # Layers that became nothing, with the layer before them.
         self._same: dict[str, str] = {}
         self._before = ""
         self._pending: pieces.Dropout | None = None
@@ -65,9 +63,12 @@ class Chain:
 
         What does not fit is refused in the account.
         """
-        rest = list(self._start(features))
-        if self.account.problems:
+        begun = begin(self.account, self._pieces, features)
+        if begun is None:
             return
+        self.input, self.padding, rest = begun.input, begun.padding, begun.rest
+        self.shape, self.masked = begun.input.shape, begun.padding is not None
+        self._before, self._same = begun.before, dict(begun.same)
         for at, piece in enumerate(rest):
             after = rest[at + 1] if at + 1 < len(rest) else None
             self._place(piece, after, rest[at + 1 :])
@@ -75,74 +76,6 @@ class Chain:
                 return
             if piece.layer.name not in self._same:
                 self._before = piece.layer.name
-
-    def _start(self, features: Callable[[Foreign], int | None]) -> Iterable[Piece]:
-        """Read the input, and return the pieces behind it."""
-        rest = list(self._without_identities())
-        given = self._pieces[0]
-        shape = given.shape if isinstance(given, pieces.Input) else None
-        shape = shape or pieces.sizes(_stated(given.layer))
-        self._before = given.layer.name if isinstance(given, pieces.Input) else ""
-        if not rest:
-            self.refuse(given.layer, "expected layers behind the input, received none")
-            return []
-        match rest[0]:
-            case pieces.Embedding() as embedding:
-                self._tokens(embedding, shape)
-                return rest
-            case pieces.Masking() as masking:
-                self.padding, rest = masking.value, rest[1:]
-                self._before = masking.layer.name
-                self.account.became.append(
-                    Became(masking.layer.name, masking.layer.kind, "input.mask_value")
-                )
-            case _:
-                pass
-        self._numbers_in(given.layer, rest, shape, features)
-        return rest
-
-    def _without_identities(self) -> Iterator[Piece]:
-        before = ""
-        for each in self._pieces:
-            if isinstance(each, pieces.Identity):
-                self._same[each.layer.name] = before
-            else:
-                before = each.layer.name
-                if not isinstance(each, pieces.Input):
-                    yield each
-
-    def _tokens(self, piece: pieces.Embedding, shape: nodes.Shape | None) -> None:
-        if shape is not None and len(shape) != 1:
-            self.refuse(piece.layer, f"expected tokens of shape (batch, steps), received {shape}")
-            return
-        steps = shape[0] if shape is not None else piece.steps
-        self.input = nodes.TokenInput(
-            steps=steps, vocabulary=piece.vocabulary, mask_zero=piece.masked
-        )
-        self.shape, self.masked = self.input.shape, piece.masked
-        self.padding = 0.0 if piece.masked else None
-
-    def _numbers_in(
-        self,
-        first: Foreign,
-        rest: Sequence[Piece],
-        shape: nodes.Shape | None,
-        features: Callable[[Foreign], int | None],
-    ) -> None:
-        recurrent = next((each for each in rest if isinstance(each, pieces.Recurrent)), None)
-        if shape is None or (len(shape) == 2 and shape[1] is None):
-            found = None if recurrent is None else features(recurrent.layer)
-            shape = None if found is None else (shape[0] if shape else None, found)
-            if recurrent is not None and found is not None:
-                self.account.infer(f"input.features {found}, from its kernel", recurrent.layer.name)
-        if shape is None or len(shape) != 2 or shape[1] is None:
-            received = "no shape" if shape is None else f"the shape {(None, *shape)}"
-            self.refuse(
-                first, f"expected an input of shape (batch, steps, features), received {received}"
-            )
-            return
-        self.input = nodes.NumericInput(steps=shape[0], features=shape[1], mask_value=self.padding)
-        self.shape, self.masked = self.input.shape, self.padding is not None
 
     def _name(self, kind: str) -> str:
         self._numbers[kind] += 1
@@ -354,27 +287,3 @@ class Chain:
             return
         node = nodes.Residual(name=self._name("add"), input=self.shape, start=start)
         self._add(node, piece.layer)
-
-
-def network(chain: Chain, name: str) -> nodes.Network:
-    """Return the network of a chain that was built without a problem."""
-    layers = tuple(each.node for each in chain.placed)
-    return nodes.Network(name=name, description="", input=chain.input, layers=layers)
-
-
-def given_names(chain: Chain) -> dict[str, str]:
-    """Return the names in the file by those of the nodes, without those that Keras made up."""
-    found = {}
-    for each in chain.placed:
-        made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
-        named = isinstance(
-            each.node, nodes.Embedding | nodes.Recurrent | nodes.Repeat | nodes.Dense
-        )
-        if named and not made_up:
-            found[each.node.name] = each.layer.name
-    return found
-
-
-def _stated(layer: Foreign) -> Any:
-    config = layer.config
-    return config.get("batch_shape") or config.get("batch_input_shape")

@@ -26,6 +26,9 @@ def layers_of(account: Account, config: Any) -> list[Foreign]:
         UsageError: this is no configuration of a model.
     """
     match config:
+        case {"class_name": "Sequential", "config": [] | {"layers": []}}:
+            account.refuse("model", "expected layers, received none", "E704")
+            return []
         case {"class_name": "Sequential", "config": [*layers] | {"layers": [*layers]}}:
             return [foreign(account, each) for each in _few(account, layers)]
         case {

@@ -68,7 +68,7 @@ def _no_counterpart(kind: str) -> str:
 
 
 def _shape(settings: Settings, layer: Foreign) -> None:
-    """Take the shape of the input, which any first layer may have; ``_given`` reads it again."""
+    """Take the shape of the input, which any first layer may have; ``pieces.stated`` reads it."""
     settings.drop("batch_shape", "batch_input_shape", "input_shape", "input_dtype")
     settings.only("sparse", False, why="the language has dense arrays")
     settings.only("ragged", False, why="the language has padded sequences")
@@ -78,14 +78,9 @@ def _shape(settings: Settings, layer: Foreign) -> None:
             settings.drop("input_dim")
 
 
-def _given(layer: Foreign) -> tuple[int | None, ...] | None:
-    config = layer.config
-    return pieces.sizes(config.get("batch_shape") or config.get("batch_input_shape"))
-
-
 def _input(settings: Settings, layer: Foreign) -> Piece:
     settings.drop("optional")
-    return pieces.Input(layer, _given(layer))
+    return pieces.Input(layer, pieces.stated(layer))
 
 
 def _masking(settings: Settings, layer: Foreign) -> Piece:

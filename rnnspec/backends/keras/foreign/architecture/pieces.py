@@ -154,3 +154,8 @@ def sizes(value: Any) -> tuple[int | None, ...] | None:
             return tuple(rest)
         case _:
             return None
+
+
+def stated(layer: Foreign) -> tuple[int | None, ...] | None:
+    """Return the shape of one sample that the settings of a first layer state, or None."""
+    return sizes(layer.config.get("batch_shape") or layer.config.get("batch_input_shape"))
