@@ -41,6 +41,19 @@ def named(imported: Imported) -> tuple[nodes.Network, dict[str, Array]]:
     return renamed(imported.network, unique), renamed_arrays(imported.arrays, unique)
 
 
+def renamed_layers(imported: Imported, network: nodes.Network) -> Imported:
+    """Return an account of a model in which layers have their names in ``network``."""
+    pairs = zip(imported.network.layers, network.layers, strict=True)
+    names = {one.name: two.name for one, two in pairs}
+    layers = tuple(
+        replace(
+            each, became=re.sub(r"^\w+", lambda found: names.get(found[0], found[0]), each.became)
+        )
+        for each in imported.layers
+    )
+    return replace(imported, layers=layers)
+
+
 def renamed(network: nodes.Network, names: Mapping[str, str]) -> nodes.Network:
     """Return the network with some layers under other names."""
     layers = list[nodes.Layer]()

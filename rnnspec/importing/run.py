@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.errors import ModelError, Problem, SpecError, brief
-from rnnspec.importing.naming import named, network_name, renamed, renamed_arrays
+from rnnspec.importing.naming import (
+    named,
+    network_name,
+    renamed,
+    renamed_arrays,
+    renamed_layers,
+)
 from rnnspec.importing.origins import Request, origin_of
 from rnnspec.ir import nodes
 from rnnspec.raising import raised
@@ -77,7 +83,7 @@ def spelled(source: str, imported: Imported) -> Taken:
         )
         raise ModelError(problems) from None
     _check(source, network, program.network)
-    return Taken(text, program, arrays, imported)
+    return Taken(text, program, arrays, renamed_layers(imported, network))
 
 
 def _check(source: str, wanted: nodes.Network, found: nodes.Network) -> None:

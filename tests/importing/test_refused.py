@@ -136,6 +136,31 @@ def test_hard_sigmoid_is_that_of_its_version() -> None:
         assert f"recurrent_activation: {word}}}" in text
 
 
+def test_the_version_of_an_architecture_is_its_own() -> None:
+    gates = changed(LSTM, recurrent_activation="hard_sigmoid")
+    path = written(gates, version="2.15.0")
+    policy = {"class_name": "DTypePolicy", "config": {"name": "float32"}}
+    first = changed(gates, batch_input_shape=[None, 5, 3])
+    for each, stated, word in (
+        (first, {"keras_version": "2.4.0"}, "legacy_hard_sigmoid"),
+        (first, {"keras_version": "3.1.0"}, "hard_sigmoid"),
+        # Keras 3 states no version in the text of to_json.
+        (changed(first, dtype=policy), {}, "hard_sigmoid"),
+        (first, {}, "legacy_hard_sigmoid"),
+    ):
+        config = {"class_name": "Sequential", "config": {"layers": [each]}, **stated}
+        Path("model.json").write_text(json.dumps(config))
+        text = take(path, config=Path("model.json")).text
+        assert f"recurrent_activation: {word}}}" in text
+
+
+def test_keras_1() -> None:
+    assert message(written(LSTM, version="1.2.2")) == (
+        "model.h5: error: model: expected Keras 2 or 3, received Keras 1.2.2: "
+        "load and save it with Keras 2 first [E702]"
+    )
+
+
 def test_the_arrays_of_cudnn() -> None:
     path = written(changed(layer("CuDNNLSTM", units=2), name="cu_dnnlstm_1"), DENSE)
     rng = np.random.default_rng(1)
@@ -292,7 +317,7 @@ def test_what_is_printed(run: Any) -> None:
         "model.h5: HDF5 file of Keras 2.2.4\n"
         "  lstm (LSTM)       -> lstm_1 (LSTM)\n"
         "  dropout (Dropout) -> dropout_1 (Dropout)\n"
-        "  answer (Dense)    -> dense_1 (Dense)\n"
+        "  answer (Dense)    -> answer (Dense)\n"
         "not carried over: kernel_regularizer of lstm (acts in training only)\n"
         "parameters: 51\n"
         "wrote judge.yaml\n"

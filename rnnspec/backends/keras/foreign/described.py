@@ -48,9 +48,9 @@ def described(account: Account, given: Description, arrays: Arrays) -> Imported:
         ModelError: the language lacks something in it, or arrays are not those of its layers.
         UsageError: this is no configuration of a model.
     """
-    stated = given.config.get("keras_version") if isinstance(given.config, dict) else None
-    version = given.version if given.version.text else Version.of(stated)
     layers = layers_of(account, given.config)
+    account.check()
+    version = _version(account, given, layers)
     account.check()
     read = [piece_of(account, version, layer) for layer in layers]
     account.check()
@@ -66,11 +66,39 @@ def described(account: Account, given: Description, arrays: Arrays) -> Imported:
     return _imported(account, form, _network(chain, given.name), found, names)
 
 
+def _version(account: Account, given: Description, layers: Sequence[Foreign]) -> Version:
+    """Return the version whose defaults and activations hold: the configuration's own, if stated.
+
+    The text of ``to_json`` states none since Keras 3, whose settings show it.
+    """
+    stated = given.config.get("keras_version") if isinstance(given.config, dict) else None
+    version = Version.of(stated)
+    if not version.text and any(map(_is_of_keras_3, layers)):
+        version = given.version if given.version.major >= 3 else Version("3, by its settings", 3, 0)
+    version = version if version.text else given.version
+    if not version.text:
+        account.infer(f"the file states no version; its defaults are read as those of {version}")
+    if version.major < 2:
+        message = f"expected Keras 2 or 3, received {version}: load and save it with Keras 2 first"
+        account.refuse("model", message, "E702")
+    return version
+
+
+def _is_of_keras_3(layer: Foreign) -> bool:
+    match layer.config:
+        case {"batch_shape": _} | {"dtype": {"class_name": "DTypePolicy"}}:
+            return True
+        case _:
+            return False
+
+
 def _features(stored: Sequence[Stored]) -> int | None:
     return stored[0].shape[0] if stored and len(stored[0].shape) == 2 else None
 
 
-def arrays_of(account: Account, form: str, known: Network, source: Arrays) -> Imported:
+def arrays_of(
+    account: Account, form: str, version: Version, known: Network, source: Arrays
+) -> Imported:
     """Return the arrays of a known network, which no configuration describes.
 
     Raises:
@@ -85,7 +113,9 @@ def arrays_of(account: Account, form: str, known: Network, source: Arrays) -> Im
         if params(each.node):
             account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
     account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
-    return _imported(account, form, known, arrays, {})
+    return _imported(
+        account, f"{form} of {version if version.text else 'Keras'}", known, arrays, {}
+    )
 
 
 def _imported(

@@ -84,7 +84,7 @@ def read(
             given = Description(found.form, found.version, architecture, name)
             return described(account, given, found.source)
         if known is not None:
-            return arrays_of(account, f"{found.form} of {found.version}", known, found.source)
+            return arrays_of(account, found.form, found.version, known, found.source)
     wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
     raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
 

@@ -38,7 +38,7 @@ class Version:
         return cls(str(text)[:40], int(found[1]), int(found[2]))
 
     def __str__(self) -> str:
-        return f"Keras {self.text}" if self.text else "Keras 2 (the file does not say which)"
+        return f"Keras {self.text}" if self.text else "Keras 2"
 
 
 class Settings:
