@@ -28,6 +28,7 @@ RAISES = {
     "loads": {"SpecError", "UsageError"},
     "summary": {"SpecError", "UsageError"},
     "codegen": {"SpecError", "UnsupportedError", "UsageError"},
+    "from_keras": {"ModelError", "UsageError"},
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "read_weights": {"SpecError", "UnsupportedError", "UsageError"},
