@@ -253,6 +253,9 @@ def _head(chain: _Chain, head: models.Head) -> None:
             _dropout(chain, hidden.dropout, (*path, "dropout"))
     if head.units is not None:
         _dense(chain, ("head",), head, units=head.units, bias=head.bias)
+    if head.normalize == "l2":
+        name = chain.name("unit_normalization", ("head", "normalize"))
+        chain.add(nodes.Normalize(name=name, input=chain.shape))
 
 
 def _pooling(chain: _Chain, head: models.Head) -> None:

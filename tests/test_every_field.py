@@ -54,7 +54,7 @@ version: 1
 name: vectors
 embedding: {vocabulary: 6, dim: 2, mask_zero: true, trainable: false, weights: v.txt, words: w.txt}
 rnn: [{type: lstm, units: 2}, {type: gru, units: 2}]
-head: {pooling: max}
+head: {pooling: max, normalize: l2}
 initializers: {embedding: zeros, kernel: lecun_uniform, bias: {uniform: 0.5}}
 """
 
@@ -66,6 +66,7 @@ UNUSED = {
 
 NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("LayerNorm", "epsilon"): [1e-5],
+    ("Normalize", "name"): ["other"],
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
 }

@@ -60,6 +60,7 @@ CANDIDATES: list[Any] = [
         "softsign",
         "mean",
         "none",
+        "l2",
         "mul",
         "ones",
         "orthogonal",

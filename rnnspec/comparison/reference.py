@@ -87,6 +87,9 @@ def _layer(layer: nodes.Layer, own: Arrays, x: Array, mask: Array) -> Array:
             return _pooling(layer, x, _effective_mask(x, mask, masked=layer.masked))
         case nodes.Dense():
             return activate(x @ own["kernel"] + own.get("bias", 0.0), layer.activation)
+        case nodes.Normalize():
+            norm = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+            return x / np.where(norm.real > 1e-12, norm, 1e-12)
         case nodes.Residual():
             raise AssertionError("_run adds residuals, which need the input of an earlier layer")
         case _:

@@ -214,6 +214,8 @@ def _heads(draw: st.DrawFn, names: _Names) -> Words:
         if draw(st.integers(0, 7)) == 0:
             bounded = {"units": draw(SIZES), "activation": "tanh"}
             head |= {"hidden": [*head.get("hidden", []), bounded], "activation": "exponential"}
+    if head.get("pooling") != "none" and draw(st.integers(0, 3)) == 0:
+        head["normalize"] = draw(st.sampled_from(["l2", "none"]))
     return head
 
 

@@ -25,6 +25,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     NumericInput,
     Pooling,
     Recurrent,
@@ -70,6 +71,8 @@ def _layer(layer: Layer) -> Settings:
             return {"steps": layer.steps}
         case LayerNorm():
             return {"epsilon": layer.epsilon}
+        case Normalize():
+            return {"normalize": "l2"}
         case Residual():
             return {}
         case _:
@@ -167,7 +170,7 @@ def _initializers(layer: Layer) -> Settings:
             }
             if isinstance(layer.cell, LSTM):
                 found["forget_bias"] = layer.cell.forget_bias
-        case Dense() | Dropout() | Pooling() | Repeat() | LayerNorm() | Residual():
+        case Dense() | Dropout() | Pooling() | Repeat() | LayerNorm() | Residual() | Normalize():
             found = {}
         case _:
             assert_never(layer)

@@ -250,6 +250,19 @@ class LayerNorm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Normalize:
+    """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
+
+    name: str
+    input: Shape
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return self.input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Residual:
     """x plus the input of the layer named ``start``, which has the same shape."""
 
@@ -263,7 +276,9 @@ class Residual:
         return self.input
 
 
-Layer = Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense
+Layer = (
+    Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense | Normalize
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

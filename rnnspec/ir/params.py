@@ -23,6 +23,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -94,7 +95,7 @@ def params(layer: Layer) -> tuple[Param, ...]:
             return tuple(_dense(layer))
         case LayerNorm():
             return tuple(_layer_norm(layer))
-        case Dropout() | Pooling() | Repeat() | Residual():
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
             assert_never(layer)

@@ -13,6 +13,7 @@ from rnnspec.ir.nodes import (
     Layer,
     LayerNorm,
     Network,
+    Normalize,
     NumericInput,
     Pooling,
     Recurrent,
@@ -123,6 +124,8 @@ def type_name(layer: Layer) -> str:
             return f"{layer.statistic.capitalize()}Pooling"
         case LayerNorm():
             return "LayerNormalization"
+        case Normalize():
+            return "UnitNormalization"
         case Residual():
             return "Add"
         case Repeat():

@@ -171,8 +171,9 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
                 _broken(item, indent + _INDENT, f"{_text(key)}: ", ",") for key, item in entries
             ]
             return _nested(lines, indent, before + "{", "}" + after)
-        case Items(items, fixed=False):
-            return _spread(items, (), indent, f"{before}[", f"]{after}")
+        case Items(items, fixed):
+            opening, closing = ("(", ")") if fixed else ("[", "]")
+            return _spread(items, (), indent, before + opening, closing + after)
         case _:
             return line
 

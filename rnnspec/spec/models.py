@@ -245,6 +245,7 @@ class Head(Model):
     units: OptionalSize = None
     activation: Activation = "linear"
     bias: bool = True
+    normalize: Literal["none", "l2"] = "none"
 
 
 class Data(Model):

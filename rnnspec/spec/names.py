@@ -17,9 +17,9 @@ _NAME = re.compile(NAME_PATTERN)
 
 IN_GENERATED_CODE = frozenset(
     """
-    build_model callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_max
-    masked_mean model nn np ops set_forget_bias single_bias_lstm single_bias_rnn softplus tensor
-    variational_dropout
+    build_model callable functional hard_sigmoid l2_normalized layers legacy_hard_sigmoid masked
+    masked_max masked_mean model nn np ops set_forget_bias single_bias_lstm single_bias_rnn
+    softplus tensor variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
 ) | frozenset(
     "".join(words)
@@ -50,7 +50,7 @@ IN_GENERATED_CLASS = frozenset({"inputs", "mask", "masking", "reset_parameters",
 # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is shared
 # by the whole process, and rejects a model if a layer has the name of an operation.
 KERAS_OPERATION = re.compile(
-    "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sum|true_divide|where)(_[0-9]+)?"
+    "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
 )
 _SQUASHED = frozenset(name.replace("_", "") for name in IN_GENERATED_CODE)
 

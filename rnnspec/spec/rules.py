@@ -145,6 +145,13 @@ def _output_layer(spec: Spec) -> Iterator[Broken]:
             yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
 
 
+def _normalize(spec: Spec) -> Iterator[Broken]:
+    head = spec.head
+    if head is not None and head.normalize != "none" and head.pooling == "none":
+        message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
+        yield (("head", "normalize"), "E418", message)
+
+
 def _initializers(spec: Spec) -> Iterator[Broken]:
     written = spec.initializers.model_fields_set
     if "embedding" in written and spec.embedding is None:
@@ -187,5 +194,6 @@ _RULES = (
     _paths_inside,
     _number_of_layers,
     _output_layer,
+    _normalize,
     _initializers,
 )

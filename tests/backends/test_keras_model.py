@@ -179,3 +179,19 @@ assert "rnnspec" not in sys.modules
 def test_a_legacy_hard_sigmoid_is_loaded_by_keras_alone(tmp_path: Path) -> None:
     rnnspec.build(rnnspec.loads(LEGACY), "keras").save(tmp_path / "net.keras")
     subprocess.run([sys.executable, "-c", LOAD_ALONE, tmp_path / "net.keras"], check=True)
+
+
+UNIT = """\
+version: 1
+name: unit
+input: {features: 3}
+rnn: {type: simple, units: 4, activation: linear, bias: false}
+head: {normalize: l2}
+"""
+
+
+def test_a_zero_vector_trains_under_xla() -> None:
+    model = rnnspec.build(rnnspec.loads(UNIT), "keras")
+    model.compile("sgd", "mse", jit_compile=keras.backend.backend() != "torch")
+    model.fit(np.zeros((2, 5, 3)), np.ones((2, 4)), verbose=0)
+    assert all(np.isfinite(array).all() for array in model.get_weights())

@@ -76,6 +76,7 @@ head: {{units: 2}}""",
 - {{type: lstm, units: 4, activation: softplus, recurrent_activation: legacy_hard_sigmoid}}
 - {{type: gru, units: 4, activation: selu}}
 head: {{units: 3, activation: log_softmax}}""",
+    "unit": f"{PADDED_TOKENS}rnn: {{type: gru, units: 4}}\nhead: {{normalize: l2}}",
     "reset_first": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, reset_after: false}}
 head: {{units: 2}}""",

@@ -151,7 +151,7 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
         *("version", "name", "description", "input", "embedding", "rnn", "head", "initializers"),
         *("type", "units", "layers", "bidirectional", "merge", "dropout", "variational", "bias"),
         *("recurrent_dropout", "activation", "recurrent_activation", "reset_after", "layer_norm"),
-        *("residual", "steps", "pooling", "hidden"),
+        *("residual", "steps", "pooling", "hidden", "normalize"),
     }
     assert {layer["type"] for layer in layers} == {"simple", "lstm", "gru", "repeat"}
     cells = set(get_args(CellActivation))

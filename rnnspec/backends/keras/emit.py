@@ -162,6 +162,8 @@ def _mask(entrance: nodes.Input) -> Call:
 def _applied(layer: nodes.Layer, variable: Name) -> Call:
     if pools_masked(layer):
         return Call(Name(f"masked_{layer.statistic}"), (variable, Name("mask")))
+    if isinstance(layer, nodes.Normalize):
+        return Call(Name("l2_normalized"), (variable,))
     if isinstance(layer, nodes.Residual):
         return Call(_layer(layer), (Items((variable, Name("skip"))),))
     return Call(_layer(layer), (variable,))
@@ -188,6 +190,8 @@ def _layer(layer: nodes.Layer) -> Call:
             return _make("RepeatVector", (layer.steps,), {}, layer.name)
         case nodes.LayerNorm():
             return _make("LayerNormalization", (), {"epsilon": layer.epsilon}, layer.name)
+        case nodes.Normalize():
+            raise AssertionError("_applied calls a function, for Keras has no safe layer")
         case nodes.Residual():
             return _make("Add", (), {}, layer.name)
         case nodes.Dropout():

@@ -23,7 +23,7 @@ def is_sequential(network: nodes.Network) -> bool:
         network.input.masked
         and network.input.steps is None
         and len(network.layers) <= _LONGEST_SEQUENTIAL
-        and not any(map(_takes_more_than_one_tensor, network.layers))
+        and not any(map(_is_no_link_of_a_chain, network.layers))
     )
 
 
@@ -36,8 +36,9 @@ def recursion(network: nodes.Network) -> int:
     return len(network.layers) if len(network.layers) > SHALLOW else 0
 
 
-def _takes_more_than_one_tensor(layer: nodes.Layer) -> bool:
-    return isinstance(layer, nodes.Residual) or pools_masked(layer)
+def _is_no_link_of_a_chain(layer: nodes.Layer) -> bool:
+    """Return whether a layer takes more than one tensor, or is a function."""
+    return isinstance(layer, nodes.Residual | nodes.Normalize) or pools_masked(layer)
 
 
 def pools_masked(layer: nodes.Layer) -> TypeGuard[nodes.Pooling]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.keras.forms import pools_masked
 from rnnspec.ir.activations import layer_activations
+from rnnspec.ir.nodes import Normalize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,8 @@ def parts(network: Network, *, sets_forget_bias: bool) -> Iterator[Part]:
     for layer in network.layers:
         if pools_masked(layer):
             yield _part(f"masked_{layer.statistic}")
+        if isinstance(layer, Normalize):
+            yield _part("l2_normalized")
 
 
 def _part(name: str) -> Part:

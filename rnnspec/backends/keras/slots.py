@@ -10,6 +10,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     Layer,
     LayerNorm,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -36,7 +37,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case LayerNorm():
             gamma = Slot(param="gamma", path="gamma", axes="out")
             return (gamma, Slot(param="beta", path="beta", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual():
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
             assert_never(layer)

@@ -145,6 +145,9 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
         case nodes.Repeat():
             repeated = Call(Name("x.unsqueeze"), (1,))
             yield Assign("x", Call(Attribute(repeated, "expand"), (-1, layer.steps, -1)))
+        case nodes.Normalize():
+            options: tuple[tuple[str, Expression], ...] = (("dim", -1), ("eps", 1e-12))
+            yield Assign("x", Call(Name("nn.functional.normalize"), (_X,), options))
         case nodes.Residual():
             yield Assign("x", Binary(_X, "+", Name("skip")))
         case nodes.Pooling():

@@ -117,7 +117,13 @@ def _class(layer: nodes.Layer) -> str:
             return "nn.Linear"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
-        case nodes.Dropout() | nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+        case (
+            nodes.Dropout()
+            | nodes.Pooling()
+            | nodes.Repeat()
+            | nodes.Residual()
+            | nodes.Normalize()
+        ):
             raise AssertionError(f"{layer.name} holds no array")
         case _:
             assert_never(layer)

@@ -71,7 +71,7 @@ def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statemen
         case nodes.LayerNorm():
             size = nodes.width(layer.input)
             yield Assign(target, _make("nn.LayerNorm", size, eps=layer.epsilon))
-        case nodes.Pooling() | nodes.Repeat() | nodes.Residual():
+        case nodes.Pooling() | nodes.Repeat() | nodes.Residual() | nodes.Normalize():
             pass
         case _:
             assert_never(layer)

@@ -18,6 +18,7 @@ from rnnspec.ir.nodes import (
     Embedding,
     Layer,
     LayerNorm,
+    Normalize,
     Pooling,
     Recurrent,
     Repeat,
@@ -45,7 +46,7 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case LayerNorm():
             gamma = Slot(param="gamma", path="weight", axes="out")
             return (gamma, Slot(param="beta", path="bias", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual():
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
             assert_never(layer)

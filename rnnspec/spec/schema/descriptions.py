@@ -193,6 +193,9 @@ KEYS = {
         ),
         "activation": About("The activation of the output layer. Needs `units`.", ("sigmoid",)),
         "bias": About("Gives the output layer a bias. Needs `units`.", (False,)),
+        "normalize": About(
+            "Divides the resulting vector by its norm. Not with `pooling: none`.", ("l2",)
+        ),
     },
     "Initializers": {
         "kernel": About("Initializer of the input kernels.", ("he_uniform",)),
@@ -226,7 +229,8 @@ VALUES = {
     "last": "The final state of each direction.",
     "mean": "The mean over all time steps that are not padding.",
     "max": "The maximum over all time steps that are not padding.",
-    "none": "No pooling: an output at every time step.",
+    "none": "Nothing: with `pooling`, an output at every time step.",
+    "l2": "x / max(norm, 1e-12), with the Euclidean norm.",
     "linear": "x",
     "sigmoid": "1 / (1 + exp(-x))",
     "softmax": "exp(x), divided by the sum over all units: probabilities of classes.",

@@ -136,6 +136,14 @@ BETWEEN_SECTIONS: list[Schema] = [
         "then": _without("initializers", "forget_bias"),
     },
     {
+        "if": _inside(
+            "head",
+            {"required": ["pooling"], "properties": {"pooling": {"const": "none"}}},
+            required=True,
+        ),
+        "then": _inside("head", {"properties": {"normalize": {"const": "none"}}}),
+    },
+    {
         "if": {"allOf": [_POOLS_LAST, _inside("rnn", {"type": "object"})]},
         "then": _inside("rnn", {"properties": {"residual": {"const": False}}}),
     },

@@ -81,6 +81,7 @@ _PLACES = {
         "out_activation output_activation"
     ),
     "head.bias": "biases use_bias",
+    "head.normalize": "l2_norm l2_normalize norm normalization unit_norm unit_normalization",
     "initializers.kernel": (
         "initializer kernel_init kernel_initializer weight_ih weight_init weights_init "
         "weights_initializer"
