@@ -183,19 +183,16 @@ class _Reader:
         words: Words = {"pooling": self._pooling()}
         if dropout := self.taken(nodes.Dropout):
             words["dropout"] = dropout.rate
-        hidden = list[Words]()
+        hidden, output = list[Words](), Words()
         while dense := self.taken(nodes.Dense):
             after = self.taken(nodes.Dropout)
             if after is None and not isinstance(self._next(), nodes.Dense):
-                words |= self._output(dense)
+                output = self._output(dense)
                 break
             hidden.append(self._hidden(dense, after))
-        if hidden:
-            # In the order of the language's documentation.
-            words = {k: words[k] for k in ("pooling", "dropout") if k in words} | {
-                "hidden": hidden,
-                **{k: v for k, v in words.items() if k not in ("pooling", "dropout")},
-            }
+        words |= ({"hidden": hidden} if hidden else {}) | output
+        if self.taken(nodes.Normalize):
+            words["normalize"] = "l2"
         if rest := self._next():
             raise self.refusal(rest.name, f"{type(rest).__name__} is in a place with no key for it")
         if words == {"pooling": "none"}:
