@@ -10,6 +10,7 @@ EMPTY := build/empty
 LOWEST := build/lowest
 QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py
 RUNS ?= 100000
+MODELS ?= 20000
 
 .PHONY: help demo test quick lowest lint format wheel ci bench fuzz clean
 
@@ -66,11 +67,12 @@ bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
-fuzz: $(READY)  ## Try hostile inputs, RUNS of each kind (100,000); a failing one is kept in tests/
+fuzz: $(READY)  ## Try hostile inputs, RUNS specs of each kind (100,000) and MODELS files (20,000); a failing one is kept in tests/
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	cd tests && ../$(BIN)/python -m fuzz bytes --runs $(RUNS)
 	cd tests && ../$(BIN)/python -m fuzz specs --runs $(RUNS)
 	cd tests && ../$(BIN)/python -m fuzz growth
+	cd tests && ../$(BIN)/python -m fuzz models --runs $(MODELS)
 
 clean:  ## Remove everything that was made
 	rm -rf $(VENV) build *.egg-info

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
     from rnnspec.environment import show_versions
+    from rnnspec.importing.live import from_keras
     from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import build, codegen, load, loads, summary
 
@@ -25,6 +26,7 @@ __all__ = [
     "build",
     "codegen",
     "draw",
+    "from_keras",
     "load",
     "loads",
     "parity",
@@ -42,6 +44,7 @@ _HOMES = {
     "summary": "rnnspec.pipeline",
     "draw": "rnnspec.drawing.picture",
     "parity": "rnnspec.comparison.run",
+    "from_keras": "rnnspec.importing.live",
     "read_weights": "rnnspec.live",
     "write_weights": "rnnspec.live",
     "show_versions": "rnnspec.environment",

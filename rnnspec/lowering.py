@@ -14,9 +14,6 @@ from rnnspec.spec.yaml.document import in_file_order
 
 Path = tuple[str | int, ...]
 
-LAYER_NORM_EPSILON = 1e-3
-"""The epsilon of ``layer_norm: true``: Keras's default, where PyTorch has 1e-5."""
-
 
 def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
@@ -173,7 +170,8 @@ def _block(
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
         norm = layer.layer_norm
-        epsilon = float(norm.epsilon) if isinstance(norm, models.LayerNorm) else LAYER_NORM_EPSILON
+        default = nodes.LAYER_NORM_EPSILON
+        epsilon = float(norm.epsilon) if isinstance(norm, models.LayerNorm) else default
         chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=epsilon))
     if layer.residual:
         _residual(chain, (*path, "residual"), chain.layers[first])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from importing.old import reviews
 from pydantic import BaseModel
 
 import rnnspec
@@ -50,7 +51,7 @@ def settled(text: str) -> str:
 
 def test_there_are_examples() -> None:
     readme = [command.split()[0] for page, command, _ in EXAMPLES if page == "README.md"]
-    assert readme == ["summary", "codegen", "parity", "validate"]
+    assert readme == ["summary", "codegen", "parity", "import", "validate"]
     assert len(PAGES["README.md"].splitlines()) < 200
     assert sorted(FILES) == ["sentiment.yaml", "specs/stacked_lstm.yaml", "tagger.yaml"]
 
@@ -68,6 +69,8 @@ def test_an_example_prints_what_its_page_shows(
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    if "reviews.h5" in command:
+        reviews("reviews.h5")
     monkeypatch.setattr(sys, "argv", ["rnnspec", *shlex.split(command)])
     # As on a terminal, results and messages are in the order of their output.
     monkeypatch.setattr(sys, "stderr", sys.stdout)

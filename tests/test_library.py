@@ -29,6 +29,7 @@ RAISES = {
     "summary": {"SpecError", "UsageError"},
     "codegen": {"SpecError", "UnsupportedError", "UsageError"},
     "draw": {"SpecError", "UsageError"},
+    "from_keras": {"ModelError", "UsageError"},
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "read_weights": {"SpecError", "UnsupportedError", "UsageError"},

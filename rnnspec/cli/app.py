@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnnspec.cli.declared import models, specs, tools
+from rnnspec.cli.declared import models, specs, tools, trained
 from rnnspec.cli.terminal.help import Command
 from rnnspec.version import __version__
 
@@ -44,7 +44,8 @@ _COMMANDS = (
     (specs.explain, "rnnspec explain L101"),
     (models.summary, "rnnspec summary specs/stacked_lstm.yaml --json"),
     (models.build, "rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out"),
-    (models.convert, "rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml"),
+    (trained.convert, "rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml"),
+    (trained.import_, "rnnspec import trained.h5 -o names/classifier.yaml"),
     (models.codegen, "rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py"),
     (models.draw, "rnnspec draw specs/stacked_lstm.yaml -o stacked.svg"),
     (specs.diff, "rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"),
@@ -56,4 +57,6 @@ _COMMANDS = (
 """The function that declares each command, and an example."""
 
 for _function, _example in _COMMANDS:
-    app.command(cls=Command, epilog=f"Example: {_example}")(_function)
+    # A function named after a keyword of Python, import_, has an underscore that the command lacks.
+    _name = _function.__name__.rstrip("_")
+    app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rnnspec import files, pipeline, saving
 from rnnspec.backends import BACKENDS, Backend
 from rnnspec.backends.kept import KeptInModel, reader
 from rnnspec.convert.verify import DTYPE, largest_difference
-from rnnspec.errors import Difference, ParityError, UsageError
+from rnnspec.errors import Difference, ParityError, UsageError, listed
+from rnnspec.importing.origins import ORIGINS
+from rnnspec.importing.run import take
 from rnnspec.weights import file as canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.files import Inputs
@@ -46,8 +48,8 @@ class Written:
     rounded: bool = False
 
 
-class Kind(Protocol):
-    """A kind of file for trained models."""
+class Source(Protocol):
+    """A kind of file that a trained model is read from."""
 
     @property
     def form(self) -> str:
@@ -55,9 +57,6 @@ class Kind(Protocol):
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind, judged by its path."""
-
-    def is_named(self, output: Path) -> bool:
-        """Return true if the path of an output asks for this kind."""
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Return the files of an input."""
@@ -71,6 +70,13 @@ class Kind(Protocol):
         Raises:
             UsageError: the file cannot be read, or has another structure than the spec.
         """
+
+
+class Kind(Source, Protocol):
+    """A kind of file that a trained model is read from and written to."""
+
+    def is_named(self, output: Path) -> bool:
+        """Return whether an output of this path is to be of this kind."""
 
     def check_output(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
         """Raise, before any slow work, if the result could not be written."""
@@ -230,6 +236,37 @@ class FrameworkFiles:
         return Written(tuple(paths), tuple(lines), equal, rounded)
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignFile:
+    """A model that another tool made, whose spec is found by importing it, unless it is named."""
+
+    named: bool
+
+    @property
+    def form(self) -> str:
+        """The forms of its path, for messages."""
+        return " or ".join(origin.form for origin in ORIGINS)
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether an input is of this kind."""
+        return any(origin.recognises(path) for origin in ORIGINS)
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """Return the one file."""
+        return (path,)
+
+    def spec_text(self, path: Path) -> str:
+        """Return the text of the spec that describes the model, empty if the user names one."""
+        return "" if self.named else take(path).text
+
+    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:  # noqa: ARG002
+        """Return the arrays in an input."""
+        taken = take(path, spec=program)
+        return Loaded(taken.arrays, taken.imported.left_out)
+
+
+Found = TypeVar("Found", bound=Source)
+
 KINDS: tuple[Kind, ...] = (
     CanonicalFile(),
     *(FrameworkFiles(backend) for backend in BACKENDS.values() if backend.files),
@@ -237,15 +274,19 @@ KINDS: tuple[Kind, ...] = (
 """All kinds, in the order in which they are tried."""
 
 
-def kind_of(path: Path) -> Kind:
-    """Return the kind of an input.
+def kind_of(path: Path, *, named: bool = False) -> Source:
+    """Return the kind of an input, of which the user names the spec or not.
 
     Raises:
         UsageError: the file does not exist, or its path fits no kind.
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
         raise UsageError("no such file or folder", str(path))
-    return _first(path, [kind for kind in KINDS if kind.recognises(path)])
+    foreign = ForeignFile(named)
+    # With a spec, a file of a backend is held to what the spec makes, setting by setting.
+    sources: tuple[Source, ...] = (*KINDS, foreign) if named else (foreign, *KINDS)
+    found = [kind for kind in sources if kind.recognises(path)]
+    return _first(path, found, (*KINDS, foreign))
 
 
 def kind_named(output: Path) -> Kind:
@@ -254,11 +295,10 @@ def kind_named(output: Path) -> Kind:
     Raises:
         UsageError: the path fits no kind.
     """
-    return _first(output, [kind for kind in KINDS if kind.is_named(output)])
+    return _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
 
 
-def _first(path: Path, found: list[Kind]) -> Kind:
+def _first(path: Path, found: list[Found], known: Sequence[Source]) -> Found:
     if not found:
-        *most, last = (kind.form for kind in KINDS)
-        raise UsageError(f"expected {', '.join(most)} or {last}", str(path))
+        raise UsageError(f"expected {listed([kind.form for kind in known], 'or')}", str(path))
     return found[0]

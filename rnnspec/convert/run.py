@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rnnspec.convert.kinds import Importing, Kind, Loaded
+    from rnnspec.convert.kinds import Importing, Loaded, Source
     from rnnspec.pipeline import Program
 
 _MOST_CHANGES = 5
 
 
-def spec_for(kind: Kind, path: Path, named: Program | None, *, allow_outside: bool) -> Program:
+def spec_for(kind: Source, path: Path, named: Program | None, *, allow_outside: bool) -> Program:
     """Return the spec of a file: the named one, or the one that the file contains.
 
     Raises:
@@ -68,7 +68,7 @@ def _changes(found: Diff) -> Iterator[str]:
     yield from lines[:_MOST_CHANGES]
 
 
-def read(kind: Kind, path: Path, program: Program, importing: Importing) -> Loaded:
+def read(kind: Source, path: Path, program: Program, importing: Importing) -> Loaded:
     """Return the arrays in a file.
 
     Raises:

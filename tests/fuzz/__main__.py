@@ -1,17 +1,19 @@
-"""``python -m fuzz bytes|specs|growth [--runs N] [--seed N]``, to be run in ``tests``."""
+"""``python -m fuzz bytes|specs|growth|models [--runs N] [--seed N]``, to be run in ``tests``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import resource
 import sys
+import tempfile
 import time
 
 
 def main() -> None:
     """Run one kind of fuzzing; a failing input is saved in the working directory."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("kind", choices=["bytes", "specs", "growth"])
+    parser.add_argument("kind", choices=["bytes", "specs", "growth", "models"])
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -25,6 +27,9 @@ def main() -> None:
 
         print(f"{run_growth():,} kinds of text, each answered in time linear in its length")
         return
+    if asked.kind == "models":
+        _models(asked.runs, asked.seed)
+        return
     from fuzz.of_specs import run as run_specs
     from fuzz.verdict import MEBIBYTES
 
@@ -36,6 +41,17 @@ def main() -> None:
         f"{time.monotonic() - begun:,.0f} s, peak {peak:,.0f} MiB"
     )
     sys.exit(peak > MEBIBYTES)
+
+
+def _models(number: int, seed: int) -> None:
+    from fuzz.of_models import run
+
+    begun = time.monotonic()
+    # A folder that stays: a broken file is left in it if it ends the process.
+    with contextlib.chdir(tempfile.mkdtemp(prefix="rnnspec-fuzz-")):
+        accepted = run(number, seed)
+    took = time.monotonic() - begun
+    print(f"{number:,} broken model files, {accepted:,} of them accepted, in {took:,.0f} s")
 
 
 main()

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends import Backend
-    from rnnspec.convert.kinds import Kind, Loaded, Written
+    from rnnspec.convert.kinds import Loaded, Source, Written
     from rnnspec.pipeline import Program
 
 
 def run(source: Path, output: Path, spec: str | None, *, force: bool, allow_outside: bool) -> None:
     """Convert a file, and print the paths and the result of the comparison."""
-    kind, target = kind_of(source), kind_named(output)
+    kind, target = kind_of(source, named=spec is not None), kind_named(output)
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
     inputs = _inputs(kind, source, named, program)
@@ -39,7 +39,7 @@ def _import(backend: Backend) -> None:
     import_quietly([backend])
 
 
-def _inputs(kind: Kind, source: Path, named: Program | None, program: Program) -> Inputs:
+def _inputs(kind: Source, source: Path, named: Program | None, program: Program) -> Inputs:
     specs = [] if named is None else [Input(named.source)]
     files = [(path, f"the input {path}") for path in kind.files(source)]
     return Inputs({**read_files(specs, [program]).titles, **Inputs.of(files).titles})
@@ -48,7 +48,7 @@ def _inputs(kind: Kind, source: Path, named: Program | None, program: Program) -
 def _print(source: Path, loaded: Loaded, written: Written) -> None:
     print(printable(f"read {len(loaded.arrays)} arrays from {source}"))
     for part in loaded.left_out:
-        print(f"not carried over: {part}")
+        print(printable(f"not carried over: {part}"))
     if written.rounded:
         print(f"rounded to {DTYPE}, the dtype of the model")
     for path in written.paths:

@@ -12,13 +12,10 @@ from rnnspec.cli.backends import COMPARED, WRITTEN
 from rnnspec.cli.options import (
     AllowOutside,
     Backend,
-    ConvertedPath,
     Force,
     Json,
     Paths,
-    SpecOfTrained,
     SpecPath,
-    TrainedPath,
 )
 from rnnspec.errors import UsageError
 
@@ -73,24 +70,6 @@ def build(
 
     given = pipeline.read(spec, allow_outside=allow_outside)
     run(given, backend, seed, output, force=force)
-
-
-def convert(
-    source: TrainedPath,
-    output: ConvertedPath,
-    spec: SpecOfTrained = None,
-    force: Force = False,
-    allow_outside: AllowOutside = False,
-) -> None:
-    """Move a trained model to another framework, proven equal.
-
-    IN was saved by rnnspec build, and may have been trained since. PyTorch folders and canonical
-    files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
-    again and compared with the reference before it is kept.
-    """
-    from rnnspec.cli.commands.convert import run
-
-    run(source, output, spec, force=force, allow_outside=allow_outside)
 
 
 def codegen(

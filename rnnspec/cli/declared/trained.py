@@ -1,0 +1,69 @@
+"""Commands about files of trained models. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnnspec.cli.options import (
+    AllowOutside,
+    ConvertedPath,
+    Force,
+    ForeignPath,
+    SpecOfTrained,
+    TrainedPath,
+)
+
+
+def convert(
+    source: TrainedPath,
+    output: ConvertedPath,
+    spec: SpecOfTrained = None,
+    force: Force = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Move a trained model to another framework, proven equal.
+
+    IN was saved by rnnspec build, and may have been trained since. PyTorch folders and canonical
+    files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
+    again and compared with the reference before it is kept.
+    """
+    from rnnspec.cli.commands.convert import run
+
+    run(source, output, spec, force=force, allow_outside=allow_outside)
+
+
+def import_(
+    source: ForeignPath,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="SPEC", help="Spec to write; by default NAME.yaml, as FILE."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Arrays to write; by default beside SPEC, .safetensors."),
+    ] = None,
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            "--spec", metavar="SPEC", help="The spec of FILE; then only arrays are written."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="The architecture of FILE, from model.to_json()."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Read a trained Keras model as a spec and its arrays.
+
+    FILE is .h5, .hdf5 or .keras, of Keras 2 or 3. It is read as data: no framework is imported,
+    and no code in it is run. Whatever the language cannot express is refused.
+    """
+    from rnnspec.cli.commands import import_ as command
+
+    command.run(source, command.Options(output, weights, spec, config), force=force)

@@ -1,0 +1,339 @@
+"""What cannot be taken over: one clear error for each reason, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli.conftest import Ran, _own_folder, _signals, entries, run
+from fuzz import of_models
+from importing.old import DENSE, LSTM, changed, layer, written
+
+from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.run import take
+
+h5py = pytest.importorskip("h5py")
+
+__all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
+
+
+def message(path: Path, **options: Any) -> str:
+    with pytest.raises((ModelError, UsageError)) as caught:
+        take(path, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [
+        ([layer("Lambda", function="x"), LSTM], ("lambda: cannot carry over a layer of the class "
+         "'Lambda': the language lacks Python code, which is not run [E701]")),
+        ([{**LSTM, "registered_name": "mine>LSTM"}],
+         "lstm: the class 'mine>LSTM' is not Keras's own, and foreign code is not run [E701]"),
+        ([{**LSTM, "module": "os.path"}], "lstm: the class 'os.path.LSTM' is not Keras's own"),
+        ([changed(LSTM, peephole=1)], "lstm.peephole: expected no such setting, received 1: its"),
+        ([changed(LSTM, stateful=True)], "lstm.stateful: expected False, received True; the state"),
+        ([changed(LSTM, go_backwards=True)], "lstm.go_backwards: expected False, received True"),
+        ([changed(LSTM, time_major=True)], "lstm.time_major: expected False, received True"),
+        ([changed(LSTM, activation="gelu")], "lstm.activation: expected one of tanh, sigmoid"),
+        ([changed(LSTM, units="2")], "lstm.units: expected an integer from 1 to 2,147,483,647"),
+        ([changed(LSTM, units=-1)], "lstm.units: expected an integer from 1"),
+        ([changed(LSTM, use_bias=0)], "lstm.use_bias: expected true or false, received 0 [E703]"),
+        ([changed(LSTM, dropout=1.5)], "lstm.dropout: expected a rate from 0 to below 1, received"),
+        ([changed(LSTM, dtype="int8")], "lstm.dtype: expected float32 or float64, received 'int8'"),
+        ([LSTM, layer("Activation", activation="relu")],
+         "activation: expected a linear dense layer before 'relu', received lstm"),
+        ([changed(LSTM, return_sequences=True), layer("Dense", units=1, name="d"), DENSE,
+          changed(LSTM, name="l2")],
+         "d: expected dense layers behind the last recurrent layer, received one before it [E704]"),
+        ([LSTM, changed(LSTM, name="l2")], "l2: expected a sequence, received a vector [E704]"),
+        ([layer("Masking"), changed(LSTM, return_sequences=True), layer("GlobalMaxPooling1D")],
+         "globalmaxpooling1d: the maximum of Keras counts padding"),
+        ([layer("Bidirectional", layer=LSTM, merge_mode=None)],
+         "bidirectional.merge_mode: expected one of concat, sum, mul, ave, received None [E703]"),
+        ([layer("TimeDistributed", layer=LSTM)],
+         "timedistributed.layer: expected Dense, Activation or Dropout, received 'LSTM' [E703]"),
+    ],
+)  # fmt: skip
+def test_what_the_language_lacks(layers: list[dict[str, Any]], wanted: str) -> None:
+    assert message(written(*layers)).startswith(f"model.h5: error: {wanted}")
+
+
+def test_every_reason_at_once() -> None:
+    path = written(layer("Conv1D"), changed(LSTM, stateful=True, unknown=1), layer("Attention"))
+    assert [line.rpartition(" ")[2] for line in message(path).splitlines()] == [
+        "[E701]", "[E703]", "[E702]", "[E701]",
+    ]  # fmt: skip
+
+
+def graph(*layers: tuple[str, dict[str, Any], list[str]], output: str = "out") -> Path:
+    """Write a functional model; each layer is its name, itself and the names of its inputs."""
+    found = [
+        {
+            **each,
+            "name": name,
+            "config": {**each["config"], "name": name},
+            "inbound_nodes": [[[source, 0, 0, {}] for source in inputs]] if inputs else [],
+        }
+        for name, each, inputs in layers
+    ]
+    start = {**layer("InputLayer", batch_input_shape=[None, 5, 3]), "name": "in"}
+    config = {
+        "layers": [
+            {**start, "config": {**start["config"], "name": "in"}, "inbound_nodes": []},
+            *found,
+        ],
+        "input_layers": [["in", 0, 0]],
+        "output_layers": [[output, 0, 0]],
+    }
+    with h5py.File("model.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Model", "config": config})
+    return Path("model.h5")
+
+
+SEQUENCE = changed(LSTM, return_sequences=True, units=3)
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [
+        ([("a", SEQUENCE, ["in"]), ("b", SEQUENCE, ["in"]), ("out", layer("Add"), ["a", "b"])],
+         "in: expected one layer that reads its output, received a (LSTM) and b (LSTM)"),
+        ([("a", SEQUENCE, ["in"]), ("out", layer("Concatenate"), ["a", "in"])],
+         "in: expected one layer that reads its output, received a (LSTM) and out (Concatenate)"),
+        ([("a", SEQUENCE, ["in"]), ("b", SEQUENCE, ["a"]), ("out", layer("Add"), ["b", "in"])],
+         "out: expected the sum of a recurrent layer and its input, received the output of in"),
+        ([("out", LSTM, ["in"]), ("b", DENSE, ["out"])], "b: its output is unused"),
+        ([("a", SEQUENCE, ["in"]), ("out", LSTM, ["a"]), ("c", DENSE, ["c"])], "c: not on the way"),
+        ([("a", SEQUENCE, ["in", "out"]), ("out", SEQUENCE, ["a"])], "in: the layers form a cycle"),
+    ],
+)  # fmt: skip
+def test_graphs_that_are_no_chain(layers: list[Any], wanted: str) -> None:
+    assert message(graph(*layers)).startswith(f"model.h5: error: {wanted}")
+
+
+def test_defaults_of_an_old_version_are_said() -> None:
+    old = layer("LSTM", units=2, activation="tanh")
+    for version, word in (("2.2.4", "legacy_hard_sigmoid"), ("2.4.0", "sigmoid")):
+        found = take(written(old, version=version))
+        (cell,) = (each.cell for each in found.program.network.layers)  # type: ignore[union-attr]
+        assert cell.recurrent_activation == word  # type: ignore[union-attr]
+        said = word.removeprefix("legacy_")
+        assert found.imported.inferred[0] == (
+            f"lstm: recurrent_activation '{said}', the default of Keras {version}"
+        )
+
+
+def test_hard_sigmoid_is_that_of_its_version() -> None:
+    gates = changed(LSTM, recurrent_activation="hard_sigmoid")
+    for version, word in (("2.15.0", "legacy_hard_sigmoid"), ("3.0.0", "hard_sigmoid")):
+        text = take(written(gates, version=version)).text
+        assert f"recurrent_activation: {word}}}" in text
+
+
+def test_the_version_of_an_architecture_is_its_own() -> None:
+    gates = changed(LSTM, recurrent_activation="hard_sigmoid")
+    path = written(gates, version="2.15.0")
+    policy = {"class_name": "DTypePolicy", "config": {"name": "float32"}}
+    first = changed(gates, batch_input_shape=[None, 5, 3])
+    for each, stated, word in (
+        (first, {"keras_version": "2.4.0"}, "legacy_hard_sigmoid"),
+        (first, {"keras_version": "3.1.0"}, "hard_sigmoid"),
+        # Keras 3 states no version in the text of to_json.
+        (changed(first, dtype=policy), {}, "hard_sigmoid"),
+        (first, {}, "legacy_hard_sigmoid"),
+    ):
+        config = {"class_name": "Sequential", "config": {"layers": [each]}, **stated}
+        Path("model.json").write_text(json.dumps(config))
+        text = take(path, config=Path("model.json")).text
+        assert f"recurrent_activation: {word}}}" in text
+
+
+def test_keras_1() -> None:
+    assert message(written(LSTM, version="1.2.2")) == (
+        "model.h5: error: model: expected Keras 2 or 3, received Keras 1.2.2: "
+        "load and save it with Keras 2 first [E702]"
+    )
+
+
+def test_the_arrays_of_cudnn() -> None:
+    path = written(changed(layer("CuDNNLSTM", units=2), name="cu_dnnlstm_1"), DENSE)
+    rng = np.random.default_rng(1)
+    plain = {"kernel": rng.random((3, 8)), "recurrent_kernel": rng.random((2, 8))}
+    bias = rng.random(16)
+    # Keras's own conversion to the layout of cuDNN, in tf_keras's hdf5_format.
+    kernel = np.hstack([k.T.reshape(k.shape) for k in np.hsplit(plain["kernel"], 4)])
+    recurrent = np.hstack([k.T for k in np.hsplit(plain["recurrent_kernel"], 4)])
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights/cu_dnnlstm_1"]
+        for name, array in {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}.items():
+            group[name] = array
+        group.attrs["weight_names"] = [b"kernel", b"recurrent_kernel", b"bias"]
+        dense = file["model_weights/dense/dense"]
+        del dense["kernel:0"]
+        dense["kernel:0"] = np.ones((2, 1), "f4")
+    found = take(path)
+    for name, array in plain.items():
+        np.testing.assert_array_equal(found.arrays[f"lstm_1.{name}"], array)
+    np.testing.assert_allclose(found.arrays["lstm_1.bias"], bias[:8] + bias[8:])
+    assert "layout of cuDNN" in found.imported.inferred[0]
+
+
+def corrupt(change: Callable[[Any], None]) -> Path:
+    path = written(LSTM, DENSE)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path
+
+
+def _soft(file: Any) -> None:
+    del file["model_weights/dense"]
+    file["model_weights/dense"] = h5py.SoftLink("/model_weights/lstm")
+
+
+def _external(file: Any) -> None:
+    del file["model_weights/dense/dense/bias:0"]
+    file["model_weights/dense/dense/bias:0"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def _huge(file: Any) -> None:
+    del file["model_weights/dense/dense/kernel:0"]
+    file.create_dataset("model_weights/dense/dense/kernel:0", (2**40, 2**20), "f4", chunks=(64, 64))
+
+
+def _objects(file: Any) -> None:
+    del file["model_weights/dense/dense/bias:0"]
+    text = h5py.string_dtype()
+    file.create_dataset("model_weights/dense/dense/bias:0", (1,), dtype=text)
+
+
+def _nan(file: Any) -> None:
+    file["model_weights/dense/dense/bias:0"][0] = np.nan
+
+
+def _outside(file: Any) -> None:
+    del file["model_weights/dense/dense/bias:0"]
+    file.create_dataset(
+        "model_weights/dense/dense/bias:0", (1,), "f4", external=[("/etc/passwd", 0, 4)]
+    )
+
+
+def _cycle(file: Any) -> None:
+    file["model_weights/dense/loop"] = file["model_weights"]
+    del file["model_weights"].attrs["layer_names"]
+
+
+def _empty(file: Any) -> None:
+    file.attrs["model_config"] = '{"class_name": "Sequential", "config": []}'
+
+
+def _deep(file: Any) -> None:
+    file.attrs["model_config"] = "[" * 10_000 + "]" * 10_000
+
+
+def _twice(file: Any) -> None:
+    file.attrs["model_config"] = '{"class_name": "Sequential", "class_name": "Model"}'
+
+
+def _no_config(file: Any) -> None:
+    del file.attrs["model_config"]
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (_soft, "dense: expected a group or an array, received a link"),
+        (_external, "dense/bias:0: expected a group or an array, received a link"),
+        (_huge, ("dense/kernel:0: expected 4,611,686,018,427,387,904 bytes for (1099511627776, "
+         "1048576), received 0")),
+        (_objects, "dense/bias:0: expected floating-point numbers, received object"),
+        (_nan, "dense_1.bias: expected finite numbers, received others [E708]"),
+        (_outside, "dense/bias:0: expected an array in this file, received one elsewhere"),
+        (_empty, "model: expected layers, received none [E704]"),
+        (_deep, "expected the architecture as JSON, received other text: maximum recursion depth"),
+        (_twice, "expected the architecture as JSON, received other text: an object has"),
+        (_no_config, "contains arrays and no architecture; pass that of model.to_json()"),
+    ],
+)  # fmt: skip
+def test_hostile_files(change: Callable[[Any], None], wanted: str) -> None:
+    assert message(corrupt(change)).startswith(f"model.h5: error: {wanted}")
+
+
+def test_a_cycle_of_groups() -> None:
+    path = corrupt(_cycle)
+    assert "expected fewer names or levels, received a cycle" in message(path)
+
+
+def test_a_truncated_file_at_every_length() -> None:
+    whole = written(LSTM, DENSE).read_bytes()
+    for length in range(0, len(whole), 2999):
+        Path("cut.h5").write_bytes(whole[:length])
+        assert "expected an HDF5 file, received another or a broken one" in message(Path("cut.h5"))
+
+
+def test_mutated_files() -> None:
+    accepted = of_models.run(25, seed=3)
+    assert 0 < accepted < 25
+
+
+def archive(**members: bytes) -> Path:
+    with zipfile.ZipFile("model.keras", "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name.replace("_", "."), content)
+    return Path("model.keras")
+
+
+def test_archives() -> None:
+    assert "an archive without its parts" in message(archive(config_json=b"{}"))
+    bomb = bytes(2**28)
+    path = archive(config_json=bomb, metadata_json=b"{}")
+    assert "config.json has 268,435,456 bytes" in message(path)
+    path = archive(config_json=b"{}", metadata_json=b"{}", model_weights_h5=b"no")
+    assert "expected an HDF5 file" in message(path)
+
+
+def test_the_command_writes_nothing(run: Any, entries: Any) -> None:
+    written(layer("Conv1D"), LSTM)
+    ran = run("import", "model.h5")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("model.h5: error: conv1d: cannot carry over a layer of the class")
+    assert entries() == {"model.h5"}
+
+
+def test_what_is_printed(run: Any) -> None:
+    written(
+        changed(LSTM, dropout=0.5, kernel_regularizer={"class_name": "L1L2", "config": {}}),
+        layer("Dropout", rate=0.25),
+        changed(DENSE, name="answer"),
+    )
+    ran = run("import", "model.h5", "-o", "judge.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "model.h5: HDF5 file of Keras 2.2.4\n"
+        "  lstm (LSTM)       -> lstm_1 (LSTM)\n"
+        "  dropout (Dropout) -> dropout_1 (Dropout)\n"
+        "  answer (Dense)    -> answer (Dense)\n"
+        "not carried over: kernel_regularizer of lstm (acts in training only)\n"
+        "parameters: 51\n"
+        "wrote judge.yaml\n"
+        "wrote judge.safetensors\n"
+        "next: rnnspec parity judge.yaml\n"
+        "      rnnspec convert judge.safetensors NAME.keras\n"
+    )
+    assert Path("judge.yaml").read_text() == (
+        "version: 1\n"
+        "name: judge\n"
+        "input: {length: 5, features: 3}\n"
+        "rnn: {type: lstm, units: 2, dropout: 0.5}\n"
+        "head: {dropout: 0.25, name: answer, units: 1}\n"
+        "expect: {parameters: 51}\n"
+    )
+    again = run("import", "model.h5", "-o", "judge.yaml")
+    assert (again.code, again.out) == (2, "")
+    assert "already exists; use --force to replace it" in again.err
+    assert run("import", "model.h5", "--spec", "judge.yaml", "--weights", "w.safetensors").code == 0
