@@ -2,6 +2,7 @@
 
 RnnspecError
 ├── SpecError          the spec is invalid; lists all problems in file order              exit 1
+├── ModelError         a trained model of another tool has what the language cannot say    exit 1
 ├── UnsupportedError   the spec is valid, but the backend does not support it             exit 1
 ├── ParityError        backends differ; lists the place and both values                   exit 1
 ├── UsageError         the request is invalid, or an input cannot be read                 exit 2
@@ -83,8 +84,8 @@ class RnnspecError(Exception):
     exit_code: ClassVar[int] = 3
 
 
-class SpecError(RnnspecError):
-    """The spec is invalid. ``problems`` contains every problem found, in file order."""
+class _ProblemsError(RnnspecError):
+    """An error about an input, with every problem found in it."""
 
     exit_code = 1
 
@@ -95,6 +96,17 @@ class SpecError(RnnspecError):
 
     def __str__(self) -> str:
         return "\n".join(render_problem(problem) for problem in self.problems)
+
+
+class SpecError(_ProblemsError):
+    """The spec is invalid. ``problems`` contains every problem found, in file order."""
+
+
+class ModelError(_ProblemsError):
+    """A trained model cannot be taken over as it is; ``problems`` contains every reason.
+
+    Where the reason is a layer or one of its settings, the problem's ``where`` names it.
+    """
 
 
 class UnsupportedError(RnnspecError):

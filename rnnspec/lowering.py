@@ -14,9 +14,6 @@ from rnnspec.spec.yaml.document import in_file_order
 
 Path = tuple[str | int, ...]
 
-LAYER_NORM_EPSILON = 1e-3
-"""The epsilon of every layer norm: Keras's default, where PyTorch has 1e-5."""
-
 
 def lower(spec: models.Spec) -> nodes.Network:
     """Return the network that ``spec`` describes.
@@ -172,7 +169,7 @@ def _block(
     chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
-        chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=LAYER_NORM_EPSILON))
+        chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=nodes.LAYER_NORM_EPSILON))
     if layer.residual:
         _residual(chain, (*path, "residual"), chain.layers[first])
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from rnnspec import pipeline
-from rnnspec.errors import SpecError
+from rnnspec.errors import ModelError, SpecError
+from rnnspec.importing.run import take
 from rnnspec.pages import codes, page
 from rnnspec.spec.fields import MAX_SIZE
 from rnnspec.spec.rules import MAX_LAYERS
@@ -35,16 +36,22 @@ def read(code: str) -> re.Match[str]:
 def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Return the codes of what is wrong with the spec, or the files, that ``blocks`` describe."""
     monkeypatch.chdir(folder)
+    if "import keras" in blocks:
+        pytest.importorskip("keras")
     for language, name, text in BLOCKS.findall(blocks):
         if language == "python":
             exec(compile(text, "page", "exec"), {})
         else:
             Path(name or "spec.yaml").write_text(text, encoding="utf-8")
     try:
+        if model := next(Path().glob("model.[kh]*"), None):
+            config = Path("model.json")
+            take(model, config=config if config.exists() else None)
+            return Counter()
         spec = pipeline.load("spec.yaml")
         if Path("words.txt").exists():
             pipeline.pretrained(pipeline.program(spec))
-    except SpecError as error:
+    except (SpecError, ModelError) as error:
         return Counter(problem.code for problem in error.problems)
     return Counter()
 

@@ -13,6 +13,7 @@ from rnnspec.cli.options import (
     Backend,
     ConvertedPath,
     Force,
+    ForeignPath,
     Format,
     Jobs,
     Json,
@@ -210,6 +211,43 @@ def convert(
     from rnnspec.cli.commands.convert import run
 
     run(source, output, spec, force=force, allow_outside=allow_outside)
+
+
+@app.command(
+    "import", cls=Command, epilog="Example: rnnspec import trained.h5 -o names/classifier.yaml"
+)
+def import_(
+    source: ForeignPath,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="SPEC", help="Spec to write; by default NAME.yaml, as FILE."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Arrays to write; by default beside SPEC, .safetensors."),
+    ] = None,
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            "--spec", metavar="SPEC", help="The spec of FILE; then only arrays are written."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="JSON", help="The architecture of FILE, from model.to_json()."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Read a trained Keras model as a spec and its arrays.
+
+    FILE is .h5, .hdf5 or .keras, of Keras 2 or 3. It is read as data: no framework is imported,
+    and no code in it is run. Whatever the language cannot express is refused.
+    """
+    from rnnspec.cli.commands import import_ as command
+
+    command.run(source, command.Options(output, weights, spec, config), force=force)
 
 
 @app.command(

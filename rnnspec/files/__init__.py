@@ -7,6 +7,7 @@ from rnnspec.files.targets import (
     check_target,
     check_target_folder,
     has_working_folder,
+    reported,
 )
 from rnnspec.files.write import publish, staged, write_file
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_target_folder",
     "has_working_folder",
     "publish",
+    "reported",
     "staged",
     "write_file",
 ]

@@ -17,6 +17,9 @@ Shape = tuple[int | None, ...]
 ``None`` instead of the steps stands for any length.
 """
 
+LAYER_NORM_EPSILON = 1e-3
+"""The epsilon of a layer norm unless the spec says another: Keras's default; PyTorch has 1e-5."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenInput:

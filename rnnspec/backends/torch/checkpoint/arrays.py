@@ -66,7 +66,11 @@ def _recurrent(param: Param, arrays: Mapping[str, Entry]) -> Array:
     start, gates = f"{prefix}." if prefix else "", _GATES[param.gates]
 
     def read(name: str, axes: str) -> Array:
-        return unpack(param, Slot(param.name, name, axes, gates), arrays[start + name].read())
+        return unpack(
+            param,
+            Slot(param=param.name, path=name, axes=axes, gates=gates),
+            arrays[start + name].read(),
+        )
 
     match own:
         case "kernel":

@@ -11,6 +11,7 @@ from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.torch.checkpoint.arrays import canonical, parts
 from rnnspec.backends.torch.checkpoint.draft import draft
 from rnnspec.backends.torch.checkpoint.modules import Matrix, Module, Norm, Stack, modules
+from rnnspec.backends.torch.checkpoint.order import ordered
 from rnnspec.backends.torch.checkpoint.states import state
 from rnnspec.backends.torch.checkpoint.tensors import TensorError
 from rnnspec.errors import UsageError
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 Part = tuple[str, Module, "Mapping[str, Entry]"]
-
-SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
-"""The endings of files in which state dicts are saved."""
 
 
 def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
@@ -50,6 +48,7 @@ def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
         _leave(found, account)
         listed = modules(weights, account)
         account.check()
+        listed = ordered(listed, account)
         network = known or draft(name, listed, account)
         arrays = _arrays(network, listed, account, path)
     return Imported(
@@ -59,6 +58,7 @@ def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
         layers=tuple(account.became),
         guesses=() if known else account.guesses,
         left_out=account.left_out,
+        inferred=account.inferred,
     )
 
 
@@ -100,6 +100,10 @@ def _compare(layer: nodes.Layer | None, part: Part | None, account: Account) -> 
     if layer is None:
         account.refuse(where, f"the spec has no layer for this {_class(module)}", "E706")
         return
+    cell = layer.cell if isinstance(layer, nodes.Recurrent) else None
+    if isinstance(cell, nodes.GRU) and not cell.reset_after:
+        message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"
+        account.refuse(where, message, "E703")
     wanted, received = _wanted(layer), {name: entry.shape for name, entry in own.items()}
     if wanted != received:
         message = f"expected {layer.name} with {_said(wanted)}, received {_said(received)}"

@@ -1,0 +1,1 @@
+"""The configuration of a Keras model, layer by layer in the words of the language."""

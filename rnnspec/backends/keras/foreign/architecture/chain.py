@@ -1,0 +1,378 @@
+"""Pieces to nodes: each piece gets its place in the chain that the language has."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, assert_never
+
+from rnnspec.backends.imported import Account, Became
+from rnnspec.backends.keras.foreign.architecture import pieces
+from rnnspec.backends.keras.foreign.architecture.drawn import drawn_by
+from rnnspec.backends.keras.foreign.architecture.dropouts import no_place
+from rnnspec.backends.keras.foreign.architecture.records import snake
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.text import type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rnnspec.backends.keras.foreign.architecture.pieces import Piece
+    from rnnspec.backends.keras.foreign.architecture.records import Foreign
+
+_FIRST: dict[type[nodes.Cell], str] = {
+    nodes.SimpleRNN: "simple_rnn",
+    nodes.LSTM: "lstm",
+    nodes.GRU: "gru",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A node with the layer of the file whose arrays it has."""
+
+    node: nodes.Layer
+    layer: Foreign
+
+
+class Chain:
+    """The nodes so far, with the shape and the mask for the next one."""
+
+    def __init__(self, account: Account, found: Sequence[Piece]) -> None:
+        self.account = account
+        self.placed: list[Placed] = []
+        self.input: nodes.Input
+        self.shape: nodes.Shape = ()
+        self.masked = False
+        self.padding: float | None = None
+        self._numbers: Counter[str] = Counter()
+        self._pieces = found
+        self._drawn = drawn_by(account, found)
+        # The input of the block whose output a sum may be added to, and its first node.
+        self._starts: dict[str, str] = {}
+        # Layers that became nothing, with the layer before them.
+        self._same: dict[str, str] = {}
+        self._before = ""
+        self._pending: pieces.Dropout | None = None
+
+    def refuse(self, layer: Foreign, message: str) -> None:
+        """Record that a layer is in a place that the language lacks."""
+        self.account.refuse(layer.name, message, "E704")
+
+    def build(self, features: Callable[[Foreign], int | None]) -> None:
+        """Place every piece; ``features`` tells the number that goes into a layer, by its arrays.
+
+        What does not fit is refused in the account.
+        """
+        rest = list(self._start(features))
+        if self.account.problems:
+            return
+        for at, piece in enumerate(rest):
+            after = rest[at + 1] if at + 1 < len(rest) else None
+            self._place(piece, after, rest[at + 1 :])
+            if self.account.problems:
+                return
+            if piece.layer.name not in self._same:
+                self._before = piece.layer.name
+
+    def _start(self, features: Callable[[Foreign], int | None]) -> Iterable[Piece]:
+        """Read the input, and return the pieces behind it."""
+        rest = list(self._without_identities())
+        given = self._pieces[0]
+        shape = given.shape if isinstance(given, pieces.Input) else None
+        shape = shape or pieces.sizes(_stated(given.layer))
+        self._before = given.layer.name if isinstance(given, pieces.Input) else ""
+        if not rest:
+            self.refuse(given.layer, "expected layers behind the input, received none")
+            return []
+        match rest[0]:
+            case pieces.Embedding() as embedding:
+                self._tokens(embedding, shape)
+                return rest
+            case pieces.Masking() as masking:
+                self.padding, rest = masking.value, rest[1:]
+                self._before = masking.layer.name
+                self.account.became.append(
+                    Became(masking.layer.name, masking.layer.kind, "input.mask_value")
+                )
+            case _:
+                pass
+        self._numbers_in(given.layer, rest, shape, features)
+        return rest
+
+    def _without_identities(self) -> Iterator[Piece]:
+        before = ""
+        for each in self._pieces:
+            if isinstance(each, pieces.Identity):
+                self._same[each.layer.name] = before
+            else:
+                before = each.layer.name
+                if not isinstance(each, pieces.Input):
+                    yield each
+
+    def _tokens(self, piece: pieces.Embedding, shape: nodes.Shape | None) -> None:
+        if shape is not None and len(shape) != 1:
+            self.refuse(piece.layer, f"expected tokens of shape (batch, steps), received {shape}")
+            return
+        steps = shape[0] if shape is not None else piece.steps
+        self.input = nodes.TokenInput(
+            steps=steps, vocabulary=piece.vocabulary, mask_zero=piece.masked
+        )
+        self.shape, self.masked = self.input.shape, piece.masked
+        self.padding = 0.0 if piece.masked else None
+
+    def _numbers_in(
+        self,
+        first: Foreign,
+        rest: Sequence[Piece],
+        shape: nodes.Shape | None,
+        features: Callable[[Foreign], int | None],
+    ) -> None:
+        recurrent = next((each for each in rest if isinstance(each, pieces.Recurrent)), None)
+        if shape is None or (len(shape) == 2 and shape[1] is None):
+            found = None if recurrent is None else features(recurrent.layer)
+            shape = None if found is None else (shape[0] if shape else None, found)
+            if recurrent is not None and found is not None:
+                self.account.infer(f"input.features {found}, from the kernel", recurrent.layer.name)
+        if shape is None or len(shape) != 2 or shape[1] is None:
+            received = "no shape" if shape is None else f"the shape {(None, *shape)}"
+            self.refuse(
+                first, f"expected an input of shape (batch, steps, features), received {received}"
+            )
+            return
+        self.input = nodes.NumericInput(steps=shape[0], features=shape[1], mask_value=self.padding)
+        self.shape, self.masked = self.input.shape, self.padding is not None
+
+    def _name(self, kind: str) -> str:
+        self._numbers[kind] += 1
+        return f"{kind}_{self._numbers[kind]}"
+
+    def _add(self, node: nodes.Layer, layer: Foreign) -> None:
+        self.placed.append(Placed(node, layer))
+        self.account.became.append(
+            Became(layer.name, layer.kind, f"{node.name} ({type_name(node)})")
+        )
+        self.shape = node.output
+        self._pending = None
+
+    def _place(self, piece: Piece, after: Piece | None, rest: Sequence[Piece]) -> None:
+        self._check_mask(piece.layer)
+        match piece:
+            case pieces.Recurrent():
+                self._recurrent(piece)
+            case pieces.Dropout():
+                self._dropout(piece, after, rest)
+            case pieces.Dense():
+                self._dense(piece, rest)
+            case pieces.Activated():
+                self._activation(piece)
+            case pieces.Embedding():
+                self._embedding(piece)
+            case pieces.Pooling():
+                self._pooling(piece)
+            case pieces.Repeat():
+                self._repeat(piece)
+            case pieces.LayerNorm():
+                self._layer_norm(piece)
+            case pieces.Add():
+                self._residual(piece)
+            case pieces.Masking() | pieces.Input() | pieces.Identity():
+                self.refuse(piece.layer, "expected a mask on the input only, received one inside")
+            case _:
+                assert_never(piece)
+
+    def _check_mask(self, layer: Foreign) -> None:
+        if layer.mask is not None and layer.mask != self.padding:
+            wanted = "none" if self.padding is None else f"{self.padding:g}"
+            self.refuse(layer, f"expected the padding {wanted}, received a mask of {layer.mask:g}")
+
+    def _has_rank(self, layer: Foreign, rank: int) -> bool:
+        if len(self.shape) == rank:
+            return True
+        names = {1: "a vector", 2: "a sequence"}
+        self.refuse(
+            layer, f"expected {names[rank]}, received {names.get(len(self.shape), 'tokens')}"
+        )
+        return False
+
+    def _repeat(self, piece: pieces.Repeat) -> None:
+        if self._has_rank(piece.layer, 1):
+            name = self._name("repeat_vector")
+            self._add(nodes.Repeat(name=name, input=self.shape, steps=piece.steps), piece.layer)
+            self.masked, self.padding = False, None
+
+    def _layer_norm(self, piece: pieces.LayerNorm) -> None:
+        name = self._name("layer_normalization")
+        node = nodes.LayerNorm(name=name, input=self.shape, epsilon=piece.epsilon)
+        self._add(node, piece.layer)
+
+    def _embedding(self, piece: pieces.Embedding) -> None:
+        if self.placed or not isinstance(self.input, nodes.TokenInput):
+            self.refuse(piece.layer, "expected an embedding of the input only, received one inside")
+            return
+        node = nodes.Embedding(
+            name=self._name("embedding"),
+            input=self.shape,
+            vocabulary=piece.vocabulary,
+            dim=piece.dim,
+            masked=piece.masked,
+            trainable=piece.trainable,
+            initializer=piece.initializer or initializers.Uniform(0.05),
+            pretrained=None,
+        )
+        if piece.initializer is None:
+            self.account.leave("embeddings_initializer", piece.layer.name)
+        self._add(node, piece.layer)
+
+    def _recurrent(self, piece: pieces.Recurrent) -> None:
+        if not self._has_rank(piece.layer, 2):
+            return
+        pending = self._pending
+        drawn, cell, dropout = self._drawn, piece.cell, piece.dropout
+        if isinstance(cell, nodes.LSTM):
+            cell = replace(cell, forget_bias=drawn.forget_bias)
+        if pending is not None and pending.spatial:
+            dropout = pending.rate
+        kind = "bidirectional" if piece.merge else _FIRST[type(cell)]
+        node = nodes.Recurrent(
+            name=self._name(kind),
+            input=self.shape,
+            cell=cell,
+            units=piece.units,
+            merge=piece.merge,
+            bias=piece.bias,
+            dropout=dropout,
+            recurrent_dropout=piece.recurrent_dropout,
+            masked=self.masked,
+            return_sequences=piece.return_sequences,
+            kernel_initializer=drawn.kernel,
+            recurrent_initializer=drawn.recurrent,
+            bias_initializer=drawn.bias,
+        )
+        self._starts[self._before] = node.name
+        self._add(node, piece.layer)
+
+    def _dropout(self, piece: pieces.Dropout, after: Piece | None, rest: Sequence[Piece]) -> None:
+        """Place dropout where the language has it; elsewhere name it, as inference has none."""
+        if piece.rate == 0.0:
+            self._same[piece.layer.name] = self._before
+            self.account.leave("a dropout of rate 0", piece.layer.name, "changes nothing")
+            return
+        what = f"{piece.layer.kind} {piece.rate:g}"
+        if reason := no_place(piece, after, rest, [each.node for each in self.placed]):
+            self._same[piece.layer.name] = self._before
+            self.account.leave(what, piece.layer.name, f"{reason}; it acts in training only")
+            return
+        if piece.spatial:
+            self._pending = piece
+            self._same[piece.layer.name] = self._before
+            self.account.became.append(Became(piece.layer.name, piece.layer.kind, "dropout"))
+            return
+        name = self._name("dropout")
+        # A residual starts before the dropout of its block.
+        self._starts[self._before] = name
+        self._add(nodes.Dropout(name=name, input=self.shape, rate=piece.rate), piece.layer)
+
+    def _dense(self, piece: pieces.Dense, rest: Sequence[Piece]) -> None:
+        if any(isinstance(each, pieces.Recurrent | pieces.Repeat) for each in rest):
+            self.refuse(
+                piece.layer,
+                "expected dense layers behind the last recurrent layer, received one before it",
+            )
+            return
+        drawn = self._drawn
+        node = nodes.Dense(
+            name=self._name("dense"),
+            input=self.shape,
+            units=piece.units,
+            activation=piece.activation,
+            bias=piece.bias,
+            kernel_initializer=drawn.kernel,
+            bias_initializer=drawn.bias,
+        )
+        self._add(node, piece.layer)
+
+    def _activation(self, piece: pieces.Activated) -> None:
+        if piece.activation == "linear":
+            self._same[piece.layer.name] = self._before
+            self.account.leave("the activation 'linear'", piece.layer.name, "changes nothing")
+            return
+        last = self.placed[-1] if self.placed else None
+        if (
+            last is None
+            or not isinstance(last.node, nodes.Dense)
+            or last.node.activation != "linear"
+        ):
+            before = self._before or "the input"
+            self.refuse(
+                piece.layer,
+                f"expected a linear dense layer before '{piece.activation}', received {before}: "
+                "the language has activations inside layers",
+            )
+            return
+        self.placed[-1] = replace(last, node=replace(last.node, activation=piece.activation))
+        key = f"{last.node.name}.activation"
+        self.account.became.append(Became(piece.layer.name, piece.layer.kind, key))
+
+    def _pooling(self, piece: pieces.Pooling) -> None:
+        if not self._has_rank(piece.layer, 2):
+            return
+        if piece.statistic == "max" and self.masked:
+            self.refuse(
+                piece.layer,
+                "the maximum of Keras counts padding, 'pooling: max' of a masked sequence does not",
+            )
+        if piece.statistic == "mean" and self.masked:
+            self.account.infer(
+                "a sequence of padding alone gives zeros (not a number in Keras); the mean",
+                piece.layer.name,
+            )
+        name = self._name(f"{piece.statistic}_pooling")
+        node = nodes.Pooling(
+            name=name, input=self.shape, statistic=piece.statistic, masked=self.masked
+        )
+        self._add(node, piece.layer)
+
+    def _residual(self, piece: pieces.Add) -> None:
+        skip = piece.layer.skip
+        start = self._starts.get(self._same.get(skip, skip))
+        if not start or not self._has_rank(piece.layer, 2):
+            self.refuse(
+                piece.layer,
+                f"expected the sum of a recurrent layer and its input, received the output of "
+                f"{piece.layer.skip}",
+            )
+            return
+        before = next(each.node for each in self.placed if each.node.name == start)
+        if before.input != self.shape:
+            self.refuse(
+                piece.layer, f"expected equal shapes, received {before.input} and {self.shape}"
+            )
+            return
+        node = nodes.Residual(name=self._name("add"), input=self.shape, start=start)
+        self._add(node, piece.layer)
+
+
+def network(chain: Chain, name: str) -> nodes.Network:
+    """Return the network of a chain that was built without a problem."""
+    layers = tuple(each.node for each in chain.placed)
+    return nodes.Network(name=name, description="", input=chain.input, layers=layers)
+
+
+def given_names(chain: Chain) -> dict[str, str]:
+    """Return the names in the file by those of the nodes, without those that Keras made up."""
+    found = {}
+    for each in chain.placed:
+        made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
+        named = isinstance(
+            each.node, nodes.Embedding | nodes.Recurrent | nodes.Repeat | nodes.Dense
+        )
+        if named and not made_up:
+            found[each.node.name] = each.layer.name
+    return found
+
+
+def _stated(layer: Foreign) -> Any:
+    config = layer.config
+    return config.get("batch_shape") or config.get("batch_input_shape")

@@ -1,0 +1,156 @@
+"""Each layer of a Keras model as a piece: its settings checked and in the words of the language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.backends.keras.foreign.architecture.records import Foreign
+from rnnspec.ir.nodes import Cell
+from rnnspec.words import Activation, Merge, Statistic
+
+if TYPE_CHECKING:
+    from rnnspec.ir.initializers import Initializer
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The shape of one sample, None if the file does not give it."""
+
+    layer: Foreign
+    shape: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """Padding where every feature is ``value``."""
+
+    layer: Foreign
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """An embedding; ``steps`` is its own ``input_length``."""
+
+    layer: Foreign
+    vocabulary: int
+    dim: int
+    masked: bool
+    trainable: bool
+    steps: int | None
+    initializer: Initializer | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrent:
+    """A recurrent layer, in both directions if ``merge`` is set."""
+
+    layer: Foreign
+    cell: Cell
+    units: int
+    merge: Merge | None
+    bias: bool
+    dropout: float
+    recurrent_dropout: float
+    return_sequences: bool
+    kernel: Initializer | None
+    recurrent: Initializer | None
+    bias_initializer: Initializer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A vector repeated as a sequence."""
+
+    layer: Foreign
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerNorm:
+    """Layer norm over the features."""
+
+    layer: Foreign
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """The sum with the output of ``layer.skip``."""
+
+    layer: Foreign
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Dropout of single elements, or of a feature at all time steps if ``spatial``."""
+
+    layer: Foreign
+    rate: float
+    spatial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pooling:
+    """A statistic over the time steps."""
+
+    layer: Foreign
+    statistic: Statistic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """A dense layer."""
+
+    layer: Foreign
+    units: int
+    activation: Activation
+    bias: bool
+    kernel: Initializer | None
+    bias_initializer: Initializer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """An activation as a layer of its own."""
+
+    layer: Foreign
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A layer that changes nothing in inference."""
+
+    layer: Foreign
+
+
+Piece = (
+    Input
+    | Masking
+    | Embedding
+    | Recurrent
+    | Repeat
+    | LayerNorm
+    | Add
+    | Dropout
+    | Pooling
+    | Dense
+    | Activated
+    | Identity
+)
+
+WITH_ARRAYS = (Embedding, Recurrent, LayerNorm, Dense)
+"""The pieces that have arrays."""
+
+
+def sizes(value: Any) -> tuple[int | None, ...] | None:
+    """Return the shape of one sample from a shape with the batch in front, or None."""
+    match value:
+        case [_, *rest] if rest and all(
+            each is None or (type(each) is int and each >= 1) for each in rest
+        ):
+            return tuple(rest)
+        case _:
+            return None

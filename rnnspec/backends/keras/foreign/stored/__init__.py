@@ -1,0 +1,1 @@
+"""The arrays in HDF5 files of Keras, read as data."""

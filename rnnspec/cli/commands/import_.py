@@ -1,0 +1,119 @@
+"""``rnnspec import``: a trained model of another tool as a spec and its canonical arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from rnnspec import files, pipeline
+from rnnspec.errors import UsageError, printable
+from rnnspec.files import Inputs
+from rnnspec.importing.naming import network_name
+from rnnspec.importing.run import take
+from rnnspec.ir.params import counts
+from rnnspec.spec.names import check_network_name
+from rnnspec.weights.file import SUFFIX, write_arrays
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.importing.run import Taken
+
+_SPECS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Where the spec and the arrays go, and what the file may lack; None is the default."""
+
+    output: Path | None
+    weights: Path | None
+    spec: str | None
+    config: Path | None
+
+
+def run(source: Path, options: Options, *, force: bool) -> None:
+    """Import a file, and print what was read, what became of it, and what was written.
+
+    Raises:
+        BackendError: a package that reads the file is not installed.
+        ModelError: the language cannot express the model.
+        OutputError: the files cannot be written.
+        UsageError: the file cannot be read, or an output exists and ``force`` is not given.
+    """
+    named = None if options.spec is None else pipeline.read(options.spec)
+    target = _target(source, options)
+    weights = options.weights or target.with_suffix(SUFFIX)
+    inputs = _inputs(source, options)
+    targets = [weights] if named else [target, weights]
+    for each in targets:
+        files.check_target(each, force=force, inputs=inputs)
+    if len({each.absolute() for each in targets}) < len(targets):
+        raise UsageError("this is where the spec goes; expected another path", str(weights))
+    taken = take(source, _name(target), options.config, named)
+    _write(taken, target, weights, spec=named is None, force=force)
+    _print(source, taken, targets, spec=options.spec or str(target))
+
+
+def _target(source: Path, options: Options) -> Path:
+    from pathlib import Path
+
+    if options.output is None:
+        return Path(f"{network_name(source)}.yaml")
+    if options.spec is not None:
+        raise UsageError("expected either --output or --spec: the spec exists", options.spec)
+    if options.output.suffix not in _SPECS:
+        raise UsageError("expected a path that ends in .yaml", str(options.output))
+    return options.output
+
+
+def _name(target: Path) -> str:
+    try:
+        return check_network_name(target.stem)
+    except ValueError as error:
+        raise UsageError(
+            f"the network would have the name of this file: {error}", str(target)
+        ) from None
+
+
+def _inputs(source: Path, options: Options) -> Inputs:
+    from pathlib import Path
+
+    read = [source, options.config, options.spec and Path(options.spec)]
+    return Inputs.of([(Path(each), f"the input {each}") for each in read if each])
+
+
+def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
+    """Write both files, or none."""
+    with files.staged(weights.parent) as folder:
+        made = write_arrays(folder, weights.name, taken.arrays, taken.text)
+        moves = {made: weights}
+        if spec:
+            text = folder / "spec"
+            with files.reported(target):
+                text.write_text(taken.text, encoding="utf-8", newline="\n")
+            moves[text] = target
+        files.publish(moves, force=force)
+
+
+def _print(source: Path, taken: Taken, targets: list[Path], *, spec: str) -> None:
+    imported, lines = taken.imported, list[str]()
+    lines.append(f"{source}: {imported.form}")
+    wide = max((len(f"{each.layer} ({each.type})") for each in imported.layers), default=0)
+    for each in imported.layers:
+        layer = f"{each.layer} ({each.type})"
+        lines.append(f"  {layer:{wide}} -> {each.became}")
+    lines += [f"inferred: {each}" for each in imported.inferred]
+    lines += [f"not carried over: {each}" for each in imported.left_out]
+    lines.append(f"parameters: {counts(taken.program.network).total:,}")
+    lines += [f"wrote {each}" for each in targets]
+    if imported.guesses:
+        lines.append("guessed, because a state dict does not say it; correct the spec:")
+        lines += [f"  {section}: {what}" for section, what in imported.guesses]
+        lines.append(f"next: rnnspec import {quote(str(source))} --spec {quote(spec)} --force")
+    else:
+        lines.append(f"next: rnnspec parity {quote(spec)}")
+        lines.append(f"      rnnspec convert {quote(str(targets[-1]))} NAME.keras")
+    for line in lines:
+        print(printable(line))

@@ -1,0 +1,1 @@
+"""Trained models of other tools, as a spec and its canonical arrays."""

@@ -1,0 +1,102 @@
+"""Origins of trained models: a class for each recognises and reads the files of one tool."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rnnspec.errors import UsageError, listed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.backends.imported import Imported
+    from rnnspec.ir.nodes import Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the user says about a file: the name of the network, and what the file may lack.
+
+    ``config`` is a file with the architecture, ``known`` the network of a named spec.
+    """
+
+    name: str
+    config: Path | None = None
+    known: Network | None = None
+
+
+class Origin(Protocol):
+    """A tool whose trained models can be imported."""
+
+    @property
+    def form(self) -> str:
+        """The forms of its files, for messages."""
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file is of this tool, judged by its path."""
+
+    def read(self, path: Path, request: Request) -> Imported:
+        """Return the model in a file, read as data.
+
+        Raises:
+            BackendError: a package that reads it is not installed.
+            ModelError: it has what the language cannot express.
+            UsageError: it cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class KerasFiles:
+    """``.h5``, ``.hdf5`` and ``.keras`` of Keras 2 and 3."""
+
+    form: str = "a Keras file (.h5, .hdf5 or .keras)"
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file is of Keras."""
+        return path.suffix.lower() in (".h5", ".hdf5", ".keras")
+
+    def read(self, path: Path, request: Request) -> Imported:
+        """Return the model in a file."""
+        from rnnspec.backends.keras.foreign import files
+
+        return files.read(path, request.name, request.config, request.known)
+
+
+@dataclass(frozen=True, slots=True)
+class TorchFiles:
+    """State dicts of PyTorch, in files of ``torch.save`` or of safetensors."""
+
+    form: str = "a PyTorch state dict (.pt, .pth, .ckpt, .bin or .safetensors)"
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file may be one of PyTorch."""
+        return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+
+    def read(self, path: Path, request: Request) -> Imported:
+        """Return the model whose state dict is in a file."""
+        from rnnspec.backends.torch.checkpoint import files
+
+        if request.config is not None:
+            raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
+        return files.read(path, request.name, request.known)
+
+
+ORIGINS: tuple[Origin, ...] = (KerasFiles(), TorchFiles())
+"""Every origin, in the order in which a path is tried."""
+
+
+def origin_of(path: Path) -> Origin:
+    """Return the origin of a file.
+
+    Raises:
+        UsageError: there is no such file, or no origin has such a path.
+    """
+    if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
+        raise UsageError("no such file", str(path))
+    for origin in ORIGINS:
+        if origin.recognises(path):
+            return origin
+    forms = listed([origin.form for origin in ORIGINS], "or")
+    raise UsageError(f"expected {forms}", str(path))

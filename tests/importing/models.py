@@ -1,0 +1,147 @@
+"""Models of Keras for import, made by the generation that this process is asked to run.
+
+``python models.py keras|tf_keras FOLDER`` writes each model in every kind of file, and what it
+predicts on a random batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STEPS, FEATURES, VOCABULARY = 7, 5, 11
+
+
+def models(keras: Any) -> Iterator[tuple[str, Any]]:
+    """Yield models by name, with fresh weights."""
+    for make in (_stacked, _tokens, _masked, _residual, _per_step, _pooled, _repeat, _plain):
+        yield make.__name__.strip("_"), make(keras, keras.layers)
+
+
+def _stacked(keras: Any, of: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((None, FEATURES)),
+            of.LSTM(4, return_sequences=True, dropout=0.2, recurrent_dropout=0.1),
+            of.Dropout(0.5),
+            of.LSTM(4, return_sequences=True, unit_forget_bias=False),
+            of.SimpleRNN(3, activation="relu", use_bias=False),
+            of.Dropout(0.25),
+            of.Dense(6),
+            of.Activation("relu"),
+            of.Dropout(0.1),
+            of.Dense(2, name="answer", kernel_regularizer="l2"),
+        ]
+    )
+
+
+def _tokens(keras: Any, of: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((STEPS,)),
+            of.Embedding(VOCABULARY, 4, mask_zero=True),
+            of.SpatialDropout1D(0.3),
+            of.GRU(3, return_sequences=True, reset_after=False),
+            of.Bidirectional(of.GRU(3), merge_mode="ave"),
+            of.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def _masked(keras: Any, of: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((STEPS, FEATURES)),
+            of.Masking(-1.5),
+            of.Bidirectional(of.LSTM(3, return_sequences=True), merge_mode="sum"),
+            of.LayerNormalization(),
+            of.Bidirectional(of.SimpleRNN(2, return_sequences=True), merge_mode="mul"),
+            of.GlobalAveragePooling1D(),
+            of.Dense(1, activation="sigmoid", use_bias=False),
+        ]
+    )
+
+
+def _residual(keras: Any, of: Any) -> Any:
+    start = keras.Input((None,), name="words")
+    x = of.Embedding(VOCABULARY, 4, mask_zero=True)(start)
+    for _ in range(2):
+        y = of.LSTM(4, return_sequences=True)(of.Dropout(0.1)(x))
+        x = of.Add()([x, of.LayerNormalization()(y)])
+    return keras.Model(start, of.GRU(3)(x))
+
+
+def _per_step(keras: Any, of: Any) -> Any:
+    start = keras.Input((STEPS, FEATURES))
+    x = of.LSTM(4, return_sequences=True, recurrent_activation="relu")(start)
+    return keras.Model(start, of.TimeDistributed(of.Dense(3, activation="tanh"))(x))
+
+
+def _pooled(keras: Any, of: Any) -> Any:
+    start = keras.Input((STEPS, FEATURES))
+    x = of.GRU(4, return_sequences=True, activation="softsign", recurrent_activation="elu")(start)
+    return keras.Model(start, of.Dropout(0.5)(of.GlobalMaxPooling1D()(x)))
+
+
+def _repeat(keras: Any, of: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((STEPS,)),
+            of.Embedding(VOCABULARY, 3, mask_zero=True, embeddings_initializer="ones"),
+            of.LSTM(3),
+            of.RepeatVector(4),
+            of.LSTM(2, return_sequences=True),
+            of.GaussianNoise(0.1),
+            of.TimeDistributed(of.Dense(3)),
+            of.Softmax(),
+        ]
+    )
+
+
+def _plain(keras: Any, of: Any) -> Any:
+    return keras.Sequential([keras.Input((STEPS, FEATURES)), of.GRU(3, unroll=True)])
+
+
+def batch(name: str, rng: np.random.Generator) -> Any:
+    """Return a batch, with padding left, right, inside and alone if the model has a mask."""
+    real = np.ones((5, STEPS), dtype=bool)
+    if name in ("tokens", "masked", "residual", "repeat"):
+        real[1, 4:] = real[2, :3] = real[3, 2:5] = False
+    if name in ("tokens", "residual", "repeat"):
+        return np.where(real, rng.integers(1, VOCABULARY, real.shape), 0).astype(np.int32)
+    numbers = rng.standard_normal((5, STEPS, FEATURES)).astype(np.float32)
+    return np.where(real[..., None], numbers, np.float32(-1.5))
+
+
+def write(keras: Any, folder: Path) -> None:
+    """Write every model, its batch and what it predicts."""
+    rng = np.random.default_rng(0)
+    for name, model in models(keras):
+        model.set_weights(
+            [
+                rng.normal(0.0, 0.4, np.shape(each)).astype(np.float32)
+                for each in model.get_weights()
+            ]
+        )
+        model.compile("adam", "mse")
+        given = batch(name, rng)
+        expected = np.asarray(model(given, training=False))
+        np.savez(folder / f"{name}.npz", batch=given, expected=expected)
+        for suffix in (".h5", ".keras"):
+            model.save(folder / f"{name}{suffix}")
+        model.save_weights(folder / f"{name}.weights.h5")
+        (folder / f"{name}.json").write_text(json.dumps(json.loads(model.to_json())))
+
+
+if __name__ == "__main__":
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    write(import_module(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,79 @@
+"""A spec that is lowered and raised again describes the same network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.comparison.strategies import sample, specs
+from rnnspec.errors import ModelError
+from rnnspec.ir import nodes
+from rnnspec.ir.initializers import HeUniform
+from rnnspec.raising import raised
+from rnnspec.spec.write import dump
+
+GALLERY = sorted((Path(__file__).parent.parent / "specs").glob("*.yaml"))
+TEXT = """\
+version: 1
+name: net
+input: {features: 3}
+rnn:
+- {type: lstm, units: 3, layers: 2, residual: true}
+- {type: gru, name: last, units: 4, dropout: 0.5, variational: false}
+head:
+  hidden:
+  - {units: 5, activation: relu}
+  units: 2
+expect: {parameters: 313}
+"""
+
+
+def network(text: str) -> nodes.Network:
+    return pipeline.reads(text).network
+
+
+@pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
+def test_the_gallery(path: Path) -> None:
+    wanted = network(path.read_text("utf-8"))
+    assert network(dump(raised(wanted))) == wanted
+
+
+def test_random_specs() -> None:
+    for drawn in (*sample(specs(), 300), *sample(specs(long_names=True), 50)):
+        wanted = network(dump(drawn))
+        text = dump(raised(wanted))
+        # As text, because 0.0 equals -0.0.
+        assert repr(network(text)) == repr(wanted), text
+
+
+def test_reads_as_if_written_by_hand() -> None:
+    assert dump(raised(network(TEXT))) == TEXT
+
+
+def altered(number: int, **fields: object) -> nodes.Network:
+    made = network(TEXT)
+    layers = list(made.layers)
+    layers[number] = replace(layers[number], **fields)  # type: ignore[arg-type]
+    return replace(made, layers=tuple(layers))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (altered(3, start="lstm_1"), "add_2: adds the input of lstm_1, expected that of"),
+        (altered(5, dropout=0.1), "last: expected one dropout, received dropout_1 and that of"),
+        (altered(6, bias=False), "dense_1: expected a bias: only the last dense layer has none"),
+        (
+            altered(0, kernel_initializer=HeUniform()),
+            "initializers: expected one kernel initializer for the network, received 2",
+        ),
+    ],
+)
+def test_refuses_what_the_language_lacks(wrong: nodes.Network, message: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        raised(wrong)
+    assert str(caught.value).startswith(f"net: error: {message}")
+    assert str(caught.value).endswith(" [E704]")
