@@ -169,7 +169,11 @@ def _block(
     chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
         name = chain.name("layer_normalization", (*path, "layer_norm"))
-        chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=nodes.LAYER_NORM_EPSILON))
+        norm = layer.layer_norm
+        epsilon = (
+            float(norm.epsilon) if isinstance(norm, models.LayerNorm) else nodes.LAYER_NORM_EPSILON
+        )
+        chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=epsilon))
     if layer.residual:
         _residual(chain, (*path, "residual"), chain.layers[first])
 

@@ -25,7 +25,7 @@ TOKENS: Data = {
     "embedding": {"vocabulary": 9, "dim": 4, "weights": "v.txt", "words": "w.txt"},
     "rnn": [
         {"type": "lstm", **CELL},
-        {"type": "gru", **CELL, "merge": "sum"},
+        {"type": "gru", **CELL, "merge": "sum", "layer_norm": {"epsilon": 0.125}},
         {"type": "simple", **CELL, "merge": "sum"},
         {"type": "repeat", "steps": 3},
         {"type": "lstm", "units": 4},

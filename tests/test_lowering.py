@@ -175,6 +175,13 @@ def test_a_block_is_dropout_then_layer_then_norm_then_sum() -> None:
     assert found.layers[7] == nodes.Residual(name="add_2", input=(9, 2), start="dropout_2")
 
 
+def test_a_layer_norm_with_an_epsilon() -> None:
+    found = lower("rnn: {type: gru, units: 3, layer_norm: {epsilon: 1e-5}}")
+    assert found.layers[-1] == nodes.LayerNorm(
+        name="layer_normalization_1", input=found.layers[-1].input, epsilon=1e-5
+    )
+
+
 def test_a_residual_starts_at_the_layer_itself_when_nothing_stands_before_it() -> None:
     words = "residual: true, dropout: 0.1, bidirectional: true"
     found = lower(f"rnn: {{type: gru, units: 1, name: reader, {words}}}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.slots import Array
-    from rnnspec.words import Activation, CellActivation, Merge, Statistic
+    from rnnspec.words import Activation, Merge, Statistic
 
     Arrays = Mapping[str, Array]
     Step = Callable[[Array, Array], Array]
@@ -222,8 +222,8 @@ def _sigmoid(x: Array) -> Array:
     return value
 
 
-def activate(x: Array, activation: Activation | CellActivation) -> Array:
-    """Return an activation of each element (over the last axis for ``softmax``).
+def activate(x: Array, activation: Activation) -> Array:
+    """Return an activation of each element (over the last axis for the two softmaxes).
 
     Conditions use only the real part, so that complex arrays carry derivatives through.
     """
@@ -236,25 +236,49 @@ def activate(x: Array, activation: Activation | CellActivation) -> Array:
             squashed: Array = np.tanh(x)
             return squashed
         case "softmax":
-            return _softmax(x)
-        case "relu":
-            return np.where(x.real > 0.0, x, 0.0)
+            return np.exp(_log_softmax(x))
+        case "log_softmax":
+            return _log_softmax(x)
+        case "exponential":
+            return np.exp(x)
         case "softplus":
             # max(x, 0) + log(1 + exp(-|x|)), in which nothing overflows.
             return np.where(x.real > 0.0, x, 0.0) + np.log1p(np.exp(np.where(x.real > 0.0, -x, x)))
-        case "hard_sigmoid":
-            return np.where(x.real <= -3.0, 0.0, np.where(x.real >= 3.0, 1.0, (x + 3.0) / 6.0))
         case "softsign":
             return x / (1.0 + np.where(x.real > 0.0, x, -x))
+        case "silu":
+            return x * _sigmoid(x)
+        case _:
+            return _piecewise(x, activation)
+
+
+def _piecewise(
+    x: Array, activation: Literal["relu", "hard_sigmoid", "legacy_hard_sigmoid", "elu", "selu"]
+) -> Array:
+    match activation:
+        case "relu":
+            return np.where(x.real > 0.0, x, 0.0)
+        case "hard_sigmoid":
+            return np.where(x.real <= -3.0, 0.0, np.where(x.real >= 3.0, 1.0, (x + 3.0) / 6.0))
+        case "legacy_hard_sigmoid":
+            return np.where(x.real <= -2.5, 0.0, np.where(x.real >= 2.5, 1.0, 0.2 * x + 0.5))
         case "elu":
-            # np.where computes both sides, so exp must not see large values either.
-            return np.where(x.real > 0.0, x, np.exp(np.where(x.real > 0.0, 0.0, x)) - 1.0)
+            return _elu(x)
+        case "selu":
+            # Source: Klambauer et al., 2017.
+            return 1.0507009873554805 * _elu(x, 1.6732632423543772)
         case _:
             assert_never(activation)
 
 
-def _softmax(x: Array) -> Array:
+def _elu(x: Array, alpha: float = 1.0) -> Array:
+    # np.where computes both sides, so exp must not see large values either.
+    return np.where(x.real > 0.0, x, alpha * (np.exp(np.where(x.real > 0.0, 0.0, x)) - 1.0))
+
+
+def _log_softmax(x: Array) -> Array:
     # A constant cancels out, and without it exp could overflow.
-    scaled: Array = np.exp(x - x.real.max(axis=-1, keepdims=True))
-    total: Array = scaled.sum(axis=-1, keepdims=True)
-    return scaled / total
+    shifted = x - x.real.max(axis=-1, keepdims=True)
+    total: Array = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    logarithm: Array = shifted - total
+    return logarithm

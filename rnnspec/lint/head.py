@@ -10,12 +10,18 @@ from rnnspec.lint.context import Context, Finding
 from rnnspec.spec.models import Head
 from rnnspec.spec.yaml.places import Path
 
+_OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
+
 
 def certain_softmax(context: Context) -> Iterator[Finding]:
     """A softmax over a single unit."""
     for path, units, activation in _dense(context.spec.head):
-        if (units, activation) == (1, "softmax"):
-            message = "the softmax of a single unit is always 1; use 'sigmoid' for a probability"
+        if units == 1 and activation in _OF_SINGLE_UNIT:
+            value = _OF_SINGLE_UNIT[activation]
+            message = (
+                f"the {activation} of a single unit is always {value}; use 'sigmoid' for a "
+                "probability"
+            )
             yield (*path, "activation"), message
 
 

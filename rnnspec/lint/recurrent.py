@@ -19,9 +19,9 @@ NARROW = 4
 # The most layers that train well without residual connections: Wu et al., 2016, section 3.1.
 DEEP = 4
 
-# 'elu' is bounded below only.
-_UNBOUNDED = ("relu", "elu", "linear")
-_GATES = ("sigmoid", "hard_sigmoid")
+# Some of these are bounded below, none is above.
+_UNBOUNDED = ("relu", "softplus", "elu", "selu", "silu", "linear")
+_GATES = ("sigmoid", "hard_sigmoid", "legacy_hard_sigmoid")
 
 
 def plain_cell(context: Context) -> Iterator[Finding]:

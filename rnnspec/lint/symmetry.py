@@ -10,7 +10,7 @@ from rnnspec.ir.nodes import Dense, Dropout, Layer, LayerNorm, Pooling, Recurren
 from rnnspec.lint.context import Context, Finding
 
 # Activations with the value 0 at 0.
-_ZERO_AT_ZERO = ("tanh", "relu", "linear", "softsign", "elu")
+_ZERO_AT_ZERO = ("tanh", "relu", "linear", "softsign", "elu", "selu", "silu")
 
 _ZERO = Constant(0.0)
 

@@ -50,8 +50,12 @@ def statement(value: Statement, indent: int) -> str:
         case Raise(expression):
             return _given(expression, indent, "raise ")
         case If(branches):
-            blocks = [_block(f"if {flat(test)}:", body, indent) for test, body in branches]
-            return f"\n{' ' * indent}el".join(blocks)
+            words = ("if ", *("elif " for _ in branches[1:]))
+            blocks = [
+                _block(_broken(test, indent, word, ":"), body, indent)
+                for word, (test, body) in zip(words, branches, strict=True)
+            ]
+            return f"\n{' ' * indent}".join(blocks)
         case For(target, iterable, body):
             return _block(f"for {_target(target)} in {flat(iterable)}:", body, indent)
         case _:

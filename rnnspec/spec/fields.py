@@ -45,6 +45,7 @@ def _check_exact(value: float) -> float:
 Size = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
+Epsilon = Annotated[float, Field(allow_inf_nan=False, ge=1e-12, le=1.0)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
 Repeat = Annotated[int, Field(ge=1, le=2_000)]
 _NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})

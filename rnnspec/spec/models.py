@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from rnnspec.spec.fields import (
     Absent,
+    Epsilon,
     Finite,
     MaskValue,
     NetworkName,
@@ -155,6 +156,22 @@ class Embedding(Model):
     words: OptionalPath = None
 
 
+class LayerNorm(Model):
+    """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
+
+    epsilon: Epsilon
+
+
+def _norm_form(value: Any) -> str:
+    return "mapping" if isinstance(value, dict | LayerNorm) else "switch"
+
+
+LayerNormForm = Annotated[
+    Annotated[bool, Tag("switch")] | Annotated[LayerNorm, Tag("mapping")],
+    Discriminator(_norm_form),
+]
+
+
 class _Recurrent(Model):
     type: str
     name: OptionalName = None
@@ -167,7 +184,7 @@ class _Recurrent(Model):
     recurrent_dropout: Rate = 0.0
     activation: CellActivation = "tanh"
     bias: bool = True
-    layer_norm: bool = False
+    layer_norm: LayerNormForm = False
     residual: bool = False
 
 

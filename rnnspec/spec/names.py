@@ -17,8 +17,9 @@ _NAME = re.compile(NAME_PATTERN)
 
 IN_GENERATED_CODE = frozenset(
     """
-    build_model callable functional hard_sigmoid layers masked masked_max masked_mean model nn ops
-    set_forget_bias single_bias_lstm single_bias_rnn tensor variational_dropout
+    build_model callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_max
+    masked_mean model nn np ops set_forget_bias single_bias_lstm single_bias_rnn softplus tensor
+    variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
 ) | frozenset(
     "".join(words)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from rnnspec.spec import models
 from rnnspec.spec.messages.foreign import home_for, key_for, layer_for, value_for
 from rnnspec.spec.models import GRU, LSTM, RepeatVector, SimpleRNN
+from rnnspec.words import Activation, CellActivation
 
 Places = list[tuple[str, type[models.Model]]]
 RECURRENT: Places = [("rnn", SimpleRNN), ("rnn", LSTM), ("rnn", GRU)]
@@ -48,8 +49,7 @@ TORCH: dict[str, Places] = {
     "utils.rnn.pack_padded_sequence": [("input", models.Input)],
     "utils.rnn.pad_packed_sequence": [("input", models.Input)],
 }
-CELLS = ("tanh", "sigmoid", "relu", "hard_sigmoid", "linear", "softsign", "elu")
-HEAD = ("linear", "sigmoid", "softmax", "tanh", "relu", "softplus")
+CELLS, HEAD = get_args(CellActivation), get_args(Activation)
 MATRIX = ("glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones")
 
 

@@ -159,3 +159,23 @@ def test_a_loaded_model_learns(tmp_path: Path) -> None:
     assert all(
         changed for changed, weight in zip(moved, other.weights, strict=True) if weight.trainable
     )
+
+
+LEGACY = """\
+version: 1
+name: net
+input: {features: 3}
+rnn: {type: lstm, units: 4, bidirectional: true, recurrent_activation: legacy_hard_sigmoid}
+head: {units: 2, activation: legacy_hard_sigmoid}
+"""
+LOAD_ALONE = """
+import keras, sys
+model = keras.saving.load_model(sys.argv[1])
+model.predict(keras.ops.ones((2, 5, 3)), verbose=0)
+assert "rnnspec" not in sys.modules
+"""
+
+
+def test_a_legacy_hard_sigmoid_is_loaded_by_keras_alone(tmp_path: Path) -> None:
+    rnnspec.build(rnnspec.loads(LEGACY), "keras").save(tmp_path / "net.keras")
+    subprocess.run([sys.executable, "-c", LOAD_ALONE, tmp_path / "net.keras"], check=True)

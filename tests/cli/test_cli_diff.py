@@ -125,7 +125,7 @@ def test_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "+ lstm_2 (LSTM)" in ran.out
     ran = run("diff", "-", "-")
     assert (ran.code, ran.out) == (2, "")
-    assert "one '-' at most" in ran.err
+    assert "'-' once at most" in ran.err
 
 
 def test_every_problem_of_both(run: Run) -> None:

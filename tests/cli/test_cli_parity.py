@@ -242,7 +242,7 @@ def test_a_random_spec_that_differs(run: Run) -> None:
     assert ran.code == 1
     # All of it is one spec, so that it can be kept as it is.
     comments = ran.out.removesuffix(told["spec"]).splitlines()
-    assert comments[-1].endswith("is not, as rnnspec parity FILE --level counts shows:")
+    assert comments[-1].endswith("to see it again: rnnspec parity FILE --level counts")
     assert all(line.startswith("# ") for line in comments)
     assert rnnspec.loads(ran.out).name == "small_net"
     assert (told["equal"], told["error"]) == (False, ran.err.rstrip("\n"))

@@ -71,6 +71,11 @@ head: {{pooling: none, units: 3, activation: softmax}}""",
     "stepwise_gru": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, recurrent_activation: hard_sigmoid}}
 head: {{units: 2}}""",
+    "legacy": f"""\
+{NUMBERS}rnn:
+- {{type: lstm, units: 4, activation: softplus, recurrent_activation: legacy_hard_sigmoid}}
+- {{type: gru, units: 4, activation: selu}}
+head: {{units: 3, activation: log_softmax}}""",
     "reset_first": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, reset_after: false}}
 head: {{units: 2}}""",

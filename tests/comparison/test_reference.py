@@ -13,6 +13,8 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import level
 from rnnspec.comparison import reference
+from rnnspec.comparison.case import Live
+from rnnspec.comparison.gradients import gradients_of
 from rnnspec.ir import nodes
 from rnnspec.live import write_weights
 from rnnspec.weights.initial import draw_scaled
@@ -52,6 +54,26 @@ def test_every_cell_the_ir_can_say_is_the_reference_s(cell: nodes.Cell, backend:
     found = get(backend).runtime.trace(model, ["gru_1"], batch).output
     expected = reference.run(whole.network, arrays, batch).output
     assert np.max(np.abs(found - expected)) < 1e-13 * max(1.0, np.max(np.abs(expected)))
+
+
+@pytest.mark.parametrize(
+    ("activation", "kink"), [("hard_sigmoid", 3.0), ("legacy_hard_sigmoid", 2.5)]
+)
+def test_the_gradient_at_a_kink_is_zero(activation: str, kink: float, backend: str) -> None:
+    whole = pipeline.reads(
+        "version: 1\nname: net\ninput: {length: 1, features: 1}\n"
+        "rnn: {type: simple, units: 1, activation: linear, bias: false}\n"
+        f"head: {{units: 1, activation: {activation}, bias: false}}"
+    )
+    require(backend, level("gradients"), whole)
+    generated = pipeline.generate(whole, get(backend))
+    model = pipeline.instantiate(generated, "float64")
+    ones = ("simple_rnn_1.kernel", "simple_rnn_1.recurrent_kernel", "dense_1.kernel")
+    write_weights(model, {name: np.ones((1, 1)) for name in ones})
+    gradients = gradients_of(Live(generated, model))
+    for x in (-kink, kink, 1.0):
+        _, found = gradients(np.full((1, 1, 1), x), np.full((1, 1), -9.0), np.ones((1, 1)))
+        assert (found["dense_1.kernel"][0, 0] == 0.0) == (x != 1.0)
 
 
 def test_one_lstm_step_by_hand() -> None:

@@ -11,7 +11,7 @@ KERAS = Backend(
     title="Keras",
     package="rnnspec.backends.keras",
     distribution="keras",
-    minimum=(3, 5),
+    minimum=(3, 10),
     extra="keras",
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),

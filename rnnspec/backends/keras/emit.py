@@ -15,7 +15,6 @@ from rnnspec.backends.expressions import (
     Function,
     Items,
     Name,
-    Part,
     Return,
     Source,
     Statement,
@@ -24,12 +23,14 @@ from rnnspec.backends.expressions import (
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.backends.keras.forms import is_sequential, pools_masked, recursion
 from rnnspec.backends.keras.initial import embedding_initializer, forget_biases, initializer_of
+from rnnspec.backends.keras.parts import parts
 from rnnspec.ir import nodes, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.errors import Refusal
+    from rnnspec.words import Activation
 
 Arguments = dict[str, Expression]
 
@@ -47,7 +48,7 @@ def emit(network: nodes.Network) -> Source:
         comment=text.comment(network),
         entry="build_model",
         docstring=(),
-        parts=tuple(_parts(network, set_later)),
+        parts=tuple(parts(network, sets_forget_bias=bool(set_later))),
         imports=("import sys",) if deep else (),
         before_loading=("import sys", limit) if deep else (),
         functions=(
@@ -64,14 +65,6 @@ def emit(network: nodes.Network) -> Source:
             ),
         ),
     )
-
-
-def _parts(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[Part]:
-    if set_later:
-        yield Part("keras/parts/set_forget_bias.py.j2")
-    for layer in network.layers:
-        if pools_masked(layer):
-            yield Part(f"keras/parts/masked_{layer.statistic}.py.j2")
 
 
 def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - Keras can say it all
@@ -239,7 +232,7 @@ def _recurrent(layer: nodes.Recurrent) -> Call:
 def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
     match cell:
         case nodes.SimpleRNN(activation=activation):
-            return "SimpleRNN", {"activation": activation}
+            return "SimpleRNN", {"activation": _activation(activation)}
         case nodes.LSTM():
             unit = cell.forget_bias == 1.0 or not bias
             return "LSTM", {**_activations(cell), "unit_forget_bias": unit}
@@ -250,12 +243,23 @@ def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
 
 
 def _activations(cell: nodes.LSTM | nodes.GRU) -> Arguments:
-    return {"activation": cell.activation, "recurrent_activation": cell.recurrent_activation}
+    return {
+        "activation": _activation(cell.activation),
+        "recurrent_activation": _activation(cell.recurrent_activation),
+    }
+
+
+_LEGACY = "legacy_hard_sigmoid"
+
+
+def _activation(activation: Activation) -> Expression:
+    # Keras has a name for every other.
+    return Call(Name(_LEGACY)) if activation == _LEGACY else activation
 
 
 def _dense(layer: nodes.Dense) -> Call:
     arguments: Arguments = {
-        "activation": None if layer.activation == "linear" else layer.activation,
+        "activation": None if layer.activation == "linear" else _activation(layer.activation),
         "kernel_initializer": initializer_of(layer.kernel_initializer),
         **_bias(layer),
     }

@@ -23,9 +23,13 @@ ACTIVATIONS: dict[CellActivation, str] = {
     "sigmoid": "torch.sigmoid",
     "relu": "torch.relu",
     "hard_sigmoid": "hard_sigmoid",
+    "legacy_hard_sigmoid": "legacy_hard_sigmoid",
     "linear": "",
     "softsign": "nn.functional.softsign",
+    "softplus": "softplus",
     "elu": "nn.functional.elu",
+    "selu": "nn.functional.selu",
+    "silu": "nn.functional.silu",
 }
 """The function of each activation, empty for the identity."""
 

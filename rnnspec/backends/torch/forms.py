@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import assert_never
 
 from rnnspec.ir.nodes import GRU, LSTM, Cell, Recurrent, SimpleRNN
-from rnnspec.words import CellActivation
 
 
 def stepwise_reason(layer: Recurrent) -> str:
@@ -77,13 +76,6 @@ def module_path(layer: Recurrent, direction: str) -> tuple[str, str]:
 def direction_key(direction: str) -> str:
     """Return the key of the module of a direction, where there are two modules."""
     return f"{direction.removesuffix('.')}_layer"
-
-
-def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
-    """Return the activations of a cell: of its candidate, and of its gates where it has them."""
-    if isinstance(cell, SimpleRNN):
-        return (cell.activation,)
-    return (cell.activation, cell.recurrent_activation)
 
 
 def cell_name(cell: Cell) -> str:

@@ -23,6 +23,7 @@ from rnnspec.backends.expressions import (
     Statement,
     Target,
 )
+from rnnspec.backends.torch.classes import ACTIVATIONS
 from rnnspec.backends.torch.forms import (
     direction_key,
     drops_inside,
@@ -269,12 +270,12 @@ def _activation(value: Expression, activation: Activation) -> Expression:
     match activation:
         case "linear":
             return value
-        case "sigmoid" | "tanh" | "relu":
-            return Call(Name(f"torch.{activation}"), (value,))
-        case "softmax":
-            return Call(Name("torch.softmax"), (value,), (("dim", -1),))
+        case "exponential":
+            return Call(Name("torch.exp"), (value,))
+        case "softmax" | "log_softmax":
+            return Call(Name(f"torch.{activation}"), (value,), (("dim", -1),))
         case "softplus":
             # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
             return Call(Name("nn.functional.softplus"), (value,), (("threshold", 40),))
         case _:
-            assert_never(activation)
+            return Call(Name(ACTIVATIONS[activation]), (value,))

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
-from rnnspec.backends.torch.forms import cell_activations, cell_class, cell_name, drops_inside
+from rnnspec.backends.torch.forms import cell_class, cell_name, drops_inside
 from rnnspec.ir import nodes
+from rnnspec.ir.activations import cell_activations
 from rnnspec.ir.params import gates
 
 if TYPE_CHECKING:
@@ -25,10 +26,26 @@ def parts(network: nodes.Network) -> Iterator[Part]:
     if masked := wrapped(network):
         kind = sequences(masked)
         yield _part("masked", sequences=kind, returns=_RETURNS[kind])
-    if any("hard_sigmoid" in cell_activations(layer.cell) for layer in recurrent):
-        yield _part("hard_sigmoid")
+    yield from map(_part, _activations(network))
     for cell in cell_classes(network).values():
         yield _cell(cell)
+
+
+def _activations(network: nodes.Network) -> Iterator[str]:
+    """Yield the activations that PyTorch lacks, or has in another form."""
+    cells = {
+        activation
+        for layer in network.layers
+        if isinstance(layer, nodes.Recurrent)
+        for activation in cell_activations(layer.cell)
+    }
+    dense = {layer.activation for layer in network.layers if isinstance(layer, nodes.Dense)}
+    for activation in ("hard_sigmoid", "legacy_hard_sigmoid"):
+        if activation in cells | dense:
+            yield activation
+    # A dense layer passes the threshold itself.
+    if "softplus" in cells:
+        yield "softplus"
 
 
 _FILES = {

@@ -141,6 +141,8 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
 def _path(loc: Path) -> Path:
     """Return ``loc`` without the tag that pydantic adds after the position of a union."""
     match loc:
+        case ("rnn", _, _, "layer_norm", _, *rest):
+            return (*loc[:2], "layer_norm", *rest)
         case ("rnn", _, _, *rest):
             return (*loc[:2], *rest)
         case ("initializers", "kernel" | "recurrent" | "bias" | "embedding", _, *rest):
@@ -154,6 +156,8 @@ def _model(loc: Path) -> type[models.Model]:
     match loc:
         case ("rnn", _, str() as kind):
             return _KINDS[kind]
+        case ("rnn", _, _, "layer_norm", _):
+            return models.LayerNorm
         case ("initializers", _, str() as form):
             return _FORMS[form]
         case ("head", "hidden", _):
@@ -166,7 +170,8 @@ def _model(loc: Path) -> type[models.Model]:
 
 def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
     key, allowed = str(loc[-1]), tuple(_model(loc[:-1]).model_fields)
-    if loc[0] == "rnn" and (message := _key_of_another_type(key, str(loc[2]))):
+    # A longer path leads into the mapping of layer_norm.
+    if loc[0] == "rnn" and len(loc) == 4 and (message := _key_of_another_type(key, str(loc[2]))):
         return _Flaw(path, "E303", message, key=True)
     if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:
         message = f"{key!r} cannot be combined with {loc[2]!r}; keep one of them"

@@ -118,6 +118,8 @@ def _hint(value: Any, kind: str, path: Path) -> str:
     if kind in _SCALARS and (value is None or value in ("None", "none", "nil", "Nil", "NULL")):
         needed = (path[-1] in _REQUIRED and path != ("head", "units")) or path == ("name",)
         return "" if needed else " (omit the key)"
+    if path[-1] == "layer_norm" and isinstance(value, float):
+        return f" (write {{epsilon: {value!r}}})"
     if path == ("head", "hidden"):
         if type(value) is int:
             return f" (write [{{units: {value}}}])"

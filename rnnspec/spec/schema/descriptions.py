@@ -134,7 +134,9 @@ KEYS = {
         ),
         "bias": About("Gives the layer a bias.", (False,)),
         "layer_norm": About(
-            "Normalizes the features of the output at each time step (epsilon 1e-3).", (True,)
+            "Normalizes the features of the output at each time step, with epsilon 1e-3 or another "
+            "one.",
+            (True, {"epsilon": 1e-5}),
         ),
         "residual": About(
             "Adds the input of the layer to its output. Both must be sequences of the same size.",
@@ -146,6 +148,11 @@ KEYS = {
             "The activation of the gates. PyTorch's fused layers support only sigmoid; others run "
             "in a slower loop over the time steps.",
             ("hard_sigmoid",),
+        ),
+    },
+    "LayerNorm": {
+        "epsilon": About(
+            "Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.", (1e-5,)
         ),
     },
     "SimpleRNN": {"type": About(MAPPINGS["SimpleRNN"], ("simple",))},
@@ -225,10 +232,15 @@ VALUES = {
     "softmax": "exp(x), divided by the sum over all units: probabilities of classes.",
     "tanh": "The hyperbolic tangent.",
     "relu": "max(x, 0)",
+    "log_softmax": "The logarithm of the softmax: log-probabilities of classes.",
+    "exponential": "exp(x)",
     "softplus": "log(1 + exp(x))",
     "hard_sigmoid": "x / 6 + 1 / 2, between 0 and 1.",
+    "legacy_hard_sigmoid": "x / 5 + 1 / 2, between 0 and 1: the hard_sigmoid of Keras 1 and 2.",
     "softsign": "x / (1 + abs(x))",
     "elu": "x if it is positive, otherwise exp(x) - 1.",
+    "selu": "1.0507 x if it is positive, otherwise 1.7581 (exp(x) - 1).",
+    "silu": "x sigmoid(x), also known as swish.",
     "glorot_uniform": "Uniform, with variance 2 / (inputs + outputs).",
     "he_uniform": "Uniform, with variance 2 / inputs.",
     "lecun_uniform": "Uniform, with variance 1 / inputs.",

@@ -104,6 +104,10 @@ def _value(model: type[models.Model], key: str, made: Schema, found: dict[str, S
             return _mapping(getattr(models, section), found[section], found)
         case {"anyOf": [_, {"type": "array"} as layers]}:
             return _layers(layers)
+        case {"oneOf": [{"type": "boolean"}, {"$ref": str() as reference}]}:
+            section = reference.rpartition("/")[2]
+            inside = _mapping(getattr(models, section), found[section], found)
+            return {"type": ["boolean", "object"], "if": {"type": "object"}, "then": inside}
         case {"oneOf": [{"enum": _} as names, *_]}:
             return _initializer(names)
         case _ if key == "name":

@@ -110,6 +110,7 @@ _THERE = {
     "input": {"features": "dim size"},
     "embedding": {"dim": "units", "mask_zero": "mask_value"},
     "rnn": {"units": "dim output_dim"},
+    "layer_norm": {"epsilon": "eps variance_epsilon"},
     "head": {"units": "dim", "hidden": "layers"},
     "hidden": {
         "units": (
@@ -179,6 +180,8 @@ def _part(section: str, allowed: tuple[str, ...]) -> str:
     match section:
         case "head" if "hidden" not in allowed:
             return "hidden"
+        case "rnn" if "epsilon" in allowed:
+            return "layer_norm"
         case "rnn" if "units" not in allowed:
             return "repeat"
         case "initializers" if "kernel" not in allowed:

@@ -39,9 +39,12 @@ _WORDS = {
         "zeros": "zero",
     },
     "activation": {
+        "exponential": "exp",
+        "legacy_hard_sigmoid": "keras2_hard_sigmoid old_hard_sigmoid",
         "linear": "identity no_activation none null",
         "relu": "rectified_linear rectifier",
         "sigmoid": "logistic sigm",
+        "silu": "swish",
         "tanh": "hyperbolic_tangent",
     },
 }
@@ -53,11 +56,10 @@ _EQUIVALENTS = {
 # Names from frameworks or their users that have no equivalent in the language.
 _UNKNOWN = {
     "activation": (
-        "abs celu cos crelu erf exp exponential geglu gelu glu hard_shrink hard_silu hard_swish "
-        "hard_tanh heaviside leaky_relu log_sigmoid log_softmax maxout mish multihead_attention "
-        "prelu relu6 rrelu selu sign silu sin sine snake soft_shrink softmax2d softmin sparse_plus "
-        "sparse_sigmoid sparsemax square squareplus srelu step swiglu swish tanh_shrink threshold "
-        "thresholded_relu"
+        "abs celu cos crelu erf geglu gelu glu hard_shrink hard_silu hard_swish hard_tanh "
+        "heaviside leaky_relu log_sigmoid maxout mish multihead_attention prelu relu6 rrelu sign "
+        "sin sine snake soft_shrink softmax2d softmin sparse_plus sparse_sigmoid sparsemax square "
+        "squareplus srelu step swiglu tanh_shrink threshold thresholded_relu"
     ),
     "initializer": (
         "dirac eye glorot_normal he_normal identity identity_initializer kaiming_normal "
@@ -77,8 +79,7 @@ _NOT_SUPPORTED = {
 # Values of the language that are allowed only for other keys.
 _ELSEWHERE = {
     "activation": {
-        "available only in rnn": "elu hard_sigmoid softsign",
-        "available only in head": "softmax softplus",
+        "available only in head": "exp exponential log_softmax softmax",
     },
     "initializer": {
         "available only for kernel and recurrent": (
