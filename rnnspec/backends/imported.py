@@ -31,8 +31,9 @@ class Imported:
 
     The layers of ``network`` have the names that lowering gives; ``names`` are those that a person
     gave to them in the file. ``form`` says in words which tool and version wrote the file.
-    ``left_out`` and ``inferred`` are sentences for the user: what is not carried over, and what
-    the file does not say.
+    ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
+    ``inferred`` are sentences for the user: what is not carried over, and what the file does not
+    say.
     """
 
     network: Network
@@ -40,6 +41,7 @@ class Imported:
     names: Mapping[str, str] = field(default_factory=dict)
     form: str
     layers: tuple[Became, ...] = ()
+    guesses: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
 
@@ -56,6 +58,7 @@ class Account:
         self.became: list[Became] = []
         self._left_out: dict[tuple[str, str], list[str]] = {}
         self._inferred: dict[str, list[str]] = {}
+        self._guesses: dict[tuple[str, str], None] = {}
 
     def refuse(self, where: str, message: str, code: str) -> None:
         """Record a reason why the model cannot be taken over."""
@@ -75,6 +78,10 @@ class Account:
         if layer and layer not in layers:
             layers.append(layer)
 
+    def guess(self, section: str, what: str) -> None:
+        """Record what was guessed in a section of the spec."""
+        self._guesses[section, what] = None
+
     def check(self) -> None:
         """Raise ModelError if anything was refused."""
         if self.problems:
@@ -85,6 +92,11 @@ class Account:
         """A sentence for each thing that is not carried over."""
         found = self._left_out.items()
         return tuple(f"{_of(what, layers)} ({reason})" for (what, reason), layers in found)
+
+    @property
+    def guesses(self) -> tuple[tuple[str, str], ...]:
+        """The sections of the spec with what was guessed there."""
+        return tuple(self._guesses)
 
     @property
     def inferred(self) -> tuple[str, ...]:

@@ -60,7 +60,9 @@ TrainedPath = Annotated[
         metavar="IN", help="A .keras file, a PyTorch folder, or a canonical .safetensors file."
     ),
 ]
-ForeignPath = Annotated[Path, typer.Argument(metavar="FILE", help="A trained model of Keras.")]
+ForeignPath = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch.")
+]
 ConvertedPath = Annotated[
     Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")
 ]

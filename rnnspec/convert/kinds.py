@@ -11,7 +11,7 @@ from rnnspec.backends import BACKENDS, Backend
 from rnnspec.backends.kept import KeptInModel, reader
 from rnnspec.convert.verify import DTYPE, largest_difference
 from rnnspec.errors import Difference, ParityError, UsageError, listed
-from rnnspec.importing.origins import ORIGINS
+from rnnspec.importing.origins import ORIGINS, TorchFiles
 from rnnspec.importing.run import take
 from rnnspec.weights import file as canonical
 
@@ -257,7 +257,16 @@ class ForeignFile:
 
     def spec_text(self, path: Path) -> str:
         """Return the text of the spec that describes the model, empty if the user names one."""
-        return "" if self.named else take(path).text
+        if self.named:
+            return ""
+        taken = take(path)
+        if taken.imported.guesses:
+            message = (
+                "a state dict does not say what its modules compute; write its spec with "
+                "'rnnspec import', correct what was guessed, and name it with --spec"
+            )
+            raise UsageError(message, str(path))
+        return taken.text
 
     def read(self, path: Path, program: Program, importing: Importing) -> Loaded:  # noqa: ARG002
         """Return the arrays in an input."""
@@ -284,7 +293,8 @@ def kind_of(path: Path, *, named: bool = False) -> Source:
         raise UsageError("no such file or folder", str(path))
     foreign = ForeignFile(named)
     # With a spec, a file of a backend is held to what the spec makes, setting by setting.
-    sources: tuple[Source, ...] = (*KINDS, foreign) if named else (foreign, *KINDS)
+    strict = named and not TorchFiles().recognises(path)
+    sources: tuple[Source, ...] = (*KINDS, foreign) if strict else (foreign, *KINDS)
     found = [kind for kind in sources if kind.recognises(path)]
     return _first(path, found, (*KINDS, foreign))
 

@@ -64,7 +64,30 @@ class KerasFiles:
         return files.read(path, request.name, request.config, request.known)
 
 
-ORIGINS: tuple[Origin, ...] = (KerasFiles(),)
+@dataclass(frozen=True, slots=True)
+class TorchFiles:
+    """State dicts of PyTorch, in files of ``torch.save`` or of safetensors."""
+
+    form: str = "a PyTorch state dict (.pt, .pth, .ckpt, .bin or .safetensors)"
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file may be one of PyTorch; of safetensors, by its arrays' names."""
+        if path.suffix.lower() == ".safetensors":
+            from rnnspec.backends.torch.checkpoint.states import is_state_dict
+
+            return is_state_dict(path)
+        return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin")
+
+    def read(self, path: Path, request: Request) -> Imported:
+        """Return the model whose state dict is in a file."""
+        from rnnspec.backends.torch.checkpoint import files
+
+        if request.config is not None:
+            raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
+        return files.read(path, request.name, request.known)
+
+
+ORIGINS: tuple[Origin, ...] = (KerasFiles(), TorchFiles())
 """Every origin, in the order in which a path is tried."""
 
 

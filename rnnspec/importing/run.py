@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.errors import ModelError, Problem, SpecError, brief
+from rnnspec.importing.guesses import with_guesses
 from rnnspec.importing.naming import (
     named,
     network_name,
@@ -73,7 +74,7 @@ def spelled(source: str, imported: Imported) -> Taken:
         ModelError: the language cannot express the model.
     """
     network, arrays = named(imported)
-    text = dump(raised(network, source))
+    text = with_guesses(dump(raised(network, source)), imported.guesses)
     try:
         program = pipeline.reads(text, source)
     except SpecError as error:

@@ -52,3 +52,27 @@ def test_a_spec_of_another_model(run: Run) -> None:
         "in.h5: error: input.mask_zero: expected False, received True [E704]\n"
     )
     assert set(Path().iterdir()) == before
+
+
+def test_a_state_dict_of_pytorch(run: Run) -> None:
+    torch: Any = pytest.importorskip("torch")
+    pytest.importorskip("keras")
+    modules = {"rnn": torch.nn.LSTM(3, 4, batch_first=True), "out": torch.nn.Linear(4, 1)}
+    torch.save(torch.nn.ModuleDict(modules).state_dict(), "in.pt")
+    ran = run("convert", "in.pt", "out.keras")
+    assert (ran.code, ran.out) == (2, "")
+    assert "name it with --spec" in ran.err
+    ran = run("import", "in.pt", "-o", "net.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    assert "next: rnnspec import in.pt --spec net.yaml --force" in ran.out
+    ran = run("convert", "in.pt", "out.keras", "--spec", "net.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    assert "\nequal: largest difference " in ran.out
+    import keras
+
+    batch = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)
+    found = keras.saving.load_model("out.keras").predict(batch, verbose=0)
+    with torch.no_grad():
+        steps, _ = modules["rnn"](torch.from_numpy(batch))
+        wanted = modules["out"](steps[:, -1]).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-6)

@@ -108,7 +108,12 @@ def _print(source: Path, taken: Taken, targets: list[Path], *, spec: str) -> Non
     lines += [f"not carried over: {each}" for each in imported.left_out]
     lines.append(f"parameters: {counts(taken.program.network).total:,}")
     lines += [f"wrote {each}" for each in targets]
-    lines.append(f"next: rnnspec parity {quote(spec)}")
-    lines.append(f"      rnnspec convert {quote(str(targets[-1]))} NAME.keras")
+    if imported.guesses:
+        lines.append("guessed, because a state dict does not say it; correct the spec:")
+        lines += [f"  {section}: {what}" for section, what in imported.guesses]
+        lines.append(f"next: rnnspec import {quote(str(source))} --spec {quote(spec)} --force")
+    else:
+        lines.append(f"next: rnnspec parity {quote(spec)}")
+        lines.append(f"      rnnspec convert {quote(str(targets[-1]))} NAME.keras")
     for line in lines:
         print(printable(line))

@@ -59,10 +59,12 @@ def import_(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Read a trained Keras model as a spec and its arrays.
+    """Read a trained model of Keras or PyTorch as a spec and its arrays.
 
-    FILE is .h5, .hdf5 or .keras, of Keras 2 or 3. It is read as data: no framework is imported,
-    and no code in it is run. Whatever the language cannot express is refused.
+    FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
+    .bin, .safetensors). It is read as data: no framework is imported, and no code in it is run.
+    Whatever the language cannot express is refused. A state dict does not say what its modules
+    compute: the spec is then a draft, and every guess in it is a comment.
     """
     from rnnspec.cli.commands import import_ as command
 

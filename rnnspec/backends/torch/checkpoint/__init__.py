@@ -1,0 +1,1 @@
+"""Checkpoints of PyTorch, read as data: nothing in them is imported, called or executed."""

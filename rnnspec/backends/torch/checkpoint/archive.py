@@ -1,0 +1,150 @@
+"""The two formats of ``torch.save``: a zip archive, and, before PyTorch 1.6, a row of pickles."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.backends.torch.checkpoint.pickled import Global, PickleError, unpickled
+from rnnspec.backends.torch.checkpoint.tensors import TensorError, item_size, storage_type
+from rnnspec.errors import UsageError, brief
+from rnnspec.files.regular import opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_LONGEST_PICKLE = 2**28
+_ZIP = b"PK\x03\x04"
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The object that was saved, as data, and the bytes of each storage by its key."""
+
+    content: Any
+    storages: Mapping[str, memoryview]
+
+    def storage(self, key: str) -> memoryview:
+        """Return the bytes of a storage.
+
+        Raises:
+            TensorError: there is no such storage.
+        """
+        try:
+            return self.storages[key]
+        except LookupError:
+            raise TensorError(f"expected the storage {brief(key)}, which is missing") from None
+
+
+@contextmanager
+def archive(path: Path) -> Iterator[Archive]:
+    """Yield what ``torch.save`` wrote to a file; its storages are read when they are used.
+
+    Raises:
+        UsageError: the file cannot be read, or is none of PyTorch's formats.
+    """
+    with opened(path) as (stream, size):
+        if not size:
+            raise UsageError("expected a checkpoint of PyTorch, received an empty file", str(path))
+        # Arrays that are still in use keep the mapping open.
+        view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        try:
+            found = _archive(stream, view)
+        # Besides BadZipFile, zipfile lets out what broken headers lead to.
+        except Exception as error:
+            message = f"expected a checkpoint of PyTorch: {brief(error)}"
+            raise UsageError(message, str(path)) from error
+        yield found
+
+
+def _archive(stream: BinaryIO, view: memoryview) -> Archive:
+    if bytes(view[:4]) == _ZIP:
+        return _zipped(stream, view)
+    return _pickled(stream, view)
+
+
+def _zipped(stream: BinaryIO, view: memoryview) -> Archive:
+    with zipfile.ZipFile(stream) as members:
+        infos = {info.filename: info for info in members.infolist()}
+        pickles = [name for name in infos if name.endswith("/data.pkl") or name == "data.pkl"]
+        if any("/code/" in name or name.endswith("constants.pkl") for name in infos):
+            message = "received a TorchScript program; save the state_dict() of its module instead"
+            raise PickleError(message)
+        if len(pickles) != 1:
+            raise PickleError("received a zip archive that torch.save did not write")
+        root = pickles[0].removesuffix("data.pkl")
+        _check_order(members, infos, root)
+        content = unpickled(BytesIO(_small(view, infos[pickles[0]])))
+        start = f"{root}data/"
+        found = {
+            name.removeprefix(start): _stored(view, info)
+            for name, info in infos.items()
+            if name.startswith(start)
+        }
+    return Archive(content, found)
+
+
+def _check_order(members: zipfile.ZipFile, infos: Mapping[str, Any], root: str) -> None:
+    name = f"{root}byteorder"
+    if name in infos and infos[name].file_size < 16 and members.read(name).strip() != b"little":
+        raise PickleError("expected little-endian numbers, received big-endian ones")
+
+
+def _small(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
+    if info.file_size > _LONGEST_PICKLE:
+        raise PickleError(f"expected a pickle of at most {_LONGEST_PICKLE:,} bytes")
+    return _stored(view, info)
+
+
+def _stored(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
+    """Return the bytes of a member, which torch.save never compresses."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise PickleError(f"expected an uncompressed member, received {brief(info.filename)}")
+    head = view[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
+    magic, name, extra = _LOCAL_HEADER.unpack(head)
+    start = info.header_offset + _LOCAL_HEADER.size + name + extra
+    found = view[start : start + info.file_size]
+    if magic != _ZIP or len(found) != info.file_size:
+        raise PickleError(f"member {brief(info.filename)} is cut short")
+    return found
+
+
+def _pickled(stream: BinaryIO, view: memoryview) -> Archive:
+    if unpickled(stream) != _MAGIC:
+        raise PickleError("received a pickle that torch.save did not write")
+    for _ in range(2):  # the protocol's version, and what system wrote the file
+        unpickled(stream)
+    stored = list[Any]()
+    content = unpickled(stream, stored)
+    keys = unpickled(stream)
+    if not isinstance(keys, list):
+        raise PickleError("expected the keys of the storages")
+    # The size of an element is in the pickle alone, at the tensors that use a storage.
+    sizes = dict(_element_sizes(stored))
+    found, at = dict[str, memoryview](), stream.tell()
+    for key in keys:
+        (number,) = struct.unpack("<q", view[at : at + 8])
+        length = number * sizes.get(str(key), 4)
+        found[str(key)] = view[at + 8 : at + 8 + length]
+        if number < 0 or len(found[str(key)]) != length:
+            raise PickleError("a storage is cut short")
+        at += 8 + length
+    return Archive(content, found)
+
+
+def _element_sizes(persistent: list[Any]) -> Iterator[tuple[str, int]]:
+    for each in persistent:
+        match each:
+            case ("storage", Global() as kind, str() as key, *_):
+                yield key, item_size(storage_type(kind))
+            case _:  # the source of a pickled module
+                continue

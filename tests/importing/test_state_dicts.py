@@ -1,0 +1,261 @@
+"""State dicts of PyTorch: the network that is read from one computes what the module computes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.comparison import reference
+from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.run import Taken, take
+
+torch = pytest.importorskip("torch")
+nn: Any = torch.nn
+
+
+class Net(nn.Module):  # type: ignore[misc]
+    """A stack after an embedding or none, its last state or every step, and dense layers."""
+
+    def __init__(self, kind: str, *, both: bool, tokens: bool, bias: bool = True) -> None:
+        super().__init__()
+        if tokens:
+            self.embedding = nn.Embedding(7, 3)
+        self.rnn = getattr(nn, kind)(
+            3, 4, num_layers=2, bidirectional=both, batch_first=True, bias=bias
+        )
+        self.hidden = nn.Linear(8 if both else 4, 5)
+        self.out = nn.Linear(5, 2)
+
+    def forward(self, x: Any, *, every_step: bool = False) -> Any:
+        """Return the output of a batch."""
+        x = self.embedding(x) if hasattr(self, "embedding") else x
+        steps, state = self.rnn(x)
+        state = state[0] if isinstance(state, tuple) else state
+        last = torch.cat((state[-2], state[-1]), 1) if self.rnn.bidirectional else state[-1]
+        return self.out(torch.relu(self.hidden(steps if every_step else last)))
+
+
+def made(kind: str = "LSTM", *, both: bool = False, tokens: bool = False, bias: bool = True) -> Net:
+    torch.manual_seed(1)
+    net: Net = Net(kind, both=both, tokens=tokens, bias=bias).double()
+    with torch.no_grad():
+        for array in net.parameters():
+            array.normal_()
+    return net
+
+
+def save_safetensors(content: Any, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(content, path)
+
+
+SAVE: dict[str, Callable[[Any, Path], None]] = {
+    "net.pt": torch.save,
+    "old.pth": partial(torch.save, _use_new_zipfile_serialization=False),
+    "four.bin": partial(torch.save, pickle_protocol=4),
+    "net.safetensors": save_safetensors,
+}
+NETS = [
+    *itertools.product(("RNN", "LSTM", "GRU"), (False, True), (True,), (True,)),
+    ("LSTM", True, False, False),
+    ("GRU", False, False, False),
+]
+
+
+def difference(taken: Taken, net: Net, *, tokens: bool, **options: bool) -> float:
+    rng = np.random.default_rng(0)
+    batch: Any = rng.integers(7, size=(3, 6)) if tokens else rng.standard_normal((3, 6, 3))
+    found = reference.run(taken.program.network, dict(taken.arrays), batch).output
+    with torch.no_grad():
+        expected = net(torch.from_numpy(batch), **options).numpy()
+    return float(abs(found - expected).max())
+
+
+@pytest.mark.parametrize(("kind", "both", "tokens", "bias"), NETS)
+def test_it_computes_the_same(
+    tmp_path: Path, kind: str, both: bool, tokens: bool, bias: bool
+) -> None:
+    net = made(kind, both=both, tokens=tokens, bias=bias)
+    for name, save in SAVE.items():
+        save(net.state_dict(), tmp_path / name)
+        taken = take(tmp_path / name)
+        assert difference(taken, net, tokens=tokens) < 1e-12
+        assert taken.program.network == pipeline.reads(taken.text).network
+        assert "# guessed: hidden: relu" in taken.text
+
+
+def test_a_spec_says_what_a_state_dict_does_not(tmp_path: Path) -> None:
+    net = made("GRU", both=True)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    text = take(tmp_path / "net.pt").text.replace("head:\n", "head:\n  pooling: none\n")
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    assert difference(taken, net, tokens=False, every_step=True) < 1e-12
+    assert not taken.imported.guesses
+
+
+def test_prefixes_and_what_was_saved_beside(tmp_path: Path) -> None:
+    net = made()
+    state = {f"module.model.{name}": array for name, array in net.state_dict().items()}
+    state["module.model.steps"] = torch.tensor(3)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.zeros(1, 2, 3).double()).sum().backward()
+    optimizer.step()
+    content = {"epoch": 3, "model_state": state, "optimizer": optimizer.state_dict()}
+    torch.save(content, tmp_path / "net.ckpt")
+    taken = take(tmp_path / "net.ckpt")
+    # The optimizer changed the parameters in place, and so the arrays that were saved.
+    assert difference(taken, net, tokens=False) < 1e-12
+    assert taken.imported.form == "state dict of PyTorch, under model_state"
+    beside = "(saved beside the state dict)"
+    assert taken.imported.left_out == (
+        f"epoch {beside}",
+        f"optimizer {beside}",
+        "module.model.steps (a buffer of integers)",
+    )
+
+
+def test_views_halves_and_shared_memory(tmp_path: Path) -> None:
+    net = made()
+    state = net.state_dict()
+    wide = torch.randn(16, 8).double()
+    state["rnn.weight_ih_l1"] = wide.t()[:4].t()
+    state["hidden.weight"] = state["hidden.weight"].bfloat16()
+    state["out.weight"] = state["out.weight"].half()
+    torch.save(state, tmp_path / "net.pt")
+    net.load_state_dict(state)
+    assert difference(take(tmp_path / "net.pt"), net, tokens=False) < 1e-12
+
+
+REFUSED: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
+    ("a module", lambda _: made(), "received an object of class .*Net, expected a state dict"),
+    ("a list", lambda state: list(state.values()), "received a list of tensors without names"),
+    ("another mapping", lambda _: {"a": 1}, "expected a state dict with .*, received a"),
+    ("two", lambda state: {"a": state, "b": state}, "expected one state dict, received a and b"),
+    ("conv", lambda s: {**s, "conv.weight": torch.zeros(2, 3, 4)}, r"conv: .*\(2, 3, 4\)"),
+    ("projection", lambda s: {**s, "rnn.weight_hr_l0": torch.zeros(2, 4)}, "rnn: proj_size"),
+    ("a layer", lambda s: {**s, "rnn.bias_ih_l1_reverse": torch.zeros(16)}, "in each direction"),
+    ("a size", lambda s: {**s, "out.weight": torch.zeros(2, 6)}, "expected 5 inputs"),
+    ("cells", lambda s: {**s, "rnn.weight_hh_l0": torch.zeros(10, 4)}, r"received \(10, 4\)"),
+    ("sparse", lambda s: {**s, "q": torch.zeros(2).to_sparse()}, "expected a dense tensor"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "message"), [(c, m) for _, c, m in REFUSED],
+                         ids=[name for name, _, _ in REFUSED])  # fmt: skip
+def test_refused(tmp_path: Path, content: Callable[[dict[str, Any]], Any], message: str) -> None:
+    torch.save(content(made().state_dict()), tmp_path / "net.pt")
+    with pytest.raises((ModelError, UsageError), match=message):
+        take(tmp_path / "net.pt")
+
+
+def test_a_spec_of_another_network(tmp_path: Path) -> None:
+    torch.save(made("GRU").state_dict(), tmp_path / "net.pt")
+    text = take(tmp_path / "net.pt").text
+    for other, message in {
+        text.replace("units: 4", "units: 5"): r"expected gru_1 with weight_ih \(15, 3\)",
+        text.replace("units: 4", "units: 4, reset_after: false"): "resets after the product",
+        text.replace("layers: 2, ", ""): "",
+    }.items():
+        if other != text:
+            spec = pipeline.reads(other.replace("expect:", "# expect:"))
+            with pytest.raises(ModelError, match=message):
+                take(tmp_path / "net.pt", spec=spec)
+
+
+class Calls:
+    """An object whose pickle calls ``os.mkdir``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (self.path,)
+
+
+def test_nothing_is_executed(tmp_path: Path) -> None:
+    net = made()
+    content = {"state_dict": net.state_dict(), "hook": Calls(tmp_path / "made")}
+    torch.save(content, tmp_path / "net.pt")
+    assert difference(take(tmp_path / "net.pt"), net, tokens=False) < 1e-12
+    assert not (tmp_path / "made").exists()
+
+
+def hostile() -> dict[str, bytes]:
+    nested = b"\x80\x02" + b"(" * 100_000 + b"t" * 100_000 + b"."
+    shared = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 10_000 + b"}h\x00K\x01s."
+    return {
+        "empty": b"",
+        "text": b"hello",
+        "memo": b"\x80\x02]r\xff\xff\xff\xff.",
+        "no value": b"\x80\x02.",
+        "nested": nested,
+        "shared parts as a key": shared,
+        "long": b"\x80\x02\x8b\xff\xff\xff\x7f.",
+        "unknown opcode": b"\x80\x02\x82\x01.",
+        "magic alone": pickle.dumps(0x1950A86A20F9469CFC6C),
+    }
+
+
+@pytest.mark.parametrize("name", hostile())
+@pytest.mark.parametrize("zipped", [False, True])
+def test_hostile_pickles(tmp_path: Path, name: str, zipped: bool) -> None:
+    path = tmp_path / "net.pt"
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("net/data.pkl", hostile()[name])
+    else:
+        path.write_bytes(hostile()[name])
+    with pytest.raises(UsageError):
+        take(path)
+
+
+@pytest.mark.parametrize("name", SAVE)
+def test_a_file_cut_anywhere(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    SAVE[name](made().state_dict(), path)
+    whole = path.read_bytes()
+    for end in range(0, len(whole) - 1, max(1, len(whole) // 60)):
+        path.write_bytes(whole[:end])
+        with pytest.raises(UsageError):
+            take(path)
+
+
+def test_changed_bytes_give_an_error_or_a_network(tmp_path: Path) -> None:
+    path, rng = tmp_path / "net.pt", np.random.default_rng(0)
+    for save in (SAVE["net.pt"], SAVE["old.pth"]):
+        save(made().state_dict(), path)
+        whole = np.frombuffer(path.read_bytes(), np.uint8)
+        for _ in range(150):
+            raw = whole.copy()
+            places = rng.integers(min(len(raw), 4_000), size=3)
+            raw[places] = rng.integers(256, size=3)
+            path.write_bytes(raw.tobytes())
+            try:
+                take(path)
+            except (ModelError, UsageError):
+                continue
+
+
+def test_no_framework_is_imported(tmp_path: Path) -> None:
+    torch.save(made().state_dict(), tmp_path / "net.pt")
+    code = (
+        "import sys, pathlib; from rnnspec.importing.run import take; take(pathlib.Path('net.pt'));"
+        "print({'torch', 'tensorflow', 'keras', 'pickle'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "torch" not in done.stdout
