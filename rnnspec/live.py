@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline
 from rnnspec.arguments import received
 from rnnspec.backends import BACKENDS
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, listed
 from rnnspec.weights.origins import origin
 from rnnspec.weights.store import Store
 
@@ -71,7 +71,7 @@ def _store(model: Any, spec: Source | None) -> Store:
     # The first one: a model can belong to two backends.
     for backend, _ in _unwrapped(model):
         return Store(backend, pipeline.arranged(given, backend))
-    titles = " or ".join(backend.title for backend in BACKENDS.values())
+    titles = listed([backend.title for backend in BACKENDS.values()], "or")
     raise UsageError(f"expected a model of {titles}, received {received(model)}")
 
 

@@ -17,8 +17,8 @@ from offered import require
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import get
-from rnnspec.errors import UsageError
+from rnnspec.backends import BACKENDS, get
+from rnnspec.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,7 +222,8 @@ def test_an_unexpected_array_is_refused(torch_model: Any) -> None:
 
 
 def test_a_model_of_no_framework_is_refused() -> None:
-    with pytest.raises(UsageError, match="expected a model of Keras or PyTorch, received 'model'"):
+    titles = listed([backend.title for backend in BACKENDS.values()], "or")
+    with pytest.raises(UsageError, match=f"expected a model of {titles}, received 'model'"):
         rnnspec.read_weights("model", SPEC)
 
 
