@@ -15,14 +15,14 @@ Writer = Callable[[Network, Options], bytes]
 
 def svg_text(network: Network, options: Options) -> str:
     """Return a network as the text of an SVG file."""
-    from rnnspec.drawing.svg import svg
+    from rnnspec.drawing.writers.svg import svg
 
     return svg(scene(network, options))
 
 
 def plain_text(network: Network, options: Options, *, unicode: bool) -> str:
     """Return a network as plain text for a terminal."""
-    from rnnspec.drawing.text import text
+    from rnnspec.drawing.characters.text import text
 
     return text(network, form=options.form, steps=options.steps, unicode=unicode)
 
@@ -55,25 +55,25 @@ def _svg(network: Network, options: Options) -> bytes:
 
 
 def _png(network: Network, options: Options) -> bytes:
-    from rnnspec.drawing.raster import png
+    from rnnspec.drawing.writers.raster import png
 
     return png(svg_text(network, options))
 
 
 def _pdf(network: Network, options: Options) -> bytes:
-    from rnnspec.drawing.raster import pdf
+    from rnnspec.drawing.writers.raster import pdf
 
     return pdf(svg_text(network, options))
 
 
 def _tex(network: Network, options: Options) -> bytes:
-    from rnnspec.drawing.tikz import tikz
+    from rnnspec.drawing.writers.tikz import tikz
 
     return tikz(scene(network, options)).encode()
 
 
 def _mermaid(network: Network, _: Options) -> bytes:
-    from rnnspec.drawing.mermaid import mermaid
+    from rnnspec.drawing.writers.mermaid import mermaid
 
     return mermaid(network).encode()
 

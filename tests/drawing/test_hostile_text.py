@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rnnspec.drawing import formats
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.tikz import escaped
+from rnnspec.drawing.writers.tikz import escaped
 from rnnspec.ir.nodes import Network
 
 NASTY = [

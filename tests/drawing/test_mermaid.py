@@ -10,7 +10,7 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
-from rnnspec.drawing.mermaid import mermaid
+from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import Dropout, Network, Recurrent, Residual
 
 TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"

@@ -8,7 +8,7 @@ from rnnspec import pipeline
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.convert import run as conversion
-from rnnspec.convert.kinds import kind_named, kind_of
+from rnnspec.convert.choice import kind_named, kind_of
 from rnnspec.convert.verify import DTYPE
 from rnnspec.errors import printable
 from rnnspec.files import Inputs

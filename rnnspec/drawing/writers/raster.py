@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnspec.drawing.svg import SERIF
+from rnnspec.drawing.writers.svg import SERIF
 from rnnspec.errors import BackendError
 
 _SCALE = 2

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rnnspec.drawing.text_canvas import Canvas
-from rnnspec.drawing.text_grid import DOTS, Axis, Grid
-from rnnspec.drawing.text_words import cell_word
+from rnnspec.drawing.characters.canvas import Canvas
+from rnnspec.drawing.characters.grid import DOTS, Axis, Grid
+from rnnspec.drawing.characters.words import cell_word
 from rnnspec.ir.nodes import LSTM, Recurrent
 
 _HELD = "held"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from rnnspec.drawing.text_words import cell_word, detail, heading, remarks
+from rnnspec.drawing.characters.words import cell_word, detail, heading, remarks
 from rnnspec.drawing.words import Entry, entry, input_entry
 from rnnspec.ir.nodes import (
     LSTM,

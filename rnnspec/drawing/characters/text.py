@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, assert_never
 
-from rnnspec.drawing.text_grid import FOLDED, Grid, grids
-from rnnspec.drawing.text_layers import Picture
+from rnnspec.drawing.characters.grid import FOLDED, Grid, grids
+from rnnspec.drawing.characters.layers import Picture
 from rnnspec.ir.nodes import Network
 
 Form = Literal["unrolled", "folded"]

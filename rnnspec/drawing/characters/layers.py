@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import assert_never
 
-from rnnspec.drawing.text_canvas import Canvas
-from rnnspec.drawing.text_cells import Cells
-from rnnspec.drawing.text_grid import DOTS, SIDE, Column, Grid, side_lines, used_padding
-from rnnspec.drawing.text_words import detail, dropout_words, heading, remarks
+from rnnspec.drawing.characters.canvas import Canvas
+from rnnspec.drawing.characters.cells import Cells
+from rnnspec.drawing.characters.grid import DOTS, SIDE, Column, Grid, side_lines, used_padding
+from rnnspec.drawing.characters.words import detail, dropout_words, heading, remarks
 from rnnspec.drawing.words import entry, input_entry, total
 from rnnspec.ir.nodes import (
     Dense,

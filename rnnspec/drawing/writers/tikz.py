@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.drawing.scene import Box, Disc, Line, Point, Scene, Shape, Text
-from rnnspec.drawing.svg import number
 from rnnspec.drawing.widths import GAP
+from rnnspec.drawing.writers.svg import number
 
 _POINTS_PER_PIXEL = 0.75
 _TEXT = {
