@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec import lowering
 from rnnspec.arguments import check_flag, path_from, received, seed_from
 from rnnspec.backends import get, lack, refusals
 from rnnspec.backends.needs import MODEL, SOURCE
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
+from rnnspec.lowering.network import lower
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order
@@ -261,7 +261,7 @@ def instantiate(generated: Generated, dtype: str = "float32") -> Any:
 
 
 def _lowered(spec: Spec) -> Program:
-    return Program(spec, verify(lowering.lower(spec)))
+    return Program(spec, verify(lower(spec)))
 
 
 def _check_text(name: str, value: object, *types: type) -> None:

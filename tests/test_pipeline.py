@@ -11,7 +11,7 @@ from conftest import GALLERY, ROOT
 from offered import require
 
 import rnnspec
-from rnnspec import lowering, pipeline
+from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
 from rnnspec.cli.commands import build
@@ -36,7 +36,7 @@ def calls(backend: str, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counting)
 
-    count(lowering, "lower")
+    count(pipeline, "lower")
     count(get(backend).emitter, "arranged")
     count(get(backend).emitter, "emit")
     count(render, "render")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import assert_never
 
-from rnnspec.errors import Problem, SpecError
-from rnnspec.ir import initializers, nodes
-from rnnspec.ir.sizes import too_large, too_large_shape
+from rnnspec.errors import SpecError
+from rnnspec.ir import nodes
+from rnnspec.ir.sizes import too_large_shape
+from rnnspec.lowering.chain import Chain, Path
+from rnnspec.lowering.initializers import initializer
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.yaml.document import in_file_order
-
-Path = tuple[str | int, ...]
 
 
 def lower(spec: models.Spec) -> nodes.Network:
@@ -22,7 +21,7 @@ def lower(spec: models.Spec) -> nodes.Network:
         SpecError: two layers have the same name, a name is too long, a residual adds unequal
             sizes, or an array is too large to address.
     """
-    chain = _Chain(spec, _input(spec))
+    chain = Chain(spec, _input(spec))
     if message := too_large_shape("one input sequence", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
@@ -39,44 +38,6 @@ def lower(spec: models.Spec) -> nodes.Network:
         input=chain.input,
         layers=tuple(chain.layers),
     )
-
-
-class _Chain:
-    """The layers so far, the problems, and the name counters, shape and mask for the next layer."""
-
-    def __init__(self, spec: models.Spec, network_input: nodes.Input) -> None:
-        self.spec = spec
-        self.input = network_input
-        self.layers: list[nodes.Layer] = []
-        self.problems: list[Problem] = []
-        self.shape: nodes.Shape = network_input.shape
-        self.masked = network_input.masked
-        self._numbers: Counter[str] = Counter()
-        self._names: set[str] = set()
-        self._large: set[Path] = set()
-
-    def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
-        """Record a problem with the value at ``path``, or with its key."""
-        self.problems.append(self.spec.document.problem(path, message, code=code, key=key))
-
-    def name(self, kind: str, path: Path, given: str | None = None) -> str:
-        """Return the name of the next layer of a kind: ``given``, or the kind and its number."""
-        # Layers with a given name count too, so naming one does not rename those after it.
-        self._numbers[kind] += 1
-        name = given or f"{kind}_{self._numbers[kind]}"
-        if name in self._names:
-            self.refuse(path, f"another layer is already named '{name}'", code="E415")
-        self._names.add(name)
-        return name
-
-    def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
-        """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
-        self.layers.append(layer)
-        self.shape = layer.output
-        # Copies made by 'layers' share a path, and are reported once.
-        if path is not None and path not in self._large and (message := too_large(layer)):
-            self._large.add(path)
-            self.refuse(path, message, code="E417")
 
 
 def _input(spec: models.Spec) -> nodes.Input:
@@ -97,7 +58,7 @@ def _input(spec: models.Spec) -> nodes.Input:
     )
 
 
-def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
+def _embedding(chain: Chain, embedding: models.Embedding) -> None:
     chain.add(
         nodes.Embedding(
             name=chain.name("embedding", ("embedding", "name"), embedding.name),
@@ -106,7 +67,7 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
             dim=embedding.dim,
             masked=embedding.mask_zero,
             trainable=embedding.trainable,
-            initializer=_initializer(chain.spec.initializers.embedding),
+            initializer=initializer(chain.spec.initializers.embedding),
             pretrained=_pretrained(embedding),
         ),
         ("embedding", "dim"),
@@ -120,7 +81,7 @@ def _pretrained(embedding: models.Embedding) -> nodes.Pretrained | None:
     return nodes.Pretrained(weights=embedding.weights, words=embedding.words)
 
 
-def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.RepeatVector) -> None:
+def _rnn(chain: Chain, index: int, layer: models.RecurrentLayer | models.RepeatVector) -> None:
     if isinstance(layer, models.RepeatVector):
         _repeat(chain, index, layer)
         return
@@ -130,7 +91,7 @@ def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.Repeat
         _block(chain, index, layer, given, return_sequences=not gives_state)
 
 
-def _repeat(chain: _Chain, index: int, layer: models.RepeatVector) -> None:
+def _repeat(chain: Chain, index: int, layer: models.RepeatVector) -> None:
     name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
     repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
     chain.add(repeat, ("rnn", index, "steps"))
@@ -138,7 +99,7 @@ def _repeat(chain: _Chain, index: int, layer: models.RepeatVector) -> None:
     chain.masked = False
 
 
-def _given_names(chain: _Chain, index: int, layer: models.RecurrentLayer) -> list[str | None]:
+def _given_names(chain: Chain, index: int, layer: models.RecurrentLayer) -> list[str | None]:
     """Return the given name of each copy of a layer, or None."""
     if not layer.name or layer.layers == 1:
         return [layer.name] * layer.layers
@@ -152,7 +113,7 @@ def _given_names(chain: _Chain, index: int, layer: models.RecurrentLayer) -> lis
 
 
 def _block(
-    chain: _Chain,
+    chain: Chain,
     index: int,
     layer: models.RecurrentLayer,
     given: str | None,
@@ -177,7 +138,7 @@ def _block(
         _residual(chain, (*path, "residual"), chain.layers[first])
 
 
-def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
+def _residual(chain: Chain, path: Path, start: nodes.Layer) -> None:
     """Add the input of ``start``, the first layer of the block, to the output of the block."""
     if chain.shape != start.input:
         received = f"received {start.input[-1]} and {chain.shape[-1]} features"
@@ -189,7 +150,7 @@ def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
 
 
 def _recurrent(
-    chain: _Chain, layer: models.RecurrentLayer, name: str, *, return_sequences: bool
+    chain: Chain, layer: models.RecurrentLayer, name: str, *, return_sequences: bool
 ) -> nodes.Recurrent:
     return nodes.Recurrent(
         name=name,
@@ -203,9 +164,9 @@ def _recurrent(
         recurrent_dropout=float(layer.recurrent_dropout),
         masked=chain.masked,
         return_sequences=return_sequences,
-        kernel_initializer=_initializer(chain.spec.initializers.kernel),
-        recurrent_initializer=_initializer(chain.spec.initializers.recurrent),
-        bias_initializer=_initializer(chain.spec.initializers.bias),
+        kernel_initializer=initializer(chain.spec.initializers.kernel),
+        recurrent_initializer=initializer(chain.spec.initializers.recurrent),
+        bias_initializer=initializer(chain.spec.initializers.bias),
     )
 
 
@@ -244,7 +205,7 @@ def _cell(layer: models.RecurrentLayer, initializers: models.Initializers) -> no
             assert_never(layer)
 
 
-def _head(chain: _Chain, head: models.Head) -> None:
+def _head(chain: Chain, head: models.Head) -> None:
     _pooling(chain, head)
     if head.dropout:
         _dropout(chain, head.dropout, ("head", "dropout"))
@@ -260,7 +221,7 @@ def _head(chain: _Chain, head: models.Head) -> None:
         chain.add(nodes.Normalize(name=name, input=chain.shape))
 
 
-def _pooling(chain: _Chain, head: models.Head) -> None:
+def _pooling(chain: Chain, head: models.Head) -> None:
     match head.pooling:
         case "mean" | "max":
             name = chain.name(f"{head.pooling}_pooling", ("head", "pooling"))
@@ -276,12 +237,12 @@ def _pooling(chain: _Chain, head: models.Head) -> None:
             assert_never(head.pooling)
 
 
-def _dropout(chain: _Chain, rate: float, path: Path) -> None:
+def _dropout(chain: Chain, rate: float, path: Path) -> None:
     chain.add(nodes.Dropout(name=chain.name("dropout", path), input=chain.shape, rate=float(rate)))
 
 
 def _dense(
-    chain: _Chain, path: Path, declared: models.Head | models.Hidden, *, units: int, bias: bool
+    chain: Chain, path: Path, declared: models.Head | models.Hidden, *, units: int, bias: bool
 ) -> None:
     chain.add(
         nodes.Dense(
@@ -290,34 +251,8 @@ def _dense(
             units=units,
             activation=declared.activation,
             bias=bias,
-            kernel_initializer=_initializer(chain.spec.initializers.kernel),
-            bias_initializer=_initializer(chain.spec.initializers.bias),
+            kernel_initializer=initializer(chain.spec.initializers.kernel),
+            bias_initializer=initializer(chain.spec.initializers.bias),
         ),
         (*path, "units"),
     )
-
-
-_NAMED: dict[str, initializers.Initializer] = {
-    "glorot_uniform": initializers.GlorotUniform(),
-    "he_uniform": initializers.HeUniform(),
-    "lecun_uniform": initializers.LecunUniform(),
-    "orthogonal": initializers.Orthogonal(),
-    "zeros": initializers.Constant(0.0),
-    "ones": initializers.Constant(1.0),
-}
-
-
-def _initializer(
-    given: str | models.Uniform | models.Normal | models.Constant,
-) -> initializers.Initializer:
-    match given:
-        case str():
-            return _NAMED[given]
-        case models.Uniform():
-            return initializers.Uniform(float(given.uniform))
-        case models.Normal():
-            return initializers.Normal(float(given.normal))
-        case models.Constant():
-            return initializers.Constant(float(given.constant))
-        case _:
-            assert_never(given)

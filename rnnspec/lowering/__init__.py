@@ -1,0 +1,1 @@
+"""Spec to network: every default resolved, every layer named, every shape known."""
