@@ -71,8 +71,7 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
     Raises:
         SpecError: a spec is wrong.
         UnsupportedError: a named backend does not support a key of a spec, or too few backends do.
-        UsageError: an argument is invalid, a named backend does not support the level or the
-            dtype, a file cannot be read, or the batch does not fit a spec.
+        UsageError: an argument is invalid, a file cannot be read, or the batch fits no spec.
         BackendError: a backend is not installed or too old.
     """
     chosen = comparable(backends, level, dtype)
