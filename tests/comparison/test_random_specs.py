@@ -139,7 +139,7 @@ def test_every_backend_has_sources_in_the_sample(backend: str, sources: Path) ->
 
 
 def test_the_sample_holds_every_word_of_the_language() -> None:
-    drawn = sample(specs(), 450)
+    drawn = sample(specs(), 600)
     layers = [
         layer
         for spec in drawn

@@ -59,7 +59,7 @@ def import_(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Read a trained model of Keras or PyTorch as a spec and its arrays.
+    """Read a trained Keras or PyTorch model as a spec and arrays.
 
     FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
     .bin, .safetensors). It is read as data: no framework is imported, and no code in it is run.
