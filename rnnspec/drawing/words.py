@@ -62,9 +62,9 @@ def input_entry(given: Input) -> Entry:
             kind = f"{many} token{_plural(given.steps)}"
             return Entry("input", kind, "token 0 is padding" if masked else "")
         case NumericInput(features=features, mask_value=value):
-            numbers = f"{features:,} number{_plural(features)}"
+            vector = f"{features:,} feature{_plural(features)}"
             padding = "" if value is None else f"a step of {value:g} alone is padding"
-            return Entry("input", f"{many} step{_plural(given.steps)} of {numbers}", padding)
+            return Entry("input", f"{many} step{_plural(given.steps)} of {vector}", padding)
         case _:
             assert_never(given)
 

@@ -38,7 +38,7 @@ Draw = Callable[[Column], tuple[Shape, ...]]
 
 
 def draw_input(drawing: Drawing) -> None:
-    """Draw a token or a vector of numbers at each step."""
+    """Draw a token or a vector of features at each step."""
     given, first = drawing.network.input, drawing.network.layers[0]
     tokens = isinstance(given, TokenInput)
     # Wide enough for two straight arrows to the two directions.
