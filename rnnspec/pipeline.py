@@ -24,15 +24,16 @@ from rnnspec.spec.yaml.document import in_file_order
 from rnnspec.summaries import Summary, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.backends import Backend
     from rnnspec.ir.nodes import Network
+    from rnnspec.slots import Array
     from rnnspec.vectors.table import Vectors
     from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
-    """A spec argument: the path of a YAML file, or the result of ``load``."""
+    """A spec argument: the path of a YAML or canonical file, or the result of ``load``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     Args:
         spec: a path or the result of ``load``.
         backend: the name of a backend, such as ``keras`` or ``torch``.
-        seed: seed of random initial weights from NumPy, with the same bits on every backend.
+        seed: seed of random initial weights from NumPy, with the same bits on every backend; not
+            for a canonical file, whose weights the model has.
             Without it, the framework initializes the weights from the same distributions, or NumPy
             does if the source of the backend does not.
 
@@ -176,14 +178,31 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
     number = None if seed is None else seed_from(seed)
     # Before the vectors, which may take minutes to read.
     chosen.require()
-    vectors = pretrained(given)
-    return assemble(generate(given, chosen), vectors, seed=number)
+    arrays, vectors = trained(given, number), pretrained(given)
+    return assemble(generate(given, chosen), vectors, seed=number, arrays=arrays)
+
+
+def trained(program: Program, seed: int | None) -> Mapping[str, Array] | None:
+    """Return the canonical arrays in the file that a spec was read from, or None.
+
+    Raises:
+        UsageError: the file has other arrays, or a seed is given, although it has arrays.
+    """
+    if program.spec.file is None:
+        return None
+    if seed is not None:
+        raise UsageError("expected no seed: the file has weights", program.source)
+    from rnnspec.weights.file import read_arrays
+
+    return read_arrays(program.spec.file, program.network)
 
 
 def pretrained(
     program: Program, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Vectors | None:
-    """Return the pretrained vectors that a spec names, or None if it names none.
+    """Return the pretrained vectors that a spec names, or None.
+
+    There are none if the spec was read from a canonical file, which has all arrays.
 
     Args:
         program: the spec and its network; paths are relative to the folder of the spec.
@@ -194,7 +213,7 @@ def pretrained(
         UsageError: a file cannot be read.
     """
     spec = program.spec
-    if spec.embedding is None or spec.embedding.weights is None:
+    if spec.embedding is None or spec.embedding.weights is None or spec.file is not None:
         return None
     from rnnspec.vectors.read import read_vectors
 
@@ -202,9 +221,18 @@ def pretrained(
     return read_vectors(program.network, folder, progress, allow_outside=spec.allow_outside)
 
 
-def assemble(generated: Generated, vectors: Vectors | None, *, seed: int | None = None) -> Any:
-    """Return a live model with its initial weights and ``vectors``, as ``build`` does."""
+def assemble(
+    generated: Generated,
+    vectors: Vectors | None,
+    *,
+    seed: int | None = None,
+    arrays: Mapping[str, Array] | None = None,
+) -> Any:
+    """Return a live model with its initial weights and ``vectors``, or with trained arrays."""
     model = instantiate(generated)
+    if arrays is not None:
+        generated.store.write(model, arrays)
+        return model
     # Source that cannot train has no initializers either.
     if seed is not None or "training" not in generated.backend.forms:
         from rnnspec.weights.initial import draw_fresh

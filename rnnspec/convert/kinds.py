@@ -10,6 +10,7 @@ from rnnspec.backends import Backend
 from rnnspec.backends.kept import KeptInModel, reader
 from rnnspec.convert.verify import DTYPE, largest_difference
 from rnnspec.errors import Difference, ParityError, UsageError
+from rnnspec.files.model import SUFFIX
 from rnnspec.weights import file as canonical
 
 if TYPE_CHECKING:
@@ -92,16 +93,16 @@ class Kind(Source, Protocol):
 class CanonicalFile:
     """``NAME.safetensors``: arrays by canonical name, and the spec in the metadata."""
 
-    form: str = f"NAME{canonical.SUFFIX}"
+    form: str = f"NAME{SUFFIX}"
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind."""
         # A folder of a backend may have such a name too.
-        return path.suffix == canonical.SUFFIX and not path.is_dir()
+        return path.suffix == SUFFIX and not path.is_dir()
 
     def is_named(self, output: Path) -> bool:
         """Return true if the path of an output asks for this kind."""
-        return output.suffix == canonical.SUFFIX
+        return output.suffix == SUFFIX
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Return the one file."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from rnnspec.errors import Problem, UsageError
+from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.wording import received
@@ -32,7 +33,9 @@ class Draft:
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
-    """Return the draft in the file ``path``; messages show the path as given.
+    """Return the draft in the file ``path``, a YAML file or a canonical file.
+
+    Messages show the path as given.
 
     With ``allow_outside``, the spec may name files outside its folder.
 
@@ -41,7 +44,12 @@ def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
         SpecError: it is not a single YAML document within the size limits.
     """
     source = os.fspath(path)
-    return loads(_contents(source), source, allow_outside=allow_outside)
+    if not source.endswith(SUFFIX):
+        return loads(_contents(source), source, allow_outside=allow_outside)
+    draft = loads(spec_in(Path(source)), source, allow_outside=allow_outside)
+    if draft.spec is not None:
+        draft.spec._file = Path(source)  # noqa: SLF001 - the one place that sets it
+    return draft
 
 
 def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Draft:

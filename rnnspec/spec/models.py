@@ -6,6 +6,7 @@ several keys are in ``spec.rules``.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -39,6 +40,7 @@ from rnnspec.spec.wording import received
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 if TYPE_CHECKING:
+    from rnnspec.files.headers import Array
     from rnnspec.spec.yaml.document import Document
 
 
@@ -285,6 +287,7 @@ class Spec(Model):
 
     _document: Document = PrivateAttr()
     _allow_outside: bool = PrivateAttr(default=False)
+    _file: Path | None = PrivateAttr(default=None)
 
     @property
     def document(self) -> Document:
@@ -298,6 +301,21 @@ class Spec(Model):
 
     def _repr_html_(self) -> str:
         return html_of(self)
+
+    @property
+    def file(self) -> Path | None:
+        """The canonical file that this spec was read from, if it was."""
+        return self._file
+
+    @property
+    def weights(self) -> dict[str, Array] | None:
+        """The arrays by canonical name, if this spec was read from a canonical file."""
+        if self._file is None:
+            return None
+        # Imported here because NumPy is needed for these files only.
+        from rnnspec.files.headers import read_safetensors
+
+        return read_safetensors(self._file)
 
     def gives_state(self, index: int) -> bool:
         """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence."""

@@ -10,6 +10,7 @@ from safetensors.numpy import save_file
 
 from rnnspec.errors import OutputError, UsageError
 from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import named_params
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
-SUFFIX = ".safetensors"
-KEY = "rnnspec"
-"""The key of the spec's text in the metadata."""
-
 
 def read_spec_text(path: Path) -> str:
     """Return the text of the spec in a file, empty if it contains none.
@@ -30,7 +27,7 @@ def read_spec_text(path: Path) -> str:
     Raises:
         UsageError: the file cannot be read.
     """
-    return read_metadata(path).get(KEY, "")
+    return read_metadata(path).get(SPEC_KEY, "")
 
 
 def read_arrays(path: Path, network: Network) -> dict[str, Array]:
@@ -64,7 +61,7 @@ def write_arrays(folder: Path, name: str, arrays: Mapping[str, Array], spec: str
     path = folder / name
     stored = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
     try:
-        save_file(stored, path, metadata={KEY: spec})
+        save_file(stored, path, metadata={SPEC_KEY: spec})
     except (OSError, SafetensorError) as error:  # either, if the disk is full
         raise OutputError(f"cannot be written: {error}", str(path)) from error
     return path

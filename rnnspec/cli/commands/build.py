@@ -35,10 +35,11 @@ def run(
     # Checked before the framework is imported, and again below, because building takes time.
     backend.require()
     generated = pipeline.generate(program, backend)
+    arrays = pipeline.trained(program, seed)
     with reading() as progress:
         vectors = pipeline.pretrained(program, progress)
     import_quietly([backend])
-    model = pipeline.assemble(generated, vectors, seed=seed)
+    model = pipeline.assemble(generated, vectors, seed=seed, arrays=arrays)
     if output is not None:
         _check_output(output, backend, program, force=force)
         # Before the summary, which would look like success if saving failed.

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from rnnspec import files, pipeline
 from rnnspec.errors import UsageError, printable
 from rnnspec.files import Inputs
+from rnnspec.files.model import SUFFIX
 from rnnspec.importing.naming import network_name
 from rnnspec.importing.run import take
 from rnnspec.ir.params import counts
 from rnnspec.spec.names import check_network_name
-from rnnspec.weights.file import SUFFIX, write_arrays
+from rnnspec.weights.file import write_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
