@@ -139,7 +139,8 @@ def test_every_backend_has_sources_in_the_sample(backend: str, sources: Path) ->
 
 
 def test_the_sample_holds_every_word_of_the_language() -> None:
-    drawn = sample(specs(), 600)
+    # Hypothesis prefers small integers that occur in the loaded code, so some choices are rare.
+    drawn = sample(specs(), 1500)
     layers = [
         layer
         for spec in drawn
