@@ -89,9 +89,9 @@ def _input_text(network_input: Input) -> str:
         case TokenInput(vocabulary=size, mask_zero=masked):
             return f"tokens in [0, {size}), shape {shape}{'; 0 is padding' if masked else ''}"
         case NumericInput(mask_value=None):
-            return f"numbers, shape {shape}"
+            return f"features, shape {shape}"
         case NumericInput(mask_value=value):
-            return f"numbers, shape {shape}; a step of {value!r} alone is padding"
+            return f"features, shape {shape}; a step of {value!r} alone is padding"
         case _:
             assert_never(network_input)
 

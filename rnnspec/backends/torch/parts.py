@@ -55,9 +55,9 @@ _FILES = {
     "ResetFirstGRU": "stepwise_reset_first_gru",
 }
 _SUMMARIES = {
-    "RNN": "A simple layer run step by step; with arrays named as in ``nn.RNN``.",
-    "LSTM": "An LSTM run step by step; with arrays named and laid out as in ``nn.LSTM``.",
-    "GRU": "A GRU run step by step; with arrays named and laid out as in ``nn.GRU``.",
+    "RNN": "A simple layer run step by step, with arrays named as in ``nn.RNN``.",
+    "LSTM": "An LSTM run step by step, with arrays named and laid out as in ``nn.LSTM``.",
+    "GRU": "A GRU run step by step, with arrays named and laid out as in ``nn.GRU``.",
     "ResetFirstGRU": "A GRU with the reset gate before the product, and arrays as in ``nn.GRU``.",
 }
 _RETURNS = {

@@ -6,7 +6,7 @@ import keras  # type: ignore[import-untyped]
 def build_model() -> keras.Model:
     """Return padded with initial weights.
 
-    Input: numbers, shape (batch, 9, 3); a step of -1.0 alone is padding.
+    Input: features, shape (batch, 9, 3); a step of -1.0 alone is padding.
     Output: shape (batch, 2, 2), after sigmoid.
     Parameters: 950.
     """

@@ -57,7 +57,7 @@ class Masked(nn.Module):
 
 
 class MaskedRecurrentDropoutLSTM(nn.Module):
-    """An LSTM run step by step; with arrays named and laid out as in ``nn.LSTM``.
+    """An LSTM run step by step, with arrays named and laid out as in ``nn.LSTM``.
 
     In training each gate has two masks a sequence, one on the input, one on the state.
     """
@@ -141,7 +141,7 @@ class MaskedStepwiseResetFirstGRU(nn.Module):
 
 
 class StepwiseRNN(nn.Module):
-    """A simple layer run step by step; with arrays named as in ``nn.RNN``."""
+    """A simple layer run step by step, with arrays named as in ``nn.RNN``."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class StepwiseRNN(nn.Module):
 class Padded(nn.Module):
     """The network padded.
 
-    Input: numbers, shape (batch, 9, 3); a step of -1.0 alone is padding.
+    Input: features, shape (batch, 9, 3); a step of -1.0 alone is padding.
     Output: shape (batch, 2, 2), after sigmoid.
     Parameters: 950.
     """

@@ -6,7 +6,7 @@ import keras  # type: ignore[import-untyped]
 def build_model() -> keras.Model:
     """Return plain_numbers with initial weights.
 
-    Input: numbers, shape (batch, steps, 3).
+    Input: features, shape (batch, steps, 3).
     Output: shape (batch, steps, 5).
     Parameters: 284.
     """

@@ -22,7 +22,7 @@ class SingleBiasLSTM(nn.LSTM):
 class PlainNumbers(nn.Module):
     """The network plain_numbers.
 
-    Input: numbers, shape (batch, steps, 3).
+    Input: features, shape (batch, steps, 3).
     Output: shape (batch, steps, 5).
     Parameters: 284.
     """
