@@ -24,18 +24,18 @@ ROWS = 6
 STEPS_OF_ANY_LENGTH = 12
 
 
-def draw_batch(entrance: Input, rng: np.random.Generator) -> Array:
+def draw_batch(network_input: Input, rng: np.random.Generator) -> Array:
     """Return tokens (batch, steps) as int32, or numbers (batch, steps, features) as float64.
 
     If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
     one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
     """
-    steps = STEPS_OF_ANY_LENGTH if entrance.steps is None else entrance.steps
-    real = _padding(rng, steps) if entrance.masked else np.ones((ROWS, steps), dtype=bool)
-    match entrance:
+    steps = STEPS_OF_ANY_LENGTH if network_input.steps is None else network_input.steps
+    real = _padding(rng, steps) if network_input.masked else np.ones((ROWS, steps), dtype=bool)
+    match network_input:
         case TokenInput(vocabulary=size):
             # With a mask, token 0 at a real step would be one more step of padding.
-            first = 1 if entrance.masked and size > 1 else 0
+            first = 1 if network_input.masked and size > 1 else 0
             return np.where(real, rng.integers(first, size, real.shape), 0).astype(np.int32)
         case NumericInput(features=features, mask_value=value):
             numbers = rng.standard_normal((*real.shape, features))
@@ -47,7 +47,7 @@ def draw_batch(entrance: Input, rng: np.random.Generator) -> Array:
                 numbers[..., 0] = np.where(rng.random(real.shape) < 0.5, value, numbers[..., 0])
             return np.where(real[..., np.newaxis], numbers, value)
         case _:
-            assert_never(entrance)
+            assert_never(network_input)
 
 
 def _padding(rng: np.random.Generator, steps: int) -> Array:
@@ -80,7 +80,7 @@ def read_batch(path: str | os.PathLike[str]) -> Array:
             raise UsageError(str(error), os.fspath(path)) from None
 
 
-def checked_batch(entrance: Input, given: ArrayLike, source: str) -> Array:
+def checked_batch(network_input: Input, given: ArrayLike, source: str) -> Array:
     """Return a given batch in the dtype of ``draw_batch``; messages call it ``source``.
 
     Numbers are rounded to float32, because models in use receive float32.
@@ -90,28 +90,28 @@ def checked_batch(entrance: Input, given: ArrayLike, source: str) -> Array:
             vocabulary, a number that is not finite, or nothing but padding.
     """
     try:
-        return _checked(entrance, as_array(given))
+        return _checked(network_input, as_array(given))
     except ArrayError as error:
         raise UsageError(str(error), source) from None
 
 
-def _checked(entrance: Input, batch: Array) -> Array:
-    wanted, kind = ("rows", *entrance.shape), batch.dtype.kind
+def _checked(network_input: Input, batch: Array) -> Array:
+    wanted, kind = ("rows", *network_input.shape), batch.dtype.kind
     shape = f"({', '.join('steps' if size is None else str(size) for size in wanted)})"
-    what, kinds = ("tokens", "iu") if isinstance(entrance, TokenInput) else ("numbers", "iuf")
-    sizes = zip(entrance.shape, batch.shape[1:], strict=False)
+    what, kinds = ("tokens", "iu") if isinstance(network_input, TokenInput) else ("numbers", "iuf")
+    sizes = zip(network_input.shape, batch.shape[1:], strict=False)
     fits = batch.ndim == len(wanted) and all(size in (None, found) for size, found in sizes)
     if not fits or 0 in batch.shape or kind not in kinds:
         said = f"expected {what} of shape {shape}, received {brief(batch.dtype)} of {batch.shape}"
         raise ArrayError(said)
-    taken = _taken(entrance, batch)
-    if not padding_mask(entrance, taken).any():
+    taken = _taken(network_input, batch)
+    if not padding_mask(network_input, taken).any():
         raise ArrayError("expected a step that is no padding, received padding alone")
     return taken
 
 
-def _taken(entrance: Input, batch: Array) -> Array:
-    match entrance:
+def _taken(network_input: Input, batch: Array) -> Array:
+    match network_input:
         case TokenInput(vocabulary=size):
             refuse(batch, (batch < 0) | (batch >= size), f"tokens in [0, {size})")
             return batch.astype(np.int32)
@@ -122,4 +122,4 @@ def _taken(entrance: Input, batch: Array) -> Array:
             # In float32 and in float64, the models then receive exactly the same numbers.
             return rounded.astype(np.float64)
         case _:
-            assert_never(entrance)
+            assert_never(network_input)

@@ -135,28 +135,30 @@ def _layers(network: nodes.Network) -> Iterator[Statement]:
         variable = _X
 
 
-def _masking(entrance: nodes.Input) -> Iterator[Call]:
-    if isinstance(entrance, nodes.NumericInput) and entrance.mask_value is not None:
+def _masking(network_input: nodes.Input) -> Iterator[Call]:
+    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
         # Without a dtype, a policy of mixed precision casts the steps before they are compared.
         dtype = Call(Name("keras.config.floatx"))
-        yield _make("Masking", (), {"mask_value": entrance.mask_value, "dtype": dtype}, "masking")
+        yield _make(
+            "Masking", (), {"mask_value": network_input.mask_value, "dtype": dtype}, "masking"
+        )
 
 
-def _padding_comment(entrance: nodes.Input) -> Iterator[Statement]:
-    if isinstance(entrance, nodes.NumericInput) and entrance.mask_value is not None:
+def _padding_comment(network_input: nodes.Input) -> Iterator[Statement]:
+    if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
         yield Comment("Padding is compared in the input's dtype, also under mixed precision.")
 
 
-def _mask(entrance: nodes.Input) -> Call:
+def _mask(network_input: nodes.Input) -> Call:
     """Return the mask, true at real steps, (batch, steps)."""
-    match entrance:
+    match network_input:
         case nodes.TokenInput():
             return Call(Name("keras.ops.not_equal"), (Name("inputs"), 0))
         case nodes.NumericInput(mask_value=value):
             differs = Call(Name("keras.ops.not_equal"), (Name("inputs"), value))
             return Call(Name("keras.ops.any"), (differs,), (("axis", -1),))
         case _:
-            assert_never(entrance)
+            assert_never(network_input)
 
 
 def _applied(layer: nodes.Layer, variable: Name) -> Call:
@@ -169,16 +171,16 @@ def _applied(layer: nodes.Layer, variable: Name) -> Call:
     return Call(_layer(layer), (variable,))
 
 
-def _input(entrance: nodes.Input) -> Call:
-    shape = Items(entrance.shape, fixed=True)
-    match entrance:
+def _input(network_input: nodes.Input) -> Call:
+    shape = Items(network_input.shape, fixed=True)
+    match network_input:
         case nodes.TokenInput():
             # The default, float32, holds integers exactly only up to 2**24.
             return _call("keras.Input", shape=shape, dtype="int32", name="inputs")
         case nodes.NumericInput():
             return _call("keras.Input", shape=shape, name="inputs")
         case _:
-            assert_never(entrance)
+            assert_never(network_input)
 
 
 def _layer(layer: nodes.Layer) -> Call:

@@ -86,18 +86,18 @@ def _forward(network: nodes.Network) -> Function:
     )
 
 
-def _check(entrance: nodes.Input) -> Statement:
+def _check(network_input: nodes.Input) -> Statement:
     # Stock layers accept any number of steps, and their errors about other shapes say little.
-    steps, *rest = entrance.shape
+    steps, *rest = network_input.shape
     wanted = "".join(f", {size}" for size in rest)
     if steps is not None:
         wrong = Binary(
-            Index(Name("x.shape"), slice(1, None)), "!=", Items(entrance.shape, fixed=True)
+            Index(Name("x.shape"), slice(1, None)), "!=", Items(network_input.shape, fixed=True)
         )
         expected = f"(batch, {steps}{wanted})"
     else:
         expected = f"(batch, steps > 0{wanted})"
-        wrong = Binary(Name("x.ndim"), "!=", 1 + len(entrance.shape))
+        wrong = Binary(Name("x.ndim"), "!=", 1 + len(network_input.shape))
         for size in rest:
             wrong = Binary(wrong, "or", Binary(Index(Name("x.shape"), 2), "!=", size))
         wrong = Binary(wrong, "or", Binary(Index(Name("x.shape"), 1), "==", 0))
@@ -119,10 +119,10 @@ def _masked(network: nodes.Network) -> Iterator[Statement]:
 _AT_STEPS = Call(Name("mask.unsqueeze"), (-1,))
 
 
-def _is_real(entrance: nodes.Input) -> Expression:
-    if isinstance(entrance, nodes.TokenInput):
+def _is_real(network_input: nodes.Input) -> Expression:
+    if isinstance(network_input, nodes.TokenInput):
         return Binary(_X, "!=", 0)
-    differs = Binary(_X, "!=", entrance.mask_value)
+    differs = Binary(_X, "!=", network_input.mask_value)
     return Call(Attribute(differs, "any"), (), (("dim", -1),))
 
 

@@ -63,8 +63,8 @@ def begin(account: Account, found: Sequence[Piece], features: Features) -> Begun
         account.refuse(given.layer.name, message, "E704")
         return None
     steps, width = numbers
-    entrance = nodes.NumericInput(steps=steps, features=width, mask_value=padding)
-    return Begun(input=entrance, padding=padding, rest=rest, before=before, same=same)
+    network_input = nodes.NumericInput(steps=steps, features=width, mask_value=padding)
+    return Begun(input=network_input, padding=padding, rest=rest, before=before, same=same)
 
 
 def _identities(found: Sequence[Piece]) -> dict[str, str]:
