@@ -42,7 +42,7 @@ def test_the_gallery(path: Path) -> None:
 
 
 def test_random_specs() -> None:
-    for drawn in (*sample(specs(), 300), *sample(specs(long_names=True), 50)):
+    for drawn in (*sample(specs(), 120), *sample(specs(long_names=True), 30)):
         wanted = network(dump(drawn))
         text = dump(raised(wanted))
         # As text, because 0.0 equals -0.0.

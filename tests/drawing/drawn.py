@@ -79,7 +79,7 @@ def networks() -> dict[str, Network]:
         for pooling in ("last", "max", "none"):
             text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
             texts[f"both {length} {pooling}"] = text
-    drawn = [*sample(specs(), 24), *sample(specs(long_names=True), 6)]
+    drawn = [*sample(specs(), 12), *sample(specs(long_names=True), 4)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}
 

@@ -24,7 +24,7 @@ def network(*parts: str) -> Network:
 @cache
 def drawn() -> tuple[Network, ...]:
     """Networks of random specs, with short names and with long ones."""
-    chosen = [*sample(specs(), 120), *sample(specs(long_names=True), 60)]
+    chosen = [*sample(specs(), 40), *sample(specs(long_names=True), 20)]
     return tuple(pipeline.reads(spec_text(spec)).network for spec in chosen)
 
 
