@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.base import LEVELS
-from rnnspec.drawing import options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -69,21 +68,29 @@ def several_advice_codes(incomplete: str) -> list[str]:
 
 def forms(incomplete: str) -> list[str]:
     """Return forms of pictures."""
+    from rnnspec.drawing import options
+
     return _starting(incomplete, options.FORMS)
 
 
 def labels(incomplete: str) -> list[str]:
     """Return the two values of ``--labels``."""
+    from rnnspec.drawing import options
+
     return _starting(incomplete, options.LABELS)
 
 
 def themes(incomplete: str) -> list[str]:
     """Return themes of pictures."""
+    from rnnspec.drawing import options
+
     return _starting(incomplete, options.THEMES)
 
 
 def backgrounds(incomplete: str) -> list[str]:
     """Return backgrounds of pictures."""
+    from rnnspec.drawing import options
+
     return _starting(incomplete, options.BACKGROUNDS)
 
 
