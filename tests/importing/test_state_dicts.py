@@ -110,6 +110,7 @@ def test_prefixes_and_what_was_saved_beside(tmp_path: Path) -> None:
     net = made()
     state = {f"module.model.{name}": array for name, array in net.state_dict().items()}
     state["module.model.steps"] = torch.tensor(3)
+    state["module.model._extra_state"] = {"a": 1}
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.zeros(1, 2, 3).double()).sum().backward()
     optimizer.step()
@@ -123,6 +124,7 @@ def test_prefixes_and_what_was_saved_beside(tmp_path: Path) -> None:
     assert taken.imported.left_out == (
         f"epoch {beside}",
         f"optimizer {beside}",
+        "module.model._extra_state (not a tensor)",
         "module.model.steps (a buffer of integers)",
     )
 
@@ -143,7 +145,8 @@ REFUSED: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("a module", lambda _: made(), "received an object of class .*Net, expected a state dict"),
     ("a list", lambda state: list(state.values()), "received a list of tensors without names"),
     ("another mapping", lambda _: {"a": 1}, "expected a state dict with .*, received a"),
-    ("two", lambda state: {"a": state, "b": state}, "expected one state dict, received a and b"),
+    ("two", lambda s: {"a": s, "b": dict(s)}, "expected one state dict, received a and b"),
+    ("infinity", lambda s: {**s, "out.bias": torch.full((2,), torch.inf)}, "finite numbers"),
     ("conv", lambda s: {**s, "conv.weight": torch.zeros(2, 3, 4)}, r"conv: .*\(2, 3, 4\)"),
     ("projection", lambda s: {**s, "rnn.weight_hr_l0": torch.zeros(2, 4)}, "rnn: proj_size"),
     ("a layer", lambda s: {**s, "rnn.bias_ih_l1_reverse": torch.zeros(16)}, "in each direction"),
@@ -195,6 +198,9 @@ def test_nothing_is_executed(tmp_path: Path) -> None:
 
 def hostile() -> dict[str, bytes]:
     nested = b"\x80\x02" + b"(" * 100_000 + b"t" * 100_000 + b"."
+    many: Any = {"a": {"b": {"c": {}}}}
+    for _ in range(3):
+        many = {f"k{number}": many for number in range(400)}
     shared = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 10_000 + b"}h\x00K\x01s."
     return {
         "empty": b"",
@@ -203,6 +209,7 @@ def hostile() -> dict[str, bytes]:
         "no value": b"\x80\x02.",
         "nested": nested,
         "shared parts as a key": shared,
+        "mappings in mappings": pickle.dumps(many),
         "long": b"\x80\x02\x8b\xff\xff\xff\x7f.",
         "unknown opcode": b"\x80\x02\x82\x01.",
         "magic alone": pickle.dumps(0x1950A86A20F9469CFC6C),

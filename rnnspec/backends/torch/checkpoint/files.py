@@ -65,6 +65,8 @@ def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
 def _leave(found: State, account: Account) -> None:
     for key in found.beside:
         account.leave(key, reason="saved beside the state dict")
+    for key in found.others:
+        account.leave(key, reason="not a tensor")
     for key, entry in found.entries.items():
         if not entry.floating:
             account.leave(key, reason="a buffer of integers")
@@ -86,6 +88,10 @@ def _arrays(
             account.became.append(became)
     except (TensorError, HeaderError) as error:
         raise UsageError(str(error), str(path)) from None
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            account.refuse(name, "expected finite numbers, received others", "E708")
+    account.check()
     return {key: np.ascontiguousarray(array) for key, array in arrays.items()}
 
 

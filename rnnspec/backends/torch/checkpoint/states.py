@@ -39,11 +39,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state dict of a model, and the names of what was saved beside it."""
+    """The state dict of a model, and the names of what was saved beside it.
+
+    ``others`` are the names in the state dict that have no tensor.
+    """
 
     entries: Mapping[str, Entry]
     key: str = ""
     beside: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def state(path: Path) -> Iterator[State]:
     Raises:
         UsageError: the file cannot be read, or has no state dict of recurrent layers, or several.
     """
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         with opened(path) as (stream, size):
             try:
                 stored = safetensors_file(stream, size)[0]
@@ -93,12 +97,14 @@ def _found(saved: Archive) -> State:
             "save it with torch.save(model.state_dict(), PATH)"
         )
         raise TensorError(message)
-    candidates = dict(_candidates(saved.content, "", _DEEPEST))
+    candidates = dict(_candidates(saved.content, "", _DEEPEST, set()))
     if not candidates:
         raise TensorError(_nothing(saved.content))
     key = _chosen(candidates)
     beside = [name for name in _keys(saved.content) if name != key.partition(".")[0]] if key else []
-    return State(dict(_entries(saved, candidates[key])), key, tuple(beside))
+    entries = dict(_entries(saved, candidates[key]))
+    others = [name for name in _keys(candidates[key]) if name not in entries]
+    return State(entries, key, tuple(beside), tuple(others))
 
 
 def _keys(content: Any) -> list[str]:
@@ -123,15 +129,19 @@ def _chosen(candidates: Mapping[str, Any]) -> str:
     raise TensorError(f"expected one state dict, received {listed(sorted(candidates))}")
 
 
-def _candidates(content: Any, key: str, deepest: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _candidates(
+    content: Any, key: str, deepest: int, seen: set[int]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the mappings that have arrays of recurrent layers, by the keys that lead to them."""
-    if not isinstance(content, dict):
+    # A mapping under many keys of many mappings would take forever.
+    if not isinstance(content, dict) or id(content) in seen:
         return
+    seen.add(id(content))
     if any(isinstance(name, str) and _RECURRENT.fullmatch(name) for name in content):
         yield key, content
     elif deepest:
         for name, inner in content.items():
-            yield from _candidates(inner, f"{key}.{name}" if key else str(name), deepest - 1)
+            yield from _candidates(inner, f"{key}.{name}" if key else str(name), deepest - 1, seen)
 
 
 def _entries(saved: Archive, found: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
