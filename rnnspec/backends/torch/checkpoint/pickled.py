@@ -113,6 +113,8 @@ class _Machine:
 
     def get(self, index: int) -> None:
         """Push a remembered value."""
+        if index not in self.memo:
+            raise ValueError(f"value {index} is used before it is stored")
         self.stack.append(self.memo[index])
 
     def set_items(self, items: list[Any]) -> None:
