@@ -123,8 +123,10 @@ def test_a_signal_at_any_time(
         assert (code, err) in {(128 + number, "rnnspec: interrupted\n"), (-number, "")}
     printed = [out for _, out, _ in outcomes]
     assert set(printed) <= {"", f"{spec}: valid\n"}
-    assert all(len(before) <= len(after) for before, after in pairwise(printed)), "a result is lost"
+    # Where modules are imported, foreign code may swallow the interrupt: then the run goes on, and
+    # it ends with the result and the code of the signal.
     if state == "warm":
+        assert all(len(one) <= len(next_) for one, next_ in pairwise(printed)), "a result is lost"
         assert printed[-1]
 
 
