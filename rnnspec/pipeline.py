@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, path_from, received, seed_from
-from rnnspec.backends import get, lack, refusals
+from rnnspec.backends import get, in_form, lack, refusals
 from rnnspec.backends.needs import MODEL, SOURCE
+from rnnspec.backends.needs import form as writing
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.base import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
     from rnnspec.vectors.table import Vectors
@@ -58,6 +60,7 @@ class Generated:
     """
 
     backend: Backend
+    form: Form
     network: Network
     text: str
     entry: str
@@ -234,7 +237,7 @@ def assemble(
         generated.store.write(model, arrays)
         return model
     # Source that cannot train has no initializers either.
-    if seed is not None or "training" not in generated.backend.forms:
+    if seed is not None or generated.form != "training":
         from rnnspec.weights.initial import draw_fresh
 
         generated.store.write(model, draw_fresh(generated.network, seed))
@@ -246,34 +249,38 @@ def assemble(
     return model
 
 
-def generate(program: Program, backend: Backend) -> Generated:
-    """Return the source of a network for a backend.
+def generate(program: Program, backend: Backend, form: Form | None = None) -> Generated:
+    """Return the source of a network for a backend, in a form that it writes.
+
+    Without ``form``, it is the first form of the backend.
 
     Raises:
         UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend generates no source.
+        UsageError: the backend generates no source, or not in this form.
     """
     from rnnspec.source.render import render
 
-    network = arranged(program, backend)
-    source = backend.emitter.emit(network)
+    network = arranged(program, backend, form)
+    form = backend.form(form)
+    source = backend.emitter.emit(network, form)
     text = render(source, backend.templates)
-    return Generated(backend, network, text, source.entry, source.before_loading)
+    return Generated(backend, form, network, text, source.entry, source.before_loading)
 
 
-def arranged(program: Program, backend: Backend) -> Network:
+def arranged(program: Program, backend: Backend, form: Form | None = None) -> Network:
     """Return the network as it is arranged in the source for a backend.
 
     Raises:
         UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend generates no source.
+        UsageError: the backend generates no source, or not in this form.
     """
     # First, because a backend that writes no source has no emitter to ask for refusals.
-    if missing := lack(backend, SOURCE):
+    if missing := lack(backend, SOURCE, *([] if form is None else [writing(form)])):
         raise UsageError(missing)
-    if refused := refusals(backend, program.network):
+    form = backend.form(form)
+    if refused := refusals(backend, program.network, form):
         raise UnsupportedError(program.source, backend.name, refused)
-    return backend.emitter.arranged(program.network)
+    return backend.emitter.arranged(in_form(program.network, form), form)
 
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:

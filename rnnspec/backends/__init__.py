@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rnnspec.arguments import one_of
-from rnnspec.backends.base import Backend
+from rnnspec.backends.base import Backend, Form
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.needs import SOURCE, Need
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
+from rnnspec.ir.inference import for_inference
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
@@ -26,6 +27,7 @@ __all__ = [
     "get",
     "having",
     "honouring",
+    "in_form",
     "lack",
     "names",
     "refusals",
@@ -83,7 +85,7 @@ def having(*needs: Need) -> list[Backend]:
 
 def honouring(network: Network) -> list[Backend]:
     """Return the backends that write source and refuse nothing in a network."""
-    return [each for each in having(SOURCE) if not each.emitter.refusals(network)]
+    return [each for each in having(SOURCE) if not _refused(each, network, each.form(None))]
 
 
 def lack(backend: Backend, *needs: Need) -> str:
@@ -96,14 +98,19 @@ def lack(backend: Backend, *needs: Need) -> str:
     return ""
 
 
-def refusals(backend: Backend, network: Network) -> tuple[Refusal, ...]:
-    """Return every setting that ``backend`` cannot honour, with the backends that can."""
-    found = backend.emitter.refusals(network)
+def in_form(network: Network, form: Form) -> Network:
+    """Return the part of a network that acts in a form of source."""
+    return network if form == "training" else for_inference(network)
+
+
+def refusals(backend: Backend, network: Network, form: Form | None = None) -> tuple[Refusal, ...]:
+    """Return every setting that ``backend`` cannot honour in a form, with the backends that can."""
+    found = _refused(backend, network, backend.form(form))
     if not found:
         return ()
     # By layer, not by key: a backend that refuses another key of the layer is no alternative.
     refused = {
-        other.name: {refusal.layer for refusal in other.emitter.refusals(network)}
+        other.name: {refusal.layer for refusal in _refused(other, network, other.form(None))}
         for other in having(SOURCE)
         if other is not backend
     }
@@ -114,3 +121,7 @@ def refusals(backend: Backend, network: Network) -> tuple[Refusal, ...]:
         )
         for refusal in found
     )
+
+
+def _refused(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
+    return backend.emitter.refusals(in_form(network, form), form)

@@ -41,6 +41,7 @@ class Backend:
     (empty if it needs none), ``minimum`` the oldest version of it that works, and ``extra`` the
     extra of rnnspec that installs it. ``forms`` are the forms of source it writes: without
     ``training`` the source draws no weights, and its arrays are zero until they are written.
+    The first form is written if none is asked for.
     ``level`` is the highest level of comparison that its runtime supports (None if it has no
     runtime), in each of ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}``
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
@@ -80,6 +81,10 @@ class Backend:
     def suffix(self) -> str:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
+
+    def form(self, wanted: Form | None) -> Form:
+        """Return the form of source that is wanted, or the first one if none is named."""
+        return self.forms[0] if wanted is None else wanted
 
     def reaches(self, level: str) -> bool:
         """Return whether the runtime can be compared up to ``level``."""
@@ -201,16 +206,19 @@ class Learner(Protocol):
 class Emitter(Protocol):
     """The module ``emit`` of a backend: IR to source, without the framework."""
 
-    def emit(self, network: Network) -> Source:
-        """Return the source of a network."""
+    def emit(self, network: Network, form: Form) -> Source:
+        """Return the source of a network in one of the forms of the record.
 
-    def refusals(self, network: Network) -> tuple[Refusal, ...]:
-        """Return every setting of the network that this backend does not support.
+        The network is arranged for the form. Except for training, it has no dropout.
+        """
+
+    def refusals(self, network: Network, form: Form) -> tuple[Refusal, ...]:
+        """Return every setting of the network that this backend does not support in a form.
 
         The registry adds the backends that support it.
         """
 
-    def arranged(self, network: Network) -> Network:
+    def arranged(self, network: Network, form: Form) -> Network:
         """Return the network in the arrangement of the source, the slots and the runtime.
 
         It has the same layers, names and arrays; some layers may be marked as parts of a stack.

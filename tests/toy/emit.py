@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rnnspec.backends.base import Stock
+from rnnspec.backends.base import Form, Stock
 from rnnspec.backends.expressions import Assign, Call, Function, Items, Name, Return, Source
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
@@ -10,7 +10,7 @@ from rnnspec.ir.nodes import Dense, Layer, Network, Recurrent, SimpleRNN
 from rnnspec.ir.params import params
 
 
-def emit(network: Network) -> Source:
+def emit(network: Network, _form: Form) -> Source:
     made, run = map(_arrays, network.layers), map(_call, network.layers)
     functions = (
         Function("__init__", "self", "None", ("Make arrays of zeros.",), (*made,)),
@@ -35,7 +35,7 @@ def _call(layer: Any) -> Assign:
     return Assign("x", Call(Name("simple"), (*given, *how)))
 
 
-def refusals(network: Network) -> tuple[Refusal, ...]:
+def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:
     return tuple(refusal for layer in network.layers for refusal in _refusals(layer))
 
 
@@ -49,7 +49,7 @@ def _refusals(layer: Layer) -> list[Refusal]:
     return [Refusal(layer.name, key, "its layers are plain") for key in keys if keys[key]]
 
 
-def arranged(network: Network) -> Network:
+def arranged(network: Network, _form: Form) -> Network:
     return network
 
 

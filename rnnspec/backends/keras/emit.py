@@ -29,6 +29,7 @@ from rnnspec.ir import nodes, text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
     from rnnspec.words import Activation
 
@@ -37,7 +38,7 @@ Arguments = dict[str, Expression]
 _X = Name("x")
 
 
-def emit(network: nodes.Network) -> Source:
+def emit(network: nodes.Network, form: Form) -> Source:  # noqa: ARG001
     """Return the source of a network: a function ``build_model``."""
     set_later = tuple(forget_biases(network))
     deep = recursion(network)
@@ -67,12 +68,12 @@ def emit(network: nodes.Network) -> Source:
     )
 
 
-def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - Keras can say it all
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
     """Return no refusals: Keras can honour every key."""
     return ()
 
 
-def arranged(network: nodes.Network) -> nodes.Network:
+def arranged(network: nodes.Network, form: Form) -> nodes.Network:  # noqa: ARG001
     """Return the network unchanged: Keras has a layer for each."""
     return network
 

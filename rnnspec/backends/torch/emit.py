@@ -17,10 +17,11 @@ from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
 
 if TYPE_CHECKING:
+    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
 
 
-def emit(network: nodes.Network) -> Source:
+def emit(network: nodes.Network, form: Form) -> Source:  # noqa: ARG001
     """Return the source of a network: an ``nn.Module`` named after it."""
     return Source(
         template="torch/model.py.j2",
@@ -49,12 +50,12 @@ def _imports(network: nodes.Network) -> tuple[str, ...]:
     return ("from collections.abc import Callable",) if functions else ()
 
 
-def refusals(network: nodes.Network) -> tuple[Refusal, ...]:  # noqa: ARG001 - it can say it all
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
     """Return no refusals: the source for PyTorch can honour every key."""
     return ()
 
 
-def arranged(network: nodes.Network) -> nodes.Network:
+def arranged(network: nodes.Network, form: Form) -> nodes.Network:  # noqa: ARG001
     """Return the network with equal fused layers marked as one module with ``num_layers``."""
     return mark_stacks(network, is_fused)
 
