@@ -127,8 +127,8 @@ class _Chain:
         self.account.guess("head", guess)
         if stack.bidirectional:
             guess = (
-                "torch.cat((h[-2], h[-1]), 1); output[:, -1] is not the last state of both "
-                "directions, but the last step, where the backward one has read one step only"
+                "torch.cat((h[-2], h[-1]), 1); for output[:, -1] write 'pooling: last_step', where "
+                "the backward direction has read one step only"
             )
             self.account.guess("head", guess)
 
