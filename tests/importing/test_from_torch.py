@@ -36,7 +36,8 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
     with torch.no_grad():
         live = built(torch.as_tensor(given)).numpy()
     # The output at padding is unspecified.
-    real = (given != 0)[..., None] if name == "packed tagger" else 1.0
+    padded = name in ("packed tagger", "packed steps first")
+    real = (np.arange(6) < inputs[1].numpy()[:, None])[..., None] if padded else 1.0
     for result in (run(network, found.arrays, given).output, live):
         shaped = result.reshape(wanted.shape)
         np.testing.assert_allclose(shaped * real, wanted * real, rtol=0, atol=1e-12)
@@ -88,6 +89,17 @@ def test_everything_is_accounted_for() -> None:
     assert found.inferred == (
         "the module takes (steps, batch), the spec (batch, steps)",
         "the module returns (steps, batch, features), the spec batch first",
+    )
+
+
+def test_a_dropout_gets_its_place() -> None:
+    written = rnnspec.from_torch(traced.Classifier()).spec.document.text
+    assert "- {type: lstm, units: 5, dropout: 0.3, variational: false}\n" in written
+    assert "head: {dropout: 0.5, name: fc, units: 3}\n" in written
+    written = rnnspec.from_torch(traced.Residuals()).spec.document.text
+    assert "name: second\n  units: 4\n  dropout: 0.1\n  variational: false\n" in written
+    assert "units: 8, activation: relu, dropout: 0.2}" in (
+        rnnspec.from_torch(traced.Nested()).spec.document.text
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import rnn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 F = functional
@@ -89,6 +90,17 @@ class PackedFeatures(nn.Module):
         packed = pack_padded_sequence(x.transpose(0, 1), lengths, enforce_sorted=False)
         _, h = self.gru(packed)
         return torch.sigmoid(self.fc(h.squeeze(0)))
+
+
+class PackedStepsFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, bidirectional=True)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        packed = rnn.pack_padded_sequence(x.permute(1, 0, 2), lengths)
+        return self.fc(rnn.pad_packed_sequence(self.rnn(packed)[0])[0]).transpose(0, 1)
 
 
 class Written(nn.Module):
@@ -185,6 +197,7 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     "packed both": (PackedBoth, padded_tokens),
     "packed tagger": (PackedTagger, padded_tokens),
     "packed features": (PackedFeatures, padded_features),
+    "packed steps first": (PackedStepsFirst, padded_features),
     "nested": (Nested, features),
     "zero states": (ZeroStates, features),
     "residuals": (Residuals, features),

@@ -114,6 +114,11 @@ def used_both(m: Any, x: Any) -> Any:
     return m.fc(output[:, -1]) + m.fc2(h[-1])
 
 
+def backward_first(m: Any, x: Any) -> Any:
+    _, h = m.rnn(x)
+    return torch.cat((h[-1], h[-2]), 1)
+
+
 def returned_both(m: Any, x: Any) -> Any:
     output, state = m.rnn(x)
     return output, state
@@ -216,6 +221,11 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Written(lambda m, x: torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1), rnn=both()),
         "x[:, -1]",
         "getitem: uses the output of an earlier layer again; the language has a chain",
+    ),
+    (
+        lambda: Written(backward_first, rnn=nn.GRU(3, 4, bidirectional=True)),
+        "torch.cat((h[-1], h[-2]), 1)",
+        "cat: expected h[-2] and h[-1] of a bidirectional module, received h[-1], h[-2] [E704]",
     ),
     (
         lambda: Written(lambda m, x: m.rnn(x)[0][:, 0], rnn=lstm()),
