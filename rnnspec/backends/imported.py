@@ -10,6 +10,7 @@ from rnnspec.errors import ModelError, Problem, listed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rnnspec.errors import Span
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -60,9 +61,11 @@ class Account:
         self._inferred: dict[str, list[str]] = {}
         self._guesses: dict[tuple[str, str], None] = {}
 
-    def refuse(self, where: str, message: str, code: str) -> None:
-        """Record a reason why the model cannot be taken over."""
-        problem = Problem(self.source, message, where, code=code)
+    def refuse(
+        self, where: str, message: str, code: str, file: str = "", span: Span | None = None
+    ) -> None:
+        """Record a reason why the model cannot be taken over, with its place in a source file."""
+        problem = Problem(file or self.source, message, where, span, code)
         if problem not in self.problems:
             self.problems.append(problem)
 

@@ -50,7 +50,7 @@ def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
         account.check()
         listed = ordered(listed, account)
         network = known or draft(name, listed, account)
-        arrays = _arrays(network, listed, account, path)
+        arrays = arrays_of(network, listed, account, path)
     return Imported(
         network=network,
         arrays=arrays,
@@ -72,9 +72,15 @@ def _leave(found: State, account: Account) -> None:
             account.leave(key, reason="a buffer of integers")
 
 
-def _arrays(
+def arrays_of(
     network: nodes.Network, listed: list[Module], account: Account, path: Path
 ) -> dict[str, Array]:
+    """Return the canonical arrays of a network, from the modules with arrays in their order.
+
+    Raises:
+        ModelError: they are not those of its layers, or not finite.
+        UsageError: one cannot be read.
+    """
     layers = [layer for layer in network.layers if params(layer)]
     pairs = list(zip_longest(layers, parts(listed)))
     for layer, part in pairs:
