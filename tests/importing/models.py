@@ -33,7 +33,12 @@ def _stacked(keras: Any, of: Any) -> Any:
             keras.Input((None, FEATURES)),
             of.LSTM(4, return_sequences=True, dropout=0.2, recurrent_dropout=0.1),
             of.Dropout(0.5),
-            of.LSTM(4, return_sequences=True, unit_forget_bias=False),
+            of.LSTM(
+                4,
+                return_sequences=True,
+                unit_forget_bias=False,
+                recurrent_activation="hard_sigmoid",
+            ),
             of.SimpleRNN(3, activation="relu", use_bias=False),
             of.Dropout(0.25),
             of.Dense(6),

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, Imported
+from rnnspec.backends.imported import Account, Imported, said
 from rnnspec.backends.keras.foreign.architecture.records import Foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.described import Description, arrays_of, described
+from rnnspec.backends.keras.foreign.openable import unknown_class
 from rnnspec.backends.keras.foreign.stored import hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
 from rnnspec.errors import UsageError, brief
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
 SUFFIXES = (".h5", ".hdf5", ".keras")
 _LONGEST_CONFIG = 2**26
 _WEIGHTS = "model.weights.h5"
+_PARTS = {"config.json", "metadata.json", _WEIGHTS}
 _BLOCK = 2**20
 _RATIO = 1_100  # more than deflate can compress
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An open file: its form, the architecture if it has one, its version, and where arrays are."""
+    """An open file: its form, the architecture if it has one, its version, and where arrays are.
+
+    ``beside`` is true if there is more in it than Keras's own parts.
+    """
 
     form: str
     file: Hdf5
@@ -45,6 +50,7 @@ class _Opened:
     config: Any
     version: Version
     compiled: bool = False
+    beside: bool = False
 
     def source(self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]) -> Source:
         """Return the arrays: of all ``layers``, ``own`` have some."""
@@ -81,12 +87,23 @@ def read(
         if architecture is not None:
             if found.compiled:
                 account.leave("optimizer, loss and metrics")
+            _check_opening(account, found, separate)
             given = Description(found.form, found.version, architecture, name)
             return described(account, given, found.source)
         if known is not None:
             return arrays_of(account, found.form, found.version, known, found.source)
     wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
     raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
+
+
+def _check_opening(account: Account, found: _Opened, separate: Any) -> None:
+    """Record why Keras shall not open the file, if there is a reason."""
+    if separate is not None:
+        account.differ("the architecture is in another file")
+    elif found.beside:
+        account.differ("the file has more parts than are read here")
+    elif unknown := unknown_class(found.config):
+        account.differ(f"the file names {said(unknown)}, which is not opened here")
 
 
 def read_json(path: Path) -> Any:
@@ -159,6 +176,7 @@ def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
                 config = parsed(_member(archive, "config.json"), path)
                 metadata = parsed(_member(archive, "metadata.json"), path, "the metadata")
                 _unpack(archive, weights)
+                beside = not _PARTS.issuperset(archive.namelist())
         except UsageError:
             raise
         except KeyError as error:
@@ -171,7 +189,9 @@ def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
         version = metadata.get("keras_version") if isinstance(metadata, dict) else None
         compiled = isinstance(config, dict) and bool(config.get("compile_config"))
         with hdf5.opened(path, weights) as file:
-            yield _Opened(".keras file", file, file.root, config, Version.of(version), compiled)
+            yield _Opened(
+                ".keras file", file, file.root, config, Version.of(version), compiled, beside
+            )
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

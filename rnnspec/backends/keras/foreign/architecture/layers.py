@@ -48,7 +48,7 @@ def piece_of(account: Account, version: Version, layer: Foreign) -> Piece | None
         message = f"the class {said(layer.custom)} is not Keras's own, and foreign code is not run"
         account.refuse(layer.name, message, "E701")
         return None
-    reading = _CLASSES.get(layer.kind)
+    reading = CLASSES.get(layer.kind)
     if reading is None:
         account.refuse(layer.name, _no_counterpart(layer.kind), "E701")
         return None
@@ -134,7 +134,7 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece:
     own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
     own.common()
     _shape(own, inner)
-    found = _CLASSES[inner.kind](own, layer)
+    found = CLASSES[inner.kind](own, layer)
     own.close()
     return found
 
@@ -221,7 +221,7 @@ def _nothing(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Identity(layer)
 
 
-_CLASSES: dict[str, Reading] = {
+CLASSES: dict[str, Reading] = {
     "InputLayer": _input,
     "Masking": _masking,
     "Embedding": _embedding,
@@ -249,3 +249,4 @@ _CLASSES: dict[str, Reading] = {
     "Add": _add,
     "Identity": _nothing,
 }
+"""The reading of the settings of each class of layers."""

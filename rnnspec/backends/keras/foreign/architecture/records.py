@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Account
 
-_MODULES = ("keras", "tf_keras", "tensorflow")
+MODULES = ("keras", "tf_keras", "tensorflow")
+"""The packages with Keras's own classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _custom(layer: Mapping[str, Any]) -> str:
     if registered not in (None, kind):
         return str(registered)
     module = layer.get("module")
-    if isinstance(module, str) and module.partition(".")[0] not in _MODULES:
+    if isinstance(module, str) and module.partition(".")[0] not in MODULES:
         return f"{module}.{kind}"
     return ""
 
