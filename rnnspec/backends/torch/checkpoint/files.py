@@ -10,14 +10,21 @@ import numpy as np
 from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.torch.checkpoint.arrays import canonical, parts
 from rnnspec.backends.torch.checkpoint.draft import draft
-from rnnspec.backends.torch.checkpoint.modules import Matrix, Module, Norm, Stack, modules
+from rnnspec.backends.torch.checkpoint.modules import (
+    Matrix,
+    Module,
+    Norm,
+    Stack,
+    modules,
+    shapes_of,
+)
 from rnnspec.backends.torch.checkpoint.order import ordered
 from rnnspec.backends.torch.checkpoint.states import state
 from rnnspec.backends.torch.checkpoint.tensors import TensorError
 from rnnspec.errors import UsageError
 from rnnspec.files.headers import HeaderError
 from rnnspec.ir import nodes
-from rnnspec.ir.params import params
+from rnnspec.ir.params import gates, params
 from rnnspec.ir.text import type_name
 
 if TYPE_CHECKING:
@@ -134,13 +141,7 @@ def _wanted(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
 
 
 def _wanted_recurrent(layer: nodes.Recurrent) -> dict[str, tuple[int, ...]]:
-    rows = layer.units * {nodes.SimpleRNN: 1, nodes.GRU: 3, nodes.LSTM: 4}[type(layer.cell)]
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (rows, layer.features),
-        "weight_hh": (rows, layer.units),
-    }
-    if layer.bias:
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    shapes = shapes_of(len(gates(layer.cell)), layer.units, layer.features, bias=layer.bias)
     prefixes = ("",) if layer.merge is None else ("forward.", "backward.")
     return {prefix + own: shape for prefix in prefixes for own, shape in shapes.items()}
 
