@@ -11,7 +11,7 @@ from rnnspec.backends import BACKENDS
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
 from rnnspec.convert.original import Original
 from rnnspec.errors import BackendError, ModelError, UsageError, listed
-from rnnspec.importing.origins import ORIGINS
+from rnnspec.importing.origins import ORIGINS, check_whole
 from rnnspec.importing.run import take
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> S
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
         raise UsageError("no such file or folder", str(path))
+    check_whole(path)
     own = next((kind for kind in KINDS if kind.recognises(path)), None)
     foreign = ForeignFile(named, config, own if config is None else None)
     if config is not None and not foreign.recognises(path):

@@ -160,6 +160,37 @@ def test_keras_1() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["model.weights.json", "pytorch_model.bin.index.json",
+                                  "model.safetensors.index.json",
+                                  "model-00002-of-00003.safetensors"])  # fmt: skip
+def test_shards(run: Any, name: str) -> None:
+    Path(name).write_text("{}")
+    wanted = "the arrays are in several files (shards); load the model and save it in one: "
+    for command in (["import", name], ["convert", name, "out.keras"]):
+        ran = run(*command)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f"{name}: error: {wanted}")
+
+
+def nested(
+    *layers: dict[str, Any], name: str = "inner", kind: str = "Sequential"
+) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": name, "layers": [*layers]}}
+
+
+def test_models_inside_models_that_are_refused() -> None:
+    deep = LSTM
+    for _ in range(5):
+        deep = nested(deep)
+    assert message(written(deep)) == (
+        "model.h5: error: inner.inner.inner.inner.inner: cannot carry over a layer of the class "
+        "'Sequential': the language lacks models inside models at this depth [E701]"
+    )
+    assert "'mine>Net' is not Keras's own" in message(
+        written({**nested(LSTM), "registered_name": "mine>Net"})
+    )
+
+
 def test_the_arrays_of_cudnn() -> None:
     path = written(changed(layer("CuDNNLSTM", units=2), name="cu_dnnlstm_1"), DENSE)
     rng = np.random.default_rng(1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.imported import Account, said
 from rnnspec.backends.keras.foreign.architecture import pieces
 from rnnspec.backends.keras.foreign.architecture.cells import bidirectional, recurrent
+from rnnspec.backends.keras.foreign.architecture.graph import MODELS
 from rnnspec.backends.keras.foreign.architecture.records import Foreign, foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Settings, Version
 from rnnspec.backends.keras.foreign.architecture.words import dense_activation, initializer
@@ -36,9 +37,7 @@ _MISSING = {
     "AveragePooling1D": "pooling of a part of a sequence",
     "RNN": "cells of its own",
     "StackedRNNCells": "cells of its own",
-    "Sequential": "a model inside a model",
-    "Model": "a model inside a model",
-    "Functional": "a model inside a model",
+    **dict.fromkeys(MODELS, "models inside models at this depth"),
 }
 
 
@@ -211,6 +210,17 @@ def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
     return pieces.LayerNorm(layer, settings.number("epsilon", 1e-3))
 
 
+def _normalize(settings: Settings, layer: Foreign) -> Piece:
+    axis = settings.take("axis", -1)
+    if axis not in (-1, [-1], 1, [1]):
+        settings.refuse("axis", f"expected -1 (the features), received {said(axis)}")
+    if settings.version.major < 3:
+        settings.account.infer(
+            "norms below 1e-6 are not raised to 1e-6, as Keras 2 does", layer.name
+        )
+    return pieces.Normalize(layer)
+
+
 def _add(settings: Settings, layer: Foreign) -> Piece:
     del settings
     return pieces.Add(layer)
@@ -246,6 +256,7 @@ CLASSES: dict[str, Reading] = {
     "GlobalMaxPooling1D": _maximum,
     "RepeatVector": _repeat,
     "LayerNormalization": _layer_norm,
+    "UnitNormalization": _normalize,
     "Add": _add,
     "Identity": _nothing,
 }
