@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.keras.foreign.stored.arrays import Source
     from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
+    from rnnspec.backends.keras.foreign.stored.trial import Trial
     from rnnspec.ir.nodes import Network
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
@@ -65,7 +66,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(
-    path: Path, name: str, config: Path | None = None, known: Network | None = None
+    path: Path,
+    name: str,
+    config: Path | None = None,
+    known: Network | None = None,
+    tried: Trial | None = None,
 ) -> Imported:
     """Return the model in a file, as ``name``.
 
@@ -74,6 +79,7 @@ def read(
         name: the name of the network.
         config: a file with the architecture, as ``model.to_json()`` writes it.
         known: the network whose arrays a file without architecture has.
+        tried: the trial of an HDF5 file, if it has begun.
 
     Raises:
         BackendError: h5py is not installed.
@@ -82,7 +88,7 @@ def read(
     """
     account = Account(str(path))
     separate = None if config is None else read_json(config)
-    with _opened(path) as found:
+    with _opened(path, tried) as found:
         architecture = found.config if separate is None else separate
         if architecture is not None:
             if found.compiled:
@@ -142,13 +148,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Opened]:
+def _opened(path: Path, tried: Trial | None) -> Iterator[_Opened]:
     with opened(path) as (stream, _):
         if zipfile.is_zipfile(stream):
             with _archive(path, stream) as found:
                 yield found
             return
-    with hdf5.opened(path) as file:
+    with hdf5.opened(path, tried) as file:
         yield _in_hdf5(file)
 
 
@@ -188,7 +194,7 @@ def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
             raise UsageError(message, str(path)) from error
         version = metadata.get("keras_version") if isinstance(metadata, dict) else None
         compiled = isinstance(config, dict) and bool(config.get("compile_config"))
-        with hdf5.opened(path, weights) as file:
+        with hdf5.opened(path, None, weights) as file:
             yield _Opened(
                 ".keras file", file, file.root, config, Version.of(version), compiled, beside
             )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.torch.checkpoint.arrays import canonical, parts
 from rnnspec.backends.torch.checkpoint.draft import draft
@@ -26,6 +24,7 @@ from rnnspec.files.headers import HeaderError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import gates, params
 from rnnspec.ir.text import type_name
+from rnnspec.slots import is_finite, packed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,16 +89,17 @@ def _arrays(
     arrays = dict[str, "Array"]()
     try:
         for layer, (where, module, own) in pairs:
-            arrays |= canonical(layer, module, own)
+            for key, array in canonical(layer, module, own).items():
+                arrays[key] = packed(array)
             became = Became(where, _class(module), f"{layer.name} ({type_name(layer)})")
             account.became.append(became)
     except (TensorError, HeaderError) as error:
         raise UsageError(str(error), str(path)) from None
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             account.refuse(name, "expected finite numbers, received others", "E708")
     account.check()
-    return {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    return arrays
 
 
 def _compare(layer: nodes.Layer | None, part: Part | None, account: Account) -> None:
