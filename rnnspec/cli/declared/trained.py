@@ -31,7 +31,7 @@ def convert(
     IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
     'rnnspec import' takes. PyTorch folders and canonical files contain their spec; that of a Keras
     file is found by importing it. Nothing in IN is executed. The result is loaded again and
-    compared with the reference before it is kept, and so is a Keras file that Keras still opens.
+    compared with the reference before it is kept. A Keras file that Keras opens is compared too.
     """
     from rnnspec.cli.commands import convert as command
 
