@@ -51,7 +51,7 @@ def settled(text: str) -> str:
 
 def test_there_are_examples() -> None:
     readme = [command.split()[0] for page, command, _ in EXAMPLES if page == "README.md"]
-    assert readme == ["codegen", "parity", "import", "validate"]
+    assert readme == ["codegen", "parity", "import", "import", "validate"]
     assert len(PAGES["README.md"].splitlines()) < 200
     assert sorted(FILES) == ["sentiment.yaml", "specs/stacked_lstm.yaml", "tagger.yaml"]
 
@@ -71,6 +71,10 @@ def test_an_example_prints_what_its_page_shows(
     monkeypatch.chdir(tmp_path)
     if "reviews.h5" in command:
         reviews("reviews.h5")
+    if "counter.pt" in command:
+        torch = pytest.importorskip("torch")
+        layers = {"rnn": torch.nn.GRU(8, 16, batch_first=True), "out": torch.nn.Linear(16, 1)}
+        torch.save(torch.nn.ModuleDict(layers).state_dict(), "counter.pt")
     monkeypatch.setattr(sys, "argv", ["rnnspec", *shlex.split(command)])
     # As on a terminal, results and messages are in the order of their output.
     monkeypatch.setattr(sys, "stderr", sys.stdout)
