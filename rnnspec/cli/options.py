@@ -20,6 +20,16 @@ Backend = Annotated[
     str | None,
     typer.Option("--backend", "-b", metavar="NAME", help=NAMED, autocompletion=completers.backends),
 ]
+SourceForm = Annotated[
+    str | None,
+    typer.Option(
+        "--form",
+        metavar="FORM",
+        help="Form of the source: training (the default) or inference, to deploy.",
+        show_default=False,
+        autocompletion=completers.source_forms,
+    ),
+]
 Paths = Annotated[
     list[str],
     typer.Argument(

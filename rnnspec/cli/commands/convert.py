@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
+from rnnspec.backends import form_named
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.convert import run as conversion
@@ -21,9 +23,21 @@ if TYPE_CHECKING:
     from rnnspec.pipeline import Program
 
 
-def run(source: Path, output: Path, spec: str | None, *, force: bool, allow_outside: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of the command."""
+
+    spec: str | None
+    form: str | None
+    force: bool
+    allow_outside: bool
+
+
+def run(source: Path, output: Path, options: Options) -> None:
     """Convert a file, and print the paths and the result of the comparison."""
-    kind, target = kind_of(source, named=spec is not None), kind_named(output)
+    spec, force, allow_outside = options.spec, options.force, options.allow_outside
+    kind = kind_of(source, named=spec is not None)
+    target = kind_named(output, form_named(options.form))
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
     inputs = _inputs(kind, source, named, program)

@@ -12,6 +12,7 @@ from rnnspec.cli.options import (
     ConvertedPath,
     Force,
     ForeignPath,
+    SourceForm,
     SpecOfTrained,
     TrainedPath,
 )
@@ -21,6 +22,7 @@ def convert(
     source: TrainedPath,
     output: ConvertedPath,
     spec: SpecOfTrained = None,
+    form: SourceForm = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -30,9 +32,9 @@ def convert(
     files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
     again and compared with the reference before it is kept.
     """
-    from rnnspec.cli.commands.convert import run
+    from rnnspec.cli.commands import convert as command
 
-    run(source, output, spec, force=force, allow_outside=allow_outside)
+    command.run(source, output, command.Options(spec, form, force, allow_outside))
 
 
 def import_(
