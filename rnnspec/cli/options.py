@@ -25,7 +25,7 @@ SourceForm = Annotated[
     typer.Option(
         "--form",
         metavar="FORM",
-        help="Form of the source: training (the default) or inference, to deploy.",
+        help="training or inference; by default the first that the backend writes.",
         show_default=False,
         autocompletion=completers.source_forms,
     ),

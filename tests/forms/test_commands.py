@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 import rnnspec
 from rnnspec.backends import get, needs
+from rnnspec.cli import completers
 from rnnspec.errors import UsageError
 
 Run = Callable[..., Any]
@@ -132,6 +133,11 @@ def test_a_backend_that_lacks_a_form_names_those_that_have_it(
     assert "torch cannot write source for inference, only for training; keras" in ran.err
     with pytest.raises(UsageError, match="torch cannot write source for inference"):
         rnnspec.build(spec, "torch", form="inference")
+
+
+def test_shells_complete_forms() -> None:
+    assert completers.source_forms("") == ["training", "inference"]
+    assert completers.source_forms("in") == ["inference"]
 
 
 def test_a_canonical_file_has_no_form(run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT
+from mutation import source_edited
 from offered import require, require_all
 
 import rnnspec
@@ -82,6 +83,21 @@ def test_random_specs_are_equal_for_inference() -> None:
     assert found.equal, f"{found.error}\n{found.spec}"
     assert list(found.largest) == ["forward"]
     assert found.largest["forward"] < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        ("stacked_lstm", ("x = state[-1]", "x = state[0]")),
+        ("dialogue_policy_lstm", ("(~mask).int()", "mask.int()")),
+        ("dialogue_policy_lstm", ("(count - 1)", "(count - 2)")),
+    ],
+)
+def test_a_fault_in_the_source_is_found(name: str, edit: tuple[str, str]) -> None:
+    require("torch", needs.form("inference"))
+    with source_edited("torch", [edit]):
+        report = rnnspec.parity(ROOT / "specs" / f"{name}.yaml", ["torch"], form="inference")
+    assert [each.quantity for each in report.differences] == ["output"]
 
 
 def test_a_report_tells_the_form() -> None:

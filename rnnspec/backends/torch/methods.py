@@ -38,8 +38,8 @@ def forward_to_deploy(network: nodes.Network) -> Function:
     """Return ``forward`` without a check of the input, a mask for a loss, or logits."""
     body = [*masked(network, is_real(network.input)), *computed(network, network.layers)]
     match body:
-        # A module's call would be Any to a type checker.
-        case [*before, Assign(target="x", value=value)] if not _is_module(value):
+        # To a type checker, a module's call is Any, and so are the states that it returns.
+        case [*before, Assign(target="x", value=value)] if _is_typed(value):
             body = [*before, Return(value)]
         case _:
             body.append(Return(_X))
@@ -47,10 +47,10 @@ def forward_to_deploy(network: nodes.Network) -> Function:
     return Function("forward", "self, x: torch.Tensor", "torch.Tensor", docstring, tuple(body))
 
 
-def _is_module(value: Expression) -> bool:
+def _is_typed(value: Expression) -> bool:
     match value:
         case Call(function=Name(text=name)):
-            return name.startswith("self.")
+            return not name.startswith("self.")
         case _:
             return False
 

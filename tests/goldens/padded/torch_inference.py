@@ -17,7 +17,7 @@ class Masked(nn.Module):
         order = torch.argsort((~mask).int(), dim=1, stable=True)
         outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))
         place = torch.argsort(order, dim=1).unsqueeze(-1)
-        return outputs.gather(1, place.expand_as(outputs))
+        return torch.gather(outputs, 1, place.expand_as(outputs))
 
 
 class MaskedStepwiseLSTM(nn.Module):
