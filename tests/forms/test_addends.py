@@ -14,7 +14,7 @@ from rnnspec.errors import UsageError
 from rnnspec.weights.store import Store
 
 torch = pytest.importorskip("torch")
-nn = torch.nn
+from torch import nn  # noqa: E402
 
 SPEC = rnnspec.loads("""\
 version: 1

@@ -63,7 +63,7 @@ def deployed(path: Path) -> Deployed:
     return Deployed(model, batch.double() if batch.is_floating_point() else batch, generated.text)
 
 
-def each_of(paths: list[Path]) -> Any:
+def each_of(paths: list[Path]) -> pytest.MarkDecorator:
     names = [f"{path.parent.name}-{path.stem}" for path in paths]
     return pytest.mark.parametrize("path", paths, ids=names)
 
