@@ -22,7 +22,8 @@ class Slot:
     ``param`` is the name of the array within the layer, and ``path`` the attribute path to it from
     the framework's layer. ``axes`` and ``gates`` describe its layout there, in the notation of
     ``ir.params.Param``. ``row`` is the index on the leading axis if a framework stacks several
-    canonical arrays in one of its own.
+    canonical arrays in one of its own. If a framework adds up two arrays of this layout, the other
+    one is at ``addend``: reading returns the sum, and writing fills the addend with zeros.
     """
 
     param: str
@@ -30,6 +31,12 @@ class Slot:
     axes: str
     gates: str = ""
     row: int | None = None
+    addend: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all arrays of the framework that hold this one."""
+        return (self.path,) if self.addend is None else (self.path, self.addend)
 
 
 def shape_in(param: Param, slot: Slot) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 from rnnspec.errors import BackendError
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Form = Literal["training", "inference", "step"]
 """A form of generated source: for training, for inference only, or for one chunk after another."""
+
+FORMS: tuple[Form, ...] = get_args(Form)
 
 LEVELS = ("counts", "forward", "gradients", "training")
 """Levels of comparison, each including those before it."""

@@ -20,6 +20,16 @@ Backend = Annotated[
     str | None,
     typer.Option("--backend", "-b", metavar="NAME", help=NAMED, autocompletion=completers.backends),
 ]
+SourceForm = Annotated[
+    str | None,
+    typer.Option(
+        "--form",
+        metavar="FORM",
+        help="training or inference; by default the first that the backend writes.",
+        show_default=False,
+        autocompletion=completers.source_forms,
+    ),
+]
 Paths = Annotated[
     list[str],
     typer.Argument(

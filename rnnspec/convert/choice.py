@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, lack, needs
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
 from rnnspec.convert.original import Original
 from rnnspec.errors import BackendError, ModelError, UsageError, listed
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from rnnspec.backends.base import Form
     from rnnspec.convert.kinds import Importing
     from rnnspec.importing.run import Taken
     from rnnspec.pipeline import Program
@@ -113,13 +114,20 @@ def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> S
     return _first(path, found, (*KINDS, foreign))
 
 
-def kind_named(output: Path) -> Kind:
-    """Return the kind of an output, judged by its path.
+def kind_named(output: Path, form: Form | None = None) -> Kind:
+    """Return the kind of an output, judged by its path, with source of a form if it has source.
 
     Raises:
-        UsageError: the path fits no kind.
+        UsageError: the path fits no kind, or the kind has no source of this form.
     """
-    return _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
+    found = _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
+    if form is None:
+        return found
+    if not isinstance(found, FrameworkFiles):
+        raise UsageError(f"a canonical file has no source; it cannot honour --form {form}")
+    if missing := lack(found.backend, *needs.source(form)):
+        raise UsageError(missing)
+    return replace(found, written=form)
 
 
 def _first(path: Path, found: list[Found], known: Sequence[Source]) -> Found:

@@ -41,6 +41,7 @@ KERAS = Backend(
     distribution="keras",
     minimum=(3, 10),
     extra="keras",
+    forms=("training", "inference"),
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
     engine=engine,

@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from rnnspec.ir import nodes
 
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Form
+
+PURPOSES: dict[Form, str] = {
+    "training": "with initial weights",
+    "inference": "for inference; its weights are to be loaded",
+}
+"""The purpose of the model that the source of each form returns."""
 _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
 SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
 
-def is_sequential(network: nodes.Network) -> bool:
-    """Return whether the source is a ``Sequential``: a chain of Keras's own layers over padding.
+def is_sequential(network: nodes.Network, form: Form) -> bool:
+    """Return whether the source is a ``Sequential``: for inference, any chain of Keras's layers.
 
-    The summary of a functional model also lists the operations that compute the mask (``NotEqual``,
-    ``Any``); that of a ``Sequential`` lists only layers. But only a functional model refuses
-    another number of time steps, so a spec with ``input.length`` needs one.
+    For training, the chain must have padding. The summary of a functional model also lists the
+    operations that compute the mask (``NotEqual``, ``Any``); that of a ``Sequential`` lists only
+    layers. But only a functional model refuses another number of time steps, so for training a spec
+    with ``input.length`` needs one.
     """
-    return (
-        network.input.masked
-        and network.input.steps is None
-        and len(network.layers) <= _LONGEST_SEQUENTIAL
-        and not any(map(_breaks_a_chain, network.layers))
+    chain = len(network.layers) <= _LONGEST_SEQUENTIAL and not any(
+        map(_breaks_a_chain, network.layers)
     )
+    if form == "training":
+        return chain and network.input.masked and network.input.steps is None
+    return chain
 
 
 def recursion(network: nodes.Network) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline, saving
-from rnnspec.backends import Backend, chosen
-from rnnspec.backends.needs import FILES, MODEL, SOURCE
+from rnnspec.backends import Backend, chosen, form_named, needs
+from rnnspec.backends.needs import FILES, MODEL
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.frameworks import import_quietly
@@ -15,26 +16,37 @@ from rnnspec.errors import printable
 from rnnspec.summaries import LayerSummary, Summary, summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rnnspec.pipeline import Generated, Program
 
 
-def run(
-    program: Program,
-    backend_name: str | None,
-    seed: int | None,
-    output: Path | None,
-    *,
-    force: bool,
-) -> None:
-    """Build a spec, print the parameters that the framework counts, and write ``output``."""
-    backend = chosen(backend_name, SOURCE, MODEL, *(() if output is None else (FILES,)))
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of the command."""
+
+    backend: str | None
+    form: str | None
+    seed: int | None
+    output: Path | None
+    force: bool
+
+    def chosen(self) -> Backend:
+        """Return the backend to build with."""
+        source = needs.source(form_named(self.form))
+        return chosen(self.backend, *source, MODEL, *(() if self.output is None else (FILES,)))
+
+
+def run(program: Program, options: Options) -> None:
+    """Build a spec, print the parameters that the framework counts, and write a file if asked."""
+    output, force, seed = options.output, options.force, options.seed
+    backend = options.chosen()
     if output is not None:
         _check_output(output, backend, program, force=force)
     # Checked before the framework is imported, and again below, because building takes time.
     backend.require()
-    generated = pipeline.generate(program, backend)
+    generated = pipeline.generate(program, backend, form_named(options.form))
     arrays = pipeline.trained(program, seed)
     with reading() as progress:
         vectors = pipeline.pretrained(program, progress)
@@ -43,13 +55,47 @@ def run(
     if output is not None:
         _check_output(output, backend, program, force=force)
         # Before the summary, which would look like success if saving failed.
-        saving.save(output, generated, program.spec.document.text, model, force=force)
+        proof = _Proof(program, generated, model)
+        text = program.spec.document.text
+        saving.save(output, generated, text, model, force=force, verify=proof.check)
     tables.print_summary(_counted(generated, model))
+    for line in _about_zeros(generated):
+        print(line)
     for line in vectors.report() if vectors else ():
         print(printable(line))
     print(f"Built with {backend.runtime.version()}")
     if output is not None:
-        _print_written(output, generated)
+        _print_written(output, generated, proof.equal)
+
+
+def _about_zeros(generated: Generated) -> Iterator[str]:
+    """Yield a line if the framework counts zeros that the spec has no parameters for."""
+    zeros = sum(generated.store.zeros.values())
+    if zeros:
+        yield f"Zeros among them, in second biases that only stock layers have: {zeros:,}"
+
+
+@dataclass(slots=True)
+class _Proof:
+    """The comparison of a written model with the reference, if it is written to be deployed."""
+
+    program: Program
+    generated: Generated
+    model: Any
+    equal: str = ""
+
+    def check(self, folder: Path) -> None:
+        """Compare the model in a folder, or raise ParityError."""
+        if self.generated.form == "training":
+            return
+        from rnnspec.convert.verify import DTYPE, largest_difference
+
+        generated = self.generated
+        name = generated.network.name
+        again = generated.backend.saving.reload(folder, name, generated.entry)
+        arrays = generated.store.read(self.model)
+        largest = largest_difference(self.program, generated, again, arrays)
+        self.equal = f"largest difference {largest:.1e} in forward ({DTYPE})"
 
 
 def _counted(generated: Generated, model: Any) -> Summary:
@@ -74,10 +120,12 @@ def _check_output(output: Path, backend: Backend, program: Program, *, force: bo
     saving.check_output(output, backend, program.spec.name, force=force, inputs=kept)
 
 
-def _print_written(output: Path, generated: Generated) -> None:
-    """Print the written paths, and the code that loads the model again."""
+def _print_written(output: Path, generated: Generated, equal: str) -> None:
+    """Print the written paths, how equal they are, and the code that loads the model again."""
     for path in saving.written(output, generated):
         print(printable(f"wrote {path}"))
+    if equal:
+        print(f"equal: {equal}")
     print("To load it, without rnnspec:")
     for line in saving.loading(output, generated):
         print(f"  {line}")

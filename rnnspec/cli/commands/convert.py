@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
+from rnnspec.backends import form_named
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.convert import run as conversion
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the input may lack, and what is allowed; None if the user names no such file."""
+    """The options of the command; ``config`` is what the input may lack."""
 
     spec: str | None
     config: Path | None
+    form: str | None
     force: bool
     allow_outside: bool
 
@@ -38,7 +40,7 @@ def run(source: Path, output: Path, options: Options) -> None:
     """Convert a file, and print the paths and the results of the comparisons."""
     spec, force, allow_outside = options.spec, options.force, options.allow_outside
     kind = kind_of(source, named=spec is not None, config=options.config)
-    target = kind_named(output)
+    target = kind_named(output, form_named(options.form))
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
     inputs = _inputs(kind, source, named, program)

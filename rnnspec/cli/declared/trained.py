@@ -13,6 +13,7 @@ from rnnspec.cli.options import (
     ConvertedPath,
     Force,
     ForeignPath,
+    SourceForm,
     SpecOfTrained,
     TrainedPath,
 )
@@ -23,6 +24,7 @@ def convert(
     output: ConvertedPath,
     spec: SpecOfTrained = None,
     config: Config = None,
+    form: SourceForm = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -35,7 +37,7 @@ def convert(
     """
     from rnnspec.cli.commands import convert as command
 
-    options = command.Options(spec, config, force, allow_outside)
+    options = command.Options(spec, config, form, force, allow_outside)
     command.run(source, output, options)
 
 
