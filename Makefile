@@ -12,7 +12,7 @@ QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py
 RUNS ?= 100000
 MODELS ?= 20000
 
-.PHONY: help demo test quick lowest lint format wheel ci bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel ci bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +54,10 @@ format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY)  ## Build the documentation into build/site; a broken link is an error
+	$(BIN)/python -m docs.generate
+	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+
 wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	rm -rf $(DIST) $(EMPTY)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(DIST) .
@@ -61,7 +65,7 @@ wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
 	.ci/use-wheel $(EMPTY)/bin
 
-ci: lint wheel lowest test  ## Run what continuous integration runs
+ci: lint docs wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
