@@ -9,8 +9,8 @@ from rnnspec import pages
 
 FOLDER = "reference/codes"
 _ABOUT = {
-    "E": "Errors. A spec or a file with one of these is refused.",
-    "L": "Advice of `rnnspec lint` on valid specs.",
+    "E": ("Errors", "A spec or a file with one of these is refused."),
+    "L": ("Advice", "`rnnspec lint` gives it on valid specs."),
 }
 
 
@@ -26,7 +26,8 @@ def _index() -> str:
     found = ["# Codes\n", "`rnnspec explain CODE` prints each of these pages.\n"]
     for kind, codes in groupby(pages.codes(), key=lambda code: code[0]):
         rows = [(f"[{code}]({code}.md)", _title(code)) for code in codes]
-        found += [f"## {kind}\n", _ABOUT[kind] + "\n", table(("code", "title"), rows)]
+        title, about = _ABOUT[kind]
+        found += [f"## {title}\n", about + "\n", table(("code", "title"), rows)]
     return "\n".join(found)
 
 

@@ -22,19 +22,25 @@ def gallery_pages(folder: Path) -> dict[str, str]:
         "gallery/index.md": _index(specs),
         **{f"gallery/{spec.name}.md": _page(path, spec) for path, spec in specs.items()},
         **{f"gallery/{spec.name}.svg": str(rnnspec.draw(spec)) for spec in specs.values()},
+        **{f"gallery/small/{spec.name}.svg": _small(spec) for spec in specs.values()},
     }
 
 
+def _small(spec: Spec) -> str:
+    return str(rnnspec.draw(spec, labels="none", steps=3))
+
+
 def _index(specs: dict[Path, Spec]) -> str:
-    rows = [
-        (
-            f"[{spec.name}]({spec.name}.md)",
-            spec.description,
-            f"{rnnspec.summary(spec).parameters.total:,}",
-        )
-        for spec in specs.values()
-    ]
-    return "\n".join([_ABOUT, table(("network", "description", "parameters"), rows)])
+    cards = "\n".join(_card(spec) for spec in specs.values())
+    return f'{_ABOUT}\n<div class="grid cards networks" markdown>\n\n{cards}\n</div>\n'
+
+
+def _card(spec: Spec) -> str:
+    return (
+        f"-   [![The layers of {spec.name}](small/{spec.name}.svg)]({spec.name}.md)\n\n"
+        f"    **[{spec.name}]({spec.name}.md)**\n\n"
+        f"    {spec.description} {rnnspec.summary(spec).parameters.total:,} parameters.\n"
+    )
 
 
 _ABOUT = """# Gallery

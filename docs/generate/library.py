@@ -13,6 +13,8 @@ from rnnspec import errors
 _HEAD = """# Every function
 
 All of these are names of `rnnspec`, which imports no framework by itself.
+
+## Functions
 """
 _RESULTS = """## Results
 
