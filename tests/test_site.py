@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
@@ -97,6 +98,14 @@ def test_every_key_is_in_the_reference(site: Site) -> None:
             (*_, line) = re.findall(rf"^\| `{key}`.*$", page, re.MULTILINE)
             assert line
             assert about.description in page
+
+
+def test_json_is_shown_as_commands_print_it(site: Site) -> None:
+    page = str(site["reference/json.md"])
+    shown = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    assert shown[0] == rnnspec.summary(ROOT / "specs" / "gru_stack_both_ways.yaml").as_dict()
+    assert [each["code"] for each in shown[1]["files"][0]["problems"]] == ["E301"]
+    assert shown[2]["same"] is False
 
 
 def test_every_code_has_a_page(site: Site) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from docs.generate.codes import code_pages
-from docs.generate.commands import command_page
 from docs.generate.examples import ROOT
 from docs.generate.gallery import gallery_pages
-from docs.generate.language import language_page
-from docs.generate.library import library_page
 from docs.generate.navigation import configuration
+from docs.generate.reference.codes import code_pages
+from docs.generate.reference.commands import command_page
+from docs.generate.reference.documents import document_page
+from docs.generate.reference.language import language_page
+from docs.generate.reference.library import library_page
 from docs.generate.written import written_pages
 
 _BUILD = ROOT / "build"
@@ -25,6 +26,7 @@ def pages() -> dict[str, str | bytes]:
         **gallery_pages(ROOT / "specs"),
         **language_page(),
         **command_page(),
+        **document_page(),
         **code_pages(),
         **library_page(),
     }
