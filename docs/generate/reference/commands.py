@@ -25,7 +25,8 @@ def _section(name: str, command: Any) -> str:
     example = command.epilog.removeprefix("Example: ")
     about = [_paragraph(each) for each in command.help.split("\n\n")]
     parts = [f"## {name}\n", *about, fence("text", usage)]
-    parts += [table(("argument or option", "meaning"), rows), "For example:\n", fence("sh", example)]
+    parts += [table(("argument or option", "meaning"), rows)]
+    parts += ["For example:\n", fence("sh", example)]
     return "\n".join(parts)
 
 
