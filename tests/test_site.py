@@ -21,7 +21,7 @@ from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.app import app
 from rnnspec.pages import codes
-from rnnspec.spec.schema.descriptions import KEYS
+from rnnspec.spec.schema.descriptions import KEYS, VALUES
 
 Site = Mapping[str, str | bytes]
 
@@ -98,6 +98,8 @@ def test_every_key_is_in_the_reference(site: Site) -> None:
             (*_, line) = re.findall(rf"^\| `{key}`.*$", page, re.MULTILINE)
             assert line
             assert about.description in page
+    for value, meaning in VALUES.items():
+        assert f"| `{value}` | {meaning} |" in page
 
 
 def test_json_is_shown_as_commands_print_it(site: Site) -> None:

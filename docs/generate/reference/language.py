@@ -19,13 +19,12 @@ def language_page() -> dict[str, str]:
     schema = json_schema.json_schema()
     parts = [_section(path, each) for path, each in _mappings("", schema, schema["definitions"])]
     return {
-        "reference/keys.md": "# Every key\n\n" + "\n".join(parts) + _DOWNLOAD,
+        "reference/keys.md": "\n".join(["# Every key\n", *parts, _values(schema), _DOWNLOAD]),
         "reference/rnnspec.schema.json": json_schema.text(),
     }
 
 
-_DOWNLOAD = """
-## JSON Schema
+_DOWNLOAD = """## JSON Schema
 
 [rnnspec.schema.json](rnnspec.schema.json) is this page for editors, as `rnnspec schema` prints it.
 """
@@ -57,6 +56,25 @@ def _layers(defined: Schema) -> Iterator[tuple[str, Schema]]:
             nested |= {key: value["then"] for key, value in keys.items() if "then" in value}
     for key, value in nested.items():
         yield f"rnn[i].{key} as a mapping", value
+
+
+def _values(schema: Schema) -> str:
+    found = dict(_described(schema))
+    rows = [(f"`{value}`", meaning) for value, meaning in sorted(found.items())]
+    return "\n".join(["## Every value\n", table(("value", "meaning"), rows)])
+
+
+def _described(schema: object) -> Iterator[tuple[str, str]]:
+    """Yield each value that a key with fixed values accepts, with its meaning."""
+    match schema:
+        case dict():
+            yield from zip(schema.get("enum", []), schema.get("enumDescriptions", []), strict=False)
+            yield from _described(list(schema.values()))
+        case list():
+            for each in schema:
+                yield from _described(each)
+        case _:
+            pass
 
 
 def _section(path: str, schema: Schema) -> str:
