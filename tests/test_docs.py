@@ -135,6 +135,8 @@ def keys(data: object) -> set[str]:
 
 
 def test_the_language_it_shows_is_the_language() -> None:
-    (shown,) = re.findall(r"```yaml\n(version: 1  .*?)```", PAGES["docs/language.md"], re.DOTALL)
+    (shown,) = re.findall(
+        r"```yaml\n(version: 1  .*?)```", PAGES["docs/reference/language.md"], re.DOTALL
+    )
     in_comments = {"normal", "constant"}
     assert keys(yaml.safe_load(shown)) | in_comments == words(models.Spec)

@@ -14,7 +14,7 @@ from rnnspec.cli.app import app
 
 _HEAD = """# JSON by example
 
-[Reports and JSON](../reports.md) describes each member of these documents.
+[Reports and JSON](reports.md) describes each member of these documents.
 """
 _WRONG = """version: 1
 name: tagger
