@@ -11,8 +11,9 @@ LOWEST := build/lowest
 QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py
 RUNS ?= 100000
 MODELS ?= 20000
+PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format docs wheel ci bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,6 +65,15 @@ wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	$(PYTHON) -m venv $(EMPTY)
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
 	.ci/use-wheel $(EMPTY)/bin
+
+dist: $(READY)  ## Build the wheel and the source distribution, and check what they contain
+	rm -rf $(DIST) && mkdir -p build
+	$(BIN)/python -m build --outdir $(DIST) . >$(DIST).log 2>&1 || (cat $(DIST).log; exit 1)
+	$(BIN)/python -m twine check --strict $(DIST)/*
+	$(BIN)/python .ci/check-dist $(DIST)
+
+matrix: dist  ## Use the wheel with each extra, the oldest and newest dependencies, on PYTHONS
+	.ci/matrix $(DIST)/rnnspec-*.whl $(BIN)/uv $(PYTHONS)
 
 ci: lint docs wheel lowest test  ## Run what continuous integration runs
 

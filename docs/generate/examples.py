@@ -46,7 +46,7 @@ Example = File | Command | Code
 
 # Blocks in tabs are indented. Each ends at a fence with the indentation of the first.
 _BLOCKS = re.compile(
-    r"`(?P<name>[\w/-]+\.\w+)`:\n\n(?P<i> *)```\w+\n(?P<file>.*?)^(?P=i)```$"
+    r"`(?P<name>[\w/-]+\.(?:json|py|txt|yaml))`:\n\n(?P<i> *)```\w+\n(?P<file>.*?)^(?P=i)```$"
     r"|^(?P<j> *)```console\n(?P<console>.*?)^(?P=j)```$"
     r"|^(?P<k> *)```python\n(?P<code>.*?)^(?P=k)```$"
     r"(?:\n\n(?P=k)```text\n(?P<output>.*?)^(?P=k)```$)?"

@@ -124,6 +124,11 @@ class Backend:
         """The runtime of a backend that writes ``files``."""
         return cast("SavingRuntime", self.runtime)
 
+    @property
+    def opening(self) -> OpeningRuntime:
+        """The runtime of a backend that opens the files of its framework."""
+        return cast("OpeningRuntime", self.runtime)
+
     def require(self) -> None:
         """Raise BackendError unless the framework is installed and recent enough."""
         # Imported here: a command that needs no framework starts sooner without it.
@@ -306,3 +311,17 @@ class SavingRuntime(Runtime, Protocol):
 
         Nothing is added to the folder. ``entry`` is the class or function of generated source.
         """
+
+
+class OpeningRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that opens models that rnnspec did not write."""
+
+    def open_original(self, path: Path) -> Any:
+        """Return the model in a file whose whole content was checked.
+
+        Raises:
+            BackendError: the framework does not open it.
+        """
+
+    def output(self, model: Any, inputs: Array) -> Array:
+        """Return the output in inference; ``inputs`` is (batch, steps[, features])."""

@@ -57,14 +57,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TrainedPath = Annotated[
     Path,
     typer.Argument(
-        metavar="IN", help="A .keras file, a PyTorch folder, or a canonical .safetensors file."
+        metavar="IN", help="A trained model: a Keras file, a PyTorch folder or a .safetensors file."
     ),
 ]
 ForeignPath = Annotated[
     Path, typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch.")
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="JSON",
+        help="The architecture of a Keras file, from model.to_json(), if it has none.",
+        show_default=False,
+    ),
+]
 ConvertedPath = Annotated[
-    Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")
+    Path,
+    typer.Argument(
+        metavar="OUT",
+        help=".keras, .safetensors or a folder for PyTorch; its ending decides which.",
+    ),
 ]
 SpecOfTrained = Annotated[
     str | None,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from rnnspec.convert.original import Original
     from rnnspec.files import Inputs
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
@@ -27,10 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The canonical arrays in a file, and the names of the parts that are not converted."""
+    """The canonical arrays in a file, and the names of the parts that are not converted.
+
+    ``original`` is the file itself, if a framework opens it without code of the file.
+    """
 
     arrays: Arrays
     left_out: tuple[str, ...] = ()
+    original: Original | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, Array]
 
 DTYPE = "float32"
-_BATCHES = 3
+BATCHES = 3
+"""The number of random batches of a comparison."""
 
 
 def largest_difference(program: Program, generated: Generated, model: Any, arrays: Arrays) -> float:
@@ -33,7 +34,7 @@ def largest_difference(program: Program, generated: Generated, model: Any, array
         ParityError: an array or an output differs.
     """
     _check_arrays(generated, model, arrays)
-    return max(_forward(program, generated, model, arrays, n) for n in range(_BATCHES))
+    return max(_forward(program, generated, model, arrays, n) for n in range(BATCHES))
 
 
 def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
@@ -50,7 +51,7 @@ def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
 def _forward(
     program: Program, generated: Generated, model: Any, arrays: Arrays, seed: int
 ) -> float:
-    case = _case(program, arrays, seed)
+    case = case_of(program, arrays, seed)
     runtime = generated.backend.runtime
     expected = case.outputs(case.truth)
     found = case.outputs(runtime.trace(model, list(case.layers), case.batch))
@@ -65,7 +66,8 @@ def _forward(
     return max(distances.values())
 
 
-def _case(program: Program, arrays: Arrays, seed: int) -> Case:
+def case_of(program: Program, arrays: Arrays, seed: int) -> Case:
+    """Return a random batch, and what the reference computes for it with ``arrays``."""
     network = program.network
     batch = draw_batch(network.input, np.random.default_rng(seed))
     exact = {name: array.astype(np.float64) for name, array in arrays.items()}

@@ -167,7 +167,7 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
         *("concat", "sum", "mul", "ave"),
     }
     assert {head["pooling"] for head in heads if "pooling" in head} == {
-        *("last", "mean", "max", "none"),
+        *("last", "last_step", "mean", "max", "none"),
     }
 
 

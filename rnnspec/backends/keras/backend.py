@@ -47,7 +47,7 @@ KERAS = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.base import Emitter, LearningRuntime, OpeningRuntime, SavingRuntime, Slots
     from rnnspec.backends.kept import Reader
     from rnnspec.backends.keras import emit, read, runtime, slots
 
@@ -55,4 +55,5 @@ if TYPE_CHECKING:
     _slots: Slots = slots
     _learning: LearningRuntime = runtime
     _saving: SavingRuntime = runtime
+    _opening: OpeningRuntime = runtime
     _reader: Reader = read

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import Stock
 from rnnspec.backends.expressions import (
+    LAST_STEP,
     Assign,
     Binary,
     Call,
@@ -13,6 +14,7 @@ from rnnspec.backends.expressions import (
     Evaluate,
     Expression,
     Function,
+    Index,
     Items,
     Name,
     Return,
@@ -21,7 +23,7 @@ from rnnspec.backends.expressions import (
     call,
 )
 from rnnspec.backends.keras.defaults import DEFAULTS
-from rnnspec.backends.keras.forms import is_sequential, pools_masked, recursion
+from rnnspec.backends.keras.forms import is_sequential, pools_masked, recursion, takes_last_step
 from rnnspec.backends.keras.initial import embedding_initializer, forget_biases, initializer_of
 from rnnspec.backends.keras.parts import parts
 from rnnspec.ir import nodes, text
@@ -162,7 +164,9 @@ def _mask(network_input: nodes.Input) -> Call:
             assert_never(network_input)
 
 
-def _applied(layer: nodes.Layer, variable: Name) -> Call:
+def _applied(layer: nodes.Layer, variable: Name) -> Call | Index:
+    if takes_last_step(layer):
+        return Index(variable, LAST_STEP)
     if pools_masked(layer):
         return Call(Name(f"masked_{layer.statistic}"), (variable, Name("mask")))
     if isinstance(layer, nodes.Normalize):

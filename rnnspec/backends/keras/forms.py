@@ -38,8 +38,12 @@ def recursion(network: nodes.Network) -> int:
 
 def _breaks_a_chain(layer: nodes.Layer) -> bool:
     # A Sequential passes a single tensor through layers: no mask or earlier input beside it, and
-    # no function.
-    return isinstance(layer, nodes.Residual | nodes.Normalize) or pools_masked(layer)
+    # no function or slice.
+    return (
+        isinstance(layer, nodes.Residual | nodes.Normalize)
+        or pools_masked(layer)
+        or takes_last_step(layer)
+    )
 
 
 def pools_masked(layer: nodes.Layer) -> TypeGuard[nodes.Pooling]:
@@ -50,3 +54,8 @@ def pools_masked(layer: nodes.Layer) -> TypeGuard[nodes.Pooling]:
     Source: https://github.com/keras-team/keras/issues/18152.
     """
     return isinstance(layer, nodes.Pooling) and layer.masked
+
+
+def takes_last_step(layer: nodes.Layer) -> bool:
+    """Return true if a layer selects the last step, by a slice: Keras has no layer for it."""
+    return isinstance(layer, nodes.Pooling) and layer.statistic == "last_step"

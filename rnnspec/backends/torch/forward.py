@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.expressions import (
+    LAST_STEP,
     Assign,
     Attribute,
     Binary,
@@ -162,6 +163,9 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
 
 def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
     over_steps = ("dim", 1)
+    if layer.statistic == "last_step":
+        yield Assign("x", Index(_X, LAST_STEP))
+        return
     if not layer.masked:
         function = "x.mean" if layer.statistic == "mean" else "x.amax"
         yield Assign("x", Call(Name(function), (), (over_steps,)))
