@@ -16,6 +16,7 @@ ELSEWHERE = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "examples/notebook.ipynb": "examples/notebook.ipynb",
+    "examples/training/README.md": "guides/training.md",
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
 
