@@ -13,7 +13,7 @@ RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format wheel ci dist matrix bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -55,6 +55,10 @@ format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY)  ## Build the documentation into build/site; a broken link is an error
+	$(BIN)/python -m docs.generate
+	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+
 wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	rm -rf $(DIST) $(EMPTY)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(DIST) .
@@ -71,7 +75,7 @@ dist: $(READY)  ## Build the wheel and the source distribution, and check what t
 matrix: dist  ## Use the wheel with each extra, the oldest and newest dependencies, on PYTHONS
 	.ci/matrix $(DIST)/rnnspec-*.whl $(BIN)/uv $(PYTHONS)
 
-ci: lint wheel lowest test  ## Run what continuous integration runs
+ci: lint docs wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
