@@ -8,15 +8,19 @@ DEMO := $(VENV)/.demo
 DIST := build/dist
 EMPTY := build/empty
 LOWEST := build/lowest
+NODE_MODULES := playground/node_modules/.package-lock.json
+WHEELS := build/playground-wheels
+PARTS := build/playground-parts
+SITE := build/playground
 QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py
 RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format docs wheel ci dist matrix bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel playground playground-serve ci dist matrix bench fuzz clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -75,6 +79,27 @@ dist: $(READY)  ## Build the wheel and the source distribution, and check what t
 matrix: dist  ## Use the wheel with each extra, the oldest and newest dependencies, on PYTHONS
 	.ci/matrix $(DIST)/rnnspec-*.whl $(BIN)/uv $(PYTHONS)
 
+$(NODE_MODULES): playground/package-lock.json
+	@command -v npm >/dev/null || { echo "the playground needs Node 20 with npm" >&2; exit 1; }
+	npm --prefix playground ci --no-audit --no-fund
+	@touch $@
+
+$(WHEELS): playground/requirements.txt $(READY)
+	rm -rf $@
+	$(BIN)/python -m pip download --quiet --dest $@ --requirement $< --require-hashes --no-deps --only-binary=:all: \
+		--python-version 3.14 --implementation cp --abi cp314 --abi none \
+		--platform pyemscripten_2026_0_wasm32 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
+
+playground: $(READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a site and as one file, into build/ (with Node 20)
+	rm -rf $(PARTS) $(SITE)
+	mkdir -p $(PARTS)
+	$(BIN)/python playground/tools/collect.py $(WHEELS) $(PARTS)/packages.zip $(PARTS)/licences.txt
+	node playground/tools/compile.mjs $(PARTS)/packages.zip $(PARTS)
+	node playground/tools/bundle.mjs $(PARTS) $(PARTS)/licences.txt $(SITE) build/rnnspec-playground.html
+
+playground-serve: playground  ## Build the playground, and serve it on this machine
+	node playground/tools/serve.mjs $(SITE)
+
 ci: lint docs wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
@@ -89,4 +114,4 @@ fuzz: $(READY)  ## Try hostile inputs, RUNS specs of each kind (100,000) and MOD
 	cd tests && ../$(BIN)/python -m fuzz models --runs $(MODELS)
 
 clean:  ## Remove everything that was made
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build *.egg-info playground/node_modules
