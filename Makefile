@@ -17,7 +17,7 @@ RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format docs wheel playground playground-serve ci dist matrix bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -84,7 +84,7 @@ $(NODE_MODULES): playground/package-lock.json
 	npm --prefix playground ci --no-audit --no-fund
 	@touch $@
 
-$(WHEELS): playground/requirements.txt $(READY)
+$(WHEELS): playground/requirements.txt | $(READY)
 	rm -rf $@
 	$(BIN)/python -m pip download --quiet --dest $@ --requirement $< --require-hashes --no-deps --only-binary=:all: \
 		--python-version 3.14 --implementation cp --abi cp314 --abi none \
@@ -97,10 +97,14 @@ playground: $(READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a si
 	node playground/tools/compile.mjs $(PARTS)/packages.zip $(PARTS)
 	node playground/tools/bundle.mjs $(PARTS) $(PARTS)/licences.txt $(SITE) build/rnnspec-playground.html
 
+playground-test: playground  ## Build the playground, and test it in Node and in Chromium
+	$(BIN)/python -m pytest tests/playground
+	node --test playground/test/page.test.mjs
+
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)
 
-ci: lint docs wheel lowest test  ## Run what continuous integration runs
+ci: lint docs wheel lowest playground-test test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
