@@ -2,6 +2,7 @@
 
 import { element, find } from "./dom.js";
 import { createEditor } from "../editor/editor.js";
+import { explain } from "./explanation.js";
 import { fromFragment, toFragment } from "./link.js";
 import { Python } from "../python/python.js";
 import { Results } from "./results.js";
@@ -16,7 +17,8 @@ export function run(create, parts) {
     return;
   }
   const python = new Python(create, parts(), (state) => started(state));
-  const editor = createEditor(find("editor"), (name, given) => python.ask(name, given).catch(() => null), check);
+  const ask = (name, given) => python.ask(name, given).catch(() => null);
+  const editor = createEditor(find("editor"), ask, check);
   const results = new Results();
 
   function started(state) {
@@ -40,7 +42,7 @@ export function run(create, parts) {
   function show(answer, text) {
     say(answer.state, answer.verdict);
     find("version").textContent = answer.version;
-    find("notes").replaceChildren(...answer.notes.map((each) => note(each, editor)));
+    find("notes").replaceChildren(...answer.notes.map((each) => note(each, editor, ask)));
     if (answer.omitted) find("notes").append(element("li", {}, `and ${answer.omitted} more`));
     // Places are those of the text that was asked about; a newer answer is on its way.
     if (text === editor.text()) editor.underline(answer.notes);
@@ -75,12 +77,13 @@ function dim(stale) {
   find("panel").classList.toggle("stale", stale && isShown);
 }
 
-function note(given, editor) {
+function note(given, editor, ask) {
   const { severity, code, where, message, line, column } = given;
   const place = element("span", { class: "place" }, `${line}:${column}`);
-  const words = element("span", { class: "words" }, where ? element("b", {}, `${where}: `) : "", message, " ", element("code", {}, code));
+  const words = element("span", { class: "words" }, where ? element("b", {}, `${where}: `) : "", message);
   const go = element("button", { type: "button", click: () => editor.goTo(given) }, place, element("span", { class: "severity" }, severity), words);
-  return element("li", { "data-severity": severity }, go);
+  const more = element("button", { type: "button", class: "code", title: `Explain ${code}`, click: () => explain(code, ask) }, code);
+  return element("li", { "data-severity": severity }, go, more);
 }
 
 function offerExamples(editor) {

@@ -53,7 +53,10 @@ describe("the page", { skip: lacking }, () => {
     assert.match(await page.textContent("#notes"), /4:19.*error.*unknown key 'unit'; did you mean 'units'\?/);
     assert.ok(await page.locator("#stale").isVisible());
     assert.match(await page.locator(".picture img").getAttribute("alt"), /GRU/);
-    await page.locator("#notes button").click();
+    await page.getByRole("button", { name: "E301" }).click();
+    assert.match(await page.textContent("dialog"), /E301: unknown key/);
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "did you mean" }).click();
     await page.keyboard.type("units");
     await state(page, "valid");
     assert.ok(await page.locator("#stale").isHidden());
@@ -94,6 +97,8 @@ describe("the page", { skip: lacking }, () => {
     await page.keyboard.type("zero");
     await state(page, "wrong");
     assert.ok((await text(page)).endsWith("head:\n  units: zero"));
+    await page.locator(".tok-propertyName", { hasText: "units" }).last().hover();
+    await page.getByText("The size of the output.").waitFor();
     await page.keyboard.press("Control+Home");
     await page.keyboard.press("F8");
     await page.keyboard.type("2");

@@ -5,6 +5,6 @@ The page itself has no knowledge of the language.
 
 from rnnspec.playground.answers import answer
 from rnnspec.playground.completions import complete
-from rnnspec.playground.hints import describe
+from rnnspec.playground.hints import describe, explain
 
-__all__ = ["answer", "complete", "describe"]
+__all__ = ["answer", "complete", "describe", "explain"]

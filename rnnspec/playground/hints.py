@@ -1,9 +1,10 @@
-"""Descriptions of keys, from the JSON Schema of the language."""
+"""Descriptions of keys, from the JSON Schema of the language, and of codes, from their pages."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from rnnspec import pages
 from rnnspec.errors import SpecError
 from rnnspec.playground.completions import detail
 from rnnspec.playground.schemas import properties
@@ -35,3 +36,8 @@ def describe(text: str, line: int, column: int) -> dict[str, Any] | None:
                 "end_column": span.end_column,
             }
     return None
+
+
+def explain(code: str) -> str:
+    """Return the page of a code as Markdown, empty if there is none."""
+    return pages.page(code) if code in pages.codes() else ""

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnspec.playground import complete, describe
+from rnnspec.pages import page
+from rnnspec.playground import complete, describe, explain
 from rnnspec.spec.models import LSTM, Head, Spec
 
 HEAD = "version: 1\nname: net\n"
@@ -81,6 +82,11 @@ def test_describes_a_key() -> None:
     assert found["detail"] == "true or false"
     assert describe(*at(f"{HEAD}rnn:\n  type: g|ru\n")) is None
     assert describe(*at(f"{HEAD}rn|m: 1\n")) is None
+
+
+def test_explains_a_code() -> None:
+    assert explain("E301") == page("E301")
+    assert explain("../E301") == ""
 
 
 @given(st.text("{}[]:-, \n#&*!|>'\"%@tynaem1", max_size=40), st.data())

@@ -12,6 +12,7 @@ import pytest
 from spec.test_spec_faults import SHORT
 
 from rnnspec import playground
+from rnnspec.pages import codes
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "build" / "playground"
@@ -38,7 +39,8 @@ def _calls() -> list[tuple[str, list[Any]]]:
     texts = [text for text in (*good, *wrong) if isinstance(text, str)]
     places = [[good[0], number + 1, 3] for number in range(good[0].count("\n"))]
     cursors = [(name, place) for name in ("complete", "describe") for place in places]
-    return [*(("answer", [text]) for text in texts), *cursors]
+    explanations: list[tuple[str, list[Any]]] = [("explain", [code]) for code in codes()]
+    return [*(("answer", [text]) for text in texts), *cursors, *explanations]
 
 
 def test_answers_are_those_of_cpython() -> None:
