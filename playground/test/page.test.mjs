@@ -47,10 +47,11 @@ describe("the page", { skip: lacking }, () => {
   test("underlines a problem at its place, and keeps the last valid result until it is solved", async () => {
     await type(page, GOOD.replace("lstm", "gru"));
     await state(page, "valid");
-    await type(page, GOOD.replace("name: net", "name: net # 😀").replace("units", "unit"));
+    const spec = '{version: 1, name: net, description: "😀", input: {features: 3}, rnn: {type: lstm, units: 4}}';
+    await type(page, spec.replace("units", "unit"));
     await state(page, "wrong");
     assert.equal(await page.locator(".cm-lintRange-error").textContent(), "unit");
-    assert.match(await page.textContent("#notes"), /4:19.*error.*unknown key 'unit'; did you mean 'units'\?/);
+    assert.match(await page.textContent("#notes"), /1:83.*error.*unknown key 'unit'; did you mean 'units'\?/);
     assert.ok(await page.locator("#stale").isVisible());
     assert.match(await page.locator(".picture img").getAttribute("alt"), /GRU/);
     await page.getByRole("button", { name: "E301" }).click();
@@ -60,11 +61,13 @@ describe("the page", { skip: lacking }, () => {
     await page.keyboard.type("units");
     await state(page, "valid");
     assert.ok(await page.locator("#stale").isHidden());
-    assert.equal(await text(page), GOOD.replace("name: net", "name: net # 😀"));
+    assert.equal(await text(page), spec);
     assert.match(await page.locator(".picture img").getAttribute("alt"), /LSTM, 4 units/);
   });
 
   test("shows pictures, the summary and sources, and saves them", async () => {
+    await type(page, GOOD);
+    await state(page, "valid");
     await tab(page, "Picture").click();
     assert.ok(await page.locator(".picture img").evaluate((image) => image.decode().then(() => image.naturalWidth > 300)));
     for (const [button, start] of [["Save SVG", "<svg"], ["Save PNG", "\x89PNG"]]) {
