@@ -8,7 +8,7 @@ export async function toFragment(text) {
   const packed = await bytesOf(new Blob([text]).stream().pipeThrough(new CompressionStream("deflate-raw")));
   const letters = packed.reduce((so_far, byte) => so_far + String.fromCharCode(byte), "");
   const fragment = `#${KEY}${btoa(letters).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`;
-  if (fragment.length > MOST_CHARACTERS) throw new Error("The spec is too long for a link; download it instead.");
+  if (fragment.length > MOST_CHARACTERS) throw new Error("The spec is too long for a link; save it instead.");
   return fragment;
 }
 

@@ -3,6 +3,7 @@
 import { element, find } from "./dom.js";
 import { createEditor } from "../editor/editor.js";
 import { explain } from "./explanation.js";
+import { save } from "./files.js";
 import { fromFragment, toFragment } from "./link.js";
 import { Python } from "../python/python.js";
 import { Results } from "./results.js";
@@ -52,6 +53,7 @@ export function run(create, parts) {
 
   offerExamples(editor);
   find("link").addEventListener("click", () => share(editor.text()));
+  find("save").addEventListener("click", () => save("spec.yaml", editor.text(), "application/yaml"));
   window.addEventListener("hashchange", () => open(editor, editor.text()));
   open(editor, EXAMPLES[FIRST]);
 }

@@ -24,15 +24,17 @@ addEventListener("message", async ({ data }) => {
   }
 });
 
-function begin({ wasm, library, packages }) {
-  const files = new Map([
-    [`${HOME}pyodide.asm.wasm`, unpacked(wasm, "application/wasm")],
-    [`${HOME}python_stdlib.zip`, unpacked(library, "application/zip")],
+async function begin(parts) {
+  // Pyodide would wait forever for a part that is missing.
+  const [wasm, library, packages] = await Promise.all([
+    unpacked(parts.wasm, "application/wasm"),
+    unpacked(parts.library, "application/zip"),
+    unpacked(parts.packages, "application/zip"),
   ]);
-  self.fetch = (address) => files.get(String(address?.url ?? address));
+  const files = { [`${HOME}pyodide.asm.wasm`]: wasm, [`${HOME}python_stdlib.zip`]: library };
+  self.fetch = async (address) => files[String(address?.url ?? address)];
   const settings = { indexURL: HOME, createPyodideModule, lockFileContents: LOCK };
-  const archive = unpacked(packages, "application/zip");
-  return start(settings, archive.then((response) => response.arrayBuffer()));
+  return start(settings, packages.arrayBuffer());
 }
 
 const fetched = self.fetch.bind(self);

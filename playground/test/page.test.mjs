@@ -151,6 +151,15 @@ describe("the page", { skip: lacking }, () => {
     console.log(`a keystroke: ${times[20].toFixed(1)} ms in the median, ${times[36].toFixed(1)} ms in nine of ten`);
   });
 
+  test("says that a spec is too long for a link, and saves it", async () => {
+    const noise = Array.from({ length: 20_000 }, (_, index) => ((index * 2_654_435_761) % 2 ** 32).toString(36)).join(" ");
+    await type(page, `${GOOD}# ${noise}\n`);
+    await page.getByRole("button", { name: "Copy link" }).click();
+    await page.getByText("too long for a link").waitFor();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save", exact: true }).click()]);
+    assert.equal(await readFile(await download.path(), "utf-8"), `${GOOD}# ${noise}\n`);
+  });
+
   test("says that a link is damaged", async () => {
     await page.evaluate(() => (location.hash = "#spec=no"));
     await page.getByText("The link is damaged").waitFor();
@@ -193,6 +202,13 @@ describe("the page", { skip: lacking }, () => {
     const old = await opened(browser, server.address, { prepare });
     assert.match(await old.textContent('#status[data-state="failed"]'), /no WebAssembly/);
     await old.context().close();
+  });
+
+  test("says that Python cannot be loaded", async () => {
+    const prepare = (made) => made.route("**/wasm.gz", (route) => route.fulfill({ status: 404 }));
+    const cut = await opened(browser, server.address, { prepare });
+    assert.match(await cut.textContent('#status[data-state="failed"]'), /could not be started: .*404/);
+    await cut.context().close();
   });
 
   test("is one file, which works from a disk without a network", async () => {
