@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, having
+from rnnspec.backends.base import Form as SourceForm
 from rnnspec.backends.needs import SOURCE
 from rnnspec.drawing.options import FORMS, Form
 from rnnspec.drawing.picture import picture
@@ -125,7 +126,7 @@ def _answer(text: str) -> Answer:
             (totals(summary.parameters), *summary.remarks),
         ),
         tuple(_drawing(program, form) for form in FORMS),
-        tuple(_code(program, backend) for backend in having(SOURCE)),
+        tuple(_code(program, each, form) for each in having(SOURCE) for form in each.forms),
     )
 
 
@@ -157,11 +158,11 @@ def _drawing(program: Program, form: Form) -> Drawing:
     return Drawing(title, f"{network.name}_{form}.svg", str(drawn), words)
 
 
-def _code(program: Program, backend: Backend) -> Code:
-    title, form = backend.title, backend.forms[0]
+def _code(program: Program, backend: Backend, form: SourceForm) -> Code:
+    title, name = backend.title, form.capitalize()
     try:
-        generated = pipeline.generate(program, backend)
+        generated = pipeline.generate(program, backend, form)
     except UnsupportedError as error:
         reasons = (render_refusal(each, backend.name) for each in error.refusals)
-        return Code(title, form, refusals=tuple(reasons))
-    return Code(title, form, f"{program.network.name}.py", generated.text)
+        return Code(title, name, refusals=tuple(reasons))
+    return Code(title, name, f"{program.network.name}.py", generated.text)

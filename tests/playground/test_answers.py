@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec.backends import having
+from rnnspec.backends.base import Form
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import Refusal, UnsupportedError
 from rnnspec.playground import answer, answers
@@ -27,13 +28,17 @@ def test_a_spec_of_the_gallery_has_its_summary_pictures_and_sources(gallery_spec
     assert found["verdict"] == f"valid: {total:,} parameters"
     drawn = [str(rnnspec.draw(spec, form=form)) for form in ("unrolled", "folded")]
     assert [each["svg"] for each in found["pictures"]] == drawn
-    expected = [(each.title, _source(gallery_spec, each.name)) for each in having(SOURCE)]
-    assert [(each["title"], each["text"]) for each in found["sources"]] == expected
+    expected = [
+        (each.title, form.capitalize(), _source(gallery_spec, each.name, form))
+        for each in having(SOURCE)
+        for form in each.forms
+    ]
+    assert [(each["title"], each["form"], each["text"]) for each in found["sources"]] == expected
 
 
-def _source(spec: Path, backend: str) -> str:
+def _source(spec: Path, backend: str, form: Form) -> str:
     try:
-        return rnnspec.codegen(spec, backend)
+        return rnnspec.codegen(spec, backend, form=form)
     except UnsupportedError:
         return ""
 
@@ -68,7 +73,7 @@ def test_more_problems_than_anyone_reads_are_counted() -> None:
 def test_a_backend_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     emitter, *_ = (each.emitter for each in having(SOURCE))
     refusal = Refusal("lstm_1", "units", "4 is one too many")
-    monkeypatch.setattr(emitter, "refusals", lambda _: (refusal,))
+    monkeypatch.setattr(emitter, "refusals", lambda *_: (refusal,))
     first, *others = answer(GOOD)["sources"]
     assert first["text"] == ""
     (sentence,) = first["refusals"]
