@@ -104,7 +104,7 @@ playground-test: playground  ## Build the playground, and test it in Node and in
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)
 
-ci: lint docs wheel lowest playground-test test  ## Run what continuous integration runs
+ci: lint playground-test docs wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,7 @@ from rnnspec.spec.models import LSTM, Head, Spec
 
 HEAD = "version: 1\nname: net\n"
 LAYER = list(LSTM.model_fields)
+POOLINGS = list(get_args(Head.model_fields["pooling"].annotation))
 
 
 def at(text: str) -> tuple[str, int, int]:
@@ -40,7 +41,7 @@ def offered(text: str) -> list[str]:
         (f"{HEAD}rnn: {{type: lstm, un|", [key for key in LAYER if key != "type"]),
         (f"{HEAD}rnn: {{type: lstm, bidirectional: |}}", ["true", "false"]),
         (f"{HEAD}head:\n  |pooling: max\n", list(Head.model_fields)),
-        (f"{HEAD}head:\n  pooling: m|\nrnn: [{{", ["last", "mean", "max", "none"]),
+        (f"{HEAD}head:\n  pooling: m|\nrnn: [{{", POOLINGS),
         (f"{HEAD}initializers:\n  bias: |", ["zeros", "ones"]),
         (f"{HEAD}initializers:\n  kernel:\n    |", ["uniform", "normal", "constant"]),
         # A key that other keys exclude is not offered.
