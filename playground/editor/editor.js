@@ -8,7 +8,13 @@ import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "
 import { lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { EditorState, Prec } from "@codemirror/state";
 import {
-  EditorView, drawSelection, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, hoverTooltip, keymap,
+  EditorView,
+  drawSelection,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  highlightSpecialChars,
+  hoverTooltip,
+  keymap,
   lineNumbers,
 } from "@codemirror/view";
 import { classHighlighter } from "@lezer/highlight";
@@ -28,10 +34,23 @@ const SEVERITIES = { error: "error", warning: "warning", note: "info" };
 // `ask` calls a function of rnnspec.playground, `changed` is told of each change.
 export function createEditor(parent, ask, changed) {
   const extensions = [
-    lineNumbers(), EditorView.lineWrapping, highlightActiveLine(), highlightActiveLineGutter(), highlightSpecialChars(), drawSelection(),
-    history(), indentOnInput(), indentUnit.of("  "), bracketMatching(), closeBrackets(),
-    yaml(), syntaxHighlighting(classHighlighter), lintGutter(),
-    Prec.highest(keymap.of([leave])), autocompletion({ override: [completions(ask)] }), hoverTooltip(description(ask)),
+    lineNumbers(),
+    EditorView.lineWrapping,
+    highlightActiveLine(),
+    highlightActiveLineGutter(),
+    highlightSpecialChars(),
+    drawSelection(),
+    history(),
+    indentOnInput(),
+    indentUnit.of("  "),
+    bracketMatching(),
+    closeBrackets(),
+    yaml(),
+    syntaxHighlighting(classHighlighter),
+    lintGutter(),
+    Prec.highest(keymap.of([leave])),
+    autocompletion({ override: [completions(ask)] }),
+    hoverTooltip(description(ask)),
     keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap, indentWithTab]),
     EditorView.contentAttributes.of({ "aria-label": "Spec, in YAML", "aria-describedby": "keys" }),
     EditorView.updateListener.of((update) => update.docChanged && changed()),
@@ -46,7 +65,10 @@ export function createEditor(parent, ask, changed) {
     },
     goTo: (note) => {
       const { from, to } = extent(view.state.doc, note);
-      view.dispatch({ selection: { anchor: from, head: to }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+      view.dispatch({
+        selection: { anchor: from, head: to },
+        effects: EditorView.scrollIntoView(from, { y: "center" }),
+      });
       view.focus();
     },
   };
@@ -79,7 +101,11 @@ function completions(ask) {
       from: line.from + unitsBefore(line.text, found.column),
       to: line.from + unitsBefore(line.text, found.end_column),
       options: found.options.map((option, index) => ({
-        label: option.label, apply: option.insert, detail: option.detail, info: option.description, boost: -index / 100,
+        label: option.label,
+        apply: option.insert,
+        detail: option.detail,
+        info: option.description,
+        boost: -index / 100,
       })),
       validFor: /^[\w-]*$/,
     };
@@ -91,7 +117,13 @@ function description(ask) {
     const { line, given } = place(view.state, position);
     const found = await ask("describe", given);
     if (!found) return null;
-    const dom = element("div", { class: "hint" }, element("strong", {}, found.key), ` ${found.detail}`, element("p", {}, found.description));
+    const dom = element(
+      "div",
+      { class: "hint" },
+      element("strong", {}, found.key),
+      ` ${found.detail}`,
+      element("p", {}, found.description),
+    );
     const [pos, end] = [found.column, found.end_column].map((column) => line.from + unitsBefore(line.text, column));
     return { pos, end, above: true, create: () => ({ dom }) };
   };

@@ -15,7 +15,11 @@ export async function explain(code, ask) {
 function blocks(markdown) {
   return markdown.split(/^```/m).flatMap((part, index) => {
     if (index % 2) return element("pre", {}, part.replace(/^.*\n/, ""));
-    return part.split(/\n\n+/).map((text) => text.trim()).filter(Boolean).map(paragraph);
+    return part
+      .split(/\n\n+/)
+      .map((text) => text.trim())
+      .filter(Boolean)
+      .map(paragraph);
   });
 }
 

@@ -27,7 +27,10 @@ export async function savePng(name, svg) {
 export function button(label, done, action) {
   const made = element("button", { type: "button" }, label);
   made.addEventListener("click", async () => {
-    made.textContent = await action().then(() => done, (error) => error.message);
+    made.textContent = await action().then(
+      () => done,
+      (error) => error.message,
+    );
     setTimeout(() => (made.textContent = label), 2_000);
   });
   return made;

@@ -30,7 +30,7 @@ export async function fromFragment(fragment) {
 async function bytesOf(stream) {
   const parts = [];
   let size = 0;
-  for (const reader = stream.getReader(); ; ) {
+  for (const reader = stream.getReader(); ;) {
     const { done, value } = await reader.read();
     if (done) break;
     parts.push(value);

@@ -83,14 +83,27 @@ function note(given, editor, ask) {
   const { severity, code, where, message, line, column } = given;
   const place = element("span", { class: "place" }, `${line}:${column}`);
   const words = element("span", { class: "words" }, where ? element("b", {}, `${where}: `) : "", message);
-  const go = element("button", { type: "button", click: () => editor.goTo(given) }, place, element("span", { class: "severity" }, severity), words);
-  const more = element("button", { type: "button", class: "code", title: `Explain ${code}`, click: () => explain(code, ask) }, code);
+  const go = element(
+    "button",
+    { type: "button", click: () => editor.goTo(given) },
+    place,
+    element("span", { class: "severity" }, severity),
+    words,
+  );
+  const more = element(
+    "button",
+    { type: "button", class: "code", title: `Explain ${code}`, click: () => explain(code, ask) },
+    code,
+  );
   return element("li", { "data-severity": severity }, go, more);
 }
 
 function offerExamples(editor) {
   const names = Object.keys(EXAMPLES);
-  find("examples").append(element("option", { value: "" }, "Choose…"), ...names.map((name) => element("option", {}, name)));
+  find("examples").append(
+    element("option", { value: "" }, "Choose…"),
+    ...names.map((name) => element("option", {}, name)),
+  );
   find("examples").addEventListener("change", ({ target }) => {
     if (target.value) editor.replace(EXAMPLES[target.value]);
     target.value = "";
@@ -117,7 +130,10 @@ async function share(text) {
     return;
   }
   const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
-  copied.then(() => tell("Link copied. It holds the spec."), () => tell("The link is in the address bar. It holds the spec."));
+  copied.then(
+    () => tell("Link copied. It holds the spec."),
+    () => tell("The link is in the address bar. It holds the spec."),
+  );
 }
 
 function tell(message) {

@@ -24,11 +24,20 @@ export class Results {
 
   #button(title, titles) {
     const selected = title === this.#tab;
-    return element("button", {
-      type: "button", role: "tab", id: `tab-${titles.indexOf(title)}`, "aria-selected": String(selected),
-      "aria-controls": "panel", tabindex: selected ? "0" : "-1",
-      click: () => this.#select(title), keydown: (event) => this.#move(event, titles),
-    }, title);
+    return element(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        id: `tab-${titles.indexOf(title)}`,
+        "aria-selected": String(selected),
+        "aria-controls": "panel",
+        tabindex: selected ? "0" : "-1",
+        click: () => this.#select(title),
+        keydown: (event) => this.#move(event, titles),
+      },
+      title,
+    );
   }
 
   #select(title) {
@@ -61,20 +70,30 @@ export class Results {
     const { pictures, summary, sources } = this.#answer;
     if (this.#tab === PICTURE) return this.#variant(pictures, (each) => each.title, picture);
     if (this.#tab === SUMMARY) return table(summary);
-    return this.#variant(sources.filter((each) => each.title === this.#tab), (each) => each.form, source);
+    return this.#variant(
+      sources.filter((each) => each.title === this.#tab),
+      (each) => each.form,
+      source,
+    );
   }
 
   // Returns one of several variants, with buttons that choose among them.
   #variant(variants, label, content) {
     const shown = variants.find((each) => label(each) === this.#chosen[this.#tab]) ?? variants[0];
-    const choose = (each) => element("button", {
-      type: "button", "aria-pressed": String(each === shown),
-      click: () => {
-        this.#chosen[this.#tab] = label(each);
-        this.#fill();
-        find("panel").querySelector("[aria-pressed=true]").focus();
-      },
-    }, label(each));
+    const choose = (each) =>
+      element(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(each === shown),
+          click: () => {
+            this.#chosen[this.#tab] = label(each);
+            this.#fill();
+            find("panel").querySelector("[aria-pressed=true]").focus();
+          },
+        },
+        label(each),
+      );
     const choices = variants.length > 1 ? [element("span", { class: "choice" }, ...variants.map(choose))] : [];
     const [tools, ...rest] = content(shown);
     return [element("div", { class: "tools" }, ...choices, ...tools), ...rest];
@@ -97,12 +116,26 @@ function picture({ file, svg, words, refusal }) {
 
 function table({ titles, rows, remarks }) {
   const row = (tag, cells) => element("tr", {}, ...cells.map((cell) => element(tag, {}, cell)));
-  const made = element("table", {}, element("thead", {}, row("th", titles)), element("tbody", {}, ...rows.map((cells) => row("td", cells))));
-  return [element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": SUMMARY }, made), ...remarks.map((remark) => element("p", {}, remark))];
+  const made = element(
+    "table",
+    {},
+    element("thead", {}, row("th", titles)),
+    element("tbody", {}, ...rows.map((cells) => row("td", cells))),
+  );
+  return [
+    element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": SUMMARY }, made),
+    ...remarks.map((remark) => element("p", {}, remark)),
+  ];
 }
 
 function source({ title, file, text, refusals }) {
   if (refusals.length) return [[], ...refusals.map((refusal) => element("p", { class: "refusal" }, refusal))];
-  const tools = [copyButton("Copy", () => text), button(`Save ${file}`, "Saved", async () => save(file, text, "text/plain"))];
-  return [tools, element("pre", { tabindex: "0", role: "group", "aria-label": `Source for ${title}` }, coloured(text, file))];
+  const tools = [
+    copyButton("Copy", () => text),
+    button(`Save ${file}`, "Saved", async () => save(file, text, "text/plain")),
+  ];
+  return [
+    tools,
+    element("pre", { tabindex: "0", role: "group", "aria-label": `Source for ${title}` }, coloured(text, file)),
+  ];
 }

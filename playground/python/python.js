@@ -64,6 +64,8 @@ export class Python {
     const slow = this.#asked;
     this.#asked = null;
     this.#begin();
-    slow.reject(new Error("This took longer than 5 seconds and was stopped. Python starts again; change the spec to go on."));
+    slow.reject(
+      new Error("This took longer than 5 seconds and was stopped. Python starts again; change the spec to go on."),
+    );
   }
 }

@@ -34,7 +34,9 @@ describe("the page", { skip: lacking }, () => {
     assert.deepEqual([...hosts], [new URL(server.address).origin]);
     assert.deepEqual(page.complaints, []);
     const bytes = Object.values(server.sent).reduce((sum, size) => sum + size);
-    console.log(`first result ${Math.round(cold)} ms after opening; ${(bytes / 1e6).toFixed(2)} MB sent, compressed by gzip`);
+    console.log(
+      `first result ${Math.round(cold)} ms after opening; ${(bytes / 1e6).toFixed(2)} MB sent, compressed by gzip`,
+    );
   });
 
   test("offers each spec of the gallery", async () => {
@@ -69,9 +71,17 @@ describe("the page", { skip: lacking }, () => {
     await type(page, GOOD);
     await state(page, "valid");
     await tab(page, "Picture").click();
-    assert.ok(await page.locator(".picture img").evaluate((image) => image.decode().then(() => image.naturalWidth > 300)));
-    for (const [button, start] of [["Save SVG", "<svg"], ["Save PNG", "\x89PNG"]]) {
-      const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: button }).click()]);
+    assert.ok(
+      await page.locator(".picture img").evaluate((image) => image.decode().then(() => image.naturalWidth > 300)),
+    );
+    for (const [button, start] of [
+      ["Save SVG", "<svg"],
+      ["Save PNG", "\x89PNG"],
+    ]) {
+      const [download] = await Promise.all([
+        page.waitForEvent("download"),
+        page.getByRole("button", { name: button }).click(),
+      ]);
       assert.ok((await readFile(await download.path(), "latin1")).startsWith(start), button);
     }
     await page.getByRole("button", { name: "Folded" }).click();
@@ -124,7 +134,10 @@ describe("the page", { skip: lacking }, () => {
     assert.ok((await page.locator(".picture img").getAttribute("alt")).startsWith(hostile));
     for (const title of (await page.getByRole("tab").allTextContents()).slice(2)) {
       await tab(page, title).click();
-      assert.match(await page.locator("#panel pre, #panel .refusal").first().textContent(), /window\.hacked|not supported/);
+      assert.match(
+        await page.locator("#panel pre, #panel .refusal").first().textContent(),
+        /window\.hacked|not supported/,
+      );
     }
     await type(page, `${GOOD}'${hostile}': 1\n`);
     await state(page, "wrong");
@@ -153,11 +166,16 @@ describe("the page", { skip: lacking }, () => {
   });
 
   test("says that a spec is too long for a link, and saves it", async () => {
-    const noise = Array.from({ length: 20_000 }, (_, index) => ((index * 2_654_435_761) % 2 ** 32).toString(36)).join(" ");
+    const noise = Array.from({ length: 20_000 }, (_, index) => ((index * 2_654_435_761) % 2 ** 32).toString(36)).join(
+      " ",
+    );
     await type(page, `${GOOD}# ${noise}\n`);
     await page.getByRole("button", { name: "Copy link" }).click();
     await page.getByText("too long for a link").waitFor();
-    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save", exact: true }).click()]);
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Save", exact: true }).click(),
+    ]);
     assert.equal(await readFile(await download.path(), "utf-8"), `${GOOD}# ${noise}\n`);
   });
 
@@ -183,11 +201,12 @@ describe("the page", { skip: lacking }, () => {
   });
 
   test("ends work of five seconds, says so, and goes on", async () => {
-    const prepare = (made) => made.route("**/worker.js", async (route) => {
-      const response = await route.fetch();
-      const busy = `addEventListener("message", ({ data }) => { while (String(data.given).includes("forever")); });`;
-      await route.fulfill({ response, body: busy + (await response.text()) });
-    });
+    const prepare = (made) =>
+      made.route("**/worker.js", async (route) => {
+        const response = await route.fetch();
+        const busy = `addEventListener("message", ({ data }) => { while (String(data.given).includes("forever")); });`;
+        await route.fulfill({ response, body: busy + (await response.text()) });
+      });
     const slow = await opened(browser, server.address, { prepare });
     await state(slow, "valid");
     await type(slow, `${GOOD}# forever\n`);
@@ -220,7 +239,10 @@ describe("the page", { skip: lacking }, () => {
     console.log(`first result ${Math.round(performance.now() - start)} ms after opening the file`);
     await type(alone, GOOD.replace("units", "unit"));
     await state(alone, "wrong");
-    assert.deepEqual(alone.requested.filter((url) => !/^(data|blob):/.test(url)), [file]);
+    assert.deepEqual(
+      alone.requested.filter((url) => !/^(data|blob):/.test(url)),
+      [file],
+    );
     assert.deepEqual(alone.complaints, []);
     await alone.context().close();
   });

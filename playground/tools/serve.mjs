@@ -6,8 +6,11 @@ import path from "node:path";
 import { gzipSync } from "node:zlib";
 
 const TYPES = {
-  ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-  ".txt": "text/plain; charset=utf-8", ".gz": "application/gzip",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+  ".txt": "text/plain; charset=utf-8",
+  ".gz": "application/gzip",
 };
 
 // Returns the server's address, the bytes it has sent by file, and a function that ends it.
@@ -24,7 +27,9 @@ export async function serve(folder, port = 0) {
     const isCompressed = type === TYPES[".gz"];
     const body = isCompressed ? content : gzipSync(content, { level: 9 });
     sent[name] = body.length;
-    response.writeHead(200, { "Content-Type": type, ...(isCompressed ? {} : { "Content-Encoding": "gzip" }) }).end(body);
+    response
+      .writeHead(200, { "Content-Type": type, ...(isCompressed ? {} : { "Content-Encoding": "gzip" }) })
+      .end(body);
   });
   await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
   const address = `http://127.0.0.1:${server.address().port}/`;
