@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rnnspec.ir.nodes import Dropout, Layer, Network, Recurrent
+from rnnspec.ir.nodes import Dropout, Layer, Network, Recurrent, Residual
 
 
 def for_inference(network: Network) -> Network:
@@ -12,11 +12,21 @@ def for_inference(network: Network) -> Network:
 
     The other layers, their names and their arrays stay as they are.
     """
-    kept = (layer for layer in network.layers if not isinstance(layer, Dropout))
-    return replace(network, layers=tuple(map(_without_dropout, kept)))
+    kept, begins = list[Layer](), dict[str, str]()
+    waiting = list[str]()
+    for layer in network.layers:
+        waiting.append(layer.name)
+        if not isinstance(layer, Dropout):
+            # A residual that starts at a dropout starts at the layer after it.
+            begins |= dict.fromkeys(waiting, layer.name)
+            waiting.clear()
+            kept.append(_plain(layer, begins))
+    return replace(network, layers=tuple(kept))
 
 
-def _without_dropout(layer: Layer) -> Layer:
+def _plain(layer: Layer, begins: dict[str, str]) -> Layer:
     if isinstance(layer, Recurrent):
         return replace(layer, dropout=0.0, recurrent_dropout=0.0)
+    if isinstance(layer, Residual):
+        return replace(layer, start=begins.get(layer.start, layer.start))
     return layer
