@@ -142,7 +142,7 @@ def summary(spec: Source) -> Summary:
 
 
 def codegen(spec: Source, backend: str) -> str:
-    """Return Python source that builds the network in ``backend`` without rnnspec.
+    """Return source that builds the network in ``backend`` without rnnspec.
 
     The same spec gives the same bytes. No framework is needed.
 
@@ -285,10 +285,11 @@ def arranged(program: Program, backend: Backend, form: Form | None = None) -> Ne
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:
     """Return a live model from generated source, in ``float32`` or ``float64``."""
-    from rnnspec.source.execute import execute
+    from rnnspec.source.execute import execute, held
     from rnnspec.weights.origins import remember
 
-    module = execute(generated.text, generated.network.name)
+    run = execute if generated.backend.ending == ".py" else held
+    module = run(generated.text, generated.network.name)
     model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
     # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)

@@ -9,10 +9,7 @@ import sys
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from threading import RLock
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from types import ModuleType
 
 _ONE_AT_A_TIME = RLock()
 """Held until a module is executed, because it is in ``sys.modules`` before it is complete."""
@@ -36,10 +33,22 @@ def execute(text: str, name: str) -> ModuleType:
         text: Python source, as returned by ``render``.
         name: the name of the network, which becomes part of the name of the module.
     """
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    fullname = f"rnnspec_generated_{name}_{digest}"
+    fullname, digest = _named(text, name)
     with _ONE_AT_A_TIME:
         return sys.modules.get(fullname) or _executed(text, fullname, f"<rnnspec {name} {digest}>")
+
+
+def held(text: str, name: str) -> ModuleType:
+    """Return a module that holds text in another language as ``TEXT``, and runs nothing."""
+    module = ModuleType(_named(text, name)[0])
+    module.__dict__["TEXT"] = text
+    return module
+
+
+def _named(text: str, name: str) -> tuple[str, str]:
+    """Return the name of a module, and the digest of its text in it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"rnnspec_generated_{name}_{digest}", digest
 
 
 def _executed(text: str, fullname: str, filename: str) -> ModuleType:
