@@ -33,7 +33,7 @@ class Imported:
     gave to them in the file. ``form`` says in words which tool and version wrote the file.
     ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
     ``inferred`` are sentences for the user: what is not carried over, and what the file does not
-    say.
+    say. ``spec`` is the text of the spec, if the file has it.
     """
 
     network: Network
@@ -44,6 +44,7 @@ class Imported:
     guesses: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
+    spec: str = ""
 
 
 class Account:

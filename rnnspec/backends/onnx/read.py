@@ -46,6 +46,61 @@ class KeptInFile:
         return found(self.weights, layer, path).copy()
 
 
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """An ONNX file that rnnspec wrote; ``proto`` is its content."""
+
+    path: Path
+    proto: Any
+
+    @property
+    def spec(self) -> str:
+        """The text of the spec in the metadata."""
+        return _spec(self.proto)
+
+    @property
+    def writer(self) -> str:
+        """The name and version of the tool that wrote the file."""
+        return _writer(self.proto)
+
+    @property
+    def kept(self) -> KeptInFile:
+        """The initializers.
+
+        Raises:
+            UsageError: they cannot be read.
+        """
+        return KeptInFile(_weights(self.proto, self.path))
+
+    def has_graph(self, source: str) -> bool:
+        """Return whether the graph of the file, without its weights, is that of a source."""
+        from onnx import parser
+
+        one, other = self.proto.graph, parser.parse_model(source).graph
+        return _constants(one) == _constants(other) and all(
+            list(getattr(one, part)) == list(getattr(other, part))
+            for part in ("node", "input", "output")
+        )
+
+
+def own(path: Path) -> OwnFile:
+    """Return the content of a file.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        UsageError: the file cannot be read, or rnnspec did not write it.
+    """
+    proto = _proto(path)
+    if proto.producer_name != "rnnspec" or not _spec(proto):
+        by = f" of {brief(_writer(proto))}" if proto.producer_name else ""
+        message = (
+            f"expected an ONNX file that rnnspec wrote, with the spec in it, received one{by}; "
+            "import the model that it was exported from"
+        )
+        raise UsageError(message, str(path))
+    return OwnFile(path, proto)
+
+
 def recognises(path: Path) -> bool:
     """Return whether the path has the ending of ONNX files."""
     return path.suffix.lower() == ".onnx" and not path.is_dir()
@@ -57,34 +112,13 @@ def files(path: Path) -> tuple[Path, ...]:
 
 
 def spec_text(path: Path) -> str:
-    """Return the text of the spec in the metadata.
-
-    Raises:
-        UsageError: the file cannot be read, or rnnspec did not write it.
-    """
-    return _text(_proto(path), path)
+    """Return the text of the spec in the metadata."""
+    return own(path).spec
 
 
 def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
     """Return the initializers."""
-    proto = _proto(path)
-    _text(proto, path)
-    return Saved(KeptInFile(_weights(proto, path)))
-
-
-def writer(path: Path) -> str:
-    """Return the name and version of the tool that wrote a file."""
-    return _writer(_proto(path))
-
-
-def has_graph(path: Path, source: str) -> bool:
-    """Return whether the nodes of a file are those of a source."""
-    from onnx import parser
-
-    graph, wanted = _proto(path).graph, parser.parse_model(source).graph
-    kept = {each.name: each for each in graph.initializer if not array_of(each.name)[0]}
-    constants = {each.name: each for each in wanted.initializer}
-    return list(graph.node) == list(wanted.node) and kept == constants
+    return Saved(own(path).kept)
 
 
 def _proto(path: Path) -> Any:
@@ -106,20 +140,16 @@ def _proto(path: Path) -> Any:
     return proto
 
 
+def _spec(proto: Any) -> str:
+    return next((str(each.value) for each in proto.metadata_props if each.key == SPEC), "")
+
+
+def _constants(graph: Any) -> dict[str, Any]:
+    return {each.name: each for each in graph.initializer if not array_of(each.name)[0]}
+
+
 def _writer(proto: Any) -> str:
     return f"{proto.producer_name} {proto.producer_version}".strip()
-
-
-def _text(proto: Any, path: Path) -> str:
-    text = next((each.value for each in proto.metadata_props if each.key == SPEC), "")
-    if proto.producer_name != "rnnspec" or not text:
-        by = f" of {brief(_writer(proto))}" if proto.producer_name else ""
-        message = (
-            f"expected an ONNX file that rnnspec wrote, with the spec in it, received one{by}; "
-            "import the file that it was exported from"
-        )
-        raise UsageError(message, str(path))
-    return str(text)
 
 
 def _weights(proto: Any, path: Path) -> dict[str, Array]:

@@ -29,7 +29,7 @@ def run(
     force: bool,
 ) -> None:
     """Build a spec, print the parameters that the framework counts, and write ``output``."""
-    backend = chosen(backend_name, SOURCE, MODEL, *(() if output is None else (FILES,)))
+    backend, equal = chosen(backend_name, SOURCE, MODEL, *(() if output is None else (FILES,))), ""
     if output is not None:
         _check_output(output, backend, program, force=force)
     # Checked before the framework is imported, and again below, because building takes time.
@@ -43,13 +43,27 @@ def run(
     if output is not None:
         _check_output(output, backend, program, force=force)
         # Before the summary, which would look like success if saving failed.
-        saving.save(output, generated, program.spec.document.text, model, force=force)
+        equal = _save(output, program, generated, model, force=force)
     tables.print_summary(_counted(generated, model))
     for line in vectors.report() if vectors else ():
         print(printable(line))
     print(f"Built with {backend.runtime.version()}")
     if output is not None:
-        _print_written(output, generated)
+        _print_written(output, generated, equal)
+
+
+def _save(output: Path, program: Program, generated: Generated, model: Any, *, force: bool) -> str:
+    """Write the files of a model, and return the result of the comparison, if there is one."""
+    text = program.spec.document.text
+    if not generated.backend.proven:
+        saving.save(output, generated, text, model, force=force)
+        return ""
+    # Imported here: a model that is not compared needs no reference.
+    from rnnspec.convert.verify import Proof
+
+    proof = Proof(program, generated, generated.store.read(model))
+    saving.save(output, generated, text, model, force=force, verify=proof)
+    return proof.equal
 
 
 def _counted(generated: Generated, model: Any) -> Summary:
@@ -74,10 +88,12 @@ def _check_output(output: Path, backend: Backend, program: Program, *, force: bo
     saving.check_output(output, backend, program.spec.name, force=force, inputs=kept)
 
 
-def _print_written(output: Path, generated: Generated) -> None:
-    """Print the written paths, and the code that loads the model again."""
+def _print_written(output: Path, generated: Generated, equal: str) -> None:
+    """Print the written paths, how equal they are, and the code that loads the model again."""
     for path in saving.written(output, generated):
         print(printable(f"wrote {path}"))
+    if equal:
+        print(f"equal: {equal}")
     print("To load it, without rnnspec:")
     for line in saving.loading(output, generated):
         print(f"  {line}")
