@@ -155,10 +155,17 @@ def _size(model: OnnxModel, names: Collection[str]) -> int:
 
 
 def layer_type(model: OnnxModel, layer: Layer) -> str:
-    """Return the operator that a layer's first array goes into."""
-    for node in model.proto.graph.node:
-        if any(array_of(name)[0] == layer.name for name in node.input):
-            return "Scan" if array(layer.name, "W") not in model.weights else str(node.op_type)
+    """Return the operator that takes the arrays of a layer, or returns its result if it has none.
+
+    Layers without a fused operator are a ``Scan``.
+    """
+    nodes = model.proto.graph.node
+    if any(node.op_type == "Scan" and array_of(node.output[0])[0] == layer.name for node in nodes):
+        return "Scan"
+    for node in nodes:
+        names = (*node.input, *node.output)
+        if layer.name in {array_of(name)[0] for name in node.input} | set(names[-1:]):
+            return str(node.op_type)
     return ""
 
 
