@@ -46,13 +46,13 @@ def settled(text: str) -> str:
     """Return output without the parts that differ between machines."""
     text = re.sub(r"(Largest difference in \w+): .*", r"\1", text)
     text = re.sub(r"\d\.\de-\d\d", "0.0e-00", text)
-    return re.sub(r"(Keras|PyTorch) [\w.+]+", r"\1", text)
+    return re.sub(r"(Keras|PyTorch|ONNX Runtime|ONNX) [\w.+]+", r"\1", text)
 
 
 def test_there_are_examples() -> None:
     readme = [command.split()[0] for page, command, _ in EXAMPLES if page == "README.md"]
-    assert readme == ["codegen", "parity", "import", "validate"]
-    assert len(PAGES["README.md"].splitlines()) < 200
+    assert readme == ["codegen", "parity", "import", "validate", "build"]
+    assert len(PAGES["README.md"].splitlines()) < 225
     assert sorted(FILES) == ["sentiment.yaml", "specs/stacked_lstm.yaml", "tagger.yaml"]
 
 

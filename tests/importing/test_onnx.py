@@ -57,7 +57,8 @@ def test_the_spec_and_the_arrays_come_back(written: Path, arrays: dict[str, Any]
 
 def test_a_named_spec_must_be_that_of_the_file(written: Path) -> None:
     kind = kind_of(written, named=True)
-    assert spec_for(kind, written, pipeline.reads(TEXT), allow_outside=False)
+    named = pipeline.reads(TEXT)
+    assert spec_for(kind, written, named, allow_outside=False) is named
     other = pipeline.reads(TEXT.replace("units: 4", "units: 5"))
     with pytest.raises(UsageError, match=r"lstm_1\.units: 4 in the file, 5 in the spec"):
         spec_for(kind, written, other, allow_outside=False)

@@ -24,7 +24,6 @@ ONNX = Backend(
     loading=(
         "import onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})",
-        'outputs, = session.run(None, {{"inputs": inputs}})',
     ),
 )
 

@@ -111,22 +111,17 @@ def _functions(layer: Recurrent) -> dict[str, Attribute]:
 
 def _merged(into: Builder, layer: Recurrent, result: str) -> str:
     """Remove the axis of the directions, which is before that of the batch."""
+    if layer.merge == "concat":
+        # Next to the features, both are one axis.
+        order = (0, 2, 1, 3) if layer.return_sequences else (1, 0, 2)
+        beside = into.add(f"{result}_Beside", "Transpose", result, perm=order)
+        shape = into.integers(f"Joined_{len(order) - 1}", *[0] * (len(order) - 2), -1)
+        return into.add(layer.name, "Reshape", beside, shape)
     axis = 1 if layer.return_sequences else 0
     at = into.integers(f"Axis_{axis}", axis)
-    match layer.merge:
-        case None:
-            return into.add(layer.name, "Squeeze", result, at)
-        case "concat":
-            # Next to the features, both are one axis.
-            order = (0, 2, 1, 3) if layer.return_sequences else (1, 0, 2)
-            beside = into.add(f"{result}_Beside", "Transpose", result, perm=order)
-            shape = into.integers(f"Joined_{len(order) - 1}", *[0] * (len(order) - 2), -1)
-            return into.add(layer.name, "Reshape", beside, shape)
-        case "sum":
-            return into.add(layer.name, "ReduceSum", result, at, keepdims=0)
-        case "ave":
-            return into.add(layer.name, "ReduceMean", result, at, keepdims=0)
-        case "mul":
-            return into.add(layer.name, "ReduceProd", result, at, keepdims=0)
-        case _:
-            assert_never(layer.merge)
+    if layer.merge is None:
+        return into.add(layer.name, "Squeeze", result, at)
+    return into.add(layer.name, _REDUCTIONS[layer.merge], result, at, keepdims=0)
+
+
+_REDUCTIONS = {"sum": "ReduceSum", "ave": "ReduceMean", "mul": "ReduceProd"}

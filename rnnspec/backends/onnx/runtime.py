@@ -12,7 +12,7 @@ from onnx import checker, numpy_helper, parser
 
 from rnnspec.backends.base import Held, Trace
 from rnnspec.backends.onnx import arrays
-from rnnspec.backends.onnx.names import INPUT, PLACE, array, array_of
+from rnnspec.backends.onnx.names import INPUT, PLACE, array_of
 from rnnspec.backends.onnx.read import SPEC
 from rnnspec.errors import GenerationError
 from rnnspec.ir.params import Counts
