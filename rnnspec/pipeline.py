@@ -285,11 +285,10 @@ def arranged(program: Program, backend: Backend, form: Form | None = None) -> Ne
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:
     """Return a live model from generated source, in ``float32`` or ``float64``."""
-    from rnnspec.source.execute import execute, held
+    from rnnspec.source.execute import execute
     from rnnspec.weights.origins import remember
 
-    run = execute if generated.backend.ending == ".py" else held
-    module = run(generated.text, generated.network.name)
+    module = execute(generated.text, generated.network.name, generated.backend.ending)
     model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
     # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)

@@ -52,7 +52,7 @@ def settled(text: str) -> str:
 def test_there_are_examples() -> None:
     readme = [command.split()[0] for page, command, _ in EXAMPLES if page == "README.md"]
     assert readme == ["codegen", "parity", "import", "validate", "build"]
-    assert len(PAGES["README.md"].splitlines()) < 225
+    assert len(PAGES["README.md"].splitlines()) < 230
     assert sorted(FILES) == ["sentiment.yaml", "specs/stacked_lstm.yaml", "tagger.yaml"]
 
 

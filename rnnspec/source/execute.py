@@ -26,23 +26,23 @@ class GeneratedLoader(InspectLoader):
         return self.text
 
 
-def execute(text: str, name: str) -> ModuleType:
+def execute(text: str, name: str, ending: str = ".py") -> ModuleType:
     """Return the module with the source ``text``; the same text gives the same module.
 
+    Text in another language than Python is not executed: the module holds it as ``TEXT``.
+
     Args:
-        text: Python source, as returned by ``render``.
+        text: source, as returned by ``render``.
         name: the name of the network, which becomes part of the name of the module.
+        ending: the ending of a file of such source.
     """
     fullname, digest = _named(text, name)
+    if ending != ".py":
+        module = ModuleType(fullname)
+        module.__dict__["TEXT"] = text
+        return module
     with _ONE_AT_A_TIME:
         return sys.modules.get(fullname) or _executed(text, fullname, f"<rnnspec {name} {digest}>")
-
-
-def held(text: str, name: str) -> ModuleType:
-    """Return a module that holds text in another language as ``TEXT``, and runs nothing."""
-    module = ModuleType(_named(text, name)[0])
-    module.__dict__["TEXT"] = text
-    return module
 
 
 def _named(text: str, name: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import dump
-from rnnspec.source.execute import execute, held
+from rnnspec.source.execute import execute
 
 # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -76,12 +76,12 @@ def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     require(backend, program)
     require_kept(backend)
     text = golden(name, file_of(backend)).read_text(encoding="utf-8")
-    python = BACKENDS[backend].ending == ".py"
-    module = execute(text, name) if python else held(text, name)
+    ending = BACKENDS[backend].ending
+    module = execute(text, name, ending)
     entry = pipeline.generate(program, BACKENDS[backend]).entry
     model = BACKENDS[backend].runtime.instantiate(module, entry, "float32")
     assert BACKENDS[backend].runtime.counts(model) == counts(program.network)
-    assert not python or inspect.getdoc(getattr(module, entry))
+    assert ending != ".py" or inspect.getdoc(getattr(module, entry))
 
 
 def test_there_is_no_golden_without_a_test() -> None:

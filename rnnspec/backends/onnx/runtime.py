@@ -46,8 +46,10 @@ class OnnxModel:
         (output,) = self.run((), inputs)
         return output
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"proto": self.proto, "weights": self.weights, "_sessions": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Neither the class nor a session can be pickled or copied.
+        weights = {name: values.copy() for name, values in self.weights.items()}
+        return _made, (type(self).__module__, self.proto.SerializeToString(), weights)
 
     def run(self, names: tuple[str, ...], inputs: Array) -> list[Array]:
         """Return the values of a graph with these names for a batch, and then its output."""
@@ -127,9 +129,13 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> OnnxModel:  # noq
     except parser.ParseError as error:
         raise GenerationError(f"ONNX cannot parse the source: {error}") from error
     weights = {each.name: np.zeros(_shape(each), np.float32) for each in proto.graph.value_info}
-    # A class of its own, as on other backends, so that copies of a model are known too.
-    made = type(OnnxModel.__name__, (OnnxModel,), {"__module__": module.__name__})
-    model: OnnxModel = made(proto, weights)
+    return _made(module.__name__, proto.SerializeToString(), weights)
+
+
+def _made(module: str, content: bytes, weights: dict[str, Array]) -> OnnxModel:
+    """Return a model of a class of its own, by whose module copies of it are known."""
+    class_ = type(OnnxModel.__name__, (OnnxModel,), {"__module__": module})
+    model: OnnxModel = class_(onnx.ModelProto.FromString(content), weights)
     return model
 
 
