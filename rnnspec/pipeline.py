@@ -156,11 +156,12 @@ def codegen(spec: Source, backend: str) -> str:
 
 
 def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
-    """Return a live model: a ``keras.Model`` or a ``torch.nn.Module``, in float32.
+    """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
 
     The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
     integers, or features (batch, steps, features). Pretrained vectors named in the spec replace
-    the random initial rows of the embedding.
+    the random initial rows of the embedding. A graph is called with a NumPy batch, and runs in
+    ONNX Runtime.
 
     Args:
         spec: a path or the result of ``load``.

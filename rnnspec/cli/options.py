@@ -57,11 +57,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TrainedPath = Annotated[
     Path,
     typer.Argument(
-        metavar="IN", help="A .keras file, a PyTorch folder, or a canonical .safetensors file."
+        metavar="IN",
+        help="A .keras or .onnx file, a PyTorch folder, or a canonical .safetensors file.",
     ),
 ]
 ForeignPath = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch.")
+    Path,
+    typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch, or an ONNX file."),
 ]
 ConvertedPath = Annotated[
     Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rnnspec.backends.expressions import Comment, Part
 from rnnspec.errors import GenerationError
@@ -114,6 +114,14 @@ class Builder:
         """Add a node, and return its last output."""
         self.blocks[-1].append(node)
         return node.outputs[-1]
+
+    def rename(self, name: str, new: str) -> str:
+        """Give an output of the last node another name, and return that."""
+        node = self.blocks[-1][-1]
+        assert isinstance(node, Node)
+        outputs = tuple(new if each == name else each for each in node.outputs)
+        self.blocks[-1][-1] = replace(node, outputs=outputs)
+        return new
 
     def integers(self, name: str, *values: int) -> str:
         """Return the name of a constant vector of integers."""

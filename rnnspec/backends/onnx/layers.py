@@ -44,17 +44,13 @@ def add_layers(into: Builder, network: nodes.Network) -> None:
     """Add all nodes of a network; the last one has the name of the last layer."""
     chain = _entered(into, network)
     into.block()
-    *before, last = network.layers
-    for layer in before:
-        chain.x = _layer(chain, layer, layer.name)
-    if len(network.output) < _SEQUENCE:
-        _layer(chain, last, last.name)
-        return
-    inside = _layer(chain, last, last.name)
-    _renamed(into, last.name, array(last.name, "Steps"))
-    chain.x = array(inside, "Steps")
-    into.block()
-    _left(chain, network, last.name)
+    for layer in network.layers:
+        chain.x = _layer(chain, layer)
+    if len(network.output) == _SEQUENCE:
+        # The name of the last layer is that of the output, which has other axes.
+        chain.x = into.rename(layer.name, array(layer.name, "Steps"))
+        into.block()
+        _left(chain, network, layer.name)
 
 
 def _entered(into: Builder, network: nodes.Network) -> _Chain:
@@ -74,18 +70,6 @@ def _starts(network: nodes.Network, x: str) -> dict[str, str]:
     return {layer.name: value for layer, value in zip(network.layers, entered, strict=False)}
 
 
-def _renamed(into: Builder, name: str, new: str) -> None:
-    """Give another name to an output of the last node."""
-    from dataclasses import replace
-
-    from rnnspec.backends.onnx.graph import Node
-
-    node = into.blocks[-1][-1]
-    assert isinstance(node, Node)
-    outputs = tuple(new if each == name else each for each in node.outputs)
-    into.blocks[-1][-1] = replace(node, outputs=outputs)
-
-
 def _left(chain: _Chain, network: nodes.Network, name: str) -> None:
     """Return to (batch, steps, features), with each step in its place."""
     x = chain.x
@@ -95,8 +79,9 @@ def _left(chain: _Chain, network: nodes.Network, name: str) -> None:
     chain.into.add(name, "Transpose", x, perm=(1, 0, 2))
 
 
-def _layer(chain: _Chain, layer: nodes.Layer, name: str) -> str:
-    into, x = chain.into, chain.x
+def _layer(chain: _Chain, layer: nodes.Layer) -> str:
+    """Add the nodes of a layer, and return the name of its output, which is that of the layer."""
+    into, x, name = chain.into, chain.x, layer.name
     match layer:
         case nodes.Embedding():
             return into.add(name, "Gather", array(name, "W"), x)
@@ -106,8 +91,7 @@ def _layer(chain: _Chain, layer: nodes.Layer, name: str) -> str:
             return _repeat(into, layer, x)
         case nodes.LayerNorm():
             scale, bias = array(name, "Scale"), array(name, "B")
-            epsilon = layer.epsilon
-            return into.add(name, "LayerNormalization", x, scale, bias, epsilon=float(epsilon))
+            return into.add(name, "LayerNormalization", x, scale, bias, epsilon=layer.epsilon)
         case nodes.Residual():
             return into.add(name, "Add", x, chain.starts[layer.start])
         case nodes.Dropout():
@@ -162,21 +146,37 @@ def _normalize(into: Builder, name: str, x: str) -> str:
 
 
 def _pooling(chain: _Chain, layer: nodes.Pooling) -> str:
-    into, name, x = chain.into, layer.name, chain.x
+    into, name = chain.into, layer.name
     first = into.integers("Axis_0", 0)
-    function = {"mean": "ReduceMean", "max": "ReduceMax"}[layer.statistic]
-    if not layer.masked:
-        return into.add(name, function, x, first, keepdims=0)
-    padding = chain.padding
+    match layer.statistic:
+        case "mean" if layer.masked:
+            return _masked_mean(chain, name, first)
+        case "mean":
+            return into.add(name, "ReduceMean", chain.x, first, keepdims=0)
+        case "max" if layer.masked:
+            return _masked_max(chain, name, first)
+        case "max":
+            return into.add(name, "ReduceMax", chain.x, first, keepdims=0)
+        case _:
+            assert_never(layer.statistic)
+
+
+def _masked_mean(chain: _Chain, name: str, first: str) -> str:
+    into, padding = chain.into, chain.padding
     assert padding is not None
-    is_mean = layer.statistic == "mean"
-    filler = into.scalar("Zero", 0.0) if is_mean else into.scalar("Lowest", _LOWEST)
-    kept = into.add(array(name, "Kept"), "Where", chain.is_real(), x, filler)
-    if is_mean:
-        total = into.add(array(name, "Total"), "ReduceSum", kept, first, keepdims=0)
-        steps = into.add(array(name, "Steps"), "Max", padding.count(), into.scalar("Least", 1.0))
-        return into.add(name, "Div", total, steps)
+    zero, least = into.scalar("Zero", 0.0), into.scalar("Least", 1.0)
+    kept = into.add(array(name, "Kept"), "Where", chain.is_real(), chain.x, zero)
+    total = into.add(array(name, "Total"), "ReduceSum", kept, first, keepdims=0)
+    steps = into.add(array(name, "Steps"), "Max", padding.count(), least)
+    return into.add(name, "Div", total, steps)
+
+
+def _masked_max(chain: _Chain, name: str, first: str) -> str:
+    into, padding = chain.into, chain.padding
+    assert padding is not None
+    zero, lowest = into.scalar("Zero", 0.0), into.scalar("Lowest", _LOWEST)
+    kept = into.add(array(name, "Kept"), "Where", chain.is_real(), chain.x, lowest)
     highest = into.add(array(name, "Highest"), "ReduceMax", kept, first, keepdims=0)
-    zero = into.scalar("Zero", 0.0)
+    # A sequence of padding alone gives zeros.
     exists = into.add(array(name, "Exists"), "Greater", padding.count(), zero)
     return into.add(name, "Where", exists, highest, zero)

@@ -26,9 +26,9 @@ def convert(
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN was saved by rnnspec build, and may have been trained since. PyTorch folders and canonical
-    files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
-    again and compared with the reference before it is kept.
+    IN was saved by rnnspec build, and may have been trained since. PyTorch folders, .onnx and
+    canonical files contain their spec, .keras files do not. Nothing in IN is executed. The result
+    is loaded again and compared with the reference before it is kept.
     """
     from rnnspec.cli.commands.convert import run
 
@@ -62,7 +62,8 @@ def import_(
     """Read a trained Keras or PyTorch model as a spec and arrays.
 
     FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
-    .bin, .safetensors). It is read as data: no framework is imported, and no code in it is run.
+    .bin, .safetensors), or .onnx of rnnspec. It is read as data: no framework is imported, and no
+    code in it is run.
     Whatever the language cannot express is refused. A state dict does not say what its modules
     compute: the spec is then a draft, and every guess in it is a comment.
     """
