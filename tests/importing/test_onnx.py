@@ -11,7 +11,7 @@ import pytest
 from rnnspec import pipeline
 from rnnspec.convert.choice import kind_named, kind_of
 from rnnspec.convert.run import spec_for
-from rnnspec.errors import BackendError, UsageError
+from rnnspec.errors import BackendError, RnnspecError, UsageError
 from rnnspec.importing.run import take
 from rnnspec.weights.initial import draw_scaled
 
@@ -134,6 +134,28 @@ def test_any_other_file(written: Path, change: Callable[[Any], None], message: s
     with pytest.raises(UsageError, match=message) as caught:
         take(written)
     assert str(written) in str(caught.value)
+
+
+def test_broken_bytes(written: Path) -> None:
+    whole, rng = written.read_bytes(), np.random.default_rng(0)
+    errors = 0
+    for at in rng.integers(0, len(whole), 400):
+        broken = bytearray(whole)
+        broken[at] ^= int(rng.integers(1, 256))
+        written.write_bytes(broken)
+        try:
+            take(written)
+        except RnnspecError as error:
+            errors += 1
+            assert error.exit_code < 3
+    assert errors > 100
+
+
+@pytest.mark.parametrize("old", [b"tagger", b"dense_1_W", b"Padding_Token"])
+def test_text_that_is_not_utf8(written: Path, old: bytes) -> None:
+    written.write_bytes(written.read_bytes().replace(old, b"\xff" + old[1:]))
+    with pytest.raises(UsageError):
+        take(written)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x08"])

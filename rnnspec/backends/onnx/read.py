@@ -141,11 +141,13 @@ def _proto(path: Path) -> Any:
 
 
 def _spec(proto: Any) -> str:
-    return next((str(each.value) for each in proto.metadata_props if each.key == SPEC), "")
+    found = (each.value for each in proto.metadata_props if each.key == SPEC)
+    # Text that is not UTF-8 is bytes here.
+    return next((each for each in found if isinstance(each, str)), "")
 
 
 def _constants(graph: Any) -> dict[str, Any]:
-    return {each.name: each for each in graph.initializer if not array_of(each.name)[0]}
+    return {each.name: each for each in graph.initializer if not array_of(str(each.name))[0]}
 
 
 def _writer(proto: Any) -> str:
@@ -157,7 +159,7 @@ def _weights(proto: Any, path: Path) -> dict[str, Array]:
 
     weights = dict[str, "Array"]()
     for each in proto.graph.initializer:
-        if not array_of(each.name)[0]:
+        if not array_of(str(each.name))[0]:
             continue
         if each.data_location == TensorProto.EXTERNAL:
             message = f"{brief(each.name)}: expected its numbers in this file, not in another one"
@@ -165,6 +167,6 @@ def _weights(proto: Any, path: Path) -> dict[str, Array]:
         try:
             weights[each.name] = numpy_helper.to_array(each)
         except (ValueError, TypeError, KeyError) as error:
-            message = f"{brief(each.name)}: its numbers cannot be read: {brief(str(error))}"
+            message = f"{brief(each.name)}: its numbers cannot be read"
             raise UsageError(message, str(path)) from error
     return weights
