@@ -138,7 +138,7 @@ def test_any_other_file(written: Path, change: Callable[[Any], None], message: s
 
 def test_broken_bytes(written: Path) -> None:
     whole, rng = written.read_bytes(), np.random.default_rng(0)
-    errors = 0
+    codes = []
     for at in rng.integers(0, len(whole), 400):
         broken = bytearray(whole)
         broken[at] ^= int(rng.integers(1, 256))
@@ -146,9 +146,9 @@ def test_broken_bytes(written: Path) -> None:
         try:
             take(written)
         except RnnspecError as error:
-            errors += 1
-            assert error.exit_code < 3
-    assert errors > 100
+            codes.append(error.exit_code)
+    assert len(codes) > 100
+    assert set(codes) <= {1, 2}
 
 
 @pytest.mark.parametrize("old", [b"tagger", b"dense_1_W", b"Padding_Token"])
