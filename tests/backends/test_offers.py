@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from offered import require_all
+from offered import registered, require_all
 from toy.backend import TOY
 
 import rnnspec
@@ -37,11 +37,10 @@ WITHOUT_SOURCE = replace(TOY, name="reader", package="no_emitter", forms=(), lev
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
+def toy() -> Iterator[None]:
     """Register the toy beside two backends, so that lists of names are short."""
-    for name in set(BACKENDS) - {"keras", "torch"}:
-        monkeypatch.delitem(BACKENDS, name)
-    monkeypatch.setitem(BACKENDS, TOY.name, TOY)
+    with registered(get("keras"), get("torch"), TOY):
+        yield
 
 
 @pytest.mark.parametrize(
