@@ -11,8 +11,9 @@ LOWEST := build/lowest
 QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py
 RUNS ?= 100000
 MODELS ?= 20000
+PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format wheel ci bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -54,6 +55,10 @@ format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY)  ## Build the documentation into build/site; a broken link is an error
+	$(BIN)/python -m docs.generate
+	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+
 wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	rm -rf $(DIST) $(EMPTY)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(DIST) .
@@ -61,7 +66,16 @@ wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
 	.ci/use-wheel $(EMPTY)/bin
 
-ci: lint wheel lowest test  ## Run what continuous integration runs
+dist: $(READY)  ## Build the wheel and the source distribution, and check what they contain
+	rm -rf $(DIST) && mkdir -p build
+	$(BIN)/python -m build --outdir $(DIST) . >$(DIST).log 2>&1 || (cat $(DIST).log; exit 1)
+	$(BIN)/python -m twine check --strict $(DIST)/*
+	$(BIN)/python .ci/check-dist $(DIST)
+
+matrix: dist  ## Use the wheel with each extra, the oldest and newest dependencies, on PYTHONS
+	.ci/matrix $(DIST)/rnnspec-*.whl $(BIN)/uv $(PYTHONS)
+
+ci: lint docs wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -37,6 +37,8 @@ class Case:
     """True if the framework's compiler (``torch.compile``, XLA) is a contestant too."""
     single: bool = False
     """True if it runs on one thread, against the plainest code."""
+    deployed: bool = False
+    """True if it is built from source for inference."""
 
     @property
     def title(self) -> str:
@@ -44,7 +46,8 @@ class Case:
         padding = ", padded" if self.padded else ""
         thread = ", one thread" if self.single else ""
         what = "training step" if self.training else "inference"
-        return f"{self.network}, batch {self.batch}{padding}{thread}, {what}"
+        source = ", source for inference" if self.deployed else ""
+        return f"{self.network}, batch {self.batch}{padding}{thread}, {what}{source}"
 
 
 def text(case: Case) -> str:
@@ -53,6 +56,9 @@ def text(case: Case) -> str:
         found = _TEXT.format(name=case.network, rnn=_OWN[case.network])
     else:
         found = (ROOT / "specs" / f"{case.network}.yaml").read_text("utf-8")
+    # Source for inference has no argument for logits, which all opponents return.
+    if case.deployed:
+        found = found.replace("activation: sigmoid", "activation: linear")
     # Some networks of the gallery have a mask already.
     if case.padded and "mask_zero: true" not in found:
         return found.replace("embedding:\n", "embedding:\n  mask_zero: true\n")

@@ -51,7 +51,8 @@ def prepare(case: Case) -> Prepared:
 
 def built(case: Case) -> nn.Module:
     """Return the model of rnnspec."""
-    model: nn.Module = rnnspec.build(rnnspec.loads(text(case)), "torch", seed=0)
+    form = "inference" if case.deployed else "training"
+    model: nn.Module = rnnspec.build(rnnspec.loads(text(case)), "torch", seed=0, form=form)
     return model
 
 
@@ -87,16 +88,18 @@ def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:
 
 def equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
     """Give ``model`` the weights of ``ours``, and check that its output is the same."""
-    named = list(model.named_parameters())
     # Only stock layers have a second bias. rnnspec keeps it at zero, and it is no parameter.
-    for name, second in named:
+    for name, second in model.named_parameters():
         if "bias_hh" in name:
             second.zero_()
-    named = [(name, own) for name, own in named if "bias_hh" not in name]
-    for (_, mine), given in zip(named, ours.parameters(), strict=True):
+    for mine, given in zip(_first_biases(model), _first_biases(ours), strict=True):
         assert mine.shape == given.shape
         mine.copy_(given)
     torch.testing.assert_close(model.eval()(tokens), logits(ours)(tokens), atol=1e-4, rtol=1e-3)
+
+
+def _first_biases(model: nn.Module) -> list[nn.Parameter]:
+    return [each for name, each in model.named_parameters() if "bias_hh" not in name]
 
 
 def logits(model: nn.Module) -> Forward:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
     from rnnspec.environment import show_versions
-    from rnnspec.importing.live import from_keras
+    from rnnspec.importing.live import from_keras, from_torch
     from rnnspec.live import read_weights, write_weights
     from rnnspec.pipeline import build, codegen, load, loads, summary
 
@@ -27,6 +27,7 @@ __all__ = [
     "codegen",
     "draw",
     "from_keras",
+    "from_torch",
     "load",
     "loads",
     "parity",
@@ -45,6 +46,7 @@ _HOMES = {
     "draw": "rnnspec.drawing.picture",
     "parity": "rnnspec.comparison.run",
     "from_keras": "rnnspec.importing.live",
+    "from_torch": "rnnspec.importing.live",
     "read_weights": "rnnspec.live",
     "write_weights": "rnnspec.live",
     "show_versions": "rnnspec.environment",

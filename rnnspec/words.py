@@ -30,5 +30,5 @@ Activation = Literal[CellActivation, "exponential", "softmax", "log_softmax"]
 Merge = Literal["concat", "sum", "mul", "ave"]
 """Ways to join the outputs of both directions, feature by feature except for ``concat``."""
 
-Statistic = Literal["mean", "max"]
-"""Statistics over the time steps of a sequence."""
+Statistic = Literal["mean", "max", "last_step"]
+"""Reductions over the time steps of a sequence; ``last_step`` selects the last one."""

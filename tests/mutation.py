@@ -14,6 +14,7 @@ from rnnspec.backends import Backend, get
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rnnspec.backends.base import Form
     from rnnspec.ir.nodes import Layer
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Slot
@@ -30,9 +31,9 @@ def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Ite
     generate = pipeline.generate
     edited = 0
 
-    def planted(program: Program, of: Backend) -> Generated:
+    def planted(program: Program, of: Backend, form: Form | None = None) -> Generated:
         nonlocal edited
-        generated = generate(program, of)
+        generated = generate(program, of, form)
         text = generated.text
         if of.name != backend:
             return generated

@@ -30,6 +30,7 @@ RAISES = {
     "codegen": {"SpecError", "UnsupportedError", "UsageError"},
     "draw": {"SpecError", "UsageError"},
     "from_keras": {"ModelError", "UsageError"},
+    "from_torch": {"ModelError", "UsageError"},
     "build": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "parity": {"SpecError", "UnsupportedError", "UsageError", "BackendError"},
     "read_weights": {"SpecError", "UnsupportedError", "UsageError"},

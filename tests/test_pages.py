@@ -22,7 +22,9 @@ SOURCES = [path.read_text("utf-8") for path in (ROOT / "rnnspec").rglob("*.py")]
 USED = {code for text in SOURCES for code in re.findall(r'"(E\d{3})"', text)}
 ERRORS = tuple(code for code in codes() if code.startswith("E"))
 SECTIONS = re.compile(
-    r"# (E\d{3}): [^\n]+\n\n(.+?)\n\n## Wrong\n\n(.+?)\n\n## Right\n\n(.+)", re.DOTALL
+    r"# (E\d{3}): [^\n]+\n\n(.+?)\n\n## Wrong\n\n(.+?)\n\n## Right\n\n(.+?)"
+    r"(?:\n\n## Wrong in PyTorch\n\n(.+?)\n\n## Right in PyTorch\n\n(.+))?",
+    re.DOTALL,
 )
 BLOCKS = re.compile(r"```(\w+)(?: ([\w.]+))?\n(.*?)```", re.DOTALL)
 
@@ -36,21 +38,25 @@ def read(code: str) -> re.Match[str]:
 def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Return the codes of the problems in the spec, or the files, that ``blocks`` describe."""
     monkeypatch.chdir(folder)
-    if "import keras" in blocks:
-        pytest.importorskip("keras")
-    for language, name, text in BLOCKS.findall(blocks):
-        if language == "python":
-            exec(compile(text, "page", "exec"), {})
-        else:
-            Path(name or "spec.yaml").write_text(text, encoding="utf-8")
+    for framework in ("keras", "torch"):
+        if f"import {framework}" in blocks:
+            pytest.importorskip(framework)
     try:
-        if model := next(Path().glob("model.[kh]*"), None):
-            config = Path("model.json")
-            take(model, config=config if config.exists() else None)
+        for language, name, text in BLOCKS.findall(blocks):
+            if language == "python":
+                exec(compile(text, "page", "exec"), {"__name__": "page"})
+            else:
+                Path(name or "spec.yaml").write_text(text, encoding="utf-8")
+        if "from_torch" in blocks:
             return Counter()
-        spec = pipeline.load("spec.yaml")
+        if model := next(Path().glob("model.[khp]*"), None):
+            config, spec = Path("model.json"), Path("spec.yaml")
+            known = pipeline.read(spec) if spec.exists() else None
+            take(model, config=config if config.exists() else None, spec=known)
+            return Counter()
+        program = pipeline.read("spec.yaml")
         if Path("words.txt").exists():
-            pipeline.pretrained(pipeline.program(spec))
+            pipeline.pretrained(program)
     except (SpecError, ModelError) as error:
         return Counter(problem.code for problem in error.problems)
     return Counter()
@@ -79,6 +85,20 @@ def test_wrong_is_wrong_in_this_way_alone(
 @pytest.mark.parametrize("code", ERRORS)
 def test_right_is_right(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not said(read(code)[4], tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("code", [code for code in ERRORS if read(code)[5]])
+def test_pytorch_too(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, group, wanted in (("wrong", 5, {code}), ("right", 6, set[str]())):
+        (tmp_path / name).mkdir()
+        assert set(said(read(code)[group], tmp_path / name, monkeypatch)) == wanted
+
+
+def test_models_of_pytorch_have_examples() -> None:
+    # A state dict has no settings, and the page of E709 is about live modules of PyTorch.
+    assert {code for code in ERRORS if code.startswith("E7")} - {"E702", "E709"} == {
+        code for code in ERRORS if read(code)[5]
+    }
 
 
 @pytest.mark.parametrize(

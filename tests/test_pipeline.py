@@ -57,6 +57,7 @@ def test_so_does_a_build_that_is_saved(calls: Counter[str], backend: str, tmp_pa
     require(backend, FILES, GALLERY[0])
     calls.clear()
     program = pipeline.read(GALLERY[0])
-    build.run(program, backend, None, tmp_path / f"net{get(backend).suffix}", force=False)
+    output = tmp_path / f"net{get(backend).suffix}"
+    build.run(program, build.Options(backend, None, None, output, force=False))
     assert list(tmp_path.iterdir())
     assert calls == ONCE

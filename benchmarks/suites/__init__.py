@@ -52,4 +52,5 @@ SUITES = (
     Suite("growth", 55, 6),
     Suite("memory", 90, 10),
     Suite("checking", 30, 12),
+    Suite("trained", 60, 10, "h5py"),
 )

@@ -6,12 +6,13 @@ A framework is imported only when its runtime is needed.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rnnspec.arguments import one_of
-from rnnspec.backends.base import Backend, Form
+from rnnspec.backends.base import FORMS, Backend, Form
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.needs import SOURCE, Need
+from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
@@ -25,6 +26,8 @@ __all__ = [
     "Backend",
     "Need",
     "chosen",
+    "form_named",
+    "forms",
     "get",
     "having",
     "honouring",
@@ -64,6 +67,8 @@ def chosen(name: str | None, *needs: Need) -> Backend:
     if name is not None:
         return get(name, *needs)
     able = having(*needs)
+    if not able:
+        raise UsageError(f"no backend can {listed([need.words for need in needs])}")
     installed = [backend for backend in able if backend.installed]
     if not installed:
         commands = [f"pip install {backend.requirement}" for backend in able]
@@ -77,6 +82,20 @@ def chosen(name: str | None, *needs: Need) -> Backend:
 def names(last: str = "and") -> str:
     """Return the names of all backends: ``a, b and c``."""
     return listed(tuple(BACKENDS), last)
+
+
+def forms() -> list[Form]:
+    """Return the forms of source that any backend writes."""
+    return [form for form in FORMS if having(writing(form))]
+
+
+def form_named(name: str | None) -> Form | None:
+    """Return the form of source named ``name``, or None without a name.
+
+    Raises:
+        UsageError: no backend writes a form of that name.
+    """
+    return None if name is None else cast("Form", one_of("form", name, forms()))
 
 
 def having(*needs: Need) -> list[Backend]:

@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args
 
 from rnnspec.errors import BackendError
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Form = Literal["training", "inference", "step"]
 """A form of generated source: for training, for inference only, or for one chunk after another."""
+
+FORMS: tuple[Form, ...] = get_args(Form)
 
 LEVELS = ("counts", "forward", "gradients", "training")
 """Levels of comparison, each including those before it."""
@@ -46,8 +48,7 @@ class Backend:
     The first form is written if none is asked for.
     ``level`` is the highest level of comparison that its runtime supports (None if it has no
     runtime), in each of ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}``
-    for the name of the network: a single file, or several in a folder. ``proven`` is true if
-    ``build``, like ``convert``, compares them with the reference first. ``loading`` is the Python
+    for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it.
@@ -66,7 +67,6 @@ class Backend:
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
-    proven: bool = False
     loading: tuple[str, ...] = ()
     engine: Callable[[], str] | None = None
 
@@ -130,6 +130,11 @@ class Backend:
     def saving(self) -> SavingRuntime:
         """The runtime of a backend that writes ``files``."""
         return cast("SavingRuntime", self.runtime)
+
+    @property
+    def opening(self) -> OpeningRuntime:
+        """The runtime of a backend that opens the files of its framework."""
+        return cast("OpeningRuntime", self.runtime)
 
     def require(self) -> None:
         """Raise BackendError unless the framework is installed and recent enough."""
@@ -316,3 +321,17 @@ class SavingRuntime(Runtime, Protocol):
 
         Nothing is added to the folder. ``entry`` is the class or function of generated source.
         """
+
+
+class OpeningRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that opens models that rnnspec did not write."""
+
+    def open_original(self, path: Path) -> Any:
+        """Return the model in a file whose whole content was checked.
+
+        Raises:
+            BackendError: the framework does not open it.
+        """
+
+    def output(self, model: Any, inputs: Array) -> Array:
+        """Return the output in inference; ``inputs`` is (batch, steps[, features])."""

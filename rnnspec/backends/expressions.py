@@ -34,7 +34,11 @@ class Index:
     """``value[item]``; a slice without a stop is ``value[start:]``."""
 
     value: Expression
-    item: int | str | slice
+    item: int | str | slice | tuple[slice, int]
+
+
+LAST_STEP = (slice(None), -1)
+"""The item of ``x[:, -1]``: the last step of (batch, steps, features)."""
 
 
 @dataclass(frozen=True, slots=True)

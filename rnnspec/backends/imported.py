@@ -10,6 +10,7 @@ from rnnspec.errors import ModelError, Problem, listed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rnnspec.errors import Span
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -33,7 +34,9 @@ class Imported:
     gave to them in the file. ``form`` says in words which tool and version wrote the file.
     ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
     ``inferred`` are sentences for the user: what is not carried over, and what the file does not
-    say. ``spec`` is the text of the spec, if the file has it.
+    say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
+    reasons why what it opens would not be this model. ``spec`` is the text of the spec, if the file
+    has it.
     """
 
     network: Network
@@ -44,6 +47,8 @@ class Imported:
     guesses: tuple[tuple[str, str], ...] = ()
     left_out: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
+    opener: str = ""
+    unlike: tuple[str, ...] = ()
     spec: str = ""
 
 
@@ -60,10 +65,13 @@ class Account:
         self._left_out: dict[tuple[str, str], list[str]] = {}
         self._inferred: dict[str, list[str]] = {}
         self._guesses: dict[tuple[str, str], None] = {}
+        self._unlike: dict[str, None] = {}
 
-    def refuse(self, where: str, message: str, code: str) -> None:
-        """Record a reason why the model cannot be taken over."""
-        problem = Problem(self.source, message, where, code=code)
+    def refuse(
+        self, where: str, message: str, code: str, file: str = "", span: Span | None = None
+    ) -> None:
+        """Record a reason why the model cannot be taken over, with its place in a source file."""
+        problem = Problem(file or self.source, message, where, span, code)
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -83,6 +91,10 @@ class Account:
         """Record what was guessed in a section of the spec."""
         self._guesses[section, what] = None
 
+    def differ(self, why: str) -> None:
+        """Record why the framework that opens the file today would compute something else."""
+        self._unlike[why] = None
+
     def check(self) -> None:
         """Raise ModelError if anything was refused."""
         if self.problems:
@@ -93,6 +105,11 @@ class Account:
         """A sentence for each thing that is not carried over."""
         found = self._left_out.items()
         return tuple(f"{_of(what, layers)} ({reason})" for (what, reason), layers in found)
+
+    @property
+    def unlike(self) -> tuple[str, ...]:
+        """The reasons why what the framework opens would not be this model."""
+        return tuple(self._unlike)
 
     @property
     def guesses(self) -> tuple[tuple[str, str], ...]:

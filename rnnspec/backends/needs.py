@@ -40,6 +40,11 @@ def form(name: Form) -> Need:
     )
 
 
+def source(wanted: Form | None) -> tuple[Need, ...]:
+    """Return the needs to write source, in a form if one is wanted."""
+    return (SOURCE,) if wanted is None else (SOURCE, form(wanted))
+
+
 def level(name: str) -> Need:
     """Return the need to be compared up to a level."""
     return Need(

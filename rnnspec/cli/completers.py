@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS
+from rnnspec.backends import forms as written
 from rnnspec.backends.base import LEVELS
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def dtypes(incomplete: str) -> list[str]:
     """Return the dtypes of all backends."""
     every = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
     return _starting(incomplete, dict.fromkeys(every))
+
+
+def source_forms(incomplete: str) -> list[str]:
+    """Return the forms of source that any backend writes."""
+    return _starting(incomplete, written())
 
 
 def networks(incomplete: str) -> list[str]:

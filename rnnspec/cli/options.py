@@ -20,6 +20,16 @@ Backend = Annotated[
     str | None,
     typer.Option("--backend", "-b", metavar="NAME", help=NAMED, autocompletion=completers.backends),
 ]
+SourceForm = Annotated[
+    str | None,
+    typer.Option(
+        "--form",
+        metavar="FORM",
+        help="training or inference; by default the first that the backend writes.",
+        show_default=False,
+        autocompletion=completers.source_forms,
+    ),
+]
 Paths = Annotated[
     list[str],
     typer.Argument(
@@ -58,15 +68,28 @@ TrainedPath = Annotated[
     Path,
     typer.Argument(
         metavar="IN",
-        help="A .keras or .onnx file, a PyTorch folder, or a canonical .safetensors file.",
+        help="A trained model: a Keras file, a PyTorch folder, a .safetensors or .onnx file.",
     ),
 ]
 ForeignPath = Annotated[
     Path,
     typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch, or an ONNX file."),
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="JSON",
+        help="The architecture of a Keras file, from model.to_json(), if it has none.",
+        show_default=False,
+    ),
+]
 ConvertedPath = Annotated[
-    Path, typer.Argument(metavar="OUT", help="Another of these; its ending decides which.")
+    Path,
+    typer.Argument(
+        metavar="OUT",
+        help=".keras, .safetensors or a folder for PyTorch; its ending decides which.",
+    ),
 ]
 SpecOfTrained = Annotated[
     str | None,

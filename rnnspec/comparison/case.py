@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Runtime, Trace
+    from rnnspec.backends.base import Form, Runtime, Trace
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array
@@ -63,7 +63,8 @@ class Live:
 class Case:
     """A network with arrays and a batch, and ``truth``, the trace of the reference.
 
-    ``given`` is true if the caller passed the batch, and false if ``seed`` drew it.
+    ``given`` is true if the caller passed the batch, and false if ``seed`` drew it. ``form`` is the
+    form of source that every backend is built from; by default each writes its first one.
     """
 
     program: Program
@@ -73,9 +74,17 @@ class Case:
     batch: Array
     given: bool
     truth: Trace
+    form: Form | None = None
 
     @classmethod
-    def of(cls, program: Program, seed: int, dtype: str, given: ArrayLike | None = None) -> Case:
+    def of(
+        cls,
+        program: Program,
+        seed: int,
+        dtype: str,
+        given: ArrayLike | None = None,
+        form: Form | None = None,
+    ) -> Case:
         """Draw the arrays of a case, and its batch unless one is ``given``.
 
         Raises:
@@ -87,7 +96,7 @@ class Case:
         else:
             batch = checked_batch(network.input, given, batch_of(network))
         arrays, truth = _bounded(network, draw_scaled(network, seed), batch, dtype)
-        return cls(program, seed, dtype, arrays, batch, given is not None, truth)
+        return cls(program, seed, dtype, arrays, batch, given is not None, truth, form)
 
     @property
     def network(self) -> Network:
@@ -136,7 +145,7 @@ class Case:
         return live
 
     def _live(self, backend: Backend, program: Program) -> Live:
-        generated = pipeline.generate(program, backend)
+        generated = pipeline.generate(program, backend, self.form)
         return Live(generated, pipeline.instantiate(generated, self.dtype))
 
     def reset(self, live: Live) -> None:

@@ -7,23 +7,35 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from rnnspec.backends import get
+from rnnspec.backends import get, in_form
 from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.comparison.levels import distance, levels_up_to, tolerances
 from rnnspec.comparison.report import BackendResult, Finding, SpecParity
 from rnnspec.comparison.training import steady_share, train
 from rnnspec.errors import Difference
+from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case, Live
     from rnnspec.comparison.gradients import Gradients
-    from rnnspec.ir.params import Counts
     from rnnspec.slots import Array
 
     Values = Mapping[str, Array]
+
+
+def _counted(live: Live, layers: Iterable[str]) -> tuple[dict[str, int], Counts]:
+    """Return the parameters of each layer and in total, without the zeros that stock layers add."""
+    zeros = live.store.zeros
+    # Source for inference has no dropout layers.
+    held = dict.fromkeys(layers, 0) | {
+        layer.name: live.runtime.layer_count(live.model, layer) - zeros.get(layer.name, 0)
+        for layer in live.generated.network.layers
+    }
+    total = live.runtime.counts(live.model)
+    return held, Counts(total.trainable - sum(zeros.values()), total.non_trainable)
 
 
 @dataclass(slots=True)
@@ -43,11 +55,7 @@ class Comparison:
     def add(self, backend: Backend) -> None:
         """Build the case on ``backend`` and compare it."""
         live = self.case.build(backend)
-        held = {
-            layer.name: live.runtime.layer_count(live.model, layer)
-            for layer in live.generated.network.layers
-        }
-        total = live.runtime.counts(live.model)
+        held, total = _counted(live, self.case.layers)
         wrong = list(self._count_differences(backend.name, held, total))
         self._differences += wrong
         # The case's arrays do not fit into a model of other sizes, so there is nothing to run.
@@ -56,12 +64,17 @@ class Comparison:
             level: self._compare_level(backend.name, level)
             for level in levels_up_to(self.level)[1:]
         }
-        self._results[backend.name] = BackendResult(live.runtime.version(), held, total, findings)
+        self._results[backend.name] = BackendResult(
+            live.runtime.version(), held, total, findings, live.generated.form
+        )
 
     def report(self) -> SpecParity:
         """Return the results, with the differences between backends."""
         network = self.case.network
-        stock = {name: get(name).emitter.stock(network) for name in self._results}
+        stock = {
+            name: get(name).emitter.stock(in_form(network, result.form))
+            for name, result in self._results.items()
+        }
         return SpecParity(
             name=self.case.network.name,
             layers=self.case.layers,
@@ -143,9 +156,8 @@ class Comparison:
         self, backend: str, held: dict[str, int], total: Counts
     ) -> Iterator[Difference]:
         for layer, expected in self.case.layers.items():
-            # Source for inference has no dropout layers.
-            if (found := held.get(layer, 0)) != expected:
-                yield self._difference(backend, layer, "parameters", expected, found)
+            if held[layer] != expected:
+                yield self._difference(backend, layer, "parameters", expected, held[layer])
         received = total.as_dict()
         for key, wanted in self.case.parameters.as_dict().items():
             if wanted != received[key]:

@@ -9,11 +9,13 @@ import numpy as np
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import LEVELS
+from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 DEFAULT_LEVEL = "gradients"
+_HIGHEST_TO_DEPLOY = "forward"
 
 TOLERANCES: dict[str, dict[str, float]] = {
     "float64": {"forward": 1e-9, "gradients": 1e-7, "training": 1e-7},
@@ -30,6 +32,20 @@ def levels_up_to(level: str) -> tuple[str, ...]:
     """
     one_of("level", level, LEVELS)
     return LEVELS[: LEVELS.index(level) + 1]
+
+
+def level_for(level: str | None, form: str | None) -> str:
+    """Return the named level, or the default one for a form of source.
+
+    Raises:
+        UsageError: the level is unknown, or compares training and the form has none.
+    """
+    highest = DEFAULT_LEVEL if form in (None, "training") else _HIGHEST_TO_DEPLOY
+    wanted = highest if level is None else one_of("level", level, LEVELS)
+    if highest != DEFAULT_LEVEL and LEVELS.index(wanted) > LEVELS.index(highest):
+        message = f"source for {form} does not train; it is compared up to {highest}"
+        raise UsageError(f"{message}, received the level {wanted}")
+    return wanted
 
 
 def tolerances(dtype: str) -> dict[str, float]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.comparison.levels import DEFAULT_LEVEL
 from rnnspec.comparison.run import parity
 from rnnspec.errors import (
     BackendError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rnnspec.comparison.report import ParityReport
+    from rnnspec.spec.models import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,25 @@ class Found:
         }
 
 
-def compare_random(
+def compare_random(  # noqa: PLR0913 - each is an option of the command line
     number: int,
     seed: int,
     backends: Sequence[str] | None = None,
     *,
-    level: str = DEFAULT_LEVEL,
+    level: str | None = None,
+    form: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Found:
     """Draw ``number`` valid specs of small networks, and compare each up to ``level`` in float64.
+
+    The options are those of ``parity``.
 
     Raises:
         BackendError: Hypothesis or a backend is not installed.
         UnsupportedError: too few backends accept any of the specs.
         UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
-    search = _Search(backends, level, progress)
+    search = _Search(partial(parity, backends=backends, level=level, form=form), progress)
     try:
         search.run(number, seed)
     except _FailedError as failed:
@@ -98,10 +102,9 @@ class _Search:
     """A search that compares each drawn spec, and keeps the largest difference by level."""
 
     def __init__(
-        self, backends: Sequence[str] | None, level: str, progress: Callable[[str], None]
+        self, compare: Callable[[Spec], ParityReport], progress: Callable[[str], None]
     ) -> None:
-        self.backends = backends
-        self.level = level
+        self.compare = compare
         self.progress = progress
         self.compared = 0
         self.refused = 0
@@ -141,7 +144,7 @@ class _Search:
         try:
             # Keras warns of a softmax over one unit, which is a valid spec.
             with warnings.catch_warnings(action="ignore"):
-                report = parity(loads(text, "random.yaml"), self.backends, level=self.level)
+                report = self.compare(loads(text, "random.yaml"))
         except (BackendError, UsageError):
             raise  # a fault of the request, not of this spec
         except UnsupportedError as error:

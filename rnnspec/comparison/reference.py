@@ -121,6 +121,9 @@ def _statistic(steps: Array, statistic: Statistic) -> Array:
     if statistic == "mean":
         mean: Array = steps.mean(axis=0)
         return mean
+    if statistic == "last_step":
+        last: Array = steps[-1]
+        return last
     # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
     at = steps.real.argmax(axis=0)
     highest: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Stock
+    from rnnspec.backends.base import Form, Stock
     from rnnspec.errors import Difference, Refusal
     from rnnspec.ir.params import Counts
 
@@ -23,8 +23,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class BackendResult:
-    """The parameter counts and the findings of one backend for one spec.
+    """The parameter counts and the findings of one backend for one spec, from a form of source.
 
+    The counts leave out zeros that stock layers have beside the parameters of the spec.
     ``findings`` has the largest difference of each level except ``counts``, from the float64
     reference or, in ``training``, from the first backend.
     """
@@ -33,6 +34,7 @@ class BackendResult:
     layers: dict[str, int]
     parameters: Counts
     findings: dict[str, Finding]
+    form: Form = "training"
 
     @property
     def forward_max_difference(self) -> float:
@@ -65,14 +67,21 @@ class SpecParity:
 class ParityReport:
     """Every spec on every backend.
 
-    ``tolerances`` has the largest difference that counts as equal, by level. It is relative for
-    values above 1.
+    ``form`` is the form of source that was asked for. ``tolerances`` has the largest difference
+    that counts as equal, by level. It is relative for values above 1.
     """
 
     level: str
     dtype: str
     tolerances: dict[str, float]
     specs: tuple[SpecParity, ...]
+    form: Form | None = None
+
+    @property
+    def compared(self) -> str:
+        """The level, the dtype and the form of the comparison, in words."""
+        source = f", source for {self.form}" if self.form else ""
+        return f"compared up to {self.level} in {self.dtype}{source}"
 
     @property
     def equal(self) -> bool:
@@ -92,6 +101,7 @@ class ParityReport:
         return {
             "equal": self.equal,
             "level": self.level,
+            "form": self.form,
             "dtype": self.dtype,
             "tolerances": self.tolerances,
             "specs": [_spec(spec) for spec in self.specs],
@@ -115,6 +125,7 @@ def _spec(spec: SpecParity) -> dict[str, Any]:
 def _backend(result: BackendResult) -> dict[str, Any]:
     found: dict[str, Any] = {
         "version": result.version,
+        "form": result.form,
         "layers": result.layers,
         "parameters": result.parameters.as_dict(),
     }

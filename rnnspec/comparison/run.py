@@ -8,11 +8,11 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from rnnspec.arguments import list_from, received, seed_from
-from rnnspec.backends import get, having, needs, refusals
+from rnnspec.backends import form_named, get, having, needs, refusals
 from rnnspec.comparison.batch import checked_batch
 from rnnspec.comparison.case import Case, batch_of
 from rnnspec.comparison.compare import Comparison
-from rnnspec.comparison.levels import DEFAULT_LEVEL, levels_up_to, tolerances
+from rnnspec.comparison.levels import level_for, levels_up_to, tolerances
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.pipeline import Program, program
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
 
     Source = Spec | str | os.PathLike[str]
@@ -37,7 +38,8 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
     specs: Source | Iterable[Source],
     backends: Iterable[str] | None = None,
     *,
-    level: str = DEFAULT_LEVEL,
+    level: str | None = None,
+    form: str | None = None,
     dtype: str = "float64",
     seed: int = 0,
     batch: ArrayLike | None = None,
@@ -61,7 +63,10 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         specs: one spec or several, each a path or the result of ``load``.
         backends: their names. By default all that support the level and the dtype; one that
             refuses a spec is then left out, and the report says so.
-        level: the last level to compare; each includes those before it.
+        level: the last level to compare; each includes those before it. By default ``gradients``,
+            or ``forward`` for source that does not train.
+        form: the form of source to build from, ``training`` or ``inference``, which is compared up
+            to ``forward``. By default the first form of each backend.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features
@@ -74,11 +79,13 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         UsageError: an argument is invalid, a file cannot be read, or the batch fits no spec.
         BackendError: a backend is not installed or too old.
     """
-    chosen = comparable(backends, level, dtype)
-    options = _Options(level, dtype, seed_from(seed), batch)
+    wanted = form_named(form)
+    level = level_for(level, wanted)
+    chosen = comparable(backends, level, dtype, wanted)
+    options = _Options(level, wanted, dtype, seed_from(seed), batch)
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
-    plans = _planned(_loaded(specs), chosen, named=backends is not None, level=level)
+    plans = _planned(_loaded(specs), chosen, options, named=backends is not None)
     # Before anything is built, so that a missing framework is reported at once.
     for backend in chosen:
         backend.require()
@@ -92,18 +99,23 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         dtype=dtype,
         tolerances={name: allowed[name] for name in levels_up_to(level)[1:]},
         specs=compared,
+        form=wanted,
     )
 
 
-def comparable(backends: Iterable[str] | None, level: str, dtype: str) -> list[Backend]:
+def comparable(
+    backends: Iterable[str] | None, level: str, dtype: str, form: Form | None = None
+) -> list[Backend]:
     """Return the named backends, each once, or all that support ``level`` in ``dtype``.
+
+    A backend that does not write source of ``form`` does not count.
 
     Raises:
         UsageError: a backend, the level or the dtype is unknown, or a backend does not support it.
     """
     levels_up_to(level)
     tolerances(dtype)
-    wanted = needs.level(level), needs.dtype(dtype)
+    wanted = needs.level(level), needs.dtype(dtype), *needs.source(form)
     if backends is None:
         return having(*wanted)
     # Named twice, a backend would be compared with itself.
@@ -126,20 +138,21 @@ class _Plan:
 
 
 def _planned(
-    programs: Sequence[Program], chosen: Sequence[Backend], *, named: bool, level: str
+    programs: Sequence[Program], chosen: Sequence[Backend], options: _Options, *, named: bool
 ) -> list[_Plan]:
     """Plan each comparison; backends that the user named must all take part."""
     if not chosen or not programs:
         raise UsageError("expected at least one spec and one backend")
-    least = 2 if level == "training" else 1
+    least = 2 if options.level == "training" else 1
     if len(chosen) < least:
         raise UsageError("training is compared between backends; expected at least two of them")
-    return [_plan(each, chosen, len(chosen) if named else least) for each in programs]
+    least = len(chosen) if named else least
+    return [_plan(each, chosen, options.form, least) for each in programs]
 
 
-def _plan(given: Program, chosen: Sequence[Backend], least: int) -> _Plan:
+def _plan(given: Program, chosen: Sequence[Backend], form: Form | None, least: int) -> _Plan:
     """Leave out the backends that refuse a spec, unless fewer than ``least`` remain."""
-    found = {backend.name: refusals(backend, given.network) for backend in chosen}
+    found = {backend.name: refusals(backend, given.network, form) for backend in chosen}
     refused = {name: keys for name, keys in found.items() if keys}
     if len(chosen) - len(refused) < least:
         name, keys = next(iter(refused.items()))
@@ -150,6 +163,7 @@ def _plan(given: Program, chosen: Sequence[Backend], least: int) -> _Plan:
 @dataclass(frozen=True, slots=True)
 class _Options:
     level: str
+    form: Form | None
     dtype: str
     seed: int
     batch: ArrayLike | None
@@ -161,7 +175,7 @@ class _Options:
 
 
 def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
-    case = Case.of(plan.program, options.seed, options.dtype, options.batch)
+    case = Case.of(plan.program, options.seed, options.dtype, options.batch, options.form)
     comparison = Comparison(case, options.level)
     for backend in plan.backends:
         progress(f"{plan.program.network.name} on {backend.title}")

@@ -56,6 +56,8 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
     if embedding is not None:
         spec["embedding"] = embedding
     head = draw(_heads(names)) if draw(st.integers(0, 4)) else None
+    if head is not None and head.get("pooling") == "last_step":
+        _without_padding(spec)
     width = embedding["dim"] if embedding else network_input["features"]
     gives_state = head is not None and head.get("pooling", "last") == "last"
     layers = draw(_rnn(names, width, gives_state=gives_state))
@@ -65,6 +67,12 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
     if initializers := draw(_initializers(spec, layers)):
         spec["initializers"] = initializers
     return spec
+
+
+def _without_padding(spec: Words) -> None:
+    """Remove the masks of a spec, with which the last step may be padding."""
+    for section, key in (("input", "mask_value"), ("embedding", "mask_zero")):
+        spec.get(section, {}).pop(key, None)
 
 
 def sample(strategy: st.SearchStrategy[Words], size: int) -> list[Words]:
@@ -203,7 +211,7 @@ def _cells(draw: st.DrawFn, type_: str) -> Words:
 
 @st.composite
 def _heads(draw: st.DrawFn, names: _Names) -> Words:
-    pooling = st.sampled_from(["last", "mean", "max", "none"])
+    pooling = st.sampled_from(["last", "mean", "max", "none", "last_step"])
     head: Words = draw(st.fixed_dictionaries({}, optional={"pooling": pooling, "dropout": RATES}))
     if draw(st.booleans()):
         head["hidden"] = draw(st.lists(_hidden(names), min_size=1, max_size=2))

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, lack, needs
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
-from rnnspec.errors import UsageError, listed
-from rnnspec.importing.origins import ORIGINS, TorchFiles
+from rnnspec.convert.original import Original
+from rnnspec.errors import BackendError, ModelError, UsageError, listed
+from rnnspec.importing.origins import ORIGINS, check_whole
 from rnnspec.importing.run import take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from rnnspec.backends.base import Form
     from rnnspec.convert.kinds import Importing
+    from rnnspec.importing.run import Taken
     from rnnspec.pipeline import Program
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignFile:
-    """A model that another tool made, whose spec is found by importing it, unless it is named."""
+    """A model that another tool made, whose spec is found by importing it, unless it is named.
 
-    named: bool
+    ``config`` is a file with the architecture, if the model has none. ``own`` is the kind of the
+    files of ``rnnspec build`` that the file may be of: their padding has no layer in Keras.
+    """
+
+    named: bool = False
+    config: Path | None = None
+    own: Kind | None = None
+    _taken: list[Taken] = field(default_factory=list)
 
     @property
     def form(self) -> str:
@@ -36,26 +47,40 @@ class ForeignFile:
         return any(origin.recognises(path) for origin in ORIGINS)
 
     def files(self, path: Path) -> tuple[Path, ...]:
-        """Return the one file."""
-        return (path,)
+        """Return the file, and the one with its architecture."""
+        return (path,) if self.config is None else (path, self.config)
 
     def spec_text(self, path: Path) -> str:
         """Return the text of the spec that describes the model, empty if the user names one."""
         if self.named:
             return ""
-        taken = take(path)
+        taken = take(path, config=self.config)
         if taken.imported.guesses:
             message = (
                 "a state dict does not say what its modules compute; write its spec with "
                 "'rnnspec import', correct what was guessed, and name it with --spec"
             )
             raise UsageError(message, str(path))
+        self._taken.append(taken)
         return taken.text
 
-    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:  # noqa: ARG002
+    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:
         """Return the arrays in an input."""
-        taken = take(path, spec=program)
-        return Loaded(taken.arrays, taken.imported.left_out)
+        if self._taken:
+            return _loaded(path, self._taken.pop())
+        try:
+            return _loaded(path, take(path, config=self.config, spec=program))
+        except ModelError:
+            if self.own is not None:
+                with suppress(BackendError, UsageError):
+                    return self.own.read(path, program, importing)
+            raise
+
+
+def _loaded(path: Path, taken: Taken) -> Loaded:
+    imported = taken.imported
+    original = Original(path, imported.opener, imported.unlike) if imported.opener else None
+    return Loaded(taken.arrays, imported.left_out, original)
 
 
 Found = TypeVar("Found", bound=Source)
@@ -67,29 +92,42 @@ KINDS: tuple[Kind, ...] = (
 """All kinds, in the order in which they are tried."""
 
 
-def kind_of(path: Path, *, named: bool = False) -> Source:
-    """Return the kind of an input, of which the user names the spec or not.
+def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> Source:
+    """Return the kind of an input.
+
+    Args:
+        path: the input.
+        named: true if the user names the spec.
+        config: a file with the architecture, if the user names one.
 
     Raises:
         UsageError: the file does not exist, or its path fits no kind.
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
         raise UsageError("no such file or folder", str(path))
-    foreign = ForeignFile(named)
-    # With a spec, a file of a backend is held to what the spec makes, setting by setting.
-    strict = named and not TorchFiles().recognises(path)
-    sources: tuple[Source, ...] = (*KINDS, foreign) if strict else (foreign, *KINDS)
-    found = [kind for kind in sources if kind.recognises(path)]
+    check_whole(path)
+    own = next((kind for kind in KINDS if kind.recognises(path)), None)
+    foreign = ForeignFile(named, config, own if config is None else None)
+    if config is not None and not foreign.recognises(path):
+        raise UsageError("takes no --config: expected a Keras file", str(path))
+    found: list[Source] = [kind for kind in (foreign, *KINDS) if kind.recognises(path)]
     return _first(path, found, (*KINDS, foreign))
 
 
-def kind_named(output: Path) -> Kind:
-    """Return the kind of an output, judged by its path.
+def kind_named(output: Path, form: Form | None = None) -> Kind:
+    """Return the kind of an output, judged by its path, with source of a form if it has source.
 
     Raises:
-        UsageError: the path fits no kind.
+        UsageError: the path fits no kind, or the kind has no source of this form.
     """
-    return _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
+    found = _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
+    if form is None:
+        return found
+    if not isinstance(found, FrameworkFiles):
+        raise UsageError(f"a canonical file has no source; it cannot honour --form {form}")
+    if missing := lack(found.backend, *needs.source(form)):
+        raise UsageError(missing)
+    return replace(found, written=form)
 
 
 def _first(path: Path, found: list[Found], known: Sequence[Source]) -> Found:

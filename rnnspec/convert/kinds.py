@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from rnnspec.backends.base import Form
+    from rnnspec.convert.original import Original
     from rnnspec.files import Inputs
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
@@ -27,10 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The canonical arrays in a file, and the names of the parts that are not converted."""
+    """The canonical arrays in a file, and the names of the parts that are not converted.
+
+    ``original`` is the file itself, if a framework opens it without code of the file.
+    """
 
     arrays: Arrays
     left_out: tuple[str, ...] = ()
+    original: Original | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +166,13 @@ def _check_same(name: str, found: Arrays, wanted: Arrays) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FrameworkFiles:
-    """The files that ``rnnspec build`` writes for a backend: one, or several in a folder."""
+    """The files that ``rnnspec build`` writes for a backend: one, or several in a folder.
+
+    ``written`` is the form of the source to write; any form is read.
+    """
 
     backend: Backend
+    written: Form | None = None
 
     @property
     def form(self) -> str:
@@ -190,9 +200,18 @@ class FrameworkFiles:
         return reader(self.backend).spec_text(path)
 
     def read(self, path: Path, program: Program, importing: Importing) -> Loaded:
-        """Return the arrays in an input."""
+        """Return the arrays in an input, in the form of source whose structure they have."""
+        errors = list[UsageError]()
+        for form in pipeline.forms_of(program, self.backend):
+            try:
+                return self._read(path, program, importing, form)
+            except UsageError as error:
+                errors.append(error)
+        raise errors[0]
+
+    def _read(self, path: Path, program: Program, importing: Importing, form: Form) -> Loaded:
         # Before a framework is imported, because the backend may refuse the network.
-        generated = pipeline.generate(program, self.backend)
+        generated = pipeline.generate(program, self.backend, form)
 
         def fresh() -> KeptInModel:
             importing(self.backend)
@@ -214,7 +233,7 @@ class FrameworkFiles:
         self, output: Path, program: Program, arrays: Arrays, importing: Importing, *, force: bool
     ) -> Written:
         """Write a model with the arrays, and check the model that is loaded from its files."""
-        generated = pipeline.generate(program, self.backend)
+        generated = pipeline.generate(program, self.backend, self.written)
         importing(self.backend)
         model = pipeline.instantiate(generated)
         generated.store.write(model, arrays)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rnnspec import pipeline
 from rnnspec.diff.compare import Diff, diff
 from rnnspec.errors import UsageError
+from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +77,6 @@ def read(kind: Source, path: Path, program: Program, importing: Importing) -> Lo
     found = kind.read(path, program, importing)
     # The comparison after writing would refuse NaN and infinity too, but blame the conversion.
     for name, array in found.arrays.items():
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             raise UsageError(f"{name}: expected finite numbers, received others", str(path))
     return found

@@ -71,11 +71,12 @@ def largest_difference(program: Program, generated: Generated, model: Any, array
     """
     _check_arrays(generated, model, arrays)
     return max(
-        _forward(program, generated, model, arrays, batch) for batch in _batches(program.network)
+        _forward(program, generated, model, arrays, batch) for batch in batches(program.network)
     )
 
 
-def _batches(network: Network) -> Iterator[Array]:
+def batches(network: Network) -> Iterator[Array]:
+    """Yield the random batches of a comparison."""
     for seed, length in enumerate(_LENGTHS):
         batch = draw_batch(network.input, np.random.default_rng(seed), length)
         yield batch
@@ -96,7 +97,7 @@ def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
 def _forward(
     program: Program, generated: Generated, model: Any, arrays: Arrays, batch: Array
 ) -> float:
-    case = _case(program, arrays, batch)
+    case = case_of(program, arrays, batch)
     runtime = generated.backend.runtime
     expected = case.outputs(case.truth)
     found = case.outputs(runtime.trace(model, list(case.layers), case.batch))
@@ -111,7 +112,8 @@ def _forward(
     return max(distances.values())
 
 
-def _case(program: Program, arrays: Arrays, batch: Array) -> Case:
+def case_of(program: Program, arrays: Arrays, batch: Array) -> Case:
+    """Return a case with ``arrays`` and a batch, and what the reference computes for them."""
     network = program.network
     exact = {name: array.astype(np.float64) for name, array in arrays.items()}
     # Trained arrays may be so large that values overflow; the comparison reports that.

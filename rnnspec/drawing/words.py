@@ -86,6 +86,8 @@ def kind(layer: Layer) -> str:
             return f"adds the input of {start}"
         case Dropout(rate=rate):
             return f"dropout {rate:g}" + (", fresh at each step" if len(layer.input) == 2 else "")
+        case Pooling(statistic="last_step"):
+            return "the output at the last step"
         case Pooling(statistic=statistic, masked=masked):
             return f"{statistic} over the steps{' that are not padding' if masked else ''}"
         case Repeat(steps=steps):

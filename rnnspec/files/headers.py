@@ -77,6 +77,15 @@ class Stored:
         Raises:
             HeaderError: the array has numbers of another type.
         """
+        found = self.view(stream)
+        return found if found.flags.owndata else np.array(found)
+
+    def view(self, stream: BinaryIO) -> Array:
+        """Return what ``floats`` does, as a memory map if the file has it as it is.
+
+        Raises:
+            HeaderError: the array has numbers of another type.
+        """
         if self.type not in _TYPES:
             message = f"expected {', '.join(_TYPES)} numbers, received {brief(self.type)}"
             raise HeaderError(message)
@@ -85,7 +94,7 @@ class Stored:
         # A bfloat16 is the upper half of a float32.
         if self.type == _BFLOAT16:
             return (found.astype(np.uint32) << 16).view(np.float32)
-        return np.array(found)
+        return found
 
 
 _MAGIC = b"\x93NUMPY"

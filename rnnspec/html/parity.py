@@ -23,8 +23,8 @@ def verdict(given: ParityReport) -> Element:
     number = len(given.specs)
     return paragraph(
         strong("equal" if given.equal else "NOT equal"),
-        f": {number} {'spec' if number == 1 else 'specs'}, compared up to {given.level} in "
-        f"{given.dtype} ({', '.join(versions(given))})",
+        f": {number} {'spec' if number == 1 else 'specs'}, {given.compared} "
+        f"({', '.join(versions(given))})",
     )
 
 

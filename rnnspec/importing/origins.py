@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -60,9 +61,13 @@ class KerasFiles:
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model in a file."""
-        from rnnspec.backends.keras.foreign import files
+        from rnnspec.backends.keras.foreign.stored import trial
 
-        return files.read(path, request.name, request.config, request.known)
+        # NumPy and h5py are imported while HDF5 tries the file in another process.
+        with trial.begun(path) as tried:
+            from rnnspec.backends.keras.foreign import files
+
+            return files.read(path, request.name, request.config, request.known, tried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,21 @@ class OnnxFiles:
         return own.read(path, get("onnx"))
 
 
+# The index, or one of the files that it lists.
+_SHARD = re.compile(r"\.index\.json$|\.weights\.json$|-\d{5}-of-(?!00001)\d{5}\.")
+
 ORIGINS: tuple[Origin, ...] = (KerasFiles(), TorchFiles(), OnnxFiles())
 """Every origin, in the order in which a path is tried."""
+
+
+def check_whole(path: Path) -> None:
+    """Raise UsageError if a file is one of several that have the arrays of a model (shards)."""
+    if _SHARD.search(path.name):
+        message = (
+            "the arrays are in several files (shards); load the model and save it in one: "
+            "torch.save(model.state_dict(), PATH), or in Keras model.save(PATH)"
+        )
+        raise UsageError(message, str(path))
 
 
 def origin_of(path: Path) -> Origin:
@@ -119,6 +137,7 @@ def origin_of(path: Path) -> Origin:
     """
     if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
         raise UsageError("no such file", str(path))
+    check_whole(path)
     for origin in ORIGINS:
         if origin.recognises(path):
             return origin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,9 @@ def _differing(one: Any, two: Any) -> Iterator[tuple[str, str]]:
         return
     for each in fields(one):
         before, after = getattr(one, each.name), getattr(two, each.name)
-        if before != after:
+        if before != after and is_dataclass(before) and type(before) is type(after):
+            yield from ((f"{each.name}.{key}", what) for key, what in _differing(before, after))
+        elif before != after:
             yield each.name, f"expected {brief(repr(before))}, received {brief(repr(after))}"
 
 

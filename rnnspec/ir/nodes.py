@@ -182,7 +182,7 @@ class Dropout:
 class Pooling:
     """A statistic of each feature over the time steps, without padding if ``masked``.
 
-    A sequence of padding alone gives zeros.
+    A sequence of padding alone gives zeros. ``last_step`` is never masked.
     """
 
     name: str

@@ -123,7 +123,7 @@ def type_name(layer: Layer) -> str:
             # A wrapper in Keras, which hides the class of the layer inside.
             return type(layer.cell).__name__ if layer.merge is None else "Bidirectional"
         case Pooling():
-            return f"{layer.statistic.capitalize()}Pooling"
+            return f"{layer.statistic.title().replace('_', '')}Pooling"
         case LayerNorm():
             return "LayerNormalization"
         case Normalize():

@@ -57,11 +57,38 @@ def one_step_to_pool(context: Context) -> Iterator[Finding]:
     for layer in context.network.layers:
         # An input of one time step is reported by L207.
         if isinstance(layer, Pooling) and layer.input[0] == 1 and context.spec.input.length != 1:
+            statistic = layer.statistic.replace("_", " ")
             message = (
-                f"there is only one time step to pool, so its {layer.statistic} is that step; "
+                f"there is only one time step to pool, so its {statistic} is that step; "
                 "use 'pooling: last'"
             )
             yield ("head", "pooling"), message
+
+
+def final_state_as_last_step(context: Context) -> Iterator[Finding]:
+    """The last step of one direction, which is its final state."""
+    last = context.entries[-1].declared
+    if _reads_last_step(context) and not (last.bidirectional or last.residual):
+        message = "the last step of one direction is its final state: 'pooling: last' is the same"
+        yield ("head", "pooling"), message
+
+
+def one_step_backwards(context: Context) -> Iterator[Finding]:
+    """The last step of both directions, where the backward one has just begun."""
+    if _reads_last_step(context) and context.entries[-1].declared.bidirectional:
+        message = (
+            "at the last step the backward direction has read only that step; 'pooling: last' "
+            "takes its final state"
+        )
+        yield ("head", "pooling"), message
+
+
+def _reads_last_step(context: Context) -> bool:
+    """Return whether the head reads the last of several steps. L207, L304 report a single one."""
+    return any(
+        isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1
+        for layer in context.network.layers
+    )
 
 
 def softmax_inside(context: Context) -> Iterator[Finding]:

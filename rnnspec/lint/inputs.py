@@ -90,6 +90,8 @@ def _effect_of_padding(context: Context) -> str:
         return "it counts in the mean"
     if pooling == "max":
         return "the maximum may come from it"
+    if pooling == "last_step":
+        return "the last step may be padding"
     state = "repeated state" if repeated else "last state"
     # The backward direction ends at the first step, so padding on either side is harmful.
     if whole[-1].declared.bidirectional:

@@ -42,6 +42,8 @@ RULES = (
     Rule("L304", "warning", head.one_step_to_pool),
     Rule("L305", "warning", head.softmax_inside),
     Rule("L306", "note", head.dead_output),
+    Rule("L307", "note", head.final_state_as_last_step),
+    Rule("L308", "note", head.one_step_backwards),
     Rule("L401", "note", speed.unfused("recurrent_dropout")),
     Rule("L402", "note", speed.unfused("activation", "recurrent_activation")),
     Rule("L403", "note", speed.unfused("reset_after")),

@@ -223,7 +223,12 @@ def _head(chain: Chain, head: models.Head) -> None:
 
 def _pooling(chain: Chain, head: models.Head) -> None:
     match head.pooling:
-        case "mean" | "max":
+        case "mean" | "max" | "last_step":
+            if head.pooling == "last_step" and chain.masked:
+                message = (
+                    "the last step may be padding, which 'last_step' does not skip; use 'last'"
+                )
+                chain.refuse(("head", "pooling"), message, code="E419")
             name = chain.name(f"{head.pooling}_pooling", ("head", "pooling"))
             chain.add(
                 nodes.Pooling(

@@ -113,9 +113,12 @@ def _operand(value: Expression, operator: str = "") -> str:
     return f"({flat(value)})"
 
 
-def _item(item: int | str | slice) -> str:
+def _item(item: int | str | slice | tuple[slice, int]) -> str:
+    if isinstance(item, tuple):
+        return ", ".join(_item(each) for each in item)
     if isinstance(item, slice):
-        return f"{item.start}:{'' if item.stop is None else item.stop}"
+        start, stop = ("" if end is None else end for end in (item.start, item.stop))
+        return f"{start}:{stop}"
     return _literal(item)
 
 

@@ -52,7 +52,7 @@ IN_GENERATED_CLASS = frozenset({"inputs", "mask", "masking", "reset_parameters",
 # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is shared
 # by the whole process, and rejects a model if a layer has the name of an operation.
 KERAS_OPERATION = re.compile(
-    "(any|cast|expand_dims|greater|less|logical_or|max|maximum|not_equal|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
+    "(any|cast|expand_dims|get_item|greater|less|logical_or|max|maximum|not_equal|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
 )
 _SQUASHED = frozenset(name.replace("_", "") for name in IN_GENERATED_CODE)
 

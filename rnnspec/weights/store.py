@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,23 @@ class Store:
             for param, slot in zip(params(layer), table.slots(layer), strict=True):
                 yield f"{layer.name}.{param.name}", table.module(layer), param, slot
 
+    @property
+    def zeros(self) -> dict[str, int]:
+        """The number of zeros that writing adds to the arrays of each layer that has any."""
+        found: defaultdict[str, int] = defaultdict(int)
+        for name, _, param, slot in self.places:
+            if slot.addend is not None:
+                found[name.partition(".")[0]] += prod(param.shape)
+        return found
+
+    def fits(self, model: Any) -> bool:
+        """Return whether ``model`` has exactly the arrays of the network."""
+        try:
+            self.check(model)
+        except UsageError:
+            return False
+        return True
+
     def check(self, model: Any) -> None:
         """Raise UsageError unless ``model`` has exactly the arrays of the network.
 
@@ -95,11 +113,14 @@ class Store:
         # Everything is converted before the first array is written.
         for name, layer, param, slot in self.places:
             rounded = _rounded(name, param, arrays, types[layer, slot.path])
-            packed[layer, slot.path].append((slot.row or 0, pack(param, slot, rounded)))
+            array = pack(param, slot, rounded)
+            packed[layer, slot.path].append((slot.row or 0, array))
+            if slot.addend is not None:
+                packed[layer, slot.addend].append((0, np.zeros_like(array)))
         for (layer, path), rows in packed.items():
             in_order = [array for _, array in sorted(rows, key=itemgetter(0))]
-            array = np.stack(in_order) if len(rows) > 1 else in_order[0]
-            inside.runtime.put(inside.model, layer, path, array)
+            whole = np.stack(in_order) if len(rows) > 1 else in_order[0]
+            inside.runtime.put(inside.model, layer, path, whole)
 
     def read_one(self, model: Any, name: str) -> Array:
         """Return a copy of one canonical array.
@@ -127,6 +148,8 @@ class Store:
             stacked[slot.row] = packed
             packed = stacked
         inside.runtime.put(inside.model, layer, slot.path, packed)
+        if slot.addend is not None:
+            inside.runtime.put(inside.model, layer, slot.addend, np.zeros_like(packed))
 
     def _place(self, name: str) -> Place:
         found = next((place for place in self.places if place[0] == name), None)
@@ -148,6 +171,8 @@ def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[s
     arrays = {}
     for name, layer, param, slot in places:
         array = kept(layer, slot.path)
+        if slot.addend is not None:
+            array = array + kept(layer, slot.addend)
         arrays[name] = unpack(param, slot, array if slot.row is None else array[slot.row])
     return arrays
 
@@ -157,7 +182,7 @@ Types = dict[tuple[str, str], str]
 
 def _check(places: tuple[Place, ...], kept: Kept) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
-    known = {(layer, slot.path) for _, layer, _, slot in places}
+    known = {(layer, path) for _, layer, _, slot in places for path in slot.paths}
     left = [f"unexpected: {name} of {shape}" for name, shape in kept.others(known).items()]
     return _check_each(places, kept, left)
 
@@ -165,12 +190,12 @@ def _check(places: tuple[Place, ...], kept: Kept) -> Types:
 def _check_each(places: tuple[Place, ...], kept: Kept, left: Iterable[str] = ()) -> Types:
     types: Types = {}
     missing, unfit = list[str](), list[str]()
-    for place in places:
-        name, layer, _, slot = place
+    for place, path in ((each, path) for each in places for path in each[3].paths):
+        name, layer, *_ = place
         try:
-            types[layer, slot.path] = _dtype(place, kept)
+            types[layer, path] = _dtype(place, path, kept)
         except LookupError:
-            missing.append(f"missing: {name} (at {layer}.{slot.path})")
+            missing.append(f"missing: {name} (at {layer}.{path})")
         except _UnfitError as error:
             unfit.append(str(error))
     # Each kind is cut separately, so that no kind of problem hides another.
@@ -183,15 +208,15 @@ class _UnfitError(Exception):
     """An array of a model does not fit; the text says why."""
 
 
-def _dtype(place: Place, kept: Kept) -> str:
-    """Return the dtype of the array at one place of a model.
+def _dtype(place: Place, path: str, kept: Kept) -> str:
+    """Return the dtype of the array at one path of a place.
 
     Raises:
         LookupError: the model has no array there.
         _UnfitError: the array does not fit.
     """
     name, layer, param, slot = place
-    held = kept.held(layer, slot.path)
+    held = kept.held(layer, path)
     wanted = shape_in(param, slot)
     # A stacked array has an extra leading axis.
     found = held.shape if slot.row is None else held.shape[1:]

@@ -74,7 +74,8 @@ def test_every_activation_of_a_cell_over_padding(cell: str) -> None:
 def built(tmp_path: Path, text: str) -> Path:
     """Build a spec as the command does, and return the file."""
     output = tmp_path / "net.onnx"
-    build.run(pipeline.reads(text), "onnx", 1, output, force=True)
+    options = build.Options(backend="onnx", form=None, seed=1, output=output, force=True)
+    build.run(pipeline.reads(text), options)
     return output
 
 

@@ -42,7 +42,7 @@ def test_as_json(run: Run, spec: str) -> None:
     ran = run("parity", spec, "--json")
     assert (ran.code, ran.err) == (0, "")
     report = json.loads(ran.out)
-    assert list(report) == ["equal", "level", "dtype", "tolerances", "specs"]
+    assert list(report) == ["equal", "level", "form", "dtype", "tolerances", "specs"]
     assert report["equal"] is True
     assert (report["level"], report["dtype"]) == ("gradients", "float64")
     assert report["tolerances"] == {

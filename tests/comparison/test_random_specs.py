@@ -119,7 +119,7 @@ def test_the_same_spec_gives_the_same_source_and_it_compiles(spec: Words) -> Non
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with generated files of every backend, with short and with long names."""
+    """A folder with files of every backend, with short and with long names, in its forms."""
     folder = tmp_path_factory.mktemp("sources")
     for kind, chosen in (
         ("short", sample(specs(), 150)),
@@ -128,7 +128,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, spec in enumerate(chosen):
             program = pipeline.reads(spec_text(spec))
             for each in honouring(program.network):
-                text = pipeline.generate(program, each).text
+                form = each.forms[number % len(each.forms)]
+                text = pipeline.generate(program, each, form).text
                 path = folder / f"{kind}_{number:03}_{each.name}{each.ending}"
                 path.write_text(text, encoding="utf-8")
     return folder
@@ -168,7 +169,7 @@ def test_the_sample_holds_every_word_of_the_language() -> None:
         *("concat", "sum", "mul", "ave"),
     }
     assert {head["pooling"] for head in heads if "pooling" in head} == {
-        *("last", "mean", "max", "none"),
+        *("last", "last_step", "mean", "max", "none"),
     }
 
 

@@ -74,7 +74,12 @@ head: {pooling: POOLING, dropout: 0.5, hidden: [{units: 3, dropout: 0.25}]}
 def networks() -> dict[str, Network]:
     """Return the gallery, networks of extremes, and random ones, by name."""
     found = {path.stem: pipeline.read(path).network for path in GALLERY}
-    texts = {"corners": CORNERS, "deep": DEEP}
+    unmasked = BOTH.replace(", mask_value: -1, length: LENGTH", "")
+    texts = {
+        "corners": CORNERS,
+        "deep": DEEP,
+        "both last_step": unmasked.replace("POOLING", "last_step"),
+    }
     for length in (1, 2, 3, 2**31 - 1):
         for pooling in ("last", "max", "none"):
             text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)

@@ -71,7 +71,11 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         divided = sum(isinstance(each, Normalize) for each in of.layers)
         assert folded.count(" norm") == 2 * norms + divided, "of a layer norm, there is a cell too"
         assert folded.count("x/|x|") == divided
-        pooled = [f"[{each.statistic}]" for each in of.layers if isinstance(each, Pooling)]
+        pooled = [
+            f"[{each.statistic.replace('_', ' ')}]"
+            for each in of.layers
+            if isinstance(each, Pooling)
+        ]
         assert all(each in folded for each in pooled)
         if any(isinstance(each, Dropout) for each in of.layers):
             assert "┊" in folded

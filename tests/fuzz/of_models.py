@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 import zipfile
 from pathlib import Path
 
+import h5py
+import numpy as np
+import torch
 from importing.old import reviews
+from safetensors.numpy import save_file
 
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import take
@@ -19,12 +24,15 @@ SECONDS = 3.0
 def run(number: int, seed: int) -> int:
     """Import ``number`` broken files in the working folder; return how many were accepted."""
     rng = random.Random(seed)
-    wholes = {path: path.read_bytes() for path in (reviews("whole.h5"), _archived("whole.keras"))}
+    wholes = {path: path.read_bytes() for path in _wholes()}
+    for path in wholes:
+        take(path)  # a file that is refused while it is whole would test little
     accepted = 0
     for _ in range(number):
         path = rng.choice(list(wholes))
         broken = path.with_stem("broken")
-        broken.write_bytes(_broken(wholes[path], rng))
+        inside = path.suffix == ".keras" and rng.random() < 0.8
+        broken.write_bytes((_broken_inside if inside else _broken)(wholes[path], rng))
         begun, said = time.process_time(), ""
         try:
             take(broken)
@@ -39,13 +47,48 @@ def run(number: int, seed: int) -> int:
     return accepted
 
 
-def _archived(path: str) -> Path:
-    """Write a file like those of Keras 3, whose arrays are elsewhere than it says."""
+def _wholes() -> list[Path]:
+    """Write a file of each kind."""
+    old = reviews("whole.h5")
+    modules = {
+        "table": torch.nn.Embedding(20, 4),
+        "rnn": torch.nn.LSTM(4, 3, num_layers=2, bidirectional=True),
+        "norm": torch.nn.LayerNorm(6),
+        "out": torch.nn.Linear(6, 2),
+    }
+    state = torch.nn.ModuleDict(modules).state_dict()
+    torch.save({"epoch": 3, "model_state": state}, "whole.pt")
+    torch.save(state, "whole.pth", _use_new_zipfile_serialization=False)
+    arrays = {name: np.asarray(tensor) for name, tensor in state.items()}
+    save_file(arrays, "whole.safetensors")
+    names = ("whole.pt", "whole.pth", "whole.safetensors")
+    return [old, _archived("whole.keras", old), *map(Path, names)]
+
+
+def _archived(path: str, old: Path) -> Path:
+    """Write the model of an HDF5 file as Keras 3 does: in an archive, its arrays by number."""
+    with h5py.File(old) as file, h5py.File("numbered", "w") as numbered:
+        config = file.attrs["model_config"]
+        for layer, part in (("embedding", ""), ("lstm", "cell/"), ("dense", "")):
+            stored = file["model_weights"][layer]
+            for at, name in enumerate(stored.attrs["weight_names"]):
+                numbered[f"layers/{layer}/{part}vars/{at}"] = stored[name][()]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.0.0"}')
-        archive.writestr("config.json", '{"class_name": "Sequential", "config": {"layers": []}}')
-        archive.writestr("model.weights.h5", Path("whole.h5").read_bytes())
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", Path("numbered").read_bytes())
     return Path(path)
+
+
+def _broken_inside(whole: bytes, rng: random.Random) -> bytes:
+    """Break a member of an archive, and make its checksum right."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive, zipfile.ZipFile(made, "w") as again:
+        chosen = rng.choice(archive.namelist())
+        for name in archive.namelist():
+            member = archive.read(name)
+            again.writestr(name, _broken(member, rng) if name == chosen else member)
+    return made.getvalue()
 
 
 def _broken(whole: bytes, rng: random.Random) -> bytes:

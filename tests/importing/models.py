@@ -23,7 +23,17 @@ STEPS, FEATURES, VOCABULARY = 7, 5, 11
 
 def models(keras: Any) -> Iterator[tuple[str, Any]]:
     """Yield models by name, with fresh weights."""
-    for make in (_stacked, _tokens, _masked, _residual, _per_step, _pooled, _repeat, _plain):
+    for make in (
+        _stacked,
+        _tokens,
+        _masked,
+        _residual,
+        _per_step,
+        _pooled,
+        _repeat,
+        _plain,
+        _nested,
+    ):
         yield make.__name__.strip("_"), make(keras, keras.layers)
 
 
@@ -33,7 +43,12 @@ def _stacked(keras: Any, of: Any) -> Any:
             keras.Input((None, FEATURES)),
             of.LSTM(4, return_sequences=True, dropout=0.2, recurrent_dropout=0.1),
             of.Dropout(0.5),
-            of.LSTM(4, return_sequences=True, unit_forget_bias=False),
+            of.LSTM(
+                4,
+                return_sequences=True,
+                unit_forget_bias=False,
+                recurrent_activation="hard_sigmoid",
+            ),
             of.SimpleRNN(3, activation="relu", use_bias=False),
             of.Dropout(0.25),
             of.Dense(6),
@@ -111,12 +126,25 @@ def _plain(keras: Any, of: Any) -> Any:
     return keras.Sequential([keras.Input((STEPS, FEATURES)), of.GRU(3, unroll=True)])
 
 
+def _nested(keras: Any, of: Any) -> Any:
+    outer = keras.Sequential(
+        [keras.Input((None, 4)), of.LSTM(3, return_sequences=True), of.Dropout(0.1), of.LSTM(4)]
+    )
+    start = keras.Input((4,))
+    inner = keras.Sequential([keras.Input((4,)), of.Dense(3, activation="tanh")])
+    dense = keras.Model(start, of.Dense(3)(inner(start)), name="answer")
+    words = keras.Input((STEPS,))
+    x = of.Embedding(VOCABULARY, 4, mask_zero=True)(words)
+    x = outer(of.LSTM(4, return_sequences=True)(x))
+    return keras.Model(words, of.UnitNormalization()(dense(x)))
+
+
 def batch(name: str, rng: np.random.Generator) -> Any:
     """Return a batch, with padding left, right, inside and alone if the model has a mask."""
     real = np.ones((5, STEPS), dtype=bool)
-    if name in ("tokens", "masked", "residual", "repeat"):
+    if name in ("tokens", "masked", "residual", "repeat", "nested"):
         real[1, 4:] = real[2, :3] = real[3, 2:5] = False
-    if name in ("tokens", "residual", "repeat"):
+    if name in ("tokens", "residual", "repeat", "nested"):
         return np.where(real, rng.integers(1, VOCABULARY, real.shape), 0).astype(np.int32)
     numbers = rng.standard_normal((5, STEPS, FEATURES)).astype(np.float32)
     return np.where(real[..., None], numbers, np.float32(-1.5))

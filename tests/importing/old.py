@@ -8,6 +8,10 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pytest
+
+from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.run import take
 
 STEPS, FEATURES = 5, 3
 
@@ -88,3 +92,9 @@ def reviews(path: str) -> Path:
         path=path,
         shape=(80,),
     )
+
+
+def message(path: Path, **options: Any) -> str:
+    with pytest.raises((ModelError, UsageError)) as caught:
+        take(path, **options)
+    return str(caught.value)

@@ -147,6 +147,9 @@ REFUSED: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("another mapping", lambda _: {"a": 1}, "expected a state dict with .*, received a"),
     ("two", lambda s: {"a": s, "b": dict(s)}, "expected one state dict, received a and b"),
     ("infinity", lambda s: {**s, "out.bias": torch.full((2,), torch.inf)}, "finite numbers"),
+    ("infinities of a sum", lambda s: {
+        **s, "rnn.bias_ih_l0": s["rnn.bias_ih_l0"] + torch.inf,
+        "rnn.bias_hh_l0": s["rnn.bias_hh_l0"] - torch.inf}, "finite numbers"),
     ("conv", lambda s: {**s, "conv.weight": torch.zeros(2, 3, 4)}, r"conv: .*\(2, 3, 4\)"),
     ("projection", lambda s: {**s, "rnn.weight_hr_l0": torch.zeros(2, 4)}, "rnn: proj_size"),
     ("a layer", lambda s: {**s, "rnn.bias_ih_l1_reverse": torch.zeros(16)}, "in each direction"),

@@ -15,7 +15,7 @@ from offered import require, require_source, shipped
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, needs
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import dump
 from rnnspec.source.execute import execute
@@ -28,6 +28,8 @@ GOLDENS = ROOT / "tests" / "goldens"
 FOUNDING = ("bidirectional_lstm", "stacked_lstm", "standard_rnn")
 OWN = sorted(path.parent.name for path in GOLDENS.glob("*/spec.yaml"))
 EACH = pytest.mark.parametrize("name", [*FOUNDING, *OWN])
+INFERENCE = ("padded", "stacked_lstm")
+DEPLOYED = pytest.mark.parametrize("name", INFERENCE)
 
 
 def spec_of(name: str) -> Path:
@@ -70,6 +72,16 @@ def test_source(name: str, backend: str) -> None:
     compare(rnnspec.codegen(spec_of(name), backend), golden(name, file_of(backend)))
 
 
+@DEPLOYED
+def test_source_for_inference(name: str, backend: str) -> None:
+    require_source(backend, needs.form("inference"), spec_of(name))
+    require_kept(backend)
+    if BACKENDS[backend].form(None) == "inference":
+        pytest.skip("this is the source of the test above")
+    text = rnnspec.codegen(spec_of(name), backend, form="inference")
+    compare(text, golden(name, f"{backend}_inference.py"))
+
+
 @EACH
 def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     program = pipeline.program(spec_of(name))
@@ -87,6 +99,8 @@ def test_golden_source_makes_the_model(name: str, backend: str) -> None:
 def test_there_is_no_golden_without_a_test() -> None:
     wanted = {f"{name}/network.txt" for name in (*FOUNDING, *OWN)}
     wanted |= {f"{name}/{file_of(backend)}" for name in (*FOUNDING, *OWN) for backend in SHIPPED}
+    deploying = [backend.name for backend in shipped() if "inference" in backend.forms[1:]]
+    wanted |= {f"{name}/{backend}_inference.py" for name in INFERENCE for backend in deploying}
     wanted |= {f"{name}/spec.yaml" for name in OWN}
     there = {path.relative_to(GOLDENS).as_posix() for path in GOLDENS.rglob("*.*")}
     assert {path for path in there if "__pycache__" not in path} == wanted
@@ -95,6 +109,12 @@ def test_there_is_no_golden_without_a_test() -> None:
 @pytest.mark.parametrize("name", FOUNDING)
 def test_pytorch_source_is_short(name: str) -> None:
     assert len(golden(name, "torch.py").read_text(encoding="utf-8").splitlines()) < 80
+
+
+def test_pytorch_source_for_inference_is_stock_code() -> None:
+    text = golden("stacked_lstm", "torch_inference.py").read_text(encoding="utf-8")
+    assert len([line for line in text.splitlines() if line.strip()]) == 23
+    assert "nn.LSTM(32, 32, num_layers=3, batch_first=True)" in text
 
 
 def test_stacked_lstm_reads_as_if_written_by_hand() -> None:

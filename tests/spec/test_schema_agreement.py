@@ -53,6 +53,16 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"this layer returns only its final state",
         {**NUMBERS, "rnn": [GRU, {**GRU, "residual": True}], "head": LAST},
     ),
+    # Whether a repeat, after which there is no padding, stands in between.
+    (
+        r"the last step may be padding",
+        {
+            **NUMBERS,
+            "input": {"features": 4, "mask_value": 0},
+            "rnn": GRU,
+            "head": {"pooling": "last_step"},
+        },
+    ),
     # Paths that an option of the command line allows.
     (
         r"expected a path inside the folder of the spec",

@@ -177,7 +177,9 @@ def test_networks_shadow_nothing_that_generated_code_defines() -> None:
             check_network_name(name.lower())
 
 
-@pytest.mark.parametrize("name", ["where", "max_1", "cast_12", "not_equal", "true_divide_3"])
+@pytest.mark.parametrize(
+    "name", ["where", "max_1", "cast_12", "not_equal", "true_divide_3", "get_item_2"]
+)
 def test_layers_are_not_called_what_keras_calls_its_operations(name: str) -> None:
     with pytest.raises(PydanticCustomError, match="Keras"):
         check_layer_name(name)

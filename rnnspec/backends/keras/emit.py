@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import Stock
 from rnnspec.backends.expressions import (
+    LAST_STEP,
     Assign,
     Binary,
     Call,
@@ -13,6 +14,7 @@ from rnnspec.backends.expressions import (
     Evaluate,
     Expression,
     Function,
+    Index,
     Items,
     Name,
     Return,
@@ -20,8 +22,15 @@ from rnnspec.backends.expressions import (
     Statement,
     call,
 )
+from rnnspec.backends.keras import initial
 from rnnspec.backends.keras.defaults import DEFAULTS
-from rnnspec.backends.keras.forms import is_sequential, pools_masked, recursion
+from rnnspec.backends.keras.forms import (
+    PURPOSES,
+    is_sequential,
+    pools_masked,
+    recursion,
+    takes_last_step,
+)
 from rnnspec.backends.keras.initial import embedding_initializer, forget_biases, initializer_of
 from rnnspec.backends.keras.parts import parts
 from rnnspec.ir import nodes, text
@@ -38,8 +47,10 @@ Arguments = dict[str, Expression]
 _X = Name("x")
 
 
-def emit(network: nodes.Network, form: Form) -> Source:  # noqa: ARG001
+def emit(network: nodes.Network, form: Form) -> Source:
     """Return the source of a network: a function ``build_model``."""
+    if form != "training":
+        network = initial.by_default(network)
     set_later = tuple(forget_biases(network))
     deep = recursion(network)
     limit = f"sys.setrecursionlimit(sys.getrecursionlimit() + {deep})"
@@ -58,11 +69,11 @@ def emit(network: nodes.Network, form: Form) -> Source:  # noqa: ARG001
                 arguments="",
                 returns="keras.Model",
                 docstring=(
-                    f"Return {network.name} with initial weights.",
+                    f"Return {network.name} {PURPOSES[form]}.",
                     "",
                     *text.signature(network),
                 ),
-                body=tuple(_body(network, set_later)),
+                body=tuple(_body(network, form, set_later)),
             ),
         ),
     )
@@ -88,8 +99,10 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the la
     return ()
 
 
-def _body(network: nodes.Network, set_later: tuple[Statement, ...]) -> Iterator[Statement]:
-    if is_sequential(network):
+def _body(
+    network: nodes.Network, form: Form, set_later: tuple[Statement, ...]
+) -> Iterator[Statement]:
+    if is_sequential(network, form):
         model = _sequential(network)
         yield from _padding_comment(network.input)
     else:
@@ -162,7 +175,9 @@ def _mask(network_input: nodes.Input) -> Call:
             assert_never(network_input)
 
 
-def _applied(layer: nodes.Layer, variable: Name) -> Call:
+def _applied(layer: nodes.Layer, variable: Name) -> Call | Index:
+    if takes_last_step(layer):
+        return Index(variable, LAST_STEP)
     if pools_masked(layer):
         return Call(Name(f"masked_{layer.statistic}"), (variable, Name("mask")))
     if isinstance(layer, nodes.Normalize):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.expressions import Attribute, Call, Evaluate, Expression, Name, Statement
 from rnnspec.ir import initializers, nodes
@@ -12,10 +13,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def by_default(network: nodes.Network) -> nodes.Network:
+    """Return ``network`` with the initializers that Keras uses if none are named."""
+    return replace(network, layers=tuple(map(_layer_by_default, network.layers)))
+
+
+def _layer_by_default(layer: nodes.Layer) -> nodes.Layer:
+    match layer:
+        case nodes.Embedding():
+            return replace(layer, initializer=_EMBEDDING)
+        case nodes.Recurrent():
+            cell = layer.cell
+            if isinstance(cell, nodes.LSTM):
+                cell = replace(cell, forget_bias=1.0)
+            return replace(layer, cell=cell, recurrent_initializer=_RECURRENT, **_OTHERS)
+        case nodes.Dense():
+            return replace(layer, **_OTHERS)
+        case _:
+            return layer
+
+
+_EMBEDDING = initializers.Uniform(0.05)
+_RECURRENT = initializers.Orthogonal()
+_OTHERS: dict[str, Any] = {
+    "kernel_initializer": initializers.GlorotUniform(),
+    "bias_initializer": initializers.Constant(0.0),
+}
+
+
 def embedding_initializer(initializer: initializers.Initializer) -> Expression:
     """Return the initializer of an embedding, as an argument of ``keras.layers.Embedding``."""
     # Keras resolves "uniform" to RandomUniform with its default bounds, U(-0.05, 0.05).
-    if initializer == initializers.Uniform(0.05):
+    if initializer == _EMBEDDING:
         return "uniform"
     return initializer_of(initializer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from threading import RLock
@@ -14,6 +15,7 @@ import numpy as np
 
 from rnnspec.backends.base import Held, Trace
 from rnnspec.backends.keras import gradients
+from rnnspec.errors import BackendError, brief
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -159,7 +161,7 @@ def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
     # A second model over the same layers, because Keras has no hooks.
     with _recursion(len(model.layers)):
         probe = keras.Model(model.inputs[0], [*entered, model.outputs[0]])
-    with _no_retracing_advice():
+    with _no_advice():
         *seen, output = probe.predict_on_batch(inputs)
     return Trace(dict(zip(layers, map(np.asarray, seen), strict=True)), np.asarray(output))
 
@@ -180,20 +182,50 @@ def _first(entered: Any) -> Any:
 
 
 @contextmanager
-def _no_retracing_advice() -> Iterator[None]:
-    # TensorFlow warns when several models are run once each, which is what a comparison does.
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _no_advice() -> Iterator[None]:
+    # TensorFlow warns when several models are run once each, which is what a comparison does, and
+    # Keras, through absl, of what it does not need in a file.
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl")]
+    levels = [logger.level for logger in loggers]
     try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
     """Write ``NAME.keras``: architecture and weights only, without the spec."""
     model.save(folder / f"{name}.keras")
+
+
+def open_original(path: Path) -> keras.Model:
+    """Return the model in a file of any version of Keras, not compiled.
+
+    Keras imports the modules that the file names, so its configuration has to be checked before.
+
+    Raises:
+        BackendError: Keras does not open it.
+    """
+    try:
+        with _no_advice(), warnings.catch_warnings():
+            # Keras has other habits now than when the file was written.
+            warnings.simplefilter("ignore")
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever becomes of a file of another version
+        raise BackendError(f"{version()} does not open it ({brief(error)})") from error
+
+
+def output(model: keras.Model, inputs: Array) -> Array:
+    """Return the output of a model in inference, which may take batches of one size only."""
+    size = model.inputs[0].shape[0] or len(inputs)
+    # The rows begin again where a batch would be too short.
+    rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
+    with _no_advice():
+        found = [np.asarray(model.predict_on_batch(inputs[each])) for each in rows]
+    return np.concatenate(found)[: len(inputs)]
 
 
 def reload(folder: Path, name: str, entry: str) -> keras.Model:  # noqa: ARG001 - Keras needs no source

@@ -21,7 +21,6 @@ ONNX = Backend(
     dtypes=("float32",),
     ending=".onnx.txt",
     files=("{name}.onnx",),
-    proven=True,
     loading=(
         "import onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})",

@@ -147,36 +147,41 @@ def _normalize(into: Builder, name: str, x: str) -> str:
 
 def _pooling(chain: _Chain, layer: nodes.Pooling) -> str:
     into, name = chain.into, layer.name
-    first = into.integers("Axis_0", 0)
     match layer.statistic:
         case "mean" if layer.masked:
-            return _masked_mean(chain, name, first)
+            return _masked_mean(chain, name)
         case "mean":
-            return into.add(name, "ReduceMean", chain.x, first, keepdims=0)
+            return into.add(name, "ReduceMean", chain.x, into.integers("Axis_0", 0), keepdims=0)
         case "max" if layer.masked:
-            return _masked_max(chain, name, first)
+            return _masked_max(chain, name)
         case "max":
-            return into.add(name, "ReduceMax", chain.x, first, keepdims=0)
+            return into.add(name, "ReduceMax", chain.x, into.integers("Axis_0", 0), keepdims=0)
+        case "last_step":
+            return into.add(name, "Gather", chain.x, into.scalar("Last", -1), axis=0)
         case _:
             assert_never(layer.statistic)
 
 
-def _masked_mean(chain: _Chain, name: str, first: str) -> str:
+def _masked_mean(chain: _Chain, name: str) -> str:
     into, padding = chain.into, chain.padding
     assert padding is not None
     zero, least = into.scalar("Zero", 0.0), into.scalar("Least", 1.0)
     kept = into.add(array(name, "Kept"), "Where", chain.is_real(), chain.x, zero)
-    total = into.add(array(name, "Total"), "ReduceSum", kept, first, keepdims=0)
+    total = into.add(
+        array(name, "Total"), "ReduceSum", kept, into.integers("Axis_0", 0), keepdims=0
+    )
     steps = into.add(array(name, "Steps"), "Max", padding.count(), least)
     return into.add(name, "Div", total, steps)
 
 
-def _masked_max(chain: _Chain, name: str, first: str) -> str:
+def _masked_max(chain: _Chain, name: str) -> str:
     into, padding = chain.into, chain.padding
     assert padding is not None
     zero, lowest = into.scalar("Zero", 0.0), into.scalar("Lowest", _LOWEST)
     kept = into.add(array(name, "Kept"), "Where", chain.is_real(), chain.x, lowest)
-    highest = into.add(array(name, "Highest"), "ReduceMax", kept, first, keepdims=0)
+    highest = into.add(
+        array(name, "Highest"), "ReduceMax", kept, into.integers("Axis_0", 0), keepdims=0
+    )
     # A sequence of padding alone gives zeros.
     exists = into.add(array(name, "Exists"), "Greater", padding.count(), zero)
     return into.add(name, "Where", exists, highest, zero)

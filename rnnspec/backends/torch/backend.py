@@ -13,6 +13,7 @@ TORCH = Backend(
     distribution="torch",
     minimum=(2, 6),
     extra="torch",
+    forms=("training", "inference"),
     files=("{name}.py", "{name}.safetensors"),
     loading=(
         "import sys",

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import Stock
-from rnnspec.backends.expressions import Function, Source
+from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
 from rnnspec.backends.torch.classes import cell_classes
-from rnnspec.backends.torch.forms import cell_class, is_fused, stepwise_reason
-from rnnspec.backends.torch.forward import forward_functions
+from rnnspec.backends.torch.forms import (
+    cell_name,
+    has_redundant_bias,
+    is_fused,
+    stepwise_reason,
+)
 from rnnspec.backends.torch.initial import reset_parameters
+from rnnspec.backends.torch.methods import forward_to_deploy, forward_to_train
 from rnnspec.backends.torch.modules import modules
 from rnnspec.backends.torch.parts import parts
-from rnnspec.backends.torch.stacks import mark_stacks
+from rnnspec.backends.torch.stacks import StockLayer, mark_stacks, mark_stock
+from rnnspec.errors import listed
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
 
 
-def emit(network: nodes.Network, form: Form) -> Source:  # noqa: ARG001
+def emit(network: nodes.Network, form: Form) -> Source:
     """Return the source of a network: an ``nn.Module`` named after it."""
     return Source(
         template="torch/model.py.j2",
@@ -29,18 +37,46 @@ def emit(network: nodes.Network, form: Form) -> Source:  # noqa: ARG001
         comment=text.comment(network),
         entry=_class_name(network.name),
         docstring=(
-            f"The network {network.name}.",
+            f"The network {network.name}{_purpose(form)}.",
             "",
             *text.signature(network),
+            *_about_biases(network),
         ),
-        parts=tuple(parts(network)),
+        parts=tuple(parts(network, form)),
         imports=_imports(network),
-        functions=(
-            Function("__init__", "self", "None", (), modules(network)),
-            reset_parameters(network),
-            *forward_functions(network),
-        ),
+        functions=tuple(_functions(network, form)),
     )
+
+
+def _functions(network: nodes.Network, form: Form) -> Iterator[Function]:
+    made = modules(network)
+    match form:
+        case "training":
+            made = (*made, Evaluate(Call(Name("self.reset_parameters"))))
+            yield Function("__init__", "self", "None", (), made)
+            yield reset_parameters(network)
+            yield from forward_to_train(network)
+        case "inference":
+            yield Function("__init__", "self", "None", (), made)
+            yield forward_to_deploy(network)
+        case "step":
+            raise AssertionError("no form of this backend")
+        case _:
+            assert_never(form)
+
+
+def _purpose(form: Form) -> str:
+    return "" if form == "training" else f" for {form}"
+
+
+def _about_biases(network: nodes.Network) -> Iterator[str]:
+    """Yield a line about the second biases of stock layers."""
+    redundant = (
+        stock(network) if any(isinstance(each, StockLayer) for each in network.layers) else ()
+    )
+    if redundant:
+        classes = listed(sorted({each.type for each in redundant}))
+        yield f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
 
 
 def _imports(network: nodes.Network) -> tuple[str, ...]:
@@ -55,9 +91,17 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa
     return ()
 
 
-def arranged(network: nodes.Network, form: Form) -> nodes.Network:  # noqa: ARG001
+def arranged(network: nodes.Network, form: Form) -> nodes.Network:
     """Return the network with equal fused layers marked as one module with ``num_layers``."""
-    return mark_stacks(network, is_fused)
+    match form:
+        case "training":
+            return mark_stacks(network, is_fused)
+        case "inference":
+            return mark_stock(network, is_fused)
+        case "step":
+            raise AssertionError("no form of this backend")
+        case _:
+            assert_never(form)
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:
@@ -71,17 +115,16 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
 
 def stock(network: nodes.Network) -> tuple[Stock, ...]:
     """Return the layers whose stock counterpart has a second bias, with its parameter count."""
-    # Not a GRU: its reset gate stands between the two biases, so it needs both.
     return tuple(
         _stock(layer)
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and cell_class(layer).startswith("SingleBias")
+        if isinstance(layer, nodes.Recurrent) and has_redundant_bias(layer)
     )
 
 
 def _stock(layer: nodes.Recurrent) -> Stock:
     second = len(gates(layer.cell)) * layer.units * len(directions(layer))
-    type_ = cell_class(layer).replace("SingleBias", "nn.")
+    type_ = f"nn.{cell_name(layer.cell)}"
     reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
     return Stock(layer.name, type_, count(layer) + second, reason)
 

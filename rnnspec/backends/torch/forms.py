@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from rnnspec.backends.torch.stacks import StockLayer
 from rnnspec.ir.nodes import GRU, LSTM, Cell, Recurrent, SimpleRNN
 
 
@@ -60,6 +61,13 @@ def splits_directions(layer: Recurrent) -> bool:
     return layer.merge is not None and apart
 
 
+def has_redundant_bias(layer: Recurrent) -> bool:
+    """Return true if a stock layer has two biases of which only the sum matters."""
+    # PyTorch has a second bias in every cell because cuDNN has. A GRU's reset gate stands between
+    # the two, so it needs both. Source: https://github.com/pytorch/pytorch/issues/750.
+    return is_fused(layer) and layer.bias and not isinstance(layer.cell, GRU)
+
+
 def drops_inside(layer: Recurrent) -> bool:
     """Return true if the cell drops its input itself: with recurrent dropout, one mask per gate."""
     return layer.recurrent_dropout > 0
@@ -96,7 +104,7 @@ def cell_class(layer: Recurrent) -> str:
     """Return the class that runs the cell of a layer: a stock class or a generated one."""
     name = cell_name(layer.cell)
     if is_fused(layer):
-        single = layer.bias and not isinstance(layer.cell, GRU)
+        single = has_redundant_bias(layer) and not isinstance(layer, StockLayer)
         return f"SingleBias{name}" if single else f"nn.{name}"
     masked = "Masked" if layer.masked else ""
     unbiased = "" if layer.bias else "Unbiased"

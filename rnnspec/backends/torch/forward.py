@@ -1,25 +1,20 @@
-"""The methods that compute: ``forward``, and ``mask`` if the result has padded steps."""
+"""The statements that compute each layer, and the mask."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.expressions import (
+    LAST_STEP,
     Assign,
     Attribute,
     Binary,
     Call,
-    Choice,
     Comment,
     Expression,
-    Formatted,
-    Function,
-    If,
     Index,
     Items,
     Name,
-    Raise,
-    Return,
     Statement,
     Target,
 )
@@ -36,81 +31,29 @@ from rnnspec.ir import nodes
 from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rnnspec.words import Activation, Merge
 
 _X = Name("x")
 _STATE = Name("state")
 _MASK = Name("mask")
-_RAW = {
-    "sigmoid": "BCEWithLogitsLoss",
-    "softmax": "CrossEntropyLoss",
-}
-"""The losses that take the output before an activation."""
 
 
-def forward_functions(network: nodes.Network) -> Iterator[Function]:
-    """Yield ``mask`` if the result has padded steps, then ``forward``."""
-    if network.pads:
-        yield Function(
-            "mask",
-            "x: torch.Tensor",
-            "torch.Tensor",
-            ("Return True at real steps, (batch, steps), to leave padding out of a loss.",),
-            (Return(_is_real(network.input)),),
-            decorators=("staticmethod",),
-        )
-    yield _forward(network)
-
-
-def _forward(network: nodes.Network) -> Function:
-    *before, last = network.layers
+def computed(network: nodes.Network, layers: Iterable[nodes.Layer]) -> Iterator[Statement]:
+    """Yield the statements of some layers of a network."""
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
-    body = [_check(network.input), *_masked(network)]
-    for layer in before:
+    for layer in layers:
         if layer.name in starts:
-            body.append(Assign("skip", _X))
-        body += _layer(layer)
-    loss = _RAW.get(last.activation) if isinstance(last, nodes.Dense) else None
-    if loss is None or not isinstance(last, nodes.Dense):
-        docstring, arguments = "Return the output for a batch.", ""
-        body += [*_layer(last), Return(_X)]
-    else:
-        docstring = f"Return the output, or with ``logits`` what ``{loss}`` takes."
-        arguments = ", *, logits: bool = False"
-        after = _activation(_X, last.activation)
-        body += [_module(last), Return(Choice(_X, Name("logits"), after))]
-    return Function(
-        "forward", f"self, x: torch.Tensor{arguments}", "torch.Tensor", (docstring,), tuple(body)
-    )
+            yield Assign("skip", _X)
+        yield from _layer(layer)
 
 
-def _check(network_input: nodes.Input) -> Statement:
-    # Stock layers accept any number of steps, and their errors about other shapes say little.
-    steps, *rest = network_input.shape
-    wanted = "".join(f", {size}" for size in rest)
-    if steps is not None:
-        wrong = Binary(
-            Index(Name("x.shape"), slice(1, None)), "!=", Items(network_input.shape, fixed=True)
-        )
-        expected = f"(batch, {steps}{wanted})"
-    else:
-        expected = f"(batch, steps > 0{wanted})"
-        wrong = Binary(Name("x.ndim"), "!=", 1 + len(network_input.shape))
-        for size in rest:
-            wrong = Binary(wrong, "or", Binary(Index(Name("x.shape"), 2), "!=", size))
-        wrong = Binary(wrong, "or", Binary(Index(Name("x.shape"), 1), "==", 0))
-    message = Formatted(f"expected {expected}, received ", Name("x.shape"))
-    return If(((wrong, (Raise(Call(Name("ValueError"), (message,))),)),))
-
-
-def _masked(network: nodes.Network) -> Iterator[Statement]:
+def masked(network: nodes.Network, mask: Expression) -> Iterator[Statement]:
     """Yield the statements that compute the mask, true at real steps, (batch, steps)."""
     if not network.input.masked:
         return
-    made = Call(Name("self.mask"), (_X,)) if network.pads else _is_real(network.input)
-    yield Assign("mask", made)
+    yield Assign("mask", mask)
     if isinstance(network.input, nodes.NumericInput):
         # As in Masking of Keras: the padding value must not enter a product.
         yield Assign("x", _where(_AT_STEPS, _X, 0))
@@ -119,14 +62,16 @@ def _masked(network: nodes.Network) -> Iterator[Statement]:
 _AT_STEPS = Call(Name("mask.unsqueeze"), (-1,))
 
 
-def _is_real(network_input: nodes.Input) -> Expression:
+def is_real(network_input: nodes.Input) -> Expression:
+    """Return the mask of the input ``x``."""
     if isinstance(network_input, nodes.TokenInput):
         return Binary(_X, "!=", 0)
     differs = Binary(_X, "!=", network_input.mask_value)
     return Call(Attribute(differs, "any"), (), (("dim", -1),))
 
 
-def _module(layer: nodes.Layer) -> Assign:
+def called(layer: nodes.Layer) -> Assign:
+    """Return the call of a layer's module on ``x``."""
     # Assigned even where it is returned next: a module's call is Any to a type checker, and ``x``
     # is declared a tensor.
     return Assign("x", Call(Name(f"self.{module(layer)}"), (_X,)))
@@ -137,7 +82,7 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
         case StackedDropout():
             pass
         case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
-            yield _module(layer)
+            yield called(layer)
         case nodes.Recurrent() if splits_directions(layer):
             yield from _both_ways(layer)
         case nodes.Recurrent():
@@ -153,15 +98,18 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
         case nodes.Pooling():
             yield from _pooled(layer)
         case nodes.Dense():
-            yield _module(layer)
+            yield called(layer)
             if layer.activation != "linear":
-                yield Assign("x", _activation(_X, layer.activation))
+                yield Assign("x", activated(_X, layer.activation))
         case _:
             assert_never(layer)
 
 
 def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
     over_steps = ("dim", 1)
+    if layer.statistic == "last_step":
+        yield Assign("x", Index(_X, LAST_STEP))
+        return
     if not layer.masked:
         function = "x.mean" if layer.statistic == "mean" else "x.amax"
         yield Assign("x", Call(Name(function), (), (over_steps,)))
@@ -272,7 +220,8 @@ def _merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
             assert_never(merge)
 
 
-def _activation(value: Expression, activation: Activation) -> Expression:
+def activated(value: Expression, activation: Activation) -> Expression:
+    """Return a value after an activation."""
     match activation:
         case "linear":
             return value

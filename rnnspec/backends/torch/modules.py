@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 
 
 def modules(network: nodes.Network) -> tuple[Statement, ...]:
-    """Return the statements that create every module and then initialize the weights."""
+    """Return the statements that create every module."""
     classes, masked = cell_classes(network), sequences(wrapped(network))
     recurrent = {
         layer.name: _recurrent(layer, classes, masked) for layer in recurrent_modules(network)
     }
     made = [statement for layer in network.layers for statement in _module(layer, recurrent)]
     start = Evaluate(Call(Attribute(Call(Name("super")), "__init__")))
-    return (start, *made, Evaluate(Call(Name("self.reset_parameters"))))
+    return (start, *made)
 
 
 def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statement]:

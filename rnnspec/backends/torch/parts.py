@@ -14,8 +14,10 @@ from rnnspec.ir.params import gates
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.base import Form
 
-def parts(network: nodes.Network) -> Iterator[Part]:
+
+def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
     """Yield the parts of a network's source, those that others use first."""
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     if any(layer.dropout for layer in recurrent):
@@ -25,7 +27,7 @@ def parts(network: nodes.Network) -> Iterator[Part]:
             yield _part("single_bias", base=class_.removeprefix("SingleBias"))
     if masked := wrapped(network):
         kind = sequences(masked)
-        yield _part("masked", sequences=kind, returns=_RETURNS[kind])
+        yield _part(_MASKED[form], sequences=kind, returns=_RETURNS[kind])
     yield from map(_part, _activations(network))
     for cell in cell_classes(network).values():
         yield _cell(cell)
@@ -48,6 +50,7 @@ def _activations(network: nodes.Network) -> Iterator[str]:
         yield "softplus"
 
 
+_MASKED: dict[Form, str] = {"training": "masked", "inference": "masked_stock"}
 _FILES = {
     "RNN": "stepwise_rnn",
     "LSTM": "stepwise_lstm",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.torch.forms import module_path
-from rnnspec.backends.torch.stacks import stack_of
+from rnnspec.backends.torch.forms import has_redundant_bias, module_path
+from rnnspec.backends.torch.stacks import StockLayer, stack_of
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -65,16 +65,22 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     stack = stack_of(layer)
     index = stack.index if stack else 0
 
-    def slot(name: str, path: str, axes: str) -> Slot:
-        where = f"{inner}{path}_l{index}{suffix}"
-        return Slot(param=prefix + name, path=where, axes=axes, gates=order)
+    def slot(name: str, path: str, axes: str, addend: str | None = None) -> Slot:
+        ending = f"_l{index}{suffix}"
+        return Slot(
+            param=prefix + name,
+            path=f"{inner}{path}{ending}",
+            axes=axes,
+            gates=order,
+            addend=f"{inner}{addend}{ending}" if addend else None,
+        )
 
     yield slot("kernel", "weight_ih", "(gate out) in")
     yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
-    # PyTorch has a second bias in every cell because cuDNN has. Except in a GRU it is redundant,
-    # and not a parameter here. Source: https://github.com/pytorch/pytorch/issues/750.
     if layer.bias:
-        yield slot("bias", "bias_ih", "(gate out)")
+        # For training, a redundant second bias is not a parameter.
+        stock = isinstance(layer, StockLayer) and has_redundant_bias(layer)
+        yield slot("bias", "bias_ih", "(gate out)", "bias_hh" if stock else None)
         if has_recurrent_bias(layer.cell):
             yield slot("recurrent_bias", "bias_hh", "(gate out)")
 

@@ -1,18 +1,20 @@
 """Runs of equal recurrent layers that one multi-layer module computes.
 
 The list of layers stays as it is: names, shapes and canonical arrays do not change. Each layer of
-a run becomes a ``StackedLayer``, which knows its place in the module.
+a run becomes a ``StackedLayer``, which knows its place in the module. For inference, a layer alone
+is a run too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.ir.nodes import Dropout, Layer, Network, Recurrent, Residual
+from rnnspec.ir.nodes import LSTM, Dropout, Layer, Network, Recurrent, Residual
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,11 @@ class StackedLayer(Recurrent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StockLayer(StackedLayer):
+    """A recurrent layer for inference, which PyTorch's own classes compute, with both biases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackedDropout(Dropout):
     """A dropout that a multi-layer module applies itself, between two of its layers."""
 
@@ -58,15 +65,34 @@ def mark_stacks(network: Network, able: Callable[[Recurrent], bool]) -> Network:
         network: a lowered network.
         able: decides whether a layer can be part of a stack at all.
     """
-    skipped = {layer.start for layer in network.layers if isinstance(layer, Residual)}
+    runs = (run for run in _runs(network, able, _drawn_alike) if len(run) > 1)
+    return _marked(network, runs, StackedLayer)
+
+
+def mark_stock(network: Network, able: Callable[[Recurrent], bool]) -> Network:
+    """Return ``network``, which has no dropout, with each recurrent layer marked as stock.
+
+    Args:
+        network: a lowered network.
+        able: decides whether a layer can be part of a stack of several layers.
+    """
+    runs = (run for run in _runs(network, able, _alike) if _is_recurrent(network, run))
+    return _marked(network, runs, StockLayer)
+
+
+def _is_recurrent(network: Network, run: list[int]) -> bool:
+    return isinstance(network.layers[run[0]], Recurrent)
+
+
+def _marked(network: Network, runs: Iterable[list[int]], kind: type[StackedLayer]) -> Network:
     layers = list(network.layers)
-    for run in _runs(network.layers, able, skipped):
-        for index, layer in zip(run, _stacked([layers[index] for index in run]), strict=True):
+    for run in runs:
+        for index, layer in zip(run, _stacked([layers[index] for index in run], kind), strict=True):
             layers[index] = layer
     return replace(network, layers=tuple(layers))
 
 
-def _stacked(run: list[Layer]) -> Iterator[Layer]:
+def _stacked(run: list[Layer], kind: type[StackedLayer]) -> Iterator[Layer]:
     """Yield the layers of a run with their places in it."""
     size = sum(isinstance(layer, Recurrent) for layer in run)
     rate = max((layer.rate for layer in run if isinstance(layer, Dropout)), default=0.0)
@@ -76,31 +102,37 @@ def _stacked(run: list[Layer]) -> Iterator[Layer]:
         values = {field.name: getattr(layer, field.name) for field in fields(layer)}
         if isinstance(layer, Recurrent):
             stack = Stack(name=run[0].name, index=index, size=size, dropout=rate)
-            yield StackedLayer(**values, stack=stack)
+            yield kind(**values, stack=stack)
             index += 1
         else:
             yield StackedDropout(**values)
 
 
-def _runs(
-    layers: tuple[Layer, ...], able: Callable[[Recurrent], bool], skipped: set[str]
-) -> Iterator[list[int]]:
-    """Yield the indexes of each run from bottom to top, including the dropout between layers."""
+Alike = Callable[[Recurrent, Recurrent], bool]
+
+
+def _runs(network: Network, able: Callable[[Recurrent], bool], alike: Alike) -> Iterator[list[int]]:
+    """Yield the indexes of each run from bottom to top, including the dropout between layers.
+
+    A layer that no other one continues is a run of its own.
+    """
+    layers = network.layers
+    skipped = {layer.start for layer in layers if isinstance(layer, Residual)}
+
+    def fit(upper: Recurrent, lower: Recurrent) -> bool:
+        return able(upper) and able(lower) and alike(upper, lower) and _continues(upper, lower)
+
     start = 0
     while start < len(layers):
         run = [start]
-        while following := _following(layers, run, able, skipped):
+        while following := _following(layers, run, fit, skipped):
             run += following
-        if len(run) > 1:
-            yield run
+        yield run
         start = run[-1] + 1
 
 
 def _following(
-    layers: tuple[Layer, ...],
-    run: list[int],
-    able: Callable[[Recurrent], bool],
-    skipped: set[str],
+    layers: tuple[Layer, ...], run: list[int], fit: Alike, skipped: set[str]
 ) -> list[int]:
     """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
     # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
@@ -114,7 +146,7 @@ def _following(
     lower = layers[following[-1]]
     if not isinstance(upper, Recurrent) or not isinstance(lower, Recurrent):
         return []
-    if not (able(upper) and able(lower) and _continues(upper, lower)):
+    if not fit(upper, lower):
         return []
     # A residual cannot start inside a fused stack, whose inner inputs are not accessible.
     if not skipped.isdisjoint(layers[index].name for index in following):
@@ -129,18 +161,30 @@ def _rate(layer: Layer) -> float:
     return layer.rate if isinstance(layer, Dropout) else 0.0
 
 
-_ALIKE = (
-    *("cell", "units", "merge", "bias", "masked"),
-    *("kernel_initializer", "recurrent_initializer", "bias_initializer"),
-)
+_INITIALIZERS = ("kernel_initializer", "recurrent_initializer", "bias_initializer")
+
+
+def _alike(upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if the two layers have the same settings, except for their initial weights."""
+    cells = [
+        replace(layer.cell, forget_bias=0.0) if isinstance(layer.cell, LSTM) else layer.cell
+        for layer in (upper, lower)
+    ]
+    fields = ("units", "merge", "bias", "masked")
+    return cells[0] == cells[1] and all(getattr(upper, f) == getattr(lower, f) for f in fields)
+
+
+def _drawn_alike(upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if the two layers have the same settings, and initial weights drawn alike."""
+    drawn = all(getattr(upper, f) == getattr(lower, f) for f in _INITIALIZERS)
+    return drawn and upper.cell == lower.cell and _alike(upper, lower)
 
 
 def _continues(upper: Recurrent, lower: Recurrent) -> bool:
-    """Return true if ``lower`` computes the same as one more layer in the module of ``upper``."""
-    alike = all(getattr(upper, field) == getattr(lower, field) for field in _ALIKE)
+    """Return true if ``lower`` can be one more layer in the module of ``upper``, if it is alike."""
     # A fused stack has no per-sequence dropout between its layers, and with padding each direction
     # has its own order.
     plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)
     # Inside a module, the next layer gets both directions concatenated.
     joined = upper.merge is None or (upper.merge == "concat" and not upper.masked)
-    return alike and plain and joined and upper.return_sequences
+    return plain and joined and upper.return_sequences

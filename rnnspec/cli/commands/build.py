@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline, saving
-from rnnspec.backends import Backend, chosen
-from rnnspec.backends.needs import FILES, MODEL, SOURCE
+from rnnspec.backends import Backend, chosen, form_named, needs
+from rnnspec.backends.needs import FILES, MODEL
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.frameworks import import_quietly
@@ -15,26 +16,37 @@ from rnnspec.errors import printable
 from rnnspec.summaries import LayerSummary, Summary, summarize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rnnspec.pipeline import Generated, Program
 
 
-def run(
-    program: Program,
-    backend_name: str | None,
-    seed: int | None,
-    output: Path | None,
-    *,
-    force: bool,
-) -> None:
-    """Build a spec, print the parameters that the framework counts, and write ``output``."""
-    backend, equal = chosen(backend_name, SOURCE, MODEL, *(() if output is None else (FILES,))), ""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of the command."""
+
+    backend: str | None
+    form: str | None
+    seed: int | None
+    output: Path | None
+    force: bool
+
+    def chosen(self) -> Backend:
+        """Return the backend to build with."""
+        source = needs.source(form_named(self.form))
+        return chosen(self.backend, *source, MODEL, *(() if self.output is None else (FILES,)))
+
+
+def run(program: Program, options: Options) -> None:
+    """Build a spec, print the parameters that the framework counts, and write a file if asked."""
+    output, force, seed = options.output, options.force, options.seed
+    backend, equal = options.chosen(), ""
     if output is not None:
         _check_output(output, backend, program, force=force)
     # Checked before the framework is imported, and again below, because building takes time.
     backend.require()
-    generated = pipeline.generate(program, backend)
+    generated = pipeline.generate(program, backend, form_named(options.form))
     arrays = pipeline.trained(program, seed)
     with reading() as progress:
         vectors = pipeline.pretrained(program, progress)
@@ -45,6 +57,8 @@ def run(
         # Before the summary, which would look like success if saving failed.
         equal = _save(output, program, generated, model, force=force)
     tables.print_summary(_counted(generated, model))
+    for line in _about_zeros(generated):
+        print(line)
     for line in vectors.report() if vectors else ():
         print(printable(line))
     print(f"Built with {backend.runtime.version()}")
@@ -52,10 +66,20 @@ def run(
         _print_written(output, generated, equal)
 
 
+def _about_zeros(generated: Generated) -> Iterator[str]:
+    """Yield a line if the framework counts zeros that the spec has no parameters for."""
+    zeros = sum(generated.store.zeros.values())
+    if zeros:
+        yield f"Zeros among them, in second biases that only stock layers have: {zeros:,}"
+
+
 def _save(output: Path, program: Program, generated: Generated, model: Any, *, force: bool) -> str:
-    """Write the files of a model, and return the result of the comparison, if there is one."""
+    """Write the files of a model, and return the result of the comparison, if there is one.
+
+    A model that is written to be deployed is compared with the reference first.
+    """
     text = program.spec.document.text
-    if not generated.backend.proven:
+    if generated.form == "training":
         saving.save(output, generated, text, model, force=force)
         return ""
     # Imported here: a model that is not compared needs no reference.

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rnnspec import pipeline
-from rnnspec.backends import Backend, chosen
-from rnnspec.backends.needs import SOURCE
+from rnnspec.backends import Backend, chosen, form_named, needs
 from rnnspec.cli.inputs import read_files
 from rnnspec.cli.specs import load_all
 from rnnspec.cli.terminal.messages import tell
@@ -28,6 +27,7 @@ from rnnspec.files import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rnnspec.backends.base import Form
     from rnnspec.cli.inputs import Input
     from rnnspec.pipeline import Program
 
@@ -41,40 +41,68 @@ class Source:
     text: str
 
 
-def run(
-    inputs: Sequence[Input],
-    backend_name: str | None,
-    output: Path | None,
-    *,
-    force: bool,
-    check: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of the command."""
+
+    backend: str | None
+    form: str | None
+    output: Path | None
+    force: bool
+    check: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """A backend, and the form of its source that is asked for."""
+
+    backend: Backend
+    form: Form | None
+
+    @classmethod
+    def of(cls, options: Options) -> _Writer:
+        form = form_named(options.form)
+        return cls(chosen(options.backend, *needs.source(form)), form)
+
+    def text(self, program: Program) -> str:
+        """Return the source of a network."""
+        return pipeline.generate(program, self.backend, self.form).text
+
+    @property
+    def words(self) -> list[str]:
+        """The options that ask for it again."""
+        form = [] if self.form is None else ["--form", self.form]
+        return ["--backend", self.backend.name, *form]
+
+
+def run(inputs: Sequence[Input], options: Options) -> None:
     """Print the source of the specs, write it to ``output``, or compare it with ``output``.
 
     ``output`` is a file, or a folder for files that are named after their networks.
     """
+    output, force, check = options.output, options.force, options.check
     if check and (force or output is None):
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the source is printed", "-")
     programs = load_all(inputs)
-    backend = chosen(backend_name, SOURCE)
+    writer = _Writer.of(options)
     if output is None:
         if len(programs) > 1:
             raise UsageError("expected -o FOLDER, because there are several specs")
-        print(pipeline.generate(programs[0], backend).text, end="")
+        print(writer.text(programs[0]), end="")
         return
-    targets = _targets(programs, output, backend.ending, check=check)
+    targets = _targets(programs, output, writer.backend.ending, check=check)
     if check:
         # A check writes nothing, so the targets are not checked for writing.
-        _check(_generated(programs, targets, backend), backend, output)
+        _check(_generated(programs, targets, writer), writer, output)
         return
     kept = read_files(inputs, programs)
     for target in targets:
         check_target(target, force=force, inputs=kept)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
-    _write(_generated(programs, targets, backend), kept, force=force)
+    _write(_generated(programs, targets, writer), kept, force=force)
 
 
 def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:
@@ -104,14 +132,13 @@ def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: b
 
 
 def _generated(
-    programs: Sequence[Program], targets: Sequence[Path], backend: Backend
+    programs: Sequence[Program], targets: Sequence[Path], writer: _Writer
 ) -> list[Source]:
     """Return every source, or print a message for each spec that the backend refuses, and exit."""
     sources, refused = [], []
     for program, target in zip(programs, targets, strict=True):
         try:
-            text = pipeline.generate(program, backend).text
-            sources.append(Source(program.source, target, text))
+            sources.append(Source(program.source, target, writer.text(program)))
         except UnsupportedError as error:
             refused.append(error)
     if refused:
@@ -126,7 +153,7 @@ def _write(sources: Sequence[Source], kept: Inputs, *, force: bool) -> None:
         print(printable(f"wrote {source.target}"))
 
 
-def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
+def _check(sources: Sequence[Source], writer: _Writer, output: Path) -> None:
     """Print a patch that brings the files up to date, and exit with 1 unless it is empty."""
     from rnnspec.cli.terminal.patch import committed, print_patch
 
@@ -139,12 +166,12 @@ def _check(sources: Sequence[Source], backend: Backend, output: Path) -> None:
             what = "is missing, the source of" if before is None else "is not up to date with"
             messages.append(printable(f"{source.target}: error: {what} {source.spec}"))
     if stale:
-        tell("\n".join([*messages, _remedy(stale, backend, output)]))
+        tell("\n".join([*messages, _remedy(stale, writer, output)]))
         raise typer.Exit(1)
     print(f"{len(sources)} source{'' if len(sources) == 1 else 's'}: up to date")
 
 
-def _remedy(specs: Sequence[str], backend: Backend, output: Path) -> str:
-    words = ["rnnspec", "codegen", *specs, "--backend", backend.name, "-o", str(output), "--force"]
+def _remedy(specs: Sequence[str], writer: _Writer, output: Path) -> str:
+    words = ["rnnspec", "codegen", *specs, *writer.words, "-o", str(output), "--force"]
     # Quoted, because the line will be pasted into a shell, and a path may contain anything.
     return printable(f"rnnspec: note: to update: {shlex.join(words)}")

@@ -14,7 +14,6 @@ from rnnspec.importing.naming import network_name
 from rnnspec.importing.run import take
 from rnnspec.ir.params import counts
 from rnnspec.spec.names import check_network_name
-from rnnspec.weights.file import write_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +86,9 @@ def _inputs(source: Path, options: Options) -> Inputs:
 
 def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
     """Write both files, or none."""
+    # Imported here, as NumPy takes the time in which a file is tried.
+    from rnnspec.weights.file import write_arrays
+
     with files.staged(weights.parent) as folder:
         made = write_arrays(folder, weights.name, taken.arrays, taken.text)
         moves = {made: weights}

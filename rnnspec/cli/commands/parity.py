@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rnnspec.backends import form_named
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.frameworks import import_quietly
@@ -29,7 +30,8 @@ class Options:
     """The options for given and for random specs."""
 
     backends: Sequence[str] | None
-    level: str
+    form: str | None
+    named_level: str | None
     dtype: str
     seed: int
     batch: Path | None
@@ -40,7 +42,20 @@ class Options:
         """Return the backends to compare, or raise UsageError before anything slow."""
         from rnnspec.comparison.run import comparable
 
-        return comparable(self.backends, self.level, self.dtype)
+        return comparable(self.backends, self.level, self.dtype, form_named(self.form))
+
+    @property
+    def level(self) -> str:
+        """The level to compare up to."""
+        from rnnspec.comparison.levels import level_for
+
+        return level_for(self.named_level, form_named(self.form))
+
+    @property
+    def words(self) -> str:
+        """The options that ask for the same comparison of a spec again."""
+        form = "" if self.form is None else f" --form {self.form}"
+        return f"--level {self.level}{form}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
             [each.spec for each in specs],
             options.backends,
             level=options.level,
+            form=options.form,
             dtype=options.dtype,
             seed=options.seed,
             batch=batch,
@@ -119,11 +135,16 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
         step("importing the frameworks")
         import_quietly(chosen)
         found = compare_random(
-            number, options.seed, options.backends, level=options.level, progress=step
+            number,
+            options.seed,
+            options.backends,
+            level=options.level,
+            form=options.form,
+            progress=step,
         )
     if json:
         tables.print_json(found.as_dict())
     else:
-        tables.print_random(found, options.level)
+        tables.print_random(found, options.words)
     if found.error is not None:
         raise found.error

@@ -15,6 +15,7 @@ from rnnspec.cli.options import (
     Force,
     Json,
     Paths,
+    SourceForm,
     SpecPath,
 )
 from rnnspec.errors import UsageError
@@ -61,15 +62,16 @@ def build(
         Path | None,
         typer.Option("--output", "-o", metavar="OUT", help=WRITTEN),
     ] = None,
+    form: SourceForm = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Build the model, print its layers, and save it with -o."""
     from rnnspec import pipeline
-    from rnnspec.cli.commands.build import run
+    from rnnspec.cli.commands import build as command
 
     given = pipeline.read(spec, allow_outside=allow_outside)
-    run(given, backend, seed, output, force=force)
+    command.run(given, command.Options(backend, form, seed, output, force))
 
 
 def codegen(
@@ -79,6 +81,7 @@ def codegen(
         Path | None,
         typer.Option("--output", "-o", metavar="OUT", help="File, or folder for each NAME.py."),
     ] = None,
+    form: SourceForm = None,
     force: Force = False,
     check: Annotated[
         bool,
@@ -87,11 +90,11 @@ def codegen(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Print Python source that builds the model without rnnspec."""
-    from rnnspec.cli.commands.codegen import run
+    from rnnspec.cli.commands import codegen as command
     from rnnspec.cli.inputs import found
 
     inputs = found(paths, allow_outside=allow_outside)
-    run(inputs, backend, output, force=force, check=check)
+    command.run(inputs, command.Options(backend, form, output, force, check))
 
 
 def draw(
@@ -160,14 +163,14 @@ def parity(
         typer.Option(metavar="A,B", help=COMPARED, autocompletion=completers.several_backends),
     ] = None,
     level: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="LEVEL",
             help="counts, forward, gradients (the default) or training.",
             autocompletion=completers.levels,
-            show_default=False,
         ),
-    ] = "gradients",
+    ] = None,
+    form: SourceForm = None,
     dtype: Annotated[
         str,
         typer.Option(metavar="TYPE", help="float64 or float32.", autocompletion=completers.dtypes),
@@ -197,7 +200,7 @@ def parity(
     from rnnspec.cli.specs import load_all
 
     names = None if backends is None else _names(backends)
-    options = command.Options(names, level, dtype, seed, batch, html, force)
+    options = command.Options(names, form, level, dtype, seed, batch, html, force)
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
     if random is not None:

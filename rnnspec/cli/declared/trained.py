@@ -9,9 +9,11 @@ import typer
 
 from rnnspec.cli.options import (
     AllowOutside,
+    Config,
     ConvertedPath,
     Force,
     ForeignPath,
+    SourceForm,
     SpecOfTrained,
     TrainedPath,
 )
@@ -21,18 +23,22 @@ def convert(
     source: TrainedPath,
     output: ConvertedPath,
     spec: SpecOfTrained = None,
+    config: Config = None,
+    form: SourceForm = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN was saved by rnnspec build, and may have been trained since. PyTorch folders, .onnx and
-    canonical files contain their spec, .keras files do not. Nothing in IN is executed. The result
-    is loaded again and compared with the reference before it is kept.
+    IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
+    'rnnspec import' takes. PyTorch folders, .onnx and canonical files contain their spec; that of a
+    Keras file is found by importing it. Nothing in IN is executed. The result is loaded again and
+    compared with the reference before it is kept. A Keras file that Keras opens is compared too.
     """
-    from rnnspec.cli.commands.convert import run
+    from rnnspec.cli.commands import convert as command
 
-    run(source, output, spec, force=force, allow_outside=allow_outside)
+    options = command.Options(spec, config, form, force, allow_outside)
+    command.run(source, output, options)
 
 
 def import_(
@@ -53,10 +59,7 @@ def import_(
             "--spec", metavar="SPEC", help="The spec of FILE; then only arrays are written."
         ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="JSON", help="The architecture of FILE, from model.to_json()."),
-    ] = None,
+    config: Config = None,
     force: Force = False,
 ) -> None:
     """Read a trained Keras or PyTorch model as a spec and arrays.

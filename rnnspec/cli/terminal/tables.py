@@ -91,11 +91,10 @@ def print_parity(report: ParityReport) -> None:
     verdict = "equal" if report.equal else "NOT equal"
     number = f"{len(report.specs)} spec{'s' if len(report.specs) != 1 else ''}"
     versions = sorted({a.version for spec in report.specs for a in spec.backends.values()})
-    compared = f"{report.level} in {report.dtype}"
-    console.print(f"{verdict}: {number}, compared up to {compared} ({', '.join(versions)})")
+    console.print(f"{verdict}: {number}, {report.compared} ({', '.join(versions)})")
 
 
-def print_random(found: Found, level: str) -> None:
+def print_random(found: Found, options: str) -> None:
     """Print the result for random specs.
 
     If one failed, the smallest failing spec is printed with the result as comments, so the output
@@ -107,7 +106,7 @@ def print_random(found: Found, level: str) -> None:
     if not found.spec:
         print(*lines, f"equal: {found.compared} random specs", sep="\n")
         return
-    again = f"rnnspec parity FILE --level {level}"
+    again = f"rnnspec parity FILE {options}"
     # No seed is needed to see it again, because the whole spec follows.
     lines += [f"equal so far: {found.compared}; this one is not; to see it again: {again}"]
     print(*(f"# {line}" for line in lines), sep="\n")
@@ -146,7 +145,10 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
         if not layers:
             continue
         total = spec.parameters.total + sum(_more(spec, stock) for stock in layers)
-        yield f"Stock layers on {backend} would have {total:,} parameters in total:"
+        if spec.backends[backend].form == "training":
+            yield f"Stock layers on {backend} would have {total:,} parameters in total:"
+        else:
+            yield f"Stock layers on {backend} have {total:,} parameters, with zeros left out above:"
         # Most layers share a reason, which is printed once, above all of them.
         for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
             yield f"  {type_} {reason}"

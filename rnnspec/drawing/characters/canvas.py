@@ -43,8 +43,8 @@ class Canvas:
         cells[x : x + len(text)] = text
 
     def centre(self, row: int, x: int, text: str) -> None:
-        """Write ``text`` around column ``x``."""
-        self.put(row, x - len(text) // 2, text)
+        """Write ``text`` around column ``x``, further right if it would leave the picture."""
+        self.put(row, max(0, x - len(text) // 2), text)
 
     def draw(self, margin: int, *, unicode: bool) -> str:
         """Return all rows, from the top, each label in ``margin`` columns."""

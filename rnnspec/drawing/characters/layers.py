@@ -170,9 +170,13 @@ class Picture:
 
     def _pooling(self, index: int, layer: Pooling, lines: list[str]) -> None:
         places = [each.x for each in self._columns(index)]
+        middle = self.axis.middle
+        if layer.statistic == "last_step":
+            middle = places[-1]
+            places = [middle]
         self._arrows(places, max(1, len(lines) - 1))
-        self.canvas.label(self._pill(places, layer.statistic), lines)
-        self.place = self.axis.middle
+        self.canvas.label(self._pill(places, layer.statistic.replace("_", " ")), lines)
+        self.place = middle
 
     def _repeat(self, index: int, layer: Repeat, lines: list[str]) -> None:
         before = [each.x for each in self._columns(index)]

@@ -168,12 +168,18 @@ def _drop(drawing: Drawing, layer: Dropout) -> None:
 
 
 def draw_pooling(drawing: Drawing, layer: Pooling) -> None:
-    """Draw a statistic over the steps, which no arrow from a padded step reaches."""
+    """Draw a statistic over the steps, which no arrow from a padded or unused step reaches."""
     y = drawing.place(13, 44, words.entry(layer))
+    if layer.statistic == "last_step":
+        unused: list[Port | None] = [None] * (len(drawing.ports) - 1)
+        drawing.raised([*unused, *drawing.ports[-1:]], drawing.top)
+        drawing.columns = drawing.columns[-1:]
     first, last = drawing.columns[0], drawing.columns[-1]
     wide, x = last.x - first.x + 84, (first.x + last.x) / 2
     long = words.kind(layer)
-    content = next(filter(lambda text: fits(text, wide), (long, long[:19])), layer.statistic)
+    content = next(
+        filter(lambda text: fits(text, wide), (long, long[:19])), layer.statistic.replace("_", " ")
+    )
     vector = Column(x, "")
     name = drawing.canvas.node(layer.name, vector, *pill(x, y, content, wide))
     _rise_all(drawing, name, y + 13)

@@ -227,6 +227,7 @@ VALUES = {
     "mul": "Their product.",
     "ave": "Their mean.",
     "last": "The final state of each direction.",
+    "last_step": "The output at the last time step, where the backward direction begins.",
     "mean": "The mean over all time steps that are not padding.",
     "max": "The maximum over all time steps that are not padding.",
     "none": "Nothing: with `pooling`, an output at every time step.",

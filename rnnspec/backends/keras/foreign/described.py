@@ -113,6 +113,7 @@ def arrays_of(
         if params(each.node):
             account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
     account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
+    account.differ("the file has arrays only")
     return _imported(
         account, f"{form} of {version if version.text else 'Keras'}", known, arrays, {}
     )
@@ -133,6 +134,8 @@ def _imported(
         layers=tuple(account.became),
         left_out=account.left_out,
         inferred=account.inferred,
+        opener="keras",
+        unlike=account.unlike,
     )
 
 

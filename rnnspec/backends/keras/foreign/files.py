@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, Imported
+from rnnspec.backends.imported import Account, Imported, said
 from rnnspec.backends.keras.foreign.architecture.records import Foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.described import Description, arrays_of, described
+from rnnspec.backends.keras.foreign.openable import unknown_class
 from rnnspec.backends.keras.foreign.stored import hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
 from rnnspec.errors import UsageError, brief
@@ -26,18 +27,23 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.keras.foreign.stored.arrays import Source
     from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
+    from rnnspec.backends.keras.foreign.stored.trial import Trial
     from rnnspec.ir.nodes import Network
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 _LONGEST_CONFIG = 2**26
 _WEIGHTS = "model.weights.h5"
+_PARTS = {"config.json", "metadata.json", _WEIGHTS}
 _BLOCK = 2**20
 _RATIO = 1_100  # more than deflate can compress
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An open file: its form, the architecture if it has one, its version, and where arrays are."""
+    """An open file: its form, the architecture if it has one, its version, and where arrays are.
+
+    ``beside`` is true if there is more in it than Keras's own parts.
+    """
 
     form: str
     file: Hdf5
@@ -45,6 +51,7 @@ class _Opened:
     config: Any
     version: Version
     compiled: bool = False
+    beside: bool = False
 
     def source(self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]) -> Source:
         """Return the arrays: of all ``layers``, ``own`` have some."""
@@ -59,7 +66,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(
-    path: Path, name: str, config: Path | None = None, known: Network | None = None
+    path: Path,
+    name: str,
+    config: Path | None = None,
+    known: Network | None = None,
+    tried: Trial | None = None,
 ) -> Imported:
     """Return the model in a file, as ``name``.
 
@@ -68,6 +79,7 @@ def read(
         name: the name of the network.
         config: a file with the architecture, as ``model.to_json()`` writes it.
         known: the network whose arrays a file without architecture has.
+        tried: the trial of an HDF5 file, if it has begun.
 
     Raises:
         BackendError: h5py is not installed.
@@ -76,17 +88,28 @@ def read(
     """
     account = Account(str(path))
     separate = None if config is None else read_json(config)
-    with _opened(path) as found:
+    with _opened(path, tried) as found:
         architecture = found.config if separate is None else separate
         if architecture is not None:
             if found.compiled:
                 account.leave("optimizer, loss and metrics")
+            _check_opening(account, found, separate)
             given = Description(found.form, found.version, architecture, name)
             return described(account, given, found.source)
         if known is not None:
             return arrays_of(account, found.form, found.version, known, found.source)
     wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
     raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
+
+
+def _check_opening(account: Account, found: _Opened, separate: Any) -> None:
+    """Record why Keras shall not open the file, if there is a reason."""
+    if separate is not None:
+        account.differ("the architecture is in another file")
+    elif found.beside:
+        account.differ("the file has more parts than are read here")
+    elif unknown := unknown_class(found.config):
+        account.differ(f"the file names {said(unknown)}, which is not opened here")
 
 
 def read_json(path: Path) -> Any:
@@ -125,13 +148,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Opened]:
+def _opened(path: Path, tried: Trial | None) -> Iterator[_Opened]:
     with opened(path) as (stream, _):
         if zipfile.is_zipfile(stream):
             with _archive(path, stream) as found:
                 yield found
             return
-    with hdf5.opened(path) as file:
+    with hdf5.opened(path, tried) as file:
         yield _in_hdf5(file)
 
 
@@ -159,6 +182,7 @@ def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
                 config = parsed(_member(archive, "config.json"), path)
                 metadata = parsed(_member(archive, "metadata.json"), path, "the metadata")
                 _unpack(archive, weights)
+                beside = not _PARTS.issuperset(archive.namelist())
         except UsageError:
             raise
         except KeyError as error:
@@ -170,8 +194,10 @@ def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
             raise UsageError(message, str(path)) from error
         version = metadata.get("keras_version") if isinstance(metadata, dict) else None
         compiled = isinstance(config, dict) and bool(config.get("compile_config"))
-        with hdf5.opened(path, weights) as file:
-            yield _Opened(".keras file", file, file.root, config, Version.of(version), compiled)
+        with hdf5.opened(path, None, weights) as file:
+            yield _Opened(
+                ".keras file", file, file.root, config, Version.of(version), compiled, beside
+            )
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -13,7 +13,7 @@ from rnnspec.backends.keras.foreign.stored.arrays import Stored
 from rnnspec.errors import UsageError, brief
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rnnspec.backends.imported import Imported
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
@@ -23,15 +23,21 @@ class _Live:
     """The arrays of a live model by layer."""
 
     def __init__(self, model: Any) -> None:
-        self._found = {layer.name: self._stored(layer) for layer in model.layers}
+        self._found = dict(self._layers(model))
+
+    def _layers(self, model: Any, prefix: str = "") -> Iterator[tuple[str, list[Stored]]]:
+        for layer in model.layers:
+            name = f"{prefix}{layer.name}"
+            if hasattr(layer, "layers"):  # a model inside the model
+                yield from self._layers(layer, f"{name}.")
+            else:
+                yield name, self._stored(layer, name)
 
     @staticmethod
-    def _stored(layer: Any) -> list[Stored]:
+    def _stored(layer: Any, name: str) -> list[Stored]:
         # get_weights has them in Keras's order, without the states of random numbers.
         arrays = [np.asarray(array) for array in layer.get_weights()]
-        return [
-            Stored(f"{layer.name}/{at}", array.shape, array.copy) for at, array in enumerate(arrays)
-        ]
+        return [Stored(f"{name}/{at}", array.shape, array.copy) for at, array in enumerate(arrays)]
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""

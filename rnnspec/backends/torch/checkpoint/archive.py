@@ -32,13 +32,16 @@ class Archive:
 
     content: Any
     storages: Mapping[str, memoryview]
+    file: mmap.mmap
 
     def storage(self, key: str) -> memoryview:
-        """Return the bytes of a storage.
+        """Return the bytes of a storage; those that were read before leave the memory.
 
         Raises:
             TensorError: there is no such storage.
         """
+        if hasattr(self.file, "madvise"):  # not on Windows
+            self.file.madvise(mmap.MADV_DONTNEED)
         try:
             return self.storages[key]
         except LookupError:
@@ -56,23 +59,28 @@ def archive(path: Path) -> Iterator[Archive]:
         if not size:
             raise UsageError("expected a checkpoint of PyTorch, received an empty file", str(path))
         # Arrays that are still in use keep the mapping open.
-        view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        view = memoryview(file)
         try:
-            found = _archive(stream, view)
+            content, storages = _archive(stream, view)
         # Besides BadZipFile, zipfile lets out what broken headers lead to.
         except Exception as error:
             message = f"expected a checkpoint of PyTorch: {brief(error)}"
             raise UsageError(message, str(path)) from error
-        yield found
+        yield Archive(content, storages, file)
 
 
-def _archive(stream: BinaryIO, view: memoryview) -> Archive:
+Parts = tuple[Any, Mapping[str, memoryview]]
+"""The object that was saved, and the bytes of each storage by its key."""
+
+
+def _archive(stream: BinaryIO, view: memoryview) -> Parts:
     if bytes(view[:4]) == _ZIP:
         return _zipped(stream, view)
     return _pickled(stream, view)
 
 
-def _zipped(stream: BinaryIO, view: memoryview) -> Archive:
+def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
     with zipfile.ZipFile(stream) as members:
         infos = {info.filename: info for info in members.infolist()}
         pickles = [name for name in infos if name.endswith("/data.pkl") or name == "data.pkl"]
@@ -90,7 +98,7 @@ def _zipped(stream: BinaryIO, view: memoryview) -> Archive:
             for name, info in infos.items()
             if name.startswith(start)
         }
-    return Archive(content, found)
+    return content, found
 
 
 def _check_order(members: zipfile.ZipFile, infos: Mapping[str, Any], root: str) -> None:
@@ -118,7 +126,7 @@ def _stored(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
     return found
 
 
-def _pickled(stream: BinaryIO, view: memoryview) -> Archive:
+def _pickled(stream: BinaryIO, view: memoryview) -> Parts:
     if unpickled(stream) != _MAGIC:
         raise PickleError("received a pickle that torch.save did not write")
     for _ in range(2):  # the protocol's version, and what system wrote the file
@@ -138,7 +146,7 @@ def _pickled(stream: BinaryIO, view: memoryview) -> Archive:
         if number < 0 or len(found[str(key)]) != length:
             raise PickleError("a storage is cut short")
         at += 8 + length
-    return Archive(content, found)
+    return content, found
 
 
 def _element_sizes(persistent: list[Any]) -> Iterator[tuple[str, int]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+import numpy as np
+
 from rnnspec.backends.torch.checkpoint.modules import Matrix, Module, Norm, Stack
 from rnnspec.ir.params import params
 from rnnspec.slots import Slot, unpack
@@ -82,6 +84,7 @@ def _recurrent(param: Param, arrays: Mapping[str, Entry]) -> Array:
         case _ if param.gates == gates:
             # In a simple layer and an LSTM the two biases act as their sum. In float64, so that
             # the sum is rounded once.
-            return read("bias_ih", "(gate out)").astype("f8") + read("bias_hh", "(gate out)")
+            with np.errstate(invalid="ignore"):  # what is not finite is refused later
+                return read("bias_ih", "(gate out)").astype("f8") + read("bias_hh", "(gate out)")
         case _:  # a GRU: the reset gate multiplies the second bias
             return read("bias_ih", "(gate out)")

@@ -6,11 +6,11 @@ the order in which the modules are used; the order of definition is taken.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from rnnspec.backends.torch.checkpoint import layers
 from rnnspec.backends.torch.checkpoint.modules import Matrix, Module, Norm, Stack
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Constant, GlorotUniform, Orthogonal, Uniform
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,16 +61,7 @@ class _Chain:
         given = nodes.TokenInput(steps=None, vocabulary=vocabulary, mask_zero=False)
         self.account.guess("embedding", "no padding: a state dict has no padding_idx")
         self.add(
-            nodes.Embedding(
-                name=self.name("embedding"),
-                input=given.shape,
-                vocabulary=vocabulary,
-                dim=dim,
-                masked=False,
-                trainable=True,
-                initializer=Uniform(0.05),
-                pretrained=None,
-            )
+            layers.embedding(self.name("embedding"), given.shape, vocabulary, dim, trainable=True)
         )
         return given
 
@@ -127,27 +118,21 @@ class _Chain:
         self.account.guess("head", guess)
         if stack.bidirectional:
             guess = (
-                "torch.cat((h[-2], h[-1]), 1); output[:, -1] is not the last state of both "
-                "directions, but the last step, where the backward one has read one step only"
+                "torch.cat((h[-2], h[-1]), 1); for output[:, -1] write 'pooling: last_step', where "
+                "the backward direction has read one step only"
             )
             self.account.guess("head", guess)
 
     def _recurrent(self, stack: Stack, *, return_sequences: bool) -> nodes.Recurrent:
         kind, cell = _cell(stack)
-        return nodes.Recurrent(
-            name=self.name("bidirectional" if stack.bidirectional else kind),
-            input=self.shape,
-            cell=cell,
-            units=stack.units,
+        return layers.recurrent(
+            self.name("bidirectional" if stack.bidirectional else kind),
+            self.shape,
+            cell,
+            stack.units,
             merge="concat" if stack.bidirectional else None,
             bias=stack.bias,
-            dropout=0.0,
-            recurrent_dropout=0.0,
-            masked=False,
             return_sequences=return_sequences,
-            kernel_initializer=GlorotUniform(),
-            recurrent_initializer=Orthogonal(),
-            bias_initializer=Constant(0.0),
         )
 
     def _norm(self, norm: Norm) -> None:
@@ -170,28 +155,16 @@ class _Chain:
         guess = "relu" if hidden else "no activation at the end"
         self.account.guess("head", f"{matrix.name}: {guess}")
         self.add(
-            nodes.Dense(
-                name=self.name("dense"),
-                input=self.shape,
-                units=matrix.weight.shape[0],
+            layers.dense(
+                self.name("dense"),
+                self.shape,
+                matrix.weight.shape[0],
                 activation="relu" if hidden else "linear",
                 bias=matrix.bias is not None,
-                kernel_initializer=GlorotUniform(),
-                bias_initializer=Constant(0.0),
             )
         )
 
 
-def _cell(stack: Stack) -> tuple[str, Any]:
-    match stack.gates:
-        case 1:
-            return "simple_rnn", nodes.SimpleRNN(activation="tanh")
-        case 3:
-            # PyTorch's GRU applies the reset gate after the product, which has a bias of its own.
-            return "gru", nodes.GRU(
-                activation="tanh", recurrent_activation="sigmoid", reset_after=True
-            )
-        case _:
-            return "lstm", nodes.LSTM(
-                activation="tanh", recurrent_activation="sigmoid", forget_bias=1.0
-            )
+def _cell(stack: Stack) -> tuple[str, nodes.Cell]:
+    kind = {1: "simple_rnn", 3: "gru"}.get(stack.gates, "lstm")
+    return kind, layers.CELLS[kind]

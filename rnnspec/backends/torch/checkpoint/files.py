@@ -5,20 +5,26 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.torch.checkpoint.arrays import canonical, parts
 from rnnspec.backends.torch.checkpoint.draft import draft
-from rnnspec.backends.torch.checkpoint.modules import Matrix, Module, Norm, Stack, modules
+from rnnspec.backends.torch.checkpoint.modules import (
+    Matrix,
+    Module,
+    Norm,
+    Stack,
+    modules,
+    shapes_of,
+)
 from rnnspec.backends.torch.checkpoint.order import ordered
 from rnnspec.backends.torch.checkpoint.states import state
 from rnnspec.backends.torch.checkpoint.tensors import TensorError
 from rnnspec.errors import UsageError
 from rnnspec.files.headers import HeaderError
 from rnnspec.ir import nodes
-from rnnspec.ir.params import params
+from rnnspec.ir.params import gates, params
 from rnnspec.ir.text import type_name
+from rnnspec.slots import is_finite, packed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +56,7 @@ def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
         account.check()
         listed = ordered(listed, account)
         network = known or draft(name, listed, account)
-        arrays = _arrays(network, listed, account, path)
+        arrays = arrays_of(network, listed, account, path)
     return Imported(
         network=network,
         arrays=arrays,
@@ -72,9 +78,15 @@ def _leave(found: State, account: Account) -> None:
             account.leave(key, reason="a buffer of integers")
 
 
-def _arrays(
+def arrays_of(
     network: nodes.Network, listed: list[Module], account: Account, path: Path
 ) -> dict[str, Array]:
+    """Return the canonical arrays of a network, from the modules with arrays in their order.
+
+    Raises:
+        ModelError: they are not those of its layers, or not finite.
+        UsageError: one cannot be read.
+    """
     layers = [layer for layer in network.layers if params(layer)]
     pairs = list(zip_longest(layers, parts(listed)))
     for layer, part in pairs:
@@ -83,16 +95,17 @@ def _arrays(
     arrays = dict[str, "Array"]()
     try:
         for layer, (where, module, own) in pairs:
-            arrays |= canonical(layer, module, own)
+            for key, array in canonical(layer, module, own).items():
+                arrays[key] = packed(array)
             became = Became(where, _class(module), f"{layer.name} ({type_name(layer)})")
             account.became.append(became)
     except (TensorError, HeaderError) as error:
         raise UsageError(str(error), str(path)) from None
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             account.refuse(name, "expected finite numbers, received others", "E708")
     account.check()
-    return {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    return arrays
 
 
 def _compare(layer: nodes.Layer | None, part: Part | None, account: Account) -> None:
@@ -134,13 +147,7 @@ def _wanted(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
 
 
 def _wanted_recurrent(layer: nodes.Recurrent) -> dict[str, tuple[int, ...]]:
-    rows = layer.units * {nodes.SimpleRNN: 1, nodes.GRU: 3, nodes.LSTM: 4}[type(layer.cell)]
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (rows, layer.features),
-        "weight_hh": (rows, layer.units),
-    }
-    if layer.bias:
-        shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    shapes = shapes_of(len(gates(layer.cell)), layer.units, layer.features, bias=layer.bias)
     prefixes = ("",) if layer.merge is None else ("forward.", "backward.")
     return {prefix + own: shape for prefix in prefixes for own, shape in shapes.items()}
 

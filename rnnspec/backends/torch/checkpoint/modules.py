@@ -140,7 +140,8 @@ def _problems(stack: Stack) -> Iterator[tuple[str, str]]:
         return
     width = stack.units * len(stack.layers[0])
     for index, layer in enumerate(stack.layers):
-        wanted = _shapes(stack, stack.features if index == 0 else width)
+        features = stack.features if index == 0 else width
+        wanted = shapes_of(stack.gates, stack.units, features, bias=stack.bias)
         for suffix, arrays in zip(_DIRECTIONS, layer, strict=False):
             received = {own: entry.shape for own, entry in arrays.items()}
             for own in sorted(wanted.keys() | received.keys()):
@@ -149,10 +150,11 @@ def _problems(stack: Stack) -> Iterator[tuple[str, str]]:
                     yield f"{own}_l{index}{suffix}: {shapes}", "E707"
 
 
-def _shapes(stack: Stack, features: int) -> dict[str, tuple[int, ...]]:
-    rows = stack.gates * stack.units
+def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a recurrent layer in one direction, by name."""
+    rows = gates * units
     shapes: dict[str, tuple[int, ...]] = {
         "weight_ih": (rows, features),
-        "weight_hh": (rows, stack.units),
+        "weight_hh": (rows, units),
     }
-    return {**shapes, "bias_ih": (rows,), "bias_hh": (rows,)} if stack.bias else shapes
+    return {**shapes, "bias_ih": (rows,), "bias_hh": (rows,)} if bias else shapes

@@ -66,7 +66,7 @@ def state(path: Path) -> Iterator[State]:
                         name: Entry(
                             each.shape,
                             each.dtype.kind == "f" or each.type == "BF16",
-                            partial(each.floats, stream),
+                            partial(each.view, stream),
                         )
                         for name, each in stored.items()
                     }

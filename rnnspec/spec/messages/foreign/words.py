@@ -21,7 +21,7 @@ _WORDS = {
             "global_average_pooling global_average_pooling1d global_avg_pool global_avg_pool1d "
             "mean_pool mean_pooling"
         ),
-        "last": "final last_hidden last_state last_step state",
+        "last": "final last_hidden last_state state",
         "max": (
             "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
             "global_max_pooling1d max_pool max_pooling maximum"

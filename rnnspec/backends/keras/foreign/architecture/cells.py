@@ -150,6 +150,8 @@ def _reset_after(settings: Settings) -> bool:
         settings.account.infer(
             f"{key} {str(default).lower()}, the default of {version}", settings.name
         )
+        if not default:
+            settings.account.differ("Keras 3 reads a GRU without reset_after in another way")
     return settings.flag(key, default)
 
 

@@ -108,6 +108,8 @@ class Chain:
                 self._repeat(piece)
             case pieces.LayerNorm():
                 self._layer_norm(piece)
+            case pieces.Normalize():
+                self._normalize(piece)
             case pieces.Add():
                 self._residual(piece)
             case pieces.Masking() | pieces.Input() | pieces.Identity():
@@ -139,6 +141,11 @@ class Chain:
         name = self._name("layer_normalization")
         node = nodes.LayerNorm(name=name, input=self.shape, epsilon=piece.epsilon)
         self._add(node, piece.layer)
+
+    def _normalize(self, piece: pieces.Normalize) -> None:
+        if self._has_rank(piece.layer, 1):
+            name = self._name("unit_normalization")
+            self._add(nodes.Normalize(name=name, input=self.shape), piece.layer)
 
     def _embedding(self, piece: pieces.Embedding) -> None:
         if self.placed or not isinstance(self.input, nodes.TokenInput):

@@ -14,17 +14,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_LAYERS = 10_000
+MODELS = ("Sequential", "Model", "Functional")
+_DEEPEST = 4
 _OPERATIONS = ("NotEqual", "Any", "LogicalOr", "LogicalAnd")
 
 
 def layers_of(account: Account, config: Any) -> list[Foreign]:
     """Return the layers of a model in order, with the input layer if there is one.
 
-    What forms no chain is refused in ``account``; the list is then empty.
+    The layers of a model that is itself a layer stand in its place. What forms no chain is refused
+    in ``account``; the list is then empty.
 
     Raises:
         UsageError: this is no configuration of a model.
     """
+    return _flat(account, _layers_of(account, config))
+
+
+def _flat(account: Account, layers: list[Foreign], depth: int = 0) -> list[Foreign]:
+    found = list[Foreign]()
+    for layer in layers:
+        if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST:
+            found.append(layer)
+            continue
+        inner = _layers_of(account, {"class_name": layer.kind, "config": layer.config})
+        inner = [each.inside(layer) for each in _flat(account, inner, depth + 1)]
+        # Its input is the output of the layer before it.
+        found += inner if not found else [each for each in inner if each.kind != "InputLayer"]
+    return found
+
+
+def _layers_of(account: Account, config: Any) -> list[Foreign]:
     match config:
         case {"class_name": "Sequential", "config": [] | {"layers": []}}:
             account.refuse("model", "expected layers, received none", "E704")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.imported import Account, said
 from rnnspec.backends.keras.foreign.architecture import pieces
 from rnnspec.backends.keras.foreign.architecture.cells import bidirectional, recurrent
+from rnnspec.backends.keras.foreign.architecture.graph import MODELS
 from rnnspec.backends.keras.foreign.architecture.records import Foreign, foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Settings, Version
 from rnnspec.backends.keras.foreign.architecture.words import dense_activation, initializer
@@ -36,9 +37,7 @@ _MISSING = {
     "AveragePooling1D": "pooling of a part of a sequence",
     "RNN": "cells of its own",
     "StackedRNNCells": "cells of its own",
-    "Sequential": "a model inside a model",
-    "Model": "a model inside a model",
-    "Functional": "a model inside a model",
+    **dict.fromkeys(MODELS, "models inside models at this depth"),
 }
 
 
@@ -48,7 +47,7 @@ def piece_of(account: Account, version: Version, layer: Foreign) -> Piece | None
         message = f"the class {said(layer.custom)} is not Keras's own, and foreign code is not run"
         account.refuse(layer.name, message, "E701")
         return None
-    reading = _CLASSES.get(layer.kind)
+    reading = CLASSES.get(layer.kind)
     if reading is None:
         account.refuse(layer.name, _no_counterpart(layer.kind), "E701")
         return None
@@ -134,7 +133,7 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece:
     own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
     own.common()
     _shape(own, inner)
-    found = _CLASSES[inner.kind](own, layer)
+    found = CLASSES[inner.kind](own, layer)
     own.close()
     return found
 
@@ -211,6 +210,17 @@ def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
     return pieces.LayerNorm(layer, settings.number("epsilon", 1e-3))
 
 
+def _normalize(settings: Settings, layer: Foreign) -> Piece:
+    axis = settings.take("axis", -1)
+    if axis not in (-1, [-1], 1, [1]):
+        settings.refuse("axis", f"expected -1 (the features), received {said(axis)}")
+    if settings.version.major < 3:
+        settings.account.infer(
+            "norms below 1e-6 are not raised to 1e-6, as Keras 2 does", layer.name
+        )
+    return pieces.Normalize(layer)
+
+
 def _add(settings: Settings, layer: Foreign) -> Piece:
     del settings
     return pieces.Add(layer)
@@ -221,7 +231,7 @@ def _nothing(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Identity(layer)
 
 
-_CLASSES: dict[str, Reading] = {
+CLASSES: dict[str, Reading] = {
     "InputLayer": _input,
     "Masking": _masking,
     "Embedding": _embedding,
@@ -246,6 +256,8 @@ _CLASSES: dict[str, Reading] = {
     "GlobalMaxPooling1D": _maximum,
     "RepeatVector": _repeat,
     "LayerNormalization": _layer_norm,
+    "UnitNormalization": _normalize,
     "Add": _add,
     "Identity": _nothing,
 }
+"""The reading of the settings of each class of layers."""

@@ -76,6 +76,13 @@ class LayerNorm:
 
 
 @dataclass(frozen=True, slots=True)
+class Normalize:
+    """A vector divided by its norm."""
+
+    layer: Foreign
+
+
+@dataclass(frozen=True, slots=True)
 class Add:
     """The sum with the output of ``layer.skip``."""
 
@@ -133,6 +140,7 @@ Piece = (
     | Recurrent
     | Repeat
     | LayerNorm
+    | Normalize
     | Add
     | Dropout
     | Pooling

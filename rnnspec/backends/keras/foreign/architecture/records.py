@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import said
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Account
 
-_MODULES = ("keras", "tf_keras", "tensorflow")
+MODULES = ("keras", "tf_keras", "tensorflow")
+"""The packages with Keras's own classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Foreign:
 
     ``custom`` names the class if it is not one of Keras's own. ``skip`` is the layer whose output
     a sum adds, and ``mask`` the value of padding that the graph says its mask is made from.
+    ``within`` are the models around the layer, the outermost first, each with its class; their
+    names stand before that of the layer.
     """
 
     kind: str
@@ -32,6 +35,21 @@ class Foreign:
     custom: str = ""
     skip: str = ""
     mask: float | None = None
+    within: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def own_name(self) -> str:
+        """The name without those of the models around it."""
+        return self.name[sum(len(name) + 1 for _, name in self.within) :]
+
+    def inside(self, model: Foreign) -> Foreign:
+        """Return the layer as one of a model that is itself a layer."""
+        return replace(
+            self,
+            name=f"{model.name}.{self.name}",
+            skip=f"{model.name}.{self.skip}" if self.skip else "",
+            within=((model.kind, model.name), *self.within),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +83,7 @@ def _custom(layer: Mapping[str, Any]) -> str:
     if registered not in (None, kind):
         return str(registered)
     module = layer.get("module")
-    if isinstance(module, str) and module.partition(".")[0] not in _MODULES:
+    if isinstance(module, str) and module.partition(".")[0] not in MODULES:
         return f"{module}.{kind}"
     return ""
 

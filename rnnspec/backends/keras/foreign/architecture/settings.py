@@ -140,6 +140,7 @@ class Settings:
         policy = _policy(self._config.pop("dtype", "float32"))
         if policy in _ROUNDED:
             self.account.leave(f"dtype {policy}", self.name, "computed in float32 instead")
+            self.account.differ(f"the original computes in {policy}")
         elif policy not in (*_EXACT, *more):
             self.refuse("dtype", f"expected {' or '.join(_EXACT)}, received {said(policy)}")
 

@@ -41,6 +41,7 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
         word = LEGACY
         what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
         settings.account.infer(what, settings.name)
+        settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)

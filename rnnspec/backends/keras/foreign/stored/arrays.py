@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
+from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,7 +65,7 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
         return {}
     arrays = {name: read() for name, read in plans}
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if not is_finite(array):
             account.refuse(name, "expected finite numbers, received others", "E708")
     return arrays
 

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import math
-import subprocess
-import sys
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.backends.keras.foreign.stored.arrays import Stored
+from rnnspec.backends.keras.foreign.stored.trial import begun
 from rnnspec.errors import BackendError, UsageError, brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from rnnspec.backends.keras.foreign.stored.trial import Trial
     from rnnspec.slots import Array
 
 _LARGEST_ATTRIBUTE = 2**26
 _MOST_NAMES = 100_000
 _DEEPEST = 8
-_SECONDS = 10
-_BYTES_A_SECOND = 2**25
 _RATIO = 1_100
 """The most that deflate can compress; more is a file that claims numbers it does not hold."""
 
@@ -159,8 +157,13 @@ def _text(value: Any) -> Any:
 
 
 @contextmanager
-def opened(path: Path, inside: Path | None = None) -> Iterator[Hdf5]:
-    """Yield an open file; ``inside`` is where it is if it was unpacked from ``path``.
+def opened(path: Path, tried: Trial | None, inside: Path | None = None) -> Iterator[Hdf5]:
+    """Yield an open file.
+
+    Args:
+        path: the file, for messages.
+        tried: the trial of the file; None if it has not begun.
+        inside: where the file is if it was unpacked from ``path``.
 
     Raises:
         BackendError: h5py is not installed.
@@ -171,28 +174,12 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[Hdf5]:
     except ImportError as error:
         raise BackendError("HDF5 files are read with h5py: pip install h5py") from error
     made = Hdf5(path, None)
-    _probe(made, inside or path)
     with contextlib.ExitStack() as stack:
+        trial = tried or stack.enter_context(begun(inside or path))
+        if trial is None:
+            raise made.wrong("expected an HDF5 file, received another or a broken one: an archive")
+        if problem := trial.problem():
+            raise made.wrong(problem)
         with made.reading():
             made.root = stack.enter_context(h5py.File(inside or path, "r"))
         yield made
-
-
-def _probe(made: Hdf5, path: Path) -> None:
-    """Raise UsageError if HDF5 does not get through a file, tried in another process."""
-    size = path.stat().st_size
-    command = [
-        sys.executable,
-        "-I",
-        str(Path(__file__).with_name("probe.py")),
-        str(path),
-        str(size),
-    ]
-    seconds = _SECONDS + size // _BYTES_A_SECOND
-    try:
-        # The interpreter that runs this, and a script of ours.
-        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
-        raise made.wrong(f"broken HDF5 file: reading it takes more than {seconds} s") from None
-    if done.returncode:
-        raise made.wrong("broken HDF5 file: HDF5 fails while reading it")

@@ -55,7 +55,7 @@ class Named:
 
     def _matched(self, account: Account, layers: Sequence[Foreign]) -> dict[str, str]:
         """Return the group of each layer: by name, or else in order, as Keras does it."""
-        names, groups = [each.name for each in layers], list(self._found)
+        names, groups = list(dict.fromkeys(map(_group, layers))), list(self._found)
         if set(names) == set(groups) or not names:
             return {name: name for name in groups}
         pairs = dict(zip(names, groups, strict=False))
@@ -72,13 +72,21 @@ class Named:
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""
-        return self._found.get(self._names.get(layer.name, ""), [])
+        found = self._found.get(self._names.get(_group(layer), ""), [])
+        if not layer.within:
+            return found
+        # Those of all layers of a model are in one group.
+        return [each for each in found if layer.own_name in each.name.split("/")]
 
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
         return [
             each.name for arrays in self._found.values() for each in arrays if each.name not in used
         ]
+
+
+def _group(layer: Foreign) -> str:
+    return layer.within[0][1] if layer.within else layer.name
 
 
 class Numbered:
@@ -97,12 +105,14 @@ class Numbered:
                 account.leave(_ELSEWHERE[top])
             else:
                 self._all[path] = file.stored(found, path)
-        numbers = Counter[str]()
+        numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
         for each in layers:
-            name = snake(each.kind)
-            suffix = f"_{numbers[name]}" if numbers[name] else ""
-            numbers[name] += 1
-            self._paths[each.name] = f"{root}/{name}{suffix}"
+            start = root
+            for at, (kind, _) in enumerate(each.within, 1):
+                if each.within[:at] not in models:
+                    models[each.within[:at]] = f"{_folder(numbers, start, kind)}/{root}"
+                start = models[each.within[:at]]
+            self._paths[each.name] = _folder(numbers, start, each.kind)
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""
@@ -116,6 +126,13 @@ class Numbered:
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
         return [name for name in self._all if name not in used]
+
+
+def _folder(numbers: Counter[str], start: str, kind: str) -> str:
+    """Return the folder of the next layer of a class below ``start``."""
+    path = f"{start}/{snake(kind)}"
+    numbers[path] += 1
+    return path if numbers[path] == 1 else f"{path}_{numbers[path] - 1}"
 
 
 def _number(path: str) -> tuple[int, str]:

@@ -1,0 +1,103 @@
+"""What every example does beside training: options, a progress bar, early stop, and a curve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that all examples take."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("spec", nargs="?", default=Path(__file__).with_name("characters.yaml"))
+    parser.add_argument("--out", type=Path, default=Path("trained"), help="folder of the results")
+    parser.add_argument("--text", type=Path, help="UTF-8 text; by default Python's reference")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=32, help="sequences over all processes")
+    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--patience", type=int, default=5, help="checkpoints without a gain")
+    parser.add_argument("--optimizer", choices=("adam", "sgd"), default="adam")
+    parser.add_argument("--rate", type=float, default=0.003)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+@dataclass
+class History:
+    """The losses of a run; ``lowest`` is the best of validation so far, and ``since`` its age."""
+
+    steps: list[int] = field(default_factory=list)
+    training: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+
+    def add(self, step: int, training: float, validation: float) -> None:
+        """Add the losses of a checkpoint."""
+        self.steps.append(step)
+        self.training.append(training)
+        self.validation.append(validation)
+
+    def is_over(self, patience: int) -> bool:
+        """Return whether the last ``patience`` checkpoints brought no gain in validation."""
+        recent, before = self.validation[-patience:], self.validation[:-patience]
+        return bool(before) and min(recent) >= min(before)
+
+    def until(self, step: int) -> History:
+        """Return the losses up to a step."""
+        number = sum(each <= step for each in self.steps)
+        return History(self.steps[:number], self.training[:number], self.validation[:number])
+
+    def as_json(self) -> str:
+        """Return the losses as JSON."""
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """Return the losses that ``as_json`` wrote."""
+        return cls(**json.loads(text))
+
+    def draw(self, path: Path) -> None:
+        """Write the curves of both losses as a PNG."""
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        from matplotlib import pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(6, 4), dpi=150, layout="constrained")
+        axes.plot(self.steps, self.training, label="training")
+        axes.plot(self.steps, self.validation, label="validation")
+        axes.set(xlabel="step", ylabel="cross-entropy in nats a character")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        figure.savefig(path)
+        plt.close(figure)
+
+
+@contextmanager
+def bar(total: int, done: int, *, shown: bool) -> Iterator[Any]:
+    """Yield a function that moves a progress bar to a step, with the losses beside it."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not shown) as progress:
+        task = progress.add_task("training", total=total, completed=done)
+        yield lambda step, words: progress.update(task, completed=step, description=words)
+
+
+@contextmanager
+def whole(path: Path, *, keeps: bool = True) -> Iterator[Path]:
+    """Yield a path to write to; the file gets its name when it is complete, if it is kept."""
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield partial
+        if keeps:
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

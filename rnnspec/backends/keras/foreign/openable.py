@@ -1,0 +1,49 @@
+"""Configurations that Keras may open: every class that they name is one of Keras's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnnspec.backends.keras.foreign.architecture.layers import CLASSES
+from rnnspec.backends.keras.foreign.architecture.records import MODULES
+
+_KNOWN = {
+    *CLASSES,
+    *("Sequential", "Functional", "Model", "__keras_tensor__"),
+    *("NotEqual", "Any", "LogicalOr", "LogicalAnd"),
+    *("DTypePolicy", "Policy", "PolicyV1"),
+    *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "VarianceScaling"),
+    *("RandomNormal", "RandomUniform", "TruncatedNormal"),
+    *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"),
+    *("L1", "L2", "L1L2", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"),
+}
+
+
+def unknown_class(config: Any) -> str:
+    """Return a class in a configuration that Keras would look up elsewhere, empty if none is.
+
+    The settings that are not carried over, such as regularizers, name classes too.
+    """
+    waiting = [config]
+    while waiting:
+        match waiting.pop():
+            case dict() as found:
+                if name := _unknown(found):
+                    return name
+                # Left alone by Keras if a model is opened without compiling it.
+                waiting += [each for key, each in found.items() if key != "compile_config"]
+            case list() as found:
+                waiting += found
+            case _:
+                pass
+    return ""
+
+
+def _unknown(found: dict[str, Any]) -> str:
+    name, module = found.get("class_name"), found.get("module")
+    registered = found.get("registered_name")
+    if module is not None and str(module).partition(".")[0] not in MODULES:
+        return f"{module}.{name}"
+    if registered not in (None, name):
+        return str(registered)
+    return "" if name is None or name in _KNOWN else str(name)

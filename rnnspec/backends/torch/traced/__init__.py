@@ -1,0 +1,1 @@
+"""Live modules of PyTorch, whose ``forward`` is traced symbolically: no data passes through it."""

@@ -1,0 +1,120 @@
+"""The examples of training: as many processes as one likes take the same steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, and torchrun")
+
+FOLDER = Path(__file__).parents[2] / "examples" / "training"
+STEPS = ["--steps", "8", "--every", "2", "--optimizer", "sgd", "--rate", "0.5", "--batch", "8"]
+
+
+def command(script: str, *words: str, under: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, *under, str(FOLDER / script), *STEPS, *words]
+
+
+def run(words: list[str], **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+        env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"} | settings,
+    )
+
+
+def difference(one: Any, other: Any) -> float:
+    assert one.keys() == other.keys()
+    return max(float(abs(one[name] - other[name]).max()) for name in one)
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def test_pytorch_in_two_processes_and_after_a_kill(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    one, two, killed = (tmp_path / name for name in ("one", "two", "killed"))
+    exact = "--dtype", "float64", "--out"
+    ran = run(command("train_torch.py", *exact, str(one)))
+    assert ran.returncode == 0, ran.stderr
+    ran = run(command("train_torch.py", *exact, str(two), under=TORCHRUN))
+    assert ran.returncode == 0, ran.stderr
+    kept = load_file(one / "characters.safetensors")
+    assert difference(kept, load_file(two / "characters.safetensors")) < 1e-12
+    assert (one / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+    started = command("train_torch.py", *exact, str(killed))
+    with subprocess.Popen(started, stdout=subprocess.DEVNULL) as process:
+        while not (killed / "checkpoint.pt").exists() and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    ran = run(started)
+    assert ran.returncode == 0, ran.stderr
+    assert difference(kept, load_file(killed / "characters.safetensors")) == 0.0
+
+
+def test_a_batch_that_does_not_divide(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    words = "--batch", "7", "--out", str(tmp_path / "out")
+    ran = run(command("train_torch.py", *words, under=TORCHRUN))
+    assert ran.returncode != 0
+    assert "expected a batch that divides over 2 processes, received 7 sequences" in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def test_keras_on_jax_in_two_processes(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    pytest.importorskip("jax")
+    address = f"127.0.0.1:{free_port()}"
+    one, two = tmp_path / "one", tmp_path / "two"
+    ran = run(command("train_keras.py", "--out", str(one)), KERAS_BACKEND="jax")
+    assert ran.returncode == 0, ran.stderr
+    together = ("--out", str(two), "--processes", "2", "--meet", address, "--rank")
+    other = subprocess.Popen(
+        command("train_keras.py", *together, "1"),
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        ran = run(command("train_keras.py", *together, "0"), KERAS_BACKEND="jax")
+        assert ran.returncode == 0, ran.stderr
+        assert other.wait(timeout=60) == 0
+    finally:
+        other.kill()
+    kept, found = (
+        {each.path: each.numpy() for each in keras.saving.load_model(path).weights}
+        for path in (one / "characters.keras", two / "characters.keras")
+    )
+    assert difference(kept, found) < 1e-6
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        port = str(listener.getsockname()[1])
+        words = "--processes", "2", "--rank", "0", "--meet", f"127.0.0.1:{port}"
+        ran = run(command("train_keras.py", "--out", str(tmp_path), *words), KERAS_BACKEND="jax")
+    assert (ran.returncode, ran.stderr) == (1, f"the port {port} is in use: choose another\n")

@@ -1,0 +1,111 @@
+"""PyTorch's own tools take source for inference as they take the same layers written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import GALLERY, ROOT
+from covering import covering
+
+from rnnspec import pipeline
+from rnnspec.backends import get
+from rnnspec.comparison.batch import draw_batch
+from rnnspec.weights.initial import draw_scaled
+
+torch = pytest.importorskip("torch")
+
+GOLDENS = [ROOT / "tests" / "goldens" / name / "spec.yaml" for name in ("everything", "padded")]
+STEPS = 3
+"""Few, because generated loops are unrolled by all tools but ``torch.jit.script``."""
+
+# PyTorch warns about its own deprecated TorchScript, and about shapes that a trace fixes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A model in float64, a batch, and a smaller one with fewer steps to show it to a tool."""
+
+    model: Any
+    batch: Any
+    text: str
+
+    @property
+    def loops(self) -> bool:
+        """True if a generated class loops over the steps, whose number tools then fix."""
+        return "Stepwise" in self.text
+
+    def check(self, made: Callable[[Any], Any], batch: Any) -> None:
+        with torch.no_grad():
+            torch.testing.assert_close(made(batch), self.model(batch), rtol=0.0, atol=1e-12)
+
+
+@cache
+def deployed(path: Path) -> Deployed:
+    program = pipeline.read(path)
+    generated = pipeline.generate(program, get("torch"), "inference")
+    model = pipeline.instantiate(generated, "float64").eval()
+    generated.store.write(model, draw_scaled(program.network, 0))
+    drawn = draw_batch(program.network.input, np.random.default_rng(0))
+    # Source for inference does not check the number of steps.
+    batch = torch.from_numpy(drawn[:, : STEPS + 1])
+    return Deployed(model, batch.double() if batch.is_floating_point() else batch, generated.text)
+
+
+def each_of(paths: list[Path]) -> pytest.MarkDecorator:
+    names = [f"{path.parent.name}-{path.stem}" for path in paths]
+    return pytest.mark.parametrize("path", paths, ids=names)
+
+
+ALL = each_of([*covering(GALLERY), *GOLDENS])
+FEW = each_of([ROOT / "specs" / "gru_per_step.yaml", GOLDENS[1]])
+"""A stock layer alone, and every generated class: the tools of these tests are slow."""
+
+
+@ALL
+def test_script(path: Path) -> None:
+    each = deployed(path)
+    made = torch.jit.script(each.model)
+    for batch in (each.batch, each.batch[:1, :STEPS]):
+        each.check(made, batch)
+
+
+@ALL
+def test_trace(path: Path) -> None:
+    each = deployed(path)
+    made = torch.jit.trace(each.model, (each.batch[:2, :STEPS],))
+    each.check(made, each.batch[:, :STEPS])
+    if not each.loops:
+        each.check(made, each.batch)
+
+
+@FEW
+def test_export(path: Path) -> None:
+    each = deployed(path)
+    # Not the steps: torch.export of PyTorch 2.13 fixes their number in its own nn.LSTM, too.
+    shapes = ({0: torch.export.Dim.DYNAMIC},)
+    given = (each.batch[:2, :STEPS],)
+    made = torch.export.export(each.model, given, dynamic_shapes=shapes).module()
+    each.check(made, each.batch[:, :STEPS])
+
+
+@FEW
+def test_compile(path: Path) -> None:
+    each = deployed(path)
+    # Not the inductor, which compiles C++ for each model, and not fullgraph: Dynamo leaves nn.LSTM
+    # itself to run outside of its graphs.
+    torch._dynamo.reset()
+    made = torch.compile(each.model, backend="aot_eager")
+    for batch in (each.batch, each.batch[:1, :STEPS]):
+        each.check(made, batch)

@@ -1,0 +1,108 @@
+"""Live modules of PyTorch: the network computes what the module does, in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.comparison.reference import run
+from rnnspec.errors import ModelError, UsageError
+
+torch = pytest.importorskip("torch")
+traced = pytest.importorskip("importing.traced")
+untraced = pytest.importorskip("importing.untraced")
+
+
+PADDING_INDEX = "PyTorch masks nothing by it, and only keeps that vector from being trained"
+
+
+@pytest.mark.parametrize("name", traced.ACCEPTED)
+def test_the_network_computes_what_the_module_does(name: str) -> None:
+    torch.manual_seed(5)
+    make, draw = traced.ACCEPTED[name]
+    module, inputs = make().double().train(), draw()
+    found = rnnspec.from_torch(module, inputs)
+    assert all(each.training for each in module.modules())
+    with torch.no_grad():
+        wanted = module.eval()(*inputs).numpy()
+    given = inputs[0].numpy()
+    network = pipeline.program(found.spec).network
+    built = rnnspec.build(found.spec, "torch").double().eval()
+    rnnspec.write_weights(built, found.arrays)
+    with torch.no_grad():
+        live = built(torch.as_tensor(given)).numpy()
+    # The output at padding is unspecified.
+    padded = name in ("packed tagger", "packed steps first")
+    real = (np.arange(6) < inputs[1].numpy()[:, None])[..., None] if padded else 1.0
+    for result in (run(network, found.arrays, given).output, live):
+        shaped = result.reshape(wanted.shape)
+        np.testing.assert_allclose(shaped * real, wanted * real, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("at", range(len(untraced.REFUSED)))
+def test_what_the_language_lacks_is_refused_with_its_line(at: int) -> None:
+    make, code, message = untraced.REFUSED[at]
+    with pytest.raises(ModelError) as caught:
+        rnnspec.from_torch(make())
+    assert message in str(caught.value)
+    named = [each for each in caught.value.problems if each.span]
+    assert {Path(each.source).name for each in named} <= {"untraced.py"}
+    marked = [each.span.text[each.span.column - 1 :] for each in named if each.span]
+    assert any(text.startswith(code) for text in marked) if code else not named
+
+
+def test_an_example_makes_an_argument_an_input_and_is_compared() -> None:
+    values, lengths = traced.padded_features()
+    found = rnnspec.from_torch(untraced.Optional(), (values, lengths))
+    assert "mask_value: 0.0" in found.spec.document.text
+    assert found.inferred == ("padding has zeros in every feature; the module takes lengths",)
+    with pytest.raises(ModelError, match=r"on the example, .* difference of .* \[E709\]"):
+        rnnspec.from_torch(untraced.Optional(), (values + 1, lengths))
+    with pytest.raises(UsageError, match="expected an example that the module takes, received"):
+        rnnspec.from_torch(untraced.Optional(), (values[0], lengths))
+
+
+def test_everything_is_accounted_for() -> None:
+    module = traced.Written(
+        lambda m, x: m.drop(m.rnn(m.emb(x))[0]),
+        emb=torch.nn.Embedding(9, 3, padding_idx=2, sparse=True),
+        rnn=torch.nn.GRU(3, 4),
+        drop=torch.nn.Dropout(0.25),
+        unused=torch.nn.BatchNorm1d(2, affine=False, track_running_stats=True),
+    )
+    module.rnn.bias_hh_l0.requires_grad_(False)
+    found = rnnspec.from_torch(module, name="tagger")
+    assert found.spec.name == "tagger"
+    assert found.left_out == (
+        "sparse of emb (acts in training only)",
+        "dropout 0.25 behind the last layer (acts in training only)",
+        "requires_grad=False of rnn.bias_hh_l0 (acts in training only)",
+        "unused.running_mean (not used by forward)",
+        "unused.running_var (not used by forward)",
+        "unused.num_batches_tracked (not used by forward)",
+        f"padding_idx=2 ({PADDING_INDEX})",
+    )
+    assert found.inferred == (
+        "the module takes (steps, batch), the spec (batch, steps)",
+        "the module returns (steps, batch, features), the spec batch first",
+    )
+
+
+def test_a_dropout_gets_its_place() -> None:
+    written = rnnspec.from_torch(traced.Classifier()).spec.document.text
+    assert "- {type: lstm, units: 5, dropout: 0.3, variational: false}\n" in written
+    assert "head: {dropout: 0.5, name: fc, units: 3}\n" in written
+    written = rnnspec.from_torch(traced.Residuals()).spec.document.text
+    assert "name: second\n  units: 4\n  dropout: 0.1\n  variational: false\n" in written
+    assert "units: 8, activation: relu, dropout: 0.2}" in (
+        rnnspec.from_torch(traced.Nested()).spec.document.text
+    )
+
+
+def test_only_modules_are_taken() -> None:
+    with pytest.raises(UsageError, match="expected a module of PyTorch, received 3"):
+        rnnspec.from_torch(3)

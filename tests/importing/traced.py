@@ -1,0 +1,301 @@
+"""Small modules as people write them: those that the language has, each with an input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils import rnn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+F = functional
+Inputs = tuple[torch.Tensor, ...]
+
+
+def features(size: int = 3) -> Inputs:
+    return (torch.randn(4, 6, size, dtype=torch.float64),)
+
+
+def tokens() -> Inputs:
+    return (torch.randint(1, 9, (4, 6)),)
+
+
+def padded_tokens() -> Inputs:
+    (drawn,) = tokens()
+    lengths = torch.tensor([6, 4, 3, 1])
+    return drawn * (torch.arange(6) < lengths[:, None]), lengths
+
+
+def padded_features() -> Inputs:
+    (drawn,) = features()
+    lengths = torch.tensor([6, 4, 3, 1])
+    return drawn * (torch.arange(6) < lengths[:, None])[..., None], lengths
+
+
+class Classifier(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(9, 4, padding_idx=0)
+        self.lstm = nn.LSTM(4, 5, num_layers=2, batch_first=True, dropout=0.3)
+        self.dropout = nn.Dropout(0.5)
+        self.fc = nn.Linear(5, 3)
+
+    def forward(self, x: Any) -> Any:
+        output, (_, _) = self.lstm(self.embedding(x))
+        return self.fc(self.dropout(output[:, -1, :]))
+
+
+class PackedBoth(nn.Module):
+    """Both directions over packed tokens, with the final states of the top layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(9, 4, padding_idx=0)
+        self.rnn = nn.LSTM(4, 5, 2, bidirectional=True, batch_first=True)
+        self.out = nn.Linear(10, 2)
+
+    def forward(self, text: Any, lengths: Any) -> Any:
+        packed = pack_padded_sequence(
+            self.emb(text), lengths.cpu(), batch_first=True, enforce_sorted=False
+        )
+        _, (hidden, _) = self.rnn(packed)
+        hidden = torch.cat((hidden[-2, :, :], hidden[-1, :, :]), dim=1)
+        return F.log_softmax(self.out(hidden), dim=1)
+
+
+class PackedTagger(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(9, 4)
+        self.gru = nn.GRU(4, 5, bidirectional=True, batch_first=True)
+        self.dropout = nn.Dropout(0.1)
+        self.out = nn.Linear(10, 7)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        packed = pack_padded_sequence(self.emb(x), lengths, True, False)
+        output, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+        return self.out(self.dropout(output))
+
+
+class PackedFeatures(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 5)
+        self.fc = nn.Linear(5, 1)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        packed = pack_padded_sequence(x.transpose(0, 1), lengths, enforce_sorted=False)
+        _, h = self.gru(packed)
+        return torch.sigmoid(self.fc(h.squeeze(0)))
+
+
+class PackedStepsFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, bidirectional=True)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        packed = rnn.pack_padded_sequence(x.permute(1, 0, 2), lengths)
+        return self.fc(rnn.pad_packed_sequence(self.rnn(packed)[0])[0]).transpose(0, 1)
+
+
+class Written(nn.Module):
+    """A module whose ``forward`` is a function of its layers."""
+
+    def __init__(self, forward: Callable[[Any, Any], Any], **layers: nn.Module) -> None:
+        super().__init__()
+        self.written = forward
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Any) -> Any:
+        return self.written(self, x)
+
+
+class First(nn.Module):
+    def forward(self, pair: Any) -> Any:
+        return pair[0]
+
+
+class LastOf(nn.Module):
+    def forward(self, pair: Any) -> Any:
+        output, _ = pair
+        return output[:, -1]
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: Any, hidden: Any = None) -> Any:
+        return self.rnn(x, hidden)[1][-1]
+
+
+class Nested(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder()
+        self.head = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 1))
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.encoder(x)).squeeze(-1)
+
+
+class ZeroStates(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.units = 5
+        self.lstm = nn.LSTM(3, self.units, 2, batch_first=True)
+        self.fc = nn.Linear(self.units, 1)
+
+    def forward(self, x: Any) -> Any:
+        h0 = torch.zeros(2, x.size(0), self.units).to(x.device).to(x.dtype)
+        c0 = x.new_zeros(2, x.shape[0], self.units)
+        out, _ = self.lstm(x, (h0, c0))
+        return self.fc(out[:, -1])
+
+
+class Residuals(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.GRU(3, 4, batch_first=True)
+        self.second = nn.LSTM(4, 4, batch_first=True)
+        self.norm = nn.LayerNorm(4)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: Any) -> Any:
+        x = self.first(x)[0]
+        y, _ = self.second(F.dropout(x, 0.1, self.training))
+        x = x + self.norm(y)
+        return self.fc(x.mean(dim=1))
+
+
+def sum_of_both(m: Any, x: Any) -> Any:
+    _, h = m.rnn(x)
+    return m.fc(h[0] + h[1])
+
+
+def lstm(**words: Any) -> nn.LSTM:
+    return nn.LSTM(3, 4, **{"batch_first": True, **words})
+
+
+def both(**words: Any) -> nn.LSTM:
+    return lstm(bidirectional=True, **words)
+
+
+def written(forward: Callable[[Any, Any], Any], **layers: nn.Module) -> Callable[[], nn.Module]:
+    return lambda: Written(forward, **layers)
+
+
+ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
+    "classifier": (Classifier, tokens),
+    "packed both": (PackedBoth, padded_tokens),
+    "packed tagger": (PackedTagger, padded_tokens),
+    "packed features": (PackedFeatures, padded_features),
+    "packed steps first": (PackedStepsFirst, padded_features),
+    "nested": (Nested, features),
+    "zero states": (ZeroStates, features),
+    "residuals": (Residuals, features),
+    "sequential": (
+        lambda: nn.Sequential(
+            nn.Embedding(9, 3), lstm(), LastOf(), nn.Linear(4, 2), nn.Softmax(-1)
+        ),
+        tokens,
+    ),
+    "a step for each": (lambda: nn.Sequential(lstm(), First(), nn.Linear(4, 2)), features),
+    "last step of both": (
+        written(lambda m, x: m.fc(m.lstm(x)[0][:, -1, :]), lstm=both(), fc=nn.Linear(8, 2)),
+        features,
+    ),
+    "dense before the last step": (
+        written(lambda m, x: m.fc(m.lstm(x)[0])[:, -1], lstm=both(), fc=nn.Linear(8, 2)),
+        features,
+    ),
+    "norm behind the last step": (
+        written(
+            lambda m, x: m.fc(m.norm(m.lstm(x)[0][:, -1])),
+            lstm=both(num_layers=2),
+            norm=nn.LayerNorm(8, eps=1e-4),
+            fc=nn.Linear(8, 2),
+        ),
+        features,
+    ),
+    "steps first": (
+        written(
+            lambda m, x: m.fc(m.rnn(x.permute(1, 0, 2))[0][-1]),
+            rnn=nn.GRU(3, 4),
+            fc=nn.Linear(4, 1),
+        ),
+        features,
+    ),
+    "back again": (
+        written(
+            lambda m, x: m.fc(m.rnn(x.transpose(0, 1))[0].transpose(1, 0)),
+            rnn=nn.RNN(3, 4, nonlinearity="relu"),
+            fc=nn.Linear(4, 2),
+        ),
+        features,
+    ),
+    "mean": (
+        written(lambda m, x: F.elu(m.fc(m.rnn(x)[0].mean(1))), rnn=both(), fc=nn.Linear(8, 3)),
+        features,
+    ),
+    "max": (
+        written(lambda m, x: m.rnn(x)[0].max(dim=1)[0], rnn=nn.GRU(3, 4, batch_first=True)),
+        features,
+    ),
+    "max by torch": (
+        written(lambda m, x: torch.max(m.rnn(x)[0], 1).values, rnn=both()),
+        features,
+    ),
+    "amax": (written(lambda m, x: m.rnn(x)[0].amax(dim=1), rnn=lstm(bias=False)), features),
+    "sum of both": (
+        written(
+            sum_of_both,
+            rnn=nn.GRU(3, 4, batch_first=True, bidirectional=True, bias=False),
+            fc=nn.Linear(4, 2),
+        ),
+        features,
+    ),
+    "joined by shape": (
+        written(
+            lambda m, x: m.fc(m.rnn(x)[1].permute(1, 0, 2).reshape(x.size(0), -1)),
+            rnn=nn.RNN(3, 4, bidirectional=True, batch_first=True),
+            fc=nn.Linear(8, 2),
+        ),
+        features,
+    ),
+    "normalized": (
+        written(
+            lambda m, x: F.normalize(m.fc(m.rnn(x)[1][0][-1]), dim=1),
+            rnn=lstm(),
+            fc=nn.Linear(4, 3),
+        ),
+        features,
+    ),
+    "decoder": (
+        written(
+            lambda m, x: m.fc(m.back(m.rnn(x)[1][0][-1].unsqueeze(1).repeat(1, 5, 1))[0]),
+            rnn=lstm(),
+            back=nn.LSTM(4, 6, batch_first=True),
+            fc=nn.Linear(6, 3),
+        ),
+        features,
+    ),
+    "functions": (
+        written(
+            lambda m, x: torch.tanh(
+                m.two(F.relu(m.one(m.rnn(x)[0].contiguous()[:, -1].to(torch.float64))))
+            ),
+            rnn=nn.RNN(3, 4, 2, batch_first=True, dropout=0.2),
+            one=nn.Linear(4, 6),
+            two=nn.Linear(6, 1),
+        ),
+        features,
+    ),
+}
