@@ -17,6 +17,9 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
     # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
         return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
+    onnx = sys.modules.get("rnnspec.backends.onnx.runtime")
+    if onnx is not None and isinstance(model, onnx.OnnxModel):
+        return np.array(model(batch))
     import torch
 
     with torch.no_grad():

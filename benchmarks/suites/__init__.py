@@ -47,6 +47,7 @@ SUITES = (
     Suite("cells", 45, 6, "torch"),
     Suite("keras", 50, 14, "tensorflow"),
     Suite("stack", 15, 3, "torch"),
+    Suite("onnx", 30, 6, "onnxruntime"),
     Suite("commands", 75, 16),
     Suite("growth", 55, 6),
     Suite("memory", 90, 10),

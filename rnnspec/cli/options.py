@@ -67,11 +67,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TrainedPath = Annotated[
     Path,
     typer.Argument(
-        metavar="IN", help="A trained model: a Keras file, a PyTorch folder or a .safetensors file."
+        metavar="IN",
+        help="A trained model: a Keras file, a PyTorch folder, a .safetensors or .onnx file.",
     ),
 ]
 ForeignPath = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch.")
+    Path,
+    typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch, or an ONNX file."),
 ]
 Config = Annotated[
     Path | None,

@@ -71,7 +71,8 @@ class ForeignFile:
         try:
             return _loaded(path, take(path, config=self.config, spec=program))
         except ModelError:
-            if self.own is not None:
+            # A file with a spec inside says itself that it is another network.
+            if self.own is not None and not self.own.spec_text(path):
                 with suppress(BackendError, UsageError):
                     return self.own.read(path, program, importing)
             raise

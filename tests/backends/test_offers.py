@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from offered import require_all
+from offered import registered, require_all
 from toy.backend import TOY
 
 import rnnspec
@@ -37,8 +37,10 @@ WITHOUT_SOURCE = replace(TOY, name="reader", package="no_emitter", forms=(), lev
 
 
 @pytest.fixture(autouse=True)
-def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, TOY.name, TOY)
+def toy() -> Iterator[None]:
+    """Register the toy beside two backends, so that lists of names are short."""
+    with registered(get("keras"), get("torch"), TOY):
+        yield
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_source_that_draws_nothing_gets_weights_from_numpy() -> None:
     assert (one["dense_1.bias"] == 1.0).all()
 
 
-NAMES = {"keras", "torch"}
+NAMES = {"keras", "torch", "onnx"}
 
 
 def compared(tree: ast.AST) -> Iterator[int]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from offered import require_all
+from offered import registered, require_all
 from toy.backend import TOY
 
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import get
 
 Run = Callable[..., Any]
 SIMPLE = """\
@@ -23,8 +23,10 @@ rnn: {type: simple, units: 4}
 
 
 @pytest.fixture(autouse=True)
-def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BACKENDS, TOY.name, TOY)
+def _toy() -> Iterator[None]:
+    """Register the toy beside two backends, so that lists of names are short."""
+    with registered(get("keras"), get("torch"), TOY):
+        yield
 
 
 @pytest.fixture
