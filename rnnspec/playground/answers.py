@@ -165,4 +165,4 @@ def _code(program: Program, backend: Backend, form: SourceForm) -> Code:
     except UnsupportedError as error:
         reasons = (render_refusal(each, backend.name) for each in error.refusals)
         return Code(title, name, refusals=tuple(reasons))
-    return Code(title, name, f"{program.network.name}.py", generated.text)
+    return Code(title, name, f"{program.network.name}{backend.ending}", generated.text)
