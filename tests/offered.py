@@ -37,6 +37,11 @@ def shipped() -> list[Backend]:
     return [each for each in BACKENDS.values() if each.package.startswith("rnnspec.")]
 
 
+def able(*wanted: Need) -> list[str]:
+    """Return the names of the shipped backends that have all needs, as messages list them."""
+    return [each.name for each in shipped() if not lack(each, *wanted)]
+
+
 def require_all(*needs: Need) -> list[str]:
     """Return the names of the backends that support all of ``needs``, or skip if one is missing."""
     return [require(backend.name).name for backend in having(MODEL, *needs)]

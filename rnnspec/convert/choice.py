@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, get
+from rnnspec.backends.needs import FILES
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
 from rnnspec.errors import UsageError, listed
 from rnnspec.importing.origins import ORIGINS, TorchFiles
@@ -83,13 +84,18 @@ def kind_of(path: Path, *, named: bool = False) -> Source:
     return _first(path, found, (*KINDS, foreign))
 
 
-def kind_named(output: Path) -> Kind:
-    """Return the kind of an output, judged by its path.
+def kind_named(output: Path, backend: str | None = None) -> Kind:
+    """Return the kind of an output, judged by its path, or the one of a named backend.
+
+    A folder without a named backend is of the first one that writes folders.
 
     Raises:
-        UsageError: the path fits no kind.
+        UsageError: the path fits no kind, or not the backend.
     """
-    return _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
+    kinds: tuple[Kind, ...] = KINDS
+    if backend is not None:
+        kinds = (FrameworkFiles(get(backend, FILES)),)
+    return _first(output, [kind for kind in kinds if kind.is_named(output)], kinds)
 
 
 def _first(path: Path, found: list[Found], known: Sequence[Source]) -> Found:

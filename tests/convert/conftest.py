@@ -30,8 +30,8 @@ rnn:
   - {type: gru, units: 3, bidirectional: true, layer_norm: true}
 head: {hidden: [{units: 4, activation: relu}], units: 2}
 """
-FILES = {"keras": "in.keras", "torch": "in", "canonical": "in.safetensors"}
-OUTPUTS = {"keras": "out.keras", "torch": "out", "canonical": "out.safetensors"}
+FILES = {"keras": "in.keras", "torch": "in", "jax": "in_jax", "canonical": "in.safetensors"}
+OUTPUTS = {"keras": "out.keras", "torch": "out", "jax": "out_jax", "canonical": "out.safetensors"}
 
 
 def arrays_of(text: str, seed: int = 0) -> dict[str, Any]:

@@ -147,9 +147,11 @@ def put(model: nnx.Module, layer: str, path: str, array: Array) -> None:
     """Replace one array, keeping its dtype and device."""
     variable = _variable(model, [layer, *path.split(".")])
     before = variable.get_value()
-    # A device_put of an array in NumPy keeps float64 only where it is enabled.
+    # An array committed to a device has everything compiled again that was compiled without it.
+    place = before.sharding if before.committed else None
+    # Only where it is enabled does an array of NumPy stay in float64.
     with _enabled_x64() if before.dtype == jnp.float64 else nullcontext():
-        variable.set_value(jax.device_put(np.array(array, before.dtype), before.sharding))
+        variable.set_value(jax.device_put(np.array(array, before.dtype), place))
 
 
 class _Noted(nnx.Module):  # type: ignore[misc]
@@ -165,6 +167,11 @@ class _Noted(nnx.Module):  # type: ignore[misc]
         return self.inner(x, *others)
 
 
+# A comparison runs a model a few times: compiling it takes longer than all of them, and half as
+# long at this level.
+_QUICKLY = {"xla_backend_optimization_level": 0}
+
+
 def trace(model: nnx.Module, layers: Sequence[str], inputs: Array) -> Trace:
     """Run one forward pass in inference, and record the input of each layer with a module."""
     graph, state = nnx.split(nnx.view(model, deterministic=True, raise_if_not_found=False))
@@ -178,7 +185,8 @@ def trace(model: nnx.Module, layers: Sequence[str], inputs: Array) -> Trace:
         return probe(x), entered
 
     with _precision(model):
-        output, entered = jax.jit(run)(state, _input(model, inputs))
+        compiled = jax.jit(run, compiler_options=_QUICKLY)
+        output, entered = compiled(state, _input(model, inputs))
         return Trace({name: np.asarray(x) for name, x in entered.items()}, np.asarray(output))
 
 
@@ -192,28 +200,36 @@ def _note(probe: Any, name: str, found: Any, entered: dict[str, Any]) -> None:
 def _input(model: nnx.Module, inputs: Array) -> jax.Array:
     if inputs.dtype.kind != "f":
         return jnp.asarray(inputs)
-    return jnp.asarray(inputs, next(iter(_arrays(model).values())).dtype)
+    return jnp.asarray(inputs, _dtype(model))
+
+
+def _dtype(model: nnx.Module) -> Any:
+    return next(iter(_arrays(model).values())).dtype
 
 
 def learner(model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
     """Return a function that computes the loss and its gradients for the arrays at ``keys``."""
     live = nnx.view(model, deterministic=not training, raise_if_not_found=False)
+    names = [".".join(key) for key in keys]
 
-    def traced(live: Any, x: jax.Array, target: jax.Array, weight: jax.Array) -> Any:
-        def loss(live: Any) -> jax.Array:
-            return jnp.sum(weight * (live(x) - target) ** 2) / 2
+    def loss(trained: Any, rest: Any, graph: Any, batch: tuple[Any, ...]) -> tuple[Any, Any]:
+        # A generator that counts its draws has to be made where it is used.
+        probe = nnx.merge(graph, trained, jax.tree.map(lambda leaf: leaf, rest))
+        x, target, weight = batch
+        return jnp.sum(weight * (probe(x) - target) ** 2) / 2, nnx.state(probe, nnx.RngState)
 
-        return nnx.value_and_grad(loss)(live)
-
-    compute = nnx.jit(traced)
+    derived = jax.value_and_grad(loss, has_aux=True)
+    compute = jax.jit(derived, static_argnums=2, compiler_options=_QUICKLY)
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
         with _precision(model):
+            graph, trained, rest = nnx.split(live, nnx.Param, ...)
             x = _input(model, inputs)
-            dtype = next(iter(_arrays(model).values())).dtype
-            loss, found = compute(live, x, jnp.asarray(target, dtype), jnp.asarray(weight, dtype))
+            batch = (x, *(jnp.asarray(each, _dtype(model)) for each in (target, weight)))
+            (value, drawn), found = compute(trained, rest, graph, batch)
+            nnx.update(live, drawn)
             by_name = {".".join(map(str, path)): each for path, each in nnx.to_flat_state(found)}
-            return float(loss), [np.asarray(by_name[f"{a}.{b}"].get_value()) for a, b in keys]
+            return float(value), [np.asarray(by_name[name].get_value()) for name in names]
 
     return run
 

@@ -21,9 +21,17 @@ if TYPE_CHECKING:
     from rnnspec.pipeline import Program
 
 
-def run(source: Path, output: Path, spec: str | None, *, force: bool, allow_outside: bool) -> None:
+def run(  # noqa: PLR0913 - each is an option of the command line
+    source: Path,
+    output: Path,
+    spec: str | None,
+    backend: str | None,
+    *,
+    force: bool,
+    allow_outside: bool,
+) -> None:
     """Convert a file, and print the paths and the result of the comparison."""
-    kind, target = kind_of(source, named=spec is not None), kind_named(output)
+    kind, target = kind_of(source, named=spec is not None), kind_named(output, backend)
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
     inputs = _inputs(kind, source, named, program)

@@ -13,6 +13,7 @@ from rnnspec.cli.options import (
     Force,
     ForeignPath,
     SpecOfTrained,
+    TargetBackend,
     TrainedPath,
 )
 
@@ -21,18 +22,19 @@ def convert(
     source: TrainedPath,
     output: ConvertedPath,
     spec: SpecOfTrained = None,
+    backend: TargetBackend = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN was saved by rnnspec build, and may have been trained since. PyTorch folders and canonical
-    files contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
+    IN was saved by rnnspec build, and may have been trained since. Folders and canonical files
+    contain their spec, .keras files do not. Nothing in IN is executed. The result is loaded
     again and compared with the reference before it is kept.
     """
     from rnnspec.cli.commands.convert import run
 
-    run(source, output, spec, force=force, allow_outside=allow_outside)
+    run(source, output, spec, backend, force=force, allow_outside=allow_outside)
 
 
 def import_(
