@@ -68,7 +68,7 @@ class GRULayer(nnx.Module):
         """Return the outputs, (batch, steps, units)."""
         x = self.dropout(x)
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
         bias = self.recurrent_bias[...]
 
@@ -82,9 +82,8 @@ class GRULayer(nnx.Module):
             h = z * h + (1 - z) * n
             return h, h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        _, outputs = jax.lax.scan(step, zeros, inputs, reverse=self.reverse)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, outputs = jax.lax.scan(step, zeros, x, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 
 
@@ -109,7 +108,7 @@ class LSTMLayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
 
         def step(
@@ -125,9 +124,8 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        _, outputs = jax.lax.scan(step, (zeros, zeros), inputs, reverse=self.reverse)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, outputs = jax.lax.scan(step, (zeros, zeros), x, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 
 
@@ -149,16 +147,15 @@ class UnbiasedRNNLayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...]
         kernel = self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
             h = jnp.tanh(x + h @ kernel)
             return h, h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        _, outputs = jax.lax.scan(step, zeros, inputs, reverse=self.reverse)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, outputs = jax.lax.scan(step, zeros, x, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 
 

@@ -50,7 +50,7 @@ class MaskedLSTMLayer(nnx.Module):
         """Return the outputs, (batch, steps, units)."""
         x = self.dropout(x)
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
 
         def step(
@@ -67,8 +67,8 @@ class MaskedLSTMLayer(nnx.Module):
             h = jnp.where(real, o * jnp.tanh(c), h)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1), jnp.expand_dims(mask.T, -1)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        inputs = x, jnp.expand_dims(mask.T, -1)
         _, outputs = jax.lax.scan(step, (zeros, zeros), inputs, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 
@@ -107,6 +107,7 @@ class MaskedRecurrentDropoutLSTMLayer(nnx.Module):
         masks = gate_masks(self.dropout, x, 4, batch, 1, features)
         x = gate_products(x, self.kernel[...], masks) + self.bias[...]
         masks = gate_masks(self.recurrent_dropout, x, 4, x.shape[0], self.units)
+        x = x.swapaxes(0, 1)
         kernel = self.recurrent_kernel[...]
 
         def step(
@@ -123,8 +124,8 @@ class MaskedRecurrentDropoutLSTMLayer(nnx.Module):
             h = jnp.where(real, o * jax.nn.relu(c), h)
             return (h, c), None
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1), jnp.expand_dims(mask.T, -1)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        inputs = x, jnp.expand_dims(mask.T, -1)
         (h, _), _ = jax.lax.scan(step, (zeros, zeros), inputs)
         return h
 
@@ -147,7 +148,7 @@ class MaskedResetFirstGRULayer(nnx.Module):
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
         kernel_zr, kernel_n = kernel[:, : 2 * self.units], kernel[:, 2 * self.units :]
 
@@ -162,8 +163,8 @@ class MaskedResetFirstGRULayer(nnx.Module):
             h = jnp.where(real, z * h + (1 - z) * n, h)
             return h, h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1), jnp.expand_dims(mask.T, -1)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        inputs = x, jnp.expand_dims(mask.T, -1)
         _, outputs = jax.lax.scan(step, zeros, inputs)
         return outputs.swapaxes(0, 1)
 
@@ -186,16 +187,15 @@ class RNNLayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
             h = jax.nn.elu(x + h @ kernel)
             return h, h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        _, outputs = jax.lax.scan(step, zeros, inputs)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, outputs = jax.lax.scan(step, zeros, x)
         return outputs.swapaxes(0, 1)
 
 

@@ -30,7 +30,7 @@ class LSTMLayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
 
         def step(
@@ -46,9 +46,8 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        _, outputs = jax.lax.scan(step, (zeros, zeros), inputs)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, outputs = jax.lax.scan(step, (zeros, zeros), x)
         return outputs.swapaxes(0, 1)
 
 
@@ -67,7 +66,7 @@ class UnbiasedGRULayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...]
         kernel = self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -80,9 +79,8 @@ class UnbiasedGRULayer(nnx.Module):
             h = z * h + (1 - z) * n
             return h, h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        _, outputs = jax.lax.scan(step, zeros, inputs)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        _, outputs = jax.lax.scan(step, zeros, x)
         return outputs.swapaxes(0, 1)
 
 

@@ -43,7 +43,7 @@ class LSTMLayer(nnx.Module):
         """Return the outputs, (batch, steps, units), or the last state, (batch, units)."""
         x = self.dropout(x)
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
 
         def step(
@@ -59,9 +59,8 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        (h, _), outputs = jax.lax.scan(step, (zeros, zeros), inputs)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        (h, _), outputs = jax.lax.scan(step, (zeros, zeros), x)
         return outputs.swapaxes(0, 1) if self.return_sequences else h
 
 

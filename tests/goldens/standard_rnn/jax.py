@@ -32,16 +32,15 @@ class RNNLayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the last state, (batch, units)."""
         # One product for all steps; only that of the state is part of the scan.
-        x = x @ self.kernel[...] + self.bias[...]
+        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
         kernel = self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
             h = jnp.tanh(x + h @ kernel)
             return h, None
 
-        zeros = jnp.zeros((x.shape[0], self.units), x.dtype)
-        inputs = x.swapaxes(0, 1)
-        h, _ = jax.lax.scan(step, zeros, inputs)
+        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        h, _ = jax.lax.scan(step, zeros, x)
         return h
 
 
