@@ -46,7 +46,7 @@ def settled(text: str) -> str:
     """Return output without the parts that differ between machines."""
     text = re.sub(r"(Largest difference in \w+): .*", r"\1", text)
     text = re.sub(r"\d\.\de-\d\d", "0.0e-00", text)
-    return re.sub(r"(Keras|PyTorch) [\w.+]+", r"\1", text)
+    return re.sub(r"(Keras|PyTorch|JAX|Flax) [\w.+]+", r"\1", text)
 
 
 def test_there_are_examples() -> None:
