@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shlex
 import sys
 import tomllib
@@ -130,14 +131,15 @@ def test_without_a_name_the_only_one_installed_is_it(
     only = require(backend, spec)
     with_frameworks(monkeypatch, only.distribution)
     assert only.title in run("build", spec).out
-    assert f"import {only.distribution}" in run("codegen", spec).out
+    assert re.search(f"(import|from) {only.distribution}", run("codegen", spec).out)
 
 
 def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with_frameworks(monkeypatch)
     ran = run("build", spec)
     assert (ran.code, ran.out) == (3, "")
-    assert f"pip install {EXTRAS['keras']} or pip install {EXTRAS['torch']}" in ran.err
+    for extra in ("keras", "torch", "jax"):
+        assert f"pip install {EXTRAS[extra]}" in ran.err
 
 
 def require_framework(backend: str) -> Backend:
