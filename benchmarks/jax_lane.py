@@ -23,10 +23,10 @@ def prepare(case: Case) -> Prepared:
     tokens, labels = map(jnp.asarray, batch.draw(case.batch, padded=case.padded))
     ours = rnnspec.build(rnnspec.loads(text(case)), "jax", seed=0)
     models = {OURS: ours}
-    output = _inferred(ours, tokens)()
+    output: Any = _inferred(ours, tokens)()
     if not case.padded and (theirs := stack(case.network)) is not None:
         theirs.take({name: jnp.asarray(a) for name, a in rnnspec.read_weights(ours).items()})
-        found = _inferred(theirs, tokens)()
+        found: Any = _inferred(theirs, tokens)()
         np.testing.assert_allclose(found, output, rtol=1e-3, atol=1e-5)
         models[NNX_RNN] = theirs
     return Prepared(_runs(case, models, tokens, labels), np.asarray(output).ravel().tolist())

@@ -73,8 +73,9 @@ BUILTINS = frozenset(
 
 # A file with such a name in the user's folder would be imported instead of the package. Sources:
 # the top-level names in ``sys.modules`` after importing numpy, torch, tensorflow, flax and keras
-# (NumPy 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Flax 0.12, Keras 3.15), ``packages_distributions`` for
-# their requirements, and by hand their optional packages and those that rnnspec uses.
+# (NumPy 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Flax 0.12, Keras 3.15),
+# ``packages_distributions`` for their requirements, and by hand their optional packages and those
+# that rnnspec uses.
 PACKAGES = frozenset(
     """
     absl aiofiles astunparse certifi charset_normalizer clang cython_runtime etils

@@ -54,8 +54,9 @@ def instantiate(module: ModuleType, entry: str, dtype: str) -> nnx.Module:
 
 def _made(class_: Any) -> nnx.Module:
     # JAX has no global generator: without a seed, each model is drawn from another one.
-    rngs = {"rngs": nnx.Rngs(secrets.randbits(31))} if signature(class_).parameters else {}
-    model: nnx.Module = class_(**rngs)
+    # Of __init__, because the metaclass of modules hides it; source for inference takes none.
+    draws = "rngs" in signature(class_.__init__).parameters
+    model: nnx.Module = class_(rngs=nnx.Rngs(secrets.randbits(31))) if draws else class_()
     return model
 
 
