@@ -61,6 +61,8 @@ def test_padding_to_a_longer_batch_changes_nothing(model: Any) -> None:
 def test_an_optimizer_leaves_frozen_vectors_alone() -> None:
     model = rnnspec.build(rnnspec.loads(TEXT), "jax", seed=1)
     before = rnnspec.read_weights(model)
+    # With few units, a mask sometimes drops everything.
+    model.eval()
     optimizer = nnx.Optimizer(model, optax.adamw(0.1), wrt=nnx.Param)
 
     def loss(model: Any) -> Any:
@@ -90,7 +92,7 @@ rnn: {type: gru, units: 3, dropout: 0.5, variational: false, residual: true}
 """
     program = pipeline.reads(text)
     model = pipeline.instantiate(pipeline.generate(program, get("jax"), "inference"))
-    assert model(TOKENS).shape == (3, 3)
+    assert model(TOKENS).shape == (3, 5, 3)
 
 
 def test_comparing_in_float64_leaves_the_setting_of_the_user(model: Any) -> None:
