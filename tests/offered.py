@@ -53,6 +53,11 @@ def registered(*backends: Backend) -> Iterator[None]:
         BACKENDS.update(kept)
 
 
+def able(*wanted: Need) -> list[str]:
+    """Return the names of the shipped backends that have all needs, as messages list them."""
+    return [each.name for each in shipped() if not lack(each, *wanted)]
+
+
 def require_all(*needs: Need) -> list[str]:
     """Return the names of the backends that support all of ``needs``, or skip if one is missing."""
     return [require(backend.name).name for backend in having(MODEL, *needs)]

@@ -44,6 +44,7 @@ SUITES = (
     Suite("runtime", 240, 12, "torch"),
     Suite("single", 40, 4, "torch"),
     Suite("engines", 120, 16, "torch"),
+    Suite("flax", 120, 12, "flax"),
     Suite("cells", 45, 6, "torch"),
     Suite("keras", 50, 14, "tensorflow"),
     Suite("stack", 15, 3, "torch"),

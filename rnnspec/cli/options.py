@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import NAMED
+from rnnspec.cli.backends import FOLDERS, NAMED
 
 SpecPath = Annotated[
     str,
@@ -98,5 +98,11 @@ SpecOfTrained = Annotated[
         metavar="SPEC",
         help="The spec of IN, if IN does not contain it.",
         autocompletion=completers.specs,
+    ),
+]
+TargetBackend = Annotated[
+    str | None,
+    typer.Option(
+        "--backend", "-b", metavar="NAME", help=FOLDERS, autocompletion=completers.backends
     ),
 ]

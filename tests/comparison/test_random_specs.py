@@ -89,7 +89,7 @@ def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
     ("backends", "level", "message"),
     [
         (["torch"], "everything", "unknown level"),
-        (["jax"], "forward", "unknown backend"),
+        (["nosuch"], "forward", "unknown backend"),
         (["torch"], "training", "at least two"),
         ([], "forward", "at least one"),
     ],

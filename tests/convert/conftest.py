@@ -30,7 +30,13 @@ rnn:
   - {type: gru, units: 3, bidirectional: true, layer_norm: true}
 head: {hidden: [{units: 4, activation: relu}], units: 2}
 """
-FILES = {"keras": "in.keras", "torch": "in", "onnx": "in.onnx", "canonical": "in.safetensors"}
+FILES = {
+    "keras": "in.keras",
+    "torch": "in",
+    "jax": "in_jax",
+    "onnx": "in.onnx",
+    "canonical": "in.safetensors",
+}
 OUTPUTS = {kind: path.replace("in", "out", 1) for kind, path in FILES.items()}
 
 
