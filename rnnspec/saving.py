@@ -38,6 +38,7 @@ def loading(output: Path, generated: Generated) -> list[str]:
     words = {
         "name": generated.network.name,
         "entry": generated.entry,
+        "arguments": dict(generated.backend.arguments).get(generated.form, ""),
         "path": str(written(output, generated)[-1]),
         "folder": str(output),
     }

@@ -22,9 +22,13 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
         return np.array(model(batch))
     nnx = sys.modules.get("flax.nnx")
     if nnx is not None and isinstance(model, nnx.Module):
-        return np.array(
-            nnx.view(model, deterministic=not training, raise_if_not_found=False)(batch)
+        view = nnx.view(model, deterministic=not training, raise_if_not_found=False)
+        double = any(
+            leaf.dtype == np.float64
+            for leaf in sys.modules["jax"].tree.leaves(nnx.state(model, nnx.Param))
         )
+        with sys.modules["jax"].enable_x64(double):
+            return np.array(view(batch))
     import torch
 
     with torch.no_grad():

@@ -192,7 +192,7 @@ def test_the_action_holds_sources_against_their_specs(tmp_path: Path) -> None:
 
 
 def test_the_documentation_shows_hooks_and_inputs_that_exist() -> None:
-    readme = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
+    readme = (ROOT / "docs" / "guides" / "editors-and-ci.md").read_text(encoding="utf-8")
     (hooks,) = re.findall(r"```yaml\n(repos:.*?)```", readme, re.DOTALL)
     (repository,) = yaml.safe_load(hooks)["repos"]
     assert {hook["id"] for hook in repository["hooks"]} == set(HOOKS)

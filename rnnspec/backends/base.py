@@ -49,7 +49,8 @@ class Backend:
     ``level`` is the highest level of comparison that its runtime supports (None if it has no
     runtime), in each of ``dtypes``. ``files`` are the files that ``build`` writes, with ``{name}``
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
-    code that loads them; ``{name}``, ``{entry}``, ``{path!r}`` and ``{folder!r}`` are filled in.
+    code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
+    are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it.
     """
@@ -68,6 +69,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
     loading: tuple[str, ...] = ()
+    arguments: tuple[tuple[Form, str], ...] = ()
     engine: Callable[[], str] | None = None
 
     @property

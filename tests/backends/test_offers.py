@@ -44,8 +44,8 @@ WITHOUT_SOURCE = replace(TOY, name="reader", package="no_emitter", forms=(), lev
 
 @pytest.fixture(autouse=True)
 def toy() -> Iterator[None]:
-    """Register the toy beside two backends, so that lists of names are short."""
-    with registered(get("keras"), get("torch"), TOY):
+    """Register the toy beside the backends of rnnspec."""
+    with registered(*shipped(), TOY):
         yield
 
 

@@ -27,7 +27,7 @@ CASES = [
     ("rnnspec parity --level gr", {"gradients"}),
     ("rnnspec parity --dtype ", set(TOLERANCES)),
     ("rnnspec lint --select L101,L10", {f"L101,L10{n}" for n in range(2, 10)}),
-    ("rnnspec explain L30", {f"L30{n}" for n in range(1, 7)}),
+    ("rnnspec explain L30", {f"L30{n}" for n in range(1, 9)}),
     ("rnnspec init --network tag", {"tagger"}),
     ("rnnspec completion f", {"fish"}),
     ("rnnspec draw --theme p", {"print"}),

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from offered import able, registered, require_all
+from offered import able, registered, require_all, shipped
 from toy.backend import TOY
 
-from rnnspec.backends import get, needs
+from rnnspec.backends import needs
 from rnnspec.errors import listed
 
 Run = Callable[..., Any]
@@ -26,8 +26,8 @@ rnn: {type: simple, units: 4}
 
 @pytest.fixture(autouse=True)
 def _toy() -> Iterator[None]:
-    """Register the toy beside two backends, so that lists of names are short."""
-    with registered(get("keras"), get("torch"), TOY):
+    """Register the toy beside the backends of rnnspec."""
+    with registered(*shipped(), TOY):
         yield
 
 

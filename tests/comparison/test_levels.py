@@ -382,7 +382,7 @@ def test_training_moves_every_array_but_a_frozen_one() -> None:
     require_all(TRAINING)
     text = """\
 version: 1
-name: frozen
+name: frozen_embedding
 embedding: {vocabulary: 6, dim: 3, trainable: false}
 rnn: {type: gru, units: 3}
 head: {units: 1}

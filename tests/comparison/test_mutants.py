@@ -159,6 +159,8 @@ SLOTS: list[tuple[str, str, str, str, dict[str, dict[str, Any]]]] = [
             ("an LSTM in ONNX", "lstm", "torch", "lstm_1", LSTM_ARRAYS, "iofc"),
             ("a GRU", "gru", "torch", "gru_1", GRU_ARRAYS, "zrn"),
             ("a GRU", "gru", "keras", "gru_1", GRU_ARRAYS, "rzn"),
+            ("an LSTM", "lstm", "jax", "lstm_1", LSTM_ARRAYS, "ifoc"),
+            ("a GRU", "gru", "jax", "gru_1", GRU_ARRAYS, "rzn"),
         )
     ),
     (
@@ -214,7 +216,11 @@ def written_once(backend: str, where: str) -> Iterator[None]:
 
 def of_the_writing() -> Iterator[Mutant]:
     """Yield mutants of arrays that ignore every write after the first."""
-    for backend, path in (("torch", "weight_hh_l0"), ("keras", "cell.recurrent_kernel")):
+    for backend, path in (
+        ("torch", "weight_hh_l0"),
+        ("keras", "cell.recurrent_kernel"),
+        ("jax", "recurrent_kernel"),
+    ):
         plant = lambda b=backend, at=path: written_once(b, at)  # noqa: E731
         yield Mutant("an array not written back", "lstm", backend, "training", plant)
 

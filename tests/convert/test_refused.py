@@ -259,9 +259,9 @@ def test_integers(refused: Refused) -> None:
         (["no.keras", "out"], "no.keras: error: no such file or folder"),
         (
             ["in.safetensors", "out.h5"],
-            "expected NAME.safetensors, NAME.keras, a folder of PyTorch or NA",
+            "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo",
         ),
-        (["moved.yaml", "out"], "expected NAME.safetensors, NAME.keras, a folder of PyTorch, NAME"),
+        (["moved.yaml", "out"], "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo"),
         (["in.safetensors", "-"], "expected the path of a folder"),
         (["empty", "out.keras"], "expected one .safetensors file, received none"),
         (["in.safetensors", "no/out.keras"], "no: error: no such folder"),

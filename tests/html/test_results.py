@@ -112,7 +112,7 @@ def report() -> ParityReport:
 
 def test_a_report_is_the_verdict_and_the_differences(report: ParityReport) -> None:
     root = shown(report)
-    assert words(root).startswith("equal|: 1 spec, compared up to forward in float64 (Keras ")
+    assert words(root).startswith("equal|: 1 spec, compared up to forward in float64 (")
     (spec,) = report.specs
     found = spec.backends["torch"].findings["forward"].difference
     assert "forward|within 1e-09|" in words(root)

@@ -14,6 +14,7 @@ JAX = Backend(
     minimum=(0, 12),
     extra="jax",
     forms=("training", "inference"),
+    arguments=(("training", "rngs=nnx.Rngs(0)"),),
     files=("{name}.py", "{name}.safetensors"),
     loading=(
         "import sys",
@@ -21,7 +22,7 @@ JAX = Backend(
         "from safetensors.flax import load_file",
         "sys.path.append({folder!r})",
         "from {name} import {entry}",
-        "model = {entry}(rngs=nnx.Rngs(0))",
+        "model = {entry}({arguments})",
         "arrays = load_file({path!r})",
         'nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))',
     ),

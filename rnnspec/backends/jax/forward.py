@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.expressions import (
+    LAST_STEP,
     Assign,
     Attribute,
     Binary,
@@ -147,20 +148,27 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
 
 
 def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
-    if not layer.masked:
-        function = "x.mean" if layer.statistic == "mean" else "x.max"
-        yield Assign("x", Call(Name(function), (), (_OVER_STEPS,)))
-        return
-    yield Comment("A sequence of padding alone gives zeros.")
-    if layer.statistic == "mean":
-        steps = Call(Name("jnp.maximum"), (Call(Name("mask.sum"), (), _KEPT), 1))
-        yield Assign("steps", steps)
-        total = Call(Attribute(_where(_AT_STEPS, _X, 0), "sum"), (), (_OVER_STEPS,))
-        yield Assign("x", Binary(total, "/", Name("steps")))
-    else:
-        highest = Call(Attribute(_where(_AT_STEPS, _X, -3e38), "max"), (), (_OVER_STEPS,))
-        yield Assign("x", highest)
-        yield Assign("x", _where(Call(Name("mask.any"), (), _KEPT), _X, 0))
+    match layer.statistic:
+        case "last_step":
+            yield Assign("x", Index(_X, LAST_STEP))
+        case "mean" | "max" as statistic if not layer.masked:
+            yield Assign("x", Call(Name(f"x.{statistic}"), (), (_OVER_STEPS,)))
+        case "mean":
+            yield _OF_PADDING
+            steps = Call(Name("jnp.maximum"), (Call(Name("mask.sum"), (), _KEPT), 1))
+            yield Assign("steps", steps)
+            total = Call(Attribute(_where(_AT_STEPS, _X, 0), "sum"), (), (_OVER_STEPS,))
+            yield Assign("x", Binary(total, "/", Name("steps")))
+        case "max":
+            yield _OF_PADDING
+            highest = Call(Attribute(_where(_AT_STEPS, _X, -3e38), "max"), (), (_OVER_STEPS,))
+            yield Assign("x", highest)
+            yield Assign("x", _where(Call(Name("mask.any"), (), _KEPT), _X, 0))
+        case _:
+            assert_never(layer.statistic)
+
+
+_OF_PADDING = Comment("A sequence of padding alone gives zeros.")
 
 
 def _where(test: Expression, value: Expression, otherwise: Expression) -> Call:

@@ -254,7 +254,7 @@ def reload(folder: Path, name: str, entry: str) -> nnx.Module:
     assert spec is not None
     module = module_from_spec(spec)
     loader.exec_module(module)
-    model: nnx.Module = getattr(module, entry)(rngs=nnx.Rngs(0))
+    model = _made(getattr(module, entry))
     arrays = load_file(folder / f"{name}.safetensors")
     nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))
     return model
