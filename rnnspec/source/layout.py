@@ -18,6 +18,7 @@ from rnnspec.backends.expressions import (
     Expression,
     For,
     Formatted,
+    Function,
     If,
     Index,
     Items,
@@ -36,6 +37,15 @@ _INDENT = 4
 _COMPARISONS = ("==", "!=", "is not", "or")
 
 
+def definition(function: Function, indent: int) -> str:
+    """Return the line that begins a function, or three lines if it would be too long."""
+    opening, closing = f"def {function.name}(", f") -> {function.returns}:"
+    line = f"{opening}{function.arguments}{closing}"
+    if indent + len(line) <= LINE_LENGTH:
+        return line
+    return _nested([function.arguments], indent, opening, closing)
+
+
 def statement(value: Statement, indent: int) -> str:
     """Return a statement as text; ``indent`` applies to all lines but the first."""
     match value:
@@ -45,6 +55,8 @@ def statement(value: Statement, indent: int) -> str:
             return f"# {text}"
         case Evaluate(expression):
             return _broken(expression, indent, "", "")
+        case Return(Items(items, fixed=True)):
+            return f"return {', '.join(map(flat, items))}"
         case Return(expression):
             return _given(expression, indent, "return ")
         case Raise(expression):

@@ -20,8 +20,8 @@ _NAME = re.compile(NAME_PATTERN)
 IN_GENERATED_CODE = frozenset(
     """
     build_model callable functional hard_sigmoid l2_normalized layers legacy_hard_sigmoid masked
-    masked_max masked_mean model nn np ops set_forget_bias single_bias_lstm single_bias_rnn
-    softplus tensor variational_dropout
+    masked_lstm masked_max masked_mean model nn np ops running_max running_mean set_forget_bias
+    single_bias_lstm single_bias_rnn softplus tensor variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
 ) | frozenset(
     "".join(words)
@@ -48,7 +48,9 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
-IN_GENERATED_CLASS = frozenset({"inputs", "mask", "masking", "reset_parameters", "self"})
+IN_GENERATED_CLASS = frozenset(
+    {"initial_states", "inputs", "mask", "masking", "reset_parameters", "self"}
+)
 # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is shared
 # by the whole process, and rejects a model if a layer has the name of an operation.
 KERAS_OPERATION = re.compile(

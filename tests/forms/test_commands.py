@@ -116,7 +116,9 @@ def test_an_unknown_form_is_one_sentence(run: Run, spec: str, words: tuple[str, 
     given = words if len(words) > 1 else (*words, spec)
     ran = run(*given, "--form", "deploy")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "rnnspec: error: unknown form 'deploy'; expected training or inference\n"
+    assert (
+        ran.err == "rnnspec: error: unknown form 'deploy'; expected training, inference or step\n"
+    )
 
 
 def test_a_backend_that_lacks_a_form_names_those_that_have_it(
@@ -136,7 +138,7 @@ def test_a_backend_that_lacks_a_form_names_those_that_have_it(
 
 
 def test_shells_complete_forms() -> None:
-    assert completers.source_forms("") == ["training", "inference"]
+    assert completers.source_forms("") == ["training", "inference", "step"]
     assert completers.source_forms("in") == ["inference"]
 
 
