@@ -20,8 +20,8 @@ _NAME = re.compile(NAME_PATTERN)
 IN_GENERATED_CODE = frozenset(
     """
     build_model callable functional hard_sigmoid l2_normalized layers legacy_hard_sigmoid masked
-    masked_lstm masked_max masked_mean model nn np ops running_max running_mean set_forget_bias
-    single_bias_lstm single_bias_rnn softplus tensor variational_dropout
+    masked_lstm masked_max masked_mean model nn np ops running_max running_mean running_sum
+    set_forget_bias single_bias_lstm single_bias_rnn softplus tensor variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
 ) | frozenset(
     "".join(words)
@@ -54,7 +54,7 @@ IN_GENERATED_CLASS = frozenset(
 # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is shared
 # by the whole process, and rejects a model if a layer has the name of an operation.
 KERAS_OPERATION = re.compile(
-    "(any|cast|expand_dims|get_item|greater|less|logical_or|max|maximum|not_equal|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
+    "(any|cast|concatenate|expand_dims|get_item|greater|less|logical_or|max|maximum|not_equal|ones_like|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
 )
 _SQUASHED = frozenset(name.replace("_", "") for name in IN_GENERATED_CODE)
 

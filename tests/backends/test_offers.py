@@ -59,7 +59,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (
             *(TOY, needs.form("step")),
-            "toy cannot write source for step, only for inference; no backend can",
+            "toy cannot write source in step form, only for inference; keras and torch can",
         ),
         (WITHOUT_RUNTIME, needs.MODEL, "writer cannot build a model; keras, torch and toy can"),
         (

@@ -23,7 +23,7 @@ rnn:
   - {type: lstm, units: 4, layers: 2}
   - {type: gru, units: 4, layer_norm: true, residual: true}
   - {type: simple, units: 3, activation: relu}
-  - {type: gru, units: 3, reset_after: false}
+  - {type: gru, units: 4, reset_after: false}
   - {type: lstm, units: 3, activation: softsign, recurrent_activation: hard_sigmoid}
 """
 INPUTS = {

@@ -132,6 +132,12 @@ FAULTS = {
         ('"gru_1_h": gru_1_h', '"gru_1_h": gru_1_h * 0'),
         ("h, c = state[0][0], state[1][0]", "h, c = state[0][0], state[0][0]"),
     ],
+    "keras": [
+        ("mask=mask, ", ""),
+        ("found = keras.ops.where(count > 0, keras.ops.maximum(highest, found), found)", ""),
+        ('"gru_1_h": gru_1_h', '"gru_1_h": gru_2_h'),
+        ('[states["lstm_2_h"], states["lstm_2_c"]]', '[states["lstm_2_c"], states["lstm_2_h"]]'),
+    ],
 }
 
 
