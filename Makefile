@@ -8,15 +8,19 @@ DEMO := $(VENV)/.demo
 DIST := build/dist
 EMPTY := build/empty
 LOWEST := build/lowest
-QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py
+NODE_MODULES := playground/node_modules/.package-lock.json
+WHEELS := build/playground-wheels
+PARTS := build/playground-parts
+SITE := build/playground
+QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py tests/test_slots.py tests/test_every_key.py tests/playground/test_answers.py tests/playground/test_completions.py
 RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format wheel ci dist matrix bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
 
 help:  ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +59,10 @@ format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+docs: $(READY)  ## Build the documentation into build/site; a broken link is an error
+	$(BIN)/python -m docs.generate
+	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+
 wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	rm -rf $(DIST) $(EMPTY)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(DIST) .
@@ -71,7 +79,32 @@ dist: $(READY)  ## Build the wheel and the source distribution, and check what t
 matrix: dist  ## Use the wheel with each extra, the oldest and newest dependencies, on PYTHONS
 	.ci/matrix $(DIST)/rnnspec-*.whl $(BIN)/uv $(PYTHONS)
 
-ci: lint wheel lowest test  ## Run what continuous integration runs
+$(NODE_MODULES): playground/package-lock.json
+	@command -v npm >/dev/null || { echo "the playground needs Node 20 with npm" >&2; exit 1; }
+	npm --prefix playground ci --no-audit --no-fund
+	@touch $@
+
+$(WHEELS): playground/requirements.txt | $(READY)
+	rm -rf $@
+	$(BIN)/python -m pip download --quiet --dest $@ --requirement $< --require-hashes --no-deps --only-binary=:all: \
+		--python-version 3.14 --implementation cp --abi cp314 --abi none \
+		--platform pyemscripten_2026_0_wasm32 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
+
+playground: $(READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a site and as one file, into build/ (with Node 20)
+	rm -rf $(PARTS) $(SITE)
+	mkdir -p $(PARTS)
+	$(BIN)/python playground/tools/collect.py $(WHEELS) $(PARTS)/packages.zip $(PARTS)/licences.txt
+	node playground/tools/compile.mjs $(PARTS)/packages.zip $(PARTS)
+	node playground/tools/bundle.mjs $(PARTS) $(PARTS)/licences.txt $(SITE) build/rnnspec-playground.html
+
+playground-test: playground  ## Build the playground, and test it in Node and in Chromium
+	$(BIN)/python -m pytest tests/playground
+	node --test playground/test/page.test.mjs
+
+playground-serve: playground  ## Build the playground, and serve it on this machine
+	node playground/tools/serve.mjs $(SITE)
+
+ci: lint playground-test docs wheel lowest test  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
@@ -85,4 +118,4 @@ fuzz: $(READY)  ## Try hostile inputs, RUNS specs of each kind (100,000) and MOD
 	cd tests && ../$(BIN)/python -m fuzz models --runs $(MODELS)
 
 clean:  ## Remove everything that was made
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build *.egg-info playground/node_modules

@@ -2,8 +2,11 @@
 
 OURS = "rnnspec.build"
 PACKED = "pack_padded_sequence"
+NNX_RNN = "nnx.RNN of nnx.OptimizedLSTMCell"
 SHARED_MASK = "one dropout mask for both directions"
 CELLS = "stacked cells, which cuDNN cannot run"
+LEGACY_EXPORT = "torch.onnx.export by tracing, in ONNX Runtime"
+PYTORCH = "rnnspec.build, PyTorch"
 STOCK = "stock layers, written plainly"
 SEQUENTIAL = "Sequential"
 TORCH_COMPILE = "the same, torch.compile"

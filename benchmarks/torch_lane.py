@@ -39,7 +39,7 @@ def prepare(case: Case) -> Prepared:
     with torch.no_grad():
         output = torch.sigmoid(logits(ours.eval())(tokens))
         for model in theirs.values():
-            _equal(model, ours, tokens)
+            equal(model, ours, tokens)
     models = {OURS: ours, **theirs}
     batches = tokens, labels
     runs = {name: run_of(case, logits(model), model, *batches) for name, model in models.items()}
@@ -86,7 +86,7 @@ def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:
         yield f"one module of {net.layers} layers", OneStack(net)
 
 
-def _equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
+def equal(model: nn.Module, ours: nn.Module, tokens: torch.Tensor) -> None:
     """Give ``model`` the weights of ``ours``, and check that its output is the same."""
     # Only stock layers have a second bias. rnnspec keeps it at zero, and it is no parameter.
     for name, second in model.named_parameters():

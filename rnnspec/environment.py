@@ -115,7 +115,11 @@ def _version(distribution: str) -> str:
 def _backend_version(backend: Backend) -> str:
     if not backend.distribution:
         return f"part of rnnspec {__version__}"
-    return _module_version(backend.distribution)
+    version = _module_version(backend.distribution)
+    if not backend.needed or version == _ABSENT:
+        return version
+    also = [f"{name} {_module_version(name)}" for name in backend.needed]
+    return ", ".join([f"{backend.distribution} {version}", *also])
 
 
 def _module_version(name: str) -> str:

@@ -124,12 +124,7 @@ class UnsupportedError(RnnspecError):
         return "\n".join(self._line(refusal) for refusal in self.refusals)
 
     def _line(self, refusal: Refusal) -> str:
-        others = listed(refusal.alternatives)
-        hint = f"; supported by {others}" if others else ""
-        return printable(
-            f"{self.source}: error: {refusal.layer}.{refusal.key}: "
-            f"not supported by {self.backend}: {refusal.reason}{hint}"
-        )
+        return f"{printable(self.source)}: error: {render_refusal(refusal, self.backend)}"
 
 
 class ParityError(RnnspecError):
@@ -221,6 +216,15 @@ def render_line(problem: Problem) -> str:
     where = f"{problem.where}: " if problem.where else ""
     code = f" [{problem.code}]" if problem.code else ""
     return printable(f"{place}: {problem.severity}: {where}{problem.message}{code}")
+
+
+def render_refusal(refusal: Refusal, backend: str) -> str:
+    """Return ``LAYER.KEY: not supported by BACKEND: REASON``, with the backends that support it."""
+    others = listed(refusal.alternatives)
+    hint = f"; supported by {others}" if others else ""
+    return printable(
+        f"{refusal.layer}.{refusal.key}: not supported by {backend}: {refusal.reason}{hint}"
+    )
 
 
 def render_difference(difference: Difference) -> str:

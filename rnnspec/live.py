@@ -95,7 +95,7 @@ def _unwrapped(model: Any) -> Iterator[tuple[Backend, Any]]:
     """
     for backend in BACKENDS.values():
         loaded = not backend.distribution or backend.distribution in sys.modules
-        if backend.level is not None and loaded:
+        if backend.level is not None and loaded and backend.installed:
             inner = backend.runtime.unwrap(model)
             if inner is not None:
                 yield backend, inner

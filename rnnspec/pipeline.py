@@ -141,7 +141,7 @@ def summary(spec: Source) -> Summary:
 
 
 def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
-    """Return Python source that builds the network in ``backend`` without rnnspec.
+    """Return source that builds the network in ``backend`` without rnnspec.
 
     The same spec gives the same bytes. No framework is needed.
 
@@ -163,11 +163,12 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
 
 
 def build(spec: Source, backend: str, *, seed: int | None = None, form: str | None = None) -> Any:
-    """Return a live model: a ``keras.Model`` or a ``torch.nn.Module``, in float32.
+    """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
 
     The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
     integers, or features (batch, steps, features). Pretrained vectors named in the spec replace
-    the random initial rows of the embedding.
+    the random initial rows of the embedding. A graph is called with a NumPy batch, and runs in
+    ONNX Runtime.
 
     Args:
         spec: a path or the result of ``load``.
@@ -307,7 +308,7 @@ def instantiate(generated: Generated, dtype: str = "float32") -> Any:
     from rnnspec.source.execute import execute
     from rnnspec.weights.origins import remember
 
-    module = execute(generated.text, generated.network.name)
+    module = execute(generated.text, generated.network.name, generated.backend.ending)
     model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
     # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
 
 
+TITLES = ("Layer (type)", "Output shape", "Parameters")
+"""The titles of ``LayerSummary.cells``."""
+
+
 @dataclass(frozen=True, slots=True)
 class LayerSummary:
     """One row of a summary; the first axis of the output shape, the batch, is ``None``."""
@@ -22,6 +26,11 @@ class LayerSummary:
     type: str
     output_shape: tuple[int | None, ...]
     parameters: int
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """The row as text."""
+        return f"{self.name} ({self.type})", str(self.output_shape), f"{self.parameters:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,17 @@ class Summary:
     def _repr_html_(self) -> str:
         return html_of(self)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """A sentence for each backend that runs layers step by step."""
+        reasons = {
+            backend: ", ".join(f"{layer} ({key})" for layer, key in layers.items())
+            for backend, layers in self.stepwise.items()
+        }
+        return tuple(
+            f"Run step by step on {backend}, not fused: {why}" for backend, why in reasons.items()
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as printed by ``rnnspec summary --json``.
 
@@ -57,6 +77,11 @@ class Summary:
             "parameters": self.parameters.as_dict(),
             **({"stepwise": self.stepwise} if self.stepwise else {}),
         }
+
+
+def totals(given: Counts) -> str:
+    """Return the parameter counts of a network as a sentence."""
+    return f"{given.total:,} parameters, {given.trainable:,} of them trainable"
 
 
 def summarize(network: Network) -> Summary:

@@ -17,6 +17,14 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
     # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
         return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
+    onnx = sys.modules.get("rnnspec.backends.onnx.runtime")
+    if onnx is not None and isinstance(model, onnx.OnnxModel):
+        return np.array(model(batch))
+    nnx = sys.modules.get("flax.nnx")
+    if nnx is not None and isinstance(model, nnx.Module):
+        return np.array(
+            nnx.view(model, deterministic=not training, raise_if_not_found=False)(batch)
+        )
     import torch
 
     with torch.no_grad():

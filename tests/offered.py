@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from rnnspec import pipeline
@@ -35,6 +38,24 @@ def require_source(name: str, *wanted: Need | pipeline.Program | pipeline.Source
 def shipped() -> list[Backend]:
     """Return the backends of the package, without those that are registered only for tests."""
     return [each for each in BACKENDS.values() if each.package.startswith("rnnspec.")]
+
+
+@contextmanager
+def registered(*backends: Backend) -> Iterator[None]:
+    """Register these backends alone for a while; the order of all is the same again afterwards."""
+    kept = dict(BACKENDS)
+    BACKENDS.clear()
+    BACKENDS.update({each.name: each for each in backends})
+    try:
+        yield
+    finally:
+        BACKENDS.clear()
+        BACKENDS.update(kept)
+
+
+def able(*wanted: Need) -> list[str]:
+    """Return the names of the shipped backends that have all needs, as messages list them."""
+    return [each.name for each in shipped() if not lack(each, *wanted)]
 
 
 def require_all(*needs: Need) -> list[str]:

@@ -61,6 +61,7 @@ initializers: {embedding: zeros, kernel: lecun_uniform, bias: {uniform: 0.5}}
 UNUSED = {
     ("keras", "Recurrent", "masked"): "Keras passes the mask from layer to layer itself",
     ("torch", "Embedding", "masked"): "the PyTorch source computes the mask from the input",
+    ("onnx", "Embedding", "masked"): "the graph computes the mask from the input",
 }
 """Fields that one backend does not use, and why."""
 

@@ -223,3 +223,44 @@ def test_folders_to_be(tmp_path: Path, old: Path) -> None:
     for target in (tmp_path / "none" / "x", tmp_path / "lost"):
         with pytest.raises(OutputError, match="none: error: no such folder"):
             files.check_target_folder(target)
+
+
+class Windows:
+    """The calls of Windows that differ: it opens no folders, and flushes what may be written."""
+
+    name = "nt"
+    O_RDONLY, O_RDWR, close = os.O_RDONLY, os.O_RDWR, staticmethod(os.close)
+    flushed: set[int]
+
+    def __init__(self) -> None:
+        self.writable: set[int] = set()
+        self.flushed = set()
+
+    def open(self, path: Path, flags: int) -> int:
+        if path.is_dir():
+            raise PermissionError(13, "Permission denied", str(path))
+        descriptor = os.open(path, flags)
+        if flags == os.O_RDWR:
+            self.writable.add(descriptor)
+        return descriptor
+
+    def fsync(self, descriptor: int) -> None:
+        if descriptor not in self.writable:
+            raise OSError(9, "Bad file descriptor")
+        self.flushed.add(os.fstat(descriptor).st_ino)
+
+
+def test_flushes_as_windows_wants_it(
+    tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = Windows()
+    monkeypatch.setattr("rnnspec.files.write.os", windows)
+    old.chmod(0o444)
+    with files.staged(tmp_path) as folder:
+        (folder / "made").mkdir()
+        (folder / "made" / "inner").write_text("new")
+        (folder / "new").write_text("new")
+        files.publish({folder / "made": tmp_path / "made", folder / "new": old}, force=True)
+    assert names(tmp_path) == {"old", "made", "inner"}
+    kept = (tmp_path / "made" / "inner", old)
+    assert windows.flushed == {path.stat().st_ino for path in kept}

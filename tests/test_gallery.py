@@ -88,7 +88,9 @@ def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: st
     model = rnnspec.build(gallery_spec, backend)
     found = rnnspec.summary(gallery_spec)
     layers = pipeline.arranged(pipeline.read(gallery_spec), get(backend)).layers
-    assert [runtime.layer_count(model, layer) for layer in layers] == ROWS[found.name]
+    # Source for inference has no dropout, whose row is 0.
+    counted = {layer.name: runtime.layer_count(model, layer) for layer in layers}
+    assert [counted.get(layer.name, 0) for layer in found.layers] == ROWS[found.name]
     assert runtime.counts(model) == found.parameters
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import FORMS, Backend, Form
+from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.needs import SOURCE, Need
 from rnnspec.backends.needs import form as writing
+from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir import steps
@@ -39,7 +41,7 @@ __all__ = [
 
 # The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
 # the first backend that recognises a live model gets it.
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH)}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH, JAX, ONNX)}
 
 
 def get(name: str, *needs: Need) -> Backend:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from rnnspec.backends.expressions import Source
+    from rnnspec.backends.expressions import Text
     from rnnspec.errors import Refusal
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
@@ -40,8 +40,10 @@ class Backend:
 
     ``package`` contains its modules ``emit``, ``slots`` and ``runtime``, and ``templates`` is the
     package of its templates. ``distribution`` is the installed package that the runtime imports
-    (empty if it needs none), ``minimum`` the oldest version of it that works, and ``extra`` the
-    extra of rnnspec that installs it. ``forms`` are the forms of source it writes: without
+    (empty if it needs none), ``minimum`` the oldest version of it that works, ``needed`` further
+    packages, and ``extra`` the extra of rnnspec that installs all of them. ``ending`` is that of a
+    file of its source: only Python is executed, and the runtime is given any other text as it is.
+    ``forms`` are the forms of source it writes: without
     ``training`` the source draws no weights, and its arrays are zero until they are written.
     The first form is written if none is asked for.
     ``level`` is the highest level of comparison that its runtime supports (None if it has no
@@ -58,7 +60,9 @@ class Backend:
     templates: str = "rnnspec.templates"
     distribution: str = ""
     minimum: tuple[int, int] = (0, 0)
+    needed: tuple[str, ...] = ()
     extra: str = ""
+    ending: str = ".py"
     forms: tuple[Form, ...] = ("training",)
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
@@ -69,7 +73,8 @@ class Backend:
     @property
     def installed(self) -> bool:
         """True if the framework can be found, without importing it."""
-        return not self.distribution or find_spec(self.distribution) is not None
+        packages = filter(None, (self.distribution, *self.needed))
+        return all(find_spec(package) is not None for package in packages)
 
     @property
     def requirement(self) -> str:
@@ -218,7 +223,7 @@ class Learner(Protocol):
 class Emitter(Protocol):
     """The module ``emit`` of a backend: IR to source, without the framework."""
 
-    def emit(self, network: Network, form: Form) -> Source:
+    def emit(self, network: Network, form: Form) -> Text:
         """Return the source of a network in one of the forms of the record.
 
         The network is arranged for the form. Except for training, it has no dropout; in step form,
@@ -261,7 +266,10 @@ class Runtime(Protocol):
         """Return the framework's version, with the engine if it has several."""
 
     def instantiate(self, module: ModuleType, entry: str, dtype: str) -> Any:
-        """Return a model from executed source, in ``float32`` or ``float64``."""
+        """Return a model from executed source, in one of the dtypes of the record.
+
+        Source that is not Python is the attribute ``TEXT`` of the module.
+        """
 
     def layer_count(self, model: Any, layer: Layer) -> int:
         """Return the parameter count of a layer according to the framework."""

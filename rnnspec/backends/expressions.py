@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from rnnspec.errors import GenerationError
 
@@ -180,9 +181,33 @@ class Part:
     values: tuple[tuple[str, str], ...] = ()
 
 
+class Text(Protocol):
+    """What a template lays out as text, in Python or in another language.
+
+    ``entry`` is the name of the model. ``parts`` are rendered first. ``before_loading`` are lines
+    of Python to run before a saved model is loaded.
+    """
+
+    @property
+    def template(self) -> str:
+        """The name of the template."""
+
+    @property
+    def entry(self) -> str:
+        """The class, function or graph that is the model."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Pieces of source above the model."""
+
+    @property
+    def before_loading(self) -> tuple[str, ...]:
+        """Lines of Python."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A generated file. ``entry`` is the class or function that makes the model.
+    """A generated file of Python. ``entry`` is the class or function that makes the model.
 
     ``imports`` are import lines for the standard library; the template imports the framework.
     ``before_loading`` are lines of Python to run before a saved model is loaded.

@@ -35,7 +35,8 @@ class Imported:
     ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
     ``inferred`` are sentences for the user: what is not carried over, and what the file does not
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
-    reasons why what it opens would not be this model.
+    reasons why what it opens would not be this model. ``spec`` is the text of the spec, if the file
+    has it.
     """
 
     network: Network
@@ -48,6 +49,7 @@ class Imported:
     inferred: tuple[str, ...] = ()
     opener: str = ""
     unlike: tuple[str, ...] = ()
+    spec: str = ""
 
 
 class Account:

@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rnnspec.backends.base import Held
+from rnnspec.errors import UsageError
+from rnnspec.files.headers import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -91,7 +93,7 @@ class Reader(Protocol):
     """
 
     def recognises(self, path: Path) -> bool:
-        """Return true if ``path`` looks like the output of the backend, without reading it."""
+        """Return true if ``path`` looks like the output of the backend; only metadata is read."""
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Return the files that ``path`` stands for.
@@ -122,3 +124,30 @@ class Reader(Protocol):
 def reader(backend: Backend) -> Reader:
     """Return the module that reads the files of a backend that has ``files``."""
     return cast("Reader", import_module(f"{backend.package}.read"))
+
+
+FRAMEWORK_KEY = "framework"
+"""The metadata of arrays in a folder, beside the spec: the backend that saved them."""
+
+
+def framework_of(path: Path) -> str:
+    """Return the backend named in the folder ``path``, empty if there is none or no such folder."""
+    if not path.is_dir():
+        return ""
+    try:
+        return read_metadata(weights_in(path)).get(FRAMEWORK_KEY, "")
+    except UsageError:
+        return ""
+
+
+def weights_in(folder: Path) -> Path:
+    """Return the path of the arrays in a folder of a model.
+
+    Raises:
+        UsageError: it has not exactly one .safetensors file.
+    """
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found[:5]) or "none"
+        raise UsageError(f"expected one .safetensors file, received {names}", str(folder))
+    return found[0]

@@ -19,3 +19,11 @@ def _written() -> str:
 
 
 WRITTEN = _written()
+
+
+def _folders() -> str:
+    able = [each.name for each in having(FILES) if not each.suffix]
+    return f"The backend of a folder OUT, {listed(able, 'or')}; by default {able[0]}."
+
+
+FOLDERS = _folders()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import NAMED
+from rnnspec.cli.backends import FOLDERS, NAMED
 
 SpecPath = Annotated[
     str,
@@ -67,11 +67,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 TrainedPath = Annotated[
     Path,
     typer.Argument(
-        metavar="IN", help="A trained model: a Keras file, a PyTorch folder or a .safetensors file."
+        metavar="IN",
+        help="A trained model: a Keras file, a PyTorch folder, a .safetensors or .onnx file.",
     ),
 ]
 ForeignPath = Annotated[
-    Path, typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch.")
+    Path,
+    typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch, or an ONNX file."),
 ]
 Config = Annotated[
     Path | None,
@@ -96,5 +98,11 @@ SpecOfTrained = Annotated[
         metavar="SPEC",
         help="The spec of IN, if IN does not contain it.",
         autocompletion=completers.specs,
+    ),
+]
+TargetBackend = Annotated[
+    str | None,
+    typer.Option(
+        "--backend", "-b", metavar="NAME", help=FOLDERS, autocompletion=completers.backends
     ),
 ]

@@ -24,13 +24,16 @@ ROWS = 6
 STEPS_OF_ANY_LENGTH = 12
 
 
-def draw_batch(network_input: Input, rng: np.random.Generator) -> Array:
+def draw_batch(
+    network_input: Input, rng: np.random.Generator, length: int = STEPS_OF_ANY_LENGTH
+) -> Array:
     """Return tokens (batch, steps) as int32, or numbers (batch, steps, features) as float64.
 
     If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
     one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
+    ``length`` is the number of steps if the network takes any.
     """
-    steps = STEPS_OF_ANY_LENGTH if network_input.steps is None else network_input.steps
+    steps = length if network_input.steps is None else network_input.steps
     real = _padding(rng, steps) if network_input.masked else np.ones((ROWS, steps), dtype=bool)
     match network_input:
         case TokenInput(vocabulary=size):

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS, lack, needs
+from rnnspec.backends import BACKENDS, get, lack, needs
+from rnnspec.backends.needs import FILES
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
 from rnnspec.convert.original import Original
 from rnnspec.errors import BackendError, ModelError, UsageError, listed
@@ -71,7 +72,8 @@ class ForeignFile:
         try:
             return _loaded(path, take(path, config=self.config, spec=program))
         except ModelError:
-            if self.own is not None:
+            # A file with a spec inside says itself that it is another network.
+            if self.own is not None and not self.own.spec_text(path):
                 with suppress(BackendError, UsageError):
                     return self.own.read(path, program, importing)
             raise
@@ -114,13 +116,20 @@ def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> S
     return _first(path, found, (*KINDS, foreign))
 
 
-def kind_named(output: Path, form: Form | None = None) -> Kind:
-    """Return the kind of an output, judged by its path, with source of a form if it has source.
+def kind_named(output: Path, backend: str | None = None, form: Form | None = None) -> Kind:
+    """Return the kind of an output, judged by its path, or the one of a named backend.
+
+    A folder without a named backend is of the first one that writes folders. A kind with source
+    has it in a form.
 
     Raises:
-        UsageError: the path fits no kind, or the kind has no source of this form.
+        UsageError: the path fits no kind, or not the backend, or the kind has no source of this
+            form.
     """
-    found = _first(output, [kind for kind in KINDS if kind.is_named(output)], KINDS)
+    kinds: tuple[Kind, ...] = KINDS
+    if backend is not None:
+        kinds = (FrameworkFiles(get(backend, FILES)),)
+    found = _first(output, [kind for kind in kinds if kind.is_named(output)], kinds)
     if form is None:
         return found
     if not isinstance(found, FrameworkFiles):

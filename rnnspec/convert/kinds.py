@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from rnnspec import files, pipeline, saving
 from rnnspec.backends import Backend
 from rnnspec.backends.kept import KeptInModel, reader
-from rnnspec.convert.verify import DTYPE, largest_difference
+from rnnspec.convert.verify import Proof
 from rnnspec.errors import Difference, ParityError, UsageError
 from rnnspec.files.model import SUFFIX
 from rnnspec.weights import file as canonical
@@ -237,17 +237,9 @@ class FrameworkFiles:
         importing(self.backend)
         model = pipeline.instantiate(generated)
         generated.store.write(model, arrays)
-        largest = list[float]()
-
-        # Called before the files are moved into place, so that a model that differs is not written.
-        def check(folder: Path) -> None:
-            name = generated.network.name
-            again = self.backend.saving.reload(folder, name, generated.entry)
-            largest.append(largest_difference(program, generated, again, arrays))
-
+        proof = Proof(program, generated, arrays)
         text = program.spec.document.text
-        saving.save(output, generated, text, model, force=force, verify=check)
+        saving.save(output, generated, text, model, force=force, verify=proof)
         paths, lines = saving.written(output, generated), saving.loading(output, generated)
         rounded = any(array.dtype.itemsize > 4 for array in arrays.values())
-        equal = f"largest difference {largest[0]:.1e} in forward ({DTYPE})"
-        return Written(tuple(paths), tuple(lines), equal, rounded)
+        return Written(tuple(paths), tuple(lines), proof.equal, rounded)

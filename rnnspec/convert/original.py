@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends import get
 from rnnspec.comparison.levels import distance, tolerances
-from rnnspec.convert.verify import BATCHES, DTYPE, case_of
+from rnnspec.convert.verify import DTYPE, batches, case_of
 from rnnspec.errors import BackendError, Difference, ParityError, brief
 from rnnspec.ir.nodes import Pooling
 
@@ -70,7 +70,7 @@ def compare(
         model = backend.opening.open_original(original.path)
     except BackendError as error:
         return Compared(reason=brief(error.message))
-    cases = (case_of(program, arrays, seed) for seed in range(BATCHES))
+    cases = (case_of(program, arrays, batch) for batch in batches(program.network))
     version = backend.runtime.version()
     return Compared(version, max(_difference(backend, model, case) for case in cases))
 

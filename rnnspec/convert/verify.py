@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import Case
 from rnnspec.comparison.forward import run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
+    from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array
 
     Arrays = Mapping[str, Array]
 
 DTYPE = "float32"
-BATCHES = 3
-"""The number of random batches of a comparison."""
+_LENGTHS = (STEPS_OF_ANY_LENGTH, 1, 23)
+"""The lengths of the batches, if the network takes any length."""
+_WITH_PADDING_INSIDE = 3
+"""The row of a batch that is run alone as well."""
+
+
+@dataclass(slots=True)
+class Proof:
+    """The comparison of a model in written files, with the largest difference that it found.
+
+    Called with the folder of the files before they are moved into place, so that a model that
+    differs is not written.
+    """
+
+    program: Program
+    generated: Generated
+    arrays: Arrays
+    largest: float = 0.0
+
+    def __call__(self, folder: Path) -> None:
+        """Load the model from the files and compare it.
+
+        Raises:
+            ParityError: an array or an output differs.
+        """
+        generated = self.generated
+        saving = generated.backend.saving
+        again = saving.reload(folder, generated.network.name, generated.entry)
+        self.largest = largest_difference(self.program, generated, again, self.arrays)
+
+    @property
+    def equal(self) -> str:
+        """The result in words."""
+        return f"largest difference {self.largest:.1e} in forward ({DTYPE})"
 
 
 def largest_difference(program: Program, generated: Generated, model: Any, arrays: Arrays) -> float:
     """Return the largest difference between a model and the reference with the same ``arrays``.
 
-    The batches are random, with every pattern of padding if the network has a mask.
+    The batches are random, of several lengths if the network takes any length, and with every
+    pattern of padding if it has a mask. One has a single sequence.
 
     Raises:
         ParityError: an array or an output differs.
     """
     _check_arrays(generated, model, arrays)
-    return max(_forward(program, generated, model, arrays, n) for n in range(BATCHES))
+    return max(
+        _forward(program, generated, model, arrays, batch) for batch in batches(program.network)
+    )
+
+
+def batches(network: Network) -> Iterator[Array]:
+    """Yield the random batches of a comparison."""
+    for seed, length in enumerate(_LENGTHS):
+        batch = draw_batch(network.input, np.random.default_rng(seed), length)
+        yield batch
+    yield batch[_WITH_PADDING_INSIDE : _WITH_PADDING_INSIDE + 1]
 
 
 def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
@@ -50,9 +96,9 @@ def _check_arrays(generated: Generated, model: Any, arrays: Arrays) -> None:
 
 
 def _forward(
-    program: Program, generated: Generated, model: Any, arrays: Arrays, seed: int
+    program: Program, generated: Generated, model: Any, arrays: Arrays, batch: Array
 ) -> float:
-    case = case_of(program, arrays, seed)
+    case = case_of(program, arrays, batch)
     expected = case.outputs(case.truth)
     found = run_forward(generated, model, case)
     distances = {name: distance(found[name], expected[name]) for name in found}
@@ -66,15 +112,14 @@ def _forward(
     return max(distances.values())
 
 
-def case_of(program: Program, arrays: Arrays, seed: int) -> Case:
-    """Return a random batch, and what the reference computes for it with ``arrays``."""
+def case_of(program: Program, arrays: Arrays, batch: Array) -> Case:
+    """Return a case with ``arrays`` and a batch, and what the reference computes for them."""
     network = program.network
-    batch = draw_batch(network.input, np.random.default_rng(seed))
     exact = {name: array.astype(np.float64) for name, array in arrays.items()}
     # Trained arrays may be so large that values overflow; the comparison reports that.
     with np.errstate(all="ignore"):
         truth = reference.run(network, exact, batch)
-    return Case(program, seed, DTYPE, exact, batch, given=False, truth=truth)
+    return Case(program, 0, DTYPE, exact, batch, given=False, truth=truth)
 
 
 def _difference(

@@ -66,8 +66,9 @@ def publish(moves: dict[Path, Path], *, force: bool) -> None:
         beside = [_beside(*move, stack, force=force) for move in moves.items()]
         for made, target in beside:
             for path in [*made.rglob("*"), made]:
-                _give_mode(path, target)
+                # Before the mode, which may forbid to write: Windows flushes only what is writable.
                 _sync(path)
+                _give_mode(path, target)
         move_all(beside, force=force)
 
 
@@ -105,8 +106,10 @@ def _give_mode(path: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no folders
     with reported(path):
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:

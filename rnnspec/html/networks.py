@@ -11,10 +11,10 @@ from rnnspec.diff.compare import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
 from rnnspec.errors import UsageError
 from rnnspec.html.elements import element, lines, paragraph, strong, table
-from rnnspec.ir.params import Counts, count
+from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name
 from rnnspec.pipeline import program
-from rnnspec.summaries import Summary, summarize
+from rnnspec.summaries import TITLES, Summary, summarize, totals
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer
@@ -60,15 +60,8 @@ def summary(given: Summary) -> Iterator[Element]:
 
 def layers(given: Summary) -> Iterator[Element]:
     """Yield a row for each layer, then the totals."""
-    rows = [
-        (f"{layer.name} ({layer.type})", str(layer.output_shape), f"{layer.parameters:,}")
-        for layer in given.layers
-    ]
-    yield table(("Layer (type)", "Output shape", "Parameters"), rows)
-    yield paragraph(_totals(given.parameters))
-    for backend, found in given.stepwise.items():
-        why = ", ".join(f"{layer} ({key})" for layer, key in found.items())
-        yield paragraph(f"Run step by step on {backend}, not fused: {why}")
+    yield table(TITLES, (layer.cells for layer in given.layers))
+    yield from map(paragraph, (totals(given.parameters), *given.remarks))
 
 
 def diff(given: Diff) -> Iterator[Element]:
@@ -82,7 +75,7 @@ def diff(given: Diff) -> Iterator[Element]:
         titles = ("", "Layer (type)", "Output shape", "Parameters", "Changes")
         rows = map(_layer_row, given.layers)
         yield table(titles, rows, left=frozenset({0, 1, 4}))
-        yield paragraph(_arrow(*map(_totals, given.parameters)))
+        yield paragraph(_arrow(*map(totals, given.parameters)))
 
 
 def _layer_row(layer: LayerDiff) -> tuple[str, ...]:
@@ -110,7 +103,3 @@ def _shape(layer: Layer) -> str:
 
 def _arrow(*sides: str) -> str:
     return " → ".join(dict.fromkeys(sides))
-
-
-def _totals(counts: Counts) -> str:
-    return f"{counts.total:,} parameters, {counts.trainable:,} of them trainable"

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rnnspec.backends import get
 from rnnspec.errors import UsageError, listed
 
 if TYPE_CHECKING:
@@ -92,10 +93,29 @@ class TorchFiles:
         return files.read(path, request.name, request.known)
 
 
+@dataclass(frozen=True, slots=True)
+class OnnxFiles:
+    """``.onnx`` files that rnnspec wrote, with the spec in them."""
+
+    form: str = "an ONNX file of rnnspec (.onnx)"
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file is of ONNX."""
+        return path.suffix.lower() == ".onnx"
+
+    def read(self, path: Path, request: Request) -> Imported:
+        """Return the model in a file."""
+        from rnnspec.importing import own
+
+        if request.config is not None:
+            raise UsageError("an ONNX file takes no --config; its spec is in it", str(path))
+        return own.read(path, get("onnx"))
+
+
 # The index, or one of the files that it lists.
 _SHARD = re.compile(r"\.index\.json$|\.weights\.json$|-\d{5}-of-(?!00001)\d{5}\.")
 
-ORIGINS: tuple[Origin, ...] = (KerasFiles(), TorchFiles())
+ORIGINS: tuple[Origin, ...] = (KerasFiles(), TorchFiles(), OnnxFiles())
 """Every origin, in the order in which a path is tried."""
 
 

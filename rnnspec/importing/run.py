@@ -64,6 +64,9 @@ def take(
     imported = origin_of(path).read(path, request)
     if spec is not None:
         return _of_spec(path, spec, imported)
+    if imported.spec:
+        program = pipeline.reads(imported.spec, str(path))
+        return Taken(imported.spec, program, imported.arrays, imported)
     return spelled(str(path), imported)
 
 

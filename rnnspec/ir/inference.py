@@ -28,5 +28,5 @@ def _plain(layer: Layer, begins: dict[str, str]) -> Layer:
     if isinstance(layer, Recurrent):
         return replace(layer, dropout=0.0, recurrent_dropout=0.0)
     if isinstance(layer, Residual):
-        return replace(layer, start=begins[layer.start])
+        return replace(layer, start=begins.get(layer.start, layer.start))
     return layer

@@ -9,10 +9,7 @@ import sys
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 from threading import RLock
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from types import ModuleType
 
 _ONE_AT_A_TIME = RLock()
 """Held until a module is executed, because it is in ``sys.modules`` before it is complete."""
@@ -29,17 +26,29 @@ class GeneratedLoader(InspectLoader):
         return self.text
 
 
-def execute(text: str, name: str) -> ModuleType:
+def execute(text: str, name: str, ending: str = ".py") -> ModuleType:
     """Return the module with the source ``text``; the same text gives the same module.
 
+    Text in another language than Python is not executed: the module holds it as ``TEXT``.
+
     Args:
-        text: Python source, as returned by ``render``.
+        text: source, as returned by ``render``.
         name: the name of the network, which becomes part of the name of the module.
+        ending: the ending of a file of such source.
     """
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    fullname = f"rnnspec_generated_{name}_{digest}"
+    fullname, digest = _named(text, name)
+    if ending != ".py":
+        module = ModuleType(fullname)
+        module.__dict__["TEXT"] = text
+        return module
     with _ONE_AT_A_TIME:
         return sys.modules.get(fullname) or _executed(text, fullname, f"<rnnspec {name} {digest}>")
+
+
+def _named(text: str, name: str) -> tuple[str, str]:
+    """Return the name of a module, and the digest of its text in it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return f"rnnspec_generated_{name}_{digest}", digest
 
 
 def _executed(text: str, fullname: str, filename: str) -> ModuleType:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rnnspec.source.environment import environment
 
 if TYPE_CHECKING:
-    from rnnspec.backends.expressions import Source
+    from rnnspec.backends.expressions import Text
 
 
-def render(source: Source, templates: str) -> str:
+def render(source: Text, templates: str) -> str:
     """Return the text of a generated file, with one line break at the end.
 
     ``templates`` is the package that contains the templates.

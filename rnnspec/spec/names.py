@@ -17,19 +17,33 @@ NAME_PATTERN = f"[a-z][a-z0-9_]{{0,{MAX_NAME_LENGTH - 1}}}"
 
 _NAME = re.compile(NAME_PATTERN)
 
-IN_GENERATED_CODE = frozenset(
-    """
-    build_model callable functional hard_sigmoid l2_normalized layers legacy_hard_sigmoid masked
-    masked_lstm masked_max masked_mean model nn np ops running_max running_mean running_sum
-    set_forget_bias single_bias_lstm single_bias_rnn softplus tensor variational_dropout
+IN_GENERATED_CODE = (
+    frozenset(
+        """
+    build_model callable frozen frozen_embed functional gate_masks gate_products hard_sigmoid jnp
+    l2_normalized layers legacy_hard_sigmoid masked masked_lstm masked_max masked_mean model nn nnx
+    np ops partial running_max running_mean running_sum set_forget_bias single_bias_lstm
+    single_bias_rnn softplus symmetric_uniform tensor variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
-) | frozenset(
-    "".join(words)
-    for words in product(
-        ("", "masked_"),
-        ("", "unbiased_"),
-        ("stepwise_", "recurrent_dropout_"),
-        ("rnn", "lstm", "gru", "reset_first_gru"),
+    )
+    | frozenset(
+        "".join(words)
+        for words in product(
+            ("", "masked_"),
+            ("", "unbiased_"),
+            ("stepwise_", "recurrent_dropout_"),
+            ("rnn", "lstm", "gru", "reset_first_gru"),
+        )
+    )
+    | frozenset(
+        "".join(words)
+        for words in product(
+            ("", "masked_"),
+            ("", "unbiased_"),
+            ("", "recurrent_dropout_"),
+            ("rnn", "lstm", "gru", "reset_first_gru"),
+            ("_layer",),
+        )
     )
 )
 
@@ -47,6 +61,10 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
     register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
     set_submodule share_memory state_dict to to_empty train training type xpu zero_grad
     """.split()  # noqa: SIM905 - names side by side are easier to check
+)
+# Likewise of flax.nnx.Module (Flax 0.12), beside those above.
+NNX_MODULE_ATTRIBUTES = frozenset(
+    {"iter_children", "iter_modules", "perturb", "set_attributes", "sow"}
 )
 IN_GENERATED_CLASS = frozenset(
     {"initial_states", "inputs", "mask", "masking", "reset_parameters", "self"}
@@ -96,6 +114,8 @@ def check_layer_name(name: str) -> str:
         raise _taken(name, "is a name that Keras gives to an operation")
     if name in TORCH_MODULE_ATTRIBUTES:
         raise _taken(name, "is an attribute of every torch.nn.Module")
+    if name in NNX_MODULE_ATTRIBUTES:
+        raise _taken(name, "is an attribute of every flax.nnx.Module")
     if name in IN_GENERATED_CLASS:
         raise _taken(name, "is used by the generated code")
     return name

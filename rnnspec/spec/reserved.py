@@ -72,18 +72,21 @@ BUILTINS = frozenset(
 )
 
 # A file with such a name in the user's folder would be imported instead of the package. Sources:
-# the top-level names in ``sys.modules`` after importing numpy, torch, tensorflow, jax and keras
-# (NumPy 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Keras 3.15), ``packages_distributions`` for
-# their requirements, and by hand their optional packages and those that rnnspec uses.
+# the top-level names in ``sys.modules`` after importing numpy, torch, tensorflow, flax and keras
+# (NumPy 2.4, PyTorch 2.13, TensorFlow 2.21, JAX 0.10, Flax 0.12, Keras 3.15),
+# ``packages_distributions`` for their requirements, and by hand their optional packages and those
+# that rnnspec uses.
 PACKAGES = frozenset(
     """
-    absl astunparse certifi charset_normalizer clang cython_runtime filelock flatbuffers
-    fsspec functorch gast google grpc h5py idna isympy jax jaxlib jinja2 keras
-    markdown_it markupsafe mdurl ml_dtypes mpmath namex networkx np numpy nvidia onnx
-    onnxruntime opt_einsum optree packaging pasta pkg_resources pybind11_abseil pydantic
-    pydantic_core pygments pytest requests rich rnnspec safetensors scipy setuptools six
-    sympy tensorboard tensorflow termcolor tf torch torchgen triton typer
-    typing_extensions urllib3 wheel wrapt yaml
+    absl aiofiles astunparse certifi charset_normalizer clang cython_runtime etils
+    filelock flatbuffers flax flaxlib_src fsspec functorch gast google grpc h5py
+    humanize idna isympy jax jaxlib jinja2 keras markdown_it markupsafe mdurl ml_dtypes
+    mpmath msgpack namex networkx np numpy nvidia onnx onnxruntime opt_einsum optax
+    optree orbax packaging pasta pkg_resources prometheus_client psutil pybind11_abseil
+    pydantic pydantic_core pygments pytest requests rich rnnspec safetensors scipy
+    setuptools simplejson six sympy tensorboard tensorflow tensorstore termcolor tf
+    torch torchgen treescope triton typer typing_extensions urllib3 uvloop wheel wrapt
+    yaml
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rnnspec.backends.jax.defaults import DEFAULTS as JAX
 from rnnspec.backends.keras.defaults import DEFAULTS as KERAS
 from rnnspec.backends.torch.defaults import DEFAULTS as TORCH
 
@@ -80,6 +81,13 @@ def test_what_is_left_out_in_keras(type_: str) -> None:
     there = in_keras(type_)
     assert KERAS[type_]
     assert {name: there.get(name, "absent") for name in KERAS[type_]} == dict(KERAS[type_])
+
+
+@pytest.mark.parametrize("type_", sorted(JAX))
+def test_what_is_left_out_in_flax(type_: str) -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    there = defaults(getattr(nnx, type_.removeprefix("nnx.")))
+    assert {name: there.get(name, "absent") for name in JAX[type_]} == dict(JAX[type_])
 
 
 @pytest.mark.parametrize("type_", sorted(TORCH))

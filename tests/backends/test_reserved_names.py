@@ -8,13 +8,21 @@ from pydantic_core import PydanticCustomError
 import rnnspec
 from rnnspec.ir import steps
 from rnnspec.pipeline import program
-from rnnspec.spec.names import TORCH_MODULE_ATTRIBUTES, check_layer_name
+from rnnspec.spec.names import NNX_MODULE_ATTRIBUTES, TORCH_MODULE_ATTRIBUTES, check_layer_name
+
+
+def public(module: object) -> set[str]:
+    return {name for name in dir(module) if re.fullmatch("[a-z][a-z0-9_]*", name)}
 
 
 def test_no_layer_can_hide_an_attribute_of_a_module() -> None:
     torch = pytest.importorskip("torch")
-    there = {name for name in dir(torch.nn.Module()) if re.fullmatch("[a-z][a-z0-9_]*", name)}
-    assert there <= TORCH_MODULE_ATTRIBUTES
+    assert public(torch.nn.Module()) <= TORCH_MODULE_ATTRIBUTES
+
+
+def test_no_layer_can_hide_an_attribute_of_a_module_of_flax() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    assert public(nnx.Module()) <= TORCH_MODULE_ATTRIBUTES | NNX_MODULE_ATTRIBUTES
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "none"])

@@ -22,15 +22,17 @@ from rnnspec.backends import BACKENDS, needs
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Run = Callable[..., Any]
-OUTPUT = {"keras": "made.keras", "torch": "made"}
+OUTPUT = {"keras": "made.keras", "torch": "made", "onnx": "made.onnx"}
 FILES = {
     "keras": {"made.keras"},
     "torch": {"made", "made/small.py", "made/small.safetensors"},
+    "onnx": {"made.onnx"},
 }
 TOKENS = np.random.default_rng(0).integers(0, 20, (3, 5)).astype(np.int32)
 ALONE = {
     "keras": "y = model.predict_on_batch(x)",
     "torch": "import torch; y = model.eval()(torch.from_numpy(x)).detach().numpy()",
+    "onnx": "(y,) = session.run(None, {'inputs': x.astype('int64')})",
 }
 
 
@@ -43,6 +45,8 @@ def _saves(request: pytest.FixtureRequest) -> None:
 def outputs(model: Any, backend: str) -> Any:
     if backend == "keras":
         return model.predict_on_batch(TOKENS)
+    if backend == "onnx":
+        return model(TOKENS)
     torch = pytest.importorskip("torch")
     return model.eval()(torch.from_numpy(TOKENS)).detach().numpy()
 
@@ -78,7 +82,8 @@ def test_names_what_it_wrote(run: Run, entries: Run, spec: str, backend: str) ->
     wrote = {line.removeprefix("wrote ") for line in ran.out.splitlines() if "wrote" in line}
     assert wrote == {name for name in FILES[backend] if Path(name).is_file()}
     assert entries() == {spec, *FILES[backend]}
-    assert "load_model" in ran.out or "load_state_dict" in ran.out
+    loading = {"keras": "load_model", "torch": "load_state_dict", "onnx": "InferenceSession"}
+    assert loading[backend] in ran.out
 
 
 def test_files_get_the_permissions_of_any_new_file(run: Run, spec: str, backend: str) -> None:
@@ -92,7 +97,7 @@ def test_files_get_the_permissions_of_any_new_file(run: Run, spec: str, backend:
 def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend: str) -> None:
     if backend == "torch":
         Path("made").mkdir()
-    old = Path("made.keras" if backend == "keras" else "made/small.safetensors")
+    old = Path("made/small.safetensors" if backend == "torch" else OUTPUT[backend])
     old.write_text("old")
     before = entries()
     ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])

@@ -13,6 +13,7 @@ import pytest
 from offered import require_source
 
 from rnnspec import pipeline
+from rnnspec.backends import BACKENDS
 
 Run = Callable[..., Any]
 
@@ -34,16 +35,17 @@ def test_a_folder_holds_each_source_under_the_name_of_its_network(
     require_source(backend, *specs)
     ran = run("codegen", *specs, "-b", backend, "-o", "made")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == "wrote made/small.py\nwrote made/large.py\n"
+    ending = BACKENDS[backend].ending
+    assert ran.out == f"wrote made/small{ending}\nwrote made/large{ending}\n"
     for path in specs:
-        source = Path("made", path).with_suffix(".py")
+        source = Path("made", path).with_suffix(ending)
         assert source.read_text() == pipeline.codegen(path, backend)
-    assert entries() == {*specs, "made", "made/small.py", "made/large.py"}
+    assert entries() == {*specs, "made", f"made/small{ending}", f"made/large{ending}"}
     ran = run("codegen", *specs, "-b", backend, "-o", "made", "--check")
     assert (ran.code, ran.out, ran.err) == (0, "2 sources: up to date\n", "")
-    ran = run("codegen", ".", "-b", backend, "-o", "made/small.py", "--check")
+    ran = run("codegen", ".", "-b", backend, "-o", f"made/small{ending}", "--check")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "made/small.py: error: is a file, expected a folder\n"
+    assert ran.err == f"made/small{ending}: error: is a file, expected a folder\n"
 
 
 def test_none_is_written_where_one_may_not_be(run: Run, entries: Run, specs: list[str]) -> None:
@@ -96,8 +98,9 @@ def test_a_missing_source_is_stale(run: Run, entries: Run, specs: list[str], bac
     before = entries()
     ran = run("codegen", *specs, "-b", backend, "-o", "made", "--check")
     assert ran.code == 1
-    assert ran.err.startswith("made/small.py: error: is missing, the source of small.yaml\n")
-    assert "--- /dev/null\n+++ made/small.py\n" in ran.out
+    made = f"made/small{BACKENDS[backend].ending}"
+    assert ran.err.startswith(f"{made}: error: is missing, the source of small.yaml\n")
+    assert f"--- /dev/null\n+++ {made}\n" in ran.out
     assert entries() == before
     subprocess.run(["git", "apply", "-p0"], input=ran.out, text=True, check=True)
     assert run("codegen", *specs, "-b", backend, "-o", "made", "--check").code == 0

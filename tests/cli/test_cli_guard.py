@@ -105,7 +105,8 @@ def test_source_and_patches(obeys: Run, run: Run, backend: str) -> None:
     ran = obeys("codegen", "a.yaml", "-b", backend)
     assert ran.out == pipeline.codegen("a.yaml", backend)
     assert '# "##"[error]a\n# ::error::b "##"vso[x] "##"teamcity[x]\n' in ran.out
-    Path("a.py").write_text(ran.out.replace("import", "x = 1  # ##[error]y\n  ::error::z\nimport"))
+    end = len(ran.out.splitlines()[-1]) + 1
+    Path("a.py").write_text(f"{ran.out[:-end]}x = 1  # ##[error]y\n  ::error::z\n{ran.out[-end:]}")
     stale = obeys("codegen", "a.yaml", "-b", backend, "-o", "a.py", "--check")
     assert stale.code == 1
     assert r"-x = 1  # #\#[error]y" in stale.out

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from offered import require
 
+from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
 
 Run = Callable[..., Any]
@@ -92,9 +93,8 @@ def test_a_model_replaces_no_input(
     run: Run, contents: Run, spec: str, backend: str, key: str
 ) -> None:
     require(backend, FILES, spec)
-    name = (
-        "small.keras" if backend == "keras" else f"small.{'py' if key == 'spec' else 'safetensors'}"
-    )
+    suffix = get(backend).suffix
+    name = f"small{suffix or ('.py' if key == 'spec' else '.safetensors')}"
     old = {"weights": "vectors.txt", "words": "words.txt", "spec": spec}[key]
     Path(old).rename(name)
     if key == "spec":
@@ -102,7 +102,7 @@ def test_a_model_replaces_no_input(
     else:
         Path(spec).write_text(Path(spec).read_text().replace(old, name))
     before = contents()
-    output = name if backend == "keras" else "."
+    output = name if suffix else "."
     ran = run("build", spec, "-b", backend, "-o", output, "--force")
     title = f"the input {name}" if key == "spec" else f"embedding.{key} of {spec}"
     assert (ran.code, ran.out) == (2, "")

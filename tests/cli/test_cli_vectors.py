@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from offered import require
 
+from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
 from rnnspec.cli.terminal import progress
 
@@ -20,6 +21,7 @@ Run = Callable[..., Any]
 LOAD = {
     "keras": "keras.saving.load_model('made.keras').get_layer('embedding_1').get_weights()[0]",
     "torch": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.weight']",
+    "onnx": "onnx.numpy_helper.to_array(onnx.load('made.onnx').graph.initializer[0])",
 }
 
 
@@ -37,14 +39,14 @@ def spec() -> str:
 
 def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) -> None:
     require(backend, FILES, spec)
-    ran = run("build", spec, "-b", backend, "-o", "made.keras" if backend == "keras" else "made")
+    ran = run("build", spec, "-b", backend, "-o", f"made{get(backend).suffix}")
     assert (ran.code, ran.err) == (0, "")
     assert (
         "Read 2 vectors from specs/vectors.txt\n"
         "1 of 3 words has no vector in specs/vectors.txt; it keeps its random initial row\n"
     ) in ran.out
     namespace: dict[str, Any] = {}
-    module = "keras" if backend == "keras" else "safetensors.numpy"
+    module = LOAD[backend].partition(".load" if backend == "torch" else ".")[0]
     exec(f"import {module}\nrows = {LOAD[backend]}", namespace)
     np.testing.assert_array_equal(namespace["rows"][:2], [[1, 2], [0.5, 0.25]])
 
@@ -67,11 +69,10 @@ def test_a_wrong_file_is_one_message(
         Path("specs", name).unlink()
     else:
         Path("specs", name).write_text(content)
-    ran = run("build", spec, "-b", backend, "-o", "made.keras" if backend == "keras" else "made")
+    ran = run("build", spec, "-b", backend, "-o", f"made{get(backend).suffix}")
     assert (ran.code, ran.out) == (code, "")
     assert ran.err.startswith(error)
-    assert not Path("made").exists()
-    assert not Path("made.keras").exists()
+    assert not list(Path().glob("made*"))
     for command in (["validate", spec], ["summary", spec], ["codegen", spec, "-b", backend]):
         assert run(*command).code == 0
 

@@ -224,7 +224,9 @@ MUTANTS = [*of_the_source(), *of_the_slots(), *of_the_writing()]
 
 def parity(spec: str, backends: list[str] | None, level: str) -> ParityReport:
     text = f"version: 1\nname: small\n{SPECS[spec]}\n"
-    return rnnspec.parity(rnnspec.loads(text), backends, level=level)
+    # The first dtype of a backend is its most precise one.
+    dtype = get(backends[0]).dtypes[0] if backends else "float64"
+    return rnnspec.parity(rnnspec.loads(text), backends, level=level, dtype=dtype)
 
 
 @cache

@@ -11,7 +11,7 @@ from offered import require
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.backends.needs import level
+from rnnspec.backends.needs import dtype, level
 from rnnspec.comparison import reference
 from rnnspec.comparison.case import Live
 from rnnspec.comparison.gradients import gradients_of
@@ -46,7 +46,7 @@ CELLS = [*GATED, *(nodes.SimpleRNN(activation=each) for each in get_args(CellAct
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_every_cell_the_ir_can_say_is_the_reference_s(cell: nodes.Cell, backend: str) -> None:
     whole = program(cell)
-    require(backend, level("forward"), whole)
+    require(backend, level("forward"), dtype("float64"), whole)
     arrays = draw_scaled(whole.network, 3)
     batch = np.random.default_rng(4).standard_normal((2, 5, 3))
     model = pipeline.instantiate(pipeline.generate(whole, get(backend)), "float64")

@@ -30,8 +30,14 @@ rnn:
   - {type: gru, units: 3, bidirectional: true, layer_norm: true}
 head: {hidden: [{units: 4, activation: relu}], units: 2}
 """
-FILES = {"keras": "in.keras", "torch": "in", "canonical": "in.safetensors"}
-OUTPUTS = {"keras": "out.keras", "torch": "out", "canonical": "out.safetensors"}
+FILES = {
+    "keras": "in.keras",
+    "torch": "in",
+    "jax": "in_jax",
+    "onnx": "in.onnx",
+    "canonical": "in.safetensors",
+}
+OUTPUTS = {kind: path.replace("in", "out", 1) for kind, path in FILES.items()}
 
 
 def arrays_of(text: str, seed: int = 0) -> dict[str, Any]:

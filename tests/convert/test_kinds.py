@@ -34,6 +34,7 @@ def test_each_to_each(run: Run, spec: str, source: str, target: str) -> None:
     pytest.importorskip(target if target != "canonical" else "numpy")
     write_input(source)
     given = ["--spec", spec] if source == "keras" else []
+    given += ["--backend", "jax"] if target == "jax" else []
     ran = run("convert", FILES[source], OUTPUTS[target], *given)
     assert (ran.code, ran.err) == (0, "")
     lines = ran.out.splitlines()

@@ -85,6 +85,10 @@ def way(found: Read, cell: str, state: str) -> list[str]:
     return passed
 
 
+def after(network: Network, layer: Layer) -> tuple[Layer, ...]:
+    return network.layers[network.layers.index(layer) + 1 :]
+
+
 @pytest.mark.parametrize("name", UNFOLDED)
 def test_only_what_is_used_goes_up(name: str) -> None:
     network, found = networks()[name], read(networks()[name])
@@ -94,6 +98,9 @@ def test_only_what_is_used_goes_up(name: str) -> None:
             cells = found.columns(f"{layer.name}.forward" if layer.merge else layer.name)
             leaving = {edge.source.partition("@")[2] for edge in ups}
             held = {"pad"} if layer.masked else set()
+            one = next(iter(after(network, layer)), None)
+            if layer.merge is None and isinstance(one, Pooling) and one.statistic == "last_step":
+                cells = cells[-1:]
             assert leaving == set(cells) - held
         elif layer.merge is None:
             last = found.columns(layer.name)[-1]
@@ -110,6 +117,16 @@ def test_only_what_is_used_goes_up(name: str) -> None:
             assert first in ("1", last)
 
 
+def first_on_axis(network: Network, layer: Layer) -> str:
+    """Return the name of the first nodes on the time axis of the input of a layer."""
+    before = network.layers[: network.layers.index(layer)]
+    repeated = [index for index, each in enumerate(before) if isinstance(each, Repeat)]
+    if not repeated:
+        return "input"
+    cells = next(each for each in before[repeated[-1] :] if isinstance(each, Recurrent))
+    return f"{cells.name}.forward" if cells.merge else cells.name
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_padded_or_unused_is_pooled(name: str) -> None:
     network, found = networks()[name], read(networks()[name])
@@ -117,7 +134,9 @@ def test_nothing_padded_or_unused_is_pooled(name: str) -> None:
         if isinstance(layer, Pooling):
             pooled = [edge.source.partition("@")[2] for edge in found.into(layer.name)]
             assert "pad" not in pooled
-            wanted = [step for step in found.columns("input") if step != "pad"]
+            wanted = [
+                step for step in found.columns(first_on_axis(network, layer)) if step != "pad"
+            ]
             assert pooled == (wanted[-1:] if layer.statistic == "last_step" else wanted)
 
 
@@ -153,7 +172,7 @@ def _check_recurrent_dropout(found: Read, layer: Recurrent) -> None:
     along = [edge for edge in found.edges if edge.state and base(edge.target) == layer.name]
     for edge in along:
         held = layer.masked and "@pad" in edge.source + edge.target
-        free = edge.source == "0" or held or not layer.recurrent_dropout
+        free = edge.source == "0" or edge.state == "c" or held or not layer.recurrent_dropout
         assert edge.dashed == (not free), edge
 
 

@@ -44,6 +44,10 @@ def require_kept(backend: str) -> None:
         pytest.skip(f"{backend} is a backend for tests, whose source is not kept")
 
 
+def file_of(backend: str) -> str:
+    return f"{backend}{BACKENDS[backend].ending}"
+
+
 def golden(name: str, file: str) -> Path:
     return GOLDENS / name / file
 
@@ -65,7 +69,7 @@ def test_network(name: str) -> None:
 def test_source(name: str, backend: str) -> None:
     require_source(backend, spec_of(name))
     require_kept(backend)
-    compare(rnnspec.codegen(spec_of(name), backend), golden(name, f"{backend}.py"))
+    compare(rnnspec.codegen(spec_of(name), backend), golden(name, file_of(backend)))
 
 
 @DEPLOYED
@@ -83,16 +87,18 @@ def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     program = pipeline.program(spec_of(name))
     require(backend, program)
     require_kept(backend)
-    module = execute(golden(name, f"{backend}.py").read_text(encoding="utf-8"), name)
+    text = golden(name, file_of(backend)).read_text(encoding="utf-8")
+    ending = BACKENDS[backend].ending
+    module = execute(text, name, ending)
     entry = pipeline.generate(program, BACKENDS[backend]).entry
     model = BACKENDS[backend].runtime.instantiate(module, entry, "float32")
     assert BACKENDS[backend].runtime.counts(model) == counts(program.network)
-    assert inspect.getdoc(getattr(module, entry))
+    assert ending != ".py" or inspect.getdoc(getattr(module, entry))
 
 
 def test_there_is_no_golden_without_a_test() -> None:
     wanted = {f"{name}/network.txt" for name in (*FOUNDING, *OWN)}
-    wanted |= {f"{name}/{backend}.py" for name in (*FOUNDING, *OWN) for backend in SHIPPED}
+    wanted |= {f"{name}/{file_of(backend)}" for name in (*FOUNDING, *OWN) for backend in SHIPPED}
     deploying = [backend.name for backend in shipped() if "inference" in backend.forms[1:]]
     wanted |= {f"{name}/{backend}_inference.py" for name in INFERENCE for backend in deploying}
     wanted |= {f"{name}/spec.yaml" for name in OWN}

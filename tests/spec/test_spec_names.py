@@ -108,7 +108,7 @@ def required(distribution: str, met: set[str]) -> set[str]:
 
 def test_networks_shadow_no_package_that_a_framework_requires() -> None:
     met: set[str] = set()
-    for framework in ("numpy", "torch", "tensorflow", "jax", "keras"):
+    for framework in ("numpy", "torch", "tensorflow", "jax", "flax", "keras"):
         required(framework, met)
     needed = {
         name
@@ -161,7 +161,7 @@ def sources() -> list[str]:
         ),
     ]
     specs = [rnnspec.loads(text) for text in texts]
-    return [rnnspec.codegen(spec, name) for spec in specs for name in ("keras", "torch")]
+    return [rnnspec.codegen(spec, name) for spec in specs for name in ("keras", "torch", "jax")]
 
 
 def test_networks_shadow_nothing_that_generated_code_defines() -> None:
@@ -171,7 +171,7 @@ def test_networks_shadow_nothing_that_generated_code_defines() -> None:
         for node in ast.parse(source).body
         if isinstance(node, ast.ClassDef | ast.FunctionDef)
     }
-    assert len(defined - {"Net"}) == 41
+    assert len(defined - {"Net"}) == 75
     for name in defined - {"Net"}:
         with pytest.raises(PydanticCustomError):
             check_network_name(name.lower())

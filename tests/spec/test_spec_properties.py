@@ -140,7 +140,9 @@ def _check_sources(spec: models.Spec) -> None:
     """Compile the source generated from ``spec``, unless the spec is refused."""
     for backend in BACKENDS:
         with suppress(SpecError, UnsupportedError):
-            compile(pipeline.codegen(spec, backend), spec.name, "exec")
+            text = pipeline.codegen(spec, backend)
+            if BACKENDS[backend].ending == ".py":
+                compile(text, spec.name, "exec")
 
 
 @settings(max_examples=200)

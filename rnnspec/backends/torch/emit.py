@@ -37,7 +37,7 @@ def emit(network: nodes.Network, form: Form) -> Source:
         template="torch/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
-        entry=_class_name(network.name),
+        entry=text.class_name(network),
         docstring=(
             f"The network {network.name}{_purpose(form)}.",
             "",
@@ -131,11 +131,3 @@ def _stock(layer: nodes.Recurrent) -> Stock:
     type_ = f"nn.{cell_name(layer.cell)}"
     reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
     return Stock(layer.name, type_, count(layer) + second, reason)
-
-
-_ACRONYMS = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
-
-
-def _class_name(name: str) -> str:
-    words = name.split("_")
-    return "".join(_ACRONYMS.get(word, word.capitalize()) for word in words)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.kept import KeptByName, Saved
-from rnnspec.errors import UsageError
+from rnnspec.backends.kept import KeptByName, Saved, framework_of, weights_in
 from rnnspec.files.headers import read_metadata, read_safetensors
 
 if TYPE_CHECKING:
@@ -16,30 +15,22 @@ if TYPE_CHECKING:
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the path is a folder."""
-    return path.is_dir()
+    """Return whether the path is a folder that names no other framework."""
+    return path.is_dir() and not framework_of(path)
 
 
 def files(path: Path) -> tuple[Path, ...]:
     """Return the state dict and the module in a folder."""
-    weights = _weights(path)
+    weights = weights_in(path)
     return weights, weights.with_suffix(".py")
 
 
 def spec_text(path: Path) -> str:
     """Return the text of the spec in the metadata of the state dict."""
-    return read_metadata(_weights(path)).get("rnnspec", "")
+    return read_metadata(weights_in(path)).get("rnnspec", "")
 
 
 def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
     """Return the arrays of the state dict."""
-    arrays = read_safetensors(_weights(path))
+    arrays = read_safetensors(weights_in(path))
     return Saved(KeptByName(arrays))
-
-
-def _weights(folder: Path) -> Path:
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:5]) or "none"
-        raise UsageError(f"expected one .safetensors file, received {names}", str(folder))
-    return found[0]

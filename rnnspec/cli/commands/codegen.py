@@ -92,7 +92,7 @@ def run(inputs: Sequence[Input], options: Options) -> None:
             raise UsageError("expected -o FOLDER, because there are several specs")
         print(writer.text(programs[0]), end="")
         return
-    targets = _targets(programs, output, check=check)
+    targets = _targets(programs, output, writer.backend.ending, check=check)
     if check:
         # A check writes nothing, so the targets are not checked for writing.
         _check(_generated(programs, targets, writer), writer, output)
@@ -105,14 +105,14 @@ def run(inputs: Sequence[Input], options: Options) -> None:
     _write(_generated(programs, targets, writer), kept, force=force)
 
 
-def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[Path]:
+def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:
     """Return the path of the source of each spec."""
     if check and not output.is_absolute() and not has_working_folder():
         raise UsageError(NO_WORKING_FOLDER, str(output))
     # Before Python 3.14, some methods of Path raise if a name is too long; os.path does not.
     exists = os.path.exists(output)  # noqa: PTH110
     if not os.path.isdir(output):  # noqa: PTH112
-        absent = check and output.suffix != ".py" and not exists
+        absent = check and not output.name.endswith(ending) and not exists
         if len(programs) > 1 or absent:
             raise UsageError(
                 "is a file, expected a folder" if exists else "no such folder", str(output)
@@ -125,10 +125,10 @@ def _targets(programs: Sequence[Program], output: Path, *, check: bool) -> list[
         if (other := owners.setdefault(name, source)) != source:
             raise UsageError(
                 f"has the name '{name}', which {other} has too, so both would be "
-                f"written to {output / name}.py",
+                f"written to {output / name}{ending}",
                 source,
             )
-    return [output / f"{program.spec.name}.py" for program in programs]
+    return [output / f"{program.spec.name}{ending}" for program in programs]
 
 
 def _generated(

@@ -31,6 +31,7 @@ class Options:
 
     spec: str | None
     config: Path | None
+    backend: str | None
     form: str | None
     force: bool
     allow_outside: bool
@@ -40,7 +41,7 @@ def run(source: Path, output: Path, options: Options) -> None:
     """Convert a file, and print the paths and the results of the comparisons."""
     spec, force, allow_outside = options.spec, options.force, options.allow_outside
     kind = kind_of(source, named=spec is not None, config=options.config)
-    target = kind_named(output, form_named(options.form))
+    target = kind_named(output, options.backend, form_named(options.form))
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
     inputs = _inputs(kind, source, named, program)

@@ -15,6 +15,7 @@ from rnnspec.cli.options import (
     ForeignPath,
     SourceForm,
     SpecOfTrained,
+    TargetBackend,
     TrainedPath,
 )
 
@@ -24,6 +25,7 @@ def convert(
     output: ConvertedPath,
     spec: SpecOfTrained = None,
     config: Config = None,
+    backend: TargetBackend = None,
     form: SourceForm = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
@@ -31,13 +33,13 @@ def convert(
     """Move a trained model to another framework, proven equal.
 
     IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
-    'rnnspec import' takes. PyTorch folders and canonical files contain their spec; that of a Keras
-    file is found by importing it. Nothing in IN is executed. The result is loaded again and
+    'rnnspec import' takes. Folders, .onnx and canonical files contain their spec; that of a
+    Keras file is found by importing it. Nothing in IN is executed. The result is loaded again and
     compared with the reference before it is kept. A Keras file that Keras opens is compared too.
     """
     from rnnspec.cli.commands import convert as command
 
-    options = command.Options(spec, config, form, force, allow_outside)
+    options = command.Options(spec, config, backend, form, force, allow_outside)
     command.run(source, output, options)
 
 
@@ -65,7 +67,8 @@ def import_(
     """Read a trained Keras or PyTorch model as a spec and arrays.
 
     FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
-    .bin, .safetensors). It is read as data: no framework is imported, and no code in it is run.
+    .bin, .safetensors), or .onnx of rnnspec. It is read as data: no framework is imported, and no
+    code in it is run.
     Whatever the language cannot express is refused. A state dict does not say what its modules
     compute: the spec is then a draft, and every guess in it is a comment.
     """

@@ -1,4 +1,4 @@
-"""One JSON document, described in docs/commands.md; ``version`` grows when it changes."""
+"""One JSON document, described in docs/reference/reports.md; ``version`` grows when it changes."""
 
 from __future__ import annotations
 

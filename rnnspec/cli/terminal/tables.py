@@ -9,6 +9,7 @@ from rich.console import Console
 
 from rnnspec.cli.terminal import guard
 from rnnspec.cli.terminal.grid import Grid
+from rnnspec.summaries import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,16 +58,14 @@ def _show_summary(summary: Summary, console: Console) -> None:
     console.print(f'Model: "{summary.name}"')
     console.print(_layer_table(summary.layers))
     _print_totals(console, summary.parameters)
-    for backend, layers in summary.stepwise.items():
-        why = ", ".join(f"{layer} ({word})" for layer, word in layers.items())
-        console.print(f"Run step by step on {backend}, not fused: {why}")
+    for remark in summary.remarks:
+        console.print(remark)
 
 
 def _layer_table(layers: Iterable[LayerSummary]) -> Grid:
-    table = Grid("Layer (type)", "Output shape", "Parameters")
+    table = Grid(*TITLES)
     for layer in layers:
-        shape = str(layer.output_shape)
-        table.add_row(f"{layer.name} ({layer.type})", shape, f"{layer.parameters:,}")
+        table.add_row(*layer.cells)
     return table
 
 

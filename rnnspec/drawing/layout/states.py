@@ -38,10 +38,10 @@ class Track:
             return ("c", -6.0), ("h", 6.0)
         return (("h", 0.0),)
 
-    @property
-    def role(self) -> Role:
-        """The colour of the state: that of dropout if it is dropped."""
-        return "dropout" if self.layer.recurrent_dropout else "ink"
+    def role(self, state: str) -> Role:
+        """Return the colour of a part of the state: that of dropout if it is dropped."""
+        # Recurrent dropout acts on what the gates read; the cell state of an LSTM is added to.
+        return "dropout" if self.layer.recurrent_dropout and state == "h" else "ink"
 
     @property
     def name(self) -> str:
@@ -98,21 +98,24 @@ class _Step:
         begin, end = self._leaves(), self._reaches()
         if self.between is None:
             held = track.hollow(self.one) or track.hollow(self.other)
-            line = self._line(begin, end, y, self.other, held=held)
+            line = self._line((begin, end), y, self.other, self._role(state, held=held))
             canvas.edge(source, target, line, state=state)
             return
         middle, more = self.between + track.shift, f"{track.name}@..."
-        to = self._line(begin, middle - 17 * track.sign, y, None, held=track.hollow(self.one))
-        on = self._line(middle + 17 * track.sign, end, y, self.other, held=track.hollow(self.other))
+        role = self._role(state, held=track.hollow(self.one))
+        to = self._line((begin, middle - 17 * track.sign), y, None, role)
+        role = self._role(state, held=track.hollow(self.other))
+        on = self._line((middle + 17 * track.sign, end), y, self.other, role)
         canvas.edge(source, more, to, state=state)
         canvas.edge(more, target, on, state=state)
 
-    def _line(self, left: float, right: float, y: float, end: Column | None, *, held: bool) -> Line:
-        role: Role = "ink" if held else self.track.role
+    def _role(self, state: str, *, held: bool) -> Role:
+        return "ink" if held else self.track.role(state)
+
+    def _line(self, ends: tuple[float, float], y: float, end: Column | None, role: Role) -> Line:
         passes = end is not None and self.track.hollow(end)
-        return Line(
-            points=((left, y), (right, y)), role=role, dashed=role == "dropout", head=not passes
-        )
+        points = ((ends[0], y), (ends[1], y))
+        return Line(points=points, role=role, dashed=role == "dropout", head=not passes)
 
     def _leaves(self) -> float:
         x, track = self.one.x + self.track.shift, self.track
@@ -141,7 +144,7 @@ def draw_loop(canvas: Canvas, track: Track, column: Column, side: int = 1) -> fl
     x = column.x + track.shift
     edge, far = x + side * (track.half + SPACE), x + side * (track.half + 26)
     points = ((edge, track.y - 9), (far, track.y - 9), (far, track.y + 9), (edge, track.y + 9))
-    name, role = column.name(track.name), track.role
+    name, role = column.name(track.name), track.role("h")
     line = Line(points=points, role=role, dashed=role == "dropout")
     states = [state for state, _ in track.lanes]
     canvas.edge(name, name, line, state=" ".join(states))

@@ -49,10 +49,11 @@ TAKEN_NAMES: dict[str, Schema] = {
             *reserved.KEYWORDS,
             *reserved.CAPITAL_KEYWORDS,
             *names.TORCH_MODULE_ATTRIBUTES,
+            *names.NNX_MODULE_ATTRIBUTES,
             *names.IN_GENERATED_CLASS,
         },
         names.KERAS_OPERATION.pattern,
-        "Keywords of Python, attributes of every torch.nn.Module, and operations of Keras.",
+        "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of Keras.",
     ),
 }
 

@@ -1,0 +1,1 @@
+"""Generate the pages of the site: ``python -m docs.generate``."""

@@ -1,0 +1,56 @@
+"""Write the pages of the site and its configuration into build/, for ``make docs``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from docs.generate.examples import ROOT
+from docs.generate.gallery import gallery_pages
+from docs.generate.navigation import configuration
+from docs.generate.reference.codes import code_pages
+from docs.generate.reference.commands import command_page
+from docs.generate.reference.documents import document_page
+from docs.generate.reference.language import language_page
+from docs.generate.reference.library import library_page
+from docs.generate.written import written_pages
+
+_BUILD = ROOT / "build"
+_PLAYGROUND = _BUILD / "playground"
+
+
+def pages() -> dict[str, str | bytes]:
+    """Return every file of the site by its place, without the playground."""
+    return {
+        **written_pages(),
+        **gallery_pages(ROOT / "specs"),
+        **language_page(),
+        **command_page(),
+        **document_page(),
+        **code_pages(),
+        **library_page(),
+    }
+
+
+def write(folder: Path, files: dict[str, str | bytes]) -> None:
+    """Write files into an empty folder."""
+    for place, content in files.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def main() -> None:
+    """Write build/pages and build/mkdocs.yml."""
+    folder = _BUILD / "pages"
+    shutil.rmtree(folder, ignore_errors=True)
+    write(folder, pages())
+    if _PLAYGROUND.is_dir():
+        shutil.copytree(_PLAYGROUND, folder / "playground")
+    places = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    (_BUILD / "mkdocs.yml").write_text(configuration(text, places), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

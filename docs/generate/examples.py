@@ -1,0 +1,102 @@
+"""The examples of a written page, in their order: files, commands, code and pictures."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that the page shows after its name: ``net.yaml``, a colon, and a fenced block."""
+
+    line: int
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A call of ``rnnspec`` with the output that the page shows.
+
+    ``output`` is None if the call is in a comment: it draws a picture for the page.
+    """
+
+    line: int
+    arguments: tuple[str, ...]
+    output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Python code, and the output that the page shows: in a block after it, or in comments."""
+
+    line: int
+    text: str
+    output: str
+
+
+Example = File | Command | Code
+
+# Blocks in tabs are indented. Each ends at a fence with the indentation of the first.
+_BLOCKS = re.compile(
+    r"`(?P<name>[\w/-]+\.(?:json|py|txt|yaml))`:\n\n(?P<i> *)```\w+\n(?P<file>.*?)^(?P=i)```$"
+    r"|^(?P<j> *)```console\n(?P<console>.*?)^(?P=j)```$"
+    r"|^(?P<k> *)```python\n(?P<code>.*?)^(?P=k)```$"
+    r"(?:\n\n(?P=k)```text\n(?P<output>.*?)^(?P=k)```$)?"
+    r"|^<!-- rnnspec (?P<picture>.*?) -->$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def examples(page: str) -> Iterator[Example]:
+    """Yield the examples of a page in their order.
+
+    Raises:
+        ValueError: a console block has a command other than ``rnnspec``.
+    """
+    for found in _BLOCKS.finditer(page):
+        line = page.count("\n", 0, found.start()) + 1
+        if found["name"]:
+            yield File(line, found["name"], dedent(found["file"]))
+        elif found["console"]:
+            yield from _commands(line, dedent(found["console"]))
+        elif found["code"]:
+            code = dedent(found["code"])
+            yield Code(line, code, dedent(found["output"] or "") or _in_comments(code))
+        else:
+            yield Command(line, tuple(shlex.split(found["picture"])), None)
+
+
+def _commands(line: int, block: str) -> Iterator[Command]:
+    before, *parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
+    if before or not parts:
+        raise ValueError(f"line {line}: expected a console block to start with '$ '")
+    for part in parts:
+        # A command goes on in the next line after a backslash.
+        command, _, output = part.replace("\\\n", "").partition("\n")
+        program, *arguments = shlex.split(command)
+        if program != "rnnspec":
+            raise ValueError(f"line {line}: expected the command rnnspec, received {program!r}")
+        yield Command(line, tuple(arguments), output)
+
+
+def _in_comments(code: str) -> str:
+    """Return what the calls of ``print`` in ``code`` print, according to comments beside them."""
+    return "".join(f"{text}\n" for text in re.findall(r"^print\(.*\)  # (.*)$", code, re.MULTILINE))
+
+
+def provide(page: str, folder: Path) -> None:
+    """Write the specs of the gallery that a page names into ``folder``, as it expects them."""
+    target = folder / "specs"
+    target.mkdir()
+    for name in {"stacked_lstm", *re.findall(r"specs/(\w+)\.yaml", page)}:
+        source = ROOT / "specs" / f"{name}.yaml"
+        if source.exists():
+            (target / source.name).write_bytes(source.read_bytes())

@@ -1,0 +1,90 @@
+"""One page for each spec of the gallery: its picture, its table, its source on every backend."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from pathlib import Path
+
+import rnnspec
+from docs.generate.markdown import fence, figure, tab, table
+from rnnspec.backends import having
+from rnnspec.backends.needs import SOURCE
+from rnnspec.errors import UnsupportedError
+from rnnspec.spec.models import Spec
+from rnnspec.summaries import Summary
+
+
+def gallery_pages(folder: Path) -> dict[str, str]:
+    """Return the pages and pictures of the specs in ``folder``, and their index."""
+    paths = sorted(folder.glob("*.yaml"))
+    specs = {path: rnnspec.load(path) for path in paths}
+    return {
+        "gallery/index.md": _index(specs),
+        **{f"gallery/{spec.name}.md": _page(path, spec) for path, spec in specs.items()},
+        **{f"gallery/{spec.name}.svg": str(rnnspec.draw(spec)) for spec in specs.values()},
+        **{f"gallery/small/{spec.name}.svg": _small(spec) for spec in specs.values()},
+    }
+
+
+def _small(spec: Spec) -> str:
+    return str(rnnspec.draw(spec, labels="none", steps=3))
+
+
+def _index(specs: dict[Path, Spec]) -> str:
+    cards = "\n".join(_card(spec) for spec in specs.values())
+    return f'{_ABOUT}\n<div class="grid cards networks" markdown>\n\n{cards}\n</div>\n'
+
+
+def _card(spec: Spec) -> str:
+    return (
+        f"-   [![The layers of {spec.name}](small/{spec.name}.svg)]({spec.name}.md)\n\n"
+        f"    **[{spec.name}]({spec.name}.md)**\n\n"
+        f"    {spec.description} {rnnspec.summary(spec).parameters.total:,} parameters.\n"
+    )
+
+
+_ABOUT = """# Gallery
+
+The parameter table of each of these networks is published elsewhere, most of them with a model in
+Keras or PyTorch. The tests build, count and compare each network on every backend.
+"""
+
+
+def _page(path: Path, spec: Spec) -> str:
+    text = path.read_text(encoding="utf-8")
+    parts = [f"# {spec.name}\n", spec.description + "\n", _remark(text)]
+    parts += [figure(f"{spec.name}, unrolled over time.", f"{spec.name}.svg")]
+    parts += [_layers(rnnspec.summary(spec)), "## Sources\n"]
+    parts += [tab("Spec", fence("yaml", text)) + "".join(_sources(spec))]
+    parts += [f"Compare them: `rnnspec parity specs/{path.name}`\n"]
+    return "\n".join(parts)
+
+
+def _remark(text: str) -> str:
+    """Return the comment at the head of a spec: the source of its count, or what it shows."""
+    lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return " ".join(line.removeprefix("# ") for line in lines) + "\n"
+
+
+def _layers(summary: Summary) -> str:
+    rows = [
+        (layer.name, layer.type, _shape(layer.output_shape), f"{layer.parameters:,}")
+        for layer in summary.layers
+    ]
+    total = ("**total**", "", "", f"**{summary.parameters.total:,}**")
+    return table(("layer", "type", "output", "parameters"), [*rows, total])
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return " x ".join("any" if size is None else f"{size:,}" for size in shape[1:])
+
+
+def _sources(spec: Spec) -> list[str]:
+    return [tab(backend.title, _source(spec, backend.name)) for backend in having(SOURCE)]
+
+
+def _source(spec: Spec, backend: str) -> str:
+    try:
+        return fence("python", rnnspec.codegen(spec, backend))
+    except UnsupportedError as error:
+        return "Refused:\n\n" + fence("text", str(error))

@@ -1,0 +1,32 @@
+"""Pieces of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table with one line per row."""
+    lines = [head, ["---"] * len(head), *([cell(each) for each in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def cell(text: str) -> str:
+    """Return text that stays inside one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def fence(language: str, text: str) -> str:
+    """Return a fenced block of code."""
+    return f"```{language}\n{text.rstrip()}\n```\n"
+
+
+def tab(title: str, text: str) -> str:
+    """Return a tab; consecutive tabs share one place on the page."""
+    inside = "".join(f"    {line}\n" if line else "\n" for line in text.splitlines())
+    return f'=== "{title}"\n\n{inside}\n'
+
+
+def figure(alternative: str, path: str) -> str:
+    """Return a picture that leads to its file, where a reader can enlarge it."""
+    return f"[![{alternative}]({path})]({path})\n"

@@ -1,0 +1,43 @@
+"""The configuration of the site, with the generated pages in its navigation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import yaml
+
+
+def configuration(text: str, places: Collection[str]) -> str:
+    """Return ``mkdocs.yml`` with each folder in ``nav`` replaced by its generated pages.
+
+    ``places`` are all files of the site. An entry for a folder without files is left out.
+    """
+    config = yaml.safe_load(text)
+    config["nav"] = _entries(config["nav"], places)
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+
+
+def _entries(nav: list[Any], places: Collection[str]) -> list[Any]:
+    return [kept for entry in nav if (kept := _entry(entry, places)) is not None]
+
+
+def _entry(entry: Any, places: Collection[str]) -> Any:
+    match entry:
+        case dict():
+            ((title, value),) = entry.items()
+            if isinstance(value, list):
+                return {title: _entries(value, places)}
+            if value.endswith("/"):
+                return {title: found} if (found := _folder(value, places)) else None
+            return entry
+        case _:
+            return entry
+
+
+def _folder(folder: str, places: Collection[str]) -> list[str] | str | None:
+    """Return the pages in a folder, its index first, or its ``index.html`` if it is an app."""
+    if f"{folder}index.html" in places:
+        return f"{folder}index.html"
+    pages = [each for each in places if each.startswith(folder) and each.endswith(".md")]
+    return sorted(pages, key=lambda page: (not page.endswith("/index.md"), page)) or None

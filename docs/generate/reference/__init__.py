@@ -1,0 +1,1 @@
+"""Pages of the reference, each read from the code that it is about."""

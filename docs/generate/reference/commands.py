@@ -1,0 +1,47 @@
+"""The reference of the commands, read from the Typer application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.main import get_command
+
+from docs.generate.markdown import fence, table
+from rnnspec.cli.app import app
+
+
+def command_page() -> dict[str, str]:
+    """Return the page with every command, argument and option."""
+    group: Any = get_command(app)
+    parts = [_section(name, command) for name, command in group.commands.items()]
+    return {"reference/options.md": "# Every command and option\n\n" + "\n".join(parts)}
+
+
+def _section(name: str, command: Any) -> str:
+    with command.make_context(name, [], resilient_parsing=True) as context:
+        usage = " ".join([f"rnnspec {name}", *command.collect_usage_pieces(context)])
+        parameters = command.get_params(context)
+    rows = [(_name(each), _meaning(each)) for each in parameters if each.name != "help"]
+    example = command.epilog.removeprefix("Example: ")
+    about = [_paragraph(each) for each in command.help.split("\n\n")]
+    parts = [f"## {name}\n", *about, fence("text", usage)]
+    parts += [table(("argument or option", "meaning"), rows)]
+    parts += ["For example:\n", fence("sh", example)]
+    return "\n".join(parts)
+
+
+def _paragraph(text: str) -> str:
+    """Return a paragraph of help as Markdown; a line of a spec is code."""
+    return fence("yaml", text) if text.startswith("# ") else text.replace("*", "\\*") + "\n"
+
+
+def _name(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar}`"
+    names = ", ".join(f"`{each}`" for each in sorted(parameter.opts, key=len))
+    return names if parameter.is_flag else f"{names} `{parameter.metavar}`"
+
+
+def _meaning(parameter: Any) -> str:
+    shown = parameter.show_default and parameter.default not in {None, False}
+    return f"{parameter.help} Default: `{parameter.default}`." if shown else parameter.help

@@ -1,0 +1,128 @@
+"""The reference of the language, read from its JSON Schema, which comes from the models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from docs.generate.markdown import table
+from rnnspec.spec.schema import json_schema
+
+Schema = dict[str, Any]
+_LARGEST = 10**9
+"""Bounds beyond this are limits of addresses, not of the language."""
+
+
+def language_page() -> dict[str, str]:
+    """Return the page with every key, and the schema that editors use."""
+    schema = json_schema.json_schema()
+    parts = [_section(path, each) for path, each in _mappings("", schema, schema["definitions"])]
+    return {
+        "reference/keys.md": "\n".join(["# Every key\n", *parts, _values(schema), _DOWNLOAD]),
+        "reference/rnnspec.schema.json": json_schema.text(),
+    }
+
+
+_DOWNLOAD = """## JSON Schema
+
+[rnnspec.schema.json](rnnspec.schema.json) is this page for editors, as `rnnspec schema` prints it.
+"""
+
+
+def _mappings(path: str, schema: Schema, defined: Schema) -> Iterator[tuple[str, Schema]]:
+    """Yield each mapping of the language with its path, in the order of the keys."""
+    yield path, schema
+    for key, value in schema["properties"].items():
+        inside = f"{path}.{key}" if path else key
+        if key == "rnn":
+            yield from _layers(defined)
+        elif "properties" in value:
+            yield from _mappings(inside, value, defined)
+        elif "properties" in value.get("then", {}):
+            yield f"{inside} as a mapping", value["then"]
+        elif reference := value.get("items", {}).get("$ref"):
+            yield from _mappings(f"{inside}[i]", defined[reference.rpartition("/")[2]], defined)
+    if path == "initializers":
+        yield "initializers as a mapping", defined["Drawn"]
+
+
+def _layers(defined: Schema) -> Iterator[tuple[str, Schema]]:
+    nested: Schema = {}
+    for each in defined.values():
+        keys: Schema = each.get("properties", {})
+        if kind := keys.get("type", {}).get("const"):
+            yield f"rnn[i], type: {kind}", each
+            nested |= {key: value["then"] for key, value in keys.items() if "then" in value}
+    for key, value in nested.items():
+        yield f"rnn[i].{key} as a mapping", value
+
+
+def _values(schema: Schema) -> str:
+    found = dict(_described(schema))
+    rows = [(f"`{value}`", meaning) for value, meaning in sorted(found.items())]
+    return "\n".join(["## Every value\n", table(("value", "meaning"), rows)])
+
+
+def _described(schema: object) -> Iterator[tuple[str, str]]:
+    """Yield each value that a key with fixed values accepts, with its meaning."""
+    match schema:
+        case dict():
+            yield from zip(schema.get("enum", []), schema.get("enumDescriptions", []), strict=False)
+            yield from _described(list(schema.values()))
+        case list():
+            for each in schema:
+                yield from _described(each)
+        case _:
+            pass
+
+
+def _section(path: str, schema: Schema) -> str:
+    required = schema.get("required", [])
+    rows = [
+        (f"`{key}`" + (" (required)" if key in required else ""), _value(each), _about(each))
+        for key, each in schema["properties"].items()
+    ]
+    title = f"## `{path}`\n" if path else "## The file\n"
+    about = f"{schema['description']}\n" if "description" in schema else ""
+    return "\n".join([title, about, table(("key", "value", "meaning"), rows)])
+
+
+def _about(schema: Schema) -> str:
+    examples = schema.get("examples", [])
+    shown = [f"`{json.dumps(each)}`" for each in examples if not isinstance(each, dict | list)]
+    return f"{schema['description']} Example: {shown[0]}" if shown else str(schema["description"])
+
+
+def _value(schema: Schema) -> str:
+    match schema:
+        case {"const": value}:
+            return f"`{value}`"
+        case {"enum": [*values]} | {"anyOf": [{"enum": [*values]}, *_]}:
+            mapping = ", or a mapping" if "anyOf" in schema else ""
+            return ", ".join(f"`{value}`" for value in values) + mapping
+        case {"type": [*kinds]}:
+            return " or ".join(_kind(kind) for kind in kinds)
+        case {"type": kind}:
+            return _kind(kind) + _bounds(schema)
+        case _:
+            return "any"
+
+
+def _kind(kind: str) -> str:
+    return {"object": "mapping", "array": "list", "boolean": "true or false"}.get(kind, kind)
+
+
+def _bounds(schema: Schema) -> str:
+    words = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+    }
+    found = [
+        f"{word} {schema[key]}"
+        for key, word in words.items()
+        if key in schema and abs(schema[key]) < _LARGEST
+    ]
+    return f", {', '.join(found)}" if found else ""

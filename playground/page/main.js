@@ -1,0 +1,142 @@
+// The page: a spec on one side, what rnnspec says of it and makes of it on the other.
+
+import { element, find } from "./dom.js";
+import { createEditor } from "../editor/editor.js";
+import { explain } from "./explanation.js";
+import { save } from "./files.js";
+import { fromFragment, toFragment } from "./link.js";
+import { Python } from "../python/python.js";
+import { Results } from "./results.js";
+
+const FIRST = "stacked_lstm";
+
+// `create` makes the worker, `parts` are what Python is made of.
+export function run(create, parts) {
+  const missing = lacking();
+  if (missing) {
+    say("failed", missing);
+    return;
+  }
+  const python = new Python(create, parts(), (state) => started(state));
+  const ask = (name, given) => python.ask(name, given).catch(() => null);
+  const editor = createEditor(find("editor"), ask, check);
+  const results = new Results();
+
+  function started(state) {
+    if (state === "loading" || state === "ready") document.body.dataset.python = state;
+    else say("failed", state);
+  }
+
+  async function check() {
+    const text = editor.text();
+    find("status").setAttribute("aria-busy", "true");
+    try {
+      const answer = await python.ask("answer", [text]);
+      if (answer) show(answer, text);
+    } catch (error) {
+      say("failed", error.message);
+      dim(true);
+    }
+    if (text === editor.text()) find("status").setAttribute("aria-busy", "false");
+  }
+
+  function show(answer, text) {
+    say(answer.state, answer.verdict);
+    find("version").textContent = answer.version;
+    find("notes").replaceChildren(...answer.notes.map((each) => note(each, editor, ask)));
+    if (answer.omitted) find("notes").append(element("li", {}, `and ${answer.omitted} more`));
+    // Places are those of the text that was asked about; a newer answer is on its way.
+    if (text === editor.text()) editor.underline(answer.notes);
+    if (answer.state === "valid") results.show(answer);
+    dim(answer.state !== "valid");
+  }
+
+  offerExamples(editor);
+  find("link").addEventListener("click", () => share(editor.text()));
+  find("save").addEventListener("click", () => save("spec.yaml", editor.text(), "application/yaml"));
+  window.addEventListener("hashchange", () => open(editor, editor.text()));
+  open(editor, EXAMPLES[FIRST]);
+}
+
+function lacking() {
+  if (typeof WebAssembly !== "object") {
+    return "This browser has no WebAssembly, on which Python runs here. Use another browser, or install rnnspec.";
+  }
+  if (typeof DecompressionStream !== "function" || typeof Worker !== "function") {
+    return "This browser is too old for the playground. Use a newer one, or install rnnspec.";
+  }
+  return "";
+}
+
+function say(state, words) {
+  find("status").dataset.state = state;
+  find("status").textContent = words;
+}
+
+function dim(stale) {
+  const isShown = find("tabs").childElementCount > 0;
+  find("stale").hidden = !(stale && isShown);
+  find("panel").classList.toggle("stale", stale && isShown);
+}
+
+function note(given, editor, ask) {
+  const { severity, code, where, message, line, column } = given;
+  const place = element("span", { class: "place" }, `${line}:${column}`);
+  const words = element("span", { class: "words" }, where ? element("b", {}, `${where}: `) : "", message);
+  const go = element(
+    "button",
+    { type: "button", click: () => editor.goTo(given) },
+    place,
+    element("span", { class: "severity" }, severity),
+    words,
+  );
+  const more = element(
+    "button",
+    { type: "button", class: "code", title: `Explain ${code}`, click: () => explain(code, ask) },
+    code,
+  );
+  return element("li", { "data-severity": severity }, go, more);
+}
+
+function offerExamples(editor) {
+  const names = Object.keys(EXAMPLES);
+  find("examples").append(
+    element("option", { value: "" }, "Choose…"),
+    ...names.map((name) => element("option", {}, name)),
+  );
+  find("examples").addEventListener("change", ({ target }) => {
+    if (target.value) editor.replace(EXAMPLES[target.value]);
+    target.value = "";
+  });
+}
+
+// Shows the spec in the link of the page, or `otherwise` if the link holds none.
+async function open(editor, otherwise) {
+  let text = otherwise;
+  try {
+    text = (await fromFragment(location.hash)) ?? otherwise;
+    tell("");
+  } catch (error) {
+    tell(error.message);
+  }
+  if (text !== editor.text()) editor.replace(text);
+}
+
+async function share(text) {
+  try {
+    history.replaceState(null, "", await toFragment(text));
+  } catch (error) {
+    tell(error.message);
+    return;
+  }
+  const copied = navigator.clipboard?.writeText(location.href) ?? Promise.reject();
+  copied.then(
+    () => tell("Link copied. It holds the spec."),
+    () => tell("The link is in the address bar. It holds the spec."),
+  );
+}
+
+function tell(message) {
+  find("message").textContent = message;
+  find("message").hidden = !message;
+}

@@ -1,0 +1,69 @@
+"""Write the archive of the Python packages that run in the browser, as source, and their licences.
+
+Usage: collect.py WHEELS ARCHIVE LICENCES, with a folder of wheels.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DATA = (".py", ".md", ".j2", ".yaml")
+# For another machine, type checkers or installers, or the pydantic of old.
+LEFT_OUT = re.compile(
+    r"(linux-gnu\.so|\.pyi|\.c|/RECORD|/WHEEL|/METADATA|\.cdx\.json|\.cyclonedx\.json)$"
+    r"|^pydantic/(v1/|mypy)|^_yaml/"
+)
+# Packages above those that the playground uses, and readers of files of other tools.
+UNUSED = re.compile(
+    r"rnnspec\.(cli|comparison|convert|diff|html|importing|vectors|weights)\b"
+    r"|rnnspec\.backends\.\w+\."
+)
+
+
+def from_wheels(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of the files in wheels."""
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as opened:
+            for name in opened.namelist():
+                if not name.endswith("/") and not LEFT_OUT.search(name):
+                    yield name, opened.read(name)
+
+
+def from_checkout() -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of the files of rnnspec itself, as in its wheel."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    for package in settings["packages"]:
+        if UNUSED.match(package):
+            continue
+        folder = ROOT / settings["package-dir"].get(package, package.replace(".", "/"))
+        inner = "**/*" if package in settings["package-data"] and package != "rnnspec" else "*"
+        for path in sorted(folder.glob(inner)):
+            if path.suffix in DATA:
+                name = Path(package.replace(".", "/"), path.relative_to(folder))
+                yield name.as_posix(), path.read_bytes()
+
+
+def licences(files: dict[str, bytes]) -> Iterator[str]:
+    """Yield the licence of each distribution, below its name."""
+    for name, content in sorted(files.items()):
+        if "/licenses/" in name:
+            distribution, _, _ = name.partition("-")
+            yield f"{distribution}\n\n{content.decode().strip()}\n"
+
+
+def main(wheels: str, target: str, notices: str) -> None:
+    """Write the archive and the licences."""
+    third_party = dict(from_wheels(Path(wheels)))
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in sorted({**third_party, **dict(from_checkout())}.items()):
+            archive.writestr(name, content)
+    Path(notices).write_text("\n".join(licences(third_party)), "utf-8")
+
+
+main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The JAX backend: an ``nnx.Module`` of Flax."""

@@ -1,0 +1,39 @@
+"""The record of the JAX backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.base import Backend
+
+JAX = Backend(
+    name="jax",
+    title="JAX",
+    package="rnnspec.backends.jax",
+    distribution="flax",
+    minimum=(0, 12),
+    extra="jax",
+    forms=("training", "inference"),
+    files=("{name}.py", "{name}.safetensors"),
+    loading=(
+        "import sys",
+        "from flax import nnx",
+        "from safetensors.flax import load_file",
+        "sys.path.append({folder!r})",
+        "from {name} import {entry}",
+        "model = {entry}(rngs=nnx.Rngs(0))",
+        "arrays = load_file({path!r})",
+        'nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))',
+    ),
+)
+
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.jax import emit, read, runtime, slots
+    from rnnspec.backends.kept import Reader
+
+    _emit: Emitter = emit
+    _slots: Slots = slots
+    _learning: LearningRuntime = runtime
+    _saving: SavingRuntime = runtime
+    _reader: Reader = read

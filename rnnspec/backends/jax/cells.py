@@ -1,0 +1,141 @@
+"""The generated class of each recurrent layer: its name, and its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.backends.expressions import Expression, Name
+from rnnspec.backends.jax.initial import initializer
+from rnnspec.ir.nodes import GRU, LSTM, Cell, Network, Recurrent, SimpleRNN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rnnspec.backends.base import Form
+    from rnnspec.words import CellActivation
+
+ACTIVATIONS: dict[CellActivation, str] = {
+    "tanh": "jnp.tanh",
+    "sigmoid": "jax.nn.sigmoid",
+    "relu": "jax.nn.relu",
+    "hard_sigmoid": "hard_sigmoid",
+    "legacy_hard_sigmoid": "legacy_hard_sigmoid",
+    "linear": "",
+    "softsign": "jax.nn.soft_sign",
+    "softplus": "jax.nn.softplus",
+    "elu": "jax.nn.elu",
+    "selu": "jax.nn.selu",
+    "silu": "jax.nn.silu",
+}
+"""The function of each activation, empty for the identity."""
+
+
+def cell_name(cell: Cell) -> str:
+    """Return the name of a cell in the names of classes."""
+    match cell:
+        case SimpleRNN():
+            return "RNN"
+        case LSTM():
+            return "LSTM"
+        case GRU(reset_after=reset_after):
+            return "GRU" if reset_after else "ResetFirstGRU"
+        case _:
+            assert_never(cell)
+
+
+def class_name(layer: Recurrent) -> str:
+    """Return the name of the generated class that runs a layer."""
+    masked = "Masked" if layer.masked else ""
+    unbiased = "" if layer.bias else "Unbiased"
+    dropped = "RecurrentDropout" if layer.recurrent_dropout else ""
+    return f"{masked}{unbiased}{dropped}{cell_name(layer.cell)}Layer"
+
+
+def direction_path(direction: str) -> str:
+    """Return the path to the module of a direction, empty if a layer has only one."""
+    return f"{direction.removesuffix('.')}_layer." if direction else ""
+
+
+@dataclass(frozen=True, slots=True)
+class CellClass:
+    """A class for some layers. A setting that all of them share is part of it.
+
+    ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
+    ``all``, ``some`` or ``none`` of the layers return their whole sequence, and ``turns`` whether
+    one has a backward direction.
+    """
+
+    name: str
+    layers: tuple[Recurrent, ...]
+    options: tuple[str, ...]
+    sequences: str
+    turns: bool
+
+    @property
+    def first(self) -> Recurrent:
+        """The first of the layers."""
+        return self.layers[0]
+
+    def arguments(self, layer: Recurrent) -> dict[str, Expression]:
+        """Return the arguments that make one of the layers."""
+        return {key: _settings(layer)[key] for key in self.options}
+
+
+def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
+    """Return the generated classes of a network by name."""
+    found: dict[str, list[Recurrent]] = {}
+    for layer in network.layers:
+        if isinstance(layer, Recurrent):
+            found.setdefault(class_name(layer), []).append(layer)
+    return {name: _class(name, layers, form) for name, layers in sorted(found.items())}
+
+
+def _class(name: str, layers: Sequence[Recurrent], form: Form) -> CellClass:
+    said = {layer.return_sequences for layer in layers}
+    sequences = "some" if len(said) > 1 else "all" if said == {True} else "none"
+    return CellClass(
+        name=name,
+        layers=tuple(layers),
+        options=tuple(_options(layers, form)),
+        sequences=sequences,
+        turns=any(layer.merge is not None for layer in layers),
+    )
+
+
+_DRAWN = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")
+_RATES = ("dropout", "recurrent_dropout")
+
+
+def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
+    """Yield the settings that are arguments of the class."""
+    settings = [_settings(layer) for layer in layers]
+    for key in settings[0]:
+        if key in _DRAWN and form != "training":
+            continue
+        differs = any(each[key] != settings[0][key] for each in settings)
+        dropped = key in _RATES and any(each[key] for each in settings)
+        if differs or dropped:
+            yield key
+
+
+def _settings(layer: Recurrent) -> dict[str, Expression]:
+    """Return the settings that layers of a class may differ in, in the order of arguments."""
+    cell = layer.cell
+    found: dict[str, Expression] = {"activation": _function(cell.activation)}
+    if not isinstance(cell, SimpleRNN):
+        found["recurrent_activation"] = _function(cell.recurrent_activation)
+    found["dropout"] = layer.dropout
+    found["recurrent_dropout"] = layer.recurrent_dropout
+    found["return_sequences"] = layer.return_sequences
+    found["kernel_init"] = initializer(layer.kernel_initializer)
+    found["recurrent_init"] = initializer(layer.recurrent_initializer)
+    if layer.bias:
+        found["bias_init"] = initializer(layer.bias_initializer)
+        if isinstance(cell, LSTM):
+            found["forget_bias"] = cell.forget_bias
+    return found
+
+
+def _function(activation: CellActivation) -> Name:
+    return Name(ACTIVATIONS[activation] or "jax.nn.identity")

@@ -1,0 +1,59 @@
+"""The place of each canonical array in Flax: all of them have the canonical layout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.backends.jax.cells import direction_path
+from rnnspec.ir.nodes import (
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Normalize,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+)
+from rnnspec.ir.params import directions, params
+from rnnspec.slots import Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def slots(layer: Layer) -> tuple[Slot, ...]:
+    """Return a slot for each canonical array of a layer."""
+    match layer:
+        case Embedding():
+            return (Slot(param="embeddings", path="embedding", axes="token out"),)
+        case Recurrent():
+            return tuple(_recurrent(layer))
+        case Dense():
+            kernel = Slot(param="kernel", path="kernel", axes="in out")
+            bias = Slot(param="bias", path="bias", axes="out")
+            return (kernel, bias) if layer.bias else (kernel,)
+        case LayerNorm():
+            gamma = Slot(param="gamma", path="scale", axes="out")
+            return (gamma, Slot(param="beta", path="bias", axes="out"))
+        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
+            return ()
+        case _:
+            assert_never(layer)
+
+
+def module(layer: Layer) -> str:
+    """Return the name of the attribute with these arrays: the layer's own name."""
+    return layer.name
+
+
+def _recurrent(layer: Recurrent) -> Iterator[Slot]:
+    # The generated classes hold the canonical arrays themselves, under their own names.
+    by_name = {param.name: param for param in params(layer)}
+    for prefix in directions(layer):
+        for name, param in by_name.items():
+            if name.startswith(prefix):
+                path = direction_path(prefix) + name.removeprefix(prefix)
+                yield Slot(param=name, path=path, axes=param.axes, gates=param.gates)

@@ -1,0 +1,1 @@
+"""ONNX: a graph of fused operators in ONNX's textual syntax, run by ONNX Runtime."""

@@ -1,0 +1,38 @@
+"""The record of the ONNX backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.base import Backend
+
+ONNX = Backend(
+    name="onnx",
+    title="ONNX Runtime",
+    package="rnnspec.backends.onnx",
+    distribution="onnxruntime",
+    # Before it, RNN returns another final state for some lengths of sequences.
+    minimum=(1, 26),
+    needed=("onnx",),
+    extra="onnx",
+    forms=("inference",),
+    level="forward",
+    # The recurrent operators of ONNX Runtime have float32 alone on a CPU.
+    dtypes=("float32",),
+    ending=".onnx.txt",
+    files=("{name}.onnx",),
+    loading=(
+        "import onnxruntime",
+        "session = onnxruntime.InferenceSession({path!r})",
+    ),
+)
+
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Emitter, SavingRuntime, Slots
+    from rnnspec.backends.kept import Reader
+    from rnnspec.backends.onnx import emit, read, runtime, slots
+
+    _emit: Emitter = emit
+    _slots: Slots = slots
+    _saving: SavingRuntime = runtime
+    _reader: Reader = read

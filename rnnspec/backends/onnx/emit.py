@@ -1,0 +1,91 @@
+"""IR -> ONNX source: one graph in ONNX's textual syntax."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.backends.onnx.cells import stepwise_reason
+from rnnspec.backends.onnx.graph import Builder, Graph, GraphSource, Value
+from rnnspec.backends.onnx.layers import add_layers
+from rnnspec.backends.onnx.names import INPUT
+from rnnspec.backends.onnx.slots import weights
+from rnnspec.errors import Refusal
+from rnnspec.ir import nodes, text
+from rnnspec.ir.params import count, counts
+
+if TYPE_CHECKING:
+    from rnnspec.backends.base import Form, Stock
+    from rnnspec.backends.onnx.graph import Dims
+
+OPSET, IR_VERSION = 18, 8
+"""The first opset in which all of it can be said, and the oldest version of files for it."""
+
+_MOST_BYTES = 2**31 - 2**20
+"""A protocol buffer holds less than 2 GiB; a part is left for the graph."""
+
+
+def emit(network: nodes.Network, form: Form) -> GraphSource:  # noqa: ARG001
+    """Return the source of a network: a graph named after it, without its weights."""
+    builder = Builder()
+    add_layers(builder, network)
+    held = weights(network)
+    graph = Graph(
+        name=network.name,
+        inputs=(_input(network.input),),
+        outputs=(Value("float", ("batch", *_dims(network.output)), network.layers[-1].name),),
+        blocks=builder.done(),
+        weights=tuple(Value("float", shape, name) for name, shape, _ in held),
+        constants=tuple(builder.constants.values()),
+    )
+    return GraphSource(
+        title=text.title(network),
+        comment=text.comment(network),
+        docstring=text.signature(network),
+        entry=network.name,
+        graph=graph,
+        frozen=tuple(name for name, _, trainable in held if not trainable),
+        opset=OPSET,
+        ir_version=IR_VERSION,
+    )
+
+
+def _input(network_input: nodes.Input) -> Value:
+    dims = ("batch", *_dims(network_input.shape))
+    match network_input:
+        case nodes.TokenInput():
+            return Value("int64", dims, INPUT)
+        case nodes.NumericInput():
+            return Value("float", dims, INPUT)
+        case _:
+            assert_never(network_input)
+
+
+def _dims(shape: nodes.Shape) -> Dims:
+    return tuple("steps" if size is None else size for size in shape)
+
+
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
+    """Return a refusal if the arrays are too large for one file: every key can be honoured."""
+    size = 4 * counts(network).total
+    if size < _MOST_BYTES:
+        return ()
+    largest = max(network.layers, key=count)
+    key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
+    reason = f"the arrays have {size / 2**30:.1f} GiB together, and an ONNX file holds 2 GiB"
+    return (Refusal(largest.name, key, reason),)
+
+
+def arranged(network: nodes.Network, form: Form) -> nodes.Network:  # noqa: ARG001
+    """Return the network as it is: each layer has an operator of its own."""
+    return network
+
+
+def stepwise(network: nodes.Network) -> dict[str, str]:
+    """Return the layers that run step by step, and the key that no fused operator can honour."""
+    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+    return {each.name: reason for each in recurrent if (reason := stepwise_reason(each))}
+
+
+def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001
+    """Return no layers: the second bias of an operator is zero, and no parameter."""
+    return ()

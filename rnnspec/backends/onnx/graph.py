@@ -1,0 +1,168 @@
+"""Graphs in ONNX's textual syntax: values, nodes and constants, which the template lays out."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field, replace
+
+from rnnspec.backends.expressions import Comment, Part
+from rnnspec.errors import GenerationError
+
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+Dim = int | str
+Dims = tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A tensor with its element type and shape; the text of a dimension is its name."""
+
+    type: str
+    dims: Dims
+    name: str
+
+    def __str__(self) -> str:
+        shape = f"[{', '.join(map(str, self.dims))}]" if self.dims else ""
+        return f"{self.type}{shape} {checked(self.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph: the main one, or the body of a ``Scan``. ``blocks`` are groups of nodes."""
+
+    name: str
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    blocks: tuple[Block, ...]
+    weights: tuple[Value, ...] = ()
+    constants: tuple[str, ...] = ()
+
+
+Attribute = int | float | str | tuple[float, ...] | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """``outputs = operator <options> (inputs)``; the name of a value left out is empty.
+
+    ``body`` is the graph that a ``Scan`` runs at each step.
+    """
+
+    outputs: tuple[str, ...]
+    operator: str
+    inputs: tuple[str, ...]
+    attributes: tuple[tuple[str, Attribute], ...] = ()
+    body: Graph | None = None
+
+    @property
+    def results(self) -> str:
+        """The outputs, as the text has them."""
+        return ", ".join(map(_written, self.outputs))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The attributes, as the text has them."""
+        return tuple(f"{checked(name)} = {_literal(value)}" for name, value in self.attributes)
+
+    @property
+    def arguments(self) -> str:
+        """The inputs, as the text has them."""
+        return ", ".join(map(_written, self.inputs))
+
+
+Block = tuple[Comment | Node, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSource:
+    """The source of a network. ``frozen`` are the weights that training would leave alone."""
+
+    template: str = "onnx/model.txt.j2"
+    title: str
+    comment: str
+    docstring: tuple[str, ...]
+    entry: str
+    graph: Graph
+    frozen: tuple[str, ...]
+    opset: int
+    ir_version: int
+    parts: tuple[Part, ...] = ()
+    before_loading: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Builder:
+    """The blocks of a graph while its layers are turned into nodes."""
+
+    blocks: list[list[Comment | Node]] = field(default_factory=lambda: [[]])
+    constants: dict[str, str] = field(default_factory=dict)
+
+    def block(self, comment: str = "") -> None:
+        """Begin another group of nodes."""
+        if self.blocks[-1]:
+            self.blocks.append([])
+        if comment:
+            self.blocks[-1].append(Comment(comment))
+
+    def add(self, output: str, operator: str, *inputs: str, **attributes: Attribute) -> str:
+        """Add a node with one output, and return its name."""
+        return self.node(Node((output,), operator, inputs, tuple(attributes.items())))
+
+    def node(self, node: Node) -> str:
+        """Add a node, and return its last output."""
+        self.blocks[-1].append(node)
+        return node.outputs[-1]
+
+    def rename(self, name: str, new: str) -> str:
+        """Give an output of the last node another name, and return that."""
+        node = self.blocks[-1][-1]
+        assert isinstance(node, Node)
+        outputs = tuple(new if each == name else each for each in node.outputs)
+        self.blocks[-1][-1] = replace(node, outputs=outputs)
+        return new
+
+    def integers(self, name: str, *values: int) -> str:
+        """Return the name of a constant vector of integers."""
+        listed = ", ".join(map(str, values))
+        self.constants[name] = f"int64[{len(values)}] {checked(name)} = {{{listed}}}"
+        return name
+
+    def scalar(self, name: str, value: float) -> str:
+        """Return the name of a constant number."""
+        type_ = "int64" if isinstance(value, int) else "float"
+        self.constants[name] = f"{type_} {checked(name)} = {{{_literal(value)}}}"
+        return name
+
+    def done(self) -> tuple[Block, ...]:
+        """Return the groups of nodes."""
+        return tuple(map(tuple, self.blocks))
+
+
+def checked(name: str) -> str:
+    """Return a name that the syntax takes.
+
+    Raises:
+        GenerationError: it does not take ``name``.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise GenerationError(f"{name!r} is not a name")
+    return name
+
+
+def _written(name: str) -> str:
+    return checked(name) if name else '""'
+
+
+def _literal(value: Attribute) -> str:
+    match value:
+        case str():
+            return f'"{checked(value)}"'
+        case tuple():
+            return f"[{', '.join(map(_literal, value))}]"
+        case float() if not math.isfinite(value):
+            raise GenerationError(f"{value!r} has no literal")
+        case _:
+            # The repr of a float has a point or an exponent, without which it would be an integer.
+            return repr(value)

@@ -1,0 +1,172 @@
+"""Reading of ONNX files that rnnspec wrote: the spec in the metadata, and the initializers.
+
+The file is read as data, by the package ``onnx``: nothing is run, and no other file is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.backends.base import Held
+from rnnspec.backends.kept import Saved
+from rnnspec.backends.onnx.arrays import found, others
+from rnnspec.backends.onnx.names import array_of
+from rnnspec.errors import BackendError, UsageError, brief
+from rnnspec.files.regular import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from rnnspec.backends.kept import KeptInModel
+    from rnnspec.slots import Array
+
+SPEC = "rnnspec"
+"""The key of the spec's text in the metadata, as in canonical files."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptInFile:
+    """The initializers of a file."""
+
+    weights: Mapping[str, Array]
+
+    def held(self, layer: str, path: str) -> Held:
+        """Return the dtype and shape of the array at ``path`` of a layer."""
+        array = found(self.weights, layer, path)
+        return Held(array.dtype.name, array.shape)
+
+    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path), by name."""
+        return others(self.weights, known)
+
+    def get(self, layer: str, path: str) -> Array:
+        """Return a copy of the array at ``path`` of a layer."""
+        return found(self.weights, layer, path).copy()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFile:
+    """An ONNX file that rnnspec wrote; ``proto`` is its content."""
+
+    path: Path
+    proto: Any
+
+    @property
+    def spec(self) -> str:
+        """The text of the spec in the metadata."""
+        return _spec(self.proto)
+
+    @property
+    def writer(self) -> str:
+        """The name and version of the tool that wrote the file."""
+        return _writer(self.proto)
+
+    @property
+    def kept(self) -> KeptInFile:
+        """The initializers.
+
+        Raises:
+            UsageError: they cannot be read.
+        """
+        return KeptInFile(_weights(self.proto, self.path))
+
+    def has_graph(self, source: str) -> bool:
+        """Return whether the graph of the file, without its weights, is that of a source."""
+        from onnx import parser
+
+        one, other = self.proto.graph, parser.parse_model(source).graph
+        return _constants(one) == _constants(other) and all(
+            list(getattr(one, part)) == list(getattr(other, part))
+            for part in ("node", "input", "output")
+        )
+
+
+def own(path: Path) -> OwnFile:
+    """Return the content of a file.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        UsageError: the file cannot be read, or rnnspec did not write it.
+    """
+    proto = _proto(path)
+    if proto.producer_name != "rnnspec" or not _spec(proto):
+        by = f" of {brief(_writer(proto))}" if proto.producer_name else ""
+        message = (
+            f"expected an ONNX file that rnnspec wrote, with the spec in it, received one{by}; "
+            "import the model that it was exported from"
+        )
+        raise UsageError(message, str(path))
+    return OwnFile(path, proto)
+
+
+def recognises(path: Path) -> bool:
+    """Return whether the path has the ending of ONNX files."""
+    return path.suffix.lower() == ".onnx" and not path.is_dir()
+
+
+def files(path: Path) -> tuple[Path, ...]:
+    """Return the one file."""
+    return (path,)
+
+
+def spec_text(path: Path) -> str:
+    """Return the text of the spec in the metadata."""
+    return own(path).spec
+
+
+def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
+    """Return the initializers."""
+    return Saved(own(path).kept)
+
+
+def _proto(path: Path) -> Any:
+    try:
+        import onnx
+    except ImportError as error:
+        raise BackendError("reading ONNX files needs onnx: pip install onnx") from error
+    from google.protobuf.message import DecodeError
+
+    with opened(path) as (stream, _):
+        data = stream.read()
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as error:
+        raise UsageError("expected an ONNX file, received other bytes", str(path)) from error
+    if not proto.graph.node:
+        raise UsageError("expected an ONNX file, received one without a graph", str(path))
+    return proto
+
+
+def _spec(proto: Any) -> str:
+    found = (each.value for each in proto.metadata_props if each.key == SPEC)
+    # Text that is not UTF-8 is bytes here.
+    return next((each for each in found if isinstance(each, str)), "")
+
+
+def _constants(graph: Any) -> dict[str, Any]:
+    return {each.name: each for each in graph.initializer if not array_of(str(each.name))[0]}
+
+
+def _writer(proto: Any) -> str:
+    return f"{proto.producer_name} {proto.producer_version}".strip()
+
+
+def _weights(proto: Any, path: Path) -> dict[str, Array]:
+    from onnx import TensorProto, numpy_helper
+
+    weights = dict[str, "Array"]()
+    for each in proto.graph.initializer:
+        if not array_of(str(each.name))[0]:
+            continue
+        if each.data_location == TensorProto.EXTERNAL:
+            message = f"{brief(each.name)}: expected its numbers in this file, not in another one"
+            raise UsageError(message, str(path))
+        try:
+            weights[each.name] = numpy_helper.to_array(each)
+        except (ValueError, TypeError, KeyError) as error:
+            message = f"{brief(each.name)}: its numbers cannot be read"
+            raise UsageError(message, str(path)) from error
+    return weights

@@ -1,0 +1,10 @@
+"""The functions behind the playground, which return plain data that JSON can express.
+
+The page itself has no knowledge of the language.
+"""
+
+from rnnspec.playground.answers import answer
+from rnnspec.playground.completions import complete
+from rnnspec.playground.hints import describe, explain
+
+__all__ = ["answer", "complete", "describe", "explain"]

@@ -1,0 +1,86 @@
+"""The key or value of a spec at a cursor, even if the text around it is incomplete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rnnspec.spec.yaml.characters import blanked
+from rnnspec.spec.yaml.encoding import decode
+from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.tree import Tree, grow_once
+
+_WORD = re.compile(r"[\w.+-]*")
+_WORD_BEFORE = re.compile(r"[\w.+-]*\Z")
+_COLON = re.compile(r"[ \t]*:")
+_STAND_IN = "x"
+"""Put in place of the word at the cursor, which may be empty or no valid key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word in a text, from offset ``start`` to ``end``; ``column`` is that of its start."""
+
+    text: str
+    start: int
+    end: int
+    column: int
+
+    @property
+    def end_column(self) -> int:
+        """The column after its last character."""
+        return self.column + self.end - self.start
+
+    @property
+    def has_colon(self) -> bool:
+        """Whether a colon follows."""
+        return _COLON.match(self.text, self.end) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The word at a cursor, and the path of the key or value that it is, in ``data``."""
+
+    word: Word
+    path: Path
+    is_key: bool
+    data: Any
+
+
+def find(text: str, line: int, column: int) -> Cursor | None:
+    """Return the cursor before a column, or None where neither a key nor a value can be.
+
+    Lines and columns are counted in characters from 1; lines end with a line feed.
+
+    Raises:
+        SpecError: the text is longer than a spec may be.
+    """
+    word = _word(blanked(decode(text, "")), line, column)
+    extent = word.start, word.start + len(_STAND_IN)
+    for tree in _readings(word):
+        for places, is_key in ((tree.keys, True), (tree.values, False)):
+            for path, place in places.items():
+                if place == extent:
+                    return Cursor(word, path, is_key, tree.data)
+    return None
+
+
+def _word(text: str, line: int, column: int) -> Word:
+    lines = text.split("\n")[:line]
+    begin = sum(len(each) + 1 for each in lines[:-1])
+    before = lines[-1][: column - 1]
+    match = _WORD_BEFORE.search(before)
+    start = begin + (match.start() if match else len(before))
+    word = _WORD.match(text, start)
+    return Word(text, start, word.end() if word else start, start - begin + 1)
+
+
+def _readings(word: Word) -> Iterator[Tree]:
+    """Yield the trees of the text with the stand-in as a key, then as a value."""
+    forms = (_STAND_IN,) if word.has_colon else (f"{_STAND_IN}: ", _STAND_IN)
+    # The text behind the cursor may be broken because of what is not typed yet.
+    for ending in (word.text[word.end :], ""):
+        for form in forms:
+            yield grow_once(word.text[: word.start] + form + ending)

@@ -1,0 +1,104 @@
+"""The parts of the JSON Schema of the language that describe one place of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from rnnspec.spec.schema.json_schema import json_schema
+from rnnspec.spec.schema.rules import Schema
+from rnnspec.spec.yaml.places import Path
+
+_TYPES = {"object": dict, "array": list}
+
+
+def at(path: Path, data: Any) -> list[Schema]:
+    """Return the schemas that apply to the value at ``path`` of ``data``."""
+    found: list[Any] = [_root()]
+    node = data
+    for step in path:
+        found = [inner for each in found for inner in _inside(each, step, node)]
+        node = child(node, step)
+    return [schema for each in found for schema in _applying(each, node)]
+
+
+def properties(path: Path, data: Any) -> dict[str, Schema]:
+    """Return the schema of each key that the mapping at ``path`` may have."""
+    found: dict[str, Any] = {}
+    for schema in at(path, data):
+        for key, value in schema.get("properties", {}).items():
+            # A key can occur in several schemas: with its description, and with conditions.
+            if value is False or found.get(key) is False:
+                found[key] = False
+            elif "description" in value:
+                found[key] = value
+    return {key: value for key, value in found.items() if value is not False}
+
+
+@cache
+def _root() -> Schema:
+    return json_schema()
+
+
+def _inside(schema: Any, step: str | int, node: Any) -> Iterator[Any]:
+    """Yield the schemas of a child of ``node``, which ``schema`` describes."""
+    for each in _applying(schema, node):
+        if isinstance(step, str):
+            yield from (each["properties"][step],) if step in each.get("properties", {}) else ()
+        else:
+            yield from _items(each, step)
+
+
+def _items(schema: Schema, index: int) -> Iterator[Any]:
+    match schema.get("items"):
+        case list() as first:
+            yield first[index] if index < len(first) else schema["additionalItems"]
+        case dict() as every:
+            yield every
+        case _:
+            return
+
+
+def _applying(schema: Any, node: Any) -> Iterator[Schema]:
+    """Yield the schemas without conditions that ``schema`` applies to ``node``."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    if "$ref" in schema:
+        yield from _applying(_root()["definitions"][schema["$ref"].rpartition("/")[2]], node)
+    parts = [*schema.get("allOf", ()), *schema.get("anyOf", ())]
+    holds = _holds(schema["if"], node) if "if" in schema else None
+    if holds is not None:
+        parts.append(schema.get("then" if holds else "else"))
+    for part in parts:
+        yield from _applying(part, node)
+
+
+def _holds(condition: Schema, node: Any) -> bool | None:
+    """Return whether a condition about keys holds, None if it has others."""
+    if set(condition) - {"type", "required", "properties", "const", "enum"}:
+        return None
+    if not isinstance(node, _TYPES.get(condition.get("type", ""), object)):
+        return False
+    if "const" in condition:
+        return bool(node == condition["const"])
+    if "enum" in condition:
+        return node in condition["enum"]
+    keys: dict[str, Any] = node if isinstance(node, dict) else {}
+    if any(key not in keys for key in condition.get("required", ())):
+        return False
+    parts = condition.get("properties", {})
+    inner = [_holds(part, keys[key]) for key, part in parts.items() if key in keys]
+    return None if None in inner else all(inner)
+
+
+def child(node: Any, step: str | int) -> Any:
+    """Return the value under a key or index of a value, None if there is none."""
+    match node, step:
+        case dict(), str():
+            return node.get(step)
+        case list(), int() if step < len(node):
+            return node[step]
+        case _:
+            return None

@@ -1,0 +1,121 @@
+"""The JAX model under JAX's own transformations, trained by optax, and loaded without rnnspec."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec import pipeline, saving
+from rnnspec.backends import get
+from rnnspec.source.execute import execute
+
+jax = pytest.importorskip("jax")
+nnx = pytest.importorskip("flax.nnx")
+optax = pytest.importorskip("optax")
+
+TEXT = """\
+version: 1
+name: net
+embedding: {vocabulary: 9, dim: 3, mask_zero: true, trainable: false}
+rnn:
+  - {type: lstm, units: 4, dropout: 0.25, bidirectional: true}
+  - {type: gru, units: 3, recurrent_dropout: 0.5}
+head: {dropout: 0.5, units: 1, activation: sigmoid}
+"""
+TOKENS = np.array([[0, 3, 0, 8, 1], [0, 0, 0, 0, 0], [1, 2, 3, 4, 5]], np.int32)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return rnnspec.build(rnnspec.loads(TEXT), "jax", seed=1)
+
+
+def in_inference(model: Any) -> Any:
+    return nnx.view(model, deterministic=True)
+
+
+def test_jit_and_vmap_give_what_the_model_gives(model: Any) -> None:
+    live = in_inference(model)
+    expected = live(TOKENS)
+    np.testing.assert_allclose(nnx.jit(lambda m, x: m(x))(live, TOKENS), expected, atol=1e-6)
+    each = nnx.vmap(lambda m, x: m(x[None])[0], in_axes=(None, 0))(live, TOKENS)
+    np.testing.assert_allclose(each, expected, atol=1e-6)
+    np.testing.assert_allclose(
+        jax.nn.sigmoid(live(TOKENS, logits=True)), np.asarray(expected), atol=1e-6
+    )
+
+
+def test_padding_to_a_longer_batch_changes_nothing(model: Any) -> None:
+    live = in_inference(model)
+    longer = np.pad(TOKENS, ((0, 0), (0, 3)))
+    np.testing.assert_allclose(live(longer), np.asarray(live(TOKENS)), atol=1e-6)
+
+
+def test_an_optimizer_leaves_frozen_vectors_alone() -> None:
+    model = rnnspec.build(rnnspec.loads(TEXT), "jax", seed=1)
+    before = rnnspec.read_weights(model)
+    # With few units, a mask sometimes drops everything.
+    model.eval()
+    optimizer = nnx.Optimizer(model, optax.adamw(0.1), wrt=nnx.Param)
+
+    def loss(model: Any) -> Any:
+        return optax.sigmoid_binary_cross_entropy(model(TOKENS, logits=True), 1.0).mean()
+
+    optimizer.update(model, nnx.grad(loss)(model))
+    after = rnnspec.read_weights(model)
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == before.keys() - {"embedding_1.embeddings"}
+
+
+def test_source_for_inference_is_the_same_network_without_dropout(model: Any) -> None:
+    generated = pipeline.generate(pipeline.reads(TEXT), get("jax"), "inference")
+    assert "ropout" not in generated.text
+    short = getattr(execute(generated.text, "net"), generated.entry)()
+    generated.store.write(short, rnnspec.read_weights(model))
+    np.testing.assert_allclose(short(TOKENS), np.asarray(in_inference(model)(TOKENS)), atol=1e-6)
+    assert get("jax").runtime.counts(short) == get("jax").runtime.counts(model)
+
+
+def test_a_residual_from_a_dropout_is_kept_in_source_for_inference() -> None:
+    text = """\
+version: 1
+name: net
+embedding: {vocabulary: 9, dim: 3}
+rnn: {type: gru, units: 3, dropout: 0.5, variational: false, residual: true}
+"""
+    program = pipeline.reads(text)
+    model = pipeline.instantiate(pipeline.generate(program, get("jax"), "inference"))
+    assert model(TOKENS).shape == (3, 5, 3)
+
+
+def test_comparing_in_float64_leaves_the_setting_of_the_user(model: Any) -> None:
+    assert rnnspec.parity(rnnspec.loads(TEXT), ["jax"]).equal
+    assert not jax.config.jax_enable_x64
+    assert in_inference(model)(TOKENS).dtype == np.float32
+
+
+def test_a_folder_loads_without_rnnspec(model: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    generated = pipeline.generate(pipeline.reads(TEXT), get("jax"))
+    saving.save(folder, generated, TEXT, model, force=False)
+    code = "\n".join(
+        [
+            *saving.loading(folder, generated),
+            "assert 'rnnspec' not in sys.modules",
+            "import numpy",
+            "model.eval()",
+            f"print(model(numpy.array({TOKENS.tolist()})).ravel().tolist())",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    expected = np.ravel(in_inference(model)(TOKENS))
+    np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-6)

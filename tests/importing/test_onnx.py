@@ -1,0 +1,174 @@
+"""ONNX files that rnnspec wrote come back exactly; any other is refused with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.convert.choice import kind_named, kind_of
+from rnnspec.convert.run import spec_for
+from rnnspec.errors import BackendError, ModelError, RnnspecError, UsageError
+from rnnspec.importing.run import take
+from rnnspec.weights.initial import draw_scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+onnx: Any = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+TEXT = """\
+version: 1
+name: tagger  # a comment stays too
+embedding: {vocabulary: 9, dim: 3, mask_zero: true, trainable: false}
+rnn:
+  - {type: lstm, units: 4, dropout: 0.5, layer_norm: true, residual: false}
+  - {type: gru, units: 2, bidirectional: true}
+  - {type: gru, units: 2, reset_after: false, activation: silu, bidirectional: true}
+head: {pooling: none, hidden: [{units: 3}], units: 2, bias: false}
+"""
+
+
+@pytest.fixture
+def arrays() -> dict[str, Any]:
+    drawn = draw_scaled(pipeline.reads(TEXT).network, 1)
+    return {name: array.astype(np.float32) for name, array in drawn.items()}
+
+
+@pytest.fixture
+def written(tmp_path: Path, arrays: dict[str, Any]) -> Path:
+    path = tmp_path / "model.onnx"
+    kind_named(path).write(path, pipeline.reads(TEXT), arrays, lambda _: None, force=False)
+    return path
+
+
+def test_the_spec_and_the_arrays_come_back(written: Path, arrays: dict[str, Any]) -> None:
+    taken = take(written)
+    assert taken.text == TEXT
+    assert taken.imported.form.startswith("ONNX file of rnnspec 0.")
+    assert list(taken.arrays) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(taken.arrays[name], array)
+
+
+def test_a_named_spec_must_be_that_of_the_file(written: Path) -> None:
+    kind = kind_of(written, named=True)
+    named = pipeline.reads(TEXT)
+    assert spec_for(kind, written, named, allow_outside=False) is named
+    assert kind.read(written, named, lambda _: None).arrays
+    # The arrays fit this network too.
+    other = pipeline.reads(TEXT.replace("activation: silu", "activation: relu"))
+    with pytest.raises(ModelError, match=r"activation: expected 'relu', received 'silu'"):
+        kind.read(written, other, lambda _: None)
+
+
+def test_it_becomes_a_model_of_another_backend(written: Path) -> None:
+    pytest.importorskip("torch")
+    output = written.parent / "folder"
+    kind = kind_of(written)
+    program = spec_for(kind, written, None, allow_outside=False)
+    loaded = kind.read(written, program, lambda _: None)
+    kind_named(output).write(output, program, loaded.arrays, lambda _: None, force=False)
+    assert sorted(path.name for path in output.iterdir()) == ["tagger.py", "tagger.safetensors"]
+
+
+def initializer(proto: Any, name: str) -> Any:
+    return next(each for each in proto.graph.initializer if each.name == name)
+
+
+def foreign(proto: Any) -> None:
+    proto.producer_name, proto.producer_version = "pytorch", "2.1"
+
+
+def without_spec(proto: Any) -> None:
+    del proto.metadata_props[:]
+
+
+def other_operator(proto: Any) -> None:
+    next(node for node in proto.graph.node if node.op_type == "LSTM").op_type = "GRU"
+
+
+def other_constant(proto: Any) -> None:
+    initializer(proto, "Padding_Token").int64_data[0] = 1
+
+
+def second_bias(proto: Any) -> None:
+    bias = initializer(proto, "lstm_1_B")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.ones((1, 32), np.float32), bias.name))
+
+
+def too_short(proto: Any) -> None:
+    initializer(proto, "dense_1_W").raw_data = b"1234"
+
+
+def elsewhere(proto: Any) -> None:
+    array = initializer(proto, "dense_1_W")
+    array.ClearField("raw_data")
+    array.data_location = onnx.TensorProto.EXTERNAL
+    array.external_data.add(key="location", value="/etc/passwd")
+
+
+def left_out(proto: Any) -> None:
+    proto.graph.initializer.remove(initializer(proto, "dense_1_W"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (foreign, r"that rnnspec wrote, with the spec in it, received one of pytorch 2\.1; import"),
+        (without_spec, r"that rnnspec wrote, with the spec in it, received one of rnnspec"),
+        (other_operator, r"its graph is not that of the spec in it"),
+        (other_constant, r"its graph is not that of the spec in it"),
+        (second_bias, r"unexpected: lstm_1_Rb"),
+        (too_short, r"dense_1_W: its numbers cannot be read"),
+        (elsewhere, r"dense_1_W: expected its numbers in this file, not in another one"),
+        (left_out, r"missing: dense_1\.kernel \(at dense_1\.W\)"),
+    ],
+)
+def test_any_other_file(written: Path, change: Callable[[Any], None], message: str) -> None:
+    proto = onnx.load_model(written)
+    change(proto)
+    written.write_bytes(proto.SerializeToString())
+    with pytest.raises(UsageError, match=message) as caught:
+        take(written)
+    assert str(written) in str(caught.value)
+
+
+def test_broken_bytes(written: Path) -> None:
+    whole, rng = written.read_bytes(), np.random.default_rng(0)
+    codes = []
+    for at in rng.integers(0, len(whole), 400):
+        broken = bytearray(whole)
+        broken[at] ^= int(rng.integers(1, 256))
+        written.write_bytes(broken)
+        try:
+            take(written)
+        except RnnspecError as error:
+            codes.append(error.exit_code)
+    assert len(codes) > 100
+    assert set(codes) <= {1, 2}
+
+
+@pytest.mark.parametrize("old", [b"tagger", b"dense_1_W", b"Padding_Token"])
+def test_text_that_is_not_utf8(written: Path, old: bytes) -> None:
+    written.write_bytes(written.read_bytes().replace(old, b"\xff" + old[1:]))
+    with pytest.raises(UsageError):
+        take(written)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\x08"])
+def test_no_onnx_file(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="expected an ONNX file, received"):
+        take(path)
+
+
+def test_without_the_package(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(BackendError, match="needs onnx: pip install onnx"):
+        take(written)

@@ -1,0 +1,134 @@
+"""Answers of the playground are those of the library and of the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rnnspec
+from rnnspec.backends import having
+from rnnspec.backends.base import Form
+from rnnspec.backends.needs import SOURCE
+from rnnspec.errors import Refusal, UnsupportedError
+from rnnspec.playground import answer, answers
+
+GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+
+
+def test_a_spec_of_the_gallery_has_its_summary_pictures_and_sources(gallery_spec: Path) -> None:
+    spec = rnnspec.load(gallery_spec)
+    found = answer(gallery_spec.read_text("utf-8"))
+    assert found["state"] == "valid"
+    total = rnnspec.summary(spec).parameters.total
+    assert found["verdict"] == f"valid: {total:,} parameters"
+    drawn = [str(rnnspec.draw(spec, form=form)) for form in ("unrolled", "folded")]
+    assert [each["svg"] for each in found["pictures"]] == drawn
+    expected = [
+        (each.title, form.capitalize(), _source(gallery_spec, each.name, form))
+        for each in having(SOURCE)
+        for form in each.forms
+    ]
+    assert [(each["title"], each["form"], each["text"]) for each in found["sources"]] == expected
+
+
+def _source(spec: Path, backend: str, form: Form) -> str:
+    try:
+        return rnnspec.codegen(spec, backend, form=form)
+    except UnsupportedError:
+        return ""
+
+
+def test_a_problem_has_its_place() -> None:
+    found = answer(GOOD.replace("units", "unit"))
+    assert (found["state"], found["verdict"]) == ("wrong", "wrong: 1 problem")
+    assert found["notes"] == (
+        {
+            "severity": "error",
+            "code": "E301",
+            "where": "rnn",
+            "message": "unknown key 'unit'; did you mean 'units'?",
+            "line": 4,
+            "column": 19,
+            "end_column": 23,
+        },
+    )
+    assert (found["summary"], found["pictures"], found["sources"]) == (None, (), ())
+
+
+def test_advice_leaves_a_spec_valid() -> None:
+    found = answer(GOOD.replace("lstm", "simple"))
+    assert (found["state"], found["notes"][0]["code"]) == ("valid", "L101")
+
+
+def test_more_problems_than_anyone_reads_are_counted() -> None:
+    found = answer(GOOD + "".join(f"key_{number}: 1\n" for number in range(70)))
+    assert (len(found["notes"]), found["omitted"]) == (50, 20)
+
+
+def test_a_backend_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    emitter, *_ = (each.emitter for each in having(SOURCE))
+    refusal = Refusal("lstm_1", "units", "4 is one too many")
+    monkeypatch.setattr(emitter, "refusals", lambda *_: (refusal,))
+    first, *others = answer(GOOD)["sources"]
+    assert first["text"] == ""
+    (sentence,) = first["refusals"]
+    assert sentence.startswith("lstm_1.units: not supported by ")
+    assert "4 is one too many; supported by " in sentence
+    assert all(bool(each["text"]) != bool(each["refusals"]) for each in others)
+
+
+def test_a_network_too_large_for_a_picture_has_all_else() -> None:
+    layers = "".join(f"  - {{type: lstm, units: {number + 1}}}\n" for number in range(300))
+    found = answer(f"version: 1\nname: net\ninput: {{features: 3}}\nrnn:\n{layers}")
+    assert [each["svg"] for each in found["pictures"]] == ["", ""]
+    assert found["pictures"][0]["refusal"].startswith("net has 300 rows to draw")
+    assert len(found["summary"]["rows"]) == 300
+
+
+def test_reads_no_file_that_a_spec_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    embedding = "embedding: {vocabulary: 3, dim: 2, weights: absent.npy, words: absent.txt}\n"
+    text = GOOD.replace("input: {features: 3}\n", embedding)
+    assert answer(text)["state"] == "valid"
+
+
+def test_a_bug_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> Any:
+        raise RecursionError("too deep\nand more")
+
+    monkeypatch.setattr(answers, "summarize", broken)
+    found = answer(GOOD)
+    assert found["state"] == "failed"
+    assert found["verdict"] == (
+        "rnnspec failed on this text, which is a bug: RecursionError: too deep"
+    )
+
+
+HOSTILE = [
+    "",
+    "\0",
+    "\ud800",
+    "[" * 2**18,
+    "x" * 2**20,
+    "&a [*a]",
+    "a: 1\r\n\ta: 2",
+    "\u202e: \u2028",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_text_that_is_no_spec_is_wrong(text: str) -> None:
+    found = answer(text)
+    assert found["state"] == "wrong"
+    assert json.dumps(found).isascii()
+    assert all(note["message"].isprintable() for note in found["notes"])
+
+
+@given(st.text(max_size=80) | st.text("{}[]:-, \n#&*!|>'\"%@abt1", max_size=60))
+def test_no_text_makes_it_fail(text: str) -> None:
+    assert answer(text)["state"] == "wrong"

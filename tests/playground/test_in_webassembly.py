@@ -1,0 +1,55 @@
+"""The playground's Python, compiled to WebAssembly, answers as CPython does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spec.test_spec_faults import SHORT
+
+from rnnspec import playground
+from rnnspec.pages import codes
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "build" / "playground"
+
+
+def _built() -> Path:
+    """Return the folder of the site, or skip."""
+    if shutil.which("node") is None:
+        pytest.skip("Node is not installed")
+    if not (SITE / "index.html").exists():
+        pytest.skip("the playground is not built: make playground")
+    sources = [*ROOT.glob("rnnspec/**/*.*"), *ROOT.glob("templates/**/*.*")]
+    changed = max(path.stat().st_mtime for path in sources if path.suffix != ".pyc")
+    if changed > (SITE / "packages.gz").stat().st_mtime:
+        pytest.skip("the playground is older than rnnspec: make playground")
+    return SITE
+
+
+def _calls() -> list[tuple[str, list[Any]]]:
+    """Return a call for each spec there is, valid or wrong, and for each line of some."""
+    files = [*ROOT.glob("specs/*.yaml"), *ROOT.glob("templates/init/*.yaml")]
+    good = [path.read_text("utf-8") for path in sorted(files)]
+    wrong = [case.values[0] for case in SHORT]
+    texts = [text for text in (*good, *wrong) if isinstance(text, str)]
+    places = [[good[0], number + 1, 3] for number in range(good[0].count("\n"))]
+    cursors = [(name, place) for name in ("complete", "describe") for place in places]
+    explanations: list[tuple[str, list[Any]]] = [("explain", [code]) for code in codes()]
+    return [*(("answer", [text]) for text in texts), *cursors, *explanations]
+
+
+def test_answers_are_those_of_cpython() -> None:
+    command = ["node", str(ROOT / "playground" / "test" / "answers.mjs"), str(_built())]
+    calls = _calls()
+    assert len(calls) > 800
+    printed = subprocess.run(
+        command, check=True, input=json.dumps(calls), stdout=subprocess.PIPE, text=True
+    ).stdout
+    for (name, given), found in zip(calls, json.loads(printed), strict=True):
+        expected = json.loads(json.dumps(getattr(playground, name)(*given)))
+        assert found == expected, given

@@ -1,0 +1,137 @@
+"""The pages that `make docs` generates, and the links and pictures of all pages."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+
+import rnnspec
+from docs.generate.__main__ import pages
+from docs.generate.examples import ROOT
+from docs.generate.navigation import configuration
+from docs.generate.written import pictures, relinked
+from rnnspec.backends import having
+from rnnspec.backends.needs import SOURCE
+from rnnspec.cli.app import app
+from rnnspec.pages import codes
+from rnnspec.spec.schema.descriptions import KEYS, VALUES
+
+Site = Mapping[str, str | bytes]
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    return pages()
+
+
+def written(site: Site) -> Iterator[tuple[str, str]]:
+    for place, text in site.items():
+        if place.endswith(".md") and isinstance(text, str):
+            yield place, re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def test_a_link_leads_to_a_file(site: Site) -> None:
+    for place, text in written(site):
+        for link in re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
+            assert target in site, f"{place}: {link}"
+
+
+def test_a_page_is_in_the_navigation(site: Site) -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    found = set(entries(yaml.safe_load(configuration(text, site))["nav"]))
+    assert found == {place for place in site if place.endswith(".md")}
+
+
+def entries(nav: Any) -> Iterator[str]:
+    match nav:
+        case str():
+            yield nav
+        case list():
+            for each in nav:
+                yield from entries(each)
+        case _:
+            yield from entries(list(nav.values()))
+
+
+def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
+    text = "nav: [{Home: index.md}, {Playground: playground/}]"
+    assert "playground" not in configuration(text, ["index.md"])
+    assert "Playground: playground/index.html" in configuration(text, ["playground/index.html"])
+
+
+def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: Site) -> None:
+    for path in (ROOT / "specs").glob("*.yaml"):
+        spec, page = rnnspec.load(path), str(site[f"gallery/{path.stem}.md"])
+        assert site[f"gallery/{path.stem}.svg"] == str(rnnspec.draw(spec))
+        assert f"**{rnnspec.summary(spec).parameters.total:,}**" in page
+        tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
+        assert tabs == ["Spec", *(backend.title for backend in having(SOURCE))]
+
+
+def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:
+    group: Any = get_command(app)
+    sections = dict(
+        re.findall(
+            r"^## (\w+)\n(.*?)(?=^## |\Z)",
+            str(site["reference/options.md"]),
+            re.DOTALL | re.MULTILINE,
+        )
+    )
+    assert list(sections) == list(group.commands)
+    for name, command in group.commands.items():
+        for option in command.params:
+            assert option.param_type_name == "argument" or f"`{option.opts[0]}`" in sections[name]
+
+
+def test_every_key_is_in_the_reference(site: Site) -> None:
+    page = str(site["reference/keys.md"])
+    for described in KEYS.values():
+        for key, about in described.items():
+            (*_, line) = re.findall(rf"^\| `{key}`.*$", page, re.MULTILINE)
+            assert line
+            assert about.description in page
+    for value, meaning in VALUES.items():
+        assert f"| `{value}` | {meaning} |" in page
+
+
+def test_json_is_shown_as_commands_print_it(site: Site) -> None:
+    page = str(site["reference/json.md"])
+    shown = [json.loads(each) for each in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    assert shown[0] == rnnspec.summary(ROOT / "specs" / "gru_stack_both_ways.yaml").as_dict()
+    assert [each["code"] for each in shown[1]["files"][0]["problems"]] == ["E301"]
+    assert shown[2]["same"] is False
+
+
+def test_every_code_has_a_page(site: Site) -> None:
+    listed = re.findall(r"\[(\w+)\]\(\w+\.md\)", str(site["reference/codes/index.md"]))
+    assert listed == list(codes())
+    assert {f"reference/codes/{code}.md" for code in codes()} <= set(site)
+
+
+def test_every_public_function_is_in_the_reference(site: Site) -> None:
+    names = [name for name in rnnspec.__all__ if not name.startswith("_")]
+    found = re.findall(r"^::: (\S+)$", str(site["reference/api.md"]), re.MULTILINE)
+    assert [f"rnnspec.{name}" for name in names] == found[: len(names)]
+    assert "rnnspec.spec.models.Spec" in found
+
+
+def test_a_page_draws_its_pictures() -> None:
+    net = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: gru, units: 4}\n"
+    command = "rnnspec draw net.yaml --form folded -o net.svg"
+    drawn = pictures(f"`net.yaml`:\n\n```yaml\n{net}```\n\n<!-- {command} -->\n")
+    assert drawn == {"net.svg": str(rnnspec.draw(rnnspec.loads(net), form="folded")).encode()}
+
+
+def test_a_link_out_of_docs_is_followed_into_the_site_or_refused() -> None:
+    assert relinked("[a](../CHANGELOG.md#b)", "docs/x.md") == "[a](project/changelog.md#b)"
+    assert relinked("[a](../x.md)", "docs/guides/y.md") == "[a](../x.md)"
+    with pytest.raises(ValueError, match=r"received '\.\./Makefile'"):
+        relinked("[a](../Makefile)", "docs/x.md")
