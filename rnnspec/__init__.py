@@ -1,4 +1,4 @@
-"""One YAML file, the same recurrent network in Keras and in PyTorch.
+"""One YAML file, the same recurrent network in Keras, PyTorch, JAX and ONNX.
 
 ``import rnnspec`` loads no framework; neither do ``load``, ``summary``, ``draw`` and
 ``codegen``.

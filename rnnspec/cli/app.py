@@ -12,7 +12,7 @@ from rnnspec.version import __version__
 
 app = typer.Typer(
     name="rnnspec",
-    help="One YAML file: the same recurrent network in Keras and in PyTorch.",
+    help="One YAML file: the same recurrent network in Keras, PyTorch, JAX and ONNX.",
     epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
     no_args_is_help=True,
     add_completion=False,
