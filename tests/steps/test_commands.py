@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loading import load
 from offered import require, require_source
 from steps.models import HEADS, INPUTS, LAYERS, STEP, stepped
 
@@ -31,14 +32,12 @@ def test_build_proves_what_it_writes(run: Run, chunked: str, backend: str) -> No
     ran = run("build", chunked, "-b", backend, "--form", "step", "--seed", 3, "-o", output)
     assert (ran.code, ran.err) == (0, "")
     assert "\nequal: largest difference " in ran.out
-    _, _, code = ran.out.partition("To load it, without rnnspec:\n")
-    names: dict[str, Any] = {}
-    exec("\n".join(line.strip() for line in code.splitlines()), names)
+    model = load(ran.out, "net")
     made = stepped(backend, TEXT)
-    arrays = rnnspec.read_weights(names["model"], chunked)
+    arrays = rnnspec.read_weights(model, chunked)
     rnnspec.write_weights(made.model, arrays)
     wanted, states = made.step(made.batch[:, :5])
-    found, again = chosen.stepping.step(names["model"], made.batch[:, :5], None)
+    found, again = chosen.stepping.step(model, made.batch[:, :5], None)
     np.testing.assert_allclose(found, wanted, rtol=0.0, atol=1e-5)
     assert {name: state.shape for name, state in again.items()} == {
         name: state.shape for name, state in states.items()

@@ -16,8 +16,8 @@ def test_script(entrance: str, head: str) -> None:
     made = each_of("torch", entrance, head)
     scripted = torch.jit.script(made.model)
     batch = torch.from_numpy(made.batch)
-    states = scripted.initial_states(len(batch))
-    assert states.keys() == made.model.initial_states(1).keys()
+    states = scripted.initial_states(batch)
+    assert states.keys() == made.model.initial_states(batch[:1]).keys()
     for chunk in batch.split([1, 4, batch.shape[1] - 5], 1):
         with torch.no_grad():
             wanted, _ = made.model(chunk, states)
@@ -27,14 +27,15 @@ def test_script(entrance: str, head: str) -> None:
 
 def test_states_have_the_shapes_of_pytorch() -> None:
     made = each_of("torch", "masked", "max")
-    found = {name: tuple(state.shape) for name, state in made.model.initial_states(5).items()}
+    zeros = made.model.initial_states(torch.from_numpy(made.batch[:5]))
+    found = {name: tuple(state.shape) for name, state in zeros.items()}
     assert found["lstm_1_c"] == (2, 5, 4)
     assert found["gru_1_h"] == (1, 5, 4)
     assert found["max_pooling_1_count"] == (5, 1)
     # The second layer of the stack has its states in those of the first.
     names = {state.name for state in steps.states(made.program.network)}
     assert names - found.keys() == {"lstm_2_h", "lstm_2_c"}
-    assert all(state.dtype == torch.float64 for state in made.model.initial_states(1).values())
+    assert all(state.dtype == torch.float64 for state in zeros.values())
 
 
 def test_gradients_flow_through_chunks() -> None:

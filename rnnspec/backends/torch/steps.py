@@ -19,7 +19,6 @@ from rnnspec.backends.expressions import (
     Statement,
     Target,
 )
-from rnnspec.backends.torch.forms import module_path
 from rnnspec.backends.torch.forward import computed, is_real, masked
 from rnnspec.backends.torch.slots import module
 from rnnspec.backends.torch.stacks import stack_of
@@ -58,28 +57,26 @@ def _shaped(network: nodes.Network) -> Iterator[tuple[State, tuple[int | str, ..
 
 
 def _initial_states(network: nodes.Network) -> Function:
-    first = next(layer for layer in network.layers if isinstance(layer, nodes.Recurrent))
-    path, _ = module_path(first, "")
-    zeros = Name("like.new_zeros")
+    # Tokens are integers, so the weights tell the dtype of the states.
+    first = network.layers[0]
+    like = f"self.{first.name}.weight" if isinstance(first, nodes.Embedding) else "x"
+    zeros = Name(f"{like}.new_zeros")
     made = tuple(
         (state.name, Call(zeros, tuple(Name(n) if isinstance(n, str) else n for n in shape)))
         for state, shape in _shaped(network)
     )
     return Function(
         "initial_states",
-        "self, batch: int",
+        "self, x: torch.Tensor",
         _STATES,
-        ("Return the states before the first chunk, which are zeros.",),
-        (
-            Assign("like", Name(f"self.{module(first)}.{path}weight_ih_l0")),
-            Return(Entries(made)),
-        ),
+        ("Return the states before the first chunk ``x``, which are zeros.",),
+        (Assign("batch", Index(Name("x.shape"), 0)), Return(Entries(made))),
     )
 
 
 def _forward(network: nodes.Network) -> Function:
     names = [state.name for state, _ in _shaped(network)]
-    zeros = Call(Name("self.initial_states"), (Index(Name("x.shape"), 0),))
+    zeros = Call(Name("self.initial_states"), (_X,))
     absent = Binary(Name("states"), "is", None)
     body: list[Statement] = [
         If(((absent, (Assign("states", zeros),)),)),
