@@ -78,6 +78,7 @@ def _forward(network: nodes.Network) -> Function:
     names = [state.name for state, _ in _shaped(network)]
     zeros = Call(Name("self.initial_states"), (_X,))
     absent = Binary(Name("states"), "is", None)
+    of = "outputs of the chunk" if len(network.output) > 1 else "output for the steps so far"
     body: list[Statement] = [
         If(((absent, (Assign("states", zeros),)),)),
         *(Assign(name, Index(Name("states"), name)) for name in names),
@@ -90,7 +91,7 @@ def _forward(network: nodes.Network) -> Function:
         "forward",
         f"self, x: torch.Tensor, states: {_STATES} | None = None",
         f"tuple[torch.Tensor, {_STATES}]",
-        ("Return the output for the steps so far, and the states for the next chunk.",),
+        (f"Return the {of}, and the states for the next chunk.",),
         tuple(body),
     )
 
