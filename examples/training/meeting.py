@@ -1,22 +1,41 @@
-"""A look at the address where processes meet; JAX would abort without a sentence."""
+"""The meeting of processes that run JAX, which would abort without a sentence."""
 
 from __future__ import annotations
 
 import socket
 import time
+from typing import Any
+
+LONGEST_WAIT = 45
+"""Seconds that a process waits for the others, before it takes them for dead."""
 
 
-def problem(address: str, rank: int, patience: float) -> str:
+def join(given: Any) -> None:
+    """Make the devices of this process, and meet the other processes, if there are any."""
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", given.devices)
+    if given.processes < 2:
+        return
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    if said := _problem(given.meet, given.rank):
+        raise SystemExit(said)
+    jax.distributed.initialize(
+        given.meet, given.processes, given.rank, heartbeat_timeout_seconds=LONGEST_WAIT
+    )
+
+
+def _problem(address: str, rank: int) -> str:
     """Return why processes cannot meet at ``address``, HOST:PORT, or an empty string.
 
-    The first process listens there; the others wait for it, at most ``patience`` seconds.
+    The first process listens there; the others wait for it.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         return f"expected an address HOST:PORT, received {address!r}"
     if rank == 0:
         return "" if _is_free(int(port)) else f"the port {port} is in use: choose another"
-    end = time.monotonic() + patience
+    end = time.monotonic() + LONGEST_WAIT
     while time.monotonic() < end:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
@@ -24,7 +43,7 @@ def problem(address: str, rank: int, patience: float) -> str:
             time.sleep(0.2)
         else:
             return ""
-    return f"no process answers at {address} after {patience:g} s: is the one of rank 0 running?"
+    return f"no process answers at {address} after {LONGEST_WAIT} s: is the one of rank 0 running?"
 
 
 def _is_free(port: int) -> bool:

@@ -30,6 +30,14 @@ def parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def add_parallel(parser: argparse.ArgumentParser) -> None:
+    """Add the options of several devices and processes."""
+    parser.add_argument("--devices", type=int, default=1, help="devices of each process")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--rank", type=int, default=0)
+    parser.add_argument("--meet", default="127.0.0.1:29400", metavar="HOST:PORT")
+
+
 @dataclass
 class History:
     """The losses of a run; ``lowest`` is the best of validation so far, and ``since`` its age."""

@@ -25,9 +25,6 @@ import meeting
 import progress
 from text import Characters, read_text
 
-LONGEST_WAIT = 45
-"""Seconds that a process waits for the others, before it takes them for dead."""
-
 
 def main() -> None:
     """Train, or go on with a run that was stopped."""
@@ -58,10 +55,7 @@ def main() -> None:
 
 def _options() -> Any:
     parser = progress.parser(__doc__ or "")
-    parser.add_argument("--devices", type=int, default=1, help="devices of each process")
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--rank", type=int, default=0)
-    parser.add_argument("--meet", default="127.0.0.1:29400", metavar="HOST:PORT")
+    progress.add_parallel(parser)
     return parser.parse_args()
 
 
@@ -88,27 +82,13 @@ def _scope(strategy: Any) -> AbstractContextManager[Any]:
 
 
 def _devices_of_jax(given: Any) -> None:
+    meeting.join(given)
     import jax
-
-    jax.config.update("jax_num_cpu_devices", given.devices)
-    if given.processes > 1:
-        jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        _meet(given)
     import keras
 
     if jax.device_count() > 1:
         parallel = keras.distribution.DataParallel(auto_shard_dataset=False)
         keras.distribution.set_distribution(parallel)
-
-
-def _meet(given: Any) -> None:
-    import jax
-
-    if problem := meeting.problem(given.meet, given.rank, LONGEST_WAIT):
-        raise SystemExit(problem)
-    jax.distributed.initialize(
-        given.meet, given.processes, given.rank, heartbeat_timeout_seconds=LONGEST_WAIT
-    )
 
 
 class Run:

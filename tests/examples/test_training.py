@@ -109,6 +109,16 @@ def test_keras_on_jax_in_two_processes(tmp_path: Path) -> None:
     assert difference(kept, found) < 1e-6
 
 
+def test_jax_on_two_devices(tmp_path: Path) -> None:
+    pytest.importorskip("flax")
+    one, two = tmp_path / "one", tmp_path / "two"
+    for words in (["--out", str(one)], ["--out", str(two), "--devices", "2"]):
+        ran = run(command("train_jax.py", *words))
+        assert ran.returncode == 0, ran.stderr
+    kept, found = (load_file(path / "characters.safetensors") for path in (one, two))
+    assert difference(kept, found) < 1e-6
+
+
 def test_a_port_in_use(tmp_path: Path) -> None:
     pytest.importorskip("jax")
     with socket.socket() as listener:
