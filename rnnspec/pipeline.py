@@ -148,8 +148,9 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
     Args:
         spec: a path or the result of ``load``.
         backend: the name of a backend, such as ``keras`` or ``torch``.
-        form: ``training``, or ``inference`` for source to deploy, without dropout and initial
-            weights. By default the first form that the backend writes.
+        form: ``training``, ``inference`` for source to deploy, without dropout and initial
+            weights, or ``step`` for such source that takes a sequence in chunks, with the states
+            of all layers as inputs and outputs. By default the first form that the backend writes.
 
     Raises:
         SpecError: the spec is invalid.

@@ -6,7 +6,7 @@ A framework is imported only when its runtime is needed.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import FORMS, Backend, Form
@@ -17,6 +17,7 @@ from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
+from rnnspec.ir import steps
 from rnnspec.ir.inference import for_inference
 
 if TYPE_CHECKING:
@@ -121,7 +122,15 @@ def lack(backend: Backend, *needs: Need) -> str:
 
 def in_form(network: Network, form: Form) -> Network:
     """Return the part of a network that acts in a form of source."""
-    return network if form == "training" else for_inference(network)
+    match form:
+        case "training":
+            return network
+        case "inference":
+            return for_inference(network)
+        case "step":
+            return steps.for_steps(for_inference(network))
+        case _:
+            assert_never(form)
 
 
 def refusals(backend: Backend, network: Network, form: Form | None = None) -> tuple[Refusal, ...]:
@@ -131,8 +140,8 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
         return ()
     # By layer, not by key: a backend that refuses another key of the layer is no alternative.
     refused = {
-        other.name: {refusal.layer for refusal in _refused(other, network, other.form(None))}
-        for other in having(SOURCE)
+        other.name: {refusal.layer for refusal in _refused(other, network, other.form(form))}
+        for other in having(SOURCE if form is None else writing(form))
         if other is not backend
     }
     return tuple(
@@ -145,4 +154,5 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 
 def _refused(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
-    return backend.emitter.refusals(in_form(network, form), form)
+    shared = steps.refusals(network) if form == "step" else ()
+    return (*shared, *backend.emitter.refusals(in_form(network, form), form))

@@ -129,6 +129,11 @@ class Backend:
         return cast("LearningRuntime", self.runtime)
 
     @property
+    def stepping(self) -> SteppingRuntime:
+        """The runtime of a backend that writes source in step form."""
+        return cast("SteppingRuntime", self.runtime)
+
+    @property
     def saving(self) -> SavingRuntime:
         """The runtime of a backend that writes ``files``."""
         return cast("SavingRuntime", self.runtime)
@@ -223,7 +228,8 @@ class Emitter(Protocol):
     def emit(self, network: Network, form: Form) -> Text:
         """Return the source of a network in one of the forms of the record.
 
-        The network is arranged for the form. Except for training, it has no dropout.
+        The network is arranged for the form. Except for training, it has no dropout; in step form,
+        it takes any number of steps.
         """
 
     def refusals(self, network: Network, form: Form) -> tuple[Refusal, ...]:
@@ -309,6 +315,19 @@ class LearningRuntime(Runtime, Protocol):
         """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
 
         If ``training`` is true, the model runs with dropout, otherwise as in inference.
+        """
+
+
+class SteppingRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that writes source in step form."""
+
+    def step(
+        self, model: Any, chunk: Array, states: Mapping[str, Array] | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output of a model in step form for the steps so far, and its new states.
+
+        ``chunk`` is (batch, steps[, features]), and ``states`` are those that the chunk before it
+        gave, or None at the start.
         """
 
 

@@ -26,6 +26,13 @@ class Need:
     limit: Callable[[Backend], str] = lambda _: ""
 
 
+IN_WORDS: dict[Form, str] = {
+    "training": "for training",
+    "inference": "for inference",
+    "step": "in step form",
+}
+"""The words for each form of source, after "source"."""
+
 SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
 FILES = Need("save a model", lambda backend: bool(backend.files))
@@ -34,10 +41,14 @@ FILES = Need("save a model", lambda backend: bool(backend.files))
 def form(name: Form) -> Need:
     """Return the need to write a form of source."""
     return Need(
-        f"write source for {name}",
+        f"write source {IN_WORDS[name]}",
         lambda backend: name in backend.forms,
-        lambda backend: f"only for {listed(backend.forms)}" if backend.forms else "",
+        lambda backend: _only([IN_WORDS[each] for each in backend.forms]),
     )
+
+
+def _only(words: list[str]) -> str:
+    return f"only {listed(words)}" if words else ""
 
 
 def source(wanted: Form | None) -> tuple[Need, ...]:

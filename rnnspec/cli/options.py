@@ -25,7 +25,7 @@ SourceForm = Annotated[
     typer.Option(
         "--form",
         metavar="FORM",
-        help="training or inference; by default the first that the backend writes.",
+        help="training, inference or step; by default the first that the backend writes.",
         show_default=False,
         autocompletion=completers.source_forms,
     ),

@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import get, in_form
+from rnnspec.comparison.forward import run_forward
 from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.comparison.levels import distance, levels_up_to, tolerances
 from rnnspec.comparison.report import BackendResult, Finding, SpecParity
@@ -90,9 +91,7 @@ class Comparison:
         values: dict[str, Values] = {}
         if "forward" in levels:
             case.reset(live)
-            names = [layer.name for layer in live.generated.network.layers]
-            trace = live.runtime.trace(live.model, names, case.batch)
-            values["forward"] = case.outputs(trace)
+            values["forward"] = run_forward(live.generated, live.model, case)
         if "gradients" in levels:
             live = case.to_train(live)
             gradients = gradients_of(live, training=case.trains)

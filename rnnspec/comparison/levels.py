@@ -9,9 +9,11 @@ import numpy as np
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import LEVELS
+from rnnspec.backends.needs import IN_WORDS
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
+    from rnnspec.backends.base import Form
     from rnnspec.slots import Array
 
 DEFAULT_LEVEL = "gradients"
@@ -34,16 +36,18 @@ def levels_up_to(level: str) -> tuple[str, ...]:
     return LEVELS[: LEVELS.index(level) + 1]
 
 
-def level_for(level: str | None, form: str | None) -> str:
+def level_for(level: str | None, form: Form | None) -> str:
     """Return the named level, or the default one for a form of source.
 
     Raises:
         UsageError: the level is unknown, or compares training and the form has none.
     """
-    highest = DEFAULT_LEVEL if form in (None, "training") else _HIGHEST_TO_DEPLOY
+    if form is None or form == "training":
+        return DEFAULT_LEVEL if level is None else one_of("level", level, LEVELS)
+    highest = _HIGHEST_TO_DEPLOY
     wanted = highest if level is None else one_of("level", level, LEVELS)
-    if highest != DEFAULT_LEVEL and LEVELS.index(wanted) > LEVELS.index(highest):
-        message = f"source for {form} does not train; it is compared up to {highest}"
+    if LEVELS.index(wanted) > LEVELS.index(highest):
+        message = f"source {IN_WORDS[form]} does not train; it is compared up to {highest}"
         raise UsageError(f"{message}, received the level {wanted}")
     return wanted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.backends.needs import IN_WORDS
 from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ParityReport:
     @property
     def compared(self) -> str:
         """The level, the dtype and the form of the comparison, in words."""
-        source = f", source for {self.form}" if self.form else ""
+        source = f", source {IN_WORDS[self.form]}" if self.form else ""
         return f"compared up to {self.level} in {self.dtype}{source}"
 
     @property

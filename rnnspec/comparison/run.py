@@ -65,8 +65,9 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
             refuses a spec is then left out, and the report says so.
         level: the last level to compare; each includes those before it. By default ``gradients``,
             or ``forward`` for source that does not train.
-        form: the form of source to build from, ``training`` or ``inference``, which is compared up
-            to ``forward``. By default the first form of each backend.
+        form: the form of source to build from: ``training``, or ``inference`` or ``step``, which
+            are compared up to ``forward``, in ``step`` on random chunks of the batch. By default
+            the first form of each backend.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features

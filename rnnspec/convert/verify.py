@@ -10,6 +10,7 @@ import numpy as np
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import Case
+from rnnspec.comparison.forward import run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 
@@ -98,9 +99,8 @@ def _forward(
     program: Program, generated: Generated, model: Any, arrays: Arrays, batch: Array
 ) -> float:
     case = case_of(program, arrays, batch)
-    runtime = generated.backend.runtime
     expected = case.outputs(case.truth)
-    found = case.outputs(runtime.trace(model, list(case.layers), case.batch))
+    found = run_forward(generated, model, case)
     distances = {name: distance(found[name], expected[name]) for name in found}
     allowed = tolerances(DTYPE)["forward"]
     for name, far in distances.items():

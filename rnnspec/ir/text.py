@@ -83,11 +83,15 @@ def comment(network: Network) -> str:
     return "\n".join(notes)
 
 
-def signature(network: Network) -> tuple[str, ...]:
-    """Return the docstring lines about input, output and parameter count."""
+def signature(network: Network, *, chunks: bool = False) -> tuple[str, ...]:
+    """Return the docstring lines about input, output and parameter count.
+
+    If ``chunks`` is true, the input is one chunk of a sequence after another.
+    """
+    so_far = ", for the steps so far" if chunks and len(network.output) == 1 else ""
     return (
-        f"Input: {_input_text(network.input)}.",
-        f"Output: {_output_text(network)}.",
+        f"Input: {'a chunk of ' if chunks else ''}{_input_text(network.input)}.",
+        f"Output: {_output_text(network)}{so_far}.",
         f"Parameters: {_parameters_text(network)}.",
     )
 

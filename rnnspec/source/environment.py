@@ -9,7 +9,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnnspec.errors import printable
-from rnnspec.source.layout import LINE_LENGTH, statement
+from rnnspec.source.layout import LINE_LENGTH, definition, statement
 
 # Directives in comments to which type checkers, linters, formatters, editors, script runners and CI
 # services react: a keyword with the characters that must follow it, or a keyword alone. A match can
@@ -41,6 +41,7 @@ def environment(templates: str) -> Environment:
         keep_trailing_newline=False,
         autoescape=False,  # noqa: S701 - the output is Python, not HTML
     )
+    made.filters["definition"] = definition
     made.filters["statement"] = statement
     made.filters["comment"] = comment
     made.filters["docstring"] = docstring

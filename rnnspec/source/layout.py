@@ -18,6 +18,7 @@ from rnnspec.backends.expressions import (
     Expression,
     For,
     Formatted,
+    Function,
     If,
     Index,
     Items,
@@ -36,15 +37,31 @@ _INDENT = 4
 _COMPARISONS = ("==", "!=", "is not", "or")
 
 
+def definition(function: Function, indent: int) -> str:
+    """Return the line that begins a function, or three lines if it would be too long."""
+    opening, closing = f"def {function.name}(", f") -> {function.returns}:"
+    line = f"{opening}{function.arguments}{closing}"
+    if indent + len(line) <= LINE_LENGTH:
+        return line
+    return _nested([function.arguments], indent, opening, closing)
+
+
 def statement(value: Statement, indent: int) -> str:
     """Return a statement as text; ``indent`` applies to all lines but the first."""
     match value:
         case Assign(target, expression):
-            return _given(expression, indent, f"{_target(target)} = ")
+            before = f"{_target(target)} = "
+            if isinstance(target, str) or indent + len(before) < LINE_LENGTH:
+                return _given(expression, indent, before)
+            *opening, closing = _spread_target(target, indent).split("\n")
+            last = _broken(expression, indent, f"{closing.strip()} = ", "")
+            return "\n".join([*opening, " " * indent + last])
         case Comment(text):
             return f"# {text}"
         case Evaluate(expression):
             return _broken(expression, indent, "", "")
+        case Return(Items(items, fixed=True)):
+            return f"return {', '.join(map(flat, items))}"
         case Return(expression):
             return _given(expression, indent, "return ")
         case Raise(expression):
@@ -73,6 +90,17 @@ def _target(target: Target, *, nested: bool = False) -> str:
         return rest + Name(target.removeprefix("*")).text
     inside = ", ".join(_target(item, nested=True) for item in target)
     return f"({inside})" if nested else inside
+
+
+def _spread_target(target: tuple[Target, ...], indent: int) -> str:
+    """Return a target with one item on each line."""
+    inner, lines = indent + _INDENT, list[str]()
+    for item in target:
+        text = _target(item, nested=True)
+        if not isinstance(item, str) and inner + len(text) >= LINE_LENGTH:
+            text = _spread_target(item, inner)
+        lines.append(f"{text},")
+    return _nested(lines, indent, "(", ")")
 
 
 def flat(value: Expression) -> str:
@@ -165,7 +193,11 @@ def _broken(value: Expression, indent: int, before: str, after: str) -> str:
             opening = f"{before}{flat(function)}("
             if not _breakable(function) or indent + len(opening) <= LINE_LENGTH:
                 return _spread(value.args, value.kwargs, indent, opening, f"){after}")
-            return _broken(function, indent, before, f"({', '.join(_arguments(value))}){after}")
+            text = _broken(function, indent, before, f"({', '.join(_arguments(value))}){after}")
+            if len(text.rpartition("\n")[2]) <= LINE_LENGTH:
+                return text
+            opening = _broken(function, indent, before, "(")
+            return _spread(value.args, value.kwargs, indent, opening, f"){after}")
         case Index(inner, item):
             opening = f"{before}{flat(inner)}["
             if not _breakable(inner) or indent + len(opening) <= LINE_LENGTH:

@@ -21,9 +21,9 @@ IN_GENERATED_CODE = (
     frozenset(
         """
     build_model callable frozen frozen_embed functional gate_masks gate_products hard_sigmoid jnp
-    l2_normalized layers legacy_hard_sigmoid masked masked_max masked_mean model nn nnx np ops
-    partial set_forget_bias single_bias_lstm single_bias_rnn softplus symmetric_uniform tensor
-    variational_dropout
+    l2_normalized layers legacy_hard_sigmoid masked masked_lstm masked_max masked_mean model nn nnx
+    np ops partial running_max running_mean running_sum set_forget_bias single_bias_lstm
+    single_bias_rnn softplus symmetric_uniform tensor variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
     )
     | frozenset(
@@ -66,11 +66,13 @@ TORCH_MODULE_ATTRIBUTES = frozenset(
 NNX_MODULE_ATTRIBUTES = frozenset(
     {"iter_children", "iter_modules", "perturb", "set_attributes", "sow"}
 )
-IN_GENERATED_CLASS = frozenset({"inputs", "mask", "masking", "reset_parameters", "self"})
+IN_GENERATED_CLASS = frozenset(
+    {"initial_states", "inputs", "mask", "masking", "reset_parameters", "self"}
+)
 # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is shared
 # by the whole process, and rejects a model if a layer has the name of an operation.
 KERAS_OPERATION = re.compile(
-    "(any|cast|expand_dims|get_item|greater|less|logical_or|max|maximum|not_equal|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
+    "(any|cast|concatenate|expand_dims|get_item|greater|less|logical_or|max|maximum|not_equal|ones_like|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
 )
 _SQUASHED = frozenset(name.replace("_", "") for name in IN_GENERATED_CODE)
 

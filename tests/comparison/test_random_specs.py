@@ -128,7 +128,8 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for number, spec in enumerate(chosen):
             program = pipeline.reads(spec_text(spec))
             for each in honouring(program.network):
-                form = each.forms[number % len(each.forms)]
+                forms = pipeline.forms_of(program, each)
+                form = forms[number % len(forms)]
                 text = pipeline.generate(program, each, form).text
                 path = folder / f"{kind}_{number:03}_{each.name}{each.ending}"
                 path.write_text(text, encoding="utf-8")

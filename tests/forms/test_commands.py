@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from loading import load
 from offered import require, require_source
 from safetensors.numpy import load_file
 
@@ -46,11 +47,9 @@ def test_build_proves_what_it_writes(
     ran = run("build", spec, *form)
     assert (ran.code, ran.err) == (0, "")
     assert "\nequal: largest difference " in ran.out
-    _, _, code = ran.out.partition("To load it, without rnnspec:\n")
-    names: dict[str, Any] = {}
-    exec("\n".join(line.strip() for line in code.splitlines()), names)
+    model = load(ran.out, "small")
     wanted = rnnspec.read_weights(rnnspec.build(spec, backend, seed=3))
-    found = rnnspec.read_weights(names["model"], spec)
+    found = rnnspec.read_weights(model, spec)
     assert all(np.array_equal(found[name], array) for name, array in wanted.items())
     # A model that differs is not written.
     moved = {name: array + 1.0 for name, array in wanted.items()}
@@ -116,7 +115,9 @@ def test_an_unknown_form_is_one_sentence(run: Run, spec: str, words: tuple[str, 
     given = words if len(words) > 1 else (*words, spec)
     ran = run(*given, "--form", "deploy")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "rnnspec: error: unknown form 'deploy'; expected training or inference\n"
+    assert (
+        ran.err == "rnnspec: error: unknown form 'deploy'; expected training, inference or step\n"
+    )
 
 
 def test_a_backend_that_lacks_a_form_names_those_that_have_it(
@@ -136,7 +137,7 @@ def test_a_backend_that_lacks_a_form_names_those_that_have_it(
 
 
 def test_shells_complete_forms() -> None:
-    assert completers.source_forms("") == ["training", "inference"]
+    assert completers.source_forms("") == ["training", "inference", "step"]
     assert completers.source_forms("in") == ["inference"]
 
 

@@ -29,6 +29,7 @@ FOUNDING = ("bidirectional_lstm", "stacked_lstm", "standard_rnn")
 OWN = sorted(path.parent.name for path in GOLDENS.glob("*/spec.yaml"))
 EACH = pytest.mark.parametrize("name", [*FOUNDING, *OWN])
 INFERENCE = ("padded", "stacked_lstm")
+STEP = ("stacked_lstm",)
 DEPLOYED = pytest.mark.parametrize("name", INFERENCE)
 
 
@@ -82,6 +83,14 @@ def test_source_for_inference(name: str, backend: str) -> None:
     compare(text, golden(name, f"{backend}_inference.py"))
 
 
+@pytest.mark.parametrize("name", STEP)
+def test_source_in_step_form(name: str, backend: str) -> None:
+    require_source(backend, needs.form("step"), spec_of(name))
+    require_kept(backend)
+    text = rnnspec.codegen(spec_of(name), backend, form="step")
+    compare(text, golden(name, f"{backend}_step.py"))
+
+
 @EACH
 def test_golden_source_makes_the_model(name: str, backend: str) -> None:
     program = pipeline.program(spec_of(name))
@@ -101,6 +110,8 @@ def test_there_is_no_golden_without_a_test() -> None:
     wanted |= {f"{name}/{file_of(backend)}" for name in (*FOUNDING, *OWN) for backend in SHIPPED}
     deploying = [backend.name for backend in shipped() if "inference" in backend.forms[1:]]
     wanted |= {f"{name}/{backend}_inference.py" for name in INFERENCE for backend in deploying}
+    stepping = [backend.name for backend in shipped() if "step" in backend.forms[1:]]
+    wanted |= {f"{name}/{backend}_step.py" for name in STEP for backend in stepping}
     wanted |= {f"{name}/spec.yaml" for name in OWN}
     there = {path.relative_to(GOLDENS).as_posix() for path in GOLDENS.rglob("*.*")}
     assert {path for path in there if "__pycache__" not in path} == wanted

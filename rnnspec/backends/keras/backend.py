@@ -41,14 +41,21 @@ KERAS = Backend(
     distribution="keras",
     minimum=(3, 10),
     extra="keras",
-    forms=("training", "inference"),
+    forms=("training", "inference", "step"),
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
     engine=engine,
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, LearningRuntime, OpeningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.base import (
+        Emitter,
+        LearningRuntime,
+        OpeningRuntime,
+        SavingRuntime,
+        Slots,
+        SteppingRuntime,
+    )
     from rnnspec.backends.kept import Reader
     from rnnspec.backends.keras import emit, read, runtime, slots
 
@@ -56,5 +63,6 @@ if TYPE_CHECKING:
     _slots: Slots = slots
     _learning: LearningRuntime = runtime
     _saving: SavingRuntime = runtime
+    _stepping: SteppingRuntime = runtime
     _opening: OpeningRuntime = runtime
     _reader: Reader = read

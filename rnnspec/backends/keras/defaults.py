@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.expressions import Expression
 
 _RECURRENT: dict[str, Expression] = {
+    "return_state": False,
     "activation": "tanh",
     "use_bias": True,
     "kernel_initializer": "glorot_uniform",

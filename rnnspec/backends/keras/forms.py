@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PURPOSES: dict[Form, str] = {
     "training": "with initial weights",
     "inference": "for inference; its weights are to be loaded",
+    "step": "in step form; its weights are to be loaded",
 }
 """The purpose of the model that the source of each form returns."""
 _LONGEST_SEQUENTIAL = 100

@@ -7,26 +7,35 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.keras.forms import pools_masked
 from rnnspec.ir.activations import layer_activations
-from rnnspec.ir.nodes import Normalize
+from rnnspec.ir.nodes import Normalize, Pooling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.base import Form
     from rnnspec.ir.nodes import Network
 
 
-def parts(network: Network, *, sets_forget_bias: bool) -> Iterator[Part]:
+def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[Part]:
     """Yield the parts of a network's source."""
     if sets_forget_bias:
         yield _part("set_forget_bias")
     if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
         yield _part("legacy_hard_sigmoid")
     for layer in network.layers:
-        if pools_masked(layer):
-            yield _part(f"masked_{layer.statistic}")
+        if isinstance(layer, Pooling):
+            yield from _pooling(layer, form)
         if isinstance(layer, Normalize):
             yield _part("l2_normalized")
 
 
-def _part(name: str) -> Part:
-    return Part(f"keras/parts/{name}.py.j2")
+def _pooling(layer: Pooling, form: Form) -> Iterator[Part]:
+    if form == "step" and layer.statistic != "last_step":
+        yield _part("running_sum")
+        yield _part(f"running_{layer.statistic}", masked="yes" if layer.masked else "")
+    elif pools_masked(layer):
+        yield _part(f"masked_{layer.statistic}")
+
+
+def _part(name: str, /, **values: str) -> Part:
+    return Part(f"keras/parts/{name}.py.j2", tuple(values.items()))

@@ -19,7 +19,7 @@ from rnnspec.errors import BackendError, brief
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -164,6 +164,22 @@ def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
     with _no_advice():
         *seen, output = probe.predict_on_batch(inputs)
     return Trace(dict(zip(layers, map(np.asarray, seen), strict=True)), np.asarray(output))
+
+
+def step(
+    model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
+) -> tuple[Array, dict[str, Array]]:
+    """Return the output for the steps so far, and the new states, by name."""
+    given = _zeros(model, len(chunk)) if states is None else states
+    with _no_advice():
+        found = model.predict_on_batch({"inputs": chunk, **given})
+    after = {name: np.asarray(value) for name, value in found.items()}
+    return after.pop("output"), after
+
+
+def _zeros(model: keras.Model, size: int) -> dict[str, Array]:
+    held = [each for each in model.inputs if each.name != "inputs"]
+    return {each.name: np.zeros((size, *each.shape[1:]), each.dtype) for each in held}
 
 
 @contextmanager

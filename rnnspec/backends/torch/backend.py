@@ -13,7 +13,7 @@ TORCH = Backend(
     distribution="torch",
     minimum=(2, 6),
     extra="torch",
-    forms=("training", "inference"),
+    forms=("training", "inference", "step"),
     files=("{name}.py", "{name}.safetensors"),
     loading=(
         "import sys",
@@ -26,7 +26,13 @@ TORCH = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.base import (
+        Emitter,
+        LearningRuntime,
+        SavingRuntime,
+        Slots,
+        SteppingRuntime,
+    )
     from rnnspec.backends.kept import Reader
     from rnnspec.backends.torch import emit, read, runtime, slots
 
@@ -34,4 +40,5 @@ if TYPE_CHECKING:
     _slots: Slots = slots
     _learning: LearningRuntime = runtime
     _saving: SavingRuntime = runtime
+    _stepping: SteppingRuntime = runtime
     _reader: Reader = read

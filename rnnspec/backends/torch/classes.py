@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Call, Expression, Name
 from rnnspec.backends.torch.forms import cell_class, drops_inside, is_fused, is_wrapped
-from rnnspec.backends.torch.stacks import StackedLayer, stack_of
+from rnnspec.backends.torch.stacks import StackedLayer, SteppedLayer, stack_of
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -103,7 +103,9 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     for layer in network.layers:
         stack = stack_of(layer)
         if isinstance(layer, nodes.Recurrent) and (stack is None or stack.index == 0):
-            yield replace(layer, return_sequences=wanted.get(layer.name, layer.return_sequences))
+            top = wanted.get(layer.name, layer.return_sequences)
+            # In step form, the module returns all outputs and the last states.
+            yield replace(layer, return_sequences=top or isinstance(layer, SteppedLayer))
 
 
 _KEYS = ("activation", "recurrent_activation")

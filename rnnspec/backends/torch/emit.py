@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.base import Stock
 from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
+from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.torch.classes import cell_classes
 from rnnspec.backends.torch.forms import (
     cell_name,
@@ -17,7 +18,8 @@ from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.methods import forward_to_deploy, forward_to_train
 from rnnspec.backends.torch.modules import modules
 from rnnspec.backends.torch.parts import parts
-from rnnspec.backends.torch.stacks import StockLayer, mark_stacks, mark_stock
+from rnnspec.backends.torch.stacks import SteppedLayer, StockLayer, mark_stacks, mark_stock
+from rnnspec.backends.torch.steps import described_states, step_methods
 from rnnspec.errors import listed
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
@@ -39,7 +41,8 @@ def emit(network: nodes.Network, form: Form) -> Source:
         docstring=(
             f"The network {network.name}{_purpose(form)}.",
             "",
-            *text.signature(network),
+            *text.signature(network, chunks=form == "step"),
+            *(described_states(network) if form == "step" else ()),
             *_about_biases(network),
         ),
         parts=tuple(parts(network, form)),
@@ -60,13 +63,14 @@ def _functions(network: nodes.Network, form: Form) -> Iterator[Function]:
             yield Function("__init__", "self", "None", (), made)
             yield forward_to_deploy(network)
         case "step":
-            raise AssertionError("no form of this backend")
+            yield Function("__init__", "self", "None", (), made)
+            yield from step_methods(network)
         case _:
             assert_never(form)
 
 
 def _purpose(form: Form) -> str:
-    return "" if form == "training" else f" for {form}"
+    return "" if form == "training" else f" {IN_WORDS[form]}"
 
 
 def _about_biases(network: nodes.Network) -> Iterator[str]:
@@ -99,7 +103,7 @@ def arranged(network: nodes.Network, form: Form) -> nodes.Network:
         case "inference":
             return mark_stock(network, is_fused)
         case "step":
-            raise AssertionError("no form of this backend")
+            return mark_stock(network, is_fused, SteppedLayer)
         case _:
             assert_never(form)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from rnnspec.backends.torch.stacks import StockLayer
+from rnnspec.backends.torch.stacks import SteppedLayer, StockLayer
 from rnnspec.ir.nodes import GRU, LSTM, Cell, Recurrent, SimpleRNN
 
 
@@ -42,6 +42,12 @@ def is_fused(layer: Recurrent) -> bool:
 def is_wrapped(layer: Recurrent) -> bool:
     """Return true if a stock layer is wrapped in a module that handles padding."""
     return layer.masked and is_fused(layer)
+
+
+def masked_class(layer: Recurrent) -> str:
+    """Return the class that wraps a stock layer of a masked network."""
+    keeps_cell = isinstance(layer, SteppedLayer) and isinstance(layer.cell, LSTM)
+    return "MaskedLSTM" if keeps_cell else "Masked"
 
 
 def returns_pair(layer: Recurrent) -> bool:

@@ -28,6 +28,7 @@ from rnnspec.backends.torch.forms import (
     direction_key,
     is_fused,
     is_wrapped,
+    masked_class,
     splits_directions,
 )
 from rnnspec.backends.torch.stacks import StackedDropout, stack_of
@@ -82,7 +83,7 @@ def _recurrent(layer: nodes.Recurrent, classes: Mapping[str, CellClass], masked:
     made = _cell(layer, classes)
     if is_wrapped(layer):
         said = {"return_sequences": layer.return_sequences} if masked == "some" else {}
-        made = _make("Masked", made, **said)
+        made = _make(masked_class(layer), made, **said)
     if not splits_directions(layer):
         return made
     both = tuple((direction_key(each), made) for each in directions(layer))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
-from rnnspec.backends.torch.forms import cell_class, cell_name, drops_inside
+from rnnspec.backends.torch.forms import cell_class, cell_name, drops_inside, masked_class
+from rnnspec.backends.torch.stacks import SteppedLayer
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import cell_activations
 from rnnspec.ir.params import gates
@@ -26,11 +27,28 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
         if class_.startswith("SingleBias"):
             yield _part("single_bias", base=class_.removeprefix("SingleBias"))
     if masked := wrapped(network):
-        kind = sequences(masked)
-        yield _part(_MASKED[form], sequences=kind, returns=_RETURNS[kind])
+        yield from _masked(masked, form)
     yield from map(_part, _activations(network))
     for cell in cell_classes(network).values():
         yield _cell(cell)
+    if form == "step":
+        yield from _running(network)
+
+
+def _masked(layers: list[nodes.Recurrent], form: Form) -> Iterator[Part]:
+    if form == "step":
+        for name in sorted({masked_class(layer) for layer in layers}):
+            yield _part("masked_step", name=name, lstm=_flag(name == "MaskedLSTM"))
+    else:
+        kind = sequences(layers)
+        file = "masked" if form == "training" else "masked_stock"
+        yield _part(file, sequences=kind, returns=_RETURNS[kind])
+
+
+def _running(network: nodes.Network) -> Iterator[Part]:
+    for layer in network.layers:
+        if isinstance(layer, nodes.Pooling) and layer.statistic != "last_step":
+            yield _part(f"running_{layer.statistic}", masked=_flag(layer.masked))
 
 
 def _activations(network: nodes.Network) -> Iterator[str]:
@@ -50,7 +68,6 @@ def _activations(network: nodes.Network) -> Iterator[str]:
         yield "softplus"
 
 
-_MASKED: dict[Form, str] = {"training": "masked", "inference": "masked_stock"}
 _FILES = {
     "RNN": "stepwise_rnn",
     "LSTM": "stepwise_lstm",
@@ -68,17 +85,18 @@ _RETURNS = {
     "some": "Return the outputs, (batch, steps, units), or the last state, (batch, units).",
     "none": "Return the last state, (batch, units).",
 }
+_RETURNS_STATES = "Return the outputs, (batch, steps, units), and the state after them."
 
 
 def _cell(class_: CellClass) -> Part:
     layer = class_.first
-    name = cell_name(layer.cell)
+    name, stepped = cell_name(layer.cell), isinstance(layer, SteppedLayer)
     return _part(
         _FILES[name],
         name=class_.name,
         cell=name,
         summary=_SUMMARIES[name],
-        returns=_RETURNS[class_.sequences],
+        returns=_RETURNS_STATES if stepped else _RETURNS[class_.sequences],
         gates=str(len(gates(layer.cell))),
         options=" ".join(class_.options),
         activation=class_.activation("activation"),
@@ -88,6 +106,7 @@ def _cell(class_: CellClass) -> Part:
         inside=_flag(class_.drops_input),
         masked=_flag(layer.masked),
         sequences=class_.sequences,
+        stepped=_flag(stepped),
     )
 
 

@@ -19,7 +19,7 @@ from rnnspec.backends.torch.stacks import stack_of
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -135,6 +135,16 @@ def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
         for hook in hooks:
             hook.remove()
     return Trace(entered, output.numpy())
+
+
+def step(
+    model: nn.Module, chunk: Array, states: Mapping[str, Array] | None
+) -> tuple[Array, dict[str, Array]]:
+    """Return the output for the steps so far, and the new states, by name."""
+    given = {name: torch.from_numpy(state) for name, state in states.items()} if states else None
+    with torch.no_grad(), _mode(model, training=False):
+        output, after = model(_input(model, chunk), given)
+    return output.numpy(), {name: state.numpy() for name, state in after.items()}
 
 
 def _note(entered: dict[str, Array], name: str) -> Callable[[nn.Module, Any], None]:

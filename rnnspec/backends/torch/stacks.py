@@ -1,8 +1,8 @@
 """Runs of equal recurrent layers that one multi-layer module computes.
 
 The list of layers stays as it is: names, shapes and canonical arrays do not change. Each layer of
-a run becomes a ``StackedLayer``, which knows its place in the module. For inference, a layer alone
-is a run too.
+a run becomes a ``StackedLayer``, which knows its place in the module. For inference and in step
+form, a layer alone is a run too.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ class StockLayer(StackedLayer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedLayer(StockLayer):
+    """A recurrent layer in step form, whose module returns its outputs and its last states."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StackedDropout(Dropout):
     """A dropout that a multi-layer module applies itself, between two of its layers."""
 
@@ -69,15 +74,18 @@ def mark_stacks(network: Network, able: Callable[[Recurrent], bool]) -> Network:
     return _marked(network, runs, StackedLayer)
 
 
-def mark_stock(network: Network, able: Callable[[Recurrent], bool]) -> Network:
+def mark_stock(
+    network: Network, able: Callable[[Recurrent], bool], kind: type[StockLayer] = StockLayer
+) -> Network:
     """Return ``network``, which has no dropout, with each recurrent layer marked as stock.
 
     Args:
         network: a lowered network.
         able: decides whether a layer can be part of a stack of several layers.
+        kind: the class to mark it with.
     """
     runs = (run for run in _runs(network, able, _alike) if _is_recurrent(network, run))
-    return _marked(network, runs, StockLayer)
+    return _marked(network, runs, kind)
 
 
 def _is_recurrent(network: Network, run: list[int]) -> bool:

@@ -1,0 +1,151 @@
+"""A model in step form computes on chunks what the reference computes on the whole sequence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mutation import source_edited
+from offered import require, require_source
+from steps.models import EACH, STEP, each_of, stepped
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.backends import needs, refusals
+from rnnspec.comparison.forward import random_split, step_through
+from rnnspec.comparison.levels import distance
+from rnnspec.comparison.random import compare_random
+from rnnspec.comparison.reference import padding_mask
+from rnnspec.errors import UnsupportedError
+from rnnspec.ir import steps
+from rnnspec.ir.nodes import Recurrent, Repeat
+
+LAST_STEP = """\
+version: 1
+name: net
+input: {features: 2}
+rnn: [{type: lstm, units: 3, layer_norm: true}]
+head: {pooling: last_step, hidden: [{units: 3, activation: relu}], units: 2}
+"""
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:(?s).*softmax over axis -1:UserWarning"),
+]
+
+
+def test_the_gallery_is_equal_or_refused(gallery_spec: Path, backend: str) -> None:
+    chosen = require(backend, STEP, needs.dtype("float64"))
+    program = pipeline.read(gallery_spec)
+    ruled_out = {
+        (layer.name, "repeat" if isinstance(layer, Repeat) else "bidirectional")
+        for layer in program.network.layers
+        if isinstance(layer, Repeat) or (isinstance(layer, Recurrent) and layer.merge)
+    }
+    refused = refusals(chosen, program.network, "step")
+    assert ruled_out <= {(each.layer, each.key) for each in refused}
+    if refused:
+        with pytest.raises(UnsupportedError, match=refused[0].reason):
+            rnnspec.codegen(program.spec, backend, form="step")
+        return
+    report = rnnspec.parity(program.spec, [backend], form="step")
+    assert report.equal, report.differences
+    assert report.specs[0].backends[backend].forward_max_difference < 1e-12
+
+
+def test_random_specs_are_equal_in_step_form(backend: str) -> None:
+    require(backend, STEP, needs.level("forward"), needs.dtype("float64"))
+    found = compare_random(12, 7, [backend], form="step")
+    assert found.equal, f"{found.error}\n{found.spec}"
+    assert found.largest["forward"] < 1e-9
+    assert found.compared > found.refused / 4
+
+
+@pytest.mark.parametrize(("entrance", "head"), EACH)
+def test_one_step_at_a_time(backend: str, entrance: str, head: str) -> None:
+    made = each_of(backend, entrance, head)
+    states = None
+    mask = padding_mask(made.program.network.input, made.batch)
+    for t in range(made.batch.shape[1]):
+        output, states = made.step(made.batch[:, t : t + 1], states)
+        wanted = made.wanted(t + 1)
+        if output.ndim == 3:
+            real = mask[:, t]
+            output, wanted = output[real, 0], wanted[real, t]
+        assert distance(output, wanted) < 1e-12, f"step {t}"
+
+
+@pytest.mark.parametrize(("entrance", "head"), EACH)
+def test_random_splits(backend: str, entrance: str, head: str) -> None:
+    made = each_of(backend, entrance, head)
+    steps = made.batch.shape[1]
+    mask = padding_mask(made.program.network.input, made.batch)
+    kept = mask if head == "none" else slice(None)
+    rng = np.random.default_rng(5)
+    for _ in range(4):
+        lengths = random_split(steps, rng)
+        assert sum(lengths) == steps
+        assert min(lengths) > 0
+        output = step_through(made.backend, made.model, made.batch, lengths)
+        assert distance(output[kept], made.wanted(steps)[kept]) < 1e-12
+
+
+@pytest.mark.parametrize(("entrance", "head"), [each for each in EACH if each[0] != "features"])
+def test_padding_alone_changes_nothing(backend: str, entrance: str, head: str) -> None:
+    made = each_of(backend, entrance, head)
+    value = 0 if entrance == "tokens" else -1.0
+    padding = np.full_like(made.batch[:, :3], value)
+    _, first = made.step(padding)
+    assert all(not state.any() for state in first.values())
+    output, states = made.step(made.batch, first)
+    assert all(np.isfinite(state).all() and state.any() for state in states.values())
+    again, after = made.step(padding, states)
+    for name, state in states.items():
+        np.testing.assert_array_equal(after[name], state)
+    if head != "none":
+        np.testing.assert_array_equal(again, output)
+        assert distance(again, made.wanted(made.batch.shape[1])) < 1e-12
+
+
+def test_the_last_step_needs_no_state(backend: str) -> None:
+    made = stepped(backend, LAST_STEP)
+    assert [state.name for state in steps.states(made.program.network)] == ["lstm_1_h", "lstm_1_c"]
+    output = step_through(made.backend, made.model, made.batch, [5, 1, 6])
+    assert distance(output, made.wanted(12)) < 1e-12
+
+
+def test_a_layer_with_the_name_of_a_state_is_refused(backend: str) -> None:
+    chosen = require_source(backend, STEP)
+    text = LAST_STEP.replace("head: {", "head: {name: lstm_1_c, ")
+    found = refusals(chosen, pipeline.reads(text).network, "step")
+    reason = "in step form, a state of lstm_1 has this name"
+    assert [(each.layer, each.key, each.reason) for each in found] == [("lstm_1_c", "name", reason)]
+    assert not refusals(chosen, pipeline.reads(text).network)
+
+
+FAULTS = {
+    "torch": [
+        ("torch.where(real, c, state[1])", "c"),
+        ("steps > 0", "steps > 1"),
+        ("found = torch.where(count > 0, torch.maximum(highest, found), found)", ""),
+        ('"gru_1_h": gru_1_h', '"gru_1_h": gru_1_h * 0'),
+        ("h, c = state[0][0], state[1][0]", "h, c = state[0][0], state[0][0]"),
+    ],
+    "keras": [
+        ("mask=mask, ", ""),
+        ("found = keras.ops.where(count > 0, keras.ops.maximum(highest, found), found)", ""),
+        ('"gru_1_h": gru_1_h', '"gru_1_h": gru_2_h'),
+        ('[states["lstm_2_h"], states["lstm_2_c"]]', '[states["lstm_2_c"], states["lstm_2_h"]]'),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("backend_name", "edit"), [(name, edit) for name, edits in FAULTS.items() for edit in edits]
+)
+def test_a_fault_in_the_source_is_found(backend_name: str, edit: tuple[str, str]) -> None:
+    made = each_of(backend_name, "masked", "max")
+    with source_edited(backend_name, [edit]):
+        report = rnnspec.parity(made.program.spec, [backend_name], form="step")
+    assert [each.quantity for each in report.differences] == ["output"]
