@@ -56,16 +56,26 @@ def draw_batch(
 def _padding(rng: np.random.Generator, steps: int) -> Array:
     """Return the mask, (batch, steps), true at real steps."""
     at = np.arange(steps)
-    cut = rng.integers(1, steps + 1)
+    # Less than all steps, if there are more than one.
+    cut = rng.integers(1, max(steps, 2))
     rows = [
         np.ones(steps, dtype=bool),
         at < cut,
         at >= steps - cut,
-        rng.random(steps) < 0.5,
+        _with_holes(rng, steps),
         at == rng.integers(0, steps),
         np.zeros(steps, dtype=bool),
     ]
     return np.stack(rows)
+
+
+def _with_holes(rng: np.random.Generator, steps: int) -> Array:
+    """Return real steps with padding between them, if there are enough steps."""
+    real = rng.random(steps) < 0.5
+    if steps > 2:
+        real[[0, -1]] = True
+        real[rng.integers(1, steps - 1)] = False
+    return real
 
 
 def read_batch(path: str | os.PathLike[str]) -> Array:
