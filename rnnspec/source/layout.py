@@ -175,11 +175,17 @@ def _text(value: str) -> str:
 
 
 def _given(value: Expression, indent: int, before: str) -> str:
-    """Return a value after ``before``, in parentheses if its first line would be too long."""
+    """Return a value after ``before``, in parentheses if its first line fits only inside them."""
     text = _broken(value, indent, before, "")
-    if indent + len(text.partition("\n")[0]) <= LINE_LENGTH:
+    inside = _broken(value, indent + _INDENT, "", "")
+    if _starts_within(text, indent) or not _starts_within(inside, indent + _INDENT):
         return text
-    return _nested([_broken(value, indent + _INDENT, "", "")], indent, f"{before}(", ")")
+    return _nested([inside], indent, f"{before}(", ")")
+
+
+def _starts_within(text: str, indent: int) -> bool:
+    """Return whether the first line of a text is short enough."""
+    return indent + len(text.partition("\n")[0]) <= LINE_LENGTH
 
 
 def _broken(value: Expression, indent: int, before: str, after: str) -> str:
