@@ -15,7 +15,9 @@ from rnnspec.cli.app import app
 ELSEWHERE = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
+    "SECURITY.md": "project/security.md",
     "examples/notebook.ipynb": "examples/notebook.ipynb",
+    "examples/streaming/README.md": "guides/streaming.md",
     "examples/training/README.md": "guides/training.md",
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
