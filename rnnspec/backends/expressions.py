@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from rnnspec.errors import GenerationError
+
+if TYPE_CHECKING:
+    from rnnspec.words import Merge
 
 # ASCII only: Python normalizes other identifiers, so two that differ here could be one name.
 # Source: https://peps.python.org/pep-3131/.
@@ -233,3 +236,18 @@ def call(
     """Return a call without the arguments that are equal to the framework's defaults."""
     said = [(k, v) for k, v in arguments.items() if k not in defaults or v != defaults[k]]
     return Call(Name(function), positional, tuple(said))
+
+
+def merged(ahead: Expression, back: Expression, merge: Merge, joined: Expression) -> Expression:
+    """Return both directions merged; ``joined`` is the call that concatenates them."""
+    match merge:
+        case "concat":
+            return joined
+        case "sum":
+            return Binary(ahead, "+", back)
+        case "mul":
+            return Binary(ahead, "*", back)
+        case "ave":
+            return Binary(Binary(ahead, "+", back), "/", 2)
+        case _:
+            assert_never(merge)

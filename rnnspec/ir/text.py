@@ -6,6 +6,9 @@ from dataclasses import fields
 from typing import assert_never
 
 from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Cell,
     Dense,
     Dropout,
     Embedding,
@@ -20,6 +23,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     Shape,
+    SimpleRNN,
     TokenInput,
 )
 from rnnspec.ir.params import Param, counts, params
@@ -127,6 +131,19 @@ def _parameters_text(network: Network) -> str:
     if held.non_trainable:
         return f"{held.total:,}, {held.trainable:,} of them trainable"
     return f"{held.total:,}"
+
+
+def cell_name(cell: Cell) -> str:
+    """Return the name of a cell in the names of generated classes."""
+    match cell:
+        case SimpleRNN():
+            return "RNN"
+        case LSTM():
+            return "LSTM"
+        case GRU(reset_after=reset_after):
+            return "GRU" if reset_after else "ResetFirstGRU"
+        case _:
+            assert_never(cell)
 
 
 def type_name(layer: Layer) -> str:

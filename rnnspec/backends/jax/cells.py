@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Expression, Name
 from rnnspec.backends.jax.initial import initializer
-from rnnspec.ir.nodes import GRU, LSTM, Cell, Network, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import LSTM, Network, Recurrent, SimpleRNN
+from rnnspec.ir.text import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,19 +30,6 @@ ACTIVATIONS: dict[CellActivation, str] = {
     "silu": "jax.nn.silu",
 }
 """The function of each activation, empty for the identity."""
-
-
-def cell_name(cell: Cell) -> str:
-    """Return the name of a cell in the names of classes."""
-    match cell:
-        case SimpleRNN():
-            return "RNN"
-        case LSTM():
-            return "LSTM"
-        case GRU(reset_after=reset_after):
-            return "GRU" if reset_after else "ResetFirstGRU"
-        case _:
-            assert_never(cell)
 
 
 def class_name(layer: Recurrent) -> str:

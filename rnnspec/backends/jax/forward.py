@@ -22,6 +22,7 @@ from rnnspec.backends.expressions import (
     Raise,
     Return,
     Statement,
+    merged,
 )
 from rnnspec.backends.jax.cells import ACTIVATIONS, direction_path
 from rnnspec.ir import nodes
@@ -187,17 +188,8 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
 
 
 def _merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
-    match merge:
-        case "concat":
-            return Call(Name("jnp.concatenate"), (Items((ahead, back)),), (_LAST_AXIS,))
-        case "sum":
-            return Binary(ahead, "+", back)
-        case "mul":
-            return Binary(ahead, "*", back)
-        case "ave":
-            return Binary(Binary(ahead, "+", back), "/", 2)
-        case _:
-            assert_never(merge)
+    joined = Call(Name("jnp.concatenate"), (Items((ahead, back)),), (_LAST_AXIS,))
+    return merged(ahead, back, merge, joined)
 
 
 def _activation(value: Expression, activation: Activation) -> Expression:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
-from rnnspec.backends.jax.cells import ACTIVATIONS, CellClass, cell_classes, cell_name
+from rnnspec.backends.jax.cells import ACTIVATIONS, CellClass, cell_classes
 from rnnspec.backends.jax.initial import draws_uniformly, initializer_text
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import layer_activations
 from rnnspec.ir.params import gates
+from rnnspec.ir.text import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
 from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.torch.classes import cell_classes
 from rnnspec.backends.torch.forms import (
-    cell_name,
     has_redundant_bias,
     is_fused,
     stepwise_reason,
@@ -128,6 +127,6 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
 
 def _stock(layer: nodes.Recurrent) -> Stock:
     second = len(gates(layer.cell)) * layer.units * len(directions(layer))
-    type_ = f"nn.{cell_name(layer.cell)}"
+    type_ = f"nn.{text.cell_name(layer.cell)}"
     reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
     return Stock(layer.name, type_, count(layer) + second, reason)

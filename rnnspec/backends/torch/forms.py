@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from rnnspec.backends.torch.stacks import SteppedLayer, StockLayer
-from rnnspec.ir.nodes import GRU, LSTM, Cell, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
+from rnnspec.ir.text import cell_name
 
 
 def stepwise_reason(layer: Recurrent) -> str:
@@ -91,19 +92,6 @@ def direction_key(direction: str) -> str:
     """Return the key of the module of a direction, where there are two modules."""
     # As in Keras. ``forward`` alone is an attribute of every module, which ModuleDict refuses.
     return f"{direction.removesuffix('.')}_layer"
-
-
-def cell_name(cell: Cell) -> str:
-    """Return the name of a cell in the names of classes."""
-    match cell:
-        case SimpleRNN():
-            return "RNN"
-        case LSTM():
-            return "LSTM"
-        case GRU(reset_after=reset_after):
-            return "GRU" if reset_after else "ResetFirstGRU"
-        case _:
-            assert_never(cell)
 
 
 def cell_class(layer: Recurrent) -> str:

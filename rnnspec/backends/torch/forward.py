@@ -17,6 +17,7 @@ from rnnspec.backends.expressions import (
     Name,
     Statement,
     Target,
+    merged,
 )
 from rnnspec.backends.torch.classes import ACTIVATIONS
 from rnnspec.backends.torch.forms import (
@@ -207,17 +208,8 @@ def _turned(value: Name) -> Call:
 
 
 def _merged(ahead: Expression, back: Expression, merge: Merge) -> Expression:
-    match merge:
-        case "concat":
-            return Call(Name("torch.cat"), (Items((ahead, back)),), (("dim", -1),))
-        case "sum":
-            return Binary(ahead, "+", back)
-        case "mul":
-            return Binary(ahead, "*", back)
-        case "ave":
-            return Binary(Binary(ahead, "+", back), "/", 2)
-        case _:
-            assert_never(merge)
+    joined = Call(Name("torch.cat"), (Items((ahead, back)),), (("dim", -1),))
+    return merged(ahead, back, merge, joined)
 
 
 def activated(value: Expression, activation: Activation) -> Expression:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
-from rnnspec.backends.torch.forms import cell_class, cell_name, drops_inside, masked_class
+from rnnspec.backends.torch.forms import cell_class, drops_inside, masked_class
 from rnnspec.backends.torch.stacks import SteppedLayer
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import cell_activations
 from rnnspec.ir.params import gates
+from rnnspec.ir.text import cell_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
