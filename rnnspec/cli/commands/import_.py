@@ -11,6 +11,7 @@ from rnnspec.errors import UsageError, printable
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
 from rnnspec.importing.naming import network_name
+from rnnspec.importing.origins import origin_of
 from rnnspec.importing.run import take
 from rnnspec.ir.params import counts
 from rnnspec.spec.names import check_network_name
@@ -42,6 +43,8 @@ def run(source: Path, options: Options, *, force: bool) -> None:
         OutputError: the files cannot be written.
         UsageError: the file cannot be read, or an output exists and ``force`` is not given.
     """
+    # First: where the outputs go says nothing to someone who has named another file.
+    origin_of(source)
     named = None if options.spec is None else pipeline.read(options.spec)
     target = _target(source, options)
     weights = options.weights or target.with_suffix(SUFFIX)
