@@ -121,3 +121,10 @@ def test_keras_words_for_initializers() -> None:
     assert isinstance(uniform, keras.initializers.RandomUniform)
     assert uniform.get_config() == {"minval": -0.05, "maxval": 0.05, "seed": None}
     assert keras.initializers.get("orthogonal").get_config() == {"gain": 1.0, "seed": None}
+
+
+def test_what_flax_draws_unasked() -> None:
+    nnx = pytest.importorskip("flax.nnx")
+    norm = nnx.LayerNorm(3, rngs=nnx.Rngs(0))
+    assert nnx.Linear(2, 3, rngs=nnx.Rngs(0)).bias[...].tolist() == [0.0, 0.0, 0.0]
+    assert (norm.bias[...].tolist(), norm.scale[...].tolist()) == ([0.0] * 3, [1.0] * 3)
