@@ -1,7 +1,6 @@
 """Network to spec, the inverse of lowering: the plain data of a spec that describes a network.
 
-A network of another tool may be one that the language cannot express. What cannot be said is an
-error, and nothing is approximated.
+What the language cannot express of a network of another tool is an error, never approximated.
 """
 
 from __future__ import annotations

@@ -65,9 +65,8 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
             refuses a spec is then left out, and the report says so.
         level: the last level to compare; each includes those before it. By default ``gradients``,
             or ``forward`` for source that does not train.
-        form: the form of source to build from: ``training``, or ``inference`` or ``step``, which
-            are compared up to ``forward``, in ``step`` on random chunks of the batch. By default
-            the first form of each backend.
+        form: the form of source, by default the first one of each backend; ``inference`` and
+            ``step``, the latter on random chunks of the batch, are compared up to ``forward``.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features
@@ -87,21 +86,19 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
     plans = _planned(_loaded(specs), chosen, options, named=backends is not None)
-    # Before anything is built, so that a missing framework is reported at once.
+    _check(plans, chosen, options)
+    with _ONE_AT_A_TIME:
+        compared = tuple(_compare(plan, options, progress) for plan in plans)
+    allowed = {name: tolerances(dtype)[name] for name in levels_up_to(level)[1:]}
+    return ParityReport(level, dtype, allowed, compared, wanted)
+
+
+def _check(plans: Sequence[_Plan], chosen: Sequence[Backend], options: _Options) -> None:
+    """Raise an error, before anything is built, if a framework or a fitting batch is missing."""
     for backend in chosen:
         backend.require()
     for plan in plans:
         options.check_batch(plan.program)
-    with _ONE_AT_A_TIME:
-        compared = tuple(_compare(plan, options, progress) for plan in plans)
-    allowed = tolerances(dtype)
-    return ParityReport(
-        level=level,
-        dtype=dtype,
-        tolerances={name: allowed[name] for name in levels_up_to(level)[1:]},
-        specs=compared,
-        form=wanted,
-    )
 
 
 def comparable(

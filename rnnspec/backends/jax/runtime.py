@@ -238,7 +238,8 @@ def learner(model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: boo
 def save(model: nnx.Module, folder: Path, name: str, source: str, spec: str) -> None:
     """Write ``NAME.py`` and ``NAME.safetensors``, its arrays with the spec in the metadata."""
     (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
-    arrays = {key: np.asarray(each.get_value()) for key, each in _arrays(model).items()}
+    # save_file writes the memory of an array as it is, whatever its strides.
+    arrays = {key: np.array(each.get_value(), order="C") for key, each in _arrays(model).items()}
     metadata = {"rnnspec": spec, FRAMEWORK_KEY: "jax"}
     save_file(arrays, folder / f"{name}.safetensors", metadata=metadata)
 
