@@ -169,6 +169,13 @@ def nested(
     return {"class_name": kind, "config": {"name": name, "layers": [*layers]}}
 
 
+def test_a_spec_is_no_trained_model(run: Any, entries: Any) -> None:
+    Path("net.yaml").write_text("version: 1\n")
+    ran = run("import", "net.yaml")
+    assert (ran.code, ran.out, entries()) == (2, "", {"net.yaml"})
+    assert ran.err.startswith("net.yaml: error: expected a Keras file (.h5, .hdf5 or .keras), ")
+
+
 def test_models_inside_models_that_are_refused() -> None:
     deep = LSTM
     for _ in range(5):
