@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from rnnspec import pipeline
 from rnnspec.backends.imported import Imported
 from rnnspec.backends.onnx import read as onnx
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, brief, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends import Backend
+    from rnnspec.backends.base import Form
 
 
 def read(path: Path, backend: Backend) -> Imported:
@@ -25,7 +26,7 @@ def read(path: Path, backend: Backend) -> Imported:
     """
     file = onnx.own(path)
     program = pipeline.reads(file.spec, f"{path} (the spec in it)")
-    generated = pipeline.generate(program, backend)
+    generated = pipeline.generate(program, backend, _form(file, backend))
     if not file.has_graph(generated.text):
         message = (
             "its graph is not that of the spec in it: it was changed, or another version of "
@@ -39,3 +40,12 @@ def read(path: Path, backend: Backend) -> Imported:
         raise UsageError(error.message, str(path)) from None
     form = f"ONNX file of {file.writer}"
     return Imported(network=program.network, arrays=arrays, form=form, spec=file.spec)
+
+
+def _form(file: onnx.OwnFile, backend: Backend) -> Form:
+    for form in backend.forms:
+        if form == file.form:
+            return form
+    known = listed(backend.forms, "or")
+    message = f"expected a graph for {known}, received {brief(file.form)}"
+    raise UsageError(message, str(file.path))
