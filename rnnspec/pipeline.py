@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
     from rnnspec.vectors.table import Vectors

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rnnspec.backends.base import Form
     from rnnspec.convert.kinds import Importing
     from rnnspec.importing.run import Taken
+    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
 
 

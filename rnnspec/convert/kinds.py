@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.base import Form
     from rnnspec.convert.original import Original
     from rnnspec.files import Inputs
+    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
 
