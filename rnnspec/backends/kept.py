@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from rnnspec.backends.base import Held
+from rnnspec.backends.contract import Held
 from rnnspec.errors import UsageError
 from rnnspec.files.headers import read_metadata
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.base import Backend, Runtime
+    from rnnspec.backends.base import Backend
+    from rnnspec.backends.contract import Runtime
     from rnnspec.slots import Array
 
 

@@ -28,7 +28,7 @@ ONNX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, SavingRuntime, Slots, SteppingRuntime
+    from rnnspec.backends.contract import Emitter, SavingRuntime, Slots, SteppingRuntime
     from rnnspec.backends.kept import Reader
     from rnnspec.backends.onnx import emit, read, runtime, slots
 

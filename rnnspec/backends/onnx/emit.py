@@ -21,8 +21,9 @@ from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Form, Stock
+    from rnnspec.backends.contract import Stock
     from rnnspec.backends.onnx.graph import Dims
+    from rnnspec.ir.forms import Form
 
 OPSET, IR_VERSION = 18, 8
 """The first opset in which all of it can be said, and the oldest version of files for it."""

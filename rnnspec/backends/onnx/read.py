@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.base import Held
+from rnnspec.backends.contract import Held
 from rnnspec.backends.kept import Saved
 from rnnspec.backends.onnx.arrays import found, others
 from rnnspec.backends.onnx.names import FORM, array_of

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import checker, numpy_helper, parser
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.onnx import arrays
 from rnnspec.backends.onnx.names import INPUT, PLACE, array_of
 from rnnspec.backends.onnx.read import SPEC

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
 from rnnspec.backends.torch.stacks import stack_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer as Buffer
 
-    from rnnspec.backends.base import Learner
+    from rnnspec.backends.contract import Learner
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
 
