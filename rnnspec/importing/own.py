@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
 
 
 def read(path: Path, backend: Backend) -> Imported:
