@@ -132,8 +132,11 @@ def test_a_chunk_that_does_not_fit(
 
 
 def test_text_that_is_no_json(forecast: Any, session: str) -> None:
-    answer = forecast.post(f"{session}/chunks", content=b"{", headers={"content-type": "text/json"})
-    assert answer.status_code == 422
+    words = "expected JSON, with the header Content-Type: application/json"
+    for content, kind in ((b"{", "application/json"), (b'{"inputs": [[[1.0]]]}', "text/plain")):
+        headers = {"content-type": kind}
+        answer = forecast.post(f"{session}/chunks", content=content, headers=headers)
+        assert (answer.status_code, answer.json()) == (422, {"detail": words})
     stream = iter([b'{"inputs": [[[1.0]]]}'])
     assert forecast.post(f"{session}/chunks", content=stream).status_code == 411
 
@@ -142,7 +145,7 @@ def test_sessions_have_limits(forecast: Any) -> None:
     answer = forecast.post("/sessions", json={"batch": 4})
     assert answer.status_code == 422
     assert answer.json()["detail"] == "expected a batch of 1 to 3 sequences, received 4"
-    opened = [forecast.post("/sessions", json={}) for _ in range(5)]
+    opened = [forecast.post("/sessions") for _ in range(5)]
     assert [each.status_code for each in opened] == [201] * 4 + [503]
     assert opened[4].json()["detail"] == "all 4 sessions are in use; delete one, or wait"
     assert forecast.get("/health").json() == {"status": "ok", "model": "forecast", "sessions": 4}

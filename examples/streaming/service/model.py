@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,10 @@ def open_model(path: str) -> StepModel:
     """Return the model in a file that ``rnnspec build --form step`` wrote.
 
     Raises:
-        ValueError: the file has a model in another form.
+        ValueError: there is no such file, or it has a model in another form.
     """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such file")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     meta = session.get_modelmeta()
     about = meta.custom_metadata_map

@@ -62,8 +62,8 @@ def create_app(path: str, limits: Limits) -> FastAPI:
         return {"status": "ok", "model": model.name, "sessions": sessions.count()}
 
     @app.post("/sessions", status_code=201)
-    async def create(wanted: Batch) -> Opened:
-        made = sessions.create(wanted.batch)
+    async def create(wanted: Batch | None = None) -> Opened:
+        made = sessions.create(wanted.batch if wanted else 1)
         return Opened(session=made.key, batch=made.batch, idle=limits.idle)
 
     @app.post("/sessions/{key}/chunks")
@@ -101,8 +101,10 @@ def _explain_errors(app: FastAPI) -> None:
         return _answer(error.status, str(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
+        if "json" not in request.headers.get("content-type", "") or first["type"] == "json_invalid":
+            return _answer(422, "expected JSON, with the header Content-Type: application/json")
         place = ".".join(map(str, first["loc"][1:])) or "body"
         return _answer(422, f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}")
 
