@@ -8,7 +8,7 @@ from rnnspec import pipeline
 from rnnspec.backends.imported import Imported
 from rnnspec.backends.kept import KeptByName
 from rnnspec.backends.onnx import read as onnx
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, brief, listed
 from rnnspec.files.headers import read_safetensors
 from rnnspec.files.model import spec_in
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.backends.kept import Kept
+    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
 
@@ -58,7 +59,7 @@ def read_graph(path: Path, backend: Backend) -> Imported:
     """
     file = onnx.own(path)
     program = pipeline.reads(file.spec, f"{path} (the spec in it)")
-    generated = pipeline.generate(program, backend)
+    generated = pipeline.generate(program, backend, _form(file, backend))
     if not file.has_graph(generated.text):
         message = (
             "its graph is not that of the spec in it: it was changed, or another version of "
@@ -72,3 +73,12 @@ def read_graph(path: Path, backend: Backend) -> Imported:
         raise UsageError(error.message, str(path)) from None
     form = f"ONNX file of {file.writer}"
     return Imported(network=program.network, arrays=arrays, form=form, spec=file.spec)
+
+
+def _form(file: onnx.OwnFile, backend: Backend) -> Form:
+    for form in backend.forms:
+        if form == file.form:
+            return form
+    known = listed(backend.forms, "or")
+    message = f"expected a graph for {known}, received {brief(file.form)}"
+    raise UsageError(message, str(file.path))
