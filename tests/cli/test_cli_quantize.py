@@ -112,6 +112,11 @@ TINY = "input: {features: 2}\nrnn: {type: lstm, units: 2}"
             ("-b", "keras", "-o", "net.keras"),
             "rnnspec: error: keras cannot quantize to int8; onnx can\n",
         ),
+        (
+            TINY,
+            ("-o", "net.onnx", "--form", "step"),
+            "rnnspec: error: --quantize int8 is for a model in one piece, not for --form step\n",
+        ),
         (TINY, (), "rnnspec: error: --quantize needs -o: the file is quantized\n"),
         (
             NO_LSTM,

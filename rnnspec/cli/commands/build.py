@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rnnspec import pipeline, saving
+from rnnspec import building, pipeline, saving
 from rnnspec.arguments import one_of
 from rnnspec.backends import BACKENDS, Backend, Need, chosen, form_named, needs
 from rnnspec.backends.needs import FILES, MODEL
@@ -65,11 +65,11 @@ def run(program: Program, options: Options) -> None:
         from rnnspec.convert import quantized
 
         quantized.check(program, generated, options.quantize)
-    arrays = pipeline.trained(program, seed)
+    arrays = building.trained(program, seed)
     with reading() as progress:
-        vectors = pipeline.pretrained(program, progress)
+        vectors = building.pretrained(program, progress)
     import_quietly([backend])
-    model = pipeline.assemble(generated, vectors, seed=seed, arrays=arrays)
+    model = building.assemble(generated, vectors, seed=seed, arrays=arrays)
     if output is not None:
         _check_output(output, backend, program, force=force)
         # Before the summary, which would look like success if saving failed.
