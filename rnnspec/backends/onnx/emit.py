@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.cells import stepwise_reason
@@ -19,7 +20,7 @@ from rnnspec.backends.onnx.steps import (
 )
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
-from rnnspec.ir.params import count, counts
+from rnnspec.ir.params import count
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 18, 8
 """The first opset in which all of it can be said, and the oldest version of files for it."""
 
-_MOST_BYTES = 2**31 - 2**20
-"""A protocol buffer holds less than 2 GiB; a part is left for the graph."""
+_MOST_BYTES = 2**31 - 2**24
+"""A protocol buffer holds less than 2 GiB; a part is left for the graph, of up to 2,000 layers."""
 
 
 def emit(network: nodes.Network, form: Form) -> GraphSource:
@@ -93,12 +94,15 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 
 def _too_large(network: nodes.Network) -> tuple[Refusal, ...]:
-    size = 4 * counts(network).total
+    # Not the number of parameters, which has no second biases.
+    size = 4 * sum(prod(shape) for _, shape, _ in weights(network))
     if size < _MOST_BYTES:
         return ()
     largest = max(network.layers, key=count)
     key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
-    reason = f"the arrays have {size / 2**30:.1f} GiB together, and an ONNX file holds 2 GiB"
+    reason = (
+        f"the arrays have {size / 2**30:.1f} GiB together, and an ONNX file holds less than 2 GiB"
+    )
     return (Refusal(largest.name, key, reason),)
 
 
