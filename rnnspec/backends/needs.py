@@ -57,6 +57,11 @@ def source(wanted: Form | None) -> tuple[Need, ...]:
     return (SOURCE,) if wanted is None else (SOURCE, form(wanted))
 
 
+def quantized(kind: str) -> Need:
+    """Return the need to quantize files to a type."""
+    return Need(f"quantize to {kind}", lambda backend: kind in backend.quantized)
+
+
 def level(name: str) -> Need:
     """Return the need to be compared up to a level."""
     return Need(
