@@ -10,7 +10,7 @@ def single_step(
     layer: nn.LSTM, x: torch.Tensor, states: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
     """Return what ``layer`` returns for one step, by cells: half the time on a CPU."""
-    x, h, c = x[:, 0], [], []
+    x, h, c = x.squeeze(1), [], []
     for weights, *state in zip(layer.all_weights, *states, strict=True):
         x, cell = torch.lstm_cell(x, state, *weights)
         h.append(x)
