@@ -17,6 +17,7 @@ from docs.generate.__main__ import pages
 from docs.generate.examples import ROOT
 from docs.generate.navigation import configuration
 from docs.generate.written import pictures, relinked
+from rnnspec import errors
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.app import app
@@ -114,6 +115,17 @@ def test_every_code_has_a_page(site: Site) -> None:
     listed = re.findall(r"\[(\w+)\]\(\w+\.md\)", str(site["reference/codes/index.md"]))
     assert listed == list(codes())
     assert {f"reference/codes/{code}.md" for code in codes()} <= set(site)
+
+
+def test_every_exit_code_is_in_the_reference(site: Site) -> None:
+    page = str(site["reference/exit-codes.md"])
+    written = str(site["reference/commands.md"]).partition("## Exit codes")[2]
+    cells = re.findall(r"^\| ([\d, ]+) \|", written, re.MULTILINE)
+    by_hand = set(", ".join(cells).split(", "))
+    assert by_hand == {"0", *re.findall(r"(?<=\| )\d+(?= \|)", page)}
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.RnnspecError):
+            assert error.__name__.startswith("_") or f"errors.{error.__name__}`" in page
 
 
 def test_every_public_function_is_in_the_reference(site: Site) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from docs.generate.examples import ROOT
 from docs.generate.gallery import gallery_pages
 from docs.generate.navigation import configuration
+from docs.generate.project import project_pages
 from docs.generate.reference.codes import code_pages
 from docs.generate.reference.commands import command_page
 from docs.generate.reference.documents import document_page
+from docs.generate.reference.exits import exit_page
 from docs.generate.reference.language import language_page
 from docs.generate.reference.library import library_page
 from docs.generate.written import written_pages
@@ -28,7 +30,9 @@ def pages() -> dict[str, str | bytes]:
         **command_page(),
         **document_page(),
         **code_pages(),
+        **exit_page(),
         **library_page(),
+        **project_pages(),
     }
 
 

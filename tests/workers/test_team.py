@@ -32,6 +32,8 @@ def answered(item: tuple[int, str]) -> tuple[int, int]:
             raise UsageError("wrong", "item")
         case "unsendable":
             raise UnsendableError("can", "not")
+        case _:
+            pass
     return number, os.getpid()
 
 

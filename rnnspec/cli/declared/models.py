@@ -63,6 +63,14 @@ def build(
         typer.Option("--output", "-o", metavar="OUT", help=WRITTEN),
     ] = None,
     form: SourceForm = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -71,7 +79,7 @@ def build(
     from rnnspec.cli.commands import build as command
 
     given = pipeline.read(spec, allow_outside=allow_outside)
-    command.run(given, command.Options(backend, form, seed, output, force))
+    command.run(given, command.Options(backend, form, seed, output, force, quantize))
 
 
 def codegen(

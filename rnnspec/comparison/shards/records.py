@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from rnnspec.backends.base import LEVELS, Form, Stock
+from rnnspec.backends.base import LEVELS
+from rnnspec.backends.contract import Stock
 from rnnspec.comparison.report import BackendResult, Finding, SpecParity
 from rnnspec.errors import Difference, Refusal, UsageError, printable
+from rnnspec.ir.forms import Form
 from rnnspec.ir.params import Counts
 
 Largest = dict[str, float | None]
