@@ -29,7 +29,7 @@ JAX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.contract import Emitter, LearningRuntime, SavingRuntime, Slots
     from rnnspec.backends.jax import emit, read, runtime, slots
     from rnnspec.backends.kept import Reader
 
