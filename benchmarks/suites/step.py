@@ -17,6 +17,7 @@ _CASE = Case("stacked_lstm", 1, single=True, stepped=True)
 LANES = {
     "torch": ("torch",),
     "keras": ("keras", "tensorflow"),
+    "jax": ("flax",),
     "onnx": ("onnxruntime", "torch"),
 }
 
