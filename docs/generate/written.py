@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from docs.generate.examples import ROOT, Command, File, examples, provide
+from docs.generate.repository import address, owned
 from rnnspec.cli.app import app
 
 ELSEWHERE = {
@@ -44,7 +45,8 @@ def written_pages() -> dict[str, str | bytes]:
             if target in found:
                 raise ValueError(f"{name}: another page has a picture {target}")
             found[target] = content
-        found[_place(name)] = _PICTURE.sub(r"[\1](\2)", relinked(text, name))
+        page = owned(relinked(text, name), address())
+        found[_place(name)] = _PICTURE.sub(r"[\1](\2)", page)
     return found
 
 

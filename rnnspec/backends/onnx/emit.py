@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.onnx.cells import stepwise_reason
 from rnnspec.backends.onnx.graph import Builder, Graph, GraphSource, Value
 from rnnspec.backends.onnx.layers import add_layers
-from rnnspec.backends.onnx.names import FORM, INPUT
+from rnnspec.backends.onnx.names import INPUT
 from rnnspec.backends.onnx.slots import weights
 from rnnspec.backends.onnx.steps import (
     SUMMARY,
     described_states,
     given_states,
     new_states,
+    step_metadata,
     taken_names,
 )
 from rnnspec.errors import Refusal
@@ -58,7 +59,7 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
         summary=SUMMARY if stepped else "",
         metadata=(
             *((f"frozen {name}", "true") for name, _, trainable in held if not trainable),
-            *(((FORM, form),) if stepped else ()),
+            *(step_metadata(network) if stepped else ()),
         ),
         opset=OPSET,
         ir_version=IR_VERSION,

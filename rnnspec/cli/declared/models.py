@@ -162,7 +162,7 @@ def parity(
         list[str] | None,
         typer.Argument(
             metavar="SPECS",
-            help="Specs, folders, patterns, or - for standard input.",
+            help="Specs, folders, patterns, or - for standard input; with --merge, reports.",
             autocompletion=completers.specs,
         ),
     ] = None,
@@ -191,6 +191,16 @@ def parity(
         Path | None,
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Number of processes that share the specs.")
+    ] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Compare the I-th of N parts, from 1."),
+    ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Join the JSON reports of all shards.")
+    ] = False,
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
@@ -206,16 +216,23 @@ def parity(
     from rnnspec.cli.commands import parity as command
     from rnnspec.cli.inputs import found
     from rnnspec.cli.specs import load_all
+    from rnnspec.workers.cores import single_threaded
 
     names = None if backends is None else _names(backends)
-    options = command.Options(names, form, level, dtype, seed, batch, html, force)
+    options = command.Options(
+        names, form, level, dtype, seed, batch, html, force, jobs, command.shard_named(shard)
+    )
+    if merge:
+        command.run_merge(specs or [], options, random, json=json)
+        return
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
-    if random is not None:
-        command.run_random(random, options, json=json)
-    else:
-        inputs = found(specs or [], allow_outside=allow_outside)
-        command.run(inputs, load_all(inputs), options, json=json)
+    with single_threaded():
+        if random is not None:
+            command.run_random(random, options, json=json)
+        else:
+            inputs = found(specs or [], allow_outside=allow_outside)
+            command.run(inputs, load_all(inputs), options, json=json)
 
 
 def _names(listed: str) -> list[str]:
