@@ -67,7 +67,7 @@ def toy() -> Iterator[None]:
         ),
         (
             *(TOY, needs.form("step")),
-            "toy cannot write source in step form, only for inference; keras and torch can",
+            "toy cannot write source in step form, only for inference; keras, torch and jax can",
         ),
         (WITHOUT_RUNTIME, needs.MODEL, f"writer cannot build a model; {BUILT} can"),
         (

@@ -138,6 +138,12 @@ FAULTS = {
         ('"gru_1_h": gru_1_h', '"gru_1_h": gru_2_h'),
         ('[states["lstm_2_h"], states["lstm_2_c"]]', '[states["lstm_2_c"], states["lstm_2_h"]]'),
     ],
+    "jax": [
+        ("jnp.where(real, f * c + i * self.activation(g), c)", "f * c + i * self.activation(g)"),
+        ("found = jnp.where(count > 0, jnp.maximum(highest, found), found)", ""),
+        ('"gru_1_h": gru_1_h', '"gru_1_h": gru_1_h * 0'),
+        ("mask, (lstm_2_h, lstm_2_c)", "mask, (lstm_2_c, lstm_2_h)"),
+    ],
 }
 
 
