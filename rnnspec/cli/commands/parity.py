@@ -36,7 +36,7 @@ class Options:
     batch: Path | None = None
     html: Path | None = None
     force: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     shard: Shard | None = None
 
     def chosen(self) -> list[Backend]:
@@ -104,7 +104,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
     )
     part = slice(None) if options.shard is None else options.shard.part
     tasks = ready.tasks[part]
-    with progress(len(tasks) * (1 if options.jobs > 1 else len(chosen))) as step:
+    with progress(len(tasks) * (1 if options.jobs else len(chosen))) as step:
         report = ready.report(Processes(options.jobs, chosen, step).report(ready, tasks))
     record = (
         None

@@ -192,8 +192,11 @@ def parity(
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
     jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of processes that share the specs.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Number of processes to start; each imports the backends."
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(metavar="I/N", help="Compare the I-th of N parts, from 1."),
