@@ -68,6 +68,7 @@ def build(
         typer.Option(
             metavar="TYPE",
             help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            autocompletion=completers.quantized,
             show_default=False,
         ),
     ] = None,
