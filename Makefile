@@ -113,7 +113,7 @@ playground-serve: playground  ## Build the playground, and serve it on this mach
 
 ci: lint playground-test docs-test wheel lowest test  ## Run what continuous integration runs
 
-bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
+bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 

@@ -51,7 +51,12 @@ def settled(text: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Return an empty working folder. What is imported from it is forgotten."""
+    """Return an empty working folder. What is imported from it is forgotten.
+
+    Keras numbers its layers anew, as in a process that runs one page.
+    """
+    if keras := sys.modules.get("keras"):
+        keras.utils.clear_session()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path.copy())
     known = set(sys.modules)

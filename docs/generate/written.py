@@ -23,6 +23,9 @@ ELSEWHERE = {
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
 
+_WIDE = frozenset({"docs/differences.md"})
+"""Pages with a wide table, which takes the place of the list of headings."""
+
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 _PICTURE = re.compile(r"^(!\[[^\]]*\]\(([^)]+)\))$", re.MULTILINE)
 
@@ -45,7 +48,8 @@ def written_pages() -> dict[str, str | bytes]:
             if target in found:
                 raise ValueError(f"{name}: another page has a picture {target}")
             found[target] = content
-        page = owned(relinked(text, name), address())
+        head = "---\nhide: [toc]\n---\n\n" if name in _WIDE else ""
+        page = head + owned(relinked(text, name), address())
         found[_place(name)] = _PICTURE.sub(r"[\1](\2)", page)
     return found
 

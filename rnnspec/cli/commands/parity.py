@@ -12,6 +12,7 @@ from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal.progress import progress
 from rnnspec.errors import ParityError, UsageError
 from rnnspec.files import check_target, write_file
+from rnnspec.workers.cores import single_threaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ class Options:
     batch: Path | None = None
     html: Path | None = None
     force: bool = False
-    jobs: int = 1
+    jobs: int | None = None
     shard: Shard | None = None
 
     def chosen(self) -> list[Backend]:
@@ -83,8 +84,19 @@ class _Page:
         write_file(self.target, text, force=self.options.force, inputs=self.kept)
 
 
-def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool) -> None:
-    """Compare the specs in ``inputs``, print the report, and raise ParityError if it differs."""
+@single_threaded()
+def run_given(paths: Sequence[str], options: Options, *, allow_outside: bool, json: bool) -> None:
+    """Compare the specs at ``paths``, print the report, and raise ParityError if it differs."""
+    from rnnspec.cli.inputs import found
+    from rnnspec.cli.specs import load_all
+
+    inputs = found(paths, allow_outside=allow_outside)
+    _run(inputs, load_all(inputs), options, json=json)
+
+
+def _run(
+    inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool
+) -> None:
     from rnnspec.cli.comparing.results import given_record, show_given
     from rnnspec.cli.comparing.sharing import Processes
     from rnnspec.comparison.batch import read_batch
@@ -104,7 +116,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
     )
     part = slice(None) if options.shard is None else options.shard.part
     tasks = ready.tasks[part]
-    with progress(len(tasks) * (1 if options.jobs > 1 else len(chosen))) as step:
+    with progress(len(tasks) * (1 if options.jobs else len(chosen))) as step:
         report = ready.report(Processes(options.jobs, chosen, step).report(ready, tasks))
     record = (
         None
@@ -119,6 +131,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
         raise ParityError(report.differences)
 
 
+@single_threaded()
 def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.cli.comparing.results import random_record, show_random

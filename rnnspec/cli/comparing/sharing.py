@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The number of processes, the backends that each imports, and a progress bar."""
+    """The number of processes to start, the backends that each imports, and a progress bar.
 
-    jobs: int
+    Without a number, this process compares all specs, one after another.
+    """
+
+    jobs: int | None
     backends: Sequence[Backend]
     step: Callable[[str], None]
 
     def report(self, ready: Prepared, tasks: Sequence[Task]) -> list[SpecParity]:
         """Return the results of comparing given specs."""
-        if not self._several(tasks):
+        if not self.jobs:
             self._import()
             return list(ready.compared(tasks, self.step))
         work = Work(Task.compare, self._prepare, lambda task: task.source)
@@ -40,7 +43,7 @@ class Processes:
     def outcomes(self, comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
         """Return the outcomes of random specs, up to the first that differs."""
         items = list(texts.items())
-        if not self._several(items):
+        if not self.jobs or not items:
             self._import()
             return one_by_one(self.step)(comparer, texts)
         work = Work(partial(_outcome, comparer), self._prepare, _name, _differs)
@@ -49,9 +52,6 @@ class Processes:
             # It is made smaller in this process.
             self._import()
         return outcomes
-
-    def _several(self, items: Sequence[object]) -> bool:
-        return min(self.jobs, len(items)) > 1
 
     def _import(self) -> None:
         self.step("importing the frameworks")
@@ -62,8 +62,8 @@ class Processes:
         return partial(_import_named, [each.name for each in self.backends])
 
     def _start(self) -> Callable[[str], None]:
-        self.step(f"importing the frameworks in {self.jobs} processes")
-        self.step("the first specs")
+        self.step("starting processes")
+        self.step("importing the frameworks")
         return self.step
 
 

@@ -14,9 +14,12 @@ from rnnspec.cli.options import (
     Backend,
     Force,
     Json,
+    Merge,
     Paths,
+    Shard,
     SourceForm,
     SpecPath,
+    Started,
 )
 from rnnspec.errors import UsageError
 
@@ -192,16 +195,9 @@ def parity(
         Path | None,
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of processes that share the specs.")
-    ] = 1,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="I/N", help="Compare the I-th of N parts, from 1."),
-    ] = None,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Join the JSON reports of all shards.")
-    ] = False,
+    jobs: Started = None,
+    shard: Shard = None,
+    merge: Merge = False,
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
@@ -215,25 +211,17 @@ def parity(
     parameters, outputs, gradients, and 20 steps of training.
     """
     from rnnspec.cli.commands import parity as command
-    from rnnspec.cli.inputs import found
-    from rnnspec.cli.specs import load_all
-    from rnnspec.workers.cores import single_threaded
 
-    names = None if backends is None else _names(backends)
-    options = command.Options(
-        names, form, level, dtype, seed, batch, html, force, jobs, command.shard_named(shard)
-    )
+    names, part = None if backends is None else _names(backends), command.shard_named(shard)
+    options = command.Options(names, form, level, dtype, seed, batch, html, force, jobs, part)
     if merge:
         command.run_merge(specs or [], options, random, json=json)
-        return
-    if (random is None) == (not specs):
+    elif (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
-    with single_threaded():
-        if random is not None:
-            command.run_random(random, options, json=json)
-        else:
-            inputs = found(specs or [], allow_outside=allow_outside)
-            command.run(inputs, load_all(inputs), options, json=json)
+    elif random is not None:
+        command.run_random(random, options, json=json)
+    else:
+        command.run_given(specs or [], options, allow_outside=allow_outside, json=json)
 
 
 def _names(listed: str) -> list[str]:

@@ -73,23 +73,26 @@ def passes(backends: Sequence[str] | None, level: str | None, form: str | None) 
         found = [Pass(None, level, "float64", form)]
     else:
         named = list(dict.fromkeys(get(name, *needs.source(wanted)) for name in backends))
-        double = tuple(each for each in named if "float64" in each.dtypes)
-        single = tuple(each for each in named if each not in double)
-        # Without others in float64, nobody would be compared up to the level that is wanted.
-        reached = min(
-            [level, *(each.level for each in single if double and each.level)], key=LEVELS.index
-        )
-        found = [
-            Pass(tuple(each.name for each in members), each_level, dtype, form)
-            for members, each_level, dtype in (
-                (double, level, "float64"),
-                (single, reached, "float32"),
-            )
-            if members
-        ]
+        found = _by_dtype(named, level, form)
     for each in found:
         _ = each.chosen
     return tuple(found)
+
+
+def _by_dtype(named: Sequence[Backend], level: str, form: str | None) -> list[Pass]:
+    double = [each for each in named if "float64" in each.dtypes]
+    single = [each for each in named if each not in double]
+    found = [Pass(_names(double), level, "float64", form)] if double or not named else []
+    if single:
+        # Without others in float64, nobody would be compared up to the level that is wanted.
+        reached = [each.level for each in single if double and each.level]
+        lowest = min([level, *reached], key=LEVELS.index)
+        found.append(Pass(_names(single), lowest, "float32", form))
+    return found
+
+
+def _names(backends: Sequence[Backend]) -> tuple[str, ...]:
+    return tuple(each.name for each in backends)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,6 @@ def symmetric_uniform(limit: float) -> nnx.Initializer:
     return partial(jax.random.uniform, minval=-limit, maxval=limit)
 
 
-class Frozen(nnx.Variable[jax.Array]):
-    """An array that nnx.grad and nnx.Optimizer leave alone, as it is no nnx.Param."""
-
-
 class FrozenEmbed(nnx.Module):
     """``nnx.Embed`` with vectors that are not trained."""
 
@@ -31,7 +27,9 @@ class FrozenEmbed(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         shape = (num_embeddings, features)
-        self.embedding = Frozen(embedding_init(rngs.params(), shape, jnp.float32))
+        # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
+        vectors = embedding_init(rngs.params(), shape, jnp.float32)
+        self.embedding = nnx.Variable(vectors)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return jnp.take(self.embedding[...], x, axis=0)

@@ -115,7 +115,7 @@ class RNNLayer(nnx.Module):
 
 
 class Padded(nnx.Module):
-    """The network padded.
+    """The network padded for inference.
 
     Input: features, shape (batch, 9, 3); a step of -1.0 alone is padding.
     Output: shape (batch, 2, 2), after sigmoid.

@@ -42,7 +42,7 @@ class LSTMLayer(nnx.Module):
 
 
 class StackedLSTM(nnx.Module):
-    """The network stacked_lstm.
+    """The network stacked_lstm for inference.
 
     Input: tokens in [0, 10000), shape (batch, 500).
     Output: shape (batch, 1), after sigmoid.
