@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as written
+from rnnspec.backends import quantized as rounded
 from rnnspec.backends.base import LEVELS
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ def dtypes(incomplete: str) -> list[str]:
 def source_forms(incomplete: str) -> list[str]:
     """Return the forms of source that any backend writes."""
     return _starting(incomplete, written())
+
+
+def quantized(incomplete: str) -> list[str]:
+    """Return the types to which any backend quantizes files."""
+    return _starting(incomplete, rounded())
 
 
 def networks(incomplete: str) -> list[str]:

@@ -71,6 +71,7 @@ def build(
         typer.Option(
             metavar="TYPE",
             help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            autocompletion=completers.quantized,
             show_default=False,
         ),
     ] = None,
