@@ -10,7 +10,8 @@ from rnnspec.errors import listed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.backends.base import Backend, Form
+    from rnnspec.backends.base import Backend
+    from rnnspec.ir.forms import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,11 @@ def _only(words: list[str]) -> str:
 def source(wanted: Form | None) -> tuple[Need, ...]:
     """Return the needs to write source, in a form if one is wanted."""
     return (SOURCE,) if wanted is None else (SOURCE, form(wanted))
+
+
+def quantized(kind: str) -> Need:
+    """Return the need to quantize files to a type."""
+    return Need(f"quantize to {kind}", lambda backend: kind in backend.quantized)
 
 
 def level(name: str) -> Need:

@@ -13,7 +13,7 @@ from rnnspec.backends.needs import IN_WORDS
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.slots import Array
 
 DEFAULT_LEVEL = "gradients"

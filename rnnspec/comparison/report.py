@@ -9,8 +9,9 @@ from rnnspec.backends.needs import IN_WORDS
 from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Form, Stock
+    from rnnspec.backends.contract import Stock
     from rnnspec.errors import Difference, Refusal
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Counts
 
 

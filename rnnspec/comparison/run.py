@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
+    from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Network
 
     Source = Spec | str | os.PathLike[str]
 
@@ -79,18 +80,72 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         UsageError: an argument is invalid, a file cannot be read, or the batch fits no spec.
         BackendError: a backend is not installed or too old.
     """
+    ready = prepared(specs, backends, level=level, form=form, dtype=dtype, seed=seed, batch=batch)
+    if not callable(progress):
+        raise UsageError(f"progress: expected a function, received {received(progress)}")
+    return ready.report(ready.compared(ready.tasks, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Comparisons that are checked and not made yet, one task for each spec."""
+
+    tasks: tuple[Task, ...]
+    level: str
+    dtype: str
+    form: Form | None
+
+    def compared(self, tasks: Iterable[Task], progress: Callable[[str], None]) -> list[SpecParity]:
+        """Compare specs in this process."""
+        with _ONE_AT_A_TIME:
+            return [task.compare(progress) for task in tasks]
+
+    def report(self, compared: Iterable[SpecParity]) -> ParityReport:
+        """Return the report of these comparisons, or of a part of them."""
+        allowed = {name: tolerances(self.dtype)[name] for name in levels_up_to(self.level)[1:]}
+        return ParityReport(self.level, self.dtype, allowed, tuple(compared), self.form)
+
+
+def prepared(  # noqa: PLR0913 - each is an option of the command line
+    specs: Source | Iterable[Source],
+    backends: Iterable[str] | None = None,
+    *,
+    level: str | None = None,
+    form: str | None = None,
+    dtype: str = "float64",
+    seed: int = 0,
+    batch: ArrayLike | None = None,
+) -> Prepared:
+    """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
     wanted = form_named(form)
     level = level_for(level, wanted)
     chosen = comparable(backends, level, dtype, wanted)
     options = _Options(level, wanted, dtype, seed_from(seed), batch)
-    if not callable(progress):
-        raise UsageError(f"progress: expected a function, received {received(progress)}")
     plans = _planned(_loaded(specs), chosen, options, named=backends is not None)
     _check(plans, chosen, options)
-    with _ONE_AT_A_TIME:
-        compared = tuple(_compare(plan, options, progress) for plan in plans)
-    allowed = {name: tolerances(dtype)[name] for name in levels_up_to(level)[1:]}
-    return ParityReport(level, dtype, allowed, compared, wanted)
+    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One spec to compare, which can be pickled for another process."""
+
+    plan: _Plan
+    options: _Options
+
+    @property
+    def source(self) -> str:
+        """The path of the spec."""
+        return self.plan.program.source
+
+    @property
+    def network(self) -> Network:
+        """The network to compare."""
+        return self.plan.program.network
+
+    def compare(self, progress: Callable[[str], None] = lambda _: None) -> SpecParity:
+        """Build the spec on each backend, and compare them."""
+        return _compare(self.plan, self.options, progress)
 
 
 def _check(plans: Sequence[_Plan], chosen: Sequence[Backend], options: _Options) -> None:
@@ -131,7 +186,7 @@ class _Plan:
     """One spec, the backends that it is compared on, and those that refuse it."""
 
     program: Program
-    backends: Sequence[Backend]
+    backends: Sequence[str]
     refused: dict[str, tuple[Refusal, ...]]
 
 
@@ -155,7 +210,7 @@ def _plan(given: Program, chosen: Sequence[Backend], form: Form | None, least: i
     if len(chosen) - len(refused) < least:
         name, keys = next(iter(refused.items()))
         raise UnsupportedError(given.source, name, keys)
-    return _Plan(given, [each for each in chosen if each.name not in refused], refused)
+    return _Plan(given, [each.name for each in chosen if each.name not in refused], refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +230,7 @@ class _Options:
 def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
     case = Case.of(plan.program, options.seed, options.dtype, options.batch, options.form)
     comparison = Comparison(case, options.level)
-    for backend in plan.backends:
+    for backend in map(get, plan.backends):
         progress(f"{plan.program.network.name} on {backend.title}")
         comparison.add(backend)
     return replace(comparison.report(), refused=plan.refused)

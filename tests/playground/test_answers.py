@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec.backends import having
-from rnnspec.backends.base import Form
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import Refusal, UnsupportedError
+from rnnspec.ir.forms import Form
 from rnnspec.playground import answer, answers
 
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
@@ -80,6 +80,18 @@ def test_a_backend_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     assert sentence.startswith("lstm_1.units: not supported by ")
     assert "4 is one too many; supported by " in sentence
     assert all(bool(each["text"]) != bool(each["refusals"]) for each in others)
+
+
+def test_only_what_is_shown_has_content() -> None:
+    every = answer(GOOD)
+    titles = [each["title"] for each in every["sources"]]
+    found = answer(GOOD, ["Folded", titles[-1]])
+    assert [bool(each["svg"]) for each in found["pictures"]] == [False, True]
+    assert found["pictures"][1] == every["pictures"][1]
+    assert [each["title"] for each in found["sources"]] == titles
+    for whole, part in zip(every["sources"], found["sources"], strict=True):
+        assert part["form"] == whole["form"]
+        assert part["text"] == (whole["text"] if part["title"] == titles[-1] else "")
 
 
 def test_a_network_too_large_for_a_picture_has_all_else() -> None:

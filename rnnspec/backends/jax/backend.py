@@ -29,7 +29,7 @@ JAX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import (
+    from rnnspec.backends.contract import (
         Emitter,
         LearningRuntime,
         SavingRuntime,

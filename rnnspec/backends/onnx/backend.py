@@ -15,12 +15,13 @@ ONNX = Backend(
     minimum=(1, 26),
     needed=("onnx",),
     extra="onnx",
-    forms=("inference",),
+    forms=("inference", "step"),
     level="forward",
     # The recurrent operators of ONNX Runtime have float32 alone on a CPU.
     dtypes=("float32",),
     ending=".onnx.txt",
     files=("{name}.onnx",),
+    quantized=("int8",),
     loading=(
         "import onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})",
@@ -28,11 +29,19 @@ ONNX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, SavingRuntime, Slots
+    from rnnspec.backends.contract import (
+        Emitter,
+        Quantizer,
+        SavingRuntime,
+        Slots,
+        SteppingRuntime,
+    )
     from rnnspec.backends.kept import Reader
-    from rnnspec.backends.onnx import emit, read, runtime, slots
+    from rnnspec.backends.onnx import emit, quantize, read, runtime, slots
 
     _emit: Emitter = emit
     _slots: Slots = slots
     _saving: SavingRuntime = runtime
+    _stepping: SteppingRuntime = runtime
     _reader: Reader = read
+    _quantizer: Quantizer = quantize

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.activations import activated
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
-from rnnspec.backends.onnx.names import array
+from rnnspec.backends.onnx.names import after, array
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions, gates
+from rnnspec.ir.steps import states_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute
@@ -20,12 +21,14 @@ def title(direction: str) -> str:
     return f"{direction.removesuffix('.').capitalize()}_" if direction else ""
 
 
-def scanned(into: Builder, layer: Recurrent, x: str, real: str) -> str:
+def scanned(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool) -> str:
     """Add a layer that runs step by step over ``x``, and return its output or final state.
 
-    ``real`` is a value that is true at real steps, empty if all are.
+    ``real`` is a value that is true at real steps, empty if all are. If ``stepped`` is true, the
+    layer begins with the states that the graph is given, and names those after the last step.
     """
-    both = [_direction(into, layer, each, x, real) for each in directions(layer)]
+    scans = [_Scan(into, layer, x, real, stepped, each) for each in directions(layer)]
+    both = list(map(_direction, scans))
     match layer.merge:
         case None:
             return into.add(layer.name, "Identity", *both)
@@ -39,6 +42,26 @@ def scanned(into: Builder, layer: Recurrent, x: str, real: str) -> str:
             return into.add(layer.name, "Mul", *both)
         case _:
             assert_never(layer.merge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """One direction of a layer that reads ``x``; see ``scanned``."""
+
+    into: Builder
+    layer: Recurrent
+    x: str
+    real: str
+    stepped: bool
+    direction: str
+
+    def named(self, name: str) -> str:
+        return f"{array(self.layer.name, title(self.direction))}{name}"
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The names of the states in the body."""
+        return ("H", "C") if isinstance(self.layer.cell, LSTM) else ("H",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +84,31 @@ class _Step:
         self.into.node(Node(names, "Split", (value,), (("axis", -1), ("num_outputs", len(names)))))
 
 
-def _direction(into: Builder, layer: Recurrent, direction: str, x: str, real: str) -> str:
-    prefix = title(direction)
-    start = array(layer.name, prefix)
-
-    def named(name: str) -> str:
-        return f"{start}{name}"
-
+def _direction(scan: _Scan) -> str:
+    """Add the ``Scan`` of one direction, and return its output or final state."""
+    into, layer, named = scan.into, scan.layer, scan.named
     into.block("A Scan, because no fused operator has these activations.")
-    projected = into.add(named("Projected"), "MatMul", x, named("Kernel"))
+    projected = into.add(named("Projected"), "MatMul", scan.x, named("Kernel"))
     if layer.bias:
         projected = into.add(named("Biased"), "Add", projected, named("Bias"))
-    states = ("H", "C") if isinstance(layer.cell, LSTM) else ("H",)
-    zeros = _zeros(into, named("Zero"), projected, layer.units)
-    sequences = (projected, real) if real else (projected,)
-    outputs = tuple(named(f"Last_{each}") for each in states)
+    first, last = _states(scan, projected)
+    sequences = (projected, scan.real) if scan.real else (projected,)
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
-    if direction == "backward.":
+    if scan.direction == "backward.":
         flags |= {"scan_input_directions": (1,) * len(sequences), "scan_output_directions": (1,)}
-    body = _body(layer, prefix, states, masked=bool(real))
-    into.node(
-        Node(
-            (*outputs, named("Y")),
-            "Scan",
-            (*[zeros] * len(states), *sequences),
-            tuple(flags.items()),
-            body,
-        )
-    )
-    return named("Y") if layer.return_sequences else outputs[0]
+    body = _body(layer, title(scan.direction), scan.letters, masked=bool(scan.real))
+    outputs, inputs = (*last, named("Y")), (*first, *sequences)
+    into.node(Node(outputs, "Scan", inputs, tuple(flags.items()), body))
+    return named("Y") if layer.return_sequences else last[0]
+
+
+def _states(scan: _Scan, sequence: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the values with the states before the first step, and after the last one."""
+    if scan.stepped:
+        names = tuple(state.name for state in states_of(scan.layer))
+        return names, tuple(map(after, names))
+    zeros = _zeros(scan.into, scan.named("Zero"), sequence, scan.layer.units)
+    return (zeros,) * len(scan.letters), tuple(scan.named(f"Last_{n}") for n in scan.letters)
 
 
 def _zeros(into: Builder, name: str, sequence: str, units: int) -> str:
