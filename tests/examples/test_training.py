@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -67,10 +68,19 @@ def test_pytorch_in_two_processes_and_after_a_kill(tmp_path: Path) -> None:
     assert difference(kept, load_file(killed / "characters.safetensors")) == 0.0
 
 
-def test_a_batch_that_does_not_divide(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    words = "--batch", "7", "--out", str(tmp_path / "out")
-    ran = run(command("train_torch.py", *words, under=TORCHRUN))
+@pytest.mark.parametrize(
+    ("package", "script", "words", "under"),
+    [
+        ("torch", "train_torch.py", (), TORCHRUN),
+        ("flax", "train_jax.py", ("--devices", "2"), ()),
+    ],
+)
+def test_a_batch_that_does_not_divide(
+    tmp_path: Path, package: str, script: str, words: tuple[str, ...], under: tuple[str, ...]
+) -> None:
+    pytest.importorskip(package)
+    words = (*words, "--batch", "7", "--out", str(tmp_path / "out"))
+    ran = run(command(script, *words, under=under))
     assert ran.returncode != 0
     assert "expected a batch that divides over 2 processes, received 7 sequences" in ran.stderr
     assert not (tmp_path / "out").exists()
@@ -109,14 +119,56 @@ def test_keras_on_jax_in_two_processes(tmp_path: Path) -> None:
     assert difference(kept, found) < 1e-6
 
 
-def test_jax_on_two_devices(tmp_path: Path) -> None:
+def test_jax_on_two_devices_and_in_two_processes_after_a_kill(tmp_path: Path) -> None:
     pytest.importorskip("flax")
     one, two = tmp_path / "one", tmp_path / "two"
     for words in (["--out", str(one)], ["--out", str(two), "--devices", "2"]):
         ran = run(command("train_jax.py", *words))
         assert ran.returncode == 0, ran.stderr
-    kept, found = (load_file(path / "characters.safetensors") for path in (one, two))
-    assert difference(kept, found) < 1e-6
+    kept = load_file(one / "characters.safetensors")
+    assert difference(kept, load_file(two / "characters.safetensors")) < 1e-6
+
+    killed = tmp_path / "killed"
+    first, second = processes = two_processes("train_jax.py", killed)
+    try:
+        while not (killed / "checkpoint.safetensors").exists() and first.poll() is None:
+            time.sleep(0.005)
+        second.kill()
+        assert first.wait(timeout=60) != 0
+    finally:
+        stop(processes)
+    # Only a run that goes on from the checkpoint keeps the loss in it.
+    losses = json.loads((killed / "losses.json").read_text())
+    losses["training"][0] = 1000.0
+    (killed / "losses.json").write_text(json.dumps(losses))
+    processes = two_processes("train_jax.py", killed)
+    try:
+        assert [process.wait(timeout=150) for process in processes] == [0, 0]
+    finally:
+        stop(processes)
+    losses = json.loads((killed / "losses.json").read_text())
+    assert (losses["steps"], losses["training"][0]) == ([2, 4, 6, 8], 1000.0)
+    assert difference(kept, load_file(killed / "characters.safetensors")) < 1e-6
+
+
+def two_processes(script: str, out: Path) -> list[subprocess.Popen[bytes]]:
+    """Start two processes that train together."""
+    words = ("--out", str(out), "--processes", "2", "--meet", f"127.0.0.1:{free_port()}")
+    return [
+        subprocess.Popen(
+            command(script, *words, "--rank", str(rank)),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for rank in (0, 1)
+    ]
+
+
+def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End processes that still run."""
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
