@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ def answered(item: tuple[int, str]) -> tuple[int, int]:
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
             os._exit(7)
+        case "sleep":
+            time.sleep(60)
         case "usage":
             raise UsageError("wrong", "item")
         case "unsendable":
@@ -91,9 +94,11 @@ def test_nothing_after_the_end_is_returned() -> None:
     ],
 )
 def test_an_item_that_fails(what: str, kind: type[Exception], message: str) -> None:
-    items = [(0, ""), (1, ""), (2, what)]
+    items = [(0, ""), (1, "sleep"), (2, what)]
+    began = time.monotonic()
     with pytest.raises(kind) as caught:
         Work(answered, ready, told).shared(items, 2)
+    assert time.monotonic() - began < 30
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
