@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,8 +59,10 @@ def ended(result: tuple[int, int]) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _no_child_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_child_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    yield
+    assert multiprocessing.active_children() == []
 
 
 def test_results_are_in_order_and_processes_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
