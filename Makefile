@@ -49,11 +49,15 @@ lowest: $(READY)  ## Run the quick tests on the oldest versions of the dependenc
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest -n 2 $(QUICK)
 
-lint: $(READY)  ## Check style, types and imports
+lint: $(READY)  ## Check style, types, imports, and the files for GitHub
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/import.yml
 
 format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
@@ -109,7 +113,7 @@ playground-serve: playground  ## Build the playground, and serve it on this mach
 
 ci: lint playground-test docs-test wheel lowest test  ## Run what continuous integration runs
 
-bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
+bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 

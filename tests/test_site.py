@@ -16,6 +16,7 @@ import rnnspec
 from docs.generate.__main__ import pages
 from docs.generate.examples import ROOT
 from docs.generate.navigation import configuration
+from docs.generate.repository import has_owner, owned
 from docs.generate.written import pictures, relinked
 from rnnspec import errors
 from rnnspec.backends import having
@@ -66,6 +67,19 @@ def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
     text = "nav: [{Home: index.md}, {Playground: playground/}]"
     assert "playground" not in configuration(text, ["index.md"])
     assert "Playground: playground/index.html" in configuration(text, ["playground/index.html"])
+
+
+def test_the_site_follows_the_owner_of_the_repository() -> None:
+    url = "https://github.com/someone/rnnspec"
+    assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
+    assert f"repo_url: {url}" in configuration("nav: []", [], url)
+    assert has_owner(url)
+    assert not has_owner(url.replace("someone", "OWNER"))
+
+
+def test_no_page_installs_a_release_that_does_not_exist(site: Site) -> None:
+    for place, text in site.items():
+        assert place.startswith("project/") or b"pip install rnnspec" not in str(text).encode()
 
 
 def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: Site) -> None:

@@ -16,8 +16,9 @@ _CASE = Case("stacked_lstm", 1, single=True, stepped=True)
 # The lane of each backend, and the packages that it needs.
 LANES = {
     "torch": ("torch",),
-    "keras": ("keras", "tensorflow"),
+    "jax": ("flax",),
     "onnx": ("onnxruntime", "torch"),
+    "keras": ("keras", "tensorflow"),
 }
 
 

@@ -34,6 +34,12 @@ IN_WORDS: dict[Form, str] = {
 }
 """The words for each form of source, after "source"."""
 
+
+def purpose(form: Form) -> str:
+    """Return the words after the name of a network in its source, none for training."""
+    return "" if form == "training" else f" {IN_WORDS[form]}"
+
+
 SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
 FILES = Need("save a model", lambda backend: bool(backend.files))

@@ -26,7 +26,7 @@ _ALLOWED = 0.1
 
 @dataclass(slots=True)
 class Quantization:
-    """The quantization of a file after its ``proof``, with what it changed.
+    """The quantization of the file for ``output`` after its ``proof``, with what it changed.
 
     ``moved`` is the largest difference of an output from the reference, ``largest`` the largest
     output, and ``sizes`` are those of the file in bytes, before and after.
@@ -34,6 +34,7 @@ class Quantization:
 
     proof: Proof
     kind: str
+    output: Path
     moved: float = 0.0
     largest: float = 0.0
     sizes: list[int] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Quantization:
             generated.backend.quantizer.quantize(path, self.kind)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
-            raise OutputError(f"cannot be written: {reason}", path.name) from error
+            raise OutputError(f"cannot be written: {reason}", str(self.output)) from error
         self.sizes.append(path.stat().st_size)
         self._check_size()
         self._compare(folder)
@@ -76,7 +77,8 @@ class Quantization:
         if after >= before:
             raise UsageError(
                 f"--quantize {self.kind}: expected a smaller file, received {after:,} bytes, and "
-                f"{before:,} without it; leave it out"
+                f"{before:,} without it; leave it out",
+                self.proof.program.source,
             )
 
     def _compare(self, folder: Path) -> None:

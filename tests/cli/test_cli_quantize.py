@@ -126,7 +126,7 @@ TINY = "input: {features: 2}\nrnn: {type: lstm, units: 2}"
         (
             TINY,
             ("-o", "net.onnx"),
-            "rnnspec: error: --quantize int8: expected a smaller file, received ",
+            "net.yaml: error: --quantize int8: expected a smaller file, received ",
         ),
     ],
 )

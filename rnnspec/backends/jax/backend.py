@@ -13,7 +13,7 @@ JAX = Backend(
     distribution="flax",
     minimum=(0, 12),
     extra="jax",
-    forms=("training", "inference"),
+    forms=("training", "inference", "step"),
     arguments=(("training", "rngs=nnx.Rngs(0)"),),
     files=("{name}.py", "{name}.safetensors"),
     loading=(
@@ -29,7 +29,13 @@ JAX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.contract import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.contract import (
+        Emitter,
+        LearningRuntime,
+        SavingRuntime,
+        Slots,
+        SteppingRuntime,
+    )
     from rnnspec.backends.jax import emit, read, runtime, slots
     from rnnspec.backends.kept import Reader
 
@@ -37,4 +43,5 @@ if TYPE_CHECKING:
     _slots: Slots = slots
     _learning: LearningRuntime = runtime
     _saving: SavingRuntime = runtime
+    _stepping: SteppingRuntime = runtime
     _reader: Reader = read

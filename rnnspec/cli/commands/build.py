@@ -110,7 +110,7 @@ def _save(
     if options.quantize is None:
         save(force=options.force, verify=proof)
         return [f"equal: {proof.equal}"]
-    quantization = quantized.Quantization(proof, options.quantize)
+    quantization = quantized.Quantization(proof, options.quantize, output)
     save(force=options.force, verify=quantization)
     return [f"equal: {proof.equal}, before quantization", *quantization.report()]
 
