@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnspec.backends.expressions import Text
+    from rnnspec.backends.optimizers import Cause, Optimizer, Step
     from rnnspec.errors import Refusal
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
@@ -52,7 +53,8 @@ class Backend:
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
-    several, without importing it.
+    several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
+    if the runtime has a function ``own_steps``; ``causes`` returns known differences of these.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Backend:
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()
     engine: Callable[[], str] | None = None
+    optimizers: str = ""
+    causes: Callable[[], tuple[Cause, ...]] = tuple
 
     @property
     def installed(self) -> bool:
@@ -127,6 +131,11 @@ class Backend:
     def learning(self) -> LearningRuntime:
         """The runtime of a backend whose ``level`` is ``gradients`` or higher."""
         return cast("LearningRuntime", self.runtime)
+
+    @property
+    def optimizing(self) -> OptimizingRuntime:
+        """The runtime of a backend whose record names ``optimizers``."""
+        return cast("OptimizingRuntime", self.runtime)
 
     @property
     def stepping(self) -> SteppingRuntime:
@@ -315,6 +324,20 @@ class LearningRuntime(Runtime, Protocol):
         """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
 
         If ``training`` is true, the model runs with dropout, otherwise as in inference.
+        """
+
+
+class OptimizingRuntime(LearningRuntime, Protocol):
+    """The module ``runtime`` of a backend whose record names ``optimizers``."""
+
+    def own_steps(
+        self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
+    ) -> Callable[[Optimizer], Step]:
+        """Return a function that returns the step of one of the framework's own optimizers.
+
+        The step changes the arrays at ``keys``, which are (layer, path). If ``summed`` is true, the
+        optimizer gets one gradient for each row of an embedding, however often it was looked up;
+        otherwise it gets what it gets when the framework trains.
         """
 
 

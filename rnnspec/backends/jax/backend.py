@@ -26,15 +26,16 @@ JAX = Backend(
         "arrays = load_file({path!r})",
         'nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))',
     ),
+    optimizers="optax",
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, LearningRuntime, SavingRuntime, Slots
+    from rnnspec.backends.base import Emitter, OptimizingRuntime, SavingRuntime, Slots
     from rnnspec.backends.jax import emit, read, runtime, slots
     from rnnspec.backends.kept import Reader
 
     _emit: Emitter = emit
     _slots: Slots = slots
-    _learning: LearningRuntime = runtime
+    _optimizing: OptimizingRuntime = runtime
     _saving: SavingRuntime = runtime
     _reader: Reader = read

@@ -37,19 +37,28 @@ class Options:
     batch: Path | None
     html: Path | None
     force: bool
+    optimizer: str
 
     def chosen(self) -> list[Backend]:
         """Return the backends to compare, or raise UsageError before anything slow."""
         from rnnspec.comparison.run import comparable
 
-        return comparable(self.backends, self.level, self.dtype, form_named(self.form))
+        form = form_named(self.form)
+        return comparable(self.backends, self.level, self.dtype, form, own=self.own)
+
+    @property
+    def own(self) -> bool:
+        """Whether the frameworks' own optimizers are compared too."""
+        from rnnspec.comparison.levels import trains_own
+
+        return trains_own(self.optimizer, self.named_level, self.dtype)
 
     @property
     def level(self) -> str:
         """The level to compare up to."""
         from rnnspec.comparison.levels import level_for
 
-        return level_for(self.named_level, form_named(self.form))
+        return level_for("training" if self.own else self.named_level, form_named(self.form))
 
     @property
     def words(self) -> str:
@@ -104,6 +113,7 @@ def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, 
             options.backends,
             level=options.level,
             form=options.form,
+            optimizer=options.optimizer,
             dtype=options.dtype,
             seed=options.seed,
             batch=batch,
@@ -127,6 +137,8 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     chosen = options.chosen()
     if options.dtype != "float64":
         raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
+    if options.own:
+        raise UsageError("--random compares no optimizers; it cannot honour --optimizer own")
     if options.batch is not None:
         raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
     if options.html is not None:

@@ -171,6 +171,14 @@ def parity(
         ),
     ] = None,
     form: SourceForm = None,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="In training: reference, written out by rnnspec, or own, each framework's too.",
+            autocompletion=completers.optimizers,
+        ),
+    ] = "reference",
     dtype: Annotated[
         str,
         typer.Option(metavar="TYPE", help="float64 or float32.", autocompletion=completers.dtypes),
@@ -200,7 +208,7 @@ def parity(
     from rnnspec.cli.specs import load_all
 
     names = None if backends is None else _names(backends)
-    options = command.Options(names, form, level, dtype, seed, batch, html, force)
+    options = command.Options(names, form, level, dtype, seed, batch, html, force, optimizer)
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
     if random is not None:
