@@ -14,12 +14,13 @@ TYPE_CHECKING = False  # importing typing is slow, and needed only later
 if TYPE_CHECKING:
     from typing import Any
 
+    from rnnspec.building import build
     from rnnspec.comparison.run import parity
     from rnnspec.drawing.picture import draw
     from rnnspec.environment import show_versions
     from rnnspec.importing.live import from_keras, from_torch
     from rnnspec.live import read_weights, write_weights
-    from rnnspec.pipeline import build, codegen, load, loads, summary
+    from rnnspec.pipeline import codegen, load, loads, summary
 
 __all__ = [
     "__version__",
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "build": "rnnspec.pipeline",
+    "build": "rnnspec.building",
     "codegen": "rnnspec.pipeline",
     "load": "rnnspec.pipeline",
     "loads": "rnnspec.pipeline",

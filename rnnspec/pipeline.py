@@ -1,19 +1,17 @@
-"""The pipeline: read, lower, generate, build.
+"""The pipeline: read, lower, generate, instantiate.
 
 Each function imports its stages when it runs, so checking a spec needs neither templates nor
-NumPy, and no framework is imported before ``build``.
+NumPy, and no framework is imported before ``instantiate``.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.arguments import check_flag, path_from, received, seed_from
+from rnnspec.arguments import check_flag, path_from, received
 from rnnspec.backends import form_named, get, in_form, lack, needs, refusals
-from rnnspec.backends.needs import MODEL
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
@@ -24,13 +22,11 @@ from rnnspec.spec.yaml.document import in_file_order
 from rnnspec.summaries import Summary, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
-    from rnnspec.slots import Array
-    from rnnspec.vectors.table import Vectors
     from rnnspec.weights.store import Store
 
     Source = Spec | str | os.PathLike[str]
@@ -160,103 +156,6 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
     """
     wanted = form_named(form)
     return generate(program(spec), get(backend, *needs.source(wanted)), wanted).text
-
-
-def build(spec: Source, backend: str, *, seed: int | None = None, form: str | None = None) -> Any:
-    """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
-
-    The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
-    integers, or features (batch, steps, features). Pretrained vectors named in the spec replace
-    the random initial rows of the embedding. A graph is called with a NumPy batch, and runs in
-    ONNX Runtime.
-
-    Args:
-        spec: a path or the result of ``load``.
-        backend: the name of a backend, such as ``keras`` or ``torch``.
-        seed: seed of random initial weights from NumPy, with the same bits on every backend; not
-            for a canonical file, whose weights the model has.
-            Without it, the framework initializes the weights from the same distributions, or NumPy
-            does if the source does not.
-        form: the form of the source, as for ``codegen``.
-
-    Raises:
-        SpecError: the spec is invalid, or a file of vectors or words that it names.
-        UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend is unknown or builds no models, ``spec`` or ``seed`` is not
-            valid, or a file cannot be read.
-        BackendError: the backend is not installed or too old.
-    """
-    wanted = form_named(form)
-    given, chosen = program(spec), get(backend, *needs.source(wanted), MODEL)
-    number = None if seed is None else seed_from(seed)
-    # Before the vectors, which may take minutes to read.
-    chosen.require()
-    arrays, vectors = trained(given, number), pretrained(given)
-    return assemble(generate(given, chosen, wanted), vectors, seed=number, arrays=arrays)
-
-
-def trained(program: Program, seed: int | None) -> Mapping[str, Array] | None:
-    """Return the canonical arrays in the file that a spec was read from, or None.
-
-    Raises:
-        UsageError: the file has other arrays, or a seed is given, although it has arrays.
-    """
-    if program.spec.file is None:
-        return None
-    if seed is not None:
-        raise UsageError("expected no seed: the file has weights", program.source)
-    from rnnspec.weights.file import read_arrays
-
-    return read_arrays(program.spec.file, program.network)
-
-
-def pretrained(
-    program: Program, progress: Callable[[int, int], None] = lambda *_: None
-) -> Vectors | None:
-    """Return the pretrained vectors that a spec names, or None.
-
-    There are none if the spec was read from a canonical file, which has all arrays.
-
-    Args:
-        program: the spec and its network; paths are relative to the folder of the spec.
-        progress: called from time to time with the bytes read so far and the total.
-
-    Raises:
-        SpecError: a file of vectors or words is invalid.
-        UsageError: a file cannot be read.
-    """
-    spec = program.spec
-    if spec.embedding is None or spec.embedding.weights is None or spec.file is not None:
-        return None
-    from rnnspec.vectors.read import read_vectors
-
-    folder = Path(program.source).parent
-    return read_vectors(program.network, folder, progress, allow_outside=spec.allow_outside)
-
-
-def assemble(
-    generated: Generated,
-    vectors: Vectors | None,
-    *,
-    seed: int | None = None,
-    arrays: Mapping[str, Array] | None = None,
-) -> Any:
-    """Return a live model with its initial weights and ``vectors``, or with trained arrays."""
-    model = instantiate(generated)
-    if arrays is not None:
-        generated.store.write(model, arrays)
-        return model
-    # Source that cannot train has no initializers either.
-    if seed is not None or generated.form != "training":
-        from rnnspec.weights.initial import draw_fresh
-
-        generated.store.write(model, draw_fresh(generated.network, seed))
-    # After the initial weights, which would overwrite them.
-    if vectors is not None:
-        from rnnspec.vectors.read import write_vectors
-
-        write_vectors(generated.store, model, vectors)
-    return model
 
 
 def generate(program: Program, backend: Backend, form: Form | None = None) -> Generated:

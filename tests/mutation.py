@@ -14,7 +14,7 @@ from rnnspec.backends import Backend, get
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Slot

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnspec import pipeline
+from rnnspec import building, pipeline
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.importing.run import take
 from rnnspec.pages import codes, page
@@ -56,7 +56,7 @@ def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[
             return Counter()
         program = pipeline.read("spec.yaml")
         if Path("words.txt").exists():
-            pipeline.pretrained(program)
+            building.pretrained(program)
     except (SpecError, ModelError) as error:
         return Counter(problem.code for problem in error.problems)
     return Counter()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
-from rnnspec.backends.base import FORMS, Backend, Form
+from rnnspec.backends.base import Backend
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.needs import SOURCE, Need
@@ -18,6 +18,7 @@ from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
 from rnnspec.ir import steps
+from rnnspec.ir.forms import FORMS, Form
 from rnnspec.ir.inference import for_inference
 
 if TYPE_CHECKING:

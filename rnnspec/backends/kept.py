@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from rnnspec.backends.base import Held
+from rnnspec.backends.contract import Held
 from rnnspec.errors import UsageError
 from rnnspec.files.headers import read_metadata
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.base import Backend, Runtime
+    from rnnspec.backends.base import Backend
+    from rnnspec.backends.contract import Runtime
     from rnnspec.slots import Array
 
 
@@ -130,12 +131,20 @@ FRAMEWORK_KEY = "framework"
 """The metadata of arrays in a folder, beside the spec: the backend that saved them."""
 
 
+def framework_in(path: Path) -> str:
+    """Return the backend that a file of arrays names, empty if it names none or is none."""
+    try:
+        return read_metadata(path).get(FRAMEWORK_KEY, "")
+    except UsageError:
+        return ""
+
+
 def framework_of(path: Path) -> str:
     """Return the backend named in the folder ``path``, empty if there is none or no such folder."""
     if not path.is_dir():
         return ""
     try:
-        return read_metadata(weights_in(path)).get(FRAMEWORK_KEY, "")
+        return framework_in(weights_in(path))
     except UsageError:
         return ""
 

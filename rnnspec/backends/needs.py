@@ -10,7 +10,8 @@ from rnnspec.errors import listed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.backends.base import Backend, Form
+    from rnnspec.backends.base import Backend
+    from rnnspec.ir.forms import Form
 
 
 @dataclass(frozen=True, slots=True)

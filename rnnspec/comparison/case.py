@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Form, Runtime, Trace
+    from rnnspec.backends.contract import Runtime, Trace
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
     from rnnspec.slots import Array

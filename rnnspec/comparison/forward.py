@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.base import Trace
+from rnnspec.backends.contract import Trace
 from rnnspec.comparison.levels import distance
 
 if TYPE_CHECKING:

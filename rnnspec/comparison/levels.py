@@ -14,7 +14,7 @@ from rnnspec.backends.optimizers import OPTIMIZERS
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.slots import Array
 
 DEFAULT_LEVEL = "gradients"

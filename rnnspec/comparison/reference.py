@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 import numpy as np
 
-from rnnspec.backends.base import Trace
+from rnnspec.backends.contract import Trace
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
 

@@ -13,9 +13,10 @@ from rnnspec.shown import html_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.base import Form, Stock
+    from rnnspec.backends.contract import Stock
     from rnnspec.backends.optimizers import Cause
     from rnnspec.errors import Difference, Refusal
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Counts
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
+    from rnnspec.ir.forms import Form
 
     Source = Spec | str | os.PathLike[str]
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from rnnspec.backends.base import Form
     from rnnspec.convert.kinds import Importing
     from rnnspec.importing.run import Taken
+    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
 
 
@@ -39,9 +39,9 @@ class ForeignFile:
     _taken: list[Taken] = field(default_factory=list)
 
     @property
-    def form(self) -> str:
+    def paths(self) -> tuple[str, ...]:
         """The forms of its path, for messages."""
-        return " or ".join(origin.form for origin in ORIGINS)
+        return tuple(origin.form for origin in ORIGINS)
 
     def recognises(self, path: Path) -> bool:
         """Return whether an input is of this kind."""
@@ -141,5 +141,6 @@ def kind_named(output: Path, backend: str | None = None, form: Form | None = Non
 
 def _first(path: Path, found: list[Found], known: Sequence[Source]) -> Found:
     if not found:
-        raise UsageError(f"expected {listed([kind.form for kind in known], 'or')}", str(path))
+        paths = [each for kind in known for each in kind.paths]
+        raise UsageError(f"expected {listed(paths, 'or')}", str(path))
     return found[0]

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.base import Form
     from rnnspec.convert.original import Original
     from rnnspec.files import Inputs
+    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
     from rnnspec.slots import Array
 
@@ -56,8 +56,8 @@ class Source(Protocol):
     """A kind of file that a trained model is read from."""
 
     @property
-    def form(self) -> str:
-        """The form of a path of this kind, for messages."""
+    def paths(self) -> tuple[str, ...]:
+        """The forms of a path of this kind, for messages."""
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind, judged by its path."""
@@ -99,7 +99,7 @@ class Kind(Source, Protocol):
 class CanonicalFile:
     """``NAME.safetensors``: arrays by canonical name, and the spec in the metadata."""
 
-    form: str = f"NAME{SUFFIX}"
+    paths: tuple[str, ...] = (f"NAME{SUFFIX}",)
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind."""
@@ -175,10 +175,10 @@ class FrameworkFiles:
     written: Form | None = None
 
     @property
-    def form(self) -> str:
+    def paths(self) -> tuple[str, ...]:
         """The form of a path of this kind, for messages."""
         suffix = self.backend.suffix
-        return f"NAME{suffix}" if suffix else f"a folder of {self.backend.title}"
+        return (f"NAME{suffix}" if suffix else f"a folder of {self.backend.title}",)
 
     def recognises(self, path: Path) -> bool:
         """Return true if an input is of this kind."""

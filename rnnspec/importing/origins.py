@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from rnnspec.backends import get
+from rnnspec.backends import BACKENDS, get
 from rnnspec.errors import UsageError, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rnnspec.backends import Backend
     from rnnspec.backends.imported import Imported
     from rnnspec.ir.nodes import Network
 
@@ -71,6 +72,34 @@ class KerasFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class BuiltArrays:
+    """``.safetensors`` files in the folders that rnnspec writes, with the spec in them."""
+
+    form: str = "arrays that rnnspec built (.safetensors)"
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether a file names the backend that saved it."""
+        return path.suffix.lower() == ".safetensors" and _framework(path) is not None
+
+    def read(self, path: Path, request: Request) -> Imported:
+        """Return the model in a file."""
+        from rnnspec.importing import own
+
+        if request.config is not None:
+            raise UsageError("this file takes no --config; its spec is in it", str(path))
+        backend = _framework(path)
+        assert backend is not None, "the file was recognised"
+        return own.read_arrays(path, backend)
+
+
+def _framework(path: Path) -> Backend | None:
+    # Imported here because NumPy is needed for these files only.
+    from rnnspec.backends.kept import framework_in
+
+    return BACKENDS.get(framework_in(path))
+
+
+@dataclass(frozen=True, slots=True)
 class TorchFiles:
     """State dicts of PyTorch, in files of ``torch.save`` or of safetensors."""
 
@@ -109,13 +138,13 @@ class OnnxFiles:
 
         if request.config is not None:
             raise UsageError("an ONNX file takes no --config; its spec is in it", str(path))
-        return own.read(path, get("onnx"))
+        return own.read_graph(path, get("onnx"))
 
 
 # The index, or one of the files that it lists.
 _SHARD = re.compile(r"\.index\.json$|\.weights\.json$|-\d{5}-of-(?!00001)\d{5}\.")
 
-ORIGINS: tuple[Origin, ...] = (KerasFiles(), TorchFiles(), OnnxFiles())
+ORIGINS: tuple[Origin, ...] = (KerasFiles(), BuiltArrays(), TorchFiles(), OnnxFiles())
 """Every origin, in the order in which a path is tried."""
 
 

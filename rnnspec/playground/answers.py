@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, having
-from rnnspec.backends.base import Form as SourceForm
 from rnnspec.backends.needs import SOURCE
 from rnnspec.drawing.options import FORMS, Form
 from rnnspec.drawing.picture import picture
@@ -22,6 +21,7 @@ from rnnspec.errors import (
     printable,
     render_refusal,
 )
+from rnnspec.ir.forms import Form as SourceForm
 from rnnspec.lint.rules import CODES
 from rnnspec.lint.run import lint
 from rnnspec.pipeline import Program

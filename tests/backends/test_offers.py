@@ -33,8 +33,9 @@ initializers: {bias: ones}
 """
 REFUSED = TAKEN.replace("type: simple, units: 4", "type: gru, units: 4, dropout: 0.5")
 WITHOUT_RUNTIME = replace(TOY, name="writer", level=None)
-TRAINED, DRAWING = (
-    listed(able(need)) for need in (needs.level("training"), needs.form("training"))
+TRAINED, DRAWING, STEPPING = (
+    listed(able(need))
+    for need in (needs.level("training"), needs.form("training"), needs.form("step"))
 )
 DOUBLE, BUILT, WRITING = (
     listed([*able(need), "toy"]) for need in (needs.dtype("float64"), needs.MODEL, needs.SOURCE)
@@ -67,7 +68,7 @@ def toy() -> Iterator[None]:
         ),
         (
             *(TOY, needs.form("step")),
-            "toy cannot write source in step form, only for inference; keras and torch can",
+            f"toy cannot write source in step form, only for inference; {STEPPING} can",
         ),
         (WITHOUT_RUNTIME, needs.MODEL, f"writer cannot build a model; {BUILT} can"),
         (

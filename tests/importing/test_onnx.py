@@ -55,6 +55,40 @@ def test_the_spec_and_the_arrays_come_back(written: Path, arrays: dict[str, Any]
         np.testing.assert_array_equal(taken.arrays[name], array)
 
 
+@pytest.fixture
+def stepped(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    text = TEXT.replace(", bidirectional: true", "")
+    kept = draw_scaled(pipeline.reads(text).network, 2)
+    kind_named(path, form="step").write(
+        path, pipeline.reads(text), kept, lambda _: None, force=False
+    )
+    return path
+
+
+def test_the_step_form_comes_back(stepped: Path) -> None:
+    taken = take(stepped)
+    assert taken.text == TEXT.replace(", bidirectional: true", "")
+    network = taken.imported.network
+    for name, array in draw_scaled(network, 2).items():
+        np.testing.assert_array_equal(taken.arrays[name], array.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("inference", "its graph is not that of the spec in it"),
+        ("tree", "expected a graph for inference or step, received tree"),
+    ],
+)
+def test_another_form_than_that_of_the_graph(stepped: Path, form: str, message: str) -> None:
+    proto = onnx.load_model(stepped)
+    next(each for each in proto.metadata_props if each.key == "form").value = form
+    stepped.write_bytes(proto.SerializeToString())
+    with pytest.raises(UsageError, match=message):
+        take(stepped)
+
+
 def test_a_named_spec_must_be_that_of_the_file(written: Path) -> None:
     kind = kind_of(written, named=True)
     named = pipeline.reads(TEXT)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import rnnspec
 from rnnspec.backends import having
-from rnnspec.backends.base import Form
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import Refusal, UnsupportedError
+from rnnspec.ir.forms import Form
 from rnnspec.playground import answer, answers
 
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"

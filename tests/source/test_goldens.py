@@ -88,7 +88,7 @@ def test_source_in_step_form(name: str, backend: str) -> None:
     require_source(backend, needs.form("step"), spec_of(name))
     require_kept(backend)
     text = rnnspec.codegen(spec_of(name), backend, form="step")
-    compare(text, golden(name, f"{backend}_step.py"))
+    compare(text, golden(name, f"{backend}_step{BACKENDS[backend].ending}"))
 
 
 @EACH
@@ -110,8 +110,8 @@ def test_there_is_no_golden_without_a_test() -> None:
     wanted |= {f"{name}/{file_of(backend)}" for name in (*FOUNDING, *OWN) for backend in SHIPPED}
     deploying = [backend.name for backend in shipped() if "inference" in backend.forms[1:]]
     wanted |= {f"{name}/{backend}_inference.py" for name in INFERENCE for backend in deploying}
-    stepping = [backend.name for backend in shipped() if "step" in backend.forms[1:]]
-    wanted |= {f"{name}/{backend}_step.py" for name in STEP for backend in stepping}
+    stepping = [each for each in shipped() if "step" in each.forms[1:]]
+    wanted |= {f"{name}/{each.name}_step{each.ending}" for name in STEP for each in stepping}
     wanted |= {f"{name}/spec.yaml" for name in OWN}
     there = {path.relative_to(GOLDENS).as_posix() for path in GOLDENS.rglob("*.*")}
     assert {path for path in there if "__pycache__" not in path} == wanted

@@ -49,13 +49,21 @@ EACH = [
 
 @dataclass(frozen=True)
 class Stepped:
-    """A model in float64 with arrays and a batch, which may have padding."""
+    """A model with arrays and a batch, which may have padding.
+
+    It is in the first dtype of its backend, which is float64 if it has that.
+    """
 
     backend: Backend
     program: pipeline.Program
     model: Any
     arrays: dict[str, Any]
     batch: Any
+
+    @property
+    def near(self) -> float:
+        """The largest difference that rounding makes."""
+        return 1e-12 if self.backend.dtypes[0] == "float64" else 2e-6
 
     def step(self, chunk: Any, states: Any = None) -> Any:
         return self.backend.stepping.step(self.model, chunk, states)
@@ -67,11 +75,11 @@ class Stepped:
 
 def stepped(backend: str, text: str) -> Stepped:
     program = pipeline.reads(text)
-    chosen = require(backend, STEP, needs.dtype("float64"))
+    chosen = require(backend, STEP)
     if refused := refusals(chosen, program.network, "step"):
         pytest.skip(f"{backend} refuses {refused[0].layer}: {refused[0].reason}")
     generated = pipeline.generate(program, chosen, "step")
-    model = pipeline.instantiate(generated, "float64")
+    model = pipeline.instantiate(generated, chosen.dtypes[0])
     arrays = draw_scaled(program.network, 3)
     generated.store.write(model, arrays)
     batch = draw_batch(program.network.input, np.random.default_rng(3))

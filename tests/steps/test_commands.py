@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loading import load
 from offered import require, require_source
 from steps.models import HEADS, INPUTS, LAYERS, STEP, stepped
 
 import rnnspec
+from rnnspec import pipeline
 from rnnspec.backends import needs
 
 Run = Callable[..., Any]
@@ -28,11 +28,13 @@ def chunked() -> str:
 
 def test_build_proves_what_it_writes(run: Run, chunked: str, backend: str) -> None:
     chosen = require(backend, STEP, needs.FILES, chunked)
-    output = f"made{chosen.suffix}"
+    output = f"net{chosen.suffix}"
     ran = run("build", chunked, "-b", backend, "--form", "step", "--seed", 3, "-o", output)
     assert (ran.code, ran.err) == (0, "")
     assert "\nequal: largest difference " in ran.out
-    model = load(ran.out, "net")
+    folder = Path() if chosen.suffix else Path(output)
+    entry = pipeline.generate(pipeline.read(chunked), chosen, "step").entry
+    model = chosen.saving.reload(folder, "net", entry)
     made = stepped(backend, TEXT)
     arrays = rnnspec.read_weights(model, chunked)
     rnnspec.write_weights(made.model, arrays)
@@ -63,7 +65,7 @@ def test_a_model_that_differs_in_chunks_is_not_written(
 
 
 def test_convert_writes_and_reads_it(run: Run, chunked: str, backend: str) -> None:
-    chosen = require(backend, STEP, needs.FILES, needs.form("training"), chunked)
+    chosen = require(backend, STEP, needs.FILES, chunked)
     first, second = (f"{name}{chosen.suffix}" for name in ("first", "second"))
     assert run("build", chunked, "-b", backend, "-o", first).code == 0
     ran = run("convert", first, second, "--spec", chunked, "--form", "step")
@@ -87,11 +89,12 @@ def test_a_backward_direction_is_refused_by_all(run: Run, backend: str) -> None:
 
 
 def test_parity_tells_the_form(run: Run, chunked: str, backend: str) -> None:
-    require(backend, STEP, needs.level("forward"), chunked)
-    options = ("--backends", backend, "--form", "step")
+    chosen = require(backend, STEP, needs.level("forward"), chunked)
+    dtype = chosen.dtypes[0]
+    options = ("--backends", backend, "--form", "step", "--dtype", dtype)
     ran = run("parity", chunked, *options)
     assert (ran.code, ran.err) == (0, "")
-    assert "compared up to forward in float64, source in step form (" in ran.out
+    assert f"compared up to forward in {dtype}, source in step form (" in ran.out
     ran = run("parity", chunked, *options, "--level", "gradients")
     message = "source in step form does not train; it is compared up to forward"
     assert ran.err == f"rnnspec: error: {message}, received the level gradients\n"

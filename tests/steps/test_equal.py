@@ -36,8 +36,8 @@ pytestmark = [
 
 
 def test_the_gallery_is_equal_or_refused(gallery_spec: Path, backend: str) -> None:
-    chosen = require(backend, STEP, needs.dtype("float64"))
-    program = pipeline.read(gallery_spec)
+    chosen = require(backend, STEP)
+    program, dtype = pipeline.read(gallery_spec), chosen.dtypes[0]
     ruled_out = {
         (layer.name, "repeat" if isinstance(layer, Repeat) else "bidirectional")
         for layer in program.network.layers
@@ -49,9 +49,10 @@ def test_the_gallery_is_equal_or_refused(gallery_spec: Path, backend: str) -> No
         with pytest.raises(UnsupportedError, match=refused[0].reason):
             rnnspec.codegen(program.spec, backend, form="step")
         return
-    report = rnnspec.parity(program.spec, [backend], form="step")
+    report = rnnspec.parity(program.spec, [backend], form="step", dtype=dtype)
     assert report.equal, report.differences
-    assert report.specs[0].backends[backend].forward_max_difference < 1e-12
+    near = 1e-12 if dtype == "float64" else 2e-6
+    assert report.specs[0].backends[backend].forward_max_difference < near
 
 
 def test_random_specs_are_equal_in_step_form(backend: str) -> None:
@@ -73,7 +74,7 @@ def test_one_step_at_a_time(backend: str, entrance: str, head: str) -> None:
         if output.ndim == 3:
             real = mask[:, t]
             output, wanted = output[real, 0], wanted[real, t]
-        assert distance(output, wanted) < 1e-12, f"step {t}"
+        assert distance(output, wanted) < made.near, f"step {t}"
 
 
 @pytest.mark.parametrize(("entrance", "head"), EACH)
@@ -88,7 +89,7 @@ def test_random_splits(backend: str, entrance: str, head: str) -> None:
         assert sum(lengths) == steps
         assert min(lengths) > 0
         output = step_through(made.backend, made.model, made.batch, lengths)
-        assert distance(output[kept], made.wanted(steps)[kept]) < 1e-12
+        assert distance(output[kept], made.wanted(steps)[kept]) < made.near
 
 
 @pytest.mark.parametrize(("entrance", "head"), [each for each in EACH if each[0] != "features"])
@@ -105,14 +106,14 @@ def test_padding_alone_changes_nothing(backend: str, entrance: str, head: str) -
         np.testing.assert_array_equal(after[name], state)
     if head != "none":
         np.testing.assert_array_equal(again, output)
-        assert distance(again, made.wanted(made.batch.shape[1])) < 1e-12
+        assert distance(again, made.wanted(made.batch.shape[1])) < made.near
 
 
 def test_the_last_step_needs_no_state(backend: str) -> None:
     made = stepped(backend, LAST_STEP)
     assert [state.name for state in steps.states(made.program.network)] == ["lstm_1_h", "lstm_1_c"]
     output = step_through(made.backend, made.model, made.batch, [5, 1, 6])
-    assert distance(output, made.wanted(12)) < 1e-12
+    assert distance(output, made.wanted(12)) < made.near
 
 
 def test_a_layer_with_the_name_of_a_state_is_refused(backend: str) -> None:
@@ -138,6 +139,13 @@ FAULTS = {
         ('"gru_1_h": gru_1_h', '"gru_1_h": gru_2_h'),
         ('[states["lstm_2_h"], states["lstm_2_c"]]', '[states["lstm_2_c"], states["lstm_2_h"]]'),
     ],
+    "onnx": [
+        ("Where (Any_Real, lstm_1_Y_c_Found, lstm_1_c)", "Identity (lstm_1_Y_c_Found)"),
+        ("lstm_2_Given_c = Unsqueeze (lstm_2_c", "lstm_2_Given_c = Unsqueeze (lstm_2_h"),
+        ("gru_1_h_next = Where (Any_Real, gru_1_Y_h_Found, ", "gru_1_h_next = Add (gru_1_h, "),
+        ("max_pooling_1_Begun, max_pooling_1_max", "max_pooling_1_Begun, Lowest"),
+        ("Add (max_pooling_1_count, Length_2)", "Identity (max_pooling_1_count)"),
+    ],
 }
 
 
@@ -147,5 +155,7 @@ FAULTS = {
 def test_a_fault_in_the_source_is_found(backend_name: str, edit: tuple[str, str]) -> None:
     made = each_of(backend_name, "masked", "max")
     with source_edited(backend_name, [edit]):
-        report = rnnspec.parity(made.program.spec, [backend_name], form="step")
+        report = rnnspec.parity(
+            made.program.spec, [backend_name], form="step", dtype=made.backend.dtypes[0]
+        )
     assert [each.quantity for each in report.differences] == ["output"]

@@ -3,7 +3,8 @@
 from toy import emit, runtime, slots
 
 from rnnspec.backends import BACKENDS
-from rnnspec.backends.base import Backend, Emitter, Runtime, Slots
+from rnnspec.backends.base import Backend
+from rnnspec.backends.contract import Emitter, Runtime, Slots
 
 _modules: tuple[Emitter, Slots, Runtime] = emit, slots, runtime
 TOY = Backend(

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from rnnspec.backends.base import Form, Stock
+from rnnspec.backends.contract import Stock
 from rnnspec.backends.expressions import Assign, Call, Function, Items, Name, Return, Source
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
+from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Dense, Layer, Network, Recurrent, SimpleRNN
 from rnnspec.ir.params import params
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
 from rnnspec.ir.nodes import Layer
 from rnnspec.ir.params import Counts
 

@@ -15,7 +15,7 @@ from offered import require, require_source
 from safetensors.numpy import save_file
 
 import rnnspec
-from rnnspec import pipeline
+from rnnspec import building, pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.needs import level
 from rnnspec.comparison.levels import DEFAULT_LEVEL
@@ -62,7 +62,7 @@ def case(tmp_path: Path) -> Case:
 
 
 def read(spec: str) -> Any:
-    return pipeline.pretrained(pipeline.read(spec))
+    return building.pretrained(pipeline.read(spec))
 
 
 def found(spec: str) -> dict[int, list[float]]:
@@ -341,7 +341,7 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
         for allow_outside in (False, True):
             loaded = rnnspec.load(spec, allow_outside=allow_outside)
             with pytest.raises(UsageError, match=f"{name}: error: cannot be read: {reason}$"):
-                pipeline.pretrained(pipeline.program(loaded))
+                building.pretrained(pipeline.program(loaded))
 
 
 @pytest.mark.parametrize("read_path", [lines.resolved, lambda path: next(lines.blocks(path))])
@@ -370,7 +370,7 @@ def test_only_what_is_wanted_is_held(case: Case) -> None:
     del raw
     tracemalloc.start()
     try:
-        vectors = pipeline.pretrained(pipeline.program(loaded), lambda *each: told.append(each))
+        vectors = building.pretrained(pipeline.program(loaded), lambda *each: told.append(each))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -392,7 +392,7 @@ def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
     told: list[tuple[int, int]] = []
     tracemalloc.start()
     try:
-        vectors = pipeline.pretrained(pipeline.program(loaded), lambda *each: told.append(each))
+        vectors = building.pretrained(pipeline.program(loaded), lambda *each: told.append(each))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -461,11 +461,11 @@ def test_source_says_where_they_are_and_no_file_is_opened(case: Case, backend: s
 def test_a_text_reads_from_the_current_folder(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path(case.spec(TEXT)).read_text()
     monkeypatch.chdir(case.folder)
-    vectors = pipeline.pretrained(pipeline.reads(text))
+    vectors = building.pretrained(pipeline.reads(text))
     assert vectors is not None
     assert vectors.report()[0] == "Read 3 vectors from v.txt"
 
 
 def test_a_spec_without_them_reads_nothing() -> None:
     text = SPEC.format(vocabulary=6, dim=3, weights="x").replace("weights: x, words: words.txt", "")
-    assert pipeline.pretrained(pipeline.reads(text)) is None
+    assert building.pretrained(pipeline.reads(text)) is None

@@ -30,7 +30,7 @@ JAX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, OptimizingRuntime, SavingRuntime, Slots
+    from rnnspec.backends.contract import Emitter, OptimizingRuntime, SavingRuntime, Slots
     from rnnspec.backends.jax import emit, read, runtime, slots
     from rnnspec.backends.kept import Reader
 

@@ -13,7 +13,7 @@ from rnnspec.ir.text import cell_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.words import CellActivation
 
 ACTIVATIONS: dict[CellActivation, str] = {

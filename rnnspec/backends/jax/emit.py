@@ -15,8 +15,9 @@ from rnnspec.ir import text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.base import Form, Stock
+    from rnnspec.backends.contract import Stock
     from rnnspec.errors import Refusal
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
 
 

@@ -21,8 +21,8 @@ from rnnspec.ir.params import directions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.backends.base import Form
     from rnnspec.backends.jax.cells import CellClass
+    from rnnspec.ir.forms import Form
 
 _RNGS = Name("rngs")
 

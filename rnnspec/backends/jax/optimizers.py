@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from rnnspec.backends.base import Learner
+    from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.slots import Array
 

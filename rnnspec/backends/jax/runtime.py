@@ -19,7 +19,7 @@ from flax import nnx
 from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.jax import optimizers
 from rnnspec.backends.kept import FRAMEWORK_KEY
 from rnnspec.ir.params import Counts
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer as Buffer
 
-    from rnnspec.backends.base import Learner
+    from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array

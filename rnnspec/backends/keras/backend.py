@@ -59,7 +59,7 @@ KERAS = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import (
+    from rnnspec.backends.contract import (
         Emitter,
         OpeningRuntime,
         OptimizingRuntime,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.base import Stock
+from rnnspec.backends.contract import Stock
 from rnnspec.backends.expressions import (
     Assign,
     Binary,
@@ -41,8 +41,8 @@ from rnnspec.ir import nodes, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
+    from rnnspec.ir.forms import Form
 
     Apply = Callable[[nodes.Layer, Name], Iterator[Statement]]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
 
 PURPOSES: dict[Form, str] = {
     "training": "with initial weights",

@@ -13,7 +13,7 @@ from rnnspec.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnspec.backends.base import Learner
+    from rnnspec.backends.contract import Learner
     from rnnspec.slots import Array
 
     Computation = Callable[[Array, Array, Array], tuple[Any, list[Any]]]

@@ -12,7 +12,7 @@ from rnnspec.ir.nodes import Normalize, Pooling
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
 
 

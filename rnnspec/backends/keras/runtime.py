@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.keras import gradients, optimizers
 from rnnspec.errors import BackendError, brief
 from rnnspec.ir.params import Counts
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from rnnspec.backends.base import Learner
+    from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array

@@ -15,7 +15,7 @@ ONNX = Backend(
     minimum=(1, 26),
     needed=("onnx",),
     extra="onnx",
-    forms=("inference",),
+    forms=("inference", "step"),
     level="forward",
     # The recurrent operators of ONNX Runtime have float32 alone on a CPU.
     dtypes=("float32",),
@@ -28,11 +28,12 @@ ONNX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Emitter, SavingRuntime, Slots
+    from rnnspec.backends.contract import Emitter, SavingRuntime, Slots, SteppingRuntime
     from rnnspec.backends.kept import Reader
     from rnnspec.backends.onnx import emit, read, runtime, slots
 
     _emit: Emitter = emit
     _slots: Slots = slots
     _saving: SavingRuntime = runtime
+    _stepping: SteppingRuntime = runtime
     _reader: Reader = read

@@ -1,7 +1,7 @@
 """Recurrent layers with a fused operator: ``RNN``, ``LSTM`` and ``GRU``.
 
-Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, and likewise for the other two. Layout 0,
-no initial state: ONNX Runtime refuses layout 1, and other runtimes ignore it.
+Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, and likewise for the other two. Layout 0:
+ONNX Runtime refuses layout 1, and other runtimes ignore it.
 """
 
 from __future__ import annotations
@@ -70,15 +70,23 @@ def fused(into: Builder, layer: Recurrent, x: str, lengths: str) -> str:
 
     ``lengths`` is the value with the number of real steps of each sequence, empty if there is none.
     """
-    arrays = [array(layer.name, path) for path in ("W", "R")]
-    optional = [array(layer.name, BIAS) if layer.bias else "", lengths]
-    while optional and not optional[-1]:
-        optional.pop()
     result = array(layer.name, "Y" if layer.return_sequences else "Y_h")
     outputs = (result,) if layer.return_sequences else ("", result)
-    inputs = (x, *arrays, *optional)
-    into.node(Node(outputs, operator(layer.cell), inputs, tuple(_attributes(layer).items())))
+    into.node(operated(layer, outputs, x, lengths))
     return _merged(into, layer, result)
+
+
+def operated(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> Node:
+    """Return the node of a fused layer that reads ``x``.
+
+    ``optional`` are the number of real steps and the initial states; those left out are empty.
+    """
+    arrays = [array(layer.name, path) for path in ("W", "R")]
+    further = [array(layer.name, BIAS) if layer.bias else "", *optional]
+    while further and not further[-1]:
+        further.pop()
+    attributes = tuple(_attributes(layer).items())
+    return Node(outputs, operator(layer.cell), (x, *arrays, *further), attributes)
 
 
 def _attributes(layer: Recurrent) -> dict[str, Attribute]:

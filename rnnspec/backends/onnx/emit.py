@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.onnx.cells import stepwise_reason
 from rnnspec.backends.onnx.graph import Builder, Graph, GraphSource, Value
 from rnnspec.backends.onnx.layers import add_layers
-from rnnspec.backends.onnx.names import INPUT
+from rnnspec.backends.onnx.names import FORM, INPUT
 from rnnspec.backends.onnx.slots import weights
+from rnnspec.backends.onnx.steps import (
+    SUMMARY,
+    described_states,
+    given_states,
+    new_states,
+    taken_names,
+)
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import Form, Stock
+    from rnnspec.backends.contract import Stock
     from rnnspec.backends.onnx.graph import Dims
+    from rnnspec.ir.forms import Form
 
 OPSET, IR_VERSION = 18, 8
 """The first opset in which all of it can be said, and the oldest version of files for it."""
@@ -24,15 +32,15 @@ _MOST_BYTES = 2**31 - 2**20
 """A protocol buffer holds less than 2 GiB; a part is left for the graph."""
 
 
-def emit(network: nodes.Network, form: Form) -> GraphSource:  # noqa: ARG001
+def emit(network: nodes.Network, form: Form) -> GraphSource:
     """Return the source of a network: a graph named after it, without its weights."""
-    builder = Builder()
-    add_layers(builder, network)
+    builder, stepped = Builder(), form == "step"
+    add_layers(builder, network, stepped=stepped)
     held = weights(network)
     graph = Graph(
         name=network.name,
-        inputs=(_input(network.input),),
-        outputs=(Value("float", ("batch", *_dims(network.output)), network.layers[-1].name),),
+        inputs=(_input(network.input), *(given_states(network) if stepped else ())),
+        outputs=(_output(network), *(new_states(network) if stepped else ())),
         blocks=builder.done(),
         weights=tuple(Value("float", shape, name) for name, shape, _ in held),
         constants=tuple(builder.constants.values()),
@@ -40,10 +48,17 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:  # noqa: ARG001
     return GraphSource(
         title=text.title(network),
         comment=text.comment(network),
-        docstring=text.signature(network),
+        docstring=(
+            *text.signature(network, chunks=stepped),
+            *(described_states(network) if stepped else ()),
+        ),
         entry=network.name,
         graph=graph,
-        frozen=tuple(name for name, _, trainable in held if not trainable),
+        summary=SUMMARY if stepped else "",
+        metadata=(
+            *((f"frozen {name}", "true") for name, _, trainable in held if not trainable),
+            *(((FORM, form),) if stepped else ()),
+        ),
         opset=OPSET,
         ir_version=IR_VERSION,
     )
@@ -60,12 +75,23 @@ def _input(network_input: nodes.Input) -> Value:
             assert_never(network_input)
 
 
+def _output(network: nodes.Network) -> Value:
+    return Value("float", ("batch", *_dims(network.output)), network.layers[-1].name)
+
+
 def _dims(shape: nodes.Shape) -> Dims:
     return tuple("steps" if size is None else size for size in shape)
 
 
-def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
-    """Return a refusal if the arrays are too large for one file: every key can be honoured."""
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
+    """Return a refusal if the arrays are too large for one file: every key can be honoured.
+
+    In step form, no layer can have the name of an output.
+    """
+    return (*_too_large(network), *(taken_names(network) if form == "step" else ()))
+
+
+def _too_large(network: nodes.Network) -> tuple[Refusal, ...]:
     size = 4 * counts(network).total
     if size < _MOST_BYTES:
         return ()

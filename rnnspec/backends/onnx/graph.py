@@ -77,7 +77,10 @@ Block = tuple[Comment | Node, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphSource:
-    """The source of a network. ``frozen`` are the weights that training would leave alone."""
+    """The source of a network.
+
+    ``summary`` is a sentence for the file, and ``metadata`` are its further keys and words.
+    """
 
     template: str = "onnx/model.txt.j2"
     title: str
@@ -85,7 +88,8 @@ class GraphSource:
     docstring: tuple[str, ...]
     entry: str
     graph: Graph
-    frozen: tuple[str, ...]
+    summary: str
+    metadata: tuple[tuple[str, str], ...]
     opset: int
     ir_version: int
     parts: tuple[Part, ...] = ()

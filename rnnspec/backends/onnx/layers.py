@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.onnx.activations import activated
 from rnnspec.backends.onnx.cells import fused, stepwise_reason
 from rnnspec.backends.onnx.names import INPUT, array
-from rnnspec.backends.onnx.padding import moved
+from rnnspec.backends.onnx.padding import LOWEST, moved
 from rnnspec.backends.onnx.scan import scanned
+from rnnspec.backends.onnx.steps import fused_chunk, pooled_chunk
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _SEQUENCE = 2
 """The rank of the shape of one sample that is a sequence."""
-_LOWEST = -3.4028234663852886e38
-"""The lowest number of float32."""
 
 
 @dataclass(slots=True)
@@ -30,19 +29,15 @@ class _Chain:
     x: str
     padding: Padding | None
     starts: dict[str, str]
-    real: str = ""
-
-    def is_real(self) -> str:
-        """Return the value that is true at real steps, which is made on first use."""
-        assert self.padding is not None
-        if not self.real:
-            self.real = self.padding.steps()
-        return self.real
+    stepped: bool
 
 
-def add_layers(into: Builder, network: nodes.Network) -> None:
-    """Add all nodes of a network; the last one has the name of the last layer."""
-    chain = _entered(into, network)
+def add_layers(into: Builder, network: nodes.Network, *, stepped: bool) -> None:
+    """Add all nodes of a network; the last one has the name of the last layer.
+
+    If ``stepped`` is true, it takes a chunk of steps and the states before it.
+    """
+    chain = _entered(into, network, stepped=stepped)
     into.block()
     for layer in network.layers:
         chain.x = _layer(chain, layer)
@@ -53,7 +48,7 @@ def add_layers(into: Builder, network: nodes.Network) -> None:
         _left(chain, network, layer.name)
 
 
-def _entered(into: Builder, network: nodes.Network) -> _Chain:
+def _entered(into: Builder, network: nodes.Network, *, stepped: bool) -> _Chain:
     tokens = isinstance(network.input, nodes.TokenInput)
     order = (1, 0) if tokens else (1, 0, 2)
     into.block(f"Inside, sequences are (steps, batch{'' if tokens else ', features'}).")
@@ -61,7 +56,7 @@ def _entered(into: Builder, network: nodes.Network) -> _Chain:
     padding = None
     if network.input.masked:
         x, padding = moved(into, network.input, x)
-    return _Chain(into, x, padding, _starts(network, x))
+    return _Chain(into, x, padding, _starts(network, x), stepped)
 
 
 def _starts(network: nodes.Network, x: str) -> dict[str, str]:
@@ -107,12 +102,13 @@ def _layer(chain: _Chain, layer: nodes.Layer) -> str:
 
 
 def _recurrent(chain: _Chain, layer: nodes.Recurrent) -> str:
-    masked = layer.masked and chain.padding is not None
+    padding = chain.padding if layer.masked else None
     if stepwise_reason(layer):
-        real = chain.is_real() if masked else ""
-        return scanned(chain.into, layer, chain.x, real)
-    lengths = chain.padding.lengths if masked and chain.padding is not None else ""
-    return fused(chain.into, layer, chain.x, lengths)
+        real = "" if padding is None else padding.steps()
+        return scanned(chain.into, layer, chain.x, real, stepped=chain.stepped)
+    if chain.stepped:
+        return fused_chunk(chain.into, layer, chain.x, padding)
+    return fused(chain.into, layer, chain.x, "" if padding is None else padding.lengths)
 
 
 def _repeat(into: Builder, layer: nodes.Repeat, x: str) -> str:
@@ -148,6 +144,8 @@ def _normalize(into: Builder, name: str, x: str) -> str:
 def _pooling(chain: _Chain, layer: nodes.Pooling) -> str:
     into, name = chain.into, layer.name
     match layer.statistic:
+        case "mean" | "max" if chain.stepped:
+            return pooled_chunk(into, layer, chain.x, chain.padding if layer.masked else None)
         case "mean" if layer.masked:
             return _masked_mean(chain, name)
         case "mean":
@@ -166,7 +164,7 @@ def _masked_mean(chain: _Chain, name: str) -> str:
     into, padding = chain.into, chain.padding
     assert padding is not None
     zero, least = into.scalar("Zero", 0.0), into.scalar("Least", 1.0)
-    kept = into.add(array(name, "Kept"), "Where", chain.is_real(), chain.x, zero)
+    kept = into.add(array(name, "Kept"), "Where", padding.steps(), chain.x, zero)
     total = into.add(
         array(name, "Total"), "ReduceSum", kept, into.integers("Axis_0", 0), keepdims=0
     )
@@ -177,8 +175,8 @@ def _masked_mean(chain: _Chain, name: str) -> str:
 def _masked_max(chain: _Chain, name: str) -> str:
     into, padding = chain.into, chain.padding
     assert padding is not None
-    zero, lowest = into.scalar("Zero", 0.0), into.scalar("Lowest", _LOWEST)
-    kept = into.add(array(name, "Kept"), "Where", chain.is_real(), chain.x, lowest)
+    zero, lowest = into.scalar("Zero", 0.0), into.scalar("Lowest", LOWEST)
+    kept = into.add(array(name, "Kept"), "Where", padding.steps(), chain.x, lowest)
     highest = into.add(
         array(name, "Highest"), "ReduceMax", kept, into.integers("Axis_0", 0), keepdims=0
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 INPUT = "inputs"
+FORM = "form"
+"""The key of the form in the metadata of a file; a file without it is for inference."""
 PLACE = "Place"
 """The value with the place of each time step, if real steps are moved to the front."""
 
@@ -19,6 +21,11 @@ _ARRAY = re.compile("([a-z][a-z0-9_]*)_([A-Z][A-Za-z_]*)", re.ASCII)
 def array(layer: str, path: str) -> str:
     """Return the name of an array of a layer."""
     return f"{layer}_{path}"
+
+
+def after(state: str) -> str:
+    """Return the name of a state after the chunk, which is an output of the step form."""
+    return f"{state}_next"
 
 
 def array_of(name: str) -> tuple[str, str]:

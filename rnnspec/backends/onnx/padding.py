@@ -6,7 +6,7 @@ layer does the same, and the order of real steps stays as it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.onnx.names import PLACE
@@ -16,27 +16,51 @@ if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Builder
     from rnnspec.ir.nodes import Input
 
-_INT32, _INT64, _FLOAT, _BOOL = 6, 7, 1, 9
+_INT32, _INT64, FLOAT, _BOOL = 6, 7, 1, 9
 """Element types. Source: https://onnx.ai/onnx/api/helper.html#onnx.TensorProto.DataType."""
 
+LOWEST = -3.4028234663852886e38
+"""The lowest number of float32, which is no maximum over real steps."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Padding:
-    """Values of the graph: the number of real steps, and which steps are real once moved."""
+    """Values of the graph: the number of real steps, and which steps are real once moved.
+
+    Each is added when it is first needed.
+    """
 
     into: Builder
     lengths: str = "Lengths"
+    added: set[str] = field(default_factory=set)
 
     def steps(self) -> str:
         """Return a value that is true at real steps, (steps, batch, 1)."""
-        moved = self.into.add("Real_Moved", "ScatterElements", "Real", PLACE, "Real", axis=0)
-        wide = self.into.add("Real_3", "Unsqueeze", moved, self.into.integers("Axis_last", -1))
-        return self.into.add("Is_Real", "Cast", wide, to=_BOOL)
+        if self._lacks("Is_Real"):
+            last = self.into.integers("Axis_last", -1)
+            moved = self.into.add("Real_Moved", "ScatterElements", "Real", PLACE, "Real", axis=0)
+            wide = self.into.add("Real_3", "Unsqueeze", moved, last)
+            self.into.add("Is_Real", "Cast", wide, to=_BOOL)
+        return "Is_Real"
 
     def count(self) -> str:
         """Return the number of real steps of each sequence, (batch, 1)."""
-        number = self.into.add("Length_Float", "Cast", "Length", to=_FLOAT)
-        return self.into.add("Length_2", "Transpose", number, perm=(1, 0))
+        if self._lacks("Length_2"):
+            number = self.into.add("Length_Float", "Cast", "Length", to=FLOAT)
+            self.into.add("Length_2", "Transpose", number, perm=(1, 0))
+        return "Length_2"
+
+    def exists(self) -> str:
+        """Return a value that is true for sequences with a real step, (batch, 1)."""
+        if self._lacks("Any_Real"):
+            self.into.add("Any_Real", "Greater", self.count(), self.into.scalar("Zero", 0.0))
+        return "Any_Real"
+
+    def _lacks(self, name: str) -> bool:
+        """Return true the first time that a value is needed."""
+        lacking = name not in self.added
+        self.added.add(name)
+        return lacking
 
     def back(self, name: str, x: str) -> str:
         """Return a sequence with each step in its own place again."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.base import Held
+from rnnspec.backends.contract import Held
 from rnnspec.backends.kept import Saved
 from rnnspec.backends.onnx.arrays import found, others
-from rnnspec.backends.onnx.names import array_of
+from rnnspec.backends.onnx.names import FORM, array_of
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.files.regular import opened
 
@@ -56,7 +56,12 @@ class OwnFile:
     @property
     def spec(self) -> str:
         """The text of the spec in the metadata."""
-        return _spec(self.proto)
+        return _word(self.proto, SPEC)
+
+    @property
+    def form(self) -> str:
+        """The form of source that the graph was made from."""
+        return _word(self.proto, FORM) or "inference"
 
     @property
     def writer(self) -> str:
@@ -91,7 +96,7 @@ def own(path: Path) -> OwnFile:
         UsageError: the file cannot be read, or rnnspec did not write it.
     """
     proto = _proto(path)
-    if proto.producer_name != "rnnspec" or not _spec(proto):
+    if proto.producer_name != "rnnspec" or not _word(proto, SPEC):
         by = f" of {brief(_writer(proto))}" if proto.producer_name else ""
         message = (
             f"expected an ONNX file that rnnspec wrote, with the spec in it, received one{by}; "
@@ -140,8 +145,9 @@ def _proto(path: Path) -> Any:
     return proto
 
 
-def _spec(proto: Any) -> str:
-    found = (each.value for each in proto.metadata_props if each.key == SPEC)
+def _word(proto: Any, key: str) -> str:
+    """Return the text of a key in the metadata, empty if there is none."""
+    found = (each.value for each in proto.metadata_props if each.key == key)
     # Text that is not UTF-8 is bytes here.
     return next((each for each in found if isinstance(each, str)), "")
 

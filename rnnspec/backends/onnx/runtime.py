@@ -10,16 +10,16 @@ import onnx
 import onnxruntime
 from onnx import checker, numpy_helper, parser
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.onnx import arrays
 from rnnspec.backends.onnx.names import INPUT, PLACE, array_of
 from rnnspec.backends.onnx.read import SPEC
-from rnnspec.errors import GenerationError
+from rnnspec.errors import GenerationError, UsageError
 from rnnspec.ir.params import Counts
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
@@ -42,9 +42,32 @@ class OnnxModel:
     _sessions: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
     def __call__(self, inputs: Array) -> Array:
-        """Return the output for tokens (batch, steps) or values (batch, steps, features)."""
+        """Return the output for tokens (batch, steps) or values (batch, steps, features).
+
+        Raises:
+            UsageError: the model is in step form.
+        """
+        if self.states:
+            message = (
+                "a model in step form takes chunks: output, states = model.step(chunk, states)"
+            )
+            raise UsageError(message)
         (output,) = self.run((), inputs)
         return output
+
+    def step(
+        self, chunk: Array, states: Mapping[str, Array] | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output for the steps so far, and the states for the next chunk, by name.
+
+        Args:
+            chunk: tokens (batch, steps) or values (batch, steps, features).
+            states: those that the chunk before it gave, (batch, size), or None at the start.
+        """
+        zeros = {n: np.zeros((len(chunk), size), np.float32) for n, size in self.states.items()}
+        given = {name: (states or zeros)[name].astype(np.float32) for name in zeros}
+        output, *new = self._session(()).run(None, {INPUT: _typed(chunk), **given})
+        return output, dict(zip(zeros, new, strict=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Neither the class nor a session can be pickled or copied.
@@ -53,8 +76,7 @@ class OnnxModel:
 
     def run(self, names: tuple[str, ...], inputs: Array) -> list[Array]:
         """Return the values of a graph with these names for a batch, and then its output."""
-        type_ = np.int64 if inputs.dtype.kind in "iu" else np.float32
-        results: list[Array] = self._session(names).run(None, {INPUT: inputs.astype(type_)})
+        results: list[Array] = self._session(names).run(None, {INPUT: _typed(inputs)})
         return [*results[1:], results[0]]
 
     def forget(self) -> None:
@@ -84,6 +106,12 @@ class OnnxModel:
         return self._sessions[names]
 
     @property
+    def states(self) -> dict[str, int]:
+        """The sizes of the states by name, none if the model is not in step form."""
+        given = (each for each in self.proto.graph.input if each.name != INPUT)
+        return {each.name: _shape(each)[-1] for each in given}
+
+    @property
     def values(self) -> set[str]:
         """The names of all values that nodes of the graph return."""
         return {name for node in self.proto.graph.node for name in node.output}
@@ -100,6 +128,10 @@ class OnnxModel:
         if not halves:
             yield self.weights[name]
         yield from (arrays.half(self.weights[name], each) for each in halves)
+
+
+def _typed(inputs: Array) -> Array:
+    return inputs.astype(np.int64 if inputs.dtype.kind in "iu" else np.float32)
 
 
 def _halves(proto: onnx.ModelProto, name: str) -> tuple[str, ...]:
@@ -166,7 +198,7 @@ def layer_type(model: OnnxModel, layer: Layer) -> str:
     Layers without a fused operator are a ``Scan``.
     """
     nodes = model.proto.graph.node
-    if any(node.op_type == "Scan" and array_of(node.output[0])[0] == layer.name for node in nodes):
+    if any(node.op_type == "Scan" and array_of(node.output[-1])[0] == layer.name for node in nodes):
         return "Scan"
     for node in nodes:
         names = (*node.input, *node.output)
@@ -219,6 +251,13 @@ def trace(model: OnnxModel, layers: Sequence[str], inputs: Array) -> Trace:
             place = None
         entered[name] = value if value.ndim == 2 else _in_order(value, place)
     return Trace(entered, output)
+
+
+def step(
+    model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
+) -> tuple[Array, dict[str, Array]]:
+    """Return the output for the steps so far, and the new states, by name."""
+    return model.step(chunk, states)
 
 
 def _in_order(sequence: Array, place: Array | None) -> Array:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.activations import activated
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
-from rnnspec.backends.onnx.names import array
+from rnnspec.backends.onnx.names import after, array
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions, gates
+from rnnspec.ir.steps import states_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute
@@ -20,12 +21,14 @@ def title(direction: str) -> str:
     return f"{direction.removesuffix('.').capitalize()}_" if direction else ""
 
 
-def scanned(into: Builder, layer: Recurrent, x: str, real: str) -> str:
+def scanned(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool) -> str:
     """Add a layer that runs step by step over ``x``, and return its output or final state.
 
-    ``real`` is a value that is true at real steps, empty if all are.
+    ``real`` is a value that is true at real steps, empty if all are. If ``stepped`` is true, the
+    layer begins with the states that the graph is given, and names those after the last step.
     """
-    both = [_direction(into, layer, each, x, real) for each in directions(layer)]
+    ends = _handed_on(layer) if stepped else None
+    both = [_direction(into, layer, each, x, real, ends) for each in directions(layer)]
     match layer.merge:
         case None:
             return into.add(layer.name, "Identity", *both)
@@ -39,6 +42,19 @@ def scanned(into: Builder, layer: Recurrent, x: str, real: str) -> str:
             return into.add(layer.name, "Mul", *both)
         case _:
             assert_never(layer.merge)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The values with the states before the first step and after the last one."""
+
+    first: tuple[str, ...]
+    last: tuple[str, ...]
+
+
+def _handed_on(layer: Recurrent) -> _Ends:
+    names = tuple(state.name for state in states_of(layer))
+    return _Ends(names, tuple(map(after, names)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,9 @@ class _Step:
         self.into.node(Node(names, "Split", (value,), (("axis", -1), ("num_outputs", len(names)))))
 
 
-def _direction(into: Builder, layer: Recurrent, direction: str, x: str, real: str) -> str:
+def _direction(  # noqa: PLR0913, PLR0917
+    into: Builder, layer: Recurrent, direction: str, x: str, real: str, ends: _Ends | None
+) -> str:
     prefix = title(direction)
     start = array(layer.name, prefix)
 
@@ -73,23 +91,24 @@ def _direction(into: Builder, layer: Recurrent, direction: str, x: str, real: st
     if layer.bias:
         projected = into.add(named("Biased"), "Add", projected, named("Bias"))
     states = ("H", "C") if isinstance(layer.cell, LSTM) else ("H",)
-    zeros = _zeros(into, named("Zero"), projected, layer.units)
+    if ends is None:
+        zeros = _zeros(into, named("Zero"), projected, layer.units)
+        ends = _Ends((zeros,) * len(states), tuple(named(f"Last_{each}") for each in states))
     sequences = (projected, real) if real else (projected,)
-    outputs = tuple(named(f"Last_{each}") for each in states)
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
     if direction == "backward.":
         flags |= {"scan_input_directions": (1,) * len(sequences), "scan_output_directions": (1,)}
     body = _body(layer, prefix, states, masked=bool(real))
     into.node(
         Node(
-            (*outputs, named("Y")),
+            (*ends.last, named("Y")),
             "Scan",
-            (*[zeros] * len(states), *sequences),
+            (*ends.first, *sequences),
             tuple(flags.items()),
             body,
         )
     )
-    return named("Y") if layer.return_sequences else outputs[0]
+    return named("Y") if layer.return_sequences else ends.last[0]
 
 
 def _zeros(into: Builder, name: str, sequence: str, units: int) -> str:

@@ -27,7 +27,7 @@ TORCH = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import (
+    from rnnspec.backends.contract import (
         Emitter,
         OptimizingRuntime,
         SavingRuntime,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.base import Stock
+from rnnspec.backends.contract import Stock
 from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
 from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.torch.classes import cell_classes
@@ -26,8 +26,8 @@ from rnnspec.ir.params import count, directions, gates
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.base import Form
     from rnnspec.errors import Refusal
+    from rnnspec.ir.forms import Form
 
 
 def emit(network: nodes.Network, form: Form) -> Source:

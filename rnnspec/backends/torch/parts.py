@@ -16,7 +16,7 @@ from rnnspec.ir.text import cell_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.backends.base import Form
+    from rnnspec.ir.forms import Form
 
 
 def parts(network: nodes.Network, form: Form) -> Iterator[Part]:

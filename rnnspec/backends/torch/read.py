@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def recognises(path: Path) -> bool:
-    """Return whether the path is a folder that names no other framework."""
-    return path.is_dir() and not framework_of(path)
+    """Return whether the path is a folder of PyTorch, or one that names no framework."""
+    return path.is_dir() and framework_of(path) in ("", "torch")
 
 
 def files(path: Path) -> tuple[Path, ...]:

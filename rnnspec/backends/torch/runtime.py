@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rnnspec.backends.base import Held, Trace
+from rnnspec.backends.contract import Held, Trace
+from rnnspec.backends.kept import FRAMEWORK_KEY
 from rnnspec.backends.torch import optimizers
 from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from _typeshed import ReadableBuffer as Buffer
 
-    from rnnspec.backends.base import Learner
+    from rnnspec.backends.contract import Learner
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
@@ -208,7 +209,8 @@ def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> N
     (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
     # safetensors refuses others. Source: https://github.com/safetensors/safetensors/pull/17.
     state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
-    save_file(state, folder / f"{name}.safetensors", metadata={"rnnspec": spec})
+    metadata = {"rnnspec": spec, FRAMEWORK_KEY: "torch"}
+    save_file(state, folder / f"{name}.safetensors", metadata=metadata)
 
 
 def reload(folder: Path, name: str, entry: str) -> nn.Module:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec import pipeline, saving
+from rnnspec import building, pipeline, saving
 from rnnspec.backends import Backend, chosen, form_named, needs
 from rnnspec.backends.needs import FILES, MODEL
 from rnnspec.cli.inputs import Input, read_files
@@ -47,11 +47,11 @@ def run(program: Program, options: Options) -> None:
     # Checked before the framework is imported, and again below, because building takes time.
     backend.require()
     generated = pipeline.generate(program, backend, form_named(options.form))
-    arrays = pipeline.trained(program, seed)
+    arrays = building.trained(program, seed)
     with reading() as progress:
-        vectors = pipeline.pretrained(program, progress)
+        vectors = building.pretrained(program, progress)
     import_quietly([backend])
-    model = pipeline.assemble(generated, vectors, seed=seed, arrays=arrays)
+    model = building.assemble(generated, vectors, seed=seed, arrays=arrays)
     if output is not None:
         _check_output(output, backend, program, force=force)
         # Before the summary, which would look like success if saving failed.

@@ -27,8 +27,8 @@ from rnnspec.files import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.backends.base import Form
     from rnnspec.cli.inputs import Input
+    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
 
 

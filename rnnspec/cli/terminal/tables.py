@@ -14,7 +14,7 @@ from rnnspec.summaries import TITLES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rnnspec.backends.base import Stock
+    from rnnspec.backends.contract import Stock
     from rnnspec.comparison.random import Found
     from rnnspec.comparison.report import ParityReport, SpecParity
     from rnnspec.ir.params import Counts

@@ -1,0 +1,205 @@
+"""The modules of a backend, as protocols that mypy checks in its folder, and what they exchange."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
+    from types import ModuleType
+
+    from rnnspec.backends.expressions import Text
+    from rnnspec.backends.optimizers import Optimizer, Step
+    from rnnspec.errors import Refusal
+    from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.ir.params import Counts
+    from rnnspec.slots import Array, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The input of each layer, and the output of the model, in one forward pass in inference."""
+
+    inputs: Mapping[str, Array]
+    output: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """The parameter count of a stock layer that the generated source replaces, and the reason."""
+
+    layer: str
+    type: str
+    parameters: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The dtype and shape of one array of a live model, as the framework states them.
+
+    ``dtype`` is a name such as ``float32``, empty for an array that has no data.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Learner(Protocol):
+    """The loss sum(weight (output - target)^2) / 2, and its gradients."""
+
+    def __call__(self, inputs: Array, target: Array, weight: Array, /) -> tuple[float, list[Array]]:
+        """Return the loss and a gradient per array, in the layout of the array."""
+
+
+class Emitter(Protocol):
+    """The module ``emit`` of a backend: IR to source, without the framework."""
+
+    def emit(self, network: Network, form: Form) -> Text:
+        """Return the source of a network in one of the forms of the record.
+
+        The network is arranged for the form. Except for training, it has no dropout; in step form,
+        it takes any number of steps.
+        """
+
+    def refusals(self, network: Network, form: Form) -> tuple[Refusal, ...]:
+        """Return every setting of the network that this backend does not support in a form.
+
+        The registry adds the backends that support it.
+        """
+
+    def arranged(self, network: Network, form: Form) -> Network:
+        """Return the network in the arrangement of the source, the slots and the runtime.
+
+        It has the same layers, names and arrays; some layers may be marked as parts of a stack.
+        """
+
+    def stepwise(self, network: Network) -> dict[str, str]:
+        """Return the layers that run step by step, each with the key that rules out fusing."""
+
+    def stock(self, network: Network) -> tuple[Stock, ...]:
+        """Return the layers whose stock counterpart has another number of parameters."""
+
+
+class Slots(Protocol):
+    """The module ``slots`` of a backend: the place of each canonical array."""
+
+    def slots(self, layer: Layer) -> tuple[Slot, ...]:
+        """Return a slot for each canonical array of a layer."""
+
+    def module(self, layer: Layer) -> str:
+        """Return the name of the framework's layer with these arrays."""
+
+
+class Runtime(Protocol):
+    """The module ``runtime`` of a backend: the only one that imports the framework."""
+
+    def version(self) -> str:
+        """Return the framework's version, with the engine if it has several."""
+
+    def instantiate(self, module: ModuleType, entry: str, dtype: str) -> Any:
+        """Return a model from executed source, in one of the dtypes of the record.
+
+        Source that is not Python is the attribute ``TEXT`` of the module.
+        """
+
+    def layer_count(self, model: Any, layer: Layer) -> int:
+        """Return the parameter count of a layer according to the framework."""
+
+    def counts(self, model: Any) -> Counts:
+        """Return the parameter counts of the whole model according to the framework."""
+
+    def layer_type(self, model: Any, layer: Layer) -> str:
+        """Return the name of the framework's class of a layer, empty if there is none."""
+
+    def unwrap(self, model: Any) -> Any | None:
+        """Return a model without its wrappers, or None if it is not a model of this framework."""
+
+    def others(self, model: Any, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path), by name."""
+
+    def held(self, model: Any, layer: str, path: str) -> Held:
+        """Return the dtype and shape of the array at ``path`` of a layer.
+
+        Raises:
+            LookupError: the model has no array there.
+        """
+
+    def get(self, model: Any, layer: str, path: str) -> Array:
+        """Return a copy of the array at ``path`` of a layer, in the framework's layout.
+
+        It is in the model's own dtype, or in float32 if that is bfloat16.
+        """
+
+    def put(self, model: Any, layer: str, path: str, array: Array) -> None:
+        """Replace the array at ``path`` of a layer, keeping the model's own dtype."""
+
+    def trace(self, model: Any, layers: Sequence[str], inputs: Array) -> Trace:
+        """Run one forward pass in inference; ``inputs`` is (batch, steps[, features])."""
+
+
+class LearningRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that is compared up to ``gradients`` or ``training``."""
+
+    def learner(self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
+        """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
+
+        If ``training`` is true, the model runs with dropout, otherwise as in inference.
+        """
+
+
+class OptimizingRuntime(LearningRuntime, Protocol):
+    """The module ``runtime`` of a backend whose record names ``optimizers``."""
+
+    def own_steps(
+        self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
+    ) -> Callable[[Optimizer], Step]:
+        """Return a function that returns the step of one of the framework's own optimizers.
+
+        The step changes the arrays at ``keys``, which are (layer, path). If ``summed`` is true, the
+        optimizer gets one gradient for each row of an embedding, however often it was looked up;
+        otherwise it gets what it gets when the framework trains.
+        """
+
+
+class SteppingRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that writes source in step form."""
+
+    def step(
+        self, model: Any, chunk: Array, states: Mapping[str, Array] | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output of a model in step form for the steps so far, and its new states.
+
+        ``chunk`` is (batch, steps[, features]), and ``states`` are those that the chunk before it
+        gave, or None at the start.
+        """
+
+
+class SavingRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that writes models to files."""
+
+    def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
+        """Write the model's files, all named ``name``, into an empty folder."""
+
+    def reload(self, folder: Path, name: str, entry: str) -> Any:
+        """Return the model in files that ``save`` wrote, loaded as a user would load them.
+
+        Nothing is added to the folder. ``entry`` is the class or function of generated source.
+        """
+
+
+class OpeningRuntime(Runtime, Protocol):
+    """The module ``runtime`` of a backend that opens models that rnnspec did not write."""
+
+    def open_original(self, path: Path) -> Any:
+        """Return the model in a file whose whole content was checked.
+
+        Raises:
+            BackendError: the framework does not open it.
+        """
+
+    def output(self, model: Any, inputs: Array) -> Array:
+        """Return the output in inference; ``inputs`` is (batch, steps[, features])."""

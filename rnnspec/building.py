@@ -1,0 +1,116 @@
+"""Live models with their initial weights, pretrained vectors or trained arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnspec import pipeline
+from rnnspec.arguments import seed_from
+from rnnspec.backends import form_named, get, needs
+from rnnspec.backends.needs import MODEL
+from rnnspec.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from rnnspec.pipeline import Generated, Program, Source
+    from rnnspec.slots import Array
+    from rnnspec.vectors.table import Vectors
+
+
+def build(spec: Source, backend: str, *, seed: int | None = None, form: str | None = None) -> Any:
+    """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
+
+    The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
+    integers, or features (batch, steps, features). Pretrained vectors named in the spec replace
+    the random initial rows of the embedding. A graph is called with a NumPy batch, and runs in
+    ONNX Runtime.
+
+    Args:
+        spec: a path or the result of ``load``.
+        backend: the name of a backend, such as ``keras`` or ``torch``.
+        seed: seed of random initial weights from NumPy, with the same bits on every backend; not
+            for a canonical file, whose weights the model has.
+            Without it, the framework initializes the weights from the same distributions, or NumPy
+            does if the source does not.
+        form: the form of the source, as for ``codegen``.
+
+    Raises:
+        SpecError: the spec is invalid, or a file of vectors or words that it names.
+        UnsupportedError: the backend cannot honour a key of the spec.
+        UsageError: the backend is unknown or builds no models, ``spec`` or ``seed`` is not
+            valid, or a file cannot be read.
+        BackendError: the backend is not installed or too old.
+    """
+    wanted = form_named(form)
+    given, chosen = pipeline.program(spec), get(backend, *needs.source(wanted), MODEL)
+    number = None if seed is None else seed_from(seed)
+    # Before the vectors, which may take minutes to read.
+    chosen.require()
+    arrays, vectors = trained(given, number), pretrained(given)
+    return assemble(pipeline.generate(given, chosen, wanted), vectors, seed=number, arrays=arrays)
+
+
+def trained(program: Program, seed: int | None) -> Mapping[str, Array] | None:
+    """Return the canonical arrays in the file that a spec was read from, or None.
+
+    Raises:
+        UsageError: the file has other arrays, or a seed is given, although it has arrays.
+    """
+    if program.spec.file is None:
+        return None
+    if seed is not None:
+        raise UsageError("expected no seed: the file has weights", program.source)
+    from rnnspec.weights.file import read_arrays
+
+    return read_arrays(program.spec.file, program.network)
+
+
+def pretrained(
+    program: Program, progress: Callable[[int, int], None] = lambda *_: None
+) -> Vectors | None:
+    """Return the pretrained vectors that a spec names, or None.
+
+    There are none if the spec was read from a canonical file, which has all arrays.
+
+    Args:
+        program: the spec and its network; paths are relative to the folder of the spec.
+        progress: called from time to time with the bytes read so far and the total.
+
+    Raises:
+        SpecError: a file of vectors or words is invalid.
+        UsageError: a file cannot be read.
+    """
+    spec = program.spec
+    if spec.embedding is None or spec.embedding.weights is None or spec.file is not None:
+        return None
+    from rnnspec.vectors.read import read_vectors
+
+    folder = Path(program.source).parent
+    return read_vectors(program.network, folder, progress, allow_outside=spec.allow_outside)
+
+
+def assemble(
+    generated: Generated,
+    vectors: Vectors | None,
+    *,
+    seed: int | None = None,
+    arrays: Mapping[str, Array] | None = None,
+) -> Any:
+    """Return a live model with its initial weights and ``vectors``, or with trained arrays."""
+    model = pipeline.instantiate(generated)
+    if arrays is not None:
+        generated.store.write(model, arrays)
+        return model
+    # Source that cannot train has no initializers either.
+    if seed is not None or generated.form != "training":
+        from rnnspec.weights.initial import draw_fresh
+
+        generated.store.write(model, draw_fresh(generated.network, seed))
+    # After the initial weights, which would overwrite them.
+    if vectors is not None:
+        from rnnspec.vectors.read import write_vectors
+
+        write_vectors(generated.store, model, vectors)
+    return model
