@@ -17,7 +17,7 @@ RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 
-.PHONY: help demo test quick lowest lint format docs wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
+.PHONY: help demo test quick lowest lint format docs docs-test wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -49,11 +49,15 @@ lowest: $(READY)  ## Run the quick tests on the oldest versions of the dependenc
 	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
 	$(LOWEST)/bin/python -m pytest -n 2 $(QUICK)
 
-lint: $(READY)  ## Check style, types and imports
+lint: $(READY)  ## Check style, types, imports, and the files for GitHub
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/import.yml
 
 format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
@@ -62,6 +66,9 @@ format: $(READY)  ## Format, and fix what can be fixed
 docs: $(READY)  ## Build the documentation into build/site; a broken link is an error
 	$(BIN)/python -m docs.generate
 	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+
+docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
+	node --test playground/test/site.test.mjs
 
 wheel: $(READY)  ## Build the wheel, and use it from an empty environment
 	rm -rf $(DIST) $(EMPTY)
@@ -104,9 +111,9 @@ playground-test: playground  ## Build the playground, and test it in Node and in
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)
 
-ci: lint playground-test docs wheel lowest test  ## Run what continuous integration runs
+ci: lint playground-test docs-test wheel lowest test  ## Run what continuous integration runs
 
-bench: $(READY)  ## Measure against hand-written code, for a quarter of an hour
+bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 

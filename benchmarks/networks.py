@@ -39,6 +39,8 @@ class Case:
     """True if it runs on one thread, against the plainest code."""
     deployed: bool = False
     """True if it is built from source for inference."""
+    stepped: bool = False
+    """True if it is built from source in step form, and runs one step at a time."""
 
     @property
     def title(self) -> str:
@@ -46,6 +48,7 @@ class Case:
         padding = ", padded" if self.padded else ""
         thread = ", one thread" if self.single else ""
         what = "training step" if self.training else "inference"
+        what = "one step at a time" if self.stepped else what
         source = ", source for inference" if self.deployed else ""
         return f"{self.network}, batch {self.batch}{padding}{thread}, {what}{source}"
 

@@ -21,7 +21,7 @@ from benchmarks.handwritten_torch import (
     TwoWays,
 )
 from benchmarks.lane import Prepared
-from benchmarks.names import OURS, PACKED, SHARED_MASK, STOCK, TORCH_COMPILE
+from benchmarks.names import OURS, PACKED, PICKED, SHARED_MASK, STOCK, TORCH_COMPILE
 from benchmarks.networks import Case, text
 from benchmarks.race import Run
 
@@ -71,7 +71,7 @@ def _opponents(case: Case) -> Iterator[tuple[str, nn.Module]]:
 def _padded(net: Net) -> Iterator[tuple[str, nn.Module]]:
     yield PACKED, Packed(net)
     if not net.bidirectional:
-        yield "last step picked", Picked(net)
+        yield PICKED, Picked(net)
 
 
 def _plain(net: Net, *, training: bool) -> Iterator[tuple[str, nn.Module]]:

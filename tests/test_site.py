@@ -16,7 +16,9 @@ import rnnspec
 from docs.generate.__main__ import pages
 from docs.generate.examples import ROOT
 from docs.generate.navigation import configuration
+from docs.generate.repository import has_owner, owned
 from docs.generate.written import pictures, relinked
+from rnnspec import errors
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.app import app
@@ -67,6 +69,19 @@ def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
     assert "Playground: playground/index.html" in configuration(text, ["playground/index.html"])
 
 
+def test_the_site_follows_the_owner_of_the_repository() -> None:
+    url = "https://github.com/someone/rnnspec"
+    assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
+    assert f"repo_url: {url}" in configuration("nav: []", [], url)
+    assert has_owner(url)
+    assert not has_owner(url.replace("someone", "OWNER"))
+
+
+def test_no_page_installs_a_release_that_does_not_exist(site: Site) -> None:
+    for place, text in site.items():
+        assert place.startswith("project/") or b"pip install rnnspec" not in str(text).encode()
+
+
 def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: Site) -> None:
     for path in (ROOT / "specs").glob("*.yaml"):
         spec, page = rnnspec.load(path), str(site[f"gallery/{path.stem}.md"])
@@ -114,6 +129,17 @@ def test_every_code_has_a_page(site: Site) -> None:
     listed = re.findall(r"\[(\w+)\]\(\w+\.md\)", str(site["reference/codes/index.md"]))
     assert listed == list(codes())
     assert {f"reference/codes/{code}.md" for code in codes()} <= set(site)
+
+
+def test_every_exit_code_is_in_the_reference(site: Site) -> None:
+    page = str(site["reference/exit-codes.md"])
+    written = str(site["reference/commands.md"]).partition("## Exit codes")[2]
+    cells = re.findall(r"^\| ([\d, ]+) \|", written, re.MULTILINE)
+    by_hand = set(", ".join(cells).split(", "))
+    assert by_hand == {"0", *re.findall(r"(?<=\| )\d+(?= \|)", page)}
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.RnnspecError):
+            assert error.__name__.startswith("_") or f"errors.{error.__name__}`" in page
 
 
 def test_every_public_function_is_in_the_reference(site: Site) -> None:

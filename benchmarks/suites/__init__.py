@@ -41,14 +41,15 @@ class Suite:
 
 
 SUITES = (
-    Suite("runtime", 240, 12, "torch"),
+    Suite("runtime", 210, 12, "torch"),
     Suite("single", 40, 4, "torch"),
     Suite("engines", 120, 16, "torch"),
-    Suite("flax", 120, 12, "flax"),
+    Suite("flax", 100, 12, "flax"),
     Suite("cells", 45, 6, "torch"),
     Suite("keras", 50, 14, "tensorflow"),
     Suite("stack", 15, 3, "torch"),
-    Suite("onnx", 30, 6, "onnxruntime"),
+    Suite("onnx", 80, 16, "onnxruntime"),
+    Suite("step", 45, 6, "torch"),
     Suite("commands", 75, 16),
     Suite("growth", 55, 6),
     Suite("memory", 90, 10),

@@ -8,11 +8,14 @@ from pathlib import Path
 from docs.generate.examples import ROOT
 from docs.generate.gallery import gallery_pages
 from docs.generate.navigation import configuration
+from docs.generate.project import project_pages
 from docs.generate.reference.codes import code_pages
 from docs.generate.reference.commands import command_page
 from docs.generate.reference.documents import document_page
+from docs.generate.reference.exits import exit_page
 from docs.generate.reference.language import language_page
 from docs.generate.reference.library import library_page
+from docs.generate.repository import address, has_owner
 from docs.generate.written import written_pages
 
 _BUILD = ROOT / "build"
@@ -28,7 +31,9 @@ def pages() -> dict[str, str | bytes]:
         **command_page(),
         **document_page(),
         **code_pages(),
+        **exit_page(),
         **library_page(),
+        **project_pages(),
     }
 
 
@@ -49,7 +54,9 @@ def main() -> None:
         shutil.copytree(_PLAYGROUND, folder / "playground")
     places = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    (_BUILD / "mkdocs.yml").write_text(configuration(text, places), encoding="utf-8")
+    url = address()
+    config = configuration(text, places, url if has_owner(url) else "")
+    (_BUILD / "mkdocs.yml").write_text(config, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rnnspec
 from docs.generate.markdown import fence, figure, tab, table
-from rnnspec.backends import having
+from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import UnsupportedError
 from rnnspec.spec.models import Spec
@@ -80,11 +80,12 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _sources(spec: Spec) -> list[str]:
-    return [tab(backend.title, _source(spec, backend.name)) for backend in having(SOURCE)]
+    return [tab(backend.title, _source(spec, backend)) for backend in having(SOURCE)]
 
 
-def _source(spec: Spec, backend: str) -> str:
+def _source(spec: Spec, backend: Backend) -> str:
+    language = "python" if backend.ending == ".py" else "text"
     try:
-        return fence("python", rnnspec.codegen(spec, backend))
+        return fence(language, rnnspec.codegen(spec, backend.name))
     except UnsupportedError as error:
         return "Refused:\n\n" + fence("text", str(error))

@@ -8,12 +8,15 @@ from typing import Any
 import yaml
 
 
-def configuration(text: str, places: Collection[str]) -> str:
+def configuration(text: str, places: Collection[str], repository: str = "") -> str:
     """Return ``mkdocs.yml`` with each folder in ``nav`` replaced by its generated pages.
 
-    ``places`` are all files of the site. An entry for a folder without files is left out.
+    ``places`` are all files of the site. An entry for a folder without files is left out. Pages
+    link to the ``repository`` if there is one.
     """
     config = yaml.safe_load(text)
+    if repository:
+        config["repo_url"] = repository
     config["nav"] = _entries(config["nav"], places)
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
 

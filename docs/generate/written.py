@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from docs.generate.examples import ROOT, Command, File, examples, provide
+from docs.generate.repository import address, owned
 from rnnspec.cli.app import app
 
 ELSEWHERE = {
@@ -21,6 +22,9 @@ ELSEWHERE = {
     "examples/training/README.md": "guides/training.md",
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
+
+_WIDE = frozenset({"docs/differences.md"})
+"""Pages with a wide table, which takes the place of the list of headings."""
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 _PICTURE = re.compile(r"^(!\[[^\]]*\]\(([^)]+)\))$", re.MULTILINE)
@@ -44,7 +48,9 @@ def written_pages() -> dict[str, str | bytes]:
             if target in found:
                 raise ValueError(f"{name}: another page has a picture {target}")
             found[target] = content
-        found[_place(name)] = _PICTURE.sub(r"[\1](\2)", relinked(text, name))
+        head = "---\nhide: [toc]\n---\n\n" if name in _WIDE else ""
+        page = head + owned(relinked(text, name), address())
+        found[_place(name)] = _PICTURE.sub(r"[\1](\2)", page)
     return found
 
 

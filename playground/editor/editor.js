@@ -52,7 +52,8 @@ export function createEditor(parent, ask, changed) {
     autocompletion({ override: [completions(ask)] }),
     hoverTooltip(description(ask)),
     keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...lintKeymap, indentWithTab]),
-    EditorView.contentAttributes.of({ "aria-label": "Spec, in YAML", "aria-describedby": "keys" }),
+    // Without a tabindex, accessibility checks take the scrolled editor for one that keys do not reach.
+    EditorView.contentAttributes.of({ "aria-label": "Spec, in YAML", "aria-describedby": "keys", tabindex: "0" }),
     EditorView.updateListener.of((update) => update.docChanged && changed()),
   ];
   const view = new EditorView({ parent, state: EditorState.create({ extensions }) });

@@ -20,7 +20,8 @@ export function run(create, parts) {
   const python = new Python(create, parts(), (state) => started(state));
   const ask = (name, given) => python.ask(name, given).catch(() => null);
   const editor = createEditor(find("editor"), ask, check);
-  const results = new Results();
+  const part = (text, shown) => python.ask("answer", [text, shown], "part").catch(() => null);
+  const results = new Results(part);
 
   function started(state) {
     if (state === "loading" || state === "ready") document.body.dataset.python = state;
@@ -31,7 +32,7 @@ export function run(create, parts) {
     const text = editor.text();
     find("status").setAttribute("aria-busy", "true");
     try {
-      const answer = await python.ask("answer", [text]);
+      const answer = await python.ask("answer", [text, results.shown]);
       if (answer) show(answer, text);
     } catch (error) {
       say("failed", error.message);
@@ -47,7 +48,7 @@ export function run(create, parts) {
     if (answer.omitted) find("notes").append(element("li", {}, `and ${answer.omitted} more`));
     // Places are those of the text that was asked about; a newer answer is on its way.
     if (text === editor.text()) editor.underline(answer.notes);
-    if (answer.state === "valid") results.show(answer);
+    if (answer.state === "valid") results.show(answer, text);
     dim(answer.state !== "valid");
   }
 

@@ -1,4 +1,5 @@
-// What a spec makes: tabs with pictures, the summary, and source for each backend.
+// What a spec makes: tabs with pictures, the summary, and source for each backend. Only what is
+// shown is made; the rest is asked for when it is chosen.
 
 import { coloured } from "../editor/code.js";
 import { element, find } from "./dom.js";
@@ -8,14 +9,31 @@ const PICTURE = "Picture";
 const SUMMARY = "Summary";
 const SCROLLED = ".picture, .scroll, pre";
 
+const isEmpty = ({ svg, text, refusal, refusals }) => !(svg || text || refusal || refusals?.length);
+
 export class Results {
+  #ask;
+  #text = "";
   #answer = null;
   #tab = PICTURE;
   #chosen = {}; // in each tab with several variants, the title of the one shown
 
-  // Shows a valid answer. A wrong spec leaves the last valid one in place.
-  show(answer) {
+  // `ask` returns an answer to a text with some of its pictures and sources.
+  constructor(ask) {
+    this.#ask = ask;
+  }
+
+  // The titles of the pictures or sources that are shown, or null if nothing is known of them yet.
+  get shown() {
+    if (!this.#answer) return null;
+    if (this.#tab === SUMMARY) return [];
+    return [this.#tab === PICTURE ? this.#shownOf(this.#answer.pictures, "title").title : this.#tab];
+  }
+
+  // Shows a valid answer to a text. A wrong spec leaves the last valid one in place.
+  show(answer, text) {
     this.#answer = answer;
+    this.#text = text;
     const titles = [...new Set([PICTURE, SUMMARY, ...answer.sources.map((source) => source.title)])];
     if (!titles.includes(this.#tab)) this.#tab = PICTURE;
     find("tabs").replaceChildren(...titles.map((title) => this.#button(title, titles)));
@@ -42,7 +60,7 @@ export class Results {
 
   #select(title) {
     this.#tab = title;
-    this.show(this.#answer);
+    this.show(this.#answer, this.#text);
     find("tabs").querySelector("[aria-selected=true]").focus();
   }
 
@@ -61,25 +79,40 @@ export class Results {
     const scrolled = find("panel").querySelector(SCROLLED);
     const isSame = find("panel").getAttribute("aria-labelledby") === selected.id;
     const [left, top] = scrolled && isSame ? [scrolled.scrollLeft, scrolled.scrollTop] : [0, 0];
+    const isChoosing = document.activeElement.matches("#panel [aria-pressed]");
     find("panel").setAttribute("aria-labelledby", selected.id);
     find("panel").replaceChildren(...this.#content());
     find("panel").querySelector(SCROLLED)?.scrollTo(left, top);
+    if (isChoosing) find("panel").querySelector("[aria-pressed=true]")?.focus();
+  }
+
+  // Asks for what is shown and missing.
+  async #complete() {
+    const text = this.#text;
+    const answer = await this.#ask(text, this.shown);
+    if (answer?.state !== "valid" || text !== this.#text) return;
+    this.#answer = answer;
+    this.#fill();
   }
 
   #content() {
     const { pictures, summary, sources } = this.#answer;
-    if (this.#tab === PICTURE) return this.#variant(pictures, (each) => each.title, picture);
+    if (this.#tab === PICTURE) return this.#variant(pictures, "title", picture);
     if (this.#tab === SUMMARY) return table(summary);
     return this.#variant(
       sources.filter((each) => each.title === this.#tab),
-      (each) => each.form,
+      "form",
       source,
     );
   }
 
-  // Returns one of several variants, with buttons that choose among them.
+  #shownOf(variants, label) {
+    return variants.find((each) => each[label] === this.#chosen[this.#tab]) ?? variants[0];
+  }
+
+  // Returns one of several variants, with buttons that choose among them by their label.
   #variant(variants, label, content) {
-    const shown = variants.find((each) => label(each) === this.#chosen[this.#tab]) ?? variants[0];
+    const shown = this.#shownOf(variants, label);
     const choose = (each) =>
       element(
         "button",
@@ -87,15 +120,15 @@ export class Results {
           type: "button",
           "aria-pressed": String(each === shown),
           click: () => {
-            this.#chosen[this.#tab] = label(each);
+            this.#chosen[this.#tab] = each[label];
             this.#fill();
-            find("panel").querySelector("[aria-pressed=true]").focus();
           },
         },
-        label(each),
+        each[label],
       );
     const choices = variants.length > 1 ? [element("span", { class: "choice" }, ...variants.map(choose))] : [];
-    const [tools, ...rest] = content(shown);
+    if (isEmpty(shown)) this.#complete();
+    const [tools, ...rest] = isEmpty(shown) ? [[]] : content(shown);
     return [element("div", { class: "tools" }, ...choices, ...tools), ...rest];
   }
 }

@@ -21,11 +21,11 @@ export class Python {
     this.#begin();
   }
 
-  // Returns the result of a function, or null if it was asked again before it came to its turn.
-  ask(name, given) {
-    this.#waiting.get(name)?.resolve(null);
+  // Returns the result of a function, or null if the same was asked again before it came to its turn.
+  ask(name, given, key = name) {
+    this.#waiting.get(key)?.resolve(null);
     return new Promise((resolve, reject) => {
-      this.#waiting.set(name, { name, given, resolve, reject });
+      this.#waiting.set(key, { key, name, given, resolve, reject });
       this.#next();
     });
   }
@@ -53,7 +53,7 @@ export class Python {
   #next() {
     const [first] = this.#waiting.values();
     if (!this.#ready || this.#asked || !first) return;
-    this.#waiting.delete(first.name);
+    this.#waiting.delete(first.key);
     this.#asked = first;
     this.#timer = setTimeout(() => this.#stop(), LIMIT);
     this.#worker.postMessage({ name: first.name, given: first.given });

@@ -1,8 +1,10 @@
 // Chromium for the tests, and what they do to the page.
 
 import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const FOUND = process.env.CHROMIUM ?? PLACES.find((place) => existsSync(place));
 
@@ -55,6 +57,14 @@ export async function keystrokes(page, many) {
     await page.waitForFunction((wanted) => window.times.length >= wanted, count);
   }
   return page.evaluate(() => window.times.sort((a, b) => a - b));
+}
+
+// Returns what axe finds wrong with a page that was opened with `bypassCSP`, a line each.
+export async function barriers(page, { known = [] } = {}) {
+  await page.addScriptTag({ path: AXE });
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const found = violations.filter(({ id }) => !known.includes(id));
+  return found.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")}`));
 }
 
 export const tab = (page, name) => page.getByRole("tab", { name, exact: true });

@@ -20,9 +20,11 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 # What a page has no use for: debuggers, processes, servers, settings files, foreign code pages, and
 # the parts of Python that are in C as well.
 LEFT_OUT = re.compile(
-    r"(_pyrepl|ctypes|http|mailbox|multiprocessing|sqlite3|unittest|wsgiref|xmlrpc)/"
-    r"|(_pydatetime|_pyio|_pyrepl|bdb|configparser|doctest|ftplib|imaplib|optparse|pdb|pickletools"
-    r"|poplib|pydoc|smtplib|socketserver|statistics|tarfile)\.py"
+    r"(_pyrepl|ctypes|http|multiprocessing|sqlite3|unittest|wsgiref|xml|xmlrpc)/"
+    r"|(_pydatetime|_pyio|_pyrepl|bdb|cmd|compileall|configparser|doctest|ftplib|imaplib|mailbox"
+    r"|modulefinder|optparse|pdb|pickletools|plistlib|poplib|profile|pstats|pydoc|smtplib"
+    r"|socketserver|statistics|tarfile|trace|wave)\.py"
+    r"|(asyncio/(proactor|windows)_.*|concurrent/futures/process|logging/(config|handlers))\.py"
     r"|encodings/(?!(__init__|aliases|ascii|cp437|cp1252|idna|latin_1|punycode|utf_.*"
     r"|(raw_)?unicode_escape)\.)"
 )

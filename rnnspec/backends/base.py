@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         LearningRuntime,
         OpeningRuntime,
         OptimizingRuntime,
+        Quantizer,
         Runtime,
         SavingRuntime,
         Slots,
@@ -51,6 +52,7 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
+    ``quantized`` are the types to which a file can be quantized.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has a function ``own_steps``; ``causes`` returns known differences of these.
@@ -69,6 +71,7 @@ class Backend:
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
+    quantized: tuple[str, ...] = ()
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()
     engine: Callable[[], str] | None = None
@@ -145,6 +148,12 @@ class Backend:
     def saving(self) -> SavingRuntime:
         """The runtime of a backend that writes ``files``."""
         return cast("SavingRuntime", self.runtime)
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """The module that quantizes files, of a backend whose record has types for it."""
+        self.require()
+        return cast("Quantizer", self._module("quantize"))
 
     @property
     def opening(self) -> OpeningRuntime:

@@ -191,6 +191,16 @@ class SavingRuntime(Runtime, Protocol):
         """
 
 
+class Quantizer(Protocol):
+    """The module ``quantize`` of a backend that quantizes files."""
+
+    def quantizes(self, layer: Layer) -> bool:
+        """Return whether the arrays of a layer are quantized."""
+
+    def quantize(self, path: Path, kind: str) -> None:
+        """Quantize a file that ``save`` wrote, in place, to one of the types of the record."""
+
+
 class OpeningRuntime(Runtime, Protocol):
     """The module ``runtime`` of a backend that opens models that rnnspec did not write."""
 

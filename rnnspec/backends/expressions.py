@@ -146,9 +146,14 @@ class Raise:
 
 @dataclass(frozen=True, slots=True)
 class If:
-    """``if test:`` and its body, then an ``elif`` for each further branch."""
+    """``if test:`` and its body, an ``elif`` for each further branch, then ``else``, if any.
+
+    ``ignored`` is the error that mypy is to ignore in a test.
+    """
 
     branches: tuple[tuple[Expression, tuple[Statement, ...]], ...]
+    otherwise: tuple[Statement, ...] = ()
+    ignored: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,12 @@ IN_WORDS: dict[Form, str] = {
 }
 """The words for each form of source, after "source"."""
 
+
+def purpose(form: Form) -> str:
+    """Return the words after the name of a network in its source, none for training."""
+    return "" if form == "training" else f" {IN_WORDS[form]}"
+
+
 SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
 OPTIMIZERS = Need("train with an optimizer of its own", lambda backend: bool(backend.optimizers))
@@ -56,6 +62,11 @@ def _only(words: list[str]) -> str:
 def source(wanted: Form | None) -> tuple[Need, ...]:
     """Return the needs to write source, in a form if one is wanted."""
     return (SOURCE,) if wanted is None else (SOURCE, form(wanted))
+
+
+def quantized(kind: str) -> Need:
+    """Return the need to quantize files to a type."""
+    return Need(f"quantize to {kind}", lambda backend: kind in backend.quantized)
 
 
 def level(name: str) -> Need:

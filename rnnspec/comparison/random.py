@@ -1,47 +1,49 @@
-"""Random specs of the whole language, each compared by parity; a failing one is shrunk.
-
-Hypothesis draws and shrinks them. Nothing else needs it, so it comes with ``rnnspec[dev]``.
-"""
+"""Random specs of the whole language, each compared by parity; a failing one is shrunk."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.comparison.run import parity
-from rnnspec.errors import (
-    BackendError,
-    GenerationError,
-    ParityError,
-    RnnspecError,
-    UnsupportedError,
-    UsageError,
-)
-from rnnspec.pipeline import loads
-from rnnspec.spec.write import dump
+from rnnspec.comparison.drawn.passes import Comparer, Outcome, passes
+from rnnspec.comparison.drawn.texts import Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from rnnspec.comparison.report import ParityReport
-    from rnnspec.spec.models import Spec
+    from rnnspec.comparison.drawn.passes import Largest, Pass
+    from rnnspec.errors import RnnspecError
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """The backends that were compared in float32, on how many specs, and how far apart."""
+
+    backends: tuple[str, ...]
+    compared: int
+    largest: Largest
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain data."""
+        return {"backends": [*self.backends], "compared": self.compared, "largest": self.largest}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of a search: the number of specs compared, and the smallest that failed, if any.
 
-    ``spec`` is the failing spec as YAML, and ``error`` its error. ``largest`` has the largest
-    difference of each level. ``refused`` counts the specs that too few backends accept to compare.
+    ``spec`` is the failing spec as YAML, and ``error`` its error.
+    ``largest`` has the largest difference of each level in float64. ``refused`` counts the specs
+    that too few backends accept to compare. ``single`` is the part of backends without float64.
     """
 
     compared: int
-    largest: dict[str, float]
+    largest: Largest
     spec: str = ""
     error: RnnspecError | None = None
     refused: int = 0
+    single: Single | None = None
 
     @property
     def equal(self) -> bool:
@@ -54,10 +56,101 @@ class Found:
             "equal": self.equal,
             "compared": self.compared,
             "largest": self.largest,
+            **({"float32": self.single.as_dict()} if self.single else {}),
             "spec": self.spec,
             "error": str(self.error or ""),
             **({"refused": self.refused} if self.refused else {}),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """The outcomes of compared specs in order; the last one may have an error, and then ``spec``.
+
+    ``drawn`` is the number of specs, of which a part may have been compared.
+    """
+
+    drawn: int
+    outcomes: list[Outcome]
+    spec: str = ""
+
+    def check_accepted(self) -> None:
+        """Raise the last refusal if every spec was refused, which must not count as a success."""
+        found = self.outcomes
+        if found and found[-1].refusal and all(each.refusal for each in found):
+            raise found[-1].refusal
+
+    def found(self, single: tuple[str, ...]) -> Found:
+        """Return the result of all, in which ``single`` are the backends compared in float32."""
+        outcomes = self.outcomes
+        equal = list(takewhile(lambda each: each.error is None, outcomes))
+        failed = outcomes[len(equal)] if len(equal) < len(outcomes) else Outcome({})
+        accepted = [each.largest for each in equal if each.largest]
+        alone = [each for each in accepted if "float32" in each]
+        return Found(
+            compared=len(accepted),
+            largest=_widest(accepted, "float64"),
+            spec=self.spec,
+            error=failed.error,
+            refused=len(equal) - len(accepted),
+            single=Single(single, len(alone), _widest(alone, "float32")) if single else None,
+        )
+
+
+class Sharing(Protocol):
+    """A function that compares specs until one differs, and returns the outcomes in order."""
+
+    def __call__(self, comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
+        """Return an outcome for each text, by its index, up to the first with an error."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search among ``number`` random specs, of which ``part`` is compared."""
+
+    texts: Texts
+    passes: tuple[Pass, ...]
+    part: slice = field(default_factory=lambda: slice(None))
+
+    def outcomes(self, sharing: Sharing) -> Outcomes:
+        """Return the outcomes up to the first with an error."""
+        texts = self.texts.all()
+        indexes = range(len(texts))[self.part]
+        comparer = Comparer(self.passes)
+        outcomes = sharing(comparer, {index: texts[index] for index in indexes})
+        if not outcomes or outcomes[-1].error is None:
+            return Outcomes(len(texts), outcomes)
+        index = indexes[len(outcomes) - 1]
+        failed = {texts[index]: outcomes[-1]}
+
+        def fails(text: str) -> bool:
+            outcome = comparer(text)
+            if outcome.error is not None:
+                failed[text] = outcome
+            return outcome.error is not None
+
+        small = self.texts.smaller(index, fails) or texts[index]
+        return Outcomes(len(texts), [*outcomes[:-1], failed[small]], small)
+
+    def again(self, outcomes: Outcomes) -> str:
+        """Return the options that ask for the comparison that failed, if one did."""
+        failed = outcomes.outcomes[-1].failed_in if outcomes.outcomes else ""
+        return next((each.words for each in self.passes if each.dtype == failed), "")
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """The backends that are compared in float32."""
+        found = [each.backends or () for each in self.passes if each.dtype == "float32"]
+        return found[0] if found else ()
+
+
+def _widest(found: Iterable[dict[str, Largest]], dtype: str) -> Largest:
+    largest: Largest = {}
+    for each in found:
+        for level, difference in each.get(dtype, {}).items():
+            largest[level] = max(largest.get(level, 0.0), difference)
+    return largest
 
 
 def compare_random(  # noqa: PLR0913 - each is an option of the command line
@@ -71,99 +164,30 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
 ) -> Found:
     """Draw ``number`` valid specs of small networks, and compare each up to ``level`` in float64.
 
-    The options are those of ``parity``.
+    The options are those of ``parity``. Named backends that have no float64 are compared in
+    float32, as far as they support the level.
 
     Raises:
         BackendError: Hypothesis or a backend is not installed.
         UnsupportedError: too few backends accept any of the specs.
         UsageError: a backend or the level is unknown, or a backend does not support the level.
     """
-    search = _Search(partial(parity, backends=backends, level=level, form=form), progress)
-    try:
-        search.run(number, seed)
-    except _FailedError as failed:
-        return search.found(failed.spec, failed.error)
-    # Otherwise a run in which every spec was refused would count as a success.
-    if search.refusal is not None and not search.compared:
-        raise search.refusal
-    return search.found()
+    search = Search(Texts(number, seed), passes(backends, level, form))
+    outcomes = search.outcomes(one_by_one(progress))
+    outcomes.check_accepted()
+    return outcomes.found(search.single)
 
 
-class _FailedError(Exception):
-    """The smallest spec that is not equal, and its error."""
+def one_by_one(progress: Callable[[str], None]) -> Sharing:
+    """Return a function that compares specs in this process."""
 
-    def __init__(self, spec: str, error: RnnspecError) -> None:
-        super().__init__(spec, error)
-        self.spec = spec
-        self.error = error
+    def compare(comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for text in texts.values():
+            progress(f"{len(outcomes)} compared")
+            outcomes.append(comparer(text))
+            if outcomes[-1].error is not None:
+                break
+        return outcomes
 
-
-class _Search:
-    """A search that compares each drawn spec, and keeps the largest difference by level."""
-
-    def __init__(
-        self, compare: Callable[[Spec], ParityReport], progress: Callable[[str], None]
-    ) -> None:
-        self.compare = compare
-        self.progress = progress
-        self.compared = 0
-        self.refused = 0
-        self.refusal: UnsupportedError | None = None
-        self.largest: dict[str, float] = {}
-
-    def found(self, spec: str = "", error: RnnspecError | None = None) -> Found:
-        return Found(self.compared, self.largest, spec, error, self.refused)
-
-    def run(self, number: int, seed: int) -> None:
-        try:
-            import hypothesis
-        except ImportError as error:
-            message = "random specs need hypothesis: pip install hypothesis"
-            raise BackendError(message) from error
-        from rnnspec.comparison.strategies import specs
-
-        settings = hypothesis.settings(
-            max_examples=number,
-            # Only the seed decides what is drawn.
-            database=None,
-            derandomize=False,
-            deadline=None,
-            phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
-            # Otherwise Hypothesis prints to standard output, like the report.
-            verbosity=hypothesis.Verbosity.quiet,
-            report_multiple_bugs=False,
-            # Building models takes seconds, which the health checks of Hypothesis consider too
-            # slow.
-            suppress_health_check=list(hypothesis.HealthCheck),
-        )
-        hypothesis.seed(seed)(settings(hypothesis.given(specs())(self._compare)))()
-
-    def _compare(self, drawn: dict[str, Any]) -> None:
-        text = dump(drawn)
-        self.progress(f"{self.compared} compared")
-        try:
-            # Keras warns of a softmax over one unit, which is a valid spec.
-            with warnings.catch_warnings(action="ignore"):
-                report = self.compare(loads(text, "random.yaml"))
-        except (BackendError, UsageError):
-            raise  # a fault of the request, not of this spec
-        except UnsupportedError as error:
-            self.refused += 1
-            self.refusal = error
-            return
-        except RnnspecError as error:
-            raise _FailedError(text, error) from error
-        except Exception as error:  # raised by a framework: report the spec that causes it
-            message = f"{type(error).__name__}: {error}"
-            raise _FailedError(text, GenerationError(message, "random.yaml")) from error
-        if not report.equal:
-            raise _FailedError(text, ParityError(report.differences))
-        self.compared += 1
-        self._keep(report)
-
-    def _keep(self, report: ParityReport) -> None:
-        for spec in report.specs:
-            for account in spec.backends.values():
-                for level, finding in account.findings.items():
-                    largest = self.largest.get(level, 0.0)
-                    self.largest[level] = max(largest, finding.difference)
+    return compare

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.nodes import Network
 
     Source = Spec | str | os.PathLike[str]
 
@@ -83,19 +84,83 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         UsageError: an argument is invalid, a file cannot be read, or the batch fits no spec.
         BackendError: a backend is not installed or too old.
     """
+    ready = prepared(
+        specs,
+        backends,
+        level=level,
+        form=form,
+        dtype=dtype,
+        seed=seed,
+        batch=batch,
+        optimizer=optimizer,
+    )
+    if not callable(progress):
+        raise UsageError(f"progress: expected a function, received {received(progress)}")
+    return ready.report(ready.compared(ready.tasks, progress))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Comparisons that are checked and not made yet, one task for each spec."""
+
+    tasks: tuple[Task, ...]
+    level: str
+    dtype: str
+    form: Form | None
+
+    def compared(self, tasks: Iterable[Task], progress: Callable[[str], None]) -> list[SpecParity]:
+        """Compare specs in this process."""
+        with _ONE_AT_A_TIME:
+            return [task.compare(progress) for task in tasks]
+
+    def report(self, compared: Iterable[SpecParity]) -> ParityReport:
+        """Return the report of these comparisons, or of a part of them."""
+        allowed = {name: tolerances(self.dtype)[name] for name in levels_up_to(self.level)[1:]}
+        return ParityReport(self.level, self.dtype, allowed, tuple(compared), self.form)
+
+
+def prepared(  # noqa: PLR0913 - each is an option of the command line
+    specs: Source | Iterable[Source],
+    backends: Iterable[str] | None = None,
+    *,
+    level: str | None = None,
+    form: str | None = None,
+    dtype: str = "float64",
+    seed: int = 0,
+    batch: ArrayLike | None = None,
+    optimizer: str = "reference",
+) -> Prepared:
+    """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
     wanted = form_named(form)
     own = trains_own(optimizer, level, dtype)
     level = level_for("training" if own else level, wanted)
     chosen = comparable(backends, level, dtype, wanted, own=own)
     options = _Options(level, wanted, dtype, seed_from(seed), batch, own)
-    if not callable(progress):
-        raise UsageError(f"progress: expected a function, received {received(progress)}")
     plans = _planned(_loaded(specs), chosen, options, named=backends is not None)
     _check(plans, chosen, options)
-    with _ONE_AT_A_TIME:
-        compared = tuple(_compare(plan, options, progress) for plan in plans)
-    allowed = {name: tolerances(dtype)[name] for name in levels_up_to(level)[1:]}
-    return ParityReport(level, dtype, allowed, compared, wanted)
+    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One spec to compare, which can be pickled for another process."""
+
+    plan: _Plan
+    options: _Options
+
+    @property
+    def source(self) -> str:
+        """The path of the spec."""
+        return self.plan.program.source
+
+    @property
+    def network(self) -> Network:
+        """The network to compare."""
+        return self.plan.program.network
+
+    def compare(self, progress: Callable[[str], None] = lambda _: None) -> SpecParity:
+        """Build the spec on each backend, and compare them."""
+        return _compare(self.plan, self.options, progress)
 
 
 def _check(plans: Sequence[_Plan], chosen: Sequence[Backend], options: _Options) -> None:
@@ -143,7 +208,7 @@ class _Plan:
     """One spec, the backends that it is compared on, and those that refuse it."""
 
     program: Program
-    backends: Sequence[Backend]
+    backends: Sequence[str]
     refused: dict[str, tuple[Refusal, ...]]
 
 
@@ -167,7 +232,7 @@ def _plan(given: Program, chosen: Sequence[Backend], form: Form | None, least: i
     if len(chosen) - len(refused) < least:
         name, keys = next(iter(refused.items()))
         raise UnsupportedError(given.source, name, keys)
-    return _Plan(given, [each for each in chosen if each.name not in refused], refused)
+    return _Plan(given, [each.name for each in chosen if each.name not in refused], refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +253,7 @@ class _Options:
 def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
     case = Case.of(plan.program, options.seed, options.dtype, options.batch, options.form)
     comparison = Comparison(case, options.level, options.own)
-    for backend in plan.backends:
+    for backend in map(get, plan.backends):
         progress(f"{plan.program.network.name} on {backend.title}")
         comparison.add(backend)
     return replace(comparison.report(), refused=plan.refused)

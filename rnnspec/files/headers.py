@@ -1,4 +1,4 @@
-"""Arrays in .npy and .safetensors files: headers of limited length, checked against the file size.
+"""Arrays in safetensors files, and what .npy files share: headers checked against the file size.
 
 The readers of NumPy and safetensors are not used. NumPy's parses the header as a Python literal and
 passes on what that raises: MemoryError, RecursionError, TokenError, warnings. Both open the path
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import mmap
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +26,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# As in NumPy: https://numpy.org/doc/2.2/reference/generated/numpy.lib.format.read_array.html.
-_LONGEST_NPY = 10_000
-_LONGEST_SAFETENSORS = 2**22  # enough for 10,000 tensors, or for the text of a spec
+_LONGEST = 2**22  # enough for 10,000 tensors, or for the text of a spec
 _MOST_AXES = 32  # as in NumPy 1; NumPy 2 has 64
 _LARGEST = 2**63
 
@@ -97,48 +94,12 @@ class Stored:
         return found
 
 
-_MAGIC = b"\x93NUMPY"
-_WIDTHS = {1: 2, 2: 4, 3: 4}
-"""The number of bytes that hold the length of the header, by version of the format.
-
-Source: https://numpy.org/devdocs/reference/generated/numpy.lib.format.html.
-"""
-
-_ENTRY = re.compile(
-    rb"""\s*(?P<quote>['"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*(?P<value>
-    '[^'\\]*'|"[^"\\]*"       # a type
-    |\[[^]]*\]                # fields with a type each
-    |True|False
-    |\(\s*\)|\((?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*\)  # a shape; L as Python 2 wrote it
-    )\s*(?:,\s*|(?=\}))""",
-    re.VERBOSE,
-)
-_NUMBERS = re.compile(r"[<>=|]?[biufc]\d{1,2}")
-
-
-def npy_array(stream: BinaryIO, size: int) -> Stored:
-    """Return the array of numbers in a .npy file of ``size`` bytes; ``stream`` is at its beginning.
+def read_header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
+    """Read the length of a header, which takes ``width`` bytes, and return the header.
 
     Raises:
-        HeaderError: it is not a .npy file of numbers, or it is truncated.
+        HeaderError: it is longer than ``longest``, empty or truncated.
     """
-    head = stream.read(8)
-    if not head.startswith(_MAGIC) or len(head) < 8:
-        raise HeaderError("expected a .npy array, received a file that does not begin like one")
-    width = _WIDTHS.get(head[6])
-    if width is None:
-        raise HeaderError(f"expected a .npy array of version 1, 2 or 3, received {head[6]}")
-    text = _header(stream, size, width, _LONGEST_NPY)
-    entries = _entries(text)
-    type_, dtype = _numpy_type(entries["descr"])
-    shape = tuple(map(int, re.findall(r"\d+", entries["shape"])))
-    stored = Stored(type_, dtype, shape, stream.tell(), entries["fortran_order"] == "True")
-    _check_length(_bytes_of(shape, dtype.itemsize), size - stored.start)
-    return stored
-
-
-def _header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
-    """Read the length of a header, which takes ``width`` bytes, and return the header."""
     length = int.from_bytes(stream.read(width), "little")
     if length > longest:
         message = f"expected a header of at most {longest:,} bytes, received {length:,}"
@@ -150,35 +111,12 @@ def _header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
     return stream.read(length)
 
 
-def _entries(text: bytes) -> dict[str, str]:
-    """Return the three entries of a header as text."""
-    inside = text.strip()
-    # After the opening brace, which is checked below.
-    at, found = 1, dict[str, str]()
-    while match := _ENTRY.match(inside, at):
-        key, value = match["key"].decode(), match["value"].decode("latin-1")
-        found[key] = value
-        at = match.end()
-    kinds = [found.get(key, " ")[0] for key in ("descr", "fortran_order", "shape")]
-    fits = kinds[0] in "'\"[" and kinds[1] in "TF" and kinds[2] == "("
-    if not (fits and inside.startswith(b"{") and inside[at:] == b"}"):
-        message = "expected a header with descr, fortran_order and shape, received "
-        raise HeaderError(message + brief(ascii(inside.decode("latin-1"))))
-    return found
+def bytes_of(shape: tuple[int, ...], itemsize: int) -> int:
+    """Return the size of an array in bytes.
 
-
-def _numpy_type(descr: str) -> tuple[str, np.dtype[Any]]:
-    word = descr.strip("'\"")
-    try:
-        if _NUMBERS.fullmatch(word):
-            return word, np.dtype(word)
-    except TypeError:  # a size that this machine lacks, such as f16
-        pass
-    what = "Python objects" if word.endswith("O") else f"the type {brief(ascii(word))}"
-    raise HeaderError(f"expected an array of numbers, received {what}")
-
-
-def _bytes_of(shape: tuple[int, ...], itemsize: int) -> int:
+    Raises:
+        HeaderError: NumPy has no array of this shape.
+    """
     # As in NumPy, an array that would be too large without its empty axes is refused too.
     largest = math.prod(max(length, 1) for length in shape[:_MOST_AXES]) * itemsize
     if len(shape) > _MOST_AXES or largest >= _LARGEST:
@@ -186,7 +124,12 @@ def _bytes_of(shape: tuple[int, ...], itemsize: int) -> int:
     return math.prod(shape) * itemsize
 
 
-def _check_length(wanted: int, there: int) -> None:
+def check_length(wanted: int, there: int) -> None:
+    """Check that a file still has as many bytes as an array needs.
+
+    Raises:
+        HeaderError: it has fewer.
+    """
     if there < wanted:
         message = f"expected {wanted:,} bytes of numbers, received {there:,}: it is truncated"
         raise HeaderError(message)
@@ -236,7 +179,7 @@ def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], di
     Raises:
         HeaderError: it is not a safetensors file, or it is truncated.
     """
-    header = _json(_header(stream, size, 8, _LONGEST_SAFETENSORS))
+    header = _json(read_header(stream, size, 8, _LONGEST))
     metadata = header.pop("__metadata__", {})
     start = stream.tell()
     arrays = {name: _tensor(name, entry, start) for name, entry in header.items()}
@@ -272,7 +215,7 @@ def _tensor(name: str, entry: Any, start: int) -> Stored:
         case _:
             raise _wrong_entry(name)
     known = stored.dtype is not _UNKNOWN
-    if known and _bytes_of(stored.shape, stored.dtype.itemsize) != end - begin:
+    if known and bytes_of(stored.shape, stored.dtype.itemsize) != end - begin:
         raise _wrong_entry(name)
     return stored
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -57,7 +57,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture as SVG with its name and its content in words, or a reason why there is none."""
+    """A picture as SVG with its name and its content in words, or a reason why there is none.
+
+    One that was not asked for has a title alone.
+    """
 
     title: str
     file: str = ""
@@ -68,7 +71,10 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """Source in one form for a backend, and the name of its file, or reasons why there is none."""
+    """Source in one form for a backend, and the name of its file, or reasons why there is none.
+
+    One that was not asked for has a title and a form alone.
+    """
 
     title: str
     form: str
@@ -95,19 +101,21 @@ class Answer:
     sources: tuple[Code, ...] = ()
 
 
-def answer(text: str) -> dict[str, Any]:
+def answer(text: str, shown: Sequence[str] | None = None) -> dict[str, Any]:
     """Return an ``Answer`` to the text of a spec, as plain data.
 
-    No file is read, not even one that the spec names, and no text raises an exception.
+    No file is read, not even one that the spec names, and no text raises an exception. With the
+    titles ``shown``, pictures and sources of other titles are left empty, which saves time: a page
+    shows one at a time.
     """
     try:
-        return asdict(_answer(text))
+        return asdict(_answer(text, shown))
     except Exception as error:  # noqa: BLE001 - the page must be able to show a bug
         failure = f"rnnspec failed on this text, which is a bug: {type(error).__name__}: "
         return asdict(Answer(__version__, "failed", printable(failure + brief(error))))
 
 
-def _answer(text: str) -> Answer:
+def _answer(text: str, shown: Sequence[str] | None) -> Answer:
     try:
         program = pipeline.reads(text, _SOURCE)
     except SpecError as error:
@@ -125,9 +133,28 @@ def _answer(text: str) -> Answer:
             tuple(layer.cells for layer in summary.layers),
             (totals(summary.parameters), *summary.remarks),
         ),
-        tuple(_drawing(program, form) for form in FORMS),
-        tuple(_code(program, each, form) for each in having(SOURCE) for form in each.forms),
+        tuple(_drawings(program, shown)),
+        tuple(_codes(program, shown)),
     )
+
+
+def _drawings(program: Program, shown: Sequence[str] | None) -> Iterator[Drawing]:
+    for form in FORMS:
+        title = form.capitalize()
+        yield _drawing(program, form) if _is_in(title, shown) else Drawing(title)
+
+
+def _codes(program: Program, shown: Sequence[str] | None) -> Iterator[Code]:
+    for backend in having(SOURCE):
+        for form in backend.forms:
+            if _is_in(backend.title, shown):
+                yield _code(program, backend, form)
+            else:
+                yield Code(backend.title, form.capitalize())
+
+
+def _is_in(title: str, shown: Sequence[str] | None) -> bool:
+    return shown is None or title in shown
 
 
 def _number(many: int, noun: str) -> str:

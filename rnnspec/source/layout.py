@@ -34,7 +34,7 @@ LINE_LENGTH = 88
 """The default line length of ``ruff format``."""
 
 _INDENT = 4
-_COMPARISONS = ("==", "!=", "is not", "or")
+_COMPARISONS = ("==", "!=", ">", "is not", "or")
 
 
 def definition(function: Function, indent: int) -> str:
@@ -66,17 +66,24 @@ def statement(value: Statement, indent: int) -> str:
             return _given(expression, indent, "return ")
         case Raise(expression):
             return _given(expression, indent, "raise ")
-        case If(branches):
-            words = ("if ", *("elif " for _ in branches[1:]))
-            blocks = [
-                _block(_broken(test, indent, word, ":"), body, indent)
-                for word, (test, body) in zip(words, branches, strict=True)
-            ]
-            return f"\n{' ' * indent}".join(blocks)
+        case If():
+            return _conditional(value, indent)
         case For(target, iterable, body):
             return _block(f"for {_target(target)} in {flat(iterable)}:", body, indent)
         case _:
             assert_never(value)
+
+
+def _conditional(value: If, indent: int) -> str:
+    words = ("if ", *("elif " for _ in value.branches[1:]))
+    pragma = f"  # type: ignore[{value.ignored}]" if value.ignored else ""
+    blocks = [
+        _block(_broken(test, indent, word, ":") + pragma, body, indent)
+        for word, (test, body) in zip(words, value.branches, strict=True)
+    ]
+    if value.otherwise:
+        blocks.append(_block("else:", value.otherwise, indent))
+    return f"\n{' ' * indent}".join(blocks)
 
 
 def _block(opening: str, body: tuple[Statement, ...], indent: int) -> str:

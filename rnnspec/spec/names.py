@@ -20,10 +20,10 @@ _NAME = re.compile(NAME_PATTERN)
 IN_GENERATED_CODE = (
     frozenset(
         """
-    build_model callable frozen frozen_embed functional gate_masks gate_products hard_sigmoid jnp
+    build_model callable frozen_embed functional gate_masks gate_products hard_sigmoid jnp
     l2_normalized layers legacy_hard_sigmoid masked masked_lstm masked_max masked_mean model nn nnx
     np ops partial running_max running_mean running_sum set_forget_bias single_bias_lstm
-    single_bias_rnn softplus symmetric_uniform tensor variational_dropout
+    single_bias_rnn single_step softplus symmetric_uniform tensor variational_dropout
     """.split()  # noqa: SIM905 - names side by side are easier to check
     )
     | frozenset(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.errors import Problem, SpecError, brief
-from rnnspec.files.headers import FLOATS, HeaderError, npy_array, safetensors_arrays
+from rnnspec.files.headers import FLOATS, HeaderError, safetensors_arrays
+from rnnspec.files.npy import npy_array
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:

@@ -58,6 +58,17 @@ def test_padding_to_a_longer_batch_changes_nothing(model: Any) -> None:
     np.testing.assert_allclose(live(longer), np.asarray(live(TOKENS)), atol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["training", "inference"])
+def test_features_of_another_dtype_are_taken(form: Any) -> None:
+    text = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+    live = rnnspec.build(rnnspec.loads(text), "jax", form=form)
+    batch = np.arange(30).reshape(2, 5, 3)
+    expected = live(batch.astype(np.float32))
+    for dtype in (np.int32, np.float16):
+        np.testing.assert_array_equal(live(batch.astype(dtype)), np.asarray(expected))
+        assert live(batch.astype(dtype)).dtype == np.float32
+
+
 def test_an_optimizer_leaves_frozen_vectors_alone() -> None:
     model = rnnspec.build(rnnspec.loads(TEXT), "jax", seed=1)
     before = rnnspec.read_weights(model)

@@ -174,5 +174,14 @@ def test_arrays_too_large_for_a_file_are_refused() -> None:
         "version: 1\nname: net\nembedding: {vocabulary: 20000000, dim: 32}\n"
         "rnn: {type: lstm, units: 2}"
     )
-    with pytest.raises(UnsupportedError, match=r"have 2\.4 GiB together.* holds 2 GiB"):
+    with pytest.raises(UnsupportedError, match=r"have 2\.4 GiB together.* holds less than 2 GiB"):
+        rnnspec.codegen(spec, "onnx")
+
+
+def test_second_biases_take_room_in_a_file() -> None:
+    # 2.125 GB of parameters and 6 MB of second biases, in a file of at most 2.131 GB.
+    spec = rnnspec.loads(
+        "version: 1\nname: net\ninput: {features: 1}\nrnn: {type: lstm, units: 182, layers: 2000}"
+    )
+    with pytest.raises(UnsupportedError, match=r"holds less than 2 GiB"):
         rnnspec.codegen(spec, "onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from offered import require_all
 
 from rnnspec.backends.needs import level
+from rnnspec.cli.terminal.progress import Clock
 from rnnspec.comparison.levels import DEFAULT_LEVEL
 
 pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
@@ -65,6 +67,7 @@ def test_parity_has_a_progress_bar_on_standard_error_alone(spec: str) -> None:
     terminal, printed = on_terminal("parity", spec)
     assert "importing the frameworks" in terminal
     assert "small on Keras" in terminal
+    assert re.search(r"\d\.\d/(s|min), 0:\d\d:\d\d left", terminal)
     assert f"1/{len(names)}" in terminal
     assert "\x1b" in terminal
     assert "\x1b" not in printed
@@ -73,6 +76,15 @@ def test_parity_has_a_progress_bar_on_standard_error_alone(spec: str) -> None:
     # The bar is erased: its line is cleared, and the cursor is shown again.
     assert "\x1b[?25h" in terminal
     assert terminal.rstrip().endswith("\x1b[2K")
+
+
+def test_the_pace_is_measured_from_the_first_step() -> None:
+    clock = Clock(10)
+    assert clock.pace(0, 100.0) == ""
+    assert clock.pace(0, 160.0) == ""
+    assert clock.pace(1, 160.0) == ""
+    assert clock.pace(4, 162.0) == "2.0/s, 0:00:03 left"
+    assert clock.pace(5, 260.0) == "3.0/min, 0:01:40 left"
 
 
 @pytest.mark.parametrize("columns", [20, 80])

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[2] / "examples" / "streaming"
 LINES = ["0.5", "-1.25 2.0 0.125", "3", "0 0"]
 
 
-@pytest.mark.parametrize("name", ["torch", "keras", "onnx"])
+@pytest.mark.parametrize("name", ["torch", "keras", "jax", "onnx"])
 def test_a_stream(name: str, tmp_path: Path) -> None:
     backend = require(name, needs.form("step"))
     spec, made = str(FOLDER / "forecast.yaml"), str(tmp_path / f"forecast{backend.suffix}")

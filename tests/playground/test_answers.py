@@ -82,6 +82,18 @@ def test_a_backend_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(bool(each["text"]) != bool(each["refusals"]) for each in others)
 
 
+def test_only_what_is_shown_has_content() -> None:
+    every = answer(GOOD)
+    titles = [each["title"] for each in every["sources"]]
+    found = answer(GOOD, ["Folded", titles[-1]])
+    assert [bool(each["svg"]) for each in found["pictures"]] == [False, True]
+    assert found["pictures"][1] == every["pictures"][1]
+    assert [each["title"] for each in found["sources"]] == titles
+    for whole, part in zip(every["sources"], found["sources"], strict=True):
+        assert part["form"] == whole["form"]
+        assert part["text"] == (whole["text"] if part["title"] == titles[-1] else "")
+
+
 def test_a_network_too_large_for_a_picture_has_all_else() -> None:
     layers = "".join(f"  - {{type: lstm, units: {number + 1}}}\n" for number in range(300))
     found = answer(f"version: 1\nname: net\ninput: {{features: 3}}\nrnn:\n{layers}")

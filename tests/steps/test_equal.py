@@ -146,6 +146,12 @@ FAULTS = {
         ("max_pooling_1_Begun, max_pooling_1_max", "max_pooling_1_Begun, Lowest"),
         ("Add (max_pooling_1_count, Length_2)", "Identity (max_pooling_1_count)"),
     ],
+    "jax": [
+        ("jnp.where(real, f * c + i * self.activation(g), c)", "f * c + i * self.activation(g)"),
+        ("found = jnp.where(count > 0, jnp.maximum(highest, found), found)", ""),
+        ('"gru_1_h": gru_1_h', '"gru_1_h": gru_1_h * 0'),
+        ("mask, (lstm_2_h, lstm_2_c)", "mask, (lstm_2_c, lstm_2_h)"),
+    ],
 }
 
 

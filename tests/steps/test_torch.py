@@ -1,6 +1,8 @@
-"""The PyTorch source in step form: its states, and ``torch.jit.script``."""
+"""The PyTorch source in step form: its states, and the tools of PyTorch that take it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from steps.models import EACH, each_of
@@ -8,7 +10,11 @@ from steps.models import EACH, each_of
 from rnnspec.ir import steps
 
 torch = pytest.importorskip("torch")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
 
 
 @pytest.mark.parametrize(("entrance", "head"), EACH)
@@ -18,11 +24,38 @@ def test_script(entrance: str, head: str) -> None:
     batch = torch.from_numpy(made.batch)
     states = scripted.initial_states(batch)
     assert states.keys() == made.model.initial_states(batch[:1]).keys()
-    for chunk in batch.split([1, 4, batch.shape[1] - 5], 1):
+    is_equal(made.model, scripted, [1, 4, batch.shape[1] - 5], batch)
+
+
+def is_equal(model: Any, other: Any, lengths: list[int], batch: Any) -> None:
+    """Run chunks of these lengths, each from the states that the other model left."""
+    states = model.initial_states(batch)
+    for chunk in batch[:, : sum(lengths)].split(lengths, 1):
         with torch.no_grad():
-            wanted, _ = made.model(chunk, states)
-            found, states = scripted(chunk, states)
+            wanted, _ = model(chunk, states)
+            found, states = other(chunk, states)
         torch.testing.assert_close(found, wanted, rtol=0.0, atol=1e-12)
+
+
+def test_compile() -> None:
+    made = each_of("torch", "masked", "max")
+    # As for inference: not the inductor, and not fullgraph.
+    torch._dynamo.reset()
+    compiled = torch.compile(made.model, backend="aot_eager")
+    is_equal(made.model, compiled, [1, 4, 3], torch.from_numpy(made.batch))
+
+
+@pytest.mark.parametrize("head", ["mean", "max"])
+def test_export_without_padding(head: str) -> None:
+    # With padding, torch.export of PyTorch 2.13 cannot trace its own pack_padded_sequence.
+    made = each_of("torch", "features", head)
+    batch, dynamic = torch.from_numpy(made.batch), torch.export.Dim.DYNAMIC
+    states = made.model.initial_states(batch[:2])
+    shapes = ({0: dynamic}, {name: {state.ndim - 2: dynamic} for name, state in states.items()})
+    model = made.model.eval()
+    given = (batch[:2, :3], states)
+    exported = torch.export.export(model, given, dynamic_shapes=shapes).module()
+    is_equal(model, exported, [3, 3, 3], batch)
 
 
 def test_states_have_the_shapes_of_pytorch() -> None:

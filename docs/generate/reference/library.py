@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import griffe
 
 import rnnspec
-from docs.generate.markdown import table
-from rnnspec import errors
+from docs.generate.reference.exits import exceptions
 
 _HEAD = """# Every function
 
@@ -27,7 +24,7 @@ def library_page() -> dict[str, str]:
     names = [name for name in rnnspec.__all__ if not name.startswith("_")]
     functions = [f"rnnspec.{name}" for name in names]
     parts = [_HEAD, *map(_documented, functions), _RESULTS]
-    parts += [*map(_documented, _results(names)), "## Exceptions\n", _exceptions()]
+    parts += [*map(_documented, _results(names)), "## Exceptions\n", exceptions()]
     return {"reference/api.md": "\n".join(parts)}
 
 
@@ -41,22 +38,3 @@ def _results(names: list[str]) -> list[str]:
     returned = [package[name].final_target.returns for name in names]
     paths = {each.canonical_path for each in returned if isinstance(each, griffe.ExprName)}
     return sorted(path for path in paths if path.startswith("rnnspec."))
-
-
-def _exceptions() -> str:
-    rows = [
-        (f"`rnnspec.errors.{each.__name__}`", _first_line(each), str(each.exit_code))
-        for each in _classes(errors.RnnspecError)
-    ]
-    return table(("exception", "meaning", "exit code of the command"), rows)
-
-
-def _first_line(error: type[errors.RnnspecError]) -> str:
-    return (error.__doc__ or "").partition("\n")[0].replace("``", "`")
-
-
-def _classes(base: type[errors.RnnspecError]) -> Iterator[type[errors.RnnspecError]]:
-    if not base.__name__.startswith("_"):
-        yield base
-    for each in base.__subclasses__():
-        yield from _classes(each)

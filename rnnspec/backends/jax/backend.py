@@ -13,7 +13,7 @@ JAX = Backend(
     distribution="flax",
     minimum=(0, 12),
     extra="jax",
-    forms=("training", "inference"),
+    forms=("training", "inference", "step"),
     arguments=(("training", "rngs=nnx.Rngs(0)"),),
     files=("{name}.py", "{name}.safetensors"),
     loading=(
@@ -30,7 +30,13 @@ JAX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.contract import Emitter, OptimizingRuntime, SavingRuntime, Slots
+    from rnnspec.backends.contract import (
+        Emitter,
+        OptimizingRuntime,
+        SavingRuntime,
+        Slots,
+        SteppingRuntime,
+    )
     from rnnspec.backends.jax import emit, read, runtime, slots
     from rnnspec.backends.kept import Reader
 
@@ -38,4 +44,5 @@ if TYPE_CHECKING:
     _slots: Slots = slots
     _optimizing: OptimizingRuntime = runtime
     _saving: SavingRuntime = runtime
+    _stepping: SteppingRuntime = runtime
     _reader: Reader = read

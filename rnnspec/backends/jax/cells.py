@@ -50,8 +50,8 @@ class CellClass:
     """A class for some layers. A setting that all of them share is part of it.
 
     ``options`` are the other settings, its arguments beside the sizes. ``sequences`` tells whether
-    ``all``, ``some`` or ``none`` of the layers return their whole sequence, and ``turns`` whether
-    one has a backward direction.
+    ``all``, ``some`` or ``none`` of the layers return their whole sequence, or in step form all of
+    them return it ``with_state``. ``turns`` tells whether one has a backward direction.
     """
 
     name: str
@@ -82,6 +82,8 @@ def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
 def _class(name: str, layers: Sequence[Recurrent], form: Form) -> CellClass:
     said = {layer.return_sequences for layer in layers}
     sequences = "some" if len(said) > 1 else "all" if said == {True} else "none"
+    if form == "step":
+        sequences = "with_state"
     return CellClass(
         name=name,
         layers=tuple(layers),
@@ -92,6 +94,11 @@ def _class(name: str, layers: Sequence[Recurrent], form: Form) -> CellClass:
 
 
 _DRAWN = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")
+_UNSAID: dict[Form, tuple[str, ...]] = {
+    "training": (),
+    "inference": _DRAWN,
+    "step": (*_DRAWN, "return_sequences"),
+}
 _RATES = ("dropout", "recurrent_dropout")
 
 
@@ -99,7 +106,7 @@ def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
     """Yield the settings that are arguments of the class."""
     settings = [_settings(layer) for layer in layers]
     for key in settings[0]:
-        if key in _DRAWN and form != "training":
+        if key in _UNSAID[form]:
             continue
         differs = any(each[key] != settings[0][key] for each in settings)
         dropped = key in _RATES and any(each[key] for each in settings)

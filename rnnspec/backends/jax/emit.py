@@ -10,6 +10,8 @@ from rnnspec.backends.jax.forward import forward_functions
 from rnnspec.backends.jax.initial import draws_uniformly
 from rnnspec.backends.jax.modules import modules
 from rnnspec.backends.jax.parts import parts
+from rnnspec.backends.jax.steps import described_states, step_methods
+from rnnspec.backends.needs import purpose
 from rnnspec.ir import text
 
 if TYPE_CHECKING:
@@ -29,12 +31,17 @@ def emit(network: Network, form: Form) -> Source:
         title=text.title(network),
         comment=text.comment(network),
         entry=text.class_name(network),
-        docstring=(f"The network {network.name}.", "", *text.signature(network)),
+        docstring=(
+            f"The network {network.name}{purpose(form)}.",
+            "",
+            *text.signature(network, chunks=form == "step"),
+            *(described_states(network) if form == "step" else ()),
+        ),
         parts=tuple(parts(network, form)),
         imports=tuple(_imports(network, form)),
         functions=(
             Function("__init__", arguments, "None", (), modules(network, form)),
-            *forward_functions(network),
+            *(step_methods if form == "step" else forward_functions)(network),
         ),
     )
 

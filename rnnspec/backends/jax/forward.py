@@ -53,7 +53,7 @@ def forward_functions(network: nodes.Network) -> Iterator[Function]:
             "x: jax.Array",
             "jax.Array",
             ("Return True at real steps, (batch, steps), to leave padding out of a loss.",),
-            (Return(_is_real(network.input)),),
+            (Return(is_real(network.input)),),
             decorators=("staticmethod",),
         )
     yield _forward(network)
@@ -62,15 +62,16 @@ def forward_functions(network: nodes.Network) -> Iterator[Function]:
 def _forward(network: nodes.Network) -> Function:
     *before, last = network.layers
     starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
-    body = [_check(network.input), *_masked(network)]
+    made = Call(Name("self.mask"), (_X,)) if network.pads else is_real(network.input)
+    body = [check(network.input), *masked(network, made)]
     for layer in before:
         if layer.name in starts:
             body.append(Assign("skip", _X))
-        body += _layer(layer)
+        body += computed(layer)
     loss = _RAW.get(last.activation) if isinstance(last, nodes.Dense) else None
     if loss is None or not isinstance(last, nodes.Dense):
         docstring: tuple[str, ...] = ("Return the output for a batch.",)
-        arguments, after = "", [*_layer(last), Return(_X)]
+        arguments, after = "", [*computed(last), Return(_X)]
     else:
         docstring = (f"Return the output, or ``logits`` for ``{loss}``.",)
         arguments = ", *, logits: bool = False"
@@ -81,7 +82,8 @@ def _forward(network: nodes.Network) -> Function:
     )
 
 
-def _check(network_input: nodes.Input) -> Statement:
+def check(network_input: nodes.Input) -> Statement:
+    """Return the statement that refuses a batch of another shape."""
     # Shapes are known while JAX traces, so the check costs nothing when the model runs.
     steps, *rest = network_input.shape
     wanted = "".join(f", {size}" for size in rest)
@@ -100,11 +102,10 @@ def _check(network_input: nodes.Input) -> Statement:
     return If(((wrong, (Raise(Call(Name("ValueError"), (message,))),)),))
 
 
-def _masked(network: nodes.Network) -> Iterator[Statement]:
-    """Yield the statements that compute the mask, true at real steps, (batch, steps)."""
+def masked(network: nodes.Network, made: Expression) -> Iterator[Statement]:
+    """Yield the statements that give ``mask`` the value ``made``, true at real steps."""
     if not network.input.masked:
         return
-    made = Call(Name("self.mask"), (_X,)) if network.pads else _is_real(network.input)
     yield Assign("mask", made)
     if isinstance(network.input, nodes.NumericInput):
         # The padding value must not enter a product.
@@ -114,7 +115,8 @@ def _masked(network: nodes.Network) -> Iterator[Statement]:
 _AT_STEPS = Call(Name("jnp.expand_dims"), (_MASK, -1))
 
 
-def _is_real(network_input: nodes.Input) -> Expression:
+def is_real(network_input: nodes.Input) -> Expression:
+    """Return the mask of the input ``x``, (batch, steps)."""
     if isinstance(network_input, nodes.TokenInput):
         return Binary(_X, "!=", 0)
     differs = Binary(_X, "!=", network_input.mask_value)
@@ -125,7 +127,8 @@ def _module(layer: nodes.Layer) -> Assign:
     return Assign("x", Call(Name(f"self.{layer.name}"), (_X,)))
 
 
-def _layer(layer: nodes.Layer) -> Iterator[Statement]:
+def computed(layer: nodes.Layer) -> Iterator[Statement]:
+    """Yield the statements that apply a layer to ``x``."""
     match layer:
         case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
             yield _module(layer)

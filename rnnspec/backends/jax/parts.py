@@ -23,7 +23,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
     if form == "training" and draws_uniformly(network):
         yield _part("symmetric_uniform")
     if any(isinstance(each, nodes.Embedding) and not each.trainable for each in network.layers):
-        yield _part("frozen", drawn=_flag(form == "training"))
+        yield _part("frozen_embed", drawn=_flag(form == "training"))
     used = {activation for layer in network.layers for activation in layer_activations(layer)}
     yield from (_part(name) for name in ("hard_sigmoid", "legacy_hard_sigmoid") if name in used)
     if any(isinstance(layer, nodes.Normalize) for layer in network.layers):
@@ -33,6 +33,14 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
         yield _part("gate_masks")
     for each in classes.values():
         yield _cell(each, form)
+    if form == "step":
+        yield from _running(network)
+
+
+def _running(network: nodes.Network) -> Iterator[Part]:
+    for layer in network.layers:
+        if isinstance(layer, nodes.Pooling) and layer.statistic != "last_step":
+            yield _part(f"running_{layer.statistic}", masked=_flag(layer.masked))
 
 
 _FILES = {
@@ -50,6 +58,7 @@ _SUMMARIES = {
 _RETURNS = {
     "all": "Return the outputs, (batch, steps, units).",
     "some": "Return the outputs, (batch, steps, units), or the last state, (batch, units).",
+    "with_state": "Return the outputs, (batch, steps, units), and the state after them.",
     "none": "Return the last state, (batch, units).",
 }
 

@@ -211,6 +211,21 @@ def _dtype(model: nnx.Module) -> Any:
     return next(iter(_arrays(model).values())).dtype
 
 
+@partial(jax.jit, static_argnums=0, compiler_options=_QUICKLY)
+def _stepped(graph: Any, state: Any, chunk: jax.Array, states: Any) -> Any:
+    return nnx.merge(graph, state)(chunk, states)
+
+
+def step(
+    model: nnx.Module, chunk: Array, states: Mapping[str, Array] | None
+) -> tuple[Array, dict[str, Array]]:
+    """Return the output for the steps so far, and the new states, by name."""
+    with _precision(model):
+        given = dict(states) if states else None
+        output, after = _stepped(*nnx.split(model), _input(model, chunk), given)
+        return np.asarray(output), {name: np.asarray(state) for name, state in after.items()}
+
+
 def learner(model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
     """Return a function that computes the loss and its gradients for the arrays at ``keys``."""
     live = nnx.view(model, deterministic=not training, raise_if_not_found=False)

@@ -21,6 +21,7 @@ ONNX = Backend(
     dtypes=("float32",),
     ending=".onnx.txt",
     files=("{name}.onnx",),
+    quantized=("int8",),
     loading=(
         "import onnxruntime",
         "session = onnxruntime.InferenceSession({path!r})",
@@ -28,12 +29,19 @@ ONNX = Backend(
 )
 
 if TYPE_CHECKING:
-    from rnnspec.backends.contract import Emitter, SavingRuntime, Slots, SteppingRuntime
+    from rnnspec.backends.contract import (
+        Emitter,
+        Quantizer,
+        SavingRuntime,
+        Slots,
+        SteppingRuntime,
+    )
     from rnnspec.backends.kept import Reader
-    from rnnspec.backends.onnx import emit, read, runtime, slots
+    from rnnspec.backends.onnx import emit, quantize, read, runtime, slots
 
     _emit: Emitter = emit
     _slots: Slots = slots
     _saving: SavingRuntime = runtime
     _stepping: SteppingRuntime = runtime
     _reader: Reader = read
+    _quantizer: Quantizer = quantize

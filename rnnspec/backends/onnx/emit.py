@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.cells import stepwise_reason
 from rnnspec.backends.onnx.graph import Builder, Graph, GraphSource, Value
 from rnnspec.backends.onnx.layers import add_layers
-from rnnspec.backends.onnx.names import FORM, INPUT
+from rnnspec.backends.onnx.names import INPUT
 from rnnspec.backends.onnx.slots import weights
 from rnnspec.backends.onnx.steps import (
     SUMMARY,
     described_states,
     given_states,
     new_states,
+    step_metadata,
     taken_names,
 )
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
-from rnnspec.ir.params import count, counts
+from rnnspec.ir.params import count
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 OPSET, IR_VERSION = 18, 8
 """The first opset in which all of it can be said, and the oldest version of files for it."""
 
-_MOST_BYTES = 2**31 - 2**20
-"""A protocol buffer holds less than 2 GiB; a part is left for the graph."""
+_MOST_BYTES = 2**31 - 2**24
+"""A protocol buffer holds less than 2 GiB; a part is left for the graph, of up to 2,000 layers."""
 
 
 def emit(network: nodes.Network, form: Form) -> GraphSource:
@@ -57,7 +59,7 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
         summary=SUMMARY if stepped else "",
         metadata=(
             *((f"frozen {name}", "true") for name, _, trainable in held if not trainable),
-            *(((FORM, form),) if stepped else ()),
+            *(step_metadata(network) if stepped else ()),
         ),
         opset=OPSET,
         ir_version=IR_VERSION,
@@ -92,12 +94,15 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 
 def _too_large(network: nodes.Network) -> tuple[Refusal, ...]:
-    size = 4 * counts(network).total
+    # Not the number of parameters, which has no second biases.
+    size = 4 * sum(prod(shape) for _, shape, _ in weights(network))
     if size < _MOST_BYTES:
         return ()
     largest = max(network.layers, key=count)
     key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
-    reason = f"the arrays have {size / 2**30:.1f} GiB together, and an ONNX file holds 2 GiB"
+    reason = (
+        f"the arrays have {size / 2**30:.1f} GiB together, and an ONNX file holds less than 2 GiB"
+    )
     return (Refusal(largest.name, key, reason),)
 
 

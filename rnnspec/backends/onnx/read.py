@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SPEC = "rnnspec"
 """The key of the spec's text in the metadata, as in canonical files."""
+QUANTIZED = "rnnspec.quantized"
+"""The key that says to which type the arrays were rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def own(path: Path) -> OwnFile:
 
     Raises:
         BackendError: the package ``onnx`` is not installed.
-        UsageError: the file cannot be read, or rnnspec did not write it.
+        UsageError: the file cannot be read, rnnspec did not write it, or it is quantized.
     """
     proto = _proto(path)
     if proto.producer_name != "rnnspec" or not _word(proto, SPEC):
@@ -101,6 +103,12 @@ def own(path: Path) -> OwnFile:
         message = (
             f"expected an ONNX file that rnnspec wrote, with the spec in it, received one{by}; "
             "import the model that it was exported from"
+        )
+        raise UsageError(message, str(path))
+    if kind := _word(proto, QUANTIZED):
+        message = (
+            f"expected exact arrays, received arrays rounded to {brief(kind)}; "
+            "import the model that it was quantized from"
         )
         raise UsageError(message, str(path))
     return OwnFile(path, proto)

@@ -27,8 +27,8 @@ def scanned(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool
     ``real`` is a value that is true at real steps, empty if all are. If ``stepped`` is true, the
     layer begins with the states that the graph is given, and names those after the last step.
     """
-    ends = _handed_on(layer) if stepped else None
-    both = [_direction(into, layer, each, x, real, ends) for each in directions(layer)]
+    scans = [_Scan(into, layer, x, real, stepped, each) for each in directions(layer)]
+    both = list(map(_direction, scans))
     match layer.merge:
         case None:
             return into.add(layer.name, "Identity", *both)
@@ -45,16 +45,23 @@ def scanned(into: Builder, layer: Recurrent, x: str, real: str, *, stepped: bool
 
 
 @dataclass(frozen=True, slots=True)
-class _Ends:
-    """The values with the states before the first step and after the last one."""
+class _Scan:
+    """One direction of a layer that reads ``x``; see ``scanned``."""
 
-    first: tuple[str, ...]
-    last: tuple[str, ...]
+    into: Builder
+    layer: Recurrent
+    x: str
+    real: str
+    stepped: bool
+    direction: str
 
+    def named(self, name: str) -> str:
+        return f"{array(self.layer.name, title(self.direction))}{name}"
 
-def _handed_on(layer: Recurrent) -> _Ends:
-    names = tuple(state.name for state in states_of(layer))
-    return _Ends(names, tuple(map(after, names)))
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """The names of the states in the body."""
+        return ("H", "C") if isinstance(self.layer.cell, LSTM) else ("H",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,38 +84,31 @@ class _Step:
         self.into.node(Node(names, "Split", (value,), (("axis", -1), ("num_outputs", len(names)))))
 
 
-def _direction(  # noqa: PLR0913, PLR0917
-    into: Builder, layer: Recurrent, direction: str, x: str, real: str, ends: _Ends | None
-) -> str:
-    prefix = title(direction)
-    start = array(layer.name, prefix)
-
-    def named(name: str) -> str:
-        return f"{start}{name}"
-
+def _direction(scan: _Scan) -> str:
+    """Add the ``Scan`` of one direction, and return its output or final state."""
+    into, layer, named = scan.into, scan.layer, scan.named
     into.block("A Scan, because no fused operator has these activations.")
-    projected = into.add(named("Projected"), "MatMul", x, named("Kernel"))
+    projected = into.add(named("Projected"), "MatMul", scan.x, named("Kernel"))
     if layer.bias:
         projected = into.add(named("Biased"), "Add", projected, named("Bias"))
-    states = ("H", "C") if isinstance(layer.cell, LSTM) else ("H",)
-    if ends is None:
-        zeros = _zeros(into, named("Zero"), projected, layer.units)
-        ends = _Ends((zeros,) * len(states), tuple(named(f"Last_{each}") for each in states))
-    sequences = (projected, real) if real else (projected,)
+    first, last = _states(scan, projected)
+    sequences = (projected, scan.real) if scan.real else (projected,)
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
-    if direction == "backward.":
+    if scan.direction == "backward.":
         flags |= {"scan_input_directions": (1,) * len(sequences), "scan_output_directions": (1,)}
-    body = _body(layer, prefix, states, masked=bool(real))
-    into.node(
-        Node(
-            (*ends.last, named("Y")),
-            "Scan",
-            (*ends.first, *sequences),
-            tuple(flags.items()),
-            body,
-        )
-    )
-    return named("Y") if layer.return_sequences else ends.last[0]
+    body = _body(layer, title(scan.direction), scan.letters, masked=bool(scan.real))
+    outputs, inputs = (*last, named("Y")), (*first, *sequences)
+    into.node(Node(outputs, "Scan", inputs, tuple(flags.items()), body))
+    return named("Y") if layer.return_sequences else last[0]
+
+
+def _states(scan: _Scan, sequence: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the values with the states before the first step, and after the last one."""
+    if scan.stepped:
+        names = tuple(state.name for state in states_of(scan.layer))
+        return names, tuple(map(after, names))
+    zeros = _zeros(scan.into, scan.named("Zero"), sequence, scan.layer.units)
+    return (zeros,) * len(scan.letters), tuple(scan.named(f"Last_{n}") for n in scan.letters)
 
 
 def _zeros(into: Builder, name: str, sequence: str, units: int) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.onnx.cells import operated
 from rnnspec.backends.onnx.graph import Value
-from rnnspec.backends.onnx.names import after, array
+from rnnspec.backends.onnx.names import FORM, after, array
 from rnnspec.backends.onnx.padding import FLOAT, LOWEST
 from rnnspec.errors import Refusal
+from rnnspec.ir.nodes import TokenInput
 from rnnspec.ir.steps import State, states, states_of
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ def new_states(network: Network) -> tuple[Value, ...]:
 
 def _value(state: State, name: str) -> Value:
     return Value("float", ("batch", state.size), name)
+
+
+def step_metadata(network: Network) -> Iterator[tuple[str, str]]:
+    """Yield the form, and the size of the vocabulary, which the type of an input does not tell.
+
+    ONNX Runtime takes a negative token for one from the end of the vocabulary.
+    """
+    yield FORM, "step"
+    if isinstance(network.input, TokenInput):
+        yield "vocabulary", str(network.input.vocabulary)
 
 
 def described_states(network: Network) -> Iterator[str]:

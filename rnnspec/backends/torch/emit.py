@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Stock
 from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
-from rnnspec.backends.needs import IN_WORDS
+from rnnspec.backends.needs import purpose
 from rnnspec.backends.torch.classes import cell_classes
 from rnnspec.backends.torch.forms import (
     has_redundant_bias,
@@ -38,7 +38,7 @@ def emit(network: nodes.Network, form: Form) -> Source:
         comment=text.comment(network),
         entry=text.class_name(network),
         docstring=(
-            f"The network {network.name}{_purpose(form)}.",
+            f"The network {network.name}{purpose(form)}.",
             "",
             *text.signature(network, chunks=form == "step"),
             *(described_states(network) if form == "step" else ()),
@@ -66,10 +66,6 @@ def _functions(network: nodes.Network, form: Form) -> Iterator[Function]:
             yield from step_methods(network)
         case _:
             assert_never(form)
-
-
-def _purpose(form: Form) -> str:
-    return "" if form == "training" else f" {IN_WORDS[form]}"
 
 
 def _about_biases(network: nodes.Network) -> Iterator[str]:

@@ -45,6 +45,15 @@ def is_wrapped(layer: Recurrent) -> bool:
     return layer.masked and is_fused(layer)
 
 
+def has_single_step(layer: Recurrent) -> bool:
+    """Return true if a chunk of one step is computed by cells, without the layer's own kernel.
+
+    On a CPU, PyTorch computes ``nn.LSTM`` by oneDNN, which takes twice as long for one step.
+    """
+    stepped = isinstance(layer, SteppedLayer) and isinstance(layer.cell, LSTM)
+    return stepped and is_fused(layer) and not layer.masked
+
+
 def masked_class(layer: Recurrent) -> str:
     """Return the class that wraps a stock layer of a masked network."""
     keeps_cell = isinstance(layer, SteppedLayer) and isinstance(layer.cell, LSTM)

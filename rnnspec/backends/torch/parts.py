@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
-from rnnspec.backends.torch.forms import cell_class, drops_inside, masked_class
+from rnnspec.backends.torch.forms import cell_class, drops_inside, has_single_step, masked_class
 from rnnspec.backends.torch.stacks import SteppedLayer
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import cell_activations
@@ -32,6 +32,8 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
     yield from map(_part, _activations(network))
     for cell in cell_classes(network).values():
         yield _cell(cell)
+    if any(map(has_single_step, recurrent)):
+        yield _part("single_step")
     if form == "step":
         yield from _running(network)
 

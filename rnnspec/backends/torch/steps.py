@@ -19,6 +19,7 @@ from rnnspec.backends.expressions import (
     Statement,
     Target,
 )
+from rnnspec.backends.torch.forms import has_single_step
 from rnnspec.backends.torch.forward import computed, is_real, masked
 from rnnspec.backends.torch.slots import module
 from rnnspec.backends.torch.stacks import stack_of
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _X = Name("x")
 _STATES = "dict[str, torch.Tensor]"
+_STEPS = Index(Name("x.shape"), 1)
+# A scripted function takes no module, and TorchScript compiles only the branch that it can reach.
+_IS_CHUNK = Binary(Call(Name("torch.jit.is_scripting")), "or", Binary(_STEPS, ">", 1))
 
 
 def step_methods(network: nodes.Network) -> Iterator[Function]:
@@ -121,8 +125,15 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     if isinstance(layer.cell, nodes.LSTM):
         state, given = (h, c), Items((Name(h), Name(c)), fixed=True)
     mask = (Name("mask"),) if layer.masked else ()
-    made = Call(Name(f"self.{module(layer)}"), (_X, *mask, given))
-    yield Assign(("x" if layer.return_sequences else "_", state), made)
+    target: Target = ("x" if layer.return_sequences else "_", state)
+    inner = Name(f"self.{module(layer)}")
+    whole = Assign(target, Call(inner, (_X, *mask, given)))
+    if has_single_step(layer):
+        single = Assign(target, Call(Name("single_step"), (inner, _X, given)))
+        # PyTorch documents is_scripting, and does not declare that torch.jit exports it.
+        yield If(((_IS_CHUNK, (whole,)),), (single,), "attr-defined")
+    else:
+        yield whole
     if not layer.return_sequences:
         yield Assign("x", Index(Name(h), -1))
 

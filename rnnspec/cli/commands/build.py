@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import building, pipeline, saving
-from rnnspec.backends import Backend, chosen, form_named, needs
+from rnnspec.arguments import one_of
+from rnnspec.backends import BACKENDS, Backend, Need, chosen, form_named, needs
 from rnnspec.backends.needs import FILES, MODEL
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.cli.terminal.progress import reading
-from rnnspec.errors import printable
+from rnnspec.errors import UsageError, printable
 from rnnspec.summaries import LayerSummary, Summary, summarize
 
 if TYPE_CHECKING:
@@ -31,22 +33,38 @@ class Options:
     seed: int | None
     output: Path | None
     force: bool
+    quantize: str | None = None
 
     def chosen(self) -> Backend:
         """Return the backend to build with."""
         source = needs.source(form_named(self.form))
-        return chosen(self.backend, *source, MODEL, *(() if self.output is None else (FILES,)))
+        files = () if self.output is None else (FILES,)
+        return chosen(self.backend, *source, MODEL, *files, *self._quantized())
+
+    def _quantized(self) -> tuple[Need, ...]:
+        if self.quantize is None:
+            return ()
+        kinds = {kind for each in BACKENDS.values() for kind in each.quantized}
+        kind = one_of("type", self.quantize, sorted(kinds))
+        if self.output is None:
+            raise UsageError("--quantize needs -o: the file is quantized")
+        return (needs.quantized(kind),)
 
 
 def run(program: Program, options: Options) -> None:
     """Build a spec, print the parameters that the framework counts, and write a file if asked."""
     output, force, seed = options.output, options.force, options.seed
-    backend, equal = options.chosen(), ""
+    backend, proven = options.chosen(), list[str]()
     if output is not None:
         _check_output(output, backend, program, force=force)
     # Checked before the framework is imported, and again below, because building takes time.
     backend.require()
     generated = pipeline.generate(program, backend, form_named(options.form))
+    if options.quantize is not None:
+        # Imported here, as below: a model that is not compared needs no reference.
+        from rnnspec.convert import quantized
+
+        quantized.check(program, generated, options.quantize)
     arrays = building.trained(program, seed)
     with reading() as progress:
         vectors = building.pretrained(program, progress)
@@ -55,7 +73,7 @@ def run(program: Program, options: Options) -> None:
     if output is not None:
         _check_output(output, backend, program, force=force)
         # Before the summary, which would look like success if saving failed.
-        equal = _save(output, program, generated, model, force=force)
+        proven = _save(output, program, generated, model, options)
     tables.print_summary(_counted(generated, model))
     for line in _about_zeros(generated):
         print(line)
@@ -63,7 +81,7 @@ def run(program: Program, options: Options) -> None:
         print(printable(line))
     print(f"Built with {backend.runtime.version()}")
     if output is not None:
-        _print_written(output, generated, equal)
+        _print_written(output, generated, proven)
 
 
 def _about_zeros(generated: Generated) -> Iterator[str]:
@@ -73,21 +91,28 @@ def _about_zeros(generated: Generated) -> Iterator[str]:
         yield f"Zeros among them, in second biases that only stock layers have: {zeros:,}"
 
 
-def _save(output: Path, program: Program, generated: Generated, model: Any, *, force: bool) -> str:
-    """Write the files of a model, and return the result of the comparison, if there is one.
+def _save(
+    output: Path, program: Program, generated: Generated, model: Any, options: Options
+) -> list[str]:
+    """Write the files of a model, and return lines about the comparison, if there is one.
 
     A model that is written to be deployed is compared with the reference first.
     """
-    text = program.spec.document.text
+    save = partial(saving.save, output, generated, program.spec.document.text, model)
     if generated.form == "training":
-        saving.save(output, generated, text, model, force=force)
-        return ""
+        save(force=options.force)
+        return []
     # Imported here: a model that is not compared needs no reference.
+    from rnnspec.convert import quantized
     from rnnspec.convert.verify import Proof
 
     proof = Proof(program, generated, generated.store.read(model))
-    saving.save(output, generated, text, model, force=force, verify=proof)
-    return proof.equal
+    if options.quantize is None:
+        save(force=options.force, verify=proof)
+        return [f"equal: {proof.equal}"]
+    quantization = quantized.Quantization(proof, options.quantize, output)
+    save(force=options.force, verify=quantization)
+    return [f"equal: {proof.equal}, before quantization", *quantization.report()]
 
 
 def _counted(generated: Generated, model: Any) -> Summary:
@@ -112,12 +137,12 @@ def _check_output(output: Path, backend: Backend, program: Program, *, force: bo
     saving.check_output(output, backend, program.spec.name, force=force, inputs=kept)
 
 
-def _print_written(output: Path, generated: Generated, equal: str) -> None:
+def _print_written(output: Path, generated: Generated, proven: list[str]) -> None:
     """Print the written paths, how equal they are, and the code that loads the model again."""
     for path in saving.written(output, generated):
         print(printable(f"wrote {path}"))
-    if equal:
-        print(f"equal: {equal}")
+    for line in proven:
+        print(line)
     print("To load it, without rnnspec:")
     for line in saving.loading(output, generated):
         print(f"  {line}")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends import form_named
 from rnnspec.cli.inputs import Input, read_files
-from rnnspec.cli.terminal import tables
-from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.cli.terminal.progress import progress
 from rnnspec.errors import ParityError, UsageError
 from rnnspec.files import check_target, write_file
+from rnnspec.workers.cores import single_threaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.report import ParityReport
+    from rnnspec.comparison.shards.shard import Shard
     from rnnspec.files import Inputs
     from rnnspec.pipeline import Program
 
@@ -29,15 +29,17 @@ if TYPE_CHECKING:
 class Options:
     """The options for given and for random specs."""
 
-    backends: Sequence[str] | None
-    form: str | None
-    named_level: str | None
-    dtype: str
-    seed: int
-    batch: Path | None
-    html: Path | None
-    force: bool
-    optimizer: str
+    backends: Sequence[str] | None = None
+    form: str | None = None
+    named_level: str | None = None
+    dtype: str = "float64"
+    seed: int = 0
+    batch: Path | None = None
+    html: Path | None = None
+    force: bool = False
+    jobs: int | None = None
+    shard: Shard | None = None
+    optimizer: str = "reference"
 
     def chosen(self) -> list[Backend]:
         """Return the backends to compare, or raise UsageError before anything slow."""
@@ -59,12 +61,6 @@ class Options:
         from rnnspec.comparison.levels import level_for
 
         return level_for("training" if self.own else self.named_level, form_named(self.form))
-
-    @property
-    def words(self) -> str:
-        """The options that ask for the same comparison of a spec again."""
-        form = "" if self.form is None else f" --form {self.form}"
-        return f"--level {self.level}{form}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,44 +93,66 @@ class _Page:
         write_file(self.target, text, force=self.options.force, inputs=self.kept)
 
 
-def run(inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool) -> None:
-    """Compare the specs in ``inputs``, print the report, and raise ParityError if it differs."""
+@single_threaded()
+def run_given(paths: Sequence[str], options: Options, *, allow_outside: bool, json: bool) -> None:
+    """Compare the specs at ``paths``, print the report, and raise ParityError if it differs."""
+    from rnnspec.cli.inputs import found
+    from rnnspec.cli.specs import load_all
+
+    inputs = found(paths, allow_outside=allow_outside)
+    _run(inputs, load_all(inputs), options, json=json)
+
+
+def _run(
+    inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool
+) -> None:
+    from rnnspec.cli.comparing.results import given_record, show_given
+    from rnnspec.cli.comparing.sharing import Processes
     from rnnspec.comparison.batch import read_batch
-    from rnnspec.comparison.run import parity
+    from rnnspec.comparison.run import prepared
 
     chosen = options.chosen()
+    if options.own and options.shard is not None:
+        raise UsageError("--shard merges no own optimizers; it cannot honour --optimizer own")
     page = _Page.of(options, inputs, specs)
     batch = None if options.batch is None else read_batch(options.batch)
-    with progress(len(specs) * len(chosen)) as step:
-        step("importing the frameworks")
-        import_quietly(chosen)
-        report = parity(
-            [each.spec for each in specs],
-            options.backends,
-            level=options.level,
-            form=options.form,
-            optimizer=options.optimizer,
-            dtype=options.dtype,
-            seed=options.seed,
-            batch=batch,
-            progress=step,
-        )
-    if json:
-        tables.print_json(report.as_dict())
-    else:
-        tables.print_parity(report)
+    ready = prepared(
+        [each.spec for each in specs],
+        options.backends,
+        level=options.level,
+        form=options.form,
+        optimizer=options.optimizer,
+        dtype=options.dtype,
+        seed=options.seed,
+        batch=batch,
+    )
+    part = slice(None) if options.shard is None else options.shard.part
+    tasks = ready.tasks[part]
+    with progress(len(tasks) * (1 if options.jobs else len(chosen))) as step:
+        report = ready.report(Processes(options.jobs, chosen, step).report(ready, tasks))
+    record = (
+        None
+        if options.shard is None
+        else given_record(options.shard, ready, chosen, batch, options.seed)
+    )
+    show_given(report, record, json=json)
     if page is not None:
-        page.write(report, specs)
+        page.write(report, specs[part])
     # After the report, which shows how far apart all values are.
     if not report.equal:
         raise ParityError(report.differences)
 
 
+@single_threaded()
 def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
-    from rnnspec.comparison.random import compare_random
+    from rnnspec.cli.comparing.results import random_record, show_random
+    from rnnspec.cli.comparing.sharing import Processes
+    from rnnspec.comparison.drawn.passes import passes
+    from rnnspec.comparison.drawn.texts import Texts
+    from rnnspec.comparison.random import Search
 
-    chosen = options.chosen()
+    planned = passes(options.backends, options.named_level, options.form)
     if options.dtype != "float64":
         raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
     if options.own:
@@ -143,20 +161,32 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
         raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
     if options.html is not None:
         raise UsageError("--random prints no report of each spec; it cannot honour --html")
-    with progress(number) as step:
-        step("importing the frameworks")
-        import_quietly(chosen)
-        found = compare_random(
-            number,
-            options.seed,
-            options.backends,
-            level=options.level,
-            form=options.form,
-            progress=step,
-        )
-    if json:
-        tables.print_json(found.as_dict())
-    else:
-        tables.print_random(found, options.words)
+    part = slice(None) if options.shard is None else options.shard.part
+    search = Search(Texts(number, options.seed), planned, part)
+    chosen = [backend for each in planned for backend in each.chosen]
+    with progress(len(range(number)[part])) as step:
+        outcomes = search.outcomes(Processes(options.jobs, chosen, step).outcomes)
+    again, shard = search.again(outcomes), options.shard
+    if shard is None:
+        outcomes.check_accepted()
+    record = None if shard is None else random_record(shard, search, outcomes, again)
+    found = outcomes.found(search.single)
+    show_random(found, again, record, json=json)
     if found.error is not None:
         raise found.error
+
+
+def shard_named(text: str | None) -> Shard | None:
+    """Return the shard of an option, or raise UsageError."""
+    from rnnspec.comparison.shards.shard import Shard
+
+    return None if text is None else Shard.named(text)
+
+
+def run_merge(paths: Sequence[str], options: Options, random: int | None, *, json: bool) -> None:
+    """Join the reports of shards, whose options are those of the whole run."""
+    from rnnspec.cli.comparing.merging import run as run_merging
+
+    if random is not None or options != Options():
+        raise UsageError("--merge takes all options from the reports; only --json can be added")
+    run_merging(paths, json=json)

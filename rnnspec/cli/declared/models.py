@@ -14,9 +14,12 @@ from rnnspec.cli.options import (
     Backend,
     Force,
     Json,
+    Merge,
     Paths,
+    Shard,
     SourceForm,
     SpecPath,
+    Started,
 )
 from rnnspec.errors import UsageError
 
@@ -63,6 +66,14 @@ def build(
         typer.Option("--output", "-o", metavar="OUT", help=WRITTEN),
     ] = None,
     form: SourceForm = None,
+    quantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            show_default=False,
+        ),
+    ] = None,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -71,7 +82,7 @@ def build(
     from rnnspec.cli.commands import build as command
 
     given = pipeline.read(spec, allow_outside=allow_outside)
-    command.run(given, command.Options(backend, form, seed, output, force))
+    command.run(given, command.Options(backend, form, seed, output, force, quantize))
 
 
 def codegen(
@@ -154,7 +165,7 @@ def parity(
         list[str] | None,
         typer.Argument(
             metavar="SPECS",
-            help="Specs, folders, patterns, or - for standard input.",
+            help="Specs, folders, patterns, or - for standard input; with --merge, reports.",
             autocompletion=completers.specs,
         ),
     ] = None,
@@ -191,6 +202,9 @@ def parity(
         Path | None,
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
+    jobs: Started = None,
+    shard: Shard = None,
+    merge: Merge = False,
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
@@ -204,18 +218,19 @@ def parity(
     parameters, outputs, gradients, and 20 steps of training.
     """
     from rnnspec.cli.commands import parity as command
-    from rnnspec.cli.inputs import found
-    from rnnspec.cli.specs import load_all
 
-    names = None if backends is None else _names(backends)
-    options = command.Options(names, form, level, dtype, seed, batch, html, force, optimizer)
-    if (random is None) == (not specs):
+    names, part = None if backends is None else _names(backends), command.shard_named(shard)
+    options = command.Options(
+        names, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
+    )
+    if merge:
+        command.run_merge(specs or [], options, random, json=json)
+    elif (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
-    if random is not None:
+    elif random is not None:
         command.run_random(random, options, json=json)
     else:
-        inputs = found(specs or [], allow_outside=allow_outside)
-        command.run(inputs, load_all(inputs), options, json=json)
+        command.run_given(specs or [], options, allow_outside=allow_outside, json=json)
 
 
 def _names(listed: str) -> list[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,6 +16,28 @@ if TYPE_CHECKING:
 
 _LARGE = 2**25
 """The size in bytes from which reading a file takes long enough for a bar."""
+
+
+@dataclass(slots=True)
+class Clock:
+    """The pace of a number of steps, measured from the first one."""
+
+    steps: int
+    began: float | None = None
+
+    def pace(self, done: int, now: float) -> str:
+        """Return the rate so far and the time left, or an empty text before the first result.
+
+        ``now`` is in seconds.
+        """
+        if self.began is None or not done:
+            self.began = now
+            return ""
+        each = (now - self.began) / done
+        if each <= 0:
+            return ""
+        rate = f"{1 / each:.1f}/s" if each < 1 else f"{60 / each:.1f}/min"
+        return f"{rate}, {timedelta(seconds=round(each * (self.steps - done)))} left"
 
 
 @contextmanager
@@ -24,18 +49,22 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    pace = TextColumn("{task.fields[pace]}")
+    description = TextColumn("{task.description}", markup=False)
+    columns = (BarColumn(20), MofNCompleteColumn(), pace, description)
     # A separate descriptor, because descriptor 2 is redirected while frameworks are imported.
     with (
         os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal,
         Progress(*columns, console=Console(file=terminal), transient=True) as bar,
     ):
-        task = bar.add_task("starting", total=steps)
+        task = bar.add_task("starting", total=steps, pace="")
         # The first call announces the preparation, which is not one of the steps.
         begun = count(-1)
+        clock = Clock(steps)
 
         def step(what: str) -> None:
-            bar.update(task, description=what, completed=max(0, next(begun)))
+            done = max(0, next(begun))
+            bar.update(task, description=what, completed=done, pace=clock.pace(done, monotonic()))
 
         yield step
 

@@ -9,13 +9,14 @@ from rich.console import Console
 
 from rnnspec.cli.terminal import guard
 from rnnspec.cli.terminal.grid import Grid
+from rnnspec.errors import listed
 from rnnspec.summaries import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rnnspec.backends.contract import Stock
-    from rnnspec.comparison.random import Found
+    from rnnspec.comparison.random import Found, Single
     from rnnspec.comparison.report import ParityReport, SpecParity
     from rnnspec.ir.params import Counts
     from rnnspec.summaries import LayerSummary, Summary
@@ -101,6 +102,8 @@ def print_random(found: Found, options: str) -> None:
     is a spec that reproduces the failure.
     """
     lines = [f"Largest difference in {name}: {most:.1e}" for name, most in found.largest.items()]
+    if found.single is not None:
+        lines += _single_lines(found.single, found.compared)
     if found.refused:
         lines.append(f"refused: {found.refused}")
     if not found.spec:
@@ -111,6 +114,15 @@ def print_random(found: Found, options: str) -> None:
     lines += [f"equal so far: {found.compared}; this one is not; to see it again: {again}"]
     print(*(f"# {line}" for line in lines), sep="\n")
     print(found.spec, end="")
+
+
+def _single_lines(single: Single, compared: int) -> Iterable[str]:
+    """Yield the lines about backends that were compared in float32."""
+    names = listed(single.backends)
+    for level, most in single.largest.items():
+        yield f"Largest difference in {level} in float32 on {names}: {most:.1e}"
+    if single.compared < compared:
+        yield f"left out by {names}: {compared - single.compared}"
 
 
 def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:

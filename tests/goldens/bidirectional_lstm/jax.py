@@ -42,15 +42,15 @@ class LSTMLayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the last state, (batch, units)."""
         x = self.dropout(x)
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(
             state: tuple[jax.Array, jax.Array], x: jax.Array
         ) -> tuple[tuple[jax.Array, jax.Array], None]:
             h, c = state
-            gates = x + h @ kernel
+            gates = x @ kernel + h @ recurrent_kernel + bias
             i, f, g, o = jnp.split(gates, 4, axis=1)
             i = jax.nn.sigmoid(i)
             f = jax.nn.sigmoid(f)
@@ -59,7 +59,7 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), None
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         (h, _), _ = jax.lax.scan(step, (zeros, zeros), x, reverse=self.reverse)
         return h
 

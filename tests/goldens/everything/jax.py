@@ -15,10 +15,6 @@ def symmetric_uniform(limit: float) -> nnx.Initializer:
     return partial(jax.random.uniform, minval=-limit, maxval=limit)
 
 
-class Frozen(nnx.Variable[jax.Array]):
-    """An array that nnx.grad and nnx.Optimizer leave alone, as it is no nnx.Param."""
-
-
 class FrozenEmbed(nnx.Module):
     """``nnx.Embed`` with vectors that are not trained."""
 
@@ -31,7 +27,9 @@ class FrozenEmbed(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         shape = (num_embeddings, features)
-        self.embedding = Frozen(embedding_init(rngs.params(), shape, jnp.float32))
+        # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
+        vectors = embedding_init(rngs.params(), shape, jnp.float32)
+        self.embedding = nnx.Variable(vectors)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return jnp.take(self.embedding[...], x, axis=0)
@@ -67,14 +65,15 @@ class GRULayer(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
         x = self.dropout(x)
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
-        bias = self.recurrent_bias[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
+        recurrent_bias = self.recurrent_bias[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            x_z, x_r, x_n = jnp.split(x, 3, axis=1)
-            gates = h @ kernel + bias
+            gates = x @ kernel + bias
+            x_z, x_r, x_n = jnp.split(gates, 3, axis=1)
+            gates = h @ recurrent_kernel + recurrent_bias
             h_z, h_r, h_n = jnp.split(gates, 3, axis=1)
             z = jax.nn.sigmoid(x_z + h_z)
             r = jax.nn.sigmoid(x_r + h_r)
@@ -82,7 +81,7 @@ class GRULayer(nnx.Module):
             h = z * h + (1 - z) * n
             return h, h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         _, outputs = jax.lax.scan(step, zeros, x, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 
@@ -107,15 +106,15 @@ class LSTMLayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(
             state: tuple[jax.Array, jax.Array], x: jax.Array
         ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
             h, c = state
-            gates = x + h @ kernel
+            gates = x @ kernel + h @ recurrent_kernel + bias
             i, f, g, o = jnp.split(gates, 4, axis=1)
             i = jax.nn.sigmoid(i)
             f = jax.nn.sigmoid(f)
@@ -124,7 +123,7 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         _, outputs = jax.lax.scan(step, (zeros, zeros), x, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 
@@ -146,15 +145,15 @@ class UnbiasedRNNLayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            h = jnp.tanh(x + h @ kernel)
+            total = x @ kernel + h @ recurrent_kernel
+            h = jnp.tanh(total)
             return h, h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         _, outputs = jax.lax.scan(step, zeros, x, reverse=self.reverse)
         return outputs.swapaxes(0, 1)
 

@@ -29,16 +29,16 @@ class MaskedLSTMLayer(nnx.Module):
 
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units), or the last state, (batch, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(
             state: tuple[jax.Array, jax.Array], inputs: tuple[jax.Array, jax.Array]
         ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
             h, c = state
             x, real = inputs
-            gates = x + h @ kernel
+            gates = x @ kernel + h @ recurrent_kernel + bias
             i, f, g, o = jnp.split(gates, 4, axis=1)
             i = jax.nn.sigmoid(i)
             f = jax.nn.sigmoid(f)
@@ -47,7 +47,7 @@ class MaskedLSTMLayer(nnx.Module):
             h = jnp.where(real, o * self.activation(c), h)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         inputs = x, jnp.expand_dims(mask.T, -1)
         (h, _), outputs = jax.lax.scan(
             step, (zeros, zeros), inputs, reverse=self.reverse
@@ -66,23 +66,24 @@ class MaskedResetFirstGRULayer(nnx.Module):
 
     def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
-        kernel_zr, kernel_n = kernel[:, : 2 * self.units], kernel[:, 2 * self.units :]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
+        kernel_zr, kernel_n = jnp.split(recurrent_kernel, [2 * self.units], axis=1)
 
         def step(
             h: jax.Array, inputs: tuple[jax.Array, jax.Array]
         ) -> tuple[jax.Array, jax.Array]:
             x, real = inputs
-            x_zr, x_n = x[:, : 2 * self.units], x[:, 2 * self.units :]
+            gates = x @ kernel + bias
+            x_zr, x_n = jnp.split(gates, [2 * self.units], axis=1)
             gates = x_zr + h @ kernel_zr
             z, r = jnp.split(jax.nn.sigmoid(gates), 2, axis=1)
             n = jnp.tanh(x_n + (r * h) @ kernel_n)
             h = jnp.where(real, z * h + (1 - z) * n, h)
             return h, h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         inputs = x, jnp.expand_dims(mask.T, -1)
         _, outputs = jax.lax.scan(step, zeros, inputs)
         return outputs.swapaxes(0, 1)
@@ -99,21 +100,22 @@ class RNNLayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            h = jax.nn.elu(x + h @ kernel)
+            total = x @ kernel + h @ recurrent_kernel + bias
+            h = jax.nn.elu(total)
             return h, h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         _, outputs = jax.lax.scan(step, zeros, x)
         return outputs.swapaxes(0, 1)
 
 
 class Padded(nnx.Module):
-    """The network padded.
+    """The network padded for inference.
 
     Input: features, shape (batch, 9, 3); a step of -1.0 alone is padding.
     Output: shape (batch, 2, 2), after sigmoid.

@@ -29,15 +29,15 @@ class LSTMLayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(
             state: tuple[jax.Array, jax.Array], x: jax.Array
         ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
             h, c = state
-            gates = x + h @ kernel
+            gates = x @ kernel + h @ recurrent_kernel + bias
             i, f, g, o = jnp.split(gates, 4, axis=1)
             i = jax.nn.sigmoid(i)
             f = jax.nn.sigmoid(f)
@@ -46,7 +46,7 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         _, outputs = jax.lax.scan(step, (zeros, zeros), x)
         return outputs.swapaxes(0, 1)
 
@@ -65,13 +65,13 @@ class UnbiasedGRULayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            x_z, x_r, x_n = jnp.split(x, 3, axis=1)
-            gates = h @ kernel
+            gates = x @ kernel
+            x_z, x_r, x_n = jnp.split(gates, 3, axis=1)
+            gates = h @ recurrent_kernel
             h_z, h_r, h_n = jnp.split(gates, 3, axis=1)
             z = jax.nn.sigmoid(x_z + h_z)
             r = jax.nn.sigmoid(x_r + h_r)
@@ -79,7 +79,7 @@ class UnbiasedGRULayer(nnx.Module):
             h = z * h + (1 - z) * n
             return h, h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         _, outputs = jax.lax.scan(step, zeros, x)
         return outputs.swapaxes(0, 1)
 

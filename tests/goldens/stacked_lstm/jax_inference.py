@@ -19,15 +19,15 @@ class LSTMLayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the outputs, (batch, steps, units), or the last state, (batch, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(
             state: tuple[jax.Array, jax.Array], x: jax.Array
         ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
             h, c = state
-            gates = x + h @ kernel
+            gates = x @ kernel + h @ recurrent_kernel + bias
             i, f, g, o = jnp.split(gates, 4, axis=1)
             i = jax.nn.sigmoid(i)
             f = jax.nn.sigmoid(f)
@@ -36,13 +36,13 @@ class LSTMLayer(nnx.Module):
             h = o * jnp.tanh(c)
             return (h, c), h
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         (h, _), outputs = jax.lax.scan(step, (zeros, zeros), x)
         return outputs.swapaxes(0, 1) if self.return_sequences else h
 
 
 class StackedLSTM(nnx.Module):
-    """The network stacked_lstm.
+    """The network stacked_lstm for inference.
 
     Input: tokens in [0, 10000), shape (batch, 500).
     Output: shape (batch, 1), after sigmoid.

@@ -6,6 +6,18 @@ import torch
 from torch import nn
 
 
+def single_step(
+    layer: nn.LSTM, x: torch.Tensor, states: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """Return what ``layer`` returns for one step, by cells: half the time on a CPU."""
+    x, h, c = x.squeeze(1), [], []
+    for weights, *state in zip(layer.all_weights, *states, strict=True):
+        x, cell = torch.lstm_cell(x, state, *weights)
+        h.append(x)
+        c.append(cell)
+    return x.unsqueeze(1), (torch.stack(h), torch.stack(c))
+
+
 class StackedLSTM(nn.Module):
     """The network stacked_lstm in step form.
 
@@ -41,7 +53,10 @@ class StackedLSTM(nn.Module):
         lstm_1_h = states["lstm_1_h"]
         lstm_1_c = states["lstm_1_c"]
         x = self.embedding_1(x)
-        _, (lstm_1_h, lstm_1_c) = self.lstm_1(x, (lstm_1_h, lstm_1_c))
+        if torch.jit.is_scripting() or x.shape[1] > 1:  # type: ignore[attr-defined]
+            _, (lstm_1_h, lstm_1_c) = self.lstm_1(x, (lstm_1_h, lstm_1_c))
+        else:
+            _, (lstm_1_h, lstm_1_c) = single_step(self.lstm_1, x, (lstm_1_h, lstm_1_c))
         x = lstm_1_h[-1]
         x = self.dense_1(x)
         x = torch.sigmoid(x)

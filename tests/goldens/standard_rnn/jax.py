@@ -31,15 +31,16 @@ class RNNLayer(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Return the last state, (batch, units)."""
-        # One product for all steps; only that of the state is part of the scan.
-        x = x.swapaxes(0, 1) @ self.kernel[...] + self.bias[...]
-        kernel = self.recurrent_kernel[...]
+        x = x.swapaxes(0, 1)
+        kernel, recurrent_kernel = self.kernel[...], self.recurrent_kernel[...]
+        bias = self.bias[...]
 
         def step(h: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
-            h = jnp.tanh(x + h @ kernel)
+            total = x @ kernel + h @ recurrent_kernel + bias
+            h = jnp.tanh(total)
             return h, None
 
-        zeros = jnp.zeros((x.shape[1], self.units), x.dtype)
+        zeros = jnp.zeros((x.shape[1], self.units), jnp.result_type(x, kernel))
         h, _ = jax.lax.scan(step, zeros, x)
         return h
 

@@ -1,19 +1,22 @@
 """The gallery as ONNX files in several runtimes: ``python -m benchmarks.runtimes``.
 
-Prints the largest difference of each runtime from the NumPy reference, over batches of several
-lengths with every pattern of padding, with random arrays. A runtime that is not installed is left
-out: OpenVINO comes with ``pip install openvino``.
+Prints a Markdown table of the size of each file and the largest difference of each runtime from
+the NumPy reference, with random arrays, at three lengths and the batch sizes 3 and 1, with every
+pattern of padding. A runtime that is not installed is left out:
+
+    pip install openvino
+    npm install --prefix build/onnxruntime-web onnxruntime-web@1.30.0
 """
 
 from __future__ import annotations
 
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.runtimes.engines import RUNTIMES, Runtime
 from rnnspec import pipeline, saving
 from rnnspec.backends import get
 from rnnspec.comparison import reference
@@ -28,26 +31,10 @@ if TYPE_CHECKING:
 
     Run = Callable[[Array], Array]
 
-GALLERY = sorted((Path(__file__).parent.parent / "specs").glob("*.yaml"))
+GALLERY = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
 LENGTHS = (12, 1, 40)
-
-
-def onnxruntime(path: Path) -> Run:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path)
-    return lambda batch: np.asarray(session.run(None, {"inputs": batch})[0])
-
-
-def openvino(path: Path) -> Run:
-    import openvino
-
-    # Without the hint, a processor with bfloat16 rounds to it.
-    model = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda batch: np.asarray(model(batch)[0])
-
-
-RUNTIMES: dict[str, Callable[[Path], Run]] = {"onnxruntime": onnxruntime, "openvino": openvino}
+PARTS = (slice(0, 3), slice(3, 6), slice(3, 4))
+"""The sequences of a drawn batch, with six patterns of padding, and alone the one inside."""
 
 
 def written(case: Case, folder: Path) -> Path:
@@ -61,9 +48,11 @@ def written(case: Case, folder: Path) -> Path:
 
 
 def batches(case: Case) -> Iterator[Array]:
+    """Yield batches of 3 sequences, and of 1, in the type of the file's input."""
     for seed, length in enumerate(LENGTHS):
         batch = draw_batch(case.network.input, np.random.default_rng(seed), length)
-        yield batch.astype(np.int64 if batch.dtype.kind == "i" else np.float32)
+        typed = batch.astype(np.int64 if batch.dtype.kind == "i" else np.float32)
+        yield from (typed[part] for part in PARTS)
 
 
 def difference(case: Case, run: Run) -> float:
@@ -78,19 +67,27 @@ def difference(case: Case, run: Run) -> float:
 
 
 def main() -> None:
-    names = [name for name in RUNTIMES if find_spec(name)]
-    print("|".join(["network".ljust(26), *(name.ljust(12) for name in names)]))
+    installed = [each for each in RUNTIMES if each.installed()]
+    titles = [f"{each.name} {each.version()}" for each in installed]
+    print(_row("network", "padding", "size, kB", *titles))
+    print(_row(*["---"] * (3 + len(titles))))
     with tempfile.TemporaryDirectory() as folder:
         for path in GALLERY:
             case = Case.of(pipeline.read(path), 0, "float32")
             file = written(case, Path(folder))
-            cells = [_cell(case, RUNTIMES[name], file) for name in names]
-            print("|".join([case.network.name.ljust(26), *cells]), flush=True)
+            padded = "yes" if case.network.input.masked else ""
+            size = f"{file.stat().st_size / 1000:,.0f}"
+            cells = (_cell(case, runtime, file) for runtime in installed)
+            print(_row(case.network.name, padded, size, *cells), flush=True)
 
 
-def _cell(case: Case, runtime: Callable[[Path], Any], file: Path) -> str:
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(case: Case, runtime: Runtime, file: Path) -> str:
     try:
-        return f"{difference(case, runtime(file)):.1e}".ljust(12)
+        return f"{difference(case, runtime.open(file)):.1e}"
     except Exception as error:  # noqa: BLE001 - whatever a runtime raises is its result
         return str(error).strip().splitlines()[0][:120]
 

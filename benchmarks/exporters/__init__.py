@@ -1,0 +1,1 @@
+"""Tools that export recurrent networks to ONNX, and what their files compute."""

@@ -1,0 +1,1 @@
+"""The gallery as ONNX files, in several runtimes."""

@@ -1,0 +1,73 @@
+"""The reference of the exit codes, read from the errors, the commands and the signals."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from typer.main import get_command
+
+from docs.generate.markdown import table
+from rnnspec import errors
+from rnnspec.cli.app import app
+
+_HEAD = """# Exit codes
+
+[Commands](commands.md#exit-codes) has them in a few words. This page is read from the code.
+
+## By error
+
+Each error that a command prints is an exception of the library, which has the exit code. If several
+files are read, the highest code counts.
+"""
+_COMMANDS = """## By command
+
+All commands exit with 0 on success and as above otherwise. These say more:
+"""
+_SIGNALS = """## By signal
+
+128 plus the number of the signal:
+"""
+_HEEDED = ("SIGHUP", "SIGINT", "SIGPIPE", "SIGTERM")
+_SENTENCE = re.compile(r"Exit code: ([^.]*\.)")
+
+
+def exit_page() -> dict[str, str]:
+    """Return the page of the exit codes."""
+    # Windows has neither SIGHUP nor SIGPIPE.
+    here = [name for name in _HEEDED if hasattr(signal, name)]
+    signals = [(str(128 + signal.Signals[name]), f"`{name}`") for name in here]
+    parts = [_HEAD, exceptions(), _COMMANDS, table(("command", "exit code"), _commands())]
+    return {
+        "reference/exit-codes.md": "\n".join([*parts, _SIGNALS, table(("code", "of"), signals)])
+    }
+
+
+def exceptions() -> str:
+    """Return the table of the errors of the library."""
+    rows = [
+        (f"`rnnspec.errors.{each.__name__}`", _first_line(each), str(each.exit_code))
+        for each in _classes(errors.RnnspecError)
+    ]
+    return table(("exception", "meaning", "exit code"), rows)
+
+
+def _first_line(error: type[errors.RnnspecError]) -> str:
+    return (error.__doc__ or "").partition("\n")[0].replace("``", "`")
+
+
+def _classes(base: type[errors.RnnspecError]) -> Iterator[type[errors.RnnspecError]]:
+    if not base.__name__.startswith("_"):
+        yield base
+    for each in base.__subclasses__():
+        yield from _classes(each)
+
+
+def _commands() -> Iterator[tuple[str, str]]:
+    """Yield each command whose help describes its exit codes, with the description."""
+    group: Any = get_command(app)
+    for name, command in group.commands.items():
+        if found := _SENTENCE.search(" ".join(command.help.split())):
+            yield f"`rnnspec {name}`", found[1]

@@ -1,0 +1,25 @@
+"""The address of the repository, as pyproject.toml has it; it has no owner yet."""
+
+from __future__ import annotations
+
+import tomllib
+
+from docs.generate.examples import ROOT
+
+_PLACEHOLDER = "OWNER/rnnspec"
+
+
+def address() -> str:
+    """Return the URL of the repository."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["urls"]["Source"])
+
+
+def has_owner(url: str) -> bool:
+    """Return whether the URL is that of a repository that exists."""
+    return not url.endswith(f"/{_PLACEHOLDER}")
+
+
+def owned(page: str, url: str) -> str:
+    """Return a page with the owner of the repository in place of OWNER."""
+    return page.replace(_PLACEHOLDER, "/".join(url.split("/")[-2:]))

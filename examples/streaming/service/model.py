@@ -1,0 +1,115 @@
+"""An ONNX model in step form: the check of a chunk, and the step itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+States = dict[str, Array]
+
+
+class RefusedError(Exception):
+    """A request that cannot be answered: an HTTP status, and a sentence that says why."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class StepModel:
+    """A network that takes chunks of tokens below ``vocabulary``, or of ``features`` if that is 0.
+
+    ``sizes`` are those of its states. ONNX Runtime may run one session in several threads.
+    """
+
+    name: str
+    session: onnxruntime.InferenceSession
+    vocabulary: int
+    features: int
+    sizes: dict[str, int]
+
+    def zeros(self, batch: int) -> States:
+        """Return the states before the first chunk."""
+        return {name: np.zeros((batch, size), np.float32) for name, size in self.sizes.items()}
+
+    def chunk(self, values: Any, batch: int) -> Array:
+        """Return nested lists as a chunk (batch, steps[, features]).
+
+        Raises:
+            RefusedError: they are no chunk of this network, or of another batch size.
+        """
+        try:
+            # A number too large for float32 becomes infinite, and is refused below.
+            with np.errstate(over="ignore"):
+                found = np.array(values, np.int64 if self.vocabulary else np.float32)
+        except (ValueError, OverflowError) as error:
+            sentence = "expected as many steps in each sequence, and features in each step"
+            if isinstance(error, OverflowError):
+                sentence = "expected integers of 64 bits, received a larger one"
+            raise RefusedError(422, sentence) from None
+        self._check_shape(found, batch)
+        self._check_values(found)
+        return found
+
+    def _check_shape(self, found: Array, batch: int) -> None:
+        if len(found) != batch:
+            raise RefusedError(
+                422, f"batch size: expected {batch}, as in the session, received {len(found)}"
+            )
+        if found.ndim < 2 or not found.shape[1]:
+            raise RefusedError(422, "expected a chunk of one step or more, received none")
+        if self.features and found.shape[2] != self.features:
+            raise RefusedError(
+                422, f"features at each step: expected {self.features}, received {found.shape[2]}"
+            )
+
+    def _check_values(self, found: Array) -> None:
+        if self.vocabulary:
+            wrong = found[(found < 0) | (found >= self.vocabulary)]
+            if wrong.size:
+                raise RefusedError(
+                    422, f"expected tokens from 0 to {self.vocabulary - 1}, received {wrong[0]}"
+                )
+        elif not np.isfinite(found).all():
+            raise RefusedError(422, "expected numbers that float32 can hold, received another one")
+
+    def step(self, chunk: Array, states: States) -> tuple[Array, States]:
+        """Return the output for the steps so far, and the states after the chunk.
+
+        Raises:
+            RefusedError: the output has numbers that are not finite.
+        """
+        output, *after = self.session.run(None, {"inputs": chunk, **states})
+        if not np.isfinite(output).all():
+            raise RefusedError(500, "the output has numbers that are not finite")
+        return output, dict(zip(states, after, strict=True))
+
+
+def open_model(path: str) -> StepModel:
+    """Return the model in a file that ``rnnspec build --form step`` wrote.
+
+    Raises:
+        ValueError: there is no such file, or it has a model in another form.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path}: there is no such file")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    meta = session.get_modelmeta()
+    about = meta.custom_metadata_map
+    if about.get("form") != "step":
+        raise ValueError(f"{path}: expected a model in step form, of rnnspec build --form step")
+    inputs, *states = session.get_inputs()
+    return StepModel(
+        name=meta.graph_name,
+        session=session,
+        vocabulary=int(about.get("vocabulary", 0)),
+        features=0 if "vocabulary" in about else inputs.shape[2],
+        sizes={each.name: each.shape[1] for each in states},
+    )

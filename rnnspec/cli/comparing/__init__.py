@@ -1,0 +1,1 @@
+"""Comparisons on the command line: in this process or in several, whole or in shards."""

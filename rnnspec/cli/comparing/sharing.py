@@ -1,0 +1,83 @@
+"""Compare specs in this process, or in several that each import the frameworks once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rnnspec.backends import get
+from rnnspec.cli.terminal.frameworks import import_quietly
+from rnnspec.comparison.random import one_by_one
+from rnnspec.comparison.run import Task
+from rnnspec.workers.team import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rnnspec.backends import Backend
+    from rnnspec.comparison.drawn.passes import Comparer, Outcome
+    from rnnspec.comparison.report import SpecParity
+    from rnnspec.comparison.run import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The number of processes to start, the backends that each imports, and a progress bar.
+
+    Without a number, this process compares all specs, one after another.
+    """
+
+    jobs: int | None
+    backends: Sequence[Backend]
+    step: Callable[[str], None]
+
+    def report(self, ready: Prepared, tasks: Sequence[Task]) -> list[SpecParity]:
+        """Return the results of comparing given specs."""
+        if not self.jobs:
+            self._import()
+            return list(ready.compared(tasks, self.step))
+        work = Work(Task.compare, self._prepare, lambda task: task.source)
+        return work.shared(tasks, self.jobs, self._start())
+
+    def outcomes(self, comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
+        """Return the outcomes of random specs, up to the first that differs."""
+        items = list(texts.items())
+        if not self.jobs or not items:
+            self._import()
+            return one_by_one(self.step)(comparer, texts)
+        work = Work(partial(_outcome, comparer), self._prepare, _name, _differs)
+        outcomes = work.shared(items, self.jobs, self._start())
+        if _differs(outcomes[-1]):
+            # It is made smaller in this process.
+            self._import()
+        return outcomes
+
+    def _import(self) -> None:
+        self.step("importing the frameworks")
+        import_quietly(self.backends)
+
+    @property
+    def _prepare(self) -> Callable[[], None]:
+        return partial(_import_named, [each.name for each in self.backends])
+
+    def _start(self) -> Callable[[str], None]:
+        self.step("starting processes")
+        self.step("importing the frameworks")
+        return self.step
+
+
+def _import_named(names: Sequence[str]) -> None:
+    import_quietly(map(get, names))
+
+
+def _outcome(comparer: Comparer, item: tuple[int, str]) -> Outcome:
+    return comparer(item[1])
+
+
+def _name(item: tuple[int, str]) -> str:
+    return f"random spec {item[0] + 1}"
+
+
+def _differs(outcome: Outcome) -> bool:
+    return outcome.error is not None

@@ -1,0 +1,127 @@
+"""Quantize a written file, run it, and tell how far its outputs move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.backends.contract import Trace
+from rnnspec.comparison.levels import distance
+from rnnspec.convert.verify import batches, case_of
+from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed
+from rnnspec.ir.params import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from rnnspec.convert.verify import Proof
+    from rnnspec.pipeline import Generated, Program
+
+_ALLOWED = 0.1
+"""The largest move of an output, as a part of the largest output, that rounding explains."""
+
+
+@dataclass(slots=True)
+class Quantization:
+    """The quantization of the file for ``output`` after its ``proof``, with what it changed.
+
+    ``moved`` is the largest difference of an output from the reference, ``largest`` the largest
+    output, and ``sizes`` are those of the file in bytes, before and after.
+    """
+
+    proof: Proof
+    kind: str
+    output: Path
+    moved: float = 0.0
+    largest: float = 0.0
+    sizes: list[int] = field(default_factory=list)
+
+    def __call__(self, folder: Path) -> None:
+        """Compare the file with the reference, quantize it, and run it again.
+
+        Raises:
+            ParityError: an array or output differs, after quantization by more than rounding.
+            UsageError: the file would not become smaller.
+            OutputError: the disk is full.
+        """
+        self.proof(folder)
+        generated = self.proof.generated
+        path = folder / f"{generated.network.name}{generated.backend.suffix}"
+        self.sizes = [path.stat().st_size]
+        try:
+            generated.backend.quantizer.quantize(path, self.kind)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputError(f"cannot be written: {reason}", str(self.output)) from error
+        self.sizes.append(path.stat().st_size)
+        self._check_size()
+        self._compare(folder)
+
+    def report(self) -> Iterator[str]:
+        """Yield what was quantized, how far outputs move, and what the size became."""
+        rounded = quantized_layers(self.proof.generated)
+        layers = self.proof.generated.network.layers
+        kept = listed([each.name for each in layers if count(each) and each.name not in rounded])
+        others = f"; not {kept}" if kept else ""
+        yield f"quantized to {self.kind}: {listed(rounded)}{others}"
+        moved = f"outputs move by up to {self.moved:.1e}"
+        yield f"{moved} on random batches; the largest output is {self.largest:.1e}"
+        before, after = (f"{size / 1000:,.0f} kB" for size in self.sizes)
+        yield f"size: {after}, in float32 {before}"
+
+    def _check_size(self) -> None:
+        before, after = self.sizes
+        if after >= before:
+            raise UsageError(
+                f"--quantize {self.kind}: expected a smaller file, received {after:,} bytes, and "
+                f"{before:,} without it; leave it out",
+                self.proof.program.source,
+            )
+
+    def _compare(self, folder: Path) -> None:
+        proof = self.proof
+        generated, program = proof.generated, proof.program
+        model = generated.backend.saving.reload(folder, generated.network.name, generated.entry)
+        for batch in batches(program.network):
+            case = case_of(program, proof.arrays, batch)
+            truth = case.outputs(case.truth)[case.last]
+            found = case.outputs(Trace({}, model(batch)))[case.last]
+            self.moved = max(self.moved, distance(found, truth))
+            self.largest = max(self.largest, float(np.abs(truth).max(initial=0)))
+        self._check_move()
+
+    def _check_move(self) -> None:
+        allowed = _ALLOWED * self.largest
+        # Written this way, the test also refuses NaN.
+        if not self.moved <= allowed:
+            generated = self.proof.generated
+            name, last = generated.network.name, generated.network.layers[-1].name
+            wanted = f"within {allowed:.2g} of the reference once quantized to {self.kind}"
+            received = f"a difference of {self.moved:.3g}"
+            place = (name, generated.backend.name, last)
+            raise ParityError((Difference(*place, "output", wanted, received),))
+
+
+def quantized_layers(generated: Generated) -> list[str]:
+    """Return the names of the layers whose arrays are quantized."""
+    quantizer = generated.backend.quantizer
+    return [layer.name for layer in generated.network.layers if quantizer.quantizes(layer)]
+
+
+def check(program: Program, generated: Generated, kind: str) -> None:
+    """Raise, before any slow work, if no layer of the network would be quantized.
+
+    Raises:
+        UsageError: there is nothing to quantize, or the source is in another form.
+    """
+    if generated.form != "inference":
+        raise UsageError(f"--quantize {kind} is for a model in one piece, not for --form step")
+    if not quantized_layers(generated):
+        raise UsageError(
+            f"--quantize {kind}: expected an embedding or an LSTM of fused operators, received "
+            "neither; there are no such operators for other layers",
+            program.source,
+        )

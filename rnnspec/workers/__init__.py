@@ -1,0 +1,1 @@
+"""Worker processes: how they start and end, and how they share work."""

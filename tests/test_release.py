@@ -1,0 +1,58 @@
+"""The scripts that a release runs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnspec.version import __version__
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = ROOT / ".ci"
+READ = ("CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py")
+
+pytestmark = [
+    pytest.mark.skipif(not SCRIPTS.is_dir(), reason="the source distribution has no .ci"),
+    pytest.mark.skipif(sys.platform == "win32", reason="runs sh"),
+]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of what the scripts read."""
+    shutil.copytree(SCRIPTS, tmp_path / ".ci")
+    for name in READ:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def run(*command: str | Path) -> tuple[int, list[str]]:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_a_release_is_ready_once_all_names_agree(project: Path) -> None:
+    ready = (sys.executable, project / ".ci" / "ready")
+    code, missing = run(*ready, "v9.9.9")
+    assert code == 1
+    assert f"the tag is v9.9.9, the version {__version__}" in missing
+
+    changelog, metadata = project / "CHANGELOG.md", project / "pyproject.toml"
+    text = changelog.read_text(encoding="utf-8")
+    changelog.write_text(text.replace("- unreleased", "- 2027-01-02", 1), encoding="utf-8")
+    text = metadata.read_text(encoding="utf-8")
+    metadata.write_text(text.replace("com/OWNER/", "com/someone/"), encoding="utf-8")
+    assert run(*ready, f"v{__version__}") == (0, [f"v{__version__} can be released"])
+
+
+def test_the_notes_of_a_release_are_its_section(project: Path) -> None:
+    code, notes = run(project / ".ci" / "release-notes", __version__)
+    assert code == 0
+    assert "### Added" in notes
+    assert not any(line.startswith("## ") for line in notes)
+    assert run(project / ".ci" / "release-notes", "9.9.9") == (1, [])

@@ -1,0 +1,103 @@
+"""Work shared among processes: results in order, errors as they are, and the dead are named."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from rnnspec.errors import BackendError, GenerationError, UsageError
+from rnnspec.workers import team
+from rnnspec.workers.team import Work
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+
+class UnsendableError(Exception):
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(one + other)
+
+
+def answered(item: tuple[int, str]) -> tuple[int, int]:
+    """Do what an item says, and return its number and the process."""
+    number, what = item
+    match what:
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(7)
+        case "usage":
+            raise UsageError("wrong", "item")
+        case "unsendable":
+            raise UnsendableError("can", "not")
+        case _:
+            pass
+    return number, os.getpid()
+
+
+def told(item: tuple[int, str]) -> str:
+    return f"item {item[0]}"
+
+
+def ready() -> None:
+    Path(f"prepared-{os.getpid()}").touch()
+
+
+def broken() -> None:
+    raise BackendError("no framework")
+
+
+def ended(result: tuple[int, int]) -> bool:
+    return result[0] >= 3
+
+
+@pytest.fixture(autouse=True)
+def _no_child_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_results_are_in_order_and_processes_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "_MOST", 3)
+    items = [(n, "") for n in range(9)]
+    done: list[str] = []
+    results = Work(answered, ready, told).shared(items, 2, done.append)
+    assert [number for number, _ in results] == list(range(9))
+    assert sorted(done) == [told(item) for item in items]
+    processes = {process for _, process in results}
+    assert 3 <= len(processes) <= 4
+    assert {f"prepared-{process}" for process in processes} <= {
+        path.name for path in Path().iterdir()
+    }
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_nothing_after_the_end_is_returned() -> None:
+    items = [(n, "") for n in range(6)]
+    results = Work(answered, ready, told, ended).shared(items, 2)
+    assert [number for number, _ in results] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("what", "kind", "message"),
+    [
+        ("die", BackendError, "rnnspec: error: the process that compared item 2 was ended by SIGK"),
+        ("exit", BackendError, "that compared item 2 was ended with the exit code 7; the memory"),
+        ("usage", UsageError, "item: error: wrong"),
+        ("unsendable", GenerationError, "UnsendableError: cannot"),
+    ],
+)
+def test_an_item_that_fails(what: str, kind: type[Exception], message: str) -> None:
+    items = [(0, ""), (1, ""), (2, what)]
+    with pytest.raises(kind) as caught:
+        Work(answered, ready, told).shared(items, 2)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_preparation_that_fails() -> None:
+    with pytest.raises(BackendError, match="no framework"):
+        Work(answered, broken, told).shared([(0, ""), (1, "")], 2)
