@@ -63,7 +63,8 @@ def trains_own(optimizer: str, level: str | None, dtype: str) -> bool:
         return False
     if level not in {None, "training"}:
         raise UsageError(
-            f"the optimizer own is compared at the level training, received the level {level}"
+            f"the optimizer own is compared at the level training, received the level {level}; "
+            "leave it out"
         )
     if dtype != "float64":
         raise UsageError(f"the optimizer own is compared in float64, received the dtype {dtype}")
