@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -180,3 +181,71 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         words = "--processes", "2", "--rank", "0", "--meet", f"127.0.0.1:{port}"
         ran = run(command("train_keras.py", "--out", str(tmp_path), *words), KERAS_BACKEND="jax")
     assert (ran.returncode, ran.stderr) == (1, f"the port {port} is in use: choose another\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rnn: {type: lstm, unit: 3}", "unknown key 'unit'"),
+        ("input: {features: 2}\nrnn: {type: lstm, units: 3}", "net: expected a vocabulary of 100"),
+        (
+            "embedding: {vocabulary: 100, dim: 2}\nrnn: {type: lstm, units: 3}\nhead: {units: 100}",
+            "net: expected a vocabulary of 100, and a head with pooling: none",
+        ),
+        (None, "error: no such file"),
+    ],
+)
+def test_a_spec_that_does_not_fit_is_one_sentence(
+    text: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    progress, sequences = import_module("progress"), import_module("text")
+    path = tmp_path / "net.yaml"
+    if text is not None:
+        path.write_text(f"version: 1\nname: net\n{text}\n")
+    with pytest.raises(SystemExit, match=message), progress.one_sentence():
+        sequences.fitting(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch", "0"], "argument --batch: expected a positive integer, received '0'"),
+        (["--every", "-1"], "argument --every: expected a positive integer, received '-1'"),
+        (["--processes", "2", "--rank", "2"], "expected a rank from 0 to 1, received 2"),
+    ],
+)
+def test_options_out_of_range(
+    words: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    with pytest.raises(SystemExit):
+        import_module("progress").parallel_options("")
+    assert capsys.readouterr().err.endswith(f"train.py: error: {message}\n")
+
+
+def test_a_killed_worker_of_pytorch(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    settings = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    words = command("train_torch.py", "--steps", "100000", "--out", str(tmp_path))
+    first, second = (
+        subprocess.Popen(
+            words,
+            env=os.environ | settings | {"RANK": rank, "LOCAL_RANK": rank},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    )
+    with first, second:
+        while not (tmp_path / "checkpoint.pt").exists() and first.poll() is None:
+            time.sleep(0.05)
+        second.kill()
+        _, said = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert "another process is gone: " in said.splitlines()[-1]
