@@ -70,9 +70,8 @@ docs: $(READY)  ## Build the documentation into build/site; a broken link is an 
 docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
 	node --test playground/test/site.test.mjs
 
-wheel: $(READY)  ## Build the wheel, and use it from an empty environment
-	rm -rf $(DIST) $(EMPTY)
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(DIST) .
+wheel: dist  ## Check the distributions, and use the wheel from an empty environment
+	rm -rf $(EMPTY)
 	$(PYTHON) -m venv $(EMPTY)
 	$(EMPTY)/bin/python -m pip install --quiet $(DIST)/rnnspec-*.whl
 	.ci/use-wheel $(EMPTY)/bin
