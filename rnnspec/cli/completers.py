@@ -11,6 +11,7 @@ from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as written
 from rnnspec.backends import quantized as rounded
 from rnnspec.backends.base import LEVELS
+from rnnspec.backends.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -39,6 +40,11 @@ def formats(incomplete: str) -> list[str]:
 def levels(incomplete: str) -> list[str]:
     """Return levels of comparison."""
     return _starting(incomplete, LEVELS)
+
+
+def optimizers(incomplete: str) -> list[str]:
+    """Return the optimizers that training compares."""
+    return _starting(incomplete, OPTIMIZERS)
 
 
 def dtypes(incomplete: str) -> list[str]:
