@@ -225,8 +225,10 @@ class FrameworkFiles:
             raise UsageError(error.message, str(path)) from None
 
     def check_output(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
-        """Raise if the files cannot be written."""
+        """Raise if the files cannot be written, or the backend refuses the network."""
         name = program.network.name
+        # Before arrays are read, which may be too large for the backend's files.
+        pipeline.arranged(program, self.backend, self.written)
         saving.check_output(output, self.backend, name, force=force, inputs=inputs)
 
     def write(

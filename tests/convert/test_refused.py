@@ -307,3 +307,14 @@ def test_a_source_that_differs_is_not_written(
     monkeypatch.setattr(saving, "save", spoilt)
     message = refused("in.safetensors", "out", code=1)
     assert "dense_1: output: expected within 1e-05 of the reference" in message
+
+
+def test_arrays_too_large_for_the_output_are_not_read(refused: Refused) -> None:
+    Path("large.yaml").write_text(
+        "version: 1\nname: large\nembedding: {vocabulary: 20000000, dim: 32}\n"
+        "rnn: {type: lstm, units: 2}\n"
+    )
+    # Other arrays: to read them would be another error.
+    save_file(arrays_of(TEXT), "in.safetensors")
+    message = refused("in.safetensors", "out.onnx", "--spec", "large.yaml", code=1)
+    assert "not supported by onnx: the arrays have 2.4 GiB together" in message
