@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from rnnspec.version import __version__
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / ".ci"
-READ = ("CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py")
+READ = ("README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py")
 
 pytestmark = [
     pytest.mark.skipif(not SCRIPTS.is_dir(), reason="the source distribution has no .ci"),
@@ -48,6 +49,16 @@ def test_a_release_is_ready_once_all_names_agree(project: Path) -> None:
     text = metadata.read_text(encoding="utf-8")
     metadata.write_text(text.replace("com/OWNER/", "com/someone/"), encoding="utf-8")
     assert run(*ready, f"v{__version__}") == (0, [f"v{__version__} can be released"])
+
+
+def test_the_page_of_a_release_has_no_relative_links(project: Path) -> None:
+    assert run(sys.executable, project / ".ci" / "absolute-links", "v0.1.0")[0] == 0
+    text = (project / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]*)\)", text)
+    assert links
+    assert all(link.startswith("https://") for link in links)
+    assert "](https://raw.githubusercontent.com/OWNER/rnnspec/v0.1.0/docs/pictures/" in text
+    assert "](https://github.com/OWNER/rnnspec/blob/v0.1.0/docs/tutorial/first.md)" in text
 
 
 def test_the_notes_of_a_release_are_its_section(project: Path) -> None:

@@ -56,6 +56,10 @@ describe("the page", { skip: lacking }, () => {
     assert.match(await page.textContent("#notes"), /1:83.*error.*unknown key 'unit'; did you mean 'units'\?/);
     assert.ok(await page.locator("#stale").isVisible());
     assert.match(await page.locator(".picture img").getAttribute("alt"), /GRU/);
+    await tab(page, "Keras").click();
+    assert.match(await page.locator("#panel pre").textContent(), /keras\.layers\.GRU/);
+    await tab(page, "Picture").click();
+    await page.locator(".picture img").waitFor();
     await page.getByRole("button", { name: "E301" }).click();
     assert.match(await page.textContent("dialog"), /E301: unknown key/);
     await page.keyboard.press("Escape");
