@@ -19,6 +19,10 @@ _PACKAGES = (
     "tensorflow",
     "tensorflow-cpu",
     "jax",
+    "flax",
+    "onnx",
+    "onnxruntime",
+    "tf2onnx",
 )
 
 

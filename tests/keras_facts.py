@@ -47,6 +47,7 @@ def everything() -> dict[str, object]:
     return {
         "negative token": negative_token(),
         **{f"{name}: {key}": d for name in OPTIMIZERS for key, d in step_of(name).items()},
+        "known differences of Adam": known("Adam"),
         "masked": max(masked(*case) for case in PADDED if case[2] == POLICIES[0]),
     }
 
@@ -84,6 +85,13 @@ def _step(optimizer: str, batch: Array, densely: bool) -> float:
     stepped.step()
     found = [rnnspec.read_weights(model)["embedding_1.embeddings"] for model in models]
     return float(np.abs(found[0] - found[1]).max())
+
+
+def known(optimizer: str) -> list[str]:
+    """Return the known differences of one of Keras's optimizers that parity finds."""
+    report = rnnspec.parity(rnnspec.loads(TOKENS), ["keras", "torch"], optimizer="own")
+    assert report.equal, report.differences
+    return list(report.specs[0].backends["keras"].own[optimizer].known)
 
 
 def masked(value: float, pooling: str, policy: str) -> float:

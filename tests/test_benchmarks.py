@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,6 +17,7 @@ import rnnspec
 from benchmarks.budget import Budget
 from benchmarks.cold import BenchmarkError, imports_of, output
 from benchmarks.curve import Curve, exponent
+from benchmarks.gpu.work import Found
 from benchmarks.growth_work import measure
 from benchmarks.networks import Case, text
 from benchmarks.plot import svg
@@ -145,3 +148,12 @@ def test_an_unknown_suite_is_named() -> None:
     assert ended.returncode == 2
     assert "unknown suite speed; expected some of runtime, " in ended.stderr
     assert len({suite.name for suite in SUITES}) == len(SUITES)
+
+
+def test_a_lost_fused_path_or_a_difference_fails_the_check_of_a_gpu() -> None:
+    fine = Found("lstm", "aten::_cudnn_rnn", fused=True, differences=[1e-6, 1e-3])
+    assert fine.wrong == replace(fine, fused=None).wrong == ""
+    lost = replace(fine, path="a loop", fused=False)
+    assert lost.wrong == "lstm: the fused path was not taken: a loop"
+    far = replace(fine, differences=[1e-3, math.nan])
+    assert far.wrong == "lstm: too far from the reference: 1.0e-03 of 0.0001, nan of 0.01"

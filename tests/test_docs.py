@@ -45,7 +45,7 @@ MADE: dict[tuple[str, str], Callable[[str], Any]] = {
 def settled(text: str) -> str:
     """Return output without the parts that differ between machines."""
     text = re.sub(r"(Largest difference in \w+): .*", r"\1", text)
-    text = re.sub(r"\d\.\de-\d\d", "0.0e-00", text)
+    text = re.sub(r"\d\.\de[+-]\d\d", "0.0e-00", text)
     return re.sub(r"(Keras|PyTorch|ONNX Runtime|ONNX|JAX|Flax) [\w.+]+", r"\1", text)
 
 

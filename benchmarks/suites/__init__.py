@@ -49,7 +49,7 @@ SUITES = (
     Suite("keras", 50, 14, "tensorflow"),
     Suite("stack", 15, 3, "torch"),
     Suite("onnx", 80, 16, "onnxruntime"),
-    Suite("step", 45, 6, "torch"),
+    Suite("step", 60, 8, "torch"),
     Suite("commands", 75, 16),
     Suite("growth", 55, 6),
     Suite("memory", 90, 10),

@@ -1,4 +1,4 @@
-"""What every example does beside training: options, a progress bar, early stop, and a curve."""
+"""What every example does beside training: options, errors, progress, early stop, and a curve."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rnnspec.errors import RnnspecError
+
 
 def parser(description: str) -> argparse.ArgumentParser:
     """Return a parser of the options that all examples take."""
@@ -20,22 +22,43 @@ def parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("spec", nargs="?", default=Path(__file__).with_name("characters.yaml"))
     parser.add_argument("--out", type=Path, default=Path("trained"), help="folder of the results")
     parser.add_argument("--text", type=Path, help="UTF-8 text; by default Python's reference")
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--batch", type=int, default=32, help="sequences over all processes")
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
-    parser.add_argument("--patience", type=int, default=5, help="checkpoints without a gain")
+    parser.add_argument("--steps", type=positive, default=600)
+    parser.add_argument("--batch", type=positive, default=32, help="sequences over all processes")
+    parser.add_argument("--every", type=positive, default=50, help="steps between checkpoints")
+    parser.add_argument("--patience", type=positive, default=5, help="checkpoints without a gain")
     parser.add_argument("--optimizer", choices=("adam", "sgd"), default="adam")
     parser.add_argument("--rate", type=float, default=0.003)
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
 
-def add_parallel(parser: argparse.ArgumentParser) -> None:
-    """Add the options of several devices and processes."""
-    parser.add_argument("--devices", type=int, default=1, help="devices of each process")
-    parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--rank", type=int, default=0)
-    parser.add_argument("--meet", default="127.0.0.1:29400", metavar="HOST:PORT")
+def parallel_options(description: str) -> argparse.Namespace:
+    """Return the options given, with those of several devices and processes."""
+    options = parser(description)
+    options.add_argument("--devices", type=positive, default=1, help="devices of each process")
+    options.add_argument("--processes", type=positive, default=1)
+    options.add_argument("--rank", type=int, default=0)
+    options.add_argument("--meet", default="127.0.0.1:29400", metavar="HOST:PORT")
+    given = options.parse_args()
+    if not 0 <= given.rank < given.processes:
+        options.error(f"expected a rank from 0 to {given.processes - 1}, received {given.rank}")
+    return given
+
+
+def positive(text: str) -> int:
+    """Return a positive integer that was given as an option."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, received {text!r}")
+    return int(text)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """End without a traceback if the spec, the text or a folder is at fault."""
+    try:
+        yield
+    except (RnnspecError, OSError, UnicodeDecodeError) as error:
+        raise SystemExit(str(error)) from None
 
 
 @dataclass

@@ -5,12 +5,32 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+import rnnspec
+
+if TYPE_CHECKING:
+    from rnnspec.spec.models import Spec
+
 STEPS = 48
 """The time steps of each sequence."""
+
+
+def fitting(path: str | Path) -> Spec:
+    """Return the spec of a network that predicts a character at each time step."""
+    spec, number = rnnspec.load(path), len(string.printable)
+    tokens = spec.embedding.vocabulary if spec.embedding else 0
+    out = rnnspec.summary(spec).layers[-1].output_shape
+    sequences = out in {(None, None, number), (None, STEPS, number)}
+    if tokens != number or not sequences or spec.head.activation != "log_softmax":
+        raise SystemExit(
+            f"{spec.name}: expected a vocabulary of {number}, and a head with pooling: none, "
+            f"units: {number} and activation: log_softmax, as in characters.yaml"
+        )
+    return spec
 
 
 def read_text(path: Path | None) -> str:

@@ -26,7 +26,7 @@ import progress
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from safetensors.numpy import load_file, save_file
-from text import Characters, read_text
+from text import Characters, fitting, read_text
 
 import rnnspec
 
@@ -34,21 +34,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@progress.one_sentence()
 def main() -> None:
     """Train, or go on with a run that was stopped."""
-    given = _options()
+    given = progress.parallel_options(__doc__ or "")
     meeting.join(given)
     data = Characters.of(read_text(given.text), given.batch, given.seed)
     data.share(0, jax.device_count())
-    run = Run(given, rnnspec.build(given.spec, "jax", seed=given.seed), data)
+    run = Run(given, rnnspec.build(fitting(given.spec), "jax", seed=given.seed), data)
     with progress.bar(given.steps, run.step, shown=given.rank == 0) as show:
         run.train(show)
-
-
-def _options() -> Any:
-    parser = progress.parser(__doc__ or "")
-    progress.add_parallel(parser)
-    return parser.parse_args()
 
 
 def _loss(model: nnx.Module, inputs: jax.Array, targets: jax.Array) -> jax.Array:

@@ -23,21 +23,22 @@ from typing import Any
 
 import meeting
 import progress
-from text import Characters, read_text
+from text import Characters, fitting, read_text
 
 
+@progress.one_sentence()
 def main() -> None:
     """Train, or go on with a run that was stopped."""
-    given = _options()
+    given = progress.parallel_options(__doc__ or "")
     scope = parallel(given)
     # Imported when the devices are there.
     import keras
 
     import rnnspec
 
-    name = rnnspec.load(given.spec).name
+    spec = fitting(given.spec)
     data = Characters.of(read_text(given.text), given.batch, given.seed)
-    data.share(0, max(given.devices, given.processes))
+    data.share(0, given.devices * given.processes)
     checkpoint = Path(given.out) / "checkpoint.keras"
     # The same initial weights in all processes, which JAX checks.
     keras.utils.set_random_seed(given.seed)
@@ -45,18 +46,12 @@ def main() -> None:
         if checkpoint.exists():
             model = keras.saving.load_model(checkpoint)
         else:
-            model = rnnspec.build(given.spec, "keras", seed=given.seed)
+            model = rnnspec.build(spec, "keras", seed=given.seed)
             makers = {"adam": keras.optimizers.Adam, "sgd": keras.optimizers.SGD}
             # The output is log-softmax, whose softmax is itself: the loss may take it as logits.
             loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
             model.compile(makers[given.optimizer](given.rate), loss)
-    Run(given, model, data, name, checkpoint).train()
-
-
-def _options() -> Any:
-    parser = progress.parser(__doc__ or "")
-    progress.add_parallel(parser)
-    return parser.parse_args()
+    Run(given, model, data, spec.name, checkpoint).train()
 
 
 def parallel(given: Any) -> AbstractContextManager[Any]:

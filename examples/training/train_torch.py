@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import progress
 import torch
 from safetensors.torch import save_file
-from text import Characters, read_text
+from text import Characters, fitting, read_text
 from torch import distributed, nn
 
 import rnnspec
@@ -37,6 +37,7 @@ LONGEST_WAIT = timedelta(seconds=45)
 """How long a process waits for the others, before it takes them for dead."""
 
 
+@progress.one_sentence()
 def main() -> None:
     """Train, or go on with a run that was stopped."""
     parser = progress.parser(__doc__ or "")
@@ -44,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     with processes() as (rank, number, device):
         dtype = getattr(torch, given.dtype)
-        model = rnnspec.build(given.spec, "torch", seed=given.seed).to(device, dtype)
+        model = rnnspec.build(fitting(given.spec), "torch", seed=given.seed).to(device, dtype)
         data = Characters.of(read_text(given.text), given.batch, given.seed)
         run = Run(given, model, data, data.share(rank, number), device)
         with progress.bar(given.steps, run.step, shown=rank == 0) as show:

@@ -37,6 +37,7 @@ __all__ = [
     "in_form",
     "lack",
     "names",
+    "quantized",
     "refusals",
 ]
 
@@ -99,6 +100,11 @@ def form_named(name: str | None) -> Form | None:
         UsageError: no backend writes a form of that name.
     """
     return None if name is None else cast("Form", one_of("form", name, forms()))
+
+
+def quantized() -> list[str]:
+    """Return the types to which any backend quantizes files."""
+    return sorted({kind for each in BACKENDS.values() for kind in each.quantized})
 
 
 def having(*needs: Need) -> list[Backend]:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
         Emitter,
         LearningRuntime,
         OpeningRuntime,
+        OptimizingRuntime,
         Quantizer,
         Runtime,
         SavingRuntime,
         Slots,
         SteppingRuntime,
     )
+    from rnnspec.backends.optimizers import Cause
     from rnnspec.ir.forms import Form
 
 
@@ -52,7 +54,8 @@ class Backend:
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
     ``quantized`` are the types to which a file can be quantized.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
-    several, without importing it.
+    several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
+    if the runtime has a function ``own_steps``; ``causes`` returns known differences of these.
     """
 
     name: str
@@ -72,6 +75,8 @@ class Backend:
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()
     engine: Callable[[], str] | None = None
+    optimizers: str = ""
+    causes: Callable[[], tuple[Cause, ...]] = tuple
 
     @property
     def installed(self) -> bool:
@@ -128,6 +133,11 @@ class Backend:
     def learning(self) -> LearningRuntime:
         """The runtime of a backend whose ``level`` is ``gradients`` or higher."""
         return cast("LearningRuntime", self.runtime)
+
+    @property
+    def optimizing(self) -> OptimizingRuntime:
+        """The runtime of a backend whose record names ``optimizers``."""
+        return cast("OptimizingRuntime", self.runtime)
 
     @property
     def stepping(self) -> SteppingRuntime:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
     from rnnspec.backends.expressions import Text
+    from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
@@ -147,6 +148,20 @@ class LearningRuntime(Runtime, Protocol):
         """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
 
         If ``training`` is true, the model runs with dropout, otherwise as in inference.
+        """
+
+
+class OptimizingRuntime(LearningRuntime, Protocol):
+    """The module ``runtime`` of a backend whose record names ``optimizers``."""
+
+    def own_steps(
+        self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
+    ) -> Callable[[Optimizer], Step]:
+        """Return a function that returns the step of one of the framework's own optimizers.
+
+        The step changes the arrays at ``keys``, which are (layer, path). If ``summed`` is true, the
+        optimizer gets one gradient for each row of an embedding, however often it was looked up;
+        otherwise it gets what it gets when the framework trains.
         """
 
 

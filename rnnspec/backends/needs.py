@@ -42,6 +42,7 @@ def purpose(form: Form) -> str:
 
 SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
+OPTIMIZERS = Need("train with an optimizer of its own", lambda backend: bool(backend.optimizers))
 FILES = Need("save a model", lambda backend: bool(backend.files))
 
 

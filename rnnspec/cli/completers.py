@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends import forms as written
+from rnnspec.backends import quantized as rounded
 from rnnspec.backends.base import LEVELS
+from rnnspec.backends.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -40,6 +42,11 @@ def levels(incomplete: str) -> list[str]:
     return _starting(incomplete, LEVELS)
 
 
+def optimizers(incomplete: str) -> list[str]:
+    """Return the optimizers that training compares."""
+    return _starting(incomplete, OPTIMIZERS)
+
+
 def dtypes(incomplete: str) -> list[str]:
     """Return the dtypes of all backends."""
     every = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
@@ -49,6 +56,11 @@ def dtypes(incomplete: str) -> list[str]:
 def source_forms(incomplete: str) -> list[str]:
     """Return the forms of source that any backend writes."""
     return _starting(incomplete, written())
+
+
+def quantized(incomplete: str) -> list[str]:
+    """Return the types to which any backend quantizes files."""
+    return _starting(incomplete, rounded())
 
 
 def networks(incomplete: str) -> list[str]:

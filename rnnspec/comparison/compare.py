@@ -11,8 +11,9 @@ from rnnspec.backends import get, in_form
 from rnnspec.comparison.forward import run_forward
 from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.comparison.levels import distance, levels_up_to, tolerances
-from rnnspec.comparison.report import BackendResult, Finding, SpecParity
-from rnnspec.comparison.training import steady_share, train
+from rnnspec.comparison.report import BackendResult, Finding, OwnOptimizer, SpecParity
+from rnnspec.comparison.training.own import own_optimizers
+from rnnspec.comparison.training.steps import steady_share, train
 from rnnspec.errors import Difference
 from rnnspec.ir.params import Counts
 
@@ -41,10 +42,14 @@ def _counted(live: Live, layers: Iterable[str]) -> tuple[dict[str, int], Counts]
 
 @dataclass(slots=True)
 class Comparison:
-    """The comparison of a case on one backend after another, up to ``level``."""
+    """The comparison of a case on one backend after another, up to ``level``.
+
+    If ``own`` is true, each framework's own optimizers are compared too.
+    """
 
     case: Case
     level: str
+    own: bool = False
     _results: dict[str, BackendResult] = field(default_factory=dict)
     _values: dict[str, dict[str, Values]] = field(default_factory=dict)
     _truths: dict[str, Values] = field(default_factory=dict)
@@ -66,7 +71,7 @@ class Comparison:
             for level in levels_up_to(self.level)[1:]
         }
         self._results[backend.name] = BackendResult(
-            live.runtime.version(), held, total, findings, live.generated.form
+            live.runtime.version(), held, total, findings, live.generated.form, self._own(backend)
         )
 
     def report(self) -> SpecParity:
@@ -121,6 +126,21 @@ class Comparison:
                 self._values[name]["training"] = again
                 self._truth("training", again)
         return train(self.case, live, gradients, share=share)
+
+    def _own(self, backend: Backend) -> dict[str, OwnOptimizer]:
+        """Compare the backend's own optimizers, and record a difference that is not known."""
+        if not self.own or backend.name not in self._learners:
+            return {}
+        found = own_optimizers(self.case, *self._learners[backend.name], self._share)
+        allowed = tolerances(self.case.dtype)["training"]
+        for name, each in found.items():
+            if not each.rest <= allowed:
+                expected = f"within {allowed:g} of {name} written out"
+                received = f"a difference of {each.rest:.3g}"
+                where, quantity = each.finding.where, f"{backend.optimizers}.{name}"
+                difference = self._difference(backend.name, where, quantity, expected, received)
+                self._differences.append(difference)
+        return found
 
     def _distances(self, trained: Values) -> dict[str, float]:
         truth = self._truth("training", trained)

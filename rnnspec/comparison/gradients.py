@@ -37,8 +37,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     model; arrays that are not trainable have none.
     """
     places = [place for place in live.store.places if place[2].trainable]
-    # Several canonical arrays may share one array of the framework: ask for its gradient once.
-    keys = list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
+    keys = trained_keys(live)
     learn = live.backend.learning.learner(live.model, keys, training=training)
 
     def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
@@ -47,6 +46,13 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
         return loss, gather(places, lambda *key: kept[key])
 
     return run
+
+
+def trained_keys(live: Live) -> list[tuple[str, str]]:
+    """Return (layer, path) of each array of the framework that is trained."""
+    places = [place for place in live.store.places if place[2].trainable]
+    # Several canonical arrays may share one array of the framework: ask for its gradient once.
+    return list(dict.fromkeys((layer, slot.path) for _, layer, _, slot in places))
 
 
 def directional_derivatives(case: Case) -> dict[str, Array]:

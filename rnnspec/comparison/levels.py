@@ -10,6 +10,7 @@ import numpy as np
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import LEVELS
 from rnnspec.backends.needs import IN_WORDS
+from rnnspec.backends.optimizers import OPTIMIZERS
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,24 @@ def level_for(level: str | None, form: Form | None) -> str:
         message = f"source {IN_WORDS[form]} does not train; it is compared up to {highest}"
         raise UsageError(f"{message}, received the level {wanted}")
     return wanted
+
+
+def trains_own(optimizer: str, level: str | None, dtype: str) -> bool:
+    """Return whether the frameworks' own optimizers are to be compared.
+
+    Raises:
+        UsageError: the name is unknown, or the level or the dtype rules it out.
+    """
+    if one_of("optimizer", optimizer, OPTIMIZERS) == "reference":
+        return False
+    if level not in {None, "training"}:
+        raise UsageError(
+            f"the optimizer own is compared at the level training, received the level {level}; "
+            "leave it out"
+        )
+    if dtype != "float64":
+        raise UsageError(f"the optimizer own is compared in float64, received the dtype {dtype}")
+    return True
 
 
 def tolerances(dtype: str) -> dict[str, float]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.backends import get
 from rnnspec.backends.needs import IN_WORDS
+from rnnspec.backends.optimizers import CAUSES
 from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rnnspec.backends.contract import Stock
+    from rnnspec.backends.optimizers import Cause
     from rnnspec.errors import Difference, Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.params import Counts
@@ -24,12 +29,30 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnOptimizer:
+    """How far a framework's own optimizer goes apart from the written-out one.
+
+    ``known`` has the part of each known cause, and ``rest`` is the difference without them.
+    """
+
+    finding: Finding
+    known: dict[Cause, float]
+    rest: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as plain data."""
+        at = {"difference": self.finding.difference, "at": self.finding.where}
+        return {**at, "known": dict(self.known), "rest": self.rest}
+
+
+@dataclass(frozen=True, slots=True)
 class BackendResult:
     """The parameter counts and the findings of one backend for one spec, from a form of source.
 
     The counts leave out zeros that stock layers have beside the parameters of the spec.
     ``findings`` has the largest difference of each level except ``counts``, from the float64
-    reference or, in ``training``, from the first backend.
+    reference or, in ``training``, from the first backend. ``own`` has the framework's own
+    optimizers by name, if they were compared.
     """
 
     version: str
@@ -37,6 +60,7 @@ class BackendResult:
     parameters: Counts
     findings: dict[str, Finding]
     form: Form = "training"
+    own: dict[str, OwnOptimizer] = field(default_factory=dict)
 
     @property
     def forward_max_difference(self) -> float:
@@ -58,6 +82,22 @@ class SpecParity:
     stock: dict[str, tuple[Stock, ...]]
     differences: tuple[Difference, ...]
     refused: dict[str, tuple[Refusal, ...]] = field(default_factory=dict)
+
+    @property
+    def own(self) -> dict[str, list[OwnOptimizer]]:
+        """The own optimizers of each backend that has some, by their names."""
+        owned = [result.own for result in self.backends.values() if result.own]
+        return {name: [own[name] for own in owned] for name in owned[0]} if owned else {}
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Lines with the causes of known differences, and the difference without them."""
+        return tuple(
+            line
+            for backend, result in self.backends.items()
+            for name, found in result.own.items()
+            for line in _known(f"{get(backend).optimizers}.{name}", found)
+        )
 
     @property
     def equal(self) -> bool:
@@ -83,7 +123,12 @@ class ParityReport:
     def compared(self) -> str:
         """The level, the dtype and the form of the comparison, in words."""
         source = f", source {IN_WORDS[self.form]}" if self.form else ""
-        return f"compared up to {self.level} in {self.dtype}{source}"
+        own = ", each framework's own optimizers too" if self._has_own else ""
+        return f"compared up to {self.level} in {self.dtype}{source}{own}"
+
+    @property
+    def _has_own(self) -> bool:
+        return any(result.own for spec in self.specs for result in spec.backends.values())
 
     @property
     def equal(self) -> bool:
@@ -110,6 +155,13 @@ class ParityReport:
         }
 
 
+def _known(name: str, found: OwnOptimizer) -> Iterator[str]:
+    if found.known:
+        yield f"* {name} is known to differ; {found.rest:.1e} without these causes:"
+    for cause, part in found.known.items():
+        yield f"  {part:.1e}: {CAUSES[cause]}"
+
+
 def _spec(spec: SpecParity) -> dict[str, Any]:
     refused = {name: [asdict(each) for each in words] for name, words in spec.refused.items()}
     return {
@@ -134,4 +186,6 @@ def _backend(result: BackendResult) -> dict[str, Any]:
     for level, finding in result.findings.items():
         found[f"{level}_max_difference"] = finding.difference
         found[f"{level}_max_difference_at"] = finding.where
+    if result.own:
+        found["own_optimizers"] = {name: each.as_dict() for name, each in result.own.items()}
     return found

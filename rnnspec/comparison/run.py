@@ -12,7 +12,7 @@ from rnnspec.backends import form_named, get, having, needs, refusals
 from rnnspec.comparison.batch import checked_batch
 from rnnspec.comparison.case import Case, batch_of
 from rnnspec.comparison.compare import Comparison
-from rnnspec.comparison.levels import level_for, levels_up_to, tolerances
+from rnnspec.comparison.levels import level_for, levels_up_to, tolerances, trains_own
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.pipeline import Program, program
@@ -44,6 +44,7 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
     dtype: str = "float64",
     seed: int = 0,
     batch: ArrayLike | None = None,
+    optimizer: str = "reference",
     progress: Callable[[str], None] = lambda _: None,
 ) -> ParityReport:
     """Compare specs on every backend, up to a level.
@@ -72,6 +73,9 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features
             (batch, steps, features), which are rounded to float32.
+        optimizer: ``own`` to compare SGD, Adam and AdamW of each framework too, with those written
+            out, in ``training``, which is then the default level. A known difference is reported
+            with its causes, and does not count.
         progress: called with ``"NAME on BACKEND"`` before each build.
 
     Raises:
@@ -80,7 +84,16 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         UsageError: an argument is invalid, a file cannot be read, or the batch fits no spec.
         BackendError: a backend is not installed or too old.
     """
-    ready = prepared(specs, backends, level=level, form=form, dtype=dtype, seed=seed, batch=batch)
+    ready = prepared(
+        specs,
+        backends,
+        level=level,
+        form=form,
+        dtype=dtype,
+        seed=seed,
+        batch=batch,
+        optimizer=optimizer,
+    )
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
     return ready.report(ready.compared(ready.tasks, progress))
@@ -115,12 +128,14 @@ def prepared(  # noqa: PLR0913 - each is an option of the command line
     dtype: str = "float64",
     seed: int = 0,
     batch: ArrayLike | None = None,
+    optimizer: str = "reference",
 ) -> Prepared:
     """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
     wanted = form_named(form)
-    level = level_for(level, wanted)
-    chosen = comparable(backends, level, dtype, wanted)
-    options = _Options(level, wanted, dtype, seed_from(seed), batch)
+    own = trains_own(optimizer, level, dtype)
+    level = level_for("training" if own else level, wanted)
+    chosen = comparable(backends, level, dtype, wanted, own=own)
+    options = _Options(level, wanted, dtype, seed_from(seed), batch, own)
     plans = _planned(_loaded(specs), chosen, options, named=backends is not None)
     _check(plans, chosen, options)
     return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, wanted)
@@ -157,18 +172,25 @@ def _check(plans: Sequence[_Plan], chosen: Sequence[Backend], options: _Options)
 
 
 def comparable(
-    backends: Iterable[str] | None, level: str, dtype: str, form: Form | None = None
+    backends: Iterable[str] | None,
+    level: str,
+    dtype: str,
+    form: Form | None = None,
+    *,
+    own: bool = False,
 ) -> list[Backend]:
     """Return the named backends, each once, or all that support ``level`` in ``dtype``.
 
-    A backend that does not write source of ``form`` does not count.
+    A backend that does not write source of ``form`` does not count, nor, if ``own`` is true, one
+    without optimizers of its own.
 
     Raises:
         UsageError: a backend, the level or the dtype is unknown, or a backend does not support it.
     """
     levels_up_to(level)
     tolerances(dtype)
-    wanted = needs.level(level), needs.dtype(dtype), *needs.source(form)
+    optimizers = (needs.OPTIMIZERS,) if own else ()
+    wanted = needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers
     if backends is None:
         return having(*wanted)
     # Named twice, a backend would be compared with itself.
@@ -220,6 +242,7 @@ class _Options:
     dtype: str
     seed: int
     batch: ArrayLike | None
+    own: bool
 
     def check_batch(self, given: Program) -> None:
         """Raise UsageError unless a network takes the batch, before the long work begins."""
@@ -229,7 +252,7 @@ class _Options:
 
 def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
     case = Case.of(plan.program, options.seed, options.dtype, options.batch, options.form)
-    comparison = Comparison(case, options.level)
+    comparison = Comparison(case, options.level, options.own)
     for backend in map(get, plan.backends):
         progress(f"{plan.program.network.name} on {backend.title}")
         comparison.add(backend)

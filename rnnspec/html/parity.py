@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from rnnspec.comparison.report import ParityReport, SpecParity
+from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
 from rnnspec.errors import render_difference
 from rnnspec.html.elements import Content, lines, paragraph, strong, table
 
@@ -48,6 +48,9 @@ def _rows(spec: SpecParity, tolerances: dict[str, float]) -> Iterator[tuple[Cont
     for level, allowed in tolerances.items():
         found = (each.findings[level].difference for each in results)
         yield (level, f"within {allowed:g}", *(_difference(each, allowed) for each in found))
+    for name, owned in spec.own.items():
+        allowed = tolerances["training"]
+        yield (f"own {name}", f"within {allowed:g}", *(_own(each, allowed) for each in owned))
 
 
 def _numbers(wanted: int, *held: int) -> list[Content]:
@@ -58,10 +61,18 @@ def _difference(found: float, allowed: float) -> Content:
     return f"{found:.1e}" if found <= allowed else strong(f"{found:.1e} ✗")
 
 
+def _own(found: OwnOptimizer, allowed: float) -> Content:
+    difference = found.finding.difference
+    known = found.known and found.rest <= allowed
+    return f"{difference:.1e}*" if known else _difference(difference, allowed)
+
+
 def remarks(spec: SpecParity) -> Iterator[Element]:
-    """Yield the differences, and the backends that were left out."""
+    """Yield the differences, those that are known, and the backends that were left out."""
     if spec.differences:
         yield lines(map(render_difference, spec.differences))
+    if spec.known:
+        yield lines(spec.known)
     for backend, (first, *others) in spec.refused.items():
         more = f" (and {len(others)} more)" if others else ""
         yield paragraph(f"Left out {backend}: {first.layer}.{first.key}: {first.reason}{more}")

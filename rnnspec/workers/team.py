@@ -183,7 +183,7 @@ def _serve(
     while True:
         try:
             item = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the parent has ended
             return
         try:
             if not begun:

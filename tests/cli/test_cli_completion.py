@@ -24,6 +24,7 @@ CASES = [
     ("rnnspec vali", {"validate"}),
     ("rnnspec codegen --backend ", set(BACKENDS)),
     ("rnnspec validate --format s", {"sarif"}),
+    ("rnnspec build net.yaml --quantize i", {"int8"}),
     ("rnnspec parity --level gr", {"gradients"}),
     ("rnnspec parity --dtype ", set(TOLERANCES)),
     ("rnnspec lint --select L101,L10", {f"L101,L10{n}" for n in range(2, 10)}),

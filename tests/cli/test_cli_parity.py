@@ -260,6 +260,7 @@ def test_a_random_spec_that_differs(run: Run) -> None:
         (["--random", "x"], "--random"),
         (["--random", "3", "--seed", "-1"], "--seed"),
         (["--random", "3", "--dtype", "float32"], "it cannot honour --dtype float32"),
+        (["--random", "3", "--optimizer", "own"], "it cannot honour --optimizer own"),
         (["--random", "3", "--level", "all"], "unknown level 'all'; expected counts, "),
         (["--random", "3", "--backends", "mlx"], "unknown backend 'mlx'"),
         (["--random", "3", "--backends", "torch", "--level", "training"], "at least two"),

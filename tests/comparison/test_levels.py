@@ -27,7 +27,8 @@ from rnnspec.comparison.levels import (
     levels_up_to,
     tolerances,
 )
-from rnnspec.comparison.training import STEPS, adam, sgd, steady_share, train
+from rnnspec.comparison.training.optimizers import ADAM, ADAMW, SGD, update_of
+from rnnspec.comparison.training.steps import STEPS, steady_share, train
 from rnnspec.errors import UsageError
 from rnnspec.ir import nodes
 
@@ -355,14 +356,15 @@ def test_the_optimizers_are_pytorch_s() -> None:
     import torch
 
     start = np.random.default_rng(0).standard_normal(5)
-    for name, update in (("sgd", sgd(0.1)), ("adam", adam(0.01))):
-        arrays = {"w": start.copy()}
-        parameter = torch.nn.Parameter(torch.tensor(start))
-        theirs: torch.optim.Optimizer = (
-            torch.optim.SGD([parameter], lr=0.1)
-            if name == "sgd"
-            else torch.optim.Adam([parameter], lr=0.01, eps=1e-7)
-        )
+    parameter = torch.nn.Parameter(torch.tensor(start))
+    for given, theirs in (
+        (SGD, torch.optim.SGD([parameter], lr=0.1)),
+        (ADAM, torch.optim.Adam([parameter], lr=0.01, eps=1e-7)),
+        (ADAMW, torch.optim.AdamW([parameter], lr=0.01, eps=1e-7, weight_decay=0.1)),
+    ):
+        arrays, update = {"w": start.copy()}, update_of(given)
+        with torch.no_grad():
+            parameter.copy_(torch.tensor(start))
         for _ in range(STEPS):
             arrays = {**arrays, **update(arrays, {"w": np.sin(arrays["w"])})}
             parameter.grad = parameter.detach().sin()

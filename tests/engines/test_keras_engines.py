@@ -28,7 +28,7 @@ for level, specs in json.loads(sys.argv[1]).items():
 """
 
 
-def _run(engine: str, root: Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
+def _run(engine: str, root: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts, and the report of each level, from a process with Keras on ``engine``."""
     paths = {level: [str(root / f"specs/{name}.yaml") for name in SPECS[level]] for level in SPECS}
     told = {
@@ -58,6 +58,7 @@ def test_the_network_is_the_same(engine: str, request: pytest.FixtureRequest) ->
         pytest.skip(f"{engine} is not installed")
     facts, reports = _run(engine, request.config.rootpath)
     assert facts["negative token"] == 0.0
+    assert facts["known differences of Adam"] == ["epsilon"]
     assert facts["masked"] < keras_facts.ROUNDED
     for name in keras_facts.OPTIMIZERS:
         assert max(facts[f"{name}: once"], facts[f"{name}: repeated"]) < 1e-6

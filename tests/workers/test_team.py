@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,8 @@ def answered(item: tuple[int, str]) -> tuple[int, int]:
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
             os._exit(7)
+        case "sleep":
+            time.sleep(60)
         case "usage":
             raise UsageError("wrong", "item")
         case "unsendable":
@@ -54,8 +59,10 @@ def ended(result: tuple[int, int]) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _no_child_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_child_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    yield
+    assert multiprocessing.active_children() == []
 
 
 def test_results_are_in_order_and_processes_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +98,11 @@ def test_nothing_after_the_end_is_returned() -> None:
     ],
 )
 def test_an_item_that_fails(what: str, kind: type[Exception], message: str) -> None:
-    items = [(0, ""), (1, ""), (2, what)]
+    items = [(0, ""), (1, "sleep"), (2, what)]
+    began = time.monotonic()
     with pytest.raises(kind) as caught:
         Work(answered, ready, told).shared(items, 2)
+    assert time.monotonic() - began < 30
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

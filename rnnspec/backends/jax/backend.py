@@ -26,12 +26,13 @@ JAX = Backend(
         "arrays = load_file({path!r})",
         'nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))',
     ),
+    optimizers="optax",
 )
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import (
         Emitter,
-        LearningRuntime,
+        OptimizingRuntime,
         SavingRuntime,
         Slots,
         SteppingRuntime,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     _emit: Emitter = emit
     _slots: Slots = slots
-    _learning: LearningRuntime = runtime
+    _optimizing: OptimizingRuntime = runtime
     _saving: SavingRuntime = runtime
     _stepping: SteppingRuntime = runtime
     _reader: Reader = read

@@ -20,11 +20,12 @@ from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
 from rnnspec.backends.contract import Held, Trace
+from rnnspec.backends.jax import optimizers
 from rnnspec.backends.kept import FRAMEWORK_KEY
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from types import ModuleType
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
     from rnnspec.backends.contract import Learner
+    from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
 
@@ -249,6 +251,19 @@ def learner(model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: boo
             return float(value), [np.asarray(by_name[name].get_value()) for name in names]
 
     return run
+
+
+def own_steps(
+    model: nnx.Module,
+    keys: Sequence[tuple[str, str]],
+    *,
+    training: bool,
+    summed: bool,  # noqa: ARG001 - the gradient of a lookup always is
+) -> Callable[[Optimizer], Step]:
+    """Return a function that returns the step of one of the optimizers of optax."""
+    names = [".".join(key) for key in keys]
+    learn = learner(model, keys, training=training)
+    return partial(optimizers.own_step, model, names, learn, lambda: _precision(model))
 
 
 def save(model: nnx.Module, folder: Path, name: str, source: str, spec: str) -> None:

@@ -34,6 +34,15 @@ def _configured() -> str:
     return found if isinstance(found, str) else ""
 
 
+def _causes() -> tuple[Cause, ...]:
+    """Return the known differences of Keras's optimizers, on the engine that it is set to run on.
+
+    Sources: https://github.com/keras-team/keras/blob/master/keras/src/optimizers/adam.py, and on
+    TensorFlow https://github.com/keras-team/keras/pull/18633, and ``keras.ops.cast`` of a float.
+    """
+    return ("epsilon", "rounded", "repeated") if engine() == _DEFAULT else ("epsilon",)
+
+
 KERAS = Backend(
     name="keras",
     title="Keras",
@@ -45,23 +54,26 @@ KERAS = Backend(
     files=("{name}.keras",),
     loading=("import keras", "model = keras.saving.load_model({path!r})"),
     engine=engine,
+    optimizers="keras.optimizers",
+    causes=_causes,
 )
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import (
         Emitter,
-        LearningRuntime,
         OpeningRuntime,
+        OptimizingRuntime,
         SavingRuntime,
         Slots,
         SteppingRuntime,
     )
     from rnnspec.backends.kept import Reader
     from rnnspec.backends.keras import emit, read, runtime, slots
+    from rnnspec.backends.optimizers import Cause
 
     _emit: Emitter = emit
     _slots: Slots = slots
-    _learning: LearningRuntime = runtime
+    _optimizing: OptimizingRuntime = runtime
     _saving: SavingRuntime = runtime
     _stepping: SteppingRuntime = runtime
     _opening: OpeningRuntime = runtime

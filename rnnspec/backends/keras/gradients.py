@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rnnspec.backends.contract import Learner
     from rnnspec.slots import Array
 
+    Computation = Callable[[Array, Array, Array], tuple[Any, list[Any]]]
+
 
 _STEPS_WORTH_TRACING = 32
 
@@ -26,15 +28,35 @@ def learner(model: keras.Model, variables: Sequence[Any], *, training: bool) -> 
     Raises:
         BackendError: Keras runs on an engine that is not supported here.
     """
-    engines: dict[str, Callable[[keras.Model, Sequence[Any], bool], Learner]] = {
-        "tensorflow": _tensorflow,
-        "torch": _torch,
-        "jax": _jax,
-    }
-    engine = keras.backend.backend()
-    if engine not in engines:
-        raise BackendError(f"no gradients for Keras on {engine}; compare with --level forward")
-    return engines[engine](model, variables, training)
+    compute = computation(model, variables, training=training)
+
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+        loss, found = compute(inputs, target, weight)
+        return float(loss), [np.array(keras.ops.convert_to_numpy(each)) for each in found]
+
+    return run
+
+
+def computation(
+    model: keras.Model, variables: Sequence[Any], *, training: bool, summed: bool = True
+) -> Computation:
+    """Return the same function with results as the engine has them, for optimizers of Keras.
+
+    Unless ``summed``, the gradient of an embedding may have a row for each token that was looked
+    up, as it does when Keras trains.
+
+    Raises:
+        BackendError: Keras runs on an engine that is not supported here.
+    """
+    match keras.backend.backend():
+        case "tensorflow":
+            return _tensorflow(model, variables, training, summed)
+        case "torch":
+            return _torch(model, variables, training)
+        case "jax":
+            return _jax(model, variables, training)
+        case engine:
+            raise BackendError(f"no gradients for Keras on {engine}; compare with --level forward")
 
 
 def _loss(output: Any, target: Any, weight: Any) -> Any:
@@ -42,7 +64,9 @@ def _loss(output: Any, target: Any, weight: Any) -> Any:
     return keras.ops.sum(keras.ops.cast(weight, output.dtype) * error**2) / 2
 
 
-def _tensorflow(model: keras.Model, variables: Sequence[Any], training: bool) -> Learner:
+def _tensorflow(
+    model: keras.Model, variables: Sequence[Any], training: bool, summed: bool
+) -> Computation:
     import tensorflow as tf
 
     values = [variable.value for variable in variables]
@@ -53,36 +77,35 @@ def _tensorflow(model: keras.Model, variables: Sequence[Any], training: bool) ->
         found = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding has only the rows that were looked up.
         # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
-        return loss, [tf.convert_to_tensor(gradient) for gradient in found]
+        return loss, [tf.convert_to_tensor(each) for each in found] if summed else found
 
     traced = tf.function(eager)
     calls = count()
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         # Tracing takes about a second: longer than one eager call over a few steps, and shorter
         # than one over many.
         once = next(calls) == 0 and inputs.shape[1] < _STEPS_WORTH_TRACING
-        compute = eager if once else traced
-        loss, found = compute(*map(tf.constant, (inputs, target, weight)))
-        return float(loss), [gradient.numpy() for gradient in found]
+        loss, found = (eager if once else traced)(*map(tf.constant, (inputs, target, weight)))
+        return loss, found
 
     return run
 
 
-def _torch(model: keras.Model, variables: Sequence[Any], training: bool) -> Learner:
+def _torch(model: keras.Model, variables: Sequence[Any], training: bool) -> Computation:
     import torch
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         batch, goal, share = map(keras.ops.convert_to_tensor, (inputs, target, weight))
         loss = _loss(model(batch, training=training), goal, share)
         values = [variable.value for variable in variables]
         found = torch.autograd.grad(loss, values, materialize_grads=True)
-        return float(loss.detach()), [gradient.numpy(force=True) for gradient in found]
+        return loss.detach(), list(found)
 
     return run
 
 
-def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Learner:
+def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Computation:
     import jax
 
     trained = list(model.trainable_variables)
@@ -98,8 +121,8 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Learne
 
         return jax.value_and_grad(loss)(values)
 
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
         loss, found = traced([variable.value for variable in trained], inputs, target, weight)
-        return float(loss), [np.asarray(found[i]) for i in at]
+        return loss, [found[i] for i in at]
 
     return run

@@ -14,16 +14,17 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import Held, Trace
-from rnnspec.backends.keras import gradients
+from rnnspec.backends.keras import gradients, optimizers
 from rnnspec.errors import BackendError, brief
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
     from rnnspec.backends.contract import Learner
+    from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
 
@@ -151,6 +152,24 @@ def learner(model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bo
     """Return a function that computes the loss and its gradients for the variables at ``keys``."""
     variables = [_variable(model, layer, path) for layer, path in keys]
     return gradients.learner(model, variables, training=training)
+
+
+def own_steps(
+    model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
+) -> Callable[[Optimizer], Step]:
+    """Return a function that returns the step of one of Keras's own optimizers.
+
+    Unless ``summed``, the optimizer gets the gradient of an embedding as when Keras trains: on
+    TensorFlow, with a row for each token of the batch.
+    """
+    variables = [_variable(model, layer, path) for layer, path in keys]
+    compute = gradients.computation(model, variables, training=training, summed=summed)
+
+    def make(given: Optimizer) -> Step:
+        with _ONE_AT_A_TIME, _dtype(str(variables[0].dtype)):
+            return optimizers.own_step(variables, compute, given)
+
+    return make
 
 
 def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:

@@ -23,12 +23,13 @@ TORCH = Backend(
         "model = {entry}()",
         "model.load_state_dict(load_file({path!r}))",
     ),
+    optimizers="torch.optim",
 )
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import (
         Emitter,
-        LearningRuntime,
+        OptimizingRuntime,
         SavingRuntime,
         Slots,
         SteppingRuntime,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     _emit: Emitter = emit
     _slots: Slots = slots
-    _learning: LearningRuntime = runtime
+    _optimizing: OptimizingRuntime = runtime
     _saving: SavingRuntime = runtime
     _stepping: SteppingRuntime = runtime
     _reader: Reader = read

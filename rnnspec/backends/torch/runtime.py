@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from torch import nn
 
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.kept import FRAMEWORK_KEY
+from rnnspec.backends.torch import optimizers
 from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
 from rnnspec.backends.torch.stacks import stack_of
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
     from rnnspec.backends.contract import Learner
+    from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
 
@@ -168,6 +171,18 @@ def learner(model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool
         return float(loss.detach()), [gradient.numpy(force=True) for gradient in gradients]
 
     return run
+
+
+def own_steps(
+    model: nn.Module,
+    keys: Sequence[tuple[str, str]],
+    *,
+    training: bool,
+    summed: bool,  # noqa: ARG001 - gradients of a dense embedding always are
+) -> Callable[[Optimizer], Step]:
+    """Return a function that returns the step of one of PyTorch's own optimizers."""
+    parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
+    return partial(optimizers.own_step, parameters, learner(model, keys, training=training))
 
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import building, pipeline, saving
 from rnnspec.arguments import one_of
-from rnnspec.backends import BACKENDS, Backend, Need, chosen, form_named, needs
+from rnnspec.backends import Backend, Need, chosen, form_named, needs, quantized
 from rnnspec.backends.needs import FILES, MODEL
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal import tables
@@ -44,8 +44,7 @@ class Options:
     def _quantized(self) -> tuple[Need, ...]:
         if self.quantize is None:
             return ()
-        kinds = {kind for each in BACKENDS.values() for kind in each.quantized}
-        kind = one_of("type", self.quantize, sorted(kinds))
+        kind = one_of("type", self.quantize, quantized())
         if self.output is None:
             raise UsageError("--quantize needs -o: the file is quantized")
         return (needs.quantized(kind),)
@@ -62,9 +61,9 @@ def run(program: Program, options: Options) -> None:
     generated = pipeline.generate(program, backend, form_named(options.form))
     if options.quantize is not None:
         # Imported here, as below: a model that is not compared needs no reference.
-        from rnnspec.convert import quantized
+        from rnnspec.convert.quantized import check
 
-        quantized.check(program, generated, options.quantize)
+        check(program, generated, options.quantize)
     arrays = building.trained(program, seed)
     with reading() as progress:
         vectors = building.pretrained(program, progress)
@@ -103,14 +102,14 @@ def _save(
         save(force=options.force)
         return []
     # Imported here: a model that is not compared needs no reference.
-    from rnnspec.convert import quantized
+    from rnnspec.convert.quantized import Quantization
     from rnnspec.convert.verify import Proof
 
     proof = Proof(program, generated, generated.store.read(model))
     if options.quantize is None:
         save(force=options.force, verify=proof)
         return [f"equal: {proof.equal}"]
-    quantization = quantized.Quantization(proof, options.quantize, output)
+    quantization = Quantization(proof, options.quantize, output)
     save(force=options.force, verify=quantization)
     return [f"equal: {proof.equal}, before quantization", *quantization.report()]
 

@@ -39,19 +39,28 @@ class Options:
     force: bool = False
     jobs: int | None = None
     shard: Shard | None = None
+    optimizer: str = "reference"
 
     def chosen(self) -> list[Backend]:
         """Return the backends to compare, or raise UsageError before anything slow."""
         from rnnspec.comparison.run import comparable
 
-        return comparable(self.backends, self.level, self.dtype, form_named(self.form))
+        form = form_named(self.form)
+        return comparable(self.backends, self.level, self.dtype, form, own=self.own)
+
+    @property
+    def own(self) -> bool:
+        """Whether the frameworks' own optimizers are compared too."""
+        from rnnspec.comparison.levels import trains_own
+
+        return trains_own(self.optimizer, self.named_level, self.dtype)
 
     @property
     def level(self) -> str:
         """The level to compare up to."""
         from rnnspec.comparison.levels import level_for
 
-        return level_for(self.named_level, form_named(self.form))
+        return level_for("training" if self.own else self.named_level, form_named(self.form))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,8 @@ def _run(
     from rnnspec.comparison.run import prepared
 
     chosen = options.chosen()
+    if options.own and options.shard is not None:
+        raise UsageError("--shard merges no own optimizers; it cannot honour --optimizer own")
     page = _Page.of(options, inputs, specs)
     batch = None if options.batch is None else read_batch(options.batch)
     ready = prepared(
@@ -110,6 +121,7 @@ def _run(
         options.backends,
         level=options.level,
         form=options.form,
+        optimizer=options.optimizer,
         dtype=options.dtype,
         seed=options.seed,
         batch=batch,
@@ -143,6 +155,8 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     planned = passes(options.backends, options.named_level, options.form)
     if options.dtype != "float64":
         raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
+    if options.own:
+        raise UsageError("--random compares no optimizers; it cannot honour --optimizer own")
     if options.batch is not None:
         raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
     if options.html is not None:

@@ -71,6 +71,7 @@ def build(
         typer.Option(
             metavar="TYPE",
             help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            autocompletion=completers.quantized,
             show_default=False,
         ),
     ] = None,
@@ -182,6 +183,14 @@ def parity(
         ),
     ] = None,
     form: SourceForm = None,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="In training: reference, written out by rnnspec, or own, each framework's too.",
+            autocompletion=completers.optimizers,
+        ),
+    ] = "reference",
     dtype: Annotated[
         str,
         typer.Option(metavar="TYPE", help="float64 or float32.", autocompletion=completers.dtypes),
@@ -212,7 +221,9 @@ def parity(
     from rnnspec.cli.commands import parity as command
 
     names, part = None if backends is None else _names(backends), command.shard_named(shard)
-    options = command.Options(names, form, level, dtype, seed, batch, html, force, jobs, part)
+    options = command.Options(
+        names, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
+    )
     if merge:
         command.run_merge(specs or [], options, random, json=json)
     elif (random is None) == (not specs):

@@ -83,6 +83,7 @@ def print_parity(report: ParityReport) -> None:
         console.print(_parity_table(spec, report.tolerances))
         for line in (
             *_where_lines(spec, report.tolerances),
+            *spec.known,
             *_stock_lines(spec),
             *_refused_lines(spec),
         ):
@@ -137,6 +138,9 @@ def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:
     for level, allowed in tolerances.items():
         found = [account.findings[level] for account in spec.backends.values()]
         table.add_row(level, f"within {allowed:g}", *(f"{each.difference:.1e}" for each in found))
+    for name, owned in spec.own.items():
+        cells = (f"{each.finding.difference:.1e}{'*' if each.known else ''}" for each in owned)
+        table.add_row(f"own {name}", f"within {tolerances['training']:g}", *cells)
     return table
 
 

@@ -6,6 +6,7 @@ HDF5 may loop forever, take all memory or end its process over a file whose byte
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -79,3 +80,5 @@ def main(path: str, size: int) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1], int(sys.argv[2]))
+    # Taking the libraries down would take a seventh of the time.
+    os._exit(0)

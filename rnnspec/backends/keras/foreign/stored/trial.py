@@ -5,6 +5,7 @@ HDF5 may hang or end its process over broken bytes.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -32,10 +33,12 @@ class Trial:
     def problem(self) -> str:
         """Wait for the end, and return what is wrong with the file, empty if HDF5 can read it."""
         try:
-            code = self.process.wait(self.seconds)
+            # Not wait, which sleeps up to 50 ms at a time: the end of the output ends this.
+            self.process.communicate(timeout=self.seconds)
         except subprocess.TimeoutExpired:
             return f"broken HDF5 file: reading it takes more than {self.seconds} s"
-        return "broken HDF5 file: HDF5 fails while reading it" if code else ""
+        failed = self.process.returncode != 0
+        return "broken HDF5 file: HDF5 fails while reading it" if failed else ""
 
 
 @contextmanager
@@ -52,9 +55,15 @@ def begun(path: Path) -> Iterator[Trial | None]:
         return
     script = Path(__file__).with_name("probe.py")
     command = [sys.executable, "-I", str(script), str(path), str(size)]
+    # NumPy's library starts a thread for each core otherwise, before it computes anything.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     # The interpreter that runs this, and a script of ours.
     with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as process:
         try:
             yield Trial(process, _SECONDS + size // _BYTES_A_SECOND)
