@@ -20,6 +20,7 @@ from rnnspec.backends.expressions import (
     Target,
 )
 from rnnspec.backends.jax.forward import check, computed, is_real, masked
+from rnnspec.backends.running import running
 from rnnspec.ir import nodes
 from rnnspec.ir.steps import states, states_of
 
@@ -97,7 +98,7 @@ def _computed(network: nodes.Network) -> Iterator[Statement]:
             case nodes.Recurrent():
                 yield from _recurrent(layer)
             case nodes.Pooling(statistic="mean" | "max"):
-                yield from _pooled(layer)
+                yield from running(layer, _X, [Name(state.name) for state in states_of(layer)])
             case _:
                 yield from computed(layer)
 
@@ -112,16 +113,4 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     made = Call(Name(f"self.{layer.name}"), (_X, *mask, given))
     yield Assign(("x" if layer.return_sequences else "_", target), made)
     if not layer.return_sequences:
-        yield Assign("x", Name(names[0]))
-
-
-def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
-    names = [state.name for state in states_of(layer)]
-    mask = (Name("mask"),) if layer.masked else ()
-    made = Call(Name(f"running_{layer.statistic}"), (_X, *mask, *map(Name, names)))
-    if layer.statistic == "mean":
-        yield Assign(("x", *names), made)
-    else:
-        # The maximum is a state itself.
-        yield Assign(tuple(names), made)
         yield Assign("x", Name(names[0]))

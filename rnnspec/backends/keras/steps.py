@@ -16,6 +16,7 @@ from rnnspec.backends.expressions import (
     Statement,
 )
 from rnnspec.backends.keras.layers import applied, recurrent, state_input
+from rnnspec.backends.running import running
 from rnnspec.ir import nodes
 from rnnspec.ir.steps import states, states_of
 
@@ -37,7 +38,7 @@ def stepped(layer: nodes.Layer, variable: Name) -> Iterator[Statement]:
         case nodes.Recurrent():
             yield from _recurrent(layer, variable)
         case nodes.Pooling(statistic="mean" | "max"):
-            yield from _pooled(layer, variable)
+            yield from running(layer, variable, _given(layer))
         case _:
             yield Assign("x", applied(layer, variable))
 
@@ -73,16 +74,4 @@ def _recurrent(layer: nodes.Recurrent, variable: Name) -> Iterator[Statement]:
     else:
         # Not the output, which is zeros after a chunk of padding alone.
         yield Assign(("_", *names), made)
-        yield Assign("x", Name(names[0]))
-
-
-def _pooled(layer: nodes.Pooling, variable: Name) -> Iterator[Statement]:
-    names = [state.name for state in states_of(layer)]
-    mask = (Name("mask"),) if layer.masked else ()
-    made = Call(Name(f"running_{layer.statistic}"), (variable, *mask, *_given(layer)))
-    if layer.statistic == "mean":
-        yield Assign(("x", *names), made)
-    else:
-        # The maximum is a state itself.
-        yield Assign(tuple(names), made)
         yield Assign("x", Name(names[0]))

@@ -19,6 +19,7 @@ from rnnspec.backends.expressions import (
     Statement,
     Target,
 )
+from rnnspec.backends.running import running
 from rnnspec.backends.torch.forms import has_single_step
 from rnnspec.backends.torch.forward import computed, is_real, masked
 from rnnspec.backends.torch.slots import module
@@ -109,7 +110,7 @@ def _computed(network: nodes.Network) -> Iterator[Statement]:
                     yield Assign("skip", _X)
                 yield from _recurrent(layer)
             case nodes.Pooling(statistic="mean" | "max"):
-                yield from _pooled(layer)
+                yield from running(layer, _X, [Name(state.name) for state in states_of(layer)])
             case _:
                 yield from computed(network, [layer])
 
@@ -136,15 +137,3 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
         yield whole
     if not layer.return_sequences:
         yield Assign("x", Index(Name(h), -1))
-
-
-def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
-    names = [state.name for state in states_of(layer)]
-    mask = (Name("mask"),) if layer.masked else ()
-    made = Call(Name(f"running_{layer.statistic}"), (_X, *mask, *map(Name, names)))
-    if layer.statistic == "mean":
-        yield Assign(("x", *names), made)
-    else:
-        # The maximum is a state itself.
-        yield Assign(tuple(names), made)
-        yield Assign("x", Name(names[0]))
