@@ -11,8 +11,6 @@ from rnnspec.backends.optimizers import CAUSES
 from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rnnspec.backends.contract import Stock
     from rnnspec.backends.optimizers import Cause
     from rnnspec.errors import Difference, Refusal
@@ -38,6 +36,16 @@ class OwnOptimizer:
     finding: Finding
     known: dict[Cause, float]
     rest: float
+
+    @property
+    def without_causes(self) -> str:
+        """The difference without the known causes, in words."""
+        return f"is known to differ; {self.rest:.1e} without these causes:"
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """A line about each known cause."""
+        return tuple(f"{part:.1e}: {CAUSES[cause]}" for cause, part in self.known.items())
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as plain data."""
@@ -90,14 +98,14 @@ class SpecParity:
         return {name: [own[name] for own in owned] for name in owned[0]} if owned else {}
 
     @property
-    def known(self) -> tuple[str, ...]:
-        """Lines with the causes of known differences, and the difference without them."""
-        return tuple(
-            line
+    def known(self) -> dict[str, tuple[str, ...]]:
+        """A sentence about each optimizer that is known to differ, with lines about its causes."""
+        return {
+            f"{get(backend).optimizers}.{name} {found.without_causes}": found.causes
             for backend, result in self.backends.items()
             for name, found in result.own.items()
-            for line in _known(f"{get(backend).optimizers}.{name}", found)
-        )
+            if found.known
+        }
 
     @property
     def equal(self) -> bool:
@@ -153,13 +161,6 @@ class ParityReport:
             "tolerances": self.tolerances,
             "specs": [_spec(spec) for spec in self.specs],
         }
-
-
-def _known(name: str, found: OwnOptimizer) -> Iterator[str]:
-    if found.known:
-        yield f"* {name} is known to differ; {found.rest:.1e} without these causes:"
-    for cause, part in found.known.items():
-        yield f"  {part:.1e}: {CAUSES[cause]}"
 
 
 def _spec(spec: SpecParity) -> dict[str, Any]:

@@ -71,8 +71,9 @@ def remarks(spec: SpecParity) -> Iterator[Element]:
     """Yield the differences, those that are known, and the backends that were left out."""
     if spec.differences:
         yield lines(map(render_difference, spec.differences))
-    if spec.known:
-        yield lines(spec.known)
+    for optimizer, causes in spec.known.items():
+        yield paragraph(f"* {optimizer}")
+        yield lines(causes)
     for backend, (first, *others) in spec.refused.items():
         more = f" (and {len(others)} more)" if others else ""
         yield paragraph(f"Left out {backend}: {first.layer}.{first.key}: {first.reason}{more}")

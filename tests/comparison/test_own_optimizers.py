@@ -59,6 +59,9 @@ def test_each_known_difference_is_there_and_no_other(text: str) -> None:
             assert bool(causes) == (found.finding.difference > 1e-7)
     said = report.as_dict()["specs"][0]["backends"]["keras"]["own_optimizers"]["AdamW"]
     assert list(said["known"]) == OF_KERAS[spec.name]
+    page = report._repr_html_()
+    assert page.count("is known to differ") == 2
+    assert page.count("epsilon is added before the bias correction") == 2
 
 
 def test_an_unknown_difference_is_none_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from rnnspec.errors import listed
 from rnnspec.summaries import TITLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rnnspec.backends.contract import Stock
     from rnnspec.comparison.random import Found, Single
@@ -83,7 +83,7 @@ def print_parity(report: ParityReport) -> None:
         console.print(_parity_table(spec, report.tolerances))
         for line in (
             *_where_lines(spec, report.tolerances),
-            *spec.known,
+            *_known_lines(spec),
             *_stock_lines(spec),
             *_refused_lines(spec),
         ):
@@ -153,6 +153,12 @@ def _where_lines(spec: SpecParity, levels: Iterable[str]) -> Iterable[str]:
 
 def _counts(*numbers: int) -> list[str]:
     return [f"{number:,}" for number in numbers]
+
+
+def _known_lines(spec: SpecParity) -> Iterator[str]:
+    for optimizer, causes in spec.known.items():
+        yield f"* {optimizer}"
+        yield from (f"  {cause}" for cause in causes)
 
 
 def _stock_lines(spec: SpecParity) -> Iterable[str]:
