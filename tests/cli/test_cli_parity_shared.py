@@ -223,8 +223,10 @@ def _workers(parent: int) -> list[int]:
 @pytest.mark.usefixtures("_specs")
 @pytest.mark.parametrize("what", ["interrupted", "killed"])
 def test_processes_end_with_the_run(what: str) -> None:
+    # So many that the run cannot end before the signal.
+    folders = ["nets"] * 100
     process = subprocess.Popen(
-        [sys.executable, "-m", "rnnspec", "parity", "nets", "nets", *ONNX, "--jobs", "2"],
+        [sys.executable, "-m", "rnnspec", "parity", *folders, *ONNX, "--jobs", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

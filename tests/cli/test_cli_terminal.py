@@ -68,7 +68,8 @@ def test_parity_has_a_progress_bar_on_standard_error_alone(spec: str) -> None:
     assert "importing the frameworks" in terminal
     assert "small on Keras" in terminal
     assert re.search(r"\d\.\d/(s|min), 0:\d\d:\d\d left", terminal)
-    assert f"1/{len(names)}" in terminal
+    # The bar is drawn ten times a second, so a quick step may not be seen.
+    assert re.search(rf"[1-9]/{len(names)}", terminal)
     assert "\x1b" in terminal
     assert "\x1b" not in printed
     assert printed.isascii()
