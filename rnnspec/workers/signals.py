@@ -21,6 +21,11 @@ def without_signals() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    from multiprocessing import resource_tracker
+
+    # It starts with the first process, and then unblocks signals for those that follow. Source:
+    # ResourceTracker.ensure_running of CPython.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
