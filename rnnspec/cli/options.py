@@ -116,3 +116,19 @@ TargetBackend = Annotated[
         "--backend", "-b", metavar="NAME", help=FOLDERS, autocompletion=completers.backends
     ),
 ]
+Level = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LEVEL",
+        help="counts, forward, gradients (the default) or training.",
+        autocompletion=completers.levels,
+    ),
+]
+Optimizer = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="In training: reference, written out by rnnspec, or own, each framework's too.",
+        autocompletion=completers.optimizers,
+    ),
+]

@@ -65,17 +65,15 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         specs: one spec or several, each a path or the result of ``load``.
         backends: their names. By default all that support the level and the dtype; one that
             refuses a spec is then left out, and the report says so.
-        level: the last level to compare; each includes those before it. By default ``gradients``,
-            or ``forward`` for source that does not train.
+        level: the last level to compare, by default ``gradients``, or ``forward`` for other forms.
         form: the form of source, by default the first one of each backend; ``inference`` and
             ``step``, the latter on random chunks of the batch, are compared up to ``forward``.
         dtype: ``float64``, or ``float32`` with wider tolerances.
         seed: the seed of the arrays, the batches and the directions.
         batch: a batch in place of random ones: tokens (batch, steps), integers, or features
             (batch, steps, features), which are rounded to float32.
-        optimizer: ``own`` to compare SGD, Adam and AdamW of each framework too, with those written
-            out, in ``training``, which is then the default level. A known difference is reported
-            with its causes, and does not count.
+        optimizer: ``own`` to compare each framework's SGD, Adam and AdamW too, in ``training``,
+            then the default level. A known difference is reported with its causes, not counted.
         progress: called with ``"NAME on BACKEND"`` before each build.
 
     Raises:

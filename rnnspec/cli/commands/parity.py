@@ -50,7 +50,7 @@ class Options:
 
     @property
     def own(self) -> bool:
-        """Whether the frameworks' own optimizers are compared too."""
+        """True if the frameworks' own optimizers are compared too."""
         from rnnspec.comparison.levels import trains_own
 
         return trains_own(self.optimizer, self.named_level, self.dtype)

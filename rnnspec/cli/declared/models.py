@@ -14,7 +14,9 @@ from rnnspec.cli.options import (
     Backend,
     Force,
     Json,
+    Level,
     Merge,
+    Optimizer,
     Paths,
     Shard,
     SourceForm,
@@ -174,23 +176,9 @@ def parity(
         str | None,
         typer.Option(metavar="A,B", help=COMPARED, autocompletion=completers.several_backends),
     ] = None,
-    level: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LEVEL",
-            help="counts, forward, gradients (the default) or training.",
-            autocompletion=completers.levels,
-        ),
-    ] = None,
+    level: Level = None,
     form: SourceForm = None,
-    optimizer: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="In training: reference, written out by rnnspec, or own, each framework's too.",
-            autocompletion=completers.optimizers,
-        ),
-    ] = "reference",
+    optimizer: Optimizer = "reference",
     dtype: Annotated[
         str,
         typer.Option(metavar="TYPE", help="float64 or float32.", autocompletion=completers.dtypes),
