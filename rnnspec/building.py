@@ -99,12 +99,13 @@ def assemble(
     arrays: Mapping[str, Array] | None = None,
 ) -> Any:
     """Return a live model with its initial weights and ``vectors``, or with trained arrays."""
-    model = pipeline.instantiate(generated)
+    # Source that cannot train has no initializers.
+    drawn = arrays is None and seed is None and generated.form == "training"
+    model = pipeline.instantiate(generated, drawn=drawn)
     if arrays is not None:
         generated.store.write(model, arrays)
         return model
-    # Source that cannot train has no initializers either.
-    if seed is not None or generated.form != "training":
+    if not drawn:
         from rnnspec.weights.initial import draw_fresh
 
         generated.store.write(model, draw_fresh(generated.network, seed))

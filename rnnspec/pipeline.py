@@ -202,13 +202,16 @@ def forms_of(program: Program, backend: Backend) -> list[Form]:
     return able or list(forms[:1])
 
 
-def instantiate(generated: Generated, dtype: str = "float32") -> Any:
-    """Return a live model from generated source, in ``float32`` or ``float64``."""
+def instantiate(generated: Generated, dtype: str = "float32", *, drawn: bool = True) -> Any:
+    """Return a live model from generated source, in ``float32`` or ``float64``.
+
+    Unless its initial weights have to be ``drawn``, the caller replaces every array of it.
+    """
     from rnnspec.source.execute import execute
     from rnnspec.weights.origins import remember
 
     module = execute(generated.text, generated.network.name, generated.backend.ending)
-    model = generated.backend.runtime.instantiate(module, generated.entry, dtype)
+    model = generated.backend.runtime.instantiate(module, generated.entry, dtype, drawn=drawn)
     # The weights of this model, and of its copies, can then be read without the spec.
     remember(model, generated.store, module.__name__)
     return model

@@ -100,9 +100,10 @@ class Runtime(Protocol):
     def version(self) -> str:
         """Return the framework's version, with the engine if it has several."""
 
-    def instantiate(self, module: ModuleType, entry: str, dtype: str) -> Any:
+    def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> Any:
         """Return a model from executed source, in one of the dtypes of the record.
 
+        Unless its initial weights have to be ``drawn``, the caller replaces every array of it.
         Source that is not Python is the attribute ``TEXT`` of the module.
         """
 

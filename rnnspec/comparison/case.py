@@ -120,7 +120,7 @@ class Case:
         return self.network.layers[-1].name
 
     def build(self, backend: Backend) -> Live:
-        """Return the live model on ``backend``, with its initial weights."""
+        """Return the live model on ``backend``, with arrays of any values."""
         return self._live(backend, self.program)
 
     @property
@@ -147,7 +147,7 @@ class Case:
 
     def _live(self, backend: Backend, program: Program) -> Live:
         generated = pipeline.generate(program, backend, self.form)
-        return Live(generated, pipeline.instantiate(generated, self.dtype))
+        return Live(generated, pipeline.instantiate(generated, self.dtype, drawn=False))
 
     def reset(self, live: Live) -> None:
         """Write the arrays of the case into a live model."""

@@ -237,7 +237,7 @@ class FrameworkFiles:
         """Write a model with the arrays, and check the model that is loaded from its files."""
         generated = pipeline.generate(program, self.backend, self.written)
         importing(self.backend)
-        model = pipeline.instantiate(generated)
+        model = pipeline.instantiate(generated, drawn=False)
         generated.store.write(model, arrays)
         proof = Proof(program, generated, arrays)
         text = program.spec.document.text

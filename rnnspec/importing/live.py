@@ -104,7 +104,7 @@ def _compare(module: Any, inputs: tuple[Any, ...], taken: Taken, layout: Layout)
     from rnnspec.backends.torch.traced import graph
 
     generated = pipeline.generate(taken.program, get("torch"))
-    model = pipeline.instantiate(generated, "float64")
+    model = pipeline.instantiate(generated, "float64", drawn=False)
     generated.store.write(model, taken.arrays)
     try:
         given, wanted = graph.array(inputs[0]), graph.outcome(module, inputs)

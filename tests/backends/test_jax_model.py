@@ -130,3 +130,17 @@ def test_a_folder_loads_without_rnnspec(model: Any, tmp_path: Path) -> None:
     )
     expected = np.ravel(in_inference(model)(TOKENS))
     np.testing.assert_allclose(json.loads(done.stdout), expected, atol=1e-6)
+
+
+def test_a_model_whose_arrays_are_replaced_draws_masks_of_its_own() -> None:
+    generated = pipeline.generate(pipeline.reads(TEXT), get("jax"))
+    one, other = (pipeline.instantiate(generated, drawn=False) for _ in range(2))
+    assert not any(np.any(np.asarray(each)) for each in jax.tree.leaves(nnx.state(one, nnx.Param)))
+    keys = [
+        tuple(jax.random.key_data(key).tolist())
+        for each in (one, other)
+        for key in jax.tree.leaves(nnx.state(each, nnx.RngKey))
+    ]
+    assert len(set(keys)) == len(keys) > 2
+    generated.store.write(one, rnnspec.read_weights(rnnspec.build(rnnspec.loads(TEXT), "jax")))
+    assert not np.array_equal(one(TOKENS), one(TOKENS))

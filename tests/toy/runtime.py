@@ -13,7 +13,7 @@ def version() -> str:
     return f"Toy on NumPy {np.__version__}"
 
 
-def instantiate(module: Any, entry: str, dtype: str) -> Any:
+def instantiate(module: Any, entry: str, dtype: str, *, drawn: bool) -> Any:
     model = getattr(module, entry)()
     for arrays in vars(model).values():
         arrays.update({path: array.astype(dtype) for path, array in arrays.items()})

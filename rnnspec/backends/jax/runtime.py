@@ -43,13 +43,17 @@ def version() -> str:
     return f"JAX {jax.__version__} with Flax {flax.__version__}"
 
 
-def instantiate(module: ModuleType, entry: str, dtype: str) -> nnx.Module:
-    """Return an instance of the generated class ``entry``, in ``dtype``."""
-    model = _made(getattr(module, entry))
+def instantiate(module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> nnx.Module:
+    """Return an instance of the generated class ``entry``, in ``dtype``.
+
+    Its arrays are 0 unless they have to be ``drawn``.
+    """
+    model = _made(getattr(module, entry)) if drawn else _zeros(getattr(module, entry))
     if dtype != "float32":
         with _enabled_x64():
             for variable in _arrays(model).values():
-                variable.set_value(variable.get_value().astype(dtype))
+                # By NumPy: JAX would compile the conversion of each shape.
+                variable.set_value(jax.device_put(np.asarray(variable).astype(dtype)))
             for each in _stock(model):
                 each.dtype = each.param_dtype = jnp.dtype(dtype)
     return model
@@ -61,6 +65,19 @@ def _made(class_: Any) -> nnx.Module:
     draws = "rngs" in signature(class_.__init__).parameters
     model: nnx.Module = class_(rngs=nnx.Rngs(secrets.randbits(31))) if draws else class_()
     return model
+
+
+def _zeros(class_: Any) -> nnx.Module:
+    # JAX compiles each draw of each shape, which takes longer than to compile a small model.
+    graph, state = nnx.split(nnx.eval_shape(partial(_made, class_)))
+    model: nnx.Module = nnx.merge(graph, jax.tree.map(_zero, state))
+    return model
+
+
+def _zero(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.key(secrets.randbits(31))
+    return jax.device_put(np.zeros(leaf.shape, leaf.dtype))
 
 
 def _stock(model: nnx.Module) -> list[Any]:
@@ -286,7 +303,7 @@ def reload(folder: Path, name: str, entry: str) -> nnx.Module:
     assert spec is not None
     module = module_from_spec(spec)
     loader.exec_module(module)
-    model = _made(getattr(module, entry))
+    model = _zeros(getattr(module, entry))
     arrays = load_file(folder / f"{name}.safetensors")
     nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))
     return model

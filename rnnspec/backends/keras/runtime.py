@@ -38,7 +38,13 @@ def version() -> str:
     return f"Keras {keras.__version__} on {keras.backend.backend()}"
 
 
-def instantiate(module: ModuleType, entry: str, dtype: str) -> keras.Model:
+def instantiate(
+    module: ModuleType,
+    entry: str,
+    dtype: str,
+    *,
+    drawn: bool,  # noqa: ARG001 - drawing takes little
+) -> keras.Model:
     """Return the model that the generated function ``entry`` makes, in ``dtype``."""
     if dtype == "float64":
         _keep_float64()

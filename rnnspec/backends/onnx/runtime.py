@@ -149,7 +149,13 @@ def version() -> str:
     return f"ONNX Runtime {onnxruntime.__version__} (ONNX {onnx.__version__})"
 
 
-def instantiate(module: ModuleType, entry: str, dtype: str) -> OnnxModel:  # noqa: ARG001
+def instantiate(
+    module: ModuleType,
+    entry: str,  # noqa: ARG001
+    dtype: str,
+    *,
+    drawn: bool,  # noqa: ARG001
+) -> OnnxModel:
     """Return the model of a text, with weights that are all zero.
 
     Raises:

@@ -39,7 +39,13 @@ def version() -> str:
     return f"PyTorch {torch.__version__}"
 
 
-def instantiate(module: ModuleType, entry: str, dtype: str) -> nn.Module:
+def instantiate(
+    module: ModuleType,
+    entry: str,
+    dtype: str,
+    *,
+    drawn: bool,  # noqa: ARG001 - drawing takes little
+) -> nn.Module:
     """Return an instance of the generated class ``entry``, in ``dtype``."""
     model: nn.Module = getattr(module, entry)()
     return model.to(getattr(torch, dtype))
