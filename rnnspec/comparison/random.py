@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rnnspec.comparison.drawn.passes import Comparer, Outcome, passes
@@ -17,33 +17,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Single:
-    """The backends that were compared in float32, on how many specs, and how far apart."""
+class OnBackend:
+    """The number of specs compared on a backend, in ``dtype``, and the largest differences."""
 
-    backends: tuple[str, ...]
+    dtype: str
     compared: int
     largest: Largest
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data."""
-        return {"backends": [*self.backends], "compared": self.compared, "largest": self.largest}
+        return {"dtype": self.dtype, "compared": self.compared, "largest": self.largest}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """The result of a search: the number of specs compared, and the smallest that failed, if any.
 
-    ``spec`` is the failing spec as YAML, and ``error`` its error.
-    ``largest`` has the largest difference of each level in float64. ``refused`` counts the specs
-    that too few backends accept to compare. ``single`` is the part of backends without float64.
+    ``backends`` has the part of each backend by name. ``spec`` is the failing spec as YAML, and
+    ``error`` its error. ``refused`` counts the specs that too few backends accept to compare.
     """
 
     compared: int
-    largest: Largest
+    backends: dict[str, OnBackend]
     spec: str = ""
     error: RnnspecError | None = None
     refused: int = 0
-    single: Single | None = None
+
+    @property
+    def largest(self) -> Largest:
+        """The largest difference of each level in float64."""
+        return _widest(each.largest for each in self.backends.values() if each.dtype == "float64")
 
     @property
     def equal(self) -> bool:
@@ -56,7 +59,7 @@ class Found:
             "equal": self.equal,
             "compared": self.compared,
             "largest": self.largest,
-            **({"float32": self.single.as_dict()} if self.single else {}),
+            "backends": {name: each.as_dict() for name, each in self.backends.items()},
             "spec": self.spec,
             "error": str(self.error or ""),
             **({"refused": self.refused} if self.refused else {}),
@@ -86,14 +89,13 @@ class Outcomes:
         equal = list(takewhile(lambda each: each.error is None, outcomes))
         failed = outcomes[len(equal)] if len(equal) < len(outcomes) else Outcome({})
         accepted = [each.largest for each in equal if each.largest]
-        alone = [each for each in accepted if "float32" in each]
+        names = dict.fromkeys((*chain(*accepted), *single))
         return Found(
             compared=len(accepted),
-            largest=_widest(accepted, "float64"),
+            backends={name: _on(name, accepted, single) for name in names},
             spec=self.spec,
             error=failed.error,
             refused=len(equal) - len(accepted),
-            single=Single(single, len(alone), _widest(alone, "float32")) if single else None,
         )
 
 
@@ -145,10 +147,15 @@ class Search:
         return found[0] if found else ()
 
 
-def _widest(found: Iterable[dict[str, Largest]], dtype: str) -> Largest:
+def _on(name: str, accepted: Iterable[dict[str, Largest]], single: Sequence[str]) -> OnBackend:
+    found = [each[name] for each in accepted if name in each]
+    return OnBackend("float32" if name in single else "float64", len(found), _widest(found))
+
+
+def _widest(found: Iterable[Largest]) -> Largest:
     largest: Largest = {}
     for each in found:
-        for level, difference in each.get(dtype, {}).items():
+        for level, difference in each.items():
             largest[level] = max(largest.get(level, 0.0), difference)
     return largest
 

@@ -227,6 +227,7 @@ def test_random_specs_as_json(run: Run) -> None:
         "equal": True,
         "compared": 4,
         "largest": {"forward": found["largest"]["forward"]},
+        "backends": found["backends"],
         "spec": "",
         "error": "",
     }

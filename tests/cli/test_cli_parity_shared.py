@@ -211,8 +211,9 @@ def test_backends_without_float64_take_part_in_float32(run: Run) -> None:
     ]
     found = json.loads(run("parity", "--random", 5, "--backends", "onnx,torch", "--json").out)
     assert found["largest"]["forward"] < 1e-12
-    single = found["float32"]
-    assert (single["backends"], single["compared"]) == (["onnx"], 5)
+    double, single = (found["backends"][name] for name in ("torch", "onnx"))
+    assert double == {"dtype": "float64", "compared": 5, "largest": found["largest"]}
+    assert (single["dtype"], single["compared"]) == ("float32", 5)
     assert 1e-10 < single["largest"]["forward"] < 1e-5
 
 

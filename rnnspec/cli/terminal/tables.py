@@ -9,14 +9,13 @@ from rich.console import Console
 
 from rnnspec.cli.terminal import guard
 from rnnspec.cli.terminal.grid import Grid
-from rnnspec.errors import listed
 from rnnspec.summaries import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rnnspec.backends.contract import Stock
-    from rnnspec.comparison.random import Found, Single
+    from rnnspec.comparison.random import Found, OnBackend
     from rnnspec.comparison.report import ParityReport, SpecParity
     from rnnspec.ir.params import Counts
     from rnnspec.summaries import LayerSummary, Summary
@@ -102,8 +101,9 @@ def print_random(found: Found, options: str) -> None:
     is a spec that reproduces the failure.
     """
     lines = [f"Largest difference in {name}: {most:.1e}" for name, most in found.largest.items()]
-    if found.single is not None:
-        lines += _single_lines(found.single, found.compared)
+    for name, each in found.backends.items():
+        if each.dtype != "float64":
+            lines += _other_lines(name, each, found.compared)
     if found.refused:
         lines.append(f"refused: {found.refused}")
     if not found.spec:
@@ -116,13 +116,12 @@ def print_random(found: Found, options: str) -> None:
     print(found.spec, end="")
 
 
-def _single_lines(single: Single, compared: int) -> Iterable[str]:
-    """Yield the lines about backends that were compared in float32."""
-    names = listed(single.backends)
-    for level, most in single.largest.items():
-        yield f"Largest difference in {level} in float32 on {names}: {most:.1e}"
-    if single.compared < compared:
-        yield f"left out by {names}: {compared - single.compared}"
+def _other_lines(name: str, part: OnBackend, compared: int) -> Iterable[str]:
+    """Yield the lines about a backend that was compared in another dtype than float64."""
+    for level, most in part.largest.items():
+        yield f"Largest difference in {level} in {part.dtype} on {name}: {most:.1e}"
+    if part.compared < compared:
+        yield f"left out by {name}: {compared - part.compared}"
 
 
 def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:

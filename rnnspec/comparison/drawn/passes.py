@@ -97,9 +97,9 @@ def _names(backends: Sequence[Backend]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result for one spec: the largest differences by dtype, or the error in one dtype.
+    """The result for one spec: the largest differences by backend, or the error in one dtype.
 
-    A pass that refuses the spec is left out. ``refusal`` is set if all refuse it.
+    A backend that refuses the spec is left out. ``refusal`` is set if all refuse it.
     """
 
     largest: dict[str, Largest]
@@ -135,7 +135,7 @@ class Comparer:
                 return Outcome(largest, error, each.dtype)
             if not report.equal:
                 return Outcome(largest, ParityError(report.differences), each.dtype)
-            largest[each.dtype] = _largest(report)
+            largest |= _largest(report)
         return Outcome(largest, refusal=None if largest else refusal)
 
 
@@ -149,10 +149,9 @@ def _compared(each: Pass, text: str) -> ParityReport:
         raise GenerationError(message, "random.yaml") from error
 
 
-def _largest(report: ParityReport) -> Largest:
-    found: Largest = {}
-    for spec in report.specs:
-        for account in spec.backends.values():
-            for level, finding in account.findings.items():
-                found[level] = max(found.get(level, 0.0), finding.difference)
-    return found
+def _largest(report: ParityReport) -> dict[str, Largest]:
+    (spec,) = report.specs
+    return {
+        name: {level: finding.difference for level, finding in result.findings.items()}
+        for name, result in spec.backends.items()
+    }

@@ -128,7 +128,7 @@ class RandomReport(_Record):
     equal: bool
     compared: int
     largest: Largest
-    float32: Any = None
+    backends: Any
     spec: str
     error: str
     refused: int = 0
@@ -146,11 +146,11 @@ class RandomReport(_Record):
         return found == self.shard.size if self.equal else 0 < found <= self.shard.size
 
     def largest_of(self, index: int) -> dict[str, dict[str, float]]:
-        """Return the largest differences of a case of this shard, by dtype and level."""
+        """Return the largest differences of a case of this shard, by backend and level."""
         found = self.shard.outcomes[index]
         return {
-            dtype: {level: _infinite(value) for level, value in levels.items()}
-            for dtype, levels in found.items()
+            backend: {level: _infinite(value) for level, value in levels.items()}
+            for backend, levels in found.items()
         }
 
 

@@ -67,7 +67,7 @@ def digest(values: Iterable[object]) -> str:
 def of_random(outcomes: Sequence[Outcome], single: Sequence[str], again: str) -> dict[str, Any]:
     """Return what the report of a shard of random specs records of every case, in order.
 
-    Each entry of ``outcomes`` has the largest differences by dtype and level; it is empty if all
+    Each entry of ``outcomes`` has the largest differences by backend and level; it is empty if all
     backends refuse the spec. The last one may be that of a spec that differs.
     """
     error = outcomes[-1].error if outcomes else None
