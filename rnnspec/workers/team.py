@@ -26,7 +26,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # Frameworks keep what they compile: a process grows by about 10 MB with each spec.
-_MOST = 100
+MOST = 100
 """The number of items after which a process is replaced by a new one."""
 
 
@@ -163,7 +163,7 @@ class _Sharing(Generic[T, R]):
         if self.work.ends(result):
             self.needed = min(self.needed, worker.index + 1)
         self.done(name)
-        if worker.given < _MOST or self.following >= self.needed:
+        if worker.given < MOST or self.following >= self.needed:
             self._give(worker)
         else:
             self._end(worker)

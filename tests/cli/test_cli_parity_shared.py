@@ -16,6 +16,8 @@ import pytest
 from mutation import source_edited
 from offered import require
 
+from rnnspec.cli.comparing import sharing
+
 Run = Callable[..., Any]
 
 SPECS = {
@@ -196,6 +198,21 @@ def test_a_wrong_request(run: Run, words: list[str], message: str) -> None:
     ran = run("parity", *words)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err
+
+
+@pytest.mark.usefixtures("_specs")
+@pytest.mark.parametrize(
+    "cases", [("nets", *ONNX), ("--backends", "onnx", "--level", "forward", "--random", 9)]
+)
+def test_more_cases_than_one_process_should_compare_go_to_another(
+    run: Run, monkeypatch: pytest.MonkeyPatch, cases: tuple[object, ...]
+) -> None:
+    # An edit is seen in this process alone.
+    edits = [("Tanh", "Relu"), ("reset = 1", "reset = 0")]
+    with source_edited("onnx", edits, everywhere=False):
+        assert run("parity", *cases).code == 1
+        monkeypatch.setattr(sharing, "MOST", 4)
+        assert run("parity", *cases).code == 0
 
 
 @pytest.mark.usefixtures("_specs")

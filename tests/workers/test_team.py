@@ -66,7 +66,7 @@ def _no_child_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_results_are_in_order_and_processes_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team, "_MOST", 3)
+    monkeypatch.setattr(team, "MOST", 3)
     items = [(n, "") for n in range(9)]
     done: list[str] = []
     results = Work(answered, ready, told).shared(items, 2, done.append)

@@ -107,7 +107,7 @@ def _run(
     inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool
 ) -> None:
     from rnnspec.cli.comparing.results import given_record, show_given
-    from rnnspec.cli.comparing.sharing import Processes
+    from rnnspec.cli.comparing.sharing import Processes, jobs_for
     from rnnspec.comparison.batch import read_batch
     from rnnspec.comparison.run import prepared
 
@@ -128,8 +128,9 @@ def _run(
     )
     part = slice(None) if options.shard is None else options.shard.part
     tasks = ready.tasks[part]
-    with progress(len(tasks) * (1 if options.jobs else len(chosen))) as step:
-        report = ready.report(Processes(options.jobs, chosen, step).report(ready, tasks))
+    jobs = jobs_for(len(tasks), options.jobs)
+    with progress(len(tasks) * (1 if jobs else len(chosen))) as step:
+        report = ready.report(Processes(jobs, chosen, step).report(ready, tasks))
     record = (
         None
         if options.shard is None
@@ -147,7 +148,7 @@ def _run(
 def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.cli.comparing.results import random_record, show_random
-    from rnnspec.cli.comparing.sharing import Processes
+    from rnnspec.cli.comparing.sharing import Processes, jobs_for
     from rnnspec.comparison.drawn.passes import passes
     from rnnspec.comparison.drawn.texts import Texts
     from rnnspec.comparison.random import Search
@@ -164,8 +165,10 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     part = slice(None) if options.shard is None else options.shard.part
     search = Search(Texts(number, options.seed), planned, part)
     chosen = [backend for each in planned for backend in each.chosen]
-    with progress(len(range(number)[part])) as step:
-        outcomes = search.outcomes(Processes(options.jobs, chosen, step).outcomes)
+    cases = len(range(number)[part])
+    with progress(cases) as step:
+        sharing = Processes(jobs_for(cases, options.jobs), chosen, step)
+        outcomes = search.outcomes(sharing.outcomes)
     again, shard = search.again(outcomes), options.shard
     if shard is None:
         outcomes.check_accepted()

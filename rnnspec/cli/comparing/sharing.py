@@ -10,7 +10,7 @@ from rnnspec.backends import get
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.comparison.random import one_by_one
 from rnnspec.comparison.run import Task
-from rnnspec.workers.team import Work
+from rnnspec.workers.team import MOST, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from rnnspec.comparison.drawn.passes import Comparer, Outcome
     from rnnspec.comparison.report import SpecParity
     from rnnspec.comparison.run import Prepared
+
+
+def jobs_for(cases: int, asked: int | None) -> int | None:
+    """Return the number of processes to start, or None to compare all in this one.
+
+    This one would grow with each case, so that it would run out of memory in the end.
+    """
+    return 1 if asked is None and cases > MOST else asked
 
 
 @dataclass(frozen=True, slots=True)
