@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LONGEST_WAIT = 45
@@ -23,6 +27,19 @@ def join(given: Any) -> None:
     jax.distributed.initialize(
         given.meet, given.processes, given.rank, heartbeat_timeout_seconds=LONGEST_WAIT
     )
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """End with a sentence if another process is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(name in str(error) for name in ("Gloo", "NCCL")):
+            raise
+        print(f"another process is gone: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        # At a usual exit, JAX would wait for the other process, and then abort.
+        os._exit(1)
 
 
 def _problem(address: str, rank: int) -> str:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 @progress.one_sentence()
+@meeting.one_sentence()
 def main() -> None:
     """Train, or go on with a run that was stopped."""
     given = progress.parallel_options(__doc__ or "")

@@ -27,6 +27,7 @@ from text import Characters, fitting, read_text
 
 
 @progress.one_sentence()
+@meeting.one_sentence()
 def main() -> None:
     """Train, or go on with a run that was stopped."""
     given = progress.parallel_options(__doc__ or "")

@@ -135,9 +135,11 @@ def test_jax_on_two_devices_and_in_two_processes_after_a_kill(tmp_path: Path) ->
         while not (killed / "checkpoint.safetensors").exists() and first.poll() is None:
             time.sleep(0.005)
         second.kill()
-        assert first.wait(timeout=60) != 0
+        _, said = first.communicate(timeout=60)
     finally:
         stop(processes)
+    assert first.returncode == 1
+    assert "another process is gone: " in said.splitlines()[-1], said
     # Only a run that goes on from the checkpoint keeps the loss in it.
     losses = json.loads((killed / "losses.json").read_text())
     losses["training"][0] = 1000.0
@@ -152,24 +154,25 @@ def test_jax_on_two_devices_and_in_two_processes_after_a_kill(tmp_path: Path) ->
     assert difference(kept, load_file(killed / "characters.safetensors")) < 1e-6
 
 
-def two_processes(script: str, out: Path) -> list[subprocess.Popen[bytes]]:
+def two_processes(script: str, out: Path) -> list[subprocess.Popen[str]]:
     """Start two processes that train together."""
     words = ("--out", str(out), "--processes", "2", "--meet", f"127.0.0.1:{free_port()}")
     return [
         subprocess.Popen(
             command(script, *words, "--rank", str(rank)),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in (0, 1)
     ]
 
 
-def stop(processes: list[subprocess.Popen[bytes]]) -> None:
+def stop(processes: list[subprocess.Popen[str]]) -> None:
     """End processes that still run."""
     for process in processes:
-        process.kill()
-        process.wait()
+        with process:
+            process.kill()
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
