@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import nullcontext
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
-from inspect import signature
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +18,7 @@ from safetensors.flax import load_file
 from safetensors.numpy import save_file
 
 from rnnspec.backends.contract import Held, Trace
-from rnnspec.backends.jax import optimizers
+from rnnspec.backends.jax import live, optimizers
 from rnnspec.backends.kept import FRAMEWORK_KEY
 from rnnspec.ir.params import Counts
 
@@ -48,10 +46,10 @@ def instantiate(module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> n
 
     Its arrays are 0 unless they have to be ``drawn``.
     """
-    model = _made(getattr(module, entry)) if drawn else _zeros(getattr(module, entry))
+    model = live.made(getattr(module, entry)) if drawn else live.zeros(getattr(module, entry))
     if dtype != "float32":
-        with _enabled_x64():
-            for variable in _arrays(model).values():
+        with live.enabled_x64():
+            for variable in live.arrays(model).values():
                 # By NumPy: JAX would compile the conversion of each shape.
                 variable.set_value(jax.device_put(np.asarray(variable).astype(dtype)))
             for each in _stock(model):
@@ -59,53 +57,14 @@ def instantiate(module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> n
     return model
 
 
-def _made(class_: Any) -> nnx.Module:
-    # JAX has no global generator: without a seed, each model is drawn from another one.
-    # Of __init__, because the metaclass of modules hides it; source for inference takes none.
-    draws = "rngs" in signature(class_.__init__).parameters
-    model: nnx.Module = class_(rngs=nnx.Rngs(secrets.randbits(31))) if draws else class_()
-    return model
-
-
-def _zeros(class_: Any) -> nnx.Module:
-    # JAX compiles each draw of each shape, which takes longer than to compile a small model.
-    graph, state = nnx.split(nnx.eval_shape(partial(_made, class_)))
-    model: nnx.Module = nnx.merge(graph, jax.tree.map(_zero, state))
-    return model
-
-
-def _zero(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.random.key(secrets.randbits(31))
-    return jax.device_put(np.zeros(leaf.shape, leaf.dtype))
-
-
 def _stock(model: nnx.Module) -> list[Any]:
     """Return the modules that convert their arrays to a dtype of their own."""
     return [each for _, each in nnx.iter_modules(model) if isinstance(each, nnx.Embed)]
 
 
-def _enabled_x64() -> AbstractContextManager[Any]:
-    # For this thread alone, and only for a while: the setting belongs to the user.
-    context: AbstractContextManager[Any] = jax.enable_x64(True)
-    return context
-
-
 def _precision(model: nnx.Module) -> AbstractContextManager[Any]:
-    double = any(each.dtype == jnp.float64 for each in _arrays(model).values())
-    return _enabled_x64() if double else nullcontext()
-
-
-def _arrays(model: nnx.Module) -> dict[str, Any]:
-    """Return the variables of a model by name, without the states of its generators."""
-    found = nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.RngState)))
-    return {".".join(map(str, path)): _variable(model, path) for path, _ in found}
-
-
-def _variable(model: Any, path: Sequence[Any]) -> Any:
-    for name in path:
-        model = model[name] if isinstance(name, int) else getattr(model, name)
-    return model
+    double = any(each.dtype == jnp.float64 for each in live.arrays(model).values())
+    return live.enabled_x64() if double else nullcontext()
 
 
 def layer_count(model: nnx.Module, layer: Layer) -> int:
@@ -144,7 +103,7 @@ def unwrap(model: Any) -> nnx.Module | None:
 def held(model: nnx.Module, layer: str, path: str) -> Held:
     """Return the dtype and shape of one array."""
     try:
-        variable = _variable(model, [layer, *path.split(".")])
+        variable = live.variable(model, [layer, *path.split(".")])
         return Held(str(variable.dtype), tuple(variable.shape))
     except AttributeError as error:
         raise LookupError(str(error)) from error
@@ -153,25 +112,25 @@ def held(model: nnx.Module, layer: str, path: str) -> Held:
 def others(model: nnx.Module, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all arrays that are not at a known (layer, path)."""
     names = {f"{layer}.{path}" for layer, path in known}
-    arrays = _arrays(model)
+    arrays = live.arrays(model)
     return {name: tuple(each.shape) for name, each in arrays.items() if name not in names}
 
 
 def get(model: nnx.Module, layer: str, path: str) -> Array:
     """Return a copy of one array."""
-    kept = np.array(_variable(model, [layer, *path.split(".")]).get_value())
+    kept = np.array(live.variable(model, [layer, *path.split(".")]).get_value())
     # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
     return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
 
 
 def put(model: nnx.Module, layer: str, path: str, array: Array) -> None:
     """Replace one array, keeping its dtype and device."""
-    variable = _variable(model, [layer, *path.split(".")])
+    variable = live.variable(model, [layer, *path.split(".")])
     before = variable.get_value()
     # An array committed to a device has everything compiled again that was compiled without it.
     place = before.sharding if before.committed else None
     # Only where it is enabled does an array of NumPy stay in float64.
-    with _enabled_x64() if before.dtype == jnp.float64 else nullcontext():
+    with live.enabled_x64() if before.dtype == jnp.float64 else nullcontext():
         variable.set_value(jax.device_put(np.array(array, before.dtype), place))
 
 
@@ -225,7 +184,7 @@ def _input(model: nnx.Module, inputs: Array) -> jax.Array:
 
 
 def _dtype(model: nnx.Module) -> Any:
-    return next(iter(_arrays(model).values())).dtype
+    return next(iter(live.arrays(model).values())).dtype
 
 
 @partial(jax.jit, static_argnums=0, compiler_options=_QUICKLY)
@@ -245,7 +204,7 @@ def step(
 
 def learner(model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
     """Return a function that computes the loss and its gradients for the arrays at ``keys``."""
-    live = nnx.view(model, deterministic=not training, raise_if_not_found=False)
+    running = nnx.view(model, deterministic=not training, raise_if_not_found=False)
     names = [".".join(key) for key in keys]
 
     def loss(trained: Any, rest: Any, graph: Any, batch: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -259,11 +218,11 @@ def learner(model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: boo
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
         with _precision(model):
-            graph, trained, rest = nnx.split(live, nnx.Param, ...)
+            graph, trained, rest = nnx.split(running, nnx.Param, ...)
             x = _input(model, inputs)
             batch = (x, *(jnp.asarray(each, _dtype(model)) for each in (target, weight)))
             (value, drawn), found = compute(trained, rest, graph, batch)
-            nnx.update(live, drawn)
+            nnx.update(running, drawn)
             by_name = {".".join(map(str, path)): each for path, each in nnx.to_flat_state(found)}
             return float(value), [np.asarray(by_name[name].get_value()) for name in names]
 
@@ -287,7 +246,9 @@ def save(model: nnx.Module, folder: Path, name: str, source: str, spec: str) -> 
     """Write ``NAME.py`` and ``NAME.safetensors``, its arrays with the spec in the metadata."""
     (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
     # save_file writes the memory of an array as it is, whatever its strides.
-    arrays = {key: np.array(each.get_value(), order="C") for key, each in _arrays(model).items()}
+    arrays = {
+        key: np.array(each.get_value(), order="C") for key, each in live.arrays(model).items()
+    }
     metadata = {"rnnspec": spec, FRAMEWORK_KEY: "jax"}
     save_file(arrays, folder / f"{name}.safetensors", metadata=metadata)
 
@@ -303,7 +264,7 @@ def reload(folder: Path, name: str, entry: str) -> nnx.Module:
     assert spec is not None
     module = module_from_spec(spec)
     loader.exec_module(module)
-    model = _zeros(getattr(module, entry))
+    model = live.zeros(getattr(module, entry))
     arrays = load_file(folder / f"{name}.safetensors")
     nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))
     return model
