@@ -34,7 +34,7 @@ def _write(weights: str, path: str, *, padded: bool) -> None:
     import tensorflow as tf
     import tf2onnx
 
-    from benchmarks.handwritten_keras import STEPS, stacked_lstm
+    from benchmarks.handwritten.keras import STEPS, stacked_lstm
 
     model = stacked_lstm(padded=padded)
     with np.load(weights) as found:

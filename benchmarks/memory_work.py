@@ -24,7 +24,7 @@ def _torch_built() -> Any:
 
 
 def _torch_by_hand() -> Any:
-    from benchmarks.handwritten_torch import NETS, BatchFirst
+    from benchmarks.handwritten.torch import NETS, BatchFirst
 
     return BatchFirst(NETS["stacked_lstm"])
 
@@ -51,7 +51,7 @@ def _keras_built() -> Any:
 
 
 def _keras_by_hand() -> Any:
-    from benchmarks.handwritten_keras import stacked_lstm
+    from benchmarks.handwritten.keras import stacked_lstm
 
     return stacked_lstm(padded=False)
 

@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 def test_exports_of_a_padded_batch_are_equal() -> None:
     pytest.importorskip("onnxruntime")
     # 'prepare' checks that they are equal; this test, that all are there.
-    with Lane("onnx_lane") as lane:
+    with Lane("lanes.onnx") as lane:
         runs = lane.prepare(Case("stacked_lstm", 2, padded=True, single=True)).runs
     names = {OURS, LEGACY_EXPORT, PYTORCH, PACKED, PICKED}
     there = find_spec("tensorflow") and find_spec("tf2onnx")

@@ -16,7 +16,7 @@ OWN = ("recurrent_dropout", "reset_before", "hard_gates")
 
 @pytest.fixture(scope="module")
 def lane() -> Iterator[Lane]:
-    with Lane("torch_lane") as lane:
+    with Lane("lanes.torch") as lane:
         yield lane
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 import rnnspec
-from benchmarks.handwritten_jax import Stack, stack
+from benchmarks.handwritten.jax import Stack, stack
 from benchmarks.lane import Prepared
 from benchmarks.names import OURS
 from benchmarks.networks import Case

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.handwritten_keras import VOCABULARY
+from benchmarks.handwritten.keras import VOCABULARY
 from benchmarks.lane import Prepared
 from benchmarks.names import OURS
 from benchmarks.networks import Case

@@ -15,7 +15,7 @@ def run(budget: Budget, findings: Findings) -> None:
     """Race each kind of cell in training and, unless quick, in inference."""
     ways = (True,) if budget.quick else (True, False)
     cases = [Case(network, training=training) for network in _NETWORKS for training in ways]
-    with Lane("torch_lane") as lane:
+    with Lane("lanes.torch") as lane:
         for case, effort in budget.shared(cases):
             found = run_race(lane, case, effort)
             findings.add(found, against_fastest(found, _AIM))

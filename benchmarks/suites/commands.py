@@ -26,9 +26,9 @@ _FLOOR = "its imports alone"
 _VALIDATE = "rnnspec validate"
 _FRAMEWORKS = "import keras, torch"
 _COUNTING = {
-    "torchinfo": "import torch, torchinfo; from benchmarks.handwritten_torch import *; "
+    "torchinfo": "import torch, torchinfo; from benchmarks.handwritten.torch import *; "
     "torchinfo.summary(BatchFirst(NETS['stacked_lstm']), (32, 500), dtypes=[torch.long])",
-    "keras": "from benchmarks.handwritten_keras import *; stacked_lstm(padded=False).summary()",
+    "keras": "from benchmarks.handwritten.keras import *; stacked_lstm(padded=False).summary()",
 }
 
 

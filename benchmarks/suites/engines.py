@@ -26,7 +26,7 @@ def run(budget: Budget, findings: Findings) -> None:
     """Race every case on all installed engines."""
     cases = list(_cases(quick=budget.quick))
     with ExitStack() as stack:
-        near = stack.enter_context(Lane("torch_lane"))
+        near = stack.enter_context(Lane("lanes.torch"))
         # Keras reads KERAS_BACKEND once, when imported, so each engine needs its own process.
         lanes = {name: stack.enter_context(lane) for name, lane in _lanes()}
         for case, effort in budget.shared(cases):
@@ -37,7 +37,7 @@ def run(budget: Budget, findings: Findings) -> None:
 def _lanes() -> Iterator[tuple[str, Lane]]:
     for engine, name in _ENGINES.items():
         if find_spec(engine):
-            yield name, Lane("keras_lane", engine)
+            yield name, Lane("lanes.keras", engine)
         else:
             log(f"{engine} is not installed: skipped")
 

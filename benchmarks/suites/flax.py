@@ -22,10 +22,10 @@ _TIMEOUT = 240.0
 def run(budget: Budget, findings: Findings) -> None:
     """Race every case; compile times do not count."""
     with ExitStack() as stack:
-        near = stack.enter_context(Lane("jax_lane", timeout=_TIMEOUT))
-        far = {_TORCH: stack.enter_context(Lane("torch_lane"))}
+        near = stack.enter_context(Lane("lanes.jax", timeout=_TIMEOUT))
+        far = {_TORCH: stack.enter_context(Lane("lanes.torch"))}
         if find_spec("keras"):
-            far[_KERAS] = stack.enter_context(Lane("keras_lane", "jax", timeout=_TIMEOUT))
+            far[_KERAS] = stack.enter_context(Lane("lanes.keras", "jax", timeout=_TIMEOUT))
         for case, effort in budget.shared(_cases(quick=budget.quick)):
             mine = near.prepare(case)
             theirs = {name: each for name, each in mine.runs.items() if name != OURS}

@@ -15,7 +15,7 @@ def run(budget: Budget, findings: Findings) -> None:
     cases = [
         Case(network, training=t, compiled=True) for network in networks for t in (True, False)
     ]
-    with Lane("keras_lane", "tensorflow") as lane:
+    with Lane("lanes.keras", "tensorflow") as lane:
         for case, effort in budget.shared(cases):
             theirs = dict(lane.prepare(case).runs)
             ours = {OURS: theirs.pop(OURS)}

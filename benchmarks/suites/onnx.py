@@ -25,7 +25,7 @@ def run(budget: Budget, findings: Findings) -> None:
     ]
     if not find_spec("tensorflow") or not find_spec("tf2onnx"):
         findings.notes.append("onnx: no rows for tf2onnx, which needs tensorflow and tf2onnx")
-    with Lane("onnx_lane") as lane:
+    with Lane("lanes.onnx") as lane:
         for case, effort in budget.shared(cases):
             found = run_race(lane, case, effort)
             findings.add(

@@ -23,7 +23,7 @@ _LARGEST = (
 def run(budget: Budget, findings: Findings) -> None:
     """Race every network, batch size and task, then ``torch.compile`` once."""
     cases = _cases(quick=budget.quick)
-    with Lane("torch_lane") as lane:
+    with Lane("lanes.torch") as lane:
         for case, effort in budget.shared(cases, after=1):
             found = run_race(lane, case, effort)
             if case.padded:
@@ -52,7 +52,7 @@ def _compile(findings: Findings, budget: Budget) -> None:
     """Race a model against itself compiled, in a process that may time out."""
     case = Case("stacked_lstm", training=True, compiled=True)
     try:
-        with Lane("torch_lane", timeout=_COMPILE_TIMEOUT) as lane:
+        with Lane("lanes.torch", timeout=_COMPILE_TIMEOUT) as lane:
             runs = lane.prepare(case).runs
             ours, theirs = ({name: runs[name]} for name in (OURS, TORCH_COMPILE))
             found = race(f"{case.title}, compiled", ours, theirs, budget.effort(1), measure=told)

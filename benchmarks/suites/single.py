@@ -15,7 +15,7 @@ def run(budget: Budget, findings: Findings) -> None:
     networks = FOUNDING[:1] if budget.quick else FOUNDING
     cases = [Case(network, 1, t, single=True) for network in networks for t in (True, False)]
     cases += [Case(network, 1, single=True, deployed=True) for network in networks]
-    with Lane("torch_lane") as lane:
+    with Lane("lanes.torch") as lane:
         for case, effort in budget.shared(cases):
             found = run_race(lane, case, effort)
             findings.add(found, against_fastest(found, _AIM))

@@ -10,7 +10,7 @@ from benchmarks.rivals import run_race
 
 def run(budget: Budget, findings: Findings) -> None:
     """Race one module against three, and against a handwritten one."""
-    with Lane("torch_lane") as lane:
+    with Lane("lanes.torch") as lane:
         for races, training in ((2, True), (1, False)):
             case = Case("three_lstm", training=training)
             found = run_race(lane, case, budget.effort(races))

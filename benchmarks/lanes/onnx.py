@@ -16,12 +16,13 @@ import torch
 from torch import nn
 
 import rnnspec
-from benchmarks import batch, torch_lane
-from benchmarks.handwritten_padding import Packed, Picked
-from benchmarks.handwritten_plain import PLAIN
-from benchmarks.handwritten_torch import NETS
+from benchmarks import batch
+from benchmarks.handwritten.padding import Packed, Picked
+from benchmarks.handwritten.plain import PLAIN
+from benchmarks.handwritten.torch import NETS
 from benchmarks.keras_export import converted
 from benchmarks.lane import Prepared
+from benchmarks.lanes import torch as torch_lane
 from benchmarks.names import LEGACY_EXPORT, OURS, PACKED, PICKED, PYTORCH, STOCK, TF2ONNX
 from benchmarks.networks import Case, text
 from benchmarks.race import Run

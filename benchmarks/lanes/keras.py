@@ -7,7 +7,7 @@ import numpy as np
 
 import rnnspec
 from benchmarks import batch
-from benchmarks.handwritten_keras import MODELS
+from benchmarks.handwritten.keras import MODELS
 from benchmarks.lane import Prepared
 from benchmarks.names import OURS, XLA
 from benchmarks.networks import Case, text

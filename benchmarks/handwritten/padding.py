@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from benchmarks.handwritten_torch import Handwritten, Net
+from benchmarks.handwritten.torch import Handwritten, Net
 
 
 class Packed(Handwritten):

@@ -9,10 +9,10 @@ from torch.nn import functional
 
 import rnnspec
 from benchmarks import batch
-from benchmarks.handwritten_cells import LOOPS
-from benchmarks.handwritten_padding import Packed, Picked
-from benchmarks.handwritten_plain import PLAIN
-from benchmarks.handwritten_torch import (
+from benchmarks.handwritten.cells import LOOPS
+from benchmarks.handwritten.padding import Packed, Picked
+from benchmarks.handwritten.plain import PLAIN
+from benchmarks.handwritten.torch import (
     NETS,
     BatchFirst,
     Net,

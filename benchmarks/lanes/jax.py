@@ -11,7 +11,7 @@ from flax import nnx
 
 import rnnspec
 from benchmarks import batch
-from benchmarks.handwritten_jax import stack
+from benchmarks.handwritten.jax import stack
 from benchmarks.lane import Prepared
 from benchmarks.names import NNX_RNN, OURS
 from benchmarks.networks import Case, text

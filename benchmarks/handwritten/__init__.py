@@ -1,0 +1,1 @@
+"""Networks written by hand, the opponents of the source that rnnspec writes."""
