@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,136 +11,20 @@ from onnx import checker, numpy_helper, parser
 
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.onnx import arrays
-from rnnspec.backends.onnx.names import INPUT, PLACE, array_of
+from rnnspec.backends.onnx.model import OnnxModel, model_of, shape
+from rnnspec.backends.onnx.names import PLACE, array_of
 from rnnspec.backends.onnx.read import SPEC
-from rnnspec.errors import GenerationError, UsageError
+from rnnspec.errors import GenerationError
 from rnnspec.ir.params import Counts
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
     from types import ModuleType
 
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
-
-_FATAL = 4
-"""The severity from which ONNX Runtime prints: it raises errors as well."""
-
-
-@dataclass(eq=False)
-class OnnxModel:
-    """A graph and its weights by name. Call it with a batch: it returns the output.
-
-    ``proto`` has the weights as declared values, and ``to_proto`` as initializers.
-    """
-
-    proto: onnx.ModelProto
-    weights: dict[str, Array]
-    _sessions: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
-
-    def __call__(self, inputs: Array) -> Array:
-        """Return the output for tokens (batch, steps) or values (batch, steps, features).
-
-        Raises:
-            UsageError: the model is in step form.
-        """
-        if self.states:
-            message = (
-                "a model in step form takes chunks: output, states = model.step(chunk, states)"
-            )
-            raise UsageError(message)
-        (output,) = self.run((), inputs)
-        return output
-
-    def step(
-        self, chunk: Array, states: Mapping[str, Array] | None = None
-    ) -> tuple[Array, dict[str, Array]]:
-        """Return the output for the steps so far, and the states for the next chunk, by name.
-
-        Args:
-            chunk: tokens (batch, steps) or values (batch, steps, features).
-            states: those that the chunk before it gave, (batch, size), or None at the start.
-        """
-        zeros = {n: np.zeros((len(chunk), size), np.float32) for n, size in self.states.items()}
-        given = {name: (states or zeros)[name].astype(np.float32) for name in zeros}
-        output, *new = self._session(()).run(None, {INPUT: _typed(chunk), **given})
-        return output, dict(zip(zeros, new, strict=True))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Neither the class nor a session can be pickled or copied.
-        weights = {name: values.copy() for name, values in self.weights.items()}
-        return _made, (type(self).__module__, self.proto.SerializeToString(), weights)
-
-    def run(self, names: tuple[str, ...], inputs: Array) -> list[Array]:
-        """Return the values of a graph with these names for a batch, and then its output."""
-        results: list[Array] = self._session(names).run(None, {INPUT: _typed(inputs)})
-        return [*results[1:], results[0]]
-
-    def forget(self) -> None:
-        """Compute with the weights as they are now, from the next call on."""
-        self._sessions.clear()
-
-    def to_proto(self) -> onnx.ModelProto:
-        """Return the graph with its weights as initializers."""
-        made = onnx.ModelProto()
-        made.CopyFrom(self.proto)
-        del made.graph.value_info[:]
-        held = [numpy_helper.from_array(values, name) for name, values in self.weights.items()]
-        constants = list(made.graph.initializer)
-        del made.graph.initializer[:]
-        made.graph.initializer.extend([*held, *constants])
-        return made
-
-    def _session(self, names: tuple[str, ...]) -> Any:
-        if names not in self._sessions:
-            made = self.to_proto()
-            made.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = _FATAL
-            self._sessions[names] = onnxruntime.InferenceSession(
-                made.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        return self._sessions[names]
-
-    @property
-    def states(self) -> dict[str, int]:
-        """The sizes of the states by name, none if the model is not in step form."""
-        given = (each for each in self.proto.graph.input if each.name != INPUT)
-        return {each.name: _shape(each)[-1] for each in given}
-
-    @property
-    def values(self) -> set[str]:
-        """The names of all values that nodes of the graph return."""
-        return {name for node in self.proto.graph.node for name in node.output}
-
-    @property
-    def frozen(self) -> set[str]:
-        """The names of the weights that training leaves alone."""
-        words = (each.key.split(" ") for each in self.proto.metadata_props)
-        return {key[1] for key in words if key[0] == "frozen"}
-
-    def used(self, name: str) -> Iterator[Array]:
-        """Yield a weight, or the halves of a bias that count."""
-        halves = _halves(self.proto, name)
-        if not halves:
-            yield self.weights[name]
-        yield from (arrays.half(self.weights[name], each) for each in halves)
-
-
-def _typed(inputs: Array) -> Array:
-    return inputs.astype(np.int64 if inputs.dtype.kind in "iu" else np.float32)
-
-
-def _halves(proto: onnx.ModelProto, name: str) -> tuple[str, ...]:
-    """Return the halves of a fused layer's bias that are parameters, none for another array."""
-    for node in proto.graph.node:
-        if node.op_type in ("RNN", "LSTM", "GRU") and len(node.input) > 3 and node.input[3] == name:
-            # In the other cells both biases act as their sum, and the second one is zero.
-            after = any(each.name == "linear_before_reset" and each.i for each in node.attribute)
-            return ("Wb", "Rb") if after else ("Wb",)
-    return ()
 
 
 def version() -> str:
@@ -166,19 +49,8 @@ def instantiate(
         proto = parser.parse_model(module.TEXT)
     except parser.ParseError as error:
         raise GenerationError(f"ONNX cannot parse the source: {error}") from error
-    weights = {each.name: np.zeros(_shape(each), np.float32) for each in proto.graph.value_info}
-    return _made(module.__name__, proto.SerializeToString(), weights)
-
-
-def _made(module: str, content: bytes, weights: dict[str, Array]) -> OnnxModel:
-    """Return a model of a class of its own, by whose module copies of it are known."""
-    class_ = type(OnnxModel.__name__, (OnnxModel,), {"__module__": module})
-    model: OnnxModel = class_(onnx.ModelProto.FromString(content), weights)
-    return model
-
-
-def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    weights = {each.name: np.zeros(shape(each), np.float32) for each in proto.graph.value_info}
+    return model_of(module.__name__, proto.SerializeToString(), weights)
 
 
 def layer_count(model: OnnxModel, layer: Layer) -> int:
