@@ -112,6 +112,17 @@ def test_comparing_in_float64_leaves_the_setting_of_the_user(model: Any) -> None
     assert in_inference(model)(TOKENS).dtype == np.float32
 
 
+def test_the_gradient_of_a_maximum_reaches_what_it_is_computed_from() -> None:
+    text = """\
+version: 1
+name: net
+input: {features: 1}
+rnn: {type: simple, units: 3, layer_norm: true}
+head: {pooling: max}
+"""
+    assert rnnspec.parity(rnnspec.loads(text), ["jax"], level="gradients").equal
+
+
 def test_a_folder_loads_without_rnnspec(model: Any, tmp_path: Path) -> None:
     folder = tmp_path / "made"
     generated = pipeline.generate(pipeline.reads(TEXT), get("jax"))

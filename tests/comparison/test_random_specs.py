@@ -57,7 +57,7 @@ def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> No
 def test_a_fault_is_found_made_small_and_given_back_as_a_spec() -> None:
     pytest.importorskip("torch")
     with source_edited("torch", [("x = state[-1]", "x = -state[-1]")], everywhere=False):
-        found = compare_random(40, 1, ["torch"], level="forward")
+        found = compare_random(40, 4, ["torch"], level="forward")
         assert not found.equal
         again = rnnspec.parity(rnnspec.loads(found.spec), ["torch"], level="forward")
     assert isinstance(found.error, ParityError)
@@ -86,6 +86,21 @@ def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
     one, same, other = (compare_random(5, n, ["torch"], level="forward") for n in (1, 1, 2))
     assert one == same
     assert one.largest != other.largest
+
+
+def test_what_is_drawn_does_not_depend_on_what_is_imported() -> None:
+    # Hypothesis takes constants from the modules of this project.
+    code = "from rnnspec.comparison.drawn.texts import Texts; print(*Texts(60, 1).all())"
+    few, many = (
+        subprocess.run(
+            [sys.executable, "-c", f"import {modules}; {code}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for modules in ("rnnspec", "rnnspec.pipeline, rnnspec.comparison.run, rnnspec.cli")
+    )
+    assert few == many
 
 
 @pytest.mark.parametrize(

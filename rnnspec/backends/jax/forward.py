@@ -155,21 +155,32 @@ def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
     match layer.statistic:
         case "last_step":
             yield Assign("x", Index(_X, LAST_STEP))
-        case "mean" | "max" as statistic if not layer.masked:
-            yield Assign("x", Call(Name(f"x.{statistic}"), (), (_OVER_STEPS,)))
+        case "mean" if not layer.masked:
+            yield Assign("x", Call(Name("x.mean"), (), (_OVER_STEPS,)))
         case "mean":
             yield _OF_PADDING
             steps = Call(Name("jnp.maximum"), (Call(Name("mask.sum"), (), _KEPT), 1))
             yield Assign("steps", steps)
             total = Call(Attribute(_where(_AT_STEPS, _X, 0), "sum"), (), (_OVER_STEPS,))
             yield Assign("x", Binary(total, "/", Name("steps")))
+        case "max" if not layer.masked:
+            yield from _highest()
         case "max":
             yield _OF_PADDING
-            highest = Call(Attribute(_where(_AT_STEPS, _X, -3e38), "max"), (), (_OVER_STEPS,))
-            yield Assign("x", highest)
+            yield Assign("x", _where(_AT_STEPS, _X, -3e38))
+            yield from _highest()
             yield Assign("x", _where(Call(Name("mask.any"), (), _KEPT), _X, 0))
         case _:
             assert_never(layer.statistic)
+
+
+def _highest() -> Iterator[Statement]:
+    # The gradient of jnp.max looks for the values that are equal to the result. Where XLA computes
+    # them a second time, as after a layer normalization, it finds none or others.
+    yield Comment("Not x.max, whose gradient depends on how XLA rounds.")
+    yield Assign("step", Call(Name("x.argmax"), (), _KEPT))
+    taken = Call(Name("jnp.take_along_axis"), (_X, Name("step")), (_OVER_STEPS,))
+    yield Assign("x", Call(Attribute(taken, "squeeze"), (1,)))
 
 
 _OF_PADDING = Comment("A sequence of padding alone gives zeros.")

@@ -62,12 +62,14 @@ class Texts:
         except ImportError as error:
             message = "random specs need hypothesis: pip install hypothesis"
             raise BackendError(message) from error
+        from rnnspec.comparison.drawn.provider import NAME
         from rnnspec.comparison.strategies import specs
 
         phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrinks else [])]
         settings = hypothesis.settings(
             max_examples=self.number,
             # Only the seed decides what is drawn.
+            backend=NAME,
             database=None,
             derandomize=False,
             deadline=None,

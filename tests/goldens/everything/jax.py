@@ -234,7 +234,9 @@ class Everything(nnx.Module):
         ahead = self.bidirectional_5.forward_layer(x)
         back = self.bidirectional_5.backward_layer(x)
         x = (ahead + back) / 2
-        x = x.max(axis=1)
+        # Not x.max, whose gradient depends on how XLA rounds.
+        step = x.argmax(axis=1, keepdims=True)
+        x = jnp.take_along_axis(x, step, axis=1).squeeze(1)
         x = self.dropout_3(x)
         x = self.first(x)
         x = jax.nn.relu(x)
