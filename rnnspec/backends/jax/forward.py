@@ -176,7 +176,8 @@ def _pooled(layer: nodes.Pooling) -> Iterator[Statement]:
 
 def _highest() -> Iterator[Statement]:
     # The gradient of jnp.max looks for the values that are equal to the result. Where XLA computes
-    # them a second time, as after a layer normalization, it finds none or others.
+    # them a second time, as after a layer normalization, it finds none or others. JAX had the same
+    # fault in jnp.maximum: https://github.com/jax-ml/jax/issues/40564.
     yield Comment("Not x.max, whose gradient depends on how XLA rounds.")
     yield Assign("step", Call(Name("x.argmax"), (), _KEPT))
     taken = Call(Name("jnp.take_along_axis"), (_X, Name("step")), (_OVER_STEPS,))
