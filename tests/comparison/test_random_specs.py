@@ -42,7 +42,6 @@ def test_any_spec_means_the_same_on_every_backend(level: str, number: int) -> No
     assert tuple(found.largest) == levels_up_to(level)[1:]
     for each, largest in found.largest.items():
         assert 0.0 < largest < TOLERANCES["float64"][each] / 1000
-    for each, largest in found.largest.items():
         assert largest == max(part.largest[each] for part in found.backends.values())
     assert found.as_dict() == {
         "equal": True,
