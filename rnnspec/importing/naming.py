@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import nodes
 from rnnspec.spec.names import check_layer_name, check_network_name
 
@@ -52,6 +53,29 @@ def renamed_layers(imported: Imported, network: nodes.Network) -> Imported:
         for each in imported.layers
     )
     return replace(imported, layers=layers)
+
+
+def in_words_of_file(error: ModelError, imported: Imported, network: nodes.Network) -> ModelError:
+    """Return an error about ``network`` with the names and the classes of layers in the file.
+
+    ``network`` has the layers of ``imported``, perhaps under other names.
+    """
+    pairs = zip(network.layers, imported.network.layers, strict=True)
+    before = {layer.name: (type(layer).__name__, lowered.name) for layer, lowered in pairs}
+    made = {each.became.partition(" (")[0]: each for each in imported.layers}
+
+    def worded(problem: Problem) -> Problem:
+        name, dot, key = problem.where.partition(".")
+        kind, lowered = before.get(name, ("", ""))
+        theirs = made.get(lowered)
+        if theirs is None:
+            return problem
+        message = problem.message
+        if message.startswith(kind):
+            message = theirs.type + message.removeprefix(kind)
+        return replace(problem, where=f"{theirs.layer}{dot}{key}", message=message)
+
+    return ModelError(tuple(map(worded, error.problems)))
 
 
 def renamed(network: nodes.Network, names: Mapping[str, str]) -> nodes.Network:

@@ -10,6 +10,7 @@ from rnnspec import pipeline
 from rnnspec.errors import ModelError, Problem, SpecError, brief
 from rnnspec.importing.guesses import with_guesses
 from rnnspec.importing.naming import (
+    in_words_of_file,
     named,
     network_name,
     renamed,
@@ -22,7 +23,7 @@ from rnnspec.raising import raised
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
@@ -77,7 +78,18 @@ def spelled(source: str, imported: Imported) -> Taken:
         ModelError: the language cannot express the model.
     """
     network, arrays = named(imported)
-    text = with_guesses(dump(raised(network, source)), imported.guesses)
+    try:
+        text, program = _written(source, network, imported.guesses)
+    except ModelError as error:
+        raise in_words_of_file(error, imported, network) from None
+    return Taken(text, program, arrays, renamed_layers(imported, network))
+
+
+def _written(
+    source: str, network: nodes.Network, guesses: Sequence[tuple[str, str]]
+) -> tuple[str, Program]:
+    """Return the text of the spec of a network, and what it is lowered to, which is the same."""
+    text = with_guesses(dump(raised(network, source)), guesses)
     try:
         program = pipeline.reads(text, source)
     except SpecError as error:
@@ -87,7 +99,7 @@ def spelled(source: str, imported: Imported) -> Taken:
         )
         raise ModelError(problems) from None
     _check(source, network, program.network)
-    return Taken(text, program, arrays, renamed_layers(imported, network))
+    return text, program
 
 
 def _check(source: str, wanted: nodes.Network, found: nodes.Network) -> None:

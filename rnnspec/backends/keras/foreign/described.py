@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, Became, Imported
-from rnnspec.backends.keras.foreign.architecture.chain import Chain, Placed
+from rnnspec.backends.keras.foreign.architecture.chain import BEFORE, Chain, Placed
 from rnnspec.backends.keras.foreign.architecture.graph import layers_of
-from rnnspec.backends.keras.foreign.architecture.layers import piece_of
+from rnnspec.backends.keras.foreign.architecture.layers import pieces_of
 from rnnspec.backends.keras.foreign.architecture.pieces import WITH_ARRAYS
+from rnnspec.backends.keras.foreign.architecture.pieces import Dense as DensePiece
 from rnnspec.backends.keras.foreign.architecture.records import Foreign, snake
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.stored.arrays import canonical
@@ -20,6 +21,7 @@ from rnnspec.ir.params import params
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rnnspec.backends.keras.foreign.architecture.pieces import Piece
     from rnnspec.backends.keras.foreign.stored.arrays import Source, Stored
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
@@ -49,21 +51,50 @@ def described(account: Account, given: Description, arrays: Arrays) -> Imported:
         UsageError: this is no configuration of a model.
     """
     layers = layers_of(account, given.config)
-    account.check()
-    version = _version(account, given, layers)
-    account.check()
-    read = [piece_of(account, version, layer) for layer in layers]
-    account.check()
-    pieces = [piece for piece in read if piece is not None]
-    own = [piece.layer for piece in pieces if isinstance(piece, WITH_ARRAYS)]
-    source = arrays(account, layers, own)
+    version = _version(account, given, layers.found)
+    read = [(layer, pieces_of(account, version, layer)) for layer in layers.found]
+    pieces = [piece for _, several in read for piece in several]
+    if not layers.chain:
+        _check_order(account, pieces)
+        account.check()
     chain = Chain(account, pieces)
-    chain.build(lambda layer: _features(source.of(layer)))
+    if account.problems:
+        # Its arrays may be those of other layers, but its places can be looked at.
+        chain.build(None)
+        account.check()
+    own = [layer for layer, several in read if isinstance(several[0], WITH_ARRAYS)]
+    parts = _Parts(arrays(account, layers.found, own))
+    chain.build(lambda layer: _features(parts.of(layer)))
     account.check()
-    found = canonical(account, chain.placed, source)
+    found = canonical(account, chain.placed, parts)
     account.check()
     form, names = f"{given.form} of {version}", _given_names(chain)
     return _imported(account, form, _network(chain, given.name), found, names)
+
+
+def _check_order(account: Account, pieces: Sequence[Piece]) -> None:
+    """Refuse what has no place before a recurrent layer, in a model that is no chain."""
+    for piece in pieces:
+        if isinstance(piece, DensePiece) and piece.layer.feeds:
+            account.refuse(piece.layer.name, BEFORE, "E704")
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The arrays of a source, where a layer may have a part of another's."""
+
+    source: Source
+
+    def of(self, layer: Foreign) -> Sequence[Stored]:
+        """Return the arrays of a layer in Keras's order."""
+        if layer.part is None:
+            return self.source.of(layer)
+        name, first, after = layer.part
+        return self.source.of(replace(layer, name=name))[first:after]
+
+    def others(self, used: set[str]) -> Sequence[str]:
+        """Return the names of all arrays that are not in ``used``."""
+        return self.source.others(used)
 
 
 def _version(account: Account, given: Description, layers: Sequence[Foreign]) -> Version:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnnspec.backends.keras.foreign.architecture.layers import CLASSES
+from rnnspec.backends.imported import said
+from rnnspec.backends.keras.foreign.architecture.cells import CELLS
+from rnnspec.backends.keras.foreign.architecture.layers import CLASSES, OPERATIONS
 from rnnspec.backends.keras.foreign.architecture.records import MODULES
 
 _KNOWN = {
-    *CLASSES,
-    *("Sequential", "Functional", "Model", "__keras_tensor__"),
-    *("NotEqual", "Any", "LogicalOr", "LogicalAnd"),
+    *(*CLASSES, *OPERATIONS, *CELLS, "StackedRNNCells"),
+    *("Sequential", "Functional", "Model", "__keras_tensor__", "__slice__"),
+    *("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ConvertToTensor"),
     *("DTypePolicy", "Policy", "PolicyV1"),
-    *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "VarianceScaling"),
+    *(
+        "Zeros",
+        "Ones",
+        "Constant",
+        "Identity",
+        "Orthogonal",
+        "OrthogonalInitializer",
+        "VarianceScaling",
+    ),
     *("RandomNormal", "RandomUniform", "TruncatedNormal"),
     *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"),
     *("L1", "L2", "L1L2", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"),
@@ -42,7 +52,10 @@ def unknown_class(config: Any) -> str:
 def _unknown(found: dict[str, Any]) -> str:
     name, module = found.get("class_name"), found.get("module")
     registered = found.get("registered_name")
-    if module is not None and str(module).partition(".")[0] not in MODULES:
+    for each in (name, module, registered):
+        if not isinstance(each, str | None):
+            return said(each)
+    if module is not None and module.partition(".")[0] not in MODULES:
         return f"{module}.{name}"
     if registered not in (None, name):
         return str(registered)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.keras.foreign.architecture.pieces import Piece
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
 
-    Features = Callable[[Foreign], int | None]
+    Features = Callable[[Foreign], int | None] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,8 @@ class Begun:
     """The input, the value of its padding, and the pieces behind it.
 
     ``before`` is the last layer of the file that is part of the input; ``same`` has the layers that
-    change nothing, each with the layer before it.
+    change nothing, each with the layer before it. ``certain`` is false if the input was refused, so
+    that its shape is a guess.
     """
 
     input: nodes.Input
@@ -31,12 +32,14 @@ class Begun:
     rest: Sequence[Piece]
     before: str
     same: Mapping[str, str]
+    certain: bool
 
 
 def begin(account: Account, found: Sequence[Piece], features: Features) -> Begun | None:
-    """Return the input of a model, or None if it is refused in the account.
+    """Return the input of a model, or None if nothing is behind it.
 
-    ``features`` tells the number that goes into a layer, by its arrays.
+    What does not fit is refused in the account. ``features`` tells the number that goes into a
+    layer, by its arrays; without it they are not looked at.
     """
     given, same = found[0], _identities(found)
     rest = [each for each in found if not isinstance(each, pieces.Input | pieces.Identity)]
@@ -47,24 +50,32 @@ def begin(account: Account, found: Sequence[Piece], features: Features) -> Begun
         account.refuse(given.layer.name, "expected layers behind the input, received none", "E704")
         return None
     if isinstance(rest[0], pieces.Embedding):
-        tokens = _tokens(account, rest[0], shape)
+        tokens, certain = _tokens(account, rest[0], shape)
         padding = 0.0 if rest[0].masked else None
-        if tokens is None:
-            return None
-        return Begun(input=tokens, padding=padding, rest=rest, before=before, same=same)
+        return Begun(
+            input=tokens, padding=padding, rest=rest, before=before, same=same, certain=certain
+        )
     padding = None
     if isinstance(masking := rest[0], pieces.Masking):
         padding, rest, before = masking.value, rest[1:], masking.layer.name
         account.became.append(Became(before, masking.layer.kind, "input.mask_value"))
     numbers = _numbers(account, rest, shape, features)
-    if numbers is None:
+    # Before a layer that was refused the input may be anything.
+    known = shape is not None or features is not None
+    if numbers is None and known and not (rest and isinstance(rest[0], pieces.Lacking)):
         received = "no shape" if shape is None else f"the shape {(None, *shape)}"
         message = f"expected an input of shape (batch, steps, features), received {received}"
         account.refuse(given.layer.name, message, "E704")
-        return None
-    steps, width = numbers
+    steps, width = numbers or (None, 1)
     network_input = nodes.NumericInput(steps=steps, features=width, mask_value=padding)
-    return Begun(input=network_input, padding=padding, rest=rest, before=before, same=same)
+    return Begun(
+        input=network_input,
+        padding=padding,
+        rest=rest,
+        before=before,
+        same=same,
+        certain=numbers is not None,
+    )
 
 
 def _identities(found: Sequence[Piece]) -> dict[str, str]:
@@ -79,13 +90,14 @@ def _identities(found: Sequence[Piece]) -> dict[str, str]:
 
 def _tokens(
     account: Account, piece: pieces.Embedding, shape: nodes.Shape | None
-) -> nodes.TokenInput | None:
-    if shape is not None and len(shape) != 1:
-        message = f"expected tokens of shape (batch, steps), received {(None, *shape)}"
+) -> tuple[nodes.TokenInput, bool]:
+    fits = shape is None or len(shape) == 1
+    if not fits:
+        message = f"expected tokens of shape (batch, steps), received {(None, *(shape or ()))}"
         account.refuse(piece.layer.name, message, "E704")
-        return None
-    steps = shape[0] if shape is not None else piece.steps
-    return nodes.TokenInput(steps=steps, vocabulary=piece.vocabulary, mask_zero=piece.masked)
+    steps = shape[0] if shape is not None and fits else piece.steps
+    tokens = nodes.TokenInput(steps=steps, vocabulary=piece.vocabulary, mask_zero=piece.masked)
+    return tokens, fits
 
 
 def _numbers(
@@ -97,8 +109,10 @@ def _numbers(
             return steps, width
         case None | (_, None):
             recurrent = next((each for each in rest if isinstance(each, pieces.Recurrent)), None)
-            found = None if recurrent is None else features(recurrent.layer)
-            if recurrent is None or found is None:
+            if recurrent is None or features is None:
+                return None
+            found = features(recurrent.layer)
+            if found is None:
                 return None
             account.infer(f"input.features {found}, from its kernel", recurrent.layer.name)
             return (shape[0] if shape else None), found

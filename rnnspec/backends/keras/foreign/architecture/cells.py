@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
 from rnnspec.backends.imported import said
@@ -17,11 +17,23 @@ from rnnspec.words import CellActivation, Merge
 if TYPE_CHECKING:
     from rnnspec.ir.initializers import Initializer
 
-_KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
+KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
+"""The classes of recurrent layers."""
+CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
+"""The classes of cells for the layer RNN, each with the layer that has such a cell."""
+_MOST_CELLS = 1_000
 _STATEFUL = (
     "the state of a call would be the start of the next; if each call may start from zeros, pass "
     "the architecture with 'stateful' false with --config"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a layer is run over time."""
+
+    return_sequences: bool
+    zeros: bool
 
 
 def recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
@@ -30,9 +42,58 @@ def recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
     return _direction(settings, layer, layer.kind)
 
 
-def bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Identity:
+def of_cells(
+    settings: Settings, layer: Foreign
+) -> pieces.Recurrent | pieces.Stack | pieces.Lacking:
+    """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
+    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    run, path = _running(settings, layer), f"{settings.name}.cell"
+    cell = foreign(settings.account, settings.take("cell"), path)
+    if cell.kind != "StackedRNNCells" or cell.custom:
+        return _cell_of(settings, layer, cell, path, run) or pieces.Lacking(layer)
+    own = Settings(settings.account, settings.version, path, cell.config)
+    own.common()
+    cells = own.take("cells", [])
+    own.close()
+    if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
+        own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {said(cells)}")
+        return pieces.Lacking(layer)
+    if layer.output:
+        message = f"its output {layer.output} is used; the language passes on the first, that of"
+        settings.account.refuse(layer.name, f"{message} the last cell", "E704")
+    found, first = list[pieces.Recurrent](), 0
+    for at, each in enumerate(cells):
+        path = f"{settings.name}.cell.cells[{at}]"
+        one, top = foreign(settings.account, each, path), at + 1 == len(cells)
+        # Each cell hands its output to the next one at every step.
+        piece = _cell_of(settings, layer, one, path, run if top else _Run(True, run.zeros))
+        if piece is None:
+            return pieces.Lacking(layer)
+        after = first + (3 if piece.bias else 2)
+        name = layer.name if top else f"{layer.name}.{one.name}"
+        placed = replace(layer, name=name, part=(layer.name, first, after))
+        found.append(replace(piece, layer=placed))
+        first = after
+    return pieces.Stack(layer, tuple(found))
+
+
+def _cell_of(
+    settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
+) -> pieces.Recurrent | None:
+    own = Settings(settings.account, settings.version, path, cell.config)
+    if cell.custom or cell.kind not in CELLS:
+        wanted = f"expected one of {', '.join(CELLS)}"
+        own.refuse("", f"{wanted}, received {said(cell.custom or cell.kind)}", "E701")
+        return None
+    own.common()
+    found = _celled(own, layer, CELLS[cell.kind], run)
+    own.close()
+    return found
+
+
+def bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
     """Return a recurrent layer in both directions."""
-    inner = foreign(settings.account, settings.take("layer"))
+    inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     merge = settings.take("merge_mode", "concat")
     if merge not in get_args(Merge):
         wanted = f"expected one of {', '.join(get_args(Merge))}"
@@ -40,18 +101,21 @@ def bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | piec
         merge = "concat"
     backward = settings.take("backward_layer", None)
     settings.drop("return_sequences", "return_state", "stateful", "weights")
-    if inner.kind not in _KINDS or inner.custom:
-        wanted = f"expected one of {', '.join(_KINDS)}"
+    if inner.kind not in KINDS or inner.custom:
+        wanted = f"expected one of {', '.join(KINDS)}"
         settings.refuse("layer", f"{wanted}, received {said(inner.custom or inner.kind)}")
-        return pieces.Identity(layer)
+        return pieces.Lacking(layer)
     found = _inner(settings, inner, layer, backwards=False)
     if backward is not None:
-        other = foreign(settings.account, backward)
-        again = _inner(settings, other, layer, backwards=True)
-        if other.kind != inner.kind or replace(again, layer=found.layer) != found:
+        other = foreign(settings.account, backward, f"{settings.name}.backward_layer")
+        if other.kind not in KINDS or other.kind != inner.kind or other.custom:
+            received = said(other.custom or other.kind)
+            settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
+        elif replace(_inner(settings, other, layer, backwards=True), layer=found.layer) != found:
             message = "expected the settings of the forward layer, received others"
             settings.refuse("backward_layer", message)
-    return replace(found, merge=cast("Merge", merge))
+    # Keras zeroes padding by itself if sequences are returned, and else it holds the state.
+    return replace(found, merge=cast("Merge", merge), zeros=found.return_sequences)
 
 
 def _inner(
@@ -69,7 +133,11 @@ def _inner(
 
 
 def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
-    _running(settings)
+    return _celled(settings, layer, kind, _running(settings, layer))
+
+
+def _celled(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
+    """Return a layer in one direction, whose cell has the settings."""
     for name in ("kernel", "recurrent", "bias"):
         settings.trained(f"{name}_regularizer", f"{name}_constraint")
     settings.trained("activity_regularizer")
@@ -84,28 +152,36 @@ def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurren
         bias=True if fused else settings.flag("use_bias", True),
         dropout=0.0 if fused else settings.rate("dropout", 0.0),
         recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
-        return_sequences=settings.flag("return_sequences", False),
+        return_sequences=run.return_sequences,
+        zeros=run.zeros,
         kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
         recurrent=initializer(settings.take("recurrent_initializer", "orthogonal")),
         bias_initializer=bias_initializer,
     )
 
 
-def _running(settings: Settings) -> None:
+def _running(settings: Settings, layer: Foreign) -> _Run:
     """Take the settings that say how the layer is run over time."""
     settings.only("stateful", False, why=_STATEFUL)
     settings.only("time_major", False, why="the language has the batch first")
-    # Bidirectional sets it by itself. What follows a masked layer never reads padding.
-    if settings.take("zero_output_for_mask", False) is True:
-        settings.account.leave(
-            "zero_output_for_mask", settings.name, "changes outputs at padding only"
-        )
-    # Readers of the states are refused where the graph is read.
-    if settings.take("return_state", False) is True:
+    run = _Run(
+        settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
+    )
+    if settings.flag("return_state", False) and not layer.output:
         settings.account.leave("return_state", settings.name, "nothing reads the states")
-    if settings.take("unroll", False) is True:
+    if settings.flag("unroll", False):
         settings.account.leave("unroll", settings.name, "changes the speed only")
     settings.drop("use_cudnn")
+    if not layer.output:
+        return run
+    if layer.kind == "Bidirectional":
+        message = f"its output {layer.output} is used; the language passes on the first, the merged"
+        settings.account.refuse(layer.name, message, "E704")
+    elif layer.output > 1:
+        message = "its cell state c is used; the language passes on the hidden state h"
+        settings.account.refuse(layer.name, message, "E704")
+    # The hidden state is the last output, which is held at padding.
+    return _Run(return_sequences=False, zeros=False)
 
 
 def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell:

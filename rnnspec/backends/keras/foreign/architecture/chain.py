@@ -11,6 +11,7 @@ from rnnspec.backends.keras.foreign.architecture import pieces
 from rnnspec.backends.keras.foreign.architecture.begin import begin
 from rnnspec.backends.keras.foreign.architecture.drawn import drawn_by
 from rnnspec.backends.keras.foreign.architecture.dropouts import no_place
+from rnnspec.backends.keras.foreign.architecture.settings import in_float32
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.text import type_name
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.keras.foreign.architecture.pieces import Piece
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
+    from rnnspec.words import Statistic
 
+BEFORE = "expected dense layers behind the last recurrent layer, received one before it"
 _FIRST: dict[type[nodes.Cell], str] = {
     nodes.SimpleRNN: "simple_rnn",
     nodes.LSTM: "lstm",
@@ -36,7 +39,12 @@ class Placed:
 
 
 class Chain:
-    """The nodes so far, with the shape and the mask for the next one."""
+    """The nodes so far, with the shape and the mask for the next one.
+
+    ``masked`` is whether the language has a mask here, ``kept`` whether Keras has: it drops the
+    mask at an operation. Once a layer was refused nothing is ``certain``, and what depends on its
+    shape or its mask is not refused as well.
+    """
 
     def __init__(self, account: Account, found: Sequence[Piece]) -> None:
         self.account = account
@@ -44,21 +52,34 @@ class Chain:
         self.input: nodes.Input
         self.shape: nodes.Shape = ()
         self.masked = False
+        self.kept = False
         self.padding: float | None = None
+        self.certain = True
         self._numbers: Counter[str] = Counter()
         self._pieces = found
-        self._drawn = drawn_by(account, found)
+        self._drawn = drawn_by(account, self._pieces)
         # The input of the block whose output a sum may be added to, and its first node.
         self._starts: dict[str, str] = {}
         self._same: dict[str, str] = {}
+        self._masks: dict[str, bool] = {}
         self._before = ""
         self._pending: pieces.Dropout | None = None
+        # The nodes whose outputs are zero at padding, and the operation that dropped the mask.
+        self._zeros: set[str] = set()
+        self._dropped = ""
+        self._lacking = False
 
     def refuse(self, layer: Foreign, message: str) -> None:
         """Record that a layer is in a place that the language lacks."""
         self.account.refuse(layer.name, message, "E704")
 
-    def build(self, features: Callable[[Foreign], int | None]) -> None:
+    def doubt(self, layer: Foreign, message: str) -> None:
+        """Refuse a layer for its shape or its mask, unless a layer before it was refused."""
+        if self.certain:
+            self.refuse(layer, message)
+        self.certain = False
+
+    def build(self, features: Callable[[Foreign], int | None] | None) -> None:
         """Place every piece; ``features`` tells the number that goes into a layer, by its arrays.
 
         What does not fit is refused in the account.
@@ -68,12 +89,17 @@ class Chain:
             return
         self.input, self.padding, rest = begun.input, begun.padding, begun.rest
         self.shape, self.masked = begun.input.shape, begun.padding is not None
+        self.kept, self.certain = self.masked, begun.certain
         self._before, self._same = begun.before, dict(begun.same)
+        self._masks[self._before] = self.masked
         for at, piece in enumerate(rest):
             after = rest[at + 1] if at + 1 < len(rest) else None
-            self._place(piece, after, rest[at + 1 :])
-            if self.account.problems:
-                return
+            if isinstance(piece, pieces.Lacking):
+                self.certain, self._lacking = False, True
+            else:
+                self._place(piece, after, rest[at + 1 :])
+                self._lacking &= isinstance(piece, pieces.Activated | pieces.Dropout)
+            self._masks[piece.layer.name] = self.kept
             if piece.layer.name not in self._same:
                 self._before = piece.layer.name
 
@@ -89,8 +115,8 @@ class Chain:
         self.shape = node.output
         self._pending = None
 
-    def _place(self, piece: Piece, after: Piece | None, rest: Sequence[Piece]) -> None:
-        self._check_mask(piece.layer)
+    def _place(self, piece: pieces.Known, after: Piece | None, rest: Sequence[Piece]) -> None:
+        self._take_mask(piece.layer)
         match piece:
             case pieces.Recurrent():
                 self._recurrent(piece)
@@ -117,25 +143,40 @@ class Chain:
             case _:
                 assert_never(piece)
 
-    def _check_mask(self, layer: Foreign) -> None:
-        if layer.mask is not None and layer.mask != self.padding:
-            wanted = "none" if self.padding is None else f"{self.padding:g}"
-            self.refuse(layer, f"expected the padding {wanted}, received a mask of {layer.mask:g}")
+    def _take_mask(self, layer: Foreign) -> None:
+        """Find out whether Keras has a mask at a layer: the one it is called with, or none."""
+        if layer.operation:
+            if self.kept:
+                self.kept, self._dropped = False, layer.name
+        elif layer.mask is not None:
+            self.kept = True
+            if self.padding is None or in_float32(layer.mask) != in_float32(self.padding):
+                wanted = "none" if self.padding is None else f"{self.padding!r}"
+                received = f"received a mask of {layer.mask!r}"
+                self.doubt(layer, f"expected the padding {wanted}, {received}")
 
-    def _has_rank(self, layer: Foreign, rank: int) -> bool:
-        if len(self.shape) == rank:
-            return True
-        names = {1: "a vector", 2: "a sequence"}
-        self.refuse(
-            layer, f"expected {names[rank]}, received {names.get(len(self.shape), 'tokens')}"
-        )
-        return False
+    def _check_mask(self, layer: Foreign) -> None:
+        """Refuse a layer that reads a mask if Keras has none there and the language has one."""
+        if self.masked and not self.kept:
+            message = (
+                f"has no mask, since Keras drops it at the operation {self._dropped}, and the "
+                "language keeps it; use a layer of Keras there, such as keras.layers.Add"
+            )
+            self.doubt(layer, message)
+
+    def _expect_rank(self, layer: Foreign, rank: int) -> None:
+        if len(self.shape) != rank:
+            names = {1: "a vector", 2: "a sequence"}
+            received = names.get(len(self.shape), "tokens")
+            self.doubt(layer, f"expected {names[rank]}, received {received}")
+            # Any shape of this rank, so that what comes next is looked at too.
+            self.shape = (1,) if rank == 1 else (None, 1)
 
     def _repeat(self, piece: pieces.Repeat) -> None:
-        if self._has_rank(piece.layer, 1):
-            name = self._name("repeat_vector")
-            self._add(nodes.Repeat(name=name, input=self.shape, steps=piece.steps), piece.layer)
-            self.masked, self.padding = False, None
+        self._expect_rank(piece.layer, 1)
+        name = self._name("repeat_vector")
+        self._add(nodes.Repeat(name=name, input=self.shape, steps=piece.steps), piece.layer)
+        self.masked, self.kept, self.padding = False, False, None
 
     def _layer_norm(self, piece: pieces.LayerNorm) -> None:
         name = self._name("layer_normalization")
@@ -143,13 +184,16 @@ class Chain:
         self._add(node, piece.layer)
 
     def _normalize(self, piece: pieces.Normalize) -> None:
-        if self._has_rank(piece.layer, 1):
-            name = self._name("unit_normalization")
-            self._add(nodes.Normalize(name=name, input=self.shape), piece.layer)
+        self._expect_rank(piece.layer, 1)
+        name = self._name("unit_normalization")
+        self._add(nodes.Normalize(name=name, input=self.shape), piece.layer)
 
     def _embedding(self, piece: pieces.Embedding) -> None:
         if self.placed or not isinstance(self.input, nodes.TokenInput):
-            self.refuse(piece.layer, "expected an embedding of the input only, received one inside")
+            if self.placed or self.certain:
+                what = "expected an embedding of the input only, received one inside"
+                self.refuse(piece.layer, what)
+            self.certain = False
             return
         node = nodes.Embedding(
             name=self._name("embedding"),
@@ -166,8 +210,16 @@ class Chain:
         self._add(node, piece.layer)
 
     def _recurrent(self, piece: pieces.Recurrent) -> None:
-        if not self._has_rank(piece.layer, 2):
-            return
+        self._expect_rank(piece.layer, 2)
+        self._check_mask(piece.layer)
+        if piece.zeros and self.masked and piece.merge is None:
+            what = "zero_output_for_mask"
+            if piece.return_sequences:
+                self.account.leave(what, piece.layer.name, "changes outputs at padding only")
+            else:
+                why = "the output of a sequence that ends in padding would be zero"
+                message = f"expected False, received True; {why}"
+                self.account.refuse(f"{piece.layer.name}.{what}", message, "E703")
         pending = self._pending
         drawn, cell, dropout = self._drawn, piece.cell, piece.dropout
         if isinstance(cell, nodes.LSTM):
@@ -192,6 +244,9 @@ class Chain:
         )
         self._starts[self._before] = node.name
         self._add(node, piece.layer)
+        self.kept = self.kept and piece.return_sequences
+        if piece.zeros:
+            self._zeros.add(node.name)
 
     def _dropout(self, piece: pieces.Dropout, after: Piece | None, rest: Sequence[Piece]) -> None:
         """Place dropout where the language has it; elsewhere name it, as inference has none."""
@@ -216,11 +271,7 @@ class Chain:
 
     def _dense(self, piece: pieces.Dense, rest: Sequence[Piece]) -> None:
         if any(isinstance(each, pieces.Recurrent | pieces.Repeat) for each in rest):
-            self.refuse(
-                piece.layer,
-                "expected dense layers behind the last recurrent layer, received one before it",
-            )
-            return
+            self.refuse(piece.layer, BEFORE)
         drawn = self._drawn
         node = nodes.Dense(
             name=self._name("dense"),
@@ -237,6 +288,10 @@ class Chain:
         if piece.activation == "linear":
             self._same[piece.layer.name] = self._before
             self.account.leave("the activation 'linear'", piece.layer.name, "changes nothing")
+            return
+        if piece.masks and self.kept and len(self.shape) == 2:
+            self.doubt(piece.layer, "applies the mask of the steps to the features")
+        if self._lacking:
             return
         last = self.placed[-1] if self.placed else None
         if (
@@ -256,33 +311,79 @@ class Chain:
         self.account.became.append(Became(piece.layer.name, piece.layer.kind, key))
 
     def _pooling(self, piece: pieces.Pooling) -> None:
-        if not self._has_rank(piece.layer, 2):
+        self._expect_rank(piece.layer, 2)
+        if piece.statistic == "last_step":
+            self._last_step(piece)
             return
         if piece.statistic == "max" and self.masked:
-            self.refuse(
+            self.doubt(
                 piece.layer,
                 "the maximum of Keras counts padding, 'pooling: max' of a masked sequence does not",
             )
+        if piece.statistic == "mean":
+            self._check_mask(piece.layer)
         if piece.statistic == "mean" and self.masked:
             self.account.infer(
                 "a sequence of padding alone has the mean 0, where Keras has no number",
                 piece.layer.name,
             )
-        name = self._name(f"{piece.statistic}_pooling")
-        node = nodes.Pooling(
-            name=name, input=self.shape, statistic=piece.statistic, masked=self.masked
-        )
-        self._add(node, piece.layer)
+        self._add(self._pooled(piece.statistic), piece.layer)
+        self.kept = False
+
+    def _pooled(self, statistic: Statistic) -> nodes.Pooling:
+        name = self._name(f"{statistic}_pooling")
+        return nodes.Pooling(name=name, input=self.shape, statistic=statistic, masked=self.masked)
+
+    def _last_step(self, piece: pieces.Pooling) -> None:
+        """Read the last step where it is in the language: right behind the recurrent layers.
+
+        Dense layers and norms act on each step, so it makes no difference whether it is taken
+        before them.
+        """
+        at = len(self.placed)
+        while at and isinstance(self.placed[at - 1].node, nodes.Dense | nodes.Dropout):
+            at -= 1
+        block = at
+        while block and isinstance(self.placed[block - 1].node, nodes.LayerNorm):
+            block -= 1
+        layer = self.placed[block - 1] if block else None
+        node = layer.node if layer else None
+        if not isinstance(node, nodes.Recurrent | nodes.Residual):
+            message = "expected the last step of a recurrent layer, received that of another"
+            self.doubt(piece.layer, message)
+            return
+        simple = isinstance(node, nodes.Recurrent) and node.merge is None
+        if self.masked and (not simple or node.name in self._zeros):
+            message = "reads the last step, which is padding in a shorter sequence; expected the"
+            self.doubt(piece.layer, f"{message} output of a layer with return_sequences=False")
+        if simple and isinstance(layer, Placed):
+            # At padding the output is that of the last real step, as the state is.
+            assert isinstance(layer.node, nodes.Recurrent)
+            last = replace(layer.node, return_sequences=False)
+            self.placed[block - 1] = replace(layer, node=last)
+            became, start, shape = f"{last.name}: the last step", block, last.output
+        else:
+            self.shape = self.placed[at - 1].node.output
+            pooled = self._pooled("last_step")
+            self.placed.insert(at, Placed(pooled, piece.layer))
+            became, start, shape = f"{pooled.name} ({type_name(pooled)})", at + 1, pooled.output
+        for n in range(start, len(self.placed)):
+            each = self.placed[n]
+            self.placed[n] = replace(each, node=replace(each.node, input=shape))
+            shape = self.placed[n].node.output
+        self.shape, self._pending = shape, None
+        self.account.became.append(Became(piece.layer.name, piece.layer.kind, became))
 
     def _residual(self, piece: pieces.Add) -> None:
-        skip = piece.layer.skip
-        start = self._starts.get(self._same.get(skip, skip))
+        skip = self._same.get(piece.layer.skip, piece.layer.skip)
+        start = self._starts.get(skip)
         block = [each.node for each in self.placed]
         while block and block[0].name != start:
             del block[0]
         recurrent = sum(isinstance(each, nodes.Recurrent) for each in block)
-        if recurrent != 1 or not start or not self._has_rank(piece.layer, 2):
-            self.refuse(
+        self.kept = self.kept and self._masks.get(skip, False)
+        if recurrent != 1 or not start or len(self.shape) != 2:
+            self.doubt(
                 piece.layer,
                 f"expected the sum of a recurrent layer and its input, received the output of "
                 f"{piece.layer.skip}",
@@ -290,7 +391,7 @@ class Chain:
             return
         if block[0].input != self.shape:
             received = f"received {block[0].input} and {self.shape}"
-            self.refuse(piece.layer, f"expected equal shapes, {received}")
+            self.doubt(piece.layer, f"expected equal shapes, {received}")
             return
         node = nodes.Residual(name=self._name("add"), input=self.shape, start=start)
         self._add(node, piece.layer)

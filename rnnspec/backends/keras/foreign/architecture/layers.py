@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.imported import Account, said
 from rnnspec.backends.keras.foreign.architecture import pieces
-from rnnspec.backends.keras.foreign.architecture.cells import bidirectional, recurrent
-from rnnspec.backends.keras.foreign.architecture.graph import MODELS
-from rnnspec.backends.keras.foreign.architecture.records import Foreign, foreign
-from rnnspec.backends.keras.foreign.architecture.settings import Settings, Version
+from rnnspec.backends.keras.foreign.architecture.cells import bidirectional, of_cells, recurrent
+from rnnspec.backends.keras.foreign.architecture.records import MODELS, Foreign, foreign, snake
+from rnnspec.backends.keras.foreign.architecture.settings import Settings, Version, in_float32
 from rnnspec.backends.keras.foreign.architecture.words import dense_activation, initializer
 
 if TYPE_CHECKING:
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.keras.foreign.architecture.pieces import Piece
 
-    Reading = Callable[[Settings, Foreign], Piece]
+    Reading = Callable[[Settings, Foreign], Piece | pieces.Stack]
 
 _MISSING = {
     "Lambda": "Python code, which is not run",
@@ -35,32 +33,37 @@ _MISSING = {
     "MultiHeadAttention": "attention",
     "MaxPooling1D": "pooling of a part of a sequence",
     "AveragePooling1D": "pooling of a part of a sequence",
-    "RNN": "cells of its own",
-    "StackedRNNCells": "cells of its own",
     **dict.fromkeys(MODELS, "models inside models at this depth"),
 }
 
 
-def piece_of(account: Account, version: Version, layer: Foreign) -> Piece | None:
-    """Return a layer with its settings checked, or None if it is refused."""
+def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece, ...]:
+    """Return a layer with its settings checked; one that is refused is ``Lacking``."""
     if layer.custom:
         message = f"the class {said(layer.custom)} is not Keras's own, and foreign code is not run"
         account.refuse(layer.name, message, "E701")
-        return None
-    reading = CLASSES.get(layer.kind)
+        return (pieces.Lacking(layer),)
+    reading = (OPERATIONS if layer.operation else CLASSES).get(layer.kind)
     if reading is None:
-        account.refuse(layer.name, _no_counterpart(layer.kind), "E701")
-        return None
+        account.refuse(layer.name, _no_counterpart(layer), "E701")
+        return (pieces.Lacking(layer),)
+    if layer.output and layer.kind not in STATES:
+        message = f"expected its only output to be used, received output {layer.output}"
+        account.refuse(layer.name, message, "E704")
     settings = Settings(account, version, layer.name, layer.config)
     if layer.kind != "Embedding":
         settings.common(tokens=layer.kind == "InputLayer")
     _shape(settings, layer)
     found = reading(settings, layer)
     settings.close()
-    return found
+    return found.layers if isinstance(found, pieces.Stack) else (found,)
 
 
-def _no_counterpart(kind: str) -> str:
+def _no_counterpart(layer: Foreign) -> str:
+    if layer.operation:
+        function = f"keras.ops.{snake(layer.kind)}"
+        return f"cannot carry over the operation {function}: the language has layers of Keras"
+    kind = layer.kind
     what = _MISSING.get(kind) or ("a convolution" if "Conv" in kind else "")
     missing = f"the language lacks {what}" if what else "the language has no such layer"
     return f"cannot carry over a layer of the class {said(kind)}: {missing}"
@@ -84,9 +87,7 @@ def _input(settings: Settings, layer: Foreign) -> Piece:
 
 def _masking(settings: Settings, layer: Foreign) -> Piece:
     value = settings.number("mask_value", 0.0)
-    # Keras compares in float32.
-    (exact,) = struct.unpack("f", struct.pack("f", value))
-    return pieces.Masking(layer, exact)
+    return pieces.Masking(layer, value if settings.policy == "float64" else in_float32(value))
 
 
 def _embedding(settings: Settings, layer: Foreign) -> Piece:
@@ -124,12 +125,12 @@ def _dense(settings: Settings, layer: Foreign) -> Piece:
     )
 
 
-def _time_distributed(settings: Settings, layer: Foreign) -> Piece:
-    inner = foreign(settings.account, settings.take("layer"))
+def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stack:
+    inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     if inner.kind not in ("Dense", "Activation", "Dropout") or inner.custom:
         message = f"expected Dense, Activation or Dropout, received {said(inner.kind)}"
         settings.refuse("layer", message)
-        return pieces.Identity(layer)
+        return pieces.Lacking(layer)
     own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
     own.common()
     _shape(own, inner)
@@ -144,7 +145,7 @@ def _activation(settings: Settings, layer: Foreign) -> Piece:
 
 def _softmax(settings: Settings, layer: Foreign) -> Piece:
     settings.only("axis", -1, why="the language has the softmax over the features", default=-1)
-    return pieces.Activated(layer, "softmax")
+    return pieces.Activated(layer, "softmax", masks=not layer.operation)
 
 
 def _relu(settings: Settings, layer: Foreign) -> Piece:
@@ -196,9 +197,7 @@ def _repeat(settings: Settings, layer: Foreign) -> Piece:
 
 
 def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
-    axis = settings.take("axis", -1)
-    if axis not in (-1, [-1], 2, [2]):
-        settings.refuse("axis", f"expected -1 (the features), received {said(axis)}")
+    _features_axis(settings, 2)
     for key in ("center", "scale"):
         settings.only(key, True, why="the layer norm of the language has both arrays")
     settings.only("rms_scaling", False, why="the language lacks the RMS norm")
@@ -210,15 +209,34 @@ def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
     return pieces.LayerNorm(layer, settings.number("epsilon", 1e-3))
 
 
+def _features_axis(settings: Settings, last: int) -> None:
+    """Take the axis of a norm, which has to be the last, -1 or ``last``."""
+    match axis := settings.take("axis", -1):
+        case [int(only)] | int(only) if type(only) is int and only in (-1, last):
+            pass
+        case _:
+            settings.refuse("axis", f"expected -1 (the features), received {said(axis)}")
+
+
 def _normalize(settings: Settings, layer: Foreign) -> Piece:
-    axis = settings.take("axis", -1)
-    if axis not in (-1, [-1], 1, [1]):
-        settings.refuse("axis", f"expected -1 (the features), received {said(axis)}")
+    _features_axis(settings, 1)
     if settings.version.major < 3:
         settings.account.infer(
             "norms below 1e-6 are not raised to 1e-6, as Keras 2 does", layer.name
         )
     return pieces.Normalize(layer)
+
+
+def _get_item(settings: Settings, layer: Foreign) -> Piece:
+    match layer.constants:
+        case ([steps, last, *features],) if (
+            type(last) is int and last == -1 and len(features) < 2 and steps == _EVERYTHING
+        ) and all(each == _EVERYTHING for each in features):
+            return pieces.Pooling(layer, "last_step")
+        case _:
+            received = said(list(layer.constants))
+            settings.refuse("", f"expected the last step, [:, -1], received {received}", "E701")
+            return pieces.Lacking(layer)
 
 
 def _add(settings: Settings, layer: Foreign) -> Piece:
@@ -231,6 +249,11 @@ def _nothing(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Identity(layer)
 
 
+_EVERYTHING = {
+    "class_name": "__slice__",
+    "config": {"start": None, "stop": None, "step": None},
+}
+
 CLASSES: dict[str, Reading] = {
     "InputLayer": _input,
     "Masking": _masking,
@@ -241,6 +264,7 @@ CLASSES: dict[str, Reading] = {
     "CuDNNLSTM": recurrent,
     "CuDNNGRU": recurrent,
     "Bidirectional": bidirectional,
+    "RNN": of_cells,
     "TimeDistributed": _time_distributed,
     "Dense": _dense,
     "Activation": _activation,
@@ -261,3 +285,9 @@ CLASSES: dict[str, Reading] = {
     "Identity": _nothing,
 }
 """The reading of the settings of each class of layers."""
+
+OPERATIONS: dict[str, Reading] = {"Add": _add, "GetItem": _get_item, "Softmax": _softmax}
+"""The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""
+
+STATES = ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN")
+"""The classes of layers that may return their states as well."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.keras.foreign.architecture.records import Foreign, Node
 
 _DEEPEST = 50
+_LARGEST = 1e30
 _OTHER = "has a mask that is not that of the input, which the language lacks"
 
 
@@ -25,6 +26,8 @@ class Masks:
     ) -> None:
         self._layers = layers
         self._calls = calls
+        # What was found, as a hostile graph has as many paths as it likes.
+        self._found: dict[tuple[str, str], float] = {}
 
     def padding(self, mask: Any, first: str) -> float:
         """Return the value of padding: the mask is true where the input ``first`` is another.
@@ -41,14 +44,23 @@ class Masks:
                 raise MaskError(_OTHER)
 
     def _of(self, name: str, first: str, depth: int) -> float:
+        if (name, first) not in self._found:
+            self._found[name, first] = self._made_by(name, first, depth)
+        return self._found[name, first]
+
+    def _made_by(self, name: str, first: str, depth: int) -> float:
         layer, calls = self._layers.get(name), self._calls.get(name, ())
-        if layer is None or len(calls) != 1 or depth > _DEEPEST:
+        if layer is None or layer.custom or len(calls) != 1 or depth > _DEEPEST:
             raise MaskError(_OTHER)
         inputs = [source for source, _, _ in calls[0].inputs]
         match layer.kind, inputs, calls[0].constants:
             case "NotEqual", [source], [int() | float() as value] if source == first:
-                return float(value)
+                # Keras compares with numbers of 32 or 64 bits.
+                if type(value) is not bool and abs(value) < _LARGEST:
+                    return float(value)
             case "Any", [source], [] if layer.config.get("axis") in (-1, [-1], 2):
+                return self._of(source, first, depth + 1)
+            case "ConvertToTensor", [source], []:
                 return self._of(source, first, depth + 1)
             # Both sides of a residual have the mask of the input.
             case "LogicalOr" | "LogicalAnd", [one, other], []:

@@ -44,7 +44,10 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrent:
-    """A recurrent layer, in both directions if ``merge`` is set."""
+    """A recurrent layer, in both directions if ``merge`` is set.
+
+    With ``zeros`` its output at padding is zero, where otherwise it is held.
+    """
 
     layer: Foreign
     cell: Cell
@@ -54,9 +57,25 @@ class Recurrent:
     dropout: float
     recurrent_dropout: float
     return_sequences: bool
+    zeros: bool
     kernel: Initializer | None
     recurrent: Initializer | None
     bias_initializer: Initializer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A recurrent layer whose cells stand on each other: as many layers."""
+
+    layer: Foreign
+    layers: tuple[Recurrent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """A layer that was refused, so that nothing is known of what it returns."""
+
+    layer: Foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +139,11 @@ class Dense:
 
 @dataclass(frozen=True, slots=True)
 class Activated:
-    """An activation as a layer of its own."""
+    """An activation as a layer of its own, which also reads the mask if it ``masks``."""
 
     layer: Foreign
     activation: Activation
+    masks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +153,7 @@ class Identity:
     layer: Foreign
 
 
-Piece = (
+Known = (
     Input
     | Masking
     | Embedding
@@ -148,6 +168,9 @@ Piece = (
     | Activated
     | Identity
 )
+"""The pieces that a layer of Keras may be."""
+
+Piece = Known | Lacking
 
 WITH_ARRAYS = (Embedding, Recurrent, LayerNorm, Dense)
 """The pieces that have arrays."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,17 @@ class Version:
         return f"Keras {self.text}" if self.text else "Keras 2"
 
 
+def in_float32(value: float) -> float:
+    """Return the number that Keras compares with in place of a ``value`` up to 1e30."""
+    (exact,) = struct.unpack("f", struct.pack("f", value))
+    return float(exact)
+
+
 class Settings:
-    """The settings of the layer ``name``: each is taken once, and ``close`` refuses the others."""
+    """The settings of the layer ``name``: each is taken once, and ``close`` refuses the others.
+
+    ``policy`` is its dtype, once ``common`` has taken it.
+    """
 
     def __init__(
         self, account: Account, version: Version, name: str, config: Mapping[str, Any]
@@ -50,6 +60,7 @@ class Settings:
         self.account = account
         self.version = version
         self.name = name
+        self.policy: Any = "float32"
         self._config = dict(config)
         for key in _WITHOUT_EFFECT:
             self._config.pop(key, None)
@@ -137,7 +148,7 @@ class Settings:
         self.only("lora_rank", why="merge the LoRA weights before saving")
 
     def _dtype(self, more: tuple[str, ...]) -> None:
-        policy = _policy(self._config.pop("dtype", "float32"))
+        self.policy = policy = _policy(self._config.pop("dtype", "float32"))
         if policy in _ROUNDED:
             self.account.leave(f"dtype {policy}", self.name, "computed in float32 instead")
             self.account.differ(f"the original computes in {policy}")

@@ -70,7 +70,8 @@ def _named(name: str, config: dict[str, Any]) -> Initializer | None:
             return initializers.HeUniform()
         case "lecununiform":
             return initializers.LecunUniform()
-        case "orthogonal" if number("gain", 1.0) == 1.0:
+        # As Keras 3.5 and 3.6 call it.
+        case "orthogonal" | "orthogonalinitializer" if number("gain", 1.0) == 1.0:
             return initializers.Orthogonal()
         case "zeros" | "zero":
             return initializers.Constant(0.0)

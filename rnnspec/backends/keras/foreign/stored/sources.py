@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.keras.foreign.architecture.records import snake
+from rnnspec.backends.keras.foreign.architecture.records import cell_folders, snake
 from rnnspec.backends.keras.foreign.stored.arrays import Stored
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def _parts(layer: Foreign) -> tuple[str, ...]:
             return ("forward_layer/cell/", "backward_layer/cell/")
         case "SimpleRNN" | "LSTM" | "GRU":
             return ("cell/",)
+        case "RNN":
+            return cell_folders(layer)
         case "TimeDistributed":
             return ("layer/",)
         case _:

@@ -1,0 +1,273 @@
+"""Functional models of Keras: the network computes what the model does, padding included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.comparison import reference
+from rnnspec.errors import ModelError
+
+keras = pytest.importorskip("keras")
+of, ops = keras.layers, keras.ops
+
+STEPS, FEATURES, VOCABULARY = 6, 3, 9
+Make = Callable[[Any], Any]
+# Padding on the right, left, inside, none and nothing else.
+REAL = np.array(
+    [[1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 1, 1], [1, 0, 1, 0, 0, 1], [1, 1, 1, 1, 1, 1], [0] * STEPS],
+    dtype=bool,
+)
+
+
+@pytest.fixture(autouse=True)
+def _float64() -> Iterator[None]:
+    before = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    yield
+    keras.config.set_floatx(before)
+    keras.config.set_dtype_policy(before)
+
+
+def sequence(**words: Any) -> Any:
+    return of.LSTM(FEATURES, return_sequences=True, **words)
+
+
+def call(layer: Any, x: Any) -> Any:
+    """Call a layer that each test makes for itself."""
+    return layer(x)
+
+
+def call_twice(layer: Any, x: Any) -> Any:
+    return layer(layer(x))
+
+
+def hidden(layer: Any, x: Any) -> Any:
+    """Return the hidden state that a layer returns beside its output."""
+    return layer(x)[1]
+
+
+def added(x: Any) -> Any:
+    return x + sequence()(x)
+
+
+def added_by_layer(x: Any) -> Any:
+    return of.Add()([x, sequence()(x)])
+
+
+def given_mask(x: Any, layer: Any, before: Make = added) -> Any:
+    """Call a layer with the mask that an operation before it has dropped."""
+    mask = ops.not_equal(x._keras_history.operation.input, 0)
+    return layer(before(x), mask=mask)
+
+
+def added_again(x: Any, y: Any) -> Any:
+    """Add, by a layer, what has no mask to what has one."""
+    return of.Add()([y, given_mask(x, sequence(), lambda _: y)])
+
+
+def cell(kind: str, units: int = 4, **words: Any) -> Any:
+    return getattr(of, f"{kind}Cell")(units, **words)
+
+
+ANY: dict[str, Make] = {
+    "h into a dense layer": lambda x: of.Dense(2)(hidden(of.LSTM(4, return_state=True), x)),
+    "h beside sequences": lambda x: of.Dense(2)(
+        hidden(of.GRU(4, return_state=True, return_sequences=True), x)
+    ),
+    "h, with zeros at padding": lambda x: hidden(
+        of.SimpleRNN(4, return_state=True, return_sequences=True, zero_output_for_mask=True), x
+    ),
+    "h beside the output": lambda x: hidden(
+        of.LSTM(4, return_state=True, zero_output_for_mask=True), x
+    ),
+    "a cell of LSTM": lambda x: call(of.RNN(cell("LSTM")), x),
+    "a cell of GRU": lambda x: call(
+        of.RNN(cell("GRU", reset_after=False), return_sequences=True), x
+    ),
+    "a simple cell": lambda x: call(of.RNN(cell("SimpleRNN", use_bias=False)), x),
+    "h of a cell": lambda x: hidden(of.RNN(cell("LSTM"), return_state=True), x),
+    "a stack of cells": lambda x: of.Dense(2)(
+        of.RNN([cell("LSTM"), cell("GRU", 5, use_bias=False), cell("LSTM", 2)])(x)
+    ),
+    "sequences of a stack": lambda x: of.LSTM(2)(
+        of.RNN([cell("SimpleRNN"), cell("SimpleRNN", 2)], return_sequences=True)(x)
+    ),
+    "the last step": lambda x: sequence()(x)[:, -1, :],
+    "the last step of a norm": lambda x: of.Dense(2)(of.LayerNormalization()(sequence()(x))[:, -1]),
+    "the last step of a dense layer": lambda x: of.Dense(4)(
+        of.Dropout(0.5)(of.Dense(2, activation="relu")(sequence()(x)))
+    )[:, -1],
+    "sum by a layer": lambda x: of.GRU(4)(added_by_layer(x)),
+    "sum at each step": lambda x: of.Dense(4)(added(x)),
+}
+
+ONLY_MASKED: dict[str, Make] = {
+    "sum by an operator, with the mask again": lambda x: given_mask(x, of.GRU(4)),
+    "sum by an operator, the mean with the mask": lambda x: given_mask(
+        x, of.GlobalAveragePooling1D()
+    ),
+}
+
+UNMASKED: dict[str, Make] = {
+    "sum by an operator": lambda x: of.GRU(4)(added(x)),
+    "sum by a function": lambda x: of.GRU(4)(ops.add(sequence()(x), x)),
+    "a stack of one": lambda x: call(of.RNN([cell("SimpleRNN")]), x),
+    "zeros at no padding": lambda x: call(of.LSTM(4, zero_output_for_mask=True), x),
+    "softmax": lambda x: ops.softmax(of.Dense(4)(sequence()(x))),
+    "softmax by a layer": lambda x: of.Softmax()(of.Dense(4)(sequence()(x))),
+    "the last step of both directions": lambda x: of.Dense(2)(
+        of.LayerNormalization()(of.Bidirectional(sequence())(x))[:, -1]
+    ),
+    "the last step of a sum": lambda x: of.Dense(2)(added_by_layer(x))[:, -1],
+}
+
+
+def masks(x: Any) -> Any:
+    """Make a mask of another layer's output, in a model inside the model."""
+    start = keras.Input((STEPS, FEATURES))
+    mask = ops.any(ops.not_equal(start, 0.0), axis=-1)
+    return keras.Model(start, sequence()(start, mask=mask))(x)
+
+
+ALWAYS: dict[str, tuple[Make, str]] = {
+    "the cell state": (lambda x: of.LSTM(4, return_state=True)(x)[2], "lstm.*: its cell state c"),
+    "the cell state of a cell": (
+        lambda x: of.Dense(2)(of.RNN(cell("LSTM"), return_state=True)(x)[2]),
+        "rnn.*: its cell state c",
+    ),
+    "a state of a stack": (
+        lambda x: of.RNN([cell("GRU"), cell("GRU")], return_state=True)(x)[1],
+        "rnn.*: its output 1 is used; the language passes on the first, that of the last cell",
+    ),
+    "a state of one direction": (
+        lambda x: of.Bidirectional(of.GRU(4, return_state=True))(x)[1],
+        "bidirectional.*: its output 1 is used; the language passes on the first, the merged",
+    ),
+    "both states": (
+        lambda x: of.Dense(2)(of.Concatenate()(of.LSTM(4, return_state=True)(x)[1:])),
+        r"concatenate\S*: reads the hidden state h and the cell state c of lstm\S*; the language",
+    ),
+    "both directions": (
+        lambda x: of.Concatenate()(of.Bidirectional(of.GRU(4), merge_mode=None)(x)),
+        r"concatenate\S*: reads the forward output and the backward output of bidirectional",
+    ),
+    "attention to itself": (
+        lambda x: of.Attention()([x, x]),
+        r"^model: error: attention\S*: cannot carry over [^\n]*: the language lacks attention \S*$",
+    ),
+    "a sum with itself": (
+        lambda x: of.Add()([sequence()(x)] * 2),
+        r"add\S*: reads the output of lstm\S* 2 times; expected it once",
+    ),
+    "a layer called twice": (
+        lambda x: call_twice(sequence(), x),
+        r"lstm\S*: called 2 times, with the same weights; the language shares none",
+    ),
+    "another step": (
+        lambda x: sequence()(x)[:, -2],
+        r"get_item\S*: expected the last step, \[:, -1\], received ",
+    ),
+    "another operation": (
+        lambda x: of.LSTM(4)(x) - 1.0,
+        r"subtract\S*: cannot carry over the operation keras.ops.subtract: the language has",
+    ),
+    "a pooling behind a dense layer": (
+        lambda x: of.GlobalAveragePooling1D(name="own")(of.Dense(4)(sequence()(x))),
+        "own: GlobalAveragePooling1D is in a place with no key for it",
+    ),
+}
+
+DROPPED = "has no mask, since Keras drops it at the operation"
+LAST = "reads the last step, which is padding in a shorter sequence"
+MASKED: dict[str, tuple[Make, str]] = {
+    "sum by an operator": (lambda x: of.GRU(4)(added(x)), f"gru.*: {DROPPED} add"),
+    "sum by a function": (
+        lambda x: of.Bidirectional(of.GRU(4))(ops.add(sequence()(x), x)),
+        f"bidirectional.*: {DROPPED} add",
+    ),
+    "sum, then the mean": (lambda x: of.GlobalAveragePooling1D()(added(x)), f"global.*: {DROPPED}"),
+    "sum of a sum": (
+        lambda x: of.GRU(4)(added_again(x, added(x))),
+        f"gru.*: {DROPPED}",
+    ),
+    "softmax": (
+        lambda x: of.GlobalAveragePooling1D()(ops.softmax(of.Dense(4)(sequence()(x)))),
+        f"global.*: {DROPPED} softmax",
+    ),
+    "zeros at the last step": (
+        lambda x: call(of.LSTM(4, zero_output_for_mask=True), x),
+        "zero_output_for_mask: expected False, received True; the output of a sequence that ends",
+    ),
+    "the last step of zeros": (lambda x: sequence(zero_output_for_mask=True)(x)[:, -1], LAST),
+    "the last step of both directions": (
+        lambda x: of.Bidirectional(sequence())(x)[:, -1],
+        LAST,
+    ),
+    "the last step of a sum": (lambda x: added_by_layer(x)[:, -1], LAST),
+    "a mask of another layer": (
+        lambda x: of.GRU(4)(masks(x)),
+        "has a mask that is made from the output of another layer",
+    ),
+}
+
+
+def model_of(make: Make, *, masked: bool) -> Any:
+    start = keras.Input((STEPS,))
+    x = of.Embedding(VOCABULARY, FEATURES, mask_zero=masked)(start)
+    model = keras.Model(start, make(x))
+    rng = np.random.default_rng(1)
+    model.set_weights([rng.normal(0.0, 0.5, np.shape(each)) for each in model.get_weights()])
+    return model
+
+
+def check_equal(model: Any, batch: Any, *, padded: bool) -> rnnspec.importing.live.Model:
+    """Compare the network with the model on a batch, but for what the output has at padding."""
+    found = rnnspec.from_keras(model, name="net")
+    arrays = {name: np.asarray(array, np.float64) for name, array in found.arrays.items()}
+    output = reference.run(pipeline.program(found.spec).network, arrays, batch).output
+    wanted = np.asarray(model(batch))
+    assert output.shape == wanted.shape
+    if padded and wanted.ndim == 3:
+        output, wanted = output[REAL], wanted[REAL]
+    if padded and any(isinstance(each, of.GlobalAveragePooling1D) for each in model.layers):
+        output, wanted = output[:-1], wanted[:-1]
+    np.testing.assert_allclose(output, wanted, atol=1e-12)
+    return found
+
+
+TOKENS = np.where(REAL, np.random.default_rng(0).integers(1, VOCABULARY, REAL.shape), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "masked"),
+    [
+        *((name, True) for name in (*ANY, *ONLY_MASKED)),
+        *((name, False) for name in (*ANY, *UNMASKED)),
+    ],
+)
+def test_the_network_computes_what_the_model_does(name: str, masked: bool) -> None:
+    model = model_of((ANY | ONLY_MASKED | UNMASKED)[name], masked=masked)
+    found = check_equal(model, TOKENS, padded=masked)
+    assert masked or not any("zero_output_for_mask" in each for each in found.left_out)
+
+
+@pytest.mark.parametrize("name", ALWAYS)
+def test_what_the_language_lacks(name: str) -> None:
+    make, wanted = ALWAYS[name]
+    with pytest.raises(ModelError, match=wanted):
+        rnnspec.from_keras(model_of(make, masked=False))
+
+
+@pytest.mark.filterwarnings("ignore:.*destroy the mask")
+@pytest.mark.parametrize("name", MASKED)
+def test_a_mask_that_the_language_would_read_otherwise(name: str) -> None:
+    make, wanted = MASKED[name]
+    with pytest.raises(ModelError, match=wanted):
+        rnnspec.from_keras(model_of(make, masked=True))
