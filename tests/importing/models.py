@@ -33,6 +33,7 @@ def models(keras: Any) -> Iterator[tuple[str, Any]]:
         _repeat,
         _plain,
         _nested,
+        _cells,
     ):
         yield make.__name__.strip("_"), make(keras, keras.layers)
 
@@ -139,12 +140,21 @@ def _nested(keras: Any, of: Any) -> Any:
     return keras.Model(words, of.UnitNormalization()(dense(x)))
 
 
+def _cells(keras: Any, of: Any) -> Any:
+    words = keras.Input((STEPS,))
+    x = of.Embedding(VOCABULARY, 4, mask_zero=True)(words)
+    x = of.RNN(of.GRUCell(5, dropout=0.1), return_sequences=True, name="lower")(x)
+    cells = [of.LSTMCell(3), of.SimpleRNNCell(4, use_bias=False), of.LSTMCell(2)]
+    _, h, _ = of.LSTM(4, return_state=True)(of.RNN(cells, return_sequences=True)(x))
+    return keras.Model(words, of.Dense(3)(h))
+
+
 def batch(name: str, rng: np.random.Generator) -> Any:
     """Return a batch, with padding left, right, inside and alone if the model has a mask."""
     real = np.ones((5, STEPS), dtype=bool)
-    if name in ("tokens", "masked", "residual", "repeat", "nested"):
+    if name in ("tokens", "masked", "residual", "repeat", "nested", "cells"):
         real[1, 4:] = real[2, :3] = real[3, 2:5] = False
-    if name in ("tokens", "residual", "repeat", "nested"):
+    if name in ("tokens", "residual", "repeat", "nested", "cells"):
         return np.where(real, rng.integers(1, VOCABULARY, real.shape), 0).astype(np.int32)
     numbers = rng.standard_normal((5, STEPS, FEATURES)).astype(np.float32)
     return np.where(real[..., None], numbers, np.float32(-1.5))

@@ -16,7 +16,7 @@ from rnnspec.importing.run import Taken, take
 pytest.importorskip("h5py")
 NAMES = (
     *("stacked", "tokens", "masked", "residual", "per_step", "pooled", "repeat", "plain"),
-    "nested",
+    *("nested", "cells"),
 )
 
 
@@ -56,7 +56,7 @@ def test_weights_with_an_architecture_beside_them(folder: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("per_step", "repeat", "nested")]
+    "name", [name for name in NAMES if name not in ("per_step", "repeat", "nested", "cells")]
 )
 def test_weights_with_a_spec(folder: Path, name: str) -> None:
     spec = take(folder / f"{name}.h5").program
