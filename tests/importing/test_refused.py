@@ -61,7 +61,39 @@ def test_every_reason_at_once() -> None:
     ]  # fmt: skip
 
 
-def graph(*layers: tuple[str, dict[str, Any], list[str]], output: str = "out") -> Path:
+def test_every_reason_behind_a_layer_that_is_refused() -> None:
+    dense = changed(DENSE, name="first")
+    path = written(dense, layer("Attention"), LSTM, layer("Masking"), layer("GlobalMaxPooling1D"))
+    assert [line.split("error: ")[1].split(":")[0] for line in message(path).splitlines()] == [
+        "attention", "first", "masking", "globalmaxpooling1d",
+    ]  # fmt: skip
+
+
+def test_every_reason_beside_two_inputs_and_outputs() -> None:
+    second = layer("InputLayer", batch_input_shape=[None, 5, 3])
+    path = graph(
+        ("other", second, []),
+        ("first", DENSE, ["other"]),
+        ("join", layer("Attention"), ["in", "first"]),
+        ("out", changed(LSTM, stateful=True), ["join"]),
+        ("last", DENSE, ["out"]),
+        inputs=("in", "other"),
+        outputs=("out", "last"),
+    )
+    assert [line.removeprefix("model.h5: error: ")[:60] for line in message(path).splitlines()] == [
+        "model: expected one input, received 'in' and 'other' [E704]",
+        "model: expected one output, received 'out' and 'last' [E704]",
+        "join: cannot carry over a layer of the class 'Attention': th",
+        "out.stateful: expected False, received True; the state of a ",
+        "first: expected dense layers behind the last recurrent layer",
+    ]
+
+
+def graph(
+    *layers: tuple[str, dict[str, Any], list[str]],
+    inputs: tuple[str, ...] = ("in",),
+    outputs: tuple[str, ...] = ("out",),
+) -> Path:
     """Write a functional model; each layer is its name, itself and the names of its inputs."""
     found = [
         {
@@ -78,8 +110,8 @@ def graph(*layers: tuple[str, dict[str, Any], list[str]], output: str = "out") -
             {**start, "config": {**start["config"], "name": "in"}, "inbound_nodes": []},
             *found,
         ],
-        "input_layers": [["in", 0, 0]],
-        "output_layers": [[output, 0, 0]],
+        "input_layers": [[name, 0, 0] for name in inputs],
+        "output_layers": [[name, 0, 0] for name in outputs],
     }
     with h5py.File("model.h5", "w") as file:
         file.attrs["model_config"] = json.dumps({"class_name": "Model", "config": config})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.imported import Account, Became
@@ -42,8 +43,9 @@ class Chain:
     """The nodes so far, with the shape and the mask for the next one.
 
     ``masked`` is whether the language has a mask here, ``kept`` whether Keras has: it drops the
-    mask at an operation. Once a layer was refused nothing is ``certain``, and what depends on its
-    shape or its mask is not refused as well.
+    mask at an operation. Once a layer was refused, nothing is ``certain`` of features and masks,
+    and what depends on them is not refused as well; the rank is known again behind the next
+    recurrent layer.
     """
 
     def __init__(self, account: Account, found: Sequence[Piece]) -> None:
@@ -55,11 +57,13 @@ class Chain:
         self.kept = False
         self.padding: float | None = None
         self.certain = True
+        self._ranked = True
         self._numbers: Counter[str] = Counter()
         self._pieces = found
         self._drawn = drawn_by(account, self._pieces)
         # The input of the block whose output a sum may be added to, and its first node.
         self._starts: dict[str, str] = {}
+        self._recurrent_before: list[nodes.Layer] = []
         self._same: dict[str, str] = {}
         self._masks: dict[str, bool] = {}
         self._before = ""
@@ -74,7 +78,7 @@ class Chain:
         self.account.refuse(layer.name, message, "E704")
 
     def doubt(self, layer: Foreign, message: str) -> None:
-        """Refuse a layer for its shape or its mask, unless a layer before it was refused."""
+        """Refuse a layer for features or a mask, unless a layer before it was refused."""
         if self.certain:
             self.refuse(layer, message)
         self.certain = False
@@ -89,15 +93,16 @@ class Chain:
             return
         self.input, self.padding, rest = begun.input, begun.padding, begun.rest
         self.shape, self.masked = begun.input.shape, begun.padding is not None
-        self.kept, self.certain = self.masked, begun.certain
+        self.kept, self.certain, self._ranked = self.masked, begun.certain, begun.certain
         self._before, self._same = begun.before, dict(begun.same)
         self._masks[self._before] = self.masked
-        for at, piece in enumerate(rest):
-            after = rest[at + 1] if at + 1 < len(rest) else None
+        numbers = Counter(type(piece) for piece in rest)
+        for piece, after in zip_longest(rest, rest[1:]):
+            numbers[type(piece)] -= 1
             if isinstance(piece, pieces.Lacking):
-                self.certain, self._lacking = False, True
+                self.certain, self._ranked, self._lacking = False, False, True
             else:
-                self._place(piece, after, rest[at + 1 :])
+                self._place(piece, after, {kind for kind, number in numbers.items() if number})
                 self._lacking &= isinstance(piece, pieces.Activated | pieces.Dropout)
             self._masks[piece.layer.name] = self.kept
             if piece.layer.name not in self._same:
@@ -113,29 +118,30 @@ class Chain:
             Became(layer.name, layer.kind, f"{node.name} ({type_name(node)})")
         )
         self.shape = node.output
+        self._ranked |= isinstance(node, nodes.Recurrent | nodes.Pooling | nodes.Repeat)
         self._pending = None
 
-    def _place(self, piece: pieces.Known, after: Piece | None, rest: Sequence[Piece]) -> None:
+    def _place(self, piece: pieces.Known, after: Piece | None, later: set[type]) -> None:
         self._take_mask(piece.layer)
         match piece:
             case pieces.Recurrent():
                 self._recurrent(piece)
             case pieces.Dropout():
-                self._dropout(piece, after, rest)
+                self._dropout(piece, after, later)
             case pieces.Dense():
-                self._dense(piece, rest)
+                self._dense(piece, later)
             case pieces.Activated():
                 self._activation(piece)
             case pieces.Embedding():
                 self._embedding(piece)
             case pieces.Pooling():
                 self._pooling(piece)
+            case pieces.LastStep():
+                self._last_step(piece)
             case pieces.Repeat():
                 self._repeat(piece)
-            case pieces.LayerNorm():
-                self._layer_norm(piece)
-            case pieces.Normalize():
-                self._normalize(piece)
+            case pieces.LayerNorm() | pieces.Normalize():
+                self._norm(piece)
             case pieces.Add():
                 self._residual(piece)
             case pieces.Masking() | pieces.Input() | pieces.Identity():
@@ -168,7 +174,9 @@ class Chain:
         if len(self.shape) != rank:
             names = {1: "a vector", 2: "a sequence"}
             received = names.get(len(self.shape), "tokens")
-            self.doubt(layer, f"expected {names[rank]}, received {received}")
+            if self._ranked:
+                self.refuse(layer, f"expected {names[rank]}, received {received}")
+            self.certain = False
             # Any shape of this rank, so that what comes next is looked at too.
             self.shape = (1,) if rank == 1 else (None, 1)
 
@@ -178,15 +186,15 @@ class Chain:
         self._add(nodes.Repeat(name=name, input=self.shape, steps=piece.steps), piece.layer)
         self.masked, self.kept, self.padding = False, False, None
 
-    def _layer_norm(self, piece: pieces.LayerNorm) -> None:
-        name = self._name("layer_normalization")
-        node = nodes.LayerNorm(name=name, input=self.shape, epsilon=piece.epsilon)
+    def _norm(self, piece: pieces.LayerNorm | pieces.Normalize) -> None:
+        node: nodes.LayerNorm | nodes.Normalize
+        if isinstance(piece, pieces.LayerNorm):
+            name = self._name("layer_normalization")
+            node = nodes.LayerNorm(name=name, input=self.shape, epsilon=piece.epsilon)
+        else:
+            self._expect_rank(piece.layer, 1)
+            node = nodes.Normalize(name=self._name("unit_normalization"), input=self.shape)
         self._add(node, piece.layer)
-
-    def _normalize(self, piece: pieces.Normalize) -> None:
-        self._expect_rank(piece.layer, 1)
-        name = self._name("unit_normalization")
-        self._add(nodes.Normalize(name=name, input=self.shape), piece.layer)
 
     def _embedding(self, piece: pieces.Embedding) -> None:
         if self.placed or not isinstance(self.input, nodes.TokenInput):
@@ -243,19 +251,21 @@ class Chain:
             bias_initializer=drawn.bias,
         )
         self._starts[self._before] = node.name
+        self._recurrent_before = [node]
         self._add(node, piece.layer)
         self.kept = self.kept and piece.return_sequences
         if piece.zeros:
             self._zeros.add(node.name)
 
-    def _dropout(self, piece: pieces.Dropout, after: Piece | None, rest: Sequence[Piece]) -> None:
+    def _dropout(self, piece: pieces.Dropout, after: Piece | None, later: set[type]) -> None:
         """Place dropout where the language has it; elsewhere name it, as inference has none."""
         if piece.rate == 0.0:
             self._same[piece.layer.name] = self._before
             self.account.leave("a dropout of rate 0", piece.layer.name, "changes nothing")
             return
         what = f"{piece.layer.kind} {piece.rate:g}"
-        if reason := no_place(piece, after, rest, [each.node for each in self.placed]):
+        before = [*self._recurrent_before, *(each.node for each in self.placed[-1:])]
+        if reason := no_place(piece, after, later, before):
             self._same[piece.layer.name] = self._before
             self.account.leave(what, piece.layer.name, f"{reason}; it acts in training only")
             return
@@ -269,8 +279,8 @@ class Chain:
         self._starts[self._before] = name
         self._add(nodes.Dropout(name=name, input=self.shape, rate=piece.rate), piece.layer)
 
-    def _dense(self, piece: pieces.Dense, rest: Sequence[Piece]) -> None:
-        if any(isinstance(each, pieces.Recurrent | pieces.Repeat) for each in rest):
+    def _dense(self, piece: pieces.Dense, later: set[type]) -> None:
+        if later & {pieces.Recurrent, pieces.Repeat}:
             self.refuse(piece.layer, BEFORE)
         drawn = self._drawn
         node = nodes.Dense(
@@ -312,9 +322,6 @@ class Chain:
 
     def _pooling(self, piece: pieces.Pooling) -> None:
         self._expect_rank(piece.layer, 2)
-        if piece.statistic == "last_step":
-            self._last_step(piece)
-            return
         if piece.statistic == "max" and self.masked:
             self.doubt(
                 piece.layer,
@@ -334,12 +341,13 @@ class Chain:
         name = self._name(f"{statistic}_pooling")
         return nodes.Pooling(name=name, input=self.shape, statistic=statistic, masked=self.masked)
 
-    def _last_step(self, piece: pieces.Pooling) -> None:
+    def _last_step(self, piece: pieces.LastStep) -> None:
         """Read the last step where it is in the language: right behind the recurrent layers.
 
         Dense layers and norms act on each step, so it makes no difference whether it is taken
         before them.
         """
+        self._expect_rank(piece.layer, 2)
         at = len(self.placed)
         while at and isinstance(self.placed[at - 1].node, nodes.Dense | nodes.Dropout):
             at -= 1
@@ -376,22 +384,25 @@ class Chain:
 
     def _residual(self, piece: pieces.Add) -> None:
         skip = self._same.get(piece.layer.skip, piece.layer.skip)
-        start = self._starts.get(skip)
-        block = [each.node for each in self.placed]
+        start = self._starts.get(skip) if skip else None
+        # A block is a dropout, a recurrent layer and a norm.
+        block = [each.node for each in self.placed[-3:]]
         while block and block[0].name != start:
             del block[0]
         recurrent = sum(isinstance(each, nodes.Recurrent) for each in block)
         self.kept = self.kept and self._masks.get(skip, False)
-        if recurrent != 1 or not start or len(self.shape) != 2:
+        if recurrent == 1:
+            self._expect_rank(piece.layer, 2)
+        else:
             self.doubt(
                 piece.layer,
                 f"expected the sum of a recurrent layer and its input, received the output of "
-                f"{piece.layer.skip}",
+                f"{piece.layer.skip or 'one layer'}",
             )
             return
         if block[0].input != self.shape:
             received = f"received {block[0].input} and {self.shape}"
             self.doubt(piece.layer, f"expected equal shapes, {received}")
             return
-        node = nodes.Residual(name=self._name("add"), input=self.shape, start=start)
+        node = nodes.Residual(name=self._name("add"), input=self.shape, start=block[0].name)
         self._add(node, piece.layer)

@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 
 
 def no_place(
-    piece: pieces.Dropout,
-    after: Piece | None,
-    rest: Sequence[Piece],
-    placed: Sequence[nodes.Layer],
+    piece: pieces.Dropout, after: Piece | None, later: set[type], before: Sequence[nodes.Layer]
 ) -> str:
     """Return why the language has no place for a dropout, empty if it has one.
 
-    ``placed`` are the nodes before it, ``after`` is the next piece and the first of ``rest``.
+    ``after`` is the next piece, ``later`` are the types of all that come, and ``before`` are the
+    last recurrent node and the node before the dropout, as far as there are any.
     """
-    if placed and isinstance(placed[-1], nodes.Dropout):
+    if before and isinstance(before[-1], nodes.Dropout):
         return "the language has one dropout in a place"
     if isinstance(after, pieces.Recurrent):
         if after.dropout:
@@ -33,9 +31,9 @@ def no_place(
         return ""
     if piece.spatial:
         return "the language has it before a layer in one direction"
-    if any(isinstance(each, pieces.Recurrent | pieces.Repeat | pieces.Add) for each in rest):
+    if later & {pieces.Recurrent, pieces.Repeat, pieces.Add}:
         return "the language has dropout before a recurrent layer"
-    if any(isinstance(each, pieces.Pooling) for each in rest):
+    if pieces.Pooling in later:
         return "the language has dropout behind the pooling"
-    recurrent = any(isinstance(each, nodes.Recurrent) for each in placed)
+    recurrent = any(isinstance(each, nodes.Recurrent) for each in before)
     return "" if recurrent else "the language has no place for it"

@@ -232,7 +232,7 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
         case ([steps, last, *features],) if (
             type(last) is int and last == -1 and len(features) < 2 and steps == _EVERYTHING
         ) and all(each == _EVERYTHING for each in features):
-            return pieces.Pooling(layer, "last_step")
+            return pieces.LastStep(layer)
         case _:
             received = said(list(layer.constants))
             settings.refuse("", f"expected the last step, [:, -1], received {received}", "E701")

@@ -125,6 +125,13 @@ class Pooling:
     statistic: Statistic
 
 
+@dataclass(frozen=True, slots=True)
+class LastStep:
+    """The last time step of a sequence, padded or not."""
+
+    layer: Foreign
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
     """A dense layer."""
@@ -164,6 +171,7 @@ Known = (
     | Add
     | Dropout
     | Pooling
+    | LastStep
     | Dense
     | Activated
     | Identity
