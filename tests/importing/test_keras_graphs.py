@@ -258,6 +258,15 @@ def test_the_network_computes_what_the_model_does(name: str, masked: bool) -> No
     assert masked or not any("zero_output_for_mask" in each for each in found.left_out)
 
 
+def test_the_value_of_padding_is_that_of_float32() -> None:
+    start = keras.Input((STEPS, FEATURES))
+    model = keras.Model(start, of.LSTM(4)(of.Masking(0.1)(start)))
+    batch = np.random.default_rng(2).normal(size=(*REAL.shape, FEATURES))
+    batch[~REAL] = np.float32(0.1)
+    found = check_equal(model, batch, padded=True)
+    assert "mask_value: 0.10000000149011612" in found.spec.document.text
+
+
 @pytest.mark.parametrize("name", ALWAYS)
 def test_what_the_language_lacks(name: str) -> None:
     make, wanted = ALWAYS[name]

@@ -86,8 +86,7 @@ def _input(settings: Settings, layer: Foreign) -> Piece:
 
 
 def _masking(settings: Settings, layer: Foreign) -> Piece:
-    value = settings.number("mask_value", 0.0)
-    return pieces.Masking(layer, value if settings.policy == "float64" else in_float32(value))
+    return pieces.Masking(layer, in_float32(settings.number("mask_value", 0.0)))
 
 
 def _embedding(settings: Settings, layer: Foreign) -> Piece:

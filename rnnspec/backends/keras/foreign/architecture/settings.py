@@ -43,16 +43,13 @@ class Version:
 
 
 def in_float32(value: float) -> float:
-    """Return the number that Keras compares with in place of a ``value`` up to 1e30."""
+    """Return what Keras compares with in place of a ``value`` up to 1e30, in float64 too."""
     (exact,) = struct.unpack("f", struct.pack("f", value))
     return float(exact)
 
 
 class Settings:
-    """The settings of the layer ``name``: each is taken once, and ``close`` refuses the others.
-
-    ``policy`` is its dtype, once ``common`` has taken it.
-    """
+    """The settings of the layer ``name``: each is taken once, and ``close`` refuses the others."""
 
     def __init__(
         self, account: Account, version: Version, name: str, config: Mapping[str, Any]
@@ -60,7 +57,6 @@ class Settings:
         self.account = account
         self.version = version
         self.name = name
-        self.policy: Any = "float32"
         self._config = dict(config)
         for key in _WITHOUT_EFFECT:
             self._config.pop(key, None)
@@ -148,7 +144,7 @@ class Settings:
         self.only("lora_rank", why="merge the LoRA weights before saving")
 
     def _dtype(self, more: tuple[str, ...]) -> None:
-        self.policy = policy = _policy(self._config.pop("dtype", "float32"))
+        policy = _policy(self._config.pop("dtype", "float32"))
         if policy in _ROUNDED:
             self.account.leave(f"dtype {policy}", self.name, "computed in float32 instead")
             self.account.differ(f"the original computes in {policy}")
