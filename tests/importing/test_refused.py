@@ -176,6 +176,17 @@ def test_the_version_of_an_architecture_is_its_own() -> None:
         assert f"recurrent_activation: {word}}}" in text
 
 
+def test_arrays_of_another_program() -> None:
+    with h5py.File("other.h5", "w") as file:
+        file["run/loss"] = np.ones(3)
+        file["time"] = np.ones(3)
+    for spec in (None, take(written(LSTM)).program):
+        assert message(Path("other.h5"), spec=spec) == (
+            "other.h5: error: expected an HDF5 file of Keras, received another program's, with "
+            "'run/loss' and 'time'"
+        )
+
+
 def test_keras_1() -> None:
     assert message(written(LSTM, version="1.2.2")) == (
         "model.h5: error: model: expected Keras 2 or 3, received Keras 1.2.2: "
@@ -270,7 +281,7 @@ def test_what_is_printed(run: Any) -> None:
         "wrote judge.yaml\n"
         "wrote judge.safetensors\n"
         "next: rnnspec parity judge.yaml\n"
-        "      rnnspec convert judge.safetensors NAME.keras\n"
+        "      rnnspec convert judge.safetensors NAME -b torch\n"
     )
     assert Path("judge.yaml").read_text() == (
         "version: 1\n"

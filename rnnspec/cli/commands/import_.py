@@ -120,6 +120,8 @@ def _print(source: Path, taken: Taken, targets: list[Path], *, spec: str) -> Non
         lines.append(f"next: rnnspec import {quote(str(source))} --spec {quote(spec)} --force")
     else:
         lines.append(f"next: rnnspec parity {quote(spec)}")
-        lines.append(f"      rnnspec convert {quote(str(targets[-1]))} NAME.keras")
+        # To another framework than the file's.
+        target = "NAME -b torch" if imported.opener == "keras" else "NAME.keras"
+        lines.append(f"      rnnspec convert {quote(str(targets[-1]))} {target}")
     for line in lines:
         print(printable(line))

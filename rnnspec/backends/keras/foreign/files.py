@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from rnnspec.backends.keras.foreign.described import Description, arrays_of, des
 from rnnspec.backends.keras.foreign.openable import unknown_class
 from rnnspec.backends.keras.foreign.stored import hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import UsageError, brief, listed
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ class _Opened:
     version: Version
     compiled: bool = False
     beside: bool = False
+
+    def is_of_keras(self) -> bool:
+        """Return whether a file of arrays has the marks that Keras leaves."""
+        marks = ("layer_names", "layer_names0", "keras_version", "backend")
+        if self.file.states(self.group, *marks):
+            return True
+        # Keras 3 numbers the arrays of each object in the folder vars.
+        return any("vars" in path.split("/") for path, _ in self.file.arrays(self.group, ""))
 
     def source(self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]) -> Source:
         """Return the arrays: of all ``layers``, ``own`` have some."""
@@ -96,6 +105,10 @@ def read(
             _check_opening(account, found, separate)
             given = Description(found.form, found.version, architecture, name)
             return described(account, given, found.source)
+        if not found.is_of_keras():
+            names = [said(path) for path, _ in islice(found.file.arrays(found.group, ""), 4)]
+            what = f"another program's, with {listed(names)}" if names else "one without arrays"
+            raise UsageError(f"expected an HDF5 file of Keras, received {what}", str(path))
         if known is not None:
             return arrays_of(account, found.form, found.version, known, found.source)
     wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
