@@ -39,7 +39,8 @@ def raised(network: nodes.Network, source: str = "") -> Words:
         source: the file that the network comes from, for errors.
 
     Raises:
-        ModelError: the language cannot express an arrangement or an initializer of the network.
+        ModelError: the language cannot express an arrangement or an initializer of the network;
+            every reason is listed.
     """
     reader = _Reader(network, source or network.name)
     words: Words = {"version": 1, "name": network.name}
@@ -56,6 +57,8 @@ def raised(network: nodes.Network, source: str = "") -> Words:
     if given := _initializers(reader, network):
         words["initializers"] = given
     words["expect"] = {"parameters": counts(network).total}
+    if reader.problems:
+        raise ModelError(tuple(reader.problems))
     return words
 
 
@@ -77,13 +80,14 @@ class _Reader:
     def __init__(self, network: nodes.Network, source: str) -> None:
         self.network = network
         self.source = source
+        self.problems: list[Problem] = []
         self._layers = network.layers
         self._at = 0
         self._numbers: dict[str, int] = {}
 
-    def refusal(self, layer: str, message: str) -> ModelError:
-        """Return the error about a layer that the language cannot express."""
-        return ModelError((Problem(self.source, message, layer, code="E704"),))
+    def refuse(self, layer: str, message: str) -> None:
+        """Record why the language cannot express a layer."""
+        self.problems.append(Problem(self.source, message, layer, code="E704"))
 
     def name(self, kind: str, given: str) -> Words:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
@@ -106,7 +110,8 @@ class _Reader:
         """Read the embedding of tokens."""
         layer = self.taken(nodes.Embedding)
         if layer is None:
-            raise self.refusal("input", "expected an embedding of the tokens, received none")
+            self.refuse("input", "expected an embedding of the tokens, received none")
+            return {}
         words = self.name("embedding", layer.name)
         words |= {"vocabulary": layer.vocabulary, "dim": layer.dim}
         if given.mask_zero:
@@ -124,7 +129,9 @@ class _Reader:
         if not layers:
             first = self._next()
             name = first.name if first else "network"
-            raise self.refusal(name, "expected a recurrent layer first, received none")
+            self.refuse(name, "expected a recurrent layer first, received none")
+            # Without one, nothing behind it has a place.
+            raise ModelError(tuple(self.problems))
         return layers
 
     def _recurrent(self) -> Iterator[Words]:
@@ -151,7 +158,7 @@ class _Reader:
         if residual := self.taken(nodes.Residual):
             if first is None or residual.start != first.name:
                 message = f"adds the input of {residual.start}, expected that of the layer before"
-                raise self.refusal(residual.name, message)
+                self.refuse(residual.name, message)
             words["residual"] = True
         return words
 
@@ -171,7 +178,7 @@ class _Reader:
     def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         if dropout and layer.dropout:
             message = f"expected one dropout, received {dropout.name} and that of the layer"
-            raise self.refusal(layer.name, message)
+            self.refuse(layer.name, message)
         words: Words = {}
         if dropout:
             words = {"dropout": dropout.rate, "variational": False}
@@ -195,7 +202,7 @@ class _Reader:
         if self.taken(nodes.Normalize):
             words["normalize"] = "l2"
         if rest := self._next():
-            raise self.refusal(rest.name, f"{type(rest).__name__} is in a place with no key for it")
+            self.refuse(rest.name, f"{type(rest).__name__} is in a place with no key for it")
         if words == {"pooling": "none"}:
             return {}
         return words if len(words) == 1 or words["pooling"] != "last" else _without(words)
@@ -215,7 +222,7 @@ class _Reader:
 
     def _hidden(self, dense: nodes.Dense, dropout: nodes.Dropout | None) -> Words:
         if not dense.bias:
-            raise self.refusal(dense.name, "expected a bias: only the last dense layer has none")
+            self.refuse(dense.name, "expected a bias: only the last dense layer has none")
         words = {**self.name("dense", dense.name), "units": dense.units}
         words |= _unless("linear", activation=dense.activation)
         return words | ({"dropout": dropout.rate} if dropout else {})
@@ -254,7 +261,7 @@ def _initializers(reader: _Reader, network: nodes.Network) -> Words:
         found = {repr(each): each for each in drawn}
         if len(found) > 1:
             message = f"expected one {key} initializer for the network, received {len(found)}"
-            raise reader.refusal("initializers", message)
+            reader.refuse("initializers", message)
         for text, each in found.items():
             if text != repr(default):
                 words[key] = _initializer(each)

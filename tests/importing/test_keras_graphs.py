@@ -179,8 +179,10 @@ ALWAYS: dict[str, tuple[Make, str]] = {
         r"subtract\S*: cannot carry over the operation keras.ops.subtract: the language has",
     ),
     "a pooling behind a dense layer": (
-        lambda x: of.GlobalAveragePooling1D(name="own")(of.Dense(4)(sequence()(x))),
-        "own: GlobalAveragePooling1D is in a place with no key for it",
+        lambda x: of.GlobalAveragePooling1D(name="own")(
+            of.Dense(4)(of.Dense(3, use_bias=False, name="first")(sequence()(x)))
+        ),
+        "first: expected a bias: [^\n]*\n.*own: GlobalAveragePooling1D is in a place with no key",
     ),
 }
 
