@@ -260,6 +260,31 @@ def test_the_network_computes_what_the_model_does(name: str, masked: bool) -> No
     assert masked or not any("zero_output_for_mask" in each for each in found.left_out)
 
 
+KEEPING: dict[str, Callable[[], Any]] = {
+    "Dense": lambda: of.Dense(3),
+    "Activation": lambda: of.Activation("relu"),
+    "ReLU": of.ReLU,
+    "Dropout": lambda: of.Dropout(0.5),
+    "SpatialDropout1D": lambda: of.SpatialDropout1D(0.5),
+    "GaussianNoise": lambda: of.GaussianNoise(0.1),
+    "GaussianDropout": lambda: of.GaussianDropout(0.1),
+    "AlphaDropout": lambda: of.AlphaDropout(0.1),
+    "ActivityRegularization": of.ActivityRegularization,
+    "LayerNormalization": of.LayerNormalization,
+    "TimeDistributed": lambda: of.TimeDistributed(of.Dense(2)),
+    "Identity": of.Identity,
+    "LSTM": sequence,
+    "Bidirectional": lambda: of.Bidirectional(sequence()),
+    "RNN": lambda: of.RNN(cell("GRU"), return_sequences=True),
+}
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_layer_that_is_read_as_one_that_keeps_the_mask(name: str) -> None:
+    x = of.Embedding(VOCABULARY, FEATURES, mask_zero=True)(keras.Input((STEPS,)))
+    assert KEEPING[name]()(x)._keras_mask is not None
+
+
 def test_the_value_of_padding_is_that_of_float32() -> None:
     start = keras.Input((STEPS, FEATURES))
     model = keras.Model(start, of.LSTM(4)(of.Masking(0.1)(start)))

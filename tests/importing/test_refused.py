@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
-from importing.old import DENSE, LSTM, changed, layer, message, written
+from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 
 from rnnspec.importing.run import take
 
@@ -52,6 +52,16 @@ __all__ = ["Ran", "_own_folder", "_signals", "entries", "run"]
 )  # fmt: skip
 def test_what_the_language_lacks(layers: list[dict[str, Any]], wanted: str) -> None:
     assert message(written(*layers)).startswith(f"model.h5: error: {wanted}")
+
+
+def test_the_identity_of_keras_2_drops_the_mask() -> None:
+    embedding = layer("Embedding", input_dim=9, output_dim=3, mask_zero=True)
+    layers = [embedding, layer("Identity"), LSTM]
+    assert "lstm: has no mask, since Keras drops it at identity, and" in message(
+        written(*layers, version="2.15.0", shape=(STEPS,))
+    )
+    taken = take(written(*layers, version="3.0.0", shape=(STEPS,)))
+    assert taken.program.network.layers[-1].masked  # type: ignore[union-attr]
 
 
 def test_every_reason_at_once() -> None:

@@ -10,7 +10,7 @@ from rnnspec.backends.keras.foreign.architecture import pieces
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.backends.keras.foreign.architecture.pieces import Piece
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
@@ -42,7 +42,7 @@ def begin(account: Account, found: Sequence[Piece], features: Features) -> Begun
     layer, by its arrays; without it they are not looked at.
     """
     given, same = found[0], _identities(found)
-    rest = [each for each in found if not isinstance(each, pieces.Input | pieces.Identity)]
+    rest = list(_placed(found))
     shape = given.shape if isinstance(given, pieces.Input) else None
     shape = shape or pieces.stated(given.layer)
     before = given.layer.name if isinstance(given, pieces.Input) else ""
@@ -76,6 +76,17 @@ def begin(account: Account, found: Sequence[Piece], features: Features) -> Begun
         same=same,
         certain=numbers is not None,
     )
+
+
+def _placed(found: Sequence[Piece]) -> Iterator[Piece]:
+    """Yield the pieces that have a place: they do something, if only to the mask."""
+    masked = False
+    for each in found:
+        if isinstance(each, pieces.Identity) and not (masked and each.drops):
+            continue
+        masked |= isinstance(each, pieces.Masking | pieces.Embedding)
+        if not isinstance(each, pieces.Input):
+            yield each
 
 
 def _identities(found: Sequence[Piece]) -> dict[str, str]:

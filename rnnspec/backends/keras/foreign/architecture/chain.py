@@ -68,7 +68,7 @@ class Chain:
         self._masks: dict[str, bool] = {}
         self._before = ""
         self._pending: pieces.Dropout | None = None
-        # The nodes whose outputs are zero at padding, and the operation that dropped the mask.
+        # The nodes whose outputs are zero at padding, and what dropped the mask.
         self._zeros: set[str] = set()
         self._dropped = ""
         self._lacking = False
@@ -134,17 +134,17 @@ class Chain:
                 self._activation(piece)
             case pieces.Embedding():
                 self._embedding(piece)
-            case pieces.Pooling():
+            case pieces.Pooling() | pieces.LastStep():
                 self._pooling(piece)
-            case pieces.LastStep():
-                self._last_step(piece)
             case pieces.Repeat():
                 self._repeat(piece)
             case pieces.LayerNorm() | pieces.Normalize():
                 self._norm(piece)
             case pieces.Add():
                 self._residual(piece)
-            case pieces.Masking() | pieces.Input() | pieces.Identity():
+            case pieces.Identity():
+                self._drop_mask(piece.layer.name)
+            case pieces.Masking() | pieces.Input():
                 self.refuse(piece.layer, "expected a mask on the input only, received one inside")
             case _:
                 assert_never(piece)
@@ -152,8 +152,7 @@ class Chain:
     def _take_mask(self, layer: Foreign) -> None:
         """Find out whether Keras has a mask at a layer: the one it is called with, or none."""
         if layer.operation:
-            if self.kept:
-                self.kept, self._dropped = False, layer.name
+            self._drop_mask(f"the operation {layer.name}")
         elif layer.mask is not None:
             self.kept = True
             if self.padding is None or in_float32(layer.mask) != in_float32(self.padding):
@@ -161,11 +160,15 @@ class Chain:
                 received = f"received a mask of {layer.mask!r}"
                 self.doubt(layer, f"expected the padding {wanted}, {received}")
 
+    def _drop_mask(self, where: str) -> None:
+        if self.kept:
+            self.kept, self._dropped = False, where
+
     def _check_mask(self, layer: Foreign) -> None:
         """Refuse a layer that reads a mask if Keras has none there and the language has one."""
         if self.masked and not self.kept:
             message = (
-                f"has no mask, since Keras drops it at the operation {self._dropped}, and the "
+                f"has no mask, since Keras drops it at {self._dropped}, and the "
                 "language keeps it; use a layer of Keras there, such as keras.layers.Add"
             )
             self.doubt(layer, message)
@@ -320,8 +323,11 @@ class Chain:
         key = f"{last.node.name}.activation"
         self.account.became.append(Became(piece.layer.name, piece.layer.kind, key))
 
-    def _pooling(self, piece: pieces.Pooling) -> None:
+    def _pooling(self, piece: pieces.Pooling | pieces.LastStep) -> None:
         self._expect_rank(piece.layer, 2)
+        if isinstance(piece, pieces.LastStep):
+            self._last_step(piece)
+            return
         if piece.statistic == "max" and self.masked:
             self.doubt(
                 piece.layer,
@@ -347,7 +353,6 @@ class Chain:
         Dense layers and norms act on each step, so it makes no difference whether it is taken
         before them.
         """
-        self._expect_rank(piece.layer, 2)
         at = len(self.placed)
         while at and isinstance(self.placed[at - 1].node, nodes.Dense | nodes.Dropout):
             at -= 1

@@ -243,9 +243,8 @@ def _add(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Add(layer)
 
 
-def _nothing(settings: Settings, layer: Foreign) -> Piece:
-    del settings
-    return pieces.Identity(layer)
+def _identity(settings: Settings, layer: Foreign) -> Piece:
+    return pieces.Identity(layer, drops=settings.version.major < 3)
 
 
 _EVERYTHING = {
@@ -281,7 +280,7 @@ CLASSES: dict[str, Reading] = {
     "LayerNormalization": _layer_norm,
     "UnitNormalization": _normalize,
     "Add": _add,
-    "Identity": _nothing,
+    "Identity": _identity,
 }
 """The reading of the settings of each class of layers."""
 

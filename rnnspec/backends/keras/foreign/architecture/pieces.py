@@ -155,9 +155,10 @@ class Activated:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A layer that changes nothing in inference."""
+    """A layer that changes nothing in inference, but for the mask if it ``drops`` that."""
 
     layer: Foreign
+    drops: bool = False
 
 
 Known = (
