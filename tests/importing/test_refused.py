@@ -11,6 +11,7 @@ import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 
+from rnnspec.backends.keras.foreign.openable import unknown_class
 from rnnspec.importing.run import take
 
 h5py = pytest.importorskip("h5py")
@@ -159,6 +160,14 @@ def test_defaults_of_an_old_version_are_said() -> None:
         assert found.imported.inferred[0] == (
             f"lstm: recurrent_activation '{said}', the default of Keras {version}"
         )
+
+
+def test_the_orthogonal_initializer_has_two_names() -> None:
+    for name in ("Orthogonal", "OrthogonalInitializer"):
+        drawn = {"class_name": name, "config": {"gain": 1.0, "seed": None}}
+        found = take(written(changed(LSTM, recurrent_initializer=drawn), version="3.5.0"))
+        assert not found.imported.left_out
+        assert not unknown_class(drawn)
 
 
 def test_hard_sigmoid_is_that_of_its_version() -> None:

@@ -371,6 +371,9 @@ class Chain:
             self.doubt(piece.layer, f"{message} output of a layer with return_sequences=False")
         if simple and isinstance(layer, Placed):
             # At padding the output is that of the last real step, as the state is.
+            if self.masked and layer.layer.kind in ("LSTM", "GRU"):
+                what = "its last step holds the last real one, where cuDNN on a GPU has zeros"
+                self.account.infer(what, layer.layer.name)
             assert isinstance(layer.node, nodes.Recurrent)
             last = replace(layer.node, return_sequences=False)
             self.placed[block - 1] = replace(layer, node=last)
