@@ -57,6 +57,12 @@ def added(x: Any) -> Any:
     return x + sequence()(x)
 
 
+def inner(make: Make, x: Any) -> Any:
+    """Call a model that is itself a layer."""
+    start = keras.Input(x.shape[1:])
+    return keras.Model(start, make(start))(x)
+
+
 def added_by_layer(x: Any) -> Any:
     return of.Add()([x, sequence()(x)])
 
@@ -104,6 +110,7 @@ ANY: dict[str, Make] = {
     "the last step of a dense layer": lambda x: of.Dense(4)(
         of.Dropout(0.5)(of.Dense(2, activation="relu")(sequence()(x)))
     )[:, -1],
+    "sum inside a model": lambda x: of.GRU(4)(inner(added_by_layer, sequence()(x))),
     "sum by a layer": lambda x: of.GRU(4)(added_by_layer(x)),
     "sum at each step": lambda x: of.Dense(4)(added(x)),
 }
@@ -131,9 +138,11 @@ UNMASKED: dict[str, Make] = {
 
 def masks(x: Any) -> Any:
     """Make a mask of another layer's output, in a model inside the model."""
-    start = keras.Input((STEPS, FEATURES))
-    mask = ops.any(ops.not_equal(start, 0.0), axis=-1)
-    return keras.Model(start, sequence()(start, mask=mask))(x)
+
+    def make(start: Any) -> Any:
+        return sequence()(start, mask=ops.any(ops.not_equal(start, 0.0), axis=-1))
+
+    return inner(make, x)
 
 
 ALWAYS: dict[str, tuple[Make, str]] = {
@@ -247,6 +256,7 @@ def check_equal(model: Any, batch: Any, *, padded: bool) -> rnnspec.importing.li
 TOKENS = np.where(REAL, np.random.default_rng(0).integers(1, VOCABULARY, REAL.shape), 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*destroy the mask")
 @pytest.mark.parametrize(
     ("name", "masked"),
     [

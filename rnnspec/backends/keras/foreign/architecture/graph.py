@@ -63,7 +63,12 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
         if found:
             _check_inner_masks(account, own)
             # Its input is the output of the layer before it.
-            own = [each for each in own if each.kind != "InputLayer"]
+            inputs = {each.name for each in own if each.kind == "InputLayer"}
+            own = [
+                replace(each, skip=found[-1].name) if each.skip in inputs else each
+                for each in own
+                if each.name not in inputs
+            ]
             if own and layer.mask is not None:
                 own[0] = replace(own[0], mask=layer.mask)
         found += own
