@@ -133,4 +133,7 @@ def said(value: Any) -> str:
     """Return a value of a configuration as part of a message."""
     from rnnspec.errors import brief
 
-    return brief(repr(value))
+    try:
+        return brief(repr(value))
+    except RecursionError:  # at a depth that JSON was just read at
+        return f"a {type(value).__name__} that is too deep to show"

@@ -133,6 +133,8 @@ UNMASKED: dict[str, Make] = {
         of.LayerNormalization()(of.Bidirectional(sequence())(x))[:, -1]
     ),
     "the last step of a sum": lambda x: of.Dense(2)(added_by_layer(x))[:, -1],
+    "mean": lambda x: of.Dense(2)(ops.mean(sequence()(x), axis=1)),
+    "maximum": lambda x: ops.max(sequence()(x), axis=-2),
 }
 
 
@@ -183,6 +185,10 @@ ALWAYS: dict[str, tuple[Make, str]] = {
         lambda x: sequence()(x)[:, -2],
         r"get_item\S*: expected the last step, \[:, -1\], received ",
     ),
+    "a mean of features": (
+        lambda x: ops.mean(sequence()(x), axis=(1, 2)),
+        r"mean\S*.axis: expected 1 \(the steps\), received",
+    ),
     "another operation": (
         lambda x: of.LSTM(4)(x) - 1.0,
         r"subtract\S*: cannot carry over the operation keras.ops.subtract: the language has",
@@ -222,6 +228,8 @@ MASKED: dict[str, tuple[Make, str]] = {
         LAST,
     ),
     "the last step of a sum": (lambda x: added_by_layer(x)[:, -1], LAST),
+    "mean": (lambda x: ops.mean(sequence()(x), axis=1), "mean.*: the mean of Keras counts padding"),
+    "maximum": (lambda x: ops.max(sequence()(x), axis=1), "max.*: the maximum of Keras counts pad"),
     "a mask of another layer": (
         lambda x: of.GRU(4)(masks(x)),
         "has a mask that is made from the output of another layer",

@@ -157,6 +157,14 @@ def take(config: Any, known: set[Network]) -> None:
         spelled("model", found)
 
 
+def test_a_value_that_is_too_deep_to_show() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(UsageError, match="received a list that is too deep to show"):
+        take(deep, set())
+
+
 @pytest.mark.parametrize("make", [functional, with_operations, sequential])
 def test_only_errors_of_rnnspec_come_out(make: Any) -> None:
     known = set[Network]()

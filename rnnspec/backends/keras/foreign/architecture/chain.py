@@ -328,12 +328,11 @@ class Chain:
         if isinstance(piece, pieces.LastStep):
             self._last_step(piece)
             return
-        if piece.statistic == "max" and self.masked:
-            self.doubt(
-                piece.layer,
-                "the maximum of Keras counts padding, 'pooling: max' of a masked sequence does not",
-            )
-        if piece.statistic == "mean":
+        if self.masked and (piece.statistic == "max" or piece.layer.operation):
+            what = "maximum" if piece.statistic == "max" else piece.statistic
+            own = f"'pooling: {piece.statistic}' of a masked sequence does not"
+            self.doubt(piece.layer, f"the {what} of Keras counts padding, {own}")
+        elif piece.statistic == "mean":
             self._check_mask(piece.layer)
         if piece.statistic == "mean" and self.masked:
             self.account.infer(

@@ -186,6 +186,27 @@ def _maximum(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Pooling(layer, "max")
 
 
+def _mean(settings: Settings, layer: Foreign) -> Piece:
+    _over_steps(settings)
+    return pieces.Pooling(layer, "mean")
+
+
+def _max(settings: Settings, layer: Foreign) -> Piece:
+    _over_steps(settings)
+    settings.only("initial", None, why="the language has the plain maximum")
+    return pieces.Pooling(layer, "max")
+
+
+def _over_steps(settings: Settings) -> None:
+    """Take the settings of a function that reduces the steps."""
+    settings.only("keepdims", False, why="the language pools to a vector")
+    match axis := settings.take("axis", None):
+        case [int(only)] | int(only) if type(only) is int and only in (1, -2):
+            pass
+        case _:
+            settings.refuse("axis", f"expected 1 (the steps), received {said(axis)}")
+
+
 def _pooled(settings: Settings) -> None:
     settings.only("keepdims", False, why="the language pools to a vector")
     settings.only("data_format", "channels_last", why="the language has the steps first")
@@ -284,7 +305,13 @@ CLASSES: dict[str, Reading] = {
 }
 """The reading of the settings of each class of layers."""
 
-OPERATIONS: dict[str, Reading] = {"Add": _add, "GetItem": _get_item, "Softmax": _softmax}
+OPERATIONS: dict[str, Reading] = {
+    "Add": _add,
+    "GetItem": _get_item,
+    "Max": _max,
+    "Mean": _mean,
+    "Softmax": _softmax,
+}
 """The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""
 
 STATES = ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN")
