@@ -57,6 +57,7 @@ def described(account: Account, given: Description, arrays: Arrays) -> Imported:
     if not layers.chain:
         _check_order(account, pieces)
         account.check()
+        raise AssertionError("what forms no chain was refused")
     chain = Chain(account, pieces)
     if account.problems:
         # Its arrays may be those of other layers, but its places can be looked at.

@@ -62,11 +62,12 @@ def of_cells(
         message = f"its output {layer.output} is used; the language passes on the first, that of"
         settings.account.refuse(layer.name, f"{message} the last cell", "E704")
     found, first = list[pieces.Recurrent](), 0
+    # Each cell hands its output to the next one at every step.
+    lower = _Run(return_sequences=True, zeros=False)
     for at, each in enumerate(cells):
         path = f"{settings.name}.cell.cells[{at}]"
         one, top = foreign(settings.account, each, path), at + 1 == len(cells)
-        # Each cell hands its output to the next one at every step.
-        piece = _cell_of(settings, layer, one, path, run if top else _Run(True, run.zeros))
+        piece = _cell_of(settings, layer, one, path, run if top else lower)
         if piece is None:
             return pieces.Lacking(layer)
         after = first + (3 if piece.bias else 2)

@@ -58,7 +58,8 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
         inner = _flat(account, _layers_of(account, config), depth + 1)
         chain = chain and inner.chain
         if layer.output:
-            account.refuse(layer.name, f"expected one output, received {layer.output + 1}", "E704")
+            message = f"its output {layer.output} is used; the language passes on the first"
+            account.refuse(layer.name, message, "E704")
         own = [each.inside(layer) for each in inner.found]
         if found:
             _check_inner_masks(account, own)
@@ -284,9 +285,9 @@ class _Graph:
             outputs = listed([_output_name(self.layers[source], at) for at in dict.fromkeys(read)])
             message = f"reads {outputs} of {source}; the language passes on one of them"
             self.refuse(name, message)
-        elif reader.custom or reader.kind in (OPERATIONS if reader.operation else CLASSES):
+        elif reader.kind in (OPERATIONS if reader.operation else (*CLASSES, *MODELS)):
             self.refuse(name, f"reads the output of {source} {len(read)} times; expected it once")
-        # Any other reader is refused by its class, whatever it reads.
+        # Any other reader is refused for its class, whatever it reads.
 
     def _output_read(self, name: str, before: str) -> int:
         return next(at for source, _, at in self.calls[name][0].inputs if source == before)

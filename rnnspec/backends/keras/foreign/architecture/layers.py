@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.imported import Account, said
 from rnnspec.backends.keras.foreign.architecture import pieces
-from rnnspec.backends.keras.foreign.architecture.cells import bidirectional, of_cells, recurrent
+from rnnspec.backends.keras.foreign.architecture.cells import (
+    KINDS,
+    bidirectional,
+    of_cells,
+    recurrent,
+)
 from rnnspec.backends.keras.foreign.architecture.records import MODELS, Foreign, foreign, snake
 from rnnspec.backends.keras.foreign.architecture.settings import Settings, Version, in_float32
 from rnnspec.backends.keras.foreign.architecture.words import dense_activation, initializer
@@ -48,7 +53,7 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
         account.refuse(layer.name, _no_counterpart(layer), "E701")
         return (pieces.Lacking(layer),)
     if layer.output and layer.kind not in STATES:
-        message = f"expected its only output to be used, received output {layer.output}"
+        message = f"its output {layer.output} is used; the language passes on the first"
         account.refuse(layer.name, message, "E704")
     settings = Settings(account, version, layer.name, layer.config)
     if layer.kind != "Embedding":
@@ -314,5 +319,5 @@ OPERATIONS: dict[str, Reading] = {
 }
 """The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""
 
-STATES = ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN")
+STATES = (*KINDS, "Bidirectional", "RNN")
 """The classes of layers that may return their states as well."""
