@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError
+from rnnspec.importing.run import take
 
 keras = pytest.importorskip("keras")
 of, ops = keras.layers, keras.ops
@@ -276,6 +278,17 @@ def test_the_network_computes_what_the_model_does(name: str, masked: bool) -> No
     model = model_of((ANY | ONLY_MASKED | UNMASKED)[name], masked=masked)
     found = check_equal(model, TOKENS, padded=masked)
     assert masked or not any("zero_output_for_mask" in each for each in found.left_out)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_an_operation_in_a_file(tmp_path: Path, suffix: str) -> None:
+    # An HDF5 file does not say that the sum is none of keras.layers.
+    for name, masked in (("dropped", True), ("none", False)):
+        path = tmp_path / f"{name}{suffix}"
+        model_of(UNMASKED["sum by an operator"], masked=masked).save(path)
+    assert take(tmp_path / f"none{suffix}").program.network.layers
+    with pytest.raises(ModelError, match=f"gru.*: {DROPPED} add"):
+        take(tmp_path / f"dropped{suffix}")
 
 
 KEEPING: dict[str, Callable[[], Any]] = {

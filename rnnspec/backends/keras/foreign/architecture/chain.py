@@ -169,7 +169,7 @@ class Chain:
         if self.masked and not self.kept:
             message = (
                 f"has no mask, since Keras drops it at {self._dropped}, and the "
-                "language keeps it; use a layer of Keras there, such as keras.layers.Add"
+                "language keeps it; expected a layer that keeps it, such as keras.layers.Add"
             )
             self.doubt(layer, message)
 
