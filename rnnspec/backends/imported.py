@@ -61,7 +61,6 @@ class Account:
     def __init__(self, source: str) -> None:
         self.source = source
         self.problems: list[Problem] = []
-        self._known: set[Problem] = set()
         self.became: list[Became] = []
         self._left_out: dict[tuple[str, str], list[str]] = {}
         self._inferred: dict[str, list[str]] = {}
@@ -73,8 +72,7 @@ class Account:
     ) -> None:
         """Record a reason why the model cannot be taken over, with its place in a source file."""
         problem = Problem(file or self.source, message, where, span, code)
-        if problem not in self._known:
-            self._known.add(problem)
+        if problem not in self.problems:
             self.problems.append(problem)
 
     def leave(self, what: str, layer: str = "", reason: str = TRAINING_ONLY) -> None:

@@ -22,7 +22,7 @@ from rnnspec.errors import UsageError, listed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-MAX_LAYERS = 10_000
+MAX_LAYERS = 4_000
 _DEEPEST = 4
 _MOST_UNUSED = 10
 _RECURRENT = (*KINDS, *CELLS, "RNN", "Bidirectional")
