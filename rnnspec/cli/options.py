@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import FOLDERS, NAMED
+from rnnspec.cli.backends import COMPARED, FOLDERS, NAMED
+from rnnspec.errors import UsageError
 
 SpecPath = Annotated[
     str,
@@ -20,6 +21,22 @@ Backend = Annotated[
     str | None,
     typer.Option("--backend", "-b", metavar="NAME", help=NAMED, autocompletion=completers.backends),
 ]
+Backends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        "-b",
+        metavar="NAMES",
+        help=COMPARED,
+        show_default=False,
+        autocompletion=completers.several_backends,
+    ),
+]
+FormerBackends = Annotated[
+    list[str] | None,
+    typer.Option("--backends", hidden=True, autocompletion=completers.several_backends),
+]
+"""The former name of ``--backend`` of ``parity``."""
 SourceForm = Annotated[
     str | None,
     typer.Option(
@@ -44,7 +61,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="full, concise, json, github, sarif or junit.",
+        help="full, concise, github, sarif or junit.",
         show_default=False,
         autocompletion=completers.formats,
     ),
@@ -132,3 +149,16 @@ Optimizer = Annotated[
         autocompletion=completers.optimizers,
     ),
 ]
+
+
+def listed_names(given: list[str]) -> list[str]:
+    """Return the names in an option that takes a list with commas, and may be repeated."""
+    parts = (name.strip() for each in given for name in each.split(","))
+    return list(dict.fromkeys(parts))
+
+
+def format_named(format: str | None, *, json: bool) -> str | None:  # noqa: A002 - the option's name
+    """Return the format that ``--format`` or ``--json`` asks for."""
+    if json and format not in (None, "json"):
+        raise UsageError(f"--json is a format; it cannot be combined with --format {format}")
+    return "json" if json else format

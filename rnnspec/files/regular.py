@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import UsageError
+from rnnspec.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             _check_regular(path, status)
             yield stream, status.st_size
     except FileNotFoundError:
-        raise UsageError("no such file", str(path)) from None
+        raise missing(str(path)) from None
     except PermissionError:
         raise UsageError("no permission to read this file", str(path)) from None
     except OSError as error:
@@ -60,3 +62,31 @@ def _check_regular(path: Path, status: os.stat_result) -> None:
 def unreadable(path: Path, error: Exception | str) -> UsageError:
     """Return the error for a file that cannot be read."""
     return UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path))
+
+
+_ENTRIES = 1000
+"""Maximum number of files among which the one that was meant is searched."""
+_SAME = (frozenset({".yaml", ".yml"}), frozenset({".keras", ".h5", ".hdf5"}))
+"""Endings of files with the same content."""
+
+
+def missing(path: str, what: str = "no such file") -> UsageError:
+    """Return the error for a path that does not exist, with the file that was probably meant."""
+    meant = _meant(path)
+    return UsageError(f"{what}; did you mean {meant!r}?" if meant else what, path)
+
+
+def _meant(path: str) -> str | None:
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name)  # noqa: PTH122 - Path("") would be the folder
+    # A name without an ending most likely stands for a spec.
+    alike = next((each for each in _SAME if (ending or ".yaml") in each), {ending})
+    with suppress(OSError, ValueError), os.scandir(folder or ".") as entries:
+        found = sorted(entry.name for entry in islice(entries, _ENTRIES) if entry.is_file())
+        ends = {each: os.path.splitext(each) for each in found}  # noqa: PTH122
+        for each, (start, end) in ends.items():
+            if start.lower() == stem.lower() and end.lower() in alike:
+                return os.path.join(folder, each)  # noqa: PTH118 - as typed
+        near = nearest(stem, [start for start, end in ends.values() if end == ending])
+        return near and os.path.join(folder, near + ending)  # noqa: PTH118
+    return None

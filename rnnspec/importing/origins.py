@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rnnspec.backends import BACKENDS, get
 from rnnspec.errors import UsageError, listed
+from rnnspec.files.regular import missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,7 +166,7 @@ def origin_of(path: Path) -> Origin:
         UsageError: there is no such file, or no origin has such a path.
     """
     if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
-        raise UsageError("no such file", str(path))
+        raise missing(str(path))
     check_whole(path)
     for origin in ORIGINS:
         if origin.recognises(path):

@@ -36,7 +36,7 @@ from rnnspec.spec.fields import (
     Repeat,
     Size,
 )
-from rnnspec.spec.wording import received
+from rnnspec.wording import received
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 if TYPE_CHECKING:

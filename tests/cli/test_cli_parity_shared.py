@@ -27,7 +27,7 @@ SPECS = {
     "stack": "input: {features: 1}\nrnn:\n  - {type: gru, units: 2}\n  - {type: gru, units: 2}\n",
     "wide": "input: {features: 4}\nrnn: {type: lstm, units: 5}\nhead: {units: 2}\n",
 }
-ONNX = ("--backends", "onnx", "--dtype", "float32", "--level", "forward")
+ONNX = ("--backend", "onnx", "--dtype", "float32", "--level", "forward")
 # A shell ignores SIGINT in commands that it starts in the background.
 HEEDING = """
 import signal
@@ -35,7 +35,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 from rnnspec.cli import main
 main()
 """
-BOTH = ("--random", 7, "--backends", "torch,onnx", "--level", "forward")
+BOTH = ("--random", 7, "--backend", "torch,onnx", "--level", "forward")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_shards_join_to_the_whole(run: Run, of: int, asked: tuple[object, ...]) 
 
 @pytest.mark.usefixtures("_specs")
 def test_shards_of_random_specs_that_differ(run: Run) -> None:
-    asked = ("parity", "--random", 12, "--backends", "onnx", "--level", "forward")
+    asked = ("parity", "--random", 12, "--backend", "onnx", "--level", "forward")
     with source_edited("onnx", [("Tanh", "Relu")], everywhere=False):
         whole = run(*asked, "--json")
         for number in (1, 2):
@@ -84,7 +84,7 @@ def test_shards_of_random_specs_that_differ(run: Run) -> None:
         Path("again.yaml").write_text(table.out)
         words = table.out.split("rnnspec parity FILE ")[1].splitlines()[0]
         assert words == "--level forward --dtype float32"
-        assert run("parity", "again.yaml", "--backends", "onnx", *words.split()).code == 1
+        assert run("parity", "again.yaml", "--backend", "onnx", *words.split()).code == 1
     assert run("parity", "--merge", "1.json", "2.json", "--json") == whole
     assert (whole.code, table.code, table.err) == (1, 1, whole.err)
     assert ": error: onnx: " in whole.err
@@ -99,7 +99,7 @@ def test_a_difference_that_json_cannot_say_is_joined(
 
     runtime: Any = BACKENDS["torch"].runtime
     monkeypatch.setattr(runtime, "counts", lambda _: Counts(trainable=181, non_trainable=0))
-    asked = ("parity", "nets", "--backends", "torch", "--level", "forward")
+    asked = ("parity", "nets", "--backend", "torch", "--level", "forward")
     whole, table = run(*asked, "--json"), run(*asked)
     for number in (1, 2):
         Path(f"{number}.json").write_text(run(*asked, "--shard", f"{number}/2", "--json").out)
@@ -190,8 +190,8 @@ def test_a_shard_that_is_missing(run: Run, shards: list[str]) -> None:
         (["--merge", "1.json", "--level", "counts"], "--merge takes all options from the reports"),
         (["--merge", "1.json", "--random", "2"], "--merge takes all options from the reports"),
         (["--merge", "1.json", "--shard", "1/2"], "--merge takes all options from the reports"),
-        (["--random", "3", "--backends", "onnx"], "onnx cannot be compared up to gradients, only"),
-        (["--random", "3", "--backends", "torch,onnx", "--level", "training"], "at least two"),
+        (["--random", "3", "--backend", "onnx"], "onnx cannot be compared up to gradients, only"),
+        (["--random", "3", "--backend", "torch,onnx", "--level", "training"], "at least two"),
     ],
 )
 def test_a_wrong_request(run: Run, words: list[str], message: str) -> None:
@@ -202,7 +202,7 @@ def test_a_wrong_request(run: Run, words: list[str], message: str) -> None:
 
 @pytest.mark.usefixtures("_specs")
 @pytest.mark.parametrize(
-    "cases", [("nets", *ONNX), ("--backends", "onnx", "--level", "forward", "--random", 9)]
+    "cases", [("nets", *ONNX), ("--backend", "onnx", "--level", "forward", "--random", 9)]
 )
 def test_more_cases_than_one_process_should_compare_go_to_another(
     run: Run, monkeypatch: pytest.MonkeyPatch, cases: tuple[object, ...]
@@ -217,7 +217,7 @@ def test_more_cases_than_one_process_should_compare_go_to_another(
 
 @pytest.mark.usefixtures("_specs")
 def test_backends_without_float64_take_part_in_float32(run: Run) -> None:
-    ran = run("parity", "--random", 5, "--backends", "onnx,torch")
+    ran = run("parity", "--random", 5, "--backend", "onnx,torch")
     assert (ran.code, ran.err) == (0, "")
     lines = [line.rsplit(": ", 1)[0] for line in ran.out.splitlines()]
     assert lines == [
@@ -226,7 +226,7 @@ def test_backends_without_float64_take_part_in_float32(run: Run) -> None:
         "Largest difference in forward in float32 on onnx",
         "equal",
     ]
-    found = json.loads(run("parity", "--random", 5, "--backends", "onnx,torch", "--json").out)
+    found = json.loads(run("parity", "--random", 5, "--backend", "onnx,torch", "--json").out)
     assert found["largest"]["forward"] < 1e-12
     double, single = (found["backends"][name] for name in ("torch", "onnx"))
     assert double == {"dtype": "float64", "compared": 5, "largest": found["largest"]}

@@ -16,7 +16,7 @@ import pytest
 from offered import require, require_all, require_source
 
 from rnnspec import summaries
-from rnnspec.backends import BACKENDS, Backend, names
+from rnnspec.backends import BACKENDS, Backend, having, names, needs
 from rnnspec.backends.base import LEVELS
 from rnnspec.errors import listed
 from rnnspec.version import __version__
@@ -82,8 +82,24 @@ def test_version(run: Run) -> None:
     ("words", "message"),
     [
         ([], "Usage: rnnspec"),
-        (["frobnicate"], "No such command 'frobnicate'"),
-        (["valdate", "x"], "Did you mean 'validate'"),
+        (["frobnicate"], "unknown command 'frobnicate'; expected init, validate, lint"),
+        (["valdate", "x"], "unknown command 'valdate'; did you mean 'validate'?"),
+        (["summarize", "{spec}"], "did you mean 'summary'?"),
+        (["init", "-n", "tager"], "unknown network 'tager'; did you mean 'tagger'?"),
+        (["codegen", "{spec}", "-b", "Kreas"], "unknown backend 'Kreas'; did you mean 'keras'?"),
+        (["build", "{spec}", "-b", "pytorch"], "did you mean 'torch'?"),
+        (["codegen", "{spec}", "-b", "jax", "--form", "infer"], "did you mean 'inference'?"),
+        (["parity", "{spec}", "--level", "graidents"], "did you mean 'gradients'?"),
+        (["parity", "{spec}", "--dtype", "float16"], "'float16'; expected float64 or float32"),
+        (["parity", "{spec}", "--backends", "troch"], "did you mean 'torch'?"),
+        (["parity", "{spec}", "-b", "keras", "-b", "troch"], "did you mean 'torch'?"),
+        (["draw", "{spec}", "--theme", "color"], "unknown theme 'color'; did you mean 'colour'?"),
+        (["completion", "bsh"], "unknown shell 'bsh'; did you mean 'bash'?"),
+        (["lint", "{spec}", "--format", "jsn"], "unknown format 'jsn'; did you mean 'json'?"),
+        (["lint", "{spec}", "--json", "--format", "sarif"], "combined with --format sarif"),
+        (["summary", "small.yml"], "small.yml: error: no such file; did you mean 'small.yaml'?"),
+        (["summary", "./small"], "no such file; did you mean './small.yaml'?"),
+        (["diff", "smal.yaml", "{spec}"], "no such file; did you mean 'small.yaml'?"),
         (["validate"], "Missing argument 'PATHS'"),
         (["summary", "{spec}", "--frob"], "--frob"),
         (["summary", "{spec}", "{spec}"], "unexpected extra argument"),
@@ -91,8 +107,8 @@ def test_version(run: Run) -> None:
         (["build", "{spec}", "-b", "torch", "--seed", "x"], "--seed"),
         (["build", "{spec}", "-b", "mlx"], f"unknown backend 'mlx'; expected {names('or')}"),
         (["codegen", "{spec}", "-b", "mlx"], f"unknown backend 'mlx'; expected {names('or')}"),
-        (["parity", "{spec}", "--backends", "mlx"], "unknown backend 'mlx'"),
-        (["parity", "{spec}", "--backends", "keras,"], "unknown backend ''"),
+        (["parity", "{spec}", "--backend", "mlx"], "unknown backend 'mlx'"),
+        (["parity", "{spec}", "--backend", "keras,"], "unknown backend ''"),
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
         (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "expected a folder, received a file"),
         (["codegen", "{spec}", "-b", "torch", "--check"], "--check needs -o"),
@@ -146,6 +162,15 @@ def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPa
     assert f"no backend is installed: {listed(commands, 'or')}\n" in ran.err
 
 
+def test_source_needs_none_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_frameworks(monkeypatch)
+    ran = run("codegen", spec)
+    assert (ran.code, ran.out) == (2, "")
+    able = listed([each.name for each in having(needs.SOURCE) if each.distribution], "or")
+    assert ran.err.endswith(f"none is needed: choose one with --backend {able}\n")
+    assert "pip install" not in ran.err
+
+
 def require_framework(backend: str) -> Backend:
     """Return a backend that needs a framework, installed or not, or skip."""
     record = BACKENDS[backend]
@@ -175,7 +200,7 @@ def test_a_backend_that_is_not_installed(
     record = require_framework(backend)
     require_source(backend, spec)
     monkeypatch.setitem(sys.modules, record.distribution, None)
-    option = "-b" if command == "build" else "--backends"
+    option = "-b" if command == "build" else "--backend"
     ran = run(command, spec, option, backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     install = f"pip install {EXTRAS[record.extra]}"
@@ -191,7 +216,7 @@ def test_a_backend_that_is_too_old(
 ) -> None:
     record = require_framework(backend)
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.5.1+cpu")
-    option = "-b" if command == "build" else "--backends"
+    option = "-b" if command == "build" else "--backend"
     ran = run(command, spec, option, backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     assert "0.5.1+cpu is too old" in ran.err
@@ -309,3 +334,12 @@ def test_what_is_not_imported(python: Run, spec: str, words: list[str], absent: 
     loaded = {name.split(".")[0] for name in ran.err.split()}
     assert "rnnspec" in loaded
     assert not loaded & {"torch", "keras", "tensorflow", "jax", "safetensors", *absent}
+
+
+@pytest.mark.parametrize("command", ["validate", "lint"])
+def test_json_is_a_short_name_of_the_format(run: Run, spec: str, command: str) -> None:
+    assert run(command, spec, "--json").out == run(command, spec, "--format", "json").out
+
+
+def test_former_names_of_options_are_hidden(run: Run) -> None:
+    assert "--backends" not in run("parity", "--help").out

@@ -94,7 +94,7 @@ def test_import_reads_a_deployed_state_dict(run: Run, spec: str) -> None:
 
 def test_parity_of_a_form(run: Run, spec: str) -> None:
     require("torch", spec)
-    options = ("--backends", "torch", "--form", "inference")
+    options = ("--backend", "torch", "--form", "inference")
     ran = run("parity", spec, *options)
     assert (ran.code, ran.err) == (0, "")
     assert "compared up to forward in float64, source for inference (PyTorch" in ran.out

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import COMPARED, WRITTEN
+from rnnspec.cli.backends import WRITTEN
 from rnnspec.cli.options import (
     AllowOutside,
     Backend,
+    Backends,
     Force,
+    FormerBackends,
     Json,
     Level,
     Merge,
@@ -22,6 +24,7 @@ from rnnspec.cli.options import (
     SourceForm,
     SpecPath,
     Started,
+    listed_names,
 )
 from rnnspec.errors import UsageError
 
@@ -172,10 +175,8 @@ def parity(
             autocompletion=completers.specs,
         ),
     ] = None,
-    backends: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help=COMPARED, autocompletion=completers.several_backends),
-    ] = None,
+    backend: Backends = None,
+    former_backend: FormerBackends = None,
     level: Level = None,
     form: SourceForm = None,
     optimizer: Optimizer = "reference",
@@ -208,9 +209,10 @@ def parity(
     """
     from rnnspec.cli.commands import parity as command
 
-    names, part = None if backends is None else _names(backends), command.shard_named(shard)
+    names = listed_names([*(backend or ()), *(former_backend or ())])
+    part = command.shard_named(shard)
     options = command.Options(
-        names, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
+        names or None, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
     )
     if merge:
         command.run_merge(specs or [], options, random, json=json)
@@ -220,7 +222,3 @@ def parity(
         command.run_random(random, options, json=json)
     else:
         command.run_given(specs or [], options, allow_outside=allow_outside, json=json)
-
-
-def _names(listed: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in listed.split(",")))

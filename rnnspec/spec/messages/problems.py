@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rnnspec.errors import listed
 from rnnspec.spec import models
 from rnnspec.spec.messages.values import invalid_value, meant_type, unknown_value
-from rnnspec.spec.wording import nearest, no_guess, quoted
+from rnnspec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from rnnspec.errors import Problem
-    from rnnspec.spec.wording import Guess
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.places import Path
+    from rnnspec.wording import Guess
 
 _KINDS: dict[str, type[models.Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model

@@ -6,16 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
-from rnnspec.spec.wording import nearest, quoted, received
 from rnnspec.spec.yaml.characters import foreign_letter
 from rnnspec.spec.yaml.syntax import without_comma
+from rnnspec.wording import nearest, quoted, received
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from rnnspec.spec.wording import Guess
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.places import Path
+    from rnnspec.wording import Guess
 
 Message = tuple[str, str]
 """The code and the text of a message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rnnspec.spec.messages.foreign.spelling import squeezed, without_module
-from rnnspec.spec.wording import nearest
+from rnnspec.wording import nearest
 
 _CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "simple", "simplernn": "simple", "simple": "simple"}
 _TYPES = {
