@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import COMPARED, FOLDERS, NAMED
+from rnnspec.cli.backends import COMPARED, CONVERTED, FOLDERS, FOREIGN, FORM, NAMED, TRAINED
 from rnnspec.errors import UsageError
 
 SpecPath = Annotated[
@@ -42,7 +42,7 @@ SourceForm = Annotated[
     typer.Option(
         "--form",
         metavar="FORM",
-        help="training, inference or step; by default the first that the backend writes.",
+        help=FORM,
         show_default=False,
         autocompletion=completers.source_forms,
     ),
@@ -71,20 +71,18 @@ Jobs = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Number of processes; by default as many as pay off.",
+        help="Number of processes; by default it depends on the number of files.",
         show_default=False,
     ),
 ]
 Started = Annotated[
     int | None,
-    typer.Option(
-        "--jobs", min=1, metavar="N", help="Number of processes to start; each imports backends."
-    ),
+    typer.Option("--jobs", min=1, metavar="N", help="Number of processes that share the specs."),
 ]
 Shard = Annotated[
-    str | None, typer.Option("--shard", metavar="I/N", help="Compare part I of N, from 1.")
+    str | None, typer.Option("--shard", metavar="I/N", help="Compare one of N parts, as in 2/3.")
 ]
-Merge = Annotated[bool, typer.Option("--merge", help="Join the JSON reports of all shards.")]
+Merge = Annotated[bool, typer.Option("--merge", help="Join the JSON reports of all parts.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 AllowOutside = Annotated[
     bool,
@@ -95,12 +93,12 @@ TrainedPath = Annotated[
     Path,
     typer.Argument(
         metavar="IN",
-        help="A trained model: a Keras file, a PyTorch folder, a .safetensors or .onnx file.",
+        help=TRAINED,
     ),
 ]
 ForeignPath = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch, or an ONNX file."),
+    typer.Argument(metavar="FILE", help=FOREIGN),
 ]
 Config = Annotated[
     Path | None,
@@ -115,7 +113,7 @@ ConvertedPath = Annotated[
     Path,
     typer.Argument(
         metavar="OUT",
-        help=".keras, .safetensors or a folder for PyTorch; its ending decides which.",
+        help=CONVERTED,
     ),
 ]
 SpecOfTrained = Annotated[
@@ -145,7 +143,7 @@ Optimizer = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="In training: reference, written out by rnnspec, or own, each framework's too.",
+        help="reference: rnnspec's optimizers only; own: those of the frameworks too.",
         autocompletion=completers.optimizers,
     ),
 ]

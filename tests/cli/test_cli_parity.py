@@ -79,7 +79,7 @@ def test_as_a_table(run: Run, spec: str) -> None:
         ["gradients", f"within {TOLERANCES['float64']['gradients']:g}"],
     ]
     assert "\nLargest difference in gradients: " in ran.out
-    assert "Stock layers on torch would have 192 parameters in total" in ran.out
+    assert "Built-in layers of PyTorch would have 192 parameters in total" in ran.out
     assert ran.out.splitlines()[-1].startswith(
         "equal: 1 spec, compared up to gradients in float64 ("
     )

@@ -110,6 +110,13 @@ def test_version(run: Run) -> None:
         (["parity", "{spec}", "--backend", "mlx"], "unknown backend 'mlx'"),
         (["parity", "{spec}", "--backend", "keras,"], "unknown backend ''"),
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
+        (["build", "{spec}", "-b", "keras", "-o", "x.onnx"], "; backend onnx writes .onnx"),
+        (["build", "{spec}", "-b", "torch", "-o", "x.pt"], "ends in .pt; write 'x'"),
+        (["build", "{spec}", "-b", "jax", "-o", "x.keras"], "; backend keras writes .keras"),
+        (["build", "{spec}", "-b", "torch", "-o", "x.safetensors"], "'rnnspec convert' writes"),
+        (["codegen", "{spec}", "-b", "keras", "-o", "x.keras"], "'rnnspec build' writes .keras"),
+        (["init", "-o", "x.json"], "ends in .yaml"),
+        (["parity", "{spec}", "--level", "counts", "--html", "x.pdf"], "ends in .html"),
         (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "expected a folder, received a file"),
         (["codegen", "{spec}", "-b", "torch", "--check"], "--check needs -o"),
         (["diff", "-", "-"], "'-' once at most"),
@@ -343,3 +350,36 @@ def test_json_is_a_short_name_of_the_format(run: Run, spec: str, command: str) -
 
 def test_former_names_of_options_are_hidden(run: Run) -> None:
     assert "--backends" not in run("parity", "--help").out
+
+
+def test_an_ending_is_no_part_of_a_version(run: Run, spec: str) -> None:
+    require("torch", spec)
+    Path("made.pt").mkdir()
+    for folder in ("model-1.0", "made.pt"):
+        assert run("build", spec, "-b", "torch", "-o", folder).code == 0
+        assert Path(folder, "small.py").is_file()
+
+
+def test_the_help_of_convert_names_every_kind_of_file(run: Run) -> None:
+    said = " ".join(run("convert", "--help").out.split())
+    for each in having(needs.FILES):
+        assert said.count(each.suffix or each.title) >= 2, each.name
+
+
+def test_a_layer_has_the_type_of_the_framework_or_of_the_spec(run: Run) -> None:
+    """No class of the generated source, such as Masked, which says nothing to a reader."""
+    pytest.importorskip("torch")
+    pytest.importorskip("flax")
+    Path("padded.yaml").write_text(PADDED)
+    for backend in ("torch", "jax"):
+        shown = run("build", "padded.yaml", "-b", backend).out
+        assert "lstm_1 (LSTM)" in shown
+        assert "gru_1 (GRU)" in shown
+
+
+PADDED = """\
+version: 1
+name: padded
+embedding: {vocabulary: 9, dim: 2, mask_zero: true}
+rnn: [{type: lstm, units: 2}, {type: gru, units: 2, recurrent_dropout: 0.1}]
+"""

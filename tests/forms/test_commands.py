@@ -98,7 +98,10 @@ def test_parity_of_a_form(run: Run, spec: str) -> None:
     ran = run("parity", spec, *options)
     assert (ran.code, ran.err) == (0, "")
     assert "compared up to forward in float64, source for inference (PyTorch" in ran.out
-    assert "Stock layers on torch have 192 parameters, with zeros left out above:" in ran.out
+    assert (
+        "Built-in layers of PyTorch have 192 parameters; the counts above leave out the zeros:"
+        in ran.out
+    )
     found = json.loads(run("parity", spec, *options, "--json").out)
     assert (found["form"], found["level"]) == ("inference", "forward")
     ran = run("parity", spec, *options, "--level", "training")

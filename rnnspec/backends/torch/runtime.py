@@ -65,9 +65,11 @@ def layer_count(model: nn.Module, layer: Layer) -> int:
 
 
 def layer_type(model: nn.Module, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty if it is only code in ``forward``."""
+    """Return the name of PyTorch's class of one layer, empty if the source has no such module."""
     held = dict(model.named_children()).get(module(layer))
-    return type(_first(held)).__name__ if held else ""
+    kind = type(_first(held)) if held else type
+    # A class of the source itself, such as Masked, says nothing to someone who has not read it.
+    return kind.__name__ if kind.__module__.startswith("torch.") else ""
 
 
 def _first(held: nn.Module) -> nn.Module:

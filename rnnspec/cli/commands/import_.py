@@ -48,6 +48,8 @@ def run(source: Path, options: Options, *, force: bool) -> None:
     named = None if options.spec is None else pipeline.read(options.spec)
     target = _target(source, options)
     weights = options.weights or target.with_suffix(SUFFIX)
+    if weights.suffix != SUFFIX:
+        raise UsageError(f"expected a path that ends in {SUFFIX}", str(weights))
     inputs = _inputs(source, options)
     targets = [weights] if named else [target, weights]
     for each in targets:

@@ -63,7 +63,7 @@ def build(
         typer.Option(
             min=0,
             metavar="N",
-            help="Draw the same weights on every backend.",
+            help="Seed of the weights, which are then the same on every backend.",
         ),
     ] = None,
     output: Annotated[
@@ -75,7 +75,7 @@ def build(
         str | None,
         typer.Option(
             metavar="TYPE",
-            help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            help="int8: round the weights of an ONNX file, and print how much outputs change.",
             autocompletion=completers.quantized,
             show_default=False,
         ),
@@ -96,13 +96,17 @@ def codegen(
     backend: Backend = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="File, or folder for each NAME.py."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, or folder with a file for each spec."
+        ),
     ] = None,
     form: SourceForm = None,
     force: Force = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit with 1 and a patch if OUT is stale."),
+        typer.Option(
+            "--check", help="Write nothing; if OUT is out of date, print a patch and exit with 1."
+        ),
     ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -187,7 +191,9 @@ def parity(
     random: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Compare N random specs instead.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of everything random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of arrays, batches and random specs.")
+    ] = 0,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
@@ -204,7 +210,7 @@ def parity(
 ) -> None:
     """Check that every backend builds the same network from a spec.
 
-    All run on the same arrays and batches. Each level includes those before it: numbers of
+    All backends get the same arrays and batches. Each level includes those before it: numbers of
     parameters, outputs, gradients, and 20 steps of training.
     """
     from rnnspec.cli.commands import parity as command

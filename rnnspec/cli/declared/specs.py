@@ -68,7 +68,7 @@ def lint(
         typer.Option(
             metavar="CODES",
             autocompletion=completers.several_advice_codes,
-            help="Only these codes; L3 is all L3xx.",
+            help="Only these codes; L3 stands for L301, L302 and so on.",
         ),
     ] = None,
     ignore: Annotated[

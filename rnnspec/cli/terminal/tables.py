@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rnnspec.backends import BACKENDS
 from rnnspec.cli.terminal import guard
 from rnnspec.cli.terminal.grid import Grid
 from rnnspec.summaries import TITLES
@@ -165,10 +166,11 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
         if not layers:
             continue
         total = spec.parameters.total + sum(_more(spec, stock) for stock in layers)
+        layers_of = f"Built-in layers of {BACKENDS[backend].title}"
         if spec.backends[backend].form == "training":
-            yield f"Stock layers on {backend} would have {total:,} parameters in total:"
+            yield f"{layers_of} would have {total:,} parameters in total:"
         else:
-            yield f"Stock layers on {backend} have {total:,} parameters, with zeros left out above:"
+            yield f"{layers_of} have {total:,} parameters; the counts above leave out the zeros:"
         # Most layers share a reason, which is printed once, above all of them.
         for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
             yield f"  {type_} {reason}"
