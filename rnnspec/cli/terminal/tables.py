@@ -10,16 +10,20 @@ from rich.console import Console
 from rnnspec.backends import BACKENDS
 from rnnspec.cli.terminal import guard
 from rnnspec.cli.terminal.grid import Grid
-from rnnspec.summaries import TITLES
+from rnnspec.comparison.report import ParityReport
+from rnnspec.errors import printable, render_difference
+from rnnspec.pipeline import summary
+from rnnspec.summaries import TITLES, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rnnspec.backends.contract import Stock
     from rnnspec.comparison.random import Found, OnBackend
-    from rnnspec.comparison.report import ParityReport, SpecParity
+    from rnnspec.comparison.report import SpecParity
+    from rnnspec.importing.live import Model
     from rnnspec.ir.params import Counts
-    from rnnspec.summaries import LayerSummary, Summary
+    from rnnspec.summaries import LayerSummary
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""
@@ -48,10 +52,20 @@ def print_summary(summary: Summary) -> None:
     _show_summary(summary, plain_console())
 
 
-def summary_text(summary: Summary) -> str:
-    """Return a summary as ``print_summary`` prints it where standard output is no terminal."""
+def text(result: Model | ParityReport | Summary) -> str:
+    """Return what a command prints of a result where standard output is no terminal."""
     stream = StringIO()
-    _show_summary(summary, plain_console(stream))
+    console = plain_console(stream)
+    if isinstance(result, ParityReport):
+        _show_parity(result, console)
+        for difference in result.differences:
+            console.print(render_difference(difference))
+    elif isinstance(result, Summary):
+        _show_summary(result, console)
+    else:
+        _show_summary(summary(result.spec), console)
+        for line in result.remarks:
+            console.print(printable(line))
     return stream.getvalue().removesuffix("\n")
 
 
@@ -77,8 +91,11 @@ def _print_totals(console: Console, counts: Counts) -> None:
 
 
 def print_parity(report: ParityReport) -> None:
-    """Print a table for each spec, then the parameters that stock layers would have."""
-    console = plain_console()
+    """Print a table for each spec, then the parameters that built-in layers would have."""
+    _show_parity(report, plain_console())
+
+
+def _show_parity(report: ParityReport, console: Console) -> None:
     for spec in report.specs:
         console.print(_parity_table(spec, report.tolerances))
         for line in (
@@ -89,10 +106,7 @@ def print_parity(report: ParityReport) -> None:
         ):
             console.print(line)
         console.print()
-    verdict = "equal" if report.equal else "NOT equal"
-    number = f"{len(report.specs)} spec{'s' if len(report.specs) != 1 else ''}"
-    versions = sorted({a.version for spec in report.specs for a in spec.backends.values()})
-    console.print(f"{verdict}: {number}, {report.compared} ({', '.join(versions)})")
+    console.print(report.verdict)
 
 
 def print_random(found: Found, options: str) -> None:

@@ -31,8 +31,8 @@ class Document:
     """
 
     source: str
-    text: str
-    data: Any
+    text: str = field(repr=False)
+    data: Any = field(repr=False)
     values: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
     keys: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
     faults: tuple[Fault, ...] = ()
