@@ -109,6 +109,19 @@ def test_a_diff_fits_a_narrow_terminal(spec: str, tmp_path: Path) -> None:
     assert "    parameters: 96 -> 3,861" in narrow
 
 
+def test_a_comparison_fits_a_narrow_terminal(spec: str) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("flax")
+    words = ("parity", spec, "--level", "counts", "-b", "torch,jax")
+    tables = [
+        line for line in plain(on_terminal(*words, columns=34, out=True)[0]) if "\u2502" in line
+    ]
+    assert max(map(len, tables)) <= 34
+    assert [line.split() for line in tables if "small" in line] == [
+        ["\u2502", "small", "\u2502", "spec", "\u2502", name, "\u2502"] for name in ("torch", "jax")
+    ]
+
+
 def plain(terminal: str) -> list[str]:
     return re.sub(r"\x1b\[[0-9;]*m", "", terminal).splitlines()
 

@@ -62,7 +62,7 @@ def _print(result: Diff, title: str) -> None:
         return
     if any(layer.state != "same" or layer.renamed for layer in result.layers):
         table = _table(result.layers)
-        if table.fits:
+        if table.fits(console):
             console.print(table)
         else:
             for line, style in _lines(result.layers):

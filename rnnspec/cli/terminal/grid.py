@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import zip_longest
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
@@ -41,11 +40,10 @@ class Grid:
             self._widths[column] = max(self._widths[column], *map(_width, lines))
         self._rows.append((split, style or Style.null()))
 
-    @property
-    def fits(self) -> bool:
-        """False if standard output is a terminal that would break the lines of the table."""
+    def fits(self, console: Console) -> bool:
+        """Return false if ``console`` is a terminal that would break the lines of the table."""
         width = sum(self._widths) + 3 * len(self._widths) + 1
-        return not sys.stdout.isatty() or width <= get_terminal_size().columns
+        return not console.file.isatty() or width <= get_terminal_size().columns
 
     def add_section(self) -> None:
         """Draw a line between the rows so far and those that follow."""

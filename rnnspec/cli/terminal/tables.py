@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from typing import IO, TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from rnnspec.pipeline import summary
 from rnnspec.summaries import TITLES, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.backends.contract import Stock
     from rnnspec.comparison.random import Found, OnBackend
@@ -97,7 +98,8 @@ def print_parity(report: ParityReport) -> None:
 
 def _show_parity(report: ParityReport, console: Console) -> None:
     for spec in report.specs:
-        console.print(_parity_table(spec, report.tolerances))
+        for table in _parity_tables(spec, report.tolerances, console):
+            console.print(table)
         for line in (
             *_where_lines(spec, report.tolerances),
             *_known_lines(spec),
@@ -137,6 +139,19 @@ def _other_lines(name: str, part: OnBackend, compared: int) -> Iterable[str]:
         yield f"Largest difference in {level} in {part.dtype} on {name}: {most:.1e}"
     if part.compared < compared:
         yield f"left out by {name}: {compared - part.compared}"
+
+
+def _parity_tables(
+    spec: SpecParity, tolerances: dict[str, float], console: Console
+) -> Sequence[Grid]:
+    """Return one table, or in a narrow terminal several, each with some of the backends."""
+    tables, results = [_parity_table(spec, tolerances)], list(spec.backends.items())
+    for size in range(len(results), 0, -1):
+        if all(table.fits(console) for table in tables):
+            break
+        parts = (dict(results[at : at + size]) for at in range(0, len(results), size))
+        tables = [_parity_table(replace(spec, backends=part), tolerances) for part in parts]
+    return tables
 
 
 def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:
