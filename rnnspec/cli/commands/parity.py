@@ -78,12 +78,12 @@ class _Page:
         """Return the page that the options ask for, once it is known that it can be written."""
         if options.html is None:
             return None
-        if options.html.suffix not in (".html", ".htm"):
-            raise UsageError("expected a path that ends in .html", str(options.html))
         kept = read_files(inputs, specs)
         if options.batch is not None:
             kept = kept.and_of([(options.batch, "the batch")])
         check_target(options.html, force=options.force, inputs=kept)
+        if options.html.suffix not in (".html", ".htm"):
+            raise UsageError("expected a path that ends in .html", str(options.html))
         return cls(options.html, options, kept)
 
     def write(self, report: ParityReport, specs: Sequence[Program]) -> None:
