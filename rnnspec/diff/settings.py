@@ -14,18 +14,13 @@ from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Cell,
-    Dense,
     Dropout,
     Embedding,
     Input,
     Layer,
-    LayerNorm,
     Network,
     Normalize,
-    Pooling,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
     TokenInput,
 )
@@ -98,6 +93,9 @@ def _plain(node: Any) -> Settings:
 def network_settings(network: Network) -> Settings:
     """Return the settings of the whole network: its name, input and initializers."""
     settings: Settings = {"name": network.name, **_input(network.input)}
+    # A description is no part of the network.
+    known = {"name", "description", "input", "layers"}
+    settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
     for layer in network.layers:
         settings |= _initializers(layer)
     return settings
@@ -128,32 +126,23 @@ def _input(network_input: Input) -> Settings:
 
 def _initializers(layer: Layer) -> Settings:
     """Return the initializers that a layer uses, which the language sets for all layers at once."""
-    match layer:
-        case Embedding():
-            found = {"embedding": _initializer(layer.initializer)}
-        case Recurrent():
-            found = {
-                "kernel": _initializer(layer.kernel_initializer),
-                "recurrent": _initializer(layer.recurrent_initializer),
-                "bias": _initializer(layer.bias_initializer),
-            }
-            if isinstance(layer.cell, LSTM):
-                found["forget_bias"] = layer.cell.forget_bias
-        case Dense() | Dropout() | Pooling() | Repeat() | LayerNorm() | Residual() | Normalize():
-            found = {}
-        case _:
-            assert_never(layer)
-    return {f"initializers.{key}": value for key, value in found.items()}
+    found: Settings = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, Initializer):
+            # An embedding has one array, and so one initializer without a name of its own.
+            found[field.name.removesuffix("initializer").rstrip("_") or "embedding"] = value
+    settings = {f"initializers.{key}": _initializer(value) for key, value in found.items()}
+    if isinstance(layer, Recurrent) and isinstance(layer.cell, LSTM):
+        settings["initializers.forget_bias"] = layer.cell.forget_bias
+    return settings
 
 
 def _initializer(initializer: Initializer) -> Any:
-    match initializer:
-        # The same for 'zeros' and '{constant: 0}', which make the same network.
-        case Constant(value=0.0):
-            return "zeros"
-        case Constant(value=1.0):
-            return "ones"
-        case _:
-            name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(initializer).__name__).lower()
-            values = [getattr(initializer, each.name) for each in fields(initializer)]
-            return {name: values[0] if len(values) == 1 else values} if values else name
+    # The same for 'zeros' and '{constant: 0}', which make the same network.
+    for constant, name in ((Constant(0.0), "zeros"), (Constant(1.0), "ones")):
+        if initializer == constant:
+            return name
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(initializer).__name__).lower()
+    values = [getattr(initializer, field.name) for field in fields(initializer)]
+    return {name: values[0] if len(values) == 1 else values} if values else name
