@@ -12,6 +12,7 @@ from dataclasses import fields, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from drawing.test_every_drawn_field import drawn
@@ -34,7 +35,7 @@ from rnnspec.backends.torch import stacks
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.diff.compare import diff
-from rnnspec.errors import ModelError
+from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.nodes import Network
 from rnnspec.pipeline import Program
@@ -50,7 +51,7 @@ def computed(program: Program, network: Network) -> Any:
     """Return what the reference computes, or None if the network is invalid."""
     del program
     try:
-        batch = draw_batch(network.input, reference.np.random.default_rng(0))
+        batch = draw_batch(network.input, np.random.default_rng(0))
         output = reference.run(network, draw_scaled(network, 0), batch).output
     except INVALID:
         return None
@@ -73,7 +74,7 @@ def written(program: Program, network: Network) -> Any:
         return text, pipeline.reads(text).network == network
     except ModelError as error:
         return str(error)
-    except (*INVALID, pipeline.SpecError):
+    except (*INVALID, SpecError):
         return None
 
 
