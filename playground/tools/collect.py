@@ -35,9 +35,11 @@ def from_wheels(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def from_checkout() -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of the files of rnnspec itself, as in its wheel."""
-    # Its wheel has the templates inside the package.
-    for folder, inside in (("rnnspec", "rnnspec"), ("templates", "rnnspec/templates")):
+    """Yield the names and contents of the files of rnnspec, as in its wheel, and of the page."""
+    # The wheel of rnnspec has the templates inside the package.
+    own = "playground/python/rnnspec_playground"
+    places = (("rnnspec",) * 2, ("templates", "rnnspec/templates"), (own, "rnnspec_playground"))
+    for folder, inside in places:
         for path in sorted((ROOT / folder).rglob("*")):
             name = Path(inside, path.relative_to(ROOT / folder))
             if path.suffix in DATA and not UNUSED.match(".".join(name.parent.parts)):
