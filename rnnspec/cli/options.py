@@ -79,10 +79,6 @@ Started = Annotated[
     int | None,
     typer.Option("--jobs", min=1, metavar="N", help="Number of processes that share the specs."),
 ]
-Shard = Annotated[
-    str | None, typer.Option("--shard", metavar="I/N", help="Compare one of N parts, as in 2/3.")
-]
-Merge = Annotated[bool, typer.Option("--merge", help="Join the JSON reports of all parts.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 AllowOutside = Annotated[
     bool,

@@ -17,10 +17,8 @@ from rnnspec.cli.options import (
     FormerBackends,
     Json,
     Level,
-    Merge,
     Optimizer,
     Paths,
-    Shard,
     SourceForm,
     SpecPath,
     Started,
@@ -175,7 +173,7 @@ def parity(
         list[str] | None,
         typer.Argument(
             metavar="SPECS",
-            help="Specs, folders, patterns, or - for standard input; with --merge, reports.",
+            help="Specs, folders, patterns, or - for standard input.",
             autocompletion=completers.specs,
         ),
     ] = None,
@@ -199,8 +197,6 @@ def parity(
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
     jobs: Started = None,
-    shard: Shard = None,
-    merge: Merge = False,
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
@@ -216,15 +212,12 @@ def parity(
     from rnnspec.cli.commands import parity as command
 
     names = listed_names([*(backend or ()), *(former_backend or ())])
-    part = command.shard_named(shard)
     options = command.Options(
-        names or None, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
+        names or None, form, level, dtype, seed, batch, html, force, jobs, optimizer
     )
-    if merge:
-        command.run_merge(specs or [], options, random, json=json)
-    elif (random is None) == (not specs):
+    if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
-    elif random is not None:
+    if random is not None:
         command.run_random(random, options, json=json)
     else:
         command.run_given(specs or [], options, allow_outside=allow_outside, json=json)
