@@ -141,7 +141,8 @@ _SINGLE = {
     "expect": "parameters: {}",
 }
 _PAIRS = {"input": "length: {}, features: {}", "embedding": "vocabulary: {}, dim: {}"}
-_NO_SPACE = re.compile(r"(?P<key>[A-Za-z_]\w{0,40}):\S[^\n]{0,60}")
+# Not after a slash or a backslash, as in a URL or a path of Windows.
+_NO_SPACE = re.compile(r"(?P<key>[A-Za-z_]\w{0,40}):[^\s/\\][^\n]{0,60}")
 
 
 def without_space(text: str) -> str:
@@ -161,7 +162,7 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             return f" (did you mean {value / 100:g}?)"
         case int() if type(value) is int and section in _SINGLE:
             return f" (write {{{_SINGLE[section].format(value)}}})"
-        case [int(first), int(second)] if section in _PAIRS:
+        case [first, second] if section in _PAIRS and type(first) is type(second) is int:
             return f" (write {{{_PAIRS[section].format(first, second)}}})"
         case int() | float() if kind == "string_type" and path[-1] == "name":
             example = f"write 'n{value}': " if type(value) is int and value >= 0 else ""

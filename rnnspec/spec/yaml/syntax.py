@@ -76,7 +76,7 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str]:
 
 _SPACE = ("E117", "expected a space after ':'")
 # As in units:32, or rnn:{type: lstm}. Bounded, because a line can be as long as the file.
-_NO_SPACE = re.compile(r"[A-Za-z_]\w{0,64}(?P<colon>:)[^\s:]")
+_NO_SPACE = re.compile(r"[A-Za-z_]\w{0,64}(?P<colon>:)[^\s:/]")
 _NO_SPACE_BEFORE = re.compile(r"[ ]{0,64}(?:- {1,8})?[A-Za-z_]\w{0,64}(?P<colon>:)[\[{]")
 
 
