@@ -46,10 +46,11 @@ def run(name: str | None, network: str, output: Path | None, *, force: bool) -> 
     name = network if name is None else name
     text = _named(one_of("network", network, networks()), name)
     target = output or Path(f"{name}.yaml")
-    if target.suffix not in ("", ".yaml", ".yml"):
-        raise UsageError("expected a path that ends in .yaml", str(target))
     schema_target = target.parent / SCHEMA_FILE
     taken = Inputs.of([(schema_target, "the file of the schema")])
+    taken.check(target)
+    if target.suffix not in ("", ".yaml", ".yml"):
+        raise UsageError("expected a path that ends in .yaml", str(target))
     write_file(target, MODELINE + text, force=force, inputs=taken)
     print(printable(f"wrote {target}"))
     _write_schema(schema_target)
