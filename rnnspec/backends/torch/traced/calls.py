@@ -14,6 +14,7 @@ from rnnspec.backends.torch.traced.values import (
     State,
     Tensor,
     Unknown,
+    Zeros,
     said,
 )
 from rnnspec.ir import nodes
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias"
 _SIZES = "size dim numel ndimension len floordiv mul add sub eq ne getattr iadd isub imul ifloordiv"
+_SHAPES = (
+    "transpose swapaxes swapdims permute t squeeze unsqueeze flatten repeat expand reshape view "
+    "getitem"
+)
 
 
 def called(scope: Scope, name: str, given: Given) -> Value:
@@ -37,6 +42,8 @@ def called(scope: Scope, name: str, given: Given) -> Value:
     values = (*args, *kwargs.values())
     if name in _SIZES.split() and any(isinstance(each, Size) for each in values):
         return Size()
+    if name in _SHAPES.split() and values and isinstance(values[0], Zeros):
+        return Zeros()
     function = _CALLS.get(name)
     if function is None:
         raise RefusedError(

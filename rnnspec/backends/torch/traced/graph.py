@@ -54,7 +54,7 @@ def copied(module: nn.Module) -> nn.Module:
     try:
         return deepcopy(module, dict(memo))
     except Exception:  # noqa: BLE001 - of any attribute, such as a lock
-        memo |= _uncopied(module)
+        memo |= _uncopied(module, memo)
     try:
         return deepcopy(module, memo)
     except Exception as error:
@@ -62,14 +62,14 @@ def copied(module: nn.Module) -> nn.Module:
         raise UsageError(message, "module") from error
 
 
-def _uncopied(module: nn.Module) -> dict[int, Any]:
+def _uncopied(module: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
     """Return the attributes that cannot be copied and must be shared, by their ids."""
     shared = dict[int, Any]()
     for part in module.modules():
         for name, value in vars(part).items():
             try:
                 if name not in ("_parameters", "_buffers", "_modules"):
-                    deepcopy(value)
+                    deepcopy(value, dict(memo))
             except Exception:  # noqa: BLE001
                 shared[id(value)] = value
     return shared
@@ -90,25 +90,27 @@ def operations(module: nn.Module, given: int | None) -> list[Op]:
     """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
 
     Args:
-        module: a copy of the module: ``forward`` may change it, and hooks are removed.
+        module: the module. A copy of it is traced, because ``forward`` may change it.
         given: how many arguments are inputs; by default those without a default.
 
     Raises:
         TraceError: the operations depend on data.
+        UsageError: the module cannot be copied.
     """
-    for each in module.modules():
+    copy = copied(module)
+    for each in copy.modules():
         each.training = False
         for hooks in HOOKS:
             getattr(each, hooks, {}).clear()
-    tracer = _Tracer(module)
+    tracer = _Tracer(copy)
     try:
         with _recorded(tracer):
-            graph = tracer.trace(module, _defaults(module, given))
+            graph = tracer.trace(copy, _defaults(copy, given))
     except Exception as error:
         place = _place_of(error.__traceback__)
-        before = _ops(getattr(tracer, "graph", fx.Graph()), module)
+        before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
         raise TraceError(_untraced(error), place, before) from error
-    return _ops(graph, module)
+    return _ops(graph, copy)
 
 
 def _untraced(error: Exception) -> str:
@@ -125,11 +127,11 @@ def _untraced(error: Exception) -> str:
     return f"cannot be traced: expected {expected}, received: {brief(error)}"
 
 
-def _ops(graph: fx.Graph, module: nn.Module) -> list[Op]:
-    used = _used(graph, module)
+def _ops(graph: fx.Graph, root: nn.Module) -> list[Op]:
+    used = _used(graph, root)
     listed = [node for node in graph.nodes if node in used and not _is_check(node)]
-    overwriting = _overwriting(listed, module)
-    return [_op(node, module, overwrites=node in overwriting) for node in listed]
+    overwriting = _overwriting(listed, root)
+    return [_op(node, root, overwrites=node in overwriting) for node in listed]
 
 
 def parameters(module: nn.Module) -> dict[str, Any]:
@@ -364,8 +366,7 @@ def _is_several(node: fx.Node, root: nn.Module) -> bool:
     source = next(iter(node.all_input_nodes), None)
     if source is None or source.op != "call_module" or _called(node) != "getitem":
         return False
-    is_second: bool = node.args[1] == 1
-    return is_second and isinstance(root.get_submodule(str(source.target)), nn.LSTM)
+    return str(node.args[1]) == "1" and isinstance(root.get_submodule(str(source.target)), nn.LSTM)
 
 
 def _is_check(node: fx.Node) -> bool:
@@ -380,7 +381,7 @@ def _is_check(node: fx.Node) -> bool:
 def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
     kinds = {"placeholder": "input", "call_module": "module", "get_attr": "array"}
     target = node.target if isinstance(node.target, str) else _function(node.target)
-    module = root.get_submodule(target) if node.op == "call_module" else None
+    module: Any = root.get_submodule(target) if node.op == "call_module" else None
     kind = type(module).__name__
     if node.op == "get_attr" and target.startswith("_tensor_constant"):
         module = getattr(root, target)

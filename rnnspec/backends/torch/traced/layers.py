@@ -233,7 +233,7 @@ def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
     packed = isinstance(given, Packed)
     value = scope.tensor(given.steps if packed else given)
     _check_states(scope, hx)
-    _check_consistent(op)
+    _check_mode(op)
     if value.form != "steps":
         raise RefusedError(f"expected a sequence, received {said(value)}")
     chain, module = scope.chain, op.module
@@ -306,20 +306,13 @@ def _check_states(scope: Scope, states: Any) -> None:
             raise RefusedError("expected initial states of zeros, received others")
 
 
-def _check_consistent(op: Op) -> None:
-    """Check that attributes of a recurrent module are as its constructor set them.
+def _check_mode(op: Op) -> None:
+    """Check that a recurrent module computes what its class says.
 
     Raises:
-        RefusedError: the module computes something else than its class and its arrays say.
+        RefusedError: it computes something else.
     """
-    module = op.module
     modes = ("RNN_TANH", "RNN_RELU") if op.layer == "RNN" else (op.layer,)
-    if module.mode not in modes:
-        message = f"mode: expected {listed(modes, 'or')}, received {module.mode}"
+    if op.module.mode not in modes:
+        message = f"mode: expected {listed(modes, 'or')}, received {op.module.mode}"
         raise RefusedError(f"{message}, set after construction", "E703")
-    # What PyTorch computes with, beside the parameters of these names.
-    arrays = zip(module._flat_weights, module._flat_weights_names, strict=False)  # noqa: SLF001
-    for array, name in arrays:
-        if array is not getattr(module, name, None):
-            message = f"{name}: expected the array that it computes with, received another one"
-            raise RefusedError(f"{message}; assign the parameter, not an entry of a list", "E705")

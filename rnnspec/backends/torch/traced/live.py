@@ -40,12 +40,11 @@ def read(module: Any, name: str, given: int | None) -> tuple[Imported, Layout]:
     _check_calls(account, module)
     reader = Reader(account)
     scope = reader.scope
-    copied = graph.copied(module)
     try:
-        reader.read(graph.operations(copied, given))
+        reader.read(graph.operations(module, given))
     except graph.TraceError as fault:
         reader.read(fault.before)
-        _name_causes(account, copied)
+        _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
     found = graph.parameters(module)
     _account_for(account, scope, found, module, given)
