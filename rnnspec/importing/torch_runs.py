@@ -58,15 +58,17 @@ def compare(module: Any, example: tuple[Any, ...], taken: Taken, layout: Layout)
     """
     with graph.randomness_kept(module):
         runs = _Runs(module, taken, layout)
-        drawn = list(_draw(module, taken.program.network.input, layout))
-        if example:
-            # Twice, because a module may keep something from one call to the next.
-            runs.compare([_of_example(example, taken.program.network.input, layout)] * 2)
+        wanted = taken.program.network.input
+        several = [_of_example(example, wanted, layout)] if example else []
+        if several:
+            runs.compare(several)
         try:
-            runs.compare(drawn)
+            runs.compare(list(_draw(module, wanted, layout)))
         except UsageError:
             if not example:
                 raise
+            # Twice, because a module may keep something from one call to the next.
+            runs.compare(several * 2)
 
 
 class _Runs:
@@ -80,7 +82,8 @@ class _Runs:
 
     @cached_property
     def _generated(self) -> pipeline.Generated:
-        return pipeline.generate(self._taken.program, get("torch"))
+        # The form without initial weights, which take longer to draw than the rest to run.
+        return pipeline.generate(self._taken.program, get("torch"), "inference")
 
     def compare(self, several: Sequence[_Inputs]) -> None:
         """Compare the results for several inputs, one after the other on one copy of the module.
