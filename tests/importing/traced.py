@@ -45,7 +45,7 @@ class Classifier(nn.Module):
         self.fc = nn.Linear(5, 3)
 
     def forward(self, x: Any) -> Any:
-        output, (_, _) = self.lstm(self.embedding(x))
+        output, (_, _) = self.lstm(input=self.embedding(input=x))
         return self.fc(self.dropout(output[:, -1, :]))
 
 

@@ -55,6 +55,8 @@ def called(scope: Scope, op: Op, given: Given) -> Value:
     if given is None:
         return Unknown()
     args, kwargs = given
+    if "input" in kwargs:  # the first argument of every layer
+        args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
     if kind not in ("RNN", "GRU", "LSTM"):
         if len(args) != 1 or kwargs:
             raise RefusedError("expected one argument, received others")

@@ -121,9 +121,11 @@ def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
     if not alike or indices not in ((-2, -1), (-1, -2)) or first.directions != 2:
         several = len({each.states.module for each in states}) > 1
         received = [f"{each} of {each.states.module}" if several else f"{each}" for each in states]
-        raise RefusedError(
+        message = (
             f"expected h[-2] and h[-1] of one bidirectional module, received {listed(received)}"
         )
+        cells = "; the language passes on no cell state, c"
+        raise RefusedError(message + cells * any(each.states.is_cell for each in states))
     value = scope.whole(replace(first, number=1))
     if merge != "concat":
         at = len(scope.chain.layers) - 1

@@ -202,6 +202,8 @@ def said(value: Any) -> str:
             return "lengths"
         case State():
             return f"{value}"
+        case States(is_cell=True):
+            return "all cell states"
         case Tensor(form="steps"):
             return "a sequence"
         case Tensor(form=form):
