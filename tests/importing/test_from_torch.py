@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pytest
 
 import rnnspec
 from rnnspec import pipeline
+from rnnspec.backends.imported import Imported
 from rnnspec.comparison.reference import run
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing import live
+from rnnspec.importing.run import Taken, spelled
 
 torch = pytest.importorskip("torch")
 traced = pytest.importorskip("importing.traced")
@@ -67,6 +71,19 @@ def test_a_module_is_run_with_and_without_an_example(name: str, given: bool, mes
     example = torch.randn(2, 5, 3) if given else None
     with pytest.raises(ModelError, match=rf"module: error: {message}.* \[E709\]$"):
         rnnspec.from_torch(getattr(untraced, name)(), example)
+
+
+@pytest.mark.parametrize("name", ["zeros", "of float32"])
+def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tampered(source: str, imported: Imported) -> Taken:
+        taken = spelled(source, imported)
+        return replace(taken, arrays={key: 1.0001 * each for key, each in taken.arrays.items()})
+
+    torch.manual_seed(2)
+    module = traced.Tutorial(traced.ZEROS[name])
+    monkeypatch.setattr(live, "spelled", tampered)
+    with pytest.raises(ModelError, match=r"received a difference of .*e-0[56] \[E709\]"):
+        rnnspec.from_torch(module)
 
 
 def test_advice_is_given_where_random_inputs_fail() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import nn, zeros
+from torch.autograd import Variable
 from torch.nn import functional
 from torch.nn.utils import rnn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -206,7 +207,8 @@ ZEROS: dict[str, Callable[[Any, Any], Any]] = {
     "new of the input": lambda _, x: x.new_zeros(2, x.size(0), 5),
     "new of a weight": lambda m, x: next(m.parameters()).new_zeros(2, x.size(0), 5),
     "like others": lambda _, x: torch.zeros_like(torch.zeros(2, x.size(0), 5)),
-    "batch first": lambda _, x: torch.zeros(x.size(0), 2, 5).transpose(0, 1).requires_grad_(),
+    "batch first": lambda _, x: zeros(x.size(0), 2, 5).transpose(0, 1).requires_grad_(),
+    "in a variable": lambda _, x: Variable(zeros(2, x.size(0), 5)),
     "of a fixed batch": lambda *_: torch.zeros(2, 4, 5),
 }
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.torch.traced.values import Given, Value
     from rnnspec.words import Activation, Statistic
 
-_SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias"
+_SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
 _SIZES = "size dim numel ndimension len floordiv mul add sub eq ne getattr iadd isub imul ifloordiv"
 _SHAPES = (
     "transpose swapaxes swapdims permute t squeeze unsqueeze flatten repeat expand reshape view "

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType, TracebackType
 
 _PACKAGE = str(Path(torch.__file__).parent)
-_PACKING = (rnn.pack_padded_sequence, rnn.pad_packed_sequence)
+_RECORDED: tuple[tuple[Any, Any], ...] = (
+    (rnn, rnn.pack_padded_sequence),
+    (rnn, rnn.pad_packed_sequence),
+    (torch, torch.zeros),
+    (torch.autograd, torch.autograd.Variable),
+)
+"""Functions that need numbers or tensors: lengths, a first size, and a tensor to wrap, as people
+had to before PyTorch 0.4.
+"""
 _BRANCHES = ("control flow", "as an integer", "iterated", "'len'")
 """Parts of what torch.fx and Python say of a condition or a loop on a symbol."""
 _SYMBOLS = "operations that take symbols in place of tensors"
@@ -228,7 +236,7 @@ class _Tracer(fx.Tracer):
     """A tracer that notes the line and the modes of each operation."""
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__(autowrap_functions=_PACKING)
+        super().__init__(autowrap_functions=tuple(each for _, each in _RECORDED))
         self._devices = {"cpu", "cuda", *(each.device.type for each in module.parameters())}
         self._outside = self._modes()
 
@@ -259,9 +267,7 @@ class _Tracer(fx.Tracer):
 def _recorded(tracer: fx.Tracer) -> Iterator[None]:
     """Have functions recorded that do not take symbols.
 
-    They are those of packing, which compute with the lengths, and ``torch.zeros``, whose first size
-    must be a number. For packing the tracer does this for names in the globals of each
-    ``forward``, but not for ``rnn.NAME``.
+    The tracer does this for names in the globals of each ``forward``, but not for ``rnn.NAME``.
     """
 
     def recorded(function: Any) -> Any:
@@ -272,13 +278,12 @@ def _recorded(tracer: fx.Tracer) -> Iterator[None]:
 
         return called
 
-    functions = [(rnn, each) for each in _PACKING] + [(torch, torch.zeros)]
-    for space, function in functions:
+    for space, function in _RECORDED:
         setattr(space, function.__name__, recorded(function))
     try:
         yield
     finally:
-        for space, function in functions:
+        for space, function in _RECORDED:
             setattr(space, function.__name__, function)
 
 
@@ -400,7 +405,7 @@ def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
 
 
 _OF_TORCH = (
-    torch, torch.Tensor, functional, rnn, torch.special, torch.linalg, operator, builtins,
+    torch, torch.Tensor, functional, rnn, torch.special, torch.autograd, operator, builtins,
     torch._C._nn,  # noqa: SLF001 - where functions of torch.nn.functional are
 )  # fmt: skip
 
