@@ -158,7 +158,7 @@ class _Runs:
         scale = float(np.abs(wanted).max(initial=1.0, where=np.isfinite(wanted)))
         tolerance = _TOLERANCE * scale
         if dtype == "float32":
-            cost = float(np.abs(rounded - found).max(initial=0.0))
+            cost = float(np.abs(rounded - found).max(initial=0.0, where=np.isfinite(rounded)))
             tolerance = 8 * cost + 16 * float(np.finfo(np.float32).eps) * scale
         unequal = found != wanted  # leaves out equal infinities, which have no difference
         far = float(np.abs(found[unequal] - wanted[unequal]).max(initial=0.0))

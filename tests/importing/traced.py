@@ -253,6 +253,12 @@ def in_place(m: Any, x: Any) -> Any:
     return F.relu(m.fc(y), inplace=True)
 
 
+def mode_changed() -> nn.Module:
+    module: Any = Written(lambda m, x: m.rnn(x)[0], rnn=nn.RNN(3, 4, batch_first=True))
+    module.rnn.mode = "RNN_RELU"
+    return module
+
+
 def lstm(**words: Any) -> nn.LSTM:
     return nn.LSTM(3, 4, **{"batch_first": True, **words})
 
@@ -322,6 +328,7 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         written(lambda m, x: m.rnn(x)[0].max(dim=1)[0], rnn=nn.GRU(3, 4, batch_first=True)),
         features,
     ),
+    "mode changed": (mode_changed, features),
     "max by torch": (
         written(lambda m, x: torch.max(m.rnn(x)[0], 1).values, rnn=both()),
         features,

@@ -365,7 +365,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         Given,
         "self.rnn(x, (h, c))",
-        "rnn: its initial states are the argument 'h' of forward; a spec has no input for initial",
+        "rnn: its initial states are the argument 'h' of forward; a spec has no input for states",
     ),
     (
         Scaled,
@@ -484,7 +484,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         OfPair,
         "h, c",
-        "takes a part of the argument 'hidden' of forward; a spec has no input for initial states",
+        "takes a part of the argument 'hidden' of forward; a spec has no input for states, which",
     ),
     (
         OtherPadding,

@@ -210,7 +210,7 @@ def randomness_kept(module: nn.Module) -> Iterator[None]:
         yield
 
 
-class _Symbol(fx.Proxy):
+class Symbol(fx.Proxy):
     """A symbol in place of a tensor, which records operators in place as such.
 
     Those of torch.fx would be recorded as the operators that make a new tensor.
@@ -229,7 +229,7 @@ _IN_PLACE = (
     operator.ifloordiv, operator.imod, operator.ipow, operator.iand, operator.ior, operator.ixor,
 )  # fmt: skip
 for _function_in_place in _IN_PLACE:
-    setattr(_Symbol, f"__{_function_in_place.__name__}__", _in_place(_function_in_place))
+    setattr(Symbol, f"__{_function_in_place.__name__}__", _in_place(_function_in_place))
 
 
 class _Tracer(fx.Tracer):
@@ -248,7 +248,7 @@ class _Tracer(fx.Tracer):
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """Return the symbol of a node."""
-        return _Symbol(node, self)
+        return Symbol(node, self)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Return a node with its place in the source, and the modes that are on there."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ALL = slice(None)
 NO_STATES = (
-    "a spec has no input for initial states, they are zeros: give the argument the default None"
+    "a spec has no input for states, which start at zeros; give the argument the default None"
 )
 """What to do about initial states that are an argument."""
 
