@@ -120,15 +120,10 @@ def hooked(account: Account, module: Any) -> None:
             account.refuse(path or "module", "has a hook, whose code is not read", "E701")
 
 
-def alone(account: Account, module: Any) -> None:
-    """Refuse a layer of PyTorch that is in no module."""
-    kind = type(module).__name__
-    if type(module).__module__.startswith("torch.nn.modules") and kind != "Sequential":
-        message = (
-            f"expected a module with a forward of its own, received nn.{kind}: call it in a module "
-            "that returns a part of its result"
-        )
-        account.refuse("module", message, "E704")
+def is_alone(module: Any) -> bool:
+    """Return whether a module is a layer of PyTorch that is in no module."""
+    kind = type(module)
+    return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
 
 def dropped(value: Tensor, rate: float) -> Tensor:

@@ -13,7 +13,7 @@ from rnnspec.backends.torch.checkpoint.files import arrays_of
 from rnnspec.backends.torch.checkpoint.modules import modules
 from rnnspec.backends.torch.checkpoint.states import Entry
 from rnnspec.backends.torch.traced import graph
-from rnnspec.backends.torch.traced.layers import alone, hooked, lacks, replaced
+from rnnspec.backends.torch.traced.layers import hooked, is_alone, lacks, replaced
 from rnnspec.backends.torch.traced.reader import Reader
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
@@ -81,22 +81,29 @@ def _check_calls(account: Account, module: Any) -> None:
     hooked(account, module)
     if graph.hooks_of_all_modules():
         account.refuse("module", "PyTorch has a hook for all modules, which is not read", "E701")
-    alone(account, module)
-    if graph.is_compiled(module):
-        message = "is compiled by TorchScript, and not read; expected the module of Python"
-        account.refuse("module", message, "E701")
+    if reason := _untraceable(module):
+        account.refuse("module", reason, "E704" if is_alone(module) else "E701")
         account.check()
-    if replaced(module):
-        message = (
-            "its forward is set on the object, and is not read; expected that of its class, "
-            f"{type(module).__name__}.forward"
+
+
+def _untraceable(module: Any) -> str:
+    """Return why it is pointless to trace the ``forward`` of a module's class, or nothing."""
+    kind = type(module).__name__
+    if is_alone(module):
+        return (
+            f"expected a module with a forward of its own, received nn.{kind}: call it in a module "
+            "that returns a part of its result"
         )
-        account.refuse("module", message, "E701")
-        account.check()
+    if graph.is_compiled(module):
+        return "is compiled by TorchScript, and not read; expected the module of Python"
+    if replaced(module):
+        return (
+            "its forward is set on the object, and is not read; expected that of its class, "
+            f"{kind}.forward"
+        )
     if not graph.calls_itself(module):
-        message = "its class has a __call__ of its own, which is not read; expected forward alone"
-        account.refuse("module", message, "E701")
-        account.check()
+        return "its class has a __call__ of its own, which is not read; expected forward alone"
+    return ""
 
 
 def _name_causes(account: Account, module: Any) -> None:

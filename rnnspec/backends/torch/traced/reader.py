@@ -80,7 +80,7 @@ class Reader:
             case "array":
                 return self._array(op)
             case "output":
-                if not unknown:
+                if not unknown or isinstance(args[0], tuple):
                     self._output(args[0])
                 return Size()
             case _:
