@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, Imported, said
@@ -16,26 +14,24 @@ from rnnspec.backends.keras.foreign.architecture.records import Foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.described import Description, arrays_of, described
 from rnnspec.backends.keras.foreign.openable import unknown_class
-from rnnspec.backends.keras.foreign.stored import hdf5
+from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
+from rnnspec.backends.keras.foreign.stored.stream import RATIO, ROOM
 from rnnspec.errors import UsageError, brief
+from rnnspec.files.archives import LONGEST_JSON, read_member
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from rnnspec.backends.keras.foreign.stored.arrays import Source
-    from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
-    from rnnspec.backends.keras.foreign.stored.trial import Trial
     from rnnspec.ir.nodes import Network
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
-_LONGEST_CONFIG = 2**26
 _WEIGHTS = "model.weights.h5"
 _PARTS = {"config.json", "metadata.json", _WEIGHTS}
-_BLOCK = 2**20
-_RATIO = 1_100  # more than deflate can compress
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +66,6 @@ def read(
     name: str,
     config: Path | None = None,
     known: Network | None = None,
-    tried: Trial | None = None,
 ) -> Imported:
     """Return the model in a file, as ``name``.
 
@@ -79,16 +74,15 @@ def read(
         name: the name of the network.
         config: a file with the architecture, as ``model.to_json()`` writes it.
         known: the network whose arrays a file without architecture has.
-        tried: the trial of an HDF5 file, if it has begun.
 
     Raises:
-        BackendError: h5py is not installed.
+        BackendError: pyfive is not installed.
         ModelError: the language lacks something in it, or arrays are not those of its layers.
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
     account = Account(str(path))
     separate = None if config is None else read_json(config)
-    with _opened(path, tried) as found:
+    with _opened(path) as found:
         architecture = found.config if separate is None else separate
         if architecture is not None:
             if found.compiled:
@@ -119,8 +113,8 @@ def read_json(path: Path) -> Any:
         UsageError: it cannot be read, or is none.
     """
     with opened(path) as (stream, size):
-        if size > _LONGEST_CONFIG:
-            message = f"expected at most {_LONGEST_CONFIG:,} bytes, received {size:,}"
+        if size > LONGEST_JSON:
+            message = f"expected at most {LONGEST_JSON:,} bytes, received {size:,}"
             raise UsageError(message, str(path))
         return parsed(stream.read(), path)
 
@@ -148,14 +142,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path, tried: Trial | None) -> Iterator[_Opened]:
-    with opened(path) as (stream, _):
+def _opened(path: Path) -> Iterator[_Opened]:
+    with opened(path) as (stream, size):
         if zipfile.is_zipfile(stream):
-            with _archive(path, stream) as found:
-                yield found
-            return
-    with hdf5.opened(path, tried) as file:
-        yield _in_hdf5(file)
+            yield _in_archive(path, stream, size)
+        else:
+            yield _in_hdf5(Hdf5(path, stream, size, size))
 
 
 def _in_hdf5(file: Hdf5) -> _Opened:
@@ -172,46 +164,24 @@ def _in_hdf5(file: Hdf5) -> _Opened:
     return _Opened("HDF5 file", file, group, config, Version.of(version), compiled)
 
 
-@contextmanager
-def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
-    """Yield the parts of a ``.keras`` file, its weights unpacked where nothing else is."""
-    with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
-        weights = Path(folder) / _WEIGHTS
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                config = parsed(_member(archive, "config.json"), path)
-                metadata = parsed(_member(archive, "metadata.json"), path, "the metadata")
-                _unpack(archive, weights)
-                beside = not _PARTS.issuperset(archive.namelist())
-        except UsageError:
-            raise
-        except KeyError as error:
-            message = f"expected a .keras file, received an archive without its parts: {error}"
-            raise UsageError(message, str(path)) from None
-        # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
-        except Exception as error:
-            message = f"expected a .keras file, received another or a part of one: {brief(error)}"
-            raise UsageError(message, str(path)) from error
-        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-        compiled = isinstance(config, dict) and bool(config.get("compile_config"))
-        with hdf5.opened(path, None, weights) as file:
-            yield _Opened(
-                ".keras file", file, file.root, config, Version.of(version), compiled, beside
-            )
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    size = archive.getinfo(name).file_size
-    if size > _LONGEST_CONFIG:
-        raise ValueError(f"{name} has {size:,} bytes, at most {_LONGEST_CONFIG:,} are read")
-    return archive.read(name)
-
-
-def _unpack(archive: zipfile.ZipFile, target: Path) -> None:
-    info = archive.getinfo(_WEIGHTS)
-    if info.file_size > _RATIO * max(info.compress_size, 2**20):
-        raise ValueError(f"{_WEIGHTS} claims {info.file_size:,} bytes")
-    # Read to the end, where zipfile compares the checksum: HDF5 may end the process over bytes
-    # that are broken.
-    with archive.open(info) as packed, target.open("wb") as unpacked:
-        shutil.copyfileobj(packed, unpacked, _BLOCK)
+def _in_archive(path: Path, stream: BinaryIO, size: int) -> _Opened:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            config = parsed(read_member(archive, "config.json", LONGEST_JSON), path)
+            metadata = read_member(archive, "metadata.json", LONGEST_JSON)
+            metadata = parsed(metadata, path, "the metadata")
+            weights = read_member(archive, _WEIGHTS, RATIO * size + ROOM)
+            beside = not _PARTS.issuperset(archive.namelist())
+    except UsageError:
+        raise
+    except KeyError as error:
+        message = f"expected a .keras file, received an archive without its parts: {error}"
+        raise UsageError(message, str(path)) from None
+    # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
+    except Exception as error:
+        message = f"expected a .keras file, received another or a part of one: {brief(error)}"
+        raise UsageError(message, str(path)) from error
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    compiled = isinstance(config, dict) and bool(config.get("compile_config"))
+    file = Hdf5(path, BytesIO(weights), len(weights), size)
+    return _Opened(".keras file", file, file.root, config, Version.of(version), compiled, beside)
