@@ -18,7 +18,6 @@ from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
 from rnnspec.backends.keras.foreign.stored.stream import RATIO, ROOM
 from rnnspec.errors import UsageError, brief
-from rnnspec.files.archives import LONGEST_JSON, read_member
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
@@ -27,9 +26,11 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from rnnspec.backends.keras.foreign.stored.arrays import Source
+    from rnnspec.backends.keras.foreign.stored.objects import Group
     from rnnspec.ir.nodes import Network
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
+_LONGEST_CONFIG = 2**23  # as objects, JSON may take 30 times as much
 _WEIGHTS = "model.weights.h5"
 _PARTS = {"config.json", "metadata.json", _WEIGHTS}
 
@@ -43,7 +44,7 @@ class _Opened:
 
     form: str
     file: Hdf5
-    group: Any
+    group: Group
     config: Any
     version: Version
     compiled: bool = False
@@ -113,8 +114,8 @@ def read_json(path: Path) -> Any:
         UsageError: it cannot be read, or is none.
     """
     with opened(path) as (stream, size):
-        if size > LONGEST_JSON:
-            message = f"expected at most {LONGEST_JSON:,} bytes, received {size:,}"
+        if size > _LONGEST_CONFIG:
+            message = f"expected at most {_LONGEST_CONFIG:,} bytes, received {size:,}"
             raise UsageError(message, str(path))
         return parsed(stream.read(), path)
 
@@ -152,7 +153,7 @@ def _opened(path: Path) -> Iterator[_Opened]:
 
 def _in_hdf5(file: Hdf5) -> _Opened:
     text = file.attribute(file.root, "model_config")
-    group = file.inside(file.root, "model_weights") or file.root
+    group = file.group(file.root, "model_weights") or file.root
     version = file.attribute(file.root, "keras_version") or file.attribute(group, "keras_version")
     compiled = file.states(file.root, "training_config")
     compiled = compiled or file.inside(file.root, "optimizer_weights") is not None
@@ -167,10 +168,9 @@ def _in_hdf5(file: Hdf5) -> _Opened:
 def _in_archive(path: Path, stream: BinaryIO, size: int) -> _Opened:
     try:
         with zipfile.ZipFile(stream) as archive:
-            config = parsed(read_member(archive, "config.json", LONGEST_JSON), path)
-            metadata = read_member(archive, "metadata.json", LONGEST_JSON)
-            metadata = parsed(metadata, path, "the metadata")
-            weights = read_member(archive, _WEIGHTS, RATIO * size + ROOM)
+            config = parsed(_member(archive, "config.json"), path)
+            metadata = parsed(_member(archive, "metadata.json"), path, "the metadata")
+            weights = _member(archive, _WEIGHTS, RATIO * size + ROOM)
             beside = not _PARTS.issuperset(archive.namelist())
     except UsageError:
         raise
@@ -185,3 +185,21 @@ def _in_archive(path: Path, stream: BinaryIO, size: int) -> _Opened:
     compiled = isinstance(config, dict) and bool(config.get("compile_config"))
     file = Hdf5(path, BytesIO(weights), len(weights), size)
     return _Opened(".keras file", file, file.root, config, Version.of(version), compiled, beside)
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int = _LONGEST_CONFIG) -> bytes:
+    """Return the bytes of a member, of which there are as many as it declares.
+
+    ZipFile.read unpacks all there is, whatever size is declared, and so does any read of what is
+    packed with bzip2 or LZMA.
+    """
+    member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name}: expected deflate or no compression, received another")
+    if member.file_size > most:
+        raise ValueError(f"{name} has {member.file_size:,} bytes, at most {most:,} are read")
+    with archive.open(member) as stream:
+        data = stream.read(member.file_size)
+    if len(data) != member.file_size:
+        raise ValueError(f"{name}: expected {member.file_size:,} bytes, received {len(data):,}")
+    return data

@@ -106,7 +106,7 @@ class Numbers:
                 continue
             if each == _DEFLATE:
                 unpacker = zlib.decompressobj()
-                data = np.frombuffer(unpacker.decompress(data, size + 1), "u1")
+                data = np.frombuffer(unpacker.decompress(data.data, size + 1), "u1")
                 if not unpacker.eof:
                     raise BrokenError("a chunk is cut short, or too long")
             elif len(data) == size:

@@ -106,6 +106,15 @@ class Hdf5:
         with self._reading():
             return self._objects.at(address)
 
+    def group(self, group: Group, path: str) -> Group | None:
+        """Return the group that ``path`` leads to from another one, or None."""
+        from rnnspec.backends.keras.foreign.stored.objects import Group
+
+        found = self.inside(group, path)
+        if found is None or isinstance(found, Group):
+            return found
+        raise self.wrong(f"{path}: expected a group, received an array")
+
     def stored(self, found: Group | Dataset, name: str) -> Stored:
         """Return an array, which is read later.
 

@@ -160,6 +160,8 @@ class Objects:
         if shape is None or len(attribute.type) < 8:
             return None
         number, value = math.prod(shape), attribute.value
+        if not number:
+            return []  # of any type: h5py writes an empty list as numbers
         match attribute.type[0] & 15, attribute.type[1] & 15:
             case 3, _:
                 (width,) = unpack_from("<I", attribute.type, 4)
@@ -167,7 +169,9 @@ class Objects:
                 parts = [value[at * width : (at + 1) * width] for at in range(number)]
             case 9, 1:
                 _check(number * 16, value)
-                parts = [self._elsewhere(*unpack_from("<IQI", value, 16 * at)) for at in range(number)]
+                parts = [
+                    self._elsewhere(*unpack_from("<IQI", value, 16 * at)) for at in range(number)
+                ]
             case _:
                 return None
         found = []

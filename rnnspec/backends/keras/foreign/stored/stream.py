@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ RATIO = 32
 """Of a file, at most this many times its size and ``ROOM`` is unpacked. Deflate can pack 1,030
 bytes into one, and trained numbers hardly at all."""
 
-_METADATA = 2**22
-_HEADER = 2**19  # one message has at most 64 KiB
-_READ, _READ_OF_HEADER = 8, 2**10  # what a read costs besides its bytes
+_METADATA = 2**21
+_READ = 8  # what a read costs besides its bytes
+# Of one header, whose messages have at most 64 KiB each.
+_LONGEST_HEADER = 2**19
+_MOST_READS = 500
 # Fields of which pyfive makes powers: the place, and the most that HDF5 itself can write.
 _FIELDS = {b"BTHD": (slice(12, 14), 16), b"FRHP": (slice(-2, None), 64)}
 
@@ -40,8 +43,9 @@ class Stream:
         self.size = size
         self._stream = stream
         self._at = 0
-        self._left = 2 * whole + _METADATA
-        self._floor, self._cost = 0, _READ
+        self._left = whole * 3 // 2 + _METADATA
+        self._floor = 0
+        self._reads = math.inf
         self._most = self._unpacked = RATIO * whole + ROOM
 
     def seek(self, at: int) -> None:
@@ -55,15 +59,17 @@ class Stream:
             BrokenError: they are not there, or too much has been read.
         """
         self._check(self._at, size)
-        self.charge(size + self._cost)
+        self.charge(size + _READ)
+        self._reads -= 1
         self._stream.seek(self._at)
         data = self._stream.read(size)
         if len(data) != size:
             raise BrokenError("it has become shorter")
         self._at += size
-        field, most = _FIELDS.get(data[:4], (slice(0), 0))
-        if int.from_bytes(data[field], "little") > most:
-            raise BrokenError("an index claims too many levels")
+        if data[:4] in _FIELDS:
+            field, most = _FIELDS[data[:4]]
+            if int.from_bytes(data[field], "little") > most:
+                raise BrokenError("an index claims too many levels")
         return data
 
     def read_into(self, array: Array, at: int) -> None:
@@ -89,7 +95,7 @@ class Stream:
             BrokenError: it is more than all metadata of the file can be.
         """
         self._left -= size
-        if self._left < self._floor:
+        if self._left < self._floor or self._reads < 0:
             raise BrokenError("it refers to the same bytes again and again")
 
     def unpack(self, size: int) -> None:
@@ -105,8 +111,8 @@ class Stream:
     @contextmanager
     def header(self) -> Iterator[None]:
         """Hold what is read inside to the size of one header, in few parts, which are joined."""
-        self._floor, self._cost = max(0, self._left - _HEADER), _READ_OF_HEADER
+        self._floor, self._reads = max(0, self._left - _LONGEST_HEADER), _MOST_READS
         try:
             yield
         finally:
-            self._floor, self._cost = 0, _READ
+            self._floor, self._reads = 0, math.inf
