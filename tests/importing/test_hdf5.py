@@ -40,9 +40,32 @@ def shuffled(group: Any, name: str, array: Any) -> None:
     in_chunks(group, name, array, compression="gzip", shuffle=True)
 
 
+def growing(group: Any, name: str, array: Any) -> None:
+    in_chunks(group, name, array, maxshape=(None,) * array.ndim)
+
+
+def in_small_chunks(group: Any, name: str, array: Any) -> None:
+    group.create_dataset(name, data=array, chunks=(1,) * array.ndim)
+
+
+def in_one_chunk(group: Any, name: str, array: Any) -> None:
+    group.create_dataset(name, data=array, chunks=array.shape, compression="gzip")
+
+
+def allocated(group: Any, name: str, array: Any) -> None:
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_chunk(tuple(max(1, 2 * size // 3) for size in array.shape))
+    created.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    _write(group, name, array, created)
+
+
 def in_the_header(group: Any, name: str, array: Any) -> None:
     created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     created.set_layout(h5py.h5d.COMPACT if array.nbytes < 2**15 else h5py.h5d.CONTIGUOUS)
+    _write(group, name, array, created)
+
+
+def _write(group: Any, name: str, array: Any, created: Any) -> None:
     space, kind = h5py.h5s.create_simple(array.shape), h5py.h5t.py_create(array.dtype)
     made = h5py.h5d.create(group.id, name.encode(), kind, space, created)
     made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ascontiguousarray(array))
@@ -118,6 +141,12 @@ def found_by_h5py(path: Path) -> dict[str, Any]:
         (in_chunks, fixed, {"track_order": True}),
         (plainly, flexible, {"libver": "latest"}),
         (in_the_header, fixed, {"libver": "latest", "track_order": True}),
+        (in_chunks, flexible, {"libver": "latest"}),
+        (shuffled, flexible, {"libver": "latest"}),
+        (in_small_chunks, flexible, {"libver": "latest"}),
+        (in_one_chunk, flexible, {"libver": "latest"}),
+        (allocated, flexible, {"libver": "latest"}),
+        (growing, flexible, {}),
     ],
 )
 def test_forms_of_files(
@@ -173,9 +202,9 @@ def _checked(group: Any, name: str, array: Any) -> None:
     [
         (_bfloat16, {}, "expected float16, float32 or float64, received other numbers"),
         (as_type("i4"), {}, "expected floating-point numbers, received integers"),
-        (_missing_chunks, {}, "expected 4,000 chunks, received 1"),
+        (_missing_chunks, {}, "expected 4,000 chunks, received others or fewer"),
         (_checked, {}, "expected gzip as compression, received the filter 3 of HDF5"),
-        (packed, {"libver": "latest"}, "expected chunks as h5py writes them without libver"),
+        (growing, {"libver": "latest"}, "expected an array of fixed size, received one that can"),
     ],
 )
 def test_what_is_not_read(change: Change, options: dict[str, Any], wanted: str) -> None:

@@ -84,7 +84,7 @@ def _no_config(file: Any) -> None:
         (_external, "dense/bias:0: expected a group or an array, received a link"),
         (_huge, ("dense/kernel:0: expected 4,611,686,018,427,387,904 bytes for (1099511627776, "
          "1048576), received 0")),
-        (_objects, "dense/bias:0: expected floating-point numbers, received object"),
+        (_objects, "dense/bias:0: expected floating-point numbers, received text"),
         (_nan, "dense_1.bias: expected finite numbers, received others [E708]"),
         (_outside, "dense/bias:0: expected an array in this file, received one elsewhere"),
         (_empty, "model: expected layers, received none [E704]"),

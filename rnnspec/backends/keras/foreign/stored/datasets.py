@@ -1,17 +1,16 @@
-"""The numbers of an array in an HDF5 file, in one piece or in chunks."""
+"""Arrays in an HDF5 file: their types and layouts, and their numbers."""
 
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
-from itertools import product
 from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyfive.btree import BTreeV1RawDataChunks
 
+from rnnspec.backends.keras.foreign.stored import chunks
+from rnnspec.backends.keras.foreign.stored.chunks import Chunks
 from rnnspec.backends.keras.foreign.stored.objects import NOWHERE, Dataset, shape_of
 from rnnspec.backends.keras.foreign.stored.stream import BrokenError
 from rnnspec.files.headers import HeaderError, bytes_of
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from rnnspec.backends.keras.foreign.stored.stream import Stream
     from rnnspec.slots import Array
 
-_FLOAT, _DEFLATE, _SHUFFLE = 1, 1, 2
-_CLASSES = {0: "integers", 3: "text", 6: "records", 8: "an enumeration", 9: "text or lists"}
+_FLOAT = 1
+_KINDS = {0: "integers", 3: "text", 6: "records", 8: "an enumeration", 9: "text"}
 # By their size: the place of the sign; the precision, the places and widths of exponent and
 # mantissa, and the bias of the exponent. Of two bytes there are others, such as bfloat16.
 _FLOATS = {
@@ -37,18 +36,12 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """An array of floating-point numbers; ``at`` is its address, or that of the index of chunks.
-
-    ``chunk`` is the shape of a chunk, None if the array is in one piece.
-    """
+    """An array of floating-point numbers: bytes of the header, an address, or chunks."""
 
     stream: Stream
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    at: int
-    compact: bytes | None = None
-    chunk: tuple[int, ...] | None = None
-    filters: tuple[int, ...] = ()
+    held: bytes | int | Chunks
 
     def read(self) -> Array:
         """Return the array.
@@ -56,65 +49,16 @@ class Numbers:
         Raises:
             BrokenError: it is not there, or is larger than it can be in a file of this size.
         """
-        if self.chunk is not None:
-            array = self._read_chunks(self.chunk)
+        if isinstance(self.held, Chunks):
+            array = self.held.read(self.stream)
         else:
             self.stream.unpack(math.prod(self.shape) * self.dtype.itemsize)
             array = np.empty(self.shape, self.dtype)
-            if self.compact is None:
-                self.stream.read_into(array, self.at)
+            if isinstance(self.held, int):
+                self.stream.read_into(array, self.held)
             else:
-                array.reshape(-1).view("u1")[:] = np.frombuffer(self.compact, "u1", array.nbytes)
+                array.reshape(-1).view("u1")[:] = np.frombuffer(self.held, "u1", array.nbytes)
         return array.astype(self.dtype.newbyteorder("="), copy=False)
-
-    def _read_chunks(self, chunk: tuple[int, ...]) -> Array:
-        places = self._places(chunk)
-        size = math.prod(chunk) * self.dtype.itemsize
-        self.stream.unpack(size * len(places) + sum(packed for *_, packed in places.values()))
-        array = np.empty(self.shape, self.dtype)
-        for corner, (skipped, at, packed) in places.items():
-            part = self._read_chunk(chunk, at, packed, skipped)
-            inside = tuple(slice(start, start + n) for start, n in zip(corner, chunk, strict=True))
-            room = array[inside]
-            room[...] = part[tuple(map(slice, room.shape))]
-        return array
-
-    def _places(self, chunk: tuple[int, ...]) -> dict[tuple[int, ...], tuple[int, int, int]]:
-        """Return the skipped filters, the place and the size of each chunk by its corner."""
-        numbers = [-(-whole // part) for whole, part in zip(self.shape, chunk, strict=True)]
-        found = {}
-        if math.prod(numbers):
-            tree = BTreeV1RawDataChunks(self.stream, self.at, len(chunk) + 1)
-            for node in tree.all_nodes[0]:
-                for key, at in zip(node["keys"], node["addresses"], strict=True):
-                    corner = key["chunk_offset"][:-1]
-                    found[corner] = key["filter_mask"], at, key["chunk_size"]
-        # Compared in number first: the numbers that a header claims may be huge.
-        if len(found) != math.prod(numbers) or found.keys() != {
-            tuple(at * n for at, n in zip(ats, chunk, strict=True))
-            for ats in product(*map(range, numbers))
-        }:
-            raise BrokenError(f"expected {math.prod(numbers):,} chunks, received {len(found):,}")
-        return found
-
-    def _read_chunk(self, chunk: tuple[int, ...], at: int, packed: int, skipped: int) -> Array:
-        size = math.prod(chunk) * self.dtype.itemsize
-        data = np.empty(packed, "u1")
-        self.stream.read_into(data, at)
-        for place, each in reversed(list(enumerate(self.filters))):
-            if skipped >> place & 1:
-                continue
-            if each == _DEFLATE:
-                unpacker = zlib.decompressobj()
-                data = np.frombuffer(unpacker.decompress(data.data, size + 1), "u1")
-                if not unpacker.eof:
-                    raise BrokenError("a chunk is cut short, or too long")
-            elif len(data) == size:
-                # The first bytes of all numbers come first, then the second ones.
-                data = np.ascontiguousarray(data.reshape(self.dtype.itemsize, -1).T).reshape(-1)
-        if len(data) != size:
-            raise BrokenError(f"expected a chunk of {size:,} bytes, received {len(data):,}")
-        return data.view(self.dtype).reshape(chunk)
 
 
 def numbers_of(stream: Stream, dataset: Dataset) -> Numbers:
@@ -124,44 +68,38 @@ def numbers_of(stream: Stream, dataset: Dataset) -> Numbers:
         BrokenError: its header is broken.
         UnreadableError: it is none of floating-point numbers, is elsewhere, or is not complete.
     """
-    shape, dtype = shape_of(dataset.space), _dtype(dataset.type)
+    shape, dtype, layout = shape_of(dataset.space), _dtype(dataset.type), dataset.layout
     if shape is None:
         raise UnreadableError("expected an array, received an empty one")
-    version, kind = unpack_from("<BB", dataset.layout)
-    if version not in (3, 4):
-        raise UnreadableError(f"expected a layout of version 3 or 4, received {version}")
-    if dataset.external or kind == 3:
-        raise UnreadableError("expected an array in this file, received one elsewhere")
     try:
         size = bytes_of(shape, dtype.itemsize)
     except HeaderError as error:
         raise UnreadableError(str(error)) from None
-    match kind:
-        case 0:
-            (held,) = unpack_from("<H", dataset.layout, 2)
-            compact = dataset.layout[4 : 4 + held]
-            _check_held(shape, size, len(compact))
-            return Numbers(stream, shape, dtype, 0, compact)
-        case 1:
-            at, held = unpack_from("<QQ", dataset.layout, 2)
-            _check_held(shape, size, 0 if at == NOWHERE else min(held, max(0, stream.size - at)))
-            return Numbers(stream, shape, dtype, at)
-        case 2 if version == 3:
-            axes, at = unpack_from("<BQ", dataset.layout, 2)
-            *chunk, itemsize = unpack_from(f"<{axes}I", dataset.layout, 11)
-            if len(chunk) != len(shape) or itemsize != dtype.itemsize or 0 in chunk:
-                raise BrokenError("chunks are not those of their array")
-            _check_filters(dataset.filters)
-            _check_held(shape, size, 0 if at == NOWHERE else size)
-            return Numbers(stream, shape, dtype, at, None, tuple(chunk), dataset.filters)
+    version, kind = unpack_from("<BB", layout)
+    if dataset.external or kind > 2:
+        raise UnreadableError("expected an array in this file, received one elsewhere")
+    held: bytes | int | Chunks
+    match version, kind:
+        case 3 | 4, 0:
+            (there,) = unpack_from("<H", layout, 2)
+            held = layout[4 : 4 + there]
+            there = len(held)
+        case 3 | 4, 1:
+            at, there = unpack_from("<QQ", layout, 2)
+            held, there = at, 0 if at == NOWHERE else min(there, max(0, stream.size - at))
+        case 3 | 4, _:
+            held = (_chunks if version == 3 else _new_chunks)(dataset, shape, dtype)
+            there = 0 if held.at == NOWHERE else size
         case _:
-            message = "expected chunks as h5py writes them without libver='latest', received others"
-            raise UnreadableError(message)
+            raise UnreadableError(f"expected a layout of version 3 or 4, received {version}")
+    if size > there:
+        raise UnreadableError(f"expected {size:,} bytes for {shape}, received {there:,}")
+    return Numbers(stream, shape, dtype, held)
 
 
 def _dtype(message: bytes) -> np.dtype[Any]:
     if len(message) < 20 or message[0] & 15 != _FLOAT:
-        kind = _CLASSES.get(message[0] & 15, "others") if message else "others"
+        kind = _KINDS.get(message[0] & 15, "others") if message else "others"
         raise UnreadableError(f"expected floating-point numbers, received {kind}")
     _, order, sign, _, size = unpack_from("<BBBBI", message)
     # The first bit is the byte order; the next say what unused bits are, of which there are none.
@@ -173,13 +111,41 @@ def _dtype(message: bytes) -> np.dtype[Any]:
     return np.dtype(f"{'>' if order & 1 else '<'}f{size}")
 
 
-def _check_filters(filters: tuple[int, ...]) -> None:
-    for each in filters:
-        if each not in (_DEFLATE, _SHUFFLE):
+def _chunks(dataset: Dataset, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Chunks:
+    axes, at = unpack_from("<BQ", dataset.layout, 2)
+    part = unpack_from(f"<{axes}I", dataset.layout, 11)
+    _check_chunks(dataset, shape, dtype, part)
+    return Chunks(shape, part[:-1], dtype, dataset.filters, chunks.TREE, at)
+
+
+def _new_chunks(dataset: Dataset, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Chunks:
+    layout = dataset.layout
+    flags, axes, width = layout[2:5]
+    end = 5 + axes * width
+    part = tuple(
+        int.from_bytes(layout[at : at + width], "little") for at in range(5, end, max(1, width))
+    )
+    _check_chunks(dataset, shape, dtype, part)
+    index, single = layout[end], None
+    end += 1
+    if index == chunks.SINGLE and flags & 2:
+        single = unpack_from("<QI", layout, end)
+        end += 12
+    elif index == chunks.FIXED:
+        end += 1  # the number of elements in a page, which is in the index too
+    # The first flag: chunks at the end of an axis are not packed.
+    if index not in (chunks.SINGLE, chunks.IMPLICIT, chunks.FIXED) or flags & 1:
+        raise UnreadableError("expected an array of fixed size, received one that can grow")
+    (at,) = unpack_from("<Q", layout, end)
+    return Chunks(shape, part[:-1], dtype, dataset.filters, index, at, single)
+
+
+def _check_chunks(
+    dataset: Dataset, shape: tuple[int, ...], dtype: np.dtype[Any], part: tuple[int, ...]
+) -> None:
+    if len(part) != len(shape) + 1 or part[-1] != dtype.itemsize or 0 in part:
+        raise BrokenError("chunks are not those of their array")
+    for each in dataset.filters:
+        if each not in (chunks.DEFLATE, chunks.SHUFFLE):
             message = f"expected gzip as compression, received the filter {each} of HDF5"
             raise UnreadableError(message)
-
-
-def _check_held(shape: tuple[int, ...], size: int, held: int) -> None:
-    if size > held:
-        raise UnreadableError(f"expected {size:,} bytes for {shape}, received {held:,}")
