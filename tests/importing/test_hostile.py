@@ -118,7 +118,7 @@ def test_a_file_that_claims_memory() -> None:
     at = whole.index(long + whole.index(b"GCOL").to_bytes(8, "little"))
     whole[at : at + 8] = b"\xff" * 8
     path.write_bytes(whole)
-    assert message(path) == "model.h5: error: broken HDF5 file: HDF5 fails while reading it"
+    assert "it refers to 16 bytes at 4,294,967,295, and has" in message(path)
 
 
 def test_mutated_files() -> None:

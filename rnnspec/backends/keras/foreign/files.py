@@ -6,7 +6,6 @@ import json
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, Imported, said
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
 _LONGEST_CONFIG = 2**23  # as objects, JSON may take 30 times as much
+_BLOCK = 2**20
 _WEIGHTS = "model.weights.h5"
 _PARTS = {"config.json", "metadata.json", _WEIGHTS}
 
@@ -120,12 +120,16 @@ def read_json(path: Path) -> Any:
         return parsed(stream.read(), path)
 
 
-def parsed(text: str | bytes, path: Path, what: str = "the architecture") -> Any:
+def parsed(text: str | bytes | bytearray, path: Path, what: str = "the architecture") -> Any:
     """Return the value of a JSON text.
 
     Raises:
         UsageError: it is none, too deep, or has a key twice.
     """
+    if len(text) > _LONGEST_CONFIG:
+        raise UsageError(
+            f"{what} has {len(text):,} bytes, at most {_LONGEST_CONFIG:,} are read", str(path)
+        )
     try:
         value = json.loads(text, object_pairs_hook=_unique)
         # Some tools wrap the text of to_json() in a string.
@@ -183,11 +187,11 @@ def _in_archive(path: Path, stream: BinaryIO, size: int) -> _Opened:
         raise UsageError(message, str(path)) from error
     version = metadata.get("keras_version") if isinstance(metadata, dict) else None
     compiled = isinstance(config, dict) and bool(config.get("compile_config"))
-    file = Hdf5(path, BytesIO(weights), len(weights), size)
+    file = Hdf5(path, weights, len(weights), size)
     return _Opened(".keras file", file, file.root, config, Version.of(version), compiled, beside)
 
 
-def _member(archive: zipfile.ZipFile, name: str, most: int = _LONGEST_CONFIG) -> bytes:
+def _member(archive: zipfile.ZipFile, name: str, most: int = _LONGEST_CONFIG) -> bytearray:
     """Return the bytes of a member, of which there are as many as it declares.
 
     ZipFile.read unpacks all there is, whatever size is declared, and so does any read of what is
@@ -198,8 +202,11 @@ def _member(archive: zipfile.ZipFile, name: str, most: int = _LONGEST_CONFIG) ->
         raise ValueError(f"{name}: expected deflate or no compression, received another")
     if member.file_size > most:
         raise ValueError(f"{name} has {member.file_size:,} bytes, at most {most:,} are read")
+    data = bytearray()
     with archive.open(member) as stream:
-        data = stream.read(member.file_size)
+        # To the end, where zipfile compares the checksum.
+        while block := stream.read(_BLOCK):
+            data += block
     if len(data) != member.file_size:
         raise ValueError(f"{name}: expected {member.file_size:,} bytes, received {len(data):,}")
     return data

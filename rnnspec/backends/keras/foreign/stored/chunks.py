@@ -133,8 +133,7 @@ class Chunks:
                 yield _Place(address, size if packed else self._size, skipped)
 
     def _unpack(self, stream: Stream, place: _Place) -> Array:
-        data: Array = np.empty(place.size, "u1")
-        stream.read_into(data, place.at)
+        data = stream.array((place.size,), np.dtype("u1"), place.at)
         for at, each in reversed(list(enumerate(self.filters))):
             if place.skipped >> at & 1:
                 continue

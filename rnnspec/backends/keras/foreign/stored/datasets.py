@@ -52,12 +52,12 @@ class Numbers:
         if isinstance(self.held, Chunks):
             array = self.held.read(self.stream)
         else:
-            self.stream.unpack(math.prod(self.shape) * self.dtype.itemsize)
-            array = np.empty(self.shape, self.dtype)
+            size = math.prod(self.shape) * self.dtype.itemsize
+            self.stream.unpack(size)
             if isinstance(self.held, int):
-                self.stream.read_into(array, self.held)
+                array = self.stream.array(self.shape, self.dtype, self.held)
             else:
-                array.reshape(-1).view("u1")[:] = np.frombuffer(self.held, "u1", array.nbytes)
+                array = np.frombuffer(bytearray(self.held[:size]), self.dtype).reshape(self.shape)
         return array.astype(self.dtype.newbyteorder("="), copy=False)
 
 

@@ -34,7 +34,7 @@ class Hdf5:
         UsageError: it is no HDF5 file, or a broken one.
     """
 
-    def __init__(self, path: Path, stream: BinaryIO, size: int, whole: int) -> None:
+    def __init__(self, path: Path, stream: BinaryIO | bytearray, size: int, whole: int) -> None:
         try:
             from rnnspec.backends.keras.foreign.stored.objects import Objects
         except ImportError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +41,7 @@ class Stream:
         whole: the size of the file that they are from, which may be an archive.
     """
 
-    def __init__(self, stream: BinaryIO, size: int, whole: int) -> None:
+    def __init__(self, stream: BinaryIO | bytearray, size: int, whole: int) -> None:
         self.size = size
         self._stream = stream
         self._at = 0
@@ -61,8 +63,11 @@ class Stream:
         self._check(self._at, size)
         self.charge(size + _READ)
         self._reads -= 1
-        self._stream.seek(self._at)
-        data = self._stream.read(size)
+        if isinstance(self._stream, bytearray):
+            data = bytes(self._stream[self._at : self._at + size])
+        else:
+            self._stream.seek(self._at)
+            data = self._stream.read(size)
         if len(data) != size:
             raise BrokenError("it has become shorter")
         self._at += size
@@ -72,17 +77,24 @@ class Stream:
                 raise BrokenError("an index claims too many levels")
         return data
 
-    def read_into(self, array: Array, at: int) -> None:
-        """Fill an array with the bytes at a place.
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any], at: int) -> Array:
+        """Return the array at a place; if the bytes are in memory, it is a view of them.
 
         Raises:
-            BrokenError: they are not there.
+            BrokenError: it is not there.
         """
-        self._check(at, array.nbytes)
-        self._stream.seek(at)
-        flat = array.reshape(-1).view("u1")
-        if flat.size and self._stream.readinto(flat.data) != flat.size:  # type: ignore[attr-defined]
-            raise BrokenError("it has become shorter")
+        size = math.prod(shape) * dtype.itemsize
+        self._check(at, size)
+        if size and isinstance(self._stream, bytearray):
+            found = np.frombuffer(self._stream, "u1", size, at).view(dtype).reshape(shape)
+            return found if found.flags.aligned else found.copy()
+        array = np.empty(shape, dtype)
+        if size and not isinstance(self._stream, bytearray):
+            self._stream.seek(at)
+            flat = array.reshape(-1).view("u1")
+            if self._stream.readinto(flat.data) != size:  # type: ignore[attr-defined]
+                raise BrokenError("it has become shorter")
+        return array
 
     def _check(self, at: int, size: int) -> None:
         if not 0 <= at <= at + size <= self.size:
