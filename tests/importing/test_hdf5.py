@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -209,6 +210,17 @@ def _checked(group: Any, name: str, array: Any) -> None:
 )
 def test_what_is_not_read(change: Change, options: dict[str, Any], wanted: str) -> None:
     assert wanted in message(copied(change, **options))
+
+
+@pytest.mark.parametrize(("mark", "at"), [(b"BTHD", 12), (b"FRHP", 140)])
+def test_indexes_that_claim_levels(mark: bytes, at: int) -> None:
+    path = copied(plainly, libver=("v108", "v108"), track_order=True)
+    whole = bytearray(path.read_bytes())
+    for found in re.finditer(mark, whole):
+        start = found.start() + at
+        whole[start : start + 2] = b"\xff\xff"
+    path.write_bytes(whole)
+    assert "an index claims too many levels" in message(path)
 
 
 def _many_texts() -> Path:
