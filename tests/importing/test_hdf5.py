@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.conftest import _own_folder
-from importing.old import LSTM, layer, message, reviews, written
+from importing.old import LSTM, archived, layer, message, reviews, written
 
 from rnnspec.importing.run import take
 
@@ -179,6 +180,16 @@ def test_names_in_parts() -> None:
         names = attributes.pop("layer_names")
         attributes["layer_names0"], attributes["layer_names1"] = names[:2], names[2:]
     assert len(take(path).arrays) == 6
+
+
+def test_an_archive_needs_no_room_on_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = reviews("model.h5")
+    expected = take(path).arrays
+    monkeypatch.setattr(tempfile, "tempdir", str(Path("missing").absolute()))
+    arrays = take(archived("model.keras", path)).arrays
+    assert arrays.keys() == expected.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, expected[name], name)
 
 
 def _bfloat16(group: Any, name: str, array: Any) -> None:
