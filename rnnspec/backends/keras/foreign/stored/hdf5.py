@@ -147,6 +147,8 @@ class Hdf5:
             if self._count > _MOST_NAMES or depth > _DEEPEST:
                 raise self.wrong(f"{path}: expected fewer names or levels, received a cycle")
             inner = f"{path}/{key}" if path else key
+            with self._reading():
+                self._objects.stream.charge(len(inner))
             found = self._at(address, inner)
             if isinstance(found, Group):
                 yield from self.arrays(found, inner, depth + 1)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 NOWHERE = 2**64 - 1
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LONGEST_NAME = 2**12
+_TEXT = 32  # what a text costs besides its bytes; the array that it names takes more
 # The types of messages in a header.
 _SPACE, _LINKS, _TYPE, _LINK, _EXTERNAL, _LAYOUT, _FILTERS = 1, 2, 3, 6, 7, 8, 11
 _ATTRIBUTE, _SYMBOLS, _ATTRIBUTES = 12, 17, 21
@@ -176,7 +177,7 @@ class Objects:
                 return None
         found = []
         for part in parts:
-            self.stream.charge(len(part))
+            self.stream.charge(len(part) + _TEXT)
             found.append(part.rstrip(b"\x00").decode("utf-8", "replace"))
         return found if shape else found[0]
 

@@ -108,6 +108,9 @@ class Numbered:
                 account.leave(_ELSEWHERE[top])
             else:
                 self._all[path] = file.stored(found, path)
+        self._folders: dict[str, list[str]] = {}
+        for path in self._all:
+            self._folders.setdefault(path.rpartition("/")[0], []).append(path)
         numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
         for each in layers:
             start = root
@@ -121,8 +124,7 @@ class Numbered:
         """Return the arrays of a layer."""
         found = list[Stored]()
         for part in _parts(layer):
-            start = f"{self._paths[layer.name]}/{part}vars/"
-            own = [path for path in self._all if path.startswith(start)]
+            own = self._folders.get(f"{self._paths[layer.name]}/{part}vars", [])
             found += [self._all[path] for path in sorted(own, key=_number)]
         return found
 
