@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.foreign.stored.arrays import Stored
+from rnnspec.backends.keras.foreign.stored.stream import BrokenError, Stream
 from rnnspec.errors import BackendError, UsageError, brief
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ class Hdf5:
             from rnnspec.backends.keras.foreign.stored.objects import Objects
         except ImportError as error:
             raise BackendError("HDF5 files are read with pyfive: pip install pyfive") from error
-        from rnnspec.backends.keras.foreign.stored.stream import Stream
-
         self.path = path
         self._count = 0
         with self._reading():
@@ -60,7 +59,8 @@ class Hdf5:
             raise
         # pyfive lets out what broken bytes make of unpack, decode, lookups and assertions.
         except Exception as error:
-            reason = f": {brief(error)}" if str(error) else ""
+            told = isinstance(error, BrokenError | NotImplementedError | OSError)
+            reason = f": {brief(error)}" if told and str(error) else ""
             message = f"expected an HDF5 file, received another or a broken one{reason}"
             raise self.wrong(message) from error
 
