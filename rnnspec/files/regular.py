@@ -39,7 +39,7 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, i
             _check_regular(path, status)
             yield stream, status.st_size
     except FileNotFoundError:
-        # What a spec names must not have the names of files outside its folder told.
+        # A file that a spec names gets no suggestion, which could name files outside its folder.
         raise UsageError("no such file", str(path)) if inside else missing(str(path)) from None
     except PermissionError:
         raise UsageError("no permission to read this file", str(path)) from None
