@@ -23,7 +23,8 @@ from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.app import app
 from rnnspec.pages import codes
-from rnnspec.spec.schema.descriptions import KEYS, VALUES
+from rnnspec.spec.models import Model
+from rnnspec.words import MEANINGS
 
 Site = Mapping[str, str | bytes]
 
@@ -103,17 +104,18 @@ def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:
     assert list(sections) == list(group.commands)
     for name, command in group.commands.items():
         for option in command.params:
-            assert option.param_type_name == "argument" or f"`{option.opts[0]}`" in sections[name]
+            if option.param_type_name != "argument":
+                assert (f"`{option.opts[0]}`" in sections[name]) != option.hidden
 
 
 def test_every_key_is_in_the_reference(site: Site) -> None:
     page = str(site["reference/keys.md"])
-    for described in KEYS.values():
-        for key, about in described.items():
+    for model in Model.__subclasses__():
+        for key, field in model.model_fields.items():
             (*_, line) = re.findall(rf"^\| `{key}`.*$", page, re.MULTILINE)
             assert line
-            assert about.description in page
-    for value, meaning in VALUES.items():
+            assert (field.description or "") in page
+    for value, meaning in MEANINGS.items():
         assert f"| `{value}` | {meaning} |" in page
 
 

@@ -12,6 +12,7 @@ from rnnspec.backends.needs import FILES
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
 from rnnspec.convert.original import Original
 from rnnspec.errors import BackendError, ModelError, UsageError, listed
+from rnnspec.files.regular import missing
 from rnnspec.importing.origins import ORIGINS, check_whole
 from rnnspec.importing.run import take
 
@@ -106,7 +107,7 @@ def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> S
         UsageError: the file does not exist, or its path fits no kind.
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
-        raise UsageError("no such file or folder", str(path))
+        raise missing(str(path), "no such file or folder")
     check_whole(path)
     own = next((kind for kind in KINDS if kind.recognises(path)), None)
     foreign = ForeignFile(named, config, own if config is None else None)

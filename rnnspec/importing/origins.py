@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rnnspec.backends import BACKENDS, get
 from rnnspec.errors import UsageError, listed
+from rnnspec.files.regular import missing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,13 +63,9 @@ class KerasFiles:
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model in a file."""
-        from rnnspec.backends.keras.foreign.stored import trial
+        from rnnspec.backends.keras.foreign import files
 
-        # NumPy and h5py are imported while HDF5 tries the file in another process.
-        with trial.begun(path) as tried:
-            from rnnspec.backends.keras.foreign import files
-
-            return files.read(path, request.name, request.config, request.known, tried)
+        return files.read(path, request.name, request.config, request.known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +162,7 @@ def origin_of(path: Path) -> Origin:
         UsageError: there is no such file, or no origin has such a path.
     """
     if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
-        raise UsageError("no such file", str(path))
+        raise missing(str(path))
     check_whole(path)
     for origin in ORIGINS:
         if origin.recognises(path):

@@ -79,9 +79,10 @@ def _sizes(model: nnx.Module, kind: Any) -> Iterator[int]:
 
 
 def layer_type(model: nnx.Module, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty if it is only code in ``__call__``."""
-    held = getattr(model, layer.name, None)
-    return "" if held is None else type(_first(held)).__name__
+    """Return the name of Flax's class of one layer, empty if the source has no such module."""
+    kind = type(_first(getattr(model, layer.name, None)))
+    # A class of the source itself, such as MaskedGRULayer, says nothing to others.
+    return kind.__name__ if kind.__module__.startswith("flax.") else ""
 
 
 def _first(held: Any) -> Any:

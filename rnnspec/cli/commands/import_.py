@@ -48,6 +48,8 @@ def run(source: Path, options: Options, *, force: bool) -> None:
     named = None if options.spec is None else pipeline.read(options.spec)
     target = _target(source, options)
     weights = options.weights or target.with_suffix(SUFFIX)
+    if weights.suffix != SUFFIX:
+        raise UsageError(f"expected a path that ends in {SUFFIX}", str(weights))
     inputs = _inputs(source, options)
     targets = [weights] if named else [target, weights]
     for each in targets:
@@ -89,7 +91,7 @@ def _inputs(source: Path, options: Options) -> Inputs:
 
 def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
     """Write both files, or none."""
-    # Imported here, as NumPy takes the time in which a file is tried.
+    # Imported here, as NumPy takes time, which a file that is refused at once does not need.
     from rnnspec.weights.file import write_arrays
 
     with files.staged(weights.parent) as folder:

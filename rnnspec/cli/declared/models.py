@@ -8,20 +8,21 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import COMPARED, WRITTEN
+from rnnspec.cli.backends import WRITTEN
 from rnnspec.cli.options import (
     AllowOutside,
     Backend,
+    Backends,
     Force,
+    FormerBackends,
     Json,
     Level,
-    Merge,
     Optimizer,
     Paths,
-    Shard,
     SourceForm,
     SpecPath,
     Started,
+    listed_names,
 )
 from rnnspec.errors import UsageError
 
@@ -60,7 +61,7 @@ def build(
         typer.Option(
             min=0,
             metavar="N",
-            help="Draw the same weights on every backend.",
+            help="Seed of the weights, which are then the same on every backend.",
         ),
     ] = None,
     output: Annotated[
@@ -72,7 +73,7 @@ def build(
         str | None,
         typer.Option(
             metavar="TYPE",
-            help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            help="int8: round the weights of an ONNX file, and print how much outputs change.",
             autocompletion=completers.quantized,
             show_default=False,
         ),
@@ -93,13 +94,17 @@ def codegen(
     backend: Backend = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="File, or folder for each NAME.py."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, or folder with a file for each spec."
+        ),
     ] = None,
     form: SourceForm = None,
     force: Force = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit with 1 and a patch if OUT is stale."),
+        typer.Option(
+            "--check", help="Write nothing; if OUT is out of date, print a patch and exit with 1."
+        ),
     ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -168,14 +173,12 @@ def parity(
         list[str] | None,
         typer.Argument(
             metavar="SPECS",
-            help="Specs, folders, patterns, or - for standard input; with --merge, reports.",
+            help="Specs, folders, patterns, or - for standard input.",
             autocompletion=completers.specs,
         ),
     ] = None,
-    backends: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help=COMPARED, autocompletion=completers.several_backends),
-    ] = None,
+    backend: Backends = None,
+    former_backend: FormerBackends = None,
     level: Level = None,
     form: SourceForm = None,
     optimizer: Optimizer = "reference",
@@ -186,14 +189,14 @@ def parity(
     random: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Compare N random specs instead.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of everything random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of arrays, batches and random specs.")
+    ] = 0,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
     jobs: Started = None,
-    shard: Shard = None,
-    merge: Merge = False,
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
@@ -203,24 +206,18 @@ def parity(
 ) -> None:
     """Check that every backend builds the same network from a spec.
 
-    All run on the same arrays and batches. Each level includes those before it: numbers of
+    All backends get the same arrays and batches. Each level includes those before it: numbers of
     parameters, outputs, gradients, and 20 steps of training.
     """
     from rnnspec.cli.commands import parity as command
 
-    names, part = None if backends is None else _names(backends), command.shard_named(shard)
+    names = listed_names([*(backend or ()), *(former_backend or ())])
     options = command.Options(
-        names, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
+        names or None, form, level, dtype, seed, batch, html, force, jobs, optimizer
     )
-    if merge:
-        command.run_merge(specs or [], options, random, json=json)
-    elif (random is None) == (not specs):
+    if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
-    elif random is not None:
+    if random is not None:
         command.run_random(random, options, json=json)
     else:
         command.run_given(specs or [], options, allow_outside=allow_outside, json=json)
-
-
-def _names(listed: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in listed.split(",")))

@@ -32,9 +32,9 @@ def convert(
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
-    'rnnspec import' takes. Folders, .onnx and canonical files contain their spec; that of a
-    Keras file is found by importing it. Nothing in IN is executed. The result is loaded again and
+    What rnnspec wrote may have been trained since. A folder, an .onnx or a .safetensors file of
+    rnnspec contains its spec; that of a Keras file is found by importing it. Nothing in IN is
+    executed. The result is loaded again and
     compared with the reference before it is kept. A Keras file that Keras opens is compared too.
     """
     from rnnspec.cli.commands import convert as command
@@ -48,17 +48,24 @@ def import_(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="SPEC", help="Spec to write; by default NAME.yaml, as FILE."
+            "--output",
+            "-o",
+            metavar="SPEC",
+            help="Spec to write; by default named after FILE, in this folder.",
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Arrays to write; by default beside SPEC, .safetensors."),
+        typer.Option(
+            metavar="FILE", help="Arrays to write; by default SPEC with the ending .safetensors."
+        ),
     ] = None,
     spec: Annotated[
         str | None,
         typer.Option(
-            "--spec", metavar="SPEC", help="The spec of FILE; then only arrays are written."
+            "--spec",
+            metavar="SPEC",
+            help="The spec of FILE, if you have it; then only arrays are written.",
         ),
     ] = None,
     config: Config = None,
@@ -66,11 +73,9 @@ def import_(
 ) -> None:
     """Read a trained Keras or PyTorch model as a spec and arrays.
 
-    FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
-    .bin, .safetensors), or .onnx of rnnspec. It is read as data: no framework is imported, and no
-    code in it is run.
-    Whatever the language cannot express is refused. A state dict does not say what its modules
-    compute: the spec is then a draft, and every guess in it is a comment.
+    FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever the language
+    cannot express is refused. A state dict does not say what its modules compute: the spec is then
+    a draft, and every guess in it is a comment.
     """
     from rnnspec.cli.commands import import_ as command
 

@@ -78,7 +78,7 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
         received = ", ".join(each.name for each in stored) or "none"
         account.refuse(name, f"expected {number} arrays, received {received}", "E705")
         return
-    for each in stored[number:]:
+    for each in stored[number : number + _MOST]:
         account.refuse(name, f"expected {number} arrays, received {each.name} as well", "E706")
     if len(stored) > number:
         return
