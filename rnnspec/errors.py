@@ -181,6 +181,15 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+_MOST_NAMES = 8
+
+
+def few(names: Sequence[str]) -> str:
+    """Return ``a, b and 3 more``: the first names from a file, each cut short."""
+    more = [f"{len(names) - _MOST_NAMES:,} more"] if len(names) > _MOST_NAMES else []
+    return listed([*map(brief, names[:_MOST_NAMES]), *more])
+
+
 def printable(text: str) -> str:
     """Return ``text`` with control, format and bidirectional characters escaped."""
     if text.isprintable():

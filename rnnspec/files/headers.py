@@ -164,11 +164,21 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         UsageError: the file cannot be read, or is truncated.
     """
+    return read_names(path)[1]
+
+
+def read_names(path: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the arrays in a safetensors file, and its metadata.
+
+    Raises:
+        UsageError: the file cannot be read, or is truncated.
+    """
     with opened(path) as (stream, size):
         try:
-            return safetensors_file(stream, size)[1]
+            arrays, metadata = safetensors_file(stream, size)
         except HeaderError as error:
             raise UsageError(str(error), str(path)) from None
+        return list(arrays), metadata
 
 
 def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], dict[str, str]]:

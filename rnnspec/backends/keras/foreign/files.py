@@ -65,12 +65,14 @@ def recognises(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read(
+def read(  # noqa: PLR0913 - all that the user says about a file
     path: Path,
     name: str,
     config: Path | None = None,
     known: Network | None = None,
     tried: Trial | None = None,
+    *,
+    ignore: Sequence[str] = (),
 ) -> Imported:
     """Return the model in a file, as ``name``.
 
@@ -80,13 +82,14 @@ def read(
         config: a file with the architecture, as ``model.to_json()`` writes it.
         known: the network whose arrays a file without architecture has.
         tried: the trial of an HDF5 file, if it has begun.
+        ignore: patterns of the arrays that are left out.
 
     Raises:
         BackendError: h5py is not installed.
         ModelError: the language lacks something in it, or arrays are not those of its layers.
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
-    account = Account(str(path))
+    account = Account(str(path), ignore)
     separate = None if config is None else read_json(config)
     with _opened(path, tried) as found:
         architecture = found.config if separate is None else separate

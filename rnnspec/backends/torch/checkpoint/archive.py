@@ -62,7 +62,7 @@ def archive(path: Path) -> Iterator[Archive]:
         file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(file)
         try:
-            content, storages = _archive(stream, view)
+            content, storages = _archive(stream, file, view)
         # Besides BadZipFile, zipfile lets out what broken headers lead to.
         except Exception as error:
             message = f"expected a checkpoint of PyTorch: {brief(error)}"
@@ -74,15 +74,17 @@ Parts = tuple[Any, Mapping[str, memoryview]]
 """The object that was saved, and the bytes of each storage by its key."""
 
 
-def _archive(stream: BinaryIO, view: memoryview) -> Parts:
+def _archive(stream: BinaryIO, file: mmap.mmap, view: memoryview) -> Parts:
     if bytes(view[:4]) == _ZIP:
         return _zipped(stream, view)
-    return _pickled(stream, view)
+    return _pickled(file, view)
 
 
 def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
     with zipfile.ZipFile(stream) as members:
         infos = {info.filename: info for info in members.infolist()}
+        if len(infos) < len(members.infolist()):  # readers differ in which of two they take
+            raise PickleError("expected members with a name each, received two of one name")
         pickles = [name for name in infos if name.endswith("/data.pkl") or name == "data.pkl"]
         if any("/code/" in name or name.endswith("constants.pkl") for name in infos):
             message = "received a TorchScript program; save the state_dict() of its module instead"
@@ -90,7 +92,7 @@ def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
         if len(pickles) != 1:
             raise PickleError("received a zip archive that torch.save did not write")
         root = pickles[0].removesuffix("data.pkl")
-        _check_order(members, infos, root)
+        _check_order(view, infos.get(f"{root}byteorder"))
         content = unpickled(BytesIO(_small(view, infos[pickles[0]])))
         start = f"{root}data/"
         found = {
@@ -101,9 +103,8 @@ def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
     return content, found
 
 
-def _check_order(members: zipfile.ZipFile, infos: Mapping[str, Any], root: str) -> None:
-    name = f"{root}byteorder"
-    if name in infos and infos[name].file_size < 16 and members.read(name).strip() != b"little":
+def _check_order(view: memoryview, info: zipfile.ZipInfo | None) -> None:
+    if info is not None and bytes(_stored(view, info)[:16]).strip() != b"little":
         raise PickleError("expected little-endian numbers, received big-endian ones")
 
 
@@ -126,7 +127,7 @@ def _stored(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
     return found
 
 
-def _pickled(stream: BinaryIO, view: memoryview) -> Parts:
+def _pickled(stream: mmap.mmap, view: memoryview) -> Parts:
     if unpickled(stream) != _MAGIC:
         raise PickleError("received a pickle that torch.save did not write")
     for _ in range(2):  # the protocol's version, and what system wrote the file
@@ -134,16 +135,16 @@ def _pickled(stream: BinaryIO, view: memoryview) -> Parts:
     stored = list[Any]()
     content = unpickled(stream, stored)
     keys = unpickled(stream)
-    if not isinstance(keys, list):
-        raise PickleError("expected the keys of the storages")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise PickleError("expected the keys of the storages, a list of strings")
     # The size of an element is in the pickle alone, at the tensors that use a storage.
     sizes = dict(_element_sizes(stored))
     found, at = dict[str, memoryview](), stream.tell()
     for key in keys:
         (number,) = struct.unpack("<q", view[at : at + 8])
-        length = number * sizes.get(str(key), 4)
-        found[str(key)] = view[at + 8 : at + 8 + length]
-        if number < 0 or len(found[str(key)]) != length:
+        length = number * sizes.get(key, 4)
+        found[key] = view[at + 8 : at + 8 + length]
+        if number < 0 or len(found[key]) != length:
             raise PickleError("a storage is cut short")
         at += 8 + length
     return content, found
