@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from glob import escape
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.errors import ModelError, Problem, UsageError, few, listed
+from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +26,10 @@ class Became:
     layer: str
     type: str
     became: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", shortened(self.layer))
+        object.__setattr__(self, "type", shortened(self.type))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class Account:
     def __init__(self, source: str, ignore: Sequence[str] | None = None) -> None:
         self.source = source
         self._ignore = ignore
+        self._ignored: dict[str, None] = {}
         self._problems: dict[Problem, None] = {}
         self.became: list[Became] = []
         self._left_out: dict[tuple[str, str], dict[str, None]] = {}
@@ -89,25 +93,28 @@ class Account:
         Raises:
             UsageError: a pattern matches none of ``names``.
         """
-        found = dict[str, None]()
         for pattern in self._ignore or ():
             matched = [name for name in names if fnmatchcase(name, pattern)]
             if not matched:
                 message = f"--ignore {quote(pattern)} matches no array; the file has {few(names)}"
                 raise UsageError(message, self.source)
-            found |= dict.fromkeys(matched)
-        for name in found:
+            self._ignored |= dict.fromkeys(matched)
+        for name in self._ignored:
             self.leave(name, reason="left out by --ignore")
-        return set(found)
+        return set(self._ignored)
 
-    def way_out(self, names: Sequence[str]) -> str:
+    def way_out(self, patterns: Sequence[str]) -> str:
         """Return how to leave out arrays of a file, as the end of a message."""
         if self._ignore is None:
             return ""
-        few_and_short = len(names) <= 4 and all(len(name) < 100 for name in names)
-        patterns = [quote(escape(name)) for name in names] if few_and_short else ["PATTERN"]
-        options = " ".join(f"--ignore {pattern}" for pattern in patterns)
+        few_and_short = len(patterns) <= 4 and all(len(each) < 100 for each in patterns)
+        shown = [quote(each) for each in patterns] if few_and_short else ["PATTERN"]
+        options = " ".join(f"--ignore {each}" for each in shown)
         return f"; if the network does not need it, leave it out with {options}"
+
+    def reminder(self) -> str:
+        """Return which arrays the user leaves out, as the end of a message about missing ones."""
+        return f"; --ignore leaves out {few(list(self._ignored))}" if self._ignored else ""
 
     def leave(self, what: str, layer: str = "", reason: str = TRAINING_ONLY) -> None:
         """Record that something is not carried over, and why."""
@@ -119,7 +126,8 @@ class Account:
 
     def guess(self, section: str, what: str) -> None:
         """Record what was guessed in a section of the spec."""
-        self._guesses[section, what] = None
+        # It becomes a comment in the spec.
+        self._guesses[section, printable(shortened(what))] = None
 
     def differ(self, why: str) -> None:
         """Record why the framework that opens the file today would compute something else."""
@@ -134,7 +142,9 @@ class Account:
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
         found = self._left_out.items()
-        return tuple(f"{_of(what, layers)} ({reason})" for (what, reason), layers in found)
+        return tuple(
+            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in found
+        )
 
     @property
     def unlike(self) -> tuple[str, ...]:
@@ -150,7 +160,8 @@ class Account:
     def inferred(self) -> tuple[str, ...]:
         """A sentence for each thing that the file does not say."""
         found = self._inferred.items()
-        return tuple(f"{listed(list(on))}: {what}" if on else what for what, on in found)
+        texts = (f"{listed(list(on))}: {what}" if on else what for what, on in found)
+        return tuple(map(shortened, texts))
 
 
 def _of(what: str, layers: Mapping[str, None]) -> str:

@@ -117,8 +117,9 @@ def kind_of(
     said = config is not None or bool(ignore)
     foreign = ForeignFile(named, config, ignore, None if said else own)
     if said and not foreign.recognises(path):
-        option = "--ignore" if config is None else "--config"
-        raise UsageError(f"takes no {option}: expected a file of another tool", str(path))
+        wanted = "--ignore: expected a Keras file or a state dict"
+        wanted = wanted if config is None else "--config: expected a Keras file"
+        raise UsageError(f"takes no {wanted}", str(path))
     found: list[Source] = [kind for kind in (foreign, *KINDS) if kind.recognises(path)]
     return _first(path, found, (*KINDS, foreign))
 

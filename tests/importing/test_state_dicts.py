@@ -181,6 +181,90 @@ def test_a_spec_of_another_network(tmp_path: Path) -> None:
                 take(tmp_path / "net.pt", spec=spec)
 
 
+def test_other_numbers_of_layers_are_one_sentence(tmp_path: Path) -> None:
+    torch.save(made().state_dict(), tmp_path / "net.pt")
+    text = take(tmp_path / "net.pt").text.replace("expect:", "# expect:")
+    one = text.replace("layers: 2, ", "").replace("layers: 2}", "}")
+    received = "received those of 4: rnn[0], rnn[1], hidden and out"
+    with pytest.raises(ModelError) as raised:
+        take(tmp_path / "net.pt", spec=pipeline.reads(one))
+    assert str(raised.value).partition("error: ")[2] == (
+        "the model: expected the arrays of 3 layers (lstm_1, hidden and dense_1), "
+        f"{received}; if the network does not need it, leave it out with --ignore 'MODULE.*' [E706]"
+    ).replace("hidden and dense_1", "dense_1 and dense_2")
+
+
+def with_others() -> dict[str, Any]:
+    """Return a state dict in which nothing uses three of the arrays."""
+    others = {"similarity_w": torch.tensor(1.0), "similarity_b": torch.tensor(0.0)}
+    return {**made().state_dict(), **others, "aux.weight": torch.zeros(2, 3, 4)}
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_arrays_that_nothing_uses_are_left_out_on_request(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    SAVE[name](with_others(), path)
+    with pytest.raises(ModelError) as raised:
+        take(path)
+    for option in ("--ignore similarity_b", "--ignore similarity_w", "--ignore 'aux.*'"):
+        assert option in str(raised.value)
+    taken = take(path, ignore=("similarity_*", "aux.weight"))
+    assert difference(taken, made(), tokens=False) < 1e-12
+    assert sorted(taken.imported.left_out) == [
+        "aux.weight (left out by --ignore)",
+        "similarity_b (left out by --ignore)",
+        "similarity_w (left out by --ignore)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (
+            "zzz*",
+            r"--ignore 'zzz\*' matches no array; the file has rnn.weight_ih_l0, .* and 7 more",
+        ),
+        ("out.bias", "out: needs bias, which --ignore leaves out; leave out all of its arrays"),
+        ("rnn.bias_hh_l1", "rnn: needs bias_hh_l1, which --ignore leaves out"),
+        (
+            "rnn.*",
+            "expected a recurrent layer, received none; --ignore leaves out .*rnn.weight_ih_l0",
+        ),
+        ("hidden.*", "out: expected 4 inputs"),
+    ],
+)
+def test_what_the_network_needs_is_not_left_out(tmp_path: Path, pattern: str, message: str) -> None:
+    torch.save(with_others(), tmp_path / "net.pt")
+    with pytest.raises((ModelError, UsageError), match=message):
+        take(tmp_path / "net.pt", ignore=("similarity_*", "aux.*", pattern))
+
+
+def test_a_file_of_safetensors_without_a_recurrent_layer(tmp_path: Path) -> None:
+    save_safetensors({"fc.weight": torch.zeros(2, 3)}, tmp_path / "net.safetensors")
+    with pytest.raises(UsageError, match=r"state dict with a recurrent layer .*received fc.weight"):
+        take(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize(("second", "guess"), [
+    (1, "layers.0: no activation: layers.1 has the next number in one container"),
+    (2, "layers.0: relu"),
+])  # fmt: skip
+def test_neighbours_in_one_container_have_no_activation_between(
+    tmp_path: Path, second: int, guess: str
+) -> None:
+    layers: list[Any] = [nn.Linear(4, 5), *[nn.ReLU()] * (second - 1), nn.Linear(5, 2)]
+    rnn, net = nn.LSTM(3, 4, batch_first=True), nn.Sequential(*layers)
+    state = nn.ModuleDict({"rnn": rnn, "layers": net}).double().state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt")
+    assert ("head", guess) in taken.imported.guesses
+    batch = np.random.default_rng(0).standard_normal((2, 4, 3))
+    found = reference.run(taken.program.network, dict(taken.arrays), batch).output
+    with torch.no_grad():
+        expected = net(rnn(torch.from_numpy(batch))[1][0][-1]).numpy()
+    assert abs(found - expected).max() < 1e-12
+
+
 class Calls:
     """An object whose pickle calls ``os.mkdir``."""
 

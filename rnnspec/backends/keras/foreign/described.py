@@ -133,7 +133,7 @@ def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -
             f"received those of {len(groups)}: {few(groups) or 'none'}"
         )
         more = len(groups) > len(layers)
-        way_out = account.way_out(["LAYER/*"]) if more else ""
+        way_out = account.way_out(["LAYER/*"]) if more else account.reminder()
         account.refuse("model", message + way_out, "E706" if more else "E705")
 
 

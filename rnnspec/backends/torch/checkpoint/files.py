@@ -120,7 +120,7 @@ def arrays_of(
             f"received those of {len(found)}: {few([each[0] for each in found])}"
         )
         more = len(found) > len(layers)
-        way_out = account.way_out(["MODULE.*"]) if more else ""
+        way_out = account.way_out(["MODULE.*"]) if more else account.reminder()
         account.refuse("the model", message + way_out, "E706" if more else "E705")
         account.check()
     pairs = list(zip(layers, found, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import few
@@ -90,23 +91,24 @@ def modules(
         gone.setdefault(module, []).append(own)
     found = list[Module]()
     for name, arrays in grouped.items():
-        module_ = _module(name, arrays, account)
-        if module_ is not None and not _is_whole(module_, gone.get(name, [])):
-            # Without its bias, a module would come in as another one.
+        # Without its bias, a module would come in as another one.
+        if needed := _needed(arrays, gone.get(name, [])):
             message = (
-                f"needs {few(gone[name])}, which --ignore leaves out; "
+                f"needs {few(needed)}, which --ignore leaves out; "
                 "leave out all of its arrays or none"
             )
             account.refuse(name or "the model", message, "E705")
-        elif module_ is not None:
+        elif (module_ := _module(name, arrays, account)) is not None:
             found.append(module_)
     return found
 
 
-def _is_whole(module: Module, ignored: Sequence[str]) -> bool:
-    """Return whether a module may be without arrays that the user leaves out."""
-    # Only the names of recurrent arrays cannot be those of another module.
-    return not ignored or (isinstance(module, Stack) and not any(map(_IN_STACK.fullmatch, ignored)))
+def _needed(arrays: Mapping[str, Entry], ignored: Sequence[str]) -> list[str]:
+    """Return the arrays that the user leaves out of a module, but that may be a part of it."""
+    # The arrays of a recurrent layer are known by their names, those of others are not.
+    if all(map(_IN_STACK.fullmatch, arrays)):
+        return [own for own in ignored if _IN_STACK.fullmatch(own)]
+    return list(ignored) if "weight" in arrays else []
 
 
 def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
@@ -130,11 +132,11 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
 
 
 def _unknown(module: str, arrays: Mapping[str, Entry]) -> list[str]:
-    """Return names of arrays that no module of PyTorch's has, or a pattern of all of a module."""
+    """Return patterns of the arrays that belong to no recurrent layer."""
     odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
     if module and len(odd) == len(arrays):
-        return [f"{module}.*"]
-    return [f"{module}.{own}" if module else own for own in odd]
+        return [f"{escape(module)}.*"]
+    return [escape(f"{module}.{own}" if module else own) for own in odd]
 
 
 def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Stack | None:

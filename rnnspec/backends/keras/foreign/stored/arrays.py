@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import numpy as np
@@ -70,7 +71,7 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
         else:
             plans += _layer(account, each, stored)
     for name in list(source.others(used))[:_MOST]:
-        message = f"an array of no layer is left over{account.way_out([name])}"
+        message = f"an array of no layer is left over{account.way_out([escape(name)])}"
         account.refuse(name, message, "E706")
     if account.problems:
         return {}
@@ -91,7 +92,7 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
         return
     for each in stored[number:]:
         message = f"expected {number} arrays, received {each.name} as well"
-        account.refuse(name, message + account.way_out([each.name]), "E706")
+        account.refuse(name, message + account.way_out([escape(each.name)]), "E706")
     if len(stored) > number:
         return
     if not isinstance(node, nodes.Recurrent):
