@@ -316,6 +316,145 @@ def test_hostile_pickles(tmp_path: Path, name: str, zipped: bool) -> None:
         take(path)
 
 
+def opcodes(*parts: bytes | str | int) -> bytes:
+    """Return a pickle; texts and integers are pushed, bytes are opcodes."""
+    found = b"\x80\x02"
+    for part in parts:
+        if isinstance(part, str):
+            found += b"X" + len(part.encode()).to_bytes(4, "little") + part.encode()
+        elif isinstance(part, int):
+            number = part.to_bytes(part.bit_length() // 8 + 1, "little")
+            found += b"\x8b" + len(number).to_bytes(4, "little") + number
+        else:
+            found += part
+    return found + b"."
+
+
+# Tuples that share their parts: as text, each is twice as long as the one in it.
+SHARED = b")" + b"q\x000h\x00h\x00\x86" * 12
+PAIRS = b"](" + b"](X\x01\x00\x00\x00aNe" * 50 + b"eq\x00"
+LARGE = 2**61 - 1  # integers that differ by it have one hash
+
+
+def tensor(
+    shape: tuple[int, ...], stride: tuple[int, ...], key: bytes = b"X\x01\x00\x00\x000"
+) -> bytes:
+    """Return the opcodes of a tensor in the storage 0."""
+    sizes = [b"(" + b"".join(b"I%d\n" % n for n in numbers) + b"t" for numbers in (shape, stride)]
+    stored = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + key + b"NI9\ntQ"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + stored + b"I0\n" + b"".join(sizes) + b"tR"
+
+
+PARAMETER = b"ctorch._utils\n_rebuild_parameter\n"
+INNER = "rnn.weight_hh_l0"
+DISPROPORTIONATE: dict[str, tuple[bytes, str]] = {
+    "a class named by tuples": (opcodes(SHARED, "x", b"\x93"), "whose name is not text"),
+    "a long module's name": (opcodes("x" * 2000, b"q\x00h\x00\x93"), "of more than 1,000 letters"),
+    "a long integer": (opcodes(2**9_000), "an integer of more than 1,024 bits"),
+    "a stored number": (opcodes(b"Np%d\n" % LARGE), f"stored as number {LARGE}"),
+    "one list of many mappings": (
+        opcodes(PAIRS, b"0(" + b"ccollections\nOrderedDict\nh\x00\x85R" * 200, b"l"),
+        "mappings that have the same list of items",
+    ),
+    "keys of one hash": (
+        opcodes(b"}(", *[n for at in range(1, 9) for n in (at * LARGE, at)], b"u"),
+        f"received {LARGE}, {LARGE * 2}, ",
+    ),
+    "parameters in parameters": (
+        opcodes(b"}", INNER, PARAMETER * 9, tensor((2,), (1,)), b"\x85R" * 9, b"s"),
+        "rnn.weight_hh_l0: expected a dense tensor of numbers, received .*_rebuild_parameter",
+    ),
+    "a stride of 0": (
+        opcodes(b"}(", INNER, tensor((16, 4), (4, 1)), "rnn.weight_ih_l0",
+                tensor((16, 10_000), (0, 0)), b"u"),
+        "rnn.weight_ih_l0: expected at least 640,000 bytes of numbers, received 4,096; save a copy",
+    ),
+    "a storage named by tuples": (
+        opcodes(b"}", INNER, tensor((2,), (1,), SHARED), b"s"),
+        "rnn.weight_hh_l0: expected the storage of a tensor, received another object",
+    ),
+    "empty axes": (
+        opcodes(b"}", INNER, tensor((2**40, 0, 2**40), (1, 1, 1)), b"s"),
+        "rnn.weight_hh_l0: expected the shape of a tensor that fits in memory",
+    ),
+    "no units": (opcodes(b"}", INNER, tensor((5, 0), (1, 1)), b"s"), "which is missing"),
+    "one storage for many tensors": (
+        opcodes(b"}(", *[
+            part for at in range(2_000) for part in (f"weight_hh_l{at}", tensor((128, 128), (1, 1)))
+        ], b"u"),
+        "expected tensors of at most .* bytes in a file of .*, received 131,072,000",
+    ),
+    "many arrays": (
+        opcodes(b"}(", *[
+            part for at in range(5_001) for part in (f"weight_hh_l{at}", tensor((1,), (1,)))
+        ], b"u"),
+        "expected at most 5,000 arrays, received 5,001",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DISPROPORTIONATE)
+def test_pickles_out_of_proportion(tmp_path: Path, name: str) -> None:
+    content, message = DISPROPORTIONATE[name]
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr("net/data.pkl", content)
+        archive.writestr("net/data/0", bytes(4096))
+    with pytest.raises((ModelError, UsageError), match=message):
+        take(tmp_path / "net.pt")
+
+
+def test_storages_named_by_tuples_before_zip_archives(tmp_path: Path) -> None:
+    header = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}, {})]
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"".join([*header, opcodes(b"]", SHARED, b"a")]))
+    with pytest.raises(UsageError, match="the keys of the storages, a list of strings"):
+        take(path)
+
+
+@pytest.mark.parametrize("shape", [(), (17,), (0, 0), (5, 0), (0, 3), (2, 3, 4)])
+@pytest.mark.parametrize("name", [name for name in made().state_dict() if "l0" in name])
+def test_recurrent_arrays_of_any_shape(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    torch.save({**made().state_dict(), name: torch.zeros(shape)}, tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=name.partition(".")[2]):
+        take(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("number", ["00", "\u0660", "1" * 5000])
+def test_a_layer_has_one_name(tmp_path: Path, number: str) -> None:
+    state = made().state_dict()
+    state[f"rnn.weight_hh_l{number}"] = torch.zeros(16, 4)
+    torch.save(state, tmp_path / "net.pt")
+    with pytest.raises(ModelError, match="expected the arrays of nn"):
+        take(tmp_path / "net.pt")
+
+
+def test_two_members_of_one_name(tmp_path: Path) -> None:
+    torch.save(made().state_dict(), tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt", "a") as archive, pytest.warns(match="Duplicate"):
+        archive.writestr("net/data/0", bytes(9))
+    with pytest.raises(UsageError, match="received two of one name"):
+        take(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_names_as_long_as_the_file(tmp_path: Path, name: str) -> None:
+    long = "x" * 100_000
+    for added in ({long: torch.zeros(1)}, {f"{long}.weight": torch.zeros(9, 9)}):
+        SAVE[name]({**made().state_dict(), **added}, tmp_path / name)
+        with pytest.raises(ModelError) as raised:
+            take(tmp_path / name)
+        assert len(str(raised.value)) < 2_000
+    SAVE[name](
+        {f"{long}.{key}": each for key, each in made().state_dict().items()}, tmp_path / name
+    )
+    imported = take(tmp_path / name).imported
+    for text in (
+        *(each.layer for each in imported.layers),
+        *(what for _, what in imported.guesses),
+    ):
+        assert len(text) < 1_000
+
+
 @pytest.mark.parametrize("name", SAVE)
 def test_a_file_cut_anywhere(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
