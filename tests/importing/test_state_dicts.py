@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from rnnspec import pipeline
+from rnnspec.backends.torch.checkpoint.pickled import unpickled
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import Taken, take
@@ -356,10 +358,6 @@ DISPROPORTIONATE: dict[str, tuple[bytes, str]] = {
         opcodes(PAIRS, b"0(" + b"ccollections\nOrderedDict\nh\x00\x85R" * 200, b"l"),
         "mappings that have the same list of items",
     ),
-    "keys of one hash": (
-        opcodes(b"}(", *[n for at in range(1, 9) for n in (at * LARGE, at)], b"u"),
-        f"received {LARGE}, {LARGE * 2}, ",
-    ),
     "parameters in parameters": (
         opcodes(b"}", INNER, PARAMETER * 9, tensor((2,), (1,)), b"\x85R" * 9, b"s"),
         "rnn.weight_hh_l0: expected a dense tensor of numbers, received .*_rebuild_parameter",
@@ -377,7 +375,6 @@ DISPROPORTIONATE: dict[str, tuple[bytes, str]] = {
         opcodes(b"}", INNER, tensor((2**40, 0, 2**40), (1, 1, 1)), b"s"),
         "rnn.weight_hh_l0: expected the shape of a tensor that fits in memory",
     ),
-    "no units": (opcodes(b"}", INNER, tensor((5, 0), (1, 1)), b"s"), "which is missing"),
     "one storage for many tensors": (
         opcodes(b"}(", *[
             part for at in range(2_000) for part in (f"weight_hh_l{at}", tensor((128, 128), (1, 1)))
@@ -401,6 +398,12 @@ def test_pickles_out_of_proportion(tmp_path: Path, name: str) -> None:
         archive.writestr("net/data/0", bytes(4096))
     with pytest.raises((ModelError, UsageError), match=message):
         take(tmp_path / "net.pt")
+
+
+def test_keys_become_text() -> None:
+    content = opcodes(b"}(", *[n for at in range(1, 9) for n in (at * LARGE, at)], b"u")
+    # Integers can be chosen to have one hash, and then a mapping of them takes forever.
+    assert {type(key) for key in unpickled(BytesIO(content))} == {str}
 
 
 def test_storages_named_by_tuples_before_zip_archives(tmp_path: Path) -> None:
