@@ -407,7 +407,8 @@ def test_keys_become_text() -> None:
 
 
 def test_storages_named_by_tuples_before_zip_archives(tmp_path: Path) -> None:
-    header = [pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}, {})]
+    values: list[Any] = [0x1950A86A20F9469CFC6C, 1001, {}, {}]
+    header = [pickle.dumps(value, 2) for value in values]
     path = tmp_path / "net.pt"
     path.write_bytes(b"".join([*header, opcodes(b"]", SHARED, b"a")]))
     with pytest.raises(UsageError, match="the keys of the storages, a list of strings"):

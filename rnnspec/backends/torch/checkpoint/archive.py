@@ -63,6 +63,8 @@ def archive(path: Path) -> Iterator[Archive]:
         view = memoryview(file)
         try:
             content, storages = _archive(stream, file, view)
+        except MemoryError:  # no fault of the file, whose parts are no larger than it
+            raise
         # Besides BadZipFile, zipfile lets out what broken headers lead to.
         except Exception as error:
             message = f"expected a checkpoint of PyTorch: {brief(error)}"
@@ -117,7 +119,8 @@ def _small(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
 def _stored(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
     """Return the bytes of a member, which torch.save never compresses."""
     if info.compress_type != zipfile.ZIP_STORED:
-        raise PickleError(f"expected an uncompressed member, received {brief(info.filename)}")
+        message = f"expected an uncompressed member, received {brief(info.filename)}"
+        raise PickleError(f"{message}; load it with torch.load, and save it again")
     head = view[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
     magic, name, extra = _LOCAL_HEADER.unpack(head)
     start = info.header_offset + _LOCAL_HEADER.size + name + extra
