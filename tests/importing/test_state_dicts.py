@@ -432,6 +432,55 @@ def test_a_layer_has_one_name(tmp_path: Path, number: str) -> None:
         take(tmp_path / "net.pt")
 
 
+def compressed(content: dict[str, bytes], path: Path, method: int = zipfile.ZIP_DEFLATED) -> None:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, part in content.items():
+            archive.writestr(name, part)
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    net, path = made(), tmp_path / "net.pt"
+    torch.save(net.state_dict(), path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    compressed(content, path)
+    torch.load(path)
+    assert difference(take(path), net, tokens=False) < 1e-12
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 500):
+        path.write_bytes(whole[:end])
+        with pytest.raises(UsageError):
+            take(path)
+    compressed(content, path, zipfile.ZIP_LZMA)
+    with pytest.raises(UsageError, match="is compressed in an unknown way"):
+        take(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"n/data.pkl": b"\x80\x02" + b"N" * 2**21}, "expected a pickle of at most 1,0.* bytes"),
+        ({"n/data.pkl": b"\x80\x02N.", "n/data/0": bytes(2**26), "n/data/1": bytes(2**26)},
+         "its members are too large for the size of the file"),
+    ],
+)  # fmt: skip
+def test_compressed_files_out_of_proportion(
+    tmp_path: Path, content: dict[str, bytes], message: str
+) -> None:
+    compressed(content, tmp_path / "net.pt")
+    with pytest.raises(UsageError, match=message):
+        take(tmp_path / "net.pt")
+
+
+def test_a_declared_size_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    compressed({"n/data.pkl": b"\x80\x02N." + bytes(996), "n/data/0": bytes(2**24)}, path)
+    whole = path.read_bytes().replace((2**24).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    path.write_bytes(whole)
+    with pytest.raises(UsageError, match="member n/data/0 is broken"):
+        take(path)
+
+
 def test_two_members_of_one_name(tmp_path: Path) -> None:
     torch.save(made().state_dict(), tmp_path / "net.pt")
     with zipfile.ZipFile(tmp_path / "net.pt", "a") as archive, pytest.warns(match="Duplicate"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.imported import Account, Became, Imported
+from rnnspec.backends.torch.checkpoint.archive import FREE, MOST_TIMES
 from rnnspec.backends.torch.checkpoint.arrays import canonical, parts
 from rnnspec.backends.torch.checkpoint.draft import draft
 from rnnspec.backends.torch.checkpoint.modules import (
@@ -36,8 +37,6 @@ Part = tuple[str, Module, "Mapping[str, Entry]"]
 
 
 _MOST_ARRAYS = 5_000
-_MOST_TIMES = 8
-_FREE = 2**26
 
 
 def read(
@@ -83,7 +82,7 @@ def read(
 
 def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
     """Raise UsageError if the arrays of a file are out of proportion to it."""
-    total, most = sum(entry.size for entry in weights.values()), _MOST_TIMES * size + _FREE
+    total, most = sum(entry.size for entry in weights.values()), MOST_TIMES * size + FREE
     if total > most:
         message = (
             f"expected tensors of at most {most:,} bytes in a file of {size:,}, received {total:,}"
