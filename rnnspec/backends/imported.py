@@ -87,7 +87,7 @@ class Account:
         """Every reason so far why the model cannot be taken over."""
         return tuple(self._problems)
 
-    def ignored(self, names: Sequence[str]) -> set[str]:
+    def ignored(self, names: Sequence[str]) -> dict[str, None]:
         """Return the arrays that the user leaves out, and record them as not carried over.
 
         Raises:
@@ -101,7 +101,7 @@ class Account:
             self._ignored |= dict.fromkeys(matched)
         for name in self._ignored:
             self.leave(name, reason="left out by --ignore")
-        return set(self._ignored)
+        return self._ignored
 
     def way_out(self, patterns: Sequence[str]) -> str:
         """Return how to leave out arrays of a file, as the end of a message."""

@@ -205,15 +205,16 @@ def with_others() -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
 def test_arrays_that_nothing_uses_are_left_out_on_request(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    SAVE[name](with_others(), path)
+    SAVE[name](with_others() | {"out.steps": torch.tensor(3)}, path)
     with pytest.raises(ModelError) as raised:
         take(path)
     for option in ("--ignore similarity_b", "--ignore similarity_w", "--ignore 'aux.*'"):
         assert option in str(raised.value)
-    taken = take(path, ignore=("similarity_*", "aux.weight"))
+    taken = take(path, ignore=("similarity_*", "aux.weight", "out.steps"))
     assert difference(taken, made(), tokens=False) < 1e-12
     assert sorted(taken.imported.left_out) == [
         "aux.weight (left out by --ignore)",
+        "out.steps (left out by --ignore)",
         "similarity_b (left out by --ignore)",
         "similarity_w (left out by --ignore)",
     ]

@@ -126,7 +126,9 @@ def arrays_of(
 def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -> None:
     """Refuse arrays of another number of layers, which would be as many reasons."""
     ignored = account.ignored(source.others(set()))
-    groups = [name for name, own in source.groups().items() if not ignored.issuperset(own)]
+    groups = [
+        name for name, own in source.groups().items() if own and not ignored.keys() >= set(own)
+    ]
     if len(groups) != len(layers):
         message = (
             f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "

@@ -64,7 +64,8 @@ def read(
         }
         _leave(found, ignored, account)
         _check_sizes(weights, found.size, path)
-        listed = modules(weights, account, [key for key in found.entries if key in ignored])
+        gone = [key for key in ignored if found.entries[key].floating]
+        listed = modules(weights, account, gone)
         account.check()
         listed = ordered(listed, account)
         network = known or draft(name, listed, account)
