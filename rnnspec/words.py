@@ -32,3 +32,41 @@ Merge = Literal["concat", "sum", "mul", "ave"]
 
 Statistic = Literal["mean", "max", "last_step"]
 """Reductions over the time steps of a sequence; ``last_step`` selects the last one."""
+
+MEANINGS = {
+    "simple": "The simple (Elman) recurrent layer.",
+    "lstm": "Long short-term memory.",
+    "gru": "The gated recurrent unit.",
+    "repeat": "The final state of the layer before, repeated: between an encoder and a decoder.",
+    "concat": "Concatenation, twice as wide.",
+    "sum": "Their sum.",
+    "mul": "Their product.",
+    "ave": "Their mean.",
+    "last": "The final state of each direction.",
+    "last_step": "The output at the last time step, where the backward direction begins.",
+    "mean": "The mean over all time steps that are not padding.",
+    "max": "The maximum over all time steps that are not padding.",
+    "none": "Nothing: with `pooling`, an output at every time step.",
+    "l2": "x / max(norm, 1e-12), with the Euclidean norm.",
+    "linear": "x",
+    "sigmoid": "1 / (1 + exp(-x))",
+    "softmax": "exp(x), divided by the sum over all units: probabilities of classes.",
+    "tanh": "The hyperbolic tangent.",
+    "relu": "max(x, 0)",
+    "log_softmax": "The logarithm of the softmax: log-probabilities of classes.",
+    "exponential": "exp(x)",
+    "softplus": "log(1 + exp(x))",
+    "hard_sigmoid": "x / 6 + 1 / 2, between 0 and 1.",
+    "legacy_hard_sigmoid": "x / 5 + 1 / 2, between 0 and 1: the hard_sigmoid of Keras 1 and 2.",
+    "softsign": "x / (1 + abs(x))",
+    "elu": "x if it is positive, otherwise exp(x) - 1.",
+    "selu": "1.0507 x if it is positive, otherwise 1.7581 (exp(x) - 1).",
+    "silu": "x sigmoid(x), also known as swish.",
+    "glorot_uniform": "Uniform, with variance 2 / (inputs + outputs).",
+    "he_uniform": "Uniform, with variance 2 / inputs.",
+    "lecun_uniform": "Uniform, with variance 1 / inputs.",
+    "orthogonal": "A random matrix with orthonormal rows or columns.",
+    "zeros": "0 everywhere.",
+    "ones": "1 everywhere.",
+}
+"""The meaning of each value that a key with fixed values accepts, as editors show it."""

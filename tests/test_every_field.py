@@ -71,6 +71,7 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("Normalize", "name"): ["other"],
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
+    ("Repeat", "name"): ["other"],
 }
 """Further values of fields that have the same value in every network of the corpus."""
 

@@ -129,7 +129,8 @@ def run_action(tmp_path: Path, **given: str) -> tuple[int, str]:
 
 def test_no_input_is_pasted_into_a_script() -> None:
     assert ACTION["runs"]["using"] == "composite"
-    assert [step["uses"] for step in STEPS if "uses" in step] == ["actions/setup-python@v5"]
+    used = [step["uses"].partition("@")[0] for step in STEPS if "uses" in step]
+    assert used == ["actions/setup-python"]
     for step in STEPS:
         assert ("uses" in step) != ("run" in step)
         assert "${{" not in step.get("run", "")

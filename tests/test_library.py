@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import inspect
+import os
 import pkgutil
+import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -82,11 +83,22 @@ def test_all_is_true() -> None:
         _ = rnnspec.nosuch
 
 
-def test_the_wheel_holds_every_package() -> None:
-    said = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "rnnspec").rglob("__init__.py")}
-    there = {".".join(folder.parts) for folder in folders} | {"rnnspec.templates"}
-    assert set(said["tool"]["setuptools"]["packages"]) == there
+def test_a_second_checkout_uses_its_own_templates(tmp_path: Path) -> None:
+    for folder in ("rnnspec", "templates"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    template = next((tmp_path / "templates" / "torch").glob("model.py.j2"))
+    template.write_text(f"# Of the second checkout.\n{template.read_text('utf-8')}", "utf-8")
+    command = [sys.executable, "-m", "rnnspec", "codegen", str(SPEC), "--backend", "torch"]
+    found = subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path.parent,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert "# Of the second checkout." in found.stdout
 
 
 def test_functions_stay_functions_whatever_is_imported() -> None:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rnnspec.version import __version__
 
@@ -64,3 +65,29 @@ def test_the_notes_of_a_release_are_its_section(project: Path) -> None:
     assert "### Added" in notes
     assert not any(line.startswith("## ") for line in notes)
     assert run(project / ".ci" / "release-notes", "9.9.9") == (1, [])
+
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, ROOT / "action.yml"], ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit_and_says_its_version(path: Path) -> None:
+    used = re.findall(r"^ *(?:- )?uses: (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert used
+    for each in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each), each
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_job_with_a_token_runs_no_dependency(path: Path) -> None:
+    """A package of pip or npm that turns hostile must find nothing to sign or publish with."""
+    workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {"contents": "read"}
+    for name, job in workflow["jobs"].items():
+        commands = [step["run"].split()[0] for step in job["steps"] if "run" in step]
+        if "write" in job.get("permissions", {}).values():
+            assert set(commands) <= {"gh"}, name
+            assert not any("checkout" in step.get("uses", "") for step in job["steps"]), name
+        for step in job["steps"]:
+            if "checkout" in step.get("uses", ""):
+                assert step["with"] == {"persist-credentials": False}, name

@@ -23,7 +23,8 @@ from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.cli.app import app
 from rnnspec.pages import codes
-from rnnspec.spec.schema.descriptions import KEYS, VALUES
+from rnnspec.spec.models import Model
+from rnnspec.words import MEANINGS
 
 Site = Mapping[str, str | bytes]
 
@@ -108,12 +109,12 @@ def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:
 
 def test_every_key_is_in_the_reference(site: Site) -> None:
     page = str(site["reference/keys.md"])
-    for described in KEYS.values():
-        for key, about in described.items():
+    for model in Model.__subclasses__():
+        for key, field in model.model_fields.items():
             (*_, line) = re.findall(rf"^\| `{key}`.*$", page, re.MULTILINE)
             assert line
-            assert about.description in page
-    for value, meaning in VALUES.items():
+            assert (field.description or "") in page
+    for value, meaning in MEANINGS.items():
         assert f"| `{value}` | {meaning} |" in page
 
 

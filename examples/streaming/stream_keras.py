@@ -1,6 +1,6 @@
 """Print the output of a Keras model in step form for a stream of numbers, as they come.
 
-    rnnspec build forecast.yaml --backend keras --form step -o forecast.keras
+    rnnspec build forecast.yaml --backend keras --form step --seed 1 -o forecast.keras
     python stream_keras.py forecast.keras < numbers.txt
 
 A line of standard input is a chunk: one number or several, with spaces between them.

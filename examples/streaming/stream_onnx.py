@@ -1,6 +1,6 @@
 """Print the output of an ONNX model in step form for a stream of numbers, as they come.
 
-    rnnspec build forecast.yaml --backend onnx --form step -o forecast.onnx
+    rnnspec build forecast.yaml --backend onnx --form step --seed 1 -o forecast.onnx
     python stream_onnx.py forecast.onnx < numbers.txt
 
 A line of standard input is a chunk: one number or several, with spaces between them.

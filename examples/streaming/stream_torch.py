@@ -1,6 +1,6 @@
 """Print the output of a PyTorch model in step form for a stream of numbers, as they come.
 
-    rnnspec build forecast.yaml --backend torch --form step -o forecast
+    rnnspec build forecast.yaml --backend torch --form step --seed 1 -o forecast
     python stream_torch.py forecast < numbers.txt
 
 A line of standard input is a chunk: one number or several, with spaces between them.

@@ -111,23 +111,63 @@ class History:
         plt.close(figure)
 
 
+@dataclass(frozen=True)
+class Report:
+    """What a run prints: a bar in a terminal, and a line for each checkpoint anywhere."""
+
+    total: int
+    progress: Any
+    task: Any
+    shown: bool
+
+    def step(self, step: int, loss: float) -> None:
+        """Move the bar to a step, with its loss beside it."""
+        self.progress.update(self.task, completed=step, description=f"loss {loss:.3f}")
+
+    def checkpoint(self, history: History) -> None:
+        """Print both losses of the last checkpoint."""
+        losses = f"training {history.training[-1]:.3f}, validation {history.validation[-1]:.3f}"
+        self._print(f"step {history.steps[-1]} of {self.total}: {losses}")
+
+    def end(self, history: History, out: Path) -> None:
+        """Print why a run is over, and what it wrote."""
+        if not self.shown:  # another process wrote, and perhaps on another machine
+            return
+        if history.steps and history.steps[-1] < self.total:
+            self._print("stopped early: validation brings no gain")
+        names = sorted(each.name for each in out.iterdir() if not each.name.startswith("."))
+        self._print(f"wrote to {out}: {', '.join(names)}")
+
+    def _print(self, line: str) -> None:
+        if self.shown:
+            self.progress.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 @contextmanager
-def bar(total: int, done: int, *, shown: bool) -> Iterator[Any]:
-    """Yield a function that moves a progress bar to a step, with the losses beside it."""
+def report(total: int, done: int, *, shown: bool) -> Iterator[Report]:
+    """Yield what prints the progress of a run; of several processes, only one is ``shown``."""
+    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not shown) as progress:
-        task = progress.add_task("training", total=total, completed=done)
-        yield lambda step, words: progress.update(task, completed=step, description=words)
+    console = Console()
+    bar = Progress(*columns, console=console, disable=not (shown and console.is_terminal))
+    with bar:
+        if shown and done:
+            console.print(f"going on from step {done}", highlight=False)
+        yield Report(total, bar, bar.add_task("training", total=total, completed=done), shown)
 
 
 @contextmanager
 def whole(path: Path, *, keeps: bool = True) -> Iterator[Path]:
     """Yield a path to write to; the file gets its name when it is complete, if it is kept."""
     partial = path.with_name(f".{os.getpid()}.{path.name}")
+    partial.touch()
+    mode = partial.stat().st_mode
     try:
         yield partial
+        # safetensors replaces the file by one that only its owner may read.
+        partial.chmod(mode)
         if keeps:
             partial.replace(path)
     finally:

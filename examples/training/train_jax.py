@@ -43,8 +43,8 @@ def main() -> None:
     data = Characters.of(read_text(given.text), given.batch, given.seed)
     data.share(0, jax.device_count())
     run = Run(given, rnnspec.build(fitting(given.spec), "jax", seed=given.seed), data)
-    with progress.bar(given.steps, run.step, shown=given.rank == 0) as show:
-        run.train(show)
+    with progress.report(given.steps, run.step, shown=given.rank == 0) as report:
+        run.train(report)
 
 
 def _loss(model: nnx.Module, inputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -94,20 +94,22 @@ class Run:
             variable[...] = jax.device_put(arrays[_name(path)], everywhere)
         nnx.update((self.model, self.optimizer), nnx.from_flat_state(flat))
 
-    def train(self, show: Any) -> None:
+    def train(self, report: progress.Report) -> None:
         """Train to the last step, or until validation brings no gain."""
         losses = list[float]()
         while self.step < self.given.steps and not self.history.is_over(self.given.patience):
             batch = map(self._sharded, self.data.batch(self.step))
             losses.append(float(_update(self.model, self.optimizer, *batch)))
             self.step += 1
-            show(self.step, f"loss {losses[-1]:.3f}")
+            report.step(self.step, losses[-1])
             if self.step % self.given.every == 0 or self.step == self.given.steps:
                 validation = map(self._sharded, self.data.validation())
                 found = float(nnx.jit(_loss)(self.model, *validation))
                 self.history.add(self.step, sum(losses) / len(losses), found)
                 losses.clear()
                 self._write()
+                report.checkpoint(self.history)
+        report.end(self.history, self.out)
 
     def _sharded(self, rows: NDArray[np.int64]) -> jax.Array:
         """Return a batch with its rows shared out over the devices of all processes."""

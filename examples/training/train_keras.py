@@ -107,12 +107,14 @@ class Run:
     def train(self) -> None:
         """Train to the last step, or until validation brings no gain."""
         given = self.given
-        with progress.bar(given.steps, self.step, shown=given.rank == 0) as show:
+        with progress.report(given.steps, self.step, shown=given.rank == 0) as report:
             while self.step < given.steps and not self.history.is_over(given.patience):
-                self.epoch(min(given.every, given.steps - self.step), show)
+                self.epoch(min(given.every, given.steps - self.step), report)
                 self.write(keeps=given.rank == 0)
+                report.checkpoint(self.history)
+            report.end(self.history, self.checkpoint.parent)
 
-    def epoch(self, steps: int, show: Any) -> None:
+    def epoch(self, steps: int, report: progress.Report) -> None:
         """Train some steps, and validate."""
         import numpy as np
         from keras.callbacks import LambdaCallback
@@ -124,9 +126,7 @@ class Run:
         )
         started = self.step
         moved = LambdaCallback(
-            on_train_batch_end=lambda batch, logs: show(
-                started + batch + 1, f"loss {logs['loss']:.3f}"
-            )
+            on_train_batch_end=lambda batch, logs: report.step(started + batch + 1, logs["loss"])
         )
         size = self.share.stop - self.share.start
         told = self.model.fit(inputs, targets, size, shuffle=False, verbose=0, callbacks=[moved])

@@ -63,7 +63,9 @@ def main() -> None:
     trainer.fit(training, ckpt_path=last if last.exists() else None)
     name = training.spec.name
     (given.out / f"{name}.py").write_text(rnnspec.codegen(training.spec, "torch"))
-    save_file(training.net.state_dict(), given.out / f"{name}.safetensors")
+    with progress.whole(given.out / f"{name}.safetensors") as path:
+        save_file(training.net.state_dict(), path)
+    print(f"wrote {name}.py, {name}.safetensors and checkpoint.ckpt to {given.out}")
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def main() -> None:
         model = rnnspec.build(fitting(given.spec), "torch", seed=given.seed).to(device, dtype)
         data = Characters.of(read_text(given.text), given.batch, given.seed)
         run = Run(given, model, data, data.share(rank, number), device)
-        with progress.bar(given.steps, run.step, shown=rank == 0) as show:
-            run.train(show, writes=rank == 0)
+        with progress.report(given.steps, run.step, shown=rank == 0) as report:
+            run.train(report, writes=rank == 0)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ class Run:
             self.optimizer.load_state_dict(kept["optimizer"])
             self.step, self.history = kept["step"], progress.History.from_json(kept["history"])
 
-    def train(self, show: Any, *, writes: bool) -> None:
+    def train(self, report: progress.Report, *, writes: bool) -> None:
         """Train to the last step, or until validation brings no gain."""
         # Its forward, and no other method: a method that bypasses it would not average gradients.
         parallel = distributed.is_initialized()
@@ -106,10 +106,12 @@ class Run:
             self.optimizer.step()
             self.step += 1
             losses.append(float(loss.detach()))
-            show(self.step, f"loss {losses[-1]:.3f}")
+            report.step(self.step, losses[-1])
             if self.step % self.given.every == 0 or self.step == self.given.steps:
                 self.keep(sum(losses) / len(losses), writes=writes)
+                report.checkpoint(self.history)
                 losses.clear()
+        report.end(self.history, self.checkpoint.parent)
 
     def loss(self, model: nn.Module, inputs: Any, targets: Any) -> torch.Tensor:
         """Return the mean cross-entropy of the rows of this process, in nats a character."""

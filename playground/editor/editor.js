@@ -31,7 +31,7 @@ const leave = {
 };
 const SEVERITIES = { error: "error", warning: "warning", note: "info" };
 
-// `ask` calls a function of rnnspec.playground, `changed` is told of each change.
+// `ask` calls a function of rnnspec_playground, `changed` is told of each change.
 export function createEditor(parent, ask, changed) {
   const extensions = [
     lineNumbers(),

@@ -9,7 +9,7 @@ import json
 import os
 
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-from rnnspec import playground
+import rnnspec_playground as playground
 
 def call(name, arguments):
     return json.dumps(getattr(playground, name)(*json.loads(arguments)))
@@ -25,7 +25,7 @@ export async function load(settings, archive) {
   return python;
 }
 
-// Returns a function that calls a function of rnnspec.playground by its name.
+// Returns a function that calls a function of rnnspec_playground by its name.
 export async function start(settings, archive) {
   const python = await load(settings, archive);
   const call = python.runPython(BOOT);

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,16 +35,14 @@ def from_wheels(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def from_checkout() -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of the files of rnnspec itself, as in its wheel."""
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
-    for package in settings["packages"]:
-        if UNUSED.match(package):
-            continue
-        folder = ROOT / settings["package-dir"].get(package, package.replace(".", "/"))
-        inner = "**/*" if package in settings["package-data"] and package != "rnnspec" else "*"
-        for path in sorted(folder.glob(inner)):
-            if path.suffix in DATA:
-                name = Path(package.replace(".", "/"), path.relative_to(folder))
+    """Yield the names and contents of the files of rnnspec, as in its wheel, and of the page."""
+    # The wheel of rnnspec has the templates inside the package.
+    own = "playground/python/rnnspec_playground"
+    places = (("rnnspec",) * 2, ("templates", "rnnspec/templates"), (own, "rnnspec_playground"))
+    for folder, inside in places:
+        for path in sorted((ROOT / folder).rglob("*")):
+            name = Path(inside, path.relative_to(ROOT / folder))
+            if path.suffix in DATA and not UNUSED.match(".".join(name.parent.parts)):
                 yield name.as_posix(), path.read_bytes()
 
 

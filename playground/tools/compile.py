@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from rnnspec import playground
+import rnnspec_playground as playground
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 # What a page has no use for: debuggers, processes, servers, settings files, foreign code pages, and

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from rnnspec.errors import BackendError
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
+_PACKAGE = Path(__file__).parents[1]
+_INSTALLED = _PACKAGE / "templates"
+TEMPLATES = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "templates"
+"""The folder of the templates: a wheel has it inside the package, a checkout beside it."""
+
 LEVELS = ("counts", "forward", "gradients", "training")
 """Levels of comparison, each including those before it."""
 
@@ -40,7 +46,7 @@ class Backend:
     """The record of a backend: its names, requirements and capabilities.
 
     ``package`` contains its modules ``emit``, ``slots`` and ``runtime``, and ``templates`` is the
-    package of its templates. ``distribution`` is the installed package that the runtime imports
+    folder of its templates. ``distribution`` is the installed package that the runtime imports
     (empty if it needs none), ``minimum`` the oldest version of it that works, ``needed`` further
     packages, and ``extra`` the extra of rnnspec that installs all of them. ``ending`` is that of a
     file of its source: only Python is executed, and the runtime is given any other text as it is.
@@ -61,7 +67,7 @@ class Backend:
     name: str
     title: str
     package: str
-    templates: str = "rnnspec.templates"
+    templates: Path = TEMPLATES
     distribution: str = ""
     minimum: tuple[int, int] = (0, 0)
     needed: tuple[str, ...] = ()

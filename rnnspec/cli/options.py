@@ -64,10 +64,6 @@ Started = Annotated[
         "--jobs", min=1, metavar="N", help="Number of processes to start; each imports backends."
     ),
 ]
-Shard = Annotated[
-    str | None, typer.Option("--shard", metavar="I/N", help="Compare part I of N, from 1.")
-]
-Merge = Annotated[bool, typer.Option("--merge", help="Join the JSON reports of all shards.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 AllowOutside = Annotated[
     bool,

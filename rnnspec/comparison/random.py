@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,7 +10,7 @@ from rnnspec.comparison.drawn.passes import Comparer, Outcome, passes
 from rnnspec.comparison.drawn.texts import Texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rnnspec.comparison.drawn.passes import Largest, Pass
     from rnnspec.errors import RnnspecError
@@ -68,12 +68,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """The outcomes of compared specs in order; the last one may have an error, and then ``spec``.
+    """The outcomes of specs in order; the last one may have an error, and then ``spec``."""
 
-    ``drawn`` is the number of specs, of which a part may have been compared.
-    """
-
-    drawn: int
     outcomes: list[Outcome]
     spec: str = ""
 
@@ -102,28 +98,26 @@ class Outcomes:
 class Sharing(Protocol):
     """A function that compares specs until one differs, and returns the outcomes in order."""
 
-    def __call__(self, comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
-        """Return an outcome for each text, by its index, up to the first with an error."""
+    def __call__(self, comparer: Comparer, texts: Sequence[str]) -> list[Outcome]:
+        """Return an outcome for each text, up to the first with an error."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search among ``number`` random specs, of which ``part`` is compared."""
+    """A search among random specs for one that differs."""
 
     texts: Texts
     passes: tuple[Pass, ...]
-    part: slice = field(default_factory=lambda: slice(None))
 
     def outcomes(self, sharing: Sharing) -> Outcomes:
         """Return the outcomes up to the first with an error."""
         texts = self.texts.all()
-        indexes = range(len(texts))[self.part]
         comparer = Comparer(self.passes)
-        outcomes = sharing(comparer, {index: texts[index] for index in indexes})
+        outcomes = sharing(comparer, texts)
         if not outcomes or outcomes[-1].error is None:
-            return Outcomes(len(texts), outcomes)
-        index = indexes[len(outcomes) - 1]
+            return Outcomes(outcomes)
+        index = len(outcomes) - 1
         failed = {texts[index]: outcomes[-1]}
 
         def fails(text: str) -> bool:
@@ -133,7 +127,7 @@ class Search:
             return outcome.error is not None
 
         small = self.texts.smaller(index, fails) or texts[index]
-        return Outcomes(len(texts), [*outcomes[:-1], failed[small]], small)
+        return Outcomes([*outcomes[:-1], failed[small]], small)
 
     def again(self, outcomes: Outcomes) -> str:
         """Return the options that ask for the comparison that failed, if one did."""
@@ -188,9 +182,9 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
 def one_by_one(progress: Callable[[str], None]) -> Sharing:
     """Return a function that compares specs in this process."""
 
-    def compare(comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
+    def compare(comparer: Comparer, texts: Sequence[str]) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for text in texts.values():
+        for text in texts:
             progress(f"{len(outcomes)} compared")
             outcomes.append(comparer(text))
             if outcomes[-1].error is not None:

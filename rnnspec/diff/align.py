@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from rnnspec.diff.sequences import common, unique_pairs
 from rnnspec.ir.nodes import Layer
 from rnnspec.ir.text import type_name
 
@@ -14,17 +16,9 @@ if TYPE_CHECKING:
 
     from rnnspec.diff.settings import Settings
 
-    Places = tuple[int | None, int | None]
-    """The position of a layer before and after, None on the side that lacks it."""
-
-# The score of a pair. An equal layer outweighs two changed ones of the same type, but not three.
-EQUAL, SAME_TYPE, SAME_KIND = 5, 2, 1
-# The most pairs that are scored at once, in a fifth of a second at most.
-_MAX_EXACT_PAIRS = 50_000
-# The number of layers of each network that are scored at once if there are more pairs.
-_WINDOW = 32
-# Larger than the sum of all positions, so that positions decide only between equal scores.
-_TIE_BREAK = 10**9
+# difflib compares each item with every equal one, once for each block that it finds.
+_MOST_COMPARISONS = 100_000
+_SOON = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +28,26 @@ class LayerSettings:
     layer: Layer
     settings: Settings
 
+    @property
+    def name(self) -> Hashable:
+        """Its explicit name, or an object that equals nothing else."""
+        return self.layer.name if has_given_name(self.layer) else object()
+
+    @property
+    def content(self) -> Hashable:
+        """Everything but its name."""
+        return (self.type, *self.settings.items())
+
+    @property
+    def type(self) -> Hashable:
+        """Its kind, and the type that the language calls it by."""
+        return (self.kind, type_name(self.layer))
+
+    @property
+    def kind(self) -> Hashable:
+        """The class of its node."""
+        return type(self.layer).__name__
+
 
 Pair = tuple[LayerSettings | None, LayerSettings | None]
 """A layer before and after, None on the side that lacks it."""
@@ -42,20 +56,17 @@ Pair = tuple[LayerSettings | None, LayerSettings | None]
 def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> list[Pair]:
     """Return every layer of both networks once and in order, with corresponding layers paired.
 
-    Layers with the same explicit name are paired first. Between them, as many layers as possible
-    are paired with an equal layer, then with one of the same type. Default names do not count,
-    because their numbers shift whenever a layer is added or removed. Long networks are divided at
-    layers that occur once in each, and layers that moved far are not paired.
+    Layers with the same explicit name are paired first, because whoever names a layer says which
+    one it is. Between them, equal layers are paired, then those of the same type, then those of the
+    same kind. Default names do not count, because their numbers shift whenever a layer is added.
     """
-    aligner = _Aligner([*map(_content, before), *map(_content, after)])
-    old, new = range(len(before)), range(len(before), len(before) + len(after))
-    # Names come first, because whoever names a layer says which one it is, whatever else changes.
-    named = unique_pairs([*map(_given_name, before)], [*map(_given_name, after)])
-    places = _between(old, new, named, aligner.segment)
-    return [
-        (None if i is None else before[i], None if j is None else after[j - len(before)])
-        for i, j in places
-    ]
+    keys = (
+        lambda entry: (entry.kind, entry.name),
+        lambda entry: entry.content,
+        lambda entry: entry.type,
+        lambda entry: entry.kind,
+    )
+    return list(_paired(before, after, keys))
 
 
 def has_given_name(layer: Layer) -> bool:
@@ -65,122 +76,58 @@ def has_given_name(layer: Layer) -> bool:
     return not (number.isdecimal() and kind.replace("_", "") == type_name(layer).lower())
 
 
-def _given_name(entry: LayerSettings) -> Hashable:
-    layer = entry.layer
-    return (type(layer).__name__, layer.name) if has_given_name(layer) else None
-
-
-def _content(entry: LayerSettings) -> tuple[Hashable, ...]:
-    return (type(entry.layer).__name__, type_name(entry.layer), *entry.settings.items())
-
-
-class _Aligner:
-    """Alignment of layers by position: those before are numbered first, then those after."""
-
-    def __init__(self, contents: list[tuple[Hashable, ...]]) -> None:
-        # Equal layers get equal numbers, so that contents are compared as integers.
-        numbers: dict[tuple[Hashable, ...], int] = {}
-        self.contents = [numbers.setdefault(each, len(numbers)) for each in contents]
-        self.types = [(kind, name) for kind, name, *_ in contents]
-
-    def segment(self, old: range, new: range) -> Iterator[Places]:
-        """Pair the layers between two names: the common head and tail, then the rest."""
-        before, after = (self._contents_of(each) for each in (old, new))
-        head = common(before, after)
-        tail = common(before[head:][::-1], after[head:][::-1])
-        inner, other = old[head : len(old) - tail], new[head : len(new) - tail]
-        yield from zip(old[:head], new[:head], strict=True)
-        if len(inner) * len(other) <= _MAX_EXACT_PAIRS:
-            yield from self._exact(inner, other)
-        else:
-            unique = unique_pairs(self._contents_of(inner), self._contents_of(other))
-            yield from _between(inner, other, unique, self._gap)
-        yield from zip(old[len(old) - tail :], new[len(new) - tail :], strict=True)
-
-    def _gap(self, old: range, new: range) -> Iterator[Places]:
-        """Pair the layers between two that occur once, one window at a time."""
-        while min(len(old), len(new)) > _WINDOW:
-            taken = other = 0
-            # Pairs in the second half depend on layers beyond the window: leave them to the next.
-            for i, j in self._exact(old[:_WINDOW], new[:_WINDOW]):
-                if max(taken, other) >= _WINDOW // 2:
-                    break
-                yield i, j
-                taken, other = taken + (i is not None), other + (j is not None)
-            old, new = old[taken:], new[other:]
-        yield from self._exact(old, new)
-
-    def _exact(self, old: range, new: range) -> Iterator[Places]:
-        """Yield the pairs with the highest total score, and among equal totals the earliest."""
-        scores = [_prefer_earlier(self._scores(i, new), old.stop - i) for i in old]
-        best = _best_scores(scores, len(new))
-        i = j = 0
-        while i < len(old) and j < len(new):
-            if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
-                yield old[i], new[j]
-                i, j = i + 1, j + 1
-            # A removed layer is listed before an added one, as in a patch.
-            elif best[i][j] == best[i + 1][j]:
-                yield old[i], None
-                i += 1
-            else:
-                yield None, new[j]
-                j += 1
-        yield from ((each, None) for each in old[i:])
-        yield from ((None, each) for each in new[j:])
-
-    def _scores(self, i: int, new: range) -> list[int]:
-        """Return the score of layer ``i`` paired with each of ``new``."""
-        mine, mine_type = self.contents[i], self.types[i]
-        types = self.types[new.start : new.stop]
-        # Scored once per type: thousands of layers have few types.
-        scores = {each: _score_of_types(mine_type, each) for each in set(types)}
-        pairs = zip(self._contents_of(new), types, strict=True)
-        return [EQUAL if each == mine else scores[its_type] for each, its_type in pairs]
-
-    def _contents_of(self, places: range) -> list[int]:
-        return self.contents[places.start : places.stop]
-
-
-def _score_of_types(mine: tuple[Hashable, ...], other: tuple[Hashable, ...]) -> int:
-    """Return the score of a pair of unequal layers, each given by its kind and type."""
-    if mine == other:
-        return SAME_TYPE
-    return SAME_KIND if mine[0] == other[0] else 0
-
-
-def _prefer_earlier(values: list[int], left: int) -> list[int]:
-    """Return the scores of the pairs of one layer, with earlier pairs winning ties.
-
-    Otherwise a window could skip layers without a partner in it that have one in the next window.
-    """
-    left += len(values)
-    return [value and value * _TIE_BREAK + left - j for j, value in enumerate(values)]
-
-
-def _best_scores(scores: list[list[int]], width: int) -> list[list[int]]:
-    """Return the highest total score of pairs from (i, j) on. Needleman and Wunsch, 1970."""
-    below = [0] * (width + 1)
-    rows = [below]
-    for values in reversed(scores):
-        row = [0] * (width + 1)
-        for j in range(width - 1, -1, -1):
-            row[j] = max(below[j + 1] + values[j], below[j], row[j + 1])
-        rows.append(row)
-        below = row
-    return rows[::-1]
-
-
-def _between(
-    old: range,
-    new: range,
-    pairs: list[tuple[int, int]],
-    gap: Callable[[range, range], Iterator[Places]],
-) -> Iterator[Places]:
-    """Yield ``pairs``, relative to the starts of the ranges, and ``gap`` of what is between."""
+def _paired(
+    before: Sequence[LayerSettings],
+    after: Sequence[LayerSettings],
+    keys: Sequence[Callable[[LayerSettings], Hashable]],
+) -> Iterator[Pair]:
+    """Yield pairs of layers that are equal by the first key, and between them by the others."""
+    if not (before and after and keys):
+        yield from ((entry, None) for entry in before)
+        yield from ((None, entry) for entry in after)
+        return
+    key, *rest = keys
     i = j = 0
-    for place, other in pairs:
-        yield from gap(old[i:place], new[j:other])
-        yield old[place], new[other]
+    for place, other in _equal_places([*map(key, before)], [*map(key, after)]):
+        yield from _paired(before[i:place], after[j:other], rest)
+        yield before[place], after[other]
         i, j = place + 1, other + 1
-    yield from gap(old[i:], new[j:])
+    yield from _paired(before[i:], after[j:], rest)
+
+
+def _equal_places(
+    before: Sequence[Hashable], after: Sequence[Hashable]
+) -> Iterator[tuple[int, int]]:
+    """Yield the places of items that are equal, rising on both sides, common ends included."""
+    head = _count_common(before, after)
+    tail = _count_common(before[head:][::-1], after[head:][::-1])
+    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    counts, others = Counter(old), Counter(new)
+    if sum(count * others[item] for item, count in counts.items()) > _MOST_COMPARISONS:
+        inner = list(_nearest(old, new))
+    else:
+        matcher = SequenceMatcher(None, old, new, autojunk=False)
+        blocks = matcher.get_matching_blocks()
+        inner = [(at + n, other + n) for at, other, size in blocks for n in range(size)]
+        # Of two answers, the one without insertions and removals is easier to read.
+        same = [(at, at) for at, pair in enumerate(zip(old, new, strict=False)) if len({*pair}) < 2]
+        if len(old) == len(new) and len(same) >= len(inner):
+            inner = same
+    yield from ((at, at) for at in range(head))
+    yield from ((head + at, head + other) for at, other in inner)
+    yield from ((len(before) - at, len(after) - at) for at in range(tail, 0, -1))
+
+
+def _nearest(before: Sequence[Hashable], after: Sequence[Hashable]) -> Iterator[tuple[int, int]]:
+    """Yield each item that has an equal one soon after the last pair."""
+    at = 0
+    for place, item in enumerate(before):
+        if item in (soon := after[at : at + _SOON]):
+            at += soon.index(item) + 1
+            yield place, at - 1
+
+
+def _count_common(before: Sequence[Hashable], after: Sequence[Hashable]) -> int:
+    """Return the length of the common prefix."""
+    pairs = zip(before, after, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields, is_dataclass
 from typing import Any, assert_never
 
 from rnnspec.ir.initializers import (
     Constant,
-    GlorotUniform,
-    HeUniform,
     Initializer,
-    LecunUniform,
-    Normal,
-    Orthogonal,
-    Uniform,
 )
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
     Cell,
-    Dense,
     Dropout,
     Embedding,
     Input,
     Layer,
-    LayerNorm,
     Network,
     Normalize,
-    NumericInput,
-    Pooling,
     Recurrent,
-    Repeat,
-    Residual,
     SimpleRNN,
     TokenInput,
 )
@@ -55,64 +45,60 @@ def layer_settings(network: Network) -> list[Settings]:
     ]
 
 
+_ELSEWHERE = {"name", "input", "masked", "return_sequences", "start"}
+"""Fields of layers that other layers decide, or the place of the layer."""
+_KEYS = {"statistic": "pooling"}
+"""Keys of the language by the field of a node that has another name."""
+
+
 def _layer(layer: Layer) -> Settings:
-    match layer:
-        case Embedding():
-            return _embedding(layer)
-        case Recurrent():
-            return _recurrent(layer)
-        case Dense():
-            return {"units": layer.units, "activation": layer.activation, "bias": layer.bias}
-        case Dropout():
-            return {"rate": layer.rate}
-        case Pooling():
-            return {"pooling": layer.statistic}
-        case Repeat():
-            return {"steps": layer.steps}
-        case LayerNorm():
-            return {"epsilon": layer.epsilon}
-        case Normalize():
-            return {"normalize": "l2"}
-        case Residual():
-            return {}
-        case _:
-            assert_never(layer)
+    """Return the settings of a layer: every field that is not decided elsewhere, by its key."""
+    # It has no setting of its own, but its presence is one.
+    settings: Settings = {"normalize": "l2"} if isinstance(layer, Normalize) else {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        match layer, field.name:
+            case _, "cell":
+                settings |= {"type": _type(value), **_plain(value)}
+            case Recurrent(), "merge":
+                settings |= {"bidirectional": value is not None} | (
+                    {"merge": value} if value else {}
+                )
+            case Recurrent(), "dropout":
+                # Replaced in layer_settings if the dropout is a layer of its own.
+                settings |= {"dropout": value, "variational": True}
+            case Embedding(), "masked":
+                settings["mask_zero"] = value
+            case _, name if name not in _ELSEWHERE and not isinstance(value, Initializer):
+                settings |= _plain(value) if is_dataclass(value) else {_KEYS.get(name, name): value}
+    return {key: settings[key] for key in sorted(settings, key=_position)}
+
+
+_LAST = ("activation", "recurrent_activation", "reset_after", "bias")
+"""Keys of recurrent layers that come after the others, as in the language."""
+
+
+def _position(key: str) -> int:
+    # Sorting is stable: the rest is in the order of the fields.
+    return _LAST.index(key) + 1 if key in _LAST else 0
+
+
+def _plain(node: Any) -> Settings:
+    """Return the fields of a node inside a layer, without initial values."""
+    return {
+        each.name: getattr(node, each.name) for each in fields(node) if each.name != "forget_bias"
+    }
 
 
 def network_settings(network: Network) -> Settings:
     """Return the settings of the whole network: its name, input and initializers."""
     settings: Settings = {"name": network.name, **_input(network.input)}
+    # A description is no part of the network.
+    known = {"name", "description", "input", "layers"}
+    settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
     for layer in network.layers:
         settings |= _initializers(layer)
     return settings
-
-
-def _embedding(layer: Embedding) -> Settings:
-    settings: Settings = {
-        "vocabulary": layer.vocabulary,
-        "dim": layer.dim,
-        "mask_zero": layer.masked,
-        "trainable": layer.trainable,
-    }
-    if files := layer.pretrained:
-        settings |= {"weights": files.weights, "words": files.words}
-    return settings
-
-
-def _recurrent(layer: Recurrent) -> Settings:
-    return {
-        "type": _type(layer.cell),
-        "units": layer.units,
-        "bidirectional": layer.merge is not None,
-        **({"merge": layer.merge} if layer.merge else {}),
-        "dropout": layer.dropout,
-        # Replaced in layer_settings if the dropout is a layer of its own.
-        "variational": True,
-        "recurrent_dropout": layer.recurrent_dropout,
-        "activation": layer.cell.activation,
-        **_gates(layer.cell),
-        "bias": layer.bias,
-    }
 
 
 def _type(cell: Cell) -> str:
@@ -127,77 +113,36 @@ def _type(cell: Cell) -> str:
             assert_never(cell)
 
 
-def _gates(cell: Cell) -> Settings:
-    match cell:
-        case SimpleRNN():
-            return {}
-        case LSTM():
-            return {"recurrent_activation": cell.recurrent_activation}
-        case GRU():
-            return {
-                "recurrent_activation": cell.recurrent_activation,
-                "reset_after": cell.reset_after,
-            }
-        case _:
-            assert_never(cell)
-
-
 def _input(network_input: Input) -> Settings:
-    match network_input:
-        case TokenInput():
-            # 'input' stands for the kind of input, which no single key of the language sets.
-            return {"input": "tokens", "input.length": network_input.steps}
-        case NumericInput():
-            return {
-                "input": "numbers",
-                "input.length": network_input.steps,
-                "input.features": network_input.features,
-                "input.mask_value": network_input.mask_value,
-            }
-        case _:
-            assert_never(network_input)
+    """Return the settings of the input, but those that are keys of the embedding."""
+    # 'input' stands for the kind of input, which no single key of the language sets.
+    settings: Settings = {"input": "tokens" if isinstance(network_input, TokenInput) else "numbers"}
+    for field in fields(network_input):
+        if field.name not in ("vocabulary", "mask_zero"):
+            key = {"steps": "length"}.get(field.name, field.name)
+            settings[f"input.{key}"] = getattr(network_input, field.name)
+    return settings
 
 
 def _initializers(layer: Layer) -> Settings:
     """Return the initializers that a layer uses, which the language sets for all layers at once."""
-    match layer:
-        case Embedding():
-            found = {"embedding": _initializer(layer.initializer)}
-        case Recurrent():
-            found = {
-                "kernel": _initializer(layer.kernel_initializer),
-                "recurrent": _initializer(layer.recurrent_initializer),
-                "bias": _initializer(layer.bias_initializer),
-            }
-            if isinstance(layer.cell, LSTM):
-                found["forget_bias"] = layer.cell.forget_bias
-        case Dense() | Dropout() | Pooling() | Repeat() | LayerNorm() | Residual() | Normalize():
-            found = {}
-        case _:
-            assert_never(layer)
-    return {f"initializers.{key}": value for key, value in found.items()}
+    found: Settings = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, Initializer):
+            # An embedding has one array, and so one initializer without a name of its own.
+            found[field.name.removesuffix("initializer").rstrip("_") or "embedding"] = value
+    settings = {f"initializers.{key}": _initializer(value) for key, value in found.items()}
+    if isinstance(layer, Recurrent) and isinstance(layer.cell, LSTM):
+        settings["initializers.forget_bias"] = layer.cell.forget_bias
+    return settings
 
 
 def _initializer(initializer: Initializer) -> Any:
-    match initializer:
-        case GlorotUniform():
-            return "glorot_uniform"
-        case HeUniform():
-            return "he_uniform"
-        case LecunUniform():
-            return "lecun_uniform"
-        case Orthogonal():
-            return "orthogonal"
-        case Uniform():
-            return {"uniform": initializer.limit}
-        case Normal():
-            return {"normal": initializer.stddev}
-        # The same for 'zeros' and '{constant: 0}', which make the same network.
-        case Constant(value=0.0):
-            return "zeros"
-        case Constant(value=1.0):
-            return "ones"
-        case Constant():
-            return {"constant": initializer.value}
-        case _:
-            assert_never(initializer)
+    # The same for 'zeros' and '{constant: 0}', which make the same network.
+    for constant, name in ((Constant(0.0), "zeros"), (Constant(1.0), "ones")):
+        if initializer == constant:
+            return name
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(initializer).__name__).lower()
+    values = [getattr(initializer, field.name) for field in fields(initializer)]
+    return {name: values[0] if len(values) == 1 else values} if values else name

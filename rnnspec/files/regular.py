@@ -5,27 +5,33 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
+def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
     """Yield an open regular file and its size.
 
+    Args:
+        path: the file.
+        inside: the folder that the file must be in, with all links followed.
+
     Raises:
-        UsageError: the file is not regular, or cannot be read.
+        UsageError: the file is not regular, not in the folder, or cannot be read.
     """
+    opener = _without_waiting if inside is None else partial(_inside, inside)
     try:
         # Checked before opening, because opening a device may have an effect.
         _check_regular(path, _status(path))
-        with open(path, "rb", opener=_without_waiting) as stream:
+        with open(path, "rb", opener=opener) as stream:
             # And again afterwards, because the path may lead elsewhere by now.
             status = os.fstat(stream.fileno())
             _check_regular(path, status)
@@ -48,6 +54,37 @@ def _status(path: Path) -> os.stat_result:
 def _without_waiting(path: str, flags: int) -> int:
     """Open a file without waiting for another process to write into it, if it is a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _inside(folder: Path, path: str, flags: int) -> int:
+    """Open a file in ``folder``, whatever becomes of its path in the meantime."""
+    base, real = (Path(os.path.realpath(each)) for each in (folder, path))
+    if not real.is_relative_to(base) or real == base:
+        raise UsageError(f"expected a file inside {folder}, received one outside", path)
+    if os.open in os.supports_dir_fd:
+        return _along(base, real.relative_to(base).parts, flags)
+    # On Windows; there, what has been opened keeps the folders above it from being moved.
+    opened_file = _without_waiting(path, flags)
+    again = Path(os.path.realpath(path))
+    if again.is_relative_to(base) and os.path.samestat(os.fstat(opened_file), again.lstat()):
+        return opened_file
+    os.close(opened_file)
+    raise UsageError("is a link to another file by now", path)
+
+
+def _along(base: Path, parts: tuple[str, ...], flags: int) -> int:
+    """Open the file that ``parts`` lead to, none of which may have become a link."""
+    # O_PATH, where there is one, needs no permission to list a folder.
+    way = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+    at = os.open(base, way)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, way | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        return os.open(parts[-1], flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _check_regular(path: Path, status: os.stat_result) -> None:

@@ -7,19 +7,14 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from rnnspec import pipeline
 from rnnspec.arguments import received
-from rnnspec.errors import ModelError, Problem, UsageError, brief
+from rnnspec.errors import UsageError
 from rnnspec.importing.naming import network_name_of
 from rnnspec.importing.run import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.backends.torch.traced.values import Layout
-    from rnnspec.importing.run import Taken
     from rnnspec.slots import Array
     from rnnspec.spec.models import Spec
 
@@ -65,14 +60,15 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     """Return a live PyTorch module as a spec and its canonical arrays.
 
     Its ``forward`` is traced by ``torch.fx``, with symbols in place of data, in evaluation mode.
+    Then a copy of it is run, in float64 if it can be, and the network must give the same results:
+    on the example and on random inputs. The module itself is neither run nor changed.
 
     Args:
         module: an ``nn.Module`` whose ``forward`` calls layers of PyTorch. Its first argument is
             tokens, shape (batch, steps), or features, shape (batch, steps, features), or the same
             with the steps first; another may be lengths for ``pack_padded_sequence``.
-        example: the inputs of ``forward``, a tensor or a tuple. An argument with a default is an
-            input only if the example has it. The module is run on it (a copy, in float64), and the
-            network must give the same result.
+        example: the inputs of ``forward``, a tensor or a tuple; needed only for a module that
+            fails on random ones. An argument with a default is an input only if the example has it.
         name: the name of the network; by default that of the module's class.
 
     Raises:
@@ -82,48 +78,18 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise UsageError(f"expected a module of PyTorch, received {received(module)}")
+    from rnnspec.backends.torch import runtime
     from rnnspec.backends.torch.traced import live
+    from rnnspec.importing import torch_runs
 
     inputs = example if isinstance(example, tuple) else () if example is None else (example,)
     chosen = name or network_name_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
-    imported, layout = live.read(module, chosen, len(inputs) or None)
+    inner = runtime.unwrap(module)
+    imported, layout = live.read(inner, chosen, len(inputs) or None)
     taken = spelled("module", imported)
-    if inputs:
-        _compare(module, inputs, taken, layout)
+    torch_runs.compare(inner, inputs, taken, layout)
     imported = taken.imported
     return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred)
-
-
-_TOLERANCE = 1e-9
-"""The largest difference in float64, relative to the largest value or to 1."""
-
-
-def _compare(module: Any, inputs: tuple[Any, ...], taken: Taken, layout: Layout) -> None:
-    """Raise ModelError if the network has another result for ``inputs`` than the module."""
-    from rnnspec.backends import get
-    from rnnspec.backends.torch.traced import graph
-
-    generated = pipeline.generate(taken.program, get("torch"))
-    model = pipeline.instantiate(generated, "float64", drawn=False)
-    generated.store.write(model, taken.arrays)
-    try:
-        given, wanted = graph.array(inputs[0]), graph.outcome(module, inputs)
-        given = given.swapaxes(0, 1) if layout.time_first else given
-        found = generated.backend.runtime.trace(model, [], given).output
-    except Exception as error:  # of the module, which may fail in any way
-        message = f"expected an example that the module takes, received an error: {brief(error)}"
-        raise UsageError(message, "example") from error
-    wanted = wanted.swapaxes(0, 1) if layout.gives_time_first else wanted
-    if layout.padded:  # where the result is unspecified
-        found = found[:, : wanted.shape[1]]
-        real = np.arange(wanted.shape[1]) < graph.array(inputs[1])[:, np.newaxis]
-        found, wanted = found[real], wanted[real]
-    far = np.abs(found - wanted.reshape(found.shape)).max()
-    if not far <= _TOLERANCE * max(1.0, np.abs(wanted).max()):
-        message = (
-            f"on the example, expected the result of the module, received a difference of {far:.3g}"
-        )
-        raise ModelError((Problem("module", message, code="E709"),))
 
 
 def _version(model: Any) -> str | None:

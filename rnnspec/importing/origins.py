@@ -66,14 +66,9 @@ class KerasFiles:
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model in a file."""
-        from rnnspec.backends.keras.foreign.stored import trial
+        from rnnspec.backends.keras.foreign import files
 
-        # NumPy and h5py are imported while HDF5 tries the file in another process.
-        with trial.begun(path) as tried:
-            from rnnspec.backends.keras.foreign import files
-
-            given = (path, request.name, request.config, request.known, tried)
-            return files.read(*given, ignore=request.ignore)
+        return files.read(path, request.name, request.config, request.known, request.ignore)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import textwrap
 from functools import cache
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rnnspec.errors import printable
 from rnnspec.source.layout import LINE_LENGTH, definition, statement
@@ -31,10 +32,10 @@ _WIDTH = LINE_LENGTH - len("# ")
 
 
 @cache
-def environment(templates: str) -> Environment:
-    """Return the environment for the templates of an installed package."""
+def environment(templates: Path) -> Environment:
+    """Return the environment for the templates in a folder."""
     made = Environment(
-        loader=PackageLoader(templates, ""),
+        loader=FileSystemLoader(templates),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from rnnspec.source.environment import environment
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rnnspec.backends.expressions import Text
 
 
-def render(source: Text, templates: str) -> str:
+def render(source: Text, templates: Path) -> str:
     """Return the text of a generated file, with one line break at the end.
 
-    ``templates`` is the package that contains the templates.
+    ``templates`` is the folder that contains the templates.
     """
     found = environment(templates)
     parts = [

@@ -83,27 +83,44 @@ class Model(BaseModel):
 class Input(Model):
     """The input: tokens with an embedding, otherwise ``features`` numbers per time step."""
 
-    length: OptionalSize = None
-    features: OptionalSize = None
-    mask_value: Annotated[MaskValue | None, Absent()] = None
+    length: OptionalSize = Field(
+        default=None,
+        description="The number of time steps. Without it, sequences of any length.",
+        examples=[500],
+    )
+    features: OptionalSize = Field(
+        default=None,
+        description="The number of features per time step. Write either this or an embedding.",
+        examples=[7],
+    )
+    mask_value: Annotated[MaskValue | None, Absent()] = Field(
+        default=None,
+        description="A time step is padding if all its features equal this value. Without it, "
+        "there is no padding. The value must be exact in float32.",
+        examples=[0.0, -1.0],
+    )
 
 
 class Uniform(Model):
     """The uniform distribution between -``uniform`` and ``uniform``."""
 
-    uniform: Positive
+    uniform: Positive = Field(
+        description="Uniform distribution between minus this value and this value.", examples=[0.05]
+    )
 
 
 class Normal(Model):
     """The normal distribution with standard deviation ``normal``, not truncated."""
 
-    normal: Positive
+    normal: Positive = Field(
+        description="Normal distribution with this standard deviation.", examples=[0.01]
+    )
 
 
 class Constant(Model):
     """The value ``constant`` everywhere."""
 
-    constant: Finite
+    constant: Finite = Field(description="This value everywhere.", examples=[0.5])
 
 
 # Validation calls this with plain data, serialization with models.
@@ -136,12 +153,28 @@ VectorInitializer = Annotated[Annotated[VectorName, Tag("name")] | _Drawn, Discr
 class Initializers(Model):
     """Initializers of the weights of the whole network."""
 
-    kernel: MatrixInitializer = "glorot_uniform"
-    recurrent: MatrixInitializer = "orthogonal"
-    bias: VectorInitializer = "zeros"
-    forget_bias: Finite = 1.0
+    kernel: MatrixInitializer = Field(
+        default="glorot_uniform",
+        description="Initializer of the input kernels.",
+        examples=["he_uniform"],
+    )
+    recurrent: MatrixInitializer = Field(
+        default="orthogonal",
+        description="Initializer of the recurrent kernels.",
+        examples=[{"normal": 0.01}],
+    )
+    bias: VectorInitializer = Field(
+        default="zeros", description="Initializer of the biases.", examples=["ones"]
+    )
+    forget_bias: Finite = Field(
+        default=1.0, description="Initial bias of the forget gate of an LSTM.", examples=[1.0, 0.0]
+    )
     # model_construct: validation would build the validators when this module is imported.
-    embedding: VectorInitializer = Uniform.model_construct(uniform=0.05)
+    embedding: VectorInitializer = Field(
+        default=Uniform.model_construct(uniform=0.05),
+        description="Initializer of the embedding.",
+        examples=[{"uniform": 0.05}, {"normal": 0.01}],
+    )
 
 
 class Embedding(Model):
@@ -151,19 +184,45 @@ class Embedding(Model):
     and the word of each token.
     """
 
-    name: OptionalName = None
-    vocabulary: Size
-    dim: Size
-    mask_zero: bool = False
-    trainable: bool = True
-    weights: OptionalPath = None
-    words: OptionalPath = None
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the embedding; by default embedding_1.",
+        examples=["tokens"],
+    )
+    vocabulary: Size = Field(
+        description="The number of tokens. A token is an integer from 0 to `vocabulary` - 1.",
+        examples=[10000],
+    )
+    dim: Size = Field(description="The size of the vector of a token.", examples=[32, 100])
+    mask_zero: bool = Field(
+        default=False,
+        description="If true, token 0 is padding and all layers skip it.",
+        examples=[True],
+    )
+    trainable: bool = Field(
+        default=True, description="If false, the vectors are not trained.", examples=[False]
+    )
+    weights: OptionalPath = Field(
+        default=None,
+        description="A file of pretrained vectors, relative to the spec: word2vec or GloVe "
+        "text, .npy or .safetensors. Needs `words`.",
+        examples=["vectors.txt"],
+    )
+    words: OptionalPath = Field(
+        default=None,
+        description="A file with one word per line, relative to the spec; line 0 is the word of"
+        " token 0. Needs `weights`.",
+        examples=["words.txt"],
+    )
 
 
 class LayerNorm(Model):
     """A layer norm with another ``epsilon`` than that of ``layer_norm: true``."""
 
-    epsilon: Epsilon
+    epsilon: Epsilon = Field(
+        description="Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.",
+        examples=[1e-05],
+    )
 
 
 def _norm_form(value: Any) -> str:
@@ -178,52 +237,108 @@ LayerNormForm = Annotated[
 
 class _Recurrent(Model):
     type: str
-    name: OptionalName = None
-    units: Size
-    layers: Repeat = 1
-    bidirectional: bool = False
-    merge: Merge = "concat"
-    dropout: Rate = 0.0
-    variational: bool = True
-    recurrent_dropout: Rate = 0.0
-    activation: CellActivation = "tanh"
-    bias: bool = True
-    layer_norm: LayerNormForm = False
-    residual: bool = False
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default its type and a number, such as lstm_1.",
+        examples=["encoder"],
+    )
+    units: Size = Field(description="The size of the state, per direction.", examples=[32, 128])
+    layers: Repeat = Field(
+        default=1, description="The number of copies of this layer, stacked.", examples=[2]
+    )
+    bidirectional: bool = Field(
+        default=False,
+        description="Reads the sequence in both directions, each with its own weights.",
+        examples=[True],
+    )
+    merge: Merge = Field(
+        default="concat",
+        description="How the outputs of the two directions are combined. Needs `bidirectional: "
+        "true`.",
+        examples=["sum"],
+    )
+    dropout: Rate = Field(
+        default=0.0,
+        description="The fraction of the layer's input that is set to zero in training.",
+        examples=[0.2],
+    )
+    variational: bool = Field(
+        default=True,
+        description="If true, `dropout` uses one mask per sequence and direction; if false, a "
+        "new mask at each time step. Needs a `dropout` above 0.",
+        examples=[False],
+    )
+    recurrent_dropout: Rate = Field(
+        default=0.0,
+        description="The fraction of the state that is set to zero between time steps in "
+        "training. Not supported by PyTorch's fused layers, so the layer runs in a "
+        "slower loop over the time steps.",
+        examples=[0.1],
+    )
+    activation: CellActivation = Field(
+        default="tanh",
+        description="The activation of the state. PyTorch's fused layers support only tanh (and"
+        " relu for type simple); others run in a slower loop over the time steps.",
+        examples=["relu"],
+    )
+    bias: bool = Field(default=True, description="Gives the layer a bias.", examples=[False])
+    layer_norm: LayerNormForm = Field(
+        default=False,
+        description="Normalizes the features of the output at each time step, with epsilon 1e-3"
+        " or another one.",
+        examples=[True, {"epsilon": 1e-05}],
+    )
+    residual: bool = Field(
+        default=False,
+        description="Adds the input of the layer to its output. Both must be sequences of the "
+        "same size.",
+        examples=[True],
+    )
 
 
 class _Gated(_Recurrent):
-    recurrent_activation: CellActivation = "sigmoid"
+    recurrent_activation: CellActivation = Field(
+        default="sigmoid",
+        description="The activation of the gates. PyTorch's fused layers support only sigmoid; "
+        "others run in a slower loop over the time steps.",
+        examples=["hard_sigmoid"],
+    )
 
 
 class SimpleRNN(_Recurrent):
-    """The simple (Elman) recurrent layer."""
+    """The simple (Elman) recurrent layer: one state, no gates."""
 
     type: Literal["simple"]
 
 
 class LSTM(_Gated):
-    """Long short-term memory."""
+    """Long short-term memory: a state and a cell, with input, forget and output gates."""
 
     type: Literal["lstm"]
 
 
 class GRU(_Gated):
-    """The gated recurrent unit.
-
-    With ``reset_after``, the reset gate is applied after the recurrent product.
-    """
+    """The gated recurrent unit: one state, with update and reset gates."""
 
     type: Literal["gru"]
-    reset_after: bool = True
+    reset_after: bool = Field(
+        default=True,
+        description="If true, the reset gate is applied after the recurrent product; if false, "
+        "before it, which PyTorch runs in a slower loop over the time steps.",
+        examples=[False],
+    )
 
 
 class RepeatVector(Model):
-    """The final state of the layer before, repeated ``steps`` times."""
+    """Repeats the final state of the layer before it for the layers that follow."""
 
     type: Literal["repeat"]
-    name: OptionalName = None
-    steps: Size
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default repeat_vector_1 and so on.",
+        examples=["bridge"],
+    )
+    steps: Size = Field(description="The number of times the state is repeated.", examples=[4])
 
 
 RecurrentLayer = SimpleRNN | LSTM | GRU
@@ -231,39 +346,84 @@ RnnLayer = Annotated[RecurrentLayer | RepeatVector, Field(discriminator="type")]
 
 
 class Hidden(Model):
-    """A dense layer before the output layer; ``dropout`` applies to its output."""
+    """A dense layer before the output."""
 
-    name: OptionalName = None
-    units: Size
-    activation: Activation = "linear"
-    dropout: Rate = 0.0
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default dense_1 and so on.",
+        examples=["features"],
+    )
+    units: Size = Field(description="The number of units.", examples=[64])
+    activation: Activation = Field(
+        default="linear", description="The activation.", examples=["relu"]
+    )
+    dropout: Rate = Field(
+        default=0.0,
+        description="The fraction of the output that is set to zero in training.",
+        examples=[0.5],
+    )
 
 
 class Head(Model):
     """The layers after the last recurrent layer; ``dropout`` applies to the pooled vector."""
 
-    name: OptionalName = None
-    pooling: Pooling = "last"
-    dropout: Rate = 0.0
+    name: OptionalName = Field(
+        default=None, description="The name of the output layer. Needs `units`.", examples=["label"]
+    )
+    pooling: Pooling = Field(
+        default="last",
+        description="How the time steps are reduced to one vector.",
+        examples=["mean", "none"],
+    )
+    dropout: Rate = Field(
+        default=0.0,
+        description="The fraction of the pooled vector that is set to zero in training.",
+        examples=[0.5],
+    )
     # pydantic does not validate defaults, so only a written list must not be empty.
-    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = ()
-    units: OptionalSize = None
-    activation: Activation = "linear"
-    bias: bool = True
-    normalize: Literal["none", "l2"] = "none"
+    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = Field(
+        default=(),
+        description="Dense layers before the output layer, in order.",
+        examples=[[{"units": 64, "activation": "relu", "dropout": 0.5}]],
+    )
+    units: OptionalSize = Field(
+        default=None,
+        description="The size of the output. Without it there is no output layer, and the "
+        "result is the pooled vector or the last hidden layer's output.",
+        examples=[1, 10],
+    )
+    activation: Activation = Field(
+        default="linear",
+        description="The activation of the output layer. Needs `units`.",
+        examples=["sigmoid"],
+    )
+    bias: bool = Field(
+        default=True, description="Gives the output layer a bias. Needs `units`.", examples=[False]
+    )
+    normalize: Literal["none", "l2"] = Field(
+        default="none",
+        description="Divides the resulting vector by its norm. Not with `pooling: none`.",
+        examples=["l2"],
+    )
 
 
 class Data(Model):
     """The training data, used by ``rnnspec lint`` only."""
 
-    examples: Annotated[Annotated[int, Field(ge=1)] | None, Absent()] = None
+    examples: Annotated[Annotated[int, Field(ge=1)] | None, Absent()] = Field(
+        default=None, description="The number of training sequences.", examples=[25000]
+    )
 
 
 class Expect(Model):
     """Assertions about the network, checked by validation."""
 
-    parameters: OptionalCount = None
-    max_parameters: OptionalCount = None
+    parameters: OptionalCount = Field(
+        default=None, description="The exact number of parameters.", examples=[344993]
+    )
+    max_parameters: OptionalCount = Field(
+        default=None, description="The maximum number of parameters.", examples=[400000]
+    )
 
 
 _Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
@@ -274,16 +434,59 @@ Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=R
 class Spec(Model):
     """A network, as returned by ``rnnspec.load``; everything in ``expect`` has been checked."""
 
-    version: Annotated[Literal[1], BeforeValidator(_check_version)]
-    name: NetworkName
-    description: str = ""
-    input: Input = Input.model_construct()
-    embedding: Annotated[Embedding | None, Absent()] = None
-    rnn: Layers
-    head: Annotated[Head | None, Absent()] = None
-    initializers: Initializers = Initializers.model_construct()
-    data: Data = Data.model_construct()
-    expect: Expect = Expect.model_construct()
+    version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(
+        description="The version of the language. This rnnspec reads version 1.", examples=[1]
+    )
+    name: NetworkName = Field(
+        description="The name of the network in snake_case. It names the class, the module and "
+        "the files.",
+        examples=["stacked_lstm", "tagger"],
+    )
+    description: str = Field(
+        default="",
+        description="Free text, copied to a comment in the generated source.",
+        examples=["Three LSTM layers over embedded tokens, a probability out."],
+    )
+    input: Input = Field(
+        default=Input.model_construct(),
+        description="The input: tokens with an embedding, otherwise `features` numbers per time"
+        " step.",
+        examples=[{"length": 500}, {"length": 24, "features": 7}],
+    )
+    embedding: Annotated[Embedding | None, Absent()] = Field(
+        default=None,
+        description="Turns each token into a vector. Without it, the input is numbers.",
+        examples=[{"vocabulary": 10000, "dim": 32}],
+    )
+    rnn: Layers = Field(
+        description="The recurrent layers: one layer, or a list of layers in order.",
+        examples=[
+            {"type": "lstm", "units": 32},
+            [{"type": "gru", "units": 64, "bidirectional": True}],
+        ],
+    )
+    head: Annotated[Head | None, Absent()] = Field(
+        default=None,
+        description="Computes the result from the output of the last recurrent layer. Without "
+        "it, the network returns that output at every time step.",
+        examples=[{"units": 1, "activation": "sigmoid"}, {"pooling": "none", "units": 9}],
+    )
+    initializers: Initializers = Field(
+        default=Initializers.model_construct(),
+        description="Initial values of the weights of the whole network. The defaults are those"
+        " of Keras, on every backend.",
+        examples=[{"recurrent": "orthogonal", "forget_bias": 1.0}],
+    )
+    data: Data = Field(
+        default=Data.model_construct(),
+        description="The training data. Used by `rnnspec lint`; the network does not depend on it.",
+        examples=[{"examples": 25000}],
+    )
+    expect: Expect = Field(
+        default=Expect.model_construct(),
+        description="Assertions about the network, checked by validation.",
+        examples=[{"parameters": 344993}, {"max_parameters": 400000}],
+    )
 
     _document: Document = PrivateAttr()
     _allow_outside: bool = PrivateAttr(default=False)

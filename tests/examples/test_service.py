@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from offered import require
+from pydantic import ValidationError
 
 import rnnspec
 from rnnspec import pipeline
@@ -47,8 +53,8 @@ def built(folder: Path, spec: Path) -> Path:
 
 
 @contextmanager
-def served(model: Path, *options: str) -> Iterator[Any]:
-    """Start the service on a free port, and yield a client of it."""
+def started(model: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the service on a free port, and yield its process and its address."""
     script = FOLDER / "service" / "serve.py"
     command = [sys.executable, str(script), str(model), "--port", "0", *options]
     pipe = subprocess.PIPE
@@ -57,10 +63,19 @@ def served(model: Path, *options: str) -> Iterator[Any]:
         found = (re.search(r"running on (http://\S+)", line) for line in process.stderr)
         address = next(each[1] for each in found if each)
         try:
-            with httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
-                yield client
+            yield process, address
         finally:
             process.terminate()
+
+
+@contextmanager
+def served(model: Path, *options: str) -> Iterator[Any]:
+    """Start the service, and yield a client of it."""
+    with (
+        started(model, *options) as (_, address),
+        httpx.Client(base_url=address, timeout=30, trust_env=False) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +123,14 @@ ONE = [[[0.5]]]
             422,
             "batch size: expected 1, as in the session, received 2",
         ),
-        ({"inputs": [[[1.0, 2.0]]]}, 422, "features at each step: expected 1, received 2"),
+        ({"inputs": [[[1.0, 2.0]]]}, 422, "expected at most 1 features at each step, received 2"),
+        ({"inputs": [[[]]]}, 422, "features at each step: expected 1, received 0"),
+        ({"inputs": ONE * 4}, 422, "expected at most 3 sequences in a batch, received 4"),
+        (
+            {"inputs": [[[]] * 200]},
+            413,
+            "expected at most 3 sequences of 50 steps, received 202 lists",
+        ),
         ({"inputs": [[]]}, 422, "expected a chunk of one step or more, received none"),
         ({"inputs": [[[1.0], []]]}, 422, "expected as many steps in each sequence, and features"),
         ({"inputs": [[[1e300]]]}, 422, "expected numbers that float32 can hold"),
@@ -139,6 +161,62 @@ def test_text_that_is_no_json(forecast: Any, session: str) -> None:
         assert (answer.status_code, answer.json()) == (422, {"detail": words})
     stream = iter([b'{"inputs": [[[1.0]]]}'])
     assert forecast.post(f"{session}/chunks", content=stream).status_code == 411
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[" * 150, b"1" * 5000, b"null"])
+def test_a_body_that_is_no_object(forecast: Any, session: str, content: bytes) -> None:
+    for path in ("/sessions", f"{session}/chunks"):
+        headers = {"content-type": "application/json"}
+        answer = forecast.post(path, content=content, headers=headers)
+        assert answer.status_code == 422
+        assert answer.json()["detail"]
+
+
+def test_the_check_of_a_chunk_ends_at_the_first_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(FOLDER / "service")
+    serve, sessions = import_module("serve"), import_module("sessions")
+    model = SimpleNamespace(vocabulary=0, features=2)
+    chunk = serve.chunk_type(model, sessions.Limits(batch=100, steps=100))
+    for inputs in ([[["a"] * 2] * 100] * 100, [[1] * 100] * 100, [1] * 100):
+        with pytest.raises(ValidationError) as raised:
+            chunk.model_validate_json(json.dumps({"inputs": inputs}))
+        assert raised.value.error_count() == 1
+
+
+def test_an_interrupt_does_not_wait_for_a_slow_client(tmp_path: Path) -> None:
+    head = b"POST /sessions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    with started(built(tmp_path, FOLDER / "forecast.yaml")) as (process, address):
+        host, _, port = address.rpartition("/")[2].partition(":")
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(head + b"Content-Length: 100\r\n\r\n{")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            assert client.recv(1 << 16).startswith(b"HTTP/1.1 503 ")
+            assert process.wait(timeout=60) == 0
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--idle", "nan"), "expected a positive number of seconds, received 'nan'"),
+        (("--idle", "inf"), "expected a positive number of seconds, received 'inf'"),
+        (("--body", "-5"), "expected a positive integer, received '-5'"),
+        (("--steps", "0"), "expected a positive integer, received '0'"),
+        (("--port", "65536"), "expected a port from 0 to 65535, received '65536'"),
+        ((), "expected an ONNX model; ONNX Runtime says: "),
+    ],
+)
+def test_options_and_files_that_are_refused(
+    words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text.onnx").write_text("text")
+    command = [sys.executable, str(FOLDER / "service" / "serve.py"), str(tmp_path / "text.onnx")]
+    ran = subprocess.run([*command, *words], check=False, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr
+    assert message in ran.stderr.splitlines()[-1]
 
 
 def test_sessions_have_limits(forecast: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -38,6 +39,18 @@ def run(words: list[str], **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def assert_reported(ran: subprocess.CompletedProcess[str], out: Path, suffix: str) -> None:
+    """Assert that a run printed a line for each checkpoint, and what it wrote for everyone."""
+    *losses, last = ran.stdout.splitlines()
+    pattern = r"step (\d) of 8: training \d\.\d{3}, validation \d\.\d{3}"
+    steps = [match[1] for line in losses if (match := re.fullmatch(pattern, line))]
+    assert steps == ["2", "4", "6", "8"], ran.stdout
+    assert last == f"wrote to {out}: {', '.join(sorted(path.name for path in out.iterdir()))}"
+    modes = {path.name: path.stat().st_mode for path in out.iterdir()}
+    assert f"characters{suffix}" in modes
+    assert len(set(modes.values())) == 1, modes
+
+
 def difference(one: Any, other: Any) -> float:
     assert one.keys() == other.keys()
     return max(float(abs(one[name] - other[name]).max()) for name in one)
@@ -52,6 +65,7 @@ def test_pytorch_in_two_processes_and_after_a_kill(tmp_path: Path) -> None:
     exact = "--dtype", "float64", "--out"
     ran = run(command("train_torch.py", *exact, str(one)))
     assert ran.returncode == 0, ran.stderr
+    assert_reported(ran, one, ".safetensors")
     ran = run(command("train_torch.py", *exact, str(two), under=TORCHRUN))
     assert ran.returncode == 0, ran.stderr
     kept = load_file(one / "characters.safetensors")
@@ -100,6 +114,7 @@ def test_keras_on_jax_in_two_processes(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     ran = run(command("train_keras.py", "--out", str(one)), KERAS_BACKEND="jax")
     assert ran.returncode == 0, ran.stderr
+    assert_reported(ran, one, ".keras")
     together = ("--out", str(two), "--processes", "2", "--meet", address, "--rank")
     other = subprocess.Popen(
         command("train_keras.py", *together, "1"),
@@ -126,6 +141,7 @@ def test_jax_on_two_devices_and_in_two_processes_after_a_kill(tmp_path: Path) ->
     for words in (["--out", str(one)], ["--out", str(two), "--devices", "2"]):
         ran = run(command("train_jax.py", *words))
         assert ran.returncode == 0, ran.stderr
+        assert_reported(ran, Path(words[1]), ".safetensors")
     kept = load_file(one / "characters.safetensors")
     assert difference(kept, load_file(two / "characters.safetensors")) < 1e-6
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import rnnspec
 from rnnspec import pipeline
+from rnnspec.backends.imported import Imported
 from rnnspec.comparison.reference import run
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing import live
+from rnnspec.importing.run import Taken, spelled
 
 torch = pytest.importorskip("torch")
 traced = pytest.importorskip("importing.traced")
@@ -26,7 +31,7 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
     make, draw = traced.ACCEPTED[name]
     module, inputs = make().double().train(), draw()
     found = rnnspec.from_torch(module, inputs)
-    assert all(each.training for each in module.modules())
+    assert rnnspec.from_torch(module).spec == found.spec
     with torch.no_grad():
         wanted = module.eval()(*inputs).numpy()
     given = inputs[0].numpy()
@@ -41,6 +46,109 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
     for result in (run(network, found.arrays, given).output, live):
         shaped = result.reshape(wanted.shape)
         np.testing.assert_allclose(shaped * real, wanted * real, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", traced.ZEROS)
+def test_every_idiom_of_initial_zeros_is_taken(name: str) -> None:
+    module = traced.Tutorial(traced.ZEROS[name])
+    written = rnnspec.from_torch(module).spec.document.text
+    assert "rnn: {type: lstm, units: 5, layers: 2}\n" in written
+    assert rnnspec.from_torch(module, torch.randn(4, 6, 3)).spec.document.text == written
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("KeepsState", False, "on random features of .* the module keeps a state"),
+        ("KeepsState", True, "on random features of .* the module keeps a state"),
+        ("KeepsStateOfTwo", True, "on the example, .* the module keeps a state"),
+        ("DropsAlways", False, "on random features of .* received a difference of"),
+        ("DropsAlways", True, "on the example, .* received a difference of"),
+    ],
+)
+def test_a_module_is_run_with_and_without_an_example(name: str, given: bool, message: str) -> None:
+    torch.manual_seed(3)
+    example = torch.randn(2, 5, 3) if given else None
+    with pytest.raises(ModelError, match=rf"module: error: {message}.* \[E709\]$"):
+        rnnspec.from_torch(getattr(untraced, name)(), example)
+
+
+@pytest.mark.parametrize("name", ["zeros", "of float32"])
+def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tampered(source: str, imported: Imported) -> Taken:
+        taken = spelled(source, imported)
+        return replace(taken, arrays={key: 1.0001 * each for key, each in taken.arrays.items()})
+
+    torch.manual_seed(2)
+    module = traced.Tutorial(traced.ZEROS[name])
+    monkeypatch.setattr(live, "spelled", tampered)
+    with pytest.raises(ModelError, match=r"received a difference of .*e-0[56] \[E709\]"):
+        rnnspec.from_torch(module)
+
+
+def test_advice_is_given_where_random_inputs_fail() -> None:
+    module = traced.Tutorial(lambda _, x: x.new_zeros(2, 4, 5))
+    with pytest.raises(UsageError, match=r"runs on random .* \(3, 7, 3\), .*; give .* as example="):
+        rnnspec.from_torch(module)
+    rnnspec.from_torch(module, torch.randn(4, 6, 3))
+
+
+def test_nothing_of_the_module_changes() -> None:
+    module = traced.Leaves().train()
+    module.dropout.eval()
+    module.kept.append(module.rnn(torch.randn(2, 5, 3))[0])
+    torch.manual_seed(7)
+    wanted = torch.rand(3)
+    torch.manual_seed(7)
+    rnnspec.from_torch(module)
+    assert torch.equal(torch.rand(3), wanted)
+    assert torch.get_default_dtype() == torch.float32
+    assert [each.training for each in module.modules()] == [True, True, False]
+    assert (module.calls, module.number.item(), len(module.kept)) == (0, 0, 1)
+    assert not [name for name in vars(module) if "constant" in name]
+    assert module.rnn.weight_ih_l0.dtype == torch.float32
+
+
+def test_all_reasons_are_given_at_once() -> None:
+    ran = list[str]()
+
+    def forward(m: Any, x: Any) -> Any:
+        y = m.back(m.rnn(m.conv(x))[0])[0]
+        return y if y.sum() > 0 else m.fc(y)
+
+    module = traced.Written(
+        forward,
+        conv=torch.nn.Conv1d(7, 7, 1),
+        rnn=torch.nn.GRU(3, 4, batch_first=True),
+        back=torch.nn.LSTM(4, 6, proj_size=2, batch_first=True),
+    )
+    module.conv.register_forward_hook(lambda *_: ran.append("hook"))
+    hook = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        with pytest.raises(ModelError) as caught:
+            rnnspec.from_torch(module)
+    finally:
+        hook.remove()
+    received = [(each.where, each.message.partition(";")[0][:40]) for each in caught.value.problems]
+    assert received == [
+        ("conv", "has a hook, whose code is not read"),
+        ("module", "PyTorch has a hook for all modules, whic"),
+        ("conv", "the language lacks nn.Conv1d"),
+        ("back", "proj_size: expected 0, received 2"),
+        ("forward", "cannot be traced: expected no condition "),
+    ]
+    assert not ran
+
+    shared = untraced.tied()
+    shared.emb.weight.data[0] = float("nan")
+    shared.written = lambda m, x: torch.relu(m.fc(m.rnn(m.emb(x))[0]) + 1)
+    with pytest.raises(ModelError) as caught:
+        rnnspec.from_torch(shared)
+    assert [(each.where, each.code) for each in caught.value.problems] == [
+        ("add", "E704"),
+        ("emb.weight", "E708"),
+        ("fc.weight", "E704"),
+    ]
 
 
 @pytest.mark.parametrize("at", range(len(untraced.REFUSED)))
@@ -62,8 +170,12 @@ def test_an_example_makes_an_argument_an_input_and_is_compared() -> None:
     assert found.inferred == ("padding has zeros in every feature; the module takes lengths",)
     with pytest.raises(ModelError, match=r"on the example, .* difference of .* \[E709\]"):
         rnnspec.from_torch(untraced.Optional(), (values + 1, lengths))
-    with pytest.raises(UsageError, match="expected an example that the module takes, received"):
+    with pytest.raises(
+        UsageError, match=r"expected the shape \(batch, steps, features\), received"
+    ):
         rnnspec.from_torch(untraced.Optional(), (values[0], lengths))
+    with pytest.raises(UsageError, match="expected a module that runs on the example, received"):
+        rnnspec.from_torch(untraced.Optional(), (values, 0 * lengths))
 
 
 def test_everything_is_accounted_for() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import nn, zeros
+from torch.autograd import Variable
 from torch.nn import functional
 from torch.nn.utils import rnn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -44,7 +46,7 @@ class Classifier(nn.Module):
         self.fc = nn.Linear(5, 3)
 
     def forward(self, x: Any) -> Any:
-        output, (_, _) = self.lstm(self.embedding(x))
+        output, (_, _) = self.lstm(input=self.embedding(input=x))
         return self.fc(self.dropout(output[:, -1, :]))
 
 
@@ -160,6 +162,57 @@ class ZeroStates(nn.Module):
         return self.fc(out[:, -1])
 
 
+class Tutorial(nn.Module):
+    """The initial states of the PyTorch tutorials, made by ``zeros``."""
+
+    def __init__(self, zeros: Callable[[Any, Any], Any]) -> None:
+        super().__init__()
+        self.zeros = zeros
+        self.lstm = nn.LSTM(3, 5, 2, batch_first=True)
+        self.fc = nn.Linear(5, 1)
+
+    def forward(self, x: Any) -> Any:
+        h0 = self.zeros(self, x)
+        out, _ = self.lstm(x, (h0, self.zeros(self, x)))
+        return self.fc(out[:, -1, :])
+
+
+class Leaves(nn.Module):
+    """A module that its own ``forward`` changes."""
+
+    number: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+        self.dropout = nn.Dropout(0.5)
+        self.register_buffer("number", torch.zeros(()))
+        self.calls, self.lock, self.kept = 0, threading.Lock(), list[Any]()
+
+    def forward(self, x: Any) -> Any:
+        self.calls += 1
+        self.number += 1
+        y, _ = self.rnn(x, torch.zeros(1, 3, 4))
+        self.kept.append(y)
+        return self.dropout(y)
+
+
+ZEROS: dict[str, Callable[[Any, Any], Any]] = {
+    "zeros": lambda _, x: torch.zeros(2, x.size(0), 5),
+    "to a device": lambda _, x: torch.zeros(2, x.size(0), 5).to(x.device),
+    "on a device": lambda _, x: torch.zeros(2, x.shape[0], 5, device=x.device),
+    "of a dtype": lambda _, x: torch.zeros((2, x.size(0), 5), dtype=x.dtype),
+    "of float32": lambda _, x: torch.zeros(2, x.size(0), 5, dtype=torch.float32),
+    "cast": lambda _, x: torch.zeros(2, x.size(0), 5).float(),
+    "new of the input": lambda _, x: x.new_zeros(2, x.size(0), 5),
+    "new of a weight": lambda m, x: next(m.parameters()).new_zeros(2, x.size(0), 5),
+    "like others": lambda _, x: torch.zeros_like(torch.zeros(2, x.size(0), 5)),
+    "batch first": lambda _, x: zeros(x.size(0), 2, 5).transpose(0, 1).requires_grad_(),
+    "in a variable": lambda _, x: Variable(zeros(2, x.size(0), 5)),
+    "of a fixed batch": lambda *_: torch.zeros(2, 4, 5),
+}
+
+
 class Residuals(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -178,6 +231,32 @@ class Residuals(nn.Module):
 def sum_of_both(m: Any, x: Any) -> Any:
     _, h = m.rnn(x)
     return m.fc(h[0] + h[1])
+
+
+def backward_first(m: Any, x: Any) -> Any:
+    _, h = m.rnn(x)
+    return F.relu(m.fc(m.norm(F.dropout(torch.cat((h[-1], h[-2]), 1), 0.3, m.training))))
+
+
+def random_norm(size: int) -> nn.LayerNorm:
+    norm = nn.LayerNorm(size)
+    for each in norm.parameters():
+        nn.init.normal_(each)
+    return norm
+
+
+def in_place(m: Any, x: Any) -> Any:
+    steps = x.size(0)
+    steps += 0
+    y, _ = m.rnn(x, x.new_zeros(1, steps, 3))
+    y += x
+    return F.relu(m.fc(y), inplace=True)
+
+
+def mode_changed() -> Any:
+    module: Any = Written(lambda m, x: m.rnn(x)[0], rnn=nn.RNN(3, 4, batch_first=True))
+    module.rnn.mode = "RNN_RELU"
+    return module
 
 
 def lstm(**words: Any) -> nn.LSTM:
@@ -249,6 +328,7 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         written(lambda m, x: m.rnn(x)[0].max(dim=1)[0], rnn=nn.GRU(3, 4, batch_first=True)),
         features,
     ),
+    "mode changed": (mode_changed, features),
     "max by torch": (
         written(lambda m, x: torch.max(m.rnn(x)[0], 1).values, rnn=both()),
         features,
@@ -268,6 +348,19 @@ ACCEPTED: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
             rnn=nn.RNN(3, 4, bidirectional=True, batch_first=True),
             fc=nn.Linear(8, 2),
         ),
+        features,
+    ),
+    "backward first": (
+        written(
+            backward_first,
+            rnn=nn.GRU(3, 4, 2, bidirectional=True, batch_first=True),
+            norm=random_norm(8),
+            fc=nn.Linear(8, 2),
+        ),
+        features,
+    ),
+    "in place": (
+        written(in_place, rnn=nn.GRU(3, 3, batch_first=True), fc=nn.Linear(3, 2)),
         features,
     ),
     "normalized": (

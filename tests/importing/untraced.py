@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from importing.traced import Written, both, lstm
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
 from torch.nn.utils import rnn
 
@@ -84,6 +84,193 @@ def nan() -> Any:
     return module
 
 
+def replaced() -> Any:
+    module: Any = Written(lambda m, x: m.fc(m.rnn(x)[0]), rnn=lstm(), fc=nn.Linear(4, 2))
+    module.forward = lambda x: Written.forward(module, x).softmax(-1)
+    return module
+
+
+def layer_replaced() -> Any:
+    module: Any = Written(lambda m, x: m.fc(m.rnn(x)[0]), rnn=lstm(), fc=nn.Linear(4, 2))
+    module.fc.forward = lambda x: 2 * nn.Linear.forward(module.fc, x)
+    return module
+
+
+class Called(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = lstm()
+
+    def forward(self, x: Any) -> Any:
+        return self.rnn(x)[0]
+
+    def __call__(self, x: Any) -> Any:
+        return super().__call__(x) * 2
+
+
+def other_mode() -> Any:
+    module: Any = Written(lambda m, x: m.rnn(x)[0], rnn=nn.RNN(3, 4, batch_first=True))
+    module.rnn.mode = "GRU"
+    return module
+
+
+def in_autocast(m: Any, x: Any) -> Any:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, _ = m.rnn(x)
+    return m.fc(y)
+
+
+def alias(m: Any, x: Any) -> Any:
+    y, _ = m.rnn(x)
+    z = y
+    z += x
+    return m.fc(y)
+
+
+def in_view(m: Any, x: Any) -> Any:
+    y, _ = m.rnn(x)
+    turned = y.transpose(0, 1)
+    y.add_(x)
+    return m.fc(turned.transpose(0, 1))
+
+
+@fx.wrap
+def tanh(x: Any) -> Any:
+    return 2 * x
+
+
+tanh.__module__ = "torch.of_somebody_else"
+
+
+def state_and_cell(m: Any, x: Any) -> Any:
+    _, (h, c) = m.rnn(x)
+    return m.fc(torch.cat((h[-2], c[-1]), 1))
+
+
+def cell_and_state(m: Any, x: Any) -> Any:
+    _, (h, c) = m.rnn(x)
+    return c[-2] + h[-1]
+
+
+def of_two_modules(m: Any, x: Any) -> Any:
+    y, h = m.one(x)
+    _, g = m.two(y)
+    return torch.cat((g[-2], h[-1]), 1)
+
+
+def of_two_layers(m: Any, x: Any) -> Any:
+    _, h = m.rnn(x)
+    return h[1] + h[-1]
+
+
+class TwoPacked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.GRU(3, 4, bidirectional=True, batch_first=True)
+        self.two = nn.GRU(8, 4, bidirectional=True, batch_first=True)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        y, h = self.one(rnn.pack_padded_sequence(x, lengths, batch_first=True))
+        _, g = self.two(y)
+        return g[-2] + h[-1]
+
+
+class TwoLengths(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.GRU(3, 4, batch_first=True)
+        self.two = nn.GRU(4, 4, batch_first=True)
+
+    def forward(self, x: Any, lengths: Any, others: Any) -> Any:
+        y, _ = self.one(rnn.pack_padded_sequence(x, lengths, batch_first=True))
+        y, _ = rnn.pad_packed_sequence(y, batch_first=True)
+        return self.two(rnn.pack_padded_sequence(y, others, batch_first=True))[1][-1]
+
+
+class OfPair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = lstm()
+
+    def forward(self, x: Any, hidden: Any) -> Any:
+        h, c = hidden
+        return self.rnn(x, (h, c))[0]
+
+
+class OtherPadding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(9, 3, padding_idx=1)
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        return self.rnn(rnn.pack_padded_sequence(self.emb(x), lengths, True))[1][-1]
+
+
+class KeepsState(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+        self.state: Any = None
+
+    def forward(self, x: Any) -> Any:
+        y, state = self.rnn(x, self.state)
+        self.state = state.detach()
+        return y
+
+
+class KeepsStateOfTwo(KeepsState):
+    """It starts at zeros for a batch of two, and takes no other."""
+
+    def forward(self, x: Any) -> Any:
+        if self.state is None:
+            self.state = x.new_zeros(1, 2, 4)
+        return super().forward(x)
+
+
+class DropsAlways(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(3, 4, batch_first=True)
+        self.dropout = nn.Dropout(0.5)
+
+    def train(self, mode: bool = True) -> DropsAlways:
+        super().train(mode)
+        self.dropout.training = True
+        return self
+
+    def forward(self, x: Any) -> Any:
+        return self.dropout(self.rnn(x)[0])
+
+
+class Closure(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn = lstm()
+        self.last = lambda x: self.rnn(x)[0][:, -1]
+
+    def forward(self, x: Any) -> Any:
+        return self.last(x)  # type: ignore[no-untyped-call]
+
+
+def over_length(m: Any, x: Any) -> Any:
+    return m.rnn(x, torch.zeros(1, len(x), 4))[0]
+
+
+def over_cells(m: Any, x: Any) -> Any:
+    h = torch.zeros(x.size(0), 4)
+    for step in range(3):
+        h = m.cell(x[:, step], h)
+    return h
+
+
+def looped_cells(m: Any, x: Any) -> Any:
+    h = torch.zeros(x.size(0), 4)
+    for step in range(x.size(1)):
+        h = m.cell(x[:, step], h)
+    return h
+
+
 def two_dense(m: Any, x: Any) -> Any:
     return m.rnn(F.relu(m.fc(x)))[0]
 
@@ -116,7 +303,7 @@ def used_both(m: Any, x: Any) -> Any:
 
 def backward_first(m: Any, x: Any) -> Any:
     _, h = m.rnn(x)
-    return torch.cat((h[-1], h[-2]), 1)
+    return F.normalize(torch.cat((h[-1], h[-2]), 1))
 
 
 def returned_both(m: Any, x: Any) -> Any:
@@ -174,8 +361,12 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     ),
     (tied, "", "fc.weight: is the same array as emb.weight; the language shares no weights [E704]"),
     (hooked, "", "rnn: has a hook, whose code is not read [E701]"),
-    (nan, "", "lstm_1.bias: expected finite numbers, received others [E708]"),
-    (Given, "self.rnn(x, (h, c))", "rnn: expected initial states of zeros, received others [E704]"),
+    (nan, "", "rnn.bias_hh_l0: expected finite numbers, received others [E708]"),
+    (
+        Given,
+        "self.rnn(x, (h, c))",
+        "rnn: its initial states are the argument 'h' of forward; a spec has no input for states",
+    ),
     (
         Scaled,
         "self.scale",
@@ -224,8 +415,96 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     ),
     (
         lambda: Written(backward_first, rnn=nn.GRU(3, 4, bidirectional=True)),
-        "torch.cat((h[-1], h[-2]), 1)",
-        "cat: expected h[-2] and h[-1] of a bidirectional module, received h[-1], h[-2] [E704]",
+        "F.normalize(torch.cat(",
+        "normalize: uses h[-1] before h[-2], which the spec has only in front of nn.Linear",
+    ),
+    (
+        lambda: Written(state_and_cell, rnn=both(), fc=nn.Linear(8, 2)),
+        "torch.cat((h[-2], c[-1]), 1)",
+        "cat: expected h[-2] and h[-1] of one bidirectional module, received h[-2] and c[-1]; the",
+    ),
+    (
+        lambda: Written(cell_and_state, rnn=both()),
+        "c[-2] + h[-1]",
+        "add: expected h[-2] and h[-1] of one bidirectional module, received c[-2] and h[-1]; the",
+    ),
+    (
+        lambda: Written(
+            of_two_modules,
+            one=nn.GRU(3, 4, batch_first=True, bidirectional=True),
+            two=nn.GRU(8, 4, batch_first=True, bidirectional=True),
+        ),
+        "torch.cat((g[-2], h[-1]), 1)",
+        "of one bidirectional module, received h[-2] of two and h[-1] of one [E704]",
+    ),
+    (
+        lambda: Written(of_two_layers, rnn=nn.GRU(3, 4, 2, bidirectional=True)),
+        "h[1] + h[-1]",
+        "add: expected h[-2] and h[-1] of one bidirectional module, received h[-3] and h[-1] [E704",
+    ),
+    (TwoPacked, "g[-2] + h[-1]", "received h[-2] of two and h[-1] of one [E704]"),
+    (
+        TwoLengths,
+        "rnn.pack_padded_sequence(y, others",
+        "expected the lengths of the first packing, 'lengths', received 'others'; a spec has one",
+    ),
+    (
+        replaced,
+        "",
+        "module: its forward is set on the object, and is not read; expected that of its class",
+    ),
+    (layer_replaced, "m.fc(", "fc: its forward has been replaced, and is not read; expected that"),
+    (Called, "", "module: its class has a __call__ of its own, which is not read"),
+    (Closure, "self.rnn(x)", "forward: cannot be traced: expected layers that are called as attr"),
+    (
+        other_mode,
+        "m.rnn(x)",
+        "rnn: mode: expected RNN_TANH or RNN_RELU, received GRU, set after construction [E703]",
+    ),
+    (
+        lambda: Written(in_autocast, rnn=lstm(), fc=nn.Linear(4, 2)),
+        "m.rnn(x)",
+        "rnn: runs in autocast, which rounds; expected it around the call of the module [E703]",
+    ),
+    (
+        lambda: Written(alias, rnn=nn.GRU(3, 3, batch_first=True), fc=nn.Linear(3, 2)),
+        "z += x",
+        "iadd: changes a tensor in place that is used again under an older name; expected a new",
+    ),
+    (
+        lambda: Written(in_view, rnn=nn.GRU(3, 3, batch_first=True), fc=nn.Linear(3, 2)),
+        "y.add_(x)",
+        "add_: changes a tensor in place that is used again under an older name; expected a new",
+    ),
+    (
+        lambda: Written(lambda m, x: tanh(m.fc(m.rnn(x)[0])), rnn=lstm(), fc=nn.Linear(4, 2)),
+        "tanh(m.fc(",
+        "the language lacks the operation 'torch.of_somebody_else.tanh'; take it out",
+    ),
+    (
+        OfPair,
+        "h, c",
+        "takes a part of the argument 'hidden' of forward; a spec has no input for states, which",
+    ),
+    (
+        OtherPadding,
+        "self.emb(x)",
+        "emb: padding_idx: expected 0, the token that a spec masks, received 1; exchange the to",
+    ),
+    (
+        lambda: Written(over_length, rnn=nn.GRU(3, 4, batch_first=True)),
+        "len(x)",
+        "forward: cannot be traced: expected x.size(0) or x.shape[0], received len(x) of a tensor",
+    ),
+    (
+        lambda: Written(over_cells, cell=nn.GRUCell(3, 4)),
+        "x[:, step]",
+        "cell: the language lacks nn.GRUCell; nn.GRU has the same arrays and runs all steps [E701]",
+    ),
+    (
+        lambda: Written(looped_cells, cell=nn.GRUCell(3, 4)),
+        "range(x.size(1))",
+        "cell: the language lacks nn.GRUCell; nn.GRU has the same arrays and runs all steps [E701]",
     ),
     (
         lambda: Written(lambda m, x: m.rnn(x)[0][:, 0], rnn=lstm()),

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rnnspec_playground import answer, answers
 
 import rnnspec
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import Refusal, UnsupportedError
 from rnnspec.ir.forms import Form
-from rnnspec.playground import answer, answers
 
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 

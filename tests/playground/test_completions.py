@@ -7,9 +7,9 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rnnspec_playground import complete, describe, explain
 
 from rnnspec.pages import page
-from rnnspec.playground import complete, describe, explain
 from rnnspec.spec.models import LSTM, Head, Spec
 
 HEAD = "version: 1\nname: net\n"

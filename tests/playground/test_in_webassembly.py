@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rnnspec_playground as playground
 from spec.test_spec_faults import SHORT
 
-from rnnspec import playground
 from rnnspec.pages import codes
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,8 @@ def _built() -> Path:
         pytest.skip("Node is not installed")
     if not (SITE / "index.html").exists():
         pytest.skip("the playground is not built: make playground")
-    sources = [*ROOT.glob("rnnspec/**/*.*"), *ROOT.glob("templates/**/*.*")]
+    folders = ("rnnspec", "templates", "playground/python/rnnspec_playground")
+    sources = [path for folder in folders for path in ROOT.glob(f"{folder}/**/*.*")]
     changed = max(path.stat().st_mtime for path in sources if path.suffix != ".pyc")
     if changed > (SITE / "packages.gz").stat().st_mtime:
         pytest.skip("the playground is older than rnnspec: make playground")

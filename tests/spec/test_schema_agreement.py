@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 import rnnspec
 from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
+from rnnspec.spec import models
 from rnnspec.spec.schema import json_schema
-from rnnspec.spec.schema.descriptions import KEYS, VALUES
+from rnnspec.words import MEANINGS
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema())
 Data = Any
@@ -108,7 +109,18 @@ def test_what_a_schema_cannot_say(pattern: str, document: dict[str, Any]) -> Non
     assert all(re.search(pattern, message) for message in said)
 
 
-KEY_POOL = st.sampled_from(sorted({key for keys in KEYS.values() for key in keys} | {"unit", ""}))
+def models_below(model: type[models.Model]) -> Iterator[type[models.Model]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from models_below(each)
+
+
+EXAMPLES = [
+    {key: field.examples for key, field in model.model_fields.items() if field.examples}
+    for model in models_below(models.Model)
+]
+"""The example values of each key, by model."""
+KEY_POOL = st.sampled_from(sorted({key for keys in EXAMPLES for key in keys} | {"unit", ""}))
 NAMES = st.sampled_from(
     [
         *("a", "tagger", "x" * 64, "x" * 65, "Net", "1x", "", "a b", "class", "match", "json"),
@@ -119,7 +131,7 @@ NAMES = st.sampled_from(
 NUMBER_POOL = st.sampled_from(
     [0, 1, 2, 3, 2_000, 2_001, 2**31 - 1, 2**31, -1, 0.0, 1.0, 0.5, 0.1, -0.5, 1e30, 1.1e30]
 )
-WORD_POOL = st.sampled_from([*VALUES, "LSTM", "vectors.txt", "a\tb"]) | NAMES
+WORD_POOL = st.sampled_from([*MEANINGS, "LSTM", "vectors.txt", "a\tb"]) | NAMES
 SCALARS = st.none() | st.booleans() | NUMBER_POOL | WORD_POOL
 FORMS = st.dictionaries(st.sampled_from(["uniform", "normal", "constant"]), NUMBER_POOL, max_size=2)
 LAYERS = st.sampled_from([GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}])
@@ -147,10 +159,10 @@ def put(draw: st.DrawFn, node: Data) -> None:
 def complete(draw: st.DrawFn, node: Data) -> None:
     """Add a key that this mapping may have, with a plausible value."""
     if node and isinstance(node, dict):
-        alike = [keys for keys in KEYS.values() if keys.keys() & node.keys()]
+        alike = [keys for keys in EXAMPLES if keys.keys() & node.keys()]
         if items := [item for keys in alike for item in keys.items()]:
-            key, about = draw(st.sampled_from(items))
-            node[key] = copy.deepcopy(draw(st.sampled_from(about.examples)))
+            key, examples = draw(st.sampled_from(items))
+            node[key] = copy.deepcopy(draw(st.sampled_from(examples)))
 
 
 def drop(draw: st.DrawFn, node: Data) -> None:
@@ -281,7 +293,7 @@ ANY_VALUES: list[Data] = [
     *("", "x", "X", "tanh", "elu", "softmax", "zeros", "orthogonal", "last", "gru", "repeat"),
     *("class", "int", "max_1", "a\tb", {}, [], GRU, [GRU], [REPEAT], {"normal": 0}, {"units": 1}),
 ]
-ANY_KEYS = {key: about.examples[0] for keys in KEYS.values() for key, about in keys.items()}
+ANY_KEYS = {key: examples[0] for keys in EXAMPLES for key, examples in keys.items()}
 
 
 NOTHING = object()

@@ -1,5 +1,7 @@
 """A minimal backend: simple and dense layers in NumPy, forward only, no files."""
 
+from pathlib import Path
+
 from toy import emit, runtime, slots
 
 from rnnspec.backends import BACKENDS
@@ -8,7 +10,12 @@ from rnnspec.backends.contract import Emitter, Runtime, Slots
 
 _modules: tuple[Emitter, Slots, Runtime] = emit, slots, runtime
 TOY = Backend(
-    name="toy", title="Toy", package="toy", templates="toy", forms=("inference",), level="forward"
+    name="toy",
+    title="Toy",
+    package="toy",
+    templates=Path(__file__).parent,
+    forms=("inference",),
+    level="forward",
 )
 
 

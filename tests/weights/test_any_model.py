@@ -87,18 +87,39 @@ def test_a_copy(model: Any, duplicate: Callable[[Any], Any]) -> None:
     same(rnnspec.read_weights(model), before)
 
 
-def test_an_instance_of_the_written_class(tmp_path: Path, torch_model: Any) -> None:
-    path = tmp_path / "written.py"
+def written_class(folder: Path) -> Any:
+    """Return the class in the source that is written for PyTorch."""
+    path = folder / "written.py"
     path.write_text(rnnspec.codegen(SPEC, "torch"))
     spec = importlib.util.spec_from_file_location("written_module", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    made = module.AnyModel()
+    return module.AnyModel
+
+
+def test_an_instance_of_the_written_class(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    made = written_class(tmp_path)()
     with pytest.raises(UsageError, match="or its spec as well"):
         rnnspec.read_weights(made)
     moves(made)
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_the_callers_gradient_mode_changes_nothing(
+    tmp_path: Path, torch_model: Any, mode: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    with getattr(torch, mode)():
+        # Its parameters are inference tensors; those of a model from build never are.
+        module, built = written_class(tmp_path)(), rnnspec.build(SPEC, "torch", seed=1)
+        rnnspec.parity(SPEC, ["torch"])
+        rnnspec.write_weights(torch_model, arrays_like(rnnspec.read_weights(built)))
+    assert not any(each.is_inference() for each in built.parameters())
+    moves(module)
+    moves(built)
 
 
 FRESH = """\

@@ -96,11 +96,15 @@ def open_model(path: str) -> StepModel:
     """Return the model in a file that ``rnnspec build --form step`` wrote.
 
     Raises:
-        ValueError: there is no such file, or it has a model in another form.
+        ValueError: there is no such file, it is not of ONNX, or it has a model in another form.
     """
     if not Path(path).is_file():
         raise ValueError(f"{path}: there is no such file")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 - a class for each status, without a public base
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path}: expected an ONNX model; ONNX Runtime says: {reason}") from None
     meta = session.get_modelmeta()
     about = meta.custom_metadata_map
     if about.get("form") != "step":

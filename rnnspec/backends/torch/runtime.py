@@ -48,8 +48,10 @@ def instantiate(
     drawn: bool,  # noqa: ARG001 - drawing takes little
 ) -> nn.Module:
     """Return an instance of the generated class ``entry``, in ``dtype``."""
-    model: nn.Module = getattr(module, entry)()
-    return model.to(getattr(torch, dtype))
+    # Otherwise a model that is built in inference mode could never be trained or compared.
+    with torch.inference_mode(mode=False):
+        model: nn.Module = getattr(module, entry)()
+        return model.to(getattr(torch, dtype))
 
 
 def layer_count(model: nn.Module, layer: Layer) -> int:
@@ -125,9 +127,11 @@ def get(model: nn.Module, layer: str, path: str) -> Array:
 
 def put(model: nn.Module, layer: str, path: str, array: Array) -> None:
     """Replace one array, keeping its dtype and device."""
-    # A copy: from_numpy refuses negative strides, and warns about read-only arrays.
-    with torch.no_grad():
-        model.get_parameter(f"{layer}.{path}").copy_(torch.from_numpy(array.copy()))
+    parameter = model.get_parameter(f"{layer}.{path}")
+    # A parameter made in inference mode can be changed only there.
+    with torch.inference_mode(mode=parameter.is_inference()), torch.no_grad():
+        # A copy: from_numpy refuses negative strides, and warns about read-only arrays.
+        parameter.copy_(torch.from_numpy(array.copy()))
 
 
 def trace(model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
@@ -170,7 +174,8 @@ def learner(model: nn.Module, keys: Sequence[tuple[str, str]], *, training: bool
     parameters = [model.get_parameter(f"{layer}.{path}") for layer, path in keys]
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
-        with _mode(model, training=training):
+        # Also where the caller has turned gradients off.
+        with _mode(model, training=training), torch.inference_mode(mode=False), torch.enable_grad():
             output = model(_input(model, inputs))
             goal, share = (torch.tensor(each).to(output) for each in (target, weight))
             loss = (share * (output - goal) ** 2).sum() / 2

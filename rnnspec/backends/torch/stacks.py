@@ -169,7 +169,10 @@ def _rate(layer: Layer) -> float:
     return layer.rate if isinstance(layer, Dropout) else 0.0
 
 
-_INITIALIZERS = ("kernel_initializer", "recurrent_initializer", "bias_initializer")
+_OWN = ("name", "input", "return_sequences", "dropout")
+"""Fields that may differ in a module: ``_continues`` checks what PyTorch can honour of them."""
+_INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "cell")
+"""Fields with initial weights, of which a cell has only the forget bias."""
 
 
 def _alike(upper: Recurrent, lower: Recurrent) -> bool:
@@ -178,14 +181,17 @@ def _alike(upper: Recurrent, lower: Recurrent) -> bool:
         replace(layer.cell, forget_bias=0.0) if isinstance(layer.cell, LSTM) else layer.cell
         for layer in (upper, lower)
     ]
-    fields = ("units", "merge", "bias", "masked")
-    return cells[0] == cells[1] and all(getattr(upper, f) == getattr(lower, f) for f in fields)
+    return cells[0] == cells[1] and _equal_but(_OWN + _INITIAL, upper, lower)
 
 
 def _drawn_alike(upper: Recurrent, lower: Recurrent) -> bool:
     """Return true if the two layers have the same settings, and initial weights drawn alike."""
-    drawn = all(getattr(upper, f) == getattr(lower, f) for f in _INITIALIZERS)
-    return drawn and upper.cell == lower.cell and _alike(upper, lower)
+    return _equal_but(_OWN, upper, lower)
+
+
+def _equal_but(names: tuple[str, ...], upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if every other field is equal, those of the future included."""
+    return replace(lower, **{name: getattr(upper, name) for name in names}) == upper
 
 
 def _continues(upper: Recurrent, lower: Recurrent) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import typer
 
 from rnnspec import pipeline
+from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.terminal.messages import in_colour, tell
 from rnnspec.environment import environment, lines
 from rnnspec.errors import RnnspecError, brief, printable
@@ -97,5 +97,5 @@ def _parity() -> str:
 
 
 def _program() -> Program:
-    text = (files("rnnspec.templates") / "init" / f"{_NETWORK}.yaml").read_text("utf-8")
+    text = (TEMPLATES / "init" / f"{_NETWORK}.yaml").read_text("utf-8")
     return pipeline.reads(text, f"{_NETWORK}.yaml")

@@ -93,7 +93,7 @@ def _inputs(source: Path, options: Options) -> Inputs:
 
 def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
     """Write both files, or none."""
-    # Imported here, as NumPy takes the time in which a file is tried.
+    # Imported here, as NumPy takes time, which a file that is refused at once does not need.
     from rnnspec.weights.file import write_arrays
 
     with files.staged(weights.parent) as folder:

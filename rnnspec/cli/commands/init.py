@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from shlex import quote
 
+from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import OutputError, UsageError, listed, printable
 from rnnspec.files import Inputs, write_file
@@ -16,7 +16,7 @@ from rnnspec.spec.wording import nearest, quoted
 SCHEMA_FILE = "rnnspec.schema.json"
 MODELINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"
 
-_NETWORKS = files("rnnspec.templates") / "init"
+_NETWORKS = TEMPLATES / "init"
 
 
 def networks() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal.progress import progress
 from rnnspec.errors import ParityError, UsageError
 from rnnspec.files import check_target, write_file
-from rnnspec.workers.cores import single_threaded
+from rnnspec.processes import single_threaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.report import ParityReport
-    from rnnspec.comparison.shards.shard import Shard
     from rnnspec.files import Inputs
     from rnnspec.pipeline import Program
 
@@ -38,7 +37,6 @@ class Options:
     html: Path | None = None
     force: bool = False
     jobs: int | None = None
-    shard: Shard | None = None
     optimizer: str = "reference"
 
     def chosen(self) -> list[Backend]:
@@ -106,14 +104,12 @@ def run_given(paths: Sequence[str], options: Options, *, allow_outside: bool, js
 def _run(
     inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool
 ) -> None:
-    from rnnspec.cli.comparing.results import given_record, show_given
-    from rnnspec.cli.comparing.sharing import Processes, jobs_for
+    from rnnspec.cli.sharing import Processes, jobs_for
+    from rnnspec.cli.terminal import tables
     from rnnspec.comparison.batch import read_batch
     from rnnspec.comparison.run import prepared
 
     chosen = options.chosen()
-    if options.own and options.shard is not None:
-        raise UsageError("--shard merges no own optimizers; it cannot honour --optimizer own")
     page = _Page.of(options, inputs, specs)
     batch = None if options.batch is None else read_batch(options.batch)
     ready = prepared(
@@ -126,19 +122,15 @@ def _run(
         seed=options.seed,
         batch=batch,
     )
-    part = slice(None) if options.shard is None else options.shard.part
-    tasks = ready.tasks[part]
-    jobs = jobs_for(len(tasks), options.jobs)
-    with progress(len(tasks) * (1 if jobs else len(chosen))) as step:
-        report = ready.report(Processes(jobs, chosen, step).report(ready, tasks))
-    record = (
-        None
-        if options.shard is None
-        else given_record(options.shard, ready, chosen, batch, options.seed)
-    )
-    show_given(report, record, json=json)
+    jobs = jobs_for(len(specs), options.jobs)
+    with progress(len(specs) * (1 if jobs else len(chosen))) as step:
+        report = ready.report(Processes(jobs, chosen, step).report(ready))
+    if json:
+        tables.print_json(report.as_dict())
+    else:
+        tables.print_parity(report)
     if page is not None:
-        page.write(report, specs[part])
+        page.write(report, specs)
     # After the report, which shows how far apart all values are.
     if not report.equal:
         raise ParityError(report.differences)
@@ -147,8 +139,8 @@ def _run(
 @single_threaded()
 def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
-    from rnnspec.cli.comparing.results import random_record, show_random
-    from rnnspec.cli.comparing.sharing import Processes, jobs_for
+    from rnnspec.cli.sharing import Processes, jobs_for
+    from rnnspec.cli.terminal import tables
     from rnnspec.comparison.drawn.passes import passes
     from rnnspec.comparison.drawn.texts import Texts
     from rnnspec.comparison.random import Search
@@ -162,34 +154,16 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
         raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
     if options.html is not None:
         raise UsageError("--random prints no report of each spec; it cannot honour --html")
-    part = slice(None) if options.shard is None else options.shard.part
-    search = Search(Texts(number, options.seed), planned, part)
+    search = Search(Texts(number, options.seed), planned)
     chosen = [backend for each in planned for backend in each.chosen]
-    cases = len(range(number)[part])
-    with progress(cases) as step:
-        sharing = Processes(jobs_for(cases, options.jobs), chosen, step)
+    with progress(number) as step:
+        sharing = Processes(jobs_for(number, options.jobs), chosen, step)
         outcomes = search.outcomes(sharing.outcomes)
-    again, shard = search.again(outcomes), options.shard
-    if shard is None:
-        outcomes.check_accepted()
-    record = None if shard is None else random_record(shard, search, outcomes, again)
+    outcomes.check_accepted()
     found = outcomes.found(search.single)
-    show_random(found, again, record, json=json)
+    if json:
+        tables.print_json(found.as_dict())
+    else:
+        tables.print_random(found, search.again(outcomes))
     if found.error is not None:
         raise found.error
-
-
-def shard_named(text: str | None) -> Shard | None:
-    """Return the shard of an option, or raise UsageError."""
-    from rnnspec.comparison.shards.shard import Shard
-
-    return None if text is None else Shard.named(text)
-
-
-def run_merge(paths: Sequence[str], options: Options, random: int | None, *, json: bool) -> None:
-    """Join the reports of shards, whose options are those of the whole run."""
-    from rnnspec.cli.comparing.merging import run as run_merging
-
-    if random is not None or options != Options():
-        raise UsageError("--merge takes all options from the reports; only --json can be added")
-    run_merging(paths, json=json)

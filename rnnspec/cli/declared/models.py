@@ -15,10 +15,8 @@ from rnnspec.cli.options import (
     Force,
     Json,
     Level,
-    Merge,
     Optimizer,
     Paths,
-    Shard,
     SourceForm,
     SpecPath,
     Started,
@@ -168,7 +166,7 @@ def parity(
         list[str] | None,
         typer.Argument(
             metavar="SPECS",
-            help="Specs, folders, patterns, or - for standard input; with --merge, reports.",
+            help="Specs, folders, patterns, or - for standard input.",
             autocompletion=completers.specs,
         ),
     ] = None,
@@ -192,8 +190,6 @@ def parity(
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
     ] = None,
     jobs: Started = None,
-    shard: Shard = None,
-    merge: Merge = False,
     json: Json = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
@@ -208,15 +204,11 @@ def parity(
     """
     from rnnspec.cli.commands import parity as command
 
-    names, part = None if backends is None else _names(backends), command.shard_named(shard)
-    options = command.Options(
-        names, form, level, dtype, seed, batch, html, force, jobs, part, optimizer
-    )
-    if merge:
-        command.run_merge(specs or [], options, random, json=json)
-    elif (random is None) == (not specs):
+    names = None if backends is None else _names(backends)
+    options = command.Options(names, form, level, dtype, seed, batch, html, force, jobs, optimizer)
+    if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
-    elif random is not None:
+    if random is not None:
         command.run_random(random, options, json=json)
     else:
         command.run_given(specs or [], options, allow_outside=allow_outside, json=json)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from difflib import Match, SequenceMatcher
+from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 from rnnspec.cli.terminal.messages import in_colour, print_parts
-from rnnspec.diff.sequences import matching_blocks
 from rnnspec.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -54,42 +53,13 @@ def _style(line: str) -> str:
 def _patch(path: Path, before: str | None, after: str) -> Iterator[str]:
     name = printable(path.as_posix())
     # The name by which patch and git recognize a new file, on Windows too.
-    yield f"--- {'/dev/null' if before is None else name}"
-    yield f"+++ {name}"
-    old, new = _lines(before or ""), _lines(after)
-    for group in _Matcher(old, new).get_grouped_opcodes():
-        (_, i, _, j, _), (_, _, i_end, _, j_end) = group[0], group[-1]
-        yield f"@@ -{_range(i, i_end)} +{_range(j, j_end)} @@"
-        for tag, start, stop, other, other_stop in group:
-            for line in old[start:stop]:
-                yield from _shown(" " if tag == "equal" else "-", line)
-            for line in () if tag == "equal" else new[other:other_stop]:
-                yield from _shown("+", line)
-
-
-class _Matcher(SequenceMatcher[str]):
-    """Group changes as ``difflib`` does, but find the matching blocks faster."""
-
-    def __init__(self, before: list[str], after: list[str]) -> None:
-        super().__init__()
-        self.a, self.b = before, after
-
-    def get_matching_blocks(self) -> list[Match]:
-        return matching_blocks(self.a, self.b)
-
-
-def _range(start: int, stop: int) -> str:
-    """Return the start and length of a range; an empty one starts at the line before it."""
-    length = stop - start
-    return str(start + 1) if length == 1 else f"{start + bool(length)},{length}"
-
-
-def _shown(mark: str, line: str) -> Iterator[str]:
-    text, ended, _ = line.partition("\n")
-    # Tabs are not escaped, so that the patch applies.
-    yield mark + "\t".join(map(printable, text.split("\t")))
-    if not ended:
-        yield "\\ No newline at end of file"
+    names = "/dev/null" if before is None else name, name
+    for line in unified_diff(_lines(before or ""), _lines(after), *names):
+        text, ended, _ = line.partition("\n")
+        # Tabs are not escaped, so that the patch applies.
+        yield "\t".join(map(printable, text.split("\t")))
+        if not ended:
+            yield "\\ No newline at end of file"
 
 
 def _lines(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """JSON Schema (draft-07) of the language, for completion, help and checks in editors.
 
-Keys, types, bounds and defaults come from the models, descriptions from ``descriptions``, and
-conditions that involve several keys from ``rules``.
+Keys, types, bounds, defaults and descriptions come from the models, those of fixed values from
+``words``, and conditions that involve several keys from ``rules``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import json
 from typing import Any, get_args
 
 from rnnspec.spec import models
-from rnnspec.spec.schema.descriptions import KEYS, MAPPINGS, VALUES, About
 from rnnspec.spec.schema.rules import BETWEEN_SECTIONS, NOT_REPEAT, TAKEN_NAMES, WITHIN, Schema
+from rnnspec.words import MEANINGS
 
 ID = "https://json.schemastore.org/rnnspec.json"
 
@@ -39,8 +39,9 @@ def json_schema() -> Schema:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": ID,
-        **_mapping(models.Spec, made, found),
         "title": "rnnspec",
+        "description": "A recurrent network, which rnnspec builds with every backend.",
+        **_mapping(models.Spec, made, found),
         "allOf": BETWEEN_SECTIONS,
         "definitions": {"Layer": _layer(kinds), **kinds, "Drawn": _drawn(drawn), **TAKEN_NAMES},
     }
@@ -49,7 +50,8 @@ def json_schema() -> Schema:
 def _mapping(model: type[models.Model], made: Schema, found: dict[str, Schema]) -> Schema:
     """Return the schema of a mapping, based on ``made``, the schema from pydantic."""
     name = model.__name__
-    about = {"title": name, "description": MAPPINGS[name]} if name in MAPPINGS else {}
+    # A section is described by its key.
+    about = {"title": name, "description": model.__doc__} if model in _DEFINED else {}
     properties = {
         key: _property(model, key, schema, found) for key, schema in made["properties"].items()
     }
@@ -67,19 +69,17 @@ def _mapping(model: type[models.Model], made: Schema, found: dict[str, Schema]) 
 def _property(
     model: type[models.Model], key: str, made: Schema, found: dict[str, Schema]
 ) -> Schema:
-    about, default = _about(model, key), _default(made)
+    field, default = model.model_fields[key], _default(made)
+    # The type of a layer is described by the model that it selects.
+    description = model.__doc__ if key == "type" else field.description
+    assert description, f"{model.__name__}.{key} has no description"
     return {
         "title": key.replace("_", " ").capitalize(),
-        "description": about.description + _default_sentence(default.get("default")),
+        "description": description + _default_sentence(default.get("default")),
         **default,
-        "examples": list(about.examples),
+        "examples": [made["const"]] if key == "type" else field.examples,
         **_value(model, key, made, found),
     }
-
-
-def _about(model: type[models.Model], key: str) -> About:
-    """Return the description of a key, defined for its model or for a base class."""
-    return next(KEYS[m.__name__][key] for m in model.__mro__ if key in KEYS.get(m.__name__, {}))
 
 
 def _default(made: Schema) -> Schema:
@@ -119,10 +119,11 @@ def _value(model: type[models.Model], key: str, made: Schema, found: dict[str, S
 
 def _plain(made: Schema) -> Schema:
     """Return the keywords of a value, with a description of each fixed value."""
-    kept = {name: made[name] for name in made if name not in {"title", "default"}}
+    ours = {"title", "default", "description", "examples"}
+    kept = {name: made[name] for name in made if name not in ours}
     if "enum" in kept:
         # Not part of draft-07: an extension that editors show.
-        kept["enumDescriptions"] = [VALUES[value] for value in kept["enum"]]
+        kept["enumDescriptions"] = [MEANINGS[value] for value in kept["enum"]]
     return kept
 
 
@@ -142,7 +143,7 @@ def _drawn(forms: list[Schema]) -> Schema:
     """Return the schema of a mapping with a single key, that of one of ``forms``."""
     return {
         "title": "Drawn",
-        "description": MAPPINGS["Drawn"],
+        "description": "The distribution of the initial weights, given by a single key.",
         "type": "object",
         "additionalProperties": False,
         "minProperties": 1,
@@ -168,7 +169,7 @@ def _layer(kinds: dict[str, Schema]) -> Schema:
     types = {kinds[each.__name__]["properties"]["type"]["const"]: each.__name__ for each in _KINDS}
     return {
         "title": "Layer",
-        "description": MAPPINGS["Layer"],
+        "description": "A recurrent layer, or a repeat of the final state between two of them.",
         "type": "object",
         "required": ["type"],
         "properties": {
@@ -177,7 +178,7 @@ def _layer(kinds: dict[str, Schema]) -> Schema:
                 "description": "The type of layer, which determines the other keys.",
                 "examples": ["lstm"],
                 "enum": list(types),
-                "enumDescriptions": [VALUES[value] for value in types],
+                "enumDescriptions": [MEANINGS[value] for value in types],
             }
         },
         "allOf": [

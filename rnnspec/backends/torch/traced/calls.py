@@ -14,6 +14,7 @@ from rnnspec.backends.torch.traced.values import (
     State,
     Tensor,
     Unknown,
+    Zeros,
     said,
 )
 from rnnspec.ir import nodes
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from rnnspec.backends.torch.traced.values import Given, Value
     from rnnspec.words import Activation, Statistic
 
-_SAME = "clone contiguous tolist cpu cuda float double type_as requires_grad_ alias"
-_SIZES = "size dim numel ndimension len floordiv mul add sub eq ne getattr"
+_SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
+_SIZES = "size dim numel ndimension len floordiv mul add sub eq ne getattr iadd isub imul ifloordiv"
+_SHAPES = (
+    "transpose swapaxes swapdims permute t squeeze unsqueeze flatten repeat expand reshape view "
+    "getitem"
+)
 
 
 def called(scope: Scope, name: str, given: Given) -> Value:
@@ -37,6 +42,8 @@ def called(scope: Scope, name: str, given: Given) -> Value:
     values = (*args, *kwargs.values())
     if name in _SIZES.split() and any(isinstance(each, Size) for each in values):
         return Size()
+    if name in _SHAPES.split() and values and isinstance(values[0], Zeros):
+        return Zeros()
     function = _CALLS.get(name)
     if function is None:
         raise RefusedError(
@@ -129,7 +136,7 @@ def _dropout(scope: Scope, x: Any, p: float = 0.5, training: Any = True, **_: An
     if training:
         message = "drops in evaluation too; expected training=self.training"
         raise RefusedError(message, "E703")
-    return layers.dropped(scope.tensor(x), p)
+    return layers.dropped(scope.tensor(x, either_order=True), p)
 
 
 def _normalize(scope: Scope, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Value:
@@ -174,9 +181,10 @@ _ACTIVATIONS: dict[str, Activation] = {
 }  # fmt: skip
 _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(_SAME.split(), shapes.same),
+    **dict.fromkeys(("float", "double"), shapes.cast),
     **dict.fromkeys(("long", "int"), shapes.long),
     **dict.fromkeys(("size", "dim", "numel", "len"), shapes.size),
-    **dict.fromkeys(("zeros", "new_zeros", "zeros_like"), shapes.zeros),
+    **dict.fromkeys(("zeros", "new_zeros", "zeros_like", "zero_"), shapes.zeros),
     **dict.fromkeys(("transpose", "swapaxes", "swapdims"), shapes.transpose),
     **dict.fromkeys(("add", "iadd", "add_"), _add),
     **dict.fromkeys(("cat", "concat", "concatenate"), _cat),

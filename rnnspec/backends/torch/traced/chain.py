@@ -136,8 +136,10 @@ class Chain:
         name = self.name(f"{statistic}_pooling")
         return nodes.Pooling(name=name, input=shape, statistic=statistic, masked=False)
 
-    def norm(self, epsilon: float) -> None:
+    def norm(self, epsilon: float) -> str:
         """Normalize the output of the last recurrent layer, before or after its last step.
+
+        Returns the name of the layer norm.
 
         Raises:
             RefusedError: something else comes between.
@@ -150,6 +152,7 @@ class Chain:
             raise RefusedError(f"expected it directly behind a recurrent layer, received {before}")
         name, shape = self.name("layer_normalization"), self.layers[at - 1].output
         self.insert(at, nodes.LayerNorm(name=name, input=shape, epsilon=epsilon))
+        return name
 
     def residual(self, start: Tensor) -> None:
         """Add an earlier value: the input of the last recurrent layer.

@@ -6,7 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.backends.torch.checkpoint.layers import CELLS, dense, embedding, recurrent
+from rnnspec.backends.torch.traced.selected import NO_STATES
 from rnnspec.backends.torch.traced.values import (
+    HOOKS,
+    Lengths,
     Packed,
     RefusedError,
     Several,
@@ -16,6 +19,7 @@ from rnnspec.backends.torch.traced.values import (
     Zeros,
     said,
 )
+from rnnspec.errors import listed
 from rnnspec.ir import nodes
 from rnnspec.words import Activation
 
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 _KINDS = {"RNN": "simple_rnn", "GRU": "gru", "LSTM": "lstm"}
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -52,10 +55,13 @@ def called(scope: Scope, op: Op, given: Given) -> Value:
     if given is None:
         return Unknown()
     args, kwargs = given
+    if "input" in kwargs:  # the first argument of every layer
+        args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
     if kind not in ("RNN", "GRU", "LSTM"):
         if len(args) != 1 or kwargs:
             raise RefusedError("expected one argument, received others")
-        value = scope.tensor(args[0])
+        orderless = kind in ("Linear", "LayerNorm", "Dropout", "Identity")
+        value = scope.tensor(args[0], either_order=orderless)
         if kind == "Dropout":
             return dropped(value, op.module.p)
         if kind in ACTIVATIONS:
@@ -69,7 +75,7 @@ def called(scope: Scope, op: Op, given: Given) -> Value:
         case "Linear":
             return _linear(scope, op, value)
         case "LayerNorm":
-            return _layer_norm(scope, op.module, value)
+            return _layer_norm(scope, op, value)
         case _:
             return _recurrent(scope, op, *args, **kwargs)
 
@@ -77,12 +83,15 @@ def called(scope: Scope, op: Op, given: Given) -> Value:
 def _checked(op: Op) -> str:
     """Return the class of a module of PyTorch that the language has."""
     module, kind = op.module, type(op.module).__name__
-    if not type(module).__module__.startswith("torch.nn.modules"):
+    if not op.layer:
         message = f"the class {kind} is a subclass of a layer, whose own code is not read"
         raise RefusedError(message, "E701")
     known = {"Embedding", "Linear", "LayerNorm", "Dropout", *_KINDS, *ACTIVATIONS}
     if kind not in known:
-        raise RefusedError(f"the language lacks nn.{kind}; take it out of the module", "E701")
+        raise RefusedError(lacks(kind), "E701")
+    if replaced(module) or not type(module).forward.__module__.startswith("torch.nn.modules"):
+        message = f"its forward has been replaced, and is not read; expected that of nn.{kind}"
+        raise RefusedError(message, "E701")
     for setting, wanted in _SETTINGS.get(kind, {}).items():
         received = getattr(module, setting, wanted)
         if received != wanted:
@@ -91,22 +100,30 @@ def _checked(op: Op) -> str:
     return kind
 
 
+def lacks(kind: str) -> str:
+    """Return that the language lacks a class of PyTorch, and what to do."""
+    if kind.endswith("Cell"):
+        whole = kind.removesuffix("Cell")
+        return f"the language lacks nn.{kind}; nn.{whole} has the same arrays and runs all steps"
+    return f"the language lacks nn.{kind}; take it out of the module"
+
+
+def replaced(module: Any) -> bool:
+    """Return whether an object has a ``forward`` of its own in place of that of its class."""
+    return "forward" in vars(module)
+
+
 def hooked(account: Account, module: Any) -> None:
     """Refuse modules with hooks, which tracing does not see."""
     for path, each in module.named_modules():
-        if any(getattr(each, hooks, None) for hooks in _HOOKS):
+        if any(getattr(each, hooks, None) for hooks in HOOKS):
             account.refuse(path or "module", "has a hook, whose code is not read", "E701")
 
 
-def alone(account: Account, module: Any) -> None:
-    """Refuse a layer of PyTorch that is in no module."""
-    kind = type(module).__name__
-    if type(module).__module__.startswith("torch.nn.modules") and kind != "Sequential":
-        message = (
-            f"expected a module with a forward of its own, received nn.{kind}: call it in a module "
-            "that returns a part of its result"
-        )
-        account.refuse("module", message, "E704")
+def is_alone(module: Any) -> bool:
+    """Return whether a module is a layer of PyTorch that is in no module."""
+    kind = type(module)
+    return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
 
 def dropped(value: Tensor, rate: float) -> Tensor:
@@ -120,7 +137,8 @@ def _embedding(scope: Scope, op: Op, value: Tensor) -> Tensor:
         raise RefusedError("expected an embedding of the input, received one behind other layers")
     vocabulary, dim = module.num_embeddings, module.embedding_dim
     chain.input = nodes.TokenInput(steps=None, vocabulary=vocabulary, mask_zero=False)
-    scope.padding_index = module.padding_idx
+    if module.padding_idx is not None:
+        scope.padding = op, module.padding_idx
     trainable = bool(module.weight.requires_grad)
     name = chain.name("embedding")
     chain.add(embedding(name, chain.input.shape, vocabulary, dim, trainable=trainable))
@@ -144,7 +162,18 @@ def _linear(scope: Scope, op: Op, value: Tensor) -> Tensor:
     name, bias = chain.name("dense"), module.bias is not None
     chain.add(dense(name, chain.shape, module.out_features, activation="linear", bias=bias))
     scope.names[name] = op.target
-    return scope.result(value)
+    if value.backward_first:
+        _turn(scope, name, op)
+    return scope.result(value, backward_first=False)
+
+
+def _turn(scope: Scope, name: str, op: Op) -> None:
+    """Have the arrays of a layer take the features of the forward direction first."""
+    scope.backward_first.append(name)
+    scope.account.infer(
+        "takes h[-1] before h[-2]; in the spec h[-2] comes first, and its arrays are in that order",
+        op.target,
+    )
 
 
 def _fits(scope: Scope, features: int) -> None:
@@ -153,7 +182,8 @@ def _fits(scope: Scope, features: int) -> None:
         raise RefusedError(message, "E707")
 
 
-def _layer_norm(scope: Scope, module: Any, value: Tensor) -> Tensor:
+def _layer_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
+    module = op.module
     if module.bias is None:
         raise RefusedError("bias: expected True, received False", "E703")
     if scope.chain.input is None:
@@ -162,7 +192,9 @@ def _layer_norm(scope: Scope, module: Any, value: Tensor) -> Tensor:
         message = f"expected the last axis, received {tuple(module.normalized_shape)}"
         raise RefusedError(f"normalized_shape: {message}", "E703")
     scope.leave_drops(value, "before a layer norm")
-    scope.chain.norm(float(module.eps))
+    name = scope.chain.norm(float(module.eps))
+    if value.backward_first:
+        _turn(scope, name, op)
     return scope.result(value)
 
 
@@ -197,8 +229,8 @@ def activated(scope: Scope, value: Tensor, activation: Activation, dim: int | No
 def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
     packed = isinstance(given, Packed)
     value = scope.tensor(given.steps if packed else given)
-    if not _starts_at_zero(hx):
-        raise RefusedError("expected initial states of zeros, received others")
+    _check_states(scope, hx)
+    _check_mode(op)
     if value.form != "steps":
         raise RefusedError(f"expected a sequence, received {said(value)}")
     chain, module = scope.chain, op.module
@@ -220,7 +252,7 @@ def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
         _level(scope, op, packed=packed)
     number, directions = module.num_layers * (1 + module.bidirectional), 1 + module.bidirectional
     result = scope.result(value)
-    hidden = States(chain.version, number, directions)
+    hidden = States(op.target, chain.version, number, directions)
     states = Several((hidden, replace(hidden, is_cell=True)))
     return Several(
         (
@@ -236,7 +268,7 @@ def _level(scope: Scope, op: Op, *, packed: bool) -> None:
     kind = _KINDS[type(module).__name__]
     cell = CELLS[kind]
     if isinstance(cell, nodes.SimpleRNN):
-        cell = nodes.SimpleRNN(activation=module.nonlinearity)
+        cell = nodes.SimpleRNN(activation=module.mode.removeprefix("RNN_").lower())
     name = chain.name("bidirectional" if module.bidirectional else kind)
     merge: Merge | None = "concat" if module.bidirectional else None
     bias = bool(module.bias)
@@ -249,12 +281,35 @@ def _level(scope: Scope, op: Op, *, packed: bool) -> None:
     chain.add(made)
 
 
-def _starts_at_zero(states: Any) -> bool:
+def _check_states(scope: Scope, states: Any) -> None:
+    """Check that initial states are zeros, and note the batch size that they fix.
+
+    Raises:
+        RefusedError: they are others.
+    """
     match states:
-        case None | Zeros():
-            return True
+        case None:
+            return
+        case Zeros(batch=batch):
+            scope.batch = scope.batch or batch
         case tuple() | Several():
-            items = states.items if isinstance(states, Several) else states
-            return all(map(_starts_at_zero, items))
+            for each in states.items if isinstance(states, Several) else states:
+                _check_states(scope, each)
+        case Lengths(argument=name) if name:
+            raise RefusedError(
+                f"its initial states are the argument '{name}' of forward; {NO_STATES}"
+            )
         case _:
-            return False
+            raise RefusedError("expected initial states of zeros, received others")
+
+
+def _check_mode(op: Op) -> None:
+    """Check that a recurrent module computes what its class says.
+
+    Raises:
+        RefusedError: it computes something else.
+    """
+    modes = ("RNN_TANH", "RNN_RELU") if op.layer == "RNN" else (op.layer,)
+    if op.module.mode not in modes:
+        message = f"mode: expected {listed(modes, 'or')}, received {op.module.mode}"
+        raise RefusedError(f"{message}, set after construction", "E703")

@@ -16,6 +16,7 @@ from rnnspec.backends.torch.traced.values import (
     State,
     Tensor,
     Unknown,
+    Zeros,
     said,
 )
 from rnnspec.ir import nodes
@@ -34,41 +35,52 @@ class Reader:
         self.scope = Scope(account)
         self.result: Tensor | None = None
         self._values: dict[str, Value] = {}
-        self._inputs = 0
+        self._users: dict[str, list[Op]] = {}
+        self._inputs = list[str]()
+        self._in_autocast = False
 
     def read(self, operations: Sequence[Op]) -> None:
         """Read all operations; what cannot be taken over is refused in the account."""
-        used = {name for op in operations for name in _names((op.args, tuple(op.kwargs.values())))}
         for op in operations:
-            if op.kind == "input" and op.name not in used:
+            for name in _names((op.args, tuple(op.kwargs.values()))):
+                self._users.setdefault(name, []).append(op)
+        for op in operations:
+            if op.kind == "input" and op.name not in self._users:
                 self.scope.account.leave(
                     f"the argument '{op.target}'", reason="not used by forward"
                 )
             try:
                 self._values[op.name] = self._value(op)
             except RefusedError as refused:
-                where = op.target if op.kind in ("module", "array", "call") else op.name
-                place = op.place
-                self.scope.account.refuse(
-                    where, refused.message, refused.code, place.file, place.span
-                )
+                self._refuse(op, refused.message, refused.code)
                 self._values[op.name] = Unknown()
+            self._check_modes(op)
+
+    def _refuse(self, op: Op, message: str, code: str) -> None:
+        where = op.target if op.kind in ("module", "array", "call") else op.name
+        self.scope.account.refuse(where, message, code, op.place.file, op.place.span)
 
     def _value(self, op: Op) -> Value:
         args = self._resolved(op.args)
         kwargs = {key: self._resolved(value) for key, value in op.kwargs.items()}
         unknown = _holds_unknown((args, tuple(kwargs.values())))
         given = None if unknown else (args, kwargs)
+        if op.overwrites and not isinstance(args[0], Size):
+            raise RefusedError(
+                "changes a tensor in place that is used again under an older name; expected a new "
+                "one, such as y = y + x in place of y += x"
+            )
         match op.kind:
             case "input":
-                return self._input()
+                self._inputs.append(op.target)
+                first = len(self._inputs) == 1
+                return Tensor(self.scope.chain.version, "steps") if first else Lengths(op.target)
             case "module":
                 return layers.called(self.scope, op, given)
             case "array":
-                shape = "an array of the module outside of a layer"
-                raise RefusedError(f"expected layers of PyTorch alone, received {shape}", "E701")
+                return self._array(op)
             case "output":
-                if not unknown:
+                if not unknown or isinstance(args[0], tuple):
                     self._output(args[0])
                 return Size()
             case _:
@@ -85,9 +97,23 @@ class Reader:
             case _:
                 return value
 
-    def _input(self) -> Value:
-        self._inputs += 1
-        return Tensor(self.scope.chain.version, "steps") if self._inputs == 1 else Lengths()
+    def _check_modes(self, op: Op) -> None:
+        """Refuse operations in autocast, once, and name those without gradients."""
+        if "autocast" in op.modes and not self._in_autocast:
+            self._in_autocast = True
+            message = "runs in autocast, which rounds; expected it around the call of the module"
+            self._refuse(op, message, "E703")
+        if "no_grad" in op.modes and op.kind == "module":
+            self.scope.account.leave("torch.no_grad", op.target)
+
+    def _array(self, op: Op) -> Value:
+        """Return the value of an array outside of a layer: zeros, or what zeros are made like."""
+        if op.module is not None and not op.module.any():
+            return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
+        if all(user.target in ("new_zeros", "zeros_like") for user in self._users[op.name]):
+            return Size()
+        shape = "an array of the module outside of a layer"
+        raise RefusedError(f"expected layers of PyTorch alone, received {shape}", "E701")
 
     def _output(self, value: Any) -> None:
         match value:
@@ -96,7 +122,7 @@ class Reader:
                     "expected a sequence or a vector, received a sequence of one step"
                 )
             case Tensor():
-                self.scope.chain.take(value)
+                self.scope.tensor(value)
                 if not any(isinstance(each, nodes.Recurrent) for each in self.scope.chain.layers):
                     raise RefusedError("expected a recurrent layer, received none")
                 self.scope.leave_drops(value, "behind the last layer")
@@ -118,6 +144,11 @@ class Reader:
             time_first=bool(self.scope.time_first),
             gives_time_first=is_sequence and self.scope.is_time_first(self.result),
             padded=len(self.scope.chain.shape) == 2 and self.scope.chain.has_padding,
+            inputs=len(self._inputs),
+            lengths=self._inputs.index(self.scope.lengths) if self.scope.lengths else 0,
+            decreasing=self.scope.decreasing,
+            batch=self.scope.batch,
+            casts=self.scope.casts,
         )
 
     def _say_layout(self, value: Tensor) -> None:

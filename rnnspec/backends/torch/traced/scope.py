@@ -11,6 +11,7 @@ from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
+    from rnnspec.backends.torch.traced.values import Op
 
 
 class Scope:
@@ -18,7 +19,9 @@ class Scope:
 
     ``modules`` are those with arrays, by their paths, in the order of their layers, and ``names``
     the paths by the names of layers. ``time_first`` is true if the module takes the steps before
-    the batch, None until a recurrent layer tells.
+    the batch, None until a recurrent layer tells. ``padding`` is an embedding with its
+    ``padding_idx``. ``backward_first`` are the layers whose arrays have the features of the
+    backward direction first. The others are those of ``Layout``, ``lengths`` by its name.
     """
 
     def __init__(self, account: Account) -> None:
@@ -28,7 +31,12 @@ class Scope:
         self.names: dict[str, str] = {}
         self.time_first: bool | None = None
         self.casts_to_integers = False
-        self.padding_index: int | None = None
+        self.casts = False
+        self.lengths = ""
+        self.decreasing = False
+        self.batch = 0
+        self.padding: tuple[Op, int] | None = None
+        self.backward_first = list[str]()
 
     def is_time_first(self, value: Tensor) -> bool:
         """Return whether the steps of a value come before the batch.
@@ -106,8 +114,12 @@ class Scope:
         self.chain.end()
         return Tensor(self.chain.version, "vector")
 
-    def tensor(self, value: Any) -> Tensor:
+    def tensor(self, value: Any, *, either_order: bool = False) -> Tensor:
         """Return a value as a tensor that is the output of the chain.
+
+        Args:
+            value: the value.
+            either_order: whether the backward direction may come before the forward one.
 
         Raises:
             RefusedError: it is something else.
@@ -117,4 +129,9 @@ class Scope:
         if not isinstance(value, Tensor):
             raise RefusedError(f"expected a tensor, received {said(value)}")
         self.chain.take(value)
+        if value.backward_first and not either_order:
+            raise RefusedError(
+                "uses h[-1] before h[-2], which the spec has only in front of nn.Linear; expected "
+                "torch.cat((h[-2], h[-1]), dim=1)"
+            )
         return value

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.torch.traced.values import (
+    Lengths,
     RefusedError,
     Several,
     Size,
@@ -14,6 +15,7 @@ from rnnspec.backends.torch.traced.values import (
     Tensor,
     said,
 )
+from rnnspec.errors import listed
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from rnnspec.words import Merge
 
 _ALL = slice(None)
+NO_STATES = (
+    "a spec has no input for states, which start at zeros; give the argument the default None"
+)
+"""What to do about initial states that are an argument."""
 
 
 def item(scope: Scope, x: Any, index: Any) -> Value:
@@ -40,6 +46,8 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
             return _state(x, index)
         case Size():
             return Size()
+        case Lengths(argument=name) if name:
+            raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Tensor():
             return _step(scope, scope.tensor(x), index)
         case _:
@@ -59,6 +67,11 @@ def _state(states: States, index: Any) -> Value:
 def _step(scope: Scope, value: Tensor, index: Any) -> Value:
     if value.form != "steps":
         raise RefusedError(f"expected a step of a sequence, received a part of {said(value)}")
+    if scope.time_first is None:
+        if isinstance(index, str):
+            raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
+        message = "takes a part of the input; expected a recurrent layer over all of its steps"
+        raise RefusedError(message)
     wanted = (-1,) if scope.is_time_first(value) else (_ALL, -1)
     given = _leading(index, len(wanted))
     if given != (wanted[0] if len(wanted) == 1 else wanted):
@@ -98,20 +111,26 @@ def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
     """Return the final states of both directions of the top layer, merged.
 
     Raises:
-        RefusedError: they are others, or in another order.
+        RefusedError: they are others.
     """
-    indices = tuple(each.index for each in states)
+    first = states[0].states
     if len(states) == 1:
         return scope.whole(states[0])
-    if indices != (-2, -1) or states[0].states.directions != 2:
-        received = ", ".join(f"h[{index}]" for index in indices)
-        raise RefusedError(
-            f"expected h[-2] and h[-1] of a bidirectional module, received {received}"
+    indices = tuple(each.index for each in states)
+    alike = all(each.states == first for each in states) and not first.is_cell
+    if not alike or indices not in ((-2, -1), (-1, -2)) or first.directions != 2:
+        several = len({each.states.module for each in states}) > 1
+        received = [f"{each} of {each.states.module}" if several else f"{each}" for each in states]
+        message = (
+            f"expected h[-2] and h[-1] of one bidirectional module, received {listed(received)}"
         )
-    value = scope.whole(replace(states[0].states, number=1))
+        cells = "; the language passes on no cell state, c"
+        raise RefusedError(message + cells * any(each.states.is_cell for each in states))
+    value = scope.whole(replace(first, number=1))
     if merge != "concat":
         at = len(scope.chain.layers) - 1
         layer = scope.chain.layers[at]
         assert isinstance(layer, nodes.Recurrent), "it has just been changed"
         scope.chain.change(at, replace(layer, merge=merge))
-    return replace(value, version=scope.chain.version)
+    turned = merge == "concat" and indices == (-1, -2)
+    return replace(value, version=scope.chain.version, backward_first=turned)

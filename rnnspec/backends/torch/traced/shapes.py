@@ -32,7 +32,13 @@ def same(scope: Scope, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
     if isinstance(x, Lengths | Zeros | Size | States | State | Packed):
         return x
-    return scope.tensor(x)
+    return scope.tensor(x, either_order=True)
+
+
+def cast(scope: Scope, x: Any) -> Value:
+    """Return a value in another floating dtype."""
+    scope.casts = True
+    return same(scope, x)
 
 
 def detach(scope: Scope, x: Any) -> Value:
@@ -48,6 +54,7 @@ def to(scope: Scope, x: Any, *args: Any, **kwargs: Any) -> Value:
             raise RefusedError(f"expected float32 or float64, received {each}", "E703")
         if str(each) in _INTEGERS:
             return long(scope, x)
+        scope.casts |= str(each).startswith("torch.float")
     return same(scope, x)
 
 
@@ -81,8 +88,9 @@ def attribute(_: Scope, x: Any, name: str) -> Value:
             raise RefusedError(f"the language lacks the attribute '{name}' of {said(x)}", "E701")
 
 
-def zeros(_: Scope, *__: Any, **___: Any) -> Value:
+def zeros(scope: Scope, *_: Any, **named: Any) -> Value:
     """Return zeros."""
+    scope.casts |= str(named.get("dtype")).startswith("torch.float")
     return Zeros()
 
 
@@ -190,7 +198,7 @@ def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
 
 
 def pack(
-    scope: Scope, x: Any, lengths: Any, batch_first: bool = False, *_: Any, **__: Any
+    scope: Scope, x: Any, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> Value:
     """Return a packed sequence."""
     value = scope.tensor(x)
@@ -199,6 +207,13 @@ def pack(
         raise RefusedError(
             f"{message}, received {said(lengths)}; with example=(x, lengths) they are"
         )
+    if scope.lengths and lengths.argument not in ("", scope.lengths):
+        raise RefusedError(
+            f"expected the lengths of the first packing, '{scope.lengths}', received "
+            f"'{lengths.argument}'; a spec has one mask"
+        )
+    scope.lengths = scope.lengths or lengths.argument
+    scope.decreasing |= enforce_sorted
     scope.lay_out(value, batch_first=batch_first)
     return Packed(value)
 

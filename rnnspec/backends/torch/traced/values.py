@@ -13,6 +13,10 @@ without its last axis of size 1.
 """
 
 
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Attributes of a module with functions that are called before or after it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A piece of a source file, empty if the source is not at hand."""
@@ -32,14 +36,21 @@ class Ref:
 class Op:
     """One operation of ``forward``, of a kind: input, module, array, call or output.
 
-    ``target`` is the path of the module, or the name of the function or method, whose first
-    argument is the tensor it belongs to.
+    ``target`` is the path of the module or array, or the name of the function or method, whose
+    first argument is the tensor it belongs to. ``module`` is the module, or a tensor that
+    ``forward`` makes of plain numbers. ``layer`` is the class of the module if it is one of
+    ``torch.nn``. ``overwrites`` is true if the operation changes a tensor in place that is used
+    again under an older name. ``modes`` are those that ``forward`` switches on for the operation:
+    autocast, no_grad.
     """
 
     name: str
     kind: str
     target: str
     module: Any
+    layer: str
+    overwrites: bool
+    modes: frozenset[str]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     place: Place
@@ -51,13 +62,15 @@ class Tensor:
 
     ``version`` is that of the chain when it was made. ``turned`` is true if the steps and the batch
     have changed places an odd number of times since the input. ``drops`` are rates of dropouts that
-    have no place in the chain yet.
+    have no place in the chain yet. ``backward_first`` is true if the features of the backward
+    direction come before those of the forward one, which the chain has the other way round.
     """
 
     version: int
     form: Form
     turned: bool = False
     drops: tuple[float, ...] = ()
+    backward_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +84,10 @@ class Packed:
 class States:
     """The final states of a recurrent module, (layers x directions, batch, units).
 
-    ``swapped`` is true if the batch comes first.
+    ``module`` is its path. ``swapped`` is true if the batch comes first.
     """
 
+    module: str
     version: int
     number: int
     directions: int
@@ -88,6 +102,9 @@ class State:
     states: States
     index: int
 
+    def __str__(self) -> str:
+        return f"{'c' if self.states.is_cell else 'h'}[{self.index}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Several:
@@ -98,12 +115,19 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """The number of real steps of each sequence: an input, or of ``pad_packed_sequence``."""
+    """The number of real steps of each sequence: an input, or of ``pad_packed_sequence``.
+
+    ``argument`` is the name of the input.
+    """
+
+    argument: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Zeros:
-    """A tensor of zeros."""
+    """A tensor of zeros, for a batch of a fixed size if ``batch`` is not 0."""
+
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +148,21 @@ class Layout:
     """How the input and the result of a module differ from those of its network.
 
     ``time_first`` and ``gives_time_first`` are true if the steps come before the batch, ``padded``
-    if the result has steps of padding.
+    if the result has steps of padding. ``inputs`` is the number of inputs of ``forward``, the
+    lengths of packed sequences among them: the one at ``lengths``, 0 if there are none. They must
+    be ``decreasing`` unless the module packs with ``enforce_sorted=False``. ``batch`` is the only
+    batch size that the module takes, 0 if it takes any. ``casts`` is true if ``forward`` names a
+    dtype.
     """
 
     time_first: bool
     gives_time_first: bool
     padded: bool
+    inputs: int
+    lengths: int
+    decreasing: bool
+    batch: int
+    casts: bool
 
 
 Given = tuple[tuple[Any, ...], dict[str, Any]] | None
@@ -153,11 +186,9 @@ _FORMS = {
 _NAMES = {
     "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
     "Packed": "a packed sequence",
-    "Lengths": "an argument of forward",
     "Zeros": "zeros",
     "Size": "a number",
     "States": "all final states",
-    "State": "a final state",
     "Unknown": "an unknown value",
 }
 
@@ -165,6 +196,14 @@ _NAMES = {
 def said(value: Any) -> str:
     """Return what a value is, for messages."""
     match value:
+        case Lengths(argument=name) if name:
+            return f"the argument '{name}' of forward"
+        case Lengths():
+            return "lengths"
+        case State():
+            return f"{value}"
+        case States(is_cell=True):
+            return "all cell states"
         case Tensor(form="steps"):
             return "a sequence"
         case Tensor(form=form):

@@ -90,7 +90,7 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
         received = ", ".join(each.name for each in stored) or "none"
         account.refuse(name, f"expected {number} arrays, received {received}", "E705")
         return
-    for each in stored[number:]:
+    for each in stored[number : number + _MOST]:
         message = f"expected {number} arrays, received {each.name} as well"
         account.refuse(name, message + account.way_out([escape(each.name)]), "E706")
     if len(stored) > number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.foreign.architecture.records import snake
 from rnnspec.backends.keras.foreign.stored.arrays import Stored
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
     from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
+    from rnnspec.backends.keras.foreign.stored.objects import Group
 
 _RANDOM = re.compile(r"seed_generator|random_seed")
 _ELSEWHERE = {
@@ -29,11 +30,13 @@ _ELSEWHERE = {
 class Named:
     """Groups by the names of layers, with ``layer_names`` and ``weight_names`` (``.h5``)."""
 
-    def __init__(self, file: Hdf5, group: Any, account: Account, layers: Sequence[Foreign]) -> None:
+    def __init__(
+        self, file: Hdf5, group: Group, account: Account, layers: Sequence[Foreign]
+    ) -> None:
         self._file = file
         self._found: dict[str, list[Stored]] = {}
         for name in file.names(group, "layer_names"):
-            inner = file.inside(group, name)
+            inner = file.group(group, name)
             if inner is None:
                 raise file.wrong(f"{name}: expected the group of this layer, received none")
             if names := file.names(inner, "weight_names"):
@@ -41,7 +44,7 @@ class Named:
         self._found = {name: arrays for name, arrays in self._found.items() if arrays}
         self._names = self._matched(account, layers)
 
-    def _stored(self, group: Any, names: list[str], account: Account) -> list[Stored]:
+    def _stored(self, group: Group, names: list[str], account: Account) -> list[Stored]:
         kept = []
         for name in names:
             found = self._file.inside(group, name)
@@ -104,6 +107,9 @@ class Numbered:
                 account.leave(_ELSEWHERE[top])
             else:
                 self._all[path] = file.stored(found, path)
+        self._folders: dict[str, list[str]] = {}
+        for path in self._all:
+            self._folders.setdefault(path.rpartition("/")[0], []).append(path)
         numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
         for each in layers:
             start = root
@@ -117,8 +123,7 @@ class Numbered:
         """Return the arrays of a layer."""
         found = list[Stored]()
         for part in _parts(layer):
-            start = f"{self._paths[layer.name]}/{part}vars/"
-            own = [path for path in self._all if path.startswith(start)]
+            own = self._folders.get(f"{self._paths[layer.name]}/{part}vars", [])
             found += [self._all[path] for path in sorted(own, key=_number)]
         return found
 

@@ -3,8 +3,8 @@
 The page itself has no knowledge of the language.
 """
 
-from rnnspec.playground.answers import answer
-from rnnspec.playground.completions import complete
-from rnnspec.playground.hints import describe, explain
+from rnnspec_playground.answers import answer
+from rnnspec_playground.completions import complete
+from rnnspec_playground.hints import describe, explain
 
 __all__ = ["answer", "complete", "describe", "explain"]

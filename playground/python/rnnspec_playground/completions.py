@@ -9,10 +9,10 @@ from functools import reduce
 from typing import Any
 
 from rnnspec.errors import SpecError, listed
-from rnnspec.playground.cursor import Cursor, find
-from rnnspec.playground.schemas import at, child, properties
 from rnnspec.spec.schema.rules import Schema
 from rnnspec.spec.yaml.places import Path
+from rnnspec_playground.cursor import Cursor, find
+from rnnspec_playground.schemas import at, child, properties
 
 _NOUNS = {"object": "mapping", "array": "list", "boolean": "true or false"}
 

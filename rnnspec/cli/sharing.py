@@ -10,10 +10,10 @@ from rnnspec.backends import get
 from rnnspec.cli.terminal.frameworks import import_quietly
 from rnnspec.comparison.random import one_by_one
 from rnnspec.comparison.run import Task
-from rnnspec.workers.team import MOST, Work
+from rnnspec.processes import MOST, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.drawn.passes import Comparer, Outcome
@@ -40,22 +40,22 @@ class Processes:
     backends: Sequence[Backend]
     step: Callable[[str], None]
 
-    def report(self, ready: Prepared, tasks: Sequence[Task]) -> list[SpecParity]:
+    def report(self, ready: Prepared) -> list[SpecParity]:
         """Return the results of comparing given specs."""
         if not self.jobs:
             self._import()
-            return list(ready.compared(tasks, self.step))
+            return list(ready.compared(ready.tasks, self.step))
         work = Work(Task.compare, self._prepare, lambda task: task.source)
-        return work.shared(tasks, self.jobs, self._start())
+        return work.share(ready.tasks, self.jobs, self._start())
 
-    def outcomes(self, comparer: Comparer, texts: Mapping[int, str]) -> list[Outcome]:
+    def outcomes(self, comparer: Comparer, texts: Sequence[str]) -> list[Outcome]:
         """Return the outcomes of random specs, up to the first that differs."""
-        items = list(texts.items())
+        items = list(enumerate(texts))
         if not self.jobs or not items:
             self._import()
             return one_by_one(self.step)(comparer, texts)
         work = Work(partial(_outcome, comparer), self._prepare, _name, _differs)
-        outcomes = work.shared(items, self.jobs, self._start())
+        outcomes = work.share(items, self.jobs, self._start())
         if _differs(outcomes[-1]):
             # It is made smaller in this process.
             self._import()

@@ -6,12 +6,12 @@ from typing import Any
 
 from rnnspec import pages
 from rnnspec.errors import SpecError
-from rnnspec.playground.completions import detail
-from rnnspec.playground.schemas import properties
 from rnnspec.spec.yaml.characters import blanked
 from rnnspec.spec.yaml.encoding import decode
 from rnnspec.spec.yaml.places import Lines
 from rnnspec.spec.yaml.tree import grow_once
+from rnnspec_playground.completions import detail
+from rnnspec_playground.schemas import properties
 
 
 def describe(text: str, line: int, column: int) -> dict[str, Any] | None:

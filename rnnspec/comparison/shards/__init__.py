@@ -1,1 +1,0 @@
-"""Shards: parts of a comparison that run apart, and whose reports are joined."""

@@ -1,1 +1,0 @@
-"""Worker processes: how they start and end, and how they share work."""

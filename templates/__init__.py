@@ -1,1 +1,0 @@
-"""The templates of generated source, a folder a backend; installed as ``rnnspec.templates``."""

@@ -1,0 +1,214 @@
+"""A field or key that is added is noticed by every part that tells of a network."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, make_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from drawing.test_every_drawn_field import drawn
+from test_every_field import (
+    CORPUS,
+    FIELDS,
+    MORE,
+    PLAIN,
+    SEEN,
+    VECTORS,
+    node_types,
+    parts,
+    shown,
+    with_value,
+)
+
+from rnnspec import pipeline
+from rnnspec.backends import BACKENDS
+from rnnspec.backends.torch import stacks
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import draw_batch
+from rnnspec.diff.compare import diff
+from rnnspec.errors import ModelError, SpecError
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.nodes import Network
+from rnnspec.pipeline import Program
+from rnnspec.raising import raised
+from rnnspec.spec.write import dump
+from rnnspec.weights.initial import draw_scaled
+
+INVALID = (ValueError, KeyError, TypeError, AttributeError, AssertionError, IndexError)
+INITIAL = tuple(each.__name__ for each in vars(initializers).values() if isinstance(each, type))
+
+
+def computed(program: Program, network: Network) -> Any:
+    """Return what the reference computes, or None if the network is invalid."""
+    del program
+    try:
+        batch = draw_batch(network.input, np.random.default_rng(0))
+        output = reference.run(network, draw_scaled(network, 0), batch).output
+    except INVALID:
+        return None
+    return output.shape, output.tobytes()
+
+
+def compared(program: Program, network: Network) -> Any:
+    """Return the differences from the network of the program, or None if there are none to see."""
+    try:
+        return diff(program, replace(program, network=network)).as_dict()
+    except INVALID:
+        return None
+
+
+def written(program: Program, network: Network) -> Any:
+    """Return the text of the spec of a network, and whether it is a spec of this network."""
+    del program
+    try:
+        text = dump(raised(network))
+        return text, pipeline.reads(text).network == network
+    except ModelError as error:
+        return str(error)
+    except (*INVALID, SpecError):
+        return None
+
+
+TELLERS: dict[str, Callable[[Program, Network], Any]] = {
+    "reference": computed,
+    "diff": compared,
+    "raising": written,
+}
+MASKED = """\
+version: 1
+name: padded
+embedding: {vocabulary: 6, dim: 2, mask_zero: true}
+rnn: [{type: lstm, units: 2, bidirectional: true}, {type: gru, units: 4}]
+head: {pooling: mean, hidden: [{units: 3}], units: 2, activation: softmax}
+"""
+PROGRAMS = [pipeline.reads(text) for text in (MORE, PLAIN, VECTORS, MASKED)]
+
+UNTOLD = {
+    # It is given arrays and a batch, and does not train.
+    "reference": r"""(?x) .*\.(name|description|trainable|pretrained|rate) | .*dropout
+        | .*initializer | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
+        | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
+        | Recurrent\.return_sequences""",
+    "diff": r"""(?x) Network\.description | .*\.(masked|start)
+        | TokenInput\.(mask_zero|vocabulary)""",
+    "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features""",
+}
+"""The fields that a part has no use for, or that another part of the network decides."""
+
+
+@pytest.mark.parametrize("teller", TELLERS)
+@pytest.mark.parametrize(("kind", "field"), FIELDS, ids=[".".join(each) for each in FIELDS])
+def test_a_field_is_told(kind: str, field: str, teller: str) -> None:
+    if re.fullmatch(UNTOLD[teller], f"{kind}.{field}"):
+        pytest.skip("another part decides this field, or it has no meaning here")
+    tell = TELLERS[teller]
+
+    def changes() -> Iterator[bool]:
+        for program in PROGRAMS:
+            before = tell(program, program.network)
+            for place, node in parts(program.network):
+                for value in SEEN[kind, field] if type(node).__name__ == kind else ():
+                    after = tell(program, with_value(program.network, (*place, field), value))
+                    yield after is not None and after != before
+
+    assert any(changes()), f"{teller} ignores {kind}.{field}"
+
+
+GROWN = {
+    kind: make_dataclass(
+        kind.__name__, [("added", float)], bases=(kind,), frozen=True, kw_only=True
+    )
+    for kind in node_types()
+}
+"""A class with one more field for each class of nodes."""
+
+
+def with_field(node: Any, value: float) -> Any:
+    own = {each.name: getattr(node, each.name) for each in fields(node)}
+    return GROWN[type(node)](**own, added=value)
+
+
+@pytest.mark.parametrize("kind", GROWN, ids=lambda kind: kind.__name__)
+def test_an_added_field_is_noticed(kind: type) -> None:
+    """Either a part tells of the field by itself, or the tests of all fields see that it does not.
+
+    Those compare what a part makes of two values: what is equal here would be an error there.
+    """
+    program = next(
+        program
+        for program in (*PROGRAMS, *CORPUS)
+        if any(type(node) is kind for _, node in parts(program.network))
+    )
+    one = other = program.network
+    for place, node in parts(program.network):
+        if type(node) is kind:
+            one = with_value(one, place, with_field(node, 0.0))
+            other = with_value(other, place, with_field(node, 0.5))
+    grown = replace(program, network=one)
+    assert not diff(grown, replace(program, network=other)).same
+    told = written(program, other)
+    assert not isinstance(told, tuple) or not told[1]
+    assert computed(program, one) == computed(program, other)
+    assert drawn(one) == drawn(other)
+    if kind.__name__ not in INITIAL:  # those are in the arrays, with all their fields
+        for backend in BACKENDS.values():
+            assert shown(backend, grown, one) == shown(backend, grown, other)
+
+
+@pytest.mark.parametrize("alike", [stacks._alike, stacks._drawn_alike])
+def test_layers_that_differ_in_an_added_field_are_not_fused(alike: Callable[..., bool]) -> None:
+    text = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 2}\n"
+    one, other = pipeline.reads(text).network.layers
+    assert isinstance(one, nodes.Recurrent)
+    assert isinstance(other, nodes.Recurrent)
+    assert alike(with_field(one, 0.5), with_field(other, 0.5))
+    assert not alike(with_field(one, 0.5), with_field(other, 0.25))
+    cells = with_field(one.cell, 0.5), with_field(other.cell, 0.25)
+    assert not alike(replace(one, cell=cells[0]), replace(other, cell=cells[1]))
+
+
+MODELS = (
+    *("Spec", "Input", "Embedding", "SimpleRNN", "LSTM", "GRU", "RepeatVector", "LayerNorm"),
+    *("Head", "Hidden", "Initializers"),
+)
+KEY = "    added: float = Field(default=0.5, description='A key that was added.', examples=[1.5])\n"
+
+
+def test_an_added_key_is_noticed(tmp_path: Path) -> None:
+    """In a checkout whose models have one more key each, the tests of every key are red."""
+    for folder in ("rnnspec", "templates", "tests", "specs", "docs"):
+        ignored = shutil.ignore_patterns("__pycache__", "goldens")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    models = tmp_path / "rnnspec" / "spec" / "models.py"
+    classes = re.compile(
+        rf"^class (?:{'|'.join(MODELS)})\(.*\):\n    \"\"\"(?s:.*?)\"\"\"\n", re.MULTILINE
+    )
+    text, number = classes.subn(lambda match: f"{match[0]}\n{KEY}", models.read_text("utf-8"))
+    assert number == len(MODELS)
+    models.write_text(text, "utf-8")
+    tests = [
+        "test_every_key.py",
+        "comparison/test_random_specs.py::test_the_sample_holds_every_word_of_the_language",
+    ]
+    command = [sys.executable, "-m", "pytest", "-n0", "-q", "-p", "no:cacheprovider", "--tb=line"]
+    ran = subprocess.run(
+        [*command, *(str(Path("tests", name)) for name in tests)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    red = set(re.findall(r"^FAILED \S+::(\S+)", ran.stdout, re.MULTILINE))
+    expected = {f"test_a_key_changes_the_network[{model}.added]" for model in MODELS}
+    assert red == expected | {"test_the_sample_holds_every_word_of_the_language"}, ran.stdout
