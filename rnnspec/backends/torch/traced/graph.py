@@ -94,6 +94,11 @@ class _Tracer(fx.Tracer):
         stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
         return stock or bool(super().is_leaf_module(m, module_qualified_name))
 
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Return the value of a condition, which must not depend on the numbers of the input."""
+        # Features are floats; a module may convert integers before its layers.
+        return obj.node.target == "is_floating_point" or bool(super().to_bool(obj))
+
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Return a node with its place in the source."""
         node: fx.Node = super().create_node(*args, **kwargs)
