@@ -33,7 +33,7 @@ def check_memory(size: int, what: str) -> None:
 
 @contextmanager
 def memory_for(size: int, what: str) -> Iterator[None]:
-    """Name ``what``, which takes ``size`` bytes or more, in an error about memory."""
+    """Say in an error about memory that ``what`` takes ``size`` bytes."""
     check_memory(size, what)
     try:
         yield
@@ -42,7 +42,7 @@ def memory_for(size: int, what: str) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        message = f"out of memory: {what} take {_gibibytes(size)} or more ({brief(error)})"
+        message = f"out of memory: {brief(error)}; {what} take {_gibibytes(size)}"
         raise OutOfMemoryError(message) from error
 
 
