@@ -14,7 +14,7 @@ from offered import require
 import rnnspec
 from rnnspec.backends import needs, refusals
 from rnnspec.errors import UsageError
-from rnnspec.ir.forms import FORMS
+from rnnspec.ir.forms import FORMS, Form
 from rnnspec.pipeline import program
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ EACH = [
 
 
 @cache
-def model(backend: str, form: str, entrance: str, network: str) -> Any:
+def model(backend: str, form: Form, entrance: str, network: str) -> Any:
     text = f"version: 1\nname: net\n{ENTRANCES[entrance]}\n{NETWORKS[network]}\n"
     spec = rnnspec.loads(text)
     chosen = require(backend, needs.form(form), spec)
@@ -81,7 +81,7 @@ def refusal(backend: str, form: str) -> tuple[type[Exception], ...]:
 
 
 @pytest.mark.parametrize(("form", "entrance", "network"), EACH)
-def test_a_batch_of_no_sequences(backend: str, form: str, entrance: str, network: str) -> None:
+def test_a_batch_of_no_sequences(backend: str, form: Form, entrance: str, network: str) -> None:
     live = model(backend, form, entrance, network)
     whole = output(backend, form, live, zeros(entrance, 2, 3))
     # An LSTM and a maximum of TensorFlow take no empty tensor, and PyTorch packs none.
@@ -96,7 +96,7 @@ def test_a_batch_of_no_sequences(backend: str, form: str, entrance: str, network
 
 @pytest.mark.parametrize(("form", "entrance", "network"), EACH)
 def test_a_sequence_of_no_steps_is_refused(
-    backend: str, form: str, entrance: str, network: str
+    backend: str, form: Form, entrance: str, network: str
 ) -> None:
     if (backend, form) == ("keras", "step"):
         pytest.skip("TensorFlow removes the check of a sequence from a graph without sequences")
@@ -110,9 +110,9 @@ INTEGERS = ["bool", "uint8", "int32", "int64"]
 
 
 @pytest.mark.parametrize(
-    ("form", "entrance", "network"), [each for each in EACH if "features" in each.values[1]]
+    ("form", "entrance", "network"), [each for each in EACH if "features" in str(each.values[1])]
 )
-def test_features_of_any_dtype(backend: str, form: str, entrance: str, network: str) -> None:
+def test_features_of_any_dtype(backend: str, form: Form, entrance: str, network: str) -> None:
     live = model(backend, form, entrance, network)
     numbers = np.array([[[1, 0, 1], [0, 0, 0], [0, 1, 1]], [[0, 0, 0], [1, 1, 0], [0, 0, 0]]])
     wanted = output(backend, form, live, numbers.astype(np.float32))
