@@ -105,6 +105,15 @@ Config = Annotated[
         show_default=False,
     ),
 ]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="PATTERN",
+        help="Leave out arrays of these names, such as 'aux.*'; can be repeated.",
+        show_default=False,
+    ),
+]
 ConvertedPath = Annotated[
     Path,
     typer.Argument(

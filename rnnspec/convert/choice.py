@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 class ForeignFile:
     """A model that another tool made, whose spec is found by importing it, unless it is named.
 
-    ``config`` is a file with the architecture, if the model has none. ``own`` is the kind of the
-    files of ``rnnspec build`` that the file may be of: their padding has no layer in Keras.
+    ``config`` is a file with the architecture, if the model has none. ``ignore`` are patterns of
+    the arrays that are left out. ``own`` is the kind of the files of ``rnnspec build`` that the
+    file may be of: their padding has no layer in Keras.
     """
 
     named: bool = False
     config: Path | None = None
+    ignore: Sequence[str] = ()
     own: Kind | None = None
     _taken: list[Taken] = field(default_factory=list)
 
@@ -56,7 +58,7 @@ class ForeignFile:
         """Return the text of the spec that describes the model, empty if the user names one."""
         if self.named:
             return ""
-        taken = take(path, config=self.config)
+        taken = take(path, config=self.config, ignore=self.ignore)
         if taken.imported.guesses:
             message = (
                 "a state dict does not say what its modules compute; write its spec with "
@@ -71,7 +73,7 @@ class ForeignFile:
         if self._taken:
             return _loaded(path, self._taken.pop())
         try:
-            return _loaded(path, take(path, config=self.config, spec=program))
+            return _loaded(path, take(path, config=self.config, spec=program, ignore=self.ignore))
         except ModelError:
             # A file with a spec inside says itself that it is another network.
             if self.own is not None and not self.own.spec_text(path):
@@ -95,13 +97,16 @@ KINDS: tuple[Kind, ...] = (
 """All kinds, in the order in which they are tried."""
 
 
-def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> Source:
+def kind_of(
+    path: Path, *, named: bool = False, config: Path | None = None, ignore: Sequence[str] = ()
+) -> Source:
     """Return the kind of an input.
 
     Args:
         path: the input.
         named: true if the user names the spec.
         config: a file with the architecture, if the user names one.
+        ignore: patterns of the arrays in a file of another tool that are left out.
 
     Raises:
         UsageError: the file does not exist, or its path fits no kind.
@@ -110,9 +115,12 @@ def kind_of(path: Path, *, named: bool = False, config: Path | None = None) -> S
         raise missing(str(path), "no such file or folder")
     check_whole(path)
     own = next((kind for kind in KINDS if kind.recognises(path)), None)
-    foreign = ForeignFile(named, config, own if config is None else None)
-    if config is not None and not foreign.recognises(path):
-        raise UsageError("takes no --config: expected a Keras file", str(path))
+    said = config is not None or bool(ignore)
+    foreign = ForeignFile(named, config, ignore, None if said else own)
+    if said and not foreign.recognises(path):
+        wanted = "--ignore: expected a Keras file or a state dict"
+        wanted = wanted if config is None else "--config: expected a Keras file"
+        raise UsageError(f"takes no {wanted}", str(path))
     found: list[Source] = [kind for kind in (foreign, *KINDS) if kind.recognises(path)]
     return _first(path, found, (*KINDS, foreign))
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rnnspec.backends import BACKENDS, get
-from rnnspec.errors import UsageError, listed
+from rnnspec.errors import UsageError, few, listed
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import missing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rnnspec.backends import Backend
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
 class Request:
     """What the user says about a file: the name of the network, and what the file may lack.
 
-    ``config`` is a file with the architecture, ``known`` the network of a named spec.
+    ``config`` is a file with the architecture, ``known`` the network of a named spec. ``ignore``
+    are patterns of the arrays that are left out.
     """
 
     name: str
     config: Path | None = None
     known: Network | None = None
+    ignore: Sequence[str] = ()
 
 
 class Origin(Protocol):
@@ -65,7 +69,7 @@ class KerasFiles:
         """Return the model in a file."""
         from rnnspec.backends.keras.foreign import files
 
-        return files.read(path, request.name, request.config, request.known)
+        return files.read(path, request.name, request.config, request.known, request.ignore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,7 @@ class BuiltArrays:
         """Return the model in a file."""
         from rnnspec.importing import own
 
-        if request.config is not None:
-            raise UsageError("this file takes no --config; its spec is in it", str(path))
+        _check_alone(path, request)
         backend = _framework(path)
         assert backend is not None, "the file was recognised"
         return own.read_arrays(path, backend)
@@ -116,7 +119,7 @@ class TorchFiles:
 
         if request.config is not None:
             raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
-        return files.read(path, request.name, request.known)
+        return files.read(path, request.name, request.known, request.ignore)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +136,15 @@ class OnnxFiles:
         """Return the model in a file."""
         from rnnspec.importing import own
 
-        if request.config is not None:
-            raise UsageError("an ONNX file takes no --config; its spec is in it", str(path))
+        _check_alone(path, request)
         return own.read_graph(path, get("onnx"))
+
+
+def _check_alone(path: Path, request: Request) -> None:
+    """Raise UsageError if the user says more about a file that has its spec in it."""
+    if request.config is not None or request.ignore:
+        option = "--ignore" if request.config is None else "--config"
+        raise UsageError(f"this file takes no {option}; its spec is in it", str(path))
 
 
 # The index, or one of the files that it lists.
@@ -155,6 +164,21 @@ def check_whole(path: Path) -> None:
         raise UsageError(message, str(path))
 
 
+def _no_state_dict(path: Path) -> UsageError:
+    """Return why a file of safetensors is none that can be imported."""
+    from rnnspec.backends.torch.checkpoint.states import WANTED
+    from rnnspec.files.headers import read_names
+
+    try:
+        names, metadata = read_names(path)
+    except UsageError as error:
+        return error
+    if SPEC_KEY in metadata:
+        message = "is a canonical file, with its spec in it; 'rnnspec convert' takes it as it is"
+        return UsageError(message, str(path))
+    return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
+
+
 def origin_of(path: Path) -> Origin:
     """Return the origin of a file.
 
@@ -167,5 +191,7 @@ def origin_of(path: Path) -> Origin:
     for origin in ORIGINS:
         if origin.recognises(path):
             return origin
+    if path.suffix.lower() == ".safetensors":
+        raise _no_state_dict(path)
     forms = listed([origin.form for origin in ORIGINS], "or")
     raise UsageError(f"expected {forms}", str(path))

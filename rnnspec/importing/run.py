@@ -45,7 +45,11 @@ class Taken:
 
 
 def take(
-    path: Path, name: str = "", config: Path | None = None, spec: Program | None = None
+    path: Path,
+    name: str = "",
+    config: Path | None = None,
+    spec: Program | None = None,
+    ignore: Sequence[str] = (),
 ) -> Taken:
     """Return the model in a file of another tool.
 
@@ -54,6 +58,7 @@ def take(
         name: the name of the network; by default that of the file.
         config: a file with the architecture, if the file has none.
         spec: the spec of the model: of a file without architecture, or to be compared with.
+        ignore: patterns of the names of arrays in the file that are left out.
 
     Raises:
         BackendError: a package that reads the file is not installed.
@@ -61,7 +66,7 @@ def take(
         UsageError: the file cannot be read.
     """
     known = None if spec is None else spec.network
-    request = Request(name=name or network_name(path), config=config, known=known)
+    request = Request(name=name or network_name(path), config=config, known=known, ignore=ignore)
     imported = origin_of(path).read(path, request)
     if spec is not None:
         return _of_spec(path, spec, imported)

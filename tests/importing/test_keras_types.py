@@ -49,6 +49,9 @@ class Arrays:
         del used
         return []
 
+    def groups(self) -> dict[str, list[str]]:
+        return {}
+
 
 def tensor(name: str, output: int = 0) -> dict[str, Any]:
     history = {"keras_history": [name, 0, output], "shape": [None, 6], "dtype": "float32"}

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.jax import live, optimizers
 from rnnspec.backends.kept import FRAMEWORK_KEY
+from rnnspec.files.headers import sort_metadata
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -251,7 +252,9 @@ def save(model: nnx.Module, folder: Path, name: str, source: str, spec: str) -> 
         key: np.array(each.get_value(), order="C") for key, each in live.arrays(model).items()
     }
     metadata = {"rnnspec": spec, FRAMEWORK_KEY: "jax"}
-    save_file(arrays, folder / f"{name}.safetensors", metadata=metadata)
+    path = folder / f"{name}.safetensors"
+    save_file(arrays, path, metadata=metadata)
+    sort_metadata(path)
 
 
 def reload(folder: Path, name: str, entry: str) -> nnx.Module:

@@ -26,12 +26,16 @@ _SPECS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where the spec and the arrays go, and what the file may lack; None is the default."""
+    """Where the spec and the arrays go, and what the file may lack; None is the default.
+
+    ``ignore`` are patterns of the arrays in the file that are left out.
+    """
 
     output: Path | None
     weights: Path | None
     spec: str | None
     config: Path | None
+    ignore: list[str]
 
 
 def run(source: Path, options: Options, *, force: bool) -> None:
@@ -56,9 +60,9 @@ def run(source: Path, options: Options, *, force: bool) -> None:
         files.check_target(each, force=force, inputs=inputs)
     if len({each.absolute() for each in targets}) < len(targets):
         raise UsageError("this is where the spec goes; expected another path", str(weights))
-    taken = take(source, _name(target), options.config, named)
+    taken = take(source, _name(target), options.config, named, options.ignore)
     _write(taken, target, weights, spec=named is None, force=force)
-    _print(source, taken, targets, spec=options.spec or str(target))
+    _print(source, taken, targets, options.ignore, spec=options.spec or str(target))
 
 
 def _target(source: Path, options: Options) -> Path:
@@ -105,7 +109,9 @@ def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool
         files.publish(moves, force=force)
 
 
-def _print(source: Path, taken: Taken, targets: list[Path], *, spec: str) -> None:
+def _print(
+    source: Path, taken: Taken, targets: list[Path], patterns: list[str], *, spec: str
+) -> None:
     imported, lines = taken.imported, list[str]()
     lines.append(f"{source}: {imported.form}")
     wide = max((len(f"{each.layer} ({each.type})") for each in imported.layers), default=0)
@@ -119,7 +125,9 @@ def _print(source: Path, taken: Taken, targets: list[Path], *, spec: str) -> Non
     if imported.guesses:
         lines.append("guessed, because a state dict does not say it; correct the spec:")
         lines += [f"  {section}: {what}" for section, what in imported.guesses]
-        lines.append(f"next: rnnspec import {quote(str(source))} --spec {quote(spec)} --force")
+        ignore = "".join(f" --ignore {quote(pattern)}" for pattern in patterns)
+        command = f"rnnspec import {quote(str(source))} --spec {quote(spec)}{ignore} --force"
+        lines.append(f"next: {command}")
     else:
         lines.append(f"next: rnnspec parity {quote(spec)}")
         # To another framework than the file's.

@@ -13,6 +13,7 @@ from rnnspec.cli.options import (
     ConvertedPath,
     Force,
     ForeignPath,
+    Ignore,
     SourceForm,
     SpecOfTrained,
     TargetBackend,
@@ -25,6 +26,7 @@ def convert(
     output: ConvertedPath,
     spec: SpecOfTrained = None,
     config: Config = None,
+    ignore: Ignore = None,
     backend: TargetBackend = None,
     form: SourceForm = None,
     force: Force = False,
@@ -39,7 +41,8 @@ def convert(
     """
     from rnnspec.cli.commands import convert as command
 
-    options = command.Options(spec, config, backend, form, force, allow_outside)
+    left_out = ignore or []
+    options = command.Options(spec, config, left_out, backend, form, force, allow_outside)
     command.run(source, output, options)
 
 
@@ -69,6 +72,7 @@ def import_(
         ),
     ] = None,
     config: Config = None,
+    ignore: Ignore = None,
     force: Force = False,
 ) -> None:
     """Read a trained Keras or PyTorch model as a spec and arrays.
@@ -79,4 +83,5 @@ def import_(
     """
     from rnnspec.cli.commands import import_ as command
 
-    command.run(source, command.Options(output, weights, spec, config), force=force)
+    options = command.Options(output, weights, spec, config, ignore or [])
+    command.run(source, options, force=force)

@@ -76,6 +76,7 @@ def read(
     name: str,
     config: Path | None = None,
     known: Network | None = None,
+    ignore: Sequence[str] = (),
 ) -> Imported:
     """Return the model in a file, as ``name``.
 
@@ -84,13 +85,14 @@ def read(
         name: the name of the network.
         config: a file with the architecture, as ``model.to_json()`` writes it.
         known: the network whose arrays a file without architecture has.
+        ignore: patterns of the arrays that are left out.
 
     Raises:
         BackendError: pyfive is not installed.
         ModelError: the language lacks something in it, or arrays are not those of its layers.
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
-    account = Account(str(path))
+    account = Account(str(path), ignore)
     separate = None if config is None else read_json(config)
     with _opened(path) as found:
         architecture = found.config if separate is None else separate

@@ -68,10 +68,9 @@ class Named:
             return pairs
         return {name: name for name in names if name in self._found}
 
-    @property
-    def groups(self) -> list[str]:
-        """The names of the groups with arrays, in the order of the file."""
-        return list(self._found)
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays in each group, in the order of the file."""
+        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""
@@ -131,6 +130,13 @@ class Numbered:
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
         return [name for name in self._all if name not in used]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays in the folder of each layer, in the order of the file."""
+        found = dict[str, list[str]]()
+        for path in self._all:
+            found.setdefault("/".join(path.split("/")[:2]), []).append(path)
+        return found
 
 
 def _folder(numbers: Counter[str], start: str, kind: str) -> str:
