@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -11,7 +11,7 @@ from rnnspec.errors import UsageError
 from rnnspec.files.headers import read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from rnnspec.backends.base import Backend
@@ -79,14 +79,6 @@ class KeptByName:
         return self.arrays[f"{layer}.{path}"].copy()
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """The arrays in the files of a model, and the names of the parts that are not converted."""
-
-    kept: Kept
-    left_out: tuple[str, ...] = field(default=())
-
-
 class Reader(Protocol):
     """The module ``read`` of a backend that writes files: reads what they contain, as data.
 
@@ -108,17 +100,6 @@ class Reader(Protocol):
 
         Raises:
             UsageError: they cannot be read.
-        """
-
-    def saved(self, path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
-        """Return the arrays in the files.
-
-        Args:
-            path: the path of the files.
-            fresh: returns a live model from generated source, to load the arrays into.
-
-        Raises:
-            UsageError: the files cannot be read, or contain another network.
         """
 
 
@@ -150,11 +131,13 @@ def framework_of(path: Path) -> str:
 
 
 def weights_in(folder: Path) -> Path:
-    """Return the path of the arrays in a folder of a model.
+    """Return the path of the arrays in a folder of a model, or the path itself if it is a file.
 
     Raises:
         UsageError: it has not exactly one .safetensors file.
     """
+    if folder.is_file():
+        return folder
     found = sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found[:5]) or "none"

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from rnnspec.backends import BACKENDS, get
-from rnnspec.errors import UsageError, listed
+from rnnspec.backends import BACKENDS, Backend, get
+from rnnspec.errors import BackendError, ModelError, RnnspecError, UsageError, brief, listed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from rnnspec.backends import Backend
     from rnnspec.backends.imported import Imported
     from rnnspec.ir.nodes import Network
+    from rnnspec.pipeline import Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What the user says about a file: the name of the network, and what the file may lack.
 
-    ``config`` is a file with the architecture, ``known`` the network of a named spec.
+    ``config`` is a file with the architecture, and ``spec`` a named spec. ``importing`` is called
+    before a framework is needed.
     """
 
     name: str
     config: Path | None = None
-    known: Network | None = None
+    spec: Program | None = None
+    importing: Callable[[Backend], None] = Backend.require
+
+    @property
+    def known(self) -> Network | None:
+        """The network of the named spec."""
+        return None if self.spec is None else self.spec.network
 
 
 class Origin(Protocol):
@@ -62,6 +71,33 @@ class KerasFiles:
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model in a file."""
+        if request.config is not None or path.suffix.lower() != ".keras":
+            return self._foreign(path, request)
+        from rnnspec.importing import own
+
+        problem: RnnspecError | None = None
+        if own.has_spec(path, get("keras")):
+            try:
+                return own.read_built(path, get("keras"), request.importing)
+            except RnnspecError as error:
+                problem = error
+        try:
+            imported = self._foreign(path, request)
+        except ModelError:
+            if problem is not None:
+                raise problem from None
+            if request.spec is not None:
+                # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
+                with suppress(BackendError, ModelError, UsageError):
+                    return own.read_built(path, get("keras"), request.importing, request.spec)
+            raise
+        if problem is None:
+            return imported
+        unused = f"the spec in the file is not used: {brief(_message(problem))}"
+        return replace(imported, inferred=(*imported.inferred, unused))
+
+    @staticmethod
+    def _foreign(path: Path, request: Request) -> Imported:
         from rnnspec.backends.keras.foreign.stored import trial
 
         # NumPy and h5py are imported while HDF5 tries the file in another process.
@@ -69,6 +105,11 @@ class KerasFiles:
             from rnnspec.backends.keras.foreign import files
 
             return files.read(path, request.name, request.config, request.known, tried)
+
+
+def _message(error: RnnspecError) -> str:
+    """Return what is wrong, without the file that it is about where that is known."""
+    return str(getattr(error, "message", error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +130,7 @@ class BuiltArrays:
             raise UsageError("this file takes no --config; its spec is in it", str(path))
         backend = _framework(path)
         assert backend is not None, "the file was recognised"
-        return own.read_arrays(path, backend)
+        return own.read_built(path, backend, request.importing)
 
 
 def _framework(path: Path) -> Backend | None:
@@ -119,7 +160,8 @@ class TorchFiles:
 
         if request.config is not None:
             raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
-        return files.read(path, request.name, request.known)
+        imported = files.read(path, request.name, request.known)
+        return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +180,7 @@ class OnnxFiles:
 
         if request.config is not None:
             raise UsageError("an ONNX file takes no --config; its spec is in it", str(path))
-        return own.read_graph(path, get("onnx"))
+        return own.read_built(path, get("onnx"), request.importing)
 
 
 # The index, or one of the files that it lists.

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
+from rnnspec.backends import Backend
 from rnnspec.errors import ModelError, Problem, SpecError, brief
 from rnnspec.importing.guesses import with_guesses
 from rnnspec.importing.naming import (
@@ -22,7 +23,7 @@ from rnnspec.raising import raised
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
@@ -44,7 +45,11 @@ class Taken:
 
 
 def take(
-    path: Path, name: str = "", config: Path | None = None, spec: Program | None = None
+    path: Path,
+    name: str = "",
+    config: Path | None = None,
+    spec: Program | None = None,
+    importing: Callable[[Backend], None] = Backend.require,
 ) -> Taken:
     """Return the model in a file of another tool.
 
@@ -53,19 +58,21 @@ def take(
         name: the name of the network; by default that of the file.
         config: a file with the architecture, if the file has none.
         spec: the spec of the model: of a file without architecture, or to be compared with.
+        importing: called before a framework is needed, to check a spec in the file.
 
     Raises:
         BackendError: a package that reads the file is not installed.
         ModelError: the language cannot express the model, or the spec is of another one.
         UsageError: the file cannot be read.
     """
-    known = None if spec is None else spec.network
-    request = Request(name=name or network_name(path), config=config, known=known)
+    request = Request(
+        name=name or network_name(path), config=config, spec=spec, importing=importing
+    )
     imported = origin_of(path).read(path, request)
     if spec is not None:
         return _of_spec(path, spec, imported)
     if imported.spec:
-        program = pipeline.reads(imported.spec, str(path))
+        program = pipeline.reads(imported.spec, str(path), allow_outside=True)
         return Taken(imported.spec, program, imported.arrays, imported)
     return spelled(str(path), imported)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import shutil
 import sys
 import warnings
+import zipfile
 from contextlib import contextmanager, suppress
+from copy import copy
 from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -16,6 +20,7 @@ import numpy as np
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.keras import gradients, optimizers
 from rnnspec.errors import BackendError, brief
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -238,8 +243,17 @@ def _no_advice() -> Iterator[None]:
 
 
 def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
-    """Write ``NAME.keras``: architecture and weights only, without the spec."""
-    model.save(folder / f"{name}.keras")
+    """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras does not read."""
+    whole, bare = folder / f"{name}.keras", folder / f"{name}.bare.keras"
+    model.save(bare)
+    with zipfile.ZipFile(bare) as old, zipfile.ZipFile(whole, "w") as new:
+        for part in old.infolist():
+            with old.open(part) as read, new.open(copy(part), "w") as written:
+                if part.filename == "metadata.json":
+                    written.write(json.dumps({**json.load(read), SPEC_KEY: spec}).encode())
+                else:
+                    shutil.copyfileobj(read, written, 2**20)
+    bare.unlink()
 
 
 def open_original(path: Path) -> keras.Model:

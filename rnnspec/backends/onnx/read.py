@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import Held
-from rnnspec.backends.kept import Saved
 from rnnspec.backends.onnx.arrays import found, others
 from rnnspec.backends.onnx.names import FORM, array_of
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.kept import KeptInModel
     from rnnspec.slots import Array
 
 SPEC = "rnnspec"
@@ -127,11 +125,6 @@ def files(path: Path) -> tuple[Path, ...]:
 def spec_text(path: Path) -> str:
     """Return the text of the spec in the metadata."""
     return own(path).spec
-
-
-def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
-    """Return the initializers."""
-    return Saved(own(path).kept)
 
 
 def _proto(path: Path) -> Any:

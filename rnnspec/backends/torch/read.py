@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.kept import KeptByName, Saved, framework_of, weights_in
-from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.backends.kept import framework_of, weights_in
+from rnnspec.files.headers import read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from rnnspec.backends.kept import KeptInModel
 
 
 def recognises(path: Path) -> bool:
@@ -28,9 +25,3 @@ def files(path: Path) -> tuple[Path, ...]:
 def spec_text(path: Path) -> str:
     """Return the text of the spec in the metadata of the state dict."""
     return read_metadata(weights_in(path)).get("rnnspec", "")
-
-
-def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
-    """Return the arrays of the state dict."""
-    arrays = read_safetensors(weights_in(path))
-    return Saved(KeptByName(arrays))
