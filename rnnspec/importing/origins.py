@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from rnnspec.backends import BACKENDS, Backend, get
-from rnnspec.errors import BackendError, ModelError, RnnspecError, UsageError, brief, listed
+from rnnspec.errors import (
+    BackendError,
+    ModelError,
+    Problem,
+    RnnspecError,
+    UsageError,
+    brief,
+    listed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +91,11 @@ class KerasFiles:
                 problem = error
         try:
             imported = self._foreign(path, request)
-        except ModelError:
-            if problem is not None:
+        except ModelError as error:
+            if isinstance(problem, BackendError):
                 raise problem from None
+            if problem is not None:
+                raise ModelError((*error.problems, _unused(path, problem))) from None
             if request.spec is not None:
                 # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
                 with suppress(BackendError, ModelError, UsageError):
@@ -93,8 +103,8 @@ class KerasFiles:
             raise
         if problem is None:
             return imported
-        unused = f"the spec in the file is not used: {brief(_message(problem))}"
-        return replace(imported, inferred=(*imported.inferred, unused))
+        inferred = (*imported.inferred, _unused(path, problem).message)
+        return replace(imported, inferred=inferred)
 
     @staticmethod
     def _foreign(path: Path, request: Request) -> Imported:
@@ -107,9 +117,9 @@ class KerasFiles:
             return files.read(path, request.name, request.config, request.known, tried)
 
 
-def _message(error: RnnspecError) -> str:
-    """Return what is wrong, without the file that it is about where that is known."""
-    return str(getattr(error, "message", error))
+def _unused(path: Path, error: RnnspecError) -> Problem:
+    reason = brief(getattr(error, "message", error))
+    return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def test_what_is_printed(run: Run, target: str) -> None:
     ran = run("convert", "in.safetensors", OUTPUTS[target])
     files = {"keras": ["out.keras"], "torch": ["out/moved.py", "out/moved.safetensors"]}[target]
     assert ran.out.splitlines()[1 : 1 + len(files)] == [f"wrote {name}" for name in files]
-    assert "\nequal: largest difference " in ran.out
+    assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     assert " in forward (float32)\n" in ran.out
     assert {str(path) for path in Path().rglob("*") if path.is_file()} == {"in.safetensors", *files}
 
