@@ -60,7 +60,7 @@ def from_keras(model: Any, name: str = "") -> Model:
         raise UsageError(f"expected a Keras model, received {received(model)}")
     taken = spelled("model", live.read(model, name or network_name_of(model.name), version))
     framework, output = live.framework(model, version), partial(live.output, model)
-    ran = Original("model", "the model", framework, output, live.precision(model))
+    ran = Original("model", "the model", framework, output, live.precision(model), live=True)
     compared = str(compare(ran, taken))
     imported = taken.imported
     return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)

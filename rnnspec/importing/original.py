@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -49,7 +49,8 @@ class Original:
 
     ``source`` is what errors are about, ``what`` its name within a sentence, and ``framework`` has
     a version. ``output`` returns the output for a batch in inference, and ``dtype`` is the least
-    exact one that it computes in.
+    exact one that it computes in. A ``live`` model has to run; a file is another matter, as the
+    framework that is installed may be another one than that which wrote it.
     """
 
     source: str
@@ -57,6 +58,11 @@ class Original:
     framework: str
     output: Callable[[Array], Array]
     dtype: str = DTYPE
+    live: bool = False
+
+    def differs(self, message: str) -> NoReturn:
+        """Raise the error for another result."""
+        raise ModelError((Problem(self.source, message, code="E709"),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +132,16 @@ def compare(original: Original, taken: Taken) -> Compared:
             found = original.output(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
             reason = f"{original.framework} does not run it ({brief(error)})"
+            if original.live:
+                original.differs(f"on a random batch of shape {batch.shape}, {reason}")
             return Compared(original.what, reason=reason)
         far = _difference(case, found)
         # Written this way, the test also refuses NaN.
         if not far <= allowed:
-            message = (
+            original.differs(
                 f"on random batches, expected the output of {original.what} in "
                 f"{original.framework} within {allowed:.2g}, received a difference of {far:.3g}"
             )
-            raise ModelError((Problem(original.source, message, code="E709"),))
         farthest = max(farthest, far)
     return Compared(original.what, original.framework, farthest, original.dtype)
 
