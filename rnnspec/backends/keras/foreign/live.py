@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,10 +115,14 @@ def _called(model: Any, batch: Array) -> Array:
     keras = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
         return np.asarray(model(batch, training=False))
-    # Without a state, nothing is kept of the call: no losses, and no function for predictions.
+    # Without a state, nothing is kept of the call, such as a compiled function for predictions.
     held = [each.value for each in model.trainable_variables]
     others = [each.value for each in model.non_trainable_variables]
-    found, _ = model.stateless_call(held, others, batch, training=False)
+    call = partial(model.stateless_call, training=False)
+    if _engine(keras) == "jax":
+        # Compiled as a whole: operation by operation, it takes many times as long.
+        call = sys.modules["jax"].jit(call)
+    found, _ = call(held, others, batch)
     return np.asarray(keras.ops.convert_to_numpy(found))
 
 
