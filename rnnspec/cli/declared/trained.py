@@ -33,9 +33,9 @@ def convert(
     """Move a trained model to another framework, proven equal.
 
     IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
-    'rnnspec import' takes. Folders, .onnx and canonical files contain their spec; that of a
-    Keras file is found by importing it. Nothing in IN is executed. The result is loaded again and
-    compared with the reference before it is kept. A Keras file that Keras opens is compared too.
+    'rnnspec import' takes. What rnnspec wrote contains its spec; that of another Keras file is found
+    by importing it. No code in IN is executed. The result is loaded again and compared with the
+    reference before it is kept, and so is IN, if its framework opens it.
     """
     from rnnspec.cli.commands import convert as command
 
@@ -67,9 +67,9 @@ def import_(
     """Read a trained Keras or PyTorch model as a spec and arrays.
 
     FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
-    .bin, .safetensors), or .onnx of rnnspec. It is read as data: no framework is imported, and no
-    code in it is run.
-    Whatever the language cannot express is refused. A state dict does not say what its modules
+    .bin, .safetensors), or a file that rnnspec built. It is read as data, and no code in it is run.
+    Whatever the language cannot express is refused. Then the framework of FILE opens it, if it is
+    installed and can, and nothing is written if the spec has other results. A state dict does not say what its modules
     compute: the spec is then a draft, and every guess in it is a comment.
     """
     from rnnspec.cli.commands import import_ as command
