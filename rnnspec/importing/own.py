@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.backends.imported import Imported
-from rnnspec.backends.kept import KeptByName, reader, weights_in
-from rnnspec.backends.onnx import read as onnx
-from rnnspec.errors import UsageError, brief, listed
-from rnnspec.files.headers import read_safetensors
-from rnnspec.files.regular import opened
+from rnnspec.backends.kept import reader
+from rnnspec.errors import UsageError, listed
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.kept import Kept
-    from rnnspec.ir.forms import Form
+    from rnnspec.backends.kept import Saved
     from rnnspec.pipeline import Generated, Program
-    from rnnspec.slots import Array
 
     Importing = Callable[[Backend], None]
     """Called before a framework is needed."""
@@ -53,112 +49,64 @@ def read_built(
     # Files of vectors that the spec names are not read: their numbers are among the arrays.
     inside = f"{path} (the spec in it)"
     program = named or pipeline.reads(text, inside, allow_outside=True)
-    match backend.name:
-        case "keras":
-            imported = _in_keras(path, backend, program, importing)
-        case "onnx":
-            imported = _in_graph(path, backend, program)
-        case _:
-            imported = _in_arrays(path, backend, program)
+    imported = _fitting(path, backend, program, importing)
     for name, array in imported.arrays.items():
         if not is_finite(array):
             raise UsageError(f"{name}: expected finite numbers, received others", str(path))
-    return replace(imported, spec=text, opener=backend.name)
+    return replace(imported, spec=text)
 
 
-def _in_arrays(path: Path, backend: Backend, program: Program) -> Imported:
-    file = weights_in(path)
-    kept = KeptByName(read_safetensors(file))
-    form, arrays = _gathered(program, backend, kept, path)
-    source, unlike = _source_beside(file, backend, program)
+def _fitting(path: Path, backend: Backend, program: Program, importing: Importing) -> Imported:
+    """Return the model in a file, in the form of source whose model it is.
+
+    If it may be of several, it is the first one that can be run.
+    """
+    # First: a model of the spec is built only if it is no larger than the arrays in the file.
+    saved = reader(backend).saved(path, program.network)
+    forms = pipeline.forms_of(program, backend)
+    if saved.form and saved.form not in forms:
+        message = f"expected a model for {listed(forms, 'or')}, received one for {saved.form:.40}"
+        raise UsageError(message, str(path))
+    problems, closed = list[str](), list[Imported]()
+    for form in [form for form in forms if saved.form in ("", form)]:
+        generated = pipeline.generate(program, backend, form)
+        try:
+            imported = _of_form(saved, generated, program, importing)
+        # The store knows nothing of files.
+        except UsageError as error:
+            problems.append(error.message)
+            continue
+        if not imported.unlike:
+            return imported
+        closed.append(imported)
+    if not closed:
+        raise UsageError(problems[0], str(path))
+    return closed[0]
+
+
+def _of_form(
+    saved: Saved, generated: Generated, program: Program, importing: Importing
+) -> Imported:
+    """Return a model as one of generated source.
+
+    Raises:
+        UsageError: it is another one.
+    """
+
+    @cache
+    def fresh() -> Any:
+        importing(generated.backend)
+        return pipeline.instantiate(generated, drawn=False)
+
+    arrays = saved.gather(generated.store.gather)
+    if problem := saved.problem(generated.text, fresh):
+        raise UsageError(problem)
     return Imported(
         network=program.network,
         arrays=arrays,
-        form=f"arrays of {backend.title}, with the spec in the file",
-        source=source or form,
-        unlike=unlike,
+        form=saved.tool,
+        left_out=saved.left_out,
+        opener=generated.backend.name,
+        unlike=saved.unlike(generated.text, fresh),
+        source=generated.form,
     )
-
-
-def _gathered(
-    program: Program, backend: Backend, kept: Kept, path: Path
-) -> tuple[Form, dict[str, Array]]:
-    """Return the form of source whose structure the arrays have, and the canonical arrays."""
-    errors = list[UsageError]()
-    for generated in _sources(program, backend):
-        try:
-            return generated.form, generated.store.gather(kept)
-        except UsageError as error:
-            errors.append(error)
-    # The store knows nothing of files.
-    raise UsageError(errors[0].message, str(path))
-
-
-def _sources(program: Program, backend: Backend) -> Iterator[Generated]:
-    forms = pipeline.forms_of(program, backend)
-    return (pipeline.generate(program, backend, form) for form in forms)
-
-
-def _source_beside(
-    file: Path, backend: Backend, program: Program
-) -> tuple[Form | None, tuple[str, ...]]:
-    """Return the form of the source beside arrays, or why that is not the source of the spec.
-
-    It is compared as text: running it would run whatever is in it.
-    """
-    path = file.with_suffix(backend.ending)
-    try:
-        with opened(path) as (stream, size):
-            for generated in _sources(program, backend):
-                text = generated.text.encode()
-                if len(text) == size and text == stream.read():
-                    return generated.form, ()
-                stream.seek(0)
-    except UsageError as error:
-        return None, (f"the source beside the arrays, {path.name}: {error.message}",)
-    return None, (f"{path.name} is not the source of the spec, and other code is not run",)
-
-
-def _in_graph(path: Path, backend: Backend, program: Program) -> Imported:
-    file = onnx.own(path)
-    generated = pipeline.generate(program, backend, _form(file, backend))
-    if not file.has_graph(generated.text):
-        message = (
-            "its graph is not that of the spec in it: it was changed, or another version of "
-            "rnnspec wrote it"
-        )
-        raise UsageError(message, str(path))
-    try:
-        arrays = generated.store.gather(file.kept)
-    except UsageError as error:
-        # The store knows nothing of files.
-        raise UsageError(error.message, str(path)) from None
-    form = f"ONNX file of {file.writer}"
-    return Imported(network=program.network, arrays=arrays, form=form, source=generated.form)
-
-
-def _form(file: onnx.OwnFile, backend: Backend) -> Form:
-    for form in backend.forms:
-        if form == file.form:
-            return form
-    known = listed(backend.forms, "or")
-    message = f"expected a graph for {known}, received {brief(file.form)}"
-    raise UsageError(message, str(file.path))
-
-
-def _in_keras(path: Path, backend: Backend, program: Program, importing: Importing) -> Imported:
-    from rnnspec.backends.keras import read
-    from rnnspec.backends.keras.foreign import files
-
-    # First: a model of the spec is built only if it is no larger than the arrays in the file.
-    imported, config = files.read_arrays(path, program.network)
-    importing(backend)
-    problems = list[str]()
-    for generated in _sources(program, backend):
-        model = pipeline.instantiate(generated, drawn=False)
-        problem = read.differing(model, config)
-        if not problem:
-            unlike = read.unopenable(model, config)
-            return replace(imported, inferred=(), unlike=unlike, source=generated.form)
-        problems.append(problem)
-    raise UsageError(f"this is not the model of the spec: {problems[0]}", str(path))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.kept import framework_of, weights_in
+from rnnspec.backends.kept import SavedByName, framework_of, saved_by_name, weights_in
 from rnnspec.files.headers import read_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from rnnspec.ir.nodes import Network
 
 
 def recognises(path: Path) -> bool:
@@ -25,3 +27,8 @@ def files(path: Path) -> tuple[Path, ...]:
 def spec_text(path: Path) -> str:
     """Return the text of the spec in the metadata of the arrays."""
     return read_metadata(weights_in(path)).get("rnnspec", "")
+
+
+def saved(path: Path, network: Network) -> SavedByName:  # noqa: ARG001 - the names say enough
+    """Return the arrays, and the source beside them."""
+    return saved_by_name(path, "JAX")

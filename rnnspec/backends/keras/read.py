@@ -7,6 +7,7 @@ compared with the configuration of the model built from the spec.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,13 @@ from rnnspec.backends.keras.foreign import files as foreign
 from rnnspec.backends.keras.foreign.openable import unknown_class
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from rnnspec.backends.imported import Imported
+    from rnnspec.backends.kept import Kept
+    from rnnspec.ir.nodes import Network
+    from rnnspec.slots import Array
 
 _MOST_DIFFERENCES = 10
 
@@ -36,22 +43,50 @@ def spec_text(path: Path) -> str:
     return foreign.spec_text(path)
 
 
-def differing(model: Any, config: Any) -> str:
-    """Return how a configuration in a file differs from a live model's, empty if it does not.
-
-    Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
-    """
-    try:
-        found = differences(json.loads(model.to_json()), config)
-        return "; ".join(islice(found, _MOST_DIFFERENCES))
-    except ConfigError as error:
-        return str(error)
+def saved(path: Path, network: Network) -> SavedFile:
+    """Return the arrays of a network in a file, and the configuration beside them."""
+    imported, config = foreign.read_arrays(path, network)
+    return SavedFile(imported, config)
 
 
-def unopenable(model: Any, config: Any) -> tuple[str, ...]:
-    """Return the reasons why Keras shall not open a file whose configuration is like a model's.
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """The arrays in a file, and its configuration, of which nothing is built."""
 
-    What ``differing`` skips may still name code.
-    """
-    name = unknown_class(config, like=json.loads(model.to_json()))
-    return (f"the file names {said(name)}, which is not opened here",) if name else ()
+    imported: Imported
+    config: Any
+    form: str = ""
+
+    @property
+    def tool(self) -> str:
+        """The kind of file and the version of Keras that wrote it, in words."""
+        return self.imported.form
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences on what is not carried over."""
+        return self.imported.left_out
+
+    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:  # noqa: ARG002
+        """Return the canonical arrays, which were found by the layers of the network."""
+        return self.imported.arrays
+
+    def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
+        """Return how the configuration differs from that of a live model, empty if it does not.
+
+        Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
+        """
+        try:
+            found = list(islice(differences(_config(fresh()), self.config), _MOST_DIFFERENCES))
+        except ConfigError as error:
+            found = [str(error)]
+        return f"this is not the model of the spec: {'; '.join(found)}" if found else ""
+
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return a class that the live model has not: what ``problem`` skips may name code."""
+        name = unknown_class(self.config, like=_config(fresh()))
+        return (f"the file names {said(name)}, which is not opened here",) if name else ()
+
+
+def _config(model: Any) -> Any:
+    return json.loads(model.to_json())

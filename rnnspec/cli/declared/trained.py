@@ -33,9 +33,9 @@ def convert(
     """Move a trained model to another framework, proven equal.
 
     IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
-    'rnnspec import' takes. What rnnspec wrote contains its spec; that of another Keras file is found
-    by importing it. No code in IN is executed. The result is loaded again and compared with the
-    reference before it is kept, and so is IN, if its framework opens it.
+    'rnnspec import' takes. What rnnspec wrote contains its spec; that of another Keras file is
+    found by importing it. No code in IN is executed. The result is loaded again and compared with
+    the reference before it is kept, and so is IN, if its framework opens it.
     """
     from rnnspec.cli.commands import convert as command
 
@@ -69,8 +69,8 @@ def import_(
     FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
     .bin, .safetensors), or a file that rnnspec built. It is read as data, and no code in it is run.
     Whatever the language cannot express is refused. Then the framework of FILE opens it, if it is
-    installed and can, and nothing is written if the spec has other results. A state dict does not say what its modules
-    compute: the spec is then a draft, and every guess in it is a comment.
+    installed and can, and nothing is written if the spec has other results. A state dict does not
+    say what its modules compute: the spec is then a draft, and every guess in it is a comment.
     """
     from rnnspec.cli.commands import import_ as command
 
