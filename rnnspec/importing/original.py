@@ -106,6 +106,8 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
         output = _opened(weights_in(path), taken, backend)
     except BackendError as error:
         return Compared(what, reason=brief(error.message))
+    except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
+        return Compared(what, reason=f"{backend.title} does not open it ({brief(error)})")
     return compare(Original(str(path), what, backend.runtime.version(), output), taken)
 
 

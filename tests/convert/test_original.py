@@ -122,6 +122,13 @@ def test_an_original_that_differs(
     assert entries() == {"model.h5"}
 
 
+def test_a_sequence_that_is_too_long_to_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(INPUT, LSTM, DENSE, shape=(2**31 - 1, 3))
+    monkeypatch.setattr(get("keras").opening, "open_original", None)
+    said = line(run("import", path))
+    assert said.startswith("not compared with the original: a sequence of it has ")
+
+
 def test_an_architecture_beside_the_arrays(run: Run) -> None:
     model = pooled()
     model.save_weights("in.weights.h5")
