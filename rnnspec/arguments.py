@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 import os
+import re
 from collections.abc import Collection, Iterable
 from numbers import Number
 from typing import Any
 
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import UsageError, brief, listed
+from rnnspec.wording import nearest
 
 
 def received(value: object) -> str:
@@ -73,11 +75,28 @@ def one_of(kind: str, value: object, known: Collection[str]) -> str:
     Raises:
         UsageError: the value is unknown, or not a string.
     """
-    *most, last = known
-    names = f"{', '.join(most)} or {last}" if most else last
+    expected = f"expected {listed(tuple(known), 'or')}"
     if not isinstance(value, str):
-        message = f"expected the name of a {kind}, received {received(value)}"
-        raise UsageError(f"{message}; expected {names}")
+        raise UsageError(f"expected the name of a {kind}, received {received(value)}; {expected}")
     if value not in known:
-        raise UsageError(f"unknown {kind} {received(value)}; expected {names}")
+        similar = _similar(value, known)
+        hint = f"did you mean {similar!r}?" if similar else expected
+        raise UsageError(f"unknown {kind} {received(value)}; {hint}")
     return value
+
+
+def _similar(value: str, known: Collection[str]) -> str | None:
+    # Imported here because a valid request does not need it.
+    from difflib import get_close_matches
+
+    # Looser than for keys of a spec: nothing is corrected here, only suggested.
+    similar = nearest(value, known) or next(
+        iter(get_close_matches(value.lower()[:_LONGEST], known, 1, 0.7)), None
+    )
+    # Whoever writes float16 or int4 does not mean float64 or int8.
+    same = similar and re.findall(r"\d", similar) == re.findall(r"\d", value)
+    return similar if same else None
+
+
+_LONGEST = 64
+"""The search for a similar name takes quadratic time."""

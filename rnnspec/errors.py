@@ -13,6 +13,7 @@ RnnspecError
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -48,6 +49,9 @@ class Problem:
     code: str = ""
     severity: Severity = "error"
 
+    def __post_init__(self) -> None:
+        _shorten_fields(self, "source", "message", "where")
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -61,6 +65,9 @@ class Refusal:
     key: str
     reason: str
     alternatives: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _shorten_fields(self, "layer", "key", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,9 @@ class Difference:
     quantity: str
     expected: str
     received: str
+
+    def __post_init__(self) -> None:
+        _shorten_fields(self, "spec", "layer", "quantity", "expected", "received")
 
 
 class RnnspecError(Exception):
@@ -144,6 +154,7 @@ class _MessageError(RnnspecError):
     """An error about ``source`` as a whole: a path, or the program."""
 
     def __init__(self, message: str, source: str = "rnnspec") -> None:
+        message, source = shortened(message), shortened(source)
         super().__init__(message, source)
         self.message = message
         self.source = source
@@ -181,12 +192,48 @@ def listed(words: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(words[:-1])} {last} {words[-1]}"
 
 
+_MOST_NAMES = 8
+
+
+def few(names: Sequence[str]) -> str:
+    """Return ``a, b and 3 more``: the first names from a file, each cut short."""
+    more = [f"{len(names) - _MOST_NAMES:,} more"] if len(names) > _MOST_NAMES else []
+    return listed([*map(brief, names[:_MOST_NAMES]), *more])
+
+
 def printable(text: str) -> str:
     """Return ``text`` with control, format and bidirectional characters escaped."""
     if text.isprintable():
         return text
     # Names and values in messages come from files: raw, they could control the terminal.
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+_LONGEST_WORD = 300  # longer than the name of any file in a folder
+_LONGEST_TEXT = 5_000  # longer than any path
+_LONG_WORD = re.compile(rf"[^\s/\\]{{{_LONGEST_WORD + 1},}}")
+
+
+def shortened(text: str) -> str:
+    """Return the text of a message with long words, such as names from a file, cut in the middle.
+
+    What follows a name often says what to do about it.
+    """
+    if len(text) <= _LONGEST_WORD:
+        return text
+    text = _LONG_WORD.sub(lambda word: _cut(word[0], _LONGEST_WORD), text)
+    return _cut(text, _LONGEST_TEXT)
+
+
+def _cut(text: str, longest: int) -> str:
+    kept = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:kept]}...{text[-kept:]}"
+
+
+def _shorten_fields(record: object, *names: str) -> None:
+    """Shorten the text of a frozen record, so that every report of it is short."""
+    for name in names:
+        object.__setattr__(record, name, shortened(getattr(record, name)))
 
 
 # Messages of frameworks can be pages long.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 
 from rnnspec import files
-from rnnspec.errors import OutputError, UsageError
+from rnnspec.backends import BACKENDS
+from rnnspec.errors import OutputError, UsageError, listed
+from rnnspec.files.model import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,13 +59,36 @@ def check_output(output: Path, backend: Backend, name: str, *, force: bool, inpu
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
+    named = file_names(backend, name)
     if backend.suffix:
         if output.suffix != backend.suffix:
-            raise UsageError(f"expected a path that ends in {backend.suffix}", str(output))
+            message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
+            raise UsageError(message, str(output))
         check(output)
+    elif not is_folder(output) and not os.path.lexists(output):
+        hint = _instead(output) or f"; write {str(output.with_suffix(''))!r}"
+        message = (
+            f"expected the path of a folder, for {listed(named)}, received one that ends in "
+            f"{output.suffix}{hint}"
+        )
+        raise UsageError(message, str(output))
     elif files.check_target_folder(output):
-        for each in file_names(backend, name):
+        for each in named:
             check(output / each)
+
+
+def is_folder(output: Path) -> bool:
+    """Return whether a path is a folder, or may be the name of a new one: it has no ending."""
+    # Path.is_dir raises if a name is too long. A name such as model-1.0 has no ending.
+    return os.path.isdir(output) or not re.match(r"\.[^\W\d]", output.suffix)  # noqa: PTH112
+
+
+def _instead(output: Path) -> str:
+    """Return who writes files with the ending of ``output``, empty if nobody does."""
+    writers = [f"backend {each.name}" for each in BACKENDS.values() if each.suffix == output.suffix]
+    if output.suffix == SUFFIX:
+        writers.append("'rnnspec convert'")
+    return f"; {listed(writers)} writes {output.suffix}" if output.suffix and writers else ""
 
 
 def save(  # noqa: PLR0913 - each is needed for the files

@@ -49,6 +49,9 @@ class Summary:
     def __str__(self) -> str:
         return text_of(self)
 
+    def __repr__(self) -> str:
+        return f"Summary({self.name}, {self.parameters.total:,} parameters)"
+
     def _repr_html_(self) -> str:
         return html_of(self)
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.errors import Problem, Span, render_problem
+from rnnspec.errors import (
+    Difference,
+    ModelError,
+    ParityError,
+    Problem,
+    Refusal,
+    RnnspecError,
+    Span,
+    SpecError,
+    UnsupportedError,
+    UsageError,
+    render_problem,
+)
 
 
 def excerpt(text: str, marked: str) -> list[str]:
@@ -38,3 +50,29 @@ def test_a_long_line_is_cut_around_what_is_meant(before: str, after: str) -> Non
     assert line.startswith("  7 | ...y" if before else "  7 | Xy")
     assert line.endswith("..." if after else "X")
     assert len(line) < 120
+
+
+LONG = "n" * 100_000
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpecError((Problem(LONG, f"{LONG}: expected", f"rnn.{LONG}"),)),
+        ModelError((Problem("net.pt", f"received {LONG}; what to do", LONG),)),
+        ModelError((Problem("net.pt", f"received {'n ' * 50_000}; what to do"),)),
+        UnsupportedError("net.yaml", "torch", (Refusal(LONG, LONG, f"no {LONG}"),)),
+        ParityError((Difference(LONG, "torch", LONG, LONG, LONG, LONG),)),
+        UsageError(f"received {LONG}; what to do", LONG),
+    ],
+)
+def test_a_name_as_long_as_the_file_is_cut(error: RnnspecError) -> None:
+    text = str(error)
+    assert len(text) < 6_000
+    assert "nnn...nnn" in text or "n n...n n" in text
+    assert ("what to do" in text) == ("what to do" in repr(error.args))
+
+
+def test_paths_are_not_cut() -> None:
+    path = "/".join(["folder" * 40] * 15)
+    assert str(UsageError(f"this is the input {path}", path)).count(path) == 2

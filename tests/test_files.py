@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from rnnspec import files
 from rnnspec.errors import OutputError, UsageError
+from rnnspec.files import headers
 
 
 @pytest.fixture
@@ -264,3 +268,17 @@ def test_flushes_as_windows_wants_it(
     assert names(tmp_path) == {"old", "made", "inner"}
     kept = (tmp_path / "made" / "inner", old)
     assert windows.flushed == {path.stat().st_ino for path in kept}
+
+
+def test_metadata_are_sorted(tmp_path: Path) -> None:
+    path, keys = tmp_path / "net.safetensors", [f"key {number}" for number in range(20)]
+    metadata = {key: f'"\u00e9\u2028\n\x01\x7f{key}' for key in reversed(keys)}
+    arrays = {name: np.arange(5.0) for name in ("b", "a")}
+    save_file(arrays, path, metadata=metadata)
+    size = path.stat().st_size
+    headers.sort_metadata(path)
+    assert list(headers.read_metadata(path)) == sorted(keys)
+    with safe_open(path, "numpy") as file:
+        assert file.metadata() == metadata
+        np.testing.assert_array_equal(file.get_tensor("b"), arrays["b"])
+    assert path.stat().st_size == size

@@ -104,7 +104,8 @@ def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:
     assert list(sections) == list(group.commands)
     for name, command in group.commands.items():
         for option in command.params:
-            assert option.param_type_name == "argument" or f"`{option.opts[0]}`" in sections[name]
+            if option.param_type_name != "argument":
+                assert (f"`{option.opts[0]}`" in sections[name]) != option.hidden
 
 
 def test_every_key_is_in_the_reference(site: Site) -> None:

@@ -12,7 +12,7 @@ from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
-from rnnspec.backends.needs import SOURCE, Need
+from rnnspec.backends.needs import MODEL, SOURCE, Need
 from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
@@ -64,9 +64,9 @@ def chosen(name: str | None, *needs: Need) -> Backend:
     A backend that lacks one of ``needs`` does not count.
 
     Raises:
-        UsageError: no backend has that name, it lacks one of ``needs``, or several are installed
-            and none is named.
-        BackendError: no backend is installed.
+        UsageError: no backend has that name, it lacks one of ``needs``, or none is named where
+            several are installed, or where none is and none is needed.
+        BackendError: no backend is installed, and one is needed.
     """
     if name is not None:
         return get(name, *needs)
@@ -74,6 +74,11 @@ def chosen(name: str | None, *needs: Need) -> Backend:
     if not able:
         raise UsageError(f"no backend can {listed([need.words for need in needs])}")
     installed = [backend for backend in able if backend.installed]
+    if not installed and MODEL not in needs:
+        choice = listed([backend.name for backend in able], "or")
+        raise UsageError(
+            f"no backend is installed, and none is needed: choose one with --backend {choice}"
+        )
     if not installed:
         commands = [f"pip install {backend.requirement}" for backend in able]
         raise BackendError(f"no backend is installed: {listed(commands, 'or')}")

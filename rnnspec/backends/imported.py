@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.errors import ModelError, Problem, listed
+from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.errors import Span
     from rnnspec.ir.forms import Form
@@ -25,6 +27,10 @@ class Became:
     layer: str
     type: str
     became: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", shortened(self.layer))
+        object.__setattr__(self, "type", shortened(self.type))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +64,18 @@ class Imported:
 class Account:
     """Everything that a file contains: refused, left out, inferred, or become a layer.
 
-    ``source`` is the file, for errors.
+    ``source`` is the file, for errors. ``ignore`` are the patterns of arrays that the user leaves
+    out, None for a live model.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, ignore: Sequence[str] | None = None) -> None:
         self.source = source
-        self.problems: list[Problem] = []
+        self._ignore = ignore
+        self._ignored: dict[str, None] = {}
+        self._problems: dict[Problem, None] = {}
         self.became: list[Became] = []
-        self._left_out: dict[tuple[str, str], list[str]] = {}
-        self._inferred: dict[str, list[str]] = {}
+        self._left_out: dict[tuple[str, str], dict[str, None]] = {}
+        self._inferred: dict[str, dict[str, None]] = {}
         self._guesses: dict[tuple[str, str], None] = {}
         self._unlike: dict[str, None] = {}
 
@@ -74,25 +83,54 @@ class Account:
         self, where: str, message: str, code: str, file: str = "", span: Span | None = None
     ) -> None:
         """Record a reason why the model cannot be taken over, with its place in a source file."""
-        problem = Problem(file or self.source, message, where, span, code)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self._problems[Problem(file or self.source, message, where, span, code)] = None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every reason so far why the model cannot be taken over."""
+        return tuple(self._problems)
+
+    def ignored(self, names: Sequence[str]) -> dict[str, None]:
+        """Return the arrays that the user leaves out, and record them as not carried over.
+
+        Raises:
+            UsageError: a pattern matches none of ``names``.
+        """
+        for pattern in self._ignore or ():
+            matched = [name for name in names if fnmatchcase(name, pattern)]
+            if not matched:
+                message = f"--ignore {quote(pattern)} matches no array; the file has {few(names)}"
+                raise UsageError(message, self.source)
+            self._ignored |= dict.fromkeys(matched)
+        for name in self._ignored:
+            self.leave(name, reason="left out by --ignore")
+        return self._ignored
+
+    def way_out(self, patterns: Sequence[str]) -> str:
+        """Return how to leave out arrays of a file, as the end of a message."""
+        if self._ignore is None:
+            return ""
+        few_and_short = len(patterns) <= 4 and all(len(each) < 100 for each in patterns)
+        shown = [quote(each) for each in patterns] if few_and_short else ["PATTERN"]
+        options = " ".join(f"--ignore {each}" for each in shown)
+        return f"; if the network does not need it, leave it out with {options}"
+
+    def reminder(self) -> str:
+        """Return which arrays the user leaves out, as the end of a message about missing ones."""
+        return f"; --ignore leaves out {few(list(self._ignored))}" if self._ignored else ""
 
     def leave(self, what: str, layer: str = "", reason: str = TRAINING_ONLY) -> None:
         """Record that something is not carried over, and why."""
-        layers = self._left_out.setdefault((what, reason), [])
-        if layer and layer not in layers:
-            layers.append(layer)
+        self._left_out.setdefault((what, reason), {}).update({layer: None} if layer else {})
 
     def infer(self, what: str, layer: str = "") -> None:
         """Record what the file does not say."""
-        layers = self._inferred.setdefault(what, [])
-        if layer and layer not in layers:
-            layers.append(layer)
+        self._inferred.setdefault(what, {}).update({layer: None} if layer else {})
 
     def guess(self, section: str, what: str) -> None:
         """Record what was guessed in a section of the spec."""
-        self._guesses[section, what] = None
+        # It becomes a comment in the spec.
+        self._guesses[section, printable(shortened(what))] = None
 
     def differ(self, why: str) -> None:
         """Record why the framework that opens the file today would compute something else."""
@@ -100,14 +138,16 @@ class Account:
 
     def check(self) -> None:
         """Raise ModelError if anything was refused."""
-        if self.problems:
-            raise ModelError(tuple(self.problems))
+        if self._problems:
+            raise ModelError(self.problems)
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
         found = self._left_out.items()
-        return tuple(f"{_of(what, layers)} ({reason})" for (what, reason), layers in found)
+        return tuple(
+            shortened(f"{_of(what, layers)} ({reason})") for (what, reason), layers in found
+        )
 
     @property
     def unlike(self) -> tuple[str, ...]:
@@ -123,11 +163,12 @@ class Account:
     def inferred(self) -> tuple[str, ...]:
         """A sentence for each thing that the file does not say."""
         found = self._inferred.items()
-        return tuple(f"{listed(on)}: {what}" if on else what for what, on in found)
+        texts = (f"{listed(list(on))}: {what}" if on else what for what, on in found)
+        return tuple(map(shortened, texts))
 
 
-def _of(what: str, layers: list[str]) -> str:
-    return f"{what} of {listed(layers)}" if layers else what
+def _of(what: str, layers: Mapping[str, None]) -> str:
+    return f"{what} of {listed(list(layers))}" if layers else what
 
 
 def said(value: Any) -> str:

@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli.declared import models, specs, tools, trained
-from rnnspec.cli.terminal.help import Command
+from rnnspec.cli.terminal.help import Command, Group
 from rnnspec.version import __version__
 
 app = typer.Typer(
     name="rnnspec",
+    cls=Group,
     help="One YAML file: the same recurrent network in Keras, PyTorch, JAX and ONNX.",
     epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
     no_args_is_help=True,

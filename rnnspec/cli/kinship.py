@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.spec.wording import nearest
 from rnnspec.spec.yaml.document import glimpse
 from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.wording import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -93,10 +93,10 @@ def _environment(error: OSError, what: str = "rnnspec") -> str:
 
 
 def _crash(error: Exception) -> str:
-    from rnnspec.errors import printable
+    from rnnspec.errors import printable, shortened
 
     # Frameworks raise types of their own, or RuntimeError, so only the text shows the cause.
-    what = printable(f"{type(error).__name__}: {error}")
+    what = printable(shortened(f"{type(error).__name__}: {error}"))
     if isinstance(error, MemoryError) or any(words in what for words in _NO_MEMORY):
         return f"rnnspec: error: out of memory: {what}"
     return (

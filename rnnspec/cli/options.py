@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import FOLDERS, NAMED
+from rnnspec.cli.backends import COMPARED, CONVERTED, FOLDERS, FOREIGN, FORM, NAMED, TRAINED
+from rnnspec.errors import UsageError
 
 SpecPath = Annotated[
     str,
@@ -20,12 +21,28 @@ Backend = Annotated[
     str | None,
     typer.Option("--backend", "-b", metavar="NAME", help=NAMED, autocompletion=completers.backends),
 ]
+Backends = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--backend",
+        "-b",
+        metavar="NAMES",
+        help=COMPARED,
+        show_default=False,
+        autocompletion=completers.several_backends,
+    ),
+]
+FormerBackends = Annotated[
+    list[str] | None,
+    typer.Option("--backends", hidden=True, autocompletion=completers.several_backends),
+]
+"""The former name of ``--backend`` of ``parity``."""
 SourceForm = Annotated[
     str | None,
     typer.Option(
         "--form",
         metavar="FORM",
-        help="training, inference or step; by default the first that the backend writes.",
+        help=FORM,
         show_default=False,
         autocompletion=completers.source_forms,
     ),
@@ -44,7 +61,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="full, concise, json, github, sarif or junit.",
+        help="full, concise, github, sarif or junit.",
         show_default=False,
         autocompletion=completers.formats,
     ),
@@ -54,15 +71,13 @@ Jobs = Annotated[
     typer.Option(
         min=0,
         metavar="N",
-        help="Number of processes; by default as many as pay off.",
+        help="Number of processes; by default it depends on the number of files.",
         show_default=False,
     ),
 ]
 Started = Annotated[
     int | None,
-    typer.Option(
-        "--jobs", min=1, metavar="N", help="Number of processes to start; each imports backends."
-    ),
+    typer.Option("--jobs", min=1, metavar="N", help="Number of processes that share the specs."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 AllowOutside = Annotated[
@@ -74,12 +89,12 @@ TrainedPath = Annotated[
     Path,
     typer.Argument(
         metavar="IN",
-        help="A trained model: a Keras file, a PyTorch folder, a .safetensors or .onnx file.",
+        help=TRAINED,
     ),
 ]
 ForeignPath = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="A trained model of Keras or PyTorch, or an ONNX file."),
+    typer.Argument(metavar="FILE", help=FOREIGN),
 ]
 Config = Annotated[
     Path | None,
@@ -90,11 +105,20 @@ Config = Annotated[
         show_default=False,
     ),
 ]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        metavar="PATTERN",
+        help="Leave out arrays of these names, such as 'aux.*'; can be repeated.",
+        show_default=False,
+    ),
+]
 ConvertedPath = Annotated[
     Path,
     typer.Argument(
         metavar="OUT",
-        help=".keras, .safetensors or a folder for PyTorch; its ending decides which.",
+        help=CONVERTED,
     ),
 ]
 SpecOfTrained = Annotated[
@@ -124,7 +148,20 @@ Optimizer = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="In training: reference, written out by rnnspec, or own, each framework's too.",
+        help="reference: rnnspec's optimizers only; own: those of the frameworks too.",
         autocompletion=completers.optimizers,
     ),
 ]
+
+
+def listed_names(given: list[str]) -> list[str]:
+    """Return the names in an option that takes a list with commas, and may be repeated."""
+    parts = (name.strip() for each in given for name in each.split(","))
+    return list(dict.fromkeys(parts))
+
+
+def format_named(format: str | None, *, json: bool) -> str | None:  # noqa: A002 - the option's name
+    """Return the format that ``--format`` or ``--json`` asks for."""
+    if json and format not in (None, "json"):
+        raise UsageError(f"--json is a format; it cannot be combined with --format {format}")
+    return "json" if json else format

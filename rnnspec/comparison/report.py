@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends import get
 from rnnspec.backends.needs import IN_WORDS
 from rnnspec.backends.optimizers import CAUSES
-from rnnspec.shown import html_of
+from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.contract import Stock
@@ -107,6 +107,10 @@ class SpecParity:
             if found.known
         }
 
+    def __repr__(self) -> str:
+        verdict = "equal" if self.equal else "NOT equal"
+        return f"SpecParity({self.name}, {verdict} on {', '.join(self.backends)})"
+
     @property
     def equal(self) -> bool:
         """True if every count is equal and everything else within its tolerance."""
@@ -147,6 +151,24 @@ class ParityReport:
     def differences(self) -> tuple[Difference, ...]:
         """All differences, in the order of the specs."""
         return tuple(difference for spec in self.specs for difference in spec.differences)
+
+    @property
+    def verdict(self) -> str:
+        """Whether all is equal, how it was compared, and with which versions."""
+        number = f"{len(self.specs)} spec{'' if len(self.specs) == 1 else 's'}"
+        versions = ", ".join(self.versions)
+        return f"{'equal' if self.equal else 'NOT equal'}: {number}, {self.compared} ({versions})"
+
+    @property
+    def versions(self) -> list[str]:
+        """The versions of the backends."""
+        return sorted({each.version for spec in self.specs for each in spec.backends.values()})
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def __repr__(self) -> str:
+        return f"ParityReport({self.verdict})"
 
     def _repr_html_(self) -> str:
         return html_of(self)

@@ -10,6 +10,7 @@ from rnnspec.backends import BACKENDS, Backend, get, lack, needs
 from rnnspec.backends.needs import FILES
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Source
 from rnnspec.errors import UsageError, listed
+from rnnspec.files.regular import missing
 from rnnspec.importing.origins import ORIGINS, check_whole
 from rnnspec.importing.run import take
 
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
 class ForeignFile:
     """A model that another tool made, whose spec is found by importing it, unless it is named.
 
-    ``config`` is a file with the architecture, if the model has none. ``importing`` is called
-    before a framework is needed.
+    ``config`` is a file with the architecture, if the model has none. ``ignore`` are patterns of
+    the arrays that are left out. ``importing`` is called before a framework is needed.
     """
 
     named: bool = False
     config: Path | None = None
+    ignore: Sequence[str] = ()
     importing: Importing = Backend.require
     _taken: list[Taken] = field(default_factory=list)
 
@@ -53,7 +55,7 @@ class ForeignFile:
         """Return the text of the spec that describes the model, empty if the user names one."""
         if self.named:
             return ""
-        taken = take(path, config=self.config, importing=self.importing)
+        taken = take(path, config=self.config, ignore=self.ignore, importing=self.importing)
         if taken.imported.guesses:
             message = (
                 "a state dict does not say what its modules compute; write its spec with "
@@ -67,7 +69,7 @@ class ForeignFile:
         """Return the model in an input."""
         if self._taken:
             return self._taken.pop()
-        return take(path, config=self.config, spec=program, importing=importing)
+        return take(path, config=self.config, spec=program, ignore=self.ignore, importing=importing)
 
 
 Found = TypeVar("Found", bound=Source)
@@ -84,6 +86,7 @@ def kind_of(
     *,
     named: bool = False,
     config: Path | None = None,
+    ignore: Sequence[str] = (),
     importing: Importing = Backend.require,
 ) -> Source:
     """Return the kind of an input.
@@ -92,17 +95,21 @@ def kind_of(
         path: the input.
         named: true if the user names the spec.
         config: a file with the architecture, if the user names one.
+        ignore: patterns of the arrays in a file of another tool that are left out.
         importing: called before a framework is needed.
 
     Raises:
         UsageError: the file does not exist, or its path fits no kind.
     """
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
-        raise UsageError("no such file or folder", str(path))
+        raise missing(str(path), "no such file or folder")
     check_whole(path)
-    foreign = ForeignFile(named, config, importing)
-    if config is not None and not foreign.recognises(path):
-        raise UsageError("takes no --config: expected a Keras file", str(path))
+    said = config is not None or bool(ignore)
+    foreign = ForeignFile(named, config, ignore, importing)
+    if said and not foreign.recognises(path):
+        wanted = "--ignore: expected a Keras file or a state dict"
+        wanted = wanted if config is None else "--config: expected a Keras file"
+        raise UsageError(f"takes no {wanted}", str(path))
     found: list[Source] = [kind for kind in (foreign, *KINDS) if kind.recognises(path)]
     return _first(path, found, (*KINDS, foreign))
 

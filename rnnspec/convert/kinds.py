@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
 from rnnspec import files, pipeline, saving
@@ -10,7 +11,7 @@ from rnnspec.backends import Backend
 from rnnspec.backends.imported import Imported
 from rnnspec.backends.kept import reader
 from rnnspec.comparison.verify import Proof
-from rnnspec.errors import Difference, ParityError
+from rnnspec.errors import Difference, ParityError, printable
 from rnnspec.files.model import SUFFIX
 from rnnspec.importing.own import read_built
 from rnnspec.importing.run import Taken
@@ -143,10 +144,14 @@ class CanonicalFile:
             again = canonical.read_arrays(made, program.network)
             _check_same(program.network.name, again, arrays)
             files.publish({made: output}, force=force)
-        lines = ("from safetensors.numpy import load_file", f"arrays = load_file({str(output)!r})")
-        return Written(
-            (output,), lines, "what was read: every array has the same bits when read again"
+        lines = (
+            "# Arrays with the names and in the layout of rnnspec: not a PyTorch state dict.",
+            f"# For one: rnnspec convert {quote(printable(str(output)))} FOLDER",
+            "from safetensors.numpy import load_file",
+            f"arrays = load_file({str(output)!r})",
         )
+        equal = "what was read: every array has the same bits when read again"
+        return Written((output,), lines, equal)
 
 
 def _check_same(name: str, found: Arrays, wanted: Arrays) -> None:
@@ -184,8 +189,7 @@ class FrameworkFiles:
         """Return true if the path of an output asks for this kind."""
         if self.backend.suffix:
             return output.suffix == self.backend.suffix
-        # A path without a suffix stands for a folder that does not exist yet.
-        return output.is_dir() or not output.suffix
+        return saving.is_folder(output)
 
     def files(self, path: Path) -> tuple[Path, ...]:
         """Return the files of an input."""

@@ -90,6 +90,10 @@ class Diff:
         """The parameter counts before and after."""
         return counts(self.before), counts(self.after)
 
+    def __repr__(self) -> str:
+        change = "no change in the network" if self.same else "changed"
+        return f"Diff({self.before.name} -> {self.after.name}, {change})"
+
     def _repr_html_(self) -> str:
         return html_of(self)
 

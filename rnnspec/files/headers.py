@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import GenerationError, UsageError, brief
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LONGEST = 2**22  # enough for 10,000 tensors, or for the text of a spec
 _MOST_AXES = 32  # as in NumPy 1; NumPy 2 has 64
 _LARGEST = 2**63
+_METADATA = "__metadata__"
 
 FLOATS: dict[str, np.dtype[Any]] = {
     "F16": np.dtype("<f2"),
@@ -164,11 +165,21 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         UsageError: the file cannot be read, or is truncated.
     """
+    return read_names(path)[1]
+
+
+def read_names(path: Path) -> tuple[list[str], dict[str, str]]:
+    """Return the names of the arrays in a safetensors file, and its metadata.
+
+    Raises:
+        UsageError: the file cannot be read, or is truncated.
+    """
     with opened(path) as (stream, size):
         try:
-            return safetensors_file(stream, size)[1]
+            arrays, metadata = safetensors_file(stream, size)
         except HeaderError as error:
             raise UsageError(str(error), str(path)) from None
+        return list(arrays), metadata
 
 
 def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], dict[str, str]]:
@@ -180,12 +191,29 @@ def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], di
         HeaderError: it is not a safetensors file, or it is truncated.
     """
     header = _json(read_header(stream, size, 8, _LONGEST))
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop(_METADATA, {})
     start = stream.tell()
     arrays = {name: _tensor(name, entry, start) for name, entry in header.items()}
     _check_layout([_span(name, entry) for name, entry in header.items()], size - start)
     texts = metadata if isinstance(metadata, dict) else {}
     return arrays, {key: text for key, text in texts.items() if isinstance(text, str)}
+
+
+def sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file that was just written into the order of their keys.
+
+    safetensors writes them in the order of a hash map, which is another one in each process.
+    Source: https://github.com/huggingface/safetensors, ``HashMetadata``.
+    """
+    with path.open("r+b") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        header[_METADATA] = dict(sorted(header[_METADATA].items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) > length:
+            raise GenerationError(f"a header of {length:,} bytes became one of {len(text):,}")
+        stream.seek(8)
+        stream.write(text.ljust(length))  # arrays begin at a multiple of eight
 
 
 def _json(text: bytes) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rnnspec.pipeline import program
 from rnnspec.summaries import TITLES, Summary, summarize, totals
 
 if TYPE_CHECKING:
+    from rnnspec.importing.live import Model
     from rnnspec.ir.nodes import Layer
     from rnnspec.spec.models import Spec
 
@@ -30,6 +31,13 @@ def spec(given: Spec) -> Iterator[Element]:
     yield from description(network.description)
     yield from layers(summarize(network))
     yield from picture(given)
+
+
+def model(given: Model) -> Iterator[Element]:
+    """Yield the spec of a model that was taken over, and what was inferred or left behind."""
+    yield from spec(given.spec)
+    if given.remarks:
+        yield lines(given.remarks)
 
 
 def description(text: str) -> Iterator[Element]:

@@ -129,6 +129,6 @@ def _details(report: ParityReport, seed: int, command: str) -> Element:
         ("Command", element("code", command)),
         ("Seed", str(seed)),
         ("rnnspec", __version__),
-        ("Backends", ", ".join(parity.versions(report))),
+        ("Backends", ", ".join(report.versions)),
     ]
     return _wide(table(("", ""), rows, left=frozenset({0, 1})))

@@ -20,17 +20,8 @@ def report(given: ParityReport) -> Iterator[Element]:
 
 def verdict(given: ParityReport) -> Element:
     """Return whether all is equal, and how it was compared."""
-    number = len(given.specs)
-    return paragraph(
-        strong("equal" if given.equal else "NOT equal"),
-        f": {number} {'spec' if number == 1 else 'specs'}, {given.compared} "
-        f"({', '.join(versions(given))})",
-    )
-
-
-def versions(given: ParityReport) -> list[str]:
-    """Return the version of each backend."""
-    return sorted({each.version for spec in given.specs for each in spec.backends.values()})
+    equal, colon, compared = given.verdict.partition(":")
+    return paragraph(strong(equal), colon + compared)
 
 
 def spec_table(spec: SpecParity, tolerances: dict[str, float]) -> Element:

@@ -9,10 +9,11 @@ from rnnspec.comparison.report import ParityReport
 from rnnspec.diff.compare import Diff
 from rnnspec.html import networks, parity
 from rnnspec.html.elements import element, rendered
+from rnnspec.importing.live import Model
 from rnnspec.spec.models import Spec
 from rnnspec.summaries import Summary
 
-Result = Spec | Summary | ParityReport | Diff
+Result = Spec | Model | Summary | ParityReport | Diff
 
 
 def fragment(result: Result) -> str:
@@ -24,6 +25,8 @@ def _elements(result: Result) -> Iterable[Element]:
     match result:
         case Spec():
             return networks.spec(result)
+        case Model():
+            return networks.model(result)
         case Summary():
             return networks.summary(result)
         case ParityReport():

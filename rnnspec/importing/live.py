@@ -13,6 +13,7 @@ from rnnspec.errors import UsageError
 from rnnspec.importing.naming import network_name_of
 from rnnspec.importing.original import Original, compare
 from rnnspec.importing.run import spelled
+from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,8 @@ class Model:
 
     ``spec`` is what ``rnnspec.load`` returns, and its text ``spec.document.text``. ``arrays`` is
     what ``rnnspec.write_weights`` takes. ``left_out`` and ``inferred`` are sentences, and so is
-    ``compared``: with what the spec was compared, or why it was not.
+    ``compared``: with what the spec was compared, or why it was not. ``str`` gives its layers and
+    these sentences, and notebooks show them with its picture.
     """
 
     spec: Spec
@@ -35,6 +37,24 @@ class Model:
     left_out: tuple[str, ...]
     inferred: tuple[str, ...]
     compared: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the model does not state itself, and what was left behind, in lines."""
+        return (
+            *(f"inferred: {each}" for each in self.inferred),
+            *(f"not carried over: {each}" for each in self.left_out),
+        )
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def __repr__(self) -> str:
+        arrays = len(self.arrays)
+        return f"Model({self.spec.name}, {arrays} array{'' if arrays == 1 else 's'})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
 
 def from_keras(model: Any, name: str = "") -> Model:

@@ -16,11 +16,14 @@ from rnnspec.errors import (
     RnnspecError,
     UsageError,
     brief,
+    few,
     listed,
 )
+from rnnspec.files.model import SPEC_KEY
+from rnnspec.files.regular import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
@@ -32,13 +35,14 @@ if TYPE_CHECKING:
 class Request:
     """What the user says about a file: the name of the network, and what the file may lack.
 
-    ``config`` is a file with the architecture, and ``spec`` a named spec. ``importing`` is called
-    before a framework is needed.
+    ``config`` is a file with the architecture, and ``spec`` a named spec. ``ignore`` are patterns
+    of the arrays that are left out. ``importing`` is called before a framework is needed.
     """
 
     name: str
     config: Path | None = None
     spec: Program | None = None
+    ignore: Sequence[str] = ()
     importing: Callable[[Backend], None] = Backend.require
 
     @property
@@ -79,7 +83,7 @@ class KerasFiles:
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model in a file."""
-        if request.config is not None or path.suffix.lower() != ".keras":
+        if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
             return self._foreign(path, request)
         from rnnspec.importing import own
 
@@ -108,13 +112,9 @@ class KerasFiles:
 
     @staticmethod
     def _foreign(path: Path, request: Request) -> Imported:
-        from rnnspec.backends.keras.foreign.stored import trial
+        from rnnspec.backends.keras.foreign import files
 
-        # NumPy and h5py are imported while HDF5 tries the file in another process.
-        with trial.begun(path) as tried:
-            from rnnspec.backends.keras.foreign import files
-
-            return files.read(path, request.name, request.config, request.known, tried)
+        return files.read(path, request.name, request.config, request.known, request.ignore)
 
 
 def _unused(path: Path, error: RnnspecError) -> Problem:
@@ -136,8 +136,7 @@ class BuiltArrays:
         """Return the model in a file."""
         from rnnspec.importing import own
 
-        if request.config is not None:
-            raise UsageError("this file takes no --config; its spec is in it", str(path))
+        _check_alone(path, request)
         backend = _framework(path)
         assert backend is not None, "the file was recognised"
         return own.read_built(path, backend, request.importing)
@@ -170,7 +169,7 @@ class TorchFiles:
 
         if request.config is not None:
             raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
-        imported = files.read(path, request.name, request.known)
+        imported = files.read(path, request.name, request.known, request.ignore)
         return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
 
 
@@ -188,9 +187,15 @@ class OnnxFiles:
         """Return the model in a file."""
         from rnnspec.importing import own
 
-        if request.config is not None:
-            raise UsageError("an ONNX file takes no --config; its spec is in it", str(path))
+        _check_alone(path, request)
         return own.read_built(path, get("onnx"), request.importing)
+
+
+def _check_alone(path: Path, request: Request) -> None:
+    """Raise UsageError if the user says more about a file that has its spec in it."""
+    if request.config is not None or request.ignore:
+        option = "--ignore" if request.config is None else "--config"
+        raise UsageError(f"this file takes no {option}; its spec is in it", str(path))
 
 
 # The index, or one of the files that it lists.
@@ -210,6 +215,21 @@ def check_whole(path: Path) -> None:
         raise UsageError(message, str(path))
 
 
+def _no_state_dict(path: Path) -> UsageError:
+    """Return why a file of safetensors is none that can be imported."""
+    from rnnspec.backends.torch.checkpoint.states import WANTED
+    from rnnspec.files.headers import read_names
+
+    try:
+        names, metadata = read_names(path)
+    except UsageError as error:
+        return error
+    if SPEC_KEY in metadata:
+        message = "is a canonical file, with its spec in it; 'rnnspec convert' takes it as it is"
+        return UsageError(message, str(path))
+    return UsageError(f"{WANTED}, received {few(names) or 'no arrays'}", str(path))
+
+
 def origin_of(path: Path) -> Origin:
     """Return the origin of a file.
 
@@ -217,10 +237,12 @@ def origin_of(path: Path) -> Origin:
         UsageError: there is no such file, or no origin has such a path.
     """
     if not os.path.exists(path):  # noqa: PTH110 - the method raises for a folder that is closed
-        raise UsageError("no such file", str(path))
+        raise missing(str(path))
     check_whole(path)
     for origin in ORIGINS:
         if origin.recognises(path):
             return origin
+    if path.suffix.lower() == ".safetensors":
+        raise _no_state_dict(path)
     forms = listed([origin.form for origin in ORIGINS], "or")
     raise UsageError(f"expected {forms}", str(path))

@@ -23,7 +23,7 @@ from rnnspec.raising import raised
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
@@ -44,11 +44,13 @@ class Taken:
     imported: Imported
 
 
-def take(
+def take(  # noqa: PLR0913 - each is something to say about a file
     path: Path,
     name: str = "",
     config: Path | None = None,
     spec: Program | None = None,
+    ignore: Sequence[str] = (),
+    *,
     importing: Callable[[Backend], None] = Backend.require,
 ) -> Taken:
     """Return the model in a file of another tool.
@@ -58,6 +60,7 @@ def take(
         name: the name of the network; by default that of the file.
         config: a file with the architecture, if the file has none.
         spec: the spec of the model: of a file without architecture, or to be compared with.
+        ignore: patterns of the names of arrays in the file that are left out.
         importing: called before a framework is needed, to check a spec in the file.
 
     Raises:
@@ -65,9 +68,8 @@ def take(
         ModelError: the language cannot express the model, or the spec is of another one.
         UsageError: the file cannot be read.
     """
-    request = Request(
-        name=name or network_name(path), config=config, spec=spec, importing=importing
-    )
+    chosen = name or network_name(path)
+    request = Request(name=chosen, config=config, spec=spec, ignore=ignore, importing=importing)
     imported = origin_of(path).read(path, request)
     if spec is not None:
         return _of_spec(path, spec, imported)

@@ -18,7 +18,7 @@ from rnnspec.lint.rules import (
     not_advice,
     unknown,
 )
-from rnnspec.spec.wording import quoted
+from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from rnnspec.spec.yaml.document import Document

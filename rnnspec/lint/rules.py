@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rnnspec.errors import UsageError
 from rnnspec.lint import dropout, head, inputs, recurrent, speed, symmetry
 from rnnspec.lint.context import Rule
-from rnnspec.spec.wording import nearest, quoted
+from rnnspec.wording import nearest, quoted
 
 # By the first digits: L10 and L11 are for recurrent layers, L12 for dropout, L2 for the input, L3
 # for the head, L4 for speed and L9 for suppression comments.

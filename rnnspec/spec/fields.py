@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rnnspec.spec.names import NAME_PATTERN, check_layer_name, check_network_name
-from rnnspec.spec.wording import received
+from rnnspec.wording import received
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler

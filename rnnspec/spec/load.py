@@ -13,9 +13,9 @@ from rnnspec.errors import Problem, UsageError
 from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
-from rnnspec.spec.wording import received
 from rnnspec.spec.yaml.document import Document, read, reading_problems
 from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.wording import received
 
 _PASSES = 4
 """Maximum number of passes: a misspelled key may hide others, down to the deepest key."""
@@ -111,7 +111,10 @@ def _contents(source: str) -> bytes:
         with Path(source).open("rb") as stream:
             return stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise UsageError("no such file", source) from None
+        # Imported here because a spec that exists does not need it.
+        from rnnspec.files.regular import missing
+
+        raise missing(source) from None
     except PermissionError:
         raise UsageError("no permission to read this file", source) from None
     # ValueError: the path contains a null character or cannot be encoded.

@@ -36,7 +36,7 @@ from rnnspec.spec.fields import (
     Repeat,
     Size,
 )
-from rnnspec.spec.wording import received
+from rnnspec.wording import received
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 if TYPE_CHECKING:
@@ -432,7 +432,10 @@ Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=R
 
 
 class Spec(Model):
-    """A network, as returned by ``rnnspec.load``; everything in ``expect`` has been checked."""
+    """A network, as returned by ``rnnspec.load``; everything in ``expect`` has been checked.
+
+    ``str`` gives its text, and notebooks show its layers and its picture.
+    """
 
     version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(
         description="The version of the language. This rnnspec reads version 1.", examples=[1]
@@ -501,6 +504,13 @@ class Spec(Model):
     def allow_outside(self) -> bool:
         """True if the files named in this spec may be outside its folder."""
         return self._allow_outside
+
+    def __str__(self) -> str:
+        """Return the text of the spec."""
+        return self._document.text.rstrip("\n")
+
+    def __repr__(self) -> str:
+        return f"Spec({self.name}, {self._document.source!r})"
 
     def _repr_html_(self) -> str:
         return html_of(self)

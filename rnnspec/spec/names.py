@@ -8,7 +8,7 @@ from itertools import product
 from pydantic_core import PydanticCustomError
 
 from rnnspec.spec import reserved
-from rnnspec.spec.wording import received
+from rnnspec.wording import received
 
 MAX_NAME_LENGTH = 64
 # Names become files, modules, classes and attributes. No capital letters, because some file systems

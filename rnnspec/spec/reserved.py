@@ -81,12 +81,12 @@ PACKAGES = frozenset(
     absl aiofiles astunparse certifi charset_normalizer clang cython_runtime etils
     filelock flatbuffers flax flaxlib_src fsspec functorch gast google grpc h5py
     humanize idna isympy jax jaxlib jinja2 keras markdown_it markupsafe mdurl ml_dtypes
-    mpmath msgpack namex networkx np numpy nvidia onnx onnxruntime opt_einsum optax
-    optree orbax packaging pasta pkg_resources prometheus_client psutil pybind11_abseil
-    pydantic pydantic_core pygments pytest requests rich rnnspec safetensors scipy
-    setuptools simplejson six sympy tensorboard tensorflow tensorstore termcolor tf
-    torch torchgen treescope triton typer typing_extensions urllib3 uvloop wheel wrapt
-    yaml
+    mpmath msgpack namex networkx np numcodecs numpy nvidia onnx onnxruntime opt_einsum
+    optax optree orbax packaging pasta pkg_resources prometheus_client psutil
+    pybind11_abseil pydantic pydantic_core pyfive pygments pytest requests rich rnnspec
+    safetensors scipy setuptools simplejson six sympy tensorboard tensorflow tensorstore
+    termcolor tf torch torchgen treescope triton typer typing_extensions urllib3 uvloop
+    wheel wrapt yaml
     """.split()  # noqa: SIM905 - names side by side are easier to check
 )
 

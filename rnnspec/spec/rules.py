@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
 from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
-from rnnspec.spec.wording import quoted
 from rnnspec.spec.yaml.places import Path
+from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

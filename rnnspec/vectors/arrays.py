@@ -31,7 +31,7 @@ def read_npy(vectors: Vectors, progress: Progress) -> None:
         UsageError: the file cannot be read.
         SpecError: it is truncated, or is not an array of floating-point numbers of the right shape.
     """
-    with opened(vectors.path) as (stream, size):
+    with opened(vectors.path, vectors.inside) as (stream, size):
         with _reported(vectors):
             stored = npy_array(stream, size)
         if stored.dtype.kind != "f":
@@ -47,7 +47,7 @@ def read_safetensors(vectors: Vectors, progress: Progress) -> None:
         UsageError: the file cannot be read.
         SpecError: it is truncated, or has no matrix of floating-point numbers of the right shape.
     """
-    with opened(vectors.path) as (stream, size):
+    with opened(vectors.path, vectors.inside) as (stream, size):
         with _reported(vectors):
             arrays = safetensors_arrays(stream, size)
         stored = arrays[_chosen(vectors, arrays)]

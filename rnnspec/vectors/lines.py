@@ -30,17 +30,20 @@ def quiet(done: int, total: int) -> None:
     """Ignore progress."""
 
 
-def blocks(path: Path, progress: Progress = quiet) -> Iterator[tuple[int, list[bytes]]]:
+def blocks(
+    path: Path, progress: Progress = quiet, inside: Path | None = None
+) -> Iterator[tuple[int, list[bytes]]]:
     """Yield blocks of lines without line feeds, each with the number of its first line.
 
-    A byte order mark is dropped. At most one block and the longest line are held in memory.
+    A byte order mark is dropped. At most one block and the longest line are held in memory. If
+    ``inside`` is a folder, the file must be in it.
 
     Raises:
         UsageError: the file cannot be read.
         SpecError: the file is not UTF-8 text, or a line is longer than 4 MiB.
     """
     number = 1
-    for text in _whole_lines(path, progress):
+    for text in _whole_lines(path, progress, inside):
         clean = text.removeprefix(_MARK) if number == 1 else text
         _check_text(path, number, clean)
         # Not splitlines(), which also splits at a carriage return alone.
@@ -51,9 +54,9 @@ def blocks(path: Path, progress: Progress = quiet) -> Iterator[tuple[int, list[b
         number += len(lines)
 
 
-def _whole_lines(path: Path, progress: Progress) -> Iterator[bytes]:
+def _whole_lines(path: Path, progress: Progress, inside: Path | None) -> Iterator[bytes]:
     """Yield the file in pieces that end at the end of a line."""
-    with opened(path) as (stream, size):
+    with opened(path, inside) as (stream, size):
         # The start of a line whose end is in a later block.
         rest = b""
         while block := stream.read(_BLOCK):

@@ -41,15 +41,17 @@ def read_vectors(
     for layer in network.layers:
         if isinstance(layer, Embedding) and layer.pretrained is not None:
             path, listed = folder / layer.pretrained.weights, folder / layer.pretrained.words
-            if not allow_outside:
-                _check_inside(folder, path, listed)
-            words = read_words(listed, layer.vocabulary)
+            inside = None if allow_outside else folder
+            if inside is not None:
+                _check_inside(inside, path, listed)
+            words = read_words(listed, layer.vocabulary, inside)
             vectors = Vectors(
                 f"{layer.name}.embeddings",
                 path,
                 words,
                 np.zeros((layer.vocabulary, layer.dim), np.float32),
                 np.zeros(layer.vocabulary, np.bool_),
+                inside,
             )
             with np.errstate(over="ignore"):  # an overflow becomes infinite, and is refused
                 _read(vectors, progress)
@@ -58,7 +60,8 @@ def read_vectors(
 
 
 def _check_inside(folder: Path, *paths: Path) -> None:
-    # Links are followed first, because one inside the folder can lead out of it.
+    # Links are followed first, because one inside the folder can lead out of it. That is for the
+    # message: what the path leads to may change, so the files are checked again as they are opened.
     base = resolved(folder)
     outside = [path for path in paths if not resolved(path).is_relative_to(base)]
     if outside:

@@ -18,7 +18,8 @@ class Vectors:
     """The rows of one embedding, some of which are read from a file.
 
     ``array`` is the canonical name of the embedding. ``rows`` has the shape (vocabulary, dim), and
-    ``found`` (vocabulary,) is true for each row that is in the file.
+    ``found`` (vocabulary,) is true for each row that is in the file. If ``inside`` is a folder, the
+    file must be in it.
     """
 
     array: str
@@ -26,6 +27,7 @@ class Vectors:
     words: Words
     rows: NDArray[np.float32] = field(repr=False)
     found: NDArray[np.bool_] = field(repr=False)
+    inside: Path | None = None
 
     @property
     def dim(self) -> int:

@@ -30,7 +30,7 @@ def read_text(vectors: Vectors, progress: Progress) -> None:
     heads = {word.split()[0] for word in vectors.words.rows}
     missing = len(vectors.words.rows)
     promised = number = 0
-    for first, lines in blocks(vectors.path, progress):
+    for first, lines in blocks(vectors.path, progress, vectors.inside):
         if first == 1:
             promised = _header(vectors, lines[0])
         for number, line in enumerate(lines, first):

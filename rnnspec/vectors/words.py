@@ -24,8 +24,10 @@ class Words:
     lines: int
 
 
-def read_words(path: Path, vocabulary: int) -> Words:
+def read_words(path: Path, vocabulary: int, inside: Path | None = None) -> Words:
     """Return the words of the file at ``path``: line i, from 0, is the word of row i.
+
+    If ``inside`` is a folder, the file must be in it.
 
     An empty line stands for a row without a word, and so do missing lines at the end.
 
@@ -36,7 +38,7 @@ def read_words(path: Path, vocabulary: int) -> Words:
     rows: dict[bytes, int] = {}
     problems = []
     lines = 0
-    for number, line in _lines(path):
+    for number, line in _lines(path, inside):
         word = line.strip()
         row = number - 1
         if word and row >= vocabulary:
@@ -60,6 +62,6 @@ def read_words(path: Path, vocabulary: int) -> Words:
     return Words(path, rows, lines)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    for number, lines in blocks(path):
+def _lines(path: Path, inside: Path | None) -> Iterator[tuple[int, bytes]]:
+    for number, lines in blocks(path, inside=inside):
         yield from enumerate(lines, number)

@@ -25,6 +25,8 @@ CASES = [
     ("rnnspec codegen --backend ", set(BACKENDS)),
     ("rnnspec validate --format s", {"sarif"}),
     ("rnnspec build net.yaml --quantize i", {"int8"}),
+    ("rnnspec parity --back", {"--backend"}),
+    ("rnnspec parity -b keras,t", {"keras,torch"}),
     ("rnnspec parity --level gr", {"gradients"}),
     ("rnnspec parity --dtype ", set(TOLERANCES)),
     ("rnnspec lint --select L101,L10", {f"L101,L10{n}" for n in range(2, 10)}),

@@ -37,6 +37,12 @@ def test_it_prints_versions_and_a_test(run: Run) -> None:
     assert found["self-test"] == "4 layers, 689,793 parameters"
 
 
+def test_a_backend_of_several_packages_shows_the_version_of_each(run: Run) -> None:
+    pytest.importorskip("flax")
+    flax, jax = map(importlib.metadata.version, ("flax", "jax"))
+    assert json.loads(run("doctor", "--json").out)["backends"]["jax"] == f"flax {flax}, jax {jax}"
+
+
 def test_json_has_the_same(run: Run) -> None:
     ran = run("doctor", "--json")
     data = json.loads(ran.out)

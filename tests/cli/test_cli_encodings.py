@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "import": ("trained-世界.onnx", "-o", "again.yaml"),
     "diff": (NAME, "other.yaml"),
     "draw": (NAME,),
-    "parity": (NAME, "--backends", "onnx", "--level", "forward", "--dtype", "float32"),
+    "parity": (NAME, "--backend", "onnx", "--level", "forward", "--dtype", "float32"),
     "doctor": (),
     "completion": ("bash",),
 }

@@ -118,7 +118,7 @@ def test_a_bad_name_is_refused_in_the_words_of_a_spec(run: Run, entries: Run, na
 
 @pytest.mark.parametrize(
     ("network", "hint"),
-    [("tager", "did you mean 'tagger'?"), ("xyz", "expected one of classifier, ")],
+    [("tager", "did you mean 'tagger'?"), ("xyz", "expected classifier, ")],
 )
 def test_an_unknown_network(run: Run, entries: Run, network: str, hint: str) -> None:
     ran = run("init", "--network", network)

@@ -19,7 +19,7 @@ from rnnspec.comparison.levels import TOLERANCES, levels_up_to
 from rnnspec.ir.params import Counts
 
 Run = Callable[..., Any]
-TWO = ("--backends", "keras,torch")
+TWO = ("--backend", "keras,torch")
 PARAMETERS = {"total": 180, "trainable": 180, "non_trainable": 0}
 PADDED = """\
 version: 1
@@ -64,7 +64,7 @@ def test_as_json(run: Run, spec: str) -> None:
 
 @pytest.mark.usefixtures("_both")
 def test_as_a_table(run: Run, spec: str) -> None:
-    ran = run("parity", spec, "--backends", "torch, keras")
+    ran = run("parity", spec, "--backend", "torch, keras")
     assert (ran.code, ran.err) == (0, "")
     assert rows(ran.out)[:6] == [
         ["small", "spec", "torch", "keras"],
@@ -79,7 +79,7 @@ def test_as_a_table(run: Run, spec: str) -> None:
         ["gradients", f"within {TOLERANCES['float64']['gradients']:g}"],
     ]
     assert "\nLargest difference in gradients: " in ran.out
-    assert "Stock layers on torch would have 192 parameters in total" in ran.out
+    assert "Built-in layers of PyTorch would have 192 parameters in total" in ran.out
     assert ran.out.splitlines()[-1].startswith(
         "equal: 1 spec, compared up to gradients in float64 ("
     )
@@ -108,7 +108,7 @@ def test_up_to_a_level(run: Run, spec: str, level: str) -> None:
 
 def test_in_single_precision(run: Run, spec: str, backend: str) -> None:
     require(backend, needs.dtype("float32"), needs.level("gradients"), spec)
-    ran = run("parity", spec, "--backends", backend, "--dtype", "float32", "--json")
+    ran = run("parity", spec, "--backend", backend, "--dtype", "float32", "--json")
     assert (ran.code, ran.err) == (0, "")
     report = json.loads(ran.out)
     assert report["dtype"] == "float32"
@@ -121,13 +121,13 @@ def test_in_single_precision(run: Run, spec: str, backend: str) -> None:
 
 def test_a_seed_gives_the_same_numbers(run: Run, spec: str) -> None:
     pytest.importorskip("torch")
-    asked = ["parity", spec, "--backends", "torch", "--dtype", "float32", "--json", "--seed"]
+    asked = ["parity", spec, "--backend", "torch", "--dtype", "float32", "--json", "--seed"]
     assert run(*asked, 3).out == run(*asked, 3).out != run(*asked, 4).out
 
 
 def test_one_backend_with_the_reference(run: Run, spec: str, backend: str) -> None:
     require(backend, needs.level("gradients"), spec)
-    ran = run("parity", spec, "--backends", f"{backend},{backend}", "--json")
+    ran = run("parity", spec, "--backend", f"{backend},{backend}", "--json")
     assert ran.code == 0
     assert list(json.loads(ran.out)["specs"][0]["backends"]) == [backend]
 
@@ -237,7 +237,7 @@ def test_random_specs_as_json(run: Run) -> None:
 
 def test_a_random_spec_that_differs(run: Run) -> None:
     pytest.importorskip("torch")
-    asked = ["parity", "--random", 40, "--backends", "torch", "--level", "counts"]
+    asked = ["parity", "--random", 40, "--backend", "torch", "--level", "counts"]
     with source_edited("torch", [("SingleBiasRNN(1,", "nn.RNN(1,")], everywhere=False):
         ran = run(*asked)
         told = json.loads(run(*asked, "--json").out)
@@ -263,11 +263,11 @@ def test_a_random_spec_that_differs(run: Run) -> None:
         (["--random", "3", "--dtype", "float32"], "it cannot honour --dtype float32"),
         (["--random", "3", "--optimizer", "own"], "it cannot honour --optimizer own"),
         (["--random", "3", "--level", "all"], "unknown level 'all'; expected counts, "),
-        (["--random", "3", "--backends", "mlx"], "unknown backend 'mlx'"),
-        (["--random", "3", "--backends", "torch", "--level", "training"], "at least two"),
+        (["--random", "3", "--backend", "mlx"], "unknown backend 'mlx'"),
+        (["--random", "3", "--backend", "torch", "--level", "training"], "at least two"),
         (["{spec}", "--level", "all"], "unknown level 'all'; expected counts, "),
         (["{spec}", "--dtype", "half"], "unknown dtype 'half'; expected float64 or float32"),
-        (["{spec}", "--backends", "torch", "--level", "training"], "at least two"),
+        (["{spec}", "--backend", "torch", "--level", "training"], "at least two"),
     ],
 )
 def test_a_wrong_request(run: Run, spec: str, words: list[str], message: str) -> None:

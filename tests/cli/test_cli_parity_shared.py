@@ -27,7 +27,7 @@ SPECS = {
     "stack": "input: {features: 1}\nrnn:\n  - {type: gru, units: 2}\n  - {type: gru, units: 2}\n",
     "wide": "input: {features: 4}\nrnn: {type: lstm, units: 5}\nhead: {units: 2}\n",
 }
-ONNX = ("--backends", "onnx", "--dtype", "float32", "--level", "forward")
+ONNX = ("--backend", "onnx", "--dtype", "float32", "--level", "forward")
 # A shell ignores SIGINT in commands that it starts in the background.
 HEEDING = """
 import signal
@@ -35,7 +35,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 from rnnspec.cli import main
 main()
 """
-BOTH = ("--random", 7, "--backends", "torch,onnx", "--level", "forward")
+BOTH = ("--random", 7, "--backend", "torch,onnx", "--level", "forward")
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_two_processes_report_what_one_reports(run: Run) -> None:
     ("words", "message"),
     [
         (["--random", "3", "--jobs", "0"], "--jobs"),
-        (["--random", "3", "--backends", "onnx"], "onnx cannot be compared up to gradients, only"),
-        (["--random", "3", "--backends", "torch,onnx", "--level", "training"], "at least two"),
+        (["--random", "3", "--backend", "onnx"], "onnx cannot be compared up to gradients, only"),
+        (["--random", "3", "--backend", "torch,onnx", "--level", "training"], "at least two"),
     ],
 )
 def test_a_wrong_request(run: Run, words: list[str], message: str) -> None:
@@ -72,7 +72,7 @@ def test_a_wrong_request(run: Run, words: list[str], message: str) -> None:
 
 @pytest.mark.usefixtures("_specs")
 @pytest.mark.parametrize(
-    "cases", [("nets", *ONNX), ("--backends", "onnx", "--level", "forward", "--random", 9)]
+    "cases", [("nets", *ONNX), ("--backend", "onnx", "--level", "forward", "--random", 9)]
 )
 def test_more_cases_than_one_process_should_compare_go_to_another(
     run: Run, monkeypatch: pytest.MonkeyPatch, cases: tuple[object, ...]
@@ -87,7 +87,7 @@ def test_more_cases_than_one_process_should_compare_go_to_another(
 
 @pytest.mark.usefixtures("_specs")
 def test_backends_without_float64_take_part_in_float32(run: Run) -> None:
-    ran = run("parity", "--random", 5, "--backends", "onnx,torch")
+    ran = run("parity", "--random", 5, "--backend", "onnx,torch")
     assert (ran.code, ran.err) == (0, "")
     lines = [line.rsplit(": ", 1)[0] for line in ran.out.splitlines()]
     assert lines == [
@@ -96,7 +96,7 @@ def test_backends_without_float64_take_part_in_float32(run: Run) -> None:
         "Largest difference in forward in float32 on onnx",
         "equal",
     ]
-    found = json.loads(run("parity", "--random", 5, "--backends", "onnx,torch", "--json").out)
+    found = json.loads(run("parity", "--random", 5, "--backend", "onnx,torch", "--json").out)
     assert found["largest"]["forward"] < 1e-12
     double, single = (found["backends"][name] for name in ("torch", "onnx"))
     assert double == {"dtype": "float64", "compared": 5, "largest": found["largest"]}

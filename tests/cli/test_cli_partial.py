@@ -45,7 +45,7 @@ def simple() -> str:
             f"toy cannot save a model; {listed(able(needs.FILES))} can",
         ),
         (
-            ["parity", "--backends", "toy"],
+            ["parity", "--backend", "toy"],
             f"toy cannot be compared up to gradients, only up to forward; {DERIVED} can",
         ),
     ],
@@ -61,7 +61,7 @@ def test_what_is_not_offered(
 def test_what_is_offered(run: Run, simple: str) -> None:
     assert "Built with Toy on NumPy" in run("build", simple, "-b", "toy").out
     assert "class Simple:" in run("codegen", simple, "-b", "toy").out
-    ran = run("parity", simple, "--backends", "toy", "--level", "forward", "--dtype", "float32")
+    ran = run("parity", simple, "--backend", "toy", "--level", "forward", "--dtype", "float32")
     assert (ran.code, ran.err) == (0, "")
 
 
@@ -69,7 +69,7 @@ def test_a_refused_spec(run: Run, spec: str) -> None:
     for words in (
         ["build", "-b"],
         ["codegen", "-b"],
-        ["parity", "--level", "counts", "--backends"],
+        ["parity", "--level", "counts", "--backend"],
     ):
         ran = run(*words, "toy", spec)
         assert (ran.code, ran.out) == (1, "")
@@ -91,7 +91,7 @@ def test_a_backend_that_is_left_out(run: Run, spec: str) -> None:
 
 
 def test_random_specs_that_are_refused(run: Run) -> None:
-    ran = run("parity", "--random", 100, "--level", "counts", "--backends", "toy")
+    ran = run("parity", "--random", 100, "--level", "counts", "--backend", "toy")
     assert (ran.code, ran.err) == (0, "")
     refused, equal = ran.out.splitlines()
     assert refused.startswith("refused: 9")

@@ -95,6 +95,37 @@ def test_a_summary_is_drawn_and_not_cut(spec: str, columns: int) -> None:
     assert "\u2026" not in terminal
 
 
+def test_a_diff_fits_a_narrow_terminal(spec: str, tmp_path: Path) -> None:
+    text = (tmp_path / spec).read_text()
+    (tmp_path / "new.yaml").write_text(
+        text.replace("lstm, units: 3", "gru, units: 33, name: encoder_of_sentences")
+    )
+    words = ("diff", spec, "new.yaml")
+    wide = [len(line) for line in plain(on_terminal(*words, columns=160, out=True)[0])]
+    assert 80 < max(wide) <= 160
+    narrow = plain(on_terminal(*words, columns=80, out=True)[0])
+    assert max(map(len, narrow)) <= 80
+    assert "~ encoder_of_sentences, before lstm_1 (LSTM -> GRU)" in narrow
+    assert "    parameters: 96 -> 3,861" in narrow
+
+
+def test_a_comparison_fits_a_narrow_terminal(spec: str) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("flax")
+    words = ("parity", spec, "--level", "counts", "-b", "torch,jax")
+    tables = [
+        line for line in plain(on_terminal(*words, columns=34, out=True)[0]) if "\u2502" in line
+    ]
+    assert max(map(len, tables)) <= 34
+    assert [line.split() for line in tables if "small" in line] == [
+        ["\u2502", "small", "\u2502", "spec", "\u2502", name, "\u2502"] for name in ("torch", "jax")
+    ]
+
+
+def plain(terminal: str) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;]*m", "", terminal).splitlines()
+
+
 def test_what_a_user_wrote_is_no_markup(tmp_path: Path) -> None:
     text = "version: 1\nname: small\ninput: {features: 2}\nrnn: {type: gru, units: 3}\n"
     (tmp_path / "[red]x.yaml").write_text(text + "description: '[bold]x'\n")

@@ -16,7 +16,7 @@ import pytest
 from offered import require, require_all, require_source
 
 from rnnspec import summaries
-from rnnspec.backends import BACKENDS, Backend, names
+from rnnspec.backends import BACKENDS, Backend, having, names, needs
 from rnnspec.backends.base import LEVELS
 from rnnspec.errors import listed
 from rnnspec.version import __version__
@@ -82,8 +82,24 @@ def test_version(run: Run) -> None:
     ("words", "message"),
     [
         ([], "Usage: rnnspec"),
-        (["frobnicate"], "No such command 'frobnicate'"),
-        (["valdate", "x"], "Did you mean 'validate'"),
+        (["frobnicate"], "unknown command 'frobnicate'; expected init, validate, lint"),
+        (["valdate", "x"], "unknown command 'valdate'; did you mean 'validate'?"),
+        (["summarize", "{spec}"], "did you mean 'summary'?"),
+        (["init", "-n", "tager"], "unknown network 'tager'; did you mean 'tagger'?"),
+        (["codegen", "{spec}", "-b", "Kreas"], "unknown backend 'Kreas'; did you mean 'keras'?"),
+        (["build", "{spec}", "-b", "pytorch"], "did you mean 'torch'?"),
+        (["codegen", "{spec}", "-b", "jax", "--form", "infer"], "did you mean 'inference'?"),
+        (["parity", "{spec}", "--level", "graidents"], "did you mean 'gradients'?"),
+        (["parity", "{spec}", "--dtype", "float16"], "'float16'; expected float64 or float32"),
+        (["parity", "{spec}", "--backends", "troch"], "did you mean 'torch'?"),
+        (["parity", "{spec}", "-b", "keras", "-b", "troch"], "did you mean 'torch'?"),
+        (["draw", "{spec}", "--theme", "color"], "unknown theme 'color'; did you mean 'colour'?"),
+        (["completion", "bsh"], "unknown shell 'bsh'; did you mean 'bash'?"),
+        (["lint", "{spec}", "--format", "jsn"], "unknown format 'jsn'; did you mean 'json'?"),
+        (["lint", "{spec}", "--json", "--format", "sarif"], "combined with --format sarif"),
+        (["summary", "small.yml"], "small.yml: error: no such file; did you mean 'small.yaml'?"),
+        (["summary", "./small"], "no such file; did you mean './small.yaml'?"),
+        (["diff", "smal.yaml", "{spec}"], "no such file; did you mean 'small.yaml'?"),
         (["validate"], "Missing argument 'PATHS'"),
         (["summary", "{spec}", "--frob"], "--frob"),
         (["summary", "{spec}", "{spec}"], "unexpected extra argument"),
@@ -91,9 +107,16 @@ def test_version(run: Run) -> None:
         (["build", "{spec}", "-b", "torch", "--seed", "x"], "--seed"),
         (["build", "{spec}", "-b", "mlx"], f"unknown backend 'mlx'; expected {names('or')}"),
         (["codegen", "{spec}", "-b", "mlx"], f"unknown backend 'mlx'; expected {names('or')}"),
-        (["parity", "{spec}", "--backends", "mlx"], "unknown backend 'mlx'"),
-        (["parity", "{spec}", "--backends", "keras,"], "unknown backend ''"),
+        (["parity", "{spec}", "--backend", "mlx"], "unknown backend 'mlx'"),
+        (["parity", "{spec}", "--backend", "keras,"], "unknown backend ''"),
         (["build", "{spec}", "-b", "keras", "-o", "x.h5"], "ends in .keras"),
+        (["build", "{spec}", "-b", "keras", "-o", "x.onnx"], "; backend onnx writes .onnx"),
+        (["build", "{spec}", "-b", "torch", "-o", "x.pt"], "ends in .pt; write 'x'"),
+        (["build", "{spec}", "-b", "jax", "-o", "x.keras"], "; backend keras writes .keras"),
+        (["build", "{spec}", "-b", "torch", "-o", "x.safetensors"], "'rnnspec convert' writes"),
+        (["codegen", "{spec}", "-b", "keras", "-o", "x.keras"], "'rnnspec build' writes .keras"),
+        (["init", "-o", "x.json"], "ends in .yaml"),
+        (["parity", "{spec}", "--level", "counts", "--html", "x.pdf"], "ends in .html"),
         (["build", "{spec}", "-b", "torch", "-o", "{spec}"], "expected a folder, received a file"),
         (["codegen", "{spec}", "-b", "torch", "--check"], "--check needs -o"),
         (["diff", "-", "-"], "'-' once at most"),
@@ -146,6 +169,15 @@ def test_without_any_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPa
     assert f"no backend is installed: {listed(commands, 'or')}\n" in ran.err
 
 
+def test_source_needs_none_installed(run: Run, spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_frameworks(monkeypatch)
+    ran = run("codegen", spec)
+    assert (ran.code, ran.out) == (2, "")
+    able = listed([each.name for each in having(needs.SOURCE) if each.distribution], "or")
+    assert ran.err.endswith(f"none is needed: choose one with --backend {able}\n")
+    assert "pip install" not in ran.err
+
+
 def require_framework(backend: str) -> Backend:
     """Return a backend that needs a framework, installed or not, or skip."""
     record = BACKENDS[backend]
@@ -175,7 +207,7 @@ def test_a_backend_that_is_not_installed(
     record = require_framework(backend)
     require_source(backend, spec)
     monkeypatch.setitem(sys.modules, record.distribution, None)
-    option = "-b" if command == "build" else "--backends"
+    option = "-b" if command == "build" else "--backend"
     ran = run(command, spec, option, backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     install = f"pip install {EXTRAS[record.extra]}"
@@ -191,7 +223,7 @@ def test_a_backend_that_is_too_old(
 ) -> None:
     record = require_framework(backend)
     monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.5.1+cpu")
-    option = "-b" if command == "build" else "--backends"
+    option = "-b" if command == "build" else "--backend"
     ran = run(command, spec, option, backend, *offered(record, command))
     assert (ran.code, ran.out) == (3, "")
     assert "0.5.1+cpu is too old" in ran.err
@@ -309,3 +341,52 @@ def test_what_is_not_imported(python: Run, spec: str, words: list[str], absent: 
     loaded = {name.split(".")[0] for name in ran.err.split()}
     assert "rnnspec" in loaded
     assert not loaded & {"torch", "keras", "tensorflow", "jax", "safetensors", *absent}
+
+
+@pytest.mark.parametrize("command", ["validate", "lint"])
+def test_json_is_a_short_name_of_the_format(run: Run, spec: str, command: str) -> None:
+    assert run(command, spec, "--json").out == run(command, spec, "--format", "json").out
+
+
+def test_former_names_of_options_are_hidden(run: Run) -> None:
+    assert "--backends" not in run("parity", "--help").out
+
+
+def test_an_ending_is_no_part_of_a_version(run: Run, spec: str) -> None:
+    require("torch", spec)
+    Path("made.pt").mkdir()
+    for folder in ("model-1.0", "made.pt"):
+        assert run("build", spec, "-b", "torch", "-o", folder).code == 0
+        assert Path(folder, "small.py").is_file()
+
+
+def test_the_help_of_a_form_says_which_is_the_default(run: Run) -> None:
+    said = " ".join(run("build", "--help").out.split())
+    for each in having(needs.SOURCE):
+        if each.forms[0] != "training":
+            assert f"by default training, for {each.name} {each.forms[0]}" in said
+
+
+def test_the_help_of_convert_names_every_kind_of_file(run: Run) -> None:
+    said = " ".join(run("convert", "--help").out.split())
+    for each in having(needs.FILES):
+        assert said.count(each.suffix or each.title) >= 2, each.name
+
+
+def test_a_layer_has_the_type_of_the_framework_or_of_the_spec(run: Run) -> None:
+    """No class of the generated source, such as Masked, which says nothing to a reader."""
+    pytest.importorskip("torch")
+    pytest.importorskip("flax")
+    Path("padded.yaml").write_text(PADDED)
+    for backend in ("torch", "jax"):
+        shown = run("build", "padded.yaml", "-b", backend).out
+        assert "lstm_1 (LSTM)" in shown
+        assert "gru_1 (GRU)" in shown
+
+
+PADDED = """\
+version: 1
+name: padded
+embedding: {vocabulary: 9, dim: 2, mask_zero: true}
+rnn: [{type: lstm, units: 2}, {type: gru, units: 2, recurrent_dropout: 0.1}]
+"""

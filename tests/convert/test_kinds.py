@@ -81,7 +81,10 @@ def test_what_is_printed(run: Run, target: str) -> None:
 def test_a_canonical_file_is_a_model(run: Run) -> None:
     pytest.importorskip("torch")
     write_input("torch")
-    assert run("convert", "in", "out.safetensors").code == 0
+    ran = run("convert", "in", "out.safetensors")
+    assert ran.code == 0
+    assert "not a PyTorch state dict" in ran.out
+    assert "rnnspec convert out.safetensors FOLDER" in ran.out
     assert read_spec_text(Path("out.safetensors")) == TEXT
     assert list(load_file("out.safetensors")) == sorted(arrays_of(TEXT))
 

@@ -8,10 +8,9 @@ import time
 import zipfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
-from importing.old import reviews
+from importing.old import archived, reviews
 from safetensors.numpy import save_file
 
 from rnnspec.errors import ModelError, UsageError
@@ -62,22 +61,7 @@ def _wholes() -> list[Path]:
     arrays = {name: np.asarray(tensor) for name, tensor in state.items()}
     save_file(arrays, "whole.safetensors")
     names = ("whole.pt", "whole.pth", "whole.safetensors")
-    return [old, _archived("whole.keras", old), *map(Path, names)]
-
-
-def _archived(path: str, old: Path) -> Path:
-    """Write the model of an HDF5 file as Keras 3 does: in an archive, its arrays by number."""
-    with h5py.File(old) as file, h5py.File("numbered", "w") as numbered:
-        config = file.attrs["model_config"]
-        for layer, part in (("embedding", ""), ("lstm", "cell/"), ("dense", "")):
-            stored = file["model_weights"][layer]
-            for at, name in enumerate(stored.attrs["weight_names"]):
-                numbered[f"layers/{layer}/{part}vars/{at}"] = stored[name][()]
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", '{"keras_version": "3.0.0"}')
-        archive.writestr("config.json", config)
-        archive.writestr("model.weights.h5", Path("numbered").read_bytes())
-    return Path(path)
+    return [old, archived("whole.keras", old), *map(Path, names)]
 
 
 def _broken_inside(whole: bytes, rng: random.Random) -> bytes:

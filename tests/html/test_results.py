@@ -17,6 +17,7 @@ from rnnspec.backends.needs import level
 from rnnspec.comparison.report import Finding, ParityReport
 from rnnspec.diff.compare import diff
 from rnnspec.errors import Difference, Refusal
+from rnnspec.importing.live import Model
 
 SPECS = Path(__file__).parents[2] / "specs"
 HOSTILE = """\
@@ -86,7 +87,37 @@ def test_a_summary_is_a_table_and_prints_as_the_command_does(capsys: Any) -> Non
 
     print_summary(summary)
     assert capsys.readouterr().out == f"{summary}\n"
-    assert repr(summary).startswith("Summary(")
+    assert repr(summary) == "Summary(imdb_recurrent_dropout, 2,691,713 parameters)"
+
+
+def test_a_spec_prints_as_its_text() -> None:
+    path = SPECS / "standard_rnn.yaml"
+    spec = rnnspec.load(path)
+    assert str(spec) == path.read_text().rstrip("\n")
+    assert repr(spec) == f"Spec(standard_rnn, {str(path)!r})"
+    assert "\n" not in repr(spec.document)
+
+
+def test_a_model_that_was_taken_over_is_its_layers_and_what_became_of_it() -> None:
+    torch = pytest.importorskip("torch")
+    spec = rnnspec.load(SPECS / "narrowing_gru.yaml")
+    # Arrays would be pages of numbers, and a sentence may have any text of a file.
+    model = Model(spec, {"a": torch.zeros(1000)}, ("<b>: a loss", "\x1b[31m"), ("the length",))
+    found = words(shown(model))
+    assert found.startswith("narrowing_gru|")
+    assert "|inferred: the length|not carried over: <b>: a loss|" in found
+    assert str(model) == (
+        f"{rnnspec.summary(spec)}\ninferred: the length\nnot carried over: <b>: a loss\n"
+        "not carried over: \\x1b[31m"
+    )
+    assert repr(model) == "Model(narrowing_gru, 1 array)"
+    assert "ul" not in {each.tag for each in shown(replace(model, left_out=(), inferred=())).iter()}
+
+
+def test_a_model_of_onnx_has_a_short_name() -> None:
+    pytest.importorskip("onnxruntime")
+    model = rnnspec.build(SPECS / "narrowing_gru.yaml", "onnx")
+    assert repr(model) == "OnnxModel(narrowing_gru, 12 arrays)"
 
 
 @pytest.mark.parametrize("name", ["NO_COLOR", "FORCE_COLOR"])
@@ -98,6 +129,7 @@ def test_a_summary_is_plain_text(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_diff_is_what_changed() -> None:
     old, new = (pipeline.read(SPECS / f"{name}.yaml") for name in ("standard_rnn", "stacked_lstm"))
+    assert repr(diff(old, new)) == "Diff(standard_rnn -> stacked_lstm, changed)"
     found = words(shown(diff(old, new)))
     assert "standard_rnn → stacked_lstm" in found
     assert "+|lstm_2 (LSTM)|(None, 500, 32)|8,320" in found
@@ -118,6 +150,9 @@ def test_a_report_is_the_verdict_and_the_differences(report: ParityReport) -> No
     assert "forward|within 1e-09|" in words(root)
     assert f"|{found:.1e}" in words(root)
     assert "✗" not in words(root)
+    assert str(report).splitlines()[-1] == words(root).partition("|weather")[0].replace("|", "")
+    assert repr(report) == f"ParityReport({report.verdict})"
+    assert repr(spec).startswith("SpecParity(weather_forecast_lstm, equal on ")
 
 
 def unequal(report: ParityReport) -> ParityReport:
@@ -146,3 +181,4 @@ def test_a_report_of_differences_is_marked_and_escaped(report: ParityReport) -> 
     assert "inf ✗" in found
     assert r"<output>: expected 1 & 2, received \x1b[31m3" in found
     assert "Left out toy: lstm_1.activation: <b>no</b>" in found
+    assert str(unequal(report)).splitlines()[-1].startswith("net: error: torch: lstm_1: <output>")

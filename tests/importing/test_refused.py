@@ -11,6 +11,7 @@ import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, changed, layer, message, written
 
+from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import take
 
 h5py = pytest.importorskip("h5py")
@@ -256,3 +257,65 @@ def test_what_is_printed(run: Any) -> None:
     assert (again.code, again.out) == (2, "")
     assert "already exists; use --force to replace it" in again.err
     assert run("import", "model.h5", "--spec", "judge.yaml", "--weights", "w.safetensors").code == 0
+
+
+def with_other(path: Path) -> Path:
+    """Add the array of a layer that the architecture does not have."""
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights"]
+        group.attrs["layer_names"] = [b"lstm", b"dense", b"aux"]
+        group["aux/scale:0"] = np.ones(())
+        group["aux"].attrs["weight_names"] = [b"scale:0"]
+    return path
+
+
+def test_arrays_of_keras_that_nothing_uses_are_left_out_on_request() -> None:
+    path = with_other(written(LSTM, DENSE))
+    assert message(path) == (
+        "model.h5: error: scale:0: an array of no layer is left over; if the network does not need "
+        "it, leave it out with --ignore scale:0 [E706]"
+    )
+    taken = take(path, ignore=("scale*",))
+    assert taken.imported.left_out == ("scale:0 (left out by --ignore)",)
+    assert taken.arrays.keys() == take(written(LSTM, DENSE)).arrays.keys()
+    for pattern, wanted in {
+        "dense/bias*": "dense: needs dense/bias:0, which --ignore leaves out [E705]",
+        "zzz": "--ignore zzz matches no array; the file has lstm/kernel:0, lstm/recurr",
+    }.items():
+        with pytest.raises((ModelError, UsageError)) as raised:
+            take(with_other(written(LSTM, DENSE)), ignore=("scale*", pattern))
+        assert str(raised.value).startswith(f"model.h5: error: {wanted}")
+
+
+@pytest.mark.parametrize(
+    ("layers", "wanted"),
+    [
+        ([DENSE], ("2 layers (lstm_1 and dense_1), received those of 3: lstm, dense and aux; if "
+         "the network does not need it, leave it out with --ignore 'LAYER/*' [E706]")),
+        ([DENSE, changed(DENSE, name="d2"), changed(DENSE, name="d3")],
+         "4 layers (lstm_1, dense_1, d2 and d3), received those of 3: lstm, dense and aux [E705]"),
+    ],
+)  # fmt: skip
+def test_arrays_alone_of_another_number_of_layers(layers: list[Any], wanted: str) -> None:
+    spec = take(written(LSTM, *layers)).program
+    path = with_other(written(LSTM, DENSE))
+    with h5py.File(path, "r+") as file:
+        del file.attrs["model_config"]
+    with pytest.raises(ModelError) as raised:
+        take(path, spec=spec)
+    assert str(raised.value) == f"model.h5: error: model: expected the arrays of {wanted}"
+
+
+def test_the_command_leaves_arrays_out(run: Any) -> None:
+    with_other(written(LSTM, DENSE))
+    ran = run("import", "model.h5", "--ignore", "scale:0", "-o", "net.yaml")
+    assert (ran.code, ran.err) == (0, "")
+    assert "not carried over: scale:0 (left out by --ignore)\n" in ran.out
+    ran = run("convert", "net.safetensors", "net.onnx", "--ignore", "scale:0")
+    assert (
+        ran.err
+        == "net.safetensors: error: takes no --ignore: expected a Keras file or a state dict\n"
+    )
+    ran = run("convert", "model.h5", "out.safetensors", "--ignore", "scale:0")
+    assert (ran.code, ran.err) == (0, "")
+    assert "not carried over: scale:0 (left out by --ignore)\n" in ran.out

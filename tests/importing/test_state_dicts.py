@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from rnnspec import pipeline
+from rnnspec.backends.torch.checkpoint.pickled import unpickled
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import Taken, take
@@ -181,6 +183,91 @@ def test_a_spec_of_another_network(tmp_path: Path) -> None:
                 take(tmp_path / "net.pt", spec=spec)
 
 
+def test_other_numbers_of_layers_are_one_sentence(tmp_path: Path) -> None:
+    torch.save(made().state_dict(), tmp_path / "net.pt")
+    text = take(tmp_path / "net.pt").text.replace("expect:", "# expect:")
+    one = text.replace("layers: 2, ", "").replace("layers: 2}", "}")
+    received = "received those of 4: rnn[0], rnn[1], hidden and out"
+    with pytest.raises(ModelError) as raised:
+        take(tmp_path / "net.pt", spec=pipeline.reads(one))
+    assert str(raised.value).partition("error: ")[2] == (
+        "the model: expected the arrays of 3 layers (lstm_1, hidden and dense_1), "
+        f"{received}; if the network does not need it, leave it out with --ignore 'MODULE.*' [E706]"
+    ).replace("hidden and dense_1", "dense_1 and dense_2")
+
+
+def with_others() -> dict[str, Any]:
+    """Return a state dict in which nothing uses three of the arrays."""
+    others = {"similarity_w": torch.tensor(1.0), "similarity_b": torch.tensor(0.0)}
+    return {**made().state_dict(), **others, "aux.weight": torch.zeros(2, 3, 4)}
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_arrays_that_nothing_uses_are_left_out_on_request(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    SAVE[name](with_others() | {"out.steps": torch.tensor(3)}, path)
+    with pytest.raises(ModelError) as raised:
+        take(path)
+    for option in ("--ignore similarity_b", "--ignore similarity_w", "--ignore 'aux.*'"):
+        assert option in str(raised.value)
+    taken = take(path, ignore=("similarity_*", "aux.weight", "out.steps"))
+    assert difference(taken, made(), tokens=False) < 1e-12
+    assert sorted(taken.imported.left_out) == [
+        "aux.weight (left out by --ignore)",
+        "out.steps (left out by --ignore)",
+        "similarity_b (left out by --ignore)",
+        "similarity_w (left out by --ignore)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (
+            "zzz*",
+            r"--ignore 'zzz\*' matches no array; the file has rnn.weight_ih_l0, .* and 7 more",
+        ),
+        ("out.bias", "out: needs bias, which --ignore leaves out; leave out all of its arrays"),
+        ("rnn.bias_hh_l1", "rnn: needs bias_hh_l1, which --ignore leaves out"),
+        (
+            "rnn.*",
+            "expected a recurrent layer, received none; --ignore leaves out .*rnn.weight_ih_l0",
+        ),
+        ("hidden.*", "out: expected 4 inputs"),
+    ],
+)
+def test_what_the_network_needs_is_not_left_out(tmp_path: Path, pattern: str, message: str) -> None:
+    torch.save(with_others(), tmp_path / "net.pt")
+    with pytest.raises((ModelError, UsageError), match=message):
+        take(tmp_path / "net.pt", ignore=("similarity_*", "aux.*", pattern))
+
+
+def test_a_file_of_safetensors_without_a_recurrent_layer(tmp_path: Path) -> None:
+    save_safetensors({"fc.weight": torch.zeros(2, 3)}, tmp_path / "net.safetensors")
+    with pytest.raises(UsageError, match=r"state dict with a recurrent layer .*received fc.weight"):
+        take(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize(("second", "guess"), [
+    (1, "layers.0: no activation: layers.1 has the next number in one container"),
+    (2, "layers.0: relu"),
+])  # fmt: skip
+def test_neighbours_in_one_container_have_no_activation_between(
+    tmp_path: Path, second: int, guess: str
+) -> None:
+    layers: list[Any] = [nn.Linear(4, 5), *[nn.ReLU()] * (second - 1), nn.Linear(5, 2)]
+    rnn, net = nn.LSTM(3, 4, batch_first=True), nn.Sequential(*layers)
+    state = nn.ModuleDict({"rnn": rnn, "layers": net}).double().state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt")
+    assert ("head", guess) in taken.imported.guesses
+    batch = np.random.default_rng(0).standard_normal((2, 4, 3))
+    found = reference.run(taken.program.network, dict(taken.arrays), batch).output
+    with torch.no_grad():
+        expected = net(rnn(torch.from_numpy(batch))[1][0][-1]).numpy()
+    assert abs(found - expected).max() < 1e-12
+
+
 class Calls:
     """An object whose pickle calls ``os.mkdir``."""
 
@@ -230,6 +317,196 @@ def test_hostile_pickles(tmp_path: Path, name: str, zipped: bool) -> None:
         path.write_bytes(hostile()[name])
     with pytest.raises(UsageError):
         take(path)
+
+
+def opcodes(*parts: bytes | str | int) -> bytes:
+    """Return a pickle; texts and integers are pushed, bytes are opcodes."""
+    found = b"\x80\x02"
+    for part in parts:
+        if isinstance(part, str):
+            found += b"X" + len(part.encode()).to_bytes(4, "little") + part.encode()
+        elif isinstance(part, int):
+            number = part.to_bytes(part.bit_length() // 8 + 1, "little")
+            found += b"\x8b" + len(number).to_bytes(4, "little") + number
+        else:
+            found += part
+    return found + b"."
+
+
+# Tuples that share their parts: as text, each is twice as long as the one in it.
+SHARED = b")" + b"q\x000h\x00h\x00\x86" * 12
+PAIRS = b"](" + b"](X\x01\x00\x00\x00aNe" * 50 + b"eq\x00"
+LARGE = 2**61 - 1  # integers that differ by it have one hash
+
+
+def tensor(
+    shape: tuple[int, ...], stride: tuple[int, ...], key: bytes = b"X\x01\x00\x00\x000"
+) -> bytes:
+    """Return the opcodes of a tensor in the storage 0."""
+    sizes = [b"(" + b"".join(b"I%d\n" % n for n in numbers) + b"t" for numbers in (shape, stride)]
+    stored = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + key + b"NI9\ntQ"
+    return b"ctorch._utils\n_rebuild_tensor_v2\n(" + stored + b"I0\n" + b"".join(sizes) + b"tR"
+
+
+PARAMETER = b"ctorch._utils\n_rebuild_parameter\n"
+INNER = "rnn.weight_hh_l0"
+DISPROPORTIONATE: dict[str, tuple[bytes, str]] = {
+    "a class named by tuples": (opcodes(SHARED, "x", b"\x93"), "whose name is not text"),
+    "a long module's name": (opcodes("x" * 2000, b"q\x00h\x00\x93"), "of more than 1,000 letters"),
+    "a long integer": (opcodes(2**9_000), "an integer of more than 1,024 bits"),
+    "a stored number": (opcodes(b"Np%d\n" % LARGE), f"stored as number {LARGE}"),
+    "one list of many mappings": (
+        opcodes(PAIRS, b"0(" + b"ccollections\nOrderedDict\nh\x00\x85R" * 200, b"l"),
+        "mappings that have the same list of items",
+    ),
+    "parameters in parameters": (
+        opcodes(b"}", INNER, PARAMETER * 9, tensor((2,), (1,)), b"\x85R" * 9, b"s"),
+        "rnn.weight_hh_l0: expected a dense tensor of numbers, received .*_rebuild_parameter",
+    ),
+    "a stride of 0": (
+        opcodes(b"}(", INNER, tensor((16, 4), (4, 1)), "rnn.weight_ih_l0",
+                tensor((16, 10_000), (0, 0)), b"u"),
+        "rnn.weight_ih_l0: expected at least 640,000 bytes of numbers, received 4,096; save a copy",
+    ),
+    "a storage named by tuples": (
+        opcodes(b"}", INNER, tensor((2,), (1,), SHARED), b"s"),
+        "rnn.weight_hh_l0: expected the storage of a tensor, received another object",
+    ),
+    "empty axes": (
+        opcodes(b"}", INNER, tensor((2**40, 0, 2**40), (1, 1, 1)), b"s"),
+        "rnn.weight_hh_l0: expected the shape of a tensor that fits in memory",
+    ),
+    "one storage for many tensors": (
+        opcodes(b"}(", *[
+            part for at in range(2_000) for part in (f"weight_hh_l{at}", tensor((128, 128), (1, 1)))
+        ], b"u"),
+        "expected tensors of at most .* bytes in a file of .*, received 131,072,000",
+    ),
+    "many arrays": (
+        opcodes(b"}(", *[
+            part for at in range(5_001) for part in (f"weight_hh_l{at}", tensor((1,), (1,)))
+        ], b"u"),
+        "expected at most 5,000 arrays, received 5,001",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DISPROPORTIONATE)
+def test_pickles_out_of_proportion(tmp_path: Path, name: str) -> None:
+    content, message = DISPROPORTIONATE[name]
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr("net/data.pkl", content)
+        archive.writestr("net/data/0", bytes(4096))
+    with pytest.raises((ModelError, UsageError), match=message):
+        take(tmp_path / "net.pt")
+
+
+def test_keys_become_text() -> None:
+    content = opcodes(b"}(", *[n for at in range(1, 9) for n in (at * LARGE, at)], b"u")
+    # Integers can be chosen to have one hash, and then a mapping of them takes forever.
+    assert {type(key) for key in unpickled(BytesIO(content))} == {str}
+
+
+def test_storages_named_by_tuples_before_zip_archives(tmp_path: Path) -> None:
+    values: list[Any] = [0x1950A86A20F9469CFC6C, 1001, {}, {}]
+    header = [pickle.dumps(value, 2) for value in values]
+    path = tmp_path / "net.pt"
+    path.write_bytes(b"".join([*header, opcodes(b"]", SHARED, b"a")]))
+    with pytest.raises(UsageError, match="the keys of the storages, a list of strings"):
+        take(path)
+
+
+@pytest.mark.parametrize("shape", [(), (17,), (0, 0), (5, 0), (0, 3), (2, 3, 4)])
+@pytest.mark.parametrize("name", [name for name in made().state_dict() if "l0" in name])
+def test_recurrent_arrays_of_any_shape(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    torch.save({**made().state_dict(), name: torch.zeros(shape)}, tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=name.partition(".")[2]):
+        take(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("number", ["00", "\u0660", "1" * 5000])
+def test_a_layer_has_one_name(tmp_path: Path, number: str) -> None:
+    state = made().state_dict()
+    state[f"rnn.weight_hh_l{number}"] = torch.zeros(16, 4)
+    torch.save(state, tmp_path / "net.pt")
+    with pytest.raises(ModelError, match="expected the arrays of nn"):
+        take(tmp_path / "net.pt")
+
+
+def compressed(content: dict[str, bytes], path: Path, method: int = zipfile.ZIP_DEFLATED) -> None:
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, part in content.items():
+            archive.writestr(name, part)
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    net, path = made(), tmp_path / "net.pt"
+    torch.save(net.state_dict(), path)
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    compressed(content, path)
+    torch.load(path)
+    assert difference(take(path), net, tokens=False) < 1e-12
+    whole = path.read_bytes()
+    for end in range(0, len(whole), 500):
+        path.write_bytes(whole[:end])
+        with pytest.raises(UsageError):
+            take(path)
+    compressed(content, path, zipfile.ZIP_LZMA)
+    with pytest.raises(UsageError, match="is compressed in an unknown way"):
+        take(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"n/data.pkl": b"\x80\x02" + b"N" * 2**21}, "expected a pickle of at most 1,0.* bytes"),
+        ({"n/data.pkl": b"\x80\x02N.", "n/data/0": bytes(2**26), "n/data/1": bytes(2**26)},
+         "its members are too large for the size of the file"),
+    ],
+)  # fmt: skip
+def test_compressed_files_out_of_proportion(
+    tmp_path: Path, content: dict[str, bytes], message: str
+) -> None:
+    compressed(content, tmp_path / "net.pt")
+    with pytest.raises(UsageError, match=message):
+        take(tmp_path / "net.pt")
+
+
+def test_a_declared_size_is_held(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    compressed({"n/data.pkl": b"\x80\x02N." + bytes(996), "n/data/0": bytes(2**24)}, path)
+    whole = path.read_bytes().replace((2**24).to_bytes(4, "little"), (1000).to_bytes(4, "little"))
+    path.write_bytes(whole)
+    with pytest.raises(UsageError, match="member n/data/0 is broken"):
+        take(path)
+
+
+def test_two_members_of_one_name(tmp_path: Path) -> None:
+    torch.save(made().state_dict(), tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt", "a") as archive, pytest.warns(match="Duplicate"):
+        archive.writestr("net/data/0", bytes(9))
+    with pytest.raises(UsageError, match="received two of one name"):
+        take(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_names_as_long_as_the_file(tmp_path: Path, name: str) -> None:
+    long = "x" * 100_000
+    for added in ({long: torch.zeros(1)}, {f"{long}.weight": torch.zeros(9, 9)}):
+        SAVE[name]({**made().state_dict(), **added}, tmp_path / name)
+        with pytest.raises(ModelError) as raised:
+            take(tmp_path / name)
+        assert len(str(raised.value)) < 2_000
+    SAVE[name](
+        {f"{long}.{key}": each for key, each in made().state_dict().items()}, tmp_path / name
+    )
+    imported = take(tmp_path / name).imported
+    for text in (
+        *(each.layer for each in imported.layers),
+        *(what for _, what in imported.guesses),
+    ):
+        assert len(text) < 1_000
 
 
 @pytest.mark.parametrize("name", SAVE)

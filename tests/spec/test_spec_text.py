@@ -25,7 +25,10 @@ UTF_8 = "error: expected UTF-8 text, received"
 LONG = " error: expected a file of at most 524288 bytes, received a larger one [E106]"
 MANY = "20000:3: error: expected at most 20000 keys and values, found more [E108]"
 UNITS = "4:26: error: rnn.units: expected"
-NAME = "2:7: error: name: expected a string, received 3 [E305]"
+NAME = (
+    "2:7: error: name: expected a string, received 3 "
+    "(write 'n3': quoted or not, a name starts with a letter) [E305]"
+)
 EMPTY = (
     "1:1: error: expected a mapping with the keys version, name and rnn, received an empty "
     "document [E111]"

@@ -91,7 +91,7 @@ def test_a_backward_direction_is_refused_by_all(run: Run, backend: str) -> None:
 def test_parity_tells_the_form(run: Run, chunked: str, backend: str) -> None:
     chosen = require(backend, STEP, needs.level("forward"), chunked)
     dtype = chosen.dtypes[0]
-    options = ("--backends", backend, "--form", "step", "--dtype", dtype)
+    options = ("--backend", backend, "--form", "step", "--dtype", dtype)
     ran = run("parity", chunked, *options)
     assert (ran.code, ran.err) == (0, "")
     assert f"compared up to forward in {dtype}, source in step form (" in ran.out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -340,7 +342,7 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
         spec = case.written(name)
         for allow_outside in (False, True):
             loaded = rnnspec.load(spec, allow_outside=allow_outside)
-            with pytest.raises(UsageError, match=f"{name}: error: cannot be read: {reason}$"):
+            with pytest.raises(UsageError, match=f"{name[-9:]}: error: cannot be read: {reason}$"):
                 building.pretrained(pipeline.program(loaded))
 
 
@@ -469,3 +471,37 @@ def test_a_text_reads_from_the_current_folder(case: Case, monkeypatch: pytest.Mo
 def test_a_spec_without_them_reads_nothing() -> None:
     text = SPEC.format(vocabulary=6, dim=3, weights="x").replace("weights: x, words: words.txt", "")
     assert building.pretrained(pipeline.reads(text)) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the file that is open keeps its folders in place")
+@pytest.mark.parametrize("name", ["v.txt", "v.npy", "v.safetensors"])
+def test_a_folder_that_becomes_a_link_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    inner, secret = tmp_path / "net" / "inner", tmp_path / "secret"
+    inner.mkdir(parents=True)
+    case = Case(tmp_path / "net")
+    case.written(f"inner/{name}")
+    path = inner / name
+    rows = np.ones((5, 3), "f4")
+    match path.suffix:
+        case ".txt":
+            path.write_text("the 1 1 1\n")
+        case ".npy":
+            np.save(path, rows)
+        case _:
+            save_file({"embeddings": rows}, path)
+    shutil.copytree(inner, secret)
+    opening = os.open
+
+    def swap(place: Any, *args: Any, **options: Any) -> int:
+        # After the check of the whole path, and before any folder or file of it is opened.
+        if Path(place).name in ("net", name) and not inner.is_symlink():
+            inner.rename(tmp_path / "moved")
+            inner.symlink_to(secret)
+        return opening(place, *args, **options)
+
+    program = pipeline.read(tmp_path / "net" / "tagged.yaml")
+    monkeypatch.setattr(os, "open", swap)
+    with pytest.raises(UsageError):
+        building.pretrained(program)

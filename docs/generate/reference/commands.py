@@ -21,7 +21,10 @@ def _section(name: str, command: Any) -> str:
     with command.make_context(name, [], resilient_parsing=True) as context:
         usage = " ".join([f"rnnspec {name}", *command.collect_usage_pieces(context)])
         parameters = command.get_params(context)
-    rows = [(_name(each), _meaning(each)) for each in parameters if each.name != "help"]
+    shown = [
+        each for each in parameters if each.name != "help" and not getattr(each, "hidden", False)
+    ]
+    rows = [(_name(each), _meaning(each)) for each in shown]
     example = command.epilog.removeprefix("Example: ")
     about = [_paragraph(each) for each in command.help.split("\n\n")]
     parts = [f"## {name}\n", *about, fence("text", usage)]

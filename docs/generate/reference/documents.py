@@ -23,7 +23,7 @@ rnn: {type: lstm, unit: 32}
 """
 _CALLS = (
     ("summary", "specs/gru_stack_both_ways.yaml", "--json"),
-    ("validate", "tagger.yaml", "--format", "json"),
+    ("validate", "tagger.yaml", "--json"),
     ("diff", "specs/standard_rnn.yaml", "specs/bidirectional_lstm.yaml", "--json"),
 )
 

@@ -12,6 +12,7 @@ JAX = Backend(
     package="rnnspec.backends.jax",
     distribution="flax",
     minimum=(0, 12),
+    needed=("jax",),
     extra="jax",
     forms=("training", "inference", "step"),
     arguments=(("training", "rngs=nnx.Rngs(0)"),),

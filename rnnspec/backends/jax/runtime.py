@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.jax import live, optimizers
 from rnnspec.backends.kept import FRAMEWORK_KEY
+from rnnspec.files.headers import sort_metadata
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def _sizes(model: nnx.Module, kind: Any) -> Iterator[int]:
 
 
 def layer_type(model: nnx.Module, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty if it is only code in ``__call__``."""
-    held = getattr(model, layer.name, None)
-    return "" if held is None else type(_first(held)).__name__
+    """Return the name of Flax's class of one layer, empty if the source has no such module."""
+    kind = type(_first(getattr(model, layer.name, None)))
+    # A class of the source itself, such as MaskedGRULayer, says nothing to others.
+    return kind.__name__ if kind.__module__.startswith("flax.") else ""
 
 
 def _first(held: Any) -> Any:
@@ -250,7 +252,9 @@ def save(model: nnx.Module, folder: Path, name: str, source: str, spec: str) -> 
         key: np.array(each.get_value(), order="C") for key, each in live.arrays(model).items()
     }
     metadata = {"rnnspec": spec, FRAMEWORK_KEY: "jax"}
-    save_file(arrays, folder / f"{name}.safetensors", metadata=metadata)
+    path = folder / f"{name}.safetensors"
+    save_file(arrays, path, metadata=metadata)
+    sort_metadata(path)
 
 
 def reload(folder: Path, name: str, entry: str) -> nnx.Module:

@@ -9,7 +9,6 @@ import sys
 import warnings
 import zipfile
 from contextlib import contextmanager, suppress
-from copy import copy
 from operator import attrgetter
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -243,17 +242,39 @@ def _no_advice() -> Iterator[None]:
 
 
 def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
-    """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras does not read."""
+    """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras does not read.
+
+    One model gives the same bytes every time, without the date and without addresses in memory.
+    """
     whole, bare = folder / f"{name}.keras", folder / f"{name}.bare.keras"
     model.save(bare)
     with zipfile.ZipFile(bare) as old, zipfile.ZipFile(whole, "w") as new:
         for part in old.infolist():
-            with old.open(part) as read, new.open(copy(part), "w") as written:
-                if part.filename == "metadata.json":
-                    written.write(json.dumps({**json.load(read), SPEC_KEY: spec}).encode())
+            undated = zipfile.ZipInfo(part.filename)
+            undated.file_size = part.file_size
+            with old.open(part) as read, new.open(undated, "w") as written:
+                if part.filename.endswith(".json"):
+                    found = _reproducible(json.load(read), {})
+                    found |= {SPEC_KEY: spec} if part.filename == "metadata.json" else {}
+                    written.write(json.dumps(found).encode())
                 else:
                     shutil.copyfileobj(read, written, 2**20)
     bare.unlink()
+
+
+def _reproducible(value: Any, numbers: dict[int, int]) -> Any:
+    """Return JSON of Keras with shared objects numbered from 1, and without the date."""
+    match value:
+        case dict():
+            items = {key: _reproducible(each, numbers) for key, each in value.items()}
+            items.pop("date_saved", None)
+            if isinstance(shared := items.get("shared_object_id"), int):
+                items["shared_object_id"] = numbers.setdefault(shared, len(numbers) + 1)
+            return items
+        case list():
+            return [_reproducible(each, numbers) for each in value]
+        case _:
+            return value
 
 
 def open_original(path: Path) -> keras.Model:

@@ -34,6 +34,9 @@ class OnnxModel:
     weights: dict[str, Array]
     _sessions: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
 
+    def __repr__(self) -> str:
+        return f"OnnxModel({self.proto.graph.name}, {len(self.weights)} arrays)"
+
     def __call__(self, inputs: Array) -> Array:
         """Return the output for tokens (batch, steps) or values (batch, steps, features).
 

@@ -19,6 +19,7 @@ from rnnspec.backends.torch import optimizers
 from rnnspec.backends.torch.forms import direction_key
 from rnnspec.backends.torch.slots import module
 from rnnspec.backends.torch.stacks import stack_of
+from rnnspec.files.headers import sort_metadata
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ def layer_count(model: nn.Module, layer: Layer) -> int:
 
 
 def layer_type(model: nn.Module, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty if it is only code in ``forward``."""
+    """Return the name of PyTorch's class of one layer, empty if the source has no such module."""
     held = dict(model.named_children()).get(module(layer))
-    return type(_first(held)).__name__ if held else ""
+    kind = type(_first(held)) if held else type
+    # A class of the source itself, such as Masked, says nothing to someone who has not read it.
+    return kind.__name__ if kind.__module__.startswith("torch.") else ""
 
 
 def _first(held: nn.Module) -> nn.Module:
@@ -221,7 +224,9 @@ def save(model: nn.Module, folder: Path, name: str, source: str, spec: str) -> N
     # safetensors refuses others. Source: https://github.com/safetensors/safetensors/pull/17.
     state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
     metadata = {"rnnspec": spec, FRAMEWORK_KEY: "torch"}
-    save_file(state, folder / f"{name}.safetensors", metadata=metadata)
+    path = folder / f"{name}.safetensors"
+    save_file(state, path, metadata=metadata)
+    sort_metadata(path)
 
 
 def reload(folder: Path, name: str, entry: str) -> nn.Module:

@@ -87,7 +87,8 @@ def _about_zeros(generated: Generated) -> Iterator[str]:
     """Yield a line if the framework counts zeros that the spec has no parameters for."""
     zeros = sum(generated.store.zeros.values())
     if zeros:
-        yield f"Zeros among them, in second biases that only stock layers have: {zeros:,}"
+        title = generated.backend.title
+        yield f"{zeros:,} of them are zero: layers of {title} have a second bias, not needed here"
 
 
 def _save(

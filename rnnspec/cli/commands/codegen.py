@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rnnspec import pipeline
-from rnnspec.backends import Backend, chosen, form_named, needs
+from rnnspec.backends import BACKENDS, Backend, chosen, form_named, needs
 from rnnspec.cli.inputs import read_files
 from rnnspec.cli.specs import load_all
 from rnnspec.cli.terminal.messages import tell
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from rnnspec.cli.inputs import Input
     from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
+
+
+_MODELS = frozenset(filter(None, (each.suffix for each in BACKENDS.values())))
+"""Endings of files that other programs would not expect source in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,10 @@ def run(inputs: Sequence[Input], options: Options) -> None:
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the source is printed", "-")
+    if output is not None and output.suffix in _MODELS:
+        raise UsageError(
+            f"expected a path for source; 'rnnspec build' writes {output.suffix}", str(output)
+        )
     programs = load_all(inputs)
     writer = _Writer.of(options)
     if output is None:

@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of the command; ``config`` is what the input may lack."""
+    """The options of the command; ``config`` is what the input may lack.
+
+    ``ignore`` are patterns of the arrays in it that are left out.
+    """
 
     spec: str | None
     config: Path | None
+    ignore: list[str]
     backend: str | None
     form: str | None
     force: bool
@@ -40,7 +44,13 @@ class Options:
 def run(source: Path, output: Path, options: Options) -> None:
     """Convert a file, and print the paths and the results of the comparisons."""
     spec, force, allow_outside = options.spec, options.force, options.allow_outside
-    kind = kind_of(source, named=spec is not None, config=options.config, importing=import_required)
+    kind = kind_of(
+        source,
+        named=spec is not None,
+        config=options.config,
+        ignore=options.ignore,
+        importing=import_required,
+    )
     target = kind_named(output, options.backend, form_named(options.form))
     named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)

@@ -61,7 +61,12 @@ def _print(result: Diff, title: str) -> None:
         console.print("no change in the network")
         return
     if any(layer.state != "same" or layer.renamed for layer in result.layers):
-        console.print(_table(result.layers))
+        table = _table(result.layers)
+        if table.fits(console):
+            console.print(table)
+        else:
+            for line, style in _lines(result.layers):
+                console.print(line, style=style)
     for line in _totals(result):
         console.print(line)
 
@@ -102,6 +107,19 @@ def _table(layers: tuple[LayerDiff, ...]) -> Grid:
             style=_STYLES[layer.state],
         )
     return table
+
+
+def _lines(layers: tuple[LayerDiff, ...]) -> Iterator[tuple[str, Style]]:
+    """Yield what the table has, one below the other, for a terminal that is too narrow for it."""
+    for layer in layers:
+        both = [each for each in (layer.before, layer.after) if each is not None]
+        style = _STYLES[layer.state]
+        title = f"{_MARKS[layer.state]} {_name(layer)} ({_arrow(*map(type_name, both))})"
+        yield title, style
+        yield f"    output shape: {_arrow(*map(_shape, both))}", style
+        yield f"    parameters: {_arrow(*(f'{count(each):,}' for each in both))}", style
+        for change in layer.changes:
+            yield f"    {_words(change)}", style
 
 
 def _name(layer: LayerDiff) -> str:

@@ -34,7 +34,7 @@ def _known(code: str) -> str:
     codes, upper = pages.codes(), code.strip().upper()
     if upper in codes:
         return upper
-    from rnnspec.spec.wording import nearest, quoted
+    from rnnspec.wording import nearest, quoted
 
     word = nearest(code, map(str.lower, codes))
     hint = f"did you mean {word.upper()!r}?" if word else "'rnnspec explain' lists all codes"

@@ -28,12 +28,16 @@ _SPECS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where the spec and the arrays go, and what the file may lack; None is the default."""
+    """Where the spec and the arrays go, and what the file may lack; None is the default.
+
+    ``ignore`` are patterns of the arrays in the file that are left out.
+    """
 
     output: Path | None
     weights: Path | None
     spec: str | None
     config: Path | None
+    ignore: list[str]
 
 
 def run(source: Path, options: Options, *, force: bool) -> None:
@@ -50,16 +54,21 @@ def run(source: Path, options: Options, *, force: bool) -> None:
     named = None if options.spec is None else pipeline.read(options.spec)
     target = _target(source, options)
     weights = options.weights or target.with_suffix(SUFFIX)
+    if weights.suffix != SUFFIX:
+        raise UsageError(f"expected a path that ends in {SUFFIX}", str(weights))
     inputs = _inputs(source, options)
     targets = [weights] if named else [target, weights]
     for each in targets:
         files.check_target(each, force=force, inputs=inputs)
     if len({each.absolute() for each in targets}) < len(targets):
         raise UsageError("this is where the spec goes; expected another path", str(weights))
-    taken = take(source, _name(target), options.config, named, import_required)
+    taken = take(
+        source, _name(target), options.config, named, options.ignore, importing=import_required
+    )
     compared = _compared(source, taken)
     _write(taken, target, weights, spec=named is None, force=force)
-    _print(source, taken, compared, targets, spec=options.spec or str(target))
+    spec = options.spec or str(target)
+    _print(source, taken, compared, targets, options.ignore, spec=spec)
 
 
 def _target(source: Path, options: Options) -> Path:
@@ -99,7 +108,7 @@ def _compared(source: Path, taken: Taken) -> Compared:
 
 def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
     """Write both files, or none."""
-    # Imported here, as NumPy takes the time in which a file is tried.
+    # Imported here, as NumPy takes time, which a file that is refused at once does not need.
     from rnnspec.weights.file import write_arrays
 
     with files.staged(weights.parent) as folder:
@@ -113,8 +122,14 @@ def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool
         files.publish(moves, force=force)
 
 
-def _print(
-    source: Path, taken: Taken, compared: Compared, targets: list[Path], *, spec: str
+def _print(  # noqa: PLR0913 - each is printed
+    source: Path,
+    taken: Taken,
+    compared: Compared,
+    targets: list[Path],
+    patterns: list[str],
+    *,
+    spec: str,
 ) -> None:
     imported, lines = taken.imported, list[str]()
     lines.append(f"{source}: {imported.form}")
@@ -130,7 +145,9 @@ def _print(
     if imported.guesses:
         lines.append("guessed, because a state dict does not say it; correct the spec:")
         lines += [f"  {section}: {what}" for section, what in imported.guesses]
-        lines.append(f"next: rnnspec import {quote(str(source))} --spec {quote(spec)} --force")
+        ignore = "".join(f" --ignore {quote(pattern)}" for pattern in patterns)
+        command = f"rnnspec import {quote(str(source))} --spec {quote(spec)}{ignore} --force"
+        lines.append(f"next: {command}")
     else:
         lines.append(f"next: rnnspec parity {quote(spec)}")
         lines.append(f"      rnnspec convert {quote(str(targets[-1]))} NAME.keras")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from shlex import quote
 
+from rnnspec.arguments import one_of
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.terminal.messages import tell
-from rnnspec.errors import OutputError, UsageError, listed, printable
+from rnnspec.errors import OutputError, UsageError, printable
 from rnnspec.files import Inputs, write_file
 from rnnspec.spec.names import check_network_name
 from rnnspec.spec.schema import json_schema
-from rnnspec.spec.wording import nearest, quoted
 
 SCHEMA_FILE = "rnnspec.schema.json"
 MODELINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"
@@ -44,22 +44,17 @@ def run(name: str | None, network: str, output: Path | None, *, force: bool) -> 
         OutputError: the spec cannot be written; the previous file is unchanged.
     """
     name = network if name is None else name
-    text = _named(_known(network), name)
+    text = _named(one_of("network", network, networks()), name)
     target = output or Path(f"{name}.yaml")
     schema_target = target.parent / SCHEMA_FILE
     taken = Inputs.of([(schema_target, "the file of the schema")])
+    taken.check(target)
+    if target.suffix not in ("", ".yaml", ".yml"):
+        raise UsageError("expected a path that ends in .yaml", str(target))
     write_file(target, MODELINE + text, force=force, inputs=taken)
     print(printable(f"wrote {target}"))
     _write_schema(schema_target)
     print(printable(f"next: rnnspec summary {quote(str(target))}"))
-
-
-def _known(network: str) -> str:
-    if network in networks():
-        return network
-    word = nearest(network, networks())
-    hint = f"did you mean {word!r}?" if word else f"expected one of {listed(networks(), 'or')}"
-    raise UsageError(f"unknown network {quoted(network)}; {hint}")
 
 
 def _named(network: str, name: str) -> str:

@@ -80,6 +80,8 @@ class _Page:
         if options.batch is not None:
             kept = kept.and_of([(options.batch, "the batch")])
         check_target(options.html, force=options.force, inputs=kept)
+        if options.html.suffix not in (".html", ".htm"):
+            raise UsageError("expected a path that ends in .html", str(options.html))
         return cls(options.html, options, kept)
 
     def write(self, report: ParityReport, specs: Sequence[Program]) -> None:

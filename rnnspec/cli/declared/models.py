@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.backends import COMPARED, WRITTEN
+from rnnspec.cli.backends import WRITTEN
 from rnnspec.cli.options import (
     AllowOutside,
     Backend,
+    Backends,
     Force,
+    FormerBackends,
     Json,
     Level,
     Optimizer,
@@ -20,6 +22,7 @@ from rnnspec.cli.options import (
     SourceForm,
     SpecPath,
     Started,
+    listed_names,
 )
 from rnnspec.errors import UsageError
 
@@ -58,7 +61,7 @@ def build(
         typer.Option(
             min=0,
             metavar="N",
-            help="Draw the same weights on every backend.",
+            help="Seed of the weights, which are then the same on every backend.",
         ),
     ] = None,
     output: Annotated[
@@ -70,7 +73,7 @@ def build(
         str | None,
         typer.Option(
             metavar="TYPE",
-            help="int8: round the weights in an ONNX file, and print how far outputs move.",
+            help="int8: round the weights of an ONNX file, and print how much outputs change.",
             autocompletion=completers.quantized,
             show_default=False,
         ),
@@ -91,13 +94,17 @@ def codegen(
     backend: Backend = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="File, or folder for each NAME.py."),
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, or folder with a file for each spec."
+        ),
     ] = None,
     form: SourceForm = None,
     force: Force = False,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Write nothing; exit with 1 and a patch if OUT is stale."),
+        typer.Option(
+            "--check", help="Write nothing; if OUT is out of date, print a patch and exit with 1."
+        ),
     ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -170,10 +177,8 @@ def parity(
             autocompletion=completers.specs,
         ),
     ] = None,
-    backends: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help=COMPARED, autocompletion=completers.several_backends),
-    ] = None,
+    backend: Backends = None,
+    former_backend: FormerBackends = None,
     level: Level = None,
     form: SourceForm = None,
     optimizer: Optimizer = "reference",
@@ -184,7 +189,9 @@ def parity(
     random: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Compare N random specs instead.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of everything random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of arrays, batches and random specs.")
+    ] = 0,
     batch: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
@@ -199,20 +206,18 @@ def parity(
 ) -> None:
     """Check that every backend builds the same network from a spec.
 
-    All run on the same arrays and batches. Each level includes those before it: numbers of
+    All backends get the same arrays and batches. Each level includes those before it: numbers of
     parameters, outputs, gradients, and 20 steps of training.
     """
     from rnnspec.cli.commands import parity as command
 
-    names = None if backends is None else _names(backends)
-    options = command.Options(names, form, level, dtype, seed, batch, html, force, jobs, optimizer)
+    names = listed_names([*(backend or ()), *(former_backend or ())])
+    options = command.Options(
+        names or None, form, level, dtype, seed, batch, html, force, jobs, optimizer
+    )
     if (random is None) == (not specs):
         raise UsageError("expected either specs or --random N")
     if random is not None:
         command.run_random(random, options, json=json)
     else:
         command.run_given(specs or [], options, allow_outside=allow_outside, json=json)
-
-
-def _names(listed: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in listed.split(",")))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.cli import completers
-from rnnspec.cli.options import AllowOutside, Force, Format, Jobs, Json, Paths
+from rnnspec.cli.options import AllowOutside, Force, Format, Jobs, Json, Paths, format_named
 
 
 def init(
@@ -47,6 +47,7 @@ def init(
 def validate(
     paths: Paths,
     format: Format = None,  # noqa: A002 - the name of the option
+    json: Json = False,
     jobs: Jobs = 0,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -57,7 +58,7 @@ def validate(
     """
     from rnnspec.cli.commands.validate import run
 
-    raise typer.Exit(run(paths, format, jobs, allow_outside=allow_outside))
+    raise typer.Exit(run(paths, format_named(format, json=json), jobs, allow_outside=allow_outside))
 
 
 def lint(
@@ -67,7 +68,7 @@ def lint(
         typer.Option(
             metavar="CODES",
             autocompletion=completers.several_advice_codes,
-            help="Only these codes; L3 is all L3xx.",
+            help="Only these codes; L3 stands for L301, L302 and so on.",
         ),
     ] = None,
     ignore: Annotated[
@@ -79,6 +80,7 @@ def lint(
         ),
     ] = None,
     format: Format = None,  # noqa: A002 - the name of the option
+    json: Json = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 1 if there are notes.")
     ] = False,
@@ -96,7 +98,8 @@ def lint(
     """
     from rnnspec.cli.commands import lint as command
 
-    options = command.Options(select or [], ignore or [], format, strict)
+    chosen = format_named(format, json=json)
+    options = command.Options(select or [], ignore or [], chosen, strict)
     raise typer.Exit(command.run(paths, options, allow_outside=allow_outside))
 
 

@@ -13,6 +13,7 @@ from rnnspec.cli.options import (
     ConvertedPath,
     Force,
     ForeignPath,
+    Ignore,
     SourceForm,
     SpecOfTrained,
     TargetBackend,
@@ -25,6 +26,7 @@ def convert(
     output: ConvertedPath,
     spec: SpecOfTrained = None,
     config: Config = None,
+    ignore: Ignore = None,
     backend: TargetBackend = None,
     form: SourceForm = None,
     force: Force = False,
@@ -32,14 +34,14 @@ def convert(
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    IN was saved by rnnspec build, and may have been trained since, or it is a trained model that
-    'rnnspec import' takes. What rnnspec wrote contains its spec; that of another Keras file is
-    found by importing it. No code in IN is executed. The result is loaded again and compared with
-    the reference before it is kept, and so is IN, if its framework opens it.
+    What rnnspec wrote may have been trained since, and contains its spec; that of another Keras
+    file is found by importing it. No code in IN is executed. The result is loaded again and
+    compared with the reference before it is kept, and so is IN, if its framework opens it.
     """
     from rnnspec.cli.commands import convert as command
 
-    options = command.Options(spec, config, backend, form, force, allow_outside)
+    left_out = ignore or []
+    options = command.Options(spec, config, left_out, backend, form, force, allow_outside)
     command.run(source, output, options)
 
 
@@ -48,30 +50,38 @@ def import_(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="SPEC", help="Spec to write; by default NAME.yaml, as FILE."
+            "--output",
+            "-o",
+            metavar="SPEC",
+            help="Spec to write; by default named after FILE, in this folder.",
         ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Arrays to write; by default beside SPEC, .safetensors."),
+        typer.Option(
+            metavar="FILE", help="Arrays to write; by default SPEC with the ending .safetensors."
+        ),
     ] = None,
     spec: Annotated[
         str | None,
         typer.Option(
-            "--spec", metavar="SPEC", help="The spec of FILE; then only arrays are written."
+            "--spec",
+            metavar="SPEC",
+            help="The spec of FILE, if you have it; then only arrays are written.",
         ),
     ] = None,
     config: Config = None,
+    ignore: Ignore = None,
     force: Force = False,
 ) -> None:
     """Read a trained Keras or PyTorch model as a spec and arrays.
 
-    FILE is .h5, .hdf5 or .keras of Keras 2 or 3, or a state dict of PyTorch (.pt, .pth, .ckpt,
-    .bin, .safetensors), or a file that rnnspec built. It is read as data, and no code in it is run.
-    Whatever the language cannot express is refused. Then the framework of FILE opens it, if it is
-    installed and can, and nothing is written if the spec has other results. A state dict does not
-    say what its modules compute: the spec is then a draft, and every guess in it is a comment.
+    FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever the language
+    cannot express is refused. Then the framework of FILE opens it, if it is installed and can, and
+    nothing is written if the spec has other results. A state dict does not say what its modules
+    compute: the spec is then a draft, and every guess in it is a comment.
     """
     from rnnspec.cli.commands import import_ as command
 
-    command.run(source, command.Options(output, weights, spec, config), force=force)
+    options = command.Options(output, weights, spec, config, ignore or [])
+    command.run(source, options, force=force)

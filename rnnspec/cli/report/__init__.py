@@ -6,8 +6,9 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from rnnspec.arguments import one_of
 from rnnspec.cli.report.results import Checked
-from rnnspec.errors import UsageError, listed
+from rnnspec.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +27,7 @@ def format_for(asked: str | None) -> str:
     """
     if asked is None:
         return "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "full"
-    if asked not in FORMATS:
-        raise UsageError(f"unknown format {asked!r}; expected {listed(FORMATS, 'or')}")
-    return asked
+    return one_of("format", asked, FORMATS)
 
 
 def print_report(results: Sequence[Checked], format: str | None, tool: str) -> int:  # noqa: A002

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rnnspec.cli.report.concise import lines
 from rnnspec.cli.report.places import in_repository, readable
 from rnnspec.cli.report.results import Checked, more, summary
-from rnnspec.cli.terminal.guard import print_command
-from rnnspec.errors import Problem, Severity, printable, render_line
+from rnnspec.cli.terminal.guard import broken, print_command
+from rnnspec.errors import Problem, Severity, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,21 +22,28 @@ _IN_PROPERTY = _IN_DATA | str.maketrans({":": "%3A", ",": "%2C"})
 
 
 def show(results: Sequence[Checked], tool: str) -> None:
-    """Print a command for each problem, then the summary, which contains no text of a user."""
+    """Print a command for each problem, then the problems with their places, and the summary.
+
+    The log shows nothing of a command but its text, and a change has only so many annotations.
+    """
     for result in results:
         for command in _commands(result):
             print_command(command)
+    for line in lines(results):
+        # Outside a workflow, the stream itself does not break commands.
+        print(broken(line))
     print(summary(results, tool))
 
 
 def _commands(result: Checked) -> Iterator[str]:
     if result.state == "unreadable":
-        yield _command("error", {"file": result.path}, f"{result.path}: {result.reason}")
+        yield _command("error", _properties(Problem(result.path, result.reason)), result.reason)
     for problem in result.shown:
-        # The log shows only the text of a command, so the text includes the place.
-        yield _command(_COMMANDS[problem.severity], _properties(problem), render_line(problem))
+        where = f"{problem.where}: " if problem.where else ""
+        text = printable(f"{where}{problem.message}")
+        yield _command(_COMMANDS[problem.severity], _properties(problem), text)
     if result.omitted:
-        yield _command("notice", {"file": result.path}, f"{result.path}: {more(result)}")
+        yield _command("notice", _properties(Problem(result.path, "")), more(result))
 
 
 def _properties(problem: Problem) -> dict[str, str]:

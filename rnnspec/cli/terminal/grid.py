@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from rich.box import ASCII, SQUARE
@@ -38,6 +39,11 @@ class Grid:
         for column, lines in enumerate(split):
             self._widths[column] = max(self._widths[column], *map(_width, lines))
         self._rows.append((split, style or Style.null()))
+
+    def fits(self, console: Console) -> bool:
+        """Return false if ``console`` is a terminal that would break the lines of the table."""
+        width = sum(self._widths) + 3 * len(self._widths) + 1
+        return not console.file.isatty() or width <= get_terminal_size().columns
 
     def add_section(self) -> None:
         """Draw a line between the rows so far and those that follow."""

@@ -61,7 +61,8 @@ def _is_obeyed() -> bool:
     )
 
 
-def _broken(text: str) -> str:
+def broken(text: str) -> str:
+    """Return ``text`` without commands that a service would execute."""
     return _ANYWHERE.sub(r"#\\#", _LINE.sub(r"\1\\:", text))
 
 
@@ -75,7 +76,7 @@ class _Guarded:
     def write(self, text: str) -> int:
         lines, end, self._part = (self._part + text).rpartition("\n")
         if end:
-            self.unguarded.write(_broken(lines + end))
+            self.unguarded.write(broken(lines + end))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -83,7 +84,7 @@ class _Guarded:
 
     def flush(self) -> None:
         part, self._part = self._part, ""
-        self.unguarded.write(_broken(part))
+        self.unguarded.write(broken(part))
         self.unguarded.flush()
 
     def __getattr__(self, name: str) -> Any:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+from rnnspec.arguments import one_of
+
+
+class Group(TyperGroup):
+    """The commands; an unknown one is refused as any other unknown name is."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first argument names."""
+        if not ctx.resilient_parsing:  # as when a shell completes
+            one_of("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
 
 
 class Command(TyperCommand):
@@ -16,7 +28,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the list of arguments and the list of options."""
-        parameters = self.get_params(ctx)
+        parameters = [each for each in self.get_params(ctx) if not getattr(each, "hidden", False)]
         arguments = [(each.metavar, _text(each)) for each in parameters if _is_argument(each)]
         options = [(_option(each), _text(each)) for each in parameters if not _is_argument(each)]
         for title, rows in (("Arguments", arguments), ("Options", options)):

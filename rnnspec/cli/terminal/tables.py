@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from rnnspec.backends import BACKENDS
 from rnnspec.cli.terminal import guard
 from rnnspec.cli.terminal.grid import Grid
-from rnnspec.summaries import TITLES
+from rnnspec.comparison.report import ParityReport
+from rnnspec.errors import printable, render_difference
+from rnnspec.pipeline import summary
+from rnnspec.summaries import TITLES, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rnnspec.backends.contract import Stock
     from rnnspec.comparison.random import Found, OnBackend
-    from rnnspec.comparison.report import ParityReport, SpecParity
+    from rnnspec.comparison.report import SpecParity
+    from rnnspec.importing.live import Model
     from rnnspec.ir.params import Counts
-    from rnnspec.summaries import LayerSummary, Summary
+    from rnnspec.summaries import LayerSummary
 
 _WIDTH = 10_000
 """Wider than any table, so that rich cuts nothing; a narrow terminal wraps the lines."""
@@ -47,10 +53,20 @@ def print_summary(summary: Summary) -> None:
     _show_summary(summary, plain_console())
 
 
-def summary_text(summary: Summary) -> str:
-    """Return a summary as ``print_summary`` prints it where standard output is no terminal."""
+def text(result: Model | ParityReport | Summary) -> str:
+    """Return what a command prints of a result where standard output is no terminal."""
     stream = StringIO()
-    _show_summary(summary, plain_console(stream))
+    console = plain_console(stream)
+    if isinstance(result, ParityReport):
+        _show_parity(result, console)
+        for difference in result.differences:
+            console.print(render_difference(difference))
+    elif isinstance(result, Summary):
+        _show_summary(result, console)
+    else:
+        _show_summary(summary(result.spec), console)
+        for line in result.remarks:
+            console.print(printable(line))
     return stream.getvalue().removesuffix("\n")
 
 
@@ -76,10 +92,14 @@ def _print_totals(console: Console, counts: Counts) -> None:
 
 
 def print_parity(report: ParityReport) -> None:
-    """Print a table for each spec, then the parameters that stock layers would have."""
-    console = plain_console()
+    """Print a table for each spec, then the parameters that built-in layers would have."""
+    _show_parity(report, plain_console())
+
+
+def _show_parity(report: ParityReport, console: Console) -> None:
     for spec in report.specs:
-        console.print(_parity_table(spec, report.tolerances))
+        for table in _parity_tables(spec, report.tolerances, console):
+            console.print(table)
         for line in (
             *_where_lines(spec, report.tolerances),
             *_known_lines(spec),
@@ -88,10 +108,7 @@ def print_parity(report: ParityReport) -> None:
         ):
             console.print(line)
         console.print()
-    verdict = "equal" if report.equal else "NOT equal"
-    number = f"{len(report.specs)} spec{'s' if len(report.specs) != 1 else ''}"
-    versions = sorted({a.version for spec in report.specs for a in spec.backends.values()})
-    console.print(f"{verdict}: {number}, {report.compared} ({', '.join(versions)})")
+    console.print(report.verdict)
 
 
 def print_random(found: Found, options: str) -> None:
@@ -122,6 +139,19 @@ def _other_lines(name: str, part: OnBackend, compared: int) -> Iterable[str]:
         yield f"Largest difference in {level} in {part.dtype} on {name}: {most:.1e}"
     if part.compared < compared:
         yield f"left out by {name}: {compared - part.compared}"
+
+
+def _parity_tables(
+    spec: SpecParity, tolerances: dict[str, float], console: Console
+) -> Sequence[Grid]:
+    """Return one table, or in a narrow terminal several, each with some of the backends."""
+    tables, results = [_parity_table(spec, tolerances)], list(spec.backends.items())
+    for size in range(len(results), 0, -1):
+        if all(table.fits(console) for table in tables):
+            break
+        parts = (dict(results[at : at + size]) for at in range(0, len(results), size))
+        tables = [_parity_table(replace(spec, backends=part), tolerances) for part in parts]
+    return tables
 
 
 def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:
@@ -165,10 +195,11 @@ def _stock_lines(spec: SpecParity) -> Iterable[str]:
         if not layers:
             continue
         total = spec.parameters.total + sum(_more(spec, stock) for stock in layers)
+        layers_of = f"Built-in layers of {BACKENDS[backend].title}"
         if spec.backends[backend].form == "training":
-            yield f"Stock layers on {backend} would have {total:,} parameters in total:"
+            yield f"{layers_of} would have {total:,} parameters in total:"
         else:
-            yield f"Stock layers on {backend} have {total:,} parameters, with zeros left out above:"
+            yield f"{layers_of} have {total:,} parameters; the counts above leave out the zeros:"
         # Most layers share a reason, which is printed once, above all of them.
         for type_, reason in sorted({(stock.type, stock.reason) for stock in layers}):
             yield f"  {type_} {reason}"

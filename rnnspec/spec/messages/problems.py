@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -9,8 +10,8 @@ from pydantic import ValidationError
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.values import invalid_value, meant_type, unknown_value
-from rnnspec.spec.wording import nearest, no_guess, quoted
+from rnnspec.spec.messages.values import invalid_value, meant_type, unknown_value, without_space
+from rnnspec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from rnnspec.errors import Problem
-    from rnnspec.spec.wording import Guess
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.places import Path
+    from rnnspec.wording import Guess
 
 _KINDS: dict[str, type[models.Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model
@@ -170,6 +171,8 @@ def _model(loc: Path) -> type[models.Model]:
 
 def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
     key, allowed = str(loc[-1]), tuple(_model(loc[:-1]).model_fields)
+    if (name := without_space(key)) in allowed:
+        return _without_space(path, name)
     # Before the search for similar keys: this one is spelled correctly, but belongs to another
     # type. A longer path leads into the mapping of layer_norm.
     if loc[0] == "rnn" and len(loc) == 4 and (message := _key_of_another_type(key, str(loc[2]))):
@@ -179,6 +182,14 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
         return _Flaw(path, "E314", message, key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
     return _Flaw(path, code, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
+
+
+def _without_space(path: Path, name: str) -> _Flaw:
+    """Return the flaw of a key such as ``type:lstm`` in braces, where YAML needs the space."""
+    message = f"expected a space after ':' in {quoted(str(path[-1]))}"
+    # A key that ends in the middle of a mapping has no value that could be checked.
+    meant = "" if re.search(r"[\[{]", str(path[-1])) else name
+    return _Flaw(path, "E117", message, key=True, meant=meant)
 
 
 def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[str, str, str]:
@@ -225,6 +236,8 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
     from rnnspec.spec.messages.foreign import key_for, type_for
 
     for key in list(layer)[:_GUESSES]:
+        if without_space(key) == "type":
+            return _without_space((*path, key), "type")
         # Not a key with a note, such as 'layer', which may also mean 'layers'.
         if key_for(key, "rnn", ("type",)) == ("use 'type'", "type"):
             message = f"unknown key {quoted(key)}; use 'type'"
@@ -236,7 +249,8 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
     if len(layer) == 1 and (kind := type_for(*layer)):
         message = f"unknown key {quoted(*layer)}; write 'type: {kind}' as a key of the layer"
         return _Flaw((*path, *layer), "E301", message, key=True)
-    return _missing_key(path, "type")
+    message = f"missing key 'type'; expected {listed(tuple(_KINDS), 'or')}"
+    return _Flaw(path, "E304", message, missing="type")
 
 
 def _unknown_type(path: Path, value: Any, guess: Guess) -> _Flaw:

@@ -6,16 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
-from rnnspec.spec.wording import nearest, quoted, received
 from rnnspec.spec.yaml.characters import foreign_letter
 from rnnspec.spec.yaml.syntax import without_comma
+from rnnspec.wording import nearest, quoted, received
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from rnnspec.spec.wording import Guess
     from rnnspec.spec.yaml.document import Document
     from rnnspec.spec.yaml.places import Path
+    from rnnspec.wording import Guess
 
 Message = tuple[str, str]
 """The code and the text of a message."""
@@ -31,7 +31,8 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
     """Return the message for the invalid value at ``path``."""
     value, kind = detail["input"], detail["type"]
     if kind in _CUSTOM:
-        return _CUSTOM[kind], detail["msg"] + (_UNQUOTED if value == "1" else "")
+        hint = _UNQUOTED if value == "1" else _in_ascii(value) if kind == "version" else ""
+        return _CUSTOM[kind], detail["msg"] + hint
     if kind == "union_tag_not_found":
         return "E314", _unknown_distribution(value)
     if kind == "literal_error":
@@ -39,7 +40,7 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
     if kind == "bool_type" and (literal := _boolean(value)):
         return "E214", f"expected true or false, received {received(value)} (write {literal})"
     text = f"expected {_expected(kind, detail, path)}, received {received(value)}"
-    text += _hint(value, kind, path)
+    text += _hint(value, kind, path) or _value_hint(value, kind, path, document)
     # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
         return _fraction(value, document.written(path))
@@ -131,6 +132,47 @@ def _hint(value: Any, kind: str, path: Path) -> str:
     return ""
 
 
+# What a number, or a list of two, in place of a section stands for.
+_SINGLE = {
+    "input": "length: {}",
+    "embedding": "vocabulary: {}, dim: 64",
+    "head": "units: {}",
+    "data": "examples: {}",
+    "expect": "parameters: {}",
+}
+_PAIRS = {"input": "length: {}, features: {}", "embedding": "vocabulary: {}, dim: {}"}
+# Not after a slash or a backslash, as in a URL or a path of Windows.
+_NO_SPACE = re.compile(r"(?P<key>[A-Za-z_]\w{0,40}):[^\s/\\][^\n]{0,60}")
+
+
+def without_space(text: str) -> str:
+    """Return the key in a text such as ``type:lstm``, in which YAML finds none, or nothing."""
+    match = _NO_SPACE.fullmatch(text)
+    return match["key"] if match else ""
+
+
+def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
+    """Return a hint that depends on the value itself, if there is one."""
+    section = str(path[0]) if len(path) == 1 else ""
+    match value:
+        case str() if kind.startswith(("model", "tuple")) and without_space(value):
+            return " (a space is missing after ':')"
+        # Whoever writes 20 most likely means 20 %.
+        case int() | float() if kind == "less_than" and 5 <= value < 100 and value == int(value):
+            return f" (did you mean {value / 100:g}?)"
+        case int() if type(value) is int and section in _SINGLE:
+            return f" (write {{{_SINGLE[section].format(value)}}})"
+        case [first, second] if section in _PAIRS and type(first) is type(second) is int:
+            return f" (write {{{_PAIRS[section].format(first, second)}}})"
+        case int() | float() if kind == "string_type" and path[-1] == "name":
+            example = f"write 'n{value}': " if type(value) is int and value >= 0 else ""
+            return f" ({example}quoted or not, a name starts with a letter)"
+        case int() | float() if kind == "string_type":
+            return f" (quote it: {document.written(path)!r})"
+        case _:
+            return ""
+
+
 def _boolean(value: Any) -> str | None:
     text = value.lower() if isinstance(value, str) else ""
     return "true" if text in _TRUE else "false" if text in _FALSE else None
@@ -171,7 +213,24 @@ def _string_for_number(value: str, text: str, *, integer: bool) -> Message:
         return "E211", f"{text} (write {int(value, 0)})"
     if _NUMBER.fullmatch(value):
         return "E309", text + _UNQUOTED
-    return "E305", text
+    return "E305", text + _in_ascii(value)
+
+
+def _in_ascii(value: Any) -> str:
+    """Return a hint if a string is a number in the digits of another script or of full width."""
+    if not isinstance(value, str) or value.isascii() or len(value) > _LONGEST_NUMBER:
+        return ""
+    # Imported here because a valid spec does not need it.
+    from unicodedata import decimal, normalize
+
+    parts = (str(decimal(each, each)) for each in normalize("NFKC", value))
+    number = "".join(parts).replace("\N{MINUS SIGN}", "-")
+    if not _NUMBER.fullmatch(number):
+        return ""
+    return f", which contains {foreign_letter(value)}; write {number}"
+
+
+_LONGEST_NUMBER = 40
 
 
 def _ungrouped(value: str) -> str:

@@ -8,12 +8,12 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Severity, Span, SpecError
-from rnnspec.spec.wording import quoted
 from rnnspec.spec.yaml.characters import Flaw, all_forbidden, blanked, forbidden
 from rnnspec.spec.yaml.encoding import decode
 from rnnspec.spec.yaml.faults import Fault
 from rnnspec.spec.yaml.places import Extent, Lines, Path
 from rnnspec.spec.yaml.tree import Tree, grow, grow_once
+from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,8 @@ class Document:
     """
 
     source: str
-    text: str
-    data: Any
+    text: str = field(repr=False)
+    data: Any = field(repr=False)
     values: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
     keys: Mapping[Path, Extent] = field(default_factory=dict, repr=False)
     faults: tuple[Fault, ...] = ()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rnnspec.spec.wording import shortened
 from rnnspec.spec.yaml.characters import indenting_tab, invisible
 from rnnspec.spec.yaml.syntax import explain
+from rnnspec.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

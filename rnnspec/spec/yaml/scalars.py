@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rnnspec.spec.wording import quoted
+from rnnspec.wording import quoted
 
 Scalar = str | int | float | bool | None
 

@@ -69,7 +69,15 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str]:
         return offset, *_plain_message(error)
     if text[opener.index : opener.index + 1] in ("[", "{"):
         return opener.index, "E114", "this bracket is not closed"
+    if match := _NO_SPACE.match(text, opener.index):
+        return match.start("colon"), *_SPACE
     return opener.index, *_plain_message(error)
+
+
+_SPACE = ("E117", "expected a space after ':'")
+# As in units:32, or rnn:{type: lstm}. Bounded, because a line can be as long as the file.
+_NO_SPACE = re.compile(r"[A-Za-z_]\w{0,64}(?P<colon>:)[^\s:/]")
+_NO_SPACE_BEFORE = re.compile(r"[ ]{0,64}(?:- {1,8})?[A-Za-z_]\w{0,64}(?P<colon>:)[\[{]")
 
 
 def _is_about_opener(error: yaml.MarkedYAMLError, rest: str) -> bool:
@@ -91,6 +99,8 @@ def _unfinished_line(text: str, colon: int) -> tuple[int, str, str] | None:
     YAML then reads the line as the continuation of a scalar that starts above it.
     """
     lines = re.split("\r\n|\r|\n", text[:colon])
+    if match := _NO_SPACE_BEFORE.match(lines[-1]):
+        return colon - len(lines[-1]) + match.start("colon"), *_SPACE
     word = _KEY_ALONE.fullmatch(lines[-1]) if len(lines[-1]) <= _LONGEST_LINE else None
     filled = [number for number, line in enumerate(lines[:-1]) if line.strip()]
     if word is None or not filled:
@@ -101,7 +111,7 @@ def _unfinished_line(text: str, colon: int) -> tuple[int, str, str] | None:
     if match and (before.endswith(":") or above.lstrip().startswith("- ")):
         start = text.rindex(above, 0, colon)
         if match["colon"]:
-            return start + match.start("colon"), "E117", "expected a space after ':'"
+            return start + match.start("colon"), *_SPACE
         return start + match.start("key"), "E117", "expected ': ' after this key"
     start = colon - len(lines[-1]) + word.start("key")
     return start, "E115", _CONTINUES

@@ -9,13 +9,13 @@ from typing import Any
 
 import yaml
 
-from rnnspec.spec.wording import quoted, received, shortened
 from rnnspec.spec.yaml.characters import forbidden, foreign_letter, invisible, tabs
 from rnnspec.spec.yaml.events import StopReadingError, events
 from rnnspec.spec.yaml.faults import Fault
 from rnnspec.spec.yaml.places import Extent, Lines, Path
 from rnnspec.spec.yaml.scalars import BadScalarError, Scalar, resolve
 from rnnspec.spec.yaml.syntax import comma_in_number
+from rnnspec.wording import quoted, received, shortened
 
 # Limits that keep hostile files cheap, such as half a megabyte of brackets. Aliases, with which a
 # few lines can stand for billions of values, are refused and never expanded.

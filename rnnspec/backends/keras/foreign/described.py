@@ -14,6 +14,7 @@ from rnnspec.backends.keras.foreign.architecture.pieces import WITH_ARRAYS
 from rnnspec.backends.keras.foreign.architecture.records import Foreign, snake
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.stored.arrays import canonical
+from rnnspec.errors import few
 from rnnspec.ir.nodes import Dense, Embedding, LayerNorm, Network, Recurrent, Repeat
 from rnnspec.ir.params import params
 
@@ -107,7 +108,10 @@ def arrays_of(
     layers = [Foreign(_kind(node), node.name, {}) for node in known.layers]
     placed = [Placed(*pair) for pair in zip(known.layers, layers, strict=True)]
     own = [each.layer for each in placed if params(each.node)]
-    arrays = canonical(account, placed, source(account, layers, own))
+    stored = source(account, layers, own)
+    _check_number(account, own, stored)
+    account.check()
+    arrays = canonical(account, placed, stored)
     account.check()
     for each in placed:
         if params(each.node):
@@ -117,6 +121,22 @@ def arrays_of(
     return _imported(
         account, f"{form} of {version if version.text else 'Keras'}", known, arrays, {}
     )
+
+
+def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -> None:
+    """Refuse arrays of another number of layers, which would be as many reasons."""
+    ignored = account.ignored(source.others(set()))
+    groups = [
+        name for name, own in source.groups().items() if own and not ignored.keys() >= set(own)
+    ]
+    if len(groups) != len(layers):
+        message = (
+            f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
+            f"received those of {len(groups)}: {few(groups) or 'none'}"
+        )
+        more = len(groups) > len(layers)
+        way_out = account.way_out(["LAYER/*"]) if more else account.reminder()
+        account.refuse("model", message + way_out, "E706" if more else "E705")
 
 
 def _imported(

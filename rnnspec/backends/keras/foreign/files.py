@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, Imported, said
@@ -16,27 +13,27 @@ from rnnspec.backends.keras.foreign.architecture.records import Foreign
 from rnnspec.backends.keras.foreign.architecture.settings import Version
 from rnnspec.backends.keras.foreign.described import Description, arrays_of, described
 from rnnspec.backends.keras.foreign.openable import unknown_class
-from rnnspec.backends.keras.foreign.stored import hdf5
+from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
+from rnnspec.backends.keras.foreign.stored.stream import RATIO, ROOM
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from rnnspec.backends.keras.foreign.stored.arrays import Source
-    from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
-    from rnnspec.backends.keras.foreign.stored.trial import Trial
+    from rnnspec.backends.keras.foreign.stored.objects import Group
     from rnnspec.ir.nodes import Network
 
 SUFFIXES = (".h5", ".hdf5", ".keras")
-_LONGEST_CONFIG = 2**26
+_LONGEST_CONFIG = 2**23  # as objects, JSON may take 30 times as much
+_BLOCK = 2**20
 _WEIGHTS = "model.weights.h5"
 _PARTS = {"config.json", "metadata.json", _WEIGHTS}
-_BLOCK = 2**20
-_RATIO = 1_100  # more than deflate can compress
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,7 @@ class _Opened:
 
     form: str
     file: Hdf5
-    group: Any
+    group: Group
     config: Any
     version: Version
     compiled: bool = False
@@ -71,7 +68,7 @@ def read(
     name: str,
     config: Path | None = None,
     known: Network | None = None,
-    tried: Trial | None = None,
+    ignore: Sequence[str] = (),
 ) -> Imported:
     """Return the model in a file, as ``name``.
 
@@ -80,16 +77,16 @@ def read(
         name: the name of the network.
         config: a file with the architecture, as ``model.to_json()`` writes it.
         known: the network whose arrays a file without architecture has.
-        tried: the trial of an HDF5 file, if it has begun.
+        ignore: patterns of the arrays that are left out.
 
     Raises:
-        BackendError: h5py is not installed.
+        BackendError: pyfive is not installed.
         ModelError: the language lacks something in it, or arrays are not those of its layers.
         UsageError: the file cannot be read, or has no architecture and none was given.
     """
-    account = Account(str(path))
+    account = Account(str(path), ignore)
     separate = None if config is None else read_json(config)
-    with _opened(path, tried) as found:
+    with _opened(path) as found:
         architecture = found.config if separate is None else separate
         if architecture is not None:
             if found.compiled:
@@ -112,7 +109,7 @@ def read_arrays(path: Path, known: Network) -> tuple[Imported, Any]:
         UsageError: the file cannot be read.
     """
     account = Account(str(path))
-    with _opened(path, None) as found:
+    with _opened(path) as found:
         if found.compiled:
             account.leave("optimizer, loss and metrics")
         return arrays_of(account, found.form, found.version, known, found.source), found.config
@@ -152,12 +149,16 @@ def read_json(path: Path) -> Any:
         return parsed(stream.read(), path)
 
 
-def parsed(text: str | bytes, path: Path, what: str = "the architecture") -> Any:
+def parsed(text: str | bytes | bytearray, path: Path, what: str = "the architecture") -> Any:
     """Return the value of a JSON text.
 
     Raises:
         UsageError: it is none, too deep, or has a key twice.
     """
+    if len(text) > _LONGEST_CONFIG:
+        raise UsageError(
+            f"{what} has {len(text):,} bytes, at most {_LONGEST_CONFIG:,} are read", str(path)
+        )
     try:
         value = json.loads(text, object_pairs_hook=_unique)
         # Some tools wrap the text of to_json() in a string.
@@ -175,19 +176,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def _opened(path: Path, tried: Trial | None) -> Iterator[_Opened]:
-    with opened(path) as (stream, _):
+def _opened(path: Path) -> Iterator[_Opened]:
+    with opened(path) as (stream, size):
         if zipfile.is_zipfile(stream):
-            with _archive(path, stream) as found:
-                yield found
-            return
-    with hdf5.opened(path, tried) as file:
-        yield _in_hdf5(file)
+            yield _in_archive(path, stream, size)
+        else:
+            yield _in_hdf5(Hdf5(path, stream, size, size))
 
 
 def _in_hdf5(file: Hdf5) -> _Opened:
     text = file.attribute(file.root, "model_config")
-    group = file.inside(file.root, "model_weights") or file.root
+    group = file.group(file.root, "model_weights") or file.root
     version = file.attribute(file.root, "keras_version") or file.attribute(group, "keras_version")
     compiled = file.states(file.root, "training_config")
     compiled = compiled or file.inside(file.root, "optimizer_weights") is not None
@@ -199,46 +198,44 @@ def _in_hdf5(file: Hdf5) -> _Opened:
     return _Opened("HDF5 file", file, group, config, Version.of(version), compiled)
 
 
-@contextmanager
-def _archive(path: Path, stream: BinaryIO) -> Iterator[_Opened]:
-    """Yield the parts of a ``.keras`` file, its weights unpacked where nothing else is."""
-    with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
-        weights = Path(folder) / _WEIGHTS
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                config = parsed(_member(archive, "config.json"), path)
-                metadata = parsed(_member(archive, "metadata.json"), path, "the metadata")
-                _unpack(archive, weights)
-                beside = not _PARTS.issuperset(archive.namelist())
-        except UsageError:
-            raise
-        except KeyError as error:
-            message = f"expected a .keras file, received an archive without its parts: {error}"
-            raise UsageError(message, str(path)) from None
-        # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
-        except Exception as error:
-            message = f"expected a .keras file, received another or a part of one: {brief(error)}"
-            raise UsageError(message, str(path)) from error
-        version = metadata.get("keras_version") if isinstance(metadata, dict) else None
-        compiled = isinstance(config, dict) and bool(config.get("compile_config"))
-        with hdf5.opened(path, None, weights) as file:
-            yield _Opened(
-                ".keras file", file, file.root, config, Version.of(version), compiled, beside
-            )
+def _in_archive(path: Path, stream: BinaryIO, size: int) -> _Opened:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            config = parsed(_member(archive, "config.json"), path)
+            metadata = parsed(_member(archive, "metadata.json"), path, "the metadata")
+            weights = _member(archive, _WEIGHTS, RATIO * size + ROOM)
+            beside = not _PARTS.issuperset(archive.namelist())
+    except UsageError:
+        raise
+    except KeyError as error:
+        message = f"expected a .keras file, received an archive without its parts: {error}"
+        raise UsageError(message, str(path)) from None
+    # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
+    except Exception as error:
+        message = f"expected a .keras file, received another or a part of one: {brief(error)}"
+        raise UsageError(message, str(path)) from error
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    compiled = isinstance(config, dict) and bool(config.get("compile_config"))
+    file = Hdf5(path, weights, len(weights), size)
+    return _Opened(".keras file", file, file.root, config, Version.of(version), compiled, beside)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    size = archive.getinfo(name).file_size
-    if size > _LONGEST_CONFIG:
-        raise ValueError(f"{name} has {size:,} bytes, at most {_LONGEST_CONFIG:,} are read")
-    return archive.read(name)
+def _member(archive: zipfile.ZipFile, name: str, most: int = _LONGEST_CONFIG) -> bytearray:
+    """Return the bytes of a member, of which there are as many as it declares.
 
-
-def _unpack(archive: zipfile.ZipFile, target: Path) -> None:
-    info = archive.getinfo(_WEIGHTS)
-    if info.file_size > _RATIO * max(info.compress_size, 2**20):
-        raise ValueError(f"{_WEIGHTS} claims {info.file_size:,} bytes")
-    # Read to the end, where zipfile compares the checksum: HDF5 may end the process over bytes
-    # that are broken.
-    with archive.open(info) as packed, target.open("wb") as unpacked:
-        shutil.copyfileobj(packed, unpacked, _BLOCK)
+    ZipFile.read unpacks all there is, whatever size is declared, and so does any read of what is
+    packed with bzip2 or LZMA.
+    """
+    member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name}: expected deflate or no compression, received another")
+    if member.file_size > most:
+        raise ValueError(f"{name} has {member.file_size:,} bytes, at most {most:,} are read")
+    data = bytearray()
+    with archive.open(member) as stream:
+        # To the end, where zipfile compares the checksum.
+        while block := stream.read(_BLOCK):
+            data += block
+    if len(data) != member.file_size:
+        raise ValueError(f"{name}: expected {member.file_size:,} bytes, received {len(data):,}")
+    return data

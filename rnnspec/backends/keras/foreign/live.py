@@ -51,6 +51,10 @@ class _Live:
         """Return the names of all arrays that are not in ``used``."""
         return [s.name for stored in self._found.values() for s in stored if s.name not in used]
 
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays of each layer."""
+        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
+
 
 def read(model: Any, name: str, version: str) -> Imported:
     """Return a live model as ``name``.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LONGEST_PICKLE = 2**28
+_FREE_PICKLE = 2**20
+MOST_TIMES, FREE = 8, 2**26
+"""What is read has at most so many times the size of the file, and so many bytes more."""
 _ZIP = b"PK\x03\x04"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
@@ -62,7 +66,9 @@ def archive(path: Path) -> Iterator[Archive]:
         file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(file)
         try:
-            content, storages = _archive(stream, view)
+            content, storages = _archive(stream, file, view)
+        except MemoryError:  # no fault of the file, whose parts are no larger than it
+            raise
         # Besides BadZipFile, zipfile lets out what broken headers lead to.
         except Exception as error:
             message = f"expected a checkpoint of PyTorch: {brief(error)}"
@@ -74,15 +80,17 @@ Parts = tuple[Any, Mapping[str, memoryview]]
 """The object that was saved, and the bytes of each storage by its key."""
 
 
-def _archive(stream: BinaryIO, view: memoryview) -> Parts:
+def _archive(stream: BinaryIO, file: mmap.mmap, view: memoryview) -> Parts:
     if bytes(view[:4]) == _ZIP:
         return _zipped(stream, view)
-    return _pickled(stream, view)
+    return _pickled(file, view)
 
 
 def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
     with zipfile.ZipFile(stream) as members:
         infos = {info.filename: info for info in members.infolist()}
+        if len(infos) < len(members.infolist()):  # readers differ in which of two they take
+            raise PickleError("expected members with a name each, received two of one name")
         pickles = [name for name in infos if name.endswith("/data.pkl") or name == "data.pkl"]
         if any("/code/" in name or name.endswith("constants.pkl") for name in infos):
             message = "received a TorchScript program; save the state_dict() of its module instead"
@@ -90,43 +98,65 @@ def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
         if len(pickles) != 1:
             raise PickleError("received a zip archive that torch.save did not write")
         root = pickles[0].removesuffix("data.pkl")
-        _check_order(members, infos, root)
-        content = unpickled(BytesIO(_small(view, infos[pickles[0]])))
+        parts = _Members(view, MOST_TIMES * len(view) + FREE)
+        _check_order(parts, infos.get(f"{root}byteorder"))
+        content = unpickled(BytesIO(_small(parts, infos[pickles[0]])))
         start = f"{root}data/"
         found = {
-            name.removeprefix(start): _stored(view, info)
+            name.removeprefix(start): parts.read(info)
             for name, info in infos.items()
             if name.startswith(start)
         }
     return content, found
 
 
-def _check_order(members: zipfile.ZipFile, infos: Mapping[str, Any], root: str) -> None:
-    name = f"{root}byteorder"
-    if name in infos and infos[name].file_size < 16 and members.read(name).strip() != b"little":
+def _check_order(parts: _Members, info: zipfile.ZipInfo | None) -> None:
+    if info is not None and bytes(parts.read(info)[:16]).strip() != b"little":
         raise PickleError("expected little-endian numbers, received big-endian ones")
 
 
-def _small(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
-    if info.file_size > _LONGEST_PICKLE:
-        raise PickleError(f"expected a pickle of at most {_LONGEST_PICKLE:,} bytes")
-    return _stored(view, info)
+def _small(parts: _Members, info: zipfile.ZipInfo) -> memoryview:
+    # Each opcode takes a hundred times its size in memory, so a pickle may not grow much.
+    longest = min(_LONGEST_PICKLE, info.compress_size + _FREE_PICKLE)
+    if info.file_size > longest:
+        raise PickleError(f"expected a pickle of at most {longest:,} bytes")
+    return parts.read(info)
 
 
-def _stored(view: memoryview, info: zipfile.ZipInfo) -> memoryview:
-    """Return the bytes of a member, which torch.save never compresses."""
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise PickleError(f"expected an uncompressed member, received {brief(info.filename)}")
-    head = view[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
-    magic, name, extra = _LOCAL_HEADER.unpack(head)
-    start = info.header_offset + _LOCAL_HEADER.size + name + extra
-    found = view[start : start + info.file_size]
-    if magic != _ZIP or len(found) != info.file_size:
-        raise PickleError(f"member {brief(info.filename)} is cut short")
-    return found
+@dataclass(slots=True)
+class _Members:
+    """The members of a zip archive; ``left`` is how many bytes may still be inflated."""
+
+    view: memoryview
+    left: int
+
+    def read(self, info: zipfile.ZipInfo) -> memoryview:
+        """Return the bytes of a member, a part of the file if it is not compressed."""
+        head = self.view[info.header_offset : info.header_offset + _LOCAL_HEADER.size]
+        magic, name, extra = _LOCAL_HEADER.unpack(head)
+        start = info.header_offset + _LOCAL_HEADER.size + name + extra
+        stored = info.compress_type == zipfile.ZIP_STORED
+        length = info.file_size if stored else info.compress_size
+        found = self.view[start : start + length]
+        if magic != _ZIP or len(found) != length:
+            raise PickleError(f"member {brief(info.filename)} is cut short")
+        return found if stored else self._inflated(found, info)
+
+    def _inflated(self, packed: memoryview, info: zipfile.ZipInfo) -> memoryview:
+        # torch.save compresses nothing, but torch.load reads what others have compressed since.
+        if info.compress_type != zipfile.ZIP_DEFLATED:
+            raise PickleError(f"member {brief(info.filename)} is compressed in an unknown way")
+        self.left -= info.file_size
+        if self.left < 0:
+            raise PickleError("its members are too large for the size of the file")
+        # One more than declared, as 0 would be no limit.
+        found = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, info.file_size + 1)
+        if len(found) != info.file_size or zlib.crc32(found) != info.CRC:
+            raise PickleError(f"member {brief(info.filename)} is broken")
+        return memoryview(found)
 
 
-def _pickled(stream: BinaryIO, view: memoryview) -> Parts:
+def _pickled(stream: mmap.mmap, view: memoryview) -> Parts:
     if unpickled(stream) != _MAGIC:
         raise PickleError("received a pickle that torch.save did not write")
     for _ in range(2):  # the protocol's version, and what system wrote the file
@@ -134,16 +164,16 @@ def _pickled(stream: BinaryIO, view: memoryview) -> Parts:
     stored = list[Any]()
     content = unpickled(stream, stored)
     keys = unpickled(stream)
-    if not isinstance(keys, list):
-        raise PickleError("expected the keys of the storages")
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise PickleError("expected the keys of the storages, a list of strings")
     # The size of an element is in the pickle alone, at the tensors that use a storage.
     sizes = dict(_element_sizes(stored))
     found, at = dict[str, memoryview](), stream.tell()
     for key in keys:
         (number,) = struct.unpack("<q", view[at : at + 8])
-        length = number * sizes.get(str(key), 4)
-        found[str(key)] = view[at + 8 : at + 8 + length]
-        if number < 0 or len(found[str(key)]) != length:
+        length = number * sizes.get(key, 4)
+        found[key] = view[at + 8 : at + 8 + length]
+        if number < 0 or len(found[key]) != length:
             raise PickleError("a storage is cut short")
         at += 8 + length
     return content, found

@@ -6,6 +6,7 @@ the order in which the modules are used; the order of definition is taken.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.torch.checkpoint import layers
@@ -30,7 +31,8 @@ def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Netwo
     chain = _Chain(modules, account)
     first = next((each for each in modules if isinstance(each, Stack)), None)
     if first is None:
-        account.refuse("the model", "expected a recurrent layer, received none", "E701")
+        message = f"expected a recurrent layer, received none{account.reminder()}"
+        account.refuse("the model", message, "E701")
         account.check()
         raise AssertionError("check raises")
     network_input = chain.open(first)
@@ -151,8 +153,13 @@ class _Chain:
             return
         if not self._fits(matrix, matrix.weight.shape[1]):
             return
-        hidden = any(isinstance(each, Matrix) for each in self.rest)
-        guess = "relu" if hidden else "no activation at the end"
+        hidden, following = any(isinstance(each, Matrix) for each in self.rest), self.rest[:1]
+        if following and _adjacent(matrix.name, following[0].name):
+            # In a Sequential an activation would have the number between them.
+            hidden = False
+            guess = f"no activation: {following[0].name} has the next number in one container"
+        else:
+            guess = "relu" if hidden else "no activation at the end"
         self.account.guess("head", f"{matrix.name}: {guess}")
         self.add(
             layers.dense(
@@ -163,6 +170,13 @@ class _Chain:
                 bias=matrix.bias is not None,
             )
         )
+
+
+def _adjacent(name: str, following: str) -> bool:
+    """Return whether two modules have numbers in a row in one container."""
+    one, two = name.rpartition("."), following.rpartition(".")
+    numbers = [int(last) for *_, last in (one, two) if re.fullmatch("[0-9]{1,9}", last)]
+    return one[0] == two[0] and len(numbers) == 2 and numbers[1] == numbers[0] + 1
 
 
 def _cell(stack: Stack) -> tuple[str, nodes.Cell]:

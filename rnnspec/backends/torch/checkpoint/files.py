@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.imported import Account, Became, Imported
+from rnnspec.backends.torch.checkpoint.archive import FREE, MOST_TIMES
 from rnnspec.backends.torch.checkpoint.arrays import canonical, parts
 from rnnspec.backends.torch.checkpoint.draft import draft
 from rnnspec.backends.torch.checkpoint.modules import (
@@ -19,7 +19,7 @@ from rnnspec.backends.torch.checkpoint.modules import (
 from rnnspec.backends.torch.checkpoint.order import ordered
 from rnnspec.backends.torch.checkpoint.states import state
 from rnnspec.backends.torch.checkpoint.tensors import TensorError
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, few
 from rnnspec.files.headers import HeaderError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import gates, params
@@ -27,7 +27,7 @@ from rnnspec.ir.text import type_name
 from rnnspec.slots import is_finite, packed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.backends.torch.checkpoint.states import Entry, State
@@ -36,23 +36,36 @@ if TYPE_CHECKING:
 Part = tuple[str, Module, "Mapping[str, Entry]"]
 
 
-def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
+_MOST_ARRAYS = 5_000
+
+
+def read(
+    path: Path, name: str, known: nodes.Network | None = None, ignore: Sequence[str] = ()
+) -> Imported:
     """Return the model whose state dict is in a file.
 
     Args:
         path: the file.
         name: the name of the network.
         known: the network of the spec that describes the model; without it, one is guessed.
+        ignore: patterns of the arrays that are left out.
 
     Raises:
         ModelError: the language cannot express the model, or ``known`` is another one.
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or has none of the arrays of a pattern.
     """
-    account = Account(str(path))
+    account = Account(str(path), ignore)
     with state(path) as found:
-        weights = {key: entry for key, entry in found.entries.items() if entry.floating}
-        _leave(found, account)
-        listed = modules(weights, account)
+        ignored = account.ignored(list(found.entries))
+        weights = {
+            key: entry
+            for key, entry in found.entries.items()
+            if entry.floating and key not in ignored
+        }
+        _leave(found, ignored, account)
+        _check_sizes(weights, found.size, path)
+        gone = [key for key in ignored if found.entries[key].floating]
+        listed = modules(weights, account, gone)
         account.check()
         listed = ordered(listed, account)
         network = known or draft(name, listed, account)
@@ -68,13 +81,26 @@ def read(path: Path, name: str, known: nodes.Network | None) -> Imported:
     )
 
 
-def _leave(found: State, account: Account) -> None:
+def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
+    """Raise UsageError if the arrays of a file are out of proportion to it."""
+    total, most = sum(entry.size for entry in weights.values()), MOST_TIMES * size + FREE
+    if total > most:
+        message = (
+            f"expected tensors of at most {most:,} bytes in a file of {size:,}, received {total:,}"
+        )
+        raise UsageError(message, str(path))
+    if len(weights) > _MOST_ARRAYS:
+        message = f"expected at most {_MOST_ARRAYS:,} arrays, received {len(weights):,}"
+        raise UsageError(message, str(path))
+
+
+def _leave(found: State, ignored: Collection[str], account: Account) -> None:
     for key in found.beside:
         account.leave(key, reason="saved beside the state dict")
     for key in found.others:
         account.leave(key, reason="not a tensor")
     for key, entry in found.entries.items():
-        if not entry.floating:
+        if not entry.floating and key not in ignored:
             account.leave(key, reason="a buffer of integers")
 
 
@@ -87,8 +113,17 @@ def arrays_of(
         ModelError: they are not those of its layers, or not finite.
         UsageError: one cannot be read.
     """
-    layers = [layer for layer in network.layers if params(layer)]
-    pairs = list(zip_longest(layers, parts(listed)))
+    layers, found = [layer for layer in network.layers if params(layer)], list(parts(listed))
+    if len(layers) != len(found):
+        message = (
+            f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
+            f"received those of {len(found)}: {few([each[0] for each in found])}"
+        )
+        more = len(found) > len(layers)
+        way_out = account.way_out(["MODULE.*"]) if more else account.reminder()
+        account.refuse("the model", message + way_out, "E706" if more else "E705")
+        account.check()
+    pairs = list(zip(layers, found, strict=True))
     for layer, part in pairs:
         _compare(layer, part, account)
     account.check()
@@ -108,17 +143,9 @@ def arrays_of(
     return arrays
 
 
-def _compare(layer: nodes.Layer | None, part: Part | None, account: Account) -> None:
+def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
     """Refuse a module that is not the layer of the network at its place."""
-    if part is None:
-        assert layer is not None, "zip_longest gives one of them"
-        message = f"expected the arrays of a {type_name(layer)}, the state dict has none left"
-        account.refuse(layer.name, message, "E705")
-        return
-    where, module, own = part
-    if layer is None:
-        account.refuse(where, f"the spec has no layer for this {_class(module)}", "E706")
-        return
+    where, _, own = part
     cell = layer.cell if isinstance(layer, nodes.Recurrent) else None
     if isinstance(cell, nodes.GRU) and not cell.reset_after:
         message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING
+
+from rnnspec.errors import few
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
     from rnnspec.backends.torch.checkpoint.states import Entry
 
-_IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))_l(\d+)(_reverse)?")
+# As PyTorch writes them: without leading zeros, which would name a layer twice.
+_IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))_l(0|[1-9][0-9]{0,4})(_reverse)?")
 _DIRECTIONS = ("", "_reverse")
 
 
@@ -69,17 +73,42 @@ class Norm:
 Module = Stack | Matrix | Norm
 
 
-def modules(entries: Mapping[str, Entry], account: Account) -> list[Module]:
+def modules(
+    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
+) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
-    A module whose arrays have other names or shapes is refused in ``account``.
+    A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
+    are among those that the user leaves out.
     """
     grouped = dict[str, dict[str, "Entry"]]()
     for name, entry in entries.items():
         module, _, own = name.rpartition(".")
         grouped.setdefault(module, {})[own] = entry
-    found = (_module(name, arrays, account) for name, arrays in grouped.items())
-    return [module for module in found if module is not None]
+    gone = dict[str, list[str]]()
+    for name in ignored:
+        module, _, own = name.rpartition(".")
+        gone.setdefault(module, []).append(own)
+    found = list[Module]()
+    for name, arrays in grouped.items():
+        # Without its bias, a module would come in as another one.
+        if needed := _needed(arrays, gone.get(name, [])):
+            message = (
+                f"needs {few(needed)}, which --ignore leaves out; "
+                "leave out all of its arrays or none"
+            )
+            account.refuse(name or "the model", message, "E705")
+        elif (module_ := _module(name, arrays, account)) is not None:
+            found.append(module_)
+    return found
+
+
+def _needed(arrays: Mapping[str, Entry], ignored: Sequence[str]) -> list[str]:
+    """Return the arrays that the user leaves out of a module, but that may be a part of it."""
+    # The arrays of a recurrent layer are known by their names, those of others are not.
+    if all(map(_IN_STACK.fullmatch, arrays)):
+        return [own for own in ignored if _IN_STACK.fullmatch(own)]
+    return list(ignored) if "weight" in arrays else []
 
 
 def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
@@ -96,10 +125,18 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             shapes = ", ".join(f"{own} {entry.shape}" for own, entry in arrays.items())
             message = (
                 "expected the arrays of nn.RNN, nn.LSTM, nn.GRU, nn.Embedding, nn.Linear or "
-                f"nn.LayerNorm, received {shapes}"
+                f"nn.LayerNorm, received {shapes}{account.way_out(_unknown(name, arrays))}"
             )
             account.refuse(name or "the model", message, "E701")
             return None
+
+
+def _unknown(module: str, arrays: Mapping[str, Entry]) -> list[str]:
+    """Return patterns of the arrays that belong to no recurrent layer."""
+    odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
+    if module and len(odd) == len(arrays):
+        return [f"{escape(module)}.*"]
+    return [escape(f"{module}.{own}" if module else own) for own in odd]
 
 
 def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Stack | None:
@@ -131,12 +168,12 @@ def _problems(stack: Stack) -> Iterator[tuple[str, str]]:
     if missing := [own for own in ("weight_ih", "weight_hh") if own not in first]:
         yield f"expected {missing[0]}_l0, which is missing", "E705"
         return
-    rows = first["weight_hh"].shape[0] if len(first["weight_hh"].shape) == 2 else 0
-    if not rows or rows % stack.units or stack.gates not in (1, 3, 4):
-        yield (
-            f"weight_hh_l0: expected (gates x units, units), received {first['weight_hh'].shape}",
-            "E707",
-        )
+    shape, given = first["weight_hh"].shape, first["weight_ih"].shape
+    if len(shape) != 2 or not shape[1] or shape[0] not in (shape[1], 3 * shape[1], 4 * shape[1]):
+        yield f"weight_hh_l0: expected (gates x units, units), received {shape}", "E707"
+        return
+    if len(given) != 2:
+        yield f"weight_ih_l0: expected (gates x units, features), received {given}", "E707"
         return
     width = stack.units * len(stack.layers[0])
     for index, layer in enumerate(stack.layers):

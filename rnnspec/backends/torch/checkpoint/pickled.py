@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rnnspec.errors import brief
 
 if TYPE_CHECKING:
+    from mmap import mmap
     from typing import BinaryIO
 
 
@@ -45,24 +46,28 @@ class Persistent:
 
 
 MOST_OPCODES = 20_000_000
-_PLAIN_KEYS = (str, int, float, bool, type(None))
+_LONGEST_NAME = 1_000  # of a class or function, with its module
+_MOST_BITS = 1_024  # random generators have states of up to 128
+_LARGEST_INDEX = 2**32
 _MARK = object()
 
 
-def unpickled(stream: BinaryIO, persistent: list[Any] | None = None) -> Any:
+def unpickled(stream: BinaryIO | mmap, persistent: list[Any] | None = None) -> Any:
     """Return the object that a pickle describes, up to its end in ``stream``.
 
-    Mappings become dicts, whatever their class, without keys that are objects; other objects
-    become ``Made``. Identifiers of objects outside the pickle are added to ``persistent``.
+    Mappings become dicts, whatever their class; their keys become text, and those that are objects
+    are left out. Other objects become ``Made``. Identifiers of objects outside the pickle are added
+    to ``persistent``.
 
     Raises:
         PickleError: the pickle is broken, or has more than ``MOST_OPCODES`` opcodes.
     """
     machine = _Machine()
     try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if number >= MOST_OPCODES:
+        for opcode, argument, _ in pickletools.genops(cast("Any", stream)):
+            if machine.opcodes >= MOST_OPCODES:
                 raise PickleError(f"expected at most {MOST_OPCODES:,} opcodes in a pickle")
+            machine.opcodes += 1
             machine.run(opcode.name, argument)
         if persistent is not None:
             persistent.extend(machine.persistent)
@@ -77,10 +82,14 @@ class _Machine:
     stack: list[Any] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
     persistent: list[Any] = field(default_factory=list)
+    opcodes: int = 0
+    copied: int = 0
 
     def run(self, name: str, argument: Any) -> None:
         """Run one opcode."""
         if name in _PUSHES:
+            if isinstance(argument, int) and argument.bit_length() > _MOST_BITS:
+                raise ValueError(f"an integer of more than {_MOST_BITS:,} bits")
             self.stack.append(argument)
         elif name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name]())
@@ -109,6 +118,9 @@ class _Machine:
 
     def put(self, index: int | None = None) -> None:
         """Remember the value on top."""
+        # Larger integers can be chosen to have one hash, and then a dict takes forever.
+        if index is not None and not 0 <= index < _LARGEST_INDEX:
+            raise ValueError(f"a value is stored as number {index}")
         self.memo[len(self.memo) if index is None else index] = self.top()
 
     def get(self, index: int) -> None:
@@ -122,9 +134,8 @@ class _Machine:
         target = self.top()
         mapping = target if isinstance(target, dict) else {}
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Hashing nested tuples that share their parts can take forever.
-            if isinstance(key, _PLAIN_KEYS):
-                mapping[key] = value
+            if (name := _key(key)) is not None:
+                mapping[name] = value
 
     def extend(self, items: list[Any]) -> None:
         """Add items to the list on top; those of other objects are dropped."""
@@ -136,7 +147,22 @@ class _Machine:
         if unpack:
             self.pop()  # keyword arguments
         args, called = self.pop(), self.pop()
-        self.stack.append(_made(called, args if isinstance(args, tuple) else (args,)))
+        self.make(called, args if isinstance(args, tuple) else (args,))
+
+    def make(self, called: Any, args: tuple[Any, ...]) -> None:
+        """Push the object that a call would make."""
+        name = called.name if isinstance(called, Global) else ""
+        if name not in _MAPPINGS:
+            self.stack.append(Made(name, args))
+            return
+        pairs = args[0] if args and isinstance(args[0], list) else []
+        # Each pair took an opcode of its own, unless one list becomes many mappings.
+        self.copied += len(pairs)
+        if self.copied > self.opcodes:
+            raise ValueError("mappings that have the same list of items")
+        self.stack.append({})
+        for pair in pairs:
+            self.set_items([pair[0], pair[1]])
 
     def build(self) -> None:
         """Give the object on top its state."""
@@ -152,21 +178,27 @@ class _Machine:
     def stack_global(self) -> None:
         """Replace a module's name and a name in it by the class or function."""
         name, module = self.pop(), self.pop()
-        self.stack.append(Global(f"{module}.{name}"))
+        # Other objects could be tuples that share their parts: short to store, endless as text.
+        if not (isinstance(name, str) and isinstance(module, str)):
+            raise TypeError("a class or function whose name is not text")
+        self.stack.append(_global(module, name))
 
 
-def _made(called: Any, args: tuple[Any, ...]) -> Any:
-    name = called.name if isinstance(called, Global) else ""
-    if name in ("collections.OrderedDict", "collections.defaultdict", "builtins.dict"):
-        return _mapping(args)
-    return Made(name, args)
+def _global(module: str, name: str) -> Global:
+    # A long module can be stored once and used in each name.
+    if len(module) + len(name) > _LONGEST_NAME:
+        raise ValueError(f"the name of a class or function of more than {_LONGEST_NAME:,} letters")
+    return Global(f"{module}.{name}")
 
 
-def _mapping(args: tuple[Any, ...]) -> dict[Any, Any]:
-    pairs = args[0] if args and isinstance(args[0], list) else []
-    return {pair[0]: pair[1] for pair in pairs if isinstance(pair[0], _PLAIN_KEYS)}
+def _key(key: Any) -> str | None:
+    """Return a key of a mapping as text, None if it is an object."""
+    # Strings only: hashing nested tuples that share their parts can take forever, and integers or
+    # floats can be chosen to have one hash.
+    return str(key) if isinstance(key, str | int | float | None) else None
 
 
+_MAPPINGS = ("collections.OrderedDict", "collections.defaultdict", "builtins.dict")
 _PUSHES = frozenset(
     {
         *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -219,12 +251,12 @@ def _append(machine: _Machine, _: Any) -> None:
 
 def _instance(machine: _Machine, argument: Any) -> None:
     args = tuple(machine.pop_to_mark())
-    machine.stack.append(_made(Global(cast("str", argument).replace(" ", ".")), args))
+    machine.make(_global(*argument.split(" ", 1)), args)
 
 
 def _object(machine: _Machine, _: Any) -> None:
     called, *args = machine.pop_to_mark()
-    machine.stack.append(_made(called, tuple(args)))
+    machine.make(called, tuple(args))
 
 
 _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
@@ -253,7 +285,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "APPEND": _append,
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "ADDITEMS": lambda machine, _: machine.extend(machine.pop_to_mark()),
-    "GLOBAL": lambda machine, name: machine.stack.append(Global(name.replace(" ", "."))),
+    "GLOBAL": lambda machine, name: machine.stack.append(_global(*name.split(" ", 1))),
     "STACK_GLOBAL": lambda machine, _: machine.stack_global(),
     "REDUCE": lambda machine, _: machine.reduce(),
     "NEWOBJ": lambda machine, _: machine.reduce(),

@@ -35,7 +35,12 @@ _TYPES = {
 """NumPy's type for each storage class and dtype of PyTorch."""
 
 _MOST_AXES = 16
+_LARGEST = 2**48
 _REBUILD = "torch._utils._rebuild_tensor"
+_PARAMETERS = (
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+)
 
 
 class TensorError(Exception):
@@ -57,17 +62,27 @@ class Tensor:
         """True if its numbers are floating-point numbers."""
         return self.type == BFLOAT16 or np.dtype(self.type).kind == "f"
 
+    @property
+    def size(self) -> int:
+        """The number of bytes of its elements."""
+        return math.prod(self.shape) * item_size(self.type)
+
     def array(self, storage: memoryview) -> Array:
         """Return the array, bfloat16 as float32; ``storage`` has the bytes of the whole storage.
 
         Raises:
-            TensorError: the storage is too short for it.
+            TensorError: the storage is too short for it, or has fewer elements than it.
         """
         dtype = np.dtype("<u2" if self.type == BFLOAT16 else self.type)
         last = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
         needed = (self.offset + last + 1) * dtype.itemsize if math.prod(self.shape) else 0
-        if needed > len(storage):
-            message = f"expected at least {needed:,} bytes of numbers, received {len(storage):,}"
+        # With a stride of 0 the last element is near, however many there are.
+        if max(needed, self.size) > len(storage):
+            way_out = "; save a copy of it: tensor.clone()" if needed <= len(storage) else ""
+            message = (
+                f"expected at least {max(needed, self.size):,} bytes of numbers, "
+                f"received {len(storage):,}{way_out}"
+            )
             raise TensorError(message)
         strides = tuple(step * dtype.itemsize for step in self.stride)
         start = self.offset * dtype.itemsize if needed else 0
@@ -83,11 +98,10 @@ def tensor_of(value: Any) -> Tensor | None:
     Raises:
         TensorError: it stands for a tensor of an unknown type or of an impossible shape.
     """
+    # Once, because a parameter has a tensor and no other parameter.
+    if isinstance(value, Made) and value.name in _PARAMETERS and value.args:
+        value = value.args[0]
     match value:
-        case Made(name="torch._utils._rebuild_parameter", args=(data, *_)):
-            return tensor_of(data)
-        case Made(name="torch._utils._rebuild_parameter_with_state", args=(data, *_)):
-            return tensor_of(data)
         case Made(name="torch._utils._rebuild_tensor_v3", args=args) if len(args) >= 7:
             stored, offset, shape, stride, _, _, dtype = args[:7]
             return _tensor(stored, dtype, offset, shape, stride)
@@ -111,6 +125,9 @@ def _tensor(stored: Any, dtype: Any, offset: Any, shape: Any, stride: Any) -> Te
     sizes, steps = tuple(_sizes(shape)), tuple(_sizes(stride))
     if len(sizes) != len(steps) or not _is_size(offset):
         raise TensorError("expected a tensor with as many strides as axes")
+    # Without its empty axes, which NumPy does not consider either.
+    if math.prod(max(size, 1) for size in sizes) >= _LARGEST:
+        raise TensorError("expected the shape of a tensor that fits in memory")
     return Tensor(key, type_, offset, sizes, steps)
 
 
@@ -140,4 +157,4 @@ def _sizes(value: Any) -> Iterator[int]:
 
 
 def _is_size(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**48
+    return type(value) is int and 0 <= value < _LARGEST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from rnnspec.spec.messages.foreign.spelling import squeezed, without_module
-from rnnspec.spec.wording import nearest
+from rnnspec.wording import nearest
 
 _CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "simple", "simplernn": "simple", "simple": "simple"}
 _TYPES = {
@@ -25,7 +25,7 @@ _BIDIRECTIONAL = re.compile(
 _STACKED = re.compile(r"(?:deep|multilayer|stacked)(?P<cell>.+)")
 _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
-_NO_CELL = "this cell is not supported; expected simple, lstm or gru"
+_NO_CELL = "this cell is not supported"
 _ACTIVATION = "activation is a key of each layer"
 _ATTENTION = "attention is not supported"
 _NOISE = "the only noise is dropout, a key of each layer"

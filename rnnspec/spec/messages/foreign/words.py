@@ -106,7 +106,10 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     ``allowed`` contains the values of the language for this key.
     """
     if what == "type":
-        return layer_for(value)
+        reason = layer_for(value)
+        # Where nothing takes its place, the types that there are help most.
+        alone = reason is not None and reason.endswith("not supported")
+        return f"{reason}; expected {listed(allowed, 'or')}" if alone else reason
     kind = _kind(what)
     bare = squeezed(without_module(value))
     own = {squeezed(each): each for each in allowed}

@@ -13,7 +13,7 @@ from rnnspec.errors import UsageError, listed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_LAYERS = 10_000
+MAX_LAYERS = 4_000
 MODELS = ("Sequential", "Model", "Functional")
 _DEEPEST = 4
 _OPERATIONS = ("NotEqual", "Any", "LogicalOr", "LogicalAnd")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from glob import escape
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnspec.errors import few
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.backends.imported import Account
     from rnnspec.backends.keras.foreign.architecture.chain import Placed
@@ -45,6 +47,9 @@ class Source(Protocol):
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
 
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of the arrays of each layer in the file, used or not."""
+
 
 def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dict[str, Array]:
     """Return the canonical arrays of a network by name.
@@ -52,15 +57,22 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
     What is missing, left over or of another shape is refused in the account; the result is then
     empty.
     """
-    plans, used = list[tuple[str, Callable[[], Array]]](), set[str]()
+    ignored = account.ignored(source.others(set()))
+    plans, used = list[tuple[str, Callable[[], Array]]](), set(ignored)
     for each in placed:
         if not params(each.node):
             continue
-        stored = source.of(each.layer)
+        stored = [array for array in source.of(each.layer) if array.name not in ignored]
         used |= {array.name for array in stored}
-        plans += _layer(account, each, stored)
+        gone = [array.name for array in source.of(each.layer) if array.name in ignored]
+        if gone and len(stored) < _number(each.node):
+            message = f"needs {few(gone)}, which --ignore leaves out"
+            account.refuse(each.layer.name, message, "E705")
+        else:
+            plans += _layer(account, each, stored)
     for name in list(source.others(used))[:_MOST]:
-        account.refuse(name, "an array of no layer is left over", "E706")
+        message = f"an array of no layer is left over{account.way_out([escape(name)])}"
+        account.refuse(name, message, "E706")
     if account.problems:
         return {}
     arrays = {name: read() for name, read in plans}
@@ -78,8 +90,9 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
         received = ", ".join(each.name for each in stored) or "none"
         account.refuse(name, f"expected {number} arrays, received {received}", "E705")
         return
-    for each in stored[number:]:
-        account.refuse(name, f"expected {number} arrays, received {each.name} as well", "E706")
+    for each in stored[number : number + _MOST]:
+        message = f"expected {number} arrays, received {each.name} as well"
+        account.refuse(name, message + account.way_out([escape(each.name)]), "E706")
     if len(stored) > number:
         return
     if not isinstance(node, nodes.Recurrent):

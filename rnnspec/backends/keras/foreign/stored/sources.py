@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.keras.foreign.architecture.records import snake
 from rnnspec.backends.keras.foreign.stored.arrays import Stored
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
     from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
+    from rnnspec.backends.keras.foreign.stored.objects import Group
 
 _RANDOM = re.compile(r"seed_generator|random_seed")
 _ELSEWHERE = {
@@ -29,11 +30,13 @@ _ELSEWHERE = {
 class Named:
     """Groups by the names of layers, with ``layer_names`` and ``weight_names`` (``.h5``)."""
 
-    def __init__(self, file: Hdf5, group: Any, account: Account, layers: Sequence[Foreign]) -> None:
+    def __init__(
+        self, file: Hdf5, group: Group, account: Account, layers: Sequence[Foreign]
+    ) -> None:
         self._file = file
         self._found: dict[str, list[Stored]] = {}
         for name in file.names(group, "layer_names"):
-            inner = file.inside(group, name)
+            inner = file.group(group, name)
             if inner is None:
                 raise file.wrong(f"{name}: expected the group of this layer, received none")
             if names := file.names(inner, "weight_names"):
@@ -41,7 +44,7 @@ class Named:
         self._found = {name: arrays for name, arrays in self._found.items() if arrays}
         self._names = self._matched(account, layers)
 
-    def _stored(self, group: Any, names: list[str], account: Account) -> list[Stored]:
+    def _stored(self, group: Group, names: list[str], account: Account) -> list[Stored]:
         kept = []
         for name in names:
             found = self._file.inside(group, name)
@@ -65,10 +68,9 @@ class Named:
             return pairs
         return {name: name for name in names if name in self._found}
 
-    @property
-    def groups(self) -> list[str]:
-        """The names of the groups with arrays, in the order of the file."""
-        return list(self._found)
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays in each group, in the order of the file."""
+        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
 
     def of(self, layer: Foreign) -> Sequence[Stored]:
         """Return the arrays of a layer."""
@@ -105,6 +107,9 @@ class Numbered:
                 account.leave(_ELSEWHERE[top])
             else:
                 self._all[path] = file.stored(found, path)
+        self._folders: dict[str, list[str]] = {}
+        for path in self._all:
+            self._folders.setdefault(path.rpartition("/")[0], []).append(path)
         numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
         for each in layers:
             start = root
@@ -118,14 +123,20 @@ class Numbered:
         """Return the arrays of a layer."""
         found = list[Stored]()
         for part in _parts(layer):
-            start = f"{self._paths[layer.name]}/{part}vars/"
-            own = [path for path in self._all if path.startswith(start)]
+            own = self._folders.get(f"{self._paths[layer.name]}/{part}vars", [])
             found += [self._all[path] for path in sorted(own, key=_number)]
         return found
 
     def others(self, used: set[str]) -> Sequence[str]:
         """Return the names of all arrays that are not in ``used``."""
         return [name for name in self._all if name not in used]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays in the folder of each layer, in the order of the file."""
+        found = dict[str, list[str]]()
+        for path in self._all:
+            found.setdefault("/".join(path.split("/")[:2]), []).append(path)
+        return found
 
 
 def _folder(numbers: Counter[str], start: str, kind: str) -> str:
