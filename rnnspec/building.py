@@ -10,10 +10,14 @@ from rnnspec.arguments import seed_from
 from rnnspec.backends import form_named, get, needs
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
+from rnnspec.ir.params import counts
+from rnnspec.memory import memory_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
+    from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program, Source
     from rnnspec.slots import Array
     from rnnspec.vectors.table import Vectors
@@ -42,6 +46,7 @@ def build(spec: Source, backend: str, *, seed: int | None = None, form: str | No
         UsageError: the backend is unknown or builds no models, ``spec`` or ``seed`` is not
             valid, or a file cannot be read.
         BackendError: the backend is not installed or too old.
+        OutOfMemoryError: the arrays do not fit into memory.
     """
     wanted = form_named(form)
     given, chosen = pipeline.program(spec), get(backend, *needs.source(wanted), MODEL)
@@ -81,6 +86,7 @@ def pretrained(
     Raises:
         SpecError: a file of vectors or words is invalid.
         UsageError: a file cannot be read.
+        OutOfMemoryError: the vectors do not fit into memory.
     """
     spec = program.spec
     if spec.embedding is None or spec.embedding.weights is None or spec.file is not None:
@@ -88,7 +94,14 @@ def pretrained(
     from rnnspec.vectors.read import read_vectors
 
     folder = Path(program.source).parent
-    return read_vectors(program.network, folder, progress, allow_outside=spec.allow_outside)
+    with _memory(program.network, 4, "in float32"):
+        return read_vectors(program.network, folder, progress, allow_outside=spec.allow_outside)
+
+
+def _memory(network: Network, size: int, how: str) -> AbstractContextManager[None]:
+    total = counts(network)
+    size *= total.trainable + total.non_trainable
+    return memory_for(size, f"the arrays of {network.name}, {how},")
 
 
 def assemble(
@@ -98,9 +111,27 @@ def assemble(
     seed: int | None = None,
     arrays: Mapping[str, Array] | None = None,
 ) -> Any:
-    """Return a live model with its initial weights and ``vectors``, or with trained arrays."""
+    """Return a live model with its initial weights and ``vectors``, or with trained arrays.
+
+    Raises:
+        OutOfMemoryError: the arrays do not fit into memory.
+    """
     # Source that cannot train has no initializers.
     drawn = arrays is None and seed is None and generated.form == "training"
+    # NumPy draws in float64.
+    size, how = (4, "in float32") if drawn or arrays else (12, "drawn in float64 for float32")
+    with _memory(generated.network, size, how):
+        return _assembled(generated, vectors, seed, arrays, drawn=drawn)
+
+
+def _assembled(
+    generated: Generated,
+    vectors: Vectors | None,
+    seed: int | None,
+    arrays: Mapping[str, Array] | None,
+    *,
+    drawn: bool,
+) -> Any:
     model = pipeline.instantiate(generated, drawn=drawn)
     if arrays is not None:
         generated.store.write(model, arrays)

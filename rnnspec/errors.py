@@ -8,6 +8,7 @@ RnnspecError
 ├── UsageError         the request is invalid, or an input cannot be read                 exit 2
 ├── BackendError       a backend is not installed or too old                              exit 3
 ├── OutputError        an output cannot be written                                        exit 3
+├── OutOfMemoryError   arrays or a batch do not fit into memory                           exit 3
 └── GenerationError    a bug in rnnspec                                                   exit 3
 """
 
@@ -176,6 +177,10 @@ class BackendError(_MessageError):
 
 class OutputError(_MessageError):
     """An output cannot be written; the previous file is unchanged."""
+
+
+class OutOfMemoryError(_MessageError, MemoryError):
+    """The arrays of a spec, or a batch, do not fit into memory."""
 
 
 class GenerationError(_MessageError):

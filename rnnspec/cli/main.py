@@ -10,7 +10,6 @@ from rnnspec.cli.streams import open_streams
 
 _CRASH = 3
 _ENVIRONMENT = 3
-_NO_MEMORY = ("allocate memory", "out of memory", "OOM when")  # as each framework words it
 
 
 def main() -> None:
@@ -94,10 +93,10 @@ def _environment(error: OSError, what: str = "rnnspec") -> str:
 
 def _crash(error: Exception) -> str:
     from rnnspec.errors import printable, shortened
+    from rnnspec.memory import is_out_of_memory
 
-    # Frameworks raise types of their own, or RuntimeError, so only the text shows the cause.
     what = printable(shortened(f"{type(error).__name__}: {error}"))
-    if isinstance(error, MemoryError) or any(words in what for words in _NO_MEMORY):
+    if is_out_of_memory(error):
         return f"rnnspec: error: out of memory: {what}"
     return (
         f"rnnspec: error: {what} (this is a bug in rnnspec; please report it; "

@@ -14,6 +14,7 @@ from rnnspec.files.headers import HeaderError
 from rnnspec.files.npy import npy_array
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
+from rnnspec.memory import check_memory
 from rnnspec.weights.given import ArrayError, as_array, refuse
 
 if TYPE_CHECKING:
@@ -33,8 +34,14 @@ def draw_batch(
     If the input has a mask, the padding of the sequences is: none, right, left, inside, all but
     one step, and all steps. Real steps sometimes contain the mask value, but not in every feature.
     ``length`` is the number of steps if the network takes any.
+
+    Raises:
+        OutOfMemoryError: the batch does not fit into memory.
     """
     steps = length if network_input.steps is None else network_input.steps
+    # Both are drawn with 8 bytes a number.
+    width = network_input.features if isinstance(network_input, NumericInput) else 1
+    check_memory(8 * ROWS * steps * width, f"{ROWS} sequences of {steps:,} steps")
     real = _padding(rng, steps) if network_input.masked else np.ones((ROWS, steps), dtype=bool)
     match network_input:
         case TokenInput(vocabulary=size):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec import pipeline
+from rnnspec.backends.contract import Trace
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch
 from rnnspec.comparison.levels import distance, tolerances
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from rnnspec.backends import Backend
-    from rnnspec.backends.contract import Runtime, Trace
+    from rnnspec.backends.contract import Runtime
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program
@@ -98,6 +99,12 @@ class Case:
             batch = checked_batch(network.input, given, batch_of(network))
         arrays, truth = _bounded(network, draw_scaled(network, seed), batch, dtype)
         return cls(program, seed, dtype, arrays, batch, given is not None, truth, form)
+
+    @classmethod
+    def to_count(cls, program: Program, seed: int, dtype: str, form: Form | None = None) -> Case:
+        """Return a case whose parameters are only counted: it has no arrays and no batch."""
+        nothing = np.empty(0)
+        return cls(program, seed, dtype, {}, nothing, False, Trace({}, nothing), form)
 
     @property
     def network(self) -> Network:

@@ -10,6 +10,7 @@ import numpy as np
 from rnnspec.backends.contract import Trace
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
+from rnnspec.memory import check_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,15 @@ def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
         network: the network.
         arrays: its canonical arrays by full name, float64 (or complex128, for derivatives).
         inputs: tokens (batch, steps) or values (batch, steps, features).
+
+    Raises:
+        OutOfMemoryError: the outputs of the layers do not fit into memory.
     """
+    rows, steps = inputs.shape[:2]
+    shapes = [each.output for each in network.layers]
+    width = sum(shape[-1] or 0 for shape in shapes if len(shape) == 2 and shape[0] in (None, steps))
+    what = f"the outputs of the layers of {network.name} for {rows} sequences of {steps:,} steps"
+    check_memory(inputs.nbytes + 8 * rows * steps * width, what)
     return _run(network.layers, arrays, {}, inputs, padding_mask(network.input, inputs))
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rnnspec.arguments import list_from, received, seed_from
 from rnnspec.backends import form_named, get, having, needs, refusals
 from rnnspec.comparison.batch import checked_batch
@@ -15,6 +17,8 @@ from rnnspec.comparison.compare import Comparison
 from rnnspec.comparison.levels import level_for, levels_up_to, tolerances, trains_own
 from rnnspec.comparison.report import ParityReport, SpecParity
 from rnnspec.errors import UnsupportedError, UsageError
+from rnnspec.ir.params import counts
+from rnnspec.memory import memory_for
 from rnnspec.pipeline import Program, program
 from rnnspec.spec.models import Spec
 
@@ -81,6 +85,7 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         UnsupportedError: a named backend does not support a key of a spec, or too few backends do.
         UsageError: an argument is invalid, a file cannot be read, or the batch fits no spec.
         BackendError: a backend is not installed or too old.
+        OutOfMemoryError: the arrays or a batch do not fit into memory.
     """
     ready = prepared(
         specs,
@@ -249,9 +254,19 @@ class _Options:
 
 
 def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
-    case = Case.of(plan.program, options.seed, options.dtype, options.batch, options.form)
-    comparison = Comparison(case, options.level, options.own)
-    for backend in map(get, plan.backends):
-        progress(f"{plan.program.network.name} on {backend.title}")
-        comparison.add(backend)
-    return replace(comparison.report(), refused=plan.refused)
+    network = plan.program.network
+    total = counts(network)
+    size = np.dtype(options.dtype).itemsize * (total.trainable + total.non_trainable)
+    with memory_for(size, f"the arrays of {network.name} in {options.dtype}"):
+        comparison = Comparison(_case(plan.program, options), options.level, options.own)
+        for backend in map(get, plan.backends):
+            progress(f"{network.name} on {backend.title}")
+            comparison.add(backend)
+        return replace(comparison.report(), refused=plan.refused)
+
+
+def _case(given: Program, options: _Options) -> Case:
+    # A batch may be larger than the memory, and counting needs none.
+    if options.level == "counts":
+        return Case.to_count(given, options.seed, options.dtype, options.form)
+    return Case.of(given, options.seed, options.dtype, options.batch, options.form)

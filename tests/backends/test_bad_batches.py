@@ -11,6 +11,7 @@ from offered import require
 
 import rnnspec
 from rnnspec.backends import needs
+from rnnspec.errors import UsageError
 
 TOKENS = "input: {length: 3}\nembedding: {vocabulary: 7, dim: 2, mask_zero: true}"
 NUMBERS = "input: {length: 3, features: 2}"
@@ -28,9 +29,7 @@ def refusal(backend: str) -> tuple[type[Exception], ...]:
     if backend == "torch":
         return (ValueError, IndexError)
     if backend == "onnx":
-        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-
-        return (InvalidArgument,)
+        return (UsageError,)
     if backend == "jax":
         return (ValueError,)
     from tensorflow.errors import InvalidArgumentError
@@ -51,7 +50,9 @@ def test_a_token_outside_the_vocabulary(backend: str, token: int, training: bool
         wrong = outputs(live, np.array([[1, 2, token]], np.int32), training=training)
         assert np.isnan(wrong).all()
         return
-    with pytest.raises(refusal(backend), match=r"out of range|is not in|out of data bounds"):
+    with pytest.raises(
+        refusal(backend), match=r"out of range|is not in|expected tokens from 0 to 6"
+    ):
         outputs(live, np.array([[1, 2, token]], np.int32), training=training)
 
 
@@ -66,11 +67,39 @@ def test_a_negative_token_is_one_from_the_last_in_keras(token: int) -> None:
 
 
 @pytest.mark.parametrize("token", [-1, -7])
-def test_a_negative_token_is_an_error_in_pytorch(token: int) -> None:
-    live = model(TOKENS, "torch")
-    for training in (True, False):
-        with pytest.raises(refusal("torch"), match="out of range"):
-            outputs(live, np.array([[1, 2, token]], np.int32), training=training)
+def test_a_negative_token_is_an_error_in_pytorch_and_onnx(token: int) -> None:
+    for name, message in (("torch", "out of range"), ("onnx", "expected tokens from 0 to 6")):
+        live = model(TOKENS, name)
+        for training in (True, False):
+            with pytest.raises(refusal(name), match=message):
+                outputs(live, np.array([[1, 2, token]], np.int32), training=training)
+
+
+def test_a_token_of_more_than_32_bits_wraps_around_only_in_keras_and_jax(backend: str) -> None:
+    live = model(TOKENS, backend)
+    large = np.array([[1, 2**32 + 1, 2]])
+    if backend in ("keras", "jax"):
+        one = outputs(live, np.array([[1, 1, 2]]), training=False)
+        np.testing.assert_array_equal(outputs(live, large, training=False), one)
+        return
+    with pytest.raises(refusal(backend), match=r"out of range|expected tokens from 0 to 6"):
+        outputs(live, large, training=False)
+
+
+@pytest.mark.parametrize(
+    ("entrance", "batch", "message"),
+    [
+        (TOKENS, np.array([[0.0, 1.0, 2.0]]), "expected integers as tokens, received float64"),
+        (TOKENS, np.array([[False, True, True]]), "expected integers as tokens, received bool"),
+        (NUMBERS, np.zeros((1, 3, 2), np.complex64), "expected numbers as features, received comp"),
+        (NUMBERS, np.full((1, 3, 2), "1"), "expected numbers as features, received <U1"),
+        (NUMBERS, [[1.0], [2.0, 3.0]], "expected an array, received an object of type list: "),
+        (PADDED, np.zeros((2, 0, 2)), r"expected \(batch, steps > 0, 2\), received \(2, 0, 2\)"),
+    ],
+)
+def test_onnx_runtime_is_not_asked(entrance: str, batch: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        model(entrance, "onnx")(batch)
 
 
 @pytest.mark.parametrize("token", [7, -8])

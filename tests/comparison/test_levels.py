@@ -29,7 +29,7 @@ from rnnspec.comparison.levels import (
 )
 from rnnspec.comparison.training.optimizers import ADAM, ADAMW, SGD, update_of
 from rnnspec.comparison.training.steps import STEPS, steady_share, train
-from rnnspec.errors import UsageError
+from rnnspec.errors import OutOfMemoryError, UsageError
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -443,3 +443,29 @@ rnn: {type: simple, units: 2, residual: true}
     assert np.abs(case.truth.output).max() > 1e5
     again = reference.run(case.network, case.arrays, case.batch)
     np.testing.assert_array_equal(case.truth.output, again.output)
+
+
+# Batches that are larger than the memory
+
+LONG = """\
+version: 1
+name: long
+input: {length: 2147483647, features: 1000}
+rnn: {type: lstm, units: 2}
+head: {units: 1}
+"""
+
+
+def test_counting_draws_no_batch(backend: str) -> None:
+    spec = rnnspec.loads(LONG)
+    chosen = require(backend, spec)
+    report = rnnspec.parity(spec, [backend], level="counts", dtype=chosen.dtypes[0])
+    assert report.equal
+
+
+def test_a_batch_larger_than_the_memory(backend: str) -> None:
+    spec = rnnspec.loads(LONG)
+    chosen = require(backend, spec)
+    message = r"out of memory: 6 sequences of 2,147,483,647 steps take 96,000\.0 GiB, and this "
+    with pytest.raises(OutOfMemoryError, match=message):
+        rnnspec.parity(spec, [backend], level="forward", dtype=chosen.dtypes[0])

@@ -218,3 +218,13 @@ def test_a_dropout_gets_its_place() -> None:
 def test_only_modules_are_taken() -> None:
     with pytest.raises(UsageError, match="expected a module of PyTorch, received 3"):
         rnnspec.from_torch(3)
+
+
+def test_source_for_inference_that_takes_integers_is_read() -> None:
+    text = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+    namespace: dict[str, Any] = {}
+    source = rnnspec.codegen(rnnspec.loads(text), "torch", form="inference")
+    assert "x.is_floating_point()" in source
+    exec(source, namespace)
+    found = rnnspec.from_torch(namespace["Net"]())
+    assert rnnspec.summary(found.spec) == rnnspec.summary(rnnspec.loads(text))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from steps.models import EACH, each_of
 
+from rnnspec.comparison.levels import distance
 from rnnspec.ir import steps
 
 keras = pytest.importorskip("keras")
@@ -18,3 +20,16 @@ def test_inputs_and_outputs_have_the_names_of_the_states(entrance: str, head: st
     assert {each.name: each.shape for each in made.model.inputs if each.name in states} == states
     assert {each.name for each in made.model.inputs} == {"inputs", *states}
     assert set(made.model.output) == {"output", *states}
+
+
+def test_a_chunk_of_numpy_beside_states_that_are_tensors() -> None:
+    made = each_of("keras", "features", "mean")
+    chunk = made.batch[:, :2]
+    _, states = made.step(chunk)
+    tensors = {name: keras.ops.convert_to_tensor(state) for name, state in states.items()}
+    expected = made.model({"inputs": keras.ops.convert_to_tensor(chunk), **tensors})
+    found = made.model.predict_on_batch({"inputs": chunk, **tensors})
+    assert distance(found["output"], np.asarray(expected["output"])) < made.near
+    # As the documentation says, with this advice.
+    with pytest.raises(ValueError, match="you cannot mix tensors and non-tensors"):
+        made.model({"inputs": chunk, **tensors})

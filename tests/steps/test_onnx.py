@@ -86,3 +86,32 @@ def test_a_call_without_states_says_what_to_do() -> None:
     made = each_of("onnx", "features", "mean")
     with pytest.raises(UsageError, match=r"takes chunks: output, states = model\.step\(chunk, "):
         made.model(made.batch)
+
+
+def test_states_of_any_kind() -> None:
+    torch = pytest.importorskip("torch")
+    made = each_of("onnx", "features", "mean")
+    chunk = made.batch[:, :2]
+    _, states = made.step(chunk)
+    expected, _ = made.step(chunk, states)
+    kinds = (torch.from_numpy, np.ndarray.tolist, lambda state: state.astype(np.float64))
+    for kind in kinds:
+        given = {name: kind(state) for name, state in states.items()}
+        for batch in (chunk, torch.from_numpy(chunk)):
+            output, _ = made.model.step(batch, given)
+            np.testing.assert_array_equal(output, expected)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"gru_1_h": np.zeros((1, 4))}, r"gru_1_h: expected the shape \(6, 4\), received \(1, 4\)"),
+        ({"gru_1_h": np.full((6, 4), "x")}, "expected numbers as gru_1_h, received <U1"),
+        ({"other_h": np.zeros((6, 4))}, r"states: expected .*gru_1_h, .*, received .*other_h"),
+    ],
+)
+def test_states_of_another_network(changed: dict[str, Any], message: str) -> None:
+    made = each_of("onnx", "features", "mean")
+    _, states = made.step(made.batch)
+    with pytest.raises(UsageError, match=message):
+        made.model.step(made.batch, states | changed)

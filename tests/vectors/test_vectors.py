@@ -21,7 +21,7 @@ from rnnspec import building, pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.needs import level
 from rnnspec.comparison.levels import DEFAULT_LEVEL
-from rnnspec.errors import SpecError, UsageError
+from rnnspec.errors import OutOfMemoryError, SpecError, UsageError
 from rnnspec.vectors import lines
 
 SPEC = """\
@@ -404,6 +404,20 @@ def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
     assert peak < rows.nbytes + words + 1.5 * 2**22
     assert len(told) == 3
     assert told[-1] == (rows.nbytes, rows.nbytes)
+
+
+@pytest.mark.parametrize("text", [TEXT, ""])
+def test_arrays_larger_than_the_memory(case: Case, backend: str, text: str) -> None:
+    path = case.spec(text, vocabulary=2**31 - 1, dim=2**20)
+    if not text:
+        written = Path(path).read_text().replace(", weights: v.txt, words: words.txt", "")
+        Path(path).write_text(written)
+    require(backend, path)
+    with pytest.raises(
+        OutOfMemoryError,
+        match=r"^rnnspec: error: out of memory: the arrays of tagged, .*this machine has ",
+    ):
+        rnnspec.build(path, backend, seed=1)
 
 
 def test_reading_ends_with_the_last_word(case: Case) -> None:

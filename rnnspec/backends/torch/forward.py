@@ -10,6 +10,7 @@ from rnnspec.backends.expressions import (
     Attribute,
     Binary,
     Call,
+    Choice,
     Comment,
     Expression,
     Index,
@@ -48,6 +49,15 @@ def computed(network: nodes.Network, layers: Iterable[nodes.Layer]) -> Iterator[
         if layer.name in starts:
             yield Assign("skip", _X)
         yield from _layer(layer)
+
+
+def as_floats(network_input: nodes.Input) -> Iterator[Statement]:
+    """Yield the conversion of features that are integers, which Keras and JAX take too."""
+    if isinstance(network_input, nodes.NumericInput):
+        # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
+        # module has no weight of this name.
+        is_float = Call(Name("x.is_floating_point"))
+        yield Assign("x", Choice(_X, is_float, Call(Name("x.float"))))
 
 
 def masked(network: nodes.Network, mask: Expression) -> Iterator[Statement]:

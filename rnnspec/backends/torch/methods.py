@@ -20,7 +20,14 @@ from rnnspec.backends.expressions import (
     Return,
     Statement,
 )
-from rnnspec.backends.torch.forward import activated, called, computed, is_real, masked
+from rnnspec.backends.torch.forward import (
+    activated,
+    as_floats,
+    called,
+    computed,
+    is_real,
+    masked,
+)
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -36,7 +43,11 @@ _RAW = {
 
 def forward_to_deploy(network: nodes.Network) -> Function:
     """Return ``forward`` without a check of the input, a mask for a loss, or logits."""
-    body = [*masked(network, is_real(network.input)), *computed(network, network.layers)]
+    body = [
+        *as_floats(network.input),
+        *masked(network, is_real(network.input)),
+        *computed(network, network.layers),
+    ]
     match body:
         # To a type checker, a module's call is Any, and so are the states that it returns.
         case [*before, Assign(target="x", value=value)] if _is_typed(value):
@@ -72,7 +83,12 @@ def forward_to_train(network: nodes.Network) -> Iterator[Function]:
 def _forward(network: nodes.Network) -> Function:
     *before, last = network.layers
     mask = Call(Name("self.mask"), (_X,)) if network.pads else is_real(network.input)
-    body = [_check(network.input), *masked(network, mask), *computed(network, before)]
+    body = [
+        _check(network.input),
+        *as_floats(network.input),
+        *masked(network, mask),
+        *computed(network, before),
+    ]
     loss = _RAW.get(last.activation) if isinstance(last, nodes.Dense) else None
     if loss is None or not isinstance(last, nodes.Dense):
         docstring, arguments = "Return the output for a batch.", ""

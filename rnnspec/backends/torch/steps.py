@@ -21,7 +21,7 @@ from rnnspec.backends.expressions import (
 )
 from rnnspec.backends.running import running
 from rnnspec.backends.torch.forms import has_single_step
-from rnnspec.backends.torch.forward import computed, is_real, masked
+from rnnspec.backends.torch.forward import as_floats, computed, is_real, masked
 from rnnspec.backends.torch.slots import module
 from rnnspec.backends.torch.stacks import stack_of
 from rnnspec.ir import nodes
@@ -85,6 +85,7 @@ def _forward(network: nodes.Network) -> Function:
     absent = Binary(Name("states"), "is", None)
     of = "outputs of the chunk" if len(network.output) > 1 else "output for the steps so far"
     body: list[Statement] = [
+        *as_floats(network.input),
         If(((absent, (Assign("states", zeros),)),)),
         *(Assign(name, Index(Name("states"), name)) for name in names),
         *masked(network, is_real(network.input)),

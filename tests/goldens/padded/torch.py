@@ -215,6 +215,7 @@ class Padded(nn.Module):
         """Return the output, or with ``logits`` what ``BCEWithLogitsLoss`` takes."""
         if x.shape[1:] != (9, 3):
             raise ValueError(f"expected (batch, 9, 3), received {x.shape}")
+        x = x if x.is_floating_point() else x.float()
         mask = (x != -1.0).any(dim=-1)
         x = torch.where(mask.unsqueeze(-1), x, 0)
         ahead = variational_dropout(x, 0.25, self.training)

@@ -121,6 +121,7 @@ class Padded(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the output for a batch."""
+        x = x if x.is_floating_point() else x.float()
         mask = (x != -1.0).any(dim=-1)
         x = torch.where(mask.unsqueeze(-1), x, 0)
         ahead = self.bidirectional_1["forward_layer"](x, mask)

@@ -52,6 +52,7 @@ class PlainNumbers(nn.Module):
         """Return the output for a batch."""
         if x.ndim != 3 or x.shape[2] != 3 or x.shape[1] == 0:
             raise ValueError(f"expected (batch, steps > 0, 3), received {x.shape}")
+        x = x if x.is_floating_point() else x.float()
         x = self.dropout_1(x)
         x, _ = self.gru_1(x)
         x, _ = self.lstm_1(x)

@@ -250,6 +250,11 @@ class _Tracer(fx.Tracer):
         """Return the symbol of a node."""
         return Symbol(node, self)
 
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Return the value of a condition, which must not depend on the numbers of the input."""
+        # Features are floats; a module may convert integers before its layers.
+        return obj.node.target == "is_floating_point" or bool(super().to_bool(obj))
+
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Return a node with its place in the source, and the modes that are on there."""
         node: fx.Node = super().create_node(*args, **kwargs)
