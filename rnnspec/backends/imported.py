@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rnnspec.errors import Span
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
@@ -41,8 +42,9 @@ class Imported:
     ``guesses`` are sections of the spec, each with what was guessed there. ``left_out`` and
     ``inferred`` are sentences for the user: what is not carried over, and what the file does not
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
-    reasons why what it opens would not be this model. ``spec`` is the text of the spec, if the file
-    has it.
+    reasons why what it opens would not be this model, or why there is nothing to open. ``spec`` is
+    the text of the spec, if the file has it, and ``source`` the form of source that rnnspec built
+    the file from.
     """
 
     network: Network
@@ -56,6 +58,7 @@ class Imported:
     opener: str = ""
     unlike: tuple[str, ...] = ()
     spec: str = ""
+    source: Form | None = None
 
 
 class Account:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rnnspec.backends.contract import Held
 from rnnspec.errors import UsageError
-from rnnspec.files.headers import read_metadata
+from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.base import Backend
     from rnnspec.backends.contract import Runtime
+    from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
 
@@ -79,12 +81,73 @@ class KeptByName:
         return self.arrays[f"{layer}.{path}"].copy()
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """The arrays in the files of a model, and the names of the parts that are not converted."""
+class Saved(Protocol):
+    """A model in the files of a backend, which can be compared with the source of a spec.
 
-    kept: Kept
-    left_out: tuple[str, ...] = field(default=())
+    In its methods, ``text`` is source of the spec, and ``fresh`` returns a live model made from it.
+    """
+
+    @property
+    def tool(self) -> str:
+        """The kind of file and what wrote it, in words."""
+
+    @property
+    def form(self) -> str:
+        """The form of source that the files state, empty if they state none."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences on what is not carried over."""
+
+    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+        """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
+
+    def problem(self, text: str, fresh: Callable[[], Any]) -> str:
+        """Return why this is not the model of the source, empty if it is."""
+
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:
+        """Return the reasons why the files shall not be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedByName:
+    """A file of arrays named ``layer.path``, with the source beside it."""
+
+    file: Path
+    tool: str
+    arrays: Mapping[str, Array]
+    form: str = ""
+    left_out: tuple[str, ...] = ()
+
+    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+        """Return the canonical arrays."""
+        return gather(KeptByName(self.arrays))
+
+    def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
+        """Return no problem: the arrays say all that there is."""
+        return ""
+
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return why the source beside the arrays is not run, unless it is ours."""
+        path, wanted = self.file.with_suffix(".py"), text.encode()
+        try:
+            with opened(path) as (stream, size):
+                same = size == len(wanted) and stream.read() == wanted
+        except UsageError as error:
+            return (f"the source beside the arrays, {path.name}: {error.message}",)
+        other = f"{path.name} is not the source of the spec, and other code is not run"
+        return () if same else (other,)
+
+
+def saved_by_name(path: Path, title: str) -> SavedByName:
+    """Return the arrays in a folder or a file of them, which a backend of this title saved.
+
+    Raises:
+        UsageError: they cannot be read.
+    """
+    file = weights_in(path)
+    tool = f"arrays of {title}, with the spec in the file"
+    return SavedByName(file, tool, read_safetensors(file))
 
 
 class Reader(Protocol):
@@ -110,15 +173,13 @@ class Reader(Protocol):
             UsageError: they cannot be read.
         """
 
-    def saved(self, path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
-        """Return the arrays in the files.
-
-        Args:
-            path: the path of the files.
-            fresh: returns a live model from generated source, to load the arrays into.
+    def saved(self, path: Path, network: Network) -> Saved:
+        """Return the model in the files, which is to be that of ``network``.
 
         Raises:
-            UsageError: the files cannot be read, or contain another network.
+            BackendError: a package that reads them is not installed.
+            ModelError: they have other arrays than the network.
+            UsageError: they cannot be read.
         """
 
 
@@ -150,11 +211,13 @@ def framework_of(path: Path) -> str:
 
 
 def weights_in(folder: Path) -> Path:
-    """Return the path of the arrays in a folder of a model.
+    """Return the path of the arrays in a folder of a model, or the path itself if it is a file.
 
     Raises:
         UsageError: it has not exactly one .safetensors file.
     """
+    if folder.is_file():
+        return folder
     found = sorted(folder.glob("*.safetensors"))
     if len(found) != 1:
         names = ", ".join(path.name for path in found[:5]) or "none"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS, get, lack, needs
+from rnnspec.backends import BACKENDS, Backend, get, lack, needs
 from rnnspec.backends.needs import FILES
-from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Loaded, Source
-from rnnspec.convert.original import Original
-from rnnspec.errors import BackendError, ModelError, UsageError, listed
+from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Source
+from rnnspec.errors import UsageError, listed
 from rnnspec.files.regular import missing
 from rnnspec.importing.origins import ORIGINS, check_whole
 from rnnspec.importing.run import take
@@ -31,14 +29,13 @@ class ForeignFile:
     """A model that another tool made, whose spec is found by importing it, unless it is named.
 
     ``config`` is a file with the architecture, if the model has none. ``ignore`` are patterns of
-    the arrays that are left out. ``own`` is the kind of the files of ``rnnspec build`` that the
-    file may be of: their padding has no layer in Keras.
+    the arrays that are left out. ``importing`` is called before a framework is needed.
     """
 
     named: bool = False
     config: Path | None = None
     ignore: Sequence[str] = ()
-    own: Kind | None = None
+    importing: Importing = Backend.require
     _taken: list[Taken] = field(default_factory=list)
 
     @property
@@ -58,7 +55,7 @@ class ForeignFile:
         """Return the text of the spec that describes the model, empty if the user names one."""
         if self.named:
             return ""
-        taken = take(path, config=self.config, ignore=self.ignore)
+        taken = take(path, config=self.config, ignore=self.ignore, importing=self.importing)
         if taken.imported.guesses:
             message = (
                 "a state dict does not say what its modules compute; write its spec with "
@@ -68,24 +65,11 @@ class ForeignFile:
         self._taken.append(taken)
         return taken.text
 
-    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:
-        """Return the arrays in an input."""
+    def read(self, path: Path, program: Program, importing: Importing) -> Taken:
+        """Return the model in an input."""
         if self._taken:
-            return _loaded(path, self._taken.pop())
-        try:
-            return _loaded(path, take(path, config=self.config, spec=program, ignore=self.ignore))
-        except ModelError:
-            # A file with a spec inside says itself that it is another network.
-            if self.own is not None and not self.own.spec_text(path):
-                with suppress(BackendError, UsageError):
-                    return self.own.read(path, program, importing)
-            raise
-
-
-def _loaded(path: Path, taken: Taken) -> Loaded:
-    imported = taken.imported
-    original = Original(path, imported.opener, imported.unlike) if imported.opener else None
-    return Loaded(taken.arrays, imported.left_out, original)
+            return self._taken.pop()
+        return take(path, config=self.config, spec=program, ignore=self.ignore, importing=importing)
 
 
 Found = TypeVar("Found", bound=Source)
@@ -98,7 +82,12 @@ KINDS: tuple[Kind, ...] = (
 
 
 def kind_of(
-    path: Path, *, named: bool = False, config: Path | None = None, ignore: Sequence[str] = ()
+    path: Path,
+    *,
+    named: bool = False,
+    config: Path | None = None,
+    ignore: Sequence[str] = (),
+    importing: Importing = Backend.require,
 ) -> Source:
     """Return the kind of an input.
 
@@ -107,6 +96,7 @@ def kind_of(
         named: true if the user names the spec.
         config: a file with the architecture, if the user names one.
         ignore: patterns of the arrays in a file of another tool that are left out.
+        importing: called before a framework is needed.
 
     Raises:
         UsageError: the file does not exist, or its path fits no kind.
@@ -114,9 +104,8 @@ def kind_of(
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a folder is not readable
         raise missing(str(path), "no such file or folder")
     check_whole(path)
-    own = next((kind for kind in KINDS if kind.recognises(path)), None)
     said = config is not None or bool(ignore)
-    foreign = ForeignFile(named, config, ignore, None if said else own)
+    foreign = ForeignFile(named, config, ignore, importing)
     if said and not foreign.recognises(path):
         wanted = "--ignore: expected a Keras file or a state dict"
         wanted = wanted if config is None else "--config: expected a Keras file"

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from rnnspec import files, pipeline, saving
 from rnnspec.backends import Backend
-from rnnspec.backends.kept import KeptInModel, reader
-from rnnspec.convert.verify import Proof
-from rnnspec.errors import Difference, ParityError, UsageError, printable
+from rnnspec.backends.imported import Imported
+from rnnspec.backends.kept import reader
+from rnnspec.comparison.verify import Proof
+from rnnspec.errors import Difference, ParityError, printable
 from rnnspec.files.model import SUFFIX
+from rnnspec.importing.own import read_built
+from rnnspec.importing.run import Taken
 from rnnspec.weights import file as canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from rnnspec.convert.original import Original
     from rnnspec.files import Inputs
     from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
@@ -29,20 +31,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """The canonical arrays in a file, and the names of the parts that are not converted.
-
-    ``original`` is the file itself, if a framework opens it without code of the file.
-    """
-
-    arrays: Arrays
-    left_out: tuple[str, ...] = ()
-    original: Original | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Written:
-    """The written files, the code that loads them, and the result of the comparison.
+    """The written files, the code that loads them, and what they are equal to.
 
     ``rounded`` is true if the arrays had a higher precision than float32.
     """
@@ -69,8 +59,8 @@ class Source(Protocol):
     def spec_text(self, path: Path) -> str:
         """Return the text of the spec in an input, empty if it contains none."""
 
-    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:
-        """Return the arrays in an input. ``importing`` is called before a framework is needed.
+    def read(self, path: Path, program: Program, importing: Importing) -> Taken:
+        """Return the model in an input. ``importing`` is called before a framework is needed.
 
         Raises:
             UsageError: the file cannot be read, or has another structure than the spec.
@@ -119,9 +109,13 @@ class CanonicalFile:
         """Return the text of the spec in the metadata."""
         return canonical.read_spec_text(path)
 
-    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:  # noqa: ARG002
+    def read(self, path: Path, program: Program, importing: Importing) -> Taken:  # noqa: ARG002
         """Return the arrays in a file."""
-        return Loaded(canonical.read_arrays(path, program.network))
+        arrays = canonical.read_arrays(path, program.network)
+        unlike = ("a canonical file has arrays and a spec, and nothing that can be run",)
+        form = "canonical file"
+        imported = Imported(network=program.network, arrays=arrays, form=form, unlike=unlike)
+        return Taken(program.spec.document.text, program, arrays, imported)
 
     def check_output(
         self,
@@ -156,7 +150,8 @@ class CanonicalFile:
             "from safetensors.numpy import load_file",
             f"arrays = load_file({str(output)!r})",
         )
-        return Written((output,), lines, "every array has the same bits when read again")
+        equal = "what was read: every array has the same bits when read again"
+        return Written((output,), lines, equal)
 
 
 def _check_same(name: str, found: Arrays, wanted: Arrays) -> None:
@@ -204,30 +199,10 @@ class FrameworkFiles:
         """Return the text of the spec in an input."""
         return reader(self.backend).spec_text(path)
 
-    def read(self, path: Path, program: Program, importing: Importing) -> Loaded:
+    def read(self, path: Path, program: Program, importing: Importing) -> Taken:
         """Return the arrays in an input, in the form of source whose structure they have."""
-        errors = list[UsageError]()
-        for form in pipeline.forms_of(program, self.backend):
-            try:
-                return self._read(path, program, importing, form)
-            except UsageError as error:
-                errors.append(error)
-        raise errors[0]
-
-    def _read(self, path: Path, program: Program, importing: Importing, form: Form) -> Loaded:
-        # Before a framework is imported, because the backend may refuse the network.
-        generated = pipeline.generate(program, self.backend, form)
-
-        def fresh() -> KeptInModel:
-            importing(self.backend)
-            return KeptInModel(self.backend.runtime, pipeline.instantiate(generated))
-
-        saved = reader(self.backend).saved(path, fresh)
-        try:
-            return Loaded(generated.store.gather(saved.kept), saved.left_out)
-        except UsageError as error:
-            # The store knows nothing of files.
-            raise UsageError(error.message, str(path)) from None
+        imported = read_built(path, self.backend, importing, program)
+        return Taken(program.spec.document.text, program, imported.arrays, imported)
 
     def check_output(self, output: Path, program: Program, *, force: bool, inputs: Inputs) -> None:
         """Raise if the files cannot be written, or the backend refuses the network."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.backends.contract import Trace
 from rnnspec.comparison.levels import distance
-from rnnspec.convert.verify import batches, case_of
+from rnnspec.comparison.verify import batches, case_of
 from rnnspec.errors import Difference, OutputError, ParityError, UsageError, listed
 from rnnspec.ir.params import count
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rnnspec.convert.verify import Proof
+    from rnnspec.comparison.verify import Proof
     from rnnspec.pipeline import Generated, Program
 
 _ALLOWED = 0.1

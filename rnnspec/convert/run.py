@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rnnspec.convert.kinds import Importing, Loaded, Source
+    from rnnspec.convert.kinds import Importing, Source
+    from rnnspec.importing.run import Taken
     from rnnspec.pipeline import Program
 
 _MOST_CHANGES = 5
@@ -67,8 +68,8 @@ def _changes(found: Diff) -> Iterator[str]:
     yield from lines[:_MOST_CHANGES]
 
 
-def read(kind: Source, path: Path, program: Program, importing: Importing) -> Loaded:
-    """Return the arrays in a file.
+def read(kind: Source, path: Path, program: Program, importing: Importing) -> Taken:
+    """Return the model in a file.
 
     Raises:
         UsageError: the file cannot be read, has another structure than the spec, or contains

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import received
 from rnnspec.errors import UsageError
 from rnnspec.importing.naming import network_name_of
+from rnnspec.importing.original import Original, compare
 from rnnspec.importing.run import spelled
 from rnnspec.shown import html_of, text_of
 
@@ -25,14 +27,16 @@ class Model:
     """A model that was taken over: its spec, its canonical arrays, and what was left behind.
 
     ``spec`` is what ``rnnspec.load`` returns, and its text ``spec.document.text``. ``arrays`` is
-    what ``rnnspec.write_weights`` takes. ``left_out`` and ``inferred`` are sentences. ``str`` gives
-    its layers and these sentences, and notebooks show them with its picture.
+    what ``rnnspec.write_weights`` takes. ``left_out`` and ``inferred`` are sentences, and so is
+    ``compared``: with what the spec was compared, or why it was not. ``str`` gives its layers and
+    these sentences, and notebooks show them with its picture.
     """
 
     spec: Spec
     arrays: Mapping[str, Array]
     left_out: tuple[str, ...]
     inferred: tuple[str, ...]
+    compared: str = ""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -56,14 +60,17 @@ class Model:
 def from_keras(model: Any, name: str = "") -> Model:
     """Return a live Keras model as a spec and its canonical arrays.
 
-    Its configuration and its weights are read; nothing of the model is run.
+    Its configuration and its weights are read. Then the model is run on random batches of several
+    lengths and with every pattern of padding, and the spec must give the same results. The model
+    stays as it is.
 
     Args:
         model: a built ``keras.Model`` (Sequential or functional), of Keras 3 or of ``tf_keras``.
         name: the name of the network; by default that of the model.
 
     Raises:
-        ModelError: the language cannot express the model; every reason is listed.
+        ModelError: the language cannot express the model (every reason is listed), or the spec
+            gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
     from rnnspec.backends.keras.foreign import live
@@ -72,8 +79,11 @@ def from_keras(model: Any, name: str = "") -> Model:
     if version is None:
         raise UsageError(f"expected a Keras model, received {received(model)}")
     taken = spelled("model", live.read(model, name or network_name_of(model.name), version))
+    framework, output = live.framework(model, version), partial(live.output, model)
+    ran = Original("model", "the model", framework, output, live.precision(model), live=True)
+    compared = str(compare(ran, taken))
     imported = taken.imported
-    return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred)
+    return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)
 
 
 def from_torch(module: Any, example: Any = None, name: str = "") -> Model:

@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from rnnspec.backends import BACKENDS, get
-from rnnspec.errors import UsageError, few, listed
+from rnnspec.backends import BACKENDS, Backend, get
+from rnnspec.errors import (
+    BackendError,
+    ModelError,
+    Problem,
+    RnnspecError,
+    UsageError,
+    brief,
+    few,
+    listed,
+)
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from rnnspec.backends import Backend
     from rnnspec.backends.imported import Imported
     from rnnspec.ir.nodes import Network
+    from rnnspec.pipeline import Program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What the user says about a file: the name of the network, and what the file may lack.
 
-    ``config`` is a file with the architecture, ``known`` the network of a named spec. ``ignore``
-    are patterns of the arrays that are left out.
+    ``config`` is a file with the architecture, and ``spec`` a named spec. ``ignore`` are patterns
+    of the arrays that are left out. ``importing`` is called before a framework is needed.
     """
 
     name: str
     config: Path | None = None
-    known: Network | None = None
+    spec: Program | None = None
     ignore: Sequence[str] = ()
+    importing: Callable[[Backend], None] = Backend.require
+
+    @property
+    def known(self) -> Network | None:
+        """The network of the named spec."""
+        return None if self.spec is None else self.spec.network
 
 
 class Origin(Protocol):
@@ -67,9 +83,43 @@ class KerasFiles:
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model in a file."""
+        if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
+            return self._foreign(path, request)
+        from rnnspec.importing import own
+
+        problem: RnnspecError | None = None
+        if own.has_spec(path, get("keras")):
+            try:
+                return own.read_built(path, get("keras"), request.importing)
+            except RnnspecError as error:
+                problem = error
+        try:
+            imported = self._foreign(path, request)
+        except ModelError as error:
+            if isinstance(problem, BackendError):
+                raise problem from None
+            if problem is not None:
+                raise ModelError((*error.problems, _unused(path, problem))) from None
+            if request.spec is not None:
+                # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
+                with suppress(BackendError, ModelError, UsageError):
+                    return own.read_built(path, get("keras"), request.importing, request.spec)
+            raise
+        if problem is None:
+            return imported
+        inferred = (*imported.inferred, _unused(path, problem).message)
+        return replace(imported, inferred=inferred)
+
+    @staticmethod
+    def _foreign(path: Path, request: Request) -> Imported:
         from rnnspec.backends.keras.foreign import files
 
         return files.read(path, request.name, request.config, request.known, request.ignore)
+
+
+def _unused(path: Path, error: RnnspecError) -> Problem:
+    reason = brief(getattr(error, "message", error))
+    return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +139,7 @@ class BuiltArrays:
         _check_alone(path, request)
         backend = _framework(path)
         assert backend is not None, "the file was recognised"
-        return own.read_arrays(path, backend)
+        return own.read_built(path, backend, request.importing)
 
 
 def _framework(path: Path) -> Backend | None:
@@ -119,7 +169,8 @@ class TorchFiles:
 
         if request.config is not None:
             raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
-        return files.read(path, request.name, request.known, request.ignore)
+        imported = files.read(path, request.name, request.known, request.ignore)
+        return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +188,7 @@ class OnnxFiles:
         from rnnspec.importing import own
 
         _check_alone(path, request)
-        return own.read_graph(path, get("onnx"))
+        return own.read_built(path, get("onnx"), request.importing)
 
 
 def _check_alone(path: Path, request: Request) -> None:

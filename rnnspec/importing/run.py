@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
+from rnnspec.backends import Backend
 from rnnspec.errors import ModelError, Problem, SpecError, brief
 from rnnspec.importing.guesses import with_guesses
 from rnnspec.importing.naming import (
@@ -23,7 +24,7 @@ from rnnspec.raising import raised
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rnnspec.backends.imported import Imported
@@ -44,12 +45,14 @@ class Taken:
     imported: Imported
 
 
-def take(
+def take(  # noqa: PLR0913 - each is something to say about a file
     path: Path,
     name: str = "",
     config: Path | None = None,
     spec: Program | None = None,
     ignore: Sequence[str] = (),
+    *,
+    importing: Callable[[Backend], None] = Backend.require,
 ) -> Taken:
     """Return the model in a file of another tool.
 
@@ -59,19 +62,20 @@ def take(
         config: a file with the architecture, if the file has none.
         spec: the spec of the model: of a file without architecture, or to be compared with.
         ignore: patterns of the names of arrays in the file that are left out.
+        importing: called before a framework is needed, to check a spec in the file.
 
     Raises:
         BackendError: a package that reads the file is not installed.
         ModelError: the language cannot express the model, or the spec is of another one.
         UsageError: the file cannot be read.
     """
-    known = None if spec is None else spec.network
-    request = Request(name=name or network_name(path), config=config, known=known, ignore=ignore)
+    chosen = name or network_name(path)
+    request = Request(name=chosen, config=config, spec=spec, ignore=ignore, importing=importing)
     imported = origin_of(path).read(path, request)
     if spec is not None:
         return _of_spec(path, spec, imported)
     if imported.spec:
-        program = pipeline.reads(imported.spec, str(path))
+        program = pipeline.reads(imported.spec, str(path), allow_outside=True)
         return Taken(imported.spec, program, imported.arrays, imported)
     return spelled(str(path), imported)
 

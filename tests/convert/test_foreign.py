@@ -24,7 +24,7 @@ def test_to_pytorch(run: Run) -> None:
     ran = run("convert", "in.h5", "out")
     assert (ran.code, ran.err) == (0, "")
     assert "\nnot carried over: kernel_regularizer of dense (acts in training only)\n" in ran.out
-    assert "\nequal: largest difference " in ran.out
+    assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     assert "class NetIn" in Path("out/net_in.py").read_text()
 
 
@@ -67,7 +67,7 @@ def test_a_state_dict_of_pytorch(run: Run) -> None:
     assert "next: rnnspec import in.pt --spec net.yaml --force" in ran.out
     ran = run("convert", "in.pt", "out.keras", "--spec", "net.yaml")
     assert (ran.code, ran.err) == (0, "")
-    assert "\nequal: largest difference " in ran.out
+    assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     import keras
 
     batch = np.random.default_rng(0).standard_normal((2, 5, 3)).astype(np.float32)

@@ -41,6 +41,13 @@ def test_each_to_each(run: Run, spec: str, source: str, target: str) -> None:
     assert lines[0] == f"read 21 arrays from {FILES[source]}"
     assert "not carried over" not in ran.out
     assert "To load it, without rnnspec:" in lines
+    (equal,) = (line for line in lines if line.startswith("equal to "))
+    what = "what was read: " if target == "canonical" else "the NumPy reference with the same"
+    assert equal.startswith(f"equal to {what}")
+    (compared,) = (line for line in lines if "compared with the original" in line)
+    run_in = "not compared with the original: a canonical file has arrays and a spec, and nothing"
+    run_in = run_in if source == "canonical" else "compared with the original in "
+    assert compared.startswith(run_in)
     wanted = arrays_of(TEXT)
     found = held(run, OUTPUTS[target], target)
     for name, array in wanted.items():
@@ -66,7 +73,7 @@ def test_what_is_printed(run: Run, target: str) -> None:
     ran = run("convert", "in.safetensors", OUTPUTS[target])
     files = {"keras": ["out.keras"], "torch": ["out/moved.py", "out/moved.safetensors"]}[target]
     assert ran.out.splitlines()[1 : 1 + len(files)] == [f"wrote {name}" for name in files]
-    assert "\nequal: largest difference " in ran.out
+    assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     assert " in forward (float32)\n" in ran.out
     assert {str(path) for path in Path().rglob("*") if path.is_file()} == {"in.safetensors", *files}
 

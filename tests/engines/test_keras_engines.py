@@ -25,6 +25,7 @@ import json, sys, keras_facts, rnnspec
 print(json.dumps(keras_facts.everything()))
 for level, specs in json.loads(sys.argv[1]).items():
     print(json.dumps(rnnspec.parity(specs, ["keras"], level=level).as_dict()))
+print(json.dumps(rnnspec.from_keras(rnnspec.build(specs[0], "keras")).compared))
 """
 
 
@@ -46,7 +47,9 @@ def _run(engine: str, root: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    facts, *reports = (json.loads(line) for line in done.stdout.splitlines())
+    facts, *reports, compared = (json.loads(line) for line in done.stdout.splitlines())
+    assert compared.startswith("compared with the model in Keras 3.")
+    assert f" on {engine}: largest difference " in compared
     return facts, reports
 
 

@@ -46,7 +46,7 @@ def test_build_proves_what_it_writes(
     form = ("-b", backend, "--form", "inference", "--seed", 3, "-o", output)
     ran = run("build", spec, *form)
     assert (ran.code, ran.err) == (0, "")
-    assert "\nequal: largest difference " in ran.out
+    assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     model = load(ran.out, "small")
     wanted = rnnspec.read_weights(rnnspec.build(spec, backend, seed=3))
     found = rnnspec.read_weights(model, spec)

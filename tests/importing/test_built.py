@@ -1,7 +1,10 @@
-"""The arrays in a folder that rnnspec built come back exactly, with the spec in them."""
+"""Every file that rnnspec builds comes back exactly: the text of the spec, and every bit."""
 
 from __future__ import annotations
 
+import json
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +13,13 @@ import offered
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from rnnspec import backends, pipeline
-from rnnspec.convert.choice import kind_named
-from rnnspec.errors import UsageError
+from rnnspec import backends, pipeline, saving
+from rnnspec.backends.kept import weights_in
+from rnnspec.backends.needs import FILES
+from rnnspec.errors import BackendError, ModelError, UsageError
 from rnnspec.files.headers import read_metadata
-from rnnspec.importing.run import take
+from rnnspec.importing.original import compare_file
+from rnnspec.importing.run import Taken, take
 from rnnspec.weights.initial import draw_scaled
 
 # Dropout and reset_after say what the arrays alone do not.
@@ -27,36 +32,195 @@ rnn:
   - {type: gru, units: 2, bidirectional: true}
 head: {pooling: none, units: 2}
 """
-
+START = "version: 1\nname: net\n"
+TOKENS = START + "embedding: {vocabulary: 9, dim: 3, mask_zero: true}\n"
+NUMBERS = START + "input: {length: 6, features: 3, mask_value: -1.5}\n"
+TEXTS = {
+    "tagger": TEXT,
+    "masked mean": TOKENS + "rnn: {type: gru, units: 4}\nhead: {pooling: mean, units: 2}\n",
+    "masked max": NUMBERS + "rnn: {type: lstm, units: 4}\nhead: {pooling: max, units: 2}\n",
+    "last step": TOKENS.replace(", mask_zero: true", "")
+    + "rnn: {type: lstm, units: 4, bidirectional: true}\nhead: {pooling: last_step, units: 2}\n",
+    "normalized": NUMBERS + "rnn: {type: simple, units: 4}\nhead: {units: 2, normalize: l2}\n",
+    "legacy": TOKENS
+    + "rnn: {type: lstm, units: 4, recurrent_activation: legacy_hard_sigmoid, residual: false}\n"
+    "head: {hidden: [{units: 3, activation: legacy_hard_sigmoid}], units: 2}\n",
+    "all of them": NUMBERS
+    + "rnn:\n  - {type: gru, units: 3, layers: 2, residual: true, dropout: 0.1}\n"
+    "  - {type: gru, units: 4, reset_after: false, recurrent_activation: legacy_hard_sigmoid}\n"
+    "head: {pooling: mean, units: 2, normalize: l2}\n",
+}
+GALLERY = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
+WRITERS = [each.name for each in backends.BACKENDS.values() if each.files]
 FOLDERS = [each.name for each in backends.BACKENDS.values() if len(each.files) > 1]
 
 
-@pytest.fixture(params=FOLDERS)
-def built(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, dict[str, Any]]:
-    offered.require(request.param)
-    program = pipeline.reads(TEXT)
+def build(path: Path, text: str, name: str, form: Any = None) -> tuple[Path, dict[str, Any]]:
+    """Return the file with the arrays of a model that was saved at a path, and its arrays."""
+    backend, program = backends.get(name), pipeline.reads(text)
+    generated = pipeline.generate(program, backend, form)
     drawn = draw_scaled(program.network, 1)
     arrays = {name: array.astype(np.float32) for name, array in drawn.items()}
-    kind = kind_named(tmp_path / "tagger", request.param)
-    kind.write(tmp_path / "tagger", program, arrays, lambda _: None, force=False)
-    return tmp_path / "tagger" / "tagger.safetensors", arrays
+    model = pipeline.instantiate(generated, drawn=False)
+    generated.store.write(model, arrays)
+    saving.save(path, generated, text, model, force=False)
+    return weights_in(path), arrays
 
 
-def test_the_spec_and_the_arrays_come_back(built: tuple[Path, dict[str, Any]]) -> None:
-    path, arrays = built
-    taken = take(path)
-    assert taken.text == TEXT
+def check(taken: Taken, text: str, arrays: dict[str, Any]) -> None:
+    assert taken.text == text
     assert not taken.imported.guesses
+    assert not taken.imported.inferred
     assert list(taken.arrays) == list(arrays)
     for name, array in arrays.items():
-        np.testing.assert_array_equal(taken.arrays[name], array)
+        assert taken.arrays[name].tobytes() == array.tobytes()
 
 
-def test_other_arrays_are_refused(built: tuple[Path, dict[str, Any]]) -> None:
-    path, _ = built
+def forms(name: str, text: str) -> list[Any]:
+    """Return the forms in which a backend can write a spec."""
+    backend, program = backends.get(name), pipeline.reads(text)
+    return pipeline.forms_of(program, backend)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("which", TEXTS)
+def test_every_form(tmp_path: Path, which: str, name: str) -> None:
+    text = TEXTS[which]
+    backend = offered.require(name, FILES, pipeline.reads(text))
+    for form in forms(name, text):
+        path, arrays = build(tmp_path / f"{form}{backend.suffix}", text, name, form)
+        taken = take(path)
+        check(taken, text, arrays)
+        compared = compare_file(path, taken, lambda _: None)
+        assert str(compared).startswith("compared with the original in ")
+        assert compared.largest < 1e-6
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("spec", GALLERY, ids=lambda path: path.stem)
+def test_the_gallery(tmp_path: Path, spec: Path, name: str) -> None:
+    text = spec.read_text()
+    backend = offered.require(name, FILES, pipeline.reads(text))
+    path, arrays = build(tmp_path / f"net{backend.suffix}", text, name)
+    check(take(path), text, arrays)
+
+
+def test_other_arrays_are_refused(tmp_path: Path) -> None:
+    offered.require("torch")
+    path, _ = build(tmp_path / "tagger", TEXT, "torch")
     metadata, arrays = read_metadata(path), load_file(path)
     del arrays[min(arrays)]
     save_file(arrays, path, metadata=metadata)
     with pytest.raises(UsageError, match="missing: bidirectional_1") as caught:
         take(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_source_that_is_not_that_of_the_spec_is_not_run(tmp_path: Path, name: str) -> None:
+    offered.require(name)
+    path, _ = build(tmp_path / "tagger", TEXT, name)
+    source = path.with_suffix(".py")
+    source.write_text(source.read_text() + "open('marker', 'w')\n")
+    said = str(compare_file(path, take(path), lambda _: None))
+    assert said == (
+        "not compared with the original: tagger.py is not the source of the spec, and other code "
+        "is not run"
+    )
+    source.unlink()
+    said = str(compare_file(path, take(path), lambda _: None))
+    assert said.endswith(": the source beside the arrays, tagger.py: no such file")
+    assert not Path("marker").exists()
+
+
+def change(path: Path, part: str, changed: Callable[[Any], Any]) -> None:
+    """Change a JSON value in a ``.keras`` file."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {each: archive.read(each) for each in archive.namelist()}
+    parts[part] = json.dumps(changed(json.loads(parts[part]))).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, content in parts.items():
+            archive.writestr(each, content)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("dropout: 0.5", "dropout: 0.25", "lstm_1.dropout: expected 0.25, received 0.5"),
+        ("type: gru, units: 2", "type: gru, units: 3", "expected the shape (4, 9), received"),
+        ("units: 2}\n", "units: 2, activation: relu}\n", "dense_1.activation: expected 'relu'"),
+        ("version: 1", "version: 2", "unsupported version 2"),
+        ("type: lstm", "type: !!python/name:os.system lstm", ""),
+    ],
+)
+def test_a_text_in_a_keras_file_is_not_trusted(
+    tmp_path: Path, old: str, new: str, reason: str
+) -> None:
+    offered.require("keras")
+    path, arrays = build(tmp_path / "net.keras", TEXT, "keras")
+    assert old in TEXT
+    change(path, "metadata.json", lambda each: {**each, "rnnspec": TEXT.replace(old, new)})
+    taken = take(path, "tagger")
+    # What the configuration says counts, and a line says so.
+    (said,) = taken.imported.inferred
+    assert said.startswith("the spec in the file is not used: ")
+    assert reason in said
+    rewritten = pipeline.reads(taken.text).network
+    assert rewritten == pipeline.reads(TEXT).network
+    for name, array in arrays.items():
+        assert taken.arrays[name].tobytes() == array.tobytes()
+    assert compare_file(path, taken, lambda _: None).largest < 1e-6
+
+
+@pytest.mark.parametrize("which", ["masked mean", "legacy"])
+def test_a_text_that_does_not_fit_operations_is_refused(tmp_path: Path, which: str) -> None:
+    offered.require("keras")
+    text = TEXTS[which]
+    path, _ = build(tmp_path / "net.keras", text, "keras")
+    other = text.replace("units: 4", "units: 4, activation: relu", 1)
+    change(path, "metadata.json", lambda each: {**each, "rnnspec": other})
+    with pytest.raises(ModelError, match="the spec in the file is not used: this is not the model"):
+        take(path)
+
+
+def test_code_that_a_configuration_of_ours_names_is_not_run(tmp_path: Path) -> None:
+    offered.require("keras")
+    path, _ = build(tmp_path / "net.keras", TEXTS["masked mean"], "keras")
+    named = {"module": "os", "class_name": "function", "config": "system"}
+
+    def spoilt(config: Any) -> Any:
+        # No key that the configuration of the spec has too.
+        config["config"]["layers"][-1]["config"]["more"] = named
+        return config
+
+    change(path, "config.json", spoilt)
+    taken = take(path)
+    assert taken.text == TEXTS["masked mean"]
+    said = str(compare_file(path, taken, lambda _: None))
+    assert "the file names 'os.function', which is not opened here" in said
+
+
+def test_a_keras_file_without_keras(tmp_path: Path) -> None:
+    offered.require("keras")
+
+    def missing(_: Any) -> None:
+        raise BackendError("Keras is not installed")
+
+    path, _ = build(tmp_path / "plain.keras", TEXT, "keras")
+    taken = take(path, importing=missing)
+    assert taken.imported.inferred == ("the spec in the file is not used: Keras is not installed",)
+    said = str(compare_file(path, taken, missing))
+    assert said == "not compared with the original: Keras is not installed"
+    path, _ = build(tmp_path / "pooled.keras", TEXTS["masked max"], "keras")
+    with pytest.raises(BackendError, match="Keras is not installed"):
+        take(path, importing=missing)
+
+
+def test_keras_opens_the_file_without_rnnspec(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    path, _ = build(tmp_path / "net.keras", TEXTS["all of them"], "keras")
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        assert archive.testzip() is None
+    assert keras.saving.load_model(path).count_params() > 0
+    keras.saving.load_model(path).load_weights(path)

@@ -28,6 +28,7 @@ def test_the_gallery(keras: Any, path: Path) -> None:
     found = rnnspec.from_keras(model, wanted.network.name)
     network = pipeline.program(found.spec).network
     assert network == replace(wanted.network, description="")
+    assert found.compared.startswith("compared with the model in Keras 3.")
     for name, array in rnnspec.read_weights(model).items():
         np.testing.assert_array_equal(found.arrays[name], array)
 
@@ -43,3 +44,98 @@ def test_a_model_that_cannot_be_taken_over(keras: Any) -> None:
         rnnspec.from_keras(3)
     with pytest.raises(ModelError, match="expected an input of shape"):
         rnnspec.from_keras(keras.Sequential([keras.layers.LSTM(2)]))
+
+
+def masked(keras: Any, policy: str = "float32") -> Any:
+    """Return a model of tokens with padding, with weights that show a fault."""
+    of = keras.layers
+    keras.config.set_dtype_policy(policy)
+    try:
+        inputs = keras.Input((None,), dtype="int32")
+        x = of.Embedding(300, 8, mask_zero=True, dtype=policy)(inputs)
+        # LAPACK draws nothing orthogonal in half precision.
+        x = of.LSTM(8, return_sequences=True, recurrent_initializer="zeros", dropout=0.5)(x)
+        x = of.Bidirectional(of.GRU(8, recurrent_initializer="zeros"))(x)
+        model = keras.Model(inputs, of.Dense(2, activity_regularizer="l2")(x))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rng = np.random.default_rng(0)
+    shapes = [np.shape(each) for each in model.get_weights()]
+    model.set_weights([rng.normal(0.0, 0.4, shape).astype(np.float32) for shape in shapes])
+    return model
+
+
+POLICIES = {
+    "float32": ("float32", 1e-6),
+    "float64": ("float64", 1e-12),
+    "mixed_float16": ("float16", 1e-2),
+    "bfloat16": ("bfloat16", 5e-2),
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_it_is_run_in_its_own_precision(keras: Any, policy: str) -> None:
+    dtype, allowed = POLICIES[policy]
+    model = masked(keras, policy)
+    said = rnnspec.from_keras(model).compared
+    assert said.endswith(f" in forward ({dtype})")
+    assert 0.0 < float(said.rpartition("difference ")[2].split()[0]) < allowed
+    # A call that no configuration shows.
+    plain, dense = model.layers[-1].call, model.layers[-1]
+    dense.call = lambda x, training=None: plain(x, training=training) * 1.5
+    with pytest.raises(ModelError, match=r"received a difference of 0\.[0-9]+ \[E709\]"):
+        rnnspec.from_keras(model)
+    dense.call = lambda x: x
+    with pytest.raises(ModelError, match=r"does not run it \(.*\) \[E709\]"):
+        rnnspec.from_keras(model)
+
+
+def test_it_stays_as_it_is(keras: Any) -> None:
+    model = masked(keras)
+    model.compile("adam", "mse")
+    model.train_on_batch(np.ones((2, 3), np.int32), np.ones((2, 2), np.float32))
+
+    def state() -> tuple[Any, ...]:
+        arrays = [each.numpy().tobytes() for each in (*model.variables, *model.optimizer.variables)]
+        return arrays, model.to_json(), model.predict_function, model.compiled
+
+    before = state()
+    rnnspec.from_keras(model)
+    assert state() == before
+    assert model.train_on_batch(np.ones((2, 3), np.int32), np.ones((2, 2), np.float32)) > 0.0
+
+
+def test_a_sum_that_drops_the_mask(keras: Any) -> None:
+    of = keras.layers
+    inputs = keras.Input((None,))
+    x = of.Embedding(9, 3, mask_zero=True)(inputs)
+    x = x + of.LSTM(3, return_sequences=True, bias_initializer="ones")(x)
+    with pytest.raises(ModelError) as caught:
+        rnnspec.from_keras(keras.Model(inputs, of.GRU(4, bias_initializer="ones")(x)))
+    assert {each.code for each in caught.value.problems} <= {"E701", "E704", "E709"}
+
+
+def test_batches_of_one_size(keras: Any) -> None:
+    of = keras.layers
+    layers = [keras.Input(batch_shape=(4, 5, 3)), of.Masking(0.5), of.LSTM(4), of.Dense(2)]
+    assert rnnspec.from_keras(keras.Sequential(layers)).compared.startswith("compared with")
+
+
+def test_a_sequence_that_is_too_long_to_run(keras: Any) -> None:
+    model = keras.Sequential([keras.Input((2**31 - 1, 3)), keras.layers.LSTM(2)])
+    said = rnnspec.from_keras(model).compared
+    assert said.startswith("not compared with the model: a sequence of it has ")
+
+
+def test_a_model_of_keras_2() -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    of = tf_keras.layers
+    layers = [of.Embedding(9, 3, mask_zero=True), of.LSTM(4, recurrent_activation="hard_sigmoid")]
+    model = tf_keras.Sequential([tf_keras.Input((None,)), *layers])
+    said = rnnspec.from_keras(model).compared
+    assert said.startswith("compared with the model in tf_keras 2.")
+    model.layers[-1].cell.activation = model.layers[-1].cell.recurrent_activation
+    kept = model.layers[-1].get_config
+    model.layers[-1].get_config = lambda: {**kept(), "activation": "tanh"}
+    with pytest.raises(ModelError, match="E709"):
+        rnnspec.from_keras(model)

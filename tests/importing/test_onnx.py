@@ -78,7 +78,7 @@ def test_the_step_form_comes_back(stepped: Path) -> None:
     ("form", "message"),
     [
         ("inference", "its graph is not that of the spec in it"),
-        ("tree", "expected a graph for inference or step, received tree"),
+        ("tree", "expected a model for inference or step, received one for tree"),
     ],
 )
 def test_another_form_than_that_of_the_graph(stepped: Path, form: str, message: str) -> None:

@@ -31,7 +31,7 @@ def test_build_proves_what_it_writes(run: Run, chunked: str, backend: str) -> No
     output = f"net{chosen.suffix}"
     ran = run("build", chunked, "-b", backend, "--form", "step", "--seed", 3, "-o", output)
     assert (ran.code, ran.err) == (0, "")
-    assert "\nequal: largest difference " in ran.out
+    assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     folder = Path() if chosen.suffix else Path(output)
     entry = pipeline.generate(pipeline.read(chunked), chosen, "step").entry
     model = chosen.saving.reload(folder, "net", entry)

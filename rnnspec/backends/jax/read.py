@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.kept import KeptByName, Saved, framework_of, weights_in
-from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.backends.kept import SavedByName, framework_of, saved_by_name, weights_in
+from rnnspec.files.headers import read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from rnnspec.backends.kept import KeptInModel
+    from rnnspec.ir.nodes import Network
 
 
 def recognises(path: Path) -> bool:
@@ -30,6 +29,6 @@ def spec_text(path: Path) -> str:
     return read_metadata(weights_in(path)).get("rnnspec", "")
 
 
-def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
-    """Return the arrays."""
-    return Saved(KeptByName(read_safetensors(weights_in(path))))
+def saved(path: Path, network: Network) -> SavedByName:  # noqa: ARG001 - the names say enough
+    """Return the arrays, and the source beside them."""
+    return saved_by_name(path, "JAX")

@@ -1,30 +1,31 @@
-"""Reading of ``.keras`` files: the configuration as JSON, the arrays through a model of the spec.
+"""Reading of ``.keras`` files that rnnspec wrote: the spec, and whether it is that of the model.
 
 A model is never built from the configuration in the file, which can name code to run. It is
-compared with the configuration of the model built from the spec, and that model loads the arrays.
+compared with the configuration of the model built from the spec.
 """
 
 from __future__ import annotations
 
 import json
-import zipfile
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.kept import KeptInModel, Saved
+from rnnspec.backends.imported import said
 from rnnspec.backends.keras.configs import ConfigError, differences
-from rnnspec.errors import UsageError, brief
-from rnnspec.files.regular import opened
+from rnnspec.backends.keras.foreign import files as foreign
+from rnnspec.backends.keras.foreign.openable import unknown_class
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from rnnspec.backends.imported import Imported
+    from rnnspec.backends.kept import Kept
+    from rnnspec.ir.nodes import Network
+    from rnnspec.slots import Array
 
-# Bounds the memory that a crafted archive can claim.
-_LONGEST_CONFIG = 2**26
 _MOST_DIFFERENCES = 10
-_BLOCK = 2**20
 
 
 def recognises(path: Path) -> bool:
@@ -37,68 +38,55 @@ def files(path: Path) -> tuple[Path, ...]:
     return (path,)
 
 
-def spec_text(path: Path) -> str:  # noqa: ARG001 - Keras's format has no place for it
-    """Return no text: a ``.keras`` file does not contain the spec."""
-    return ""
+def spec_text(path: Path) -> str:
+    """Return the text of the spec in a file, empty if Keras itself has saved it since."""
+    return foreign.spec_text(path)
 
 
-def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:
-    """Return the arrays in a file whose configuration is that of the spec."""
-    # Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
-    config = _config(path)
-    inside = fresh()
-    try:
-        found = differences(json.loads(inside.model.to_json()), config)
-        listed = list(islice(found, _MOST_DIFFERENCES))
-    except ConfigError as error:
-        raise UsageError(str(error), str(path)) from None
-    if listed:
-        raise UsageError(f"this is not the model of the spec: {'; '.join(listed)}", str(path))
-    try:
-        inside.model.load_weights(path)
-    except Exception as error:  # Keras, h5py and zipfile may raise anything
-        raise UsageError(f"its arrays cannot be read: {brief(error)}", str(path)) from error
-    return Saved(inside, _left_out(config))
+def saved(path: Path, network: Network) -> SavedFile:
+    """Return the arrays of a network in a file, and the configuration beside them."""
+    imported, config = foreign.read_arrays(path, network)
+    return SavedFile(imported, config)
 
 
-def _left_out(config: Any) -> tuple[str, ...]:
-    match config:
-        case {"compile_config": {"optimizer": optimizer}} if optimizer is not None:
-            return ("optimizer",)
-        case _:
-            return ()
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """The arrays in a file, and its configuration, of which nothing is built."""
 
+    imported: Imported
+    config: Any
+    form: str = ""
 
-def _config(path: Path) -> Any:
-    with opened(path) as (stream, _):
+    @property
+    def tool(self) -> str:
+        """The kind of file and the version of Keras that wrote it, in words."""
+        return self.imported.form
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Sentences on what is not carried over."""
+        return self.imported.left_out
+
+    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:  # noqa: ARG002
+        """Return the canonical arrays, which were found by the layers of the network."""
+        return self.imported.arrays
+
+    def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
+        """Return how the configuration differs from that of a live model, empty if it does not.
+
+        Shapes of arrays do not show activations, masks or dropout, so the configuration decides.
+        """
         try:
-            with zipfile.ZipFile(stream) as archive:
-                text = _member(archive, "config.json")
-                _check_sum(archive, "model.weights.h5")
-            return json.loads(text)
-        except KeyError as error:
-            message = f"expected a .keras file, received another zip archive: {error}"
-            raise UsageError(message, str(path)) from None
-        # With broken headers, zipfile also raises the errors of seek, decode and inflate.
-        except Exception as error:
-            message = f"expected a .keras file, received another or a truncated one: {brief(error)}"
-            raise UsageError(message, str(path)) from error
+            found = list(islice(differences(_config(fresh()), self.config), _MOST_DIFFERENCES))
+        except ConfigError as error:
+            found = [str(error)]
+        return f"this is not the model of the spec: {'; '.join(found)}" if found else ""
+
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return a class that the live model has not: what ``problem`` skips may name code."""
+        name = unknown_class(self.config, like=_config(fresh()))
+        return (f"the file names {said(name)}, which is not opened here",) if name else ()
 
 
-def _check_sum(archive: zipfile.ZipFile, name: str) -> None:
-    """Read a member to its end, where zipfile compares its checksum.
-
-    Keras reads only the parts that it needs, and HDF5 can crash the process on corrupt bytes.
-    Source: https://github.com/h5py/h5py/issues/1183.
-    """
-    with archive.open(name) as stream:
-        while stream.read(_BLOCK):
-            pass
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    # The size is only a claim, but zipfile returns no more bytes than this.
-    size = archive.getinfo(name).file_size
-    if size > _LONGEST_CONFIG:
-        raise ValueError(f"{name} has {size:,} bytes, at most {_LONGEST_CONFIG:,} are read")
-    return archive.read(name)
+def _config(model: Any) -> Any:
+    return json.loads(model.to_json())

@@ -19,6 +19,7 @@ import numpy as np
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.keras import gradients, optimizers
 from rnnspec.errors import BackendError, brief
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def _no_advice() -> Iterator[None]:
 
 
 def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
-    """Write ``NAME.keras``: architecture and weights only, without the spec.
+    """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras does not read.
 
     One model gives the same bytes every time, without the date and without addresses in memory.
     """
@@ -253,7 +254,9 @@ def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) ->
             undated.file_size = part.file_size
             with old.open(part) as read, new.open(undated, "w") as written:
                 if part.filename.endswith(".json"):
-                    written.write(json.dumps(_reproducible(json.load(read), {})).encode())
+                    found = _reproducible(json.load(read), {})
+                    found |= {SPEC_KEY: spec} if part.filename == "metadata.json" else {}
+                    written.write(json.dumps(found).encode())
                 else:
                     shutil.copyfileobj(read, written, 2**20)
     bare.unlink()

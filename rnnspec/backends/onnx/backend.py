@@ -31,6 +31,7 @@ ONNX = Backend(
 if TYPE_CHECKING:
     from rnnspec.backends.contract import (
         Emitter,
+        OpeningRuntime,
         Quantizer,
         SavingRuntime,
         Slots,
@@ -43,5 +44,6 @@ if TYPE_CHECKING:
     _slots: Slots = slots
     _saving: SavingRuntime = runtime
     _stepping: SteppingRuntime = runtime
+    _opening: OpeningRuntime = runtime
     _reader: Reader = read
     _quantizer: Quantizer = quantize

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import Held
-from rnnspec.backends.kept import Saved
 from rnnspec.backends.onnx.arrays import found, others
 from rnnspec.backends.onnx.names import FORM, array_of
 from rnnspec.errors import BackendError, UsageError, brief
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from rnnspec.backends.kept import KeptInModel
+    from rnnspec.backends.kept import Kept
+    from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
 SPEC = "rnnspec"
@@ -66,28 +66,38 @@ class OwnFile:
         return _word(self.proto, FORM) or "inference"
 
     @property
-    def writer(self) -> str:
-        """The name and version of the tool that wrote the file."""
-        return _writer(self.proto)
+    def tool(self) -> str:
+        """The kind of file and what wrote it, in words."""
+        return f"ONNX file of {_writer(self.proto)}"
 
     @property
-    def kept(self) -> KeptInFile:
-        """The initializers.
+    def left_out(self) -> tuple[str, ...]:
+        """Nothing: a graph has no training."""
+        return ()
+
+    def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
+        """Return the canonical arrays in the initializers.
 
         Raises:
-            UsageError: they cannot be read.
+            UsageError: they cannot be read, or are others.
         """
-        return KeptInFile(_weights(self.proto, self.path))
+        return gather(KeptInFile(_weights(self.proto, self.path)))
 
-    def has_graph(self, source: str) -> bool:
-        """Return whether the graph of the file, without its weights, is that of a source."""
+    def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
+        """Return why the graph of the file, without its weights, is not that of the source."""
         from onnx import parser
 
-        one, other = self.proto.graph, parser.parse_model(source).graph
-        return _constants(one) == _constants(other) and all(
+        one, other = self.proto.graph, parser.parse_model(text).graph
+        same = _constants(one) == _constants(other) and all(
             list(getattr(one, part)) == list(getattr(other, part))
             for part in ("node", "input", "output")
         )
+        changed = "it was changed, or another version of rnnspec wrote it"
+        return "" if same else f"its graph is not that of the spec in it: {changed}"
+
+    def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
+        """Return no reason: a graph of ours can be run."""
+        return ()
 
 
 def own(path: Path) -> OwnFile:
@@ -129,9 +139,9 @@ def spec_text(path: Path) -> str:
     return own(path).spec
 
 
-def saved(path: Path, fresh: Callable[[], KeptInModel]) -> Saved:  # noqa: ARG001
-    """Return the initializers."""
-    return Saved(own(path).kept)
+def saved(path: Path, network: Network) -> OwnFile:  # noqa: ARG001 - the graph says enough
+    """Return the content of a file."""
+    return own(path)
 
 
 def _proto(path: Path) -> Any:

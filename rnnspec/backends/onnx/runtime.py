@@ -163,7 +163,17 @@ def save(model: OnnxModel, folder: Path, name: str, source: str, spec: str) -> N
 
 def reload(folder: Path, name: str, entry: str) -> OnnxModel:  # noqa: ARG001
     """Return the model in ``NAME.onnx``."""
-    return loaded(onnx.load_model(folder / f"{name}.onnx", load_external_data=False))
+    return open_original(folder / f"{name}.onnx")
+
+
+def open_original(path: Path) -> OnnxModel:
+    """Return the model in a file that was found to have a graph of rnnspec."""
+    return loaded(onnx.load_model(path, load_external_data=False))
+
+
+def output(model: OnnxModel, inputs: Array) -> Array:
+    """Return the output for a batch."""
+    return model(inputs)
 
 
 def loaded(proto: onnx.ModelProto) -> OnnxModel:

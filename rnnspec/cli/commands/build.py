@@ -103,16 +103,16 @@ def _save(
         save(force=options.force)
         return []
     # Imported here: a model that is not compared needs no reference.
+    from rnnspec.comparison.verify import Proof
     from rnnspec.convert.quantized import Quantization
-    from rnnspec.convert.verify import Proof
 
     proof = Proof(program, generated, generated.store.read(model))
     if options.quantize is None:
         save(force=options.force, verify=proof)
-        return [f"equal: {proof.equal}"]
+        return [f"equal to {proof.equal}"]
     quantization = Quantization(proof, options.quantize, output)
     save(force=options.force, verify=quantization)
-    return [f"equal: {proof.equal}, before quantization", *quantization.report()]
+    return [f"equal to {proof.equal}, before quantization", *quantization.report()]
 
 
 def _counted(generated: Generated, model: Any) -> Summary:

@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from rnnspec import files, pipeline
+from rnnspec.cli.terminal.frameworks import import_required
 from rnnspec.errors import UsageError, printable
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
@@ -19,6 +20,7 @@ from rnnspec.spec.names import check_network_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rnnspec.importing.original import Compared
     from rnnspec.importing.run import Taken
 
 _SPECS = (".yaml", ".yml")
@@ -43,7 +45,7 @@ def run(source: Path, options: Options, *, force: bool) -> None:
 
     Raises:
         BackendError: a package that reads the file is not installed.
-        ModelError: the language cannot express the model.
+        ModelError: the language cannot express the model, or the spec is another one when run.
         OutputError: the files cannot be written.
         UsageError: the file cannot be read, or an output exists and ``force`` is not given.
     """
@@ -60,9 +62,13 @@ def run(source: Path, options: Options, *, force: bool) -> None:
         files.check_target(each, force=force, inputs=inputs)
     if len({each.absolute() for each in targets}) < len(targets):
         raise UsageError("this is where the spec goes; expected another path", str(weights))
-    taken = take(source, _name(target), options.config, named, options.ignore)
+    taken = take(
+        source, _name(target), options.config, named, options.ignore, importing=import_required
+    )
+    compared = _compared(source, taken)
     _write(taken, target, weights, spec=named is None, force=force)
-    _print(source, taken, targets, options.ignore, spec=options.spec or str(target))
+    spec = options.spec or str(target)
+    _print(source, taken, compared, targets, options.ignore, spec=spec)
 
 
 def _target(source: Path, options: Options) -> Path:
@@ -93,6 +99,13 @@ def _inputs(source: Path, options: Options) -> Inputs:
     return Inputs.of([(Path(each), f"the input {each}") for each in read if each])
 
 
+def _compared(source: Path, taken: Taken) -> Compared:
+    # Imported here: NumPy takes the time in which a file is tried, and a wrong file needs no more.
+    from rnnspec.importing.original import compare_file
+
+    return compare_file(source, taken, import_required)
+
+
 def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
     """Write both files, or none."""
     # Imported here, as NumPy takes time, which a file that is refused at once does not need.
@@ -109,8 +122,14 @@ def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool
         files.publish(moves, force=force)
 
 
-def _print(
-    source: Path, taken: Taken, targets: list[Path], patterns: list[str], *, spec: str
+def _print(  # noqa: PLR0913 - each is printed
+    source: Path,
+    taken: Taken,
+    compared: Compared,
+    targets: list[Path],
+    patterns: list[str],
+    *,
+    spec: str,
 ) -> None:
     imported, lines = taken.imported, list[str]()
     lines.append(f"{source}: {imported.form}")
@@ -121,6 +140,7 @@ def _print(
     lines += [f"inferred: {each}" for each in imported.inferred]
     lines += [f"not carried over: {each}" for each in imported.left_out]
     lines.append(f"parameters: {counts(taken.program.network).total:,}")
+    lines.append(str(compared))
     lines += [f"wrote {each}" for each in targets]
     if imported.guesses:
         lines.append("guessed, because a state dict does not say it; correct the spec:")

@@ -34,10 +34,9 @@ def convert(
 ) -> None:
     """Move a trained model to another framework, proven equal.
 
-    What rnnspec wrote may have been trained since. A folder, an .onnx or a .safetensors file of
-    rnnspec contains its spec; that of a Keras file is found by importing it. Nothing in IN is
-    executed. The result is loaded again and
-    compared with the reference before it is kept. A Keras file that Keras opens is compared too.
+    What rnnspec wrote may have been trained since, and contains its spec; that of another Keras
+    file is found by importing it. No code in IN is executed. The result is loaded again and
+    compared with the reference before it is kept, and so is IN, if its framework opens it.
     """
     from rnnspec.cli.commands import convert as command
 
@@ -78,8 +77,9 @@ def import_(
     """Read a trained Keras or PyTorch model as a spec and arrays.
 
     FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever the language
-    cannot express is refused. A state dict does not say what its modules compute: the spec is then
-    a draft, and every guess in it is a comment.
+    cannot express is refused. Then the framework of FILE opens it, if it is installed and can, and
+    nothing is written if the spec has other results. A state dict does not say what its modules
+    compute: the spec is then a draft, and every guess in it is a comment.
     """
     from rnnspec.cli.commands import import_ as command
 

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from rnnspec.backends import Backend
 
 
+def import_required(backend: Backend) -> None:
+    """Import the runtime of a backend that is installed and recent enough.
+
+    Raises:
+        BackendError: it is not, or fails to import.
+    """
+    backend.require()
+    import_quietly([backend])
+
+
 def import_quietly(backends: Iterable[Backend]) -> None:
     """Import the runtime of each backend; print its log messages only if the import fails.
 

@@ -18,6 +18,7 @@ from rnnspec.backends.keras.foreign.stored.hdf5 import Hdf5
 from rnnspec.backends.keras.foreign.stored.sources import Named, Numbered
 from rnnspec.backends.keras.foreign.stored.stream import RATIO, ROOM
 from rnnspec.errors import UsageError, brief, listed
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
@@ -110,6 +111,32 @@ def read(
             return arrays_of(account, found.form, found.version, known, found.source)
     wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
     raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
+
+
+def read_arrays(path: Path, known: Network) -> tuple[Imported, Any]:
+    """Return the arrays of a known network in a ``.keras`` file, and the configuration beside them.
+
+    Raises:
+        BackendError: h5py is not installed.
+        ModelError: they are not the arrays of the network.
+        UsageError: the file cannot be read.
+    """
+    account = Account(str(path))
+    with _opened(path) as found:
+        if found.compiled:
+            account.leave("optimizer, loss and metrics")
+        return arrays_of(account, found.form, found.version, known, found.source), found.config
+
+
+def spec_text(path: Path) -> str:
+    """Return the text of the spec in a ``.keras`` file, empty if it has none or cannot be read."""
+    try:
+        with opened(path) as (stream, _), zipfile.ZipFile(stream) as archive:
+            metadata = parsed(_member(archive, "metadata.json"), path)
+    except Exception:  # noqa: BLE001 - what is wrong is said when the whole file is read
+        return ""
+    text = metadata.get(SPEC_KEY) if isinstance(metadata, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def _check_opening(account: Account, found: _Opened, separate: Any) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Imported
     from rnnspec.backends.keras.foreign.architecture.records import Foreign
+    from rnnspec.slots import Array
 
 
 class _Live:
@@ -68,3 +72,63 @@ def read(model: Any, name: str, version: str) -> Imported:
         raise UsageError(message, "model") from error
     given = Description("model", Version.of(version), config, name)
     return described(account, given, lambda *_: source)
+
+
+_LEAST_EXACT = ("float16", "bfloat16", "float32", "float64")
+
+
+def precision(model: Any) -> str:
+    """Return the least exact dtype in which a layer of a live model computes."""
+    keras = sys.modules.get("keras")
+    # On other engines than TensorFlow, float64 is float32 unless they are told otherwise.
+    exact = keras is None or not isinstance(model, keras.Model) or _engine(keras) == "tensorflow"
+    found = {str(getattr(each, "compute_dtype", "")) for each in _all_layers(model)}
+    found |= set() if exact else {"float32"}
+    return next((dtype for dtype in _LEAST_EXACT if dtype in found), "float32")
+
+
+def _all_layers(model: Any) -> list[Any]:
+    # Also those inside wrappers, which have a dtype of their own.
+    return [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
+
+
+def framework(model: Any, version: str) -> str:
+    """Return the Keras that a live model is of, with its version and its engine."""
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(model, keras.Model):
+        return f"Keras {version} on {_engine(keras)}"
+    return f"tf_keras {version}"
+
+
+def output(model: Any, inputs: Array) -> Array:
+    """Return the output of a live model in inference, which stays as it is.
+
+    A model may take batches of one size only.
+    """
+    size = model.inputs[0].shape[0] or len(inputs)
+    # The rows begin again where a batch would be too short.
+    rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = np.concatenate([_called(model, inputs[each]) for each in rows])[: len(inputs)]
+    # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
+    return found.astype(np.float32) if found.dtype.kind == "V" else found
+
+
+def _called(model: Any, batch: Array) -> Array:
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(model, keras.Model):
+        return np.asarray(model(batch, training=False))
+    # Without a state, nothing is kept of the call, such as a compiled function for predictions.
+    held = [each.value for each in model.trainable_variables]
+    others = [each.value for each in model.non_trainable_variables]
+    call = partial(model.stateless_call, training=False)
+    if _engine(keras) == "jax":
+        # Compiled as a whole: operation by operation, it takes many times as long.
+        call = sys.modules["jax"].jit(call)
+    found, _ = call(held, others, batch)
+    return np.asarray(keras.ops.convert_to_numpy(found))
+
+
+def _engine(keras: Any) -> str:
+    return str(keras.backend.backend())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import said
 from rnnspec.backends.keras.foreign.architecture.cells import CELLS
 from rnnspec.backends.keras.foreign.architecture.layers import CLASSES, OPERATIONS
 from rnnspec.backends.keras.foreign.architecture.records import MODULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _KNOWN = {
     *(*CLASSES, *OPERATIONS, *CELLS, "StackedRNNCells"),
@@ -29,27 +32,32 @@ _KNOWN = {
 }
 
 
-def unknown_class(config: Any) -> str:
+def unknown_class(config: Any, like: Any = None) -> str:
     """Return a class in a configuration that Keras would look up elsewhere, empty if none is.
 
-    The settings that are not carried over, such as regularizers, name classes too.
+    The settings that are not carried over, such as regularizers, name classes too. All classes of
+    the configuration ``like`` are known.
     """
+    known = _KNOWN | {str(each.get("class_name")) for each in _objects(like)}
+    unknown = (_unknown(each, known) for each in _objects(config))
+    return next(filter(None, unknown), "")
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a configuration that a model needs to be opened without compiling."""
     waiting = [config]
     while waiting:
         match waiting.pop():
             case dict() as found:
-                if name := _unknown(found):
-                    return name
-                # Left alone by Keras if a model is opened without compiling it.
+                yield found
                 waiting += [each for key, each in found.items() if key != "compile_config"]
             case list() as found:
                 waiting += found
             case _:
                 pass
-    return ""
 
 
-def _unknown(found: dict[str, Any]) -> str:
+def _unknown(found: dict[str, Any], known: set[str]) -> str:
     name, module = found.get("class_name"), found.get("module")
     registered = found.get("registered_name")
     for each in (name, module, registered):
@@ -59,4 +67,4 @@ def _unknown(found: dict[str, Any]) -> str:
         return f"{module}.{name}"
     if registered not in (None, name):
         return str(registered)
-    return "" if name is None or name in _KNOWN else str(name)
+    return "" if name is None or str(name) in known else str(name)

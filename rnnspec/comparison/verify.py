@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DTYPE = "float32"
 _LENGTHS = (STEPS_OF_ANY_LENGTH, 1, 23)
 """The lengths of the batches, if the network takes any length."""
+LONGEST = max(_LENGTHS)
 _WITH_PADDING_INSIDE = 3
 """The row of a batch that is run alone as well."""
 
@@ -57,8 +58,9 @@ class Proof:
 
     @property
     def equal(self) -> str:
-        """The result in words."""
-        return f"largest difference {self.largest:.1e} in forward ({DTYPE})"
+        """What the model is equal to, in words, and how exactly."""
+        largest = f"largest difference {self.largest:.1e} in forward ({DTYPE})"
+        return f"the NumPy reference with the same arrays: {largest}"
 
 
 def largest_difference(program: Program, generated: Generated, model: Any, arrays: Arrays) -> float:

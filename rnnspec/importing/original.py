@@ -1,0 +1,225 @@
+"""Run what a model was read from, and compare it with the NumPy reference that has its arrays."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from rnnspec import pipeline
+from rnnspec.backends import get
+from rnnspec.backends.kept import weights_in
+from rnnspec.comparison import reference
+from rnnspec.comparison.batch import ROWS
+from rnnspec.comparison.forward import random_split, step_through
+from rnnspec.comparison.levels import distance, tolerances
+from rnnspec.comparison.verify import DTYPE, LONGEST, batches, case_of
+from rnnspec.errors import BackendError, ModelError, Problem, brief
+from rnnspec.ir.nodes import Pooling, Recurrent
+from rnnspec.ir.params import directions, params
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rnnspec.backends import Backend
+    from rnnspec.comparison.case import Case
+    from rnnspec.importing.run import Taken
+    from rnnspec.ir.nodes import Network, Shape
+    from rnnspec.pipeline import Generated
+    from rnnspec.slots import Array
+
+_MOST_NUMBERS = 2**26
+"""The most numbers of all layers for one batch: half a gigabyte in float64."""
+_MOST_STEPS = 2**15
+"""The most steps of all recurrent layers for one batch."""
+_ROUNDING = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""The relative rounding error of one number, for dtypes that have no tolerance of their own."""
+_LARGEST_ROUNDING = 0.25
+"""The largest tolerance with which a comparison still tells networks apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What a model was read from, ready to be run.
+
+    ``source`` is what errors are about, ``what`` its name within a sentence, and ``framework`` has
+    a version. ``output`` returns the output for a batch in inference, and ``dtype`` is the least
+    exact one that it computes in. A ``live`` model has to run; a file is another matter, as the
+    framework that is installed may be another one than that which wrote it.
+    """
+
+    source: str
+    what: str
+    framework: str
+    output: Callable[[Array], Array]
+    dtype: str = DTYPE
+    live: bool = False
+
+    def differs(self, message: str) -> NoReturn:
+        """Raise the error for another result."""
+        raise ModelError((Problem(self.source, message, code="E709"),))
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The result of a comparison: with what, and the largest difference.
+
+    If there was none, ``reason`` says why.
+    """
+
+    what: str
+    framework: str = ""
+    largest: float = 0.0
+    dtype: str = DTYPE
+    reason: str = ""
+
+    def __str__(self) -> str:
+        if self.reason:
+            return f"not compared with {self.what}: {self.reason}"
+        largest = f"largest difference {self.largest:.1e} in forward ({self.dtype})"
+        return f"compared with {self.what} in {self.framework}: {largest}"
+
+
+def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None]) -> Compared:
+    """Compare a file, opened by its own framework, with the reference.
+
+    Args:
+        path: the file.
+        taken: what was read from it.
+        importing: called before a framework is needed.
+
+    Raises:
+        ModelError: they differ.
+    """
+    imported, what = taken.imported, "the original"
+    # Before the file is opened, too: a small one can state long sequences.
+    if reason := "; ".join(imported.unlike) or _too_large(taken.program.network):
+        return Compared(what, reason=reason)
+    backend = get(imported.opener)
+    try:
+        importing(backend)
+        output = _opened(weights_in(path), taken, backend)
+    except BackendError as error:
+        return Compared(what, reason=brief(error.message))
+    except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
+        return Compared(what, reason=f"{backend.title} does not open it ({brief(error)})")
+    return compare(Original(str(path), what, backend.runtime.version(), output), taken)
+
+
+def compare(original: Original, taken: Taken) -> Compared:
+    """Compare an original with the reference, on the batches that written files are checked with.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if reason := _too_large(taken.program.network):
+        return Compared(original.what, reason=reason)
+    farthest, shapes = 0.0, set[tuple[int, ...]]()
+    for batch in batches(taken.program.network):
+        # All batches of a network of fixed length are alike.
+        if batch.shape in shapes:
+            continue
+        shapes.add(batch.shape)
+        case = case_of(taken.program, taken.arrays, batch)
+        allowed = _tolerance(case, original.dtype)
+        if not allowed <= _LARGEST_ROUNDING:
+            reason = f"rounding to {original.dtype} alone moves its output by up to {allowed:.2g}"
+            return Compared(original.what, reason=reason)
+        try:
+            found = original.output(batch)
+        except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
+            reason = f"{original.framework} does not run it ({brief(error)})"
+            if original.live:
+                original.differs(f"on a random batch of shape {batch.shape}, {reason}")
+            return Compared(original.what, reason=reason)
+        far = _difference(case, found)
+        # Written this way, the test also refuses NaN.
+        if not far <= allowed:
+            original.differs(
+                f"on random batches, expected the output of {original.what} in "
+                f"{original.framework} within {allowed:.2g}, received a difference of {far:.3g}"
+            )
+        farthest = max(farthest, far)
+    return Compared(original.what, original.framework, farthest, original.dtype)
+
+
+def _opened(path: Path, taken: Taken, backend: Backend) -> Callable[[Array], Array]:
+    """Return what runs a file: its framework, with our source where a file has arrays only."""
+    form = taken.imported.source
+    if backend.suffix:
+        model = backend.opening.open_original(path)
+        if form != "step":
+            return lambda batch: backend.opening.output(model, batch)
+    else:
+        model = _loaded(path, pipeline.generate(taken.program, backend, form))
+        if form != "step":
+            return lambda batch: backend.runtime.trace(model, [], batch).output
+    rng = np.random.default_rng(0)
+    return lambda batch: step_through(backend, model, batch, random_split(batch.shape[1], rng))
+
+
+def _loaded(path: Path, generated: Generated) -> Any:
+    """Return a model of generated source with the arrays in a file, loaded as a user would."""
+    backend, name = generated.backend, generated.network.name
+    # The source beside the arrays is equal, but only the text at hand is sure to stay so.
+    with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
+        source = Path(folder, f"{name}{backend.ending}")
+        source.write_text(generated.text, encoding="utf-8", newline="\n")
+        shutil.copyfile(path, source.with_suffix(path.suffix))
+        return backend.saving.reload(Path(folder), name, generated.entry)
+
+
+def _difference(case: Case, found: Array) -> float:
+    expected, kept = case.truth.output, _defined(case)
+    return distance(found[kept], expected[kept]) if found.shape == expected.shape else math.inf
+
+
+def _defined(case: Case) -> Array:
+    """Return where the output of the original is defined, in the shape of the output."""
+    real = case.real(case.batch) > 0.0
+    layers = case.network.layers
+    if any(isinstance(layer, Pooling) and layer.masked for layer in layers):
+        # Keras divides by the number of real steps, 0 in a sequence of padding.
+        rows = case.mask(case.batch).any(axis=1)
+        real &= rows.reshape(-1, *[1] * (real.ndim - 1))
+    return real
+
+
+def _tolerance(case: Case, dtype: str) -> float:
+    """Return the largest difference that the dtype of the original explains."""
+    if dtype not in _ROUNDING:
+        return tolerances(dtype)["forward"]
+    # Eight times what moves the reference if every number is rounded once.
+    unit, rng, farthest = _ROUNDING[dtype], np.random.default_rng(0), 1.0
+    for _ in range(3):
+        arrays = {
+            name: array * (1.0 + unit * rng.choice((-1.0, 1.0), array.shape))
+            for name, array in case.arrays.items()
+        }
+        with np.errstate(all="ignore"):
+            moved = reference.run(case.network, arrays, case.batch).output
+        farthest = max(farthest, _difference(case, moved) / unit)
+    return 8.0 * unit * farthest
+
+
+def _too_large(network: Network) -> str:
+    """Return why a network is not run, empty if it is."""
+    numbers, steps = _size(network.input.shape), 0
+    for layer in network.layers:
+        numbers += _size(layer.output)
+        if isinstance(layer, Recurrent):
+            scanned = _size(layer.input[:1]) * len(directions(layer))
+            numbers += scanned * params(layer)[0].shape[-1]
+            steps += scanned
+    if numbers * ROWS <= _MOST_NUMBERS and steps <= _MOST_STEPS:
+        return ""
+    return f"a sequence of it has {numbers:,} numbers and {steps:,} steps, too many to run here"
+
+
+def _size(shape: Shape) -> int:
+    return math.prod(LONGEST if size is None else size for size in shape)
