@@ -18,6 +18,7 @@ from rnnspec.cli.options import (
     TargetBackend,
     TrainedPath,
 )
+from rnnspec.workers.cores import single_threaded
 
 
 def convert(
@@ -37,10 +38,11 @@ def convert(
     Keras file is found by importing it. Nothing in IN is executed. The result is loaded again and
     compared with the reference before it is kept. A Keras file that Keras opens is compared too.
     """
-    from rnnspec.cli.commands import convert as command
+    with single_threaded():
+        from rnnspec.cli.commands import convert as command
 
-    options = command.Options(spec, config, backend, form, force, allow_outside)
-    command.run(source, output, options)
+        options = command.Options(spec, config, backend, form, force, allow_outside)
+        command.run(source, output, options)
 
 
 def import_(

@@ -58,14 +58,21 @@ class _BackendRecord(_Record):
     parameters: _CountsRecord
     forward_max_difference: float | None = None
     forward_max_difference_at: str = ""
+    forward_tolerance: float = 0.0
     gradients_max_difference: float | None = None
     gradients_max_difference_at: str = ""
+    gradients_tolerance: float = 0.0
     training_max_difference: float | None = None
     training_max_difference_at: str = ""
+    training_tolerance: float = 0.0
 
     def result(self) -> BackendResult:
         findings = {
-            level: Finding(_infinite(getattr(self, key)), getattr(self, f"{key}_at"))
+            level: Finding(
+                _infinite(getattr(self, key)),
+                getattr(self, f"{key}_at"),
+                getattr(self, f"{level}_tolerance"),
+            )
             for level in LEVELS[1:]
             if (key := f"{level}_max_difference") in self.model_fields_set
         }
