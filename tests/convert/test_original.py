@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def test_an_original_that_differs(run: Run, entries: Run, monkeypatch: pytest.Mo
     monkeypatch.setattr(runtime, "open_original", spoilt)
     ran = run("convert", path, "out.safetensors")
     assert (ran.code, ran.out) == (1, "")
-    assert "error: keras, opening the original: dense_1: output: expected within 1e-05" in ran.err
+    wanted = r"error: keras, opening the original: dense_1: output: expected within \S+e-0[67] of"
+    assert re.search(wanted, ran.err)
     assert entries() == {"model.h5"}
 
 
