@@ -59,6 +59,8 @@ class Backend:
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
     ``quantized`` are the types to which a file can be quantized.
+    ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
+    it is more than a relative one of a few units.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has a function ``own_steps``; ``causes`` returns known differences of these.
@@ -78,6 +80,7 @@ class Backend:
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
     quantized: tuple[str, ...] = ()
+    function_error: float = 0.0
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()
     engine: Callable[[], str] | None = None

@@ -214,3 +214,6 @@ class OpeningRuntime(Runtime, Protocol):
 
     def output(self, model: Any, inputs: Array) -> Array:
         """Return the output in inference; ``inputs`` is (batch, steps[, features])."""
+
+    def scale(self, model: Any, share: float) -> None:
+        """Multiply every array of a model."""

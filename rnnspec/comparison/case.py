@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec import pipeline
+from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import Trace
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch
 from rnnspec.comparison.levels import distance, tolerances
-from rnnspec.ir.nodes import Dropout, Layer, Recurrent, Repeat
+from rnnspec.comparison.rounding import bound, bounds
+from rnnspec.ir.nodes import Dropout, Layer, Recurrent
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.weights.initial import draw_scaled
 
@@ -165,7 +166,22 @@ class Case:
 
         A masked sequence is reduced to its real time steps, (real steps, features).
         """
-        return _outputs(self.network, trace, self.batch)
+        return reference.outputs(self.network, trace, self.batch)
+
+    def bounds(
+        self, error: float, distances: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Return the largest distance of each layer's output that counts as equal.
+
+        ``error`` is the ``function_error`` of the backend. If all ``distances`` are below the least
+        that a bound can be, it is not looked for.
+        """
+        values = self.outputs(self.truth)
+        if distances is not None:
+            least = {name: bound(values[name], self.dtype) for name in distances}
+            if all(distances[name] <= least[name] for name in distances):
+                return least
+        return bounds(self.network, self.arrays, self.batch, values, dtype=self.dtype, error=error)
 
     def another_batch(self, rng: np.random.Generator) -> Array:
         """Return a batch to train on: a new one, or the given one again."""
@@ -189,30 +205,9 @@ class Case:
     def real(self, batch: Array) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
         shape = (len(batch), *self.truth.output.shape[1:])
-        if self.last not in _padded(self.network):
+        if self.last not in reference.padded(self.network):
             return np.ones(shape)
         return np.broadcast_to(self.mask(batch)[..., np.newaxis], shape).astype(np.float64)
-
-
-def _padded(network: Network) -> set[str]:
-    """Return the names of the layers whose output includes padding."""
-    if not network.input.masked:
-        return set()
-    # Neither the output of a repeat nor a final state has padding.
-    before = takewhile(lambda layer: not isinstance(layer, Repeat), network.layers)
-    return {layer.name for layer in before if len(layer.output) == 2}
-
-
-def _outputs(network: Network, trace: Trace, batch: Array) -> dict[str, Array]:
-    values = {
-        layer.name: trace.inputs[following.name]
-        for layer, following in pairwise(network.layers)
-        if following.name in trace.inputs
-    }
-    values[network.layers[-1].name] = trace.output
-    # The output at padding is unspecified, so backends may differ there.
-    padded, mask = _padded(network), reference.padding_mask(network.input, batch)
-    return {name: value[mask] if name in padded else value for name, value in values.items()}
 
 
 # At this rate of dropout no value is ever dropped in practice, and the scale is nearly 1.
@@ -248,15 +243,19 @@ def _bounded(
     Unbounded activations (such as relu gates) can double the state at each time step, and its
     rounding errors with it, so that a comparison would mean nothing.
     """
+    steady = []
     for _ in range(_MAX_HALVINGS):
         trace = _run(network, arrays, batch)
-        values = _outputs(network, trace, batch)
+        values = reference.outputs(network, trace, batch)
         # np.max, unlike max, returns NaN if a value is NaN, and NaN is not below the limit.
         largest = np.max([np.max(np.abs(value), initial=0.0) for value in values.values()])
         if largest < _LARGEST_VALUE and _is_steady(network, arrays, batch, dtype, values):
-            return arrays, trace
+            if _is_certain(network, arrays, batch, dtype, values):
+                return arrays, trace
+            steady.append((arrays, trace))
         arrays = {name: array / 2.0 for name, array in arrays.items()}
-    return arrays, _run(network, arrays, batch)
+    # Smaller arrays do not help if a norm makes small values large again.
+    return steady[0] if steady else (arrays, _run(network, arrays, batch))
 
 
 def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
@@ -266,9 +265,19 @@ def _is_steady(network: Network, arrays: Arrays, batch: Array, dtype: str, value
         name: array * (1.0 + _PERTURBATIONS[dtype] * rng.choice((-1.0, 1.0), array.shape))
         for name, array in arrays.items()
     }
-    moved = _outputs(network, _run(network, perturbed, batch), batch)
+    moved = reference.outputs(network, _run(network, perturbed, batch), batch)
     limit = tolerances(dtype)["forward"] / 4.0
     return all(distance(moved[name], value) < limit for name, value in values.items())
+
+
+def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, values: Arrays) -> bool:
+    """Return whether no difference above the tolerance could be rounding on any backend."""
+    if dtype == "float64":
+        return True
+    # Of all backends, so that the arrays do not depend on which ones are compared.
+    error = max(backend.function_error for backend in BACKENDS.values())
+    found = bounds(network, arrays, batch, values, dtype=dtype, error=error)
+    return max(found.values()) <= tolerances(dtype)["forward"]
 
 
 def _run(network: Network, arrays: Arrays, batch: Array) -> Trace:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Literal, assert_never
 
 import numpy as np
@@ -22,13 +22,21 @@ if TYPE_CHECKING:
     Step = Callable[[Array, Array], Array]
 
 
-def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
+def _exact(state: Array) -> Array:
+    return state
+
+
+def run(
+    network: nodes.Network, arrays: Arrays, inputs: Array, noise: Callable[[Array], Array] = _exact
+) -> Trace:
     """Return the input of each layer and the output of the network, in inference.
 
     Args:
         network: the network.
-        arrays: its canonical arrays by full name, float64 (or complex128, for derivatives).
+        arrays: its canonical arrays by full name, float64 (or complex128, for derivatives, or
+            float32, in which everything is then computed).
         inputs: tokens (batch, steps) or values (batch, steps, features).
+        noise: applied to the state of every recurrent layer after each time step.
 
     Raises:
         OutOfMemoryError: the outputs of the layers do not fit into memory.
@@ -38,7 +46,8 @@ def run(network: nodes.Network, arrays: Arrays, inputs: Array) -> Trace:
     width = sum(shape[-1] or 0 for shape in shapes if len(shape) == 2 and shape[0] in (None, steps))
     what = f"the outputs of the layers of {network.name} for {rows} sequences of {steps:,} steps"
     check_memory(inputs.nbytes + 8 * rows * steps * width, what)
-    return _run(network.layers, arrays, {}, inputs, padding_mask(network.input, inputs))
+    mask = padding_mask(network.input, inputs)
+    return _run(network.layers, arrays, {}, inputs, mask, noise=noise)
 
 
 def run_on(
@@ -51,12 +60,14 @@ def run_on(
     return _run(network.layers[len(before) :], arrays, entered, value, mask)
 
 
-def _run(
+def _run(  # noqa: PLR0913 - where to begin, and with what
     layers: Sequence[nodes.Layer],
     arrays: Arrays,
     entered: dict[str, Array],
     value: Array,
     mask: Array,
+    *,
+    noise: Callable[[Array], Array] = _exact,
 ) -> Trace:
     for layer in layers:
         entered[layer.name] = value
@@ -64,7 +75,7 @@ def _run(
         if isinstance(layer, nodes.Residual):
             value = value + entered[layer.start]
         else:
-            value = _layer(layer, own, value, mask)
+            value = _layer(layer, own, value, mask, noise)
     return Trace(entered, value)
 
 
@@ -80,12 +91,36 @@ def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
     return mask
 
 
-def _layer(layer: nodes.Layer, own: Arrays, x: Array, mask: Array) -> Array:
+def outputs(network: nodes.Network, trace: Trace, inputs: Array) -> dict[str, Array]:
+    """Return the output of each layer in a trace, a padded sequence as (real steps, features)."""
+    values = {
+        layer.name: trace.inputs[following.name]
+        for layer, following in pairwise(network.layers)
+        if following.name in trace.inputs
+    }
+    values[network.layers[-1].name] = trace.output
+    # The output at padding is unspecified, so backends may differ there.
+    within, mask = padded(network), padding_mask(network.input, inputs)
+    return {name: value[mask] if name in within else value for name, value in values.items()}
+
+
+def padded(network: nodes.Network) -> set[str]:
+    """Return the names of the layers whose output includes padding."""
+    if not network.input.masked:
+        return set()
+    # Neither the output of a repeat nor a final state has padding.
+    before = takewhile(lambda layer: not isinstance(layer, nodes.Repeat), network.layers)
+    return {layer.name for layer in before if len(layer.output) == 2}
+
+
+def _layer(
+    layer: nodes.Layer, own: Arrays, x: Array, mask: Array, noise: Callable[[Array], Array]
+) -> Array:
     match layer:
         case nodes.Embedding():
             return own["embeddings"].take(x, axis=0)
         case nodes.Recurrent():
-            return _recurrent(layer, own, x, _effective_mask(x, mask, masked=layer.masked))
+            return _recurrent(layer, own, x, _effective_mask(x, mask, masked=layer.masked), noise)
         case nodes.Repeat():
             return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
         case nodes.LayerNorm():
@@ -139,18 +174,22 @@ def _statistic(steps: Array, statistic: Statistic) -> Array:
     return highest
 
 
-def _recurrent(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
+def _recurrent(
+    layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array, noise: Callable[[Array], Array]
+) -> Array:
     results = []
     for prefix in directions(layer):
         arrays = {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
         # Each direction ends in its own last state: the backward one at the first time step.
         order = -1 if prefix == "backward." else 1
-        outputs = _scan(layer, arrays, x[:, ::order], mask[:, ::order])
+        outputs = _scan(layer, arrays, x[:, ::order], mask[:, ::order], noise)
         results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
     return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
 
 
-def _scan(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
+def _scan(
+    layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array, noise: Callable[[Array], Array]
+) -> Array:
     """Return the state at each time step, (batch, steps, units), zero at first, kept at padding."""
     # The part of every gate that does not depend on the state, for all time steps at once.
     projected = x @ own["kernel"] + own.get("bias", 0.0)
@@ -160,7 +199,7 @@ def _scan(layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array) -> Array:
     outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
     padded = not mask.all()
     for t in range(x.shape[1]):
-        moved = step(projected[:, t], state)
+        moved = noise(step(projected[:, t], state))
         state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
         outputs[:, t] = state[0]
     return outputs

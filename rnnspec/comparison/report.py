@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The largest difference at one level, and its place."""
+    """The largest difference at one level, its place, and how large it may be there.
+
+    If a difference is larger than it may be, it comes before the largest.
+    """
 
     difference: float
     where: str
+    allowed: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,11 @@ class SpecParity:
     differences: tuple[Difference, ...]
     refused: dict[str, tuple[Refusal, ...]] = field(default_factory=dict)
 
+    def bound(self, level: str) -> float | None:
+        """Return the bound of a level that all backends share, or None if each has its own."""
+        found = {result.findings[level].allowed for result in self.backends.values()}
+        return found.pop() if len(found) == 1 else None
+
     @property
     def own(self) -> dict[str, list[OwnOptimizer]]:
         """The own optimizers of each backend that has some, by their names."""
@@ -122,7 +131,8 @@ class ParityReport:
     """Every spec on every backend.
 
     ``form`` is the form of source that was asked for. ``tolerances`` has the largest difference
-    that counts as equal, by level. It is relative for values above 1.
+    that counts as equal, by level. It is relative for values above 1. In float32, each output has a
+    bound of its own, usually far below that of ``forward``; findings have the bound that was used.
     """
 
     level: str
@@ -209,6 +219,7 @@ def _backend(result: BackendResult) -> dict[str, Any]:
     for level, finding in result.findings.items():
         found[f"{level}_max_difference"] = finding.difference
         found[f"{level}_max_difference_at"] = finding.where
+        found[f"{level}_tolerance"] = finding.allowed
     if result.own:
         found["own_optimizers"] = {name: each.as_dict() for name, each in result.own.items()}
     return found

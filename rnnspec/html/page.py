@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
@@ -96,14 +96,14 @@ def _wide(content: Element) -> Element:
 
 
 def _bars(
-    result: SpecParity, tolerances: dict[str, float]
+    result: SpecParity, levels: Iterable[str]
 ) -> Iterator[tuple[str, str, Element, str, str]]:
-    for level, allowed in tolerances.items():
+    for level in levels:
         for backend, found in result.backends.items():
             finding = found.findings[level]
             shown = f"{finding.difference:.1e}"
-            bar = _bar(finding.difference, allowed)
-            yield level, backend, bar, f"{shown} of {allowed:g}", finding.where
+            bar = _bar(finding.difference, finding.allowed)
+            yield level, backend, bar, f"{shown} of {finding.allowed:.2g}", finding.where
 
 
 def _bar(difference: float, allowed: float) -> Element:

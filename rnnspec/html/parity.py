@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from rnnspec.comparison.report import OwnOptimizer, ParityReport, SpecParity
+from rnnspec.comparison.report import Finding, OwnOptimizer, ParityReport, SpecParity
 from rnnspec.errors import render_difference
 from rnnspec.html.elements import Content, lines, paragraph, strong, table
 
@@ -36,9 +36,10 @@ def _rows(spec: SpecParity, tolerances: dict[str, float]) -> Iterator[tuple[Cont
     for key, wanted in spec.parameters.as_dict().items():
         held = (each.parameters.as_dict()[key] for each in results)
         yield (key.replace("_", "-"), *_numbers(wanted, *held))
-    for level, allowed in tolerances.items():
-        found = (each.findings[level].difference for each in results)
-        yield (level, f"within {allowed:g}", *(_difference(each, allowed) for each in found))
+    for level in tolerances:
+        bound = spec.bound(level)
+        said = "within rounding" if bound is None else f"within {bound:.2g}"
+        yield (level, said, *(_finding(each.findings[level], bound) for each in results))
     for name, owned in spec.own.items():
         allowed = tolerances["training"]
         yield (f"own {name}", f"within {allowed:g}", *(_own(each, allowed) for each in owned))
@@ -48,8 +49,13 @@ def _numbers(wanted: int, *held: int) -> list[Content]:
     return [f"{wanted:,}", *(f"{n:,}" if n == wanted else strong(f"{n:,} ✗") for n in held)]
 
 
-def _difference(found: float, allowed: float) -> Content:
-    return f"{found:.1e}" if found <= allowed else strong(f"{found:.1e} ✗")
+def _finding(found: Finding, bound: float | None) -> Content:
+    own = f" of {found.allowed:.2g}" if bound is None else ""
+    return _difference(found.difference, found.allowed, own)
+
+
+def _difference(found: float, allowed: float, own: str = "") -> Content:
+    return f"{found:.1e}{own}" if found <= allowed else strong(f"{found:.1e}{own} ✗")
 
 
 def _own(found: OwnOptimizer, allowed: float) -> Content:

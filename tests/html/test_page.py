@@ -25,7 +25,7 @@ COMMAND = "rnnspec parity 'a</code><script>.yaml'"
 
 def report(difference: float) -> ParityReport:
     counts = Counts(63, 0)
-    found = {"forward": Finding(difference, "gru_1 <b>")}
+    found = {"forward": Finding(difference, "gru_1 <b>", 1e-9)}
     result = BackendResult("Some <i>1.0</i>", {"gru_1": 63}, counts, found)
     spec = SpecParity("net", {"gru_1": 63}, counts, {"some": result}, {}, ())
     return ParityReport("forward", "float64", {"forward": 1e-9}, (spec,))

@@ -161,7 +161,7 @@ def unequal(report: ParityReport) -> ParityReport:
     torch = replace(
         spec.backends["torch"],
         layers=dict.fromkeys(spec.layers, 7),
-        findings={"forward": Finding(float("inf"), "<lstm>")},
+        findings={"forward": Finding(float("inf"), "<lstm>", 1e-9)},
     )
     difference = Difference("net", "torch", "lstm_1", "<output>", "1 & 2", "\x1b[31m3")
     refusal = Refusal("lstm_1", "activation", "<b>no</b>")

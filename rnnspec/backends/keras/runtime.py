@@ -304,6 +304,11 @@ def output(model: keras.Model, inputs: Array) -> Array:
     return np.concatenate(found)[: len(inputs)]
 
 
+def scale(model: keras.Model, share: float) -> None:
+    """Multiply every array of a model."""
+    model.set_weights([share * array for array in model.get_weights()])
+
+
 def reload(folder: Path, name: str, entry: str) -> keras.Model:  # noqa: ARG001 - Keras needs no source
     """Return the model in ``NAME.keras``, which ``save`` wrote."""
     return keras.saving.load_model(folder / f"{name}.keras")

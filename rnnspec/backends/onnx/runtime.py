@@ -176,6 +176,13 @@ def output(model: OnnxModel, inputs: Array) -> Array:
     return model(inputs)
 
 
+def scale(model: OnnxModel, share: float) -> None:
+    """Multiply every array of a model."""
+    for array in model.weights.values():
+        np.multiply(array, array.dtype.type(share), out=array)
+    model.forget()
+
+
 def loaded(proto: onnx.ModelProto) -> OnnxModel:
     """Return a model whose weights are initializers."""
     held = [each for each in proto.graph.initializer if array_of(each.name)[0]]

@@ -19,6 +19,7 @@ from rnnspec.cli.options import (
     TargetBackend,
     TrainedPath,
 )
+from rnnspec.processes import single_threaded
 
 
 def convert(
@@ -38,11 +39,12 @@ def convert(
     file is found by importing it. No code in IN is executed. The result is loaded again and
     compared with the reference before it is kept, and so is IN, if its framework opens it.
     """
-    from rnnspec.cli.commands import convert as command
+    with single_threaded():
+        from rnnspec.cli.commands import convert as command
 
-    left_out = ignore or []
-    options = command.Options(spec, config, left_out, backend, form, force, allow_outside)
-    command.run(source, output, options)
+        left_out = ignore or []
+        options = command.Options(spec, config, left_out, backend, form, force, allow_outside)
+        command.run(source, output, options)
 
 
 def import_(

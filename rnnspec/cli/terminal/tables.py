@@ -164,9 +164,12 @@ def _parity_table(spec: SpecParity, tolerances: dict[str, float]) -> Grid:
         held = [account.parameters.as_dict()[key] for account in spec.backends.values()]
         table.add_row(key.replace("_", "-"), *_counts(wanted, *held))
     table.add_section()
-    for level, allowed in tolerances.items():
+    for level in tolerances:
         found = [account.findings[level] for account in spec.backends.values()]
-        table.add_row(level, f"within {allowed:g}", *(f"{each.difference:.1e}" for each in found))
+        bound = spec.bound(level)
+        own = [f" of {each.allowed:.2g}" if bound is None else "" for each in found]
+        cells = (f"{each.difference:.1e}{of}" for each, of in zip(found, own, strict=True))
+        table.add_row(level, "within rounding" if bound is None else f"within {bound:.2g}", *cells)
     for name, owned in spec.own.items():
         cells = (f"{each.finding.difference:.1e}{'*' if each.known else ''}" for each in owned)
         table.add_row(f"own {name}", f"within {tolerances['training']:g}", *cells)

@@ -108,4 +108,4 @@ def _largest(one: Values, other: Values) -> Finding:
     """Return the largest difference, and its place."""
     distances = {name: distance(one[name], other[name]) for name in other}
     worst = max(distances, key=distances.__getitem__)
-    return Finding(distances[worst], worst)
+    return Finding(distances[worst], worst, tolerances("float64")["training"])
