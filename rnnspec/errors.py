@@ -155,7 +155,8 @@ class _MessageError(RnnspecError):
     """An error about ``source`` as a whole: a path, or the program."""
 
     def __init__(self, message: str, source: str = "rnnspec") -> None:
-        message, source = shortened(message), shortened(source)
+        # Whoever named a path wants to read it as it is, however long a name in it may be.
+        message, source = shortened(message), _cut(source, _LONGEST_TEXT)
         super().__init__(message, source)
         self.message = message
         self.source = source

@@ -12,7 +12,7 @@ from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
-from rnnspec.backends.needs import MODEL, SOURCE, Need
+from rnnspec.backends.needs import FILES, MODEL, SOURCE, Need
 from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
@@ -74,7 +74,7 @@ def chosen(name: str | None, *needs: Need) -> Backend:
     if not able:
         raise UsageError(f"no backend can {listed([need.words for need in needs])}")
     installed = [backend for backend in able if backend.installed]
-    if not installed and MODEL not in needs:
+    if not installed and not {MODEL, FILES} & set(needs):
         choice = listed([backend.name for backend in able], "or")
         raise UsageError(
             f"no backend is installed, and none is needed: choose one with --backend {choice}"

@@ -202,7 +202,7 @@ def _required(extra: str) -> list[str]:
     except metadata.PackageNotFoundError:
         return []  # run from a folder, not installed
     # The extras of rnnspec have no other markers, so this needs no parser of markers.
-    parts = (each.partition(";") for each in declared)
+    parts = (each.replace("'", '"').partition(";") for each in declared)
     marker = ["extra", "==", f'"{extra}"']
     return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
 

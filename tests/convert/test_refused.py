@@ -162,10 +162,10 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
         ),
     ),
     (
-        "cannot carry over a layer of the class 'NotEqual'",
+        "cannot carry over the operation keras.ops.not_equal",
         lambda c: c.update(class_name="Sequential"),
     ),
-    ("expected a Sequential or a functional model", lambda c: c.update(config=[1])),
+    ("expected the layers with the input and the output layers", lambda c: c.update(config=[1])),
     ("expected the configuration of a layer", lambda c: c["config"].update(layers=[3])),
 ]
 

@@ -7,6 +7,8 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from rnnspec import files, pipeline
+from rnnspec.backends import having
+from rnnspec.backends.needs import FILES
 from rnnspec.cli.terminal.frameworks import import_required
 from rnnspec.errors import UsageError, printable
 from rnnspec.files import Inputs
@@ -151,7 +153,8 @@ def _print(  # noqa: PLR0913 - each is printed
     else:
         lines.append(f"next: rnnspec parity {quote(spec)}")
         # To another framework than the file's.
-        target = "NAME -b torch" if imported.opener == "keras" else "NAME.keras"
+        other = next(each for each in having(FILES) if each.name != imported.opener)
+        target = f"NAME{other.suffix}" if other.suffix else f"NAME -b {other.name}"
         lines.append(f"      rnnspec convert {quote(str(targets[-1]))} {target}")
     for line in lines:
         print(printable(line))
