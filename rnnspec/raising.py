@@ -94,7 +94,7 @@ class _Reader:
         self._numbers[kind] = self._numbers.get(kind, 0) + 1
         return {} if given == f"{kind}_{self._numbers[kind]}" else {"name": given}
 
-    def taken(self, *kinds: type[nodes.Layer]) -> Any:
+    def take_next(self, *kinds: type[nodes.Layer]) -> Any:
         """Return the next layer and step over it, or None if it is of none of these kinds."""
         layer = self._next()
         if not isinstance(layer, kinds):
@@ -108,7 +108,7 @@ class _Reader:
 
     def embedding(self, given: nodes.TokenInput) -> Words:
         """Read the embedding of tokens."""
-        layer = self.taken(nodes.Embedding)
+        layer = self.take_next(nodes.Embedding)
         if layer is None:
             self.refuse("input", "expected an embedding of the tokens, received none")
             return {}
@@ -136,7 +136,7 @@ class _Reader:
 
     def _recurrent(self) -> Iterator[Words]:
         while True:
-            if repeat := self.taken(nodes.Repeat):
+            if repeat := self.take_next(nodes.Repeat):
                 name = self.name("repeat_vector", repeat.name)
                 yield {"type": "repeat", **name, "steps": repeat.steps}
             elif isinstance(self._next(), nodes.Recurrent):
@@ -144,18 +144,18 @@ class _Reader:
             elif isinstance(self._next(), nodes.Dropout) and isinstance(
                 self._next(1), nodes.Recurrent
             ):
-                yield self._block(self.taken(nodes.Dropout))
+                yield self._block(self.take_next(nodes.Dropout))
             else:
                 return
 
     def _block(self, dropout: nodes.Dropout | None) -> Words:
         """Read a recurrent layer with its dropout, layer norm and residual."""
         first = dropout or self._next()
-        layer: nodes.Recurrent = self.taken(nodes.Recurrent)
+        layer: nodes.Recurrent = self.take_next(nodes.Recurrent)
         words = {**self._cell(layer), **self._dropout(layer, dropout)}
-        if norm := self.taken(nodes.LayerNorm):
+        if norm := self.take_next(nodes.LayerNorm):
             words["layer_norm"] = _layer_norm(norm)
-        if residual := self.taken(nodes.Residual):
+        if residual := self.take_next(nodes.Residual):
             if first is None or residual.start != first.name:
                 message = f"adds the input of {residual.start}, expected that of the layer before"
                 self.refuse(residual.name, message)
@@ -189,17 +189,17 @@ class _Reader:
     def head(self) -> Words:
         """Read everything after the last recurrent layer."""
         words: Words = {"pooling": self._pooling()}
-        if dropout := self.taken(nodes.Dropout):
+        if dropout := self.take_next(nodes.Dropout):
             words["dropout"] = dropout.rate
         hidden, output = list[Words](), Words()
-        while dense := self.taken(nodes.Dense):
-            after = self.taken(nodes.Dropout)
+        while dense := self.take_next(nodes.Dense):
+            after = self.take_next(nodes.Dropout)
             if after is None and not isinstance(self._next(), nodes.Dense):
                 output = self._output(dense)
                 break
             hidden.append(self._hidden(dense, after))
         words |= ({"hidden": hidden} if hidden else {}) | output
-        if self.taken(nodes.Normalize):
+        if self.take_next(nodes.Normalize):
             words["normalize"] = "l2"
         if rest := self._next():
             self.refuse(rest.name, f"{type(rest).__name__} is in a place with no key for it")
@@ -208,7 +208,7 @@ class _Reader:
         return words if len(words) == 1 or words["pooling"] != "last" else _without(words)
 
     def _pooling(self) -> Literal["last", Statistic, "none"]:
-        pooling = self.taken(nodes.Pooling)
+        pooling = self.take_next(nodes.Pooling)
         if pooling is not None:
             statistic: Statistic = pooling.statistic
             return statistic

@@ -28,7 +28,7 @@ def file_names(backend: Backend, name: str) -> tuple[str, ...]:
     return tuple(file.format(name=name) for file in backend.files)
 
 
-def written(output: Path, generated: Generated) -> list[Path]:
+def output_paths(output: Path, generated: Generated) -> list[Path]:
     """Return the paths of the files that ``save`` writes."""
     backend = generated.backend
     if backend.suffix:
@@ -43,7 +43,7 @@ def loading(output: Path, generated: Generated) -> list[str]:
         "name": generated.network.name,
         "entry": generated.entry,
         "arguments": dict(generated.backend.arguments).get(generated.form, ""),
-        "path": str(written(output, generated)[-1]),
+        "path": str(output_paths(output, generated)[-1]),
         "folder": str(output),
     }
     lines = (*generated.before_loading, *generated.backend.loading)

@@ -58,7 +58,7 @@ def get(name: str, *needs: Need) -> Backend:
     return backend
 
 
-def chosen(name: str | None, *needs: Need) -> Backend:
+def choose(name: str | None, *needs: Need) -> Backend:
     """Return the backend named ``name``, or without a name the only one installed.
 
     A backend that lacks one of ``needs`` does not count.

@@ -40,7 +40,7 @@ class Input:
     allow_outside: bool = False
 
 
-def found(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
+def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[Input]:
     """Return the inputs that ``paths`` stand for, in order and each once; folders are sorted.
 
     A path is a file, a folder (every visible ``*.yaml`` and ``*.yml`` below it), a pattern such as

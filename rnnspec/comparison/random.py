@@ -79,7 +79,7 @@ class Outcomes:
         if found and found[-1].refusal and all(each.refusal for each in found):
             raise found[-1].refusal
 
-    def found(self, single: tuple[str, ...]) -> Found:
+    def result(self, single: tuple[str, ...]) -> Found:
         """Return the result of all, in which ``single`` are the backends compared in float32."""
         outcomes = self.outcomes
         equal = list(takewhile(lambda each: each.error is None, outcomes))
@@ -176,7 +176,7 @@ def compare_random(  # noqa: PLR0913 - each is an option of the command line
     search = Search(Texts(number, seed), passes(backends, level, form))
     outcomes = search.outcomes(one_by_one(progress))
     outcomes.check_accepted()
-    return outcomes.found(search.single)
+    return outcomes.result(search.single)
 
 
 def one_by_one(progress: Callable[[str], None]) -> Sharing:

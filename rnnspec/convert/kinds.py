@@ -222,6 +222,6 @@ class FrameworkFiles:
         proof = Proof(program, generated, arrays)
         text = program.spec.document.text
         saving.save(output, generated, text, model, force=force, verify=proof)
-        paths, lines = saving.written(output, generated), saving.loading(output, generated)
+        paths, lines = saving.output_paths(output, generated), saving.loading(output, generated)
         rounded = any(array.dtype.itemsize > 4 for array in arrays.values())
         return Written(tuple(paths), tuple(lines), proof.equal, rounded)

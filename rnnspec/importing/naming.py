@@ -32,7 +32,7 @@ def network_name_of(text: str) -> str:
     return "imported_net"
 
 
-def named(imported: Imported) -> tuple[nodes.Network, dict[str, Array]]:
+def name_layers(imported: Imported) -> tuple[nodes.Network, dict[str, Array]]:
     """Return the network and its arrays, each layer by its name in the file if it may have it."""
     names = {
         ours: theirs for ours, theirs in imported.names.items() if _valid(check_layer_name, theirs)

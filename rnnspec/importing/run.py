@@ -12,7 +12,7 @@ from rnnspec.errors import ModelError, Problem, SpecError, brief
 from rnnspec.importing.guesses import with_guesses
 from rnnspec.importing.naming import (
     in_words_of_file,
-    named,
+    name_layers,
     network_name,
     renamed,
     renamed_arrays,
@@ -86,15 +86,15 @@ def spelled(source: str, imported: Imported) -> Taken:
     Raises:
         ModelError: the language cannot express the model.
     """
-    network, arrays = named(imported)
+    network, arrays = name_layers(imported)
     try:
-        text, program = _written(source, network, imported.guesses)
+        text, program = _write_spec(source, network, imported.guesses)
     except ModelError as error:
         raise in_words_of_file(error, imported, network) from None
     return Taken(text, program, arrays, renamed_layers(imported, network))
 
 
-def _written(
+def _write_spec(
     source: str, network: nodes.Network, guesses: Sequence[tuple[str, str]]
 ) -> tuple[str, Program]:
     """Return the text of the spec of a network, and what it is lowered to, which is the same."""

@@ -55,7 +55,7 @@ CODES = (*(rule.code for rule in RULES), UNKNOWN_IGNORE, UNUSED_IGNORE)
 _VERBS = {"--select": "selected", "--ignore": "ignored"}
 
 
-def chosen(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
+def select_codes(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]:
     """Return the codes with a prefix in ``select`` (empty: all) and none in ``ignore``.
 
     Raises:

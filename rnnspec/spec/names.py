@@ -88,17 +88,17 @@ def check_network_name(name: str) -> str:
     # The class has the name without underscores: value_error would shadow ValueError.
     squashed = name.replace("_", "")
     if name in reserved.STANDARD_LIBRARY:
-        raise _taken(name, "is a module of Python's standard library")
+        raise _taken_error(name, "is a module of Python's standard library")
     if squashed in reserved.BUILTINS:
-        raise _taken(name, "has the spelling of a Python builtin")
+        raise _taken_error(name, "has the spelling of a Python builtin")
     if name in reserved.PACKAGES:
-        raise _taken(name, "is the name of a package")
+        raise _taken_error(name, "is the name of a package")
     if name in reserved.RUN_UNASKED:
-        raise _taken(name, "is a file that Python, pip or pytest runs automatically")
+        raise _taken_error(name, "is a file that Python, pip or pytest runs automatically")
     if name in reserved.WINDOWS_DEVICES:
-        raise _taken(name, "is a device name on Windows, where no file can have it")
+        raise _taken_error(name, "is a device name on Windows, where no file can have it")
     if squashed in _SQUASHED:
-        raise _taken(name, "is used by the generated code")
+        raise _taken_error(name, "is used by the generated code")
     return name
 
 
@@ -111,13 +111,13 @@ def check_layer_name(name: str) -> str:
     """
     _check_form(name)
     if KERAS_OPERATION.fullmatch(name):
-        raise _taken(name, "is a name that Keras gives to an operation")
+        raise _taken_error(name, "is a name that Keras gives to an operation")
     if name in TORCH_MODULE_ATTRIBUTES:
-        raise _taken(name, "is an attribute of every torch.nn.Module")
+        raise _taken_error(name, "is an attribute of every torch.nn.Module")
     if name in NNX_MODULE_ATTRIBUTES:
-        raise _taken(name, "is an attribute of every flax.nnx.Module")
+        raise _taken_error(name, "is an attribute of every flax.nnx.Module")
     if name in IN_GENERATED_CLASS:
-        raise _taken(name, "is used by the generated code")
+        raise _taken_error(name, "is used by the generated code")
     return name
 
 
@@ -130,11 +130,11 @@ def _check_form(name: str) -> None:
             {"received": received(name)},
         )
     if name in reserved.KEYWORDS:
-        raise _taken(name, "is a Python keyword")
+        raise _taken_error(name, "is a Python keyword")
     if name in reserved.CAPITAL_KEYWORDS:
-        raise _taken(name, f"has the spelling of Python's {name.capitalize()}")
+        raise _taken_error(name, f"has the spelling of Python's {name.capitalize()}")
 
 
-def _taken(name: str, reason: str) -> PydanticCustomError:
+def _taken_error(name: str, reason: str) -> PydanticCustomError:
     context = {"name": name, "reason": reason}
     return PydanticCustomError("name_taken", "'{name}' {reason}; choose another name", context)

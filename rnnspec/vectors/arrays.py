@@ -50,14 +50,14 @@ def read_safetensors(vectors: Vectors, progress: Progress) -> None:
     with opened(vectors.path, vectors.inside) as (stream, size):
         with _reported(vectors):
             arrays = safetensors_arrays(stream, size)
-        stored = arrays[_chosen(vectors, arrays)]
+        stored = arrays[_choose_array(vectors, arrays)]
         if stored.type not in FLOATS:
             message = f"expected {', '.join(FLOATS)} numbers, received {brief(stored.type)}"
             raise _wrong(vectors, "E626", message)
         _fill(vectors, stored.map(stream), progress)
 
 
-def _chosen(vectors: Vectors, arrays: dict[str, Stored]) -> str:
+def _choose_array(vectors: Vectors, arrays: dict[str, Stored]) -> str:
     if "embeddings" in arrays:
         return "embeddings"
     # Types that cannot be read count too, so that the error is about the type.

@@ -15,7 +15,7 @@ from toy.backend import TOY
 
 import rnnspec
 from rnnspec import backends, pipeline
-from rnnspec.backends import BACKENDS, chosen, get, honouring, lack, needs, refusals
+from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
 
@@ -174,9 +174,9 @@ def test_without_a_name_only_those_that_can_are_a_choice(monkeypatch: pytest.Mon
     for name in able(needs.MODEL):
         absent = replace(BACKENDS[name], distribution=f"no_{name}")
         monkeypatch.setitem(BACKENDS, name, absent)
-    assert chosen(None, needs.MODEL) is TOY
+    assert choose(None, needs.MODEL) is TOY
     with pytest.raises(BackendError, match=r"pip install 'keras>=.*pip install 'torch>="):
-        chosen(None, needs.FILES)
+        choose(None, needs.FILES)
 
 
 def test_a_framework_without_an_extra_is_installed_by_its_own_name() -> None:

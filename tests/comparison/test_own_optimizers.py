@@ -68,13 +68,13 @@ def test_an_unknown_difference_is_none_that_passes(monkeypatch: pytest.MonkeyPat
     require_all(needs.OPTIMIZERS)
     from rnnspec.backends.torch import optimizers
 
-    made: Callable[..., Any] = optimizers._made
+    made: Callable[..., Any] = optimizers._make_optimizer
 
     def hasty(given: Optimizer, parameters: Any) -> Any:
         rate = given.rate * (1.001 if given.name == "AdamW" else 1.0)
         return made(replace(given, rate=rate), parameters)
 
-    monkeypatch.setattr(optimizers, "_made", hasty)
+    monkeypatch.setattr(optimizers, "_make_optimizer", hasty)
     keras = replace(get("keras"), causes=lambda: ("rounded", "repeated"))
     with registered(keras, get("torch")):
         report = compared(FEATURES)

@@ -15,7 +15,7 @@ from rnnspec.cli.commands import init
 from rnnspec.cli.commands.init import networks
 from rnnspec.errors import Problem, Span
 from rnnspec.lint import comments
-from rnnspec.lint.rules import CODES, RULES, chosen
+from rnnspec.lint.rules import CODES, RULES, select_codes
 from rnnspec.lint.run import lint
 
 HEAD = "version: 1\nname: net\n"
@@ -25,7 +25,7 @@ CODER = f"{ONE}, {{type: repeat, steps: 2}}, {ONE}"
 
 
 def advice(text: str, *, select: str | None = None) -> tuple[Problem, ...]:
-    return lint(pipeline.reads(text, "s"), chosen([select] if select else [], []))
+    return lint(pipeline.reads(text, "s"), select_codes([select] if select else [], []))
 
 
 def codes(text: str) -> set[str]:
@@ -186,15 +186,15 @@ def test_what_a_comment_cannot_name_is_told(code: str, message: str) -> None:
 def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
     text = HEAD + "input: {features: 3}\nrnn: {type: lstm, units: 4}\n"
     spec = rnnspec.loads(text + "# rnnspec: ignore[L1011]\n" * 20_000)
-    assert len(lint(pipeline.program(spec), chosen([], []))) == 100
+    assert len(lint(pipeline.program(spec), select_codes([], []))) == 100
     with pytest.MonkeyPatch.context() as patch:
         # Messages of rules that are not selected are not even made.
         patch.setattr(comments, "unknown", None)
-        assert lint(pipeline.program(spec), chosen(["L1"], [])) == ()
+        assert lint(pipeline.program(spec), select_codes(["L1"], [])) == ()
 
 
 def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
-    found = lint(pipeline.read(gallery_spec), chosen([], []))
+    found = lint(pipeline.read(gallery_spec), select_codes([], []))
     assert [problem for problem in found if problem.severity != "note"] == []
 
 
@@ -204,7 +204,7 @@ def test_a_network_to_start_from_is_clean(
 ) -> None:
     init.run("mine", network, tmp_path / "mine.yaml", force=False)
     assert "wrote" in capsys.readouterr().out
-    assert lint(pipeline.read(tmp_path / "mine.yaml"), chosen([], [])) == ()
+    assert lint(pipeline.read(tmp_path / "mine.yaml"), select_codes([], [])) == ()
 
 
 def test_codes_are_sorted_and_told_apart() -> None:

@@ -11,7 +11,7 @@ import pytest
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.ir.nodes import Dense, Recurrent
-from rnnspec.lint.rules import chosen
+from rnnspec.lint.rules import select_codes
 from rnnspec.lint.run import lint
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ INITIALIZERS = [
 def test_advice_is_given_where_units_stay_alike(network: str, initializers: str) -> None:
     text = f"version: 1\nname: net\ninput: {{length: {STEPS}, features: 3}}\n{network}\n"
     spec = rnnspec.loads(f"{text}initializers: {{{initializers}}}\n")
-    found = lint(pipeline.program(spec), chosen(["L109"], []))
+    found = lint(pipeline.program(spec), select_codes(["L109"], []))
     assert bool(found) == _stays(spec)
 
 

@@ -26,7 +26,7 @@ def own_step(
 ) -> Step:
     """Return a function that takes a step of an optimizer of optax on the arrays at ``names``."""
     with precision():
-        optimizer = nnx.Optimizer(model, _made(given), wrt=nnx.Param)
+        optimizer = nnx.Optimizer(model, _make_optimizer(given), wrt=nnx.Param)
 
     def step(inputs: Array, target: Array, weight: Array) -> float:
         loss, found = learn(inputs, target, weight)
@@ -42,7 +42,7 @@ def own_step(
     return step
 
 
-def _made(given: Optimizer) -> optax.GradientTransformation:
+def _make_optimizer(given: Optimizer) -> optax.GradientTransformation:
     betas = {"b1": given.beta_1, "b2": given.beta_2}
     match given.name:
         case "SGD":

@@ -20,7 +20,7 @@ def own_step(
 
     The learning rate is a variable of the dtype ``keras.config.floatx()``.
     """
-    optimizer = _made(given)
+    optimizer = _make_optimizer(given)
     optimizer.build(variables)
 
     def step(inputs: Array, target: Array, weight: Array) -> float:
@@ -31,7 +31,7 @@ def own_step(
     return step
 
 
-def _made(given: Optimizer) -> keras.optimizers.Optimizer:
+def _make_optimizer(given: Optimizer) -> keras.optimizers.Optimizer:
     common = {"beta_1": given.beta_1, "beta_2": given.beta_2, "epsilon": given.epsilon}
     match given.name:
         case "SGD":

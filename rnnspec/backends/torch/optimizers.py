@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def own_step(parameters: Sequence[torch.nn.Parameter], learn: Learner, given: Optimizer) -> Step:
     """Return a function that takes a step of an optimizer of ``torch.optim``."""
-    optimizer = _made(given, parameters)
+    optimizer = _make_optimizer(given, parameters)
 
     def step(inputs: Array, target: Array, weight: Array) -> float:
         loss, found = learn(inputs, target, weight)
@@ -29,7 +29,9 @@ def own_step(parameters: Sequence[torch.nn.Parameter], learn: Learner, given: Op
     return step
 
 
-def _made(given: Optimizer, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def _make_optimizer(
+    given: Optimizer, parameters: Sequence[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
     betas = given.beta_1, given.beta_2
     match given.name:
         case "SGD":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import building, pipeline, saving
 from rnnspec.arguments import one_of
-from rnnspec.backends import Backend, Need, chosen, form_named, needs, quantized
+from rnnspec.backends import Backend, Need, choose, form_named, needs, quantized
 from rnnspec.backends.needs import FILES, MODEL
 from rnnspec.cli.inputs import Input, read_files
 from rnnspec.cli.terminal import tables
@@ -39,7 +39,7 @@ class Options:
         """Return the backend to build with."""
         source = needs.source(form_named(self.form))
         files = () if self.output is None else (FILES,)
-        return chosen(self.backend, *source, MODEL, *files, *self._quantized())
+        return choose(self.backend, *source, MODEL, *files, *self._quantized())
 
     def _quantized(self) -> tuple[Need, ...]:
         if self.quantize is None:
@@ -139,7 +139,7 @@ def _check_output(output: Path, backend: Backend, program: Program, *, force: bo
 
 def _print_written(output: Path, generated: Generated, proven: list[str]) -> None:
     """Print the written paths, how equal they are, and the code that loads the model again."""
-    for path in saving.written(output, generated):
+    for path in saving.output_paths(output, generated):
         print(printable(f"wrote {path}"))
     for line in proven:
         print(line)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, Backend, chosen, form_named, needs
+from rnnspec.backends import BACKENDS, Backend, choose, form_named, needs
 from rnnspec.cli.inputs import read_files
 from rnnspec.cli.specs import load_all
 from rnnspec.cli.terminal.messages import tell
@@ -66,7 +66,7 @@ class _Writer:
     @classmethod
     def of(cls, options: Options) -> _Writer:
         form = form_named(options.form)
-        return cls(chosen(options.backend, *needs.source(form)), form)
+        return cls(choose(options.backend, *needs.source(form)), form)
 
     def text(self, program: Program) -> str:
         """Return the source of a network."""

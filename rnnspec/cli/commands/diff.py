@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.style import Style
 
-from rnnspec.cli.inputs import Input, found
+from rnnspec.cli.inputs import Input, find_inputs
 from rnnspec.cli.specs import load_all
 from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.grid import Grid
@@ -47,8 +47,8 @@ def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: 
 
 def _input(path: str, *, allow_outside: bool) -> Input:
     if path == "-":
-        return found([path], allow_outside=allow_outside)[0]
-    # Not found(): a folder or a pattern could stand for several specs.
+        return find_inputs([path], allow_outside=allow_outside)[0]
+    # Not find_inputs(): a folder or a pattern could stand for several specs.
     return Input(path, named=True, allow_outside=allow_outside)
 
 

@@ -44,7 +44,7 @@ def run(name: str | None, network: str, output: Path | None, *, force: bool) -> 
         OutputError: the spec cannot be written; the previous file is unchanged.
     """
     name = network if name is None else name
-    text = _named(one_of("network", network, networks()), name)
+    text = _rename_network(one_of("network", network, networks()), name)
     target = output or Path(f"{name}.yaml")
     schema_target = target.parent / SCHEMA_FILE
     taken = Inputs.of([(schema_target, "the file of the schema")])
@@ -57,7 +57,7 @@ def run(name: str | None, network: str, output: Path | None, *, force: bool) -> 
     print(printable(f"next: rnnspec summary {quote(str(target))}"))
 
 
-def _named(network: str, name: str) -> str:
+def _rename_network(network: str, name: str) -> str:
     """Return the text of a network under another name."""
     try:
         check_network_name(name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.inputs import check, found
+from rnnspec.cli.inputs import check, find_inputs
 from rnnspec.cli.report import format_for, print_report
-from rnnspec.lint.rules import chosen
+from rnnspec.lint.rules import select_codes
 from rnnspec.lint.run import lint
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def run(paths: Sequence[str], options: Options, *, allow_outside: bool) -> int:
         UsageError: a code or the format is unknown.
     """
     format_for(options.format)
-    codes = chosen(options.select, options.ignore)
+    codes = select_codes(options.select, options.ignore)
     # Last, because it may wait for standard input, and wrong options are reported at once.
-    inputs = found(paths, allow_outside=allow_outside)
+    inputs = find_inputs(paths, allow_outside=allow_outside)
     results = [check(item, lambda program: lint(program, codes)) for item in inputs]
     code = print_report(results, options.format, "lint")
     noted = options.strict and any(result.problems for result in results)

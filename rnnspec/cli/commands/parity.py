@@ -96,10 +96,10 @@ class _Page:
 @single_threaded()
 def run_given(paths: Sequence[str], options: Options, *, allow_outside: bool, json: bool) -> None:
     """Compare the specs at ``paths``, print the report, and raise ParityError if it differs."""
-    from rnnspec.cli.inputs import found
+    from rnnspec.cli.inputs import find_inputs
     from rnnspec.cli.specs import load_all
 
-    inputs = found(paths, allow_outside=allow_outside)
+    inputs = find_inputs(paths, allow_outside=allow_outside)
     _run(inputs, load_all(inputs), options, json=json)
 
 
@@ -162,7 +162,7 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
         sharing = Processes(jobs_for(number, options.jobs), chosen, step)
         outcomes = search.outcomes(sharing.outcomes)
     outcomes.check_accepted()
-    found = outcomes.found(search.single)
+    found = outcomes.result(search.single)
     if json:
         tables.print_json(found.as_dict())
     else:

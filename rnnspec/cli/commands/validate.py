@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.cli.inputs import check, found
+from rnnspec.cli.inputs import check, find_inputs
 from rnnspec.cli.report import format_for, print_report
 from rnnspec.processes import map_in_order
 
@@ -16,5 +16,7 @@ def run(paths: Sequence[str], format: str | None, jobs: int, *, allow_outside: b
     """Check the specs at ``paths``, print the report, and return the exit code."""
     chosen = format_for(format)
     return print_report(
-        map_in_order(check, found(paths, allow_outside=allow_outside), jobs), chosen, "validate"
+        map_in_order(check, find_inputs(paths, allow_outside=allow_outside), jobs),
+        chosen,
+        "validate",
     )

@@ -110,9 +110,9 @@ def codegen(
 ) -> None:
     """Print Python source that builds the model without rnnspec."""
     from rnnspec.cli.commands import codegen as command
-    from rnnspec.cli.inputs import found
+    from rnnspec.cli.inputs import find_inputs
 
-    inputs = found(paths, allow_outside=allow_outside)
+    inputs = find_inputs(paths, allow_outside=allow_outside)
     command.run(inputs, command.Options(backend, form, output, force, check))
 
 

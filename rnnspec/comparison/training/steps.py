@@ -53,7 +53,7 @@ def take_steps(
         for name, array in case.arrays.items()
     }
     live.store.write(live.model, start)
-    losses = np.array([step(*_drawn(case, number)) for number in range(STEPS)])
+    losses = np.array([step(*_draw_step(case, number)) for number in range(STEPS)])
     return {"losses": losses, **live.store.read(live.model)}
 
 
@@ -88,7 +88,7 @@ def steady_share(case: Case, live: Live, gradients: Gradients) -> float:
     return share
 
 
-def _drawn(case: Case, step: int) -> tuple[Array, Array, Array]:
+def _draw_step(case: Case, step: int) -> tuple[Array, Array, Array]:
     """Return the batch, the target and the weight of a step, the same for every optimizer."""
     rng = np.random.default_rng((case.seed, step))
     batch = case.another_batch(rng)

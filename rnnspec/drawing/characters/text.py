@@ -38,7 +38,7 @@ def text(
             grid = _fitting(network, steps)
         case _:
             assert_never(form)
-    return _drawn(network, grid, unicode=unicode)
+    return _draw(network, grid, unicode=unicode)
 
 
 def _fitting(network: Network, steps: int | None) -> Grid:
@@ -49,7 +49,7 @@ def _fitting(network: Network, steps: int | None) -> Grid:
     return FOLDED
 
 
-def _drawn(network: Network, grid: Grid, *, unicode: bool) -> str:
+def _draw(network: Network, grid: Grid, *, unicode: bool) -> str:
     room = _margin(network, grid) or _LEAST_MARGIN
     canvas = Picture(network, grid, room).draw()
     return canvas.draw(max(map(len, canvas.labels)) + _SPACE, unicode=unicode)

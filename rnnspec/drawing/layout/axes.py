@@ -64,8 +64,8 @@ def axes(network: Network, options: Options, x: float) -> list[Axis]:
     """Return the axis of the input and of each repeat, all of one width, from ``x`` on."""
     first, *repeats = _lengths(network)
     drawn = [
-        _drawn(first, options.steps),
-        *(_drawn(steps, None) for steps in repeats),
+        _steps_to_draw(first, options.steps),
+        *(_steps_to_draw(steps, None) for steps in repeats),
     ]
     pitch = _pitch(network)
     width = max((len(steps) - 1) * pitch + (ROOM_FOR_DOTS if dots else 0) for steps, dots in drawn)
@@ -75,7 +75,7 @@ def axes(network: Network, options: Options, x: float) -> list[Axis]:
     ]
 
 
-def _drawn(length: int | None, asked: int | None) -> tuple[list[str], bool]:
+def _steps_to_draw(length: int | None, asked: int | None) -> tuple[list[str], bool]:
     """Return the steps that are drawn, and whether some are left out before the last."""
     if length is not None and (length <= MOST_COMPLETE if asked is None else length == asked):
         return [str(step) for step in range(1, length + 1)], False

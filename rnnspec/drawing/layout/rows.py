@@ -34,7 +34,7 @@ def rows(network: Network) -> list[Row]:
     """
     found: list[Row] = []
     for _, run in groupby(_blocks(network.layers), _content):
-        found += _shown(list(run))
+        found += _rows_to_show(list(run))
     if len(found) > MOST_ROWS:
         raise UsageError(
             f"{network.name} has {len(found)} rows to draw, expected at most {MOST_ROWS}; "
@@ -43,7 +43,7 @@ def rows(network: Network) -> list[Row]:
     return found
 
 
-def _shown(run: Sequence[Block]) -> list[Row]:
+def _rows_to_show(run: Sequence[Block]) -> list[Row]:
     """Return the layers of equal blocks, or of the first and the last with dots between them."""
     if len(run) <= MOST_ALIKE:
         return [layer for block in run for layer in block]

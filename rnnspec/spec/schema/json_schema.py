@@ -43,7 +43,12 @@ def json_schema() -> Schema:
         "description": "A recurrent network, which rnnspec builds with every backend.",
         **_mapping(models.Spec, made, found),
         "allOf": BETWEEN_SECTIONS,
-        "definitions": {"Layer": _layer(kinds), **kinds, "Drawn": _drawn(drawn), **TAKEN_NAMES},
+        "definitions": {
+            "Layer": _layer(kinds),
+            **kinds,
+            "Drawn": _drawn_schema(drawn),
+            **TAKEN_NAMES,
+        },
     }
 
 
@@ -139,7 +144,7 @@ def _initializer(names: Schema) -> Schema:
     }
 
 
-def _drawn(forms: list[Schema]) -> Schema:
+def _drawn_schema(forms: list[Schema]) -> Schema:
     """Return the schema of a mapping with a single key, that of one of ``forms``."""
     return {
         "title": "Drawn",

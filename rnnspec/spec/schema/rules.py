@@ -14,7 +14,7 @@ from rnnspec.spec import names, reserved
 Schema = dict[str, Any]
 
 
-def _taken(reserved_names: set[str], pattern: str, description: str) -> Schema:
+def _taken_names(reserved_names: set[str], pattern: str, description: str) -> Schema:
     # Names that do not match the pattern of names are rejected already.
     possible = sorted(name for name in reserved_names if re.fullmatch(names.NAME_PATTERN, name))
     return {
@@ -32,7 +32,7 @@ def _underscored(reserved_names: set[str]) -> str:
 
 
 TAKEN_NAMES: dict[str, Schema] = {
-    "TakenNetworkName": _taken(
+    "TakenNetworkName": _taken_names(
         {
             *reserved.KEYWORDS,
             *reserved.CAPITAL_KEYWORDS,
@@ -44,7 +44,7 @@ TAKEN_NAMES: dict[str, Schema] = {
         _underscored({*reserved.BUILTINS}),
         "Keywords, modules and builtins of Python, packages, and names used in generated code.",
     ),
-    "TakenLayerName": _taken(
+    "TakenLayerName": _taken_names(
         {
             *reserved.KEYWORDS,
             *reserved.CAPITAL_KEYWORDS,

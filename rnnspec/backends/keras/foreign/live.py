@@ -110,12 +110,12 @@ def output(model: Any, inputs: Array) -> Array:
     rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = np.concatenate([_called(model, inputs[each]) for each in rows])[: len(inputs)]
+        found = np.concatenate([_call_model(model, inputs[each]) for each in rows])[: len(inputs)]
     # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
     return found.astype(np.float32) if found.dtype.kind == "V" else found
 
 
-def _called(model: Any, batch: Array) -> Array:
+def _call_model(model: Any, batch: Array) -> Array:
     keras = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
         return np.asarray(model(batch, training=False))

@@ -152,7 +152,9 @@ def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
         account.refuse(where, message, "E703")
     wanted, received = _wanted(layer), {name: entry.shape for name, entry in own.items()}
     if wanted != received:
-        message = f"expected {layer.name} with {_said(wanted)}, received {_said(received)}"
+        message = (
+            f"expected {layer.name} with {_list_shapes(wanted)}, received {_list_shapes(received)}"
+        )
         account.refuse(where, message, "E707")
 
 
@@ -179,7 +181,7 @@ def _wanted_recurrent(layer: nodes.Recurrent) -> dict[str, tuple[int, ...]]:
     return {prefix + own: shape for prefix in prefixes for own, shape in shapes.items()}
 
 
-def _said(shapes: Mapping[str, tuple[int, ...]]) -> str:
+def _list_shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{own} {shape}" for own, shape in shapes.items())
 
 

@@ -86,7 +86,7 @@ def state(path: Path) -> Iterator[State]:
     else:
         with archive(path) as saved:
             try:
-                yield _found(saved)
+                yield _find_state(saved)
             except TensorError as error:
                 raise UsageError(str(error), str(path)) from None
 
@@ -100,7 +100,7 @@ def is_state_dict(path: Path) -> bool:
         return False
 
 
-def _found(saved: Archive) -> State:
+def _find_state(saved: Archive) -> State:
     if isinstance(saved.content, Made):
         message = (
             f"received an object of class {brief(saved.content.name)}, expected a state dict; "

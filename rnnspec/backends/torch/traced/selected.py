@@ -76,7 +76,7 @@ def _step(scope: Scope, value: Tensor, index: Any) -> Value:
     given = _leading(index, len(wanted))
     if given != (wanted[0] if len(wanted) == 1 else wanted):
         last = "[-1]" if len(wanted) == 1 else "[:, -1]"
-        message = f"expected the last step, {last}, received [{_said(index)}]"
+        message = f"expected the last step, {last}, received [{_state_in_words(index)}]"
         raise RefusedError(
             f"{message}; 'pooling: last' of both directions is torch.cat((h[-2], h[-1]), 1)"
         )
@@ -98,9 +98,9 @@ def _leading(index: Any, number: int) -> Any:
     return index[0] if len(index) == 1 else index
 
 
-def _said(index: Any) -> str:
+def _state_in_words(index: Any) -> str:
     if isinstance(index, tuple):
-        return ", ".join(map(_said, index))
+        return ", ".join(map(_state_in_words, index))
     if isinstance(index, slice):
         start, stop = ("" if end is None else f"{end}" for end in (index.start, index.stop))
         return f"{start}:{stop}"
