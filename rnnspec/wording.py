@@ -14,14 +14,14 @@ _SHOWN = 60
 _LONGEST_GUESS = 64
 
 
-def shortened(text: str) -> str:
+def cut_value(text: str) -> str:
     """Return ``text`` truncated to 60 characters."""
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def quoted(text: str) -> str:
     """Return ``text`` truncated to 60 characters, in quotes."""
-    return repr(shortened(text))
+    return repr(cut_value(text))
 
 
 def received(value: Any) -> str:

@@ -9,7 +9,7 @@ import yaml
 
 from rnnspec.spec.yaml.characters import indenting_tab, invisible
 from rnnspec.spec.yaml.syntax import explain
-from rnnspec.wording import shortened
+from rnnspec.wording import cut_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def _without_version(text: str) -> str:
         raise _odd_percent(line)
     extent = line.start(), line.start() + found.end("version")
     if found["version"] != "1.2":
-        version = shortened(found["version"])
+        version = cut_value(found["version"])
         message = (
             f"expected YAML 1.2, received '%YAML {version}'; write '%YAML 1.2' or remove the line"
         )
@@ -149,7 +149,7 @@ def _check_tag(text: str, event: Any, start: int) -> None:
         return
     begin = text.index("!", start)
     if match := _ODD_TAG.match(text, begin):
-        message = f"tags ({shortened(match.group())}) are not supported; remove the tag"
+        message = f"tags ({cut_value(match.group())}) are not supported; remove the tag"
         raise StopReadingError((begin, match.end()), "E203", message)
 
 

@@ -15,7 +15,7 @@ from rnnspec.spec.yaml.faults import Fault
 from rnnspec.spec.yaml.places import Extent, Lines, Path
 from rnnspec.spec.yaml.scalars import BadScalarError, Scalar, resolve
 from rnnspec.spec.yaml.syntax import comma_in_number
-from rnnspec.wording import quoted, received, shortened
+from rnnspec.wording import cut_value, quoted, received
 
 # Limits that keep hostile files cheap, such as half a megabyte of brackets. Aliases, with which a
 # few lines can stand for billions of values, are refused and never expanded.
@@ -206,7 +206,7 @@ class _Builder:
         if self._stack and self._stack[-1].lost:
             self._place(None, extent)
             return
-        alias = shortened(event.anchor)
+        alias = cut_value(event.anchor)
         message = f"aliases (*{alias}) are not supported; write the value out"
         self._bad_node(None, extent, "E202", message)
 
@@ -268,7 +268,7 @@ class _Builder:
             (event.tag and self._written_tag(extent[0]), "E203", "tags (", "remove the tag"),
         ):
             if value:
-                message = f"{name}{shortened(value)}) are not supported; {hint}"
+                message = f"{name}{cut_value(value)}) are not supported; {hint}"
                 self._tree.faults.append(Fault(path, extent, code, message, key is not None))
 
     def _written_tag(self, start: int) -> str:
