@@ -31,7 +31,7 @@ from test_every_field import (
 
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
-from rnnspec.backends.torch import stacks
+from rnnspec.backends.torch import plan
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.diff.compare import diff
@@ -164,7 +164,7 @@ def test_an_added_field_is_noticed(kind: type) -> None:
             assert shown(backend, grown, one) == shown(backend, grown, other)
 
 
-@pytest.mark.parametrize("alike", [stacks._alike, stacks._drawn_alike])
+@pytest.mark.parametrize("alike", [plan._alike, plan._drawn_alike])
 def test_layers_that_differ_in_an_added_field_are_not_fused(alike: Callable[..., bool]) -> None:
     text = "version: 1\nname: net\ninput: {features: 2}\nrnn: {type: lstm, units: 2, layers: 2}\n"
     one, other = pipeline.reads(text).network.layers

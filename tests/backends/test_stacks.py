@@ -8,7 +8,7 @@ import pytest
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends.torch.stacks import StackedDropout, StackedLayer, mark_stacks
+from rnnspec.backends.torch.plan import StackedDropout, plan_layers, stack_of
 from rnnspec.ir.nodes import Dropout, Network
 
 LSTM = "type: lstm, units: 4"
@@ -26,18 +26,18 @@ def stacks(marked: Network) -> list[tuple[str, list[str], float]]:
     """Return the name, the layers and the dropout of each stack."""
     found: dict[str, tuple[list[str], float]] = {}
     for layer in marked.layers:
-        if isinstance(layer, StackedLayer):
-            names, _ = found.setdefault(layer.stack.name, ([], layer.stack.dropout))
-            assert layer.stack.index == len(names)
+        if stack := stack_of(layer):
+            names, _ = found.setdefault(stack.name, ([], stack.dropout))
+            assert stack.index == len(names)
             names.append(layer.name)
     for layer in marked.layers:
-        if isinstance(layer, StackedLayer):
-            assert layer.stack.size == len(found[layer.stack.name][0])
+        if stack := stack_of(layer):
+            assert stack.size == len(found[stack.name][0])
     return [(name, names, dropout) for name, (names, dropout) in found.items()]
 
 
 def marked(network: Network) -> Network:
-    return mark_stacks(network, lambda layer: layer.recurrent_dropout == 0.0)
+    return plan_layers(network, "training")
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,9 @@ def test_equal_layers_are_levels_of_one_stack(rnn: str, levels: list[str], dropo
     ],
 )
 def test_what_stands_between_two_layers_keeps_them_apart(rnn: str) -> None:
-    apart = network(rnn)
-    assert marked(apart) == apart
+    found = marked(network(rnn))
+    assert stacks(found) == []
+    assert not any(isinstance(layer, StackedDropout) for layer in found.layers)
 
 
 def test_two_stacks_of_one_network() -> None:

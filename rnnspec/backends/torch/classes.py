@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Call, Expression, Name
-from rnnspec.backends.torch.forms import cell_class, drops_inside, is_fused, is_wrapped
-from rnnspec.backends.torch.stacks import StackedLayer, SteppedLayer, stack_of
+from rnnspec.backends.torch.plan import plan_of, stack_of
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -57,8 +56,8 @@ class CellClass:
         # Recurrent dropout is part of the name of a class, so the first layer stands for all.
         options = {
             **differing,
-            "dropout": dropped and drops_inside(layers[0]),
-            "recurrent_dropout": drops_inside(layers[0]),
+            "dropout": dropped and layers[0].recurrent_dropout > 0,
+            "recurrent_dropout": layers[0].recurrent_dropout > 0,
             "return_sequences": kind == "some",
         }
         given = tuple(key for key, is_given in options.items() if is_given)
@@ -77,14 +76,14 @@ def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
     """Return the classes of the layers that are run step by step, by name."""
     found: dict[str, list[nodes.Recurrent]] = {}
     for layer in recurrent_modules(network):
-        if not is_fused(layer):
-            found.setdefault(cell_class(layer), []).append(layer)
+        if not plan_of(layer).is_fused:
+            found.setdefault(plan_of(layer).class_, []).append(layer)
     return {name: CellClass.of(name, layers) for name, layers in sorted(found.items())}
 
 
 def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
     """Return the layers that are wrapped in a module that handles padding."""
-    return [layer for layer in recurrent_modules(network) if is_wrapped(layer)]
+    return [layer for layer in recurrent_modules(network) if plan_of(layer).is_wrapped]
 
 
 def sequences(layers: Sequence[nodes.Recurrent]) -> str:
@@ -96,16 +95,16 @@ def sequences(layers: Sequence[nodes.Recurrent]) -> str:
 def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     """Yield the lowest layer of each recurrent module, with the top layer's output."""
     wanted = {
-        layer.stack.name: layer.return_sequences
+        stack.name: layer.return_sequences
         for layer in network.layers
-        if isinstance(layer, StackedLayer)
+        if isinstance(layer, nodes.Recurrent) and (stack := stack_of(layer))
     }
     for layer in network.layers:
         stack = stack_of(layer)
         if isinstance(layer, nodes.Recurrent) and (stack is None or stack.index == 0):
             top = wanted.get(layer.name, layer.return_sequences)
             # In step form, the module returns all outputs and the last states.
-            yield replace(layer, return_sequences=top or isinstance(layer, SteppedLayer))
+            yield replace(layer, return_sequences=top or plan_of(layer).form == "step")
 
 
 _KEYS = ("activation", "recurrent_activation")

@@ -8,16 +8,11 @@ from rnnspec.backends.contract import Stock
 from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
 from rnnspec.backends.needs import purpose
 from rnnspec.backends.torch.classes import cell_classes
-from rnnspec.backends.torch.forms import (
-    has_redundant_bias,
-    is_fused,
-    stepwise_reason,
-)
 from rnnspec.backends.torch.initial import reset_parameters
 from rnnspec.backends.torch.methods import forward_to_deploy, forward_to_train
 from rnnspec.backends.torch.modules import modules
 from rnnspec.backends.torch.parts import parts
-from rnnspec.backends.torch.stacks import SteppedLayer, StockLayer, mark_stacks, mark_stock
+from rnnspec.backends.torch.plan import plan_layers, plan_of, stepwise_reason
 from rnnspec.backends.torch.steps import described_states, step_methods
 from rnnspec.errors import listed
 from rnnspec.ir import nodes, text
@@ -42,7 +37,7 @@ def emit(network: nodes.Network, form: Form) -> Source:
             "",
             *text.signature(network, chunks=form == "step"),
             *(described_states(network) if form == "step" else ()),
-            *_about_biases(network),
+            *_about_biases(network, form),
         ),
         parts=tuple(parts(network, form)),
         imports=_imports(network),
@@ -68,12 +63,9 @@ def _functions(network: nodes.Network, form: Form) -> Iterator[Function]:
             assert_never(form)
 
 
-def _about_biases(network: nodes.Network) -> Iterator[str]:
+def _about_biases(network: nodes.Network, form: Form) -> Iterator[str]:
     """Yield a line about the second biases of stock layers."""
-    redundant = (
-        stock(network) if any(isinstance(each, StockLayer) for each in network.layers) else ()
-    )
-    if redundant:
+    if form != "training" and (redundant := stock(network)):
         classes = listed(sorted({each.type for each in redundant}))
         yield f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
 
@@ -91,16 +83,8 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa
 
 
 def arranged(network: nodes.Network, form: Form) -> nodes.Network:
-    """Return the network with equal fused layers marked as one module with ``num_layers``."""
-    match form:
-        case "training":
-            return mark_stacks(network, is_fused)
-        case "inference":
-            return mark_stock(network, is_fused)
-        case "step":
-            return mark_stock(network, is_fused, SteppedLayer)
-        case _:
-            assert_never(form)
+    """Return the network with a plan for each recurrent layer."""
+    return plan_layers(network, form)
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:
@@ -108,7 +92,7 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
     return {
         layer.name: stepwise_reason(layer)
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and not is_fused(layer)
+        if isinstance(layer, nodes.Recurrent) and not plan_of(layer).is_fused
     }
 
 
@@ -117,7 +101,7 @@ def stock(network: nodes.Network) -> tuple[Stock, ...]:
     return tuple(
         _stock(layer)
         for layer in network.layers
-        if isinstance(layer, nodes.Recurrent) and has_redundant_bias(layer)
+        if isinstance(layer, nodes.Recurrent) and plan_of(layer).has_redundant_bias
     )
 
 

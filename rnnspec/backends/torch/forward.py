@@ -21,14 +21,8 @@ from rnnspec.backends.expressions import (
     merged,
 )
 from rnnspec.backends.torch.classes import ACTIVATIONS
-from rnnspec.backends.torch.forms import (
-    direction_key,
-    drops_inside,
-    returns_pair,
-    splits_directions,
-)
+from rnnspec.backends.torch.plan import StackedDropout, direction_key, plan_of, stack_of
 from rnnspec.backends.torch.slots import module
-from rnnspec.backends.torch.stacks import StackedDropout, stack_of
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions
 
@@ -94,7 +88,7 @@ def _layer(layer: nodes.Layer) -> Iterator[Statement]:
             pass
         case nodes.Embedding() | nodes.Dropout() | nodes.LayerNorm():
             yield called(layer)
-        case nodes.Recurrent() if splits_directions(layer):
+        case nodes.Recurrent() if plan_of(layer).is_split:
             yield from _both_ways(layer)
         case nodes.Recurrent():
             yield from _recurrent(layer)
@@ -144,7 +138,7 @@ def _where(test: Expression, value: Expression, otherwise: Expression) -> Call:
 
 def _dropped(layer: nodes.Recurrent) -> Expression | None:
     """Return the layer's input with dropout, None if nothing is dropped before the layer."""
-    if not layer.dropout or drops_inside(layer):
+    if not layer.dropout or layer.recurrent_dropout > 0:
         return None
     return Call(Name("variational_dropout"), (_X, layer.dropout, Name("self.training")))
 
@@ -156,7 +150,7 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     stack = stack_of(layer)
     if stack and not stack.is_top:
         return
-    if not returns_pair(layer):
+    if not plan_of(layer).returns_pair:
         arguments = (_X, _MASK) if layer.masked else (_X,)
         yield Assign("x", Call(Name(f"self.{module(layer)}"), arguments))
         return
@@ -201,14 +195,14 @@ def _both_ways(layer: nodes.Recurrent) -> Iterator[Statement]:
     ahead, back = Name("ahead"), Name("back")
     if layer.return_sequences:
         yield Assign("x", _merged(ahead, _turned(back), layer.merge))
-    elif returns_pair(layer):
+    elif plan_of(layer).returns_pair:
         yield Assign("x", _merged(Index(ahead, -1), Index(back, -1), layer.merge))
     else:
         yield Assign("x", _merged(ahead, back, layer.merge))
 
 
 def _wanted(name: str, layer: nodes.Recurrent) -> Target:
-    if not returns_pair(layer):
+    if not plan_of(layer).returns_pair:
         return name
     return (name, "_") if layer.return_sequences else ("_", _states(name, layer))
 

@@ -19,7 +19,7 @@ from rnnspec.backends.expressions import (
     Name,
     Statement,
 )
-from rnnspec.backends.torch.forms import cell_class, is_fused
+from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.slots import module, slots
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import Param, params
@@ -112,7 +112,7 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
 def _class(layer: nodes.Layer) -> str:
     match layer:
         case nodes.Recurrent():
-            return cell_class(layer)
+            return plan_of(layer).class_
         case nodes.Embedding():
             return "nn.Embedding"
         case nodes.Dense():
@@ -166,7 +166,7 @@ def _is_one_of(classes: list[str]) -> Call:
 
 def _body(kind: _Kind) -> Iterator[Statement]:
     """Yield the statements that draw the arrays of ``module``."""
-    if isinstance(kind.layer, nodes.Recurrent) and is_fused(kind.layer):
+    if isinstance(kind.layer, nodes.Recurrent) and plan_of(kind.layer).is_fused:
         yield _fused(kind)
         return
     for name, array in kind.drawn.items():

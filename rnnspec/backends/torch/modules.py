@@ -23,22 +23,14 @@ from rnnspec.backends.torch.classes import (
     wrapped,
 )
 from rnnspec.backends.torch.defaults import DEFAULTS
-from rnnspec.backends.torch.forms import (
-    cell_class,
-    direction_key,
-    is_fused,
-    is_wrapped,
-    masked_class,
-    splits_directions,
-)
-from rnnspec.backends.torch.stacks import StackedDropout, stack_of
+from rnnspec.backends.torch.plan import StackedDropout, direction_key, plan_of, stack_of
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.backends.torch.stacks import Stack
+    from rnnspec.backends.torch.plan import Stack
 
 
 def modules(network: nodes.Network) -> tuple[Statement, ...]:
@@ -81,25 +73,25 @@ def _module(layer: nodes.Layer, recurrent: dict[str, Call]) -> Iterator[Statemen
 
 def _recurrent(layer: nodes.Recurrent, classes: Mapping[str, CellClass], masked: str) -> Call:
     made = _cell(layer, classes)
-    if is_wrapped(layer):
+    if plan_of(layer).is_wrapped:
         said = {"return_sequences": layer.return_sequences} if masked == "some" else {}
-        made = _make(masked_class(layer), made, **said)
-    if not splits_directions(layer):
+        made = _make(plan_of(layer).wrapper, made, **said)
+    if not plan_of(layer).is_split:
         return made
     both = tuple((direction_key(each), made) for each in directions(layer))
     return _make("nn.ModuleDict", Entries(both))
 
 
 def _cell(layer: nodes.Recurrent, classes: Mapping[str, CellClass]) -> Call:
-    sizes, class_ = (layer.features, layer.units), cell_class(layer)
-    if not is_fused(layer):
+    sizes, class_ = (layer.features, layer.units), plan_of(layer).class_
+    if not plan_of(layer).is_fused:
         return _make(class_, *sizes, **classes[class_].arguments(layer))
     arguments = {
         **_stack(stack_of(layer)),
         **_nonlinearity(layer.cell),
         "bias": layer.bias,
         "batch_first": True,
-        "bidirectional": layer.merge is not None and not splits_directions(layer),
+        "bidirectional": layer.merge is not None and not plan_of(layer).is_split,
     }
     return _make(class_, *sizes, **arguments)
 

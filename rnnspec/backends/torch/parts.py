@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
 from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
-from rnnspec.backends.torch.forms import cell_class, drops_inside, has_single_step, masked_class
-from rnnspec.backends.torch.stacks import SteppedLayer
+from rnnspec.backends.torch.plan import plan_of
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import cell_activations
 from rnnspec.ir.params import gates
@@ -24,7 +23,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     if any(layer.dropout for layer in recurrent):
         yield _part("variational_dropout")
-    for class_ in sorted({cell_class(layer) for layer in recurrent}):
+    for class_ in sorted({plan_of(layer).class_ for layer in recurrent}):
         if class_.startswith("SingleBias"):
             yield _part("single_bias", base=class_.removeprefix("SingleBias"))
     if masked := wrapped(network):
@@ -32,7 +31,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
     yield from map(_part, _activations(network))
     for cell in cell_classes(network).values():
         yield _cell(cell)
-    if any(map(has_single_step, recurrent)):
+    if any(plan_of(layer).has_single_step for layer in recurrent):
         yield _part("single_step")
     if form == "step":
         yield from _running(network)
@@ -40,7 +39,7 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
 
 def _masked(layers: list[nodes.Recurrent], form: Form) -> Iterator[Part]:
     if form == "step":
-        for name in sorted({masked_class(layer) for layer in layers}):
+        for name in sorted({plan_of(layer).wrapper for layer in layers}):
             yield _part("masked_step", name=name, lstm=_flag(name == "MaskedLSTM"))
     else:
         kind = sequences(layers)
@@ -93,7 +92,7 @@ _RETURNS_STATES = "Return the outputs, (batch, steps, units), and the state afte
 
 def _cell(class_: CellClass) -> Part:
     layer = class_.first
-    name, stepped = cell_name(layer.cell), isinstance(layer, SteppedLayer)
+    name, stepped = cell_name(layer.cell), plan_of(layer).form == "step"
     return _part(
         _FILES[name],
         name=class_.name,
@@ -105,7 +104,7 @@ def _cell(class_: CellClass) -> Part:
         activation=class_.activation("activation"),
         recurrent_activation="" if name == "RNN" else class_.activation("recurrent_activation"),
         biased=_flag(layer.bias),
-        dropped=_flag(drops_inside(layer)),
+        dropped=_flag(layer.recurrent_dropout > 0),
         inside=_flag(class_.drops_input),
         masked=_flag(layer.masked),
         sequences=class_.sequences,

@@ -16,9 +16,8 @@ from torch import nn
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.kept import FRAMEWORK_KEY
 from rnnspec.backends.torch import optimizers
-from rnnspec.backends.torch.forms import direction_key
+from rnnspec.backends.torch.plan import direction_key, stack_of
 from rnnspec.backends.torch.slots import module
-from rnnspec.backends.torch.stacks import stack_of
 from rnnspec.files.headers import sort_metadata
 from rnnspec.ir.params import Counts
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.torch.forms import has_redundant_bias, module_path
-from rnnspec.backends.torch.stacks import StockLayer, stack_of
+from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -79,7 +78,8 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     yield slot("recurrent_kernel", "weight_hh", "(gate out) in")
     if layer.bias:
         # For training, a redundant second bias is not a parameter.
-        stock = isinstance(layer, StockLayer) and has_redundant_bias(layer)
+        plan = plan_of(layer)
+        stock = plan.form != "training" and plan.has_redundant_bias
         yield slot("bias", "bias_ih", "(gate out)", "bias_hh" if stock else None)
         if has_recurrent_bias(layer.cell):
             yield slot("recurrent_bias", "bias_hh", "(gate out)")

@@ -20,10 +20,9 @@ from rnnspec.backends.expressions import (
     Target,
 )
 from rnnspec.backends.running import running
-from rnnspec.backends.torch.forms import has_single_step
 from rnnspec.backends.torch.forward import as_floats, computed, is_real, masked
+from rnnspec.backends.torch.plan import plan_of, stack_of
 from rnnspec.backends.torch.slots import module
-from rnnspec.backends.torch.stacks import stack_of
 from rnnspec.ir import nodes
 from rnnspec.ir.steps import State, states_of
 
@@ -130,7 +129,7 @@ def _recurrent(layer: nodes.Recurrent) -> Iterator[Statement]:
     target: Target = ("x" if layer.return_sequences else "_", state)
     inner = Name(f"self.{module(layer)}")
     whole = Assign(target, Call(inner, (_X, *mask, given)))
-    if has_single_step(layer):
+    if plan_of(layer).has_single_step:
         single = Assign(target, Call(Name("single_step"), (inner, _X, given)))
         # PyTorch documents is_scripting, and does not declare that torch.jit exports it.
         yield If(((_IS_CHUNK, (whole,)),), (single,), "attr-defined")

@@ -1,0 +1,276 @@
+"""How PyTorch says each recurrent layer: one plan a layer, made once for a form of source.
+
+The list of layers stays as it is: names, shapes and canonical arrays do not change. Each recurrent
+layer becomes a ``PlannedLayer``. A run of equal ones is a stack, which one multi-layer module
+computes; except for training, a layer alone is a stack too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, assert_never
+
+from rnnspec.ir.nodes import GRU, LSTM, Dropout, Layer, Network, Recurrent, Residual, SimpleRNN
+from rnnspec.ir.text import cell_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rnnspec.ir.forms import Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """The place of a layer in a multi-layer module with ``dropout`` between its layers.
+
+    ``index`` counts from 0 at the bottom, ``size`` is the number of layers, and ``name`` is the
+    name of the module, which is that of its bottom layer.
+    """
+
+    name: str
+    index: int
+    size: int
+    dropout: float
+
+    @property
+    def is_top(self) -> bool:
+        """True if the output of the layer is the output of the module."""
+        return self.index == self.size - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What computes a recurrent layer in a form of source.
+
+    ``is_fused``: a stock layer of PyTorch does, in one kernel over all steps. ``is_wrapped``: it is
+    inside a module that handles padding. ``is_split``: each direction is a module of its own,
+    because with dropout each needs its own mask, and with padding its own order of steps.
+    ``returns_pair``: the module returns outputs and states, as stock layers do; the generated
+    classes return only the one that is needed. ``has_single_step``: a chunk of one step is computed
+    by cells. ``class_`` runs the cell, ``wrapper`` handles the padding of a stock layer.
+    """
+
+    form: Form
+    is_fused: bool
+    is_wrapped: bool
+    is_split: bool
+    returns_pair: bool
+    has_redundant_bias: bool
+    has_single_step: bool
+    class_: str
+    wrapper: str
+    stack: Stack | None
+
+    @classmethod
+    def of(cls, layer: Recurrent, form: Form, stack: Stack | None = None) -> Plan:
+        """Return the plan of a layer, which is the only place where these are decided."""
+        fused, stepped = not stepwise_reason(layer), form == "step"
+        is_lstm = isinstance(layer.cell, LSTM)
+        # PyTorch has a second bias in every cell because cuDNN has. A GRU's reset gate stands
+        # between the two, so it needs both. Source: https://github.com/pytorch/pytorch/issues/750.
+        redundant = fused and layer.bias and not isinstance(layer.cell, GRU)
+        apart = layer.dropout > 0 or layer.masked or not fused
+        return cls(
+            form=form,
+            is_fused=fused,
+            is_wrapped=fused and layer.masked,
+            is_split=layer.merge is not None and apart,
+            returns_pair=fused and not layer.masked,
+            has_redundant_bias=redundant,
+            # On a CPU, PyTorch computes nn.LSTM by oneDNN, which takes twice as long for one step.
+            has_single_step=stepped and is_lstm and fused and not layer.masked,
+            class_=_class(layer, fused=fused, single=redundant and form == "training"),
+            wrapper="MaskedLSTM" if stepped and is_lstm else "Masked",
+            stack=stack,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedLayer(Recurrent):
+    """A recurrent layer with its plan."""
+
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedDropout(Dropout):
+    """A dropout that a multi-layer module applies itself, between two of its layers."""
+
+
+def plan_of(layer: Recurrent) -> Plan:
+    """Return the plan of a layer; one of a network that is not arranged is alone, for training."""
+    return layer.plan if isinstance(layer, PlannedLayer) else Plan.of(layer, "training")
+
+
+def stack_of(layer: Layer) -> Stack | None:
+    """Return the place of a layer in a multi-layer module, or None if it is a module itself."""
+    return layer.plan.stack if isinstance(layer, PlannedLayer) else None
+
+
+def plan_layers(network: Network, form: Form) -> Network:
+    """Return a lowered network whose recurrent layers have their plans."""
+    layers = list(network.layers)
+    for run in _runs(network, _drawn_alike if form == "training" else _alike):
+        size = sum(isinstance(layers[index], Recurrent) for index in run)
+        rates = [
+            layer.rate for layer in (layers[index] for index in run) if isinstance(layer, Dropout)
+        ]
+        place = 0
+        for index in run if size else ():
+            layer = layers[index]
+            # Not asdict, which would turn the cell and the initializers into dicts too.
+            values: dict[str, Any] = {
+                each.name: getattr(layer, each.name) for each in fields(layer)
+            }
+            if isinstance(layer, Recurrent):
+                name, dropout = network.layers[run[0]].name, max(rates, default=0.0)
+                stack = Stack(name=name, index=place, size=size, dropout=dropout)
+                is_stack = size > 1 or form != "training"
+                plan = Plan.of(layer, form, stack if is_stack else None)
+                layers[index] = PlannedLayer(**values, plan=plan)
+                place += 1
+            else:
+                layers[index] = StackedDropout(**values)
+    return replace(network, layers=tuple(layers))
+
+
+def stepwise_reason(layer: Recurrent) -> str:
+    """Return the key that no fused layer can honour, empty if a fused layer can honour all."""
+    if layer.recurrent_dropout:
+        return "recurrent_dropout"
+    match layer.cell:
+        # The fused layer runs over padding too, where an unbounded state can overflow.
+        case SimpleRNN(activation="relu") if layer.masked:
+            return "activation"
+        case SimpleRNN(activation=activation):
+            return "" if activation in ("tanh", "relu") else "activation"
+        case LSTM(activation=activation, recurrent_activation=recurrent):
+            return _gated(activation, recurrent)
+        case GRU(reset_after=False):
+            return "reset_after: false"
+        case GRU(activation=activation, recurrent_activation=recurrent):
+            return _gated(activation, recurrent)
+        case _:
+            assert_never(layer.cell)
+
+
+def _gated(activation: str, recurrent_activation: str) -> str:
+    if activation != "tanh":
+        return "activation"
+    return "" if recurrent_activation == "sigmoid" else "recurrent_activation"
+
+
+def _class(layer: Recurrent, *, fused: bool, single: bool) -> str:
+    """Return the class that runs the cell of a layer: a stock class or a generated one."""
+    name = cell_name(layer.cell)
+    if fused:
+        return f"SingleBias{name}" if single else f"nn.{name}"
+    masked = "Masked" if layer.masked else ""
+    unbiased = "" if layer.bias else "Unbiased"
+    loop = "RecurrentDropout" if layer.recurrent_dropout else "Stepwise"
+    return f"{masked}{unbiased}{loop}{name}"
+
+
+def module_path(layer: Recurrent, direction: str) -> tuple[str, str]:
+    """Return the path to the module of a direction (``forward.`` or empty), and a name suffix."""
+    plan = plan_of(layer)
+    masked = "layer." if plan.is_wrapped else ""
+    if plan.is_split:
+        return f"{direction_key(direction)}.{masked}", ""
+    return masked, "_reverse" if direction == "backward." else ""
+
+
+def direction_key(direction: str) -> str:
+    """Return the key of the module of a direction, where there are two modules."""
+    # As in Keras. ``forward`` alone is an attribute of every module, which ModuleDict refuses.
+    return f"{direction.removesuffix('.')}_layer"
+
+
+Alike = Callable[[Recurrent, Recurrent], bool]
+
+
+def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
+    """Yield the indexes of each run from bottom to top, including the dropout between layers.
+
+    A layer that no other one continues is a run of its own.
+    """
+    layers = network.layers
+    skipped = {layer.start for layer in layers if isinstance(layer, Residual)}
+
+    def fit(upper: Recurrent, lower: Recurrent) -> bool:
+        fused = not stepwise_reason(upper) and not stepwise_reason(lower)
+        return fused and alike(upper, lower) and _continues(upper, lower)
+
+    start = 0
+    while start < len(layers):
+        run = [start]
+        while following := _following(layers, run, fit, skipped):
+            run += following
+        yield run
+        start = run[-1] + 1
+
+
+def _following(
+    layers: tuple[Layer, ...], run: list[int], fit: Alike, skipped: set[str]
+) -> list[int]:
+    """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
+    # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
+    # first in the spec, and ``lower`` takes its output.
+    last, between = run[-1], layers[run[1]] if len(run) > 1 else None
+    upper = layers[last]
+    dropped = last + 1 < len(layers) and isinstance(layers[last + 1], Dropout)
+    following = [last + 1, last + 2] if dropped else [last + 1]
+    if following[-1] >= len(layers):
+        return []
+    lower = layers[following[-1]]
+    if not isinstance(upper, Recurrent) or not isinstance(lower, Recurrent):
+        return []
+    if not fit(upper, lower):
+        return []
+    # A residual cannot start inside a fused stack, whose inner inputs are not accessible.
+    if not skipped.isdisjoint(layers[index].name for index in following):
+        return []
+    # A module has one dropout rate for all the places between its layers.
+    if between is not None and _rate(between) != _rate(layers[following[0]]):
+        return []
+    return following
+
+
+def _rate(layer: Layer) -> float:
+    return layer.rate if isinstance(layer, Dropout) else 0.0
+
+
+_OWN = ("name", "input", "return_sequences", "dropout")
+"""Fields that may differ in a module: ``_continues`` checks what PyTorch can honour of them."""
+_INITIAL = ("kernel_initializer", "recurrent_initializer", "bias_initializer", "cell")
+"""Fields with initial weights, of which a cell has only the forget bias."""
+
+
+def _alike(upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if the two layers have the same settings, except for their initial weights."""
+    cells = [
+        replace(layer.cell, forget_bias=0.0) if isinstance(layer.cell, LSTM) else layer.cell
+        for layer in (upper, lower)
+    ]
+    return cells[0] == cells[1] and _equal_but(_OWN + _INITIAL, upper, lower)
+
+
+def _drawn_alike(upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if the two layers have the same settings, and initial weights drawn alike."""
+    return _equal_but(_OWN, upper, lower)
+
+
+def _equal_but(names: tuple[str, ...], upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if every other field is equal, those of the future included."""
+    return replace(lower, **{name: getattr(upper, name) for name in names}) == upper
+
+
+def _continues(upper: Recurrent, lower: Recurrent) -> bool:
+    """Return true if ``lower`` can be one more layer in the module of ``upper``, if it is alike."""
+    # A fused stack has no per-sequence dropout between its layers, and with padding each direction
+    # has its own order.
+    plain = lower.dropout == 0.0 and (upper.merge is None or upper.dropout == 0.0)
+    # Inside a module, the next layer gets both directions concatenated.
+    joined = upper.merge is None or (upper.merge == "concat" and not upper.masked)
+    return plain and joined and upper.return_sequences
