@@ -156,7 +156,7 @@ class Work(Generic[T, R]):
             try:
                 return future.result()
             except BrokenProcessPool:
-                process.join()
+                pool.shutdown()  # whose thread waits for the process, and then knows its exit code
                 code = process.exitcode or 0
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with the exit code {code}"
         raise BackendError(
@@ -230,10 +230,10 @@ def _end(pool: ProcessPoolExecutor) -> None:
     """End a pool without waiting for what its processes do."""
     import multiprocessing
 
-    pool.shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
         process.kill()
-        process.join()
+    # Waits for its threads, which may still be writing to a process: SIGPIPE must be ignored.
+    pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
