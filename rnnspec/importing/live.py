@@ -36,14 +36,15 @@ class Model:
     arrays: Mapping[str, Array]
     left_out: tuple[str, ...]
     inferred: tuple[str, ...]
-    compared: str = ""
+    compared: str
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the model does not state itself, and what was left behind, in lines."""
+        """What the model does not state itself, what was left behind, and the comparison."""
         return (
             *(f"inferred: {each}" for each in self.inferred),
             *(f"not carried over: {each}" for each in self.left_out),
+            self.compared,
         )
 
     def __str__(self) -> str:
@@ -117,9 +118,9 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     inner = runtime.unwrap(module)
     imported, layout = live.read(inner, chosen, len(inputs) or None)
     taken = spelled("module", imported)
-    torch_runs.compare(inner, inputs, taken, layout)
+    compared = torch_runs.compare(inner, inputs, taken, layout)
     imported = taken.imported
-    return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred)
+    return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)
 
 
 def _version(model: Any) -> str | None:

@@ -40,8 +40,10 @@ class _Inputs:
     given: Array
 
 
-def compare(module: Any, example: tuple[Any, ...], taken: Taken, layout: Layout) -> None:
+def compare(module: Any, example: tuple[Any, ...], taken: Taken, layout: Layout) -> str:
     """Check that a network has the results of its module, on an example and on random inputs.
+
+    Returns a sentence on what was compared.
 
     Random ones that a module refuses are passed over if there is an example. The module is not
     changed, and neither are PyTorch's random numbers.
@@ -62,13 +64,16 @@ def compare(module: Any, example: tuple[Any, ...], taken: Taken, layout: Layout)
         several = [_of_example(example, wanted, layout)] if example else []
         if several:
             runs.compare(several)
+        where = "the example and random inputs" if example else "random inputs"
         try:
-            runs.compare(list(_draw(module, wanted, layout)))
+            dtype = runs.compare(list(_draw(module, wanted, layout)))
         except UsageError:
             if not example:
                 raise
             # Twice, because a module may keep something from one call to the next.
-            runs.compare(several * 2)
+            dtype, where = runs.compare(several * 2), "the example"
+    version = get("torch").runtime.version()
+    return f"compared with the module in {version}: equal on {where} ({dtype})"
 
 
 class _Runs:
@@ -85,16 +90,18 @@ class _Runs:
         # The form without initial weights, which take longer to draw than the rest to run.
         return pipeline.generate(self._taken.program, get("torch"), "inference")
 
-    def compare(self, several: Sequence[_Inputs]) -> None:
+    def compare(self, several: Sequence[_Inputs]) -> str:
         """Compare the results for several inputs, one after the other on one copy of the module.
 
-        In float32, only where a module fails in float64 or rounds by itself.
+        Returns the dtype: float32 only where a module fails in float64 or rounds by itself.
         """
+        dtype = "float64"
         try:
             problem = self._difference("float64", several)
         except _ModuleError as failure:
+            dtype = "float32"
             try:
-                problem = self._difference("float32", several)
+                problem = self._difference(dtype, several)
             except _ModuleError:
                 title = several[0].title
                 advice = "" if title == "the example" else "; give inputs that it takes as example="
@@ -102,9 +109,11 @@ class _Runs:
                 raise UsageError(f"{message}{advice}", "module") from failure.__cause__
         else:
             if problem and self._layout.casts:
-                problem = self._difference("float32", several)
+                dtype = "float32"
+                problem = self._difference(dtype, several)
         if problem:
             raise ModelError((Problem("module", problem, code="E709"),))
+        return dtype
 
     def _difference(self, dtype: str, several: Sequence[_Inputs]) -> str:
         """Return how the results differ, empty if they are equal."""

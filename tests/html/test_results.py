@@ -102,16 +102,17 @@ def test_a_model_that_was_taken_over_is_its_layers_and_what_became_of_it() -> No
     torch = pytest.importorskip("torch")
     spec = rnnspec.load(SPECS / "narrowing_gru.yaml")
     # Arrays would be pages of numbers, and a sentence may have any text of a file.
-    model = Model(spec, {"a": torch.zeros(1000)}, ("<b>: a loss", "\x1b[31m"), ("the length",))
+    arrays, compared = {"a": torch.zeros(1000)}, "compared with the module"
+    model = Model(spec, arrays, ("<b>: a loss", "\x1b[31m"), ("the length",), compared)
     found = words(shown(model))
     assert found.startswith("narrowing_gru|")
     assert "|inferred: the length|not carried over: <b>: a loss|" in found
     assert str(model) == (
         f"{rnnspec.summary(spec)}\ninferred: the length\nnot carried over: <b>: a loss\n"
-        "not carried over: \\x1b[31m"
+        "not carried over: \\x1b[31m\ncompared with the module"
     )
     assert repr(model) == "Model(narrowing_gru, 1 array)"
-    assert "ul" not in {each.tag for each in shown(replace(model, left_out=(), inferred=())).iter()}
+    assert words(shown(replace(model, left_out=(), inferred=()))).endswith("|" + compared)
 
 
 def test_a_model_of_onnx_has_a_short_name() -> None:

@@ -86,6 +86,15 @@ def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> 
         rnnspec.from_torch(module)
 
 
+def test_it_says_what_was_compared() -> None:
+    module = traced.Tutorial(traced.ZEROS["zeros"])
+    said = f"compared with the module in PyTorch {torch.__version__}: equal on "
+    for example, where in ((None, ""), (torch.randn(2, 5, 3), "the example and ")):
+        model = rnnspec.from_torch(module, example)
+        assert model.compared == f"{said}{where}random inputs (float64)"
+        assert model.compared in str(model)
+
+
 def test_advice_is_given_where_random_inputs_fail() -> None:
     module = traced.Tutorial(lambda _, x: x.new_zeros(2, 4, 5))
     with pytest.raises(UsageError, match=r"runs on random .* \(3, 7, 3\), .*; give .* as example="):
