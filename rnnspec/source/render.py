@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rnnspec.source.code import Module
 from rnnspec.source.environment import environment
+from rnnspec.source.linebreaks import break_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,12 +14,15 @@ if TYPE_CHECKING:
     from rnnspec.backends.expressions import Text
 
 
-def render(source: Text, templates: Path) -> str:
+def render(source: Text | Module, templates: Path) -> str:
     """Return the text of a generated file, with one line break at the end.
 
     ``templates`` is the folder that contains the templates.
     """
     found = environment(templates)
+    if isinstance(source, Module):
+        text = found.get_template(source.template).render(source=source, parts=source.parts)
+        return break_lines(text.rstrip("\n")) + "\n"
     parts = [
         found.get_template(part.template).render(dict(part.values)).strip("\n")
         for part in source.parts

@@ -1,0 +1,182 @@
+"""The language in which a backend writes source: text with holes for checked values.
+
+A backend writes Python as it is to be read, and says what goes into each hole. Nothing from a spec
+reaches the text but names that are checked and literals of values.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from string import Formatter
+from textwrap import dedent, indent
+
+from rnnspec.errors import GenerationError
+
+# ASCII only: Python normalizes other identifiers, so two that differ here could be one name.
+# Source: https://peps.python.org/pep-3131/.
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+_EMPTY = "\0"
+
+
+class Code(str):
+    """Source text that was made by ``code``: an expression, or lines of statements."""
+
+    __slots__ = ()
+
+
+Literal = bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A generated file of Python, which ``template`` lays out.
+
+    ``entry`` is the class or function that makes the model. ``imports`` are import lines for the
+    standard library; the template imports the framework. ``parts`` are the functions and classes
+    above the model, and ``functions`` those of the model. ``before_loading`` are lines of Python to
+    run before a saved model is loaded.
+    """
+
+    template: str
+    title: str
+    comment: str
+    entry: str
+    docstring: tuple[str, ...]
+    parts: tuple[Code, ...]
+    imports: tuple[str, ...]
+    functions: tuple[Code, ...]
+    before_loading: tuple[str, ...] = ()
+
+
+def code(template: str, /, *values: object, **holes: object) -> Code:
+    """Return source with its holes filled, without the margin of the template.
+
+    ``{}`` and ``{hole}`` take code, or a dotted ASCII name; ``{hole!r}`` takes a value and writes
+    its literal. Code of several lines gets the indentation of its hole. A hole that is alone in its
+    line and gets no code leaves no line.
+
+    Raises:
+        GenerationError: a text is neither code nor a name, or a value has no literal.
+    """
+    text, numbered = "", iter(values)
+    for before, hole, _, conversion in Formatter().parse(dedent(template).strip("\n")):
+        text += before
+        if hole is None:
+            continue
+        value = holes[hole] if hole else next(numbered)
+        filling = literal(value) if conversion == "r" else _checked(value)
+        margin = text.rpartition("\n")[2]
+        if margin.strip(" "):
+            text += filling or _EMPTY
+        else:
+            text += indent(filling, margin)[len(margin) :] or _EMPTY
+    lines = (line for line in text.split("\n") if line.strip(" ") != _EMPTY)
+    return Code("\n".join(lines).replace(_EMPTY, ""))
+
+
+def literal(value: object) -> str:
+    """Return the literal of a value, as ``ruff format`` writes it.
+
+    Tuples are written with parentheses.
+
+    Raises:
+        GenerationError: the value has no literal.
+    """
+    match value:
+        case str():
+            if not (value.isascii() and value.isprintable()):
+                raise GenerationError(f"{value!r} is not printable ASCII")
+            # A JSON string of these characters is a Python string too, in double quotes.
+            return json.dumps(value)
+        case bool() | int() | None:
+            return repr(value)
+        case float() if math.isfinite(value):
+            # The repr of a float reads back as the same float; ruff writes 1e16, not 1e+16.
+            return repr(value).replace("e+", "e")
+        case tuple():
+            items = ", ".join(map(literal, value))
+            return f"({items},)" if len(value) == 1 else f"({items})"
+        case _:
+            raise GenerationError(f"{value!r} has no literal")
+
+
+def _checked(value: object) -> str:
+    if isinstance(value, Code):
+        return value
+    if isinstance(value, str) and _DOTTED.fullmatch(value):
+        return value
+    raise GenerationError(f"{value!r} is neither code nor a name")
+
+
+def lines(*pieces: Code | Iterable[Code]) -> Code:
+    """Return code one below the other; empty code leaves no line."""
+    flat = (each for piece in pieces for each in ([piece] if isinstance(piece, Code) else piece))
+    return Code("\n".join(piece for piece in flat if piece))
+
+
+def listed(*items: Code | str) -> Code:
+    """Return code and names with commas between them, leaving out empty ones."""
+    return Code(", ".join(_checked(item) for item in items if item))
+
+
+def call(
+    function: str,
+    *positional: Code | Literal,
+    defaults: dict[str, object] | None = None,
+    **arguments: Code | Literal,
+) -> Code:
+    """Return a call without the arguments that are equal to the framework's defaults.
+
+    An argument is code, or a value whose literal is written.
+    """
+    differing = {
+        name: value
+        for name, value in arguments.items()
+        if defaults is None or name not in defaults or value != defaults[name]
+    }
+    return code(
+        "{}({})",
+        function,
+        listed(
+            *(Code(_argument(value)) for value in positional),
+            *(Code(f"{_checked(name)}={_argument(value)}") for name, value in differing.items()),
+        ),
+    )
+
+
+def _argument(value: Code | Literal) -> str:
+    return value if isinstance(value, Code) else literal(value)
+
+
+def docstring(text: Iterable[str]) -> Code:
+    """Return a docstring with its quotes, given its lines."""
+    first, *rest = text
+    if not rest:
+        return Code(f'"""{first}"""')
+    return Code("\n".join([f'"""{first}', *rest, '"""']))
+
+
+def function(
+    signature: Code,
+    *body: Code | Iterable[Code],
+    describes: Iterable[str] = (),
+    decorators: Iterable[Code] = (),
+) -> Code:
+    """Return a function or method: ``def signature:``, its docstring and its body."""
+    description = tuple(describes)
+    return code(
+        """
+        {decorators}
+        def {signature}:
+            {docstring}
+            {body}
+        """,
+        decorators=lines(Code(f"@{each}") for each in decorators),
+        signature=signature,
+        docstring=docstring(description) if description else Code(),
+        body=lines(*body),
+    )

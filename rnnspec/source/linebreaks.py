@@ -1,0 +1,136 @@
+"""Long lines of Python, broken as ``ruff format`` breaks them.
+
+Only lines that are too long change, so code that is written on several lines stays as it is. Lines
+are broken at the last brackets of a value, then at earlier ones, and not at operators.
+"""
+
+from __future__ import annotations
+
+import re
+
+LINE_LENGTH = 88
+"""The default line length of ``ruff format``."""
+
+_INDENT = "    "
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_KEYWORD = re.compile(r"(?:return|raise|if|elif|while|yield|assert) ")
+_KEY = re.compile(r'(?:\*{0,2}\w+=|"[^"]*": )(?!=)')
+_PAIRS = {")": "(", "]": "[", "}": "{"}
+
+
+def break_lines(text: str) -> str:
+    """Return source whose long lines are broken, except in docstrings and comments."""
+    broken, inside = list[str](), False
+    for line in text.split("\n"):
+        is_text = inside or line.lstrip().startswith("#")
+        broken += [line] if is_text or len(line) <= LINE_LENGTH else _break_statement(line)
+        if inside or not is_text:
+            inside ^= line.count('"""') % 2 == 1
+    return "\n".join(broken)
+
+
+def _break_statement(line: str) -> list[str]:
+    text = line.lstrip(" ")
+    margin = line[: len(line) - len(text)]
+    # A comment at the end of a line is for a type checker, and does not count.
+    text, gap, pragma = text.partition("  # ")
+    if len(margin) + len(text) <= LINE_LENGTH:
+        return [line]
+    after = ":" if text.endswith(":") else ""
+    text = text.removesuffix(":")
+    if text.startswith("def "):
+        opening, closing = text.index("("), _outside(text).index(")")
+        lines = _spread(
+            text[opening + 1 : closing],
+            margin,
+            f"{margin}{text[: opening + 1]}",
+            text[closing:] + after,
+        )
+    elif match := _KEYWORD.match(text):
+        lines = _parenthesize(text[match.end() :], margin, margin + match[0], after)
+    else:
+        target, equals, value = _partition(text, " = ")
+        if not equals:
+            lines = _break(text, margin, margin, after)
+        elif "," in target and len(margin) + len(target + equals) >= LINE_LENGTH:
+            *targets, end = _one_per_line(_split(target), margin, f"{margin}(", ")")
+            lines = [*targets, *_break(value, margin, end + equals, after)]
+        else:
+            lines = _parenthesize(value, margin, margin + target + equals, after)
+    lines[-1] += gap + pragma
+    return lines
+
+
+def _parenthesize(value: str, margin: str, before: str, after: str) -> list[str]:
+    """Break a value, in parentheses if its first line fits only inside them."""
+    lines = _break(value, margin, before, after)
+    inside = _break(value, margin + _INDENT, margin + _INDENT, "")
+    if len(lines[0]) <= LINE_LENGTH or len(inside[0]) > LINE_LENGTH:
+        return lines
+    return [f"{before}(", *inside, f"{margin}){after}"]
+
+
+def _break(value: str, margin: str, before: str, after: str) -> list[str]:
+    line = before + value + after
+    if len(line) <= LINE_LENGTH or " " in _outside(value):
+        return [line]
+    if match := re.search(r"(?:\.\w+|\(\))+$", value):
+        value, after = value[: match.start()], match[0] + after
+    if not value.endswith((")", "]", "}")):
+        return [line]
+    opening = _outside(value).rindex(_PAIRS[value[-1]])
+    head, inside, bracket = value[:opening], value[opening + 1 : -1], value[-1]
+    start = before + value[: opening + 1]
+    if len(start) > LINE_LENGTH and any(bracket in head for bracket in _PAIRS):
+        lines = _break(head, margin, before, value[opening:] + after)
+        if len(lines[-1]) <= LINE_LENGTH:
+            return lines
+        *lines, start = _break(head, margin, before, _PAIRS[bracket])
+        return [*lines, *_spread(inside, margin, start, bracket + after)]
+    if bracket == "]" and head:
+        return [start, margin + _INDENT + inside, margin + bracket + after]
+    if bracket == "}":
+        return _one_per_line(_split(inside), margin, start, bracket + after)
+    return _spread(inside, margin, start, bracket + after)
+
+
+def _spread(inside: str, margin: str, opening: str, closing: str) -> list[str]:
+    """Return the items between brackets, on one line if they fit, otherwise one per line."""
+    if len(margin + _INDENT + inside) <= LINE_LENGTH:
+        return [opening, margin + _INDENT + inside, margin + closing]
+    return _one_per_line(_split(inside), margin, opening, closing)
+
+
+def _one_per_line(items: list[str], margin: str, opening: str, closing: str) -> list[str]:
+    # Ruff adds a trailing comma only to more than one argument.
+    comma = "," if len(items) > 1 or opening.endswith("{") else ""
+    inner, lines = margin + _INDENT, [opening]
+    for item in items:
+        key = match[0] if (match := _KEY.match(item)) else ""
+        lines += _break(item.removeprefix(key), inner, inner + key, comma)
+    return [*lines, margin + closing]
+
+
+def _outside(text: str) -> str:
+    """Return a text with everything inside brackets and strings replaced, brackets included."""
+    masked = _STRING.sub(lambda match: "_" * len(match[0]), text)
+    outside, depth = "", 0
+    for character in masked:
+        depth -= character in ")]}"
+        outside += "_" if depth else character
+        depth += character in "([{"
+    return outside
+
+
+def _partition(text: str, separator: str) -> tuple[str, str, str]:
+    """Partition a text at a separator that is in no brackets and no string."""
+    start = _outside(text).find(separator)
+    if start < 0:
+        return text, "", ""
+    return text[:start], separator, text[start + len(separator) :]
+
+
+def _split(text: str) -> list[str]:
+    """Split a text at the commas that are in no brackets and no string."""
+    item, comma, rest = _partition(text, ", ")
+    return [item, *_split(rest)] if comma else [item]
