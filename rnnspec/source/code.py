@@ -28,7 +28,7 @@ class Code(str):
     __slots__ = ()
 
 
-Literal = bool | int | float | str | None
+Literal = bool | int | float | str | tuple[int | None, ...] | None
 
 
 @dataclass(frozen=True, slots=True)

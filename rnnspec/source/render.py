@@ -21,7 +21,13 @@ def render(source: Text | Module, templates: Path) -> str:
     """
     found = environment(templates)
     if isinstance(source, Module):
-        text = found.get_template(source.template).render(source=source, parts=source.parts)
+        parts = tuple(
+            p
+            if isinstance(p, str)
+            else found.get_template(p.template).render(dict(p.values)).strip("\n")
+            for p in source.parts
+        )
+        text = found.get_template(source.template).render(source=source, parts=parts)
         return break_lines(text.rstrip("\n")) + "\n"
     parts = [
         found.get_template(part.template).render(dict(part.values)).strip("\n")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rnnspec.backends import get
-from rnnspec.backends.keras.forms import SHALLOW
+from rnnspec.backends.keras.emit import SHALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
-from rnnspec.backends.keras.forms import pools_masked
+from rnnspec.backends.keras.layers import pools_masked
 from rnnspec.ir.activations import layer_activations
 from rnnspec.ir.nodes import Normalize, Pooling
 
