@@ -289,9 +289,22 @@ def _scan(class_: CellClass) -> Code:
     scan = code("jax.lax.scan({})", listed("step", start, inputs, reverse))
     match class_.sequences:
         case "all":
-            result = code("_, outputs = {}\nreturn outputs.swapaxes(0, 1)", scan)
+            result = code(
+                """
+                _, outputs = {}
+                return outputs.swapaxes(0, 1)
+                """,
+                scan,
+            )
         case "none":
-            result = code("{}, _ = {}\nreturn h", last, scan)
+            result = code(
+                """
+                {}, _ = {}
+                return h
+                """,
+                last,
+                scan,
+            )
         case _:
             result = code(
                 """

@@ -202,7 +202,6 @@ _PICK = code(
 
 
 def _masked_to_deploy(kind: str) -> Code:
-    # Of operations that every exporter can convert.
     return code(
         '''
         class Masked(nn.Module):

@@ -116,7 +116,7 @@ def _forward(class_: CellClass) -> Code:
         """,
         signature=_signature(class_),
         docstring=RETURNS[kind],
-        inputs=_inputs_by_gate(class_) if _is_by_gate(class_) else _inputs(class_),
+        inputs=_inputs(class_),
         start=loop.start,
         real_steps=real_steps,
         outputs=outputs,
@@ -161,18 +161,12 @@ def _signature(class_: CellClass) -> Code:
 
 
 def _inputs(class_: CellClass) -> Code:
-    """Return the product of the input with its kernel, of all steps at once."""
-    dropped = code("x = variational_dropout(x, self.dropout, self.training)")
-    return lines(dropped if class_.drops_input else Code(), _input_product(class_))
-
-
-def _input_product(class_: CellClass) -> Code:
+    """Return the product of the input with its kernel, for all steps, and the masks of gates."""
     bias = "self.bias_ih_l0" if class_.first.bias else ""
-    return code("x = nn.functional.linear({})", listed("x", "self.weight_ih_l0", bias))
-
-
-def _inputs_by_gate(class_: CellClass) -> Code:
-    """Return the products of the input with the kernel of each gate, and the gates' masks."""
+    product = code("x = nn.functional.linear({})", listed("x", "self.weight_ih_l0", bias))
+    if not _is_by_gate(class_):
+        dropped = code("x = variational_dropout(x, self.dropout, self.training)")
+        return lines(dropped, product) if class_.drops_input else product
     count = len(gates(class_.first.cell))
     if not class_.drops_input:
         shares = code("steps = x.view(*x.shape[:2], {!r}, units).permute(1, 2, 0, 3)", count)
@@ -199,7 +193,6 @@ def _inputs_by_gate(class_: CellClass) -> Code:
             """,
             count,
         )
-    product = _input_product(class_)
     return code(
         """
         {before}
