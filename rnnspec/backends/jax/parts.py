@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
 from rnnspec.backends.jax.cells import cell_classes
 from rnnspec.backends.jax.initial import draws_uniformly
-from rnnspec.backends.jax.scans import recurrent_class
+from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import layer_activations
 from rnnspec.source.code import Code, code, docstring

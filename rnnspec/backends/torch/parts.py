@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS, running_docstring
 from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
 from rnnspec.backends.torch.plan import plan_of
-from rnnspec.backends.torch.stepwise import choose_result, stepwise_class
+from rnnspec.backends.torch.recurrent import choose_result, stepwise_class
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import cell_activations
 from rnnspec.source.code import Code, code, docstring

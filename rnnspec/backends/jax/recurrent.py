@@ -1,4 +1,4 @@
-"""The source of recurrent layers: classes that scan over the steps."""
+"""The source of classes that run a recurrent layer as a scan over the steps."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _drops_input(class_: CellClass) -> bool:
 
 
 def _is_dropped(class_: CellClass) -> bool:
-    """Return true if in training each gate has a mask on the state, and one on a dropped input."""
+    """Return true if in training each gate has its own masks, on the state and a dropped input."""
     return class_.first.recurrent_dropout > 0
 
 
@@ -72,36 +72,41 @@ def _init(class_: CellClass, form: Form) -> Code:
         options.append(code("reverse: bool = False"))
     if form == "training":
         options.append(code("rngs: nnx.Rngs"))
-    sizes = (code("features: int"), code("units: int"))
-    has_units = class_.sequences != "with_state" or cell_name(class_.first.cell) == "ResetFirstGRU"
     kept = {
-        "units": has_units,
+        # Of the initial state, and of the split of a kernel.
+        "units": class_.sequences != "with_state"
+        or cell_name(class_.first.cell) == "ResetFirstGRU",
         "activation": "activation" in class_.options,
         "recurrent_activation": "recurrent_activation" in class_.options,
         "return_sequences": "return_sequences" in class_.options,
         "reverse": class_.turns,
     }
-    dropout = recurrent_dropout = Code()
+    dropouts = Code()
     if _is_dropped(class_):
-        recurrent_dropout = code(
-            "self.recurrent_dropout = nnx.Dropout(recurrent_dropout, rngs=rngs)"
+        dropouts = lines(
+            code("self.dropout = nnx.Dropout(dropout, rngs=rngs)")
+            if _drops_input(class_)
+            else Code(),
+            code("self.recurrent_dropout = nnx.Dropout(recurrent_dropout, rngs=rngs)"),
         )
-    if _drops_input(class_) and _is_dropped(class_):
-        dropout = code("self.dropout = nnx.Dropout(dropout, rngs=rngs)")
     elif _drops_input(class_):
-        dropout = code("self.dropout = nnx.Dropout(dropout, broadcast_dims=(1,), rngs=rngs)")
+        dropouts = code("self.dropout = nnx.Dropout(dropout, broadcast_dims=(1,), rngs=rngs)")
     return code(
         """
         def __init__({arguments}) -> None:
             {kept}
-            {dropout}
-            {recurrent_dropout}
+            {dropouts}
             {arrays}
         """,
-        arguments=listed("self", *sizes, code("*") if options else "", *options),
+        arguments=listed(
+            "self",
+            code("features: int"),
+            code("units: int"),
+            code("*") if options else Code(),
+            *options,
+        ),
         kept=lines(code("self.{} = {}", name, name) for name, is_kept in kept.items() if is_kept),
-        dropout=dropout,
-        recurrent_dropout=recurrent_dropout,
+        dropouts=dropouts,
         arrays=_drawn_arrays(class_) if form == "training" else _zero_arrays(class_.first),
     )
 
