@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from rnnspec.errors import GenerationError
 
 if TYPE_CHECKING:
+    from rnnspec.source.code import Code
     from rnnspec.words import Merge
 
 # ASCII only: Python normalizes other identifiers, so two that differ here could be one name.
@@ -205,7 +206,7 @@ class Text(Protocol):
         """The class, function or graph that is the model."""
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[Part | Code, ...]:
         """Pieces of source above the model."""
 
     @property
@@ -226,7 +227,7 @@ class Source:
     comment: str
     entry: str
     docstring: tuple[str, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[Part | Code, ...]
     imports: tuple[str, ...]
     functions: tuple[Function, ...]
     before_loading: tuple[str, ...] = ()

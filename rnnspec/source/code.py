@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from string import Formatter
 from textwrap import dedent, indent
 
@@ -63,19 +64,27 @@ def code(template: str, /, *values: object, **holes: object) -> Code:
         GenerationError: a text is neither code nor a name, or a value has no literal.
     """
     text, numbered = "", iter(values)
-    for before, hole, _, conversion in Formatter().parse(dedent(template).strip("\n")):
+    for before, hole, conversion in _parse(template):
         text += before
         if hole is None:
             continue
         value = holes[hole] if hole else next(numbered)
         filling = literal(value) if conversion == "r" else _checked(value)
         margin = text.rpartition("\n")[2]
-        if margin.strip(" "):
-            text += filling or _EMPTY
-        else:
-            text += indent(filling, margin)[len(margin) :] or _EMPTY
+        if "\n" in filling and not margin.strip(" "):
+            filling = indent(filling, margin)[len(margin) :]
+        text += filling or _EMPTY
+    if _EMPTY not in text:
+        return Code(text)
     lines = (line for line in text.split("\n") if line.strip(" ") != _EMPTY)
     return Code("\n".join(lines).replace(_EMPTY, ""))
+
+
+@cache
+def _parse(template: str) -> tuple[tuple[str, str | None, str | None], ...]:
+    """Return texts, each with the name and the conversion of the hole after it, or None."""
+    parsed = Formatter().parse(dedent(template).strip("\n"))
+    return tuple((before, hole, conversion) for before, hole, _, conversion in parsed)
 
 
 def literal(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.source.code import Module
+from rnnspec.source.code import Code, Module
 from rnnspec.source.environment import environment
 from rnnspec.source.linebreaks import break_lines
 
@@ -30,7 +30,9 @@ def render(source: Text | Module, templates: Path) -> str:
         text = found.get_template(source.template).render(source=source, parts=parts)
         return break_lines(text.rstrip("\n")) + "\n"
     parts = [
-        found.get_template(part.template).render(dict(part.values)).strip("\n")
+        break_lines(part)
+        if isinstance(part, Code)
+        else found.get_template(part.template).render(dict(part.values)).strip("\n")
         for part in source.parts
     ]
     return (

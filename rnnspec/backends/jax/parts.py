@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.expressions import Part
-from rnnspec.backends.jax.cells import ACTIVATIONS, CellClass, cell_classes
-from rnnspec.backends.jax.initial import draws_uniformly, initializer_text
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
+from rnnspec.backends.jax.cells import cell_classes
+from rnnspec.backends.jax.initial import draws_uniformly
+from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import layer_activations
-from rnnspec.ir.params import gates
-from rnnspec.ir.text import cell_name
+from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,93 +18,180 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
-def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
+def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     """Yield the parts of a network's source, those that others use first."""
     if form == "training" and draws_uniformly(network):
-        yield _part("symmetric_uniform")
-    if any(isinstance(each, nodes.Embedding) and not each.trainable for each in network.layers):
-        yield _part("frozen_embed", drawn=_flag(form == "training"))
-    used = {activation for layer in network.layers for activation in layer_activations(layer)}
-    yield from (_part(name) for name in ("hard_sigmoid", "legacy_hard_sigmoid") if name in used)
+        yield _SYMMETRIC_UNIFORM
+    if any(isinstance(layer, nodes.Embedding) and not layer.trainable for layer in network.layers):
+        yield _FROZEN_EMBED if form == "training" else _FROZEN_EMBED_TO_LOAD
+    activations = {name for layer in network.layers for name in layer_activations(layer)}
+    if "hard_sigmoid" in activations:
+        yield _HARD_SIGMOID
+    if "legacy_hard_sigmoid" in activations:
+        yield _LEGACY_HARD_SIGMOID
     if any(isinstance(layer, nodes.Normalize) for layer in network.layers):
-        yield _part("l2_normalized")
-    classes = cell_classes(network, form)
-    if any(each.first.recurrent_dropout for each in classes.values()):
-        yield _part("gate_masks")
-    for each in classes.values():
-        yield _cell(each, form)
-    if form == "step":
-        yield from _running(network)
+        yield _L2_NORMALIZED
+    classes = cell_classes(network, form).values()
+    if any(class_.first.recurrent_dropout for class_ in classes):
+        yield from (_GATE_MASKS, _GATE_PRODUCTS)
+    for class_ in classes:
+        yield recurrent_class(class_, form)
+    for layer in network.layers if form == "step" else ():
+        match layer:
+            case nodes.Pooling(statistic="mean"):
+                yield _running_mean(masked=layer.masked)
+            case nodes.Pooling(statistic="max"):
+                yield _running_max(masked=layer.masked)
+            case _:
+                pass
 
 
-def _running(network: nodes.Network) -> Iterator[Part]:
-    for layer in network.layers:
-        if isinstance(layer, nodes.Pooling) and layer.statistic != "last_step":
-            yield _part(f"running_{layer.statistic}", masked=_flag(layer.masked))
+_SYMMETRIC_UNIFORM = code(
+    '''
+    def symmetric_uniform(limit: float) -> nnx.Initializer:
+        """Return an initializer that draws from U(-limit, limit)."""
+        return partial(jax.random.uniform, minval=-limit, maxval=limit)
+    '''
+)
+_FROZEN_EMBED = code(
+    '''
+    class FrozenEmbed(nnx.Module):
+        """``nnx.Embed`` with vectors that are not trained."""
+
+        def __init__(
+            self,
+            num_embeddings: int,
+            features: int,
+            *,
+            embedding_init: nnx.Initializer,
+            rngs: nnx.Rngs,
+        ) -> None:
+            shape = (num_embeddings, features)
+            # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
+            vectors = embedding_init(rngs.params(), shape, jnp.float32)
+            self.embedding = nnx.Variable(vectors)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return jnp.take(self.embedding[...], x, axis=0)
+    '''
+)
+_FROZEN_EMBED_TO_LOAD = code(
+    '''
+    class FrozenEmbed(nnx.Module):
+        """``nnx.Embed`` with vectors that are not trained."""
+
+        def __init__(self, num_embeddings: int, features: int) -> None:
+            # No nnx.Param: nnx.grad and nnx.Optimizer leave it alone.
+            vectors = jnp.zeros((num_embeddings, features), jnp.float32)
+            self.embedding = nnx.Variable(vectors)
+
+        def __call__(self, x: jax.Array) -> jax.Array:
+            return jnp.take(self.embedding[...], x, axis=0)
+    '''
+)
+_HARD_SIGMOID = code(
+    '''
+    def hard_sigmoid(x: jax.Array) -> jax.Array:
+        """Return clip(x / 6 + 0.5, 0, 1), with the gradient 0 at both kinks."""
+        return jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, (x + 3) / 6))
+    '''
+)
+_LEGACY_HARD_SIGMOID = code(
+    """
+    def legacy_hard_sigmoid(x: jax.Array) -> jax.Array:
+        {}
+        return jnp.where(x <= -2.5, 0, jnp.where(x >= 2.5, 1, 0.2 * x + 0.5))
+    """,
+    docstring([LEGACY_HARD_SIGMOID]),
+)
+_L2_NORMALIZED = code(
+    '''
+    def l2_normalized(x: jax.Array) -> jax.Array:
+        """Return x / max(norm, 1e-12), (batch, features), with a finite gradient at zeros."""
+        square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+        return x / jnp.sqrt(jnp.maximum(square, 1e-24))
+    '''
+)
+_GATE_MASKS = code(
+    '''
+    def gate_masks(dropout: nnx.Dropout, like: jax.Array, *shape: int) -> jax.Array | None:
+        """Return a mask for each gate, (gates, ...), or None in inference."""
+        return None if dropout.deterministic else dropout(jnp.ones(shape, like.dtype))
+    '''
+)
+_GATE_PRODUCTS = code(
+    '''
+    def gate_products(
+        x: jax.Array, kernel: jax.Array, masks: jax.Array | None
+    ) -> jax.Array:
+        """Return ``x @ kernel``, in which each gate has a mask of its own on x."""
+        if masks is None:
+            return x @ kernel
+        kernels = jnp.split(kernel, len(masks), axis=1)
+        shares = [(x * mask) @ each for mask, each in zip(masks, kernels)]
+        return jnp.concatenate(shares, axis=-1)
+    '''
+)
 
 
-_FILES = {
-    "RNN": "rnn",
-    "LSTM": "lstm",
-    "GRU": "gru",
-    "ResetFirstGRU": "reset_first_gru",
-}
-_SUMMARIES = {
-    "RNN": "A simple recurrent layer.",
-    "LSTM": "An LSTM; its gates are in the order input, forget, candidate, output.",
-    "GRU": "A GRU; its gates are in the order update, reset, candidate.",
-    "ResetFirstGRU": "A GRU with the reset gate before the product: update, reset, candidate.",
-}
-_RETURNS = {
-    "all": "Return the outputs, (batch, steps, units).",
-    "some": "Return the outputs, (batch, steps, units), or the last state, (batch, units).",
-    "with_state": "Return the outputs, (batch, steps, units), and the state after them.",
-    "none": "Return the last state, (batch, units).",
-}
-
-
-def _cell(class_: CellClass, form: Form) -> Part:
-    layer = class_.first
-    name = cell_name(layer.cell)
-    return _part(
-        f"{_FILES[name]}_layer",
-        name=class_.name,
-        cell=name,
-        summary=_SUMMARIES[name],
-        returns=_RETURNS[class_.sequences],
-        gates=str(len(gates(layer.cell))),
-        options=" ".join(class_.options),
-        biased=_flag(layer.bias),
-        masked=_flag(layer.masked),
-        dropped=_flag(layer.recurrent_dropout > 0),
-        inside=_flag("dropout" in class_.options),
-        turns=_flag(class_.turns),
-        drawn=_flag(form == "training"),
-        sequences=class_.sequences,
-        **_settings(class_),
+def _running_mean(*, masked: bool) -> Code:
+    about = running_docstring("mean", masked=masked)
+    if masked:
+        return code(
+            """
+            def running_mean(
+                x: jax.Array, mask: jax.Array, total: jax.Array, count: jax.Array
+            ) -> tuple[jax.Array, jax.Array, jax.Array]:
+                {}
+                real = jnp.expand_dims(mask, -1)
+                total = total + jnp.where(real, x, 0).sum(axis=1)
+                count = count + real.sum(axis=1)
+                return total / jnp.maximum(count, 1), total, count
+            """,
+            about,
+        )
+    return code(
+        """
+        def running_mean(
+            x: jax.Array, total: jax.Array, count: jax.Array
+        ) -> tuple[jax.Array, jax.Array, jax.Array]:
+            {}
+            total = total + x.sum(axis=1)
+            count = count + x.shape[1]
+            return total / count, total, count
+        """,
+        about,
     )
 
 
-def _settings(class_: CellClass) -> dict[str, str]:
-    """Return each setting as text: an argument or attribute, if the layers of a class differ."""
-    layer, cell = class_.first, class_.first.cell
-    recurrent = "" if isinstance(cell, nodes.SimpleRNN) else ACTIVATIONS[cell.recurrent_activation]
-    shared = {
-        "activation": ACTIVATIONS[cell.activation],
-        "recurrent_activation": recurrent,
-        "kernel_init": initializer_text(layer.kernel_initializer),
-        "recurrent_init": initializer_text(layer.recurrent_initializer),
-        "bias_init": initializer_text(layer.bias_initializer),
-        "forget_bias": repr(cell.forget_bias) if isinstance(cell, nodes.LSTM) else "",
-    }
-    kept = ("activation", "recurrent_activation")
-    said = {key: f"self.{key}" if key in kept else key for key in shared if key in class_.options}
-    return {**shared, **said}
-
-
-def _flag(value: bool) -> str:
-    return "yes" if value else ""
-
-
-def _part(name: str, /, **values: str) -> Part:
-    return Part(f"jax/parts/{name}.py.j2", tuple(values.items()))
+def _running_max(*, masked: bool) -> Code:
+    about = running_docstring("max", masked=masked)
+    if masked:
+        return code(
+            """
+            def running_max(
+                x: jax.Array, mask: jax.Array, highest: jax.Array, count: jax.Array
+            ) -> tuple[jax.Array, jax.Array]:
+                {}
+                real = jnp.expand_dims(mask, -1)
+                found = jnp.where(real, x, -3e38).max(axis=1)
+                # Before the first real step, the zeros are no maximum.
+                found = jnp.where(count > 0, jnp.maximum(highest, found), found)
+                highest = jnp.where(real.any(axis=1), found, highest)
+                return highest, count + real.sum(axis=1)
+            """,
+            about,
+        )
+    return code(
+        """
+        def running_max(
+            x: jax.Array, highest: jax.Array, count: jax.Array
+        ) -> tuple[jax.Array, jax.Array]:
+            {}
+            found = x.max(axis=1)
+            # Before the first step, the zeros are no maximum.
+            highest = jnp.where(count > 0, jnp.maximum(highest, found), found)
+            return highest, count + x.shape[1]
+        """,
+        about,
+    )

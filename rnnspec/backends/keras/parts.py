@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.expressions import Part
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
 from rnnspec.backends.keras.layers import pools_masked
 from rnnspec.ir.activations import layer_activations
 from rnnspec.ir.nodes import Normalize, Pooling
+from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,26 +17,158 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
 
 
-def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[Part]:
-    """Yield the parts of a network's source."""
+def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[Code]:
+    """Yield the parts of a network's source, those that others use first."""
     if sets_forget_bias:
-        yield _part("set_forget_bias")
+        yield _SET_FORGET_BIAS
     if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
-        yield _part("legacy_hard_sigmoid")
+        yield _LEGACY_HARD_SIGMOID
     for layer in network.layers:
-        if isinstance(layer, Pooling):
-            yield from _pooling(layer, form)
-        if isinstance(layer, Normalize):
-            yield _part("l2_normalized")
+        match layer:
+            case Pooling(statistic="mean") if form == "step":
+                yield from (_RUNNING_SUM, _running_mean(masked=layer.masked))
+            case Pooling(statistic="max") if form == "step":
+                yield from (_RUNNING_SUM, _running_max(masked=layer.masked))
+            case Pooling(statistic="mean") if pools_masked(layer):
+                yield _MASKED_MEAN
+            case Pooling(statistic="max") if pools_masked(layer):
+                yield _MASKED_MAX
+            case Normalize():
+                yield _L2_NORMALIZED
+            case _:
+                pass
 
 
-def _pooling(layer: Pooling, form: Form) -> Iterator[Part]:
-    if form == "step" and layer.statistic != "last_step":
-        yield _part("running_sum")
-        yield _part(f"running_{layer.statistic}", masked="yes" if layer.masked else "")
-    elif pools_masked(layer):
-        yield _part(f"masked_{layer.statistic}")
+_SET_FORGET_BIAS = code(
+    '''
+    def set_forget_bias(lstm: keras.layers.LSTM, value: float) -> None:
+        """Set the forget gate's part of a new bias; the gates are in the order i, f, c, o."""
+        bias = keras.ops.convert_to_numpy(lstm.cell.bias).copy()
+        bias[lstm.units : 2 * lstm.units] = value
+        lstm.cell.bias.assign(bias)
+    '''
+)
+_LEGACY_HARD_SIGMOID = code(
+    """
+    def legacy_hard_sigmoid() -> keras.layers.Layer:
+        {}
+        # In an array the factor stays float64; TensorFlow rounds a number to float32.
+        scaling = keras.layers.Rescaling(np.array([1.2]), name="scaling")
+        hard_sigmoid = keras.layers.Activation("hard_sigmoid", name="hard_sigmoid")
+        return keras.layers.Pipeline([scaling, hard_sigmoid], name="legacy_hard_sigmoid")
+    """,
+    docstring(
+        [LEGACY_HARD_SIGMOID, "", "It is hard_sigmoid(1.2 x), of layers that Keras can load."]
+    ),
+)
+_L2_NORMALIZED = code(
+    '''
+    def l2_normalized(x: keras.KerasTensor) -> keras.KerasTensor:
+        """Return x / max(norm, 1e-12), (batch, features).
+
+        Compiled by XLA, keras.layers.UnitNormalization has the gradient NaN at zeros.
+        """
+        square = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
+        return x / keras.ops.sqrt(keras.ops.maximum(square, 1e-24))
+    '''
+)
+_MASKED_MEAN = code(
+    '''
+    def masked_mean(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the mean over the real steps, (batch, features); zeros if there are none."""
+        real = keras.ops.expand_dims(keras.ops.cast(mask, x.dtype), -1)
+        steps = keras.ops.maximum(keras.ops.sum(real, axis=1), 1)
+        return keras.ops.sum(keras.ops.where(real > 0, x, 0), axis=1) / steps
+    '''
+)
+_MASKED_MAX = code(
+    '''
+    def masked_max(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the maximum over the real steps, (batch, features); zeros if there are none."""
+        real = keras.ops.expand_dims(mask, -1)
+        highest = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
+        return keras.ops.where(keras.ops.any(real, axis=1), highest, 0)
+    '''
+)
+_RUNNING_SUM = code(
+    '''
+    def running_sum(total: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Return (batch, size) plus the sum of (batch, steps, size) over the steps."""
+        # As one more step, because Keras names an addition as it names its layer Add.
+        first = keras.ops.expand_dims(total, 1)
+        return keras.ops.sum(keras.ops.concatenate([first, x], axis=1), axis=1)
+    '''
+)
 
 
-def _part(name: str, /, **values: str) -> Part:
-    return Part(f"keras/parts/{name}.py.j2", tuple(values.items()))
+def _running_mean(*, masked: bool) -> Code:
+    about = running_docstring("mean", masked=masked)
+    if masked:
+        return code(
+            """
+            def running_mean(
+                x: keras.KerasTensor,
+                mask: keras.KerasTensor,
+                total: keras.KerasTensor,
+                count: keras.KerasTensor,
+            ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+                {}
+                real = keras.ops.expand_dims(mask, -1)
+                total = running_sum(total, keras.ops.where(real, x, 0))
+                count = running_sum(count, keras.ops.cast(real, x.dtype))
+                return total / keras.ops.maximum(count, 1), total, count
+            """,
+            about,
+        )
+    return code(
+        """
+        def running_mean(
+            x: keras.KerasTensor,
+            total: keras.KerasTensor,
+            count: keras.KerasTensor,
+        ) -> tuple[keras.KerasTensor, keras.KerasTensor, keras.KerasTensor]:
+            {}
+            total = running_sum(total, x)
+            count = running_sum(count, keras.ops.ones_like(x[:, :, :1]))
+            return total / count, total, count
+        """,
+        about,
+    )
+
+
+def _running_max(*, masked: bool) -> Code:
+    about = running_docstring("max", masked=masked)
+    if masked:
+        return code(
+            """
+            def running_max(
+                x: keras.KerasTensor,
+                mask: keras.KerasTensor,
+                highest: keras.KerasTensor,
+                count: keras.KerasTensor,
+            ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+                {}
+                real = keras.ops.expand_dims(mask, -1)
+                found = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
+                # Before the first real step, the zeros are no maximum.
+                found = keras.ops.where(count > 0, keras.ops.maximum(highest, found), found)
+                highest = keras.ops.where(keras.ops.any(real, axis=1), found, highest)
+                return highest, running_sum(count, keras.ops.cast(real, x.dtype))
+            """,
+            about,
+        )
+    return code(
+        """
+        def running_max(
+            x: keras.KerasTensor,
+            highest: keras.KerasTensor,
+            count: keras.KerasTensor,
+        ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+            {}
+            found = keras.ops.max(x, axis=1)
+            # Before the first step, the zeros are no maximum.
+            highest = keras.ops.where(count > 0, keras.ops.maximum(highest, found), found)
+            return highest, running_sum(count, keras.ops.ones_like(x[:, :, :1]))
+        """,
+        about,
+    )

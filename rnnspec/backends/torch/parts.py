@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.expressions import Part
-from rnnspec.backends.torch.classes import CellClass, cell_classes, sequences, wrapped
+from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS, running_docstring
+from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
 from rnnspec.backends.torch.plan import plan_of
+from rnnspec.backends.torch.recurrent import choose_result, stepwise_class
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import cell_activations
-from rnnspec.ir.params import gates
-from rnnspec.ir.text import cell_name
+from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,42 +18,30 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 
-def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
+def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     """Yield the parts of a network's source, those that others use first."""
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
     if any(layer.dropout for layer in recurrent):
-        yield _part("variational_dropout")
+        yield _VARIATIONAL_DROPOUT
     for class_ in sorted({plan_of(layer).class_ for layer in recurrent}):
         if class_.startswith("SingleBias"):
-            yield _part("single_bias", base=class_.removeprefix("SingleBias"))
-    if masked := wrapped(network):
-        yield from _masked(masked, form)
-    yield from map(_part, _activations(network))
-    for cell in cell_classes(network).values():
-        yield _cell(cell)
+            yield _single_bias(class_.removeprefix("SingleBias"))
+    yield from _wrappers(wrapped(network), form)
+    yield from _activations(network)
+    yield from map(stepwise_class, cell_classes(network).values())
     if any(plan_of(layer).has_single_step for layer in recurrent):
-        yield _part("single_step")
-    if form == "step":
-        yield from _running(network)
+        yield _SINGLE_STEP
+    for layer in network.layers if form == "step" else ():
+        match layer:
+            case nodes.Pooling(statistic="mean"):
+                yield _running_mean(masked=layer.masked)
+            case nodes.Pooling(statistic="max"):
+                yield _running_max(masked=layer.masked)
+            case _:
+                pass
 
 
-def _masked(layers: list[nodes.Recurrent], form: Form) -> Iterator[Part]:
-    if form == "step":
-        for name in sorted({plan_of(layer).wrapper for layer in layers}):
-            yield _part("masked_step", name=name, lstm=_flag(name == "MaskedLSTM"))
-    else:
-        kind = sequences(layers)
-        file = "masked" if form == "training" else "masked_stock"
-        yield _part(file, sequences=kind, returns=_RETURNS[kind])
-
-
-def _running(network: nodes.Network) -> Iterator[Part]:
-    for layer in network.layers:
-        if isinstance(layer, nodes.Pooling) and layer.statistic != "last_step":
-            yield _part(f"running_{layer.statistic}", masked=_flag(layer.masked))
-
-
-def _activations(network: nodes.Network) -> Iterator[str]:
+def _activations(network: nodes.Network) -> Iterator[Code]:
     """Yield the activations that PyTorch lacks, or has in another form."""
     cells = {
         activation
@@ -62,59 +50,341 @@ def _activations(network: nodes.Network) -> Iterator[str]:
         for activation in cell_activations(layer.cell)
     }
     dense = {layer.activation for layer in network.layers if isinstance(layer, nodes.Dense)}
-    for activation in ("hard_sigmoid", "legacy_hard_sigmoid"):
-        if activation in cells | dense:
-            yield activation
+    if "hard_sigmoid" in cells | dense:
+        yield _HARD_SIGMOID
+    if "legacy_hard_sigmoid" in cells | dense:
+        yield _LEGACY_HARD_SIGMOID
     # A dense layer passes the threshold itself.
     if "softplus" in cells:
-        yield "softplus"
+        yield _SOFTPLUS
 
 
-_FILES = {
-    "RNN": "stepwise_rnn",
-    "LSTM": "stepwise_lstm",
-    "GRU": "stepwise_gru",
-    "ResetFirstGRU": "stepwise_reset_first_gru",
-}
-_SUMMARIES = {
-    "RNN": "A simple layer run step by step, with arrays named as in ``nn.RNN``.",
-    "LSTM": "An LSTM run step by step, with arrays named and laid out as in ``nn.LSTM``.",
-    "GRU": "A GRU run step by step, with arrays named and laid out as in ``nn.GRU``.",
-    "ResetFirstGRU": "A GRU with the reset gate before the product, and arrays as in ``nn.GRU``.",
-}
-_RETURNS = {
-    "all": "Return the outputs, (batch, steps, units).",
-    "some": "Return the outputs, (batch, steps, units), or the last state, (batch, units).",
-    "none": "Return the last state, (batch, units).",
-}
-_RETURNS_STATES = "Return the outputs, (batch, steps, units), and the state after them."
+_HARD_SIGMOID = code(
+    '''
+    def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+        """Return relu6(x + 3) / 6; PyTorch's own rounds its slope to float32."""
+        if x.dtype == torch.float32:
+            return nn.functional.hardsigmoid(x)
+        return nn.functional.relu6(x + 3) / 6
+    '''
+)
+_LEGACY_HARD_SIGMOID = code(
+    """
+    def legacy_hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
+        {}
+        return nn.functional.hardtanh(0.2 * x + 0.5, 0.0, 1.0)
+    """,
+    docstring([LEGACY_HARD_SIGMOID]),
+)
+_SOFTPLUS = code(
+    '''
+    def softplus(x: torch.Tensor) -> torch.Tensor:
+        """Return log(1 + exp(x)), at PyTorch's own threshold, 20, off by 2e-9."""
+        return nn.functional.softplus(x, threshold=40)
+    '''
+)
+_VARIATIONAL_DROPOUT = code(
+    '''
+    def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
+        """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
+        if not training:
+            return x
+        keep = x.new_ones(x.shape[0], 1, x.shape[2])
+        return x * nn.functional.dropout(keep, rate)
+    '''
+)
+_SINGLE_STEP = code(
+    '''
+    def single_step(
+        layer: nn.LSTM, x: torch.Tensor, states: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Return what ``layer`` returns for one step, by cells: half the time on a CPU."""
+        x, h, c = x.squeeze(1), [], []
+        for weights, *state in zip(layer.all_weights, *states, strict=True):
+            x, cell = torch.lstm_cell(x, state, *weights)
+            h.append(x)
+            c.append(cell)
+        return x.unsqueeze(1), (torch.stack(h), torch.stack(c))
+    '''
+)
 
 
-def _cell(class_: CellClass) -> Part:
-    layer = class_.first
-    name, stepped = cell_name(layer.cell), plan_of(layer).form == "step"
-    return _part(
-        _FILES[name],
-        name=class_.name,
-        cell=name,
-        summary=_SUMMARIES[name],
-        returns=_RETURNS_STATES if stepped else _RETURNS[class_.sequences],
-        gates=str(len(gates(layer.cell))),
-        options=" ".join(class_.options),
-        activation=class_.activation("activation"),
-        recurrent_activation="" if name == "RNN" else class_.activation("recurrent_activation"),
-        biased=_flag(layer.bias),
-        dropped=_flag(layer.recurrent_dropout > 0),
-        inside=_flag(class_.drops_input),
-        masked=_flag(layer.masked),
-        sequences=class_.sequences,
-        stepped=_flag(stepped),
+def _single_bias(base: str) -> Code:
+    return code(
+        '''
+        class SingleBias{base}(nn.{base}):
+            """``nn.{base}`` with one bias per direction; the second one stays zero."""
+
+            def _init_flat_weights(self) -> None:
+                # PyTorch calls this when the arrays are created or moved: after Module.to_empty
+                # their memory is uninitialized.
+                for name, second in list(self.named_parameters()):
+                    if name.startswith("bias_hh"):
+                        delattr(self, name)
+                        self.register_buffer(name, second.detach(), persistent=False)
+                for zero in self.buffers():
+                    zero.zero_()
+                super()._init_flat_weights()
+        ''',
+        base=base,
     )
 
 
-def _flag(value: bool) -> str:
-    return "yes" if value else ""
+def _wrappers(layers: list[nodes.Recurrent], form: Form) -> Iterator[Code]:
+    """Yield the modules that handle the padding of stock layers."""
+    if form == "step":
+        wrappers = {plan_of(layer).wrapper for layer in layers}
+        if "Masked" in wrappers:
+            yield _MASKED_STEP
+        if "MaskedLSTM" in wrappers:
+            yield _MASKED_LSTM_STEP
+    elif layers:
+        kind = sequences(layers)
+        yield _masked_to_train(kind) if form == "training" else _masked_to_deploy(kind)
 
 
-def _part(name: str, /, **values: str) -> Part:
-    return Part(f"torch/parts/{name}.py.j2", tuple(values.items()))
+def _masked_to_train(kind: str) -> Code:
+    return code(
+        '''
+        class Masked(nn.Module):
+            """A recurrent layer that skips padded steps; its outputs there are undefined."""
+
+            {init}
+
+            def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+                {docstring}
+                {order}
+                outputs, _ = self.layer(self.pick(x, order))
+                {result}
+
+            {pick}
+        ''',
+        init=_init_masked(kind),
+        docstring=RETURNS[kind],
+        order=_ORDER,
+        result=choose_result(
+            kind,
+            code("return self.pick(outputs, place.clamp(max=longest - 1))"),
+            code(
+                """
+                last = self.pick(outputs, (count - 1).clamp(min=0)).squeeze(1)
+                return torch.where(count > 0, last, 0)
+                """
+            ),
+        ),
+        pick=_PICK,
+    )
+
+
+_ORDER = code(
+    """
+    # The real steps of each sequence move to its front, in order, before any padding.
+    real = mask.cumsum(dim=1)
+    count = real[:, -1:]
+    step = torch.arange(x.shape[1], device=x.device).expand_as(real)
+    place = torch.where(mask, real - 1, count + step - real)
+    # Steps that are padding in every sequence are cut, unless tracing would fix their number.
+    longest = x.shape[1]
+    if type(longest) is int and not torch.compiler.is_compiling():
+        longest = max([1, *count.flatten().tolist()])
+    order = place.scatter(1, place, step)[:, :longest]
+    """
+)
+_PICK = code(
+    '''
+    def pick(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+        """Return the given steps (batch, n) of each sequence in (batch, steps, features)."""
+        rows = torch.arange(x.shape[0], device=x.device).unsqueeze(1) * x.shape[1]
+        picked = x.flatten(0, 1).index_select(0, (rows + steps).flatten())
+        return picked.view(*steps.shape, x.shape[2])
+    '''
+)
+
+
+def _masked_to_deploy(kind: str) -> Code:
+    return code(
+        '''
+        class Masked(nn.Module):
+            """A recurrent layer that skips padded steps; its outputs there are undefined."""
+
+            {init}
+
+            def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+                {docstring}
+                # The real steps of each sequence move to its front, in order, before any padding.
+                order = torch.argsort((~mask).int(), dim=1, stable=True)
+                outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))
+                {result}
+        ''',
+        init=_init_masked(kind),
+        docstring=RETURNS[kind],
+        result=choose_result(
+            kind,
+            code(
+                """
+                place = torch.argsort(order, dim=1).unsqueeze(-1)
+                return torch.gather(outputs, 1, place.expand_as(outputs))
+                """
+            ),
+            code(
+                """
+                count = mask.sum(dim=1).view(-1, 1, 1)
+                last_step = (count - 1).clamp(min=0).expand(-1, 1, outputs.shape[2])
+                last = torch.gather(outputs, 1, last_step)
+                return torch.where(count > 0, last, 0).squeeze(1)
+                """
+            ),
+        ),
+    )
+
+
+def _init_masked(kind: str) -> Code:
+    if kind == "some":
+        return code(
+            """
+            def __init__(self, layer: nn.RNNBase, *, return_sequences: bool) -> None:
+                super().__init__()
+                self.layer = layer
+                self.return_sequences = return_sequences
+            """
+        )
+    return code(
+        """
+        def __init__(self, layer: nn.RNNBase) -> None:
+            super().__init__()
+            self.layer = layer
+        """
+    )
+
+
+_PACK = code(
+    """
+    # The real steps of each sequence move to its front, in order, before any padding.
+    order = torch.argsort((~mask).int(), dim=1, stable=True)
+    steps = mask.sum(dim=1)
+    # A packed sequence has at least one step; a state without real steps is kept below.
+    packed = nn.utils.rnn.pack_padded_sequence(
+        x.gather(1, order.unsqueeze(-1).expand_as(x)),
+        steps.clamp(min=1).cpu(),
+        batch_first=True,
+        enforce_sorted=False,
+    )
+    """
+)
+_UNPACK = code(
+    """
+    x, _ = nn.utils.rnn.pad_packed_sequence(
+        outputs, batch_first=True, total_length=mask.shape[1]
+    )
+    x = x.gather(1, torch.argsort(order, dim=1).unsqueeze(-1).expand_as(x))
+    real = (steps > 0).unsqueeze(-1)
+    """
+)
+_MASKED_STEP = code(
+    '''
+    class Masked(nn.Module):
+        """A recurrent layer that skips padded steps; its outputs there are undefined."""
+
+        def __init__(self, layer: nn.RNNBase) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(
+            self, x: torch.Tensor, mask: torch.Tensor, h: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            """Return the outputs, (batch, steps, units), and the state after them."""
+            {pack}
+            outputs, last = self.layer(packed, h)
+            {unpack}
+            return x, torch.where(real, last, h)
+    ''',
+    pack=_PACK,
+    unpack=_UNPACK,
+)
+_MASKED_LSTM_STEP = code(
+    '''
+    class MaskedLSTM(nn.Module):
+        """A recurrent layer that skips padded steps; its outputs there are undefined."""
+
+        def __init__(self, layer: nn.LSTM) -> None:
+            super().__init__()
+            self.layer = layer
+
+        def forward(
+            self,
+            x: torch.Tensor,
+            mask: torch.Tensor,
+            state: tuple[torch.Tensor, torch.Tensor],
+        ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+            """Return the outputs, (batch, steps, units), and the states after them."""
+            {pack}
+            outputs, (h, c) = self.layer(packed, state)
+            {unpack}
+            return x, (torch.where(real, h, state[0]), torch.where(real, c, state[1]))
+    ''',
+    pack=_PACK,
+    unpack=_UNPACK,
+)
+
+
+def _running_mean(*, masked: bool) -> Code:
+    about = running_docstring("mean", masked=masked)
+    if masked:
+        return code(
+            """
+            def running_mean(
+                x: torch.Tensor, mask: torch.Tensor, total: torch.Tensor, count: torch.Tensor
+            ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+                {}
+                real = mask.unsqueeze(-1)
+                total = total + torch.where(real, x, 0).sum(dim=1)
+                count = count + real.sum(dim=1)
+                return total / count.clamp(min=1), total, count
+            """,
+            about,
+        )
+    return code(
+        """
+        def running_mean(
+            x: torch.Tensor, total: torch.Tensor, count: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            {}
+            total = total + x.sum(dim=1)
+            count = count + x.shape[1]
+            return total / count, total, count
+        """,
+        about,
+    )
+
+
+def _running_max(*, masked: bool) -> Code:
+    about = running_docstring("max", masked=masked)
+    if masked:
+        return code(
+            """
+            def running_max(
+                x: torch.Tensor, mask: torch.Tensor, highest: torch.Tensor, count: torch.Tensor
+            ) -> tuple[torch.Tensor, torch.Tensor]:
+                {}
+                real = mask.unsqueeze(-1)
+                found = torch.where(real, x, -3e38).amax(dim=1)
+                # Before the first real step, the zeros are no maximum.
+                found = torch.where(count > 0, torch.maximum(highest, found), found)
+                highest = torch.where(real.any(dim=1), found, highest)
+                return highest, count + real.sum(dim=1)
+            """,
+            about,
+        )
+    return code(
+        """
+        def running_max(
+            x: torch.Tensor, highest: torch.Tensor, count: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            {}
+            found = x.amax(dim=1)
+            # Before the first step, the zeros are no maximum.
+            highest = torch.where(count > 0, torch.maximum(highest, found), found)
+            return highest, count + x.shape[1]
+        """,
+        about,
+    )

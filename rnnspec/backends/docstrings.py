@@ -1,0 +1,47 @@
+"""Docstrings of helpers that the generated sources of several backends have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from rnnspec.ir.params import gates
+from rnnspec.source.code import Code, docstring
+
+if TYPE_CHECKING:
+    from rnnspec.ir.nodes import Recurrent
+
+LEGACY_HARD_SIGMOID = "Return clip(0.2 x + 0.5, 0, 1), which Keras 1 and 2 called hard_sigmoid."
+
+RETURNS = {
+    "all": docstring(["Return the outputs, (batch, steps, units)."]),
+    "some": docstring(
+        ["Return the outputs, (batch, steps, units), or the last state, (batch, units)."]
+    ),
+    "none": docstring(["Return the last state, (batch, units)."]),
+    "with_state": docstring(
+        ["Return the outputs, (batch, steps, units), and the state after them."]
+    ),
+}
+"""Docstrings for what a class of recurrent layers returns, by the ``sequences`` of the class."""
+
+
+def recurrent_docstring(summary: str, layer: Recurrent, *, drops_input: bool) -> Code:
+    """Return the docstring of a class that runs a layer: a summary, and its masks in training."""
+    if not layer.recurrent_dropout:
+        return docstring([summary])
+    if len(gates(layer.cell)) == 1:
+        masks = "a sequence has one mask on the state"
+        masks += " and one on the input" if drops_input else ""
+    elif drops_input:
+        masks = "each gate has two masks a sequence, one on the input, one on the state"
+    else:
+        masks = "each gate has one mask a sequence, on the state"
+    return docstring([summary, "", f"In training {masks}."])
+
+
+def running_docstring(statistic: Literal["mean", "max"], *, masked: bool) -> Code:
+    """Return the docstring of a function that pools over all chunks of a sequence so far."""
+    steps = "real steps" if masked else "steps"
+    if statistic == "mean":
+        return docstring([f"Return the mean over all {steps} so far, with the new sum and count."])
+    return docstring([f"Return the maximum over all {steps} so far, and the new count of steps."])
