@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
     from rnnspec.slots import Array, Slot
+    from rnnspec.source.code import Module
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Learner(Protocol):
 class Emitter(Protocol):
     """The module ``emit`` of a backend: IR to source, without the framework."""
 
-    def emit(self, network: Network, form: Form) -> Text:
+    def emit(self, network: Network, form: Form) -> Text | Module:
         """Return the source of a network in one of the forms of the record.
 
         The network is arranged for the form. Except for training, it has no dropout; in step form,

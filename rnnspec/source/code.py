@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from textwrap import dedent, indent
@@ -28,7 +28,7 @@ class Code(str):
     __slots__ = ()
 
 
-Literal = bool | int | float | str | None
+Literal = bool | int | float | str | tuple[int | None, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def listed(*items: Code | str) -> Code:
 def call(
     function: str,
     *positional: Code | Literal,
-    defaults: dict[str, object] | None = None,
+    defaults: Mapping[str, object] | None = None,
     **arguments: Code | Literal,
 ) -> Code:
     """Return a call without the arguments that are equal to the framework's defaults.

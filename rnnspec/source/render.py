@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.source.code import Module
 from rnnspec.source.environment import environment
@@ -21,7 +21,15 @@ def render(source: Text | Module, templates: Path) -> str:
     """
     found = environment(templates)
     if isinstance(source, Module):
-        text = found.get_template(source.template).render(source=source, parts=source.parts)
+        # Until every part is written as code.
+        unwritten: Any = source.parts
+        parts = [
+            part
+            if isinstance(part, str)
+            else found.get_template(part.template).render(dict(part.values)).strip("\n")
+            for part in unwritten
+        ]
+        text = found.get_template(source.template).render(source=source, parts=parts)
         return break_lines(text.rstrip("\n")) + "\n"
     parts = [
         found.get_template(part.template).render(dict(part.values)).strip("\n")

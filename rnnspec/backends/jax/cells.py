@@ -1,19 +1,21 @@
-"""The generated class of each recurrent layer: its name, and its settings."""
+"""The generated class of each recurrent layer, and the initializers of all layers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.expressions import Expression, Name
-from rnnspec.backends.jax.initial import initializer
+from rnnspec.ir import initializers
 from rnnspec.ir.nodes import LSTM, Network, Recurrent, SimpleRNN
+from rnnspec.ir.params import named_params
 from rnnspec.ir.text import cell_name
+from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.ir.forms import Form
+    from rnnspec.source.code import Literal
     from rnnspec.words import CellActivation
 
 ACTIVATIONS: dict[CellActivation, str] = {
@@ -65,7 +67,7 @@ class CellClass:
         """The first of the layers."""
         return self.layers[0]
 
-    def arguments(self, layer: Recurrent) -> dict[str, Expression]:
+    def arguments(self, layer: Recurrent) -> dict[str, Code | Literal]:
         """Return the arguments that make one of the layers."""
         return {key: _settings(layer)[key] for key in self.options}
 
@@ -114,10 +116,10 @@ def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
             yield key
 
 
-def _settings(layer: Recurrent) -> dict[str, Expression]:
+def _settings(layer: Recurrent) -> dict[str, Code | Literal]:
     """Return the settings that layers of a class may differ in, in the order of arguments."""
     cell = layer.cell
-    found: dict[str, Expression] = {"activation": _function(cell.activation)}
+    found: dict[str, Code | Literal] = {"activation": _function(cell.activation)}
     if not isinstance(cell, SimpleRNN):
         found["recurrent_activation"] = _function(cell.recurrent_activation)
     found["dropout"] = layer.dropout
@@ -132,5 +134,37 @@ def _settings(layer: Recurrent) -> dict[str, Expression]:
     return found
 
 
-def _function(activation: CellActivation) -> Name:
-    return Name(ACTIVATIONS[activation] or "jax.nn.identity")
+def _function(activation: CellActivation) -> Code:
+    return code("{}", ACTIVATIONS[activation] or "jax.nn.identity")
+
+
+def initializer(source: initializers.Initializer) -> Code:
+    """Return the initializer as an expression."""
+    # Flax reads the fan in from axis 0 and the fan out from axis 1, as canonical arrays have them.
+    match source:
+        case initializers.GlorotUniform():
+            return code("nnx.initializers.glorot_uniform()")
+        case initializers.HeUniform():
+            return code("nnx.initializers.he_uniform()")
+        case initializers.LecunUniform():
+            return code("nnx.initializers.lecun_uniform()")
+        case initializers.Orthogonal():
+            return code("nnx.initializers.orthogonal()")
+        case initializers.Uniform(limit):
+            return code("symmetric_uniform({!r})", limit)
+        case initializers.Normal(stddev):
+            return code("nnx.initializers.normal({!r})", stddev)
+        case initializers.Constant(0.0):
+            return code("nnx.initializers.zeros")
+        case initializers.Constant(1.0):
+            return code("nnx.initializers.ones")
+        case initializers.Constant(value):
+            return code("nnx.initializers.constant({!r})", value)
+        case _:
+            assert_never(source)
+
+
+def draws_uniformly(network: Network) -> bool:
+    """Return whether an array is drawn from U(-limit, limit)."""
+    drawn = (param.initializer for _, _, param in named_params(network))
+    return any(isinstance(each, initializers.Uniform) for each in drawn)

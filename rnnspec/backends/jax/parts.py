@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.expressions import Part
-from rnnspec.backends.jax.cells import ACTIVATIONS, CellClass, cell_classes
-from rnnspec.backends.jax.initial import draws_uniformly, initializer_text
+from rnnspec.backends.jax.cells import (
+    ACTIVATIONS,
+    CellClass,
+    cell_classes,
+    draws_uniformly,
+    initializer,
+)
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import layer_activations
 from rnnspec.ir.params import gates
@@ -16,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
+    from rnnspec.ir.initializers import Initializer
 
 
 def parts(network: nodes.Network, form: Form) -> Iterator[Part]:
@@ -100,6 +107,11 @@ def _settings(class_: CellClass) -> dict[str, str]:
     kept = ("activation", "recurrent_activation")
     said = {key: f"self.{key}" if key in kept else key for key in shared if key in class_.options}
     return {**shared, **said}
+
+
+def initializer_text(source: Initializer) -> str:
+    """Return the initializer as text, with floats as ``repr`` writes them."""
+    return re.sub(r"(?<=\de)(?=\d)", "+", initializer(source))
 
 
 def _flag(value: bool) -> str:

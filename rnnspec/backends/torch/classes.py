@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.expressions import Call, Expression, Name
 from rnnspec.backends.torch.plan import plan_of, stack_of
 from rnnspec.ir import nodes
+from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rnnspec.source.code import Literal
     from rnnspec.words import CellActivation
 
 ACTIVATIONS: dict[CellActivation, str] = {
@@ -67,7 +68,7 @@ class CellClass:
         """Return the name of an activation: a function, or an attribute if layers differ."""
         return f"self.{key}" if key in self.options else ACTIVATIONS[_activation(self.first, key)]
 
-    def arguments(self, layer: nodes.Recurrent) -> dict[str, Expression]:
+    def arguments(self, layer: nodes.Recurrent) -> dict[str, Code | Literal]:
         """Return the arguments that make one of the layers."""
         return {key: _value(layer, key) for key in self.options}
 
@@ -116,7 +117,7 @@ def _activation(layer: nodes.Recurrent, key: str) -> CellActivation:
     return layer.cell.recurrent_activation
 
 
-def _value(layer: nodes.Recurrent, key: str) -> Expression:
+def _value(layer: nodes.Recurrent, key: str) -> Code | Literal:
     match key:
         case "dropout":
             return layer.dropout
@@ -126,4 +127,4 @@ def _value(layer: nodes.Recurrent, key: str) -> Expression:
             return layer.return_sequences
         case _:
             function = ACTIVATIONS[_activation(layer, key)]
-            return Name(function) if function else Call(Name("nn.Identity"))
+            return code("{}", function) if function else code("nn.Identity()")
