@@ -27,9 +27,10 @@ class Walk(ABC):
     """A walk over the layers of a network, which writes the methods of its class.
 
     ``array`` is the type of arrays, ``axis`` the keyword for an axis, and ``method`` the method
-    that computes. In ``checked_forms``, the method refuses a batch of another shape, and serves a
-    loss too: with a mask, and with the output before the activation if one of the ``losses`` takes
-    it. ``about_logits`` is then the docstring of the method, with a hole for the loss.
+    that computes. In ``checked_forms``, the method refuses a batch of another shape, and unless it
+    computes chunks, the class serves a loss too: with a mask, and with the output before the
+    activation if one of the ``losses`` takes it. ``about_logits`` then describes the method, with a
+    hole for the loss.
     """
 
     network: nodes.Network
@@ -60,86 +61,6 @@ class Walk(ABC):
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
 
-    # What a backend writes.
-
-    @abstractmethod
-    def create(self, modules: Code) -> Iterator[Code]:
-        """Yield the methods that create the modules, and draw the initial weights."""
-
-    def convert_input(self) -> Code:
-        """Return the statement that gives ``x`` the dtype that layers take."""
-        return Code()
-
-    @abstractmethod
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-
-    @abstractmethod
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-
-    @abstractmethod
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation, which is not linear."""
-
-    @abstractmethod
-    def embedding(self, layer: nodes.Embedding) -> Code:
-        """Return the statements that create the module of an embedding."""
-
-    @abstractmethod
-    def dropout(self, layer: nodes.Dropout) -> Code:
-        """Return the statement that creates a dropout, empty if another module applies it."""
-
-    @abstractmethod
-    def layer_norm(self, layer: nodes.LayerNorm) -> Code:
-        """Return the statement that creates a layer normalization."""
-
-    @abstractmethod
-    def dense(self, layer: nodes.Dense) -> Code:
-        """Return the statement that creates a dense layer, without its activation."""
-
-    @abstractmethod
-    def recurrent(self, layer: nodes.Recurrent) -> Code:
-        """Return the statement that creates a recurrent layer, empty if another module has it."""
-
-    @abstractmethod
-    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements that run a recurrent layer over whole sequences."""
-
-    @abstractmethod
-    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
-        """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
-
-    @abstractmethod
-    def repeat(self, layer: nodes.Repeat) -> Code:
-        """Return ``x`` repeated as a sequence."""
-
-    @abstractmethod
-    def normalize(self) -> Code:
-        """Return ``x`` divided by its Euclidean norm."""
-
-    @abstractmethod
-    def pool_mean(self, *, masked: bool) -> Code:
-        """Return the statements that compute the mean over the steps."""
-
-    @abstractmethod
-    def pool_max(self, *, masked: bool) -> Code:
-        """Return the statements that compute the maximum over the steps."""
-
-    def state_dtype(self) -> Code:
-        """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
-        return Code()
-
-    @abstractmethod
-    def zeros(self, shape: Code) -> Code:
-        """Return a state of zeros, given the sizes of its axes."""
-
-    def finish(self, body: Code) -> Code:
-        """Return the body of the method with its ``return``."""
-        return lines(body, code("return x"))
-
-    # What all backends share.
-
     def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
         call = code("x = self.{}(x)", layer.name)
@@ -157,9 +78,8 @@ class Walk(ABC):
             case nodes.Dense(activation="linear"):
                 return self.dense(layer), call
             case nodes.Dense():
-                return self.dense(layer), lines(
-                    call, code("x = {}", self.activate(layer.activation))
-                )
+                activate = code("x = {}", self.activate(layer.activation))
+                return self.dense(layer), lines(call, activate)
             case nodes.Repeat():
                 return Code(), code("x = {}", self.repeat(layer))
             case nodes.Normalize():
@@ -326,6 +246,84 @@ class Walk(ABC):
                 return code("({} + {}) / 2", ahead, back)
             case _:
                 assert_never(merge)
+
+    # What a backend writes, in the order of a model. Statements assign their result to ``x``.
+
+    @abstractmethod
+    def create(self, modules: Code) -> Iterator[Code]:
+        """Yield the methods that create the modules, and draw the initial weights."""
+
+    def convert_input(self) -> Code:
+        """Return the statement that gives ``x`` the dtype that layers take."""
+        return Code()
+
+    @abstractmethod
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
+
+    @abstractmethod
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
+
+    @abstractmethod
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation, which is not linear."""
+
+    @abstractmethod
+    def embedding(self, layer: nodes.Embedding) -> Code:
+        """Return the statements that create the module of an embedding."""
+
+    @abstractmethod
+    def dropout(self, layer: nodes.Dropout) -> Code:
+        """Return the statement that creates a dropout, empty if another module applies it."""
+
+    @abstractmethod
+    def layer_norm(self, layer: nodes.LayerNorm) -> Code:
+        """Return the statement that creates a layer normalization."""
+
+    @abstractmethod
+    def dense(self, layer: nodes.Dense) -> Code:
+        """Return the statement that creates a dense layer, without its activation."""
+
+    @abstractmethod
+    def recurrent(self, layer: nodes.Recurrent) -> Code:
+        """Return the statement that creates a recurrent layer, empty if another module has it."""
+
+    @abstractmethod
+    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the statements that run a recurrent layer over whole sequences."""
+
+    @abstractmethod
+    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the statements that run a recurrent layer over a chunk, and assign its states."""
+
+    @abstractmethod
+    def repeat(self, layer: nodes.Repeat) -> Code:
+        """Return ``x`` repeated as a sequence."""
+
+    @abstractmethod
+    def normalize(self) -> Code:
+        """Return ``x`` divided by its Euclidean norm."""
+
+    @abstractmethod
+    def pool_mean(self, *, masked: bool) -> Code:
+        """Return the statements that compute the mean over the steps."""
+
+    @abstractmethod
+    def pool_max(self, *, masked: bool) -> Code:
+        """Return the statements that compute the maximum over the steps."""
+
+    def state_dtype(self) -> Code:
+        """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""
+        return Code()
+
+    @abstractmethod
+    def zeros(self, shape: Code) -> Code:
+        """Return a state of zeros, given the sizes of its axes."""
+
+    def finish(self, body: Code) -> Code:
+        """Return the body of the method with its ``return``."""
+        return lines(body, code("return x"))
 
 
 def _entries(entries: Mapping[str, Code]) -> Code:

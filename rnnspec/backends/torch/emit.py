@@ -216,6 +216,10 @@ class TorchWalk(Walk):
     def _cell_classes(self) -> dict[str, CellClass]:
         return cell_classes(self.network)
 
+    @cached_property
+    def _wrappers_differ(self) -> bool:
+        return sequences(wrapped(self.network)) == "some"
+
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return the module of a layer; a multi-layer module has the name of its bottom layer."""
         if layer.name not in self._recurrent_modules:
@@ -223,12 +227,14 @@ class TorchWalk(Walk):
         layer = self._recurrent_modules[layer.name]
         plan, module = plan_of(layer), self._make_cell(layer)
         if plan.is_wrapped:
-            differs = sequences(wrapped(self.network)) == "some"
-            option = {"return_sequences": layer.return_sequences} if differs else {}
-            module = _make(plan.wrapper, module, **option)
+            sequence = {"return_sequences": layer.return_sequences}
+            module = _make(plan.wrapper, module, **(sequence if self._wrappers_differ else {}))
         if plan.is_split:
-            both = [code("{!r}: {}", direction_key(each), module) for each in directions(layer)]
-            module = code("nn.ModuleDict({{{}}})", listed(*both))
+            module = code(
+                "nn.ModuleDict({{{!r}: {module}, {!r}: {module}}})",
+                *map(direction_key, directions(layer)),
+                module=module,
+            )
         return code("self.{} = {}", layer.name, module)
 
     def _make_cell(self, layer: nodes.Recurrent) -> Code:
@@ -264,55 +270,52 @@ class TorchWalk(Walk):
             yield code("x = {}", dropped)
         if stack and not stack.is_top:
             return
-        run = code("self.{}({})", module(layer), listed("x", "mask" if layer.masked else ""))
-        if not plan.returns_pair:
-            yield code("x = {}", run)
-        elif layer.return_sequences:
-            yield code("x, _ = {}", run)
-            if layer.merge is not None and layer.merge != "concat":
-                yield code("ahead, back = x.chunk(2, dim=-1)")
-                yield code("x = {}", self.merge(Code("ahead"), Code("back"), layer.merge))
-        else:
-            # Not the outputs at the last step, where the backward direction has seen only that
-            # step. Source: https://github.com/pytorch/pytorch/issues/3587.
-            yield code("_, {} = {}", _final("state", layer), run)
-            if layer.merge is None:
-                yield code("x = state[-1]")
-            else:
-                # A stack returns the states of all its layers; the last two are the top layer's.
-                places = (-2, -1) if stack else (0, 1)
-                ahead, back = (code("state[{!r}]", place) for place in places)
-                yield code("x = {}", self.merge(ahead, back, layer.merge))
+        # Not the outputs at the last step, where the backward direction has seen only that step.
+        # Source: https://github.com/pytorch/pytorch/issues/3587.
+        takes_state = plan.returns_pair and not layer.return_sequences
+        yield code(
+            "{} = self.{}({})",
+            _result("state" if takes_state else "x", layer),
+            module(layer),
+            listed("x", "mask" if layer.masked else ""),
+        )
+        if takes_state and layer.merge is None:
+            yield code("x = state[-1]")
+        elif takes_state and layer.merge is not None:
+            # A stack returns the states of all its layers; the last two are those of the top layer.
+            ahead, back = (code("state[{!r}]", at) for at in ((-2, -1) if stack else (0, 1)))
+            yield code("x = {}", self.merge(ahead, back, layer.merge))
+        elif layer.merge is not None and layer.merge != "concat":
+            yield code("ahead, back = x.chunk(2, dim=-1)")
+            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
 
     def _run_both_ways(self, layer: nodes.Recurrent, dropped: Code) -> Iterator[Code]:
         """Yield the statements of two modules; the second gets the steps in reverse order."""
         assert layer.merge is not None
-        returns_pair = plan_of(layer).returns_pair
+        ahead = back = code("x")
         if dropped:
             # Drawn twice, because each direction has its own mask, as in Keras.
+            ahead, back = code("ahead"), code("back")
             yield code("ahead = {}", dropped)
             yield code("back = {}", dropped)
-        for name, direction in zip(("ahead", "back"), directions(layer), strict=True):
-            turn = ".flip(1)" if name == "back" else ""
-            if not returns_pair:
-                target = code("{}", name)
-            elif layer.return_sequences:
-                target = code("{}, _", name)
-            else:
-                target = code("_, {}", _final(name, layer))
-            yield code(
-                "{} = self.{}[{!r}]({})",
-                target,
-                module(layer),
-                direction_key(direction),
-                listed(
-                    code("{}{}", name if dropped else "x", Code(turn)),
-                    code("mask{}", Code(turn)) if layer.masked else "",
-                ),
-            )
+        yield code(
+            """
+            {to_ahead} = self.{name}[{forward!r}]({ahead}{mask})
+            {to_back} = self.{name}[{backward!r}]({back}.flip(1){mask_back})
+            """,
+            name=module(layer),
+            forward=direction_key("forward."),
+            backward=direction_key("backward."),
+            to_ahead=_result("ahead", layer),
+            to_back=_result("back", layer),
+            ahead=ahead,
+            back=back,
+            mask=code(", mask") if layer.masked else Code(),
+            mask_back=code(", mask.flip(1)") if layer.masked else Code(),
+        )
         if layer.return_sequences:
             ahead, back = code("ahead"), code("back.flip(1)")
-        elif returns_pair:
+        elif plan_of(layer).returns_pair:
             ahead, back = code("ahead[-1]"), code("back[-1]")
         else:
             ahead, back = code("ahead"), code("back")
@@ -408,9 +411,14 @@ class TorchWalk(Walk):
         return super().finish(body)
 
 
-def _final(name: str, layer: nodes.Recurrent) -> Code:
-    """Return the target of the final states; an LSTM's are the pair (h, c)."""
-    return code("({}, _)" if isinstance(layer.cell, nodes.LSTM) else "{}", name)
+def _result(name: str, layer: nodes.Recurrent) -> Code:
+    """Return the target of a call for the outputs or the final state, as the layer returns it."""
+    if not plan_of(layer).returns_pair:
+        return code("{}", name)
+    if layer.return_sequences:
+        return code("{}, _", name)
+    # The final states of an LSTM are the pair (h, c).
+    return code("_, ({}, _)" if isinstance(layer.cell, nodes.LSTM) else "_, {}", name)
 
 
 def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
