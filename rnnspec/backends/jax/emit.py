@@ -59,7 +59,7 @@ def emit(network: nodes.Network, form: Form) -> Module:
 
 def _imports(network: nodes.Network, form: Form) -> Iterator[str]:
     """Yield the imports that the parts need."""
-    options = [option for each in cell_classes(network, form).values() for option in each.options]
+    options = [option for cell in cell_classes(network, form).values() for option in cell.options]
     if any(option.endswith("activation") for option in options):
         yield "from collections.abc import Callable"
     if form == "training" and draws_uniformly(network):
@@ -259,7 +259,7 @@ class JaxWalk(Walk):
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""
-        first = next(each for each in self.network.layers if isinstance(each, nodes.Recurrent))
+        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
         # Tokens are integers, and a mixed precision has states of the wider dtype.
         return code("dtype = jnp.result_type(x, self.{}.kernel.dtype)", first.name)
 

@@ -61,8 +61,8 @@ class CellClass:
             "recurrent_dropout": layers[0].recurrent_dropout > 0,
             "return_sequences": kind == "some",
         }
-        given = tuple(key for key, is_given in options.items() if is_given)
-        return cls(name, layers[0], given, kind, options["dropout"])
+        names = tuple(key for key, is_option in options.items() if is_option)
+        return cls(name, layers[0], names, kind, options["dropout"])
 
     def activation(self, key: str) -> str:
         """Return the name of an activation: a function, or an attribute if layers differ."""
@@ -75,11 +75,11 @@ class CellClass:
 
 def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
     """Return the classes of the layers that are run step by step, by name."""
-    found: dict[str, list[nodes.Recurrent]] = {}
+    by_class: dict[str, list[nodes.Recurrent]] = {}
     for layer in recurrent_modules(network):
         if not plan_of(layer).is_fused:
-            found.setdefault(plan_of(layer).class_, []).append(layer)
-    return {name: CellClass.of(name, layers) for name, layers in sorted(found.items())}
+            by_class.setdefault(plan_of(layer).class_, []).append(layer)
+    return {name: CellClass.of(name, layers) for name, layers in sorted(by_class.items())}
 
 
 def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
@@ -89,13 +89,13 @@ def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
 
 def sequences(layers: Sequence[nodes.Recurrent]) -> str:
     """Return ``all``, ``some`` or ``none``: how many layers return their whole sequence."""
-    said = {layer.return_sequences for layer in layers}
-    return "some" if len(said) > 1 else "all" if said == {True} else "none"
+    returns = {layer.return_sequences for layer in layers}
+    return "some" if len(returns) > 1 else "all" if returns == {True} else "none"
 
 
 def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     """Yield the lowest layer of each recurrent module, with the top layer's output."""
-    wanted = {
+    tops = {
         stack.name: layer.return_sequences
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and (stack := stack_of(layer))
@@ -103,7 +103,7 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     for layer in network.layers:
         stack = stack_of(layer)
         if isinstance(layer, nodes.Recurrent) and (stack is None or stack.index == 0):
-            top = wanted.get(layer.name, layer.return_sequences)
+            top = tops.get(layer.name, layer.return_sequences)
             # In step form, the module returns all outputs and the last states.
             yield replace(layer, return_sequences=top or plan_of(layer).form == "step")
 

@@ -87,7 +87,7 @@ def emit(network: nodes.Network, form: Form) -> Module:
 def _about_biases(network: nodes.Network, form: Form) -> Iterator[str]:
     """Yield a line about the second biases of stock layers."""
     if form != "training" and (redundant := stock(network)):
-        classes = listed_words(sorted({each.type for each in redundant}))
+        classes = listed_words(sorted({layer.type for layer in redundant}))
         yield f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
 
 
