@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from rnnspec.backends.expressions import Text
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Layer, Network
     from rnnspec.ir.params import Counts
     from rnnspec.slots import Array, Slot
+    from rnnspec.source.code import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Learner(Protocol):
 class Emitter(Protocol):
     """The module ``emit`` of a backend: IR to source, without the framework."""
 
-    def emit(self, network: Network, form: Form) -> Text:
+    def emit(self, network: Network, form: Form) -> Source:
         """Return the source of a network in one of the forms of the record.
 
         The network is arranged for the form. Except for training, it has no dropout; in step form,

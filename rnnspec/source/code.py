@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from string import Formatter
 from textwrap import dedent, indent
+from typing import Protocol
 
 from rnnspec.errors import GenerationError
 
@@ -32,23 +33,41 @@ class Code(str):
 Literal = bool | int | float | str | tuple[int | None, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A generated file of Python, which ``template`` lays out.
+class Source(Protocol):
+    """What a template lays out as a file, in Python or in another language.
 
-    ``entry`` is the class or function that makes the model. ``imports`` are import lines for the
-    standard library; the template imports the framework. ``parts`` are the functions and classes
-    above the model, and ``functions`` those of the model. ``before_loading`` are lines of Python to
-    run before a saved model is loaded.
+    ``entry`` is the class, function or graph that is the model. ``before_loading`` are lines of
+    Python to run before a saved model is loaded.
+    """
+
+    @property
+    def template(self) -> str:
+        """The name of the template."""
+
+    @property
+    def entry(self) -> str:
+        """The name of the model."""
+
+    @property
+    def before_loading(self) -> tuple[str, ...]:
+        """Lines of Python."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """A generated file of Python.
+
+    ``imports`` are the lines before those of the template. ``parts`` are the functions and classes
+    above the model, ``docstring`` and ``functions`` those of its class, if it is one.
     """
 
     template: str
     title: str
     comment: str
     entry: str
-    docstring: tuple[str, ...]
+    docstring: Code
     parts: tuple[Code, ...]
-    imports: tuple[str, ...]
+    imports: tuple[str, ...] = ()
     functions: tuple[Code, ...]
     before_loading: tuple[str, ...] = ()
 
@@ -135,7 +154,7 @@ def listed(*items: Code | str) -> Code:
 def call(
     function: str,
     *positional: Code | Literal,
-    defaults: dict[str, object] | None = None,
+    defaults: Mapping[str, object] | None = None,
     **arguments: Code | Literal,
 ) -> Code:
     """Return a call without the arguments that are equal to the framework's defaults.

@@ -10,7 +10,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rnnspec.errors import printable
-from rnnspec.source.layout import LINE_LENGTH, definition, statement
+from rnnspec.source.linebreaks import LINE_LENGTH
 
 # Directives in comments to which type checkers, linters, formatters, editors, script runners and CI
 # services react: a keyword with the characters that must follow it, or a keyword alone. A match can
@@ -42,20 +42,8 @@ def environment(templates: Path) -> Environment:
         keep_trailing_newline=False,
         autoescape=False,  # noqa: S701 - the output is Python, not HTML
     )
-    made.filters["definition"] = definition
-    made.filters["statement"] = statement
     made.filters["comment"] = comment
-    made.filters["docstring"] = docstring
     return made
-
-
-def docstring(lines: tuple[str, ...], indent: int) -> str:
-    """Return a docstring with its quotes; ``indent`` applies to all lines but the first."""
-    if len(lines) == 1:
-        return f'"""{lines[0]}"""'
-    margin = " " * indent
-    body = "\n".join(margin + line if line else "" for line in lines[1:])
-    return f'"""{lines[0]}\n{body}\n{margin}"""'
 
 
 def comment(text: str) -> str:

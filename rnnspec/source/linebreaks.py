@@ -132,5 +132,9 @@ def _partition(text: str, separator: str) -> tuple[str, str, str]:
 
 def _split(text: str) -> list[str]:
     """Split a text at the commas that are in no brackets and no string."""
-    item, comma, rest = _partition(text, ", ")
-    return [item, *_split(rest)] if comma else [item]
+    # Not recursively: a network of a thousand layers has as many states in one dict.
+    items, outside, start = list[str](), _outside(text), 0
+    while (comma := outside.find(", ", start)) >= 0:
+        items.append(text[start:comma])
+        start = comma + len(", ")
+    return [*items, text[start:]]

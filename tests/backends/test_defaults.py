@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from rnnspec.backends.jax.defaults import DEFAULTS as JAX
+from rnnspec.backends.jax.emit import DEFAULTS as JAX
 from rnnspec.backends.keras.defaults import DEFAULTS as KERAS
-from rnnspec.backends.torch.defaults import DEFAULTS as TORCH
+from rnnspec.backends.torch.emit import DEFAULTS as TORCH
 
 # Arguments for features that the language lacks, with the value that switches each of them off.
 INERT_IN_KERAS: dict[str, object] = {

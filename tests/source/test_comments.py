@@ -19,7 +19,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import honouring
 from rnnspec.source.environment import comment
-from rnnspec.source.layout import LINE_LENGTH
+from rnnspec.source.linebreaks import LINE_LENGTH
 
 SPEC = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 NASTY = [

@@ -1,19 +1,21 @@
-"""The generated class of each recurrent layer: its name, and its settings."""
+"""The generated class of each recurrent layer, and the initializers of all layers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.expressions import Expression, Name
-from rnnspec.backends.jax.initial import initializer
+from rnnspec.ir import initializers
 from rnnspec.ir.nodes import LSTM, Network, Recurrent, SimpleRNN
+from rnnspec.ir.params import named_params
 from rnnspec.ir.text import cell_name
+from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.ir.forms import Form
+    from rnnspec.source.code import Literal
     from rnnspec.words import CellActivation
 
 ACTIVATIONS: dict[CellActivation, str] = {
@@ -65,72 +67,100 @@ class CellClass:
         """The first of the layers."""
         return self.layers[0]
 
-    def arguments(self, layer: Recurrent) -> dict[str, Expression]:
+    def arguments(self, layer: Recurrent) -> dict[str, Code | Literal]:
         """Return the arguments that make one of the layers."""
         return {key: _settings(layer)[key] for key in self.options}
 
 
 def cell_classes(network: Network, form: Form) -> dict[str, CellClass]:
     """Return the generated classes of a network by name."""
-    found: dict[str, list[Recurrent]] = {}
+    by_class: dict[str, list[Recurrent]] = {}
     for layer in network.layers:
         if isinstance(layer, Recurrent):
-            found.setdefault(class_name(layer), []).append(layer)
-    return {name: _class(name, layers, form) for name, layers in sorted(found.items())}
+            by_class.setdefault(class_name(layer), []).append(layer)
+    classes = {}
+    for name, layers in sorted(by_class.items()):
+        returns = {layer.return_sequences for layer in layers}
+        sequences = "some" if len(returns) > 1 else "all" if returns == {True} else "none"
+        classes[name] = CellClass(
+            name=name,
+            layers=tuple(layers),
+            options=tuple(_options(layers, form)),
+            sequences="with_state" if form == "step" else sequences,
+            turns=any(layer.merge is not None for layer in layers),
+        )
+    return classes
 
 
-def _class(name: str, layers: Sequence[Recurrent], form: Form) -> CellClass:
-    said = {layer.return_sequences for layer in layers}
-    sequences = "some" if len(said) > 1 else "all" if said == {True} else "none"
-    if form == "step":
-        sequences = "with_state"
-    return CellClass(
-        name=name,
-        layers=tuple(layers),
-        options=tuple(_options(layers, form)),
-        sequences=sequences,
-        turns=any(layer.merge is not None for layer in layers),
-    )
-
-
-_DRAWN = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")
-_UNSAID: dict[Form, tuple[str, ...]] = {
-    "training": (),
-    "inference": _DRAWN,
-    "step": (*_DRAWN, "return_sequences"),
-}
+_INITIAL = ("kernel_init", "recurrent_init", "bias_init", "forget_bias")
 _RATES = ("dropout", "recurrent_dropout")
+_UNUSED: dict[Form, tuple[str, ...]] = {
+    "training": (),
+    "inference": _INITIAL,
+    "step": (*_INITIAL, "return_sequences"),
+}
+"""The settings that no class needs in a form."""
 
 
 def _options(layers: Sequence[Recurrent], form: Form) -> Iterator[str]:
     """Yield the settings that are arguments of the class."""
     settings = [_settings(layer) for layer in layers]
     for key in settings[0]:
-        if key in _UNSAID[form]:
-            continue
-        differs = any(each[key] != settings[0][key] for each in settings)
-        dropped = key in _RATES and any(each[key] for each in settings)
-        if differs or dropped:
+        values = [setting[key] for setting in settings]
+        differs = any(value != values[0] for value in values)
+        if key not in _UNUSED[form] and (differs or (key in _RATES and any(values))):
             yield key
 
 
-def _settings(layer: Recurrent) -> dict[str, Expression]:
+def _settings(layer: Recurrent) -> dict[str, Code | Literal]:
     """Return the settings that layers of a class may differ in, in the order of arguments."""
     cell = layer.cell
-    found: dict[str, Expression] = {"activation": _function(cell.activation)}
+    functions = {"activation": cell.activation}
     if not isinstance(cell, SimpleRNN):
-        found["recurrent_activation"] = _function(cell.recurrent_activation)
-    found["dropout"] = layer.dropout
-    found["recurrent_dropout"] = layer.recurrent_dropout
-    found["return_sequences"] = layer.return_sequences
-    found["kernel_init"] = initializer(layer.kernel_initializer)
-    found["recurrent_init"] = initializer(layer.recurrent_initializer)
+        functions["recurrent_activation"] = cell.recurrent_activation
+    settings: dict[str, Code | Literal] = {
+        **{key: code("{}", ACTIVATIONS[functions[key]] or "jax.nn.identity") for key in functions},
+        "dropout": layer.dropout,
+        "recurrent_dropout": layer.recurrent_dropout,
+        "return_sequences": layer.return_sequences,
+        "kernel_init": make_initializer(layer.kernel_initializer),
+        "recurrent_init": make_initializer(layer.recurrent_initializer),
+    }
     if layer.bias:
-        found["bias_init"] = initializer(layer.bias_initializer)
+        settings["bias_init"] = make_initializer(layer.bias_initializer)
         if isinstance(cell, LSTM):
-            found["forget_bias"] = cell.forget_bias
-    return found
+            settings["forget_bias"] = cell.forget_bias
+    return settings
 
 
-def _function(activation: CellActivation) -> Name:
-    return Name(ACTIVATIONS[activation] or "jax.nn.identity")
+def make_initializer(source: initializers.Initializer) -> Code:
+    """Return the initializer as an expression."""
+    # Flax reads the fan in from axis 0 and the fan out from axis 1, as canonical arrays have them.
+    match source:
+        case initializers.GlorotUniform():
+            return code("nnx.initializers.glorot_uniform()")
+        case initializers.HeUniform():
+            return code("nnx.initializers.he_uniform()")
+        case initializers.LecunUniform():
+            return code("nnx.initializers.lecun_uniform()")
+        case initializers.Orthogonal():
+            return code("nnx.initializers.orthogonal()")
+        case initializers.Uniform(limit):
+            return code("symmetric_uniform({!r})", limit)
+        case initializers.Normal(stddev):
+            return code("nnx.initializers.normal({!r})", stddev)
+        case initializers.Constant(0.0):
+            return code("nnx.initializers.zeros")
+        case initializers.Constant(1.0):
+            return code("nnx.initializers.ones")
+        case initializers.Constant(value):
+            return code("nnx.initializers.constant({!r})", value)
+        case _:
+            assert_never(source)
+
+
+def draws_uniformly(network: Network) -> bool:
+    """Return whether an array is drawn from U(-limit, limit)."""
+    return any(
+        isinstance(param.initializer, initializers.Uniform) for _, _, param in named_params(network)
+    )

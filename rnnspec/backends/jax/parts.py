@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
-from rnnspec.backends.jax.cells import cell_classes
-from rnnspec.backends.jax.initial import draws_uniformly
+from rnnspec.backends.jax.cells import cell_classes, draws_uniformly
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
 from rnnspec.ir.activations import layer_activations

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import RETURNS, recurrent_docstring
-from rnnspec.backends.jax.cells import ACTIVATIONS
-from rnnspec.backends.jax.initial import initializer_text
+from rnnspec.backends.jax.cells import ACTIVATIONS, make_initializer
 from rnnspec.ir.nodes import LSTM
 from rnnspec.ir.params import gates
 from rnnspec.ir.text import cell_name
@@ -120,7 +119,7 @@ def _drawn_arrays(class_: CellClass) -> Code:
         **({"bias_init": layer.bias_initializer} if layer.bias else {}),
     }
     shared = [
-        code("{} = {}", option, Code(initializer_text(initializer)))
+        code("{} = {}", option, make_initializer(initializer))
         for option, initializer in initializers.items()
         if option not in class_.options
     ]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rnnspec.backends.expressions import Expression
+    from rnnspec.source.code import Literal
 
-_RECURRENT: dict[str, Expression] = {
+_RECURRENT: dict[str, Literal] = {
     "return_state": False,
     "activation": "tanh",
     "use_bias": True,
@@ -24,10 +24,10 @@ _RECURRENT: dict[str, Expression] = {
     "dropout": 0.0,
     "recurrent_dropout": 0.0,
 }
-_GATED: dict[str, Expression] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
+_GATED: dict[str, Literal] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
 
 # LayerNormalization is missing on purpose: frameworks differ in epsilon, so it is always written.
-DEFAULTS: Mapping[str, Mapping[str, Expression]] = MappingProxyType(
+DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     {
         "Embedding": {"embeddings_initializer": "uniform", "trainable": True, "mask_zero": False},
         "SimpleRNN": _RECURRENT,

@@ -56,7 +56,7 @@ def emit(network: nodes.Network, form: Form) -> Module:
         title=text.title(network),
         comment=text.comment(network),
         entry="build_model",
-        docstring=(),
+        docstring=Code(),
         parts=tuple(parts(network, form, sets_forget_bias=bool(forget_biases))),
         imports=tuple(_imports(network, is_deep=deep > 0)),
         before_loading=("import sys", limit) if deep else (),

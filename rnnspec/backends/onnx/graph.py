@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 
-from rnnspec.backends.expressions import Comment, Part
 from rnnspec.errors import GenerationError
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -72,6 +71,13 @@ class Node:
         return ", ".join(map(_written, self.inputs))
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment line. Its text comes from the backend, never from the spec."""
+
+    text: str
+
+
 Block = tuple[Comment | Node, ...]
 
 
@@ -92,7 +98,6 @@ class GraphSource:
     metadata: tuple[tuple[str, str], ...]
     opset: int
     ir_version: int
-    parts: tuple[Part, ...] = ()
     before_loading: tuple[str, ...] = ()
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.expressions import Call, Expression, Name
 from rnnspec.backends.torch.plan import plan_of, stack_of
 from rnnspec.ir import nodes
+from rnnspec.source.code import Code, code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rnnspec.source.code import Literal
     from rnnspec.words import CellActivation
 
 ACTIVATIONS: dict[CellActivation, str] = {
@@ -60,25 +61,25 @@ class CellClass:
             "recurrent_dropout": layers[0].recurrent_dropout > 0,
             "return_sequences": kind == "some",
         }
-        given = tuple(key for key, is_given in options.items() if is_given)
-        return cls(name, layers[0], given, kind, options["dropout"])
+        names = tuple(key for key, is_option in options.items() if is_option)
+        return cls(name, layers[0], names, kind, options["dropout"])
 
     def activation(self, key: str) -> str:
         """Return the name of an activation: a function, or an attribute if layers differ."""
         return f"self.{key}" if key in self.options else ACTIVATIONS[_activation(self.first, key)]
 
-    def arguments(self, layer: nodes.Recurrent) -> dict[str, Expression]:
+    def arguments(self, layer: nodes.Recurrent) -> dict[str, Code | Literal]:
         """Return the arguments that make one of the layers."""
         return {key: _value(layer, key) for key in self.options}
 
 
 def cell_classes(network: nodes.Network) -> dict[str, CellClass]:
     """Return the classes of the layers that are run step by step, by name."""
-    found: dict[str, list[nodes.Recurrent]] = {}
+    by_class: dict[str, list[nodes.Recurrent]] = {}
     for layer in recurrent_modules(network):
         if not plan_of(layer).is_fused:
-            found.setdefault(plan_of(layer).class_, []).append(layer)
-    return {name: CellClass.of(name, layers) for name, layers in sorted(found.items())}
+            by_class.setdefault(plan_of(layer).class_, []).append(layer)
+    return {name: CellClass.of(name, layers) for name, layers in sorted(by_class.items())}
 
 
 def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
@@ -88,13 +89,13 @@ def wrapped(network: nodes.Network) -> list[nodes.Recurrent]:
 
 def sequences(layers: Sequence[nodes.Recurrent]) -> str:
     """Return ``all``, ``some`` or ``none``: how many layers return their whole sequence."""
-    said = {layer.return_sequences for layer in layers}
-    return "some" if len(said) > 1 else "all" if said == {True} else "none"
+    returns = {layer.return_sequences for layer in layers}
+    return "some" if len(returns) > 1 else "all" if returns == {True} else "none"
 
 
 def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     """Yield the lowest layer of each recurrent module, with the top layer's output."""
-    wanted = {
+    tops = {
         stack.name: layer.return_sequences
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and (stack := stack_of(layer))
@@ -102,7 +103,7 @@ def recurrent_modules(network: nodes.Network) -> Iterator[nodes.Recurrent]:
     for layer in network.layers:
         stack = stack_of(layer)
         if isinstance(layer, nodes.Recurrent) and (stack is None or stack.index == 0):
-            top = wanted.get(layer.name, layer.return_sequences)
+            top = tops.get(layer.name, layer.return_sequences)
             # In step form, the module returns all outputs and the last states.
             yield replace(layer, return_sequences=top or plan_of(layer).form == "step")
 
@@ -116,7 +117,7 @@ def _activation(layer: nodes.Recurrent, key: str) -> CellActivation:
     return layer.cell.recurrent_activation
 
 
-def _value(layer: nodes.Recurrent, key: str) -> Expression:
+def _value(layer: nodes.Recurrent, key: str) -> Code | Literal:
     match key:
         case "dropout":
             return layer.dropout
@@ -126,4 +127,4 @@ def _value(layer: nodes.Recurrent, key: str) -> Expression:
             return layer.return_sequences
         case _:
             function = ACTIVATIONS[_activation(layer, key)]
-            return Name(function) if function else Call(Name("nn.Identity"))
+            return code("{}", function) if function else code("nn.Identity()")

@@ -2,71 +2,94 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+import re
+from functools import cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Stock
-from rnnspec.backends.expressions import Call, Evaluate, Function, Name, Source
 from rnnspec.backends.needs import purpose
-from rnnspec.backends.torch.classes import cell_classes
+from rnnspec.backends.torch.classes import (
+    ACTIVATIONS,
+    CellClass,
+    cell_classes,
+    recurrent_modules,
+    sequences,
+    wrapped,
+)
 from rnnspec.backends.torch.initial import reset_parameters
-from rnnspec.backends.torch.methods import forward_to_deploy, forward_to_train
-from rnnspec.backends.torch.modules import modules
 from rnnspec.backends.torch.parts import parts
-from rnnspec.backends.torch.plan import plan_layers, plan_of, stepwise_reason
-from rnnspec.backends.torch.steps import described_states, step_methods
-from rnnspec.errors import listed
+from rnnspec.backends.torch.plan import (
+    StackedDropout,
+    direction_key,
+    plan_layers,
+    plan_of,
+    stack_of,
+    stepwise_reason,
+)
+from rnnspec.backends.torch.slots import module
+from rnnspec.errors import listed as listed_words
 from rnnspec.ir import nodes, text
 from rnnspec.ir.params import count, directions, gates
+from rnnspec.ir.steps import states_of
+from rnnspec.source.code import Code, Module, call, code, docstring, function, lines, listed
+from rnnspec.source.walk import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
+    from rnnspec.source.code import Literal
+    from rnnspec.words import Activation
+
+_RECURRENT: Mapping[str, Literal] = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+}
+
+# nn.LayerNorm is missing on purpose: frameworks differ in epsilon, so it is always written.
+DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
+    {
+        "nn.RNN": {**_RECURRENT, "nonlinearity": "tanh"},
+        "nn.LSTM": _RECURRENT,
+        "nn.GRU": _RECURRENT,
+        "nn.Linear": {"bias": True},
+    }
+)
+"""The default arguments of PyTorch's modules; a test compares them with PyTorch."""
 
 
-def emit(network: nodes.Network, form: Form) -> Source:
+def emit(network: nodes.Network, form: Form) -> Module:
     """Return the source of a network: an ``nn.Module`` named after it."""
-    return Source(
+    walk = TorchWalk(network, form)
+    return Module(
         template="torch/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
         entry=text.class_name(network),
-        docstring=(
-            f"The network {network.name}{purpose(form)}.",
-            "",
-            *text.signature(network, chunks=form == "step"),
-            *(described_states(network) if form == "step" else ()),
-            *_about_biases(network, form),
+        docstring=docstring(
+            (
+                f"The network {network.name}{purpose(form)}.",
+                "",
+                *text.signature(network, chunks=form == "step"),
+                *walk.describe_states(),
+                *_about_biases(network, form),
+            )
         ),
         parts=tuple(parts(network, form)),
         imports=_imports(network),
-        functions=tuple(_functions(network, form)),
+        functions=walk.functions(),
     )
-
-
-def _functions(network: nodes.Network, form: Form) -> Iterator[Function]:
-    made = modules(network)
-    match form:
-        case "training":
-            made = (*made, Evaluate(Call(Name("self.reset_parameters"))))
-            yield Function("__init__", "self", "None", (), made)
-            yield reset_parameters(network)
-            yield from forward_to_train(network)
-        case "inference":
-            yield Function("__init__", "self", "None", (), made)
-            yield forward_to_deploy(network)
-        case "step":
-            yield Function("__init__", "self", "None", (), made)
-            yield from step_methods(network)
-        case _:
-            assert_never(form)
 
 
 def _about_biases(network: nodes.Network, form: Form) -> Iterator[str]:
     """Yield a line about the second biases of stock layers."""
     if form != "training" and (redundant := stock(network)):
-        classes = listed(sorted({each.type for each in redundant}))
+        classes = listed_words(sorted({layer.type for layer in redundant}))
         yield f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
 
 
@@ -110,3 +133,296 @@ def _stock(layer: nodes.Recurrent) -> Stock:
     type_ = f"nn.{text.cell_name(layer.cell)}"
     reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
     return Stock(layer.name, type_, count(layer) + second, reason)
+
+
+class TorchWalk(Walk):
+    """The walk that writes PyTorch."""
+
+    array = "torch.Tensor"
+    axis = "dim"
+    method = "forward"
+    checked_forms = ("training",)
+    losses = MappingProxyType({"sigmoid": "BCEWithLogitsLoss", "softmax": "CrossEntropyLoss"})
+    about_logits = "Return the output, or with ``logits`` what ``{}`` takes."
+
+    def create(self, modules: Code) -> Iterator[Code]:
+        """Yield ``__init__``, and for training ``reset_parameters``, which it calls."""
+        is_drawn = self.form == "training"
+        yield function(
+            code("__init__(self) -> None"),
+            code("super().__init__()"),
+            modules,
+            code("self.reset_parameters()") if is_drawn else Code(),
+        )
+        if is_drawn:
+            yield reset_parameters(self.network)
+
+    def convert_input(self) -> Code:
+        """Return the conversion of features that are integers, which Keras and JAX take too."""
+        if isinstance(self.network.input, nodes.TokenInput):
+            return Code()
+        # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
+        # module has no weight of this name.
+        return code("x = x if x.is_floating_point() else x.float()")
+
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
+        return code("torch.where(mask.unsqueeze(-1), x, {!r})", otherwise)
+
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
+        return code("torch.cat([{}, {}], dim=-1)", ahead, back)
+
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation."""
+        match activation:
+            case "exponential":
+                return code("torch.exp(x)")
+            case "softmax" | "log_softmax":
+                return code("torch.{}(x, dim=-1)", activation)
+            case "softplus":
+                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
+                return code("nn.functional.softplus(x, threshold=40)")
+            case _:
+                return code("{}(x)", ACTIVATIONS[activation])
+
+    def embedding(self, layer: nodes.Embedding) -> Code:
+        """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
+        frozen = code("self.{}.weight.requires_grad_(False)", layer.name)
+        return lines(
+            code("self.{} = nn.Embedding({!r}, {!r})", layer.name, layer.vocabulary, layer.dim),
+            Code() if layer.trainable else frozen,
+        )
+
+    def dropout(self, layer: nodes.Dropout) -> Code:
+        """Return a dropout, nothing for one between the layers of a module."""
+        if isinstance(layer, StackedDropout):
+            return Code()
+        return code("self.{} = nn.Dropout({!r})", layer.name, layer.rate)
+
+    def layer_norm(self, layer: nodes.LayerNorm) -> Code:
+        """Return a layer normalization with its epsilon."""
+        size = nodes.width(layer.input)
+        return code("self.{} = nn.LayerNorm({!r}, eps={!r})", layer.name, size, layer.epsilon)
+
+    def dense(self, layer: nodes.Dense) -> Code:
+        """Return a linear layer."""
+        linear = _make("nn.Linear", layer.features, layer.units, bias=layer.bias)
+        return code("self.{} = {}", layer.name, linear)
+
+    @cached_property
+    def _recurrent_modules(self) -> dict[str, nodes.Recurrent]:
+        return {layer.name: layer for layer in recurrent_modules(self.network)}
+
+    @cached_property
+    def _cell_classes(self) -> dict[str, CellClass]:
+        return cell_classes(self.network)
+
+    @cached_property
+    def _wrappers_differ(self) -> bool:
+        return sequences(wrapped(self.network)) == "some"
+
+    def recurrent(self, layer: nodes.Recurrent) -> Code:
+        """Return the module of a layer; a multi-layer module has the name of its bottom layer."""
+        if layer.name not in self._recurrent_modules:
+            return Code()
+        layer = self._recurrent_modules[layer.name]
+        plan, module = plan_of(layer), self._make_cell(layer)
+        if plan.is_wrapped:
+            sequence = {"return_sequences": layer.return_sequences}
+            module = _make(plan.wrapper, module, **(sequence if self._wrappers_differ else {}))
+        if plan.is_split:
+            module = code(
+                "nn.ModuleDict({{{!r}: {module}, {!r}: {module}}})",
+                *map(direction_key, directions(layer)),
+                module=module,
+            )
+        return code("self.{} = {}", layer.name, module)
+
+    def _make_cell(self, layer: nodes.Recurrent) -> Code:
+        plan = plan_of(layer)
+        arguments: dict[str, Code | Literal] = {}
+        if not plan.is_fused:
+            arguments = self._cell_classes[plan.class_].arguments(layer)
+            return _make(plan.class_, layer.features, layer.units, **arguments)
+        if plan.stack:
+            arguments = {"num_layers": plan.stack.size, "dropout": plan.stack.dropout}
+        if isinstance(layer.cell, nodes.SimpleRNN):
+            arguments["nonlinearity"] = layer.cell.activation
+        return _make(
+            plan.class_,
+            layer.features,
+            layer.units,
+            **arguments,
+            bias=layer.bias,
+            batch_first=True,
+            bidirectional=layer.merge is not None and not plan.is_split,
+        )
+
+    def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the statements of a layer that is one module, part of one, or two modules."""
+        plan, stack, dropped = plan_of(layer), stack_of(layer), Code()
+        # With recurrent dropout, the generated class drops its input itself.
+        if layer.dropout and not layer.recurrent_dropout:
+            dropped = code("variational_dropout(x, {!r}, self.training)", layer.dropout)
+        if plan.is_split:
+            yield from self._run_both_ways(layer, dropped)
+            return
+        if dropped:
+            yield code("x = {}", dropped)
+        if stack and not stack.is_top:
+            return
+        # Not the outputs at the last step, where the backward direction has seen only that step.
+        # Source: https://github.com/pytorch/pytorch/issues/3587.
+        takes_state = plan.returns_pair and not layer.return_sequences
+        yield code(
+            "{} = self.{}({})",
+            _result("state" if takes_state else "x", layer),
+            module(layer),
+            listed("x", "mask" if layer.masked else ""),
+        )
+        if takes_state and layer.merge is None:
+            yield code("x = state[-1]")
+        elif takes_state and layer.merge is not None:
+            # A stack returns the states of all its layers; the last two are those of the top layer.
+            ahead, back = (code("state[{!r}]", at) for at in ((-2, -1) if stack else (0, 1)))
+            yield code("x = {}", self.merge(ahead, back, layer.merge))
+        elif layer.merge is not None and layer.merge != "concat":
+            yield code("ahead, back = x.chunk(2, dim=-1)")
+            yield code("x = {}", self.merge(code("ahead"), code("back"), layer.merge))
+
+    def _run_both_ways(self, layer: nodes.Recurrent, dropped: Code) -> Iterator[Code]:
+        """Yield the statements of two modules; the second gets the steps in reverse order."""
+        assert layer.merge is not None
+        ahead = back = code("x")
+        if dropped:
+            # Drawn twice, because each direction has its own mask, as in Keras.
+            ahead, back = code("ahead"), code("back")
+            yield code("ahead = {}", dropped)
+            yield code("back = {}", dropped)
+        yield code(
+            """
+            {to_ahead} = self.{name}[{forward!r}]({ahead}{mask})
+            {to_back} = self.{name}[{backward!r}]({back}.flip(1){mask_back})
+            """,
+            name=module(layer),
+            forward=direction_key("forward."),
+            backward=direction_key("backward."),
+            to_ahead=_result("ahead", layer),
+            to_back=_result("back", layer),
+            ahead=ahead,
+            back=back,
+            mask=code(", mask") if layer.masked else Code(),
+            mask_back=code(", mask.flip(1)") if layer.masked else Code(),
+        )
+        if layer.return_sequences:
+            ahead, back = code("ahead"), code("back.flip(1)")
+        elif plan_of(layer).returns_pair:
+            ahead, back = code("ahead[-1]"), code("back[-1]")
+        else:
+            ahead, back = code("ahead"), code("back")
+        yield code("x = {}", self.merge(ahead, back, layer.merge))
+
+    def run_chunk(self, layer: nodes.Recurrent) -> Iterator[Code]:
+        """Yield the call of a module with its states, which is that of its top layer."""
+        stack = stack_of(layer)
+        assert stack is not None, "in step form, every recurrent layer is in a stack"
+        if not stack.is_top:
+            return
+        h, c = (f"{stack.name}_{kind}" for kind in ("h", "c"))
+        state = code("({}, {})", h, c) if isinstance(layer.cell, nodes.LSTM) else code("{}", h)
+        result = code("{}, {}", "x" if layer.return_sequences else "_", state)
+        arguments = listed("x", "mask" if layer.masked else "", state)
+        run = code("{} = self.{}({})", result, stack.name, arguments)
+        if plan_of(layer).has_single_step:
+            # A scripted function takes no module, and TorchScript compiles only the branch that it
+            # can reach. PyTorch documents is_scripting, and does not declare that it is exported.
+            yield code(
+                """
+                if torch.jit.is_scripting() or x.shape[1] > 1:  # type: ignore[attr-defined]
+                    {run}
+                else:
+                    {result} = single_step(self.{name}, x, {state})
+                """,
+                run=run,
+                result=result,
+                name=stack.name,
+                state=state,
+            )
+        else:
+            yield run
+        if not layer.return_sequences:
+            yield code("x = {}[-1]", h)
+
+    def repeat(self, layer: nodes.Repeat) -> Code:
+        """Return ``x`` as a view with steps."""
+        return code("x.unsqueeze(1).expand(-1, {!r}, -1)", layer.steps)
+
+    def normalize(self) -> Code:
+        """Return ``x`` divided by its Euclidean norm."""
+        return code("nn.functional.normalize(x, dim=-1, eps=1e-12)")
+
+    def pool_mean(self, *, masked: bool) -> Code:
+        """Return the statements that compute the mean over the steps."""
+        if not masked:
+            return code("x = x.mean(dim=1)")
+        return code(
+            """
+            steps = mask.sum(dim=1, keepdim=True).clamp(min=1)
+            x = {}.sum(dim=1) / steps
+            """,
+            self.where_real(0),
+        )
+
+    def pool_max(self, *, masked: bool) -> Code:
+        """Return the statements that compute the maximum over the steps."""
+        if not masked:
+            return code("x = x.amax(dim=1)")
+        return code(
+            """
+            x = {}.amax(dim=1)
+            x = torch.where(mask.any(dim=1, keepdim=True), x, 0)
+            """,
+            self.where_real(-3e38),
+        )
+
+    def state_shapes(self) -> Iterator[tuple[str, Code]]:
+        """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
+        for layer in self.network.layers:
+            stack = stack_of(layer)
+            for state in states_of(layer):
+                if stack is None:
+                    yield state.name, code("batch, {!r}", state.size)
+                elif stack.index == 0:
+                    yield state.name, code("{!r}, batch, {!r}", stack.size, state.size)
+
+    def zeros(self, shape: Code) -> Code:
+        """Return a state of zeros."""
+        # Tokens are integers, so the weights tell the dtype of the states.
+        first = self.network.layers[0]
+        like = f"self.{first.name}.weight" if isinstance(first, nodes.Embedding) else "x"
+        return code("{}.new_zeros({})", like, shape)
+
+    def finish(self, body: Code) -> Code:
+        """Return the body with its ``return``; for inference, the last value is returned itself."""
+        # To a type checker, a module's call is Any, and so are the states that it returns. ``x`` is
+        # declared a tensor.
+        last = re.search(r"^x = (?!self\.)([\w.]+\(.*\))\Z", body, re.MULTILINE)
+        if last and self.form == "inference":
+            return Code(f"{body[: last.start()]}return {last[1]}")
+        return super().finish(body)
+
+
+def _result(name: str, layer: nodes.Recurrent) -> Code:
+    """Return the target of a call for the outputs or the final state, as the layer returns it."""
+    if not plan_of(layer).returns_pair:
+        return code("{}", name)
+    if layer.return_sequences:
+        return code("{}, _", name)
+    # The final states of an LSTM are the pair (h, c).
+    return code("_, ({}, _)" if isinstance(layer.cell, nodes.LSTM) else "_, {}", name)
+
+
+def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
+    defaults = DEFAULTS.get(class_.replace("SingleBias", "nn."))
+    return call(class_, *positional, defaults=defaults, **arguments)
