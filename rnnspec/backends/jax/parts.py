@@ -45,15 +45,12 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
                 pass
 
 
-_SYMMETRIC_UNIFORM = code(
-    '''
+_SYMMETRIC_UNIFORM = code('''
     def symmetric_uniform(limit: float) -> nnx.Initializer:
         """Return an initializer that draws from U(-limit, limit)."""
         return partial(jax.random.uniform, minval=-limit, maxval=limit)
-    '''
-)
-_FROZEN_EMBED = code(
-    '''
+''')
+_FROZEN_EMBED = code('''
     class FrozenEmbed(nnx.Module):
         """``nnx.Embed`` with vectors that are not trained."""
 
@@ -72,10 +69,8 @@ _FROZEN_EMBED = code(
 
         def __call__(self, x: jax.Array) -> jax.Array:
             return jnp.take(self.embedding[...], x, axis=0)
-    '''
-)
-_FROZEN_EMBED_TO_LOAD = code(
-    '''
+''')
+_FROZEN_EMBED_TO_LOAD = code('''
     class FrozenEmbed(nnx.Module):
         """``nnx.Embed`` with vectors that are not trained."""
 
@@ -86,15 +81,12 @@ _FROZEN_EMBED_TO_LOAD = code(
 
         def __call__(self, x: jax.Array) -> jax.Array:
             return jnp.take(self.embedding[...], x, axis=0)
-    '''
-)
-_HARD_SIGMOID = code(
-    '''
+''')
+_HARD_SIGMOID = code('''
     def hard_sigmoid(x: jax.Array) -> jax.Array:
         """Return clip(x / 6 + 0.5, 0, 1), with the gradient 0 at both kinks."""
         return jnp.where(x <= -3, 0, jnp.where(x >= 3, 1, (x + 3) / 6))
-    '''
-)
+''')
 _LEGACY_HARD_SIGMOID = code(
     """
     def legacy_hard_sigmoid(x: jax.Array) -> jax.Array:
@@ -103,23 +95,18 @@ _LEGACY_HARD_SIGMOID = code(
     """,
     docstring([LEGACY_HARD_SIGMOID]),
 )
-_L2_NORMALIZED = code(
-    '''
+_L2_NORMALIZED = code('''
     def l2_normalized(x: jax.Array) -> jax.Array:
         """Return x / max(norm, 1e-12), (batch, features), with a finite gradient at zeros."""
         square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
         return x / jnp.sqrt(jnp.maximum(square, 1e-24))
-    '''
-)
-_GATE_MASKS = code(
-    '''
+''')
+_GATE_MASKS = code('''
     def gate_masks(dropout: nnx.Dropout, like: jax.Array, *shape: int) -> jax.Array | None:
         """Return a mask for each gate, (gates, ...), or None in inference."""
         return None if dropout.deterministic else dropout(jnp.ones(shape, like.dtype))
-    '''
-)
-_GATE_PRODUCTS = code(
-    '''
+''')
+_GATE_PRODUCTS = code('''
     def gate_products(
         x: jax.Array, kernel: jax.Array, masks: jax.Array | None
     ) -> jax.Array:
@@ -129,8 +116,7 @@ _GATE_PRODUCTS = code(
         kernels = jnp.split(kernel, len(masks), axis=1)
         shares = [(x * mask) @ each for mask, each in zip(masks, kernels)]
         return jnp.concatenate(shares, axis=-1)
-    '''
-)
+''')
 
 
 def _running_mean(*, masked: bool) -> Code:

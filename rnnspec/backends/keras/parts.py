@@ -39,15 +39,13 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
                 pass
 
 
-_SET_FORGET_BIAS = code(
-    '''
+_SET_FORGET_BIAS = code('''
     def set_forget_bias(lstm: keras.layers.LSTM, value: float) -> None:
         """Set the forget gate's part of a new bias; the gates are in the order i, f, c, o."""
         bias = keras.ops.convert_to_numpy(lstm.cell.bias).copy()
         bias[lstm.units : 2 * lstm.units] = value
         lstm.cell.bias.assign(bias)
-    '''
-)
+''')
 _LEGACY_HARD_SIGMOID = code(
     """
     def legacy_hard_sigmoid() -> keras.layers.Layer:
@@ -61,8 +59,7 @@ _LEGACY_HARD_SIGMOID = code(
         [LEGACY_HARD_SIGMOID, "", "It is hard_sigmoid(1.2 x), of layers that Keras can load."]
     ),
 )
-_L2_NORMALIZED = code(
-    '''
+_L2_NORMALIZED = code('''
     def l2_normalized(x: keras.KerasTensor) -> keras.KerasTensor:
         """Return x / max(norm, 1e-12), (batch, features).
 
@@ -70,35 +67,28 @@ _L2_NORMALIZED = code(
         """
         square = keras.ops.sum(keras.ops.square(x), axis=-1, keepdims=True)
         return x / keras.ops.sqrt(keras.ops.maximum(square, 1e-24))
-    '''
-)
-_MASKED_MEAN = code(
-    '''
+''')
+_MASKED_MEAN = code('''
     def masked_mean(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
         """Return the mean over the real steps, (batch, features); zeros if there are none."""
         real = keras.ops.expand_dims(keras.ops.cast(mask, x.dtype), -1)
         steps = keras.ops.maximum(keras.ops.sum(real, axis=1), 1)
         return keras.ops.sum(keras.ops.where(real > 0, x, 0), axis=1) / steps
-    '''
-)
-_MASKED_MAX = code(
-    '''
+''')
+_MASKED_MAX = code('''
     def masked_max(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
         """Return the maximum over the real steps, (batch, features); zeros if there are none."""
         real = keras.ops.expand_dims(mask, -1)
         highest = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
         return keras.ops.where(keras.ops.any(real, axis=1), highest, 0)
-    '''
-)
-_RUNNING_SUM = code(
-    '''
+''')
+_RUNNING_SUM = code('''
     def running_sum(total: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return (batch, size) plus the sum of (batch, steps, size) over the steps."""
         # As one more step, because Keras names an addition as it names its layer Add.
         first = keras.ops.expand_dims(total, 1)
         return keras.ops.sum(keras.ops.concatenate([first, x], axis=1), axis=1)
-    '''
-)
+''')
 
 
 def _running_mean(*, masked: bool) -> Code:

@@ -59,15 +59,13 @@ def _activations(network: nodes.Network) -> Iterator[Code]:
         yield _SOFTPLUS
 
 
-_HARD_SIGMOID = code(
-    '''
+_HARD_SIGMOID = code('''
     def hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
         """Return relu6(x + 3) / 6; PyTorch's own rounds its slope to float32."""
         if x.dtype == torch.float32:
             return nn.functional.hardsigmoid(x)
         return nn.functional.relu6(x + 3) / 6
-    '''
-)
+''')
 _LEGACY_HARD_SIGMOID = code(
     """
     def legacy_hard_sigmoid(x: torch.Tensor) -> torch.Tensor:
@@ -76,25 +74,20 @@ _LEGACY_HARD_SIGMOID = code(
     """,
     docstring([LEGACY_HARD_SIGMOID]),
 )
-_SOFTPLUS = code(
-    '''
+_SOFTPLUS = code('''
     def softplus(x: torch.Tensor) -> torch.Tensor:
         """Return log(1 + exp(x)), at PyTorch's own threshold, 20, off by 2e-9."""
         return nn.functional.softplus(x, threshold=40)
-    '''
-)
-_VARIATIONAL_DROPOUT = code(
-    '''
+''')
+_VARIATIONAL_DROPOUT = code('''
     def variational_dropout(x: torch.Tensor, rate: float, training: bool) -> torch.Tensor:
         """Drop features of (batch, steps, features), one mask for all steps of a sequence."""
         if not training:
             return x
         keep = x.new_ones(x.shape[0], 1, x.shape[2])
         return x * nn.functional.dropout(keep, rate)
-    '''
-)
-_SINGLE_STEP = code(
-    '''
+''')
+_SINGLE_STEP = code('''
     def single_step(
         layer: nn.LSTM, x: torch.Tensor, states: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
@@ -105,8 +98,7 @@ _SINGLE_STEP = code(
             h.append(x)
             c.append(cell)
         return x.unsqueeze(1), (torch.stack(h), torch.stack(c))
-    '''
-)
+''')
 
 
 def _single_bias(base: str) -> Code:
@@ -165,19 +157,16 @@ def _masked_to_train(kind: str) -> Code:
         result=choose_result(
             kind,
             code("return self.pick(outputs, place.clamp(max=longest - 1))"),
-            code(
-                """
+            code("""
                 last = self.pick(outputs, (count - 1).clamp(min=0)).squeeze(1)
                 return torch.where(count > 0, last, 0)
-                """
-            ),
+            """),
         ),
         pick=_PICK,
     )
 
 
-_ORDER = code(
-    """
+_ORDER = code("""
     # The real steps of each sequence move to its front, in order, before any padding.
     real = mask.cumsum(dim=1)
     count = real[:, -1:]
@@ -188,17 +177,14 @@ _ORDER = code(
     if type(longest) is int and not torch.compiler.is_compiling():
         longest = max([1, *count.flatten().tolist()])
     order = place.scatter(1, place, step)[:, :longest]
-    """
-)
-_PICK = code(
-    '''
+""")
+_PICK = code('''
     def pick(self, x: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
         """Return the given steps (batch, n) of each sequence in (batch, steps, features)."""
         rows = torch.arange(x.shape[0], device=x.device).unsqueeze(1) * x.shape[1]
         picked = x.flatten(0, 1).index_select(0, (rows + steps).flatten())
         return picked.view(*steps.shape, x.shape[2])
-    '''
-)
+''')
 
 
 def _masked_to_deploy(kind: str) -> Code:
@@ -220,45 +206,36 @@ def _masked_to_deploy(kind: str) -> Code:
         docstring=RETURNS[kind],
         result=choose_result(
             kind,
-            code(
-                """
+            code("""
                 place = torch.argsort(order, dim=1).unsqueeze(-1)
                 return torch.gather(outputs, 1, place.expand_as(outputs))
-                """
-            ),
-            code(
-                """
+            """),
+            code("""
                 count = mask.sum(dim=1).view(-1, 1, 1)
                 last_step = (count - 1).clamp(min=0).expand(-1, 1, outputs.shape[2])
                 last = torch.gather(outputs, 1, last_step)
                 return torch.where(count > 0, last, 0).squeeze(1)
-                """
-            ),
+            """),
         ),
     )
 
 
 def _init_masked(kind: str) -> Code:
     if kind == "some":
-        return code(
-            """
+        return code("""
             def __init__(self, layer: nn.RNNBase, *, return_sequences: bool) -> None:
                 super().__init__()
                 self.layer = layer
                 self.return_sequences = return_sequences
-            """
-        )
-    return code(
-        """
+        """)
+    return code("""
         def __init__(self, layer: nn.RNNBase) -> None:
             super().__init__()
             self.layer = layer
-        """
-    )
+    """)
 
 
-_PACK = code(
-    """
+_PACK = code("""
     # The real steps of each sequence move to its front, in order, before any padding.
     order = torch.argsort((~mask).int(), dim=1, stable=True)
     steps = mask.sum(dim=1)
@@ -269,17 +246,14 @@ _PACK = code(
         batch_first=True,
         enforce_sorted=False,
     )
-    """
-)
-_UNPACK = code(
-    """
+""")
+_UNPACK = code("""
     x, _ = nn.utils.rnn.pad_packed_sequence(
         outputs, batch_first=True, total_length=mask.shape[1]
     )
     x = x.gather(1, torch.argsort(order, dim=1).unsqueeze(-1).expand_as(x))
     real = (steps > 0).unsqueeze(-1)
-    """
-)
+""")
 _MASKED_STEP = code(
     '''
     class Masked(nn.Module):

@@ -93,12 +93,10 @@ def _forward(class_: CellClass) -> Code:
     kind = "with_state" if _is_stepped(class_) else class_.sequences
     real_steps = outputs = append = Code()
     if class_.first.masked:
-        real_steps = code(
-            """
+        real_steps = code("""
             # Padded steps are computed and discarded; the state does not depend on them.
             real_steps = mask.unsqueeze(-1).unbind(1)
-            """
-        )
+        """)
     if kind != "none":
         outputs, append = code("outputs = []"), code("outputs.append(h)")
     return code(
@@ -259,12 +257,10 @@ class _Loop:
 def _rnn(class_: CellClass) -> _Loop:
     keep, state = Code(), "h"
     if class_.first.recurrent_dropout > 0:
-        keep = code(
-            """
+        keep = code("""
             keep = torch.ones_like(h)
             keep = nn.functional.dropout(keep, self.recurrent_dropout, self.training)
-            """
-        )
+        """)
         state = "kept"
     new = _activate(class_, "activation", code("torch.addmm(step, {}, weight)", state))
     if class_.first.masked:
@@ -363,16 +359,14 @@ def _gru(class_: CellClass) -> _Loop:
 def _reset_first_gru(class_: CellClass) -> _Loop:
     reset = code("r * h")
     if _is_by_gate(class_):
-        start = code(
-            """
+        start = code("""
             sizes = [2, 1] if self.training else [2 * units, units]
             x_rz, x_n = steps.split_with_sizes(sizes, axis + 1)
             w_rz, w_n = weight.split_with_sizes(sizes, axis)
             if self.training:
                 keep_rz, keep_n = keep.split_with_sizes(sizes)
             h = steps.new_zeros(x.shape[0], units)
-            """
-        )
+        """)
         axis = code("axis")
         activated = _activate(class_, "activation", "n")
         candidate = lines(
