@@ -111,24 +111,6 @@ class JaxWalk(Walk):
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
 
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-        return code("jnp.where(jnp.expand_dims(mask, -1), x, {!r})", otherwise)
-
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-        return code("jnp.concatenate([{}, {}], axis=-1)", ahead, back)
-
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation."""
-        match activation:
-            case "exponential":
-                return code("jnp.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("jax.nn.{}(x)", activation)
-            case _:
-                return code("{}(x)", ACTIVATIONS[activation])
-
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding; the class of a frozen one draws nothing but for training."""
         arguments: dict[str, Code] = {}
@@ -185,6 +167,10 @@ class JaxWalk(Walk):
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         made = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, made)
+
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
+        return code("jnp.where(jnp.expand_dims(mask, -1), x, {!r})", otherwise)
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
@@ -256,6 +242,20 @@ class JaxWalk(Walk):
             self.where_real(-3e38),
             highest,
         )
+
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation."""
+        match activation:
+            case "exponential":
+                return code("jnp.exp(x)")
+            case "softmax" | "log_softmax":
+                return code("jax.nn.{}(x)", activation)
+            case _:
+                return code("{}(x)", ACTIVATIONS[activation])
+
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
+        return code("jnp.concatenate([{}, {}], axis=-1)", ahead, back)
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""

@@ -155,35 +155,6 @@ class TorchWalk(Walk):
         if is_drawn:
             yield reset_parameters(self.network)
 
-    def convert_input(self) -> Code:
-        """Return the conversion of features that are integers, which Keras and JAX take too."""
-        if isinstance(self.network.input, nodes.TokenInput):
-            return Code()
-        # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
-        # module has no weight of this name.
-        return code("x = x if x.is_floating_point() else x.float()")
-
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-        return code("torch.where(mask.unsqueeze(-1), x, {!r})", otherwise)
-
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-        return code("torch.cat([{}, {}], dim=-1)", ahead, back)
-
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation."""
-        match activation:
-            case "exponential":
-                return code("torch.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("torch.{}(x, dim=-1)", activation)
-            case "softplus":
-                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
-                return code("nn.functional.softplus(x, threshold=40)")
-            case _:
-                return code("{}(x)", ACTIVATIONS[activation])
-
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
         frozen = code("self.{}.weight.requires_grad_(False)", layer.name)
@@ -256,6 +227,18 @@ class TorchWalk(Walk):
             batch_first=True,
             bidirectional=layer.merge is not None and not plan.is_split,
         )
+
+    def convert_input(self) -> Code:
+        """Return the conversion of features that are integers, which Keras and JAX take too."""
+        if isinstance(self.network.input, nodes.TokenInput):
+            return Code()
+        # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
+        # module has no weight of this name.
+        return code("x = x if x.is_floating_point() else x.float()")
+
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
+        return code("torch.where(mask.unsqueeze(-1), x, {!r})", otherwise)
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements of a layer that is one module, part of one, or two modules."""
@@ -383,6 +366,23 @@ class TorchWalk(Walk):
             """,
             self.where_real(-3e38),
         )
+
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation."""
+        match activation:
+            case "exponential":
+                return code("torch.exp(x)")
+            case "softmax" | "log_softmax":
+                return code("torch.{}(x, dim=-1)", activation)
+            case "softplus":
+                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
+                return code("nn.functional.softplus(x, threshold=40)")
+            case _:
+                return code("{}(x)", ACTIVATIONS[activation])
+
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
+        return code("torch.cat([{}, {}], dim=-1)", ahead, back)
 
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
