@@ -40,6 +40,12 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType({"nnx.Linear": 
 def emit(network: nodes.Network, form: Form) -> Module:
     """Return the source of a network: an ``nnx.Module`` named after it."""
     walk = JaxWalk(network, form)
+    imports = []
+    options = {option for class_ in walk.cell_classes.values() for option in class_.options}
+    if not options.isdisjoint(("activation", "recurrent_activation")):
+        imports.append("from collections.abc import Callable")
+    if form == "training" and draws_uniformly(network):
+        imports.append("from functools import partial")
     return Module(
         template="jax/model.py.j2",
         title=text.title(network),
@@ -52,18 +58,9 @@ def emit(network: nodes.Network, form: Form) -> Module:
             *walk.describe_states(),
         ),
         parts=tuple(parts(network, form)),  # type: ignore[arg-type]
-        imports=tuple(_imports(network, form)),
+        imports=tuple(imports),
         functions=walk.functions(),
     )
-
-
-def _imports(network: nodes.Network, form: Form) -> Iterator[str]:
-    """Yield the imports that the parts need."""
-    options = [option for cell in cell_classes(network, form).values() for option in cell.options]
-    if any(option.endswith("activation") for option in options):
-        yield "from collections.abc import Callable"
-    if form == "training" and draws_uniformly(network):
-        yield "from functools import partial"
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
@@ -150,12 +147,13 @@ class JaxWalk(Walk):
         return code("self.{} = {}", layer.name, linear)
 
     @cached_property
-    def _cell_classes(self) -> dict[str, CellClass]:
+    def cell_classes(self) -> dict[str, CellClass]:
+        """The generated classes by name."""
         return cell_classes(self.network, self.form)
 
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
-        class_ = self._cell_classes[class_name(layer)]
+        class_ = self.cell_classes[class_name(layer)]
         one_way: dict[str, Code] = {}
         for direction in directions(layer):
             arguments = class_.arguments(layer)

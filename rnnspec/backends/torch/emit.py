@@ -66,36 +66,30 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 def emit(network: nodes.Network, form: Form) -> Module:
     """Return the source of a network: an ``nn.Module`` named after it."""
     walk = TorchWalk(network, form)
+    docstring = [
+        f"The network {network.name}{purpose(form)}.",
+        "",
+        *text.signature(network, chunks=form == "step"),
+        *walk.describe_states(),
+    ]
+    if form != "training" and (redundant := stock(network)):
+        classes = listed_words(sorted({layer.type for layer in redundant}))
+        about = (
+            f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
+        )
+        docstring.append(about)
+    options = {option for class_ in walk.cell_classes.values() for option in class_.options}
+    takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))
     return Module(
         template="torch/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
         entry=text.class_name(network),
-        docstring=(
-            f"The network {network.name}{purpose(form)}.",
-            "",
-            *text.signature(network, chunks=form == "step"),
-            *walk.describe_states(),
-            *_about_biases(network, form),
-        ),
+        docstring=tuple(docstring),
         parts=tuple(parts(network, form)),  # type: ignore[arg-type]
-        imports=_imports(network),
+        imports=("from collections.abc import Callable",) if takes_functions else (),
         functions=walk.functions(),
     )
-
-
-def _about_biases(network: nodes.Network, form: Form) -> Iterator[str]:
-    """Yield a line about the second biases of stock layers."""
-    if form != "training" and (redundant := stock(network)):
-        classes = listed_words(sorted({layer.type for layer in redundant}))
-        yield f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
-
-
-def _imports(network: nodes.Network) -> tuple[str, ...]:
-    """Return the imports that the arguments of the classes need."""
-    options = [option for cell in cell_classes(network).values() for option in cell.options]
-    functions = any(option.endswith("activation") for option in options)
-    return ("from collections.abc import Callable",) if functions else ()
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
@@ -120,17 +114,15 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
 def stock(network: nodes.Network) -> tuple[Stock, ...]:
     """Return the layers whose stock counterpart has a second bias, with its parameter count."""
     return tuple(
-        _stock(layer)
+        Stock(
+            layer=layer.name,
+            type=f"nn.{text.cell_name(layer.cell)}",
+            parameters=count(layer) + len(gates(layer.cell)) * layer.units * len(directions(layer)),
+            reason="adds a second bias (bias_hh), which is redundant: only the sum of both matters",
+        )
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and plan_of(layer).has_redundant_bias
     )
-
-
-def _stock(layer: nodes.Recurrent) -> Stock:
-    second = len(gates(layer.cell)) * layer.units * len(directions(layer))
-    type_ = f"nn.{text.cell_name(layer.cell)}"
-    reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
-    return Stock(layer.name, type_, count(layer) + second, reason)
 
 
 class TorchWalk(Walk):
@@ -184,7 +176,8 @@ class TorchWalk(Walk):
         return {layer.name: layer for layer in recurrent_modules(self.network)}
 
     @cached_property
-    def _cell_classes(self) -> dict[str, CellClass]:
+    def cell_classes(self) -> dict[str, CellClass]:
+        """The generated classes by name."""
         return cell_classes(self.network)
 
     @cached_property
@@ -212,7 +205,7 @@ class TorchWalk(Walk):
         plan = plan_of(layer)
         arguments: dict[str, Code | Literal] = {}
         if not plan.is_fused:
-            arguments = self._cell_classes[plan.class_].arguments(layer)
+            arguments = self.cell_classes[plan.class_].arguments(layer)
             return _make(plan.class_, layer.features, layer.units, **arguments)
         if plan.stack:
             arguments = {"num_layers": plan.stack.size, "dropout": plan.stack.dropout}
