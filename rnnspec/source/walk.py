@@ -247,27 +247,11 @@ class Walk(ABC):
             case _:
                 assert_never(merge)
 
-    # What a backend writes, in the order of a model. Statements assign their result to ``x``.
+    # What a backend writes: the modules first, then what computes them.
 
     @abstractmethod
     def create(self, modules: Code) -> Iterator[Code]:
         """Yield the methods that create the modules, and draw the initial weights."""
-
-    def convert_input(self) -> Code:
-        """Return the statement that gives ``x`` the dtype that layers take."""
-        return Code()
-
-    @abstractmethod
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-
-    @abstractmethod
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-
-    @abstractmethod
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation, which is not linear."""
 
     @abstractmethod
     def embedding(self, layer: nodes.Embedding) -> Code:
@@ -288,6 +272,14 @@ class Walk(ABC):
     @abstractmethod
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return the statement that creates a recurrent layer, empty if another module has it."""
+
+    def convert_input(self) -> Code:
+        """Return the statement that gives ``x`` the dtype that layers take."""
+        return Code()
+
+    @abstractmethod
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
 
     @abstractmethod
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
@@ -312,6 +304,14 @@ class Walk(ABC):
     @abstractmethod
     def pool_max(self, *, masked: bool) -> Code:
         """Return the statements that compute the maximum over the steps."""
+
+    @abstractmethod
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation, which is not linear."""
+
+    @abstractmethod
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
 
     def state_dtype(self) -> Code:
         """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""

@@ -40,6 +40,12 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType({"nnx.Linear": 
 def emit(network: nodes.Network, form: Form) -> Module:
     """Return the source of a network: an ``nnx.Module`` named after it."""
     walk = JaxWalk(network, form)
+    imports = []
+    options = {option for class_ in walk.cell_classes.values() for option in class_.options}
+    if not options.isdisjoint(("activation", "recurrent_activation")):
+        imports.append("from collections.abc import Callable")
+    if form == "training" and draws_uniformly(network):
+        imports.append("from functools import partial")
     return Module(
         template="jax/model.py.j2",
         title=text.title(network),
@@ -54,18 +60,9 @@ def emit(network: nodes.Network, form: Form) -> Module:
             )
         ),
         parts=tuple(parts(network, form)),
-        imports=tuple(_imports(network, form)),
+        imports=tuple(imports),
         functions=walk.functions(),
     )
-
-
-def _imports(network: nodes.Network, form: Form) -> Iterator[str]:
-    """Yield the imports that the parts need."""
-    options = [option for cell in cell_classes(network, form).values() for option in cell.options]
-    if any(option.endswith("activation") for option in options):
-        yield "from collections.abc import Callable"
-    if form == "training" and draws_uniformly(network):
-        yield "from functools import partial"
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
@@ -113,24 +110,6 @@ class JaxWalk(Walk):
             rngs = code("rngs = nnx.Rngs(0)") if "rngs=rngs" in modules else Code()
             yield function(code("__init__(self) -> None"), rngs, modules)
 
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-        return code("jnp.where(jnp.expand_dims(mask, -1), x, {!r})", otherwise)
-
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-        return code("jnp.concatenate([{}, {}], axis=-1)", ahead, back)
-
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation."""
-        match activation:
-            case "exponential":
-                return code("jnp.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("jax.nn.{}(x)", activation)
-            case _:
-                return code("{}(x)", ACTIVATIONS[activation])
-
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding; the class of a frozen one draws nothing but for training."""
         arguments: dict[str, Code] = {}
@@ -170,12 +149,13 @@ class JaxWalk(Walk):
         return code("self.{} = {}", layer.name, linear)
 
     @cached_property
-    def _cell_classes(self) -> dict[str, CellClass]:
+    def cell_classes(self) -> dict[str, CellClass]:
+        """The generated classes by name."""
         return cell_classes(self.network, self.form)
 
     def recurrent(self, layer: nodes.Recurrent) -> Code:
         """Return a layer of a generated class, or one for each direction."""
-        class_ = self._cell_classes[class_name(layer)]
+        class_ = self.cell_classes[class_name(layer)]
         one_way: dict[str, Code] = {}
         for direction in directions(layer):
             arguments = class_.arguments(layer)
@@ -187,6 +167,10 @@ class JaxWalk(Walk):
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         made = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, made)
+
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
+        return code("jnp.where(jnp.expand_dims(mask, -1), x, {!r})", otherwise)
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the call of a layer, or of both of its directions."""
@@ -258,6 +242,20 @@ class JaxWalk(Walk):
             self.where_real(-3e38),
             highest,
         )
+
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation."""
+        match activation:
+            case "exponential":
+                return code("jnp.exp(x)")
+            case "softmax" | "log_softmax":
+                return code("jax.nn.{}(x)", activation)
+            case _:
+                return code("{}(x)", ACTIVATIONS[activation])
+
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
+        return code("jnp.concatenate([{}, {}], axis=-1)", ahead, back)
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""

@@ -66,38 +66,30 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 def emit(network: nodes.Network, form: Form) -> Module:
     """Return the source of a network: an ``nn.Module`` named after it."""
     walk = TorchWalk(network, form)
+    description = [
+        f"The network {network.name}{purpose(form)}.",
+        "",
+        *text.signature(network, chunks=form == "step"),
+        *walk.describe_states(),
+    ]
+    if form != "training" and (redundant := stock(network)):
+        classes = listed_words(sorted({layer.type for layer in redundant}))
+        about = (
+            f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
+        )
+        description.append(about)
+    options = {option for class_ in walk.cell_classes.values() for option in class_.options}
+    takes_functions = not options.isdisjoint(("activation", "recurrent_activation"))
     return Module(
         template="torch/model.py.j2",
         title=text.title(network),
         comment=text.comment(network),
         entry=text.class_name(network),
-        docstring=docstring(
-            (
-                f"The network {network.name}{purpose(form)}.",
-                "",
-                *text.signature(network, chunks=form == "step"),
-                *walk.describe_states(),
-                *_about_biases(network, form),
-            )
-        ),
+        docstring=docstring(description),
         parts=tuple(parts(network, form)),
-        imports=_imports(network),
+        imports=("from collections.abc import Callable",) if takes_functions else (),
         functions=walk.functions(),
     )
-
-
-def _about_biases(network: nodes.Network, form: Form) -> Iterator[str]:
-    """Yield a line about the second biases of stock layers."""
-    if form != "training" and (redundant := stock(network)):
-        classes = listed_words(sorted({layer.type for layer in redundant}))
-        yield f"The second bias of {classes}, bias_hh, is zero in the weights that rnnspec writes."
-
-
-def _imports(network: nodes.Network) -> tuple[str, ...]:
-    """Return the imports that the arguments of the classes need."""
-    options = [option for cell in cell_classes(network).values() for option in cell.options]
-    functions = any(option.endswith("activation") for option in options)
-    return ("from collections.abc import Callable",) if functions else ()
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
@@ -122,17 +114,15 @@ def stepwise(network: nodes.Network) -> dict[str, str]:
 def stock(network: nodes.Network) -> tuple[Stock, ...]:
     """Return the layers whose stock counterpart has a second bias, with its parameter count."""
     return tuple(
-        _stock(layer)
+        Stock(
+            layer=layer.name,
+            type=f"nn.{text.cell_name(layer.cell)}",
+            parameters=count(layer) + len(gates(layer.cell)) * layer.units * len(directions(layer)),
+            reason="adds a second bias (bias_hh), which is redundant: only the sum of both matters",
+        )
         for layer in network.layers
         if isinstance(layer, nodes.Recurrent) and plan_of(layer).has_redundant_bias
     )
-
-
-def _stock(layer: nodes.Recurrent) -> Stock:
-    second = len(gates(layer.cell)) * layer.units * len(directions(layer))
-    type_ = f"nn.{text.cell_name(layer.cell)}"
-    reason = "adds a second bias (bias_hh), which is redundant: only the sum of both matters"
-    return Stock(layer.name, type_, count(layer) + second, reason)
 
 
 class TorchWalk(Walk):
@@ -156,35 +146,6 @@ class TorchWalk(Walk):
         )
         if is_drawn:
             yield reset_parameters(self.network)
-
-    def convert_input(self) -> Code:
-        """Return the conversion of features that are integers, which Keras and JAX take too."""
-        if isinstance(self.network.input, nodes.TokenInput):
-            return Code()
-        # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
-        # module has no weight of this name.
-        return code("x = x if x.is_floating_point() else x.float()")
-
-    def where_real(self, otherwise: float) -> Code:
-        """Return ``x`` with another value at padded steps."""
-        return code("torch.where(mask.unsqueeze(-1), x, {!r})", otherwise)
-
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-        return code("torch.cat([{}, {}], dim=-1)", ahead, back)
-
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation."""
-        match activation:
-            case "exponential":
-                return code("torch.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("torch.{}(x, dim=-1)", activation)
-            case "softplus":
-                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
-                return code("nn.functional.softplus(x, threshold=40)")
-            case _:
-                return code("{}(x)", ACTIVATIONS[activation])
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
@@ -215,7 +176,8 @@ class TorchWalk(Walk):
         return {layer.name: layer for layer in recurrent_modules(self.network)}
 
     @cached_property
-    def _cell_classes(self) -> dict[str, CellClass]:
+    def cell_classes(self) -> dict[str, CellClass]:
+        """The generated classes by name."""
         return cell_classes(self.network)
 
     @cached_property
@@ -243,7 +205,7 @@ class TorchWalk(Walk):
         plan = plan_of(layer)
         arguments: dict[str, Code | Literal] = {}
         if not plan.is_fused:
-            arguments = self._cell_classes[plan.class_].arguments(layer)
+            arguments = self.cell_classes[plan.class_].arguments(layer)
             return _make(plan.class_, layer.features, layer.units, **arguments)
         if plan.stack:
             arguments = {"num_layers": plan.stack.size, "dropout": plan.stack.dropout}
@@ -258,6 +220,18 @@ class TorchWalk(Walk):
             batch_first=True,
             bidirectional=layer.merge is not None and not plan.is_split,
         )
+
+    def convert_input(self) -> Code:
+        """Return the conversion of features that are integers, which Keras and JAX take too."""
+        if isinstance(self.network.input, nodes.TokenInput):
+            return Code()
+        # Not the dtype of a weight: type checkers do not know it, and a dynamically quantized
+        # module has no weight of this name.
+        return code("x = x if x.is_floating_point() else x.float()")
+
+    def where_real(self, otherwise: float) -> Code:
+        """Return ``x`` with another value at padded steps."""
+        return code("torch.where(mask.unsqueeze(-1), x, {!r})", otherwise)
 
     def run(self, layer: nodes.Recurrent) -> Iterator[Code]:
         """Yield the statements of a layer that is one module, part of one, or two modules."""
@@ -385,6 +359,23 @@ class TorchWalk(Walk):
             """,
             self.where_real(-3e38),
         )
+
+    def activate(self, activation: Activation) -> Code:
+        """Return ``x`` after an activation."""
+        match activation:
+            case "exponential":
+                return code("torch.exp(x)")
+            case "softmax" | "log_softmax":
+                return code("torch.{}(x, dim=-1)", activation)
+            case "softplus":
+                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
+                return code("nn.functional.softplus(x, threshold=40)")
+            case _:
+                return code("{}(x)", ACTIVATIONS[activation])
+
+    def concatenate(self, ahead: Code, back: Code) -> Code:
+        """Return two arrays joined along the features."""
+        return code("torch.cat([{}, {}], dim=-1)", ahead, back)
 
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
