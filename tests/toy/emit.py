@@ -3,37 +3,40 @@
 from typing import Any
 
 from rnnspec.backends.contract import Stock
-from rnnspec.backends.expressions import Assign, Call, Function, Items, Name, Return, Source
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
 from rnnspec.ir.forms import Form
 from rnnspec.ir.nodes import Dense, Layer, Network, Recurrent, SimpleRNN
 from rnnspec.ir.params import params
+from rnnspec.source.code import Code, Module, code, docstring, function, listed
 
 
-def emit(network: Network, _form: Form) -> Source:
-    made, run = map(_arrays, network.layers), map(_call, network.layers)
-    functions = (
-        Function("__init__", "self", "None", ("Make arrays of zeros.",), (*made,)),
-        Function("__call__", "self, x: Any", "Any", ("Run a batch.",), (*run, Return(Name("x")))),
+def emit(network: Network, _form: Form) -> Module:
+    make, run = map(_arrays, network.layers), map(_call, network.layers)
+    return Module(
+        template="model.py.j2",
+        title=text.title(network),
+        comment=text.comment(network),
+        entry=network.name.title().replace("_", ""),
+        docstring=docstring([f"The network {network.name}.", "", *text.signature(network)]),
+        parts=(),
+        functions=(
+            function(code("__init__(self) -> None"), make),
+            function(code("__call__(self, x: Any) -> Any"), run, code("return x")),
+        ),
     )
-    title, comment = text.title(network), text.comment(network)
-    entry = network.name.title().replace("_", "")
-    docstring = (f"The network {network.name}.", "", *text.signature(network))
-    return Source("model.py.j2", title, comment, entry, docstring, (), (), functions)
 
 
-def _arrays(layer: Layer) -> Assign:
-    shapes = tuple((param.name, Items(param.shape, fixed=True)) for param in params(layer))
-    return Assign(f"self.{layer.name}", Call(Name("zeros"), (), shapes))
+def _arrays(layer: Layer) -> Code:
+    shapes = (code("{}={!r}", param.name, param.shape) for param in params(layer))
+    return code("self.{} = zeros({})", layer.name, listed(*shapes))
 
 
-def _call(layer: Any) -> Assign:
-    given = Name("x"), Name(f"self.{layer.name}")
+def _call(layer: Any) -> Code:
     if isinstance(layer, Dense):
-        return Assign("x", Call(Name("dense"), (*given, layer.activation)))
+        return code("x = dense(x, self.{}, {!r})", layer.name, layer.activation)
     how = layer.cell.activation, layer.return_sequences
-    return Assign("x", Call(Name("simple"), (*given, *how)))
+    return code("x = simple(x, self.{}, {!r}, {!r})", layer.name, *how)
 
 
 def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:
