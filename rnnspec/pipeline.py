@@ -189,7 +189,7 @@ def arranged(program: Program, backend: Backend, form: Form | None = None) -> Ne
     form = backend.form(form)
     if refused := refusals(backend, program.network, form):
         raise UnsupportedError(program.source, backend.name, refused)
-    return backend.emitter.arranged(in_form(program.network, form), form)
+    return backend.emitter.arrange(in_form(program.network, form), form)
 
 
 def forms_of(program: Program, backend: Backend) -> list[Form]:

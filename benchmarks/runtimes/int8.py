@@ -40,7 +40,7 @@ STEPS, ROUNDS = 80, 30
 def main() -> None:
     print("| network | size | of float32 | speed, batch 1 | batch 32 | outputs move by | largest |")
     print(f"|{'---|' * 7}")
-    quantizes = get("onnx").quantizer.quantizes
+    quantizes = get("onnx").runtime.quantizes
     for program in (pipeline.reads(LARGE), *map(pipeline.read, GALLERY)):
         if any(map(quantizes, program.network.layers)):
             print(f"| {' | '.join(_row(program))} |", flush=True)
@@ -51,7 +51,7 @@ def _row(program: Program) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         exact = written(case, Path(folder))
         rounded = Path(shutil.copy(exact, exact.with_name("int8.onnx")))
-        get("onnx").quantizer.quantize(rounded, "int8")
+        get("onnx").runtime.quantize(rounded, "int8")
         sizes = [path.stat().st_size for path in (exact, rounded)]
         sessions = [_session(path) for path in (exact, rounded)]
     batch = _batch(case)

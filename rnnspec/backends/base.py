@@ -8,24 +8,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.backends.contract import (
-        Emitter,
-        LearningRuntime,
-        OpeningRuntime,
-        OptimizingRuntime,
-        Quantizer,
-        Runtime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
+    from rnnspec.backends.contract import Emitter, Runtime, Slots
     from rnnspec.backends.optimizers import Cause
     from rnnspec.ir.forms import Form
 
@@ -63,7 +53,7 @@ class Backend:
     it is more than a relative one of a few units.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
-    if the runtime has a function ``own_steps``; ``causes`` returns known differences of these.
+    if the runtime has ``own_steps``; ``causes`` returns known differences of these.
     """
 
     name: str
@@ -116,58 +106,29 @@ class Backend:
 
     @property
     def emitter(self) -> Emitter:
-        """The module that turns the IR into source."""
-        # Each backend's folder assigns its modules to the protocols, so mypy checks what is cast.
-        return cast("Emitter", self._module("emit"))
+        """The functions that turn the IR into source."""
+        emitter: Emitter = self._module("emit").EMITTER
+        return emitter
 
     @property
     def slots(self) -> Slots:
-        """The module that locates each canonical array."""
-        return cast("Slots", self._module("slots"))
+        """The place of each canonical array."""
+        slots: Slots = self._module("slots").SLOTS
+        return slots
 
     @property
     def runtime(self) -> Runtime:
-        """The module that runs the framework.
+        """The framework.
 
         Raises:
             BackendError: the framework is not installed, too old, or fails to import.
         """
         self.require()
         try:
-            return cast("Runtime", self._module("runtime"))
+            runtime: Runtime = self._module("runtime").RUNTIME
         except Exception as error:  # Keras raises ValueError for an unknown engine
             raise BackendError(f"{self.title} cannot be imported: {error}") from error
-
-    @property
-    def learning(self) -> LearningRuntime:
-        """The runtime of a backend whose ``level`` is ``gradients`` or higher."""
-        return cast("LearningRuntime", self.runtime)
-
-    @property
-    def optimizing(self) -> OptimizingRuntime:
-        """The runtime of a backend whose record names ``optimizers``."""
-        return cast("OptimizingRuntime", self.runtime)
-
-    @property
-    def stepping(self) -> SteppingRuntime:
-        """The runtime of a backend that writes source in step form."""
-        return cast("SteppingRuntime", self.runtime)
-
-    @property
-    def saving(self) -> SavingRuntime:
-        """The runtime of a backend that writes ``files``."""
-        return cast("SavingRuntime", self.runtime)
-
-    @property
-    def quantizer(self) -> Quantizer:
-        """The module that quantizes files, of a backend whose record has types for it."""
-        self.require()
-        return cast("Quantizer", self._module("quantize"))
-
-    @property
-    def opening(self) -> OpeningRuntime:
-        """The runtime of a backend that opens the files of its framework."""
-        return cast("OpeningRuntime", self.runtime)
+        return runtime
 
     def require(self) -> None:
         """Raise BackendError unless the framework is installed and recent enough."""
@@ -188,7 +149,7 @@ class Backend:
             )
 
     # Imported on first use, so that the record of a backend costs no import.
-    def _module(self, name: str) -> object:
+    def _module(self, name: str) -> Any:
         return import_module(f"{self.package}.{name}")
 
 

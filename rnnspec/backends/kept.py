@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from rnnspec.backends.contract import Held
+from rnnspec.backends.contract import ArrayType
 from rnnspec.errors import UsageError
-from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.files.headers import read_metadata, read_safetensors, sort_metadata
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
+
+    from _typeshed import ReadableBuffer as Buffer
 
     from rnnspec.backends.base import Backend
     from rnnspec.backends.contract import Runtime
@@ -24,14 +29,14 @@ if TYPE_CHECKING:
 class Kept(Protocol):
     """Arrays by (layer, path), in the layout of the framework."""
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer.
 
         Raises:
             LookupError: there is no such array.
         """
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
 
     def get(self, layer: str, path: str) -> Array:
@@ -45,13 +50,13 @@ class KeptInModel:
     runtime: Runtime
     model: Any
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer."""
-        return self.runtime.held(self.model, layer, path)
+        return self.runtime.array_type(self.model, layer, path)
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
-        return self.runtime.others(self.model, known)
+        return self.runtime.other_shapes(self.model, known)
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
@@ -64,14 +69,14 @@ class KeptByName:
 
     arrays: Mapping[str, Array]
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer."""
         array = self.arrays.get(f"{layer}.{path}")
         if array is None:
             raise LookupError(f"no array named {layer}.{path}")
-        return Held(array.dtype.name, array.shape)
+        return ArrayType(array.dtype.name, array.shape)
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
         names = {f"{layer}.{path}" for layer, path in known}
         return {name: each.shape for name, each in self.arrays.items() if name not in names}
@@ -223,3 +228,34 @@ def weights_in(folder: Path) -> Path:
         names = ", ".join(path.name for path in found[:5]) or "none"
         raise UsageError(f"expected one .safetensors file, received {names}", str(folder))
     return found[0]
+
+
+def write_by_name(  # noqa: PLR0913, PLR0917
+    folder: Path, name: str, source: str, spec: str, framework: str, save: Callable[..., object]
+) -> None:
+    """Write ``NAME.py`` and ``NAME.safetensors``, whose metadata has the spec.
+
+    ``save(path, metadata=...)`` writes the arrays in the order and alignment of safetensors.
+    """
+    (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
+    path = folder / f"{name}.safetensors"
+    save(path, metadata={SPEC_KEY: spec, FRAMEWORK_KEY: framework})
+    sort_metadata(path)
+
+
+def load_entry(folder: Path, name: str, entry: str) -> Any:
+    """Return ``entry`` of ``NAME.py``; the module does not stay imported."""
+    # Not import_module, which would find another module of this name that is imported already.
+    loader = _UncachedLoader(name, str(folder / f"{name}.py"))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return getattr(module, entry)
+
+
+class _UncachedLoader(SourceFileLoader):
+    """A loader that leaves no ``__pycache__`` beside the source."""
+
+    def set_data(self, path: str, data: Buffer, *, _mode: int = 0o666) -> None:
+        """Write nothing."""

@@ -38,7 +38,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     """
     places = [place for place in live.store.places if place[2].trainable]
     keys = trained_keys(live)
-    learn = live.backend.learning.learner(live.model, keys, training=training)
+    learn = live.backend.runtime.learner(live.model, keys, training=training)
 
     def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
         loss, found = learn(batch, target, weight)

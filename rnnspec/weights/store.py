@@ -183,7 +183,7 @@ Types = dict[tuple[str, str], str]
 def _check(places: tuple[Place, ...], kept: Kept) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, path) for _, layer, _, slot in places for path in slot.paths}
-    left = [f"unexpected: {name} of {shape}" for name, shape in kept.others(known).items()]
+    left = [f"unexpected: {name} of {shape}" for name, shape in kept.other_shapes(known).items()]
     return _check_each(places, kept, left)
 
 
@@ -216,17 +216,17 @@ def _dtype(place: Place, path: str, kept: Kept) -> str:
         _UnfitError: the array does not fit.
     """
     name, layer, param, slot = place
-    held = kept.held(layer, path)
-    wanted = shape_in(param, slot)
+    actual = kept.array_type(layer, path)
+    expected = shape_in(param, slot)
     # A stacked array has an extra leading axis.
-    found = held.shape if slot.row is None else held.shape[1:]
-    if found != wanted or (slot.row is not None and held.shape[0] <= slot.row):
-        raise _UnfitError(f"{name}: expected the shape {wanted} in the model, received {found}")
-    if held.dtype not in KEPT:
+    shape = actual.shape if slot.row is None else actual.shape[1:]
+    if shape != expected or (slot.row is not None and actual.shape[0] <= slot.row):
+        raise _UnfitError(f"{name}: expected the shape {expected} in the model, received {shape}")
+    if actual.dtype not in KEPT:
         types = ", ".join(KEPT)
-        dtype = held.dtype or "an array without data (on the device meta)"
+        dtype = actual.dtype or "an array without data (on the device meta)"
         raise _UnfitError(f"{name}: expected one of the types {types}, received {dtype}")
-    return held.dtype
+    return actual.dtype
 
 
 def _check_names(places: tuple[Place, ...], arrays: object) -> None:

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-from toy import emit, runtime, slots
-
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.base import Backend
-from rnnspec.backends.contract import Emitter, Runtime, Slots
 
-_modules: tuple[Emitter, Slots, Runtime] = emit, slots, runtime
 TOY = Backend(
     name="toy",
     title="Toy",

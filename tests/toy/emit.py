@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rnnspec.backends.contract import Stock
+from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
 from rnnspec.ir.forms import Form
@@ -53,13 +53,4 @@ def _refusals(layer: Layer) -> list[Refusal]:
     return [Refusal(layer.name, key, "its layers are plain") for key in keys if keys[key]]
 
 
-def arranged(network: Network, _form: Form) -> Network:
-    return network
-
-
-def stepwise(network: Network) -> dict[str, str]:
-    return {}
-
-
-def stock(network: Network) -> tuple[Stock, ...]:
-    return ()
+EMITTER = Emitter(emit=emit, refusals=refusals)

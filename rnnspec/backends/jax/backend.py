@@ -1,9 +1,5 @@
 """The record of the JAX backend."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from rnnspec.backends.base import Backend
 
 JAX = Backend(
@@ -29,21 +25,3 @@ JAX = Backend(
     ),
     optimizers="optax",
 )
-
-if TYPE_CHECKING:
-    from rnnspec.backends.contract import (
-        Emitter,
-        OptimizingRuntime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
-    from rnnspec.backends.jax import emit, read, runtime, slots
-    from rnnspec.backends.kept import Reader
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _optimizing: OptimizingRuntime = runtime
-    _saving: SavingRuntime = runtime
-    _stepping: SteppingRuntime = runtime
-    _reader: Reader = read

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
 
+if TYPE_CHECKING:
+    from rnnspec.backends.optimizers import Cause
+
 _DEFAULT = "tensorflow"
 _MOST = 2**16
 """More characters than a settings file has."""
@@ -57,24 +60,3 @@ KERAS = Backend(
     optimizers="keras.optimizers",
     causes=_causes,
 )
-
-if TYPE_CHECKING:
-    from rnnspec.backends.contract import (
-        Emitter,
-        OpeningRuntime,
-        OptimizingRuntime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
-    from rnnspec.backends.kept import Reader
-    from rnnspec.backends.keras import emit, read, runtime, slots
-    from rnnspec.backends.optimizers import Cause
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _optimizing: OptimizingRuntime = runtime
-    _saving: SavingRuntime = runtime
-    _stepping: SteppingRuntime = runtime
-    _opening: OpeningRuntime = runtime
-    _reader: Reader = read

@@ -1,9 +1,5 @@
 """The record of the PyTorch backend."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from rnnspec.backends.base import Backend
 
 TORCH = Backend(
@@ -25,21 +21,3 @@ TORCH = Backend(
     ),
     optimizers="torch.optim",
 )
-
-if TYPE_CHECKING:
-    from rnnspec.backends.contract import (
-        Emitter,
-        OptimizingRuntime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
-    from rnnspec.backends.kept import Reader
-    from rnnspec.backends.torch import emit, read, runtime, slots
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _optimizing: OptimizingRuntime = runtime
-    _saving: SavingRuntime = runtime
-    _stepping: SteppingRuntime = runtime
-    _reader: Reader = read

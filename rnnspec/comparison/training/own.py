@@ -53,7 +53,7 @@ class _Trained:
     @classmethod
     def of(cls, case: Case, live: Live, gradients: Gradients) -> _Trained:
         """Return a model with the steps of its framework."""
-        own_steps = live.backend.optimizing.own_steps
+        own_steps = live.backend.runtime.own_steps
         own, summed = (
             own_steps(live.model, trained_keys(live), training=case.trains, summed=summed)
             for summed in (False, True)
