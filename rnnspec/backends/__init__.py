@@ -23,6 +23,7 @@ from rnnspec.ir.inference import for_inference
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
+    from rnnspec.taken_names import TakenNames
 
 __all__ = [
     "BACKENDS",
@@ -39,6 +40,7 @@ __all__ = [
     "names",
     "quantized",
     "refusals",
+    "taken_names",
 ]
 
 # The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
@@ -91,6 +93,11 @@ def choose(name: str | None, *needs: Need) -> Backend:
 def names(last: str = "and") -> str:
     """Return the names of all backends: ``a, b and c``."""
     return listed(tuple(BACKENDS), last)
+
+
+def taken_names() -> tuple[TakenNames, ...]:
+    """Return the names that the backends use, which no network or no layer can have."""
+    return tuple(backend.taken for backend in BACKENDS.values())
 
 
 def forms() -> list[Form]:

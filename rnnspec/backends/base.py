@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError
+from rnnspec.taken_names import NO_NAMES, TakenNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,7 @@ class Backend:
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has ``own_steps``; ``causes`` returns known differences of these.
+    ``taken`` are the names that the source and the framework use.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Backend:
     engine: Callable[[], str] | None = None
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
+    taken: TakenNames = NO_NAMES
 
     @property
     def installed(self) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.base import Backend
+from rnnspec.taken_names import TakenNames
 
 TOY = Backend(
     name="toy",
@@ -12,6 +13,7 @@ TOY = Backend(
     templates=Path(__file__).parent,
     forms=("inference",),
     level="forward",
+    taken=TakenNames(in_source=frozenset({"dense", "simple", "zeros"})),
 )
 
 

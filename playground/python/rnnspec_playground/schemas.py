@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from rnnspec.backends import taken_names
 from rnnspec.spec.schema.json_schema import json_schema
 from rnnspec.spec.schema.rules import Schema
 from rnnspec.spec.yaml.places import Path
@@ -38,7 +39,7 @@ def properties(path: Path, data: Any) -> dict[str, Schema]:
 
 @cache
 def _root() -> Schema:
-    return json_schema()
+    return json_schema(taken_names())
 
 
 def _inside(schema: Any, step: str | int, node: Any) -> Iterator[Any]:

@@ -7,11 +7,20 @@ Keys, types, bounds, defaults and descriptions come from the models, those of fi
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.spec import models
-from rnnspec.spec.schema.rules import BETWEEN_SECTIONS, NOT_REPEAT, TAKEN_NAMES, WITHIN, Schema
+from rnnspec.spec.schema.rules import (
+    BETWEEN_SECTIONS,
+    NOT_REPEAT,
+    WITHIN,
+    Schema,
+    taken_names_schemas,
+)
 from rnnspec.words import MEANINGS
+
+if TYPE_CHECKING:
+    from rnnspec.taken_names import TakenNames
 
 ID = "https://json.schemastore.org/rnnspec.json"
 
@@ -21,13 +30,13 @@ _DEFINED: tuple[type[models.Model], ...] = (*_KINDS, models.Hidden)
 """Models with a separate definition; sections are inlined, because each is used once."""
 
 
-def text() -> str:
+def text(taken: tuple[TakenNames, ...]) -> str:
     """Return the schema as JSON text, which is the same in every run."""
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return json.dumps(json_schema(taken), indent=2) + "\n"
 
 
-def json_schema() -> Schema:
-    """Return the schema as plain data."""
+def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
+    """Return the schema as plain data; ``taken`` are the names that the backends use."""
     for model in models.Model.__subclasses__():
         # Schemas of models are built late, and pydantic before 2.14 cannot write a default that is
         # a model without its own schema.
@@ -47,7 +56,7 @@ def json_schema() -> Schema:
             "Layer": _layer(kinds),
             **kinds,
             "Drawn": _drawn_schema(drawn),
-            **TAKEN_NAMES,
+            **taken_names_schemas(taken),
         },
     }
 

@@ -7,14 +7,19 @@ the schema ``False``, instead of a failed ``not`` of the whole document.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.spec import names, reserved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rnnspec.taken_names import TakenNames
 
 Schema = dict[str, Any]
 
 
-def _taken_names(reserved_names: set[str], pattern: str, description: str) -> Schema:
+def _name_schema(reserved_names: set[str], pattern: str, description: str) -> Schema:
     # Names that do not match the pattern of names are rejected already.
     possible = sorted(name for name in reserved_names if re.fullmatch(names.NAME_PATTERN, name))
     return {
@@ -24,38 +29,39 @@ def _taken_names(reserved_names: set[str], pattern: str, description: str) -> Sc
 
 
 # JSON Schema cannot remove underscores before a comparison, so the pattern allows them everywhere.
-def _underscored(reserved_names: set[str]) -> str:
+def _underscored(squashed: Iterable[str]) -> str:
     """Return a pattern for names with underscores anywhere, which a class name does not have."""
-    squashed = {name.replace("_", "") for name in names.IN_GENERATED_CODE}
-    squashed |= {name.lower() for name in reserved_names if "_" not in name}
     return "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(squashed))
 
 
-TAKEN_NAMES: dict[str, Schema] = {
-    "TakenNetworkName": _taken_names(
-        {
-            *reserved.KEYWORDS,
-            *reserved.CAPITAL_KEYWORDS,
-            *reserved.PACKAGES,
-            *reserved.STANDARD_LIBRARY,
-            *reserved.RUN_UNASKED,
-            *reserved.WINDOWS_DEVICES,
-        },
-        _underscored({*reserved.BUILTINS}),
-        "Keywords, modules and builtins of Python, packages, and names used in generated code.",
-    ),
-    "TakenLayerName": _taken_names(
-        {
-            *reserved.KEYWORDS,
-            *reserved.CAPITAL_KEYWORDS,
-            *names.TORCH_MODULE_ATTRIBUTES,
-            *names.NNX_MODULE_ATTRIBUTES,
-            *names.IN_GENERATED_CLASS,
-        },
-        names.KERAS_OPERATION.pattern,
-        "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of Keras.",
-    ),
-}
+def taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
+    """Return the schemas of names that no network and no layer can have."""
+    builtins = {name for name in reserved.BUILTINS if "_" not in name}
+    return {
+        "TakenNetworkName": _name_schema(
+            {
+                *reserved.KEYWORDS,
+                *reserved.CAPITAL_KEYWORDS,
+                *reserved.PACKAGES,
+                *reserved.STANDARD_LIBRARY,
+                *reserved.RUN_UNASKED,
+                *reserved.WINDOWS_DEVICES,
+            },
+            _underscored({*names.without_underscores(taken), *builtins}),
+            "Keywords, modules and builtins of Python, packages, and names used in generated code.",
+        ),
+        "TakenLayerName": _name_schema(
+            {
+                *reserved.KEYWORDS,
+                *reserved.CAPITAL_KEYWORDS,
+                *(name for each in taken for name in (*each.in_framework, *each.in_class)),
+            },
+            "|".join(filter(None, (each.framework_pattern for each in taken))),
+            "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of "
+            "Keras.",
+        ),
+    }
+
 
 # The dependency alone would accept `merge` beside `bidirectional: false`.
 _RECURRENT: Schema = {
