@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,6 +215,43 @@ def test_no_name_of_a_backend_is_compared_outside_its_folder() -> None:
         for line in compared(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def foreign(name: str, modules: Iterable[str]) -> list[str]:
+    """Return the modules that a backend must not import: the registry, and other backends."""
+    folder = PACKAGE / "backends"
+    shared = {f"rnnspec.backends.{path.stem}" for path in folder.glob("[a-z]*.py")}
+    own = (f"rnnspec.backends.{name}", *shared)
+    return [
+        each
+        for each in modules
+        if each.startswith("rnnspec.backends.")
+        and not any(f"{each}.".startswith(f"{module}.") for module in own)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_backends_do_not_know_each_other(name: str) -> None:
+    paths = list((PACKAGE / "backends" / name).rglob("*.py"))
+    assert paths
+    assert [(path, found) for path in paths if (found := foreign(name, imports(path)))] == []
+
+
+def test_an_import_of_another_backend_is_found() -> None:
+    modules = ("contract.Slots", "keras", "keras.slots", "kept.Kept", "kept", "get", "torch.slots")
+    found = foreign("torch", [f"rnnspec.backends.{each}" for each in modules])
+    assert [each.removeprefix("rnnspec.backends.") for each in found] == [
+        *("keras", "keras.slots", "get")
+    ]
 
 
 @pytest.mark.parametrize(
