@@ -13,7 +13,7 @@ TOY = Backend(
     templates=Path(__file__).parent,
     forms=("inference",),
     level="forward",
-    taken=TakenNames(in_source=frozenset({"dense", "simple", "zeros"})),
+    taken=TakenNames(in_source=frozenset({"make_zeros", "run_dense", "run_simple"})),
 )
 
 

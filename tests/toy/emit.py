@@ -29,14 +29,14 @@ def emit(network: Network, _form: Form) -> Module:
 
 def _arrays(layer: Layer) -> Code:
     shapes = (code("{}={!r}", param.name, param.shape) for param in params(layer))
-    return code("self.{} = zeros({})", layer.name, listed(*shapes))
+    return code("self.{} = make_zeros({})", layer.name, listed(*shapes))
 
 
 def _call(layer: Any) -> Code:
     if isinstance(layer, Dense):
-        return code("x = dense(x, self.{}, {!r})", layer.name, layer.activation)
+        return code("x = run_dense(x, self.{}, {!r})", layer.name, layer.activation)
     how = layer.cell.activation, layer.return_sequences
-    return code("x = simple(x, self.{}, {!r}, {!r})", layer.name, *how)
+    return code("x = run_simple(x, self.{}, {!r}, {!r})", layer.name, *how)
 
 
 def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:

@@ -145,20 +145,21 @@ def add_recurrent(
     return _merge_directions(into, layer, result)
 
 
-_OPERATORS: dict[type, tuple[str, tuple[Activation, ...]]] = {
-    SimpleRNN: ("RNN", ("tanh",)),
-    LSTM: ("LSTM", ("sigmoid", "tanh", "tanh")),
-    GRU: ("GRU", ("sigmoid", "tanh")),
-}
-"""The operator of each cell, with its default activations."""
-
-
 def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: str) -> Node:
     """Return the node of a fused layer that reads ``x``.
 
     ``optional`` are the number of real steps and the initial states; those left out are empty.
     """
-    operator, defaults = _OPERATORS[type(layer.cell)]
+    defaults: tuple[Activation, ...]
+    match layer.cell:
+        case SimpleRNN():
+            operator, defaults = "RNN", ("tanh",)
+        case LSTM():
+            operator, defaults = "LSTM", ("sigmoid", "tanh", "tanh")
+        case GRU():
+            operator, defaults = "GRU", ("sigmoid", "tanh")
+        case _:
+            assert_never(layer.cell)
     further = [array(layer.name, BIAS) if layer.bias else "", *optional]
     while further and not further[-1]:
         further.pop()
