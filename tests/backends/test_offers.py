@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from offered import able, registered, require_all, shipped
+from offered import able, registered, require, require_all, shipped
 from toy.backend import TOY
 
 import rnnspec
 from rnnspec import backends, pipeline
 from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
+from rnnspec.backends.contract import Runtime
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
 
@@ -192,6 +193,22 @@ def test_source_that_draws_nothing_gets_weights_from_numpy() -> None:
         assert np.count_nonzero(one[name]) == one[name].size
         assert not np.array_equal(one[name], other[name])
     assert (one["dense_1.bias"] == 1.0).all()
+
+
+@pytest.mark.parametrize("name", [each.name for each in (*shipped(), TOY)])
+def test_a_runtime_has_the_methods_that_its_record_offers(name: str) -> None:
+    backend = require(name)
+    offers = {
+        "learner": backend.reaches("gradients"),
+        "own_steps": bool(backend.optimizers),
+        "step": "step" in backend.forms,
+        **dict.fromkeys(("save", "reload"), bool(backend.files)),
+        **dict.fromkeys(("open_original", "output", "scale"), bool(backend.suffix)),
+        **dict.fromkeys(("quantize", "quantizes"), bool(backend.quantized)),
+    }
+    own = type(backend.runtime)
+    has = {method: getattr(own, method) is not getattr(Runtime, method) for method in offers}
+    assert has == offers
 
 
 NAMES = {each.name for each in shipped()}
