@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rnnspec.backends.contract import ArrayType
 from rnnspec.errors import UsageError
@@ -44,7 +44,7 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptInModel:
+class ModelArrays:
     """The arrays of a live model."""
 
     runtime: Runtime
@@ -64,7 +64,7 @@ class KeptInModel:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptByName:
+class NamedArrays:
     """Arrays in a file, named ``layer.path``."""
 
     arrays: Mapping[str, Array]
@@ -126,7 +126,7 @@ class SavedByName:
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays."""
-        return gather(KeptByName(self.arrays))
+        return gather(NamedArrays(self.arrays))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return no problem: the arrays say all that there is."""
@@ -134,63 +134,61 @@ class SavedByName:
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return why the source beside the arrays is not run, unless it is ours."""
-        path, wanted = self.file.with_suffix(".py"), text.encode()
+        path, expected = self.file.with_suffix(".py"), text.encode()
         try:
             with opened(path) as (stream, size):
-                same = size == len(wanted) and stream.read() == wanted
+                same = size == len(expected) and stream.read() == expected
         except UsageError as error:
             return (f"the source beside the arrays, {path.name}: {error.message}",)
         other = f"{path.name} is not the source of the spec, and other code is not run"
         return () if same else (other,)
 
 
-def saved_by_name(path: Path, title: str) -> SavedByName:
-    """Return the arrays in a folder or a file of them, which a backend of this title saved.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Functions of a backend that read what its files contain, as data.
 
-    Raises:
-        UsageError: they cannot be read.
-    """
-    file = weights_in(path)
-    tool = f"arrays of {title}, with the spec in the file"
-    return SavedByName(file, tool, read_safetensors(file))
-
-
-class Reader(Protocol):
-    """The module ``read`` of a backend that writes files: reads what they contain, as data.
-
-    It imports no framework and runs nothing that is in the files.
+    They import no framework and run nothing that is in the files.
+    ``recognises`` returns true if a path looks like the output of the backend; only metadata is
+    read. ``files`` returns the files that a path stands for, and raises UsageError if they cannot
+    be determined. ``spec_text`` returns the text of the spec that the files contain, empty if they
+    contain none, and raises UsageError if they cannot be read. ``saved`` returns the model in the
+    files, which is to be that of a network; it raises BackendError if a package that reads them is
+    not installed, ModelError if they have other arrays than the network, and UsageError if they
+    cannot be read.
     """
 
-    def recognises(self, path: Path) -> bool:
-        """Return true if ``path`` looks like the output of the backend; only metadata is read."""
-
-    def files(self, path: Path) -> tuple[Path, ...]:
-        """Return the files that ``path`` stands for.
-
-        Raises:
-            UsageError: the files cannot be determined.
-        """
-
-    def spec_text(self, path: Path) -> str:
-        """Return the text of the spec that the files contain, empty if they contain none.
-
-        Raises:
-            UsageError: they cannot be read.
-        """
-
-    def saved(self, path: Path, network: Network) -> Saved:
-        """Return the model in the files, which is to be that of ``network``.
-
-        Raises:
-            BackendError: a package that reads them is not installed.
-            ModelError: they have other arrays than the network.
-            UsageError: they cannot be read.
-        """
+    recognises: Callable[[Path], bool]
+    files: Callable[[Path], tuple[Path, ...]]
+    spec_text: Callable[[Path], str]
+    saved: Callable[[Path, Network], Saved]
 
 
 def reader(backend: Backend) -> Reader:
-    """Return the module that reads the files of a backend that has ``files``."""
-    return cast("Reader", import_module(f"{backend.package}.read"))
+    """Return what reads the files of a backend that has ``files``."""
+    reader: Reader = import_module(f"{backend.package}.read").READER
+    return reader
+
+
+def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
+    """Return what reads a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
+
+    A backend with this title saves arrays in it as ``write_by_name`` does.
+    """
+
+    def files(path: Path) -> tuple[Path, ...]:
+        weights = weights_in(path)
+        return weights, weights.with_suffix(".py")
+
+    def spec_text(path: Path) -> str:
+        return read_metadata(weights_in(path)).get(SPEC_KEY, "")
+
+    def saved(path: Path, _network: Network) -> Saved:
+        file = weights_in(path)
+        tool = f"arrays of {title}, with the spec in the file"
+        return SavedByName(file, tool, read_safetensors(file))
+
+    return Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
 
 
 FRAMEWORK_KEY = "framework"
@@ -223,11 +221,11 @@ def weights_in(folder: Path) -> Path:
     """
     if folder.is_file():
         return folder
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:5]) or "none"
+    paths = sorted(folder.glob("*.safetensors"))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths[:5]) or "none"
         raise UsageError(f"expected one .safetensors file, received {names}", str(folder))
-    return found[0]
+    return paths[0]
 
 
 def write_by_name(  # noqa: PLR0913, PLR0917

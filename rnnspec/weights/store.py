@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.arguments import received
-from rnnspec.backends.kept import KeptInModel
+from rnnspec.backends.kept import ModelArrays
 from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Param, params
 from rnnspec.slots import Slot, pack, shape_in, unpack
@@ -157,13 +157,13 @@ class Store:
             raise UsageError(f"unknown array '{name}'")
         return found
 
-    def _kept(self, model: Any) -> KeptInModel:
+    def _kept(self, model: Any) -> ModelArrays:
         runtime = self.backend.runtime
         inner = runtime.unwrap(model)
         if inner is None:
             title = self.backend.title
             raise UsageError(f"expected a model of {title}, received {received(model)}")
-        return KeptInModel(runtime, inner)
+        return ModelArrays(runtime, inner)
 
 
 def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import ArrayType
+from rnnspec.backends.kept import Reader
 from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.files.regular import opened
@@ -193,3 +194,6 @@ def _weights(proto: Any, path: Path) -> dict[str, Array]:
             message = f"{brief(each.name)}: its numbers cannot be read"
             raise UsageError(message, str(path)) from error
     return weights
+
+
+READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
