@@ -55,8 +55,8 @@ def get(name: str, *needs: Need) -> Backend:
         UsageError: no backend has that name, or it lacks one of ``needs``.
     """
     backend = BACKENDS[one_of("backend", name, BACKENDS)]
-    if found := lack(backend, *needs):
-        raise UsageError(found)
+    if message := lack(backend, *needs):
+        raise UsageError(message)
     return backend
 
 
@@ -126,7 +126,7 @@ def having(*needs: Need) -> list[Backend]:
 
 def honouring(network: Network) -> list[Backend]:
     """Return the backends that write source and refuse nothing in a network."""
-    return [each for each in having(SOURCE) if not _refused(each, network, each.form(None))]
+    return [each for each in having(SOURCE) if not _own_refusals(each, network, each.form(None))]
 
 
 def lack(backend: Backend, *needs: Need) -> str:
@@ -154,12 +154,12 @@ def in_form(network: Network, form: Form) -> Network:
 
 def refusals(backend: Backend, network: Network, form: Form | None = None) -> tuple[Refusal, ...]:
     """Return every setting that ``backend`` cannot honour in a form, with the backends that can."""
-    found = _refused(backend, network, backend.form(form))
-    if not found:
+    own = _own_refusals(backend, network, backend.form(form))
+    if not own:
         return ()
     # By layer, not by key: a backend that refuses another key of the layer is no alternative.
     refused = {
-        other.name: {refusal.layer for refusal in _refused(other, network, other.form(form))}
+        other.name: {refusal.layer for refusal in _own_refusals(other, network, other.form(form))}
         for other in having(SOURCE if form is None else writing(form))
         if other is not backend
     }
@@ -168,10 +168,10 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
             refusal,
             alternatives=tuple(n for n, layers in refused.items() if refusal.layer not in layers),
         )
-        for refusal in found
+        for refusal in own
     )
 
 
-def _refused(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
+def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
     shared = steps.refusals(network) if form == "step" else ()
     return (*shared, *backend.emitter.refusals(in_form(network, form), form))

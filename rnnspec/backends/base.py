@@ -92,16 +92,16 @@ class Backend:
 
         pip would look for the extra itself on an index, which has no rnnspec.
         """
-        return shlex.join(_required(self.extra) or [self.distribution])
+        return shlex.join(_requirements_of(self.extra) or [self.distribution])
 
     @property
     def suffix(self) -> str:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
 
-    def form(self, wanted: Form | None) -> Form:
-        """Return the form of source that is wanted, or the first one if none is named."""
-        return self.forms[0] if wanted is None else wanted
+    def form(self, name: Form | None) -> Form:
+        """Return the form of source that is named, or the first one if none is."""
+        return self.forms[0] if name is None else name
 
     def reaches(self, level: str) -> bool:
         """Return whether the runtime can be compared up to ``level``."""
@@ -141,13 +141,15 @@ class Backend:
         if not self.installed:
             raise BackendError(f"{self.title} is not installed: pip install {self.requirement}")
         try:
-            found = metadata.version(self.distribution) if self.distribution else ""
+            version = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:
             return  # Installed under another name, such as keras-nightly: the import decides.
-        if found and _release(found) < self.minimum:
+        # Local and development suffixes do not count, as in '2.6.0+cpu'.
+        release = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        if version and release < self.minimum:
             minimum = ".".join(map(str, self.minimum))
             raise BackendError(
-                f"{self.title} {found} is too old, expected {minimum} or newer: "
+                f"{self.title} {version} is too old, expected {minimum} or newer: "
                 f"pip install --upgrade {self.requirement}"
             )
 
@@ -156,7 +158,7 @@ class Backend:
         return import_module(f"{self.package}.{name}")
 
 
-def _required(extra: str) -> list[str]:
+def _requirements_of(extra: str) -> list[str]:
     """Return the requirements that ``extra`` adds to those of rnnspec."""
     # Imported here: only a message needs it.
     from importlib import metadata
@@ -169,8 +171,3 @@ def _required(extra: str) -> list[str]:
     parts = (each.replace("'", '"').partition(";") for each in declared)
     marker = ["extra", "==", f'"{extra}"']
     return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
-
-
-def _release(version: str) -> tuple[int, ...]:
-    # Local and development suffixes do not count, as in '2.6.0+cpu'.
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

@@ -48,6 +48,7 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
     _Layers(builder, network, stepped=stepped).add()
     arrays = weights(network)
     network_states = states(network) if stepped else ()
+    tokens = network.input if isinstance(network.input, nodes.TokenInput) else None
     return GraphSource(
         title=text.title(network),
         comment=text.comment(network),
@@ -73,7 +74,10 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
         summary=_STEP_SUMMARY if stepped else "",
         metadata=(
             *((f"frozen {name}", "true") for name, _, trainable in arrays if not trainable),
-            *(_step_metadata(network) if stepped else ()),
+            *(((FORM, "step"),) if stepped else ()),
+            # The type of an input does not tell it, and ONNX Runtime takes a negative token for
+            # one from the end of the vocabulary.
+            *((("vocabulary", str(tokens.vocabulary)),) if stepped and tokens else ()),
         ),
         opset=OPSET,
         ir_version=IR_VERSION,
@@ -97,16 +101,6 @@ def _dims(shape: nodes.Shape) -> Dims:
 
 def _state_value(state: State, name: str) -> Value:
     return Value("float", ("batch", state.size), name)
-
-
-def _step_metadata(network: nodes.Network) -> Iterator[tuple[str, str]]:
-    """Yield the form, and the size of the vocabulary, which the type of an input does not tell.
-
-    ONNX Runtime takes a negative token for one from the end of the vocabulary.
-    """
-    yield FORM, "step"
-    if isinstance(network.input, nodes.TokenInput):
-        yield "vocabulary", str(network.input.vocabulary)
 
 
 def _describe_states(network: nodes.Network) -> Iterator[str]:

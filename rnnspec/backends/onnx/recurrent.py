@@ -263,7 +263,11 @@ def _add_scan(  # noqa: PLR0913
         first = tuple(state.name for state in states_of(layer))
         last = tuple(map(after, first))
     else:
-        zeros = _add_zeros(into, f"{prefix}Zero", projected, layer.units)
+        # The initial state, (batch, units).
+        batch = into.add(f"{prefix}Zero_Batch", "Shape", projected, start=1, end=2)
+        size = into.integers(f"Units_{layer.units}", layer.units)
+        shape = into.add(f"{prefix}Zero_Shape", "Concat", batch, size, axis=0)
+        zeros = into.add(f"{prefix}Zero", "ConstantOfShape", shape)
         first, last = (zeros,) * len(letters), tuple(f"{prefix}Last_{each}" for each in letters)
     sequences = (projected, real) if real else (projected,)
     flags: dict[str, Attribute] = {"num_scan_inputs": len(sequences)}
@@ -273,14 +277,6 @@ def _add_scan(  # noqa: PLR0913
     outputs, inputs = (*last, f"{prefix}Y"), (*first, *sequences)
     into.node(Node(outputs, "Scan", inputs, tuple(flags.items()), body))
     return f"{prefix}Y" if layer.return_sequences else last[0]
-
-
-def _add_zeros(into: Builder, name: str, sequence: str, units: int) -> str:
-    """Return the initial state, zeros of shape (batch, units)."""
-    batch = into.add(f"{name}_Batch", "Shape", sequence, start=1, end=2)
-    size = into.integers(f"Units_{units}", units)
-    shape = into.add(f"{name}_Shape", "Concat", batch, size, axis=0)
-    return into.add(name, "ConstantOfShape", shape)
 
 
 def _scan_body(layer: Recurrent, prefix: str, states: tuple[str, ...], *, masked: bool) -> Graph:
