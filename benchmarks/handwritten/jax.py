@@ -1,20 +1,22 @@
-"""The networks in Flax, as an expert would write them by hand with nnx.RNN."""
+"""The networks in Flax, with nnx.RNN."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 from flax import nnx
 
-VOCABULARY, DIM, UNITS = 10_000, 32, 32
+from benchmarks.networks import DIM, UNITS, VOCABULARY
+
 # The layers and the rate of each network.
-_STACKS = {"stacked_lstm": (3, 0.2), "three_lstm": (3, 0.0)}
+STACKS = {"stacked_lstm": (3, 0.2), "three_lstm": (3, 0.0)}
 
 
 class Stack(nnx.Module):  # type: ignore[misc]
     """LSTM layers over embedded tokens, with one mask per sequence before each of them."""
 
-    def __init__(self, layers: int, rate: float, *, rngs: nnx.Rngs) -> None:
+    def __init__(self, layers: int, rate: float) -> None:
+        rngs = nnx.Rngs(0)
         self.embedding = nnx.Embed(VOCABULARY, DIM, rngs=rngs)
         self.dropouts = nnx.List(
             nnx.Dropout(rate, broadcast_dims=(1,), rngs=rngs) for _ in range(layers)
@@ -31,21 +33,27 @@ class Stack(nnx.Module):  # type: ignore[misc]
         x = self.dense(x[:, -1])
         return x if logits else jax.nn.sigmoid(x)
 
+    def step(self, tokens: jax.Array, states: Any) -> Any:
+        """Return the output for tokens (batch,), and the new states."""
+        x, after = self.embedding(tokens), []
+        for layer, state in zip(self.layers, states, strict=True):
+            new, x = layer.cell(state, x)
+            after.append(new)
+        return jax.nn.sigmoid(self.dense(x)), after
+
     def take(self, arrays: Mapping[str, Any]) -> None:
         """Write canonical arrays into the model."""
-        self.embedding.embedding.set_value(arrays["embedding_1.embeddings"])
-        for number, layer in enumerate(self.layers, 1):
-            # The gates of nnx.OptimizedLSTMCell have the canonical order, and one bias.
-            layer.cell.dense_i.kernel.set_value(arrays[f"lstm_{number}.kernel"])
-            layer.cell.dense_h.kernel.set_value(arrays[f"lstm_{number}.recurrent_kernel"])
-            layer.cell.dense_h.bias.set_value(arrays[f"lstm_{number}.bias"])
-        self.dense.kernel.set_value(arrays["dense_1.kernel"])
-        self.dense.bias.set_value(arrays["dense_1.bias"])
+        self.embedding.embedding.set_value(jax.numpy.asarray(arrays["embedding_1.embeddings"]))
+        take_arrays(self.layers, self.dense, arrays)
 
 
-def stack(network: str) -> Stack | None:
-    """Return the model of a network, None if it is no stack of LSTM layers."""
-    if network not in _STACKS:
-        return None
-    layers, rate = _STACKS[network]
-    return Stack(layers, rate, rngs=nnx.Rngs(0))
+def take_arrays(layers: Iterable[Any], dense: Any, arrays: Mapping[str, Any]) -> None:
+    """Write canonical arrays into LSTM layers and a dense layer."""
+    values = {name: jax.numpy.asarray(array) for name, array in arrays.items()}
+    for number, layer in enumerate(layers, 1):
+        # The gates of nnx.OptimizedLSTMCell have the canonical order, and one bias.
+        layer.cell.dense_i.kernel.set_value(values[f"lstm_{number}.kernel"])
+        layer.cell.dense_h.kernel.set_value(values[f"lstm_{number}.recurrent_kernel"])
+        layer.cell.dense_h.bias.set_value(values[f"lstm_{number}.bias"])
+    dense.kernel.set_value(values["dense_1.kernel"])
+    dense.bias.set_value(values["dense_1.bias"])
