@@ -122,6 +122,7 @@ def check_torch(cell: str) -> tuple[str, Check]:
     import torch
     from torch import nn
 
+    from benchmarks.handwritten.torch import BatchFirst, Net
     from benchmarks.lanes.torch import copy_parameters
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
@@ -129,18 +130,9 @@ def check_torch(cell: str) -> tuple[str, Check]:
     case, live = sizes.build("torch", cell)
     ours, check, x = live.model.to(device), Check(cell), torch.from_numpy(sizes.draw()).to(device)
 
-    class Stock(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            layers = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
-            self.rnn = layers(sizes.features, sizes.units, num_layers=2, batch_first=True)
-            self.dense = nn.Linear(sizes.units, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            output: torch.Tensor = self.dense(self.rnn(x)[0][:, -1])
-            return output
-
-    stock = Stock().to(device)
+    layer = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
+    net = Net(layer, vocabulary=0, dim=sizes.features, units=sizes.units, layers=2)
+    stock = BatchFirst(net, net.one_module()).to(device)
     copy_parameters(stock, ours)
 
     def use_tf32(allowed: bool) -> None:
@@ -219,37 +211,28 @@ def check_jax(cell: str) -> tuple[str, Check]:
     from flax import nnx
 
     import rnnspec
-    from benchmarks.handwritten.jax import take_arrays
+    from benchmarks.handwritten.jax import Stack
 
     gpu = str(jax.devices()[0].device_kind) if jax.default_backend() == "gpu" else ""
     sizes = LARGE if gpu else SMALL
     case, live = sizes.build("jax", cell)
     ours, check, x = live.model, Check(cell), jax.numpy.asarray(sizes.draw())
 
-    class Stock(nnx.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            rngs, widths = nnx.Rngs(0), (sizes.features, sizes.units)
-            cells = (nnx.OptimizedLSTMCell(width, sizes.units, rngs=rngs) for width in widths)
-            self.layers = nnx.List(map(nnx.RNN, cells))
-            self.dense = nnx.Linear(sizes.units, 1, rngs=rngs)
-
-        def __call__(self, x: jax.Array) -> jax.Array:
-            for layer in self.layers:
-                x = layer(x)
-            return self.dense(x[:, -1])
-
     def use_tf32(allowed: bool) -> None:
         precision = "tensorfloat32" if allowed else "float32"
         jax.config.update("jax_default_matmul_precision", precision)
 
     def make(model: Any, training: bool) -> Run:
-        infer = nnx.jit(lambda model, x: model(x))
+        # rnnspec's network has no activation, the stock one has a sigmoid after its logits.
+        options = {"logits": True} if isinstance(model, Stack) else {}
+        infer = nnx.jit(lambda model, x: model(x, **options))
         if not training:
             return lambda: jax.block_until_ready(infer(model, x))
         optimizer = nnx.Optimizer(model, optax.sgd(1e-3), wrt=nnx.Param)
 
         def step(model: Any, optimizer: Any) -> Any:
-            value, gradients = nnx.value_and_grad(lambda model: (model(x) ** 2).mean())(model)
+            loss = nnx.value_and_grad(lambda model: (model(x, **options) ** 2).mean())
+            value, gradients = loss(model)
             optimizer.update(model, gradients)
             return value
 
@@ -261,8 +244,8 @@ def check_jax(cell: str) -> tuple[str, Check]:
     check.path = f"a scan: {program.as_text().count(' while(')} loops of XLA, no cuDNN layer"
     check.compare(case, use_tf32, make(ours, False))
     if cell == "lstm":  # Flax has no GRU with two biases
-        stock = Stock()
-        take_arrays(stock.layers, stock.dense, rnnspec.read_weights(ours))
+        stock = Stack(2, 0.0, sizes.features, sizes.units, vocabulary=0)
+        stock.take(rnnspec.read_weights(ours))
         output, expected = (np.asarray(make(model, False)()) for model in (stock, ours))
         np.testing.assert_allclose(output, expected, rtol=1e-3, atol=1e-4)
         check.measure(make, ours, stock, sizes)

@@ -22,10 +22,10 @@ class Net:
     """The sizes of a network.
 
     ``rate`` drops features with one mask for all time steps of a sequence, ``fresh`` with a new
-    mask at each time step.
+    mask at each time step. Without a ``vocabulary`` the inputs are features.
     """
 
-    cell: type[nn.LSTM] | type[nn.RNN] = nn.LSTM
+    cell: type[nn.LSTM] | type[nn.GRU] | type[nn.RNN] = nn.LSTM
     vocabulary: int = VOCABULARY
     dim: int = DIM
     units: int = UNITS
@@ -74,7 +74,9 @@ class BatchFirst(nn.Module):
     def __init__(self, net: Net, layers: Iterable[nn.RNNBase] | None = None) -> None:
         super().__init__()
         self.net = net
-        self.embedding = nn.Embedding(net.vocabulary, net.dim)
+        self.embedding: nn.Module = nn.Identity()
+        if net.vocabulary:
+            self.embedding = nn.Embedding(net.vocabulary, net.dim)
         self.layers = nn.ModuleList(layers or net.separate_layers())
         self.head = nn.Linear(net.out, 1)
 
