@@ -20,6 +20,7 @@ from benchmarks.race import (
     log,
     result,
 )
+from benchmarks.tasks import import_file
 
 _COMMANDS: dict[str, tuple[str, ...]] = {
     "validate": ("validate", SPEC),
@@ -120,9 +121,9 @@ def memory(budget: Budget) -> None:
     budget.add(Race(f"time of {title}", {"rnnspec": taken["vectors"]}, times))
 
 
-def _peak(task: str, folder: str = "", taken: dict[str, list[float]] | None = None) -> Run:
+def _peak(task: str, path: str = "", taken: dict[str, list[float]] | None = None) -> Run:
     """Return a run that returns megabytes, and adds its seconds to ``taken``."""
-    command = [sys.executable, "-m", "benchmarks.tasks", task, *([folder] if folder else [])]
+    command = [sys.executable, "-m", "benchmarks.tasks", task, *([path] if path else [])]
 
     def run() -> float:
         # Frameworks may print before the answer.
@@ -193,7 +194,6 @@ kept = load_file({path!r})
 """,
     ),
 }
-_IMPORT = "from pathlib import Path\nfrom rnnspec.importing.run import take\ntake(Path({path!r}))"
 
 
 def trained(budget: Budget) -> None:
@@ -214,21 +214,15 @@ def trained(budget: Budget) -> None:
 
 def _race_imports(budget: Budget, path: Path, effort: Effort) -> None:
     """Race the import of a file against a library that only reads its arrays."""
-    reader, read = _READ[path.suffix[1:]]
-    reading, importing = read.format(path=str(path)), _IMPORT.format(path=str(path))
-    mega, aims = path.stat().st_size / 1e6, {reader: 1.5}
+    reader, code = _READ[path.suffix[1:]]
+    code, aims = code.format(path=str(path)), {reader: 1.5}
+    mega = path.stat().st_size / 1e6
     title = f"import of {mega:,.0f} MB of {path.suffix}"
     command = process(SCRIPT, "import", str(path), "-o", str(path.with_name("n.yaml")), "--force")
-    ours, theirs = {"rnnspec import": command}, {reader: python(reading)}
+    ours, theirs = {"rnnspec import": command}, {reader: python(code)}
     budget.race(f"{title}, as a command", ours, theirs, effort, aims, warmups=1)
-    mine, other = (compile(code, "trained", "exec") for code in (importing, reading))
-    ours, theirs = {"rnnspec": lambda: exec(mine, {})}, {reader: lambda: exec(other, {})}
+    compiled = compile(code, "trained", "exec")
+    ours, theirs = {"rnnspec": lambda: import_file(path)}, {reader: lambda: exec(compiled, {})}
     budget.race(f"{title}, in one process", ours, theirs, effort, aims, warmups=1)
-    # Not getrusage, whose peak begins with that of the process that started this one.
-    peak = (
-        f"{importing}\nwith open('/proc/self/status') as status:\n"
-        "    print(next(line.split()[1] for line in status if line.startswith('VmHWM')))"
-    )
-    ours = {"rnnspec": lambda: float(output(sys.executable, "-c", peak).split()[-1]) * 1024 / 1e6}
-    size = "the size of the file"
+    ours, size = {"rnnspec": _peak("import", str(path))}, "the size of the file"
     budget.race(f"peak of the {title}", ours, {size: lambda: mega}, _TWICE, {size: 2.2}, **_PEAKS)

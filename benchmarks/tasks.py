@@ -105,6 +105,13 @@ def vectors_needed(folder: Path) -> object:
     return np.stack([vectors[word] for word in words])
 
 
+def import_file(path: Path) -> object:
+    """Import a trained model."""
+    from rnnspec.importing.run import take
+
+    return take(path)
+
+
 MEMORY: dict[str, Callable[..., object]] = {
     "torch-build": partial(build, "torch"),
     "torch-build-by-hand": torch_by_hand,
@@ -117,6 +124,7 @@ MEMORY: dict[str, Callable[..., object]] = {
     "vectors": vectors,
     "vectors-whole": vectors_whole,
     "vectors-needed": vectors_needed,
+    "import": import_file,
 }
 
 

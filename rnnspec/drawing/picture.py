@@ -101,7 +101,7 @@ def write(picture: Picture, target: Path, *, force: bool, inputs: Inputs | None 
     from rnnspec.drawing.formats import writer
 
     make = writer(target)
-    kept = inputs or files.Inputs()
-    files.check_target(target, force=force, inputs=kept)
+    inputs = inputs or files.Inputs()
+    files.check_target(target, force=force, inputs=inputs)
     content = make(picture.network, picture.options)
-    files.write_file(target, content, force=force, inputs=kept)
+    files.write_file(target, content, force=force, inputs=inputs)

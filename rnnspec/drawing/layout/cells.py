@@ -188,19 +188,19 @@ def _draw_step(
     end += track.sign * (track.half + 18 if reaches_hold else -(track.half + SPACE))
     y = track.y + dict(track.lanes)[state]
 
-    def line(x: float, to_x: float, *, held: bool, head: bool) -> Line:
-        role = "ink" if held else track.role(state)
+    def line(x: float, to_x: float, *, is_held: bool, head: bool) -> Line:
+        role = "ink" if is_held else track.role(state)
         return Line(points=((x, y), (to_x, y)), role=role, dashed=role == "dropout", head=head)
 
     if between is None:
-        held = leaves_hold or reaches_hold
-        arrow = line(begin, end, held=held, head=not reaches_hold)
+        is_held = leaves_hold or reaches_hold
+        arrow = line(begin, end, is_held=is_held, head=not reaches_hold)
         canvas.edge(source, target, arrow, state=state)
         return
     middle, gap, more = between + track.shift, 17 * track.sign, f"{track.name}@..."
-    arrow = line(begin, middle - gap, held=leaves_hold, head=True)
+    arrow = line(begin, middle - gap, is_held=leaves_hold, head=True)
     canvas.edge(source, more, arrow, state=state)
-    arrow = line(middle + gap, end, held=reaches_hold, head=not reaches_hold)
+    arrow = line(middle + gap, end, is_held=reaches_hold, head=not reaches_hold)
     canvas.edge(more, target, arrow, state=state)
 
 
