@@ -5,8 +5,8 @@ each imports only what it needs. A task of growth prints the median seconds and 
 allocated bytes. The clock starts after imports and everything else that is loaded once.
 """
 
-import io
 import json
+import os
 import resource
 import sys
 import tracemalloc
@@ -204,8 +204,12 @@ def main() -> None:
         taken = seconds(lambda: MEMORY[task](*paths))
         print(json.dumps({"seconds": taken, "megabytes": peak()}))
     elif task in GROWTH:
-        # The output of 'validate' must not mix with the JSON.
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        # The output of 'validate' must not mix with the JSON, nor count as memory.
+        with (
+            Path(os.devnull).open("w", encoding="utf-8") as sink,
+            redirect_stdout(sink),
+            redirect_stderr(sink),
+        ):
             point = measure_growth(task, *paths)
         print(json.dumps(point))
     else:
