@@ -264,7 +264,7 @@ SUITES = (
     Suite("flax", 100, 12, flax, "flax"),
     Suite("cells", 45, 6, cells, "torch"),
     Suite("keras", 50, 14, keras, "tensorflow"),
-    Suite("stack", 15, 3, stack, "torch"),
+    Suite("stack", 15, 10, stack, "torch"),
     Suite("onnx", 80, 16, onnx, "onnxruntime"),
     Suite("step", 60, 8, step, "torch"),
     Suite("commands", 75, 16, commands.commands),
