@@ -364,7 +364,7 @@ def test_the_help_of_a_form_says_which_is_the_default(run: Run) -> None:
     said = " ".join(run("build", "--help").out.split())
     others = [each for each in having(needs.SOURCE) if each.forms[0] != "training"]
     said_of_others = "".join(f", for {each.name} {each.forms[0]}" for each in others)
-    assert f"by default training{said_of_others}." in said
+    assert f"by default training{said_of_others}" in said
 
 
 def test_the_help_of_convert_names_every_kind_of_file(run: Run) -> None:
