@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from rnnspec.spec.yaml.characters import forbidden
+from rnnspec.spec.yaml.text import first_forbidden
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MATRICES = st.one_of(
 )
 # Specs are written as JSON, which is YAML only if no character needs a surrogate pair.
 LETTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
-DESCRIPTIONS = st.text(LETTERS, max_size=120).filter(lambda text: forbidden(text) is None)
+DESCRIPTIONS = st.text(LETTERS, max_size=120).filter(lambda text: first_forbidden(text) is None)
 
 
 def spec_text(spec: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
     from rnnspec.spec.yaml.document import Document
-    from rnnspec.spec.yaml.places import Extent
+    from rnnspec.spec.yaml.text import Extent
 
     Flaw = tuple["Ignore", str]
     """A suppression comment and the code of its problem."""

@@ -15,7 +15,7 @@ from rnnspec.spec.yaml.document import render_path
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
     from rnnspec.spec.models import Spec
-    from rnnspec.spec.yaml.places import Path
+    from rnnspec.spec.yaml.text import Path
 
 Finding = tuple["Path", str]
 """The path of a value, and the message about it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from rnnspec.ir.nodes import width
 from rnnspec.lint.context import Context, Finding
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path
 
 HIGH = 0.5
 LOST = 0.01

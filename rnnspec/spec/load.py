@@ -14,7 +14,7 @@ from rnnspec.files.model import SUFFIX, spec_in
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
-from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.wording import received
 
 _PASSES = 4

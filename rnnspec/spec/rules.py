@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
 from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path
 from rnnspec.wording import quoted
 
 if TYPE_CHECKING:

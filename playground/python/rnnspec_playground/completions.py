@@ -10,7 +10,7 @@ from typing import Any
 
 from rnnspec.errors import SpecError, listed
 from rnnspec.spec.schema.rules import Schema
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path
 from rnnspec_playground.cursor import Cursor, find
 from rnnspec_playground.schemas import at, child, properties
 

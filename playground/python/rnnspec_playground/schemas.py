@@ -8,7 +8,7 @@ from typing import Any
 
 from rnnspec.spec.schema.json_schema import json_schema
 from rnnspec.spec.schema.rules import Schema
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path
 
 _TYPES = {"object": dict, "array": list}
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from rnnspec.errors import Problem
     from rnnspec.spec.yaml.document import Document
-    from rnnspec.spec.yaml.places import Path
+    from rnnspec.spec.yaml.text import Path
     from rnnspec.wording import Guess
 
 _KINDS: dict[str, type[models.Model]] = {
@@ -64,7 +64,7 @@ def findings(error: ValidationError, document: Document) -> Findings:
     slips = _slips(flaws, document)
     keys = {flaw.path: flaw.meant for flaw in slips if flaw.key}
     values = {flaw.path: flaw.meant for flaw in slips if not flaw.key}
-    corrected = document.corrected(keys, values) if slips else None
+    corrected = document.correct(keys, values) if slips else None
     return Findings(_problems(flaws, document), _problems(slips, document), corrected)
 
 

@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
-from rnnspec.spec.yaml.characters import foreign_letter
-from rnnspec.spec.yaml.syntax import without_comma
+from rnnspec.spec.yaml.text import foreign_letter
+from rnnspec.spec.yaml.tree import without_comma
 from rnnspec.wording import nearest, quoted, received
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from rnnspec.spec.yaml.document import Document
-    from rnnspec.spec.yaml.places import Path
+    from rnnspec.spec.yaml.text import Path
     from rnnspec.wording import Guess
 
 Message = tuple[str, str]
@@ -43,7 +43,7 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
     text += _hint(value, kind, path) or _value_hint(value, kind, path, document)
     # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
-        return _fraction(value, document.written(path))
+        return _fraction(value, document.text_of(path))
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return _string_for_number(value, text, integer=kind == "int_type")
     return _code(kind, value), text
@@ -168,7 +168,7 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             example = f"write 'n{value}': " if type(value) is int and value >= 0 else ""
             return f" ({example}quoted or not, a name starts with a letter)"
         case int() | float() if kind == "string_type":
-            return f" (quote it: {document.written(path)!r})"
+            return f" (quote it: {document.text_of(path)!r})"
         case _:
             return ""
 
