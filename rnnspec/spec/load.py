@@ -60,8 +60,11 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
     """
     document = read(text, source)
     if not isinstance(document.data, dict):
-        return Draft(None, reading_problems(document) or (_not_a_mapping(document),))
-    spec, problems = _validated(document)
+        what = "an empty document" if document.data is None else received(document.data)
+        message = f"expected a mapping with the keys version, name and rnn, received {what}"
+        problem = document.problem((), message, code="E111")
+        return Draft(None, reading_problems(document) or (problem,))
+    spec, problems = _validate(document)
     # The rules need data that can be trusted, which a document with faults does not have.
     if spec is None or document.faults:
         return Draft(None, (*reading_problems(document), *problems))
@@ -71,7 +74,7 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
     return Draft(spec if whole else None, (*problems, *broken))
 
 
-def _validated(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
+def _validate(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
     """Return the spec with its likely misspellings corrected, and a problem for each of them."""
     problems: tuple[Problem, ...] = ()
     for number in range(_PASSES):
@@ -79,24 +82,17 @@ def _validated(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
             spec = Spec.model_validate(document.data)
         except ValidationError as error:
             # Imported here because a valid spec does not need it.
-            from rnnspec.spec.messages.problems import findings
+            from rnnspec.spec.messages.problems import find_problems
 
-            found = findings(error, document)
-            if found.corrected is None or number == _PASSES - 1:
-                return None, (*problems, *found.problems)
-            problems += found.slips
-            document = found.corrected
+            findings = find_problems(error, document)
+            if findings.corrected is None or number == _PASSES - 1:
+                return None, (*problems, *findings.problems)
+            problems += findings.slips
+            document = findings.corrected
         else:
             spec._document = document  # noqa: SLF001 - the one place that sets it
             return spec, problems
     raise AssertionError("unreachable")
-
-
-def _not_a_mapping(document: Document) -> Problem:
-    empty = document.data is None
-    what = "an empty document" if empty else received(document.data)
-    message = f"expected a mapping with the keys version, name and rnn, received {what}"
-    return document.problem((), message, code="E111")
 
 
 def _contents(source: str) -> bytes:

@@ -16,7 +16,7 @@ import yaml
 import rnnspec
 from rnnspec.cli.commands.init import networks
 from rnnspec.errors import SpecError
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 
 Run = Callable[..., Any]
 MODELINE = "# yaml-language-server: $schema=./rnnspec.schema.json"

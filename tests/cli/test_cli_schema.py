@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 
 Run = Callable[..., Any]
 

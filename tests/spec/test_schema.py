@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 from rnnspec.words import MEANINGS
 
 SCHEMA = json_schema.json_schema()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.generate.markdown import table
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 
 Schema = dict[str, Any]
 _LARGEST = 10**9

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from rnnspec.spec.schema.json_schema import json_schema
-from rnnspec.spec.schema.rules import Schema
+from rnnspec.spec.json_schema import Schema, json_schema
 from rnnspec.spec.yaml.text import Path
 
 _TYPES = {"object": dict, "array": list}
