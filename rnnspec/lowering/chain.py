@@ -6,7 +6,7 @@ from collections import Counter
 
 from rnnspec.errors import Problem
 from rnnspec.ir import nodes
-from rnnspec.ir.sizes import too_large
+from rnnspec.ir.params import too_large
 from rnnspec.spec import models
 
 Path = tuple[str | int, ...]

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from rnnspec.errors import SpecError
 from rnnspec.ir import nodes
-from rnnspec.ir.sizes import too_large_shape
+from rnnspec.ir.params import too_large_shape
 from rnnspec.lowering.chain import Chain, Path
 from rnnspec.lowering.initializers import initializer
 from rnnspec.spec import models

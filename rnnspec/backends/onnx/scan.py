@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.onnx.activations import activated
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
 from rnnspec.backends.onnx.names import after, array
+from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions, gates
-from rnnspec.ir.steps import states_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute

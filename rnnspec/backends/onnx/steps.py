@@ -9,8 +9,8 @@ from rnnspec.backends.onnx.graph import Value
 from rnnspec.backends.onnx.names import FORM, after, array
 from rnnspec.backends.onnx.padding import FLOAT, LOWEST
 from rnnspec.errors import Refusal
+from rnnspec.ir.forms import State, states, states_of
 from rnnspec.ir.nodes import TokenInput
-from rnnspec.ir.steps import State, states, states_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
