@@ -132,6 +132,8 @@ class GRU:
 
 
 Cell = SimpleRNN | LSTM | GRU
+CELL_TYPES: dict[type[Cell], str] = {SimpleRNN: "simple", LSTM: "lstm", GRU: "gru"}
+"""The ``type`` of each cell in the language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

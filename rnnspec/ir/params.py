@@ -90,9 +90,9 @@ def params(layer: Layer) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
     match layer:
         case Embedding():
-            sizes = (("token", layer.vocabulary), ("out", layer.dim))
+            table = (("token", layer.vocabulary), ("out", layer.dim))
             trainable, source = layer.trainable, layer.initializer
-            return (Param("embeddings", "token out", sizes, source, trainable=trainable),)
+            return (Param("embeddings", "token out", table, source, trainable=trainable),)
         case Recurrent():
             return tuple(
                 param for prefix in directions(layer) for param in _direction(layer, prefix)
@@ -104,10 +104,10 @@ def params(layer: Layer) -> tuple[Param, ...]:
             bias = Param("bias", "out", sizes, layer.bias_initializer)
             return (kernel, bias) if layer.bias else (kernel,)
         case LayerNorm():
-            sizes = (("out", width(layer.input)),)
+            features = (("out", width(layer.input)),)
             # The initial values of both frameworks, which the language cannot change.
-            gamma = Param("gamma", "out", sizes, Constant(1.0))
-            return (gamma, Param("beta", "out", sizes, Constant(0.0)))
+            gamma = Param("gamma", "out", features, Constant(1.0))
+            return (gamma, Param("beta", "out", features, Constant(0.0)))
         case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:

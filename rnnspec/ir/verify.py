@@ -39,7 +39,8 @@ def verify(network: Network) -> Network:
         _require(
             layer.input == shape, f"{layer.name} expects shape {layer.input}, received {shape}"
         )
-        values = [getattr(layer, name) for name in _field_names(type(layer))]
+        kind: Any = type(layer)
+        values = [getattr(layer, name) for name in _field_names(kind)]
         finite = all(_is_finite(value) for value in values if not isinstance(value, str))
         _require(finite, f"{layer.name} contains a non-finite number")
         if isinstance(layer, Residual):
@@ -57,7 +58,8 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     # Integers, flags and None have no fields, and pass.
-    return all(_is_finite(getattr(value, name)) for name in _field_names(type(value)))
+    kind: Any = type(value)
+    return all(_is_finite(getattr(value, name)) for name in _field_names(kind))
 
 
 @cache

@@ -98,7 +98,7 @@ class Rule:
             yield Problem(document.source, message, where, span, self.code, self.severity)
 
 
-def context(program: Program) -> Context:
+def context_of(program: Program) -> Context:
     """Return the context of a spec."""
     spec, network = program.spec, program.network
     # Lowering keeps the order, and makes one layer for each of the 'layers' of an entry.
