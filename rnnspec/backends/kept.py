@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from rnnspec.backends.contract import Held
 from rnnspec.errors import UsageError
-from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.files.arrays import read_metadata, read_safetensors
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:

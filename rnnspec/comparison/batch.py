@@ -10,8 +10,7 @@ import numpy as np
 
 from rnnspec.comparison.reference import padding_mask
 from rnnspec.errors import UsageError, brief
-from rnnspec.files.headers import HeaderError
-from rnnspec.files.npy import npy_array
+from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
 from rnnspec.memory import check_memory

@@ -40,7 +40,7 @@ from rnnspec.wording import received
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 if TYPE_CHECKING:
-    from rnnspec.files.headers import Array
+    from rnnspec.files.arrays import Array
     from rnnspec.spec.yaml.document import Document
 
 
@@ -533,7 +533,7 @@ class Spec(Model):
         if self._file is None:
             return None
         # Imported here because NumPy is needed for these files only.
-        from rnnspec.files.headers import read_safetensors
+        from rnnspec.files.arrays import read_safetensors
 
         return read_safetensors(self._file)
 

@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 from rnnspec.backends.contract import Held, Trace
 from rnnspec.backends.jax import live, optimizers
 from rnnspec.backends.kept import FRAMEWORK_KEY
-from rnnspec.files.headers import sort_metadata
+from rnnspec.files.arrays import sort_metadata
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:

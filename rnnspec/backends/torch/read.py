@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.kept import SavedByName, framework_of, saved_by_name, weights_in
-from rnnspec.files.headers import read_metadata
+from rnnspec.files.arrays import read_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path

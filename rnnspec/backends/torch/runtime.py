@@ -18,7 +18,7 @@ from rnnspec.backends.kept import FRAMEWORK_KEY
 from rnnspec.backends.torch import optimizers
 from rnnspec.backends.torch.plan import direction_key, stack_of
 from rnnspec.backends.torch.slots import module
-from rnnspec.files.headers import sort_metadata
+from rnnspec.files.arrays import sort_metadata
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
