@@ -11,8 +11,7 @@ from benchmarks.runtimes.__main__ import written
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
-from rnnspec.comparison.case import Case
-from rnnspec.comparison.forward import step_through
+from rnnspec.comparison.case import Case, step_through
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:

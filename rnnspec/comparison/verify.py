@@ -10,8 +10,7 @@ import numpy as np
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch
-from rnnspec.comparison.case import Case
-from rnnspec.comparison.forward import run_forward
+from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 

@@ -13,7 +13,7 @@ from steps.models import EACH, STEP, each_of, stepped
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import needs, refusals
-from rnnspec.comparison.forward import random_split, step_through
+from rnnspec.comparison.case import random_split, step_through
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.random import compare_random
 from rnnspec.comparison.reference import padding_mask
