@@ -205,7 +205,7 @@ class Case:
     def real(self, batch: Array) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
         shape = (len(batch), *self.truth.output.shape[1:])
-        if self.last not in reference.padded(self.network):
+        if self.last not in reference.padded_layers(self.network):
             return np.ones(shape)
         return np.broadcast_to(self.mask(batch)[..., np.newaxis], shape).astype(np.float64)
 

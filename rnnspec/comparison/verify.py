@@ -72,8 +72,8 @@ class Proof:
     @property
     def equal(self) -> str:
         """What the model is equal to, in words, and how exactly."""
-        found = in_words(self.largest, self.rounding, self.closer)
-        return f"the NumPy reference with the same arrays: {found}"
+        result = in_words(self.largest, self.rounding, self.closer)
+        return f"the NumPy reference with the same arrays: {result}"
 
     def _compare_closer(self, again: Any) -> None:
         """Compare the same source in float64, and the model of the files with smaller arrays."""
@@ -98,37 +98,37 @@ class Proof:
             ParityError: an output differs.
         """
         generated, expected = self.generated, case.outputs(case.truth)
-        found = run_forward(generated, model, case)
-        distances = {name: distance(found[name], expected[name]) for name in found}
+        outputs = run_forward(generated, model, case)
+        distances = {name: distance(outputs[name], expected[name]) for name in outputs}
         allowed = case.bounds(generated.backend.function_error, distances)
         for name, far in distances.items():
             # Written this way, the test also refuses NaN.
             if not far <= allowed[name]:
-                wanted = f"within {allowed[name]:.2g} of the reference in {case.dtype}"
+                bound = f"within {allowed[name]:.2g} of the reference in {case.dtype}"
                 received = f"a difference of {far:.3g}"
-                raise ParityError((_difference(generated, name, "output", wanted, received),))
+                raise ParityError((_difference(generated, name, "output", bound, received),))
         return max(distances.values()), max(allowed[name] for name in distances)
 
 
 def in_words(largest: float, rounding: float, closer: str, dtype: str = DTYPE) -> str:
     """Return the result of a comparison in words."""
-    found = f"largest difference {largest:.1e} in forward ({dtype})"
+    difference = f"largest difference {largest:.1e} in forward ({dtype})"
     if largest <= tolerances(DTYPE)["forward"]:
-        return found
+        return difference
     as_well = f"; compared {closer} as well" if closer else ""
-    return f"{found}, where rounding explains {rounding:.1e}{as_well}"
+    return f"{difference}, where rounding explains {rounding:.1e}{as_well}"
 
 
 def steady_case(program: Program, arrays: Arrays, error: float) -> tuple[Case, float] | None:
     """Return a case with a share of the arrays at which rounding explains little, and the share.
 
-    A model whose arrays are known to be right need not be compared with these: what its network
-    computes shows with any others as well. It is None if no share will do.
+    If the arrays of a model are known to be right, others show as well what its network computes.
+    Returns None if no share will do.
     """
     batch = longest(program)
     for halvings in range(1, _MAX_HALVINGS):
         share = 2.0**-halvings
-        case = case_of(program, {name: share * each for name, each in arrays.items()}, batch)
+        case = case_of(program, {name: share * array for name, array in arrays.items()}, batch)
         if max(case.bounds(error).values()) <= tolerances(DTYPE)["forward"]:
             return case, share
     return None
