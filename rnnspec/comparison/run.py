@@ -134,11 +134,11 @@ def prepared(  # noqa: PLR0913 - each is an option of the command line
     optimizer: str = "reference",
 ) -> Prepared:
     """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
-    wanted = form_named(form)
+    of_form = form_named(form)
     own = trains_own(optimizer, level, dtype)
-    level = level_for("training" if own else level, wanted)
-    chosen = comparable(backends, level, dtype, wanted, own=own)
-    options = _Options(level, wanted, dtype, seed_from(seed), batch, own)
+    level = level_for("training" if own else level, of_form)
+    chosen = comparable(backends, level, dtype, of_form, own=own)
+    options = _Options(level, of_form, dtype, seed_from(seed), batch, own)
     if isinstance(specs, str | os.PathLike | Spec):
         programs = [program(specs)]
     else:
@@ -149,7 +149,7 @@ def prepared(  # noqa: PLR0913 - each is an option of the command line
         backend.require()
     for plan in plans:
         options.check_batch(plan.program.network)
-    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, wanted)
+    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, of_form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +208,11 @@ def comparable(
     levels_up_to(level)
     tolerances(dtype)
     optimizers = (needs.OPTIMIZERS,) if own else ()
-    wanted = needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers
+    required = needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers
     if backends is None:
-        return having(*wanted)
+        return having(*required)
     # Named twice, a backend would be compared with itself.
-    return list(dict.fromkeys(get(name, *wanted) for name in list_from("backends", backends)))
+    return list(dict.fromkeys(get(name, *required) for name in list_from("backends", backends)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,8 @@ def _read_header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes
         raise HeaderError(message)
     left = size - stream.tell()
     if not length or left < length:
-        wanted = f" of {length:,} bytes" if length else ""
-        raise HeaderError(f"expected a header{wanted}, received {left:,} bytes: it is truncated")
+        announced = f" of {length:,} bytes" if length else ""
+        raise HeaderError(f"expected a header{announced}, received {left:,} bytes: it is truncated")
     return stream.read(length)
 
 
@@ -305,9 +305,11 @@ def npy_array(stream: BinaryIO, size: int) -> Stored:
         raise HeaderError(f"expected an array of numbers, received {what}")
     shape = tuple(map(int, re.findall(r"\d+", entries["shape"])))
     stored = Stored(word, dtype, shape, stream.tell(), entries["fortran_order"] == "True")
-    wanted, left = bytes_of(shape, dtype.itemsize), size - stored.start
-    if left < wanted:
-        message = f"expected {wanted:,} bytes of numbers, received {left:,}: it is truncated"
+    size_of_numbers, left = bytes_of(shape, dtype.itemsize), size - stored.start
+    if left < size_of_numbers:
+        message = (
+            f"expected {size_of_numbers:,} bytes of numbers, received {left:,}: it is truncated"
+        )
         raise HeaderError(message)
     return stored
 

@@ -174,8 +174,8 @@ def _wrong_number(vectors: Vectors, number: int, line: bytes, fields: list[bytes
             break
         end = start
     shown = number_text[:60].decode()
-    wanted = "a number" if value is None else "a finite number that float32 can hold"
-    message = f"expected {wanted}, received {shown!r}"
+    expected = "a number" if value is None else "a finite number that float32 can hold"
+    message = f"expected {expected}, received {shown!r}"
     return _wrong_line(vectors, number, line, ("E626", message), (start, start + len(number_text)))
 
 
@@ -269,8 +269,8 @@ def _fill(vectors: Vectors, source: Array, progress: Progress) -> None:
 
 def _check_shape(vectors: Vectors, shape: tuple[int, ...]) -> None:
     if len(shape) != 2 or shape[1] != vectors.dim:
-        wanted = f"({vectors.words.lines}, {vectors.dim})"
-        raise _wrong(vectors, "E625", f"expected the shape {wanted}, received {shape}")
+        expected = (vectors.words.lines, vectors.dim)
+        raise _wrong(vectors, "E625", f"expected the shape {expected}, received {shape}")
     # Fewer rows are accepted: the last words then have no vector.
     if shape[0] > vectors.words.lines:
         message = (

@@ -33,6 +33,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONG_ESCAPE = re.compile(r"\\U(?!00(?:0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}")
 _LONGEST_LINE = 2**14
 
+# Faults that both parsers report and we look for: the code and the message.
+_TAB = ("E112", "found a tab; indent with spaces")
+_SPACE = ("E117", "expected a space after ':'")
+_ESCAPE = (
+    "E119",
+    "unknown escape sequence in double quotes; use single quotes for a backslash",
+)
+_LINE_BREAK = ("E123", "expected a line break here; start the text on the next line")
+
 
 class StopReadingError(Exception):
     """An error after which the rest of the text cannot be interpreted."""
@@ -54,7 +63,7 @@ def events(text: str, loader: Any) -> Iterator[tuple[Any, Extent]]:
     plain = _blank_version(text)
     if "\t" in text:
         if (start := indenting_tab(text)) is not None:
-            raise StopReadingError((start, start + 1), "E112", "found a tab; indent with spaces")
+            raise StopReadingError((start, start + 1), *_TAB)
         # The parsers differ on where tabs are valid.
         plain = plain.replace("\t", " ")
     source = loader(plain)
@@ -138,8 +147,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> StopReadingError:
 
 
 def _unknown_escape(offset: int) -> StopReadingError:
-    message = "unknown escape sequence in double quotes; use single quotes for a backslash"
-    return StopReadingError((offset, offset + 1), "E119", message)
+    return StopReadingError((offset, offset + 1), *_ESCAPE)
 
 
 def _check_tag(text: str, event: Any, start: int) -> None:
@@ -160,14 +168,12 @@ def _check_scalar(text: str, event: Any, extent: Extent, flow: int) -> None:
             raise _question(text.index("?", start))
         if close := _CLOSE_COLON.match(text, end):
             extent = close.end() - 1, close.end()
-            raise StopReadingError(extent, "E117", "expected a space after ':'")
+            raise StopReadingError(extent, *_SPACE)
     if not event.value.isascii() and _SURROGATE.search(event.value):
         raise _unknown_escape(text.index("\\", start) + 1)
     # YAML requires a space before a '#' in the first line of a block scalar.
     if event.style in ("|", ">") and (match := _CLOSE_COMMENT.match(text, start)):
-        offset = match.end() - 1
-        message = "expected a line break here; start the text on the next line"
-        raise StopReadingError((offset, offset + 1), "E123", message)
+        raise StopReadingError((match.end() - 1, match.end()), *_LINE_BREAK)
 
 
 def _question(offset: int) -> StopReadingError:
@@ -179,7 +185,6 @@ _CONTINUES = (
     "this line continues the value above; indent it like the other keys, or quote the value"
 )
 _UNEXPECTED = "unexpected indentation or token; check indentation, quotes and brackets"
-_ESCAPE = "unknown escape sequence in double quotes; use single quotes for a backslash"
 
 # Parts of the error messages of libyaml and of PyYAML's own parser, which differ, with the code
 # and our message. The first part that matches counts.
@@ -194,24 +199,20 @@ _PLAIN = (
     ("could not find expected ':'", "E117", "expected ': ' after this key"),
     ("unexpected end of stream", "E113", "this quote is not closed"),
     ("unexpected document", "E113", "this quote is not closed"),
-    ("tab character", "E112", "found a tab; indent with spaces"),
+    ("tab character", *_TAB),
     ("',' or '}'", "E122", "expected ',' or '}'"),
     ("',' or ']'", "E122", "expected ',' or ']'"),
-    ("escape", "E119", _ESCAPE),
+    ("escape", *_ESCAPE),
     # The spelling is that of PyYAML.
-    ("hexdecimal", "E119", _ESCAPE),
+    ("hexdecimal", *_ESCAPE),
     ("undefined tag handle", "E203", "tags are not supported; remove the tag"),
     ("while scanning an anchor", "E201", "'&' starts an anchor; quote the string"),
     ("while scanning an alias", "E202", "'*' starts an alias; quote the string"),
     ("while scanning a tag", "E203", "'!' starts a tag; quote the string"),
     ("while parsing a tag", "E203", "'!' starts a tag; quote the string"),
-    (
-        "while scanning a block scalar",
-        "E123",
-        "expected a line break here; start the text on the next line",
-    ),
+    ("while scanning a block scalar", *_LINE_BREAK),
     ("maximum nesting", "E107", "expected at most 32 levels of nesting, found more"),
-    ("unexpected ':'", "E117", "expected a space after ':'"),
+    ("unexpected ':'", *_SPACE),
     ("document start", "E118", _UNEXPECTED),
     ("expected key", "E118", _UNEXPECTED),
     ("'-' indicator", "E118", _UNEXPECTED),
@@ -244,7 +245,6 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, str, str]:
     return opener.index, *_plain_message(error)
 
 
-_SPACE = ("E117", "expected a space after ':'")
 # As in units:32, or rnn:{type: lstm}. Bounded, because a line can be as long as the file.
 _NO_SPACE = re.compile(r"[A-Za-z_]\w{0,64}(?P<colon>:)[^\s:/]")
 _NO_SPACE_BEFORE = re.compile(r"[ ]{0,64}(?:- {1,8})?[A-Za-z_]\w{0,64}(?P<colon>:)[\[{]")
