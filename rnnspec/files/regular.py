@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
+def opened(path: Path | str, inside: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
     """Yield an open regular file and its size.
 
     Args:
-        path: the file.
+        path: the file; messages show it as given.
         inside: the folder that the file must be in, with all links followed.
 
     Raises:
@@ -33,7 +33,7 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, i
     try:
         # Checked before opening, because opening a device may have an effect.
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - Path("") would be the folder
         except ValueError as error:  # a null character, or one that the system cannot encode
             raise unreadable(path, error) from None
         _check_regular(path, status)
@@ -87,14 +87,14 @@ def _along(base: Path, parts: tuple[str, ...], flags: int) -> int:
         os.close(at)
 
 
-def _check_regular(path: Path, status: os.stat_result) -> None:
+def _check_regular(path: Path | str, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise UsageError("expected a file, received a folder", str(path))
     if not stat.S_ISREG(status.st_mode):
         raise UsageError("expected a regular file", str(path))
 
 
-def unreadable(path: Path, error: Exception | str) -> UsageError:
+def unreadable(path: Path | str, error: Exception | str) -> UsageError:
     """Return the error for a file that cannot be read."""
     return UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path))
 

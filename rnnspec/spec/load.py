@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from rnnspec.errors import Problem, UsageError
+from rnnspec.errors import Problem
 from rnnspec.files.model import SUFFIX, spec_in
+from rnnspec.files.regular import opened
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
@@ -45,7 +45,9 @@ def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
     """
     source = os.fspath(path)
     if not source.endswith(SUFFIX):
-        return loads(_contents(source), source, allow_outside=allow_outside)
+        with opened(source) as (stream, _):
+            text = stream.read(MAX_BYTES + 1)
+        return loads(text, source, allow_outside=allow_outside)
     draft = loads(spec_in(Path(source)), source, allow_outside=allow_outside)
     if draft.spec is not None:
         draft.spec._file = Path(source)  # noqa: SLF001 - the one place that sets it
@@ -93,27 +95,3 @@ def _validate(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
             spec._document = document  # noqa: SLF001 - the one place that sets it
             return spec, problems
     raise AssertionError("unreachable")
-
-
-def _contents(source: str) -> bytes:
-    """Return the bytes of a regular file, up to one byte more than the limit."""
-    try:
-        mode = os.stat(source).st_mode  # noqa: PTH116 - Path("") would be the folder
-        if stat.S_ISDIR(mode):
-            raise UsageError("expected a file, received a folder", source)
-        # Opening a pipe would block, and a device may have no end.
-        if not stat.S_ISREG(mode):
-            raise UsageError("expected a regular file", source)
-        with Path(source).open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        # Imported here because a spec that exists does not need it.
-        from rnnspec.files.regular import missing
-
-        raise missing(source) from None
-    except PermissionError:
-        raise UsageError("no permission to read this file", source) from None
-    # ValueError: the path contains a null character or cannot be encoded.
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot be read: {reason}", source) from None
