@@ -170,7 +170,7 @@ Pair = tuple[LayerSettings | None, LayerSettings | None]
 def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> list[Pair]:
     """Return every layer of both networks once and in order, with corresponding layers paired.
 
-    Layers with the same explicit name are paired first, because whoever names a layer says which
+    Layers with the same explicit name are paired first, because who names a layer says which
     one it is. Between them, equal layers are paired, then those of the same type, then those of the
     same kind. Default names do not count, because their numbers shift whenever a layer is added.
     """

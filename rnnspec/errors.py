@@ -154,7 +154,7 @@ class _MessageError(RnnspecError):
     """An error about ``source`` as a whole: a path, or the program."""
 
     def __init__(self, message: str, source: str = "rnnspec") -> None:
-        # Whoever named a path wants to read it as it is, however long a name in it may be.
+        # A path is shown as it was given, however long a name in it may be.
         message, source = shortened(message), _cut_middle(source, _LONGEST_TEXT)
         super().__init__(message, source)
         self.message = message

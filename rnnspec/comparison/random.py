@@ -131,7 +131,7 @@ class Comparer:
                 raise  # a fault of the request, not of this spec
             except RnnspecError as error:
                 return Outcome(largest, error, comparison.dtype)
-            except Exception as error:  # noqa: BLE001 - of a framework, of which the spec is told
+            except Exception as error:  # noqa: BLE001 - a framework failed: report the spec
                 message = f"{type(error).__name__}: {error}"
                 failure = GenerationError(message, "random.yaml")
                 failure.__cause__ = error
@@ -148,13 +148,13 @@ class Comparer:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """``number`` specs as YAML, which depend on the seed alone."""
+    """``number`` specs as YAML, which depend only on the seed."""
 
     number: int
     seed: int
 
     def all(self) -> list[str]:
-        """Return the specs, of which a few may be equal.
+        """Return the specs; a few may be equal.
 
         Raises:
             BackendError: Hypothesis is not installed.
@@ -174,7 +174,7 @@ class Texts:
 
         def check(text: str) -> None:
             # Specs before it have been compared. The same ones are drawn again, because what is
-            # drawn depends on failures alone.
+            # drawn depends only on failures.
             if next(calls) >= index and fails(text):
                 raise _FailedError(text)
 

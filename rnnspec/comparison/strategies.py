@@ -122,7 +122,7 @@ def _inputs(draw: st.DrawFn, *, numeric: bool) -> Words:
 def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
     optional = {"trainable": st.booleans(), "mask_zero": st.booleans()}
     drawn = draw(st.fixed_dictionaries({}, optional=optional))
-    # Token 0 is padding, and a vocabulary of it alone is an error.
+    # Token 0 is padding, and a vocabulary of only that is an error.
     least = 2 if drawn.get("mask_zero") else 1
     return {
         **names.layer(draw),

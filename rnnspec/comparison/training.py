@@ -12,7 +12,7 @@ that are not part of the network; a fault in one step affects every later one. T
 are compared with these on request. Both train the same model on the same batches. If a framework is
 known to differ, the parts of the difference are measured one by one: a written-out optimizer with
 the same habit against the plain one, and the framework's own with and without summed gradients.
-Only the rest has to be within the tolerance.
+Only the rest must be within the tolerance.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def adam(optimizer: Optimizer, habits: Collection[Cause] = ()) -> Update:
     of section 2; Loshchilov and Hutter, 2019, algorithm 2, with the decay scaled by the rate, as in
     every framework.
     """
-    # The moments belong to this update function, of which each training makes a new one.
+    # Each training makes its own update function, so the moments are kept here.
     first: Arrays = {}
     second: Arrays = {}
     steps = 0

@@ -29,7 +29,7 @@ _LENGTHS = (STEPS_OF_ANY_LENGTH, 1, 23)
 """The lengths of the batches, if the network takes any length."""
 LONGEST = max(_LENGTHS)
 _WITH_PADDING_INSIDE = 3
-"""The row of a batch that is run alone as well."""
+"""The sequence of a batch that is also run by itself."""
 _MAX_HALVINGS = 12
 
 
@@ -39,7 +39,7 @@ class Proof:
 
     Called with the folder of the files before they are moved into place, so that a model that
     differs is not written. ``rounding`` is the largest bound of an output, and ``closer`` says what
-    was compared as well, if the difference is one that only a sensitive network explains.
+    else was compared, if only a sensitive network explains the difference.
     """
 
     program: Program
@@ -71,7 +71,7 @@ class Proof:
 
     @property
     def equal(self) -> str:
-        """What the model is equal to, in words, and how exactly."""
+        """A sentence about what the model is equal to, and how exactly."""
         result = in_words(self.largest, self.rounding, self.closer)
         return f"the NumPy reference with the same arrays: {result}"
 
@@ -122,7 +122,7 @@ def in_words(largest: float, rounding: float, closer: str, dtype: str = DTYPE) -
 def steady_case(program: Program, arrays: Arrays, error: float) -> tuple[Case, float] | None:
     """Return a case with a share of the arrays at which rounding explains little, and the share.
 
-    If the arrays of a model are known to be right, others show as well what its network computes.
+    If the arrays of a model are known to be right, any others show what its network computes.
     Returns None if no share will do.
     """
     batch = longest(program)

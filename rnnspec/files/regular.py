@@ -73,7 +73,7 @@ def _inside(folder: Path, path: str, flags: int) -> int:
 
 
 def _along(base: Path, parts: tuple[str, ...], flags: int) -> int:
-    """Open the file that ``parts`` lead to, none of which may have become a link."""
+    """Open the file that ``parts`` lead to, unless one of them has become a link."""
     # O_PATH, where there is one, needs no permission to list a folder.
     way = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
     at = os.open(base, way)

@@ -1,7 +1,7 @@
 """Forms of generated source, and what each leaves of a network.
 
 Source for inference has no dropout. A model in step form gets a chunk of one or more steps with all
-states, and returns the output for the steps so far with the new states. A chunk of padding alone
+states, and returns the output for the steps so far with the new states. A chunk of only padding
 changes no state.
 """
 

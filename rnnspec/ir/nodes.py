@@ -189,7 +189,7 @@ class Dropout:
 class Pooling:
     """A statistic of each feature over the time steps, without padding if ``masked``.
 
-    A sequence of padding alone gives zeros. ``last_step`` is never masked.
+    A sequence of only padding gives zeros. ``last_step`` is never masked.
     """
 
     name: str

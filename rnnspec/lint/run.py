@@ -102,7 +102,7 @@ def _flaws(ignores: list[Ignore], advice: set[Key], codes: frozenset[str]) -> It
         flawed.add(key)
         if code in codes and key not in suppressed:
             yield ignore, code
-    # Without running a rule, nobody knows whether a comment for it is used, and so whether an
+    # Without running a rule, it is unknown whether a comment for it is used, and so whether an
     # 'ignore[L902]' on the same line is.
     open_lines = {
         ignore.span.line for ignore in plain if ignore.code in CODES and ignore.code not in codes

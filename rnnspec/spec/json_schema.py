@@ -59,7 +59,7 @@ TAKEN_NAMES: dict[str, Schema] = {
     ),
 }
 
-# The dependency alone would accept `merge` beside `bidirectional: false`.
+# Only the dependency would accept `merge` beside `bidirectional: false`.
 _RECURRENT: Schema = {
     "dependencies": {"merge": ["bidirectional"], "variational": ["dropout"]},
     "allOf": [
@@ -230,7 +230,7 @@ def _property(
     absent = "$ref" in plain or plain.get("default") in (None, [])
     default = {} if absent else {"default": plain["default"]}
     if default and (value := plain["default"]) != "":
-        # A sentence as well: yaml-language-server does not show the keyword.
+        # Also as a sentence: yaml-language-server does not show the keyword.
         description += f" By default {value if isinstance(value, str) else json.dumps(value)}."
     return {
         "title": key.replace("_", " ").capitalize(),

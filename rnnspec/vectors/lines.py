@@ -48,7 +48,7 @@ def blocks(
     for text in _whole_lines(path, progress, inside):
         clean = text.removeprefix(_MARK) if number == 1 else text
         _check_text(path, number, clean)
-        # Not splitlines(), which also splits at a carriage return alone.
+        # Not splitlines(), which also splits at a single carriage return.
         lines = clean.split(b"\n")
         if clean.endswith(b"\n"):
             lines.pop()

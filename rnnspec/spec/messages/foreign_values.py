@@ -258,7 +258,7 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     kind = _kind(what)
     bare = squeeze(without_module(value))
     own = {squeeze(name): name for name in allowed}
-    # A difference in case or hyphens alone is left to the search for similar names.
+    # A difference only in case or hyphens is left to the search for similar names.
     if bare in own and value.lower().strip().replace("-", "_") not in allowed:
         return f"use {own[bare]!r}"
     equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
