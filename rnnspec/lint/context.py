@@ -10,7 +10,6 @@ from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
 from rnnspec.spec.models import RecurrentLayer, RepeatVector
-from rnnspec.spec.yaml.document import render_path
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
@@ -94,8 +93,7 @@ class Rule:
         """Yield the findings of the rule, with their places."""
         document = context.spec.document
         for path, message in self.check(context):
-            where, span = render_path(document.steps(path)), document.span(path)
-            yield Problem(document.source, message, where, span, self.code, self.severity)
+            yield document.problem(path, message, code=self.code, severity=self.severity)
 
 
 def context_of(program: Program) -> Context:
