@@ -1,10 +1,32 @@
-"""The specs of the races: some of the gallery, and a few with a single purpose."""
+"""The networks of the races, the batch for every model, and the names of contestants."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from benchmarks.cold import ROOT
+import numpy as np
+from numpy.typing import NDArray
 
+ROOT = Path(__file__).resolve().parent.parent
 FOUNDING = ("stacked_lstm", "standard_rnn", "bidirectional_lstm")
+# As in the specs of the founding networks.
+STEPS, SHORTEST, VOCABULARY, DIM, UNITS = 500, 50, 10_000, 32, 32
+RATE = 0.01
+
+# Names of contestants that lanes and suites use.
+OURS = "rnnspec.build"
+PACKED = "pack_padded_sequence"
+NNX_RNN = "nnx.RNN of nnx.OptimizedLSTMCell"
+SHARED_MASK = "one dropout mask for both directions"
+CELLS = "stacked cells, which cuDNN cannot run"
+LEGACY_EXPORT = "torch.onnx.export by tracing, in ONNX Runtime"
+PICKED = "last step picked"
+PYTORCH = "rnnspec.build, PyTorch"
+STOCK = "stock layers, written plainly"
+SEQUENTIAL = "Sequential"
+TF2ONNX = "tf2onnx of the same in Keras, in ONNX Runtime"
+TORCH_COMPILE = "the same, torch.compile"
+XLA = "the same, jit_compile=True"
 
 # Not in the gallery: three equal layers, and cells that PyTorch has no fused layer for.
 _OWN = {
@@ -47,22 +69,42 @@ class Case:
         """The title of its rows in the table."""
         padding = ", padded" if self.padded else ""
         thread = ", one thread" if self.single else ""
-        what = "training step" if self.training else "inference"
-        what = "one step at a time" if self.stepped else what
+        task = "training step" if self.training else "inference"
+        task = "one step at a time" if self.stepped else task
         source = ", source for inference" if self.deployed else ""
-        return f"{self.network}, batch {self.batch}{padding}{thread}, {what}{source}"
+        return f"{self.network}, batch {self.batch}{padding}{thread}, {task}{source}"
 
+    @property
+    def text(self) -> str:
+        """The spec, with a mask if the batch is padded."""
+        if self.network in _OWN:
+            text = _TEXT.format(name=self.network, rnn=_OWN[self.network])
+        else:
+            text = (ROOT / "specs" / f"{self.network}.yaml").read_text("utf-8")
+        # Source for inference has no argument for logits, which all opponents return.
+        if self.deployed:
+            text = text.replace("activation: sigmoid", "activation: linear")
+        # Some networks of the gallery have a mask already.
+        if self.padded and "mask_zero: true" not in text:
+            return text.replace("embedding:\n", "embedding:\n  mask_zero: true\n")
+        return text
 
-def text(case: Case) -> str:
-    """Return the spec of a case, with a mask if the batch is padded."""
-    if case.network in _OWN:
-        found = _TEXT.format(name=case.network, rnn=_OWN[case.network])
-    else:
-        found = (ROOT / "specs" / f"{case.network}.yaml").read_text("utf-8")
-    # Source for inference has no argument for logits, which all opponents return.
-    if case.deployed:
-        found = found.replace("activation: sigmoid", "activation: linear")
-    # Some networks of the gallery have a mask already.
-    if case.padded and "mask_zero: true" not in found:
-        return found.replace("embedding:\n", "embedding:\n  mask_zero: true\n")
-    return found
+    def build(self, backend: str) -> Any:
+        """Return the model of rnnspec, with the same weights every time."""
+        import rnnspec
+
+        form = "inference" if self.deployed or backend == "onnx" else "training"
+        form = "step" if self.stepped else form
+        return rnnspec.build(rnnspec.loads(self.text), backend, seed=0, form=form)
+
+    def draw(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return tokens and labels, the same ones every time; padding is zeros on the right."""
+        rng = np.random.default_rng(0)
+        # From 1 on, because token 0 is padding.
+        tokens = rng.integers(1, VOCABULARY, (self.batch, STEPS), dtype=np.int64)
+        labels = rng.integers(0, 2, (self.batch, 1)).astype(np.float32)
+        if self.padded:
+            lengths = rng.integers(SHORTEST, STEPS + 1, (self.batch, 1))
+            # On the right, where pack_padded_sequence needs it.
+            tokens[np.arange(STEPS) >= lengths] = 0
+        return tokens, labels

@@ -1,15 +1,20 @@
-"""The results as a Markdown table, as JSON with the spread of samples, and the curves as SVG."""
+"""The results as a Markdown table and as JSON, with the machine that they were measured on."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 
-from benchmarks.curve import Curve
-from benchmarks.plot import svg
-from benchmarks.race import Race
-from benchmarks.ratio import Ratio, spread
+from benchmarks.race import Curve, Findings, Race, Ratio, spread
 
+_PACKAGES = (
+    *("rnnspec", "pydantic", "pyyaml", "typer", "rich", "check-jsonschema", "torchinfo", "numpy"),
+    *("torch", "keras", "tensorflow", "tensorflow-cpu", "jax", "flax"),
+    *("onnx", "onnxruntime", "tf2onnx"),
+)
 _TITLES = (
     *("what", "rnnspec", "opponent", "ratio", "quartiles", "aim", "met"),
     *("rnnspec's", "opponent's", "rounds"),
@@ -23,54 +28,60 @@ _NOTE = (
 )
 
 
-def markdown(
-    facts: Mapping[str, str],
-    ratios: Sequence[Ratio],
-    curves: Sequence[Curve] = (),
-    notes: Sequence[str] = (),
-) -> str:
+def describe_machine() -> dict[str, str]:
+    """Return the facts that the results depend on, in the order of printing."""
+    cpuinfo = Path("/proc/cpuinfo")  # platform does not know the processor on Linux
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    processor = next(models, platform.processor() or "unknown processor")
+    # A container or taskset may allow fewer cores than the machine has.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    packages = {package.metadata["Name"]: package.version for package in metadata.distributions()}
+    versions = {name.lower(): version for name, version in packages.items()}
+    return {
+        "machine": f"{processor}, {cores} cores, {platform.system()} {platform.machine()}",
+        "load before": f"{os.getloadavg()[0]:.2f}",
+        "Python": platform.python_version(),
+        "versions": ", ".join(f"{name} {versions[name]}" for name in _PACKAGES if name in versions),
+    }
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    return [f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows)]
+
+
+def markdown(facts: Mapping[str, str], findings: Findings) -> str:
     """Return the environment, the table, the curves and the notes as Markdown."""
     head = [f"- {name}: {fact}" for name, fact in facts.items()]
-    parts = [head, _table(_TITLES, map(_row, ratios)), [_NOTE]]
-    if curves:
-        parts.append(_table(_GROWTH, map(_growth, curves)))
-    if notes:
-        parts.append([f"- {note}" for note in notes])
+    parts = [head, table(_TITLES, map(_row, findings.ratios)), [_NOTE]]
+    if findings.curves:
+        parts.append(table(_GROWTH, map(_growth, findings.curves)))
+    if findings.notes:
+        parts.append([f"- {note}" for note in findings.notes])
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
-def _table(titles: Sequence[str], rows: Iterator[tuple[str, ...]]) -> list[str]:
-    cells = [titles, ["---"] * len(titles), *rows]
-    return [f"| {' | '.join(row)} |" for row in cells]
-
-
 def _row(ratio: Ratio) -> tuple[str, ...]:
-    aimed = ratio.aim is not None
+    met = ""
+    if ratio.aim is not None:
+        # Rounded as printed, so that the verdict never contradicts the table.
+        aim = round(ratio.aim, 2)
+        met = "as good as" if round(ratio.low, 2) <= aim else "no"
+        met = "yes" if round(ratio.median, 2) <= aim else met
+    costs = (ratio.ours_median, ratio.theirs_median)
+    in_ms = ratio.unit == "ms"
     return (
         ratio.title,
         f"`{ratio.ours}`",
         f"`{ratio.theirs}`",
         f"**{ratio.median:.2f}**",
         f"{ratio.low:.2f} to {ratio.high:.2f}",
-        f"{ratio.aim:.2f}" if aimed else "",
-        _met(ratio) if aimed else "",
-        _shown(ratio.ours_median, ratio.unit),
-        _shown(ratio.theirs_median, ratio.unit),
+        "" if ratio.aim is None else f"{ratio.aim:.2f}",
+        met,
+        *(f"{cost * (1e3 if in_ms else 1):,.1f} {ratio.unit}" for cost in costs),
         str(ratio.rounds),
     )
-
-
-def _met(ratio: Ratio) -> str:
-    """Return whether the aim is met, to two digits, or lies within the quartiles."""
-    # Rounded as printed, so that the verdict never contradicts the table.
-    aim = round(ratio.aim or 0, 2)
-    if round(ratio.median, 2) <= aim:
-        return "yes"
-    return "as good as" if round(ratio.low, 2) <= aim else "no"
-
-
-def _shown(value: float, unit: str) -> str:
-    return f"{value * 1e3:,.1f} ms" if unit == "ms" else f"{value:,.1f} {unit}"
 
 
 def _growth(curve: Curve) -> tuple[str, ...]:
@@ -84,29 +95,22 @@ def _growth(curve: Curve) -> tuple[str, ...]:
     )
 
 
-def write(  # noqa: PLR0913 - the parts of a report
-    folder: Path,
-    name: str,
-    facts: Mapping[str, str],
-    races: Sequence[Race],
-    ratios: Sequence[Ratio],
-    *,
-    curves: Sequence[Curve] = (),
-    notes: Sequence[str] = (),
-) -> None:
-    """Write ``NAME.md``, ``NAME.json`` and ``NAME-CURVE.svg`` into ``folder``."""
+def write(folder: Path, name: str, facts: Mapping[str, str], findings: Findings) -> None:
+    """Write ``NAME.md`` and ``NAME.json`` into ``folder``."""
     folder.mkdir(exist_ok=True)
+    curves = []
+    for curve in findings.curves:
+        time, memory = curve.exponents
+        curves.append({**asdict(curve), "exponent_seconds": time, "exponent_peak": memory})
     data = {
         "facts": dict(facts),
-        "ratios": [asdict(ratio) for ratio in ratios],
-        "samples": [sample for race in races for sample in _samples(race)],
-        "curves": [_fitted(curve) for curve in curves],
-        "notes": list(notes),
+        "ratios": [asdict(ratio) for ratio in findings.ratios],
+        "samples": [sample for race in findings.races for sample in _samples(race)],
+        "curves": curves,
+        "notes": findings.notes,
     }
-    (folder / f"{name}.md").write_text(markdown(facts, ratios, curves, notes), "utf-8")
+    (folder / f"{name}.md").write_text(markdown(facts, findings), "utf-8")
     (folder / f"{name}.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-    for curve in curves:
-        (folder / f"{name}-{curve.name}.svg").write_text(svg(curve), "utf-8")
 
 
 def _samples(race: Race) -> Iterator[dict[str, object]]:
@@ -116,8 +120,3 @@ def _samples(race: Race) -> Iterator[dict[str, object]]:
         low, median, high = spread(values)
         about = {"race": race.title, "contestant": contestant, "unit": unit, "n": len(values)}
         yield {**about, "low": low, "median": median, "high": high}
-
-
-def _fitted(curve: Curve) -> dict[str, object]:
-    time, memory = curve.exponents
-    return {**asdict(curve), "exponent_seconds": time, "exponent_peak": memory}

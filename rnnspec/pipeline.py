@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, path_from, received
-from rnnspec.backends import form_named, get, in_form, lack, needs, refusals
+from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, taken_names
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
@@ -71,12 +71,13 @@ class Generated:
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML file with its network; see ``load``."""
-    return _checked(reading.load(path, allow_outside=allow_outside))
+    return _checked(reading.load(path, taken=taken_names(), allow_outside=allow_outside))
 
 
 def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML text with its network; see ``loads``."""
-    return _checked(reading.loads(text, source, allow_outside=allow_outside))
+    taken = taken_names()
+    return _checked(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
 
 
 def program(spec: Source) -> Program:
@@ -189,7 +190,7 @@ def arranged(program: Program, backend: Backend, form: Form | None = None) -> Ne
     form = backend.form(form)
     if refused := refusals(backend, program.network, form):
         raise UnsupportedError(program.source, backend.name, refused)
-    return backend.emitter.arranged(in_form(program.network, form), form)
+    return backend.emitter.arrange(in_form(program.network, form), form)
 
 
 def forms_of(program: Program, backend: Backend) -> list[Form]:

@@ -112,7 +112,7 @@ def save(  # noqa: PLR0913 - each is needed for the files
         made = folder / name
         made.mkdir()
         try:
-            backend.saving.save(model, made, name, generated.text, spec)
+            backend.runtime.save(model, made, name, generated.text, spec)
         except (OSError, SafetensorError) as error:  # either, if the disk is full
             raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
         verify(made)

@@ -65,6 +65,6 @@ def slots_edited(backend: str, layer: str, said: Mapping[str, Mapping[str, Any]]
         return wrong
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "slots", planted)
+        patch.setattr(f"{get(backend).package}.slots.SLOTS", replace(table, slots=planted))
         yield
     assert edited, f"nothing of {layer} was asked for, or nothing of it changed"

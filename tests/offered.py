@@ -58,6 +58,12 @@ def able(*wanted: Need) -> list[str]:
     return [each.name for each in shipped() if not lack(each, *wanted)]
 
 
+def taking(spec: pipeline.Source, *wanted: Need) -> list[str]:
+    """Return the names of the shipped backends that have all needs and refuse nothing of a spec."""
+    network = pipeline.program(spec).network
+    return [name for name in able(*wanted) if not refusals(get(name), network)]
+
+
 def require_all(*needs: Need) -> list[str]:
     """Return the names of the backends that support all of ``needs``, or skip if one is missing."""
     return [require(backend.name).name for backend in having(MODEL, *needs)]

@@ -9,31 +9,37 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
 import rnnspec
-from benchmarks.budget import Budget
-from benchmarks.cold import BenchmarkError, imports_of, output
-from benchmarks.curve import Curve, exponent
-from benchmarks.gpu.work import Found
-from benchmarks.growth_work import measure
-from benchmarks.networks import Case, text
-from benchmarks.plot import svg
-from benchmarks.race import Effort, Race, race, told
-from benchmarks.ratio import against_each, against_fastest
+from benchmarks.gpu import Check
+from benchmarks.networks import Case
+from benchmarks.processes import BenchmarkError, imports_of, output
+from benchmarks.race import (
+    Budget,
+    Curve,
+    Effort,
+    Findings,
+    Race,
+    exponent,
+    race,
+    ratios,
+    ratios_by_speed,
+    result,
+)
 from benchmarks.report import markdown, write
 from benchmarks.suites import SUITES
+from benchmarks.tasks import measure_growth
 
 ONCE = Effort(seconds=0, least=1, most=1)
-CURVE = Curve("size", "work & sizes", "things", [1, 10, 100], [1e-3, 1e-2, 1e-1], [1e6, 2e6, 3e6])
+CURVE = Curve("size", "work & sizes", [1, 10, 100], [1e-3, 1e-2, 1e-1], [1e6, 2e6, 3e6])
 NETWORKS = ("stacked_lstm", "packed_sentiment_lstm", "three_lstm", "reset_before", "hard_gates")
 
 
 def raced() -> Race:
     ours, theirs = {"ours": lambda: 2.0}, {"slow": lambda: 8.0, "fast": lambda: 4.0}
-    return race("a race", ours, theirs, ONCE, warmups=0, measure=told, unit="MB")
+    return race("a race", ours, theirs, ONCE, warmups=0, measure=result, unit="MB")
 
 
 def test_a_race_of_one_round_holds_a_sample_of_each() -> None:
@@ -51,13 +57,13 @@ def test_each_goes_first_as_often_as_last() -> None:
 
 
 def test_the_aim_stands_in_the_row_of_the_fastest() -> None:
-    first, second = against_fastest(raced(), 1.05)
+    first, second = ratios_by_speed(raced(), 1.05)
     assert (first.theirs, first.median, first.aim) == ("fast", 0.5, 1.05)
     assert (second.theirs, second.median, second.aim) == ("slow", 0.25, None)
 
 
 def test_what_does_other_work_has_no_aim() -> None:
-    first, second = against_fastest(raced(), beside=("fast",))
+    first, second = ratios_by_speed(raced(), beside=("fast",))
     assert (first.theirs, first.aim, second.theirs, second.aim) == ("slow", 1.0, "fast", None)
 
 
@@ -78,8 +84,9 @@ def test_a_spent_budget_leaves_races_out() -> None:
 
 
 def test_the_table_has_a_cell_a_title_and_says_what_is_met() -> None:
-    ratios = list(against_each(raced(), {"slow": 0.5, "fast": 0.4}))
-    printed = markdown({"machine": "this"}, ratios, [CURVE], ["a note"])
+    rows = list(ratios(raced(), {"slow": 0.5, "fast": 0.4}))
+    findings = Findings(ratios=rows, curves=[CURVE], notes=["a note"])
+    printed = markdown({"machine": "this"}, findings)
     tables = [
         list(lines)
         for is_row, lines in itertools.groupby(printed.splitlines(), lambda s: s.startswith("|"))
@@ -96,35 +103,28 @@ def test_the_table_has_a_cell_a_title_and_says_what_is_met() -> None:
 
 def test_results_are_written_whole(tmp_path: Path) -> None:
     found = raced()
-    write(tmp_path / "results", "try", {}, [found], list(against_each(found)), curves=[CURVE])
+    findings = Findings([found], list(ratios(found)), [CURVE])
+    write(tmp_path / "results", "try", {}, findings)
     names = sorted(path.name for path in (tmp_path / "results").iterdir())
-    assert names == ["try-size.svg", "try.json", "try.md"]
+    assert names == ["try.json", "try.md"]
     data = json.loads((tmp_path / "results" / "try.json").read_text("utf-8"))
     sample = {"race": "a race", "contestant": "ours", "unit": "MB", "n": 1}
     assert data["samples"][0] == {**sample, "low": 2.0, "median": 2.0, "high": 2.0}
     assert data["curves"][0]["exponent_seconds"] == pytest.approx(1)
 
 
-def test_a_plot_is_xml_with_a_point_a_size_in_each_panel() -> None:
-    root = ET.fromstring(svg(CURVE))
-    points = [each for each in root.iter() if each.tag.endswith("circle")]
-    assert len(points) == 2 * len(CURVE.sizes)
-    heights = [float(each.attrib["cy"]) for each in points[:3]]
-    assert heights == sorted(heights, reverse=True)
-
-
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_each_network_is_a_right_spec(network: str, padded: bool) -> None:
-    spec = rnnspec.loads(text(Case(network, padded=padded)))
+    spec = rnnspec.loads(Case(network, padded=padded).text)
     assert spec.embedding is not None
     assert spec.embedding.mask_zero == (padded or network == "packed_sentiment_lstm")
 
 
 def test_a_point_of_growth_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
-    path.write_text(text(Case("stacked_lstm")), "utf-8")
-    taken, peak = measure("layers", str(path), str(path))
+    path.write_text(Case("stacked_lstm").text, "utf-8")
+    taken, peak = measure_growth("growth-layers", path, path)
     assert taken > 0
     assert peak > 0
 
@@ -151,7 +151,7 @@ def test_an_unknown_suite_is_named() -> None:
 
 
 def test_a_lost_fused_path_or_a_difference_fails_the_check_of_a_gpu() -> None:
-    fine = Found("lstm", "aten::_cudnn_rnn", fused=True, differences=[1e-6, 1e-3])
+    fine = Check("lstm", "aten::_cudnn_rnn", fused=True, differences=[1e-6, 1e-3])
     assert fine.wrong == replace(fine, fused=None).wrong == ""
     lost = replace(fine, path="a loop", fused=False)
     assert lost.wrong == "lstm: the fused path was not taken: a loop"

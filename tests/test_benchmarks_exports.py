@@ -4,11 +4,18 @@ from importlib.util import find_spec
 
 import pytest
 
-from benchmarks.lane import Lane
-from benchmarks.names import LEGACY_EXPORT, OURS, PACKED, PICKED, PYTORCH, TF2ONNX
-from benchmarks.networks import Case
-from benchmarks.race import told
-from benchmarks.suites.step import LANES
+from benchmarks.networks import (
+    LEGACY_EXPORT,
+    OURS,
+    PACKED,
+    PICKED,
+    PYTORCH,
+    TF2ONNX,
+    Case,
+)
+from benchmarks.processes import Lane
+from benchmarks.race import result
+from benchmarks.suites import STEP_LANES
 from rnnspec.backends import get
 
 pytest.importorskip("torch")
@@ -17,21 +24,21 @@ pytest.importorskip("torch")
 def test_exports_of_a_padded_batch_are_equal() -> None:
     pytest.importorskip("onnxruntime")
     # 'prepare' checks that they are equal; this test, that all are there.
-    with Lane("lanes.onnx") as lane:
+    with Lane("onnx") as lane:
         runs = lane.prepare(Case("stacked_lstm", 2, padded=True, single=True)).runs
     names = {OURS, LEGACY_EXPORT, PYTORCH, PACKED, PICKED}
     there = find_spec("tensorflow") and find_spec("tf2onnx")
     assert set(runs) == names | ({TF2ONNX} if there else set())
 
 
-@pytest.mark.parametrize("framework", LANES)
+@pytest.mark.parametrize("framework", STEP_LANES)
 def test_a_loop_of_cells_is_equal(framework: str) -> None:
-    for name in LANES[framework]:
+    for name in STEP_LANES[framework]:
         pytest.importorskip(name)
     if "step" not in get(framework).forms:
         pytest.skip(f"{framework} has no step form")
-    with Lane(f"steps.{framework}_cells") as lane:
+    with Lane(framework) as lane:
         runs = lane.prepare(Case("stacked_lstm", 2, single=True, stepped=True)).runs
         assert len(runs) == 2
         assert OURS in runs
-        assert all(told(run) > 0 for run in runs.values())
+        assert all(result(run) > 0 for run in runs.values())

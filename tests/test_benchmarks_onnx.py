@@ -11,24 +11,24 @@ import pytest
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from benchmarks.exporters import lane_rnnspec
-from benchmarks.exporters.judge import File, verdict
-from benchmarks.exporters.rows import ROWS
-from benchmarks.runtimes.__main__ import GALLERY, difference, written
-from benchmarks.runtimes.engines import RUNTIMES
+from benchmarks.exporters import ours
+from benchmarks.exporters.judge import ROWS, File, judge
+from benchmarks.runtimes.__main__ import GALLERY, difference, runtimes, write_file
 from rnnspec import pipeline
 from rnnspec.comparison.case import Case
 
 
 def test_every_file_of_rnnspec_is_right_and_fused(tmp_path: Path) -> None:
-    ((_, cells),) = lane_rnnspec.run(tmp_path).items()
-    assert cells == {row.title: "right" for row in ROWS}
+    (judge_row,) = ours.tools().values()
+    assert {row.title: judge_row(tmp_path, row) for row in ROWS} == {
+        row.title: "right" for row in ROWS
+    }
 
 
 def test_an_exporter_is_told_what_is_wrong() -> None:
     def judged(run: Any) -> str:
         made = File(lambda feed: run(feed[0]), fused=False)
-        return verdict(lambda: made, lambda sizes: (np.zeros(sizes),), lambda feed: feed[0])
+        return judge(lambda: made, lambda sizes: (np.zeros(sizes),), lambda feed: feed[0])
 
     def only_seven(batch: Any) -> Any:
         if batch.shape[1] != 7:
@@ -44,6 +44,6 @@ def test_an_exporter_is_told_what_is_wrong() -> None:
 def test_a_runtime_that_ignores_padding_differs(tmp_path: Path) -> None:
     (path,) = (path for path in GALLERY if path.stem == "dialogue_policy_lstm")
     case = Case.of(pipeline.read(path), 0, "float32")
-    run = RUNTIMES[0].open(written(case, tmp_path))
+    run = runtimes()[0].open(write_file(case, tmp_path))
     assert difference(case, run) < 1e-6
     assert difference(case, lambda batch: run(np.where(batch == -1, 0.5, batch))) > 1e-3

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.lane import Lane
-from benchmarks.names import OURS, PACKED, STOCK
-from benchmarks.networks import FOUNDING, Case
-from benchmarks.race import told
+from benchmarks.networks import FOUNDING, OURS, PACKED, STOCK, Case
+from benchmarks.processes import Lane
+from benchmarks.race import result
 
 pytest.importorskip("torch")
 
@@ -16,7 +15,7 @@ OWN = ("recurrent_dropout", "reset_before", "hard_gates")
 
 @pytest.fixture(scope="module")
 def lane() -> Iterator[Lane]:
-    with Lane("lanes.torch") as lane:
+    with Lane("torch") as lane:
         yield lane
 
 
@@ -25,7 +24,7 @@ def test_opponents_are_equal(lane: Lane, network: str) -> None:
     # 'prepare' checks that they are equal; this test, that there are some, and that each one runs.
     runs = lane.prepare(Case(network, batch=2, training=True)).runs
     assert len(runs) > 1
-    assert all(told(run) > 0 for run in runs.values())
+    assert all(result(run) > 0 for run in runs.values())
 
 
 @pytest.mark.parametrize("network", FOUNDING)

@@ -15,48 +15,43 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.exporters.rows import ROWS
+from benchmarks.exporters.judge import ROWS
+from benchmarks.report import table
 
 # The name of the lane's module, and the engine of Keras.
-LANES = (("torch", ""), ("keras", "tensorflow"), ("keras", "torch"), ("rnnspec", ""))
+LANES = (("torch", ""), ("keras", "tensorflow"), ("keras", "torch"), ("ours", ""))
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        _lane(sys.argv[1], Path(sys.argv[2]))
-        return
-    found: dict[str, dict[str, str]] = {}
+    """Run each lane in a process of its own, whose output is what tools and runtimes say."""
+    columns: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for lane, engine in LANES:
-            found |= _run(lane, engine, Path(folder))
-    print(_row("network", *found))
-    print(_row(*["---"] * (1 + len(found))))
-    for row in ROWS:
-        print(_row(row.title, *(cells[row.title] for cells in found.values())))
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+            environment |= {"KERAS_BACKEND": engine} if engine else {}
+            command = [sys.executable, "-m", "benchmarks.exporters", lane, folder]
+            subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
+            columns |= json.loads((Path(folder) / "cells.json").read_text("utf-8"))
+    rows = ([row.title, *(cells[row.title] for cells in columns.values())] for row in ROWS)
+    print(*table(["network", *columns], rows), sep="\n")
 
 
-def _run(lane: str, engine: str, folder: Path) -> dict[str, dict[str, str]]:
-    """Run a lane in a process of its own, whose output is what tools and runtimes say."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if engine:
-        environment["KERAS_BACKEND"] = engine
-    command = [sys.executable, "-m", "benchmarks.exporters", lane, str(folder)]
-    subprocess.run(command, env=environment, stdout=sys.stderr, check=True)
-    answer: dict[str, dict[str, str]] = json.loads((folder / "cells.json").read_text("utf-8"))
-    return answer
-
-
-def _lane(name: str, folder: Path) -> None:
-    cells = import_module(f"benchmarks.exporters.lane_{name}").run(folder)
+def _run_lane(name: str, folder: Path) -> None:
+    """Write the cells of each tool of a lane: by the title of the tool, and of the row."""
+    warnings.simplefilter("ignore")
+    tools = import_module(f"benchmarks.exporters.{name}").tools()
+    cells = {
+        title: {row.title: judge(folder, row) for row in ROWS} for title, judge in tools.items()
+    }
     (folder / "cells.json").write_text(json.dumps(cells), "utf-8")
 
 
-def _row(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        _run_lane(sys.argv[1], Path(sys.argv[2]))
+    else:
+        main()

@@ -1,1 +1,1 @@
-"""Networks written by hand, the opponents of the source that rnnspec writes."""
+"""Networks as an expert would write them by hand, without rnnspec."""

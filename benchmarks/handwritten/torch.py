@@ -1,25 +1,34 @@
-"""The networks in PyTorch, as an expert would write them by hand, without rnnspec.
+"""The networks in PyTorch. Each module returns logits.
 
-Each returns logits. ``rate`` drops features with one mask for all time steps of a sequence, and
-``fresh`` with a new mask at each time step.
+Parameters are registered in the order of rnnspec's, so that weights can be copied one by one.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from benchmarks.networks import DIM, UNITS, VOCABULARY
+
+Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Net:
-    """The sizes of a network."""
+    """The sizes of a network.
 
-    cell: type[nn.LSTM] | type[nn.RNN] = nn.LSTM
-    vocabulary: int = 10_000
-    dim: int = 32
-    units: int = 32
+    ``rate`` drops features with one mask for all time steps of a sequence, ``fresh`` with a new
+    mask at each time step. Without a ``vocabulary`` the inputs are features.
+    """
+
+    cell: type[nn.LSTM] | type[nn.GRU] | type[nn.RNN] = nn.LSTM
+    vocabulary: int = VOCABULARY
+    dim: int = DIM
+    units: int = UNITS
     layers: int = 1
     bidirectional: bool = False
     rate: float = 0.0
@@ -30,10 +39,19 @@ class Net:
         """The number of output features of a layer."""
         return self.units * (2 if self.bidirectional else 1)
 
-    @property
-    def sizes(self) -> list[int]:
-        """The number of input features of each layer."""
-        return [self.dim, *[self.out] * (self.layers - 1)]
+    def layer(self, size: int, **options: Any) -> nn.RNNBase:
+        """Return a recurrent layer, in one direction unless ``options`` say otherwise."""
+        return self.cell(size, self.units, **{"batch_first": True, **options})
+
+    def separate_layers(self) -> list[nn.RNNBase]:
+        """Return a module for each layer."""
+        sizes = [self.dim, *[self.out] * (self.layers - 1)]
+        return [self.layer(size, bidirectional=self.bidirectional) for size in sizes]
+
+    def one_module(self) -> list[nn.RNNBase]:
+        """Return one module of all layers, which has no masks of whole sequences between them."""
+        options = {"num_layers": self.layers, "bidirectional": self.bidirectional}
+        return [self.layer(self.dim, dropout=self.fresh, **options)]
 
 
 NETS = {
@@ -50,47 +68,16 @@ NETS = {
 }
 
 
-class Handwritten(nn.Module):
-    """An embedding, the recurrent part that a subclass adds, and a dense layer."""
+class BatchFirst(nn.Module):
+    """(batch, steps, features) throughout, the layout of the embedding."""
 
-    head: nn.Module
-
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: Net, layers: Iterable[nn.RNNBase] | None = None) -> None:
         super().__init__()
         self.net = net
-        self.embedding = nn.Embedding(net.vocabulary, net.dim)
-
-    def layer(self, size: int, **given: Any) -> nn.RNNBase:
-        """Return a recurrent layer of the network's type."""
-        return self.net.cell(size, self.net.units, batch_first=True, **given)
-
-    def drop(self, x: torch.Tensor) -> torch.Tensor:
-        """Apply dropout to (batch, steps, features)."""
-        if self.training and self.net.rate:
-            # One mask for all time steps.
-            return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.net.rate)
-        return functional.dropout(x, self.net.fresh, self.training)
-
-    def last(self, found: Any) -> torch.Tensor:
-        """Return the final state of the last layer, with both directions concatenated."""
-        # nn.LSTM returns (h, c), nn.RNN only h.
-        state: torch.Tensor = found[0] if isinstance(found, tuple) else found
-        return torch.cat([state[-2], state[-1]], dim=1) if self.net.bidirectional else state[-1]
-
-    def finish(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the logits."""
-        dropped = functional.dropout(state, self.net.fresh, self.training)
-        logits: torch.Tensor = self.head(dropped)
-        return logits
-
-
-class BatchFirst(Handwritten):
-    """(batch, steps, features) throughout, the layout of the embedding; one module per layer."""
-
-    def __init__(self, net: Net) -> None:
-        super().__init__(net)
-        layers = (self.layer(size, bidirectional=net.bidirectional) for size in net.sizes)
-        self.layers = nn.ModuleList(layers)
+        self.embedding: nn.Module = nn.Identity()
+        if net.vocabulary:
+            self.embedding = nn.Embedding(net.vocabulary, net.dim)
+        self.layers = nn.ModuleList(layers or net.separate_layers())
         self.head = nn.Linear(net.out, 1)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -99,14 +86,33 @@ class BatchFirst(Handwritten):
             x, state = layer(self.drop(x))
         return self.finish(self.last(state))
 
+    def drop(self, x: torch.Tensor) -> torch.Tensor:
+        """Apply dropout to (batch, steps, features)."""
+        if self.training and self.net.rate:
+            # One mask for all time steps.
+            return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.net.rate)
+        return functional.dropout(x, self.net.fresh) if self.training and self.net.fresh else x
 
-class TimeMajor(Handwritten):
+    def last(self, state: Any) -> torch.Tensor:
+        """Return the final state of the last layer, with both directions concatenated."""
+        # nn.LSTM returns (h, c), nn.RNN only h.
+        h: torch.Tensor = state[0] if isinstance(state, tuple) else state
+        return torch.cat([h[-2], h[-1]], dim=1) if self.net.bidirectional else h[-1]
+
+    def finish(self, state: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        if self.training and self.net.fresh:
+            state = functional.dropout(state, self.net.fresh)
+        logits: torch.Tensor = self.head(state)
+        return logits
+
+
+class TimeMajor(BatchFirst):
     """(steps, batch, features) from transposed tokens, the layout the kernels work in."""
 
     def __init__(self, net: Net) -> None:
-        super().__init__(net)
-        self.layers = nn.ModuleList(net.cell(size, net.units) for size in net.sizes)
-        self.head = nn.Linear(net.out, 1)
+        sizes = [net.dim, *[net.units] * (net.layers - 1)]
+        super().__init__(net, [net.layer(size, batch_first=False) for size in sizes])
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x, rate = self.embedding(tokens.t()), self.net.rate
@@ -118,33 +124,187 @@ class TimeMajor(Handwritten):
         return self.finish(x[-1])
 
 
-class OneStack(Handwritten):
-    """All layers in one module, without masks between them, which inference does not need."""
-
-    def __init__(self, net: Net) -> None:
-        super().__init__(net)
-        self.stack = self.layer(
-            net.dim, num_layers=net.layers, bidirectional=net.bidirectional, dropout=net.fresh
-        )
-        self.head = nn.Linear(net.out, 1)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        _, state = self.stack(self.drop(self.embedding(tokens)))
-        return self.finish(self.last(state))
-
-
-class TwoWays(Handwritten):
+class TwoWays(BatchFirst):
     """A bidirectional layer as two modules, so that each direction has a mask of its own."""
 
     def __init__(self, net: Net) -> None:
-        super().__init__(net)
-        self.forward_layer = self.layer(net.dim)
-        self.backward_layer = self.layer(net.dim)
-        self.head = nn.Linear(net.out, 1)
+        super().__init__(net, [net.layer(net.dim), net.layer(net.dim)])
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, (forward, backward) = self.embedding(tokens), self.layers
+        _, (ahead, _) = forward(self.drop(x))
+        # The final state of a reversed sequence is that at its first step.
+        _, (back, _) = backward(self.drop(x).flip(1))
+        return self.finish(torch.cat([ahead[-1], back[-1]], dim=1))
+
+
+class Packed(BatchFirst):
+    """The idiom of PyTorch's documentation for padding: pack, run, take the final states.
+
+    Dropout masks between the layers need padded sequences, so each layer packs them again.
+    """
+
+    def __init__(self, net: Net) -> None:
+        super().__init__(net, None if net.rate else net.one_module())
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        # pack_padded_sequence expects the lengths on the CPU.
+        lengths = (tokens != 0).sum(dim=1).cpu()
+        x, state = self.embedding(tokens), None
+        for number, layer in enumerate(self.layers, 1):
+            packed = pack_padded_sequence(
+                self.drop(x), lengths, batch_first=True, enforce_sorted=False
+            )
+            packed, state = layer(packed)
+            if number < len(self.layers):
+                x, _ = pad_packed_sequence(packed, batch_first=True)
+        return self.finish(self.last(state))
+
+
+class Picked(BatchFirst):
+    """A run over the padding that picks the last real time step; right padding, one direction."""
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         x = self.embedding(tokens)
-        _, (ahead, _) = self.forward_layer(self.drop(x))
-        # The final state of a reversed sequence is that at its first step.
-        _, (back, _) = self.backward_layer(self.drop(x).flip(1))
-        return self.finish(torch.cat([ahead[-1], back[-1]], dim=1))
+        for layer in self.layers:
+            x, _ = layer(self.drop(x))
+        # Right padding only: a backward direction would begin in the padding.
+        last = (tokens != 0).sum(dim=1) - 1
+        return self.finish(x[torch.arange(len(tokens)), last])
+
+
+class Loop(nn.Module):
+    """An embedding, a loop over the time steps of a cell without a fused layer, and a dense layer.
+
+    The input part of every gate is one product for all time steps. Arrays have the layout of
+    ``nn.LSTM`` and ``nn.GRU``; the gates of the latter are reset, update, new.
+    """
+
+    gates = 4
+
+    def __init__(self, *, time_major: bool) -> None:
+        super().__init__()
+        self.time_major = time_major
+        self.embedding = nn.Embedding(VOCABULARY, DIM)
+        # In a module, because parameters of this one would come before those of the embedding.
+        size = self.gates * UNITS
+        shapes = {"weight_ih": (size, DIM), "weight_hh": (size, UNITS), "bias": (size,)}
+        # Pairs, because the keys of a dictionary would be sorted.
+        self.cell = nn.ParameterDict([(name, torch.empty(shapes[name])) for name in shapes])
+        self.head = nn.Linear(UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(tokens.t() if self.time_major else tokens)
+        # Time-major tokens make the slices of the loop contiguous.
+        share = functional.linear(x, self.cell["weight_ih"], self.cell["bias"])
+        steps = share.unbind(0 if self.time_major else 1)
+        logits: torch.Tensor = self.head(self.scan(steps, x.new_zeros(len(tokens), UNITS)))
+        return logits
+
+    def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
+        """Return the final state, given the input part of the gates at each time step."""
+        raise NotImplementedError
+
+
+class LSTM(Loop):
+    """An LSTM with another activation for the gates."""
+
+    gate: Callable[[torch.Tensor], torch.Tensor] = staticmethod(functional.hardsigmoid)
+
+    def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
+        h = c = start
+        transposed = self.cell["weight_hh"].t()
+        for share in shares:
+            # addmm adds the input part in the same kernel as the product.
+            h, c = self.step(torch.addmm(share, h, transposed).chunk(4, 1), c)
+        return h
+
+    def step(self, products: Iterable[torch.Tensor], c: torch.Tensor) -> Pair:
+        """Return the output and the cell state after a time step."""
+        i, f, g, o = products
+        c = torch.addcmul(self.gate(f) * c, self.gate(i), torch.tanh(g))
+        return self.gate(o) * torch.tanh(c), c
+
+
+class DroppedLSTM(LSTM):
+    """Recurrent dropout with one mask per gate, as four products per time step."""
+
+    gate = staticmethod(torch.sigmoid)
+    rate = 0.2
+
+    def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().scan(shares, start)
+        masks = self.masks(start)
+        weights = [weight.t() for weight in self.cell["weight_hh"].chunk(4)]
+        h = c = start
+        for share in shares:
+            parts = zip(share.chunk(4, 1), masks, weights, strict=True)
+            h, c = self.step([torch.addmm(x, h * mask, w) for x, mask, w in parts], c)
+        return h
+
+    def masks(self, start: torch.Tensor) -> torch.Tensor:
+        """Return the dropout masks, (gates, batch, units)."""
+        return functional.dropout(start.new_ones(4, *start.shape), self.rate)
+
+
+class BatchedLSTM(DroppedLSTM):
+    """Recurrent dropout with one mask per gate, as one batched product per time step."""
+
+    def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().scan(shares, start)
+        masks = self.masks(start)
+        weights = self.cell["weight_hh"].view(4, UNITS, UNITS).transpose(1, 2)
+        h = c = start
+        for share in shares:
+            # A view: the gates become the batch axis of the product without a copy.
+            x = share.view(-1, 4, UNITS).transpose(0, 1)
+            h, c = self.step(torch.baddbmm(x, h * masks, weights), c)
+        return h
+
+
+class ResetBefore(Loop):
+    """A GRU with the reset gate before the recurrent product."""
+
+    gates = 3
+
+    def scan(self, shares: Iterable[torch.Tensor], start: torch.Tensor) -> torch.Tensor:
+        h = start
+        both, new = (w.t() for w in self.cell["weight_hh"].split_with_sizes([2 * UNITS, UNITS]))
+        for share in shares:
+            x, x_new = share.split_with_sizes([2 * UNITS, UNITS], 1)
+            r, z = torch.sigmoid(torch.addmm(x, h, both)).chunk(2, 1)
+            candidate = torch.tanh(torch.addmm(x_new, r * h, new))
+            # z h + (1 - z) candidate, in one kernel.
+            h = torch.lerp(candidate, h, z)
+        return h
+
+
+LOOPS: dict[str, dict[str, type[Loop]]] = {
+    "recurrent_dropout": {"four products": DroppedLSTM, "one batched product": BatchedLSTM},
+    "reset_before": {"addmm": ResetBefore},
+    "hard_gates": {"addmm": LSTM},
+}
+
+
+class Cells(nn.Module):
+    """The founding stack as cells, for one step at a time; returns probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, DIM)
+        self.cells = nn.ModuleList(nn.LSTMCell(UNITS, UNITS) for _ in range(3))
+        self.head = nn.Linear(UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor, states: list[Pair]) -> tuple[torch.Tensor, list[Pair]]:
+        """Return the output for tokens (batch,), and the new states."""
+        x, after = self.embedding(tokens), []
+        for cell, state in zip(self.cells, states, strict=True):
+            x, c = cell(x, state)
+            after.append((x, c))
+        return torch.sigmoid(self.head(x)), after
+
+    def zeros(self, size: int) -> list[Pair]:
+        """Return the states before the first step."""
+        return [(torch.zeros(size, UNITS), torch.zeros(size, UNITS)) for _ in self.cells]

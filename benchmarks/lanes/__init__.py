@@ -1,1 +1,1 @@
-"""What each framework runs in its process: the model of rnnspec, and its opponents."""
+"""What runs in a lane: one module for each framework, with a function `prepare`."""

@@ -1,6 +1,5 @@
-"""Cases on JAX: the model of rnnspec and one with nnx.RNN, with equal weights."""
+"""Cases on JAX, compiled, with equal weights: the model of rnnspec and nnx.RNN by hand."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,47 +9,46 @@ import optax
 from flax import nnx
 
 import rnnspec
-from benchmarks import batch
-from benchmarks.handwritten.jax import stack
-from benchmarks.lane import Prepared
-from benchmarks.names import NNX_RNN, OURS
-from benchmarks.networks import Case, text
+from benchmarks.handwritten.jax import STACKS, Stack
+from benchmarks.lanes.steps import Step, prepare_loops, tokens
+from benchmarks.networks import NNX_RNN, OURS, RATE, UNITS, Case
+from benchmarks.processes import Prepared
 from benchmarks.race import Run
 
 
 def prepare(case: Case) -> Prepared:
     """Build the contestants of a case, and check that they are the same network."""
-    tokens, labels = map(jnp.asarray, batch.draw(case.batch, padded=case.padded))
-    ours = rnnspec.build(rnnspec.loads(text(case)), "jax", seed=0)
+    ours = case.build("jax")
     models = {OURS: ours}
-    output: Any = _inferred(ours, tokens)()
-    if not case.padded and (theirs := stack(case.network)) is not None:
-        theirs.take({name: jnp.asarray(a) for name, a in rnnspec.read_weights(ours).items()})
-        found: Any = _inferred(theirs, tokens)()
-        np.testing.assert_allclose(found, output, rtol=1e-3, atol=1e-5)
-        models[NNX_RNN] = theirs
-    return Prepared(_runs(case, models, tokens, labels), np.asarray(output).ravel().tolist())
-
-
-def _runs(case: Case, models: Mapping[str, Any], tokens: Any, labels: Any) -> dict[str, Run]:
+    if case.network in STACKS and not case.padded:
+        models[NNX_RNN] = Stack(*STACKS[case.network])
+        models[NNX_RNN].take(rnnspec.read_weights(ours))
+    if case.stepped:
+        return _prepare_steps(case, ours, models[NNX_RNN])
+    batch, labels = map(jnp.asarray, case.draw())
+    outputs = [np.asarray(_infer(model, batch)()) for model in models.values()]
+    for output in outputs:
+        np.testing.assert_allclose(output, outputs[0], rtol=1e-3, atol=1e-5)
     # Compiled by the warm-up round of the race.
-    if case.training:
-        return {name: _trained(model, tokens, labels) for name, model in models.items()}
-    return {name: _inferred(model, tokens) for name, model in models.items()}
+    runs = {
+        name: _train(model, batch, labels) if case.training else _infer(model, batch)
+        for name, model in models.items()
+    }
+    return Prepared(runs, outputs[0].ravel().tolist())
 
 
-def _inferred(model: nnx.Module, tokens: Any) -> Run:
+def _infer(model: nnx.Module, batch: Any) -> Any:
     view = nnx.view(model, deterministic=True, raise_if_not_found=False)
     infer = nnx.jit(lambda model, x: model(x))
-    return lambda: jax.block_until_ready(infer(view, tokens))
+    return lambda: jax.block_until_ready(infer(view, batch))
 
 
-def _trained(model: nnx.Module, tokens: Any, labels: Any) -> Run:
+def _train(model: nnx.Module, batch: Any, labels: Any) -> Run:
     view = nnx.view(model, deterministic=False, raise_if_not_found=False)
-    optimizer = nnx.Optimizer(view, optax.sgd(batch.RATE), wrt=nnx.Param)
+    optimizer = nnx.Optimizer(view, optax.sgd(RATE), wrt=nnx.Param)
 
     def loss(model: Any) -> Any:
-        output = model(tokens, logits=True)
+        output = model(batch, logits=True)
         return optax.sigmoid_binary_cross_entropy(output, labels).mean()
 
     def step(model: Any, optimizer: Any) -> Any:
@@ -60,3 +58,24 @@ def _trained(model: nnx.Module, tokens: Any, labels: Any) -> Run:
 
     compiled = nnx.jit(step)
     return lambda: jax.block_until_ready(compiled(view, optimizer))
+
+
+def _prepare_steps(case: Case, ours: Any, theirs: Stack) -> Prepared:
+    """Build the step form, and a loop of ``nnx.OptimizedLSTMCell``."""
+    chunks, singles = tokens(case, jnp.asarray)
+    zeros = jnp.zeros((case.batch, UNITS))
+    states = [(zeros, zeros) for _ in theirs.layers]
+    return prepare_loops(
+        {
+            OURS: (_compile(ours, type(ours).__call__), chunks, ours.initial_states(chunks[0])),
+            "loop of nnx.OptimizedLSTMCell": (_compile(theirs, Stack.step), singles, states),
+        }
+    )
+
+
+def _compile(model: Any, step: Any) -> Step:
+    """Return a compiled step; the model is split into graph and arrays once."""
+    graph, arrays = nnx.split(model)
+    compiled = jax.jit(lambda arrays, *inputs: step(nnx.merge(graph, arrays), *inputs))
+    # A stream waits for the output of each step.
+    return lambda tokens, states: jax.block_until_ready(compiled(arrays, tokens, states))

@@ -1,60 +1,72 @@
 """Cases on Keras with any engine, in its own compiled functions, with equal weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-import rnnspec
-from benchmarks import batch
-from benchmarks.handwritten.keras import MODELS
-from benchmarks.lane import Prepared
-from benchmarks.names import OURS, XLA
-from benchmarks.networks import Case, text
+from benchmarks.handwritten.keras import LAYERS, MODELS, Cells
+from benchmarks.lanes.steps import prepare_loops, tokens
+from benchmarks.networks import OURS, RATE, UNITS, XLA, Case
+from benchmarks.processes import Prepared
 from benchmarks.race import Run
 
 
 def prepare(case: Case) -> Prepared:
     """Build the contestants of a case, and check that they are the same network."""
+    if case.stepped:
+        return _prepare_steps(case)
     # Otherwise the graphs of earlier cases stay in memory.
     keras.utils.clear_session()
-    ours = built(case)
-    tokens, _ = batch.draw(case.batch, padded=case.padded)
-    output = ours.predict_on_batch(tokens)
-    models = {OURS: ours}
-    for name, make in MODELS[case.network].items():
-        models[name] = _equal(_compiled(make(padded=case.padded)), ours, case, output)
-    if case.compiled:
-        models[XLA] = _equal(built(case, jit_compile=True), ours, case, output)
-    runs = {name: run_of(case, model) for name, model in models.items()}
-    return Prepared(runs, np.asarray(output).ravel().tolist())
+    ours = case.build("keras")
+    theirs = {name: make(padded=case.padded) for name, make in MODELS[case.network].items()}
+    models = {OURS: ours, **theirs, **({XLA: case.build("keras")} if case.compiled else {})}
+    batch, labels = case.draw()
+    runs: dict[str, Run] = {}
+    outputs: list[Any] = []
+    for name, model in models.items():
+        # Without momentum, so that the optimizer costs as little as possible.
+        optimizer = keras.optimizers.SGD(RATE)
+        model.compile(optimizer, "binary_crossentropy", jit_compile=name == XLA or "auto")
+        model.set_weights(ours.get_weights())
+        outputs.append(model.predict_on_batch(batch))
+        # The order of summation differs in XLA and in a single loop over stacked cells.
+        np.testing.assert_allclose(outputs[-1], outputs[0], rtol=1e-3, atol=1e-5)
+        runs[name] = _run(case, model, batch, labels)
+    return Prepared(runs, np.asarray(outputs[0]).ravel().tolist())
 
 
-def built(case: Case, *, jit_compile: bool | str = "auto") -> keras.Model:
-    """Return the compiled model of rnnspec."""
-    return _compiled(rnnspec.build(rnnspec.loads(text(case)), "keras", seed=0), jit_compile)
-
-
-def _compiled(model: keras.Model, jit_compile: bool | str = "auto") -> keras.Model:
-    # Without momentum, so that the optimizer costs as little as possible.
-    optimizer = keras.optimizers.SGD(batch.RATE)
-    model.compile(optimizer, "binary_crossentropy", jit_compile=jit_compile)
-    return model
-
-
-def _equal(model: keras.Model, ours: keras.Model, case: Case, expected: Any) -> keras.Model:
-    """Return ``model`` with the weights of ``ours``, after checking that its output is the same."""
-    model.set_weights(ours.get_weights())
-    tokens, _ = batch.draw(case.batch, padded=case.padded)
-    # The order of summation differs in XLA and in a single loop over stacked cells.
-    np.testing.assert_allclose(model.predict_on_batch(tokens), expected, rtol=1e-3, atol=1e-5)
-    return model
-
-
-def run_of(case: Case, model: keras.Model) -> Run:
+def _run(case: Case, model: keras.Model, batch: Any, labels: Any) -> Run:
     """Return a training step, or an inference pass, on one batch."""
-    tokens, labels = batch.draw(case.batch, padded=case.padded)
     # Compiled by the warm-up round of the race.
     if case.training:
-        return lambda: model.train_on_batch(tokens, labels)
-    return lambda: model.predict_on_batch(tokens)
+        return lambda: model.train_on_batch(batch, labels)
+    return lambda: model.predict_on_batch(batch)
+
+
+def _prepare_steps(case: Case) -> Prepared:
+    """Build the step form, and a loop of ``LSTMCell`` in a model of its own."""
+    import tensorflow as tf
+
+    # Before TensorFlow computes anything.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    ours, cells = case.build("keras"), Cells()
+    chunks, singles = tokens(case, np.asarray)
+    zeros = np.zeros((case.batch, UNITS), np.float32)
+    cell_states = [[zeros, zeros] for _ in range(LAYERS)]
+    cells.predict_on_batch((singles[0], cell_states))
+    cells.set_weights(ours.get_weights())
+    states = {tensor.name: zeros for tensor in ours.inputs if tensor.name != "inputs"}
+
+    def step(chunk: Any, states: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        after = ours.predict_on_batch({"inputs": chunk, **states})
+        return after.pop("output"), after
+
+    def step_cells(chunk: Any, states: Any) -> Any:
+        return cells.predict_on_batch((chunk, states))
+
+    return prepare_loops(
+        {OURS: (step, chunks, states), "loop of LSTMCell": (step_cells, singles, cell_states)}
+    )

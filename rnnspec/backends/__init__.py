@@ -21,6 +21,7 @@ from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusal
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
+    from rnnspec.taken_names import TakenNames
 
 __all__ = [
     "BACKENDS",
@@ -37,6 +38,7 @@ __all__ = [
     "names",
     "quantized",
     "refusals",
+    "taken_names",
 ]
 
 # The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
@@ -51,8 +53,8 @@ def get(name: str, *needs: Need) -> Backend:
         UsageError: no backend has that name, or it lacks one of ``needs``.
     """
     backend = BACKENDS[one_of("backend", name, BACKENDS)]
-    if found := lack(backend, *needs):
-        raise UsageError(found)
+    if message := lack(backend, *needs):
+        raise UsageError(message)
     return backend
 
 
@@ -91,6 +93,11 @@ def names(last: str = "and") -> str:
     return listed(tuple(BACKENDS), last)
 
 
+def taken_names() -> tuple[TakenNames, ...]:
+    """Return the names that the backends use, which no network or no layer can have."""
+    return tuple(backend.taken for backend in BACKENDS.values())
+
+
 def forms() -> list[Form]:
     """Return the forms of source that any backend writes."""
     return [form for form in FORMS if having(writing(form))]
@@ -117,7 +124,7 @@ def having(*needs: Need) -> list[Backend]:
 
 def honouring(network: Network) -> list[Backend]:
     """Return the backends that write source and refuse nothing in a network."""
-    return [each for each in having(SOURCE) if not _refused(each, network, each.form(None))]
+    return [each for each in having(SOURCE) if not _own_refusals(each, network, each.form(None))]
 
 
 def lack(backend: Backend, *needs: Need) -> str:
@@ -145,12 +152,12 @@ def in_form(network: Network, form: Form) -> Network:
 
 def refusals(backend: Backend, network: Network, form: Form | None = None) -> tuple[Refusal, ...]:
     """Return every setting that ``backend`` cannot honour in a form, with the backends that can."""
-    found = _refused(backend, network, backend.form(form))
-    if not found:
+    own = _own_refusals(backend, network, backend.form(form))
+    if not own:
         return ()
     # By layer, not by key: a backend that refuses another key of the layer is no alternative.
     refused = {
-        other.name: {refusal.layer for refusal in _refused(other, network, other.form(form))}
+        other.name: {refusal.layer for refusal in _own_refusals(other, network, other.form(form))}
         for other in having(SOURCE if form is None else writing(form))
         if other is not backend
     }
@@ -159,10 +166,10 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
             refusal,
             alternatives=tuple(n for n, layers in refused.items() if refusal.layer not in layers),
         )
-        for refusal in found
+        for refusal in own
     )
 
 
-def _refused(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
+def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
     shared = step_refusals(network) if form == "step" else ()
     return (*shared, *backend.emitter.refusals(in_form(network, form), form))

@@ -8,24 +8,15 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import BackendError
+from rnnspec.taken_names import NO_NAMES, TakenNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.backends.contract import (
-        Emitter,
-        LearningRuntime,
-        OpeningRuntime,
-        OptimizingRuntime,
-        Quantizer,
-        Runtime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
+    from rnnspec.backends.contract import Emitter, Runtime, Slots
     from rnnspec.backends.optimizers import Cause
     from rnnspec.ir.forms import Form
 
@@ -63,7 +54,8 @@ class Backend:
     it is more than a relative one of a few units.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
-    if the runtime has a function ``own_steps``; ``causes`` returns known differences of these.
+    if the runtime has ``own_steps``; ``causes`` returns known differences of these.
+    ``taken`` are the names that the source and the framework use.
     """
 
     name: str
@@ -86,6 +78,7 @@ class Backend:
     engine: Callable[[], str] | None = None
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
+    taken: TakenNames = NO_NAMES
 
     @property
     def installed(self) -> bool:
@@ -99,16 +92,16 @@ class Backend:
 
         pip would look for the extra itself on an index, which has no rnnspec.
         """
-        return shlex.join(_required(self.extra) or [self.distribution])
+        return shlex.join(_requirements_of(self.extra) or [self.distribution])
 
     @property
     def suffix(self) -> str:
         """The suffix of the single file that ``build`` writes, empty if it writes a folder."""
         return self.files[0].removeprefix("{name}") if len(self.files) == 1 else ""
 
-    def form(self, wanted: Form | None) -> Form:
-        """Return the form of source that is wanted, or the first one if none is named."""
-        return self.forms[0] if wanted is None else wanted
+    def form(self, name: Form | None) -> Form:
+        """Return the form of source that is named, or the first one if none is."""
+        return self.forms[0] if name is None else name
 
     def reaches(self, level: str) -> bool:
         """Return whether the runtime can be compared up to ``level``."""
@@ -116,58 +109,29 @@ class Backend:
 
     @property
     def emitter(self) -> Emitter:
-        """The module that turns the IR into source."""
-        # Each backend's folder assigns its modules to the protocols, so mypy checks what is cast.
-        return cast("Emitter", self._module("emit"))
+        """The functions that turn the IR into source."""
+        emitter: Emitter = self._module("emit").EMITTER
+        return emitter
 
     @property
     def slots(self) -> Slots:
-        """The module that locates each canonical array."""
-        return cast("Slots", self._module("slots"))
+        """The place of each canonical array."""
+        slots: Slots = self._module("slots").SLOTS
+        return slots
 
     @property
     def runtime(self) -> Runtime:
-        """The module that runs the framework.
+        """The framework.
 
         Raises:
             BackendError: the framework is not installed, too old, or fails to import.
         """
         self.require()
         try:
-            return cast("Runtime", self._module("runtime"))
+            runtime: Runtime = self._module("runtime").RUNTIME
         except Exception as error:  # Keras raises ValueError for an unknown engine
             raise BackendError(f"{self.title} cannot be imported: {error}") from error
-
-    @property
-    def learning(self) -> LearningRuntime:
-        """The runtime of a backend whose ``level`` is ``gradients`` or higher."""
-        return cast("LearningRuntime", self.runtime)
-
-    @property
-    def optimizing(self) -> OptimizingRuntime:
-        """The runtime of a backend whose record names ``optimizers``."""
-        return cast("OptimizingRuntime", self.runtime)
-
-    @property
-    def stepping(self) -> SteppingRuntime:
-        """The runtime of a backend that writes source in step form."""
-        return cast("SteppingRuntime", self.runtime)
-
-    @property
-    def saving(self) -> SavingRuntime:
-        """The runtime of a backend that writes ``files``."""
-        return cast("SavingRuntime", self.runtime)
-
-    @property
-    def quantizer(self) -> Quantizer:
-        """The module that quantizes files, of a backend whose record has types for it."""
-        self.require()
-        return cast("Quantizer", self._module("quantize"))
-
-    @property
-    def opening(self) -> OpeningRuntime:
-        """The runtime of a backend that opens the files of its framework."""
-        return cast("OpeningRuntime", self.runtime)
+        return runtime
 
     def require(self) -> None:
         """Raise BackendError unless the framework is installed and recent enough."""
@@ -177,22 +141,24 @@ class Backend:
         if not self.installed:
             raise BackendError(f"{self.title} is not installed: pip install {self.requirement}")
         try:
-            found = metadata.version(self.distribution) if self.distribution else ""
+            version = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:
             return  # Installed under another name, such as keras-nightly: the import decides.
-        if found and _release(found) < self.minimum:
+        # Local and development suffixes do not count, as in '2.6.0+cpu'.
+        release = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+        if version and release < self.minimum:
             minimum = ".".join(map(str, self.minimum))
             raise BackendError(
-                f"{self.title} {found} is too old, expected {minimum} or newer: "
+                f"{self.title} {version} is too old, expected {minimum} or newer: "
                 f"pip install --upgrade {self.requirement}"
             )
 
     # Imported on first use, so that the record of a backend costs no import.
-    def _module(self, name: str) -> object:
+    def _module(self, name: str) -> Any:
         return import_module(f"{self.package}.{name}")
 
 
-def _required(extra: str) -> list[str]:
+def _requirements_of(extra: str) -> list[str]:
     """Return the requirements that ``extra`` adds to those of rnnspec."""
     # Imported here: only a message needs it.
     from importlib import metadata
@@ -205,8 +171,3 @@ def _required(extra: str) -> list[str]:
     parts = (each.replace("'", '"').partition(";") for each in declared)
     marker = ["extra", "==", f'"{extra}"']
     return [requirement.strip() for requirement, _, found in parts if found.split() == marker]
-
-
-def _release(version: str) -> tuple[int, ...]:
-    # Local and development suffixes do not count, as in '2.6.0+cpu'.
-    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])

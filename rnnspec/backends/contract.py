@@ -1,7 +1,12 @@
-"""The modules of a backend, as protocols that mypy checks in its folder, and what they exchange."""
+"""The parts of a backend, which its modules define, and what they exchange.
+
+``emit`` defines an ``EMITTER``, ``slots`` its ``SLOTS``, and ``runtime`` a ``RUNTIME``. What most
+backends do not need has a default here.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,7 +43,7 @@ class Stock:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ArrayType:
     """The dtype and shape of one array of a live model, as the framework states them.
 
     ``dtype`` is a name such as ``float32``, empty for an array that has no data.
@@ -55,51 +60,52 @@ class Learner(Protocol):
         """Return the loss and a gradient per array, in the layout of the array."""
 
 
-class Emitter(Protocol):
-    """The module ``emit`` of a backend: IR to source, without the framework."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitter:
+    """Functions from the IR to source, without the framework.
 
-    def emit(self, network: Network, form: Form) -> Source:
-        """Return the source of a network in one of the forms of the record.
+    ``emit`` returns the source of a network in one of the forms of the record. The network is
+    arranged for the form. Except for training, it has no dropout; in step form, it takes any number
+    of steps.
+    ``refusals`` returns every setting of the network that the backend does not support in a form.
+    The registry adds the backends that support it.
+    ``arrange`` returns the network in the arrangement of the source, the slots and the runtime. It
+    has the same layers, names and arrays; some layers may be marked as parts of a stack.
+    ``stepwise`` returns the layers that run step by step, each with the key that rules out fusing.
+    ``stock`` returns the layers whose stock counterpart has another number of parameters.
+    """
 
-        The network is arranged for the form. Except for training, it has no dropout; in step form,
-        it takes any number of steps.
-        """
-
-    def refusals(self, network: Network, form: Form) -> tuple[Refusal, ...]:
-        """Return every setting of the network that this backend does not support in a form.
-
-        The registry adds the backends that support it.
-        """
-
-    def arranged(self, network: Network, form: Form) -> Network:
-        """Return the network in the arrangement of the source, the slots and the runtime.
-
-        It has the same layers, names and arrays; some layers may be marked as parts of a stack.
-        """
-
-    def stepwise(self, network: Network) -> dict[str, str]:
-        """Return the layers that run step by step, each with the key that rules out fusing."""
-
-    def stock(self, network: Network) -> tuple[Stock, ...]:
-        """Return the layers whose stock counterpart has another number of parameters."""
+    emit: Callable[[Network, Form], Source]
+    refusals: Callable[[Network, Form], tuple[Refusal, ...]] = lambda _network, _form: ()
+    arrange: Callable[[Network, Form], Network] = lambda network, _form: network
+    stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}
+    stock: Callable[[Network], tuple[Stock, ...]] = lambda _network: ()
 
 
-class Slots(Protocol):
-    """The module ``slots`` of a backend: the place of each canonical array."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """The place of each canonical array.
 
-    def slots(self, layer: Layer) -> tuple[Slot, ...]:
-        """Return a slot for each canonical array of a layer."""
+    ``slots`` returns a slot for each canonical array of a layer, and ``module`` the name of the
+    framework's layer with these arrays.
+    """
 
-    def module(self, layer: Layer) -> str:
-        """Return the name of the framework's layer with these arrays."""
+    slots: Callable[[Layer], tuple[Slot, ...]]
+    module: Callable[[Layer], str] = lambda layer: layer.name
 
 
-class Runtime(Protocol):
-    """The module ``runtime`` of a backend: the only one that imports the framework."""
+class Runtime(ABC):
+    """The framework, which only the module with this class imports.
 
+    The methods that are not abstract are called only if the record of the backend offers what they
+    do; ``level``, ``forms``, ``files``, ``quantized`` and ``optimizers`` say so.
+    """
+
+    @abstractmethod
     def version(self) -> str:
         """Return the framework's version, with the engine if it has several."""
 
+    @abstractmethod
     def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> Any:
         """Return a model from executed source, in one of the dtypes of the record.
 
@@ -107,53 +113,57 @@ class Runtime(Protocol):
         Source that is not Python is the attribute ``TEXT`` of the module.
         """
 
+    @abstractmethod
     def layer_count(self, model: Any, layer: Layer) -> int:
         """Return the parameter count of a layer according to the framework."""
 
+    @abstractmethod
     def counts(self, model: Any) -> Counts:
         """Return the parameter counts of the whole model according to the framework."""
 
-    def layer_type(self, model: Any, layer: Layer) -> str:
+    def layer_type(self, model: Any, layer: Layer) -> str:  # noqa: ARG002
         """Return the name of the framework's class of a layer, empty if there is none."""
+        return ""
 
+    @abstractmethod
     def unwrap(self, model: Any) -> Any | None:
         """Return a model without its wrappers, or None if it is not a model of this framework."""
 
-    def others(self, model: Any, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    @abstractmethod
+    def other_shapes(
+        self, model: Any, known: Collection[tuple[str, str]]
+    ) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
 
-    def held(self, model: Any, layer: str, path: str) -> Held:
+    @abstractmethod
+    def array_type(self, model: Any, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer.
 
         Raises:
             LookupError: the model has no array there.
         """
 
+    @abstractmethod
     def get(self, model: Any, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer, in the framework's layout.
 
         It is in the model's own dtype, or in float32 if that is bfloat16.
         """
 
+    @abstractmethod
     def put(self, model: Any, layer: str, path: str, array: Array) -> None:
         """Replace the array at ``path`` of a layer, keeping the model's own dtype."""
 
+    @abstractmethod
     def trace(self, model: Any, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference; ``inputs`` is (batch, steps[, features])."""
-
-
-class LearningRuntime(Runtime, Protocol):
-    """The module ``runtime`` of a backend that is compared up to ``gradients`` or ``training``."""
 
     def learner(self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
         """Return a learner with gradients for the arrays at ``keys``, which are (layer, path).
 
         If ``training`` is true, the model runs with dropout, otherwise as in inference.
         """
-
-
-class OptimizingRuntime(LearningRuntime, Protocol):
-    """The module ``runtime`` of a backend whose record names ``optimizers``."""
+        raise NotImplementedError
 
     def own_steps(
         self, model: Any, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
@@ -164,10 +174,7 @@ class OptimizingRuntime(LearningRuntime, Protocol):
         optimizer gets one gradient for each row of an embedding, however often it was looked up;
         otherwise it gets what it gets when the framework trains.
         """
-
-
-class SteppingRuntime(Runtime, Protocol):
-    """The module ``runtime`` of a backend that writes source in step form."""
+        raise NotImplementedError
 
     def step(
         self, model: Any, chunk: Array, states: Mapping[str, Array] | None
@@ -177,43 +184,44 @@ class SteppingRuntime(Runtime, Protocol):
         ``chunk`` is (batch, steps[, features]), and ``states`` are those that the chunk before it
         gave, or None at the start.
         """
-
-
-class SavingRuntime(Runtime, Protocol):
-    """The module ``runtime`` of a backend that writes models to files."""
+        raise NotImplementedError
 
     def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
         """Write the model's files, all named ``name``, into an empty folder."""
+        raise NotImplementedError
 
     def reload(self, folder: Path, name: str, entry: str) -> Any:
         """Return the model in files that ``save`` wrote, loaded as a user would load them.
 
         Nothing is added to the folder. ``entry`` is the class or function of generated source.
         """
-
-
-class Quantizer(Protocol):
-    """The module ``quantize`` of a backend that quantizes files."""
+        raise NotImplementedError
 
     def quantizes(self, layer: Layer) -> bool:
-        """Return whether the arrays of a layer are quantized."""
+        """Return whether ``quantize`` rounds the arrays of a layer."""
+        raise NotImplementedError
 
     def quantize(self, path: Path, kind: str) -> None:
         """Quantize a file that ``save`` wrote, in place, to one of the types of the record."""
-
-
-class OpeningRuntime(Runtime, Protocol):
-    """The module ``runtime`` of a backend that opens models that rnnspec did not write."""
+        raise NotImplementedError
 
     def open_original(self, path: Path) -> Any:
-        """Return the model in a file whose whole content was checked.
+        """Return the model in a single file whose whole content was checked.
+
+        rnnspec need not have written it.
 
         Raises:
             BackendError: the framework does not open it.
         """
+        raise NotImplementedError
 
     def output(self, model: Any, inputs: Array) -> Array:
-        """Return the output in inference; ``inputs`` is (batch, steps[, features])."""
+        """Return the output of a model from ``open_original`` in inference.
+
+        ``inputs`` is (batch, steps[, features]).
+        """
+        raise NotImplementedError
 
     def scale(self, model: Any, share: float) -> None:
-        """Multiply every array of a model."""
+        """Multiply every array of a model from ``open_original``."""
+        raise NotImplementedError

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.backends.contract import Held
+from rnnspec.backends.contract import ArrayType
 from rnnspec.errors import UsageError
-from rnnspec.files.arrays import read_metadata, read_safetensors
+from rnnspec.files.arrays import read_metadata, read_safetensors, sort_metadata
+from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
+
+    from _typeshed import ReadableBuffer as Buffer
 
     from rnnspec.backends.base import Backend
     from rnnspec.backends.contract import Runtime
@@ -24,14 +29,14 @@ if TYPE_CHECKING:
 class Kept(Protocol):
     """Arrays by (layer, path), in the layout of the framework."""
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer.
 
         Raises:
             LookupError: there is no such array.
         """
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
 
     def get(self, layer: str, path: str) -> Array:
@@ -39,19 +44,19 @@ class Kept(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class KeptInModel:
+class ModelArrays:
     """The arrays of a live model."""
 
     runtime: Runtime
     model: Any
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer."""
-        return self.runtime.held(self.model, layer, path)
+        return self.runtime.array_type(self.model, layer, path)
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
-        return self.runtime.others(self.model, known)
+        return self.runtime.other_shapes(self.model, known)
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
@@ -59,19 +64,19 @@ class KeptInModel:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptByName:
+class NamedArrays:
     """Arrays in a file, named ``layer.path``."""
 
     arrays: Mapping[str, Array]
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer."""
         array = self.arrays.get(f"{layer}.{path}")
         if array is None:
             raise LookupError(f"no array named {layer}.{path}")
-        return Held(array.dtype.name, array.shape)
+        return ArrayType(array.dtype.name, array.shape)
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
         names = {f"{layer}.{path}" for layer, path in known}
         return {name: each.shape for name, each in self.arrays.items() if name not in names}
@@ -121,7 +126,7 @@ class SavedByName:
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays."""
-        return gather(KeptByName(self.arrays))
+        return gather(NamedArrays(self.arrays))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return no problem: the arrays say all that there is."""
@@ -129,63 +134,61 @@ class SavedByName:
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return why the source beside the arrays is not run, unless it is ours."""
-        path, wanted = self.file.with_suffix(".py"), text.encode()
+        path, expected = self.file.with_suffix(".py"), text.encode()
         try:
             with opened(path) as (stream, size):
-                same = size == len(wanted) and stream.read() == wanted
+                same = size == len(expected) and stream.read() == expected
         except UsageError as error:
             return (f"the source beside the arrays, {path.name}: {error.message}",)
         other = f"{path.name} is not the source of the spec, and other code is not run"
         return () if same else (other,)
 
 
-def saved_by_name(path: Path, title: str) -> SavedByName:
-    """Return the arrays in a folder or a file of them, which a backend of this title saved.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Functions of a backend that read what its files contain, as data.
 
-    Raises:
-        UsageError: they cannot be read.
-    """
-    file = weights_in(path)
-    tool = f"arrays of {title}, with the spec in the file"
-    return SavedByName(file, tool, read_safetensors(file))
-
-
-class Reader(Protocol):
-    """The module ``read`` of a backend that writes files: reads what they contain, as data.
-
-    It imports no framework and runs nothing that is in the files.
+    They import no framework and run nothing that is in the files.
+    ``recognises`` returns true if a path looks like the output of the backend; only metadata is
+    read. ``files`` returns the files that a path stands for, and raises UsageError if they cannot
+    be determined. ``spec_text`` returns the text of the spec that the files contain, empty if they
+    contain none, and raises UsageError if they cannot be read. ``saved`` returns the model in the
+    files, which is to be that of a network; it raises BackendError if a package that reads them is
+    not installed, ModelError if they have other arrays than the network, and UsageError if they
+    cannot be read.
     """
 
-    def recognises(self, path: Path) -> bool:
-        """Return true if ``path`` looks like the output of the backend; only metadata is read."""
-
-    def files(self, path: Path) -> tuple[Path, ...]:
-        """Return the files that ``path`` stands for.
-
-        Raises:
-            UsageError: the files cannot be determined.
-        """
-
-    def spec_text(self, path: Path) -> str:
-        """Return the text of the spec that the files contain, empty if they contain none.
-
-        Raises:
-            UsageError: they cannot be read.
-        """
-
-    def saved(self, path: Path, network: Network) -> Saved:
-        """Return the model in the files, which is to be that of ``network``.
-
-        Raises:
-            BackendError: a package that reads them is not installed.
-            ModelError: they have other arrays than the network.
-            UsageError: they cannot be read.
-        """
+    recognises: Callable[[Path], bool]
+    files: Callable[[Path], tuple[Path, ...]]
+    spec_text: Callable[[Path], str]
+    saved: Callable[[Path, Network], Saved]
 
 
 def reader(backend: Backend) -> Reader:
-    """Return the module that reads the files of a backend that has ``files``."""
-    return cast("Reader", import_module(f"{backend.package}.read"))
+    """Return what reads the files of a backend that has ``files``."""
+    reader: Reader = import_module(f"{backend.package}.read").READER
+    return reader
+
+
+def folder_reader(title: str, recognises: Callable[[Path], bool]) -> Reader:
+    """Return what reads a folder with ``NAME.safetensors`` and ``NAME.py``, which is not run.
+
+    A backend with this title saves arrays in it as ``write_by_name`` does.
+    """
+
+    def files(path: Path) -> tuple[Path, ...]:
+        weights = weights_in(path)
+        return weights, weights.with_suffix(".py")
+
+    def spec_text(path: Path) -> str:
+        return read_metadata(weights_in(path)).get(SPEC_KEY, "")
+
+    def saved(path: Path, _network: Network) -> Saved:
+        file = weights_in(path)
+        tool = f"arrays of {title}, with the spec in the file"
+        return SavedByName(file, tool, read_safetensors(file))
+
+    return Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
 
 
 FRAMEWORK_KEY = "framework"
@@ -218,8 +221,39 @@ def weights_in(folder: Path) -> Path:
     """
     if folder.is_file():
         return folder
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found[:5]) or "none"
+    paths = sorted(folder.glob("*.safetensors"))
+    if len(paths) != 1:
+        names = ", ".join(path.name for path in paths[:5]) or "none"
         raise UsageError(f"expected one .safetensors file, received {names}", str(folder))
-    return found[0]
+    return paths[0]
+
+
+def write_by_name(  # noqa: PLR0913, PLR0917
+    folder: Path, name: str, source: str, spec: str, framework: str, save: Callable[..., object]
+) -> None:
+    """Write ``NAME.py`` and ``NAME.safetensors``, whose metadata has the spec.
+
+    ``save(path, metadata=...)`` writes the arrays in the order and alignment of safetensors.
+    """
+    (folder / f"{name}.py").write_text(source, encoding="utf-8", newline="\n")
+    path = folder / f"{name}.safetensors"
+    save(path, metadata={SPEC_KEY: spec, FRAMEWORK_KEY: framework})
+    sort_metadata(path)
+
+
+def load_entry(folder: Path, name: str, entry: str) -> Any:
+    """Return ``entry`` of ``NAME.py``; the module does not stay imported."""
+    # Not import_module, which would find another module of this name that is imported already.
+    loader = _UncachedLoader(name, str(folder / f"{name}.py"))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return getattr(module, entry)
+
+
+class _UncachedLoader(SourceFileLoader):
+    """A loader that leaves no ``__pycache__`` beside the source."""
+
+    def set_data(self, path: str, data: Buffer, *, _mode: int = 0o666) -> None:
+        """Write nothing."""

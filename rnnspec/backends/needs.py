@@ -51,17 +51,15 @@ def form(name: Form) -> Need:
     return Need(
         f"write source {IN_WORDS[name]}",
         lambda backend: name in backend.forms,
-        lambda backend: _only([IN_WORDS[each] for each in backend.forms]),
+        lambda backend: (
+            f"only {listed([IN_WORDS[each] for each in backend.forms])}" if backend.forms else ""
+        ),
     )
 
 
-def _only(words: list[str]) -> str:
-    return f"only {listed(words)}" if words else ""
-
-
-def source(wanted: Form | None) -> tuple[Need, ...]:
-    """Return the needs to write source, in a form if one is wanted."""
-    return (SOURCE,) if wanted is None else (SOURCE, form(wanted))
+def source(name: Form | None) -> tuple[Need, ...]:
+    """Return the needs to write source, in a form if one is named."""
+    return (SOURCE,) if name is None else (SOURCE, form(name))
 
 
 def quantized(kind: str) -> Need:

@@ -321,7 +321,7 @@ def step_through(backend: Backend, model: Any, batch: Array, lengths: Sequence[i
     states, outputs, start = None, [], 0
     for length in lengths:
         chunk = batch[:, start : start + length]
-        output, states = backend.stepping.step(model, chunk, states)
+        output, states = backend.runtime.step(model, chunk, states)
         outputs.append(output)
         start += length
     return np.concatenate(outputs, axis=1) if outputs[0].ndim > 2 else outputs[-1]

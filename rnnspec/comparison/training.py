@@ -55,7 +55,7 @@ def gradients_of(live: Live, *, training: bool = False) -> Gradients:
     """
     places = [place for place in live.store.places if place[2].trainable]
     keys = trained_keys(live)
-    learn = live.backend.learning.learner(live.model, keys, training=training)
+    learn = live.backend.runtime.learner(live.model, keys, training=training)
 
     def run(batch: Array, target: Array, weight: Array) -> tuple[float, dict[str, Array]]:
         loss, gradients = learn(batch, target, weight)
@@ -273,7 +273,7 @@ class _Learner:
     @classmethod
     def of(cls, case: Case, live: Live, gradients: Gradients) -> _Learner:
         """Return a model with the steps of its framework."""
-        own_steps = live.backend.optimizing.own_steps
+        own_steps = live.backend.runtime.own_steps
         own, summed = (
             own_steps(live.model, trained_keys(live), training=case.trains, summed=summed)
             for summed in (False, True)

@@ -60,7 +60,7 @@ class Proof:
             ParityError: an array or an output differs.
         """
         generated = self.generated
-        saving = generated.backend.saving
+        saving = generated.backend.runtime
         again = saving.reload(folder, generated.network.name, generated.entry)
         _check_arrays(generated, again, self.arrays)
         for batch in batches(self.program.network):

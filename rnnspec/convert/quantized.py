@@ -52,7 +52,7 @@ class Quantization:
         path = folder / f"{generated.network.name}{generated.backend.suffix}"
         self.sizes = [path.stat().st_size]
         try:
-            generated.backend.quantizer.quantize(path, self.kind)
+            generated.backend.runtime.quantize(path, self.kind)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             raise OutputError(f"cannot be written: {reason}", str(self.output)) from error
@@ -84,7 +84,7 @@ class Quantization:
     def _compare(self, folder: Path) -> None:
         proof = self.proof
         generated, program = proof.generated, proof.program
-        model = generated.backend.saving.reload(folder, generated.network.name, generated.entry)
+        model = generated.backend.runtime.reload(folder, generated.network.name, generated.entry)
         for batch in batches(program.network):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)[case.last]
@@ -107,8 +107,8 @@ class Quantization:
 
 def quantized_layers(generated: Generated) -> list[str]:
     """Return the names of the layers whose arrays are quantized."""
-    quantizer = generated.backend.quantizer
-    return [layer.name for layer in generated.network.layers if quantizer.quantizes(layer)]
+    runtime = generated.backend.runtime
+    return [layer.name for layer in generated.network.layers if runtime.quantizes(layer)]
 
 
 def check(program: Program, generated: Generated, kind: str) -> None:

@@ -38,7 +38,7 @@ class Options:
     background: Background = "white"
 
 
-def checked(  # noqa: PLR0913 - the options of a picture
+def check_options(  # noqa: PLR0913 - the options of a picture
     network: Network, *, form: str, steps: int | None, labels: str, theme: str, background: str
 ) -> Options:
     """Return the options of a picture of a network.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.arguments import check_flag, received
-from rnnspec.drawing.options import Options, checked
+from rnnspec.drawing.options import Options, check_options
 from rnnspec.errors import UsageError
 from rnnspec.ir.nodes import Network
 
@@ -86,22 +86,22 @@ def picture(  # noqa: PLR0913 - the options of a picture
     network: Network, *, form: str, steps: int | None, labels: str, theme: str, background: str
 ) -> Picture:
     """Return the picture of a network that has been lowered; see ``draw``."""
-    from rnnspec.drawing.layout.rows import rows
+    from rnnspec.drawing.layout.grid import rows
 
-    options = checked(
+    options = check_options(
         network, form=form, steps=steps, labels=labels, theme=theme, background=background
     )
     rows(network)  # refuses what is too large, before anything is written
     return Picture(network, options)
 
 
-def write(given: Picture, target: Path, *, force: bool, inputs: Inputs | None = None) -> None:
+def write(picture: Picture, target: Path, *, force: bool, inputs: Inputs | None = None) -> None:
     """Write a picture to a file, unless it is one of ``inputs``; see ``Picture.save``."""
     from rnnspec import files
     from rnnspec.drawing.formats import writer
 
     make = writer(target)
-    kept = inputs or files.Inputs()
-    files.check_target(target, force=force, inputs=kept)
-    content = make(given.network, given.options)
-    files.write_file(target, content, force=force, inputs=kept)
+    inputs = inputs or files.Inputs()
+    files.check_target(target, force=force, inputs=inputs)
+    content = make(picture.network, picture.options)
+    files.write_file(target, content, force=force, inputs=inputs)

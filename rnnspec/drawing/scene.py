@@ -10,17 +10,62 @@ from dataclasses import dataclass
 from math import hypot
 from typing import Literal
 
+from rnnspec.drawing.options import Theme
+
 Point = tuple[float, float]
+Area = tuple[float, float, float, float]
+"""The left, upper, right and lower edge of a shape."""
 
 Role = Literal[
     "ink", "grey", "rule", "plain", "embedding", "forward", "backward", "head", "padding", "dropout"
 ]
 """The meaning of a colour; the palette of the scene says which colour it is."""
 
+PALETTES: dict[Theme, Mapping[Role, tuple[str, str]]] = {
+    "colour": {
+        "ink": ("#1f2933", "#1f2933"),
+        "grey": ("#66727f", "#66727f"),
+        "rule": ("#d5dbe1", "#d5dbe1"),
+        "plain": ("#ffffff", "#4a5763"),
+        "embedding": ("#fbefd5", "#8a5d10"),
+        "forward": ("#dceafa", "#2a67a8"),
+        "backward": ("#d9f0e6", "#26785a"),
+        "head": ("#ebe1f6", "#6a459c"),
+        "padding": ("#ffffff", "#9aa5b1"),
+        "dropout": ("#c2470c", "#c2470c"),
+    },
+    "print": {
+        "ink": ("#000000", "#000000"),
+        "grey": ("#555555", "#555555"),
+        "rule": ("#bbbbbb", "#bbbbbb"),
+        "plain": ("#ffffff", "#333333"),
+        "embedding": ("#f7f7f7", "#222222"),
+        "forward": ("#ebebeb", "#111111"),
+        "backward": ("#d4d4d4", "#111111"),
+        "head": ("#ffffff", "#111111"),
+        "padding": ("#ffffff", "#8c8c8c"),
+        "dropout": ("#444444", "#444444"),
+    },
+}
+"""The fill and the stroke of each role, by theme."""
+
 Anchor = Literal["start", "middle", "end"]
 
 HEAD_LENGTH = 7.5
 HEAD_HALF_WIDTH = 3.2
+GAP = 8.0
+"""The gap between the two halves of a text."""
+
+_WIDTHS = {
+    letter: width
+    for letters, width in (
+        ("mwMWQO@%&—", 0.98),
+        ("ijlI.,:;'|! ()[]ft/1", 0.42),
+        ("ABCDEFGHJKLNPRSTUVXYZ", 0.75),
+    )
+    for letter in letters
+}
+"""The widths in em of DejaVu Sans, the widest font that a viewer falls back to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +80,12 @@ class Box:
     role: Role
     dashed: bool = False
 
+    @property
+    def area(self) -> Area:
+        """The area that the rectangle covers."""
+        half, high = self.width / 2, self.height / 2
+        return self.x - half, self.y - high, self.x + half, self.y + high
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disc:
@@ -46,6 +97,12 @@ class Disc:
     role: Role
     dashed: bool = False
     solid: bool = False
+
+    @property
+    def area(self) -> Area:
+        """The area of the square around the circle."""
+        radius = self.radius
+        return self.x - radius, self.y - radius, self.x + radius, self.y + radius
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +118,12 @@ class Line:
     dashed: bool = False
     head: bool = True
     cased: bool = False
+
+    @property
+    def area(self) -> Area:
+        """The area of the line and its arrow head."""
+        xs, ys = zip(*self.points, strict=True)
+        return min(xs) - 4, min(ys) - 4, max(xs) + 4, max(ys) + 4
 
     @property
     def path(self) -> tuple[Point, ...]:
@@ -107,6 +170,21 @@ class Text:
     variable: bool = False
     more: str = ""
 
+    @property
+    def width(self) -> float:
+        """The width in pixels, which no usual font exceeds."""
+        if self.variable:
+            return len(self.content) * 0.6 * self.size
+        first = text_width(self.content, self.size, bold=self.weight >= 600)
+        return first + (GAP + text_width(self.more, self.size) if self.more else 0.0)
+
+    @property
+    def area(self) -> Area:
+        """The area of the text, with room for ascenders and descenders."""
+        width = self.width
+        left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
+        return left, self.y - 0.78 * self.size, left + width, self.y + 0.24 * self.size
+
 
 Shape = Box | Disc | Line | Text
 
@@ -135,6 +213,11 @@ class Scene:
     palette: Mapping[Role, tuple[str, str]]
     white: bool
     parts: tuple[Part, ...]
+
+
+def text_width(content: str, size: float, *, bold: bool = False) -> float:
+    """Return the width of a line of text in pixels, which no usual font exceeds."""
+    return sum(_WIDTHS.get(letter, 0.64) for letter in content) * size * (1.12 if bold else 1.0)
 
 
 def _distance(one: Point, other: Point) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -30,6 +30,9 @@ from rnnspec.ir.nodes import (
 )
 from rnnspec.ir.params import count, counts
 
+HELD = "padding: the state is held"
+_MOST_DESCRIBED = 40
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -38,6 +41,16 @@ class Entry:
     name: str
     kind: str
     detail: str
+
+    @property
+    def heading(self) -> str:
+        """The name and the kind on one line."""
+        return f"{self.name}  {self.kind}"
+
+    @property
+    def compact_detail(self) -> str:
+        """The shape and the number of parameters, closer together."""
+        return self.detail.replace("  ·  ", " · ")
 
 
 def entry(layer: Layer) -> Entry:
@@ -54,48 +67,80 @@ def hidden_entry(layers: Sequence[Layer]) -> Entry:
     return Entry(f"{first} to {last}", f"{len(layers)} layers", _parameters(parameters))
 
 
-def input_entry(given: Input) -> Entry:
+def input_entry(node: Input) -> Entry:
     """Return the margin entry of the input."""
-    many = f"{given.steps:,}" if given.steps is not None else "T"
-    match given:
+    many = f"{node.steps:,}" if node.steps is not None else "T"
+    match node:
         case TokenInput(mask_zero=masked):
-            kind = f"{many} token{_plural(given.steps)}"
+            kind = f"{many} token{_plural(node.steps)}"
             return Entry("input", kind, "token 0 is padding" if masked else "")
         case NumericInput(features=features, mask_value=value):
             vector = f"{features:,} feature{_plural(features)}"
             padding = "" if value is None else f"a step of {value:g} alone is padding"
-            return Entry("input", f"{many} step{_plural(given.steps)} of {vector}", padding)
+            return Entry("input", f"{many} step{_plural(node.steps)} of {vector}", padding)
         case _:
-            assert_never(given)
+            assert_never(node)
 
 
 def kind(layer: Layer) -> str:
     """Return the kind of a layer in words, with each setting that is not the usual one."""
     match layer:
         case Embedding(vocabulary=vocabulary, dim=dim):
-            return ", ".join(
-                [f"{vocabulary:,} token{_plural(vocabulary)} to {dim:,}", *_origin(layer)]
-            )
-        case Recurrent():
-            return ", ".join(_recurrent(layer))
+            settings = [f"{vocabulary:,} token{_plural(vocabulary)} to {dim:,}"]
+            settings += [] if layer.pretrained is None else ["pretrained"]
+            settings += [] if layer.trainable else ["frozen"]
+            return ", ".join(settings)
+        case Recurrent(cell=cell, units=units, merge=merge):
+            ways = "" if merge is None else " each way"
+            settings = [f"{cell_name(cell)}, {units:,} unit{_plural(units)}{ways}"]
+            settings += [*_cell_settings(cell), *([] if layer.bias else ["no bias"])]
+            return ", ".join(settings)
         case LayerNorm():
             return "layer norm"
         case Normalize():
             return "divided by its norm"
         case Residual(start=start):
             return f"adds the input of {start}"
-        case Dropout(rate=rate):
-            return f"dropout {rate:g}" + (", fresh at each step" if len(layer.input) == 2 else "")
+        case Dropout():
+            return dropout(layer)
         case Pooling(statistic="last_step"):
             return "the output at the last step"
         case Pooling(statistic=statistic, masked=masked):
             return f"{statistic} over the steps{' that are not padding' if masked else ''}"
         case Repeat(steps=steps):
             return f"{steps:,} time{_plural(steps)}"
-        case Dense():
-            return ", ".join(_dense(layer))
+        case Dense(units=units, activation=activation):
+            settings = [f"{units:,} unit{_plural(units)}"]
+            settings += [] if activation == "linear" else [activation]
+            return ", ".join(settings if layer.bias else [*settings, "no bias"])
         case _:
             assert_never(layer)
+
+
+def dropout(layer: Dropout | Recurrent) -> str:
+    """Return the dropout on the input of a layer, empty if there is none."""
+    match layer:
+        case Dropout(rate=rate):
+            return f"dropout {rate:g}" + (", fresh at each step" if len(layer.input) == 2 else "")
+        case Recurrent(dropout=rate):
+            return f"dropout {rate:g}" if rate else ""
+        case _:
+            assert_never(layer)
+
+
+def recurrent_dropout(layer: Recurrent) -> str:
+    """Return the dropout on the state of a layer, empty if there is none."""
+    rate = layer.recurrent_dropout
+    return f"recurrent dropout {rate:g}" if rate else ""
+
+
+def remarks(layer: Layer) -> Iterator[str]:
+    """Yield remarks on padding and on the last state, which other pictures draw."""
+    if isinstance(layer, Recurrent) and layer.masked:
+        yield HELD
+    if isinstance(layer, Recurrent) and not layer.return_sequences:
+        both = "last states only, the backward one at step 1"
+        yield "last state only" if layer.merge is None else both
 
 
 def cell_name(cell: Cell, *, short: bool = False) -> str:
@@ -111,17 +156,17 @@ def shape(sizes: Shape) -> str:
 
 def total(network: Network) -> tuple[str, str]:
     """Return the number of parameters of a network, and the words that follow it."""
-    held = counts(network)
-    rest = f"parameter{_plural(held.total)} in all"
-    if held.non_trainable:
-        rest += f", {held.trainable:,} trainable"
-    return f"{held.total:,}", rest
+    sums = counts(network)
+    rest = f"parameter{_plural(sums.total)} in all"
+    if sums.non_trainable:
+        rest += f", {sums.trainable:,} trainable"
+    return f"{sums.total:,}", rest
 
 
 def description(network: Network, shown: str) -> str:
     """Return the content of a picture in words, for readers who do not see it."""
-    given = input_entry(network.input)
-    entries = [f"input: {given.kind}{f' ({given.detail})' if given.detail else ''}"]
+    start = input_entry(network.input)
+    entries = [f"input: {start.kind}{f' ({start.detail})' if start.detail else ''}"]
     for layer in network.layers[:_MOST_DESCRIBED]:
         row = entry(layer)
         entries.append(f"{row.name}: {row.kind} ({row.detail.replace('  ·  ', ', ')})")
@@ -136,29 +181,12 @@ def safe(text: str) -> str:
     return printable(" ".join(text.split()))
 
 
-_MOST_DESCRIBED = 40
-
-
 def _parameters(number: int) -> str:
     return f"{number:,} parameter{_plural(number)}"
 
 
 def _plural(number: int | None) -> str:
     return "" if number == 1 else "s"
-
-
-def _origin(layer: Embedding) -> list[str]:
-    words = ["pretrained"] if layer.pretrained is not None else []
-    return words if layer.trainable else [*words, "frozen"]
-
-
-def _recurrent(layer: Recurrent) -> list[str]:
-    each = "" if layer.merge is None else " each way"
-    return [
-        f"{cell_name(layer.cell)}, {layer.units:,} unit{_plural(layer.units)}{each}",
-        *_cell_settings(layer.cell),
-        *([] if layer.bias else ["no bias"]),
-    ]
 
 
 def _cell_settings(cell: Cell) -> list[str]:
@@ -176,9 +204,3 @@ def _cell_settings(cell: Cell) -> list[str]:
 
 def _gates(activation: str) -> list[str]:
     return [] if activation == "sigmoid" else [f"gates {activation}"]
-
-
-def _dense(layer: Dense) -> list[str]:
-    words = [f"{layer.units:,} unit{_plural(layer.units)}"]
-    words += [] if layer.activation == "linear" else [layer.activation]
-    return words if layer.bias else [*words, "no bias"]

@@ -109,13 +109,13 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise UsageError(f"expected a module of PyTorch, received {received(module)}")
-    from rnnspec.backends.torch import runtime
+    from rnnspec.backends.torch.runtime import RUNTIME
     from rnnspec.backends.torch.traced import live
     from rnnspec.importing import torch_runs
 
     inputs = example if isinstance(example, tuple) else () if example is None else (example,)
     chosen = name or network_name_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
-    inner = runtime.unwrap(module)
+    inner = RUNTIME.unwrap(module)
     imported, layout = live.read(inner, chosen, len(inputs) or None)
     taken = spelled("module", imported)
     compared = torch_runs.compare(inner, inputs, taken, layout)

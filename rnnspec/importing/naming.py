@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rnnspec.backends import taken_names
 from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import nodes
 from rnnspec.spec.names import check_layer_name, check_network_name
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Imported
     from rnnspec.slots import Array
+    from rnnspec.taken_names import TakenNames
 
 
 def network_name(path: Path) -> str:
@@ -99,9 +101,9 @@ def renamed_arrays(arrays: Mapping[str, Array], names: Mapping[str, str]) -> dic
     return found
 
 
-def _valid(check: Callable[[str], str], name: str) -> bool:
+def _valid(check: Callable[[str, tuple[TakenNames, ...]], str], name: str) -> bool:
     try:
-        check(name)
+        check(name, taken_names())
     except ValueError:
         return False
     return True

@@ -191,16 +191,16 @@ def _opened(
 
     Its framework does, with our source where a file has arrays only.
     """
-    form, opening = taken.imported.source, backend.opening
+    form, runtime = taken.imported.source, backend.runtime
     run: Callable[[Array], Array]
     scale: Callable[[float], None]
     if backend.suffix:
-        model = opening.open_original(path)
-        run, scale = partial(opening.output, model), partial(opening.scale, model)
+        model = runtime.open_original(path)
+        run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
         generated = pipeline.generate(taken.program, backend, form)
         model, arrays = _loaded(path, generated), taken.arrays
-        run = lambda inputs: backend.runtime.trace(model, [], inputs).output  # noqa: E731
+        run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731
             model, {name: share * array for name, array in arrays.items()}
         )
@@ -218,7 +218,7 @@ def _loaded(path: Path, generated: Generated) -> Any:
         source = Path(folder, f"{name}{backend.ending}")
         source.write_text(generated.text, encoding="utf-8", newline="\n")
         shutil.copyfile(path, source.with_suffix(path.suffix))
-        return backend.saving.reload(Path(folder), name, generated.entry)
+        return backend.runtime.reload(Path(folder), name, generated.entry)
 
 
 def _difference(case: Case, found: Array) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from rnnspec.spec.names import NAME_PATTERN, check_layer_name, check_network_name
@@ -50,9 +50,20 @@ Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Epsilon = Annotated[float, Field(allow_inf_nan=False, ge=1e-12, le=1.0)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
 Repeat = Annotated[int, Field(ge=1, le=2_000)]
+
+
+# The context of a validation are the names that the backends use, a tuple of TakenNames.
+def _check_layer_name(name: str, info: ValidationInfo) -> str:
+    return check_layer_name(name, info.context or ())
+
+
+def _check_network_name(name: str, info: ValidationInfo) -> str:
+    return check_network_name(name, info.context or ())
+
+
 _NameSchema = WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})
-LayerName = Annotated[str, AfterValidator(check_layer_name), _NameSchema]
-NetworkName = Annotated[str, AfterValidator(check_network_name), _NameSchema]
+LayerName = Annotated[str, AfterValidator(_check_layer_name), _NameSchema]
+NetworkName = Annotated[str, AfterValidator(_check_network_name), _NameSchema]
 OptionalSize = Annotated[Size | None, Absent()]
 OptionalName = Annotated[LayerName | None, Absent()]
 OptionalCount = Annotated[Annotated[int, Field(ge=0)] | None, Absent()]

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnnspec.spec import models, names, reserved
 from rnnspec.words import MEANINGS
 
+if TYPE_CHECKING:
+    from rnnspec.taken_names import TakenNames
+
 Schema = dict[str, Any]
 
 
-def _taken_names(reserved_names: set[str], pattern: str, description: str) -> Schema:
+def _name_schema(reserved_names: set[str], pattern: str, description: str) -> Schema:
     # Names that do not match the pattern of names are rejected already.
     possible = sorted(name for name in reserved_names if re.fullmatch(names.NAME_PATTERN, name))
     return {
@@ -28,36 +31,36 @@ def _taken_names(reserved_names: set[str], pattern: str, description: str) -> Sc
     }
 
 
-# A class name has no underscores, so neither have these. JSON Schema cannot remove those of a name
-# before a comparison: the pattern allows them everywhere.
-_CLASS_NAMES = {name.replace("_", "") for name in names.IN_GENERATED_CODE} | {
-    name.lower() for name in reserved.BUILTINS if "_" not in name
-}
-TAKEN_NAMES: dict[str, Schema] = {
-    "TakenNetworkName": _taken_names(
-        {
-            *reserved.KEYWORDS,
-            *reserved.CAPITAL_KEYWORDS,
-            *reserved.PACKAGES,
-            *reserved.STANDARD_LIBRARY,
-            *reserved.RUN_UNASKED,
-            *reserved.WINDOWS_DEVICES,
-        },
-        "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(_CLASS_NAMES)),
-        "Keywords, modules and builtins of Python, packages, and names used in generated code.",
-    ),
-    "TakenLayerName": _taken_names(
-        {
-            *reserved.KEYWORDS,
-            *reserved.CAPITAL_KEYWORDS,
-            *names.TORCH_MODULE_ATTRIBUTES,
-            *names.NNX_MODULE_ATTRIBUTES,
-            *names.IN_GENERATED_CLASS,
-        },
-        names.KERAS_OPERATION.pattern,
-        "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of Keras.",
-    ),
-}
+def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
+    """Return the schemas of names that no network and no layer can have."""
+    # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
+    # name before a comparison: the pattern allows them everywhere.
+    classes = names.without_underscores(taken) | {n for n in reserved.BUILTINS if "_" not in n}
+    return {
+        "TakenNetworkName": _name_schema(
+            {
+                *reserved.KEYWORDS,
+                *reserved.CAPITAL_KEYWORDS,
+                *reserved.PACKAGES,
+                *reserved.STANDARD_LIBRARY,
+                *reserved.RUN_UNASKED,
+                *reserved.WINDOWS_DEVICES,
+            },
+            "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes)),
+            "Keywords, modules and builtins of Python, packages, and names used in generated code.",
+        ),
+        "TakenLayerName": _name_schema(
+            {
+                *reserved.KEYWORDS,
+                *reserved.CAPITAL_KEYWORDS,
+                *(name for own in taken for name in (*own.in_framework, *own.in_class)),
+            },
+            "|".join(filter(None, (own.framework_pattern for own in taken))),
+            "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of "
+            "Keras.",
+        ),
+    }
+
 
 # Only the dependency would accept `merge` beside `bidirectional: false`.
 _RECURRENT: Schema = {
@@ -169,13 +172,13 @@ _DEFINED: tuple[type[models.Model], ...] = (*models.KINDS.values(), models.Hidde
 """Models with a separate definition; sections are inlined, because each is used once."""
 
 
-def text() -> str:
+def text(taken: tuple[TakenNames, ...]) -> str:
     """Return the schema as JSON text, which is the same in every run."""
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return json.dumps(json_schema(taken), indent=2) + "\n"
 
 
-def json_schema() -> Schema:
-    """Return the schema as plain data."""
+def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
+    """Return the schema as plain data; ``taken`` are the names that the backends use."""
     for model in models.Model.__subclasses__():
         # Schemas of models are built late, and pydantic before 2.14 cannot write a default that is
         # a model without its own schema.
@@ -195,7 +198,7 @@ def json_schema() -> Schema:
             "Layer": _layer_schema(),
             **defined,
             "Drawn": _drawn_schema(drawn),
-            **TAKEN_NAMES,
+            **_taken_names_schemas(taken),
         },
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -16,6 +17,9 @@ from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
 from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.wording import received
+
+if TYPE_CHECKING:
+    from rnnspec.taken_names import TakenNames
 
 _PASSES = 4
 """Maximum number of passes: a misspelled key may hide others, down to the deepest key."""
@@ -32,10 +36,12 @@ class Draft:
     problems: tuple[Problem, ...]
 
 
-def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
+def load(
+    path: str | os.PathLike[str], *, taken: tuple[TakenNames, ...], allow_outside: bool = False
+) -> Draft:
     """Return the draft in the file ``path``, a YAML file or a canonical file.
 
-    Messages show the path as given.
+    Messages show the path as given. ``taken`` are names that no network or no layer can have.
 
     With ``allow_outside``, the spec may name files outside its folder.
 
@@ -47,14 +53,20 @@ def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Draft:
     if not source.endswith(SUFFIX):
         with opened(source) as (stream, _):
             text = stream.read(MAX_BYTES + 1)
-        return loads(text, source, allow_outside=allow_outside)
-    draft = loads(spec_in(Path(source)), source, allow_outside=allow_outside)
+        return loads(text, source, taken=taken, allow_outside=allow_outside)
+    draft = loads(spec_in(Path(source)), source, taken=taken, allow_outside=allow_outside)
     if draft.spec is not None:
         draft.spec._file = Path(source)  # noqa: SLF001 - the one place that sets it
     return draft
 
 
-def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Draft:
+def loads(
+    text: str | bytes,
+    source: str = "<string>",
+    *,
+    taken: tuple[TakenNames, ...],
+    allow_outside: bool = False,
+) -> Draft:
     """Return the draft in ``text``, a string or UTF-8 bytes; messages name it ``source``.
 
     Raises:
@@ -66,7 +78,7 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
         message = f"expected a mapping with the keys version, name and rnn, received {what}"
         problem = document.problem((), message, code="E111")
         return Draft(None, reading_problems(document) or (problem,))
-    spec, problems = _validate(document)
+    spec, problems = _validate(document, taken)
     # The rules need data that can be trusted, which a document with faults does not have.
     if spec is None or document.faults:
         return Draft(None, (*reading_problems(document), *problems))
@@ -76,12 +88,14 @@ def loads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = 
     return Draft(spec if whole else None, (*problems, *broken))
 
 
-def _validate(document: Document) -> tuple[Spec | None, tuple[Problem, ...]]:
+def _validate(
+    document: Document, taken: tuple[TakenNames, ...]
+) -> tuple[Spec | None, tuple[Problem, ...]]:
     """Return the spec with its likely misspellings corrected, and a problem for each of them."""
     problems: tuple[Problem, ...] = ()
     for number in range(_PASSES):
         try:
-            spec = Spec.model_validate(document.data)
+            spec = Spec.model_validate(document.data, context=taken)
         except ValidationError as error:
             # Imported here because a valid spec does not need it.
             from rnnspec.spec.messages.problems import find_problems

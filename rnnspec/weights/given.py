@@ -43,7 +43,10 @@ def as_array(value: Any) -> Array:
     if np.ma.is_masked(value):
         raise ArrayError("expected numbers, received an array with masked entries")
     try:
-        array = np.asarray(_detached(value))
+        if hasattr(value, "detach"):  # a tensor of PyTorch
+            small = value.is_floating_point() and value.element_size() < 4
+            value = (value.float() if small else value).numpy(force=True)
+        array = np.asarray(value)
     except Exception as error:  # a framework may raise anything
         what = received(value)
         raise ArrayError(f"expected numbers, received {what}: {brief(error)}") from error
@@ -52,14 +55,6 @@ def as_array(value: Any) -> Array:
     if array.dtype.kind == "V" and array.dtype.type is not np.void:
         return array.astype(np.float32)
     return array
-
-
-def _detached(value: Any) -> Any:
-    """Return a PyTorch tensor as a NumPy array, and any other value unchanged."""
-    if not hasattr(value, "detach"):
-        return value
-    small = value.is_floating_point() and value.element_size() < 4
-    return (value.float() if small else value).numpy(force=True)
 
 
 def real_array(given: Callable[[], Any], shape: tuple[int, ...]) -> Array:
@@ -97,9 +92,9 @@ def as_kept(array: Array, dtype: str) -> Array:
     return kept
 
 
-def refuse(array: Array, wrong: Array, wanted: str) -> None:
+def refuse(array: Array, wrong: Array, expected: str) -> None:
     """Raise ArrayError with the index of the first number that is wrong."""
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = ", ".join(map(str, at))
-        raise ArrayError(f"[{where}]: expected {wanted}, received {array[at]}")
+        raise ArrayError(f"[{where}]: expected {expected}, received {array[at]}")

@@ -22,7 +22,7 @@ def draw_fresh(network: nodes.Network, seed: int | None) -> dict[str, Array]:
     a seed, each call gives other arrays.
     """
     rng = np.random.default_rng(seed)
-    return {name: _fresh(param, rng) for name, _, param in named_params(network)}
+    return {name: _draw_param(param, rng) for name, _, param in named_params(network)}
 
 
 def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
@@ -32,16 +32,15 @@ def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
     changes the outputs by more than 1e-2.
     """
     rng = np.random.default_rng(seed)
-    return {name: _scaled(param, rng) for name, _, param in named_params(network)}
+    arrays = {}
+    for name, _, param in named_params(network):
+        # Each output is a sum over the inputs of a kernel; a bias or an embedding is used as it is.
+        fan_in = param.shape[0] if param.axes.startswith("in") else 1
+        arrays[name] = rng.normal(0.0, fan_in**-0.5, param.shape)
+    return arrays
 
 
-def _scaled(param: Param, rng: np.random.Generator) -> Array:
-    # Each output is a sum over the inputs of a kernel; a bias or an embedding is used as it is.
-    fan_in = param.shape[0] if param.axes.startswith("in") else 1
-    return rng.normal(0.0, fan_in**-0.5, param.shape)
-
-
-def _fresh(param: Param, rng: np.random.Generator) -> Array:
+def _draw_param(param: Param, rng: np.random.Generator) -> Array:
     drawn = _draw(param.initializer, param.shape, rng)
     size = dict(param.sizes)["out"]
     for gate, value in param.gate_values:

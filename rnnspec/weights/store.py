@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.arguments import received
-from rnnspec.backends.kept import KeptInModel
+from rnnspec.backends.kept import ModelArrays
 from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Param, params
 from rnnspec.slots import Slot, pack, shape_in, unpack
 from rnnspec.weights.given import KEPT, ArrayError, as_kept, real_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import ArrayLike
 
@@ -49,22 +49,21 @@ class Store:
     @property
     def places(self) -> tuple[Place, ...]:
         """The place of each canonical array, in the order of the network."""
-        return tuple(self._places())
-
-    def _places(self) -> Iterator[Place]:
         table = self.backend.slots
-        for layer in self.network.layers:
-            for param, slot in zip(params(layer), table.slots(layer), strict=True):
-                yield f"{layer.name}.{param.name}", table.module(layer), param, slot
+        return tuple(
+            (f"{layer.name}.{param.name}", table.module(layer), param, slot)
+            for layer in self.network.layers
+            for param, slot in zip(params(layer), table.slots(layer), strict=True)
+        )
 
     @property
     def zeros(self) -> dict[str, int]:
         """The number of zeros that writing adds to the arrays of each layer that has any."""
-        found: defaultdict[str, int] = defaultdict(int)
+        zeros: defaultdict[str, int] = defaultdict(int)
         for name, _, param, slot in self.places:
             if slot.addend is not None:
-                found[name.partition(".")[0]] += prod(param.shape)
-        return found
+                zeros[name.partition(".")[0]] += prod(param.shape)
+        return zeros
 
     def fits(self, model: Any) -> bool:
         """Return whether ``model`` has exactly the arrays of the network."""
@@ -79,7 +78,7 @@ class Store:
 
         The error lists the arrays that are missing, unexpected, or of another shape or dtype.
         """
-        _check(self.places, self._kept(model))
+        _check(self.places, self._arrays_of(model))
 
     def read(self, model: Any) -> dict[str, Array]:
         """Return copies of all canonical arrays by name, in the order of the network.
@@ -87,7 +86,7 @@ class Store:
         Raises:
             UsageError: the model has another structure.
         """
-        return self.gather(self._kept(model))
+        return self.gather(self._arrays_of(model))
 
     def gather(self, kept: Kept) -> dict[str, Array]:
         """Return all canonical arrays in ``kept``.
@@ -105,14 +104,14 @@ class Store:
             UsageError: the model has another structure, or an array is missing, unknown or does
                 not fit. In this case nothing is written.
         """
-        inside = self._kept(model)
+        inside = self._arrays_of(model)
         types = _check(self.places, inside)
         _check_names(self.places, arrays)
         # A framework takes a stacked array as a whole, so its rows are collected.
         packed: defaultdict[tuple[str, str], list[tuple[int, Array]]] = defaultdict(list)
         # Everything is converted before the first array is written.
         for name, layer, param, slot in self.places:
-            rounded = _rounded(name, param, arrays, types[layer, slot.path])
+            rounded = _round_array(name, param, arrays, types[layer, slot.path])
             array = pack(param, slot, rounded)
             packed[layer, slot.path].append((slot.row or 0, array))
             if slot.addend is not None:
@@ -128,7 +127,7 @@ class Store:
         Raises:
             UsageError: the name is unknown, or the array in the model does not fit.
         """
-        kept, place = self._kept(model), self._place(name)
+        kept, place = self._arrays_of(model), self._place(name)
         _check_each((place,), kept)
         return gather((place,), kept.get)[name]
 
@@ -138,10 +137,12 @@ class Store:
         Raises:
             UsageError: the name is unknown, or the array does not fit.
         """
-        inside, place = self._kept(model), self._place(name)
+        inside, place = self._arrays_of(model), self._place(name)
         _, layer, param, slot = place
         types = _check_each((place,), inside)
-        packed = pack(param, slot, _rounded(name, param, {name: array}, types[layer, slot.path]))
+        packed = pack(
+            param, slot, _round_array(name, param, {name: array}, types[layer, slot.path])
+        )
         # The other rows of a stacked array belong to other canonical arrays.
         if slot.row is not None:
             stacked = inside.get(layer, slot.path)
@@ -152,18 +153,18 @@ class Store:
             inside.runtime.put(inside.model, layer, slot.addend, np.zeros_like(packed))
 
     def _place(self, name: str) -> Place:
-        found = next((place for place in self.places if place[0] == name), None)
-        if found is None:
+        place = next((place for place in self.places if place[0] == name), None)
+        if place is None:
             raise UsageError(f"unknown array '{name}'")
-        return found
+        return place
 
-    def _kept(self, model: Any) -> KeptInModel:
+    def _arrays_of(self, model: Any) -> ModelArrays:
         runtime = self.backend.runtime
         inner = runtime.unwrap(model)
         if inner is None:
             title = self.backend.title
             raise UsageError(f"expected a model of {title}, received {received(model)}")
-        return KeptInModel(runtime, inner)
+        return ModelArrays(runtime, inner)
 
 
 def gather(places: Iterable[Place], kept: Callable[[str, str], Array]) -> dict[str, Array]:
@@ -183,7 +184,7 @@ Types = dict[tuple[str, str], str]
 def _check(places: tuple[Place, ...], kept: Kept) -> Types:
     """Return the dtype of each array of the framework; raise one error with all problems."""
     known = {(layer, path) for _, layer, _, slot in places for path in slot.paths}
-    left = [f"unexpected: {name} of {shape}" for name, shape in kept.others(known).items()]
+    left = [f"unexpected: {name} of {shape}" for name, shape in kept.other_shapes(known).items()]
     return _check_each(places, kept, left)
 
 
@@ -199,7 +200,7 @@ def _check_each(places: tuple[Place, ...], kept: Kept, left: Iterable[str] = ())
         except _UnfitError as error:
             unfit.append(str(error))
     # Each kind is cut separately, so that no kind of problem hides another.
-    if problems := [_joined(kind) for kind in (missing, [*left], unfit) if kind]:
+    if problems := [_join_problems(kind) for kind in (missing, [*left], unfit) if kind]:
         raise UsageError(f"the model has another structure: {'; '.join(problems)}")
     return types
 
@@ -216,37 +217,37 @@ def _dtype(place: Place, path: str, kept: Kept) -> str:
         _UnfitError: the array does not fit.
     """
     name, layer, param, slot = place
-    held = kept.held(layer, path)
-    wanted = shape_in(param, slot)
+    actual = kept.array_type(layer, path)
+    expected = shape_in(param, slot)
     # A stacked array has an extra leading axis.
-    found = held.shape if slot.row is None else held.shape[1:]
-    if found != wanted or (slot.row is not None and held.shape[0] <= slot.row):
-        raise _UnfitError(f"{name}: expected the shape {wanted} in the model, received {found}")
-    if held.dtype not in KEPT:
+    shape = actual.shape if slot.row is None else actual.shape[1:]
+    if shape != expected or (slot.row is not None and actual.shape[0] <= slot.row):
+        raise _UnfitError(f"{name}: expected the shape {expected} in the model, received {shape}")
+    if actual.dtype not in KEPT:
         types = ", ".join(KEPT)
-        dtype = held.dtype or "an array without data (on the device meta)"
+        dtype = actual.dtype or "an array without data (on the device meta)"
         raise _UnfitError(f"{name}: expected one of the types {types}, received {dtype}")
-    return held.dtype
+    return actual.dtype
 
 
 def _check_names(places: tuple[Place, ...], arrays: object) -> None:
     """Raise UsageError unless ``arrays`` has each name and no other."""
     if not isinstance(arrays, Mapping):
         raise UsageError(f"expected a mapping of arrays by name, received {received(arrays)}")
-    wanted = dict.fromkeys(name for name, *_ in places)
-    problems = [f"missing array '{n}'" for n in wanted if n not in arrays]
-    problems += [f"unknown array '{brief(n)}'" for n in arrays if n not in wanted]
+    names = dict.fromkeys(name for name, *_ in places)
+    problems = [f"missing array '{n}'" for n in names if n not in arrays]
+    problems += [f"unknown array '{brief(n)}'" for n in arrays if n not in names]
     if problems:
-        raise UsageError(_joined(problems))
+        raise UsageError(_join_problems(problems))
 
 
-def _joined(problems: list[str]) -> str:
+def _join_problems(problems: list[str]) -> str:
     more = len(problems) - _MOST_PROBLEMS
     shown = problems[:_MOST_PROBLEMS] + ([f"{more} more such problems"] if more > 0 else [])
     return "; ".join(shown)
 
 
-def _rounded(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:
+def _round_array(name: str, param: Param, arrays: Mapping[str, ArrayLike], dtype: str) -> Array:
     try:
         return as_kept(real_array(lambda: arrays[name], param.shape), dtype)
     except ArrayError as error:

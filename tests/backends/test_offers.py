@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from offered import able, registered, require_all, shipped
+from offered import able, registered, require, require_all, shipped
 from toy.backend import TOY
 
 import rnnspec
 from rnnspec import backends, pipeline
 from rnnspec.backends import BACKENDS, choose, get, honouring, lack, needs, refusals
+from rnnspec.backends.contract import Runtime
 from rnnspec.comparison.random import compare_random
 from rnnspec.errors import BackendError, UnsupportedError, UsageError, listed
 
@@ -136,10 +137,13 @@ def test_parity_takes_the_backends_that_reach_the_level_and_take_the_spec() -> N
     specs = [rnnspec.loads(text) for text in (TAKEN, REFUSED)]
     report = rnnspec.parity(specs, level="forward")
     assert report.equal
+    names = [*able(needs.level("forward"), needs.dtype("float64")), "toy"]
     assert [list(spec.backends) for spec in report.specs] == [
-        [*able(needs.level("forward"), needs.dtype("float64")), "toy"],
-        able(needs.level("forward"), needs.dtype("float64")),
+        [name for name in names if not refusals(get(name), pipeline.reads(text).network)]
+        for text in (TAKEN, REFUSED)
     ]
+    assert "toy" in report.specs[0].backends
+    assert "toy" not in report.specs[1].backends
     taken, refused = report.as_dict()["specs"]
     assert "refused" not in taken
     assert [each["key"] for each in refused["refused"]["toy"]] == ["type"]
@@ -194,6 +198,22 @@ def test_source_that_draws_nothing_gets_weights_from_numpy() -> None:
     assert (one["dense_1.bias"] == 1.0).all()
 
 
+@pytest.mark.parametrize("name", [each.name for each in (*shipped(), TOY)])
+def test_a_runtime_has_the_methods_that_its_record_offers(name: str) -> None:
+    backend = require(name)
+    offers = {
+        "learner": backend.reaches("gradients"),
+        "own_steps": bool(backend.optimizers),
+        "step": "step" in backend.forms,
+        **dict.fromkeys(("save", "reload"), bool(backend.files)),
+        **dict.fromkeys(("open_original", "output", "scale"), bool(backend.suffix)),
+        **dict.fromkeys(("quantize", "quantizes"), bool(backend.quantized)),
+    }
+    own = type(backend.runtime)
+    has = {method: getattr(own, method) is not getattr(Runtime, method) for method in offers}
+    assert has == offers
+
+
 NAMES = {each.name for each in shipped()}
 
 
@@ -215,6 +235,43 @@ def test_no_name_of_a_backend_is_compared_outside_its_folder() -> None:
         for line in compared(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert found == []
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def foreign(name: str, modules: Iterable[str]) -> list[str]:
+    """Return the modules that a backend must not import: the registry, and other backends."""
+    folder = PACKAGE / "backends"
+    shared = {f"rnnspec.backends.{path.stem}" for path in folder.glob("[a-z]*.py")}
+    own = (f"rnnspec.backends.{name}", *shared)
+    return [
+        each
+        for each in modules
+        if each.startswith("rnnspec.backends.")
+        and not any(f"{each}.".startswith(f"{module}.") for module in own)
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_backends_do_not_know_each_other(name: str) -> None:
+    paths = list((PACKAGE / "backends" / name).rglob("*.py"))
+    assert paths
+    assert [(path, found) for path in paths if (found := foreign(name, imports(path)))] == []
+
+
+def test_an_import_of_another_backend_is_found() -> None:
+    modules = ("contract.Slots", "keras", "keras.slots", "kept.Kept", "kept", "get", "torch.slots")
+    found = foreign("torch", [f"rnnspec.backends.{each}" for each in modules])
+    assert [each.removeprefix("rnnspec.backends.") for each in found] == [
+        *("keras", "keras.slots", "get")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 from pydantic_core import PydanticCustomError
 
 import rnnspec
+from rnnspec.backends import get, taken_names
 from rnnspec.ir import forms
 from rnnspec.pipeline import program
-from rnnspec.spec.names import NNX_MODULE_ATTRIBUTES, TORCH_MODULE_ATTRIBUTES, check_layer_name
+from rnnspec.spec.names import check_layer_name
 
 
 def public(module: object) -> set[str]:
@@ -17,12 +18,12 @@ def public(module: object) -> set[str]:
 
 def test_no_layer_can_hide_an_attribute_of_a_module() -> None:
     torch = pytest.importorskip("torch")
-    assert public(torch.nn.Module()) <= TORCH_MODULE_ATTRIBUTES
+    assert public(torch.nn.Module()) <= get("torch").taken.in_framework
 
 
 def test_no_layer_can_hide_an_attribute_of_a_module_of_flax() -> None:
     nnx = pytest.importorskip("flax.nnx")
-    assert public(nnx.Module()) <= TORCH_MODULE_ATTRIBUTES | NNX_MODULE_ATTRIBUTES
+    assert public(nnx.Module()) <= get("jax").taken.in_framework
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "none"])
@@ -43,4 +44,4 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
     assert there
     for name in there:
         with pytest.raises(PydanticCustomError):
-            check_layer_name(name)
+            check_layer_name(name, taken_names())

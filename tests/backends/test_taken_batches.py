@@ -58,7 +58,7 @@ def model(backend: str, form: Form, entrance: str, network: str) -> Any:
 
 def output(backend: str, form: str, live: Any, batch: Array) -> Array:
     if form == "step":
-        found: Array = require(backend).stepping.step(live, batch, None)[0]
+        found: Array = require(backend).runtime.step(live, batch, None)[0]
         return found
     return outputs(live, batch, training=False)
 

@@ -232,7 +232,7 @@ def test_what_build_writes_makes_the_same_model(name: str, tmp_path: Path) -> No
     safetensors = pytest.importorskip("safetensors.torch")
     model = build(name)
     source = inspect.getsource(sys.modules[type(model).__module__])
-    get("torch").saving.save(model, tmp_path, "net", source, "the spec")
+    get("torch").runtime.save(model, tmp_path, "net", source, "the spec")
     found = importlib.util.spec_from_file_location(f"net_{name}", tmp_path / "net.py")
     assert found is not None
     assert found.loader is not None

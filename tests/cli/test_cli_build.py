@@ -16,18 +16,19 @@ import pytest
 from offered import require
 
 import rnnspec
-from rnnspec.backends import BACKENDS, needs
+from rnnspec.backends import BACKENDS, having, needs
 
 # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 Run = Callable[..., Any]
-OUTPUT = {"keras": "made.keras", "torch": "made", "jax": "made", "onnx": "made.onnx"}
-FOLDERS = ("torch", "jax")
+OUTPUT = {each.name: f"made{each.suffix}" for each in having(needs.FILES)}
+FOLDERS = [each.name for each in having(needs.FILES) if not each.suffix]
 FILES = {
-    "keras": {"made.keras"},
-    **{name: {"made", "made/small.py", "made/small.safetensors"} for name in FOLDERS},
-    "onnx": {"made.onnx"},
+    each.name: {"made", *(f"made/{file.format(name='small')}" for file in each.files)}
+    if each.name in FOLDERS
+    else {OUTPUT[each.name]}
+    for each in having(needs.FILES)
 }
 TOKENS = np.random.default_rng(0).integers(0, 20, (3, 5)).astype(np.int32)
 ALONE = {

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import rnnspec
+from rnnspec.backends import taken_names
 from rnnspec.cli.commands.init import networks
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema
@@ -27,7 +28,7 @@ def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) 
     assert (ran.code, ran.err) == (0, "")
     assert entries() == {"classifier.yaml", "rnnspec.schema.json"}
     assert Path("classifier.yaml").read_text().splitlines()[0] == MODELINE
-    assert Path("rnnspec.schema.json").read_text() == json_schema.text()
+    assert Path("rnnspec.schema.json").read_text() == json_schema.text(taken_names())
     assert ran.out.splitlines() == [
         "wrote classifier.yaml",
         "wrote rnnspec.schema.json, for completion and checks in editors",
@@ -81,7 +82,7 @@ def test_the_schema_goes_beside_the_spec(run: Run, entries: Run) -> None:
 
 
 def test_a_schema_that_is_there_stays(run: Run) -> None:
-    Path("rnnspec.schema.json").write_text(json_schema.text())
+    Path("rnnspec.schema.json").write_text(json_schema.text(taken_names()))
     assert "schema" not in run("init").out
     Path("rnnspec.schema.json").write_text("{}")
     out = run("init", "other").out
@@ -181,9 +182,11 @@ def test_a_disk_with_room_for_the_spec_alone(run: Run, entries: Run) -> None:
 
 
 def test_a_schema_of_the_same_text_is_current(run: Run) -> None:
-    Path("rnnspec.schema.json").write_bytes(json_schema.text().replace("\n", "\r\n").encode())
+    Path("rnnspec.schema.json").write_bytes(
+        json_schema.text(taken_names()).replace("\n", "\r\n").encode()
+    )
     assert "schema" not in run("init").out
-    Path("rnnspec.schema.json").write_text(json_schema.text() + " ")
+    Path("rnnspec.schema.json").write_text(json_schema.text(taken_names()) + " ")
     assert "is not the schema of this version" in run("init", "other").out
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from offered import able, registered, require_all, shipped
+from offered import able, registered, require_all, shipped, taking
 from toy.backend import TOY
 
 from rnnspec.backends import needs
@@ -75,7 +75,7 @@ def test_a_refused_spec(run: Run, spec: str) -> None:
         assert (ran.code, ran.out) == (1, "")
         first, second = ran.err.splitlines()
         refused = "not supported by toy: it has no"
-        others = f"supported by {listed(able(needs.SOURCE))}"
+        others = f"supported by {listed(taking(spec, needs.SOURCE))}"
         assert first == f"{spec}: error: embedding_1.type: {refused} Embedding; {others}"
         assert second == f"{spec}: error: lstm_1.type: {refused} LSTM; {others}"
 
@@ -86,7 +86,8 @@ def test_a_backend_that_is_left_out(run: Run, spec: str) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert "Left out toy: embedding_1.type: it has no Embedding (and 1 more)\n" in ran.out
     (found,) = json.loads(run("parity", spec, "--level", "counts", "--json").out)["specs"]
-    assert list(found["backends"]) == able(needs.level("counts"), needs.dtype("float64"))
+    compared = taking(spec, needs.level("counts"), needs.dtype("float64"))
+    assert list(found["backends"]) == compared
     assert [each["layer"] for each in found["refused"]["toy"]] == ["embedding_1", "lstm_1"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rnnspec.backends import taken_names
 from rnnspec.spec import json_schema
 
 Run = Callable[..., Any]
@@ -15,27 +16,27 @@ Run = Callable[..., Any]
 def test_it_prints_the_schema_and_nothing_else(run: Run) -> None:
     ran = run("schema")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out == json_schema.text()
+    assert ran.out == json_schema.text(taken_names())
     assert json.loads(ran.out)["$schema"] == "http://json-schema.org/draft-07/schema#"
 
 
 def test_two_processes_print_the_same(python: Run) -> None:
     code = "from rnnspec.cli import main; main()"
     texts = {python(code, "schema", PYTHONHASHSEED=seed).out for seed in ("1", "2")}
-    assert texts == {json_schema.text()}
+    assert texts == {json_schema.text(taken_names())}
 
 
 def test_it_writes_a_file_and_replaces_none_unasked(run: Run, entries: Run) -> None:
     ran = run("schema", "-o", "x.json")
     assert (ran.code, ran.out, ran.err) == (0, "wrote x.json\n", "")
-    assert Path("x.json").read_text() == json_schema.text()
+    assert Path("x.json").read_text() == json_schema.text(taken_names())
     Path("x.json").write_text("mine")
     ran = run("schema", "-o", "x.json")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "x.json: error: already exists; use --force to replace it\n"
     assert Path("x.json").read_text() == "mine"
     assert run("schema", "-o", "x.json", "--force").code == 0
-    assert Path("x.json").read_text() == json_schema.text()
+    assert Path("x.json").read_text() == json_schema.text(taken_names())
     assert entries() == {"x.json"}
 
 

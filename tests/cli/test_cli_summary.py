@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rnnspec import pipeline
-from rnnspec.drawing.characters.text import text
+from rnnspec.drawing.writers.text import text
 
 Run = Callable[..., Any]
 

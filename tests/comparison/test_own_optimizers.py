@@ -66,15 +66,15 @@ def test_each_known_difference_is_there_and_no_other(text: str) -> None:
 
 def test_an_unknown_difference_is_none_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     require_all(needs.OPTIMIZERS)
-    from rnnspec.backends.torch import optimizers
+    from rnnspec.backends.torch import runtime
 
-    made: Callable[..., Any] = optimizers._make_optimizer
+    made: Callable[..., Any] = runtime._make_optimizer
 
     def hasty(given: Optimizer, parameters: Any) -> Any:
         rate = given.rate * (1.001 if given.name == "AdamW" else 1.0)
         return made(replace(given, rate=rate), parameters)
 
-    monkeypatch.setattr(optimizers, "_make_optimizer", hasty)
+    monkeypatch.setattr(runtime, "_make_optimizer", hasty)
     keras = replace(get("keras"), causes=lambda: ("rounded", "repeated"))
     with registered(keras, get("torch")):
         report = compared(FEATURES)

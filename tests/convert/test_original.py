@@ -69,7 +69,7 @@ def test_what_keras_reads_as_another_model(run: Run) -> None:
     assert said.endswith(": Keras 3 reads hard_sigmoid in this file as another function")
     # Keras does open the file, and says nothing.
     batch = np.random.default_rng(0).standard_normal((4, 5, 3)).astype("f4")
-    runtime = get("keras").opening
+    runtime = get("keras").runtime
     found = runtime.output(runtime.open_original(path), batch)
     right = runtime.output(converted(run, path), batch)
     assert np.abs(found - right).max() > 1e-3
@@ -93,7 +93,7 @@ def test_what_keras_shall_not_open(
     run: Run, named: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(changed(LSTM, kernel_regularizer=named), DENSE)
-    monkeypatch.setattr(get("keras").opening, "open_original", None)
+    monkeypatch.setattr(get("keras").runtime, "open_original", None)
     said = line(run("convert", path, "out.safetensors"))
     assert said.startswith("not compared with the original: the file names ")
 
@@ -103,7 +103,7 @@ def test_an_original_that_differs(
     run: Run, entries: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     path = written(INPUT, LSTM, DENSE)
-    runtime = get("keras").opening
+    runtime = get("keras").runtime
     opened = runtime.open_original
 
     def spoilt(path: Path) -> Any:
@@ -124,7 +124,7 @@ def test_an_original_that_differs(
 
 def test_a_sequence_that_is_too_long_to_run(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(INPUT, LSTM, DENSE, shape=(2**31 - 1, 3))
-    monkeypatch.setattr(get("keras").opening, "open_original", None)
+    monkeypatch.setattr(get("keras").runtime, "open_original", None)
     said = line(run("import", path))
     assert said.startswith("not compared with the original: a sequence of it has ")
 

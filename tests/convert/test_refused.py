@@ -280,7 +280,7 @@ def test_a_result_that_differs_is_not_written(
 ) -> None:
     require(backend, needs.FILES)
     write_input("canonical")
-    saving = get(backend).saving
+    saving = get(backend).runtime
     save, put = saving.save, saving.put
 
     def spoilt(model: Any, *rest: Any) -> None:
@@ -298,7 +298,7 @@ def test_a_source_that_differs_is_not_written(
 ) -> None:
     pytest.importorskip("torch")
     write_input("canonical")
-    saving = get("torch").saving
+    saving = get("torch").runtime
     save = saving.save
 
     def spoilt(model: Any, folder: Path, name: str, source: str, spec: str) -> None:

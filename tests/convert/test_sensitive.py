@@ -146,7 +146,7 @@ def test_a_fault_where_float32_says_nothing(
 
 
 def test_an_original_where_float32_says_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    opening = require("keras").opening
+    opening = require("keras").runtime
     arrays = sensitive(CHAOTIC, 8.0)
     save_file(arrays, "in.safetensors", metadata={"rnnspec": CHAOTIC})
     equal(run("convert", "in.safetensors", "in.keras"))

@@ -12,15 +12,12 @@ from conftest import GALLERY
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
-from rnnspec.drawing.layout.canvas import extent
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
-from rnnspec.drawing.scene import Box, Disc, Line, Scene, Text
-from rnnspec.drawing.widths import text_box
+from rnnspec.drawing.scene import Area, Box, Disc, Line, Scene, Text
 from rnnspec.ir.nodes import Network
 
 SVG = "{http://www.w3.org/2000/svg}"
-Area = tuple[float, float, float, float]
 
 CORNERS = """\
 version: 1
@@ -174,7 +171,7 @@ def nodes(scene: Scene) -> dict[str, Area]:
     """Return the area of each node of a picture."""
     found = {}
     for part in scene.parts:
-        areas = [extent(shape) for shape in part.shapes if isinstance(shape, Box | Disc)]
+        areas = [shape.area for shape in part.shapes if isinstance(shape, Box | Disc)]
         if name := dict(part.data).get("data-node"):
             lefts, tops, rights, lows = zip(*areas, strict=True)
             room = 5 if ".." in name else 0  # around the dots for layers that are left out
@@ -196,12 +193,12 @@ def overlaps(scene: Scene) -> Iterator[str]:
     lines = [area for shape in shapes if isinstance(shape, Line) for area in segments(shape)]
     areas = nodes(scene)
     for number, text in enumerate(texts):
-        area = text_box(text)
+        area = text.area
         if not inside(area, canvas):
             yield f"{text.content} leaves the picture"
         for other in texts[number + 1 :]:
             # An index meets its variable on purpose.
-            if meet(area, text_box(other)) and not (text.variable and other.variable):
+            if meet(area, other.area) and not (text.variable and other.variable):
                 yield f"{text.content} meets {other.content}"
         if any(meet(area, line) for line in lines):
             yield f"{text.content} meets a line"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from drawing.drawn import Area, Edge, Read, base, networks, nodes, options, read, segments
+from drawing.drawn import Edge, Read, base, networks, nodes, options, read, segments
 
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import Line
+from rnnspec.drawing.scene import Area, Line
 from rnnspec.drawing.words import shape
 from rnnspec.ir.nodes import LSTM, Dropout, Layer, Network, Pooling, Recurrent, Repeat, Residual
 from rnnspec.summaries import summarize

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rnnspec.drawing import formats
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.writers.tikz import escaped
+from rnnspec.drawing.writers.tikz import escape
 from rnnspec.ir.nodes import Network
 
 NASTY = [
@@ -73,7 +73,7 @@ def _tex(text: str) -> str:
 
 @pytest.mark.parametrize("text", ["\\input{x}", "a_b^c", "100% & #1", "~{}$", "<->"])
 def test_tex_prints_every_character(text: str) -> None:
-    made = escaped(text)
+    made = escape(text)
     for command in re.findall(r"\\[a-z]+", made):
         assert command in {
             "\\textbackslash",

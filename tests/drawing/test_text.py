@@ -9,7 +9,7 @@ import pytest
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
-from rnnspec.drawing.characters.text import text
+from rnnspec.drawing.writers.text import text
 from rnnspec.ir.nodes import Dropout, LayerNorm, Network, Normalize, Pooling, Recurrent, Repeat
 
 TOKENS = "embedding: {vocabulary: 20, dim: 4}"

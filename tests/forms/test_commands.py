@@ -53,14 +53,14 @@ def test_build_proves_what_it_writes(
     assert all(np.array_equal(found[name], array) for name, array in wanted.items())
     # A model that differs is not written.
     moved = {name: array + 1.0 for name, array in wanted.items()}
-    reload = chosen.saving.reload
+    reload = chosen.runtime.reload
 
     def broken(*arguments: Any) -> Any:
         model = reload(*arguments)
         rnnspec.write_weights(model, moved, spec)
         return model
 
-    monkeypatch.setattr(chosen.saving, "reload", broken)
+    monkeypatch.setattr(chosen.runtime, "reload", broken)
     ran = run("build", spec, *form[:-1], f"other{chosen.suffix}")
     assert (ran.code, ran.out) == (1, "")
     assert "expected the array of the input, received another one" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,10 @@ def test_more_problems_than_anyone_reads_are_counted() -> None:
 
 
 def test_a_backend_refuses_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    emitter, *_ = (each.emitter for each in having(SOURCE))
+    backend, *_ = having(SOURCE)
     refusal = Refusal("lstm_1", "units", "4 is one too many")
-    monkeypatch.setattr(emitter, "refusals", lambda *_: (refusal,))
+    refusing = replace(backend.emitter, refusals=lambda *_: (refusal,))
+    monkeypatch.setattr(f"{backend.package}.emit.EMITTER", refusing)
     first, *others = answer(GOOD)["sources"]
     assert first["text"] == ""
     (sentence,) = first["refusals"]

@@ -15,7 +15,7 @@ from offered import require, require_source, shipped
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, needs
+from rnnspec.backends import BACKENDS, needs, refusals
 from rnnspec.ir.params import counts
 from rnnspec.ir.text import dump
 from rnnspec.source.execute import execute
@@ -37,12 +37,14 @@ def spec_of(name: str) -> Path:
     return ROOT / "specs" / f"{name}.yaml" if name in FOUNDING else GOLDENS / name / "spec.yaml"
 
 
-SHIPPED = [backend.name for backend in shipped()]
+UPDATE = bool(os.environ.get("RNNSPEC_UPDATE_GOLDENS"))
+KEPT = [each for each in shipped() if UPDATE or any(GOLDENS.glob(f"*/{each.name}{each.ending}"))]
+"""The backends with golden files: all or none of the source of a backend is kept."""
 
 
 def require_kept(backend: str) -> None:
-    if backend not in SHIPPED:
-        pytest.skip(f"{backend} is a backend for tests, whose source is not kept")
+    if BACKENDS[backend] not in KEPT:
+        pytest.skip(f"{backend} has no golden files; see {__file__}")
 
 
 def file_of(backend: str) -> str:
@@ -55,7 +57,7 @@ def golden(name: str, file: str) -> Path:
 
 def compare(text: str, path: Path) -> None:
     """Compare with the golden file, or rewrite it on request."""
-    if os.environ.get("RNNSPEC_UPDATE_GOLDENS"):
+    if UPDATE:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")
     assert text == path.read_bytes().decode(), f"{path} differs: see {__file__}"
@@ -107,12 +109,18 @@ def test_golden_source_makes_the_model(name: str, backend: str) -> None:
 
 def test_there_is_no_golden_without_a_test() -> None:
     wanted = {f"{name}/network.txt" for name in (*FOUNDING, *OWN)}
-    wanted |= {f"{name}/{file_of(backend)}" for name in (*FOUNDING, *OWN) for backend in SHIPPED}
-    deploying = [backend.name for backend in shipped() if "inference" in backend.forms[1:]]
-    wanted |= {f"{name}/{backend}_inference.py" for name in INFERENCE for backend in deploying}
-    stepping = [each for each in shipped() if "step" in each.forms[1:]]
-    wanted |= {f"{name}/{each.name}_step{each.ending}" for name in STEP for each in stepping}
     wanted |= {f"{name}/spec.yaml" for name in OWN}
+    for backend in KEPT:
+        files = [(name, file_of(backend.name)) for name in (*FOUNDING, *OWN)]
+        if "inference" in backend.forms[1:]:
+            files += [(name, f"{backend.name}_inference.py") for name in INFERENCE]
+        if "step" in backend.forms[1:]:
+            files += [(name, f"{backend.name}_step{backend.ending}") for name in STEP]
+        wanted |= {
+            f"{name}/{file}"
+            for name, file in files
+            if not refusals(backend, pipeline.read(spec_of(name)).network)
+        }
     there = {path.relative_to(GOLDENS).as_posix() for path in GOLDENS.rglob("*.*")}
     assert {path for path in there if "__pycache__" not in path} == wanted
 

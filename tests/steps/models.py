@@ -66,7 +66,7 @@ class Stepped:
         return 1e-12 if self.backend.dtypes[0] == "float64" else 2e-6
 
     def step(self, chunk: Any, states: Any = None) -> Any:
-        return self.backend.stepping.step(self.model, chunk, states)
+        return self.backend.runtime.step(self.model, chunk, states)
 
     def wanted(self, end: int) -> Any:
         """Return what the reference computes for the steps before ``end``."""

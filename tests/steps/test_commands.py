@@ -35,12 +35,12 @@ def test_build_proves_what_it_writes(run: Run, chunked: str, backend: str) -> No
     assert "\nequal to the NumPy reference with the same arrays: largest difference " in ran.out
     folder = Path() if chosen.suffix else Path(output)
     entry = pipeline.generate(pipeline.read(chunked), chosen, "step").entry
-    model = chosen.saving.reload(folder, "net", entry)
+    model = chosen.runtime.reload(folder, "net", entry)
     made = stepped(backend, TEXT)
     arrays = rnnspec.read_weights(model, chunked)
     rnnspec.write_weights(made.model, arrays)
     wanted, states = made.step(made.batch[:, :5])
-    found, again = chosen.stepping.step(model, made.batch[:, :5], None)
+    found, again = chosen.runtime.step(model, made.batch[:, :5], None)
     np.testing.assert_allclose(found, wanted, rtol=0.0, atol=1e-5)
     assert {name: state.shape for name, state in again.items()} == {
         name: state.shape for name, state in states.items()
@@ -51,7 +51,7 @@ def test_a_model_that_differs_in_chunks_is_not_written(
     run: Run, chunked: str, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = require(backend, STEP, needs.FILES, chunked)
-    runtime, output = chosen.stepping, f"made{chosen.suffix}"
+    runtime, output = chosen.runtime, f"made{chosen.suffix}"
     right = runtime.step
 
     def forgetful(model: Any, chunk: Any, states: Any) -> Any:

@@ -2,13 +2,10 @@
 
 from pathlib import Path
 
-from toy import emit, runtime, slots
-
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.base import Backend
-from rnnspec.backends.contract import Emitter, Runtime, Slots
+from rnnspec.taken_names import TakenNames
 
-_modules: tuple[Emitter, Slots, Runtime] = emit, slots, runtime
 TOY = Backend(
     name="toy",
     title="Toy",
@@ -16,6 +13,7 @@ TOY = Backend(
     templates=Path(__file__).parent,
     forms=("inference",),
     level="forward",
+    taken=TakenNames(in_source=frozenset({"make_zeros", "run_dense", "run_simple"})),
 )
 
 

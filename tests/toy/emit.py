@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rnnspec.backends.contract import Stock
+from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
 from rnnspec.ir.forms import Form
@@ -29,14 +29,14 @@ def emit(network: Network, _form: Form) -> Module:
 
 def _arrays(layer: Layer) -> Code:
     shapes = (code("{}={!r}", param.name, param.shape) for param in params(layer))
-    return code("self.{} = zeros({})", layer.name, listed(*shapes))
+    return code("self.{} = make_zeros({})", layer.name, listed(*shapes))
 
 
 def _call(layer: Any) -> Code:
     if isinstance(layer, Dense):
-        return code("x = dense(x, self.{}, {!r})", layer.name, layer.activation)
+        return code("x = run_dense(x, self.{}, {!r})", layer.name, layer.activation)
     how = layer.cell.activation, layer.return_sequences
-    return code("x = simple(x, self.{}, {!r}, {!r})", layer.name, *how)
+    return code("x = run_simple(x, self.{}, {!r}, {!r})", layer.name, *how)
 
 
 def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:
@@ -53,13 +53,4 @@ def _refusals(layer: Layer) -> list[Refusal]:
     return [Refusal(layer.name, key, "its layers are plain") for key in keys if keys[key]]
 
 
-def arranged(network: Network, _form: Form) -> Network:
-    return network
-
-
-def stepwise(network: Network) -> dict[str, str]:
-    return {}
-
-
-def stock(network: Network) -> tuple[Stock, ...]:
-    return ()
+EMITTER = Emitter(emit=emit, refusals=refusals)

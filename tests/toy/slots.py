@@ -1,5 +1,6 @@
 """Each canonical array is kept unchanged, under its own name."""
 
+from rnnspec.backends.contract import Slots
 from rnnspec.ir.nodes import Layer
 from rnnspec.ir.params import params
 from rnnspec.slots import Slot
@@ -9,5 +10,4 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
     return tuple(Slot(param=p.name, path=p.name, axes=p.axes, gates=p.gates) for p in params(layer))
 
 
-def module(layer: Layer) -> str:
-    return layer.name
+SLOTS = Slots(slots=slots)

@@ -6,6 +6,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.contract import Emitter
 from rnnspec.backends.jax.cells import (
     ACTIVATIONS,
     cell_classes,
@@ -25,9 +26,7 @@ from rnnspec.source.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.backends.contract import Stock
     from rnnspec.backends.jax.cells import CellClass
-    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
     from rnnspec.words import Activation
@@ -63,26 +62,6 @@ def emit(network: nodes.Network, form: Form) -> Module:
         imports=tuple(imports),
         functions=walk.functions(),
     )
-
-
-def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
-    """Return no refusals: the source for JAX can honour every key."""
-    return ()
-
-
-def arranged(network: nodes.Network, form: Form) -> nodes.Network:  # noqa: ARG001
-    """Return the network as it is: each layer is a module of its own."""
-    return network
-
-
-def stepwise(network: nodes.Network) -> dict[str, str]:  # noqa: ARG001
-    """Return no layers: every cell is compiled in the same way."""
-    return {}
-
-
-def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001
-    """Return no layers: those of Flax have as many parameters."""
-    return ()
 
 
 class JaxWalk(Walk):
@@ -270,3 +249,6 @@ class JaxWalk(Walk):
 
 def _make(class_: str, *positional: Literal, **arguments: Code | Literal) -> Code:
     return call(class_, *positional, defaults=DEFAULTS.get(class_), **arguments)
+
+
+EMITTER = Emitter(emit=emit)

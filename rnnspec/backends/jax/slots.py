@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path
 from rnnspec.ir.nodes import (
     Dense,
@@ -44,11 +45,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             assert_never(layer)
 
 
-def module(layer: Layer) -> str:
-    """Return the name of the attribute with these arrays: the layer's own name."""
-    return layer.name
-
-
 def _recurrent(layer: Recurrent) -> Iterator[Slot]:
     # The generated classes hold the canonical arrays themselves, under their own names.
     by_name = {param.name: param for param in params(layer)}
@@ -57,3 +53,6 @@ def _recurrent(layer: Recurrent) -> Iterator[Slot]:
             if name.startswith(prefix):
                 path = direction_path(prefix) + name.removeprefix(prefix)
                 yield Slot(param=name, path=path, axes=param.axes, gates=param.gates)
+
+
+SLOTS = Slots(slots=slots)

@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.base import Backend
+from rnnspec.taken_names import TakenNames
+
+if TYPE_CHECKING:
+    from rnnspec.backends.optimizers import Cause
 
 _DEFAULT = "tensorflow"
 _MOST = 2**16
@@ -43,6 +47,24 @@ def _causes() -> tuple[Cause, ...]:
     return ("epsilon", "rounded", "repeated") if engine() == _DEFAULT else ("epsilon",)
 
 
+_TAKEN = TakenNames(
+    in_source=frozenset(
+        """
+        build_model hard_sigmoid l2_normalized layers legacy_hard_sigmoid masked_max
+        masked_mean model np ops running_max running_mean running_sum set_forget_bias
+        softplus
+        """.split()  # noqa: SIM905 - names side by side are easier to check
+    ),
+    in_class=frozenset({"inputs", "mask", "masking"}),
+    # Operations in a Keras model, beside its layers. Keras numbers them with a counter that is
+    # shared by the whole process, and rejects a model if a layer has the name of an operation.
+    framework_pattern=(
+        "(any|cast|concatenate|expand_dims|get_item|greater|less|logical_or|max|maximum|not_equal"
+        "|ones_like|sqrt|square|sum|true_divide|where)(_[0-9]+)?"
+    ),
+    framework_reason="is a name that Keras gives to an operation",
+)
+
 KERAS = Backend(
     name="keras",
     title="Keras",
@@ -56,25 +78,5 @@ KERAS = Backend(
     engine=engine,
     optimizers="keras.optimizers",
     causes=_causes,
+    taken=_TAKEN,
 )
-
-if TYPE_CHECKING:
-    from rnnspec.backends.contract import (
-        Emitter,
-        OpeningRuntime,
-        OptimizingRuntime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
-    from rnnspec.backends.kept import Reader
-    from rnnspec.backends.keras import emit, read, runtime, slots
-    from rnnspec.backends.optimizers import Cause
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _optimizing: OptimizingRuntime = runtime
-    _saving: SavingRuntime = runtime
-    _stepping: SteppingRuntime = runtime
-    _opening: OpeningRuntime = runtime
-    _reader: Reader = read

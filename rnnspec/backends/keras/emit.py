@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.contract import Stock
+from rnnspec.backends.contract import Emitter
 from rnnspec.backends.keras.layers import (
     apply_layer,
     initialize_by_default,
@@ -24,7 +24,6 @@ from rnnspec.source.code import Code, Module, code, function, lines, listed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
 
 _PURPOSES: dict[Form, str] = {
@@ -76,26 +75,6 @@ def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
     yield "import keras  # type: ignore[import-untyped]"
     if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
         yield "import numpy as np"
-
-
-def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
-    """Return no refusals: Keras can honour every key."""
-    return ()
-
-
-def arranged(network: nodes.Network, form: Form) -> nodes.Network:  # noqa: ARG001
-    """Return the network unchanged: Keras has a layer for each."""
-    return network
-
-
-def stepwise(network: nodes.Network) -> dict[str, str]:  # noqa: ARG001 - the layers are Keras's own
-    """Return no layers: Keras runs each layer itself."""
-    return {}
-
-
-def stock(network: nodes.Network) -> tuple[Stock, ...]:  # noqa: ARG001 - the layers are Keras's own
-    """Return no layers: the source uses the layers of Keras."""
-    return ()
 
 
 def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iterator[Code]:
@@ -300,3 +279,6 @@ def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
                     lstm = code("model.get_layer({!r})", layer.name)
                     lstm = code("{}.{}", lstm, f"{direction}_layer") if dot else lstm
                     yield code("set_forget_bias({}, {!r})", lstm, value)
+
+
+EMITTER = Emitter(emit=emit)

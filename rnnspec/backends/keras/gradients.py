@@ -6,14 +6,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from rnnspec.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rnnspec.backends.contract import Learner
     from rnnspec.slots import Array
 
     Computation = Callable[[Array, Array, Array], tuple[Any, list[Any]]]
@@ -22,25 +20,10 @@ if TYPE_CHECKING:
 _STEPS_WORTH_TRACING = 32
 
 
-def learner(model: keras.Model, variables: Sequence[Any], *, training: bool) -> Learner:
-    """Return a function that computes the loss and its gradients from (inputs, target, weight).
-
-    Raises:
-        BackendError: Keras runs on an engine that is not supported here.
-    """
-    compute = computation(model, variables, training=training)
-
-    def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
-        loss, found = compute(inputs, target, weight)
-        return float(loss), [np.array(keras.ops.convert_to_numpy(each)) for each in found]
-
-    return run
-
-
-def computation(
+def loss_and_gradients(
     model: keras.Model, variables: Sequence[Any], *, training: bool, summed: bool = True
 ) -> Computation:
-    """Return the same function with results as the engine has them, for optimizers of Keras.
+    """Return a function of (inputs, target, weight) with results as the engine has them.
 
     Unless ``summed``, the gradient of an embedding may have a row for each token that was looked
     up, as it does when Keras trains.
@@ -74,10 +57,10 @@ def _tensorflow(
     def eager(inputs: Any, target: Any, weight: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = _loss(model(inputs, training=training), target, weight)
-        found = tape.gradient(loss, values, unconnected_gradients="zero")
+        gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         # The gradient of an embedding has only the rows that were looked up.
         # Source: https://www.tensorflow.org/api_docs/python/tf/IndexedSlices.
-        return loss, [tf.convert_to_tensor(each) for each in found] if summed else found
+        return loss, [tf.convert_to_tensor(each) for each in gradients] if summed else gradients
 
     traced = tf.function(eager)
     calls = count()
@@ -86,8 +69,8 @@ def _tensorflow(
         # Tracing takes about a second: longer than one eager call over a few steps, and shorter
         # than one over many.
         once = next(calls) == 0 and inputs.shape[1] < _STEPS_WORTH_TRACING
-        loss, found = (eager if once else traced)(*map(tf.constant, (inputs, target, weight)))
-        return loss, found
+        loss, gradients = (eager if once else traced)(*map(tf.constant, (inputs, target, weight)))
+        return loss, gradients
 
     return run
 
@@ -99,8 +82,8 @@ def _torch(model: keras.Model, variables: Sequence[Any], training: bool) -> Comp
         batch, goal, share = map(keras.ops.convert_to_tensor, (inputs, target, weight))
         loss = _loss(model(batch, training=training), goal, share)
         values = [variable.value for variable in variables]
-        found = torch.autograd.grad(loss, values, materialize_grads=True)
-        return loss.detach(), list(found)
+        gradients = torch.autograd.grad(loss, values, materialize_grads=True)
+        return loss.detach(), list(gradients)
 
     return run
 
@@ -122,7 +105,7 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Comput
         return jax.value_and_grad(loss)(values)
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
-        loss, found = traced([variable.value for variable in trained], inputs, target, weight)
-        return loss, [found[i] for i in at]
+        loss, gradients = traced([variable.value for variable in trained], inputs, target, weight)
+        return loss, [gradients[i] for i in at]
 
     return run

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import said
+from rnnspec.backends.kept import Reader
 from rnnspec.backends.keras.configs import ConfigError, differences
 from rnnspec.backends.keras.foreign import files as foreign
 from rnnspec.backends.keras.foreign.openable import unknown_class
@@ -90,3 +91,6 @@ class SavedFile:
 
 def _config(model: Any) -> Any:
     return json.loads(model.to_json())
+
+
+READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

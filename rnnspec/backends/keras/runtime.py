@@ -11,13 +11,13 @@ import zipfile
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 import keras
 import numpy as np
 
-from rnnspec.backends.contract import Held, Trace
-from rnnspec.backends.keras import gradients, optimizers
+from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.keras.gradients import loss_and_gradients
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
@@ -37,23 +37,201 @@ _ONE_AT_A_TIME = RLock()
 """Held while a model is built, because Keras's default dtype is shared by all threads."""
 
 
-def version() -> str:
-    """Return Keras's version and the engine it runs on."""
-    return f"Keras {keras.__version__} on {keras.backend.backend()}"
+class KerasRuntime(Runtime):
+    """Keras, on any of its engines."""
 
+    def version(self) -> str:
+        """Return Keras's version and the engine it runs on."""
+        return f"Keras {keras.__version__} on {keras.backend.backend()}"
 
-def instantiate(
-    module: ModuleType,
-    entry: str,
-    dtype: str,
-    *,
-    drawn: bool,  # noqa: ARG001 - drawing takes little
-) -> keras.Model:
-    """Return the model that the generated function ``entry`` makes, in ``dtype``."""
-    if dtype == "float64":
-        _keep_float64()
-    with _ONE_AT_A_TIME, _dtype(dtype):
-        return getattr(module, entry)()
+    def instantiate(
+        self,
+        module: ModuleType,
+        entry: str,
+        dtype: str,
+        *,
+        drawn: bool,  # noqa: ARG002 - drawing takes little
+    ) -> keras.Model:
+        """Return the model that the generated function ``entry`` makes, in ``dtype``."""
+        if dtype == "float64":
+            _keep_float64()
+        with _ONE_AT_A_TIME, _dtype(dtype):
+            return getattr(module, entry)()
+
+    def layer_count(self, model: keras.Model, layer: Layer) -> int:
+        """Return the parameter count of one layer, 0 for a layer made of operations."""
+        child = _layers(model).get(layer.name)
+        return int(child.count_params()) if child else 0
+
+    def layer_type(self, model: keras.Model, layer: Layer) -> str:
+        """Return the name of the class of one layer, empty if it is made of operations."""
+        child = _layers(model).get(layer.name)
+        return type(child).__name__ if child else ""
+
+    def counts(self, model: keras.Model) -> Counts:
+        """Return the parameter counts of the whole model according to Keras."""
+        return Counts(
+            trainable=_size(model.trainable_weights),
+            non_trainable=_size(model.non_trainable_weights),
+        )
+
+    def unwrap(self, model: Any) -> keras.Model | None:
+        """Return a model as it is: nothing wraps a Keras model."""
+        return model if isinstance(model, keras.Model) else None
+
+    def array_type(self, model: keras.Model, layer: str, path: str) -> ArrayType:
+        """Return the dtype and shape of one array."""
+        try:
+            variable = _variable(model, layer, path)
+            return ArrayType(str(variable.dtype), tuple(variable.shape))
+        # Keras raises ValueError for an unknown layer.
+        except (AttributeError, ValueError) as error:
+            raise LookupError(str(error)) from error
+
+    def other_shapes(
+        self, model: keras.Model, known: Collection[tuple[str, str]]
+    ) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all weights that are not at a known (layer, path)."""
+        # By identity: == on variables of Keras compares their elements.
+        kept = set()
+        for key in known:
+            with suppress(AttributeError, ValueError):
+                kept.add(id(_variable(model, *key)))
+        return {each.path: tuple(each.shape) for each in model.weights if id(each) not in kept}
+
+    def get(self, model: keras.Model, layer: str, path: str) -> Array:
+        """Return a copy of one array."""
+        kept = np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
+        # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
+        return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
+
+    def put(self, model: keras.Model, layer: str, path: str, array: Array) -> None:
+        """Replace one array; Keras casts it to the variable's dtype."""
+        _variable(model, layer, path).assign(array)
+
+    def trace(self, model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
+        """Run one forward pass in inference, and record the input of each layer of the model."""
+        children = _layers(model)
+        layers = [name for name in layers if name in children]
+        inputs_of = [children[name].input for name in layers]
+        first = [each[0] if isinstance(each, list) else each for each in inputs_of]
+        # A second model over the same layers, because Keras has no hooks.
+        with _recursion(len(model.layers)):
+            probe = keras.Model(model.inputs[0], [*first, model.outputs[0]])
+        with _no_advice():
+            *values, output = probe.predict_on_batch(inputs)
+        return Trace(dict(zip(layers, map(np.asarray, values), strict=True)), np.asarray(output))
+
+    def step(
+        self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output for the steps so far, and the new states, by name."""
+        zeros = {
+            each.name: np.zeros((len(chunk), *each.shape[1:]), each.dtype)
+            for each in model.inputs
+            if each.name != "inputs"
+        }
+        before = zeros if states is None else states
+        with _no_advice():
+            outputs = model.predict_on_batch({"inputs": chunk, **before})
+        after = {name: np.asarray(value) for name, value in outputs.items()}
+        return after.pop("output"), after
+
+    def learner(
+        self, model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool
+    ) -> Learner:
+        """Return a function that computes the loss and the gradients of the arrays at ``keys``.
+
+        Raises:
+            BackendError: Keras runs on an engine that is not supported here.
+        """
+        variables = [_variable(model, layer, path) for layer, path in keys]
+        compute = loss_and_gradients(model, variables, training=training)
+
+        def run(inputs: Array, target: Array, weight: Array) -> tuple[float, list[Array]]:
+            loss, gradients = compute(inputs, target, weight)
+            return float(loss), [np.array(keras.ops.convert_to_numpy(each)) for each in gradients]
+
+        return run
+
+    def own_steps(
+        self, model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
+    ) -> Callable[[Optimizer], Step]:
+        """Return a function that returns the step of one of Keras's own optimizers.
+
+        Unless ``summed``, the optimizer gets the gradient of an embedding as when Keras trains: on
+        TensorFlow, with a row for each token of the batch.
+        """
+        variables = [_variable(model, layer, path) for layer, path in keys]
+        compute = loss_and_gradients(model, variables, training=training, summed=summed)
+
+        def make_step(settings: Optimizer) -> Step:
+            # The learning rate is a variable of the dtype ``keras.config.floatx()``.
+            with _ONE_AT_A_TIME, _dtype(str(variables[0].dtype)):
+                optimizer = _make_optimizer(settings)
+                optimizer.build(variables)
+
+            def step(inputs: Array, target: Array, weight: Array) -> float:
+                loss, gradients = compute(inputs, target, weight)
+                optimizer.apply(gradients, variables)
+                return float(loss)
+
+            return step
+
+        return make_step
+
+    def save(self, model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG002
+        """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras ignores.
+
+        One model gives the same bytes every time, without the date and without addresses in memory.
+        """
+        whole, bare = folder / f"{name}.keras", folder / f"{name}.bare.keras"
+        model.save(bare)
+        with zipfile.ZipFile(bare) as old, zipfile.ZipFile(whole, "w") as new:
+            for part in old.infolist():
+                undated = zipfile.ZipInfo(part.filename)
+                undated.file_size = part.file_size
+                with old.open(part) as read, new.open(undated, "w") as written:
+                    if part.filename.endswith(".json"):
+                        data = _reproducible(json.load(read), {})
+                        data |= {SPEC_KEY: spec} if part.filename == "metadata.json" else {}
+                        written.write(json.dumps(data).encode())
+                    else:
+                        shutil.copyfileobj(read, written, 2**20)
+        bare.unlink()
+
+    def reload(self, folder: Path, name: str, entry: str) -> keras.Model:  # noqa: ARG002
+        """Return the model in ``NAME.keras``, which ``save`` wrote."""
+        return keras.saving.load_model(folder / f"{name}.keras")
+
+    def open_original(self, path: Path) -> keras.Model:
+        """Return the model in a file of any version of Keras, not compiled.
+
+        Keras imports the modules that the file names, so its configuration must be checked before.
+
+        Raises:
+            BackendError: Keras does not open it.
+        """
+        try:
+            with _no_advice(), warnings.catch_warnings():
+                # Keras has other habits now than when the file was written.
+                warnings.simplefilter("ignore")
+                return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except Exception as error:  # whatever becomes of a file of another version
+            raise BackendError(f"{self.version()} does not open it ({brief(error)})") from error
+
+    def output(self, model: keras.Model, inputs: Array) -> Array:
+        """Return the output of a model in inference, which may take batches of one size only."""
+        size = model.inputs[0].shape[0] or len(inputs)
+        # The rows begin again where a batch would be too short.
+        rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
+        with _no_advice():
+            batches = [np.asarray(model.predict_on_batch(inputs[each])) for each in rows]
+        return np.concatenate(batches)[: len(inputs)]
+
+    def scale(self, model: keras.Model, share: float) -> None:
+        """Multiply every array of a model."""
+        model.set_weights([share * array for array in model.get_weights()])
 
 
 def _keep_float64() -> None:
@@ -88,27 +266,8 @@ def _dtype(dtype: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def layer_count(model: keras.Model, layer: Layer) -> int:
-    """Return the parameter count of one layer, 0 for a layer made of operations."""
-    found = _layers(model).get(layer.name)
-    return int(found.count_params()) if found else 0
-
-
-def layer_type(model: keras.Model, layer: Layer) -> str:
-    """Return the name of the class of one layer, empty if it is made of operations."""
-    found = _layers(model).get(layer.name)
-    return type(found).__name__ if found else ""
-
-
 def _layers(model: keras.Model) -> dict[str, Any]:
     return {layer.name: layer for layer in model.layers}
-
-
-def counts(model: keras.Model) -> Counts:
-    """Return the parameter counts of the whole model according to Keras."""
-    return Counts(
-        trainable=_size(model.trainable_weights), non_trainable=_size(model.non_trainable_weights)
-    )
 
 
 def _size(weights: Sequence[Any]) -> int:
@@ -116,99 +275,8 @@ def _size(weights: Sequence[Any]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
-def unwrap(model: Any) -> keras.Model | None:
-    """Return a model as it is: nothing wraps a Keras model."""
-    return model if isinstance(model, keras.Model) else None
-
-
-def held(model: keras.Model, layer: str, path: str) -> Held:
-    """Return the dtype and shape of one array."""
-    try:
-        variable = _variable(model, layer, path)
-        found = Held(str(variable.dtype), tuple(variable.shape))
-    # Keras raises ValueError for an unknown layer.
-    except (AttributeError, ValueError) as error:
-        raise LookupError(str(error)) from error
-    return found
-
-
-def others(model: keras.Model, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all weights that are not at a known (layer, path)."""
-    # By identity: == on variables of Keras compares their elements.
-    kept = set()
-    for key in known:
-        with suppress(AttributeError, ValueError):
-            kept.add(id(_variable(model, *key)))
-    return {each.path: tuple(each.shape) for each in model.weights if id(each) not in kept}
-
-
-def get(model: keras.Model, layer: str, path: str) -> Array:
-    """Return a copy of one array."""
-    kept = np.array(keras.ops.convert_to_numpy(_variable(model, layer, path)))
-    # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
-    return kept.astype(np.float32) if kept.dtype.kind == "V" else kept
-
-
-def put(model: keras.Model, layer: str, path: str, array: Array) -> None:
-    """Replace one array; Keras casts it to the variable's dtype."""
-    _variable(model, layer, path).assign(array)
-
-
 def _variable(model: keras.Model, layer: str, path: str) -> Any:
     return attrgetter(path)(model.get_layer(layer))
-
-
-def learner(model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool) -> Learner:
-    """Return a function that computes the loss and its gradients for the variables at ``keys``."""
-    variables = [_variable(model, layer, path) for layer, path in keys]
-    return gradients.learner(model, variables, training=training)
-
-
-def own_steps(
-    model: keras.Model, keys: Sequence[tuple[str, str]], *, training: bool, summed: bool
-) -> Callable[[Optimizer], Step]:
-    """Return a function that returns the step of one of Keras's own optimizers.
-
-    Unless ``summed``, the optimizer gets the gradient of an embedding as when Keras trains: on
-    TensorFlow, with a row for each token of the batch.
-    """
-    variables = [_variable(model, layer, path) for layer, path in keys]
-    compute = gradients.computation(model, variables, training=training, summed=summed)
-
-    def make(given: Optimizer) -> Step:
-        with _ONE_AT_A_TIME, _dtype(str(variables[0].dtype)):
-            return optimizers.own_step(variables, compute, given)
-
-    return make
-
-
-def trace(model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
-    """Run one forward pass in inference, and record the input of each layer of the model."""
-    known = _layers(model)
-    layers = [name for name in layers if name in known]
-    entered = [_first(known[name].input) for name in layers]
-    # A second model over the same layers, because Keras has no hooks.
-    with _recursion(len(model.layers)):
-        probe = keras.Model(model.inputs[0], [*entered, model.outputs[0]])
-    with _no_advice():
-        *seen, output = probe.predict_on_batch(inputs)
-    return Trace(dict(zip(layers, map(np.asarray, seen), strict=True)), np.asarray(output))
-
-
-def step(
-    model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
-) -> tuple[Array, dict[str, Array]]:
-    """Return the output for the steps so far, and the new states, by name."""
-    given = _zeros(model, len(chunk)) if states is None else states
-    with _no_advice():
-        found = model.predict_on_batch({"inputs": chunk, **given})
-    after = {name: np.asarray(value) for name, value in found.items()}
-    return after.pop("output"), after
-
-
-def _zeros(model: keras.Model, size: int) -> dict[str, Array]:
-    held = [each for each in model.inputs if each.name != "inputs"]
-    return {each.name: np.zeros((size, *each.shape[1:]), each.dtype) for each in held}
 
 
 @contextmanager
@@ -220,10 +288,6 @@ def _recursion(calls: int) -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
-
-
-def _first(entered: Any) -> Any:
-    return entered[0] if isinstance(entered, list) else entered
 
 
 @contextmanager
@@ -241,27 +305,6 @@ def _no_advice() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def save(model: keras.Model, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
-    """Write ``NAME.keras`` with the text of the spec in its metadata, which Keras does not read.
-
-    One model gives the same bytes every time, without the date and without addresses in memory.
-    """
-    whole, bare = folder / f"{name}.keras", folder / f"{name}.bare.keras"
-    model.save(bare)
-    with zipfile.ZipFile(bare) as old, zipfile.ZipFile(whole, "w") as new:
-        for part in old.infolist():
-            undated = zipfile.ZipInfo(part.filename)
-            undated.file_size = part.file_size
-            with old.open(part) as read, new.open(undated, "w") as written:
-                if part.filename.endswith(".json"):
-                    found = _reproducible(json.load(read), {})
-                    found |= {SPEC_KEY: spec} if part.filename == "metadata.json" else {}
-                    written.write(json.dumps(found).encode())
-                else:
-                    shutil.copyfileobj(read, written, 2**20)
-    bare.unlink()
-
-
 def _reproducible(value: Any, numbers: dict[int, int]) -> Any:
     """Return JSON of Keras with shared objects numbered from 1, and without the date."""
     match value:
@@ -277,38 +320,17 @@ def _reproducible(value: Any, numbers: dict[int, int]) -> Any:
             return value
 
 
-def open_original(path: Path) -> keras.Model:
-    """Return the model in a file of any version of Keras, not compiled.
-
-    Keras imports the modules that the file names, so its configuration has to be checked before.
-
-    Raises:
-        BackendError: Keras does not open it.
-    """
-    try:
-        with _no_advice(), warnings.catch_warnings():
-            # Keras has other habits now than when the file was written.
-            warnings.simplefilter("ignore")
-            return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever becomes of a file of another version
-        raise BackendError(f"{version()} does not open it ({brief(error)})") from error
+def _make_optimizer(settings: Optimizer) -> keras.optimizers.Optimizer:
+    common = {"beta_1": settings.beta_1, "beta_2": settings.beta_2, "epsilon": settings.epsilon}
+    match settings.name:
+        case "SGD":
+            return keras.optimizers.SGD(settings.rate)
+        case "Adam":
+            return keras.optimizers.Adam(settings.rate, **common)
+        case "AdamW":
+            return keras.optimizers.AdamW(settings.rate, **common, weight_decay=settings.decay)
+        case _:
+            assert_never(settings.name)
 
 
-def output(model: keras.Model, inputs: Array) -> Array:
-    """Return the output of a model in inference, which may take batches of one size only."""
-    size = model.inputs[0].shape[0] or len(inputs)
-    # The rows begin again where a batch would be too short.
-    rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
-    with _no_advice():
-        found = [np.asarray(model.predict_on_batch(inputs[each])) for each in rows]
-    return np.concatenate(found)[: len(inputs)]
-
-
-def scale(model: keras.Model, share: float) -> None:
-    """Multiply every array of a model."""
-    model.set_weights([share * array for array in model.get_weights()])
-
-
-def reload(folder: Path, name: str, entry: str) -> keras.Model:  # noqa: ARG001 - Keras needs no source
-    """Return the model in ``NAME.keras``, which ``save`` wrote."""
-    return keras.saving.load_model(folder / f"{name}.keras")
+RUNTIME = KerasRuntime()

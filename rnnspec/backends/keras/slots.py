@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.contract import Slots
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
@@ -43,11 +44,6 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             assert_never(layer)
 
 
-def module(layer: Layer) -> str:
-    """Return the name of the Keras layer with these arrays: the layer's own name."""
-    return layer.name
-
-
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
     cell = f"{prefix.removesuffix('.')}_layer.cell." if prefix else "cell."
     # The canonical order is Keras's, so no gate is moved.
@@ -67,3 +63,6 @@ def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:
         yield slot("recurrent_bias", "bias", "(gate out)", 1)
     else:
         yield slot("bias", "bias", "(gate out)")
+
+
+SLOTS = Slots(slots=slots)

@@ -1,9 +1,5 @@
 """The record of the ONNX backend."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from rnnspec.backends.base import Backend
 
 ONNX = Backend(
@@ -29,23 +25,3 @@ ONNX = Backend(
         "session = onnxruntime.InferenceSession({path!r})",
     ),
 )
-
-if TYPE_CHECKING:
-    from rnnspec.backends.contract import (
-        Emitter,
-        OpeningRuntime,
-        Quantizer,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
-    from rnnspec.backends.kept import Reader
-    from rnnspec.backends.onnx import emit, quantize, read, runtime, slots
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _saving: SavingRuntime = runtime
-    _stepping: SteppingRuntime = runtime
-    _opening: OpeningRuntime = runtime
-    _reader: Reader = read
-    _quantizer: Quantizer = quantize

@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from rnnspec.errors import GenerationError
+
+if TYPE_CHECKING:
+    from rnnspec.words import Activation
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -24,7 +28,7 @@ class Value:
 
     def __str__(self) -> str:
         shape = f"[{', '.join(map(str, self.dims))}]" if self.dims else ""
-        return f"{self.type}{shape} {checked(self.name)}"
+        return f"{self.type}{shape} {check_name(self.name)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +62,17 @@ class Node:
     @property
     def results(self) -> str:
         """The outputs, as the text has them."""
-        return ", ".join(map(_written, self.outputs))
+        return ", ".join(map(_name_text, self.outputs))
 
     @property
     def options(self) -> tuple[str, ...]:
         """The attributes, as the text has them."""
-        return tuple(f"{checked(name)} = {_literal(value)}" for name, value in self.attributes)
+        return tuple(f"{check_name(name)} = {_literal(value)}" for name, value in self.attributes)
 
     @property
     def arguments(self) -> str:
         """The inputs, as the text has them."""
-        return ", ".join(map(_written, self.inputs))
+        return ", ".join(map(_name_text, self.inputs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,23 @@ class GraphSource:
     before_loading: tuple[str, ...] = ()
 
 
+_ACTIVATIONS: dict[Activation, tuple[str, dict[str, Attribute]]] = {
+    "linear": ("Identity", {}),
+    "tanh": ("Tanh", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "relu": ("Relu", {}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+    "legacy_hard_sigmoid": ("HardSigmoid", {"alpha": 0.2, "beta": 0.5}),
+    "softsign": ("Softsign", {}),
+    "softplus": ("Softplus", {}),
+    "elu": ("Elu", {"alpha": 1.0}),
+    "selu": ("Selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+    "exponential": ("Exp", {}),
+    "softmax": ("Softmax", {"axis": -1}),
+    "log_softmax": ("LogSoftmax", {"axis": -1}),
+}
+
+
 @dataclass(slots=True)
 class Builder:
     """The blocks of a graph while its layers are turned into nodes."""
@@ -124,6 +145,14 @@ class Builder:
         self.blocks[-1].append(node)
         return node.outputs[-1]
 
+    def activate(self, name: str, x: str, activation: Activation) -> str:
+        """Add an activation of ``x`` that is named ``name``, and return that."""
+        if activation == "silu":
+            # An operator since version 24, which few runtimes have.
+            return self.add(name, "Mul", x, self.add(f"{name}_Sigmoid", "Sigmoid", x))
+        operator, attributes = _ACTIVATIONS[activation]
+        return self.add(name, operator, x, **attributes)
+
     def rename(self, name: str, new: str) -> str:
         """Give an output of the last node another name, and return that."""
         node = self.blocks[-1][-1]
@@ -135,21 +164,21 @@ class Builder:
     def integers(self, name: str, *values: int) -> str:
         """Return the name of a constant vector of integers."""
         listed = ", ".join(map(str, values))
-        self.constants[name] = f"int64[{len(values)}] {checked(name)} = {{{listed}}}"
+        self.constants[name] = f"int64[{len(values)}] {check_name(name)} = {{{listed}}}"
         return name
 
     def scalar(self, name: str, value: float) -> str:
         """Return the name of a constant number."""
         type_ = "int64" if isinstance(value, int) else "float"
-        self.constants[name] = f"{type_} {checked(name)} = {{{_literal(value)}}}"
+        self.constants[name] = f"{type_} {check_name(name)} = {{{_literal(value)}}}"
         return name
 
-    def done(self) -> tuple[Block, ...]:
+    def finish(self) -> tuple[Block, ...]:
         """Return the groups of nodes."""
         return tuple(map(tuple, self.blocks))
 
 
-def checked(name: str) -> str:
+def check_name(name: str) -> str:
     """Return a name that the syntax takes.
 
     Raises:
@@ -160,14 +189,14 @@ def checked(name: str) -> str:
     return name
 
 
-def _written(name: str) -> str:
-    return checked(name) if name else '""'
+def _name_text(name: str) -> str:
+    return check_name(name) if name else '""'
 
 
 def _literal(value: Attribute) -> str:
     match value:
         case str():
-            return f'"{checked(value)}"'
+            return f'"{check_name(value)}"'
         case tuple():
             return f"[{', '.join(map(_literal, value))}]"
         case float() if not math.isfinite(value):

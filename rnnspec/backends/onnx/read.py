@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import Held
-from rnnspec.backends.onnx.arrays import found, others
-from rnnspec.backends.onnx.names import FORM, array_of
+from rnnspec.backends.contract import ArrayType
+from rnnspec.backends.kept import Reader
+from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
 from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.files.regular import opened
 
@@ -34,18 +34,18 @@ class KeptInFile:
 
     weights: Mapping[str, Array]
 
-    def held(self, layer: str, path: str) -> Held:
+    def array_type(self, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of the array at ``path`` of a layer."""
-        array = found(self.weights, layer, path)
-        return Held(array.dtype.name, array.shape)
+        array = find_array(self.weights, layer, path)
+        return ArrayType(array.dtype.name, array.shape)
 
-    def others(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
+    def other_shapes(self, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of all arrays that are not at a known (layer, path), by name."""
-        return others(self.weights, known)
+        return other_shapes(self.weights, known)
 
     def get(self, layer: str, path: str) -> Array:
         """Return a copy of the array at ``path`` of a layer."""
-        return found(self.weights, layer, path).copy()
+        return find_array(self.weights, layer, path).copy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +194,6 @@ def _weights(proto: Any, path: Path) -> dict[str, Array]:
             message = f"{brief(each.name)}: its numbers cannot be read"
             raise UsageError(message, str(path)) from error
     return weights
+
+
+READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

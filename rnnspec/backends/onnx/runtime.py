@@ -1,7 +1,10 @@
-"""The runtime: ONNX's own package parses, checks and writes, and ONNX Runtime computes."""
+"""Models in memory, which are graphs with their weights, and what reads, writes and runs them."""
 
 from __future__ import annotations
 
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,185 +12,419 @@ import onnx
 import onnxruntime
 from onnx import checker, numpy_helper, parser
 
-from rnnspec.backends.contract import Held, Trace
-from rnnspec.backends.onnx import arrays
-from rnnspec.backends.onnx.model import OnnxModel, model_of, shape
-from rnnspec.backends.onnx.names import PLACE, array_of
-from rnnspec.backends.onnx.read import SPEC
-from rnnspec.errors import GenerationError
+from rnnspec.arguments import received
+from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.onnx.read import QUANTIZED, SPEC
+from rnnspec.backends.onnx.slots import (
+    INPUT,
+    PLACE,
+    array_of,
+    find_array,
+    half,
+    other_shapes,
+    stepwise_reason,
+)
+from rnnspec.errors import GenerationError, UsageError, brief
+from rnnspec.ir.nodes import LSTM, Embedding, Recurrent
 from rnnspec.ir.params import Counts
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from types import ModuleType
+
+    from numpy.typing import ArrayLike
 
     from rnnspec.ir.nodes import Layer
     from rnnspec.slots import Array
 
 
-def version() -> str:
-    """Return the versions of ONNX Runtime and of ONNX."""
-    return f"ONNX Runtime {onnxruntime.__version__} (ONNX {onnx.__version__})"
+class OnnxRuntime(Runtime):
+    """ONNX's own package parses, checks and writes, and ONNX Runtime computes."""
 
+    def version(self) -> str:
+        """Return the versions of ONNX Runtime and of ONNX."""
+        return f"ONNX Runtime {onnxruntime.__version__} (ONNX {onnx.__version__})"
 
-def instantiate(
-    module: ModuleType,
-    entry: str,  # noqa: ARG001
-    dtype: str,
-    *,
-    drawn: bool,  # noqa: ARG001
-) -> OnnxModel:
-    """Return the model of a text, with weights that are all zero.
+    def instantiate(
+        self,
+        module: ModuleType,
+        entry: str,  # noqa: ARG002
+        dtype: str,
+        *,
+        drawn: bool,  # noqa: ARG002
+    ) -> OnnxModel:
+        """Return the model of a text, with weights that are all zero.
 
-    Raises:
-        GenerationError: ONNX cannot parse the text.
-    """
-    assert dtype == "float32"
-    try:
-        proto = parser.parse_model(module.TEXT)
-    except parser.ParseError as error:
-        raise GenerationError(f"ONNX cannot parse the source: {error}") from error
-    weights = {each.name: np.zeros(shape(each), np.float32) for each in proto.graph.value_info}
-    return model_of(module.__name__, proto.SerializeToString(), weights)
+        Raises:
+            GenerationError: ONNX cannot parse the text.
+        """
+        assert dtype == "float32"
+        try:
+            proto = parser.parse_model(module.TEXT)
+        except parser.ParseError as error:
+            raise GenerationError(f"ONNX cannot parse the source: {error}") from error
+        weights = {each.name: np.zeros(_shape(each), np.float32) for each in proto.graph.value_info}
+        return model_of(module.__name__, proto.SerializeToString(), weights)
 
+    def layer_count(self, model: OnnxModel, layer: Layer) -> int:
+        """Return the size of the weights of a layer."""
+        return _size(model, [name for name in model.weights if array_of(name)[0] == layer.name])
 
-def layer_count(model: OnnxModel, layer: Layer) -> int:
-    """Return the size of the weights of a layer."""
-    names = [name for name in model.weights if array_of(name)[0] == layer.name]
-    return _size(model, names)
+    def counts(self, model: OnnxModel) -> Counts:
+        """Return the size of all weights."""
+        frozen = model.frozen
+        trained = [name for name in model.weights if name not in frozen]
+        return Counts(trainable=_size(model, trained), non_trainable=_size(model, frozen))
 
+    def layer_type(self, model: OnnxModel, layer: Layer) -> str:
+        """Return the operator that takes the arrays of a layer, or else returns its result.
 
-def counts(model: OnnxModel) -> Counts:
-    """Return the size of all weights."""
-    frozen = model.frozen
-    trained = [name for name in model.weights if name not in frozen]
-    return Counts(trainable=_size(model, trained), non_trainable=_size(model, frozen))
+        Layers without a fused operator are a ``Scan``.
+        """
+        nodes = model.proto.graph.node
+        if any(n.op_type == "Scan" and array_of(n.output[-1])[0] == layer.name for n in nodes):
+            return "Scan"
+        for node in nodes:
+            names = (*node.input, *node.output)
+            if layer.name in {array_of(name)[0] for name in node.input} | set(names[-1:]):
+                return str(node.op_type)
+        return ""
+
+    def unwrap(self, model: Any) -> OnnxModel | None:
+        """Return the model, or None if it is not one of this backend."""
+        return model if isinstance(model, OnnxModel) else None
+
+    def array_type(self, model: OnnxModel, layer: str, path: str) -> ArrayType:
+        """Return the dtype and shape of one array."""
+        array = find_array(model.weights, layer, path)
+        return ArrayType(array.dtype.name, array.shape)
+
+    def other_shapes(
+        self, model: OnnxModel, known: Collection[tuple[str, str]]
+    ) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all weights that are not at a known (layer, path)."""
+        return other_shapes(model.weights, known)
+
+    def get(self, model: OnnxModel, layer: str, path: str) -> Array:
+        """Return a copy of one array."""
+        return find_array(model.weights, layer, path).copy()
+
+    def put(self, model: OnnxModel, layer: str, path: str, array: Array) -> None:
+        """Replace one array."""
+        place = find_array(model.weights, layer, path)
+        # A single direction comes without the axis of directions.
+        place[...] = array.reshape(place.shape)
+        model.forget()
+
+    def trace(self, model: OnnxModel, layers: Sequence[str], inputs: Array) -> Trace:
+        """Run a batch, and record the input of each layer."""
+        in_graph = {name for node in model.proto.graph.node for name in node.output}
+        names = tuple(name for name in layers if name in in_graph)
+        moved = (PLACE,) if PLACE in in_graph else ()
+        # The value of the last layer is the output of the graph.
+        *values, output = model.run((*moved, *names[:-1]), inputs)
+        place = values.pop(0)[..., np.newaxis] if moved else None
+        inputs_of = {names[0]: inputs}
+        for name, value in zip(names[1:], values, strict=True):
+            if value.ndim == 2:
+                # Only sequences in the order of the input have padding.
+                place = None
+                inputs_of[name] = value
+            else:
+                # As (batch, steps, features), with each step in its place.
+                steps = value if place is None else np.take_along_axis(value, place, axis=0)
+                inputs_of[name] = steps.swapaxes(0, 1)
+        return Trace(inputs_of, output)
+
+    def step(
+        self, model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output for the steps so far, and the new states, by name."""
+        return model.step(chunk, states)
+
+    def save(self, model: OnnxModel, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG002
+        """Write ``NAME.onnx`` with the text of the spec in its metadata, after ONNX has checked it.
+
+        Raises:
+            GenerationError: ONNX finds a fault in the model.
+        """
+        whole = model.to_proto()
+        whole.producer_version = __version__
+        whole.metadata_props.add(key=SPEC, value=spec)
+        try:
+            checker.check_model(whole, full_check=True)
+        except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise GenerationError(f"ONNX refuses the model: {error}") from error
+        (folder / f"{name}.onnx").write_bytes(whole.SerializeToString(deterministic=True))
+
+    def reload(self, folder: Path, name: str, entry: str) -> OnnxModel:  # noqa: ARG002
+        """Return the model in ``NAME.onnx``."""
+        return self.open_original(folder / f"{name}.onnx")
+
+    def open_original(self, path: Path) -> OnnxModel:
+        """Return the model in a file that was found to have a graph of rnnspec."""
+        proto = onnx.load_model(path, load_external_data=False)
+        stored = [each for each in proto.graph.initializer if array_of(each.name)[0]]
+        weights = {each.name: numpy_helper.to_array(each).copy() for each in stored}
+        constants = [each for each in proto.graph.initializer if each.name not in weights]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(constants)
+        return OnnxModel(proto, weights)
+
+    def output(self, model: OnnxModel, inputs: Array) -> Array:
+        """Return the output for a batch."""
+        return model(inputs)
+
+    def scale(self, model: OnnxModel, share: float) -> None:
+        """Multiply every array of a model."""
+        for array in model.weights.values():
+            np.multiply(array, array.dtype.type(share), out=array)
+        model.forget()
+
+    def quantizes(self, layer: Layer) -> bool:
+        """Return whether there is an int8 operator for a layer: an embedding or an ``LSTM``."""
+        match layer:
+            case Embedding():
+                return True
+            case Recurrent(cell=LSTM()):
+                return not stepwise_reason(layer)
+            case _:
+                return False
+
+    def quantize(self, path: Path, kind: str) -> None:
+        """Quantize a file in place by ONNX Runtime's own tool, and say so in its metadata.
+
+        Each layer's weights are rounded, once; what enters an LSTM is rounded at each step. A dense
+        kernel stays in float32: its error would be the largest, and it is rarely much of a file.
+
+        Raises:
+            OSError: a file cannot be written.
+        """
+        # Imported here: it is slow, and rarely used.
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        exact = onnx.load_model(path, load_external_data=False)
+        metadata = [(each.key, each.value) for each in exact.metadata_props]
+        producer = exact.producer_name, exact.producer_version
+        # The mark of a model that was prepared, without which the tool logs a warning.
+        exact.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            other = Path(folder) / path.name
+            quantize_dynamic(
+                exact,
+                other,
+                op_types_to_quantize=["LSTM", "Gather"],
+                weight_type=QuantType.QInt8,
+                # A scale for each unit of a gate makes up for the range, of 7 bits instead of 8:
+                # sums of 8 bits overflow on processors without VNNI.
+                per_channel=True,
+                reduce_range=True,
+            )
+            rounded = onnx.load_model(other, load_external_data=False)
+        rounded.producer_name, rounded.producer_version = producer
+        del rounded.metadata_props[:]
+        for key, value in [*metadata, (QUANTIZED, kind)]:
+            rounded.metadata_props.add(key=key, value=value)
+        path.write_bytes(rounded.SerializeToString(deterministic=True))
 
 
 def _size(model: OnnxModel, names: Collection[str]) -> int:
-    return sum(each.size for name in names for each in model.used(name))
+    return sum(each.size for name in names for each in model.parameters(name))
 
 
-def layer_type(model: OnnxModel, layer: Layer) -> str:
-    """Return the operator that takes the arrays of a layer, or returns its result if it has none.
+_FATAL = 4
+"""The severity from which ONNX Runtime prints: it raises errors as well."""
 
-    Layers without a fused operator are a ``Scan``.
+
+@dataclass(eq=False)
+class OnnxModel:
+    """A graph and its weights by name. Call it with a batch: it returns the output.
+
+    ``proto`` has the weights as declared values, and ``to_proto`` as initializers.
     """
-    nodes = model.proto.graph.node
-    if any(node.op_type == "Scan" and array_of(node.output[-1])[0] == layer.name for node in nodes):
-        return "Scan"
-    for node in nodes:
-        names = (*node.input, *node.output)
-        if layer.name in {array_of(name)[0] for name in node.input} | set(names[-1:]):
-            return str(node.op_type)
-    return ""
+
+    proto: onnx.ModelProto
+    weights: dict[str, Array]
+    _sessions: dict[tuple[str, ...], Any] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return f"OnnxModel({self.proto.graph.name}, {len(self.weights)} arrays)"
+
+    def __call__(self, inputs: ArrayLike) -> Array:
+        """Return the output for tokens (batch, steps) or values (batch, steps, features).
+
+        A batch of no sequences has an output of none.
+
+        Raises:
+            UsageError: the batch does not fit the network, or the model is in step form.
+        """
+        if self.states:
+            message = (
+                "a model in step form takes chunks: output, states = model.step(chunk, states)"
+            )
+            raise UsageError(message)
+        batch = self._batch(inputs)
+        output: Array
+        (output,) = self._session(()).run(None, {INPUT: _not_empty(batch)})
+        return output[: len(batch)]
+
+    def step(
+        self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output for the steps so far, and the states for the next chunk, by name.
+
+        Args:
+            chunk: tokens (batch, steps) or values (batch, steps, features).
+            states: those that the chunk before it gave, (batch, size), or None at the start.
+
+        Raises:
+            UsageError: the chunk or the states do not fit the network.
+        """
+        batch = self._batch(chunk)
+        before = self._states_before(states, len(batch))
+        feeds = {name: _not_empty(each) for name, each in before.items()}
+        values = self._session(()).run(None, {INPUT: _not_empty(batch), **feeds})
+        output, *new = (each[: len(batch)] for each in values)
+        return output, dict(zip(before, new, strict=True))
+
+    def _batch(self, inputs: ArrayLike) -> Array:
+        """Return a batch in the dtype of the graph.
+
+        ONNX Runtime ends the process at an empty one, and takes a negative token for one counted
+        from the last.
+        """
+        batch, expected = _as_array(inputs), self.proto.graph.input[0]
+        # An open number of steps is 0.
+        sizes = _shape(expected)[1:]
+        fits = batch.ndim == 1 + len(sizes) and all(
+            actual == size if size else actual > 0
+            for actual, size in zip(batch.shape[1:], sizes, strict=True)
+        )
+        if not fits:
+            axes = ", ".join("steps > 0" if size == 0 else str(size) for size in sizes)
+            raise UsageError(f"expected (batch, {axes}), received {batch.shape}")
+        if expected.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
+            return _as_numbers(batch, "features")
+        if batch.dtype.kind not in "iu":
+            raise UsageError(f"expected integers as tokens, received {brief(batch.dtype)}")
+        tables = (each.input[0] for each in self.proto.graph.node if each.op_type == "Gather")
+        vocabulary = next(len(self.weights[each]) for each in tables if each in self.weights)
+        wrong = batch[(batch < 0) | (batch >= vocabulary)]
+        if wrong.size:
+            raise UsageError(f"expected tokens from 0 to {vocabulary - 1}, received {wrong[0]}")
+        return batch.astype(np.int64)
+
+    def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> dict[str, Array]:
+        """Return the states before a chunk of a number of rows."""
+        shapes = {name: (rows, size) for name, size in self.states.items()}
+        if not states:
+            return {name: np.zeros(each, np.float32) for name, each in shapes.items()}
+        if set(states) != set(shapes):
+            names = brief(", ".join(states))
+            raise UsageError(f"states: expected {', '.join(shapes)}, received {names}")
+        arrays = {name: _as_numbers(_as_array(states[name]), name) for name in shapes}
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise UsageError(
+                    f"{name}: expected the shape {shape}, received {arrays[name].shape}"
+                )
+        return arrays
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Neither the class nor a session can be pickled or copied.
+        weights = {name: values.copy() for name, values in self.weights.items()}
+        return model_of, (type(self).__module__, self.proto.SerializeToString(), weights)
+
+    def run(self, names: tuple[str, ...], inputs: Array) -> list[Array]:
+        """Return the values of a graph with these names for a batch, and then its output."""
+        results: list[Array] = self._session(names).run(None, {INPUT: self._batch(inputs)})
+        return [*results[1:], results[0]]
+
+    def forget(self) -> None:
+        """Compute with the weights as they are now, from the next call on."""
+        self._sessions.clear()
+
+    def to_proto(self) -> onnx.ModelProto:
+        """Return the graph with its weights as initializers."""
+        whole = onnx.ModelProto()
+        whole.CopyFrom(self.proto)
+        del whole.graph.value_info[:]
+        weights = [numpy_helper.from_array(values, name) for name, values in self.weights.items()]
+        constants = list(whole.graph.initializer)
+        del whole.graph.initializer[:]
+        whole.graph.initializer.extend([*weights, *constants])
+        return whole
+
+    def _session(self, names: tuple[str, ...]) -> Any:
+        if names not in self._sessions:
+            whole = self.to_proto()
+            whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+            options = onnxruntime.SessionOptions()
+            options.log_severity_level = _FATAL
+            self._sessions[names] = onnxruntime.InferenceSession(
+                whole.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        return self._sessions[names]
+
+    @property
+    def states(self) -> dict[str, int]:
+        """The sizes of the states by name, none if the model is not in step form."""
+        states = (each for each in self.proto.graph.input if each.name != INPUT)
+        return {each.name: _shape(each)[-1] for each in states}
+
+    @property
+    def frozen(self) -> set[str]:
+        """The names of the weights that training leaves alone."""
+        words = (each.key.split(" ") for each in self.proto.metadata_props)
+        return {key[1] for key in words if key[0] == "frozen"}
+
+    def parameters(self, name: str) -> Iterator[Array]:
+        """Yield a weight, or the halves of a bias that are parameters."""
+        for node in self.proto.graph.node:
+            fused = node.op_type in ("RNN", "LSTM", "GRU")
+            if fused and len(node.input) > 3 and node.input[3] == name:
+                yield half(self.weights[name], "Wb")
+                # In the other cells both biases act as their sum, and the second one is zero.
+                if any(each.name == "linear_before_reset" and each.i for each in node.attribute):
+                    yield half(self.weights[name], "Rb")
+                return
+        yield self.weights[name]
 
 
-def unwrap(model: Any) -> OnnxModel | None:
-    """Return the model, or None if it is not one of this backend."""
-    return model if isinstance(model, OnnxModel) else None
-
-
-def others(model: OnnxModel, known: Collection[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of all weights that are not at a known (layer, path)."""
-    return arrays.others(model.weights, known)
-
-
-def held(model: OnnxModel, layer: str, path: str) -> Held:
-    """Return the dtype and shape of one array."""
-    there = arrays.found(model.weights, layer, path)
-    return Held(there.dtype.name, there.shape)
-
-
-def get(model: OnnxModel, layer: str, path: str) -> Array:
-    """Return a copy of one array."""
-    return arrays.found(model.weights, layer, path).copy()
-
-
-def put(model: OnnxModel, layer: str, path: str, values: Array) -> None:
-    """Replace one array."""
-    place = arrays.found(model.weights, layer, path)
-    # A single direction comes without the axis of directions.
-    place[...] = values.reshape(place.shape)
-    model.forget()
-
-
-def trace(model: OnnxModel, layers: Sequence[str], inputs: Array) -> Trace:
-    """Run a batch, and record the input of each layer."""
-    there = model.values
-    names = tuple(name for name in layers if name in there)
-    moved = (PLACE,) if PLACE in there else ()
-    # The value of the last layer is the output of the graph.
-    *found, output = model.run((*moved, *names[:-1]), inputs)
-    place = found.pop(0) if moved else None
-    entered = {names[0]: inputs}
-    for name, value in zip(names[1:], found, strict=True):
-        if value.ndim == 2:
-            # Only sequences in the order of the input have padding.
-            place = None
-        entered[name] = value if value.ndim == 2 else _in_order(value, place)
-    return Trace(entered, output)
-
-
-def step(
-    model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
-) -> tuple[Array, dict[str, Array]]:
-    """Return the output for the steps so far, and the new states, by name."""
-    return model.step(chunk, states)
-
-
-def _in_order(sequence: Array, place: Array | None) -> Array:
-    """Return a sequence of the graph as (batch, steps, features), each step in its place."""
-    if place is not None:
-        sequence = np.take_along_axis(sequence, place[..., np.newaxis], axis=0)
-    return sequence.swapaxes(0, 1)
-
-
-def save(model: OnnxModel, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG001
-    """Write ``NAME.onnx`` with the text of the spec in its metadata, after ONNX has checked it.
-
-    Raises:
-        GenerationError: ONNX finds a fault in the model.
-    """
-    made = model.to_proto()
-    made.producer_version = __version__
-    made.metadata_props.add(key=SPEC, value=spec)
+def _as_array(value: ArrayLike) -> Array:
+    """Return lists, or a tensor of a framework, as an array of NumPy."""
     try:
-        checker.check_model(made, full_check=True)
-    except (checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise GenerationError(f"ONNX refuses the model: {error}") from error
-    (folder / f"{name}.onnx").write_bytes(made.SerializeToString(deterministic=True))
+        return np.asarray(value)
+    except Exception as error:  # a framework may raise anything
+        raise UsageError(
+            f"expected an array, received {received(value)}: {brief(error)}"
+        ) from error
 
 
-def reload(folder: Path, name: str, entry: str) -> OnnxModel:  # noqa: ARG001
-    """Return the model in ``NAME.onnx``."""
-    return open_original(folder / f"{name}.onnx")
+def _as_numbers(array: Array, name: str) -> Array:
+    kind = array.dtype.kind
+    # The dtypes of ml_dtypes, such as bfloat16, have the kind V, as void does.
+    if kind not in "biuf" and (kind != "V" or array.dtype.type is np.void):
+        raise UsageError(f"expected numbers as {name}, received {brief(array.dtype)}")
+    return array.astype(np.float32)
 
 
-def open_original(path: Path) -> OnnxModel:
-    """Return the model in a file that was found to have a graph of rnnspec."""
-    return loaded(onnx.load_model(path, load_external_data=False))
+def _not_empty(array: Array) -> Array:
+    """Return an array, or a single row of zeros in place of none: see ``_batch``."""
+    return array if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
 
 
-def output(model: OnnxModel, inputs: Array) -> Array:
-    """Return the output for a batch."""
-    return model(inputs)
+def model_of(module: str, content: bytes, weights: dict[str, Array]) -> OnnxModel:
+    """Return a model of a class of its own, by whose module copies of it are known."""
+    class_ = type(OnnxModel.__name__, (OnnxModel,), {"__module__": module})
+    model: OnnxModel = class_(onnx.ModelProto.FromString(content), weights)
+    return model
 
 
-def scale(model: OnnxModel, share: float) -> None:
-    """Multiply every array of a model."""
-    for array in model.weights.values():
-        np.multiply(array, array.dtype.type(share), out=array)
-    model.forget()
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Return the sizes of the axes of a value."""
+    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
 
 
-def loaded(proto: onnx.ModelProto) -> OnnxModel:
-    """Return a model whose weights are initializers."""
-    held = [each for each in proto.graph.initializer if array_of(each.name)[0]]
-    weights = {each.name: numpy_helper.to_array(each).copy() for each in held}
-    constants = [each for each in proto.graph.initializer if each.name not in weights]
-    del proto.graph.initializer[:]
-    proto.graph.initializer.extend(constants)
-    return OnnxModel(proto, weights)
+RUNTIME = OnnxRuntime()

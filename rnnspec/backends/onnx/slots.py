@@ -1,17 +1,17 @@
-"""The place of each canonical array in ONNX: gates i o f c and z r h, output axis first.
+"""The names and the places of arrays in a graph: gates i o f c and z r h, output axis first.
 
 Source: https://onnx.ai/onnx/operators/onnx__LSTM.html and onnx__GRU.html. A layer that runs step by
-step in a ``Scan`` keeps its arrays as they are.
+step in a ``Scan`` keeps its arrays as they are. A layer's own name has no capital letter, so it
+clashes with no name that is added here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import assert_never
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.onnx.cells import stepwise_reason
-from rnnspec.backends.onnx.names import BIAS, HALVES, array
-from rnnspec.backends.onnx.scan import title
+from rnnspec.backends.contract import Slots
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
@@ -32,8 +32,78 @@ from rnnspec.ir.nodes import (
 from rnnspec.ir.params import directions, has_recurrent_bias, params
 from rnnspec.slots import Slot, shape_in
 
-Weight = tuple[str, tuple[int, ...], bool]
-"""The name and the shape of an array in the graph, and true if it is trained."""
+if TYPE_CHECKING:
+    from rnnspec.slots import Array
+    from rnnspec.words import CellActivation
+
+INPUT = "inputs"
+FORM = "form"
+"""The key of the form in the metadata of a file; a file without it is for inference."""
+PLACE = "Place"
+"""The value with the place of each time step, if real steps are moved to the front."""
+
+BIAS = "B"
+HALVES = {"Wb": 0, "Rb": 1}
+"""The halves of the bias of a fused layer, as the documentation of ONNX's operators names them."""
+
+# No name in a spec has a capital letter.
+_ARRAY = re.compile("([a-z][a-z0-9_]*)_([A-Z][A-Za-z_]*)", re.ASCII)
+
+
+def array(layer: str, path: str) -> str:
+    """Return the name of an array of a layer."""
+    return f"{layer}_{path}"
+
+
+def array_of(name: str) -> tuple[str, str]:
+    """Return the layer and the path of an array, both empty for a constant of the graph."""
+    match = _ARRAY.fullmatch(name)
+    return (match[1], match[2]) if match else ("", "")
+
+
+def after(state: str) -> str:
+    """Return the name of a state after the chunk, which is an output of the step form."""
+    return f"{state}_next"
+
+
+def direction_prefix(direction: str) -> str:
+    """Return the prefix of the names of a direction's values in a ``Scan``."""
+    return f"{direction.removesuffix('.').capitalize()}_" if direction else ""
+
+
+# Softplus is not here: in the fused operators of ONNX Runtime it is infinite above 88.
+FUSED: dict[CellActivation, tuple[str, tuple[float, ...]]] = {
+    "tanh": ("Tanh", ()),
+    "sigmoid": ("Sigmoid", ()),
+    "relu": ("Relu", ()),
+    "hard_sigmoid": ("HardSigmoid", (1 / 6, 0.5)),
+    "legacy_hard_sigmoid": ("HardSigmoid", (0.2, 0.5)),
+    "linear": ("Affine", (1.0, 0.0)),
+    "softsign": ("Softsign", ()),
+    "elu": ("Elu", (1.0,)),
+}
+"""Activations of the fused operators, each with its alpha and beta."""
+
+
+def activations(cell: Cell) -> tuple[CellActivation, ...]:
+    """Return the activations of a cell in the order of its operator."""
+    match cell:
+        case SimpleRNN(activation=activation):
+            return (activation,)
+        case LSTM(activation=activation, recurrent_activation=recurrent):
+            return (recurrent, activation, activation)
+        case GRU(activation=activation, recurrent_activation=recurrent):
+            return (recurrent, activation)
+        case _:
+            assert_never(cell)
+
+
+def stepwise_reason(layer: Recurrent) -> str:
+    """Return the key that no fused operator can honour, empty if one can honour all."""
+    if layer.cell.activation not in FUSED:
+        return "activation"
+    fused = all(each in FUSED for each in activations(layer.cell))
+    return "" if fused else "recurrent_activation"
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
@@ -42,13 +112,9 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
         case Embedding():
             return (Slot(param="embeddings", path="W", axes="token out"),)
         case Recurrent() if stepwise_reason(layer):
-            return tuple(_unchanged(layer))
+            return tuple(_unfused_slots(layer))
         case Recurrent():
-            return tuple(
-                slot
-                for row, prefix in enumerate(directions(layer))
-                for slot in _direction(layer, prefix, row)
-            )
+            return tuple(_fused_slots(layer))
         case Dense():
             kernel = Slot(param="kernel", path="W", axes="in out")
             bias = Slot(param="bias", path=BIAS, axes="out")
@@ -62,51 +128,45 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             assert_never(layer)
 
 
-def module(layer: Layer) -> str:
-    """Return the name of the layer, with which the names of its arrays begin."""
-    return layer.name
-
-
-def _unchanged(layer: Recurrent) -> Iterator[Slot]:
+def _unfused_slots(layer: Recurrent) -> Iterator[Slot]:
     for param in params(layer):
         direction, dot, name = param.name.rpartition(".")
-        path = title(direction + dot) + "_".join(map(str.capitalize, name.split("_")))
+        words = "_".join(map(str.capitalize, name.split("_")))
+        path = direction_prefix(direction + dot) + words
         yield Slot(param=param.name, path=path, axes=param.axes, gates=param.gates)
 
 
-def _direction(layer: Recurrent, prefix: str, row: int) -> Iterator[Slot]:
-    order = _gates(layer.cell)
-
-    def slot(name: str, path: str, axes: str) -> Slot:
-        return Slot(param=prefix + name, path=path, axes=axes, gates=order, row=row)
-
-    yield slot("kernel", "W", "(gate out) in")
-    yield slot("recurrent_kernel", "R", "(gate out) in")
-    if layer.bias:
-        yield slot("bias", "Wb", "(gate out)")
-        if has_recurrent_bias(layer.cell):
-            yield slot("recurrent_bias", "Rb", "(gate out)")
-
-
-def _gates(cell: Cell) -> str:
-    match cell:
+def _fused_slots(layer: Recurrent) -> Iterator[Slot]:
+    match layer.cell:
         case SimpleRNN():
-            return "h"
+            order = "h"
         case LSTM():
-            return "iofc"
+            order = "iofc"
         case GRU():
-            return "zrn"
+            order = "zrn"
         case _:
-            assert_never(cell)
+            assert_never(layer.cell)
+    places = [("kernel", "W", "(gate out) in"), ("recurrent_kernel", "R", "(gate out) in")]
+    if layer.bias:
+        places.append(("bias", "Wb", "(gate out)"))
+        if has_recurrent_bias(layer.cell):
+            places.append(("recurrent_bias", "Rb", "(gate out)"))
+    for row, prefix in enumerate(directions(layer)):
+        for name, path, axes in places:
+            yield Slot(param=prefix + name, path=path, axes=axes, gates=order, row=row)
+
+
+Weight = tuple[str, tuple[int, ...], bool]
+"""The name and the shape of an array in the graph, and true if it is trained."""
 
 
 def weights(network: Network) -> tuple[Weight, ...]:
     """Return every array of the graph, each once, in the order of the network."""
-    found: dict[str, Weight] = {}
+    by_name: dict[str, Weight] = {}
     for layer in network.layers:
-        by_name = {param.name: param for param in params(layer)}
+        param_of = {param.name: param for param in params(layer)}
         for slot in slots(layer):
-            param = by_name[slot.param]
+            param = param_of[slot.param]
             shape = shape_in(param, slot)
             if slot.path in HALVES:
                 # Both biases are halves of one array; the second one may stay zero.
@@ -115,5 +175,47 @@ def weights(network: Network) -> tuple[Weight, ...]:
                 assert isinstance(layer, Recurrent)
                 shape = (len(directions(layer)), *shape)
             name = array(layer.name, BIAS if slot.path in HALVES else slot.path)
-            found[name] = (name, shape, param.trainable)
-    return tuple(found.values())
+            by_name[name] = (name, shape, param.trainable)
+    return tuple(by_name.values())
+
+
+def half(bias: Array, path: str) -> Array:
+    """Return a view of one half of a fused layer's bias, (directions, gates * units)."""
+    size = bias.shape[1] // 2
+    start = HALVES[path] * size
+    return bias[:, start : start + size]
+
+
+def find_array(weights: Mapping[str, Array], layer: str, path: str) -> Array:
+    """Return the array at a path of a layer, or a view of half of one.
+
+    Raises:
+        LookupError: there is none.
+    """
+    if path not in HALVES:
+        return weights[array(layer, path)]
+    bias = weights[array(layer, BIAS)]
+    if bias.ndim != 2 or bias.shape[1] % 2:
+        raise LookupError(f"the bias of {layer} has no halves")
+    return half(bias, path)
+
+
+def other_shapes(
+    weights: Mapping[str, Array], known: Collection[tuple[str, str]]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all arrays that are not at a known (layer, path), by name."""
+    names = {array(layer, BIAS if path in HALVES else path) for layer, path in known}
+    shapes = {name: each.shape for name, each in weights.items() if name not in names}
+    # A cell with a single bias takes the sum of both halves, and the second one is zero.
+    single = {layer for layer, path in known if path == "Wb"} - {
+        layer for layer, path in known if path == "Rb"
+    }
+    for layer in single:
+        if (bias := weights.get(array(layer, BIAS))) is not None and bias.ndim == 2:
+            second = half(bias, "Rb")
+            if second.any():
+                shapes[array(layer, "Rb")] = second.shape
+    return shapes
+
+
+SLOTS = Slots(slots=slots)

@@ -1,10 +1,43 @@
 """The record of the PyTorch backend."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from itertools import product
 
 from rnnspec.backends.base import Backend
+from rnnspec.taken_names import TakenNames
+
+_CLASSES = product(
+    ("", "masked_"),
+    ("", "unbiased_"),
+    ("stepwise_", "recurrent_dropout_"),
+    ("rnn", "lstm", "gru", "reset_first_gru"),
+)
+_TAKEN = TakenNames(
+    in_source=frozenset(
+        """
+        callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm model
+        nn running_max running_mean single_bias_lstm single_bias_rnn single_step softplus
+        tensor variational_dropout
+        """.split()  # noqa: SIM905 - names side by side are easier to check
+    ).union(map("".join, _CLASSES)),
+    in_class=frozenset({"initial_states", "mask", "reset_parameters", "self"}),
+    # Every public attribute of torch.nn.Module (PyTorch 2.13) that a layer name could hide; a test
+    # compares the list with the installed version.
+    in_framework=frozenset(
+        """
+        add_module apply bfloat16 buffers call_super_init children compile cpu cuda double
+        dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter
+        get_submodule half ipu load_state_dict modules mtia named_buffers named_children
+        named_modules named_parameters parameters register_backward_hook register_buffer
+        register_forward_hook register_forward_pre_hook register_full_backward_hook
+        register_full_backward_pre_hook register_load_state_dict_post_hook
+        register_load_state_dict_pre_hook register_module register_parameter
+        register_state_dict_post_hook register_state_dict_pre_hook requires_grad_
+        set_extra_state set_submodule share_memory state_dict to to_empty train training
+        type xpu zero_grad
+        """.split()  # noqa: SIM905 - names side by side are easier to check
+    ),
+    framework_reason="is an attribute of every torch.nn.Module",
+)
 
 TORCH = Backend(
     name="torch",
@@ -24,22 +57,5 @@ TORCH = Backend(
         "model.load_state_dict(load_file({path!r}))",
     ),
     optimizers="torch.optim",
+    taken=_TAKEN,
 )
-
-if TYPE_CHECKING:
-    from rnnspec.backends.contract import (
-        Emitter,
-        OptimizingRuntime,
-        SavingRuntime,
-        Slots,
-        SteppingRuntime,
-    )
-    from rnnspec.backends.kept import Reader
-    from rnnspec.backends.torch import emit, read, runtime, slots
-
-    _emit: Emitter = emit
-    _slots: Slots = slots
-    _optimizing: OptimizingRuntime = runtime
-    _saving: SavingRuntime = runtime
-    _stepping: SteppingRuntime = runtime
-    _reader: Reader = read

@@ -7,7 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.contract import Stock
+from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
 from rnnspec.backends.torch.classes import (
     ACTIVATIONS,
@@ -38,7 +38,6 @@ from rnnspec.source.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
     from rnnspec.words import Activation
@@ -90,16 +89,6 @@ def emit(network: nodes.Network, form: Form) -> Module:
         imports=("from collections.abc import Callable",) if takes_functions else (),
         functions=walk.functions(),
     )
-
-
-def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
-    """Return no refusals: the source for PyTorch can honour every key."""
-    return ()
-
-
-def arranged(network: nodes.Network, form: Form) -> nodes.Network:
-    """Return the network with a plan for each recurrent layer."""
-    return plan_layers(network, form)
 
 
 def stepwise(network: nodes.Network) -> dict[str, str]:
@@ -417,3 +406,6 @@ def _result(name: str, layer: nodes.Recurrent) -> Code:
 def _make(class_: str, *positional: Code | Literal, **arguments: Code | Literal) -> Code:
     defaults = DEFAULTS.get(class_.replace("SingleBias", "nn."))
     return call(class_, *positional, defaults=defaults, **arguments)
+
+
+EMITTER = Emitter(emit=emit, arrange=plan_layers, stepwise=stepwise, stock=stock)

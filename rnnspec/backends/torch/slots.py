@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from rnnspec.backends.contract import Slots
 from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.nodes import (
     GRU,
@@ -95,3 +96,6 @@ def _gates(cell: Cell) -> str:
             return "rzn"
         case _:
             assert_never(cell)
+
+
+SLOTS = Slots(slots=slots, module=module)

@@ -7,7 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from rnnspec import files, pipeline
-from rnnspec.backends import having
+from rnnspec.backends import having, taken_names
 from rnnspec.backends.needs import FILES
 from rnnspec.cli.terminal.frameworks import import_required
 from rnnspec.errors import UsageError, printable
@@ -87,7 +87,7 @@ def _target(source: Path, options: Options) -> Path:
 
 def _name(target: Path) -> str:
     try:
-        return check_network_name(target.stem)
+        return check_network_name(target.stem, taken_names())
     except ValueError as error:
         raise UsageError(
             f"the network would have the name of this file: {error}", str(target)

@@ -6,6 +6,7 @@ from pathlib import Path
 from shlex import quote
 
 from rnnspec.arguments import one_of
+from rnnspec.backends import taken_names
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import OutputError, UsageError, printable
@@ -60,7 +61,7 @@ def run(name: str | None, network: str, output: Path | None, *, force: bool) -> 
 def _rename_network(network: str, name: str) -> str:
     """Return the text of a network under another name."""
     try:
-        check_network_name(name)
+        check_network_name(name, taken_names())
     except ValueError as error:
         raise UsageError(str(error)) from None
     return _text(network).replace(f"\nname: {network}\n", f"\nname: {name}\n", 1)
@@ -73,7 +74,7 @@ def _text(network: str) -> str:
 def _write_schema(target: Path) -> None:
     """Write the schema unless its file exists, and print the result."""
     try:
-        write_file(target, json_schema.text(), force=False)
+        write_file(target, json_schema.text(taken_names()), force=False)
     except UsageError:  # the file exists, perhaps created a moment ago
         _compare_schema(target)
     except OutputError as error:
@@ -84,7 +85,7 @@ def _write_schema(target: Path) -> None:
 
 def _compare_schema(target: Path) -> None:
     """Print a note if the file is not the schema of this version, or cannot be compared."""
-    expected = json_schema.text().encode()
+    expected = json_schema.text(taken_names()).encode()
     try:
         if not target.is_file():  # opening a named pipe would wait for a writer
             _note(target, "is not a regular file, so the schema is neither written nor compared")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def print_picture(network: Network) -> None:
     """Print a network in characters, in ASCII unless a terminal in UTF-8 shows it."""
-    from rnnspec.drawing.characters.text import text
+    from rnnspec.drawing.writers.text import text
 
     print(text(network, unicode=shows_unicode()), end="\n")
 

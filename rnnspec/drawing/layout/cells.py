@@ -1,47 +1,108 @@
-"""A recurrent layer in one direction: a cell at each step, and its state."""
+"""Recurrent layers: a cell at each step for each direction, its state, and their merge."""
 
 from __future__ import annotations
 
-from rnnspec.drawing import words
-from rnnspec.drawing.layout.axes import Column
-from rnnspec.drawing.layout.canvas import Canvas, box
-from rnnspec.drawing.layout.drawing import Drawing, Note, Port
-from rnnspec.drawing.layout.states import Track, draw_loop, draw_names, draw_states
-from rnnspec.drawing.scene import Disc, Role
-from rnnspec.ir.nodes import Recurrent
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-HELD = "padding: the state is held"
+from rnnspec.drawing import words
+from rnnspec.drawing.layout.drawing import (
+    SPACE,
+    Canvas,
+    Drawing,
+    Note,
+    Port,
+    box,
+    dots,
+    fits,
+    pill,
+    remark,
+    variable,
+)
+from rnnspec.drawing.layout.grid import Axis, Column
+from rnnspec.drawing.scene import Disc, Line, Point, Role, Text
+from rnnspec.ir.nodes import LSTM, Recurrent
+from rnnspec.words import Merge
+
+_SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
 _HALF_WIDTH, _HALF = 42.0, 21.0
 _ROUTE, _FOLDED_ROUTE = 54.0, 118.0
+# The same of a bidirectional layer, and how far its cells are from their column and each other.
+_BOTH_HALF_WIDTH, _BOTH_HALF = 33.0, 19.0
+_BOTH_ROUTE, _BOTH_FOLDED_ROUTE = 71.0, 164.0
+_SHIFT, _APART = 25.0, 62.0
 
 
-def draw_cells(drawing: Drawing, layer: Recurrent) -> None:
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """The cells of one direction: their height, and how far they stand beside their columns.
+
+    ``half`` is half the width of a cell.
+    """
+
+    layer: Recurrent
+    direction: str
+    y: float
+    shift: float
+    half: float
+
+    @property
+    def sign(self) -> int:
+        """1 if time runs to the right, -1 if it runs to the left."""
+        return -1 if self.direction == "backward" else 1
+
+    @property
+    def lanes(self) -> tuple[tuple[str, float], ...]:
+        """Each part of the state, and its distance from the middle of the cells."""
+        if isinstance(self.layer.cell, LSTM):
+            return ("c", -6.0), ("h", 6.0)
+        return (("h", 0.0),)
+
+    @property
+    def name(self) -> str:
+        """The beginning of the names of its nodes."""
+        return f"{self.layer.name}.{self.direction}" if self.direction else self.layer.name
+
+    def role(self, state: str) -> Role:
+        """Return the colour of a part of the state: that of dropout if it is dropped."""
+        # Recurrent dropout acts on what the gates read; the cell state of an LSTM is added to.
+        return "dropout" if self.layer.recurrent_dropout and state == "h" else "ink"
+
+    def hollow(self, column: Column) -> bool:
+        """Return whether the state is held at a step."""
+        return column.padded and self.layer.masked
+
+
+def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     """Draw one cell at each step."""
-    has_residual = any(port and port.via is not None for port in drawing.ports)
-    if has_residual:
+    if any(port and port.via is not None for port in drawing.ports):
         drawing.route = _FOLDED_ROUTE if drawing.folded else _ROUTE
-    if layer.dropout:
-        drawing.drop(layer.dropout, f"dropout {layer.dropout:g}")
+    drawing.drop(layer)
     y = drawing.place(_HALF, 52, words.entry(layer))
-    track = Track(layer, "", y, 0.0, _HALF_WIDTH)
-    ports = [cell(drawing, track, column) for column in drawing.columns]
-    rise_to(drawing, track)
-    drawing.arrived(layer.name, y + _HALF)
+    track = _Track(layer, "", y, 0.0, _HALF_WIDTH)
+    ports = [_draw_cell(drawing, track, column) for column in drawing.columns]
+    _rise_to(drawing, track)
+    drawing.write_notes(layer.name, y + _HALF)
     _draw_state(drawing, track)
+    last = drawing.columns[-1]
     if layer.return_sequences:
         pairs = zip(drawing.columns, ports, strict=True)
-        drawing.raised(
-            [None if track.hollow(column) else port for column, port in pairs], y - _HALF
-        )
-    else:
-        _draw_final(drawing, track, ports[-1])
+        outputs = [None if track.hollow(column) else port for column, port in pairs]
+        drawing.complete_row(outputs, y - _HALF)
+        return
+    if track.hollow(last):
+        _hold(drawing.canvas, layer.name, ports[-1])
+    length = drawing.axis.length if drawing.axis else ""
+    drawing.to_vector(last.x, ports[-1], y - _HALF)
+    drawing.notes.append(Note("h", "grey", length))
 
 
-def cell(drawing: Drawing, track: Track, column: Column) -> Port:
+def _draw_cell(drawing: Drawing, track: _Track, column: Column) -> Port:
     """Draw a cell, and return where its arrow leaves: the state itself in a hollow cell."""
     hollow, x = track.hollow(column), column.x + track.shift
     role: Role = "padding" if hollow else "backward" if track.sign < 0 else "forward"
-    high = 2 * _HALF if not track.direction else 38.0
+    high = 2 * (_BOTH_HALF if track.direction else _HALF)
     content = "" if hollow else words.cell_name(track.layer.cell, short=bool(track.direction))
     shapes = box(x, track.y, content, role, (2 * track.half, high))
     name = drawing.canvas.node(track.layer.name, column, *shapes, direction=track.direction)
@@ -49,56 +110,269 @@ def cell(drawing: Drawing, track: Track, column: Column) -> Port:
     return Port(x, top, name, track.half)
 
 
-def rise_to(drawing: Drawing, track: Track, *, cased: bool = False) -> None:
+def _rise_to(drawing: Drawing, track: _Track, *, cased: bool = False) -> None:
     """Draw the arrows from the row below to the cells of one direction."""
-    high = 19.0 if track.direction else _HALF
+    high = _BOTH_HALF if track.direction else _HALF
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         if port and not track.hollow(column):
             end = (column.x + track.shift, track.y + high)
             drawing.rise(port, column.name(track.name), end, cased=cased)
 
 
-def _draw_state(drawing: Drawing, track: Track) -> None:
-    layer, canvas = track.layer, drawing.canvas
-    last = drawing.columns[-1]
+def _draw_state(drawing: Drawing, track: _Track) -> None:
+    canvas, last = drawing.canvas, drawing.columns[-1]
     if drawing.folded:
-        right = max(draw_loop(canvas, track, last), last.x + drawing.route)
+        right = max(_draw_loop(canvas, track, last), last.x + drawing.route)
     elif drawing.axis is not None:
-        draw_states(canvas, track, drawing.axis)
+        _draw_states(canvas, track, drawing.axis)
         right = last.x + (track.half + 14 if track.hollow(last) else max(track.half, drawing.route))
-        if not drawing.named and _adjacent(drawing) and not track.hollow(drawing.columns[1]):
-            draw_names(canvas, track, drawing.columns, drawing.route)
+        # An arrow may lead straight from the first step to the second.
+        adjacent = len(drawing.columns) > (1 if drawing.axis.dots is None else 2)
+        if not drawing.named and adjacent and not track.hollow(drawing.columns[1]):
+            _draw_state_names(canvas, track, drawing.columns, drawing.route)
     drawing.named = True
-    drawing.beside(layer.name, right, track.y, remarks(drawing, layer))
+    drawing.write_beside(track.layer.name, right, track.y, _remarks(drawing, track.layer))
 
 
-def remarks(drawing: Drawing, layer: Recurrent) -> list[tuple[str, Role]]:
+def _remarks(drawing: Drawing, layer: Recurrent) -> list[tuple[str, Role]]:
     """Return the remarks on the state of a layer."""
     texts: list[tuple[str, Role]] = []
-    if layer.recurrent_dropout:
-        texts.append((f"recurrent dropout {layer.recurrent_dropout:g}", "dropout"))
+    if rate := words.recurrent_dropout(layer):
+        texts.append((rate, "dropout"))
     if layer.masked and (drawing.folded or drawing.columns[-1].padded):
-        texts.append((HELD, "grey"))
+        texts.append((words.HELD, "grey"))
     return texts
 
 
-def _adjacent(drawing: Drawing) -> bool:
-    """Return whether an arrow leads straight from the first step to the second."""
-    number = len(drawing.columns)
-    dotted = drawing.axis is not None and drawing.axis.dots is not None
-    return number > (2 if dotted else 1)
-
-
-def hold(canvas: Canvas, layer: str, port: Port) -> None:
+def _hold(canvas: Canvas, layer: str, port: Port) -> None:
     """Put a dot where an arrow leaves the state that is held."""
     canvas.marks(layer, Disc(x=port.x, y=port.y, radius=2.6, role="ink", solid=True))
 
 
-def _draw_final(drawing: Drawing, track: Track, port: Port) -> None:
-    """Go on with the state after the last step."""
-    column = drawing.columns[-1]
-    if track.hollow(column):
-        hold(drawing.canvas, track.layer.name, port)
-    length = drawing.axis.length if drawing.axis else ""
-    drawing.to_vector(column.x, port, track.y - _HALF)
-    drawing.notes.append(Note("h", "grey", length))
+def _draw_states(canvas: Canvas, track: _Track, axis: Axis) -> None:
+    """Draw the arrows from each step to the next, and the zero that they begin with."""
+    columns = axis.columns[:: track.sign]
+    beside_dots = set(axis.columns[-2:]) if axis.dots is not None else set()
+    for state, offset in track.lanes:
+        y = track.y + offset
+        x = columns[0].x + track.shift
+        passes = track.hollow(columns[0])
+        end = x if passes else x - track.sign * (track.half + SPACE)
+        points = ((x - track.sign * (track.half + 27.5), y), (end, y))
+        arrow = Line(points=points, head=not passes)
+        canvas.edge("0", columns[0].name(track.name), arrow, state=state)
+        for one, other in pairwise(columns):
+            between = axis.dots if {one, other} == beside_dots else None
+            _draw_step(canvas, track, (one, other), between, state)
+    zero = columns[0].x + track.shift - track.sign * (track.half + 36.5)
+    text = Text(x=zero, y=track.y + 4.6, content="0", size=13, role="grey", anchor="middle")
+    canvas.marks(track.layer.name, text)
+    if axis.dots is not None:
+        canvas.marks(track.layer.name, *dots(axis.dots + track.shift, track.y))
+
+
+def _draw_step(
+    canvas: Canvas,
+    track: _Track,
+    columns: tuple[Column, Column],
+    between: float | None,
+    state: str,
+) -> None:
+    """Draw the state on its way from one step to the next, or past the dots ``between`` them."""
+    leaves_hold, reaches_hold = map(track.hollow, columns)
+    source, target = (column.name(track.name) for column in columns)
+    begin, end = (column.x + track.shift for column in columns)
+    if not leaves_hold:
+        begin += track.sign * (track.half + SPACE)
+    # The state goes through a cell that holds it.
+    end += track.sign * (track.half + 18 if reaches_hold else -(track.half + SPACE))
+    y = track.y + dict(track.lanes)[state]
+
+    def line(x: float, to_x: float, *, is_held: bool, head: bool) -> Line:
+        role = "ink" if is_held else track.role(state)
+        return Line(points=((x, y), (to_x, y)), role=role, dashed=role == "dropout", head=head)
+
+    if between is None:
+        is_held = leaves_hold or reaches_hold
+        arrow = line(begin, end, is_held=is_held, head=not reaches_hold)
+        canvas.edge(source, target, arrow, state=state)
+        return
+    middle, gap, more = between + track.shift, 17 * track.sign, f"{track.name}@..."
+    arrow = line(begin, middle - gap, is_held=leaves_hold, head=True)
+    canvas.edge(source, more, arrow, state=state)
+    arrow = line(middle + gap, end, is_held=reaches_hold, head=not reaches_hold)
+    canvas.edge(more, target, arrow, state=state)
+
+
+def _draw_state_names(
+    canvas: Canvas, track: _Track, columns: Sequence[Column], route: float
+) -> None:
+    """Write the names of the state between the first two steps."""
+    first, second = columns[:2]
+    left = first.x + max(track.half, route)
+    x = (left + second.x - track.half) / 2 - 2
+    for index, (state, offset) in enumerate(track.lanes):
+        below = index == 1
+        y = track.y + offset + (14 if below else -13)
+        canvas.marks(track.layer.name, *variable((x, y), state, first.step, 14, "grey"))
+
+
+def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> float:
+    """Draw the state as a loop at the right (1) or left (-1) of a cell; return where it ends."""
+    x = column.x + track.shift
+    edge, far = x + side * (track.half + SPACE), x + side * (track.half + 26)
+    points = ((edge, track.y - 9), (far, track.y - 9), (far, track.y + 9), (edge, track.y + 9))
+    name, role = column.name(track.name), track.role("h")
+    line = Line(points=points, role=role, dashed=role == "dropout")
+    states = [state for state, _ in track.lanes]
+    canvas.edge(name, name, line, state=" ".join(states))
+    letters = Text(
+        x=far + 8 * side, y=track.y + 4, content=", ".join(states), size=14, role="grey",
+        anchor="start" if side > 0 else "end", italic=True, variable=True,
+    )  # fmt: skip
+    canvas.marks(track.layer.name, letters)
+    return far + side * 8 + side * letters.width
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """The two directions of a layer, and the ports of their cells in each column."""
+
+    layer: Recurrent
+    forward: _Track
+    backward: _Track
+    ports: list[tuple[Port, Port]]
+
+    @property
+    def sign(self) -> str:
+        assert self.layer.merge is not None
+        return _SIGNS[self.layer.merge]
+
+
+def draw_both_ways(drawing: Drawing, layer: Recurrent) -> None:
+    """Draw two cells at each step, the forward one below, and what merges them."""
+    forks = [port for port in drawing.ports if port and (port.half < 33 or port.via is not None)]
+    if any(port.via is not None for port in forks):
+        drawing.route = _BOTH_FOLDED_ROUTE if drawing.folded else _BOTH_ROUTE
+    drawing.drop(layer)
+    pair = _place_pair(drawing, layer, 52.0 if not forks and not drawing.folded else 66.0)
+    _rise_to(drawing, pair.forward)
+    _rise_to(drawing, pair.backward, cased=not drawing.folded)
+    drawing.write_notes(layer.name, pair.forward.y + _BOTH_HALF, right=pair.backward.shift)
+    _draw_both_states(drawing, pair)
+    if layer.return_sequences:
+        _draw_merge(drawing, pair)
+    elif len(drawing.columns) == 1:
+        _draw_final_of_one(drawing, pair)
+    else:
+        _draw_final(drawing, pair)
+
+
+def _place_pair(drawing: Drawing, layer: Recurrent, gap: float) -> _Pair:
+    """Place the cells: side by side in the folded form, else in two rows."""
+    shift, apart = (54.0, 0.0) if drawing.folded else (_SHIFT, _APART)
+    y = drawing.place(_BOTH_HALF, gap, words.entry(layer), lift=apart / 2)
+    forward = _Track(layer, "forward", y, -shift, _BOTH_HALF_WIDTH)
+    backward = _Track(layer, "backward", y - apart, shift, _BOTH_HALF_WIDTH)
+    ports = [
+        (_draw_cell(drawing, forward, column), _draw_cell(drawing, backward, column))
+        for column in drawing.columns
+    ]
+    return _Pair(layer, forward, backward, ports)
+
+
+def _draw_both_states(drawing: Drawing, pair: _Pair) -> None:
+    last, canvas = drawing.columns[-1], drawing.canvas
+    if drawing.folded:
+        # A loop outside each cell: the left one is that of the forward direction.
+        _draw_loop(canvas, pair.forward, last, -1)
+        right = max(_draw_loop(canvas, pair.backward, last, 1), last.x + drawing.route)
+    elif drawing.axis is not None:
+        _draw_states(canvas, pair.forward, drawing.axis)
+        _draw_states(canvas, pair.backward, drawing.axis)
+        right = last.x + max(_SHIFT, drawing.route, 56 if last.padded else 0)
+    drawing.named = True
+    drawing.write_beside(pair.layer.name, right, pair.forward.y, _remarks(drawing, pair.layer))
+
+
+def _draw_merge(drawing: Drawing, pair: _Pair) -> None:
+    """Merge the two directions at each step."""
+    y = pair.backward.y - 66
+    wide = 84.0 if not drawing.folded else 150.0
+    ports: list[Port | None] = []
+    for column, both in zip(drawing.columns, pair.ports, strict=True):
+        if pair.forward.hollow(column):
+            ports.append(None)
+            continue
+        name = drawing.canvas.node(
+            pair.layer.name, column, *pill(column.x, y, pair.sign, wide), direction="merge"
+        )
+        for port in both:
+            cased = port is both[0] and not drawing.folded
+            drawing.canvas.edge(port.node, name, Line(points=_straight_up(port, y), cased=cased))
+        ports.append(Port(column.x, y - 13, name, wide / 2))
+    drawing.complete_row(ports, y - 13)
+
+
+def _draw_final(drawing: Drawing, pair: _Pair) -> None:
+    """Merge the state of the forward direction after the last step with the other after step 1."""
+    layer, first, last = pair.layer, drawing.columns[0], drawing.columns[-1]
+    y = pair.backward.y - 82
+    shapes = pill(last.x, y, pair.sign)
+    name = drawing.canvas.node(layer.name, Column(last.x, ""), *shapes, direction="merge")
+    forward, backward = pair.ports[-1][0], pair.ports[0][1]
+    along = ((backward.x, backward.y - SPACE), (backward.x, y), (last.x - 42 - SPACE, y))
+    if pair.forward.hollow(last):
+        _hold(drawing.canvas, layer.name, forward)
+    _draw_final_edge(drawing, forward, name, _straight_up(forward, y), "forward")
+    _draw_final_edge(drawing, backward, name, along, "backward")
+    texts = _final_texts(drawing, first, last)
+    room = last.x - 42 - backward.x
+    if all(fits(text, room, 11) for text, _ in texts):
+        (ahead, blue), (back, green) = texts
+        notes = [
+            remark(forward.x - 12, y + 27, ahead, blue, "end"),
+            remark(backward.x + 14, y - 12, back, green),
+        ]
+        drawing.canvas.note(layer.name, *notes)
+    else:
+        drawing.write_beside(layer.name, last.x + 42, y, texts)
+    drawing.to_vector(last.x, Port(last.x, y - 13, name, 42), y - 13)
+
+
+def _draw_final_of_one(drawing: Drawing, pair: _Pair) -> None:
+    """Merge the final states where only one step, or one for all, is drawn."""
+    layer, column = pair.layer.name, drawing.columns[0]
+    wide = 150.0 if drawing.folded else 84.0
+    y = pair.backward.y - 82
+    shapes = pill(column.x, y, pair.sign, wide)
+    name = drawing.canvas.node(layer, Column(column.x, ""), *shapes, direction="merge")
+    forward, backward = pair.ports[0]
+    _draw_final_edge(drawing, forward, name, _straight_up(forward, y), "forward")
+    _draw_final_edge(drawing, backward, name, _straight_up(backward, y), "backward")
+    texts = _final_texts(drawing, column, column)
+    drawing.write_beside(layer, column.x + wide / 2, y, texts)
+    drawing.to_vector(column.x, Port(column.x, y - 13, name, wide / 2), y - 13)
+
+
+def _straight_up(port: Port, y: float) -> tuple[Point, Point]:
+    """Return the points of an arrow from a port to the pill whose middle is at ``y``."""
+    return (port.x, port.y - SPACE), (port.x, y + 13 + SPACE)
+
+
+def _draw_final_edge(
+    drawing: Drawing, port: Port, target: str, points: Iterable[Point], role: Role
+) -> None:
+    line = Line(points=tuple(points), role=role, width=1.8, cased=True)
+    drawing.canvas.edge(port.node, target, line, kind="final")
+
+
+def _final_texts(drawing: Drawing, first: Column, last: Column) -> list[tuple[str, Role]]:
+    """Return the remarks on the final states: at the last step, and at step 1."""
+    length = drawing.axis.length if drawing.axis else last.step
+    begin = "1" if drawing.folded else first.step
+    when = "held over the padding" if last.padded else f"at step {length}"
+    return [
+        (f"last state of the forward direction, {when}", "forward"),
+        (f"last state of the backward direction, at step {begin}", "backward"),
+    ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from rnnspec.drawing.characters.words import cell_word, detail, heading, remarks
-from rnnspec.drawing.words import Entry, entry, input_entry
+from rnnspec.drawing.words import Entry, cell_name, dropout, entry, input_entry, remarks
 from rnnspec.ir.nodes import (
     LSTM,
     Dense,
@@ -43,24 +41,16 @@ def mermaid(network: Network) -> str:
     chart.node("in", "pill", "data", ["x", *_lines(input_entry(network.input))])
     places = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
-        _layer(chart, index, layer)
+        _add_layer(chart, index, layer)
         if isinstance(layer, Residual):
             chart.edge(chart.before[places[layer.start]], f"l{index}", "the input as it was")
         if not isinstance(layer, Dropout):
             chart.last, chart.dropout = f"l{index}", ""
     chart.node("out", "circle", "data", ["ŷ"])
     chart.enter("out")
-    return "\n".join([*_head(network), *chart.lines, *_classes()]) + "\n"
-
-
-def _head(network: Network) -> Iterator[str]:
-    yield "flowchart BT"
-    yield f"  accTitle: {network.name}"
-
-
-def _classes() -> Iterator[str]:
-    for name, style in _CLASSES.items():
-        yield f"  classDef {name} {style}"
+    styles = [f"  classDef {name} {style}" for name, style in _CLASSES.items()]
+    title = f"  accTitle: {network.name}"
+    return "\n".join(["flowchart BT", title, *chart.lines, *styles]) + "\n"
 
 
 @dataclass(slots=True)
@@ -76,12 +66,12 @@ class _Chart:
     before: list[str] = field(default_factory=list)
 
     def node(self, name: str, box: str, style: str, text: list[str]) -> None:
-        opened, closed = _BOXES[box]
-        label = "<br>".join(map(escaped, text))
-        self.lines.append(f'  {name}{opened}"{label}"{closed}:::{style}')
+        left, right = _BOXES[box]
+        label = "<br>".join(map(escape, text))
+        self.lines.append(f'  {name}{left}"{label}"{right}:::{style}')
 
     def edge(self, start: str, end: str, text: str = "", *, dotted: bool = False) -> None:
-        label = f'|"{escaped(text)}"|' if text else ""
+        label = f'|"{escape(text)}"|' if text else ""
         self.lines.append(f"  {start} {'-.->' if dotted else '-->'}{label} {end}")
 
     def enter(self, name: str, text: str = "") -> None:
@@ -90,9 +80,9 @@ class _Chart:
         self.edge(self.last, name, words, dotted=bool(words))
 
 
-def _layer(chart: _Chart, index: int, layer: Layer) -> None:
+def _add_layer(chart: _Chart, index: int, layer: Layer) -> None:
     chart.before.append(chart.last)
-    name, text = f"l{index}", _text(layer)
+    name, text = f"l{index}", [*_lines(entry(layer)), *remarks(layer)]
     match layer:
         case Embedding():
             chart.node(name, "round", "embedding", text)
@@ -103,53 +93,42 @@ def _layer(chart: _Chart, index: int, layer: Layer) -> None:
         case Residual():
             chart.node(name, "pill", "data", ["+", *text])
         case Dropout():
-            chart.dropout = ", ".join(filter(None, (chart.dropout, heading(entry(layer)))))
+            chart.dropout = ", ".join(filter(None, (chart.dropout, entry(layer).heading)))
             return
         case Recurrent(merge=None):
             chart.node(name, "box", "forward", text)
-            _state(chart, name, layer)
+            _add_state(chart, name, layer)
         case Recurrent():
-            _both_ways(chart, name, layer, text)
+            _add_both_ways(chart, name, layer, text)
             return
         case _:
             assert_never(layer)
-    chart.enter(name, _dropout(layer))
+    chart.enter(name, dropout(layer) if isinstance(layer, Recurrent) else "")
 
 
-def _text(layer: Layer) -> list[str]:
-    return [*_lines(entry(layer)), *remarks(layer)]
+def _lines(words: Entry) -> list[str]:
+    return [line for line in (words.heading, words.compact_detail) if line]
 
 
-def _lines(given: Entry) -> list[str]:
-    return [each for each in (heading(given), detail(given)) if each]
-
-
-def _dropout(layer: Layer) -> str:
-    return f"dropout {layer.dropout:g}" if isinstance(layer, Recurrent) and layer.dropout else ""
-
-
-def _state(chart: _Chart, name: str, layer: Recurrent) -> None:
+def _add_state(chart: _Chart, name: str, layer: Recurrent) -> None:
     words = "h, c" if isinstance(layer.cell, LSTM) else "h"
     rate = layer.recurrent_dropout
     chart.edge(name, name, f"{words}, dropout {rate:g}" if rate else words, dotted=bool(rate))
 
 
-def _both_ways(chart: _Chart, name: str, layer: Recurrent, text: list[str]) -> None:
+def _add_both_ways(chart: _Chart, name: str, layer: Recurrent, text: list[str]) -> None:
     """Draw a cell for each direction, and the pill that merges them."""
     for direction in ("forward", "backward"):
         cell = f"{name}{direction[0]}"
-        chart.node(cell, "box", direction, [f"{cell_word(layer.cell)} {direction}"])
-        chart.enter(cell, _dropout(layer))
-        _state(chart, cell, layer)
+        chart.node(cell, "box", direction, [f"{cell_name(layer.cell, short=True)} {direction}"])
+        chart.enter(cell, dropout(layer))
+        _add_state(chart, cell, layer)
     chart.node(name, "pill", "data", [str(layer.merge), *text])
-    for direction in ("forward", "backward"):
-        step = "" if layer.return_sequences else f"last state{_STEP[direction]}"
-        chart.edge(f"{name}{direction[0]}", name, step)
+    last = {"forward": "last state", "backward": "last state, at step 1"}
+    for direction, state in last.items():
+        chart.edge(f"{name}{direction[0]}", name, "" if layer.return_sequences else state)
 
 
-_STEP = {"forward": "", "backward": ", at step 1"}
-
-
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Return ``text`` for a quoted label: whatever Mermaid or HTML could read is a number."""
     return "".join(c if c in _PLAIN else f"#{ord(c)};" for c in text)

@@ -1,17 +1,23 @@
-"""SVG 1.1 of presentation attributes alone, which every viewer and editor draws alike."""
+"""SVG 1.1 of presentation attributes only, which all viewers and editors draw alike.
+
+PNG and PDF are made from it by CairoSVG, which comes with ``rnnspec[pictures]``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from rnnspec.drawing.scene import Box, Disc, Line, Part, Point, Scene, Shape, Text
-from rnnspec.drawing.widths import GAP
+from rnnspec.drawing.scene import GAP, Box, Disc, Line, Point, Scene, Shape, Text
+from rnnspec.errors import BackendError
 
 _SANS = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
-SERIF = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', Times, serif"
+_SERIF = "'STIX Two Text', 'Latin Modern Roman', 'Times New Roman', Times, serif"
 """The fonts of variables."""
 _STROKE = 1.5
 _CASING = 7
+_SCALE = 2
+"""Pixels of a PNG per pixel of the picture: sharp on the usual dense screens."""
 
 
 def svg(scene: Scene) -> str:
@@ -21,14 +27,47 @@ def svg(scene: Scene) -> str:
     view = f'viewBox="{x} {y} {width} {height}" {size} role="img" font-family="{_SANS}"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {view}>',
-        f"<title>{escaped(scene.title)}</title>",
-        f"<desc>{escaped(scene.description)}</desc>",
+        f"<title>{escape(scene.title)}</title>",
+        f"<desc>{escape(scene.description)}</desc>",
     ]
     if scene.white:
         lines.append(f'<rect x="{x}" y="{y}" {size} fill="#ffffff"/>')
     for part in scene.parts:
-        lines += _part(scene, part)
+        data = "".join(f' {name}="{escape(value)}"' for name, value in part.data)
+        inside = "".join(element for shape in part.shapes for element in _elements(scene, shape))
+        lines.append(f"<g{data}>{inside}</g>")
     return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def png(svg: str) -> bytes:
+    """Return a picture as PNG, twice as large as its size in pixels.
+
+    Raises:
+        BackendError: CairoSVG is not installed.
+    """
+    content: bytes = _import_cairosvg().svg2png(bytestring=_for_cairosvg(svg), scale=_SCALE)
+    return content
+
+
+def pdf(svg: str) -> bytes:
+    """Return a picture as PDF, without the date: the same picture gives the same bytes.
+
+    Raises:
+        BackendError: CairoSVG is not installed.
+    """
+    library = _import_cairosvg()
+    import cairocffi
+
+    def open_surface(*arguments: Any) -> Any:
+        surface = cairocffi.PDFSurface(*arguments)
+        surface.set_metadata(cairocffi.PDF_METADATA_CREATE_DATE, "")
+        return surface
+
+    surface: Any = type(
+        "Surface", (library.surface.PDFSurface,), {"surface_class": staticmethod(open_surface)}
+    )
+    content: bytes = surface.convert(bytestring=_for_cairosvg(svg))
+    return content
 
 
 def number(value: float) -> str:
@@ -37,42 +76,29 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Return text for an element or an attribute."""
     for raw, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
         text = text.replace(raw, entity)
     return text
 
 
-def _part(scene: Scene, part: Part) -> Iterator[str]:
-    data = "".join(f' {name}="{escaped(value)}"' for name, value in part.data)
-    inside = "".join(element for shape in part.shapes for element in _elements(scene, shape))
-    yield f"<g{data}>{inside}</g>"
-
-
 def _elements(scene: Scene, shape: Shape) -> Iterator[str]:
     fill, stroke = scene.palette[shape.role]
     match shape:
         case Box():
-            yield _box(shape, fill, stroke)
+            left, top, *_ = map(number, shape.area)
+            size = f'width="{number(shape.width)}" height="{number(shape.height)}"'
+            outline = _outline(fill, stroke, shape.dashed)
+            yield f'<rect x="{left}" y="{top}" {size} rx="{number(shape.radius)}" {outline}/>'
         case Disc():
-            yield _disc(shape, fill, stroke)
+            at = f'cx="{number(shape.x)}" cy="{number(shape.y)}" r="{number(shape.radius)}"'
+            solid = f'fill="{stroke}"'
+            yield f"<circle {at} {solid if shape.solid else _outline(fill, stroke, shape.dashed)}/>"
         case Line():
             yield from _line(shape, stroke)
         case Text():
             yield _text(shape, stroke)
-
-
-def _box(box: Box, fill: str, stroke: str) -> str:
-    left, top = number(box.x - box.width / 2), number(box.y - box.height / 2)
-    size = f'width="{number(box.width)}" height="{number(box.height)}" rx="{number(box.radius)}"'
-    return f'<rect x="{left}" y="{top}" {size} {_outline(fill, stroke, box.dashed)}/>'
-
-
-def _disc(disc: Disc, fill: str, stroke: str) -> str:
-    at = f'cx="{number(disc.x)}" cy="{number(disc.y)}" r="{number(disc.radius)}"'
-    paint = f'fill="{stroke}"' if disc.solid else _outline(fill, stroke, disc.dashed)
-    return f"<circle {at} {paint}/>"
 
 
 def _outline(fill: str, stroke: str, dashed: bool) -> str:
@@ -82,7 +108,9 @@ def _outline(fill: str, stroke: str, dashed: bool) -> str:
 
 
 def _line(line: Line, stroke: str) -> Iterator[str]:
-    path = _path(line)
+    first, *_, last = map(_point, line.path)
+    curves = [f"L{_point(a)} Q{_point(corner)} {_point(b)}" for a, corner, b in line.bends]
+    path = " ".join([f"M{first}", *curves, f"L{last}"])
     dashes = ' stroke-dasharray="4.5 3.5"' if line.dashed else ""
     if line.cased:
         yield f'<path d="{path}" fill="none" stroke="#ffffff" stroke-width="{_CASING}"/>'
@@ -90,13 +118,6 @@ def _line(line: Line, stroke: str) -> Iterator[str]:
     if line.head:
         corners = " L".join(map(_point, line.triangle))
         yield f'<path d="M{corners}Z" fill="{stroke}"/>'
-
-
-def _path(line: Line) -> str:
-    steps = [f"M{_point(line.path[0])}"]
-    for begin, corner, end in line.bends:
-        steps.append(f"L{_point(begin)} Q{_point(corner)} {_point(end)}")
-    return " ".join([*steps, f"L{_point(line.path[-1])}"])
 
 
 def _point(point: Point) -> str:
@@ -108,14 +129,31 @@ def _text(text: Text, colour: str) -> str:
     if text.anchor != "start":
         attributes.append(f'text-anchor="{text.anchor}"')
     if text.variable:
-        attributes.append(f'font-family="{SERIF}"')
+        attributes.append(f'font-family="{_SERIF}"')
     if text.italic:
         attributes.append('font-style="italic"')
     if text.weight != 400 and not text.more:
         attributes.append(f'font-weight="{text.weight}"')
     attributes.append(f'fill="{colour}"')
-    content = escaped(text.content)
+    content = escape(text.content)
     if text.more:
         first = f'<tspan font-weight="{text.weight}">{content}</tspan>'
-        content = f'{first}<tspan dx="{number(GAP)}">{escaped(text.more)}</tspan>'
+        content = f'{first}<tspan dx="{number(GAP)}">{escape(text.more)}</tspan>'
     return f"<text {' '.join(attributes)}>{content}</text>"
+
+
+def _for_cairosvg(svg: str) -> bytes:
+    # CairoSVG reads only the first font of a list; this one always exists.
+    return svg.replace(_SERIF, "serif").encode()
+
+
+def _import_cairosvg() -> Any:
+    try:
+        import cairosvg
+    # OSError: CairoSVG is there, the library cairo is not.
+    except (ImportError, OSError) as error:
+        message = "PNG and PDF need CairoSVG: pip install cairosvg"
+        raise BackendError(
+            f"{message} ({error})" if isinstance(error, OSError) else message
+        ) from None
+    return cairosvg

@@ -1,0 +1,467 @@
+"""The picture of a network in characters: time to the right, layers upwards, labels at the left.
+
+It is not drawn from a scene: it shows every layer of a network of any depth and as many steps as
+fit into the width of a terminal, and a row is as high as its label.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import assert_never
+
+from rnnspec.drawing.options import Form
+from rnnspec.drawing.words import (
+    cell_name,
+    dropout,
+    entry,
+    input_entry,
+    recurrent_dropout,
+    remarks,
+    total,
+)
+from rnnspec.ir.nodes import (
+    LSTM,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    LayerNorm,
+    Network,
+    Normalize,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+)
+
+_WIDTH = 80
+_LEAST_MARGIN = 28
+_SPACE = 2
+"""The gap between the labels and the picture."""
+_SHOWN = 3
+"""The largest number of steps before the dots."""
+_SIDE = 2
+"""How far left and right of their step the two cells of a bidirectional layer are."""
+_DOTS, _PAD, _HELD = "···", "pad", "held"
+_SUBSCRIPTS = {str(digit): chr(0x2080 + digit) for digit in range(10)}
+_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("╭╮╰╯├┴", "+"),
+        **dict(zip("─→←│↑═⇒⇐", "-><|^=><", strict=True)),
+        **dict(zip("┄⇢⇠┊⇡↺·×ŷ", "~><:^@.xy", strict=True)),
+        **{subscript: digit for digit, subscript in _SUBSCRIPTS.items()},
+    }
+)
+"""Each character of a picture in ASCII, as wide as before."""
+
+
+def text(
+    network: Network, *, form: Form = "unrolled", steps: int | None = None, unicode: bool = True
+) -> str:
+    """Return a picture in characters.
+
+    By default it is at most 80 columns wide: it shows up to three time steps and the last, or the
+    folded form if not even one fits. Lines end in a line feed, and the same network gives the same
+    text.
+
+    Args:
+        network: the network.
+        form: ``unrolled``, a column for each time step, or ``folded``, one cell for each layer.
+        steps: how many time steps of the input to show, from 2 to as many as there are, the last
+            one included, however wide the picture becomes. Unrolled only.
+        unicode: draw with box and arrow characters; otherwise in ASCII.
+    """
+    grid = _FOLDED if form == "folded" else _widest_grid(network, steps)
+    canvas = _Picture(network, grid, _margin(network, grid) or _LEAST_MARGIN).draw()
+    return canvas.draw(max(map(len, canvas.labels)) + _SPACE, unicode=unicode)
+
+
+def _widest_grid(network: Network, steps: int | None) -> _Grid:
+    """Return the grid that shows so many ``steps``, by default the widest with room for labels."""
+    both = any(_is_bidirectional(layer) for layer in network.layers)
+    adds = any(isinstance(layer, Residual) for layer in network.layers)
+    pitch = {(False, False): 8, (False, True): 10, (True, False): 10, (True, True): 13}[both, adds]
+    left = 7 + _SIDE * both
+    if steps is not None:
+        return _Grid(_SHOWN, pitch, left, steps)
+    grids = (_Grid(shown, pitch, left) for shown in range(_SHOWN, 0, -1))
+    return next((grid for grid in grids if _margin(network, grid) is not None), _FOLDED)
+
+
+def _margin(network: Network, grid: _Grid) -> int | None:
+    """Return how many columns are left for the labels, or None if they need more."""
+    canvas = _Picture(network, grid, 1).draw()  # a line for each word
+    room = _WIDTH - _SPACE - max(map(len, canvas.rows))
+    return room if room >= max(_LEAST_MARGIN, *map(len, canvas.labels)) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One time step; ``step`` is its number, ``T`` for the last of any number."""
+
+    step: str
+    x: int
+    padded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """The columns of a sequence; with ``dots``, steps are left out before the last column."""
+
+    columns: tuple[_Column, ...]
+    dots: bool
+
+    @property
+    def real(self) -> tuple[_Column, ...]:
+        """The columns that are not padding."""
+        return tuple(column for column in self.columns if not column.padded)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The measures of a picture.
+
+    ``shown`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
+    number of columns of the input if someone chose it.
+    """
+
+    shown: int
+    pitch: int
+    left: int
+    chosen: int | None = None
+
+    @property
+    def is_folded(self) -> bool:
+        """True if all time steps share one column."""
+        return self.shown == 0
+
+    def axis(self, steps: int | None, chosen: int | None = None, *, masked: bool = False) -> _Axis:
+        """Return the columns of a sequence; the last is padding if ``masked``."""
+        if self.is_folded:
+            return _Axis((_Column("", self.left),), dots=False)
+        # The dots take the place of one column.
+        fits = steps is not None and steps <= self.shown + 2
+        shown = chosen or (steps if fits and steps is not None else self.shown + 1)
+        dots = shown != steps
+        places = [self.left + self.pitch * index for index in range(shown)]
+        if dots and shown > 1:
+            places[-1] += self.pitch - 1
+        numbers = [*map(str, range(1, shown)), "T" if steps is None else str(steps)]
+        columns = list(map(_Column, numbers, places))
+        if masked and shown > 1:
+            columns[-1] = _Column("", places[-1], padded=True)
+        return _Axis(tuple(columns), dots)
+
+    def dots(self, axis: _Axis) -> int:
+        """Return the place of the dots, before the last column."""
+        return axis.columns[-1].x - self.pitch
+
+
+_FOLDED = _Grid(shown=0, pitch=0, left=4)
+
+
+class _Canvas:
+    """Rows of characters, the lowest first; ``labels`` has the text beside each."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[str]] = []
+        self.labels: list[str] = []
+
+    def add_row(self, label: Sequence[str] = ()) -> int:
+        """Add a row on top, with a label beside it and below, and return its number."""
+        self.rows.append([])
+        self.labels.append("")
+        for row, line in enumerate(label):
+            self.labels[-1 - row] = line
+        return len(self.rows) - 1
+
+    def put(self, row: int, x: int, text: str) -> None:
+        """Write ``text`` from column ``x`` on."""
+        cells = self.rows[row]
+        cells.extend(" " * (x + len(text) - len(cells)))
+        cells[x : x + len(text)] = text
+
+    def centre(self, row: int, x: int, text: str) -> None:
+        """Write ``text`` around column ``x``, further right if it would leave the picture."""
+        self.put(row, max(0, x - len(text) // 2), text)
+
+    def mark(self, row: int, places: Sequence[int], character: str) -> None:
+        """Write a character in each of some columns."""
+        for x in places:
+            self.put(row, x, character)
+
+    def draw(self, margin: int, *, unicode: bool) -> str:
+        """Return all rows, from the top, each label in ``margin`` columns."""
+        pairs = zip(reversed(self.labels), reversed(self.rows), strict=True)
+        lines = [f"{label:{margin}}{''.join(row)}".rstrip() for label, row in pairs]
+        picture = "\n".join(lines) + "\n"
+        return picture if unicode else picture.replace(" · ", " : ").translate(_ASCII)
+
+
+class _Picture:
+    """The rows of a network, the lowest first, and where the output of the last layer is.
+
+    ``axis`` has the columns of a sequence; ``place`` is the column of a vector, None for a
+    sequence. Labels are wrapped at ``margin`` characters.
+    """
+
+    def __init__(self, network: Network, grid: _Grid, margin: int) -> None:
+        self.network = network
+        self.grid = grid
+        self.margin = margin
+        self.canvas = _Canvas()
+        self.axis = grid.axis(network.input.steps, grid.chosen, masked=network.input.masked)
+        self.place: int | None = None
+        self._uses_padding = _padding_uses(network)
+        self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
+        self._indices = {layer.name: index for index, layer in enumerate(network.layers)}
+        self._branches: dict[str, int] = {}
+
+    def draw(self) -> _Canvas:
+        """Draw the input, the layers and the output."""
+        self.canvas.add_row([" ".join(total(self.network))])
+        words = input_entry(self.network.input)
+        label = [*self._wrap(words.heading), *self._wrap(words.compact_detail, "  ")]
+        for _ in label:
+            self.canvas.add_row()
+        self._draw_tokens(self.canvas.add_row(label), "x", self.axis.columns)
+        for index, layer in enumerate(self.network.layers):
+            if layer.name in self._sums:
+                self._draw_branch(index, self._sums[layer.name])
+            self._draw_layer(index, layer)
+        columns = self._columns(len(self.network.layers))
+        self._draw_arrows([column.x for column in columns])
+        row = self.canvas.add_row()
+        if self.place is None:
+            self._draw_tokens(row, "ŷ", columns)
+        else:
+            self.canvas.put(row, self.place, "ŷ")
+        return self.canvas
+
+    def _draw_tokens(self, row: int, letter: str, columns: Sequence[_Column]) -> None:
+        for column in columns:
+            index = "".join(_SUBSCRIPTS.get(digit, digit) for digit in column.step)
+            token = _PAD if column.padded else f"{letter}{index}"
+            self.canvas.put(row, column.x - (len(token) - 1) // 2, token)
+        if self.axis.dots:
+            self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
+
+    def _draw_layer(self, index: int, layer: Layer) -> None:
+        label = self._label(layer)
+        match layer:
+            case Embedding():
+                self._draw_nodes(index, "embed", label)
+            case Dense():
+                self._draw_nodes(index, "dense", label)
+            case LayerNorm():
+                self._draw_nodes(index, "norm", label)
+            case Normalize():
+                self._draw_nodes(index, "x/|x|", label)
+            case Residual():
+                self._draw_sum(index, layer, label)
+            case Dropout():
+                rows = [self.canvas.add_row() for _ in label[1:]]
+                for row in (*rows, self.canvas.add_row(label)):
+                    self.canvas.mark(row, self._places(index), "┊")
+            case Pooling():
+                self._draw_pooling(index, layer, label)
+            case Repeat():
+                before = self._places(index)
+                self._draw_arrows(before, len(label) - 1)
+                self.axis, self.place = self.grid.axis(layer.steps), None
+                after = [column.x for column in self.axis.columns]
+                self._draw_pill([*before, *after], "repeat", label)
+            case Recurrent(merge=None):
+                self._draw_one_way(index, layer, label)
+            case Recurrent():
+                self._draw_both_ways(index, layer, label)
+            case _:
+                assert_never(layer)
+
+    def _label(self, layer: Layer) -> list[str]:
+        words = entry(layer)
+        lines = [words.compact_detail]
+        if isinstance(layer, Recurrent):
+            lines += filter(None, (dropout(layer), recurrent_dropout(layer)))
+        wrapped = [self._wrap(line, "  ") for line in (*lines, *remarks(layer))]
+        return sum(wrapped, self._wrap(words.heading))
+
+    def _wrap(self, line: str, indent: str = "") -> list[str]:
+        return textwrap.wrap(
+            line,
+            self.margin,
+            initial_indent=indent,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+
+    def _columns(self, index: int) -> tuple[_Column, ...]:
+        """Return the columns whose value goes into layer ``index``, or into the result."""
+        if self.place is not None:
+            return (_Column("", self.place),)
+        layers = self.network.layers
+        if index == len(layers):
+            return self._outputs(index - 1)
+        # A recurrent layer reads no padding.
+        return self.axis.real if isinstance(layers[index], Recurrent) else self._outputs(index)
+
+    def _places(self, index: int) -> list[int]:
+        return [column.x for column in self._columns(index)]
+
+    def _outputs(self, index: int) -> tuple[_Column, ...]:
+        """Return the columns in which the output of layer ``index`` is used."""
+        return self.axis.columns if self._uses_padding[index + 1] else self.axis.real
+
+    def _draw_arrows(self, places: Sequence[int], height: int = 1, *, dashed: bool = False) -> int:
+        """Add rows of arrows upwards, at least one, and return the number of the lowest."""
+        line, head = ("┊", "⇡") if dashed else ("│", "↑")
+        rows = [self.canvas.add_row() for _ in range(max(1, height))]
+        for row in rows:
+            self.canvas.mark(row, places, head if row == rows[-1] else line)
+        return rows[0]
+
+    def _draw_nodes(self, index: int, word: str, label: list[str]) -> None:
+        """Draw a layer that computes each of its columns alone."""
+        places = self._places(index)
+        self._draw_arrows(places, len(label) - 1)
+        row = self.canvas.add_row(label)
+        for x in places:
+            self.canvas.centre(row, x, word)
+
+    def _draw_pooling(self, index: int, layer: Pooling, label: list[str]) -> None:
+        places, real = self._places(index), self.axis.real
+        middle = (real[0].x + real[-1].x) // 2
+        if layer.statistic == "last_step":
+            middle = places[-1]
+            places = [middle]
+        self._draw_arrows(places, len(label) - 1)
+        self._draw_pill(places, layer.statistic.replace("_", " "), label)
+        self.place = middle
+
+    def _draw_pill(self, places: Sequence[int], word: str, label: list[str]) -> None:
+        """Add a row with a box around ``places``."""
+        row = self.canvas.add_row(label)
+        left, right = min(places) - _SIDE, max(places) + _SIDE
+        if right - left < len(word) + 2:
+            self.canvas.centre(row, (left + right + 1) // 2, f"[{word}]")
+        else:
+            self.canvas.put(row, left, f"[{f' {word} ':─^{right - left - 1}}]")
+
+    def _draw_one_way(self, index: int, layer: Recurrent, label: list[str]) -> None:
+        self._draw_arrows(self._places(index), len(label) - 1, dashed=bool(layer.dropout))
+        self._draw_cells(self.canvas.add_row(label), layer, 0)
+        if not layer.return_sequences:
+            self.place = self.axis.columns[-1].x
+
+    def _draw_both_ways(self, index: int, layer: Recurrent, label: list[str]) -> None:
+        places, dashed = self._places(index), bool(layer.dropout)
+        row = self.canvas.add_row()
+        self.canvas.mark(row, [x - _SIDE for x in places], "╭─┴─╮")
+        lowest = self._draw_arrows([x - _SIDE for x in places], len(label) - 4, dashed=dashed)
+        forward, between = self.canvas.add_row(), self.canvas.add_row()
+        backward = self.canvas.add_row(label)
+        self._draw_cells(forward, layer, -_SIDE)
+        self._draw_cells(backward, layer, _SIDE)
+        right = [x + _SIDE for x in places]
+        for row in range(lowest, between):
+            self.canvas.mark(row, right, "┊" if dashed else "│")
+        self.canvas.mark(between, right, "⇡" if dashed else "↑")
+        # The outputs of both directions go into the box that merges them.
+        rows, columns = [between, backward], self.axis.columns
+        outputs = [column.x for column in self._outputs(index)]
+        if not layer.return_sequences:
+            outputs = [columns[-1].x]
+            self.place = outputs[-1]
+            if len(columns) > 1:
+                # The last state of the backward direction is that of step 1.
+                rows.append(self.canvas.add_row())
+                start, end = columns[0].x + _SIDE, columns[-1].x + _SIDE
+                self.canvas.put(rows[-1], start, f"╭{'─' * (end - start - 1)}╯")
+        for row in rows:
+            self.canvas.mark(row, [x - _SIDE for x in outputs], "│")
+        self._draw_arrows([x + side for x in outputs for side in (-_SIDE, _SIDE)])
+        row = self.canvas.add_row()
+        for x in outputs:
+            self.canvas.centre(row, x, f"[{layer.merge}]")
+
+    def _draw_cells(self, row: int, layer: Recurrent, side: int) -> None:
+        """Draw the cells of one direction ``side`` columns right of their steps, and its state.
+
+        The backward direction is the right one.
+        """
+        cells = list(self._cells(layer, side))
+        for start, word in cells:
+            self.canvas.put(row, start, word)
+        line, forward, backward = "─→←"
+        if layer.recurrent_dropout:
+            line, forward, backward = "┄⇢⇠"
+        elif isinstance(layer.cell, LSTM):  # the state has two vectors
+            line, forward, backward = "═⇒⇐"
+        for (start, word), (end, _) in pairwise(cells):
+            left = start + len(word)
+            lines = line * (end - left - 3)
+            arrow = f" {backward}{lines} " if side > 0 else f" {lines}{forward} "
+            self.canvas.put(row, left, arrow)
+        if self.grid.is_folded:
+            self.canvas.put(row, self.axis.columns[0].x + side + 3, "↺")
+
+    def _cells(self, layer: Recurrent, side: int) -> Iterator[tuple[int, str]]:
+        """Yield the place and the text of each cell, from left to right, and the first state."""
+        columns = self.axis.columns
+        if side <= 0 and not self.grid.is_folded:
+            yield columns[0].x + side - 7, "0"
+        for column in columns:
+            if self.axis.dots and column is columns[-1]:
+                yield self.grid.dots(self.axis) + side - 1, _DOTS
+            word = _HELD if column.padded else cell_name(layer.cell, short=True)
+            yield column.x + side - len(word) // 2, word
+        if side > 0 and not self.grid.is_folded:
+            yield columns[-1].x + side + 6, "0"
+
+    def _draw_branch(self, index: int, end: Residual) -> None:
+        """Draw where the line of a residual leaves that of the layers."""
+        row = self._branches[end.start] = self.canvas.add_row()
+        inputs = set(self._places(index))
+        sums = {column.x for column in self._outputs(self._indices[end.name])}
+        for x in inputs | sums:
+            corner = "│" if x not in sums else "├" if x in inputs else "╰"
+            self.canvas.put(row, x, corner)
+            if x in sums:
+                self.canvas.put(row, x + 1, f"{'─' * (self._offset(end) - 1)}╯")
+
+    def _draw_sum(self, index: int, layer: Residual, label: list[str]) -> None:
+        """Draw a residual's sum, and its line from the branch up and into it."""
+        self._draw_nodes(index, "+", label)
+        offset, top, places = self._offset(layer), len(self.canvas.rows) - 1, self._places(index)
+        for row in range(self._branches[layer.start] + 1, top):
+            self.canvas.mark(row, [x + offset for x in places], "│")
+        self.canvas.mark(top, [x + 1 for x in places], f"←{'─' * (offset - 2)}╮")
+
+    def _offset(self, end: Residual) -> int:
+        """Return how far right of a step the line of a residual goes up."""
+        if self.grid.is_folded:
+            return 7
+        block = self.network.layers[self._indices[end.start] : self._indices[end.name]]
+        return 6 if any(map(_is_bidirectional, block)) else 3
+
+
+def _is_bidirectional(layer: Layer) -> bool:
+    return isinstance(layer, Recurrent) and layer.merge is not None
+
+
+def _padding_uses(network: Network) -> list[bool]:
+    """Return, for the input and each layer, whether its output at a padded step is used."""
+    uses = [False] * len(network.layers) + [network.pads]
+    indices = {layer.name: index for index, layer in enumerate(network.layers)}
+    for index in range(len(network.layers) - 1, -1, -1):
+        layer = network.layers[index]
+        if not uses[index + 1] or isinstance(layer, Recurrent):
+            continue  # a recurrent layer holds its state whatever comes in
+        uses[index] = True
+        if isinstance(layer, Residual):
+            uses[indices[layer.start]] = True
+    return uses
