@@ -9,7 +9,14 @@ from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
-from rnnspec.backends.onnx.graph import Builder, Graph, GraphSource, Value
+from rnnspec.backends.onnx.graph import (
+    Builder,
+    Graph,
+    GraphSource,
+    Value,
+    write_body,
+    write_signature,
+)
 from rnnspec.backends.onnx.recurrent import FLOAT, Padding, add_recurrent, move_to_front
 from rnnspec.backends.onnx.slots import FORM, INPUT, after, array, stepwise_reason, weights
 from rnnspec.errors import Refusal
@@ -49,6 +56,18 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
     arrays = weights(network)
     network_states = states(network) if stepped else ()
     tokens = network.input if isinstance(network.input, nodes.TokenInput) else None
+    graph = Graph(
+        name=network.name,
+        inputs=(
+            _input_value(network.input),
+            *(_state_value(state, state.name) for state in network_states),
+        ),
+        outputs=(
+            Value("float", ("batch", *_dims(network.output)), network.layers[-1].name),
+            *(_state_value(state, after(state.name)) for state in network_states),
+        ),
+        blocks=builder.finish(),
+    )
     return GraphSource(
         title=text.title(network),
         comment=text.comment(network),
@@ -57,20 +76,10 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
             *(_describe_states(network) if stepped else ()),
         ),
         entry=network.name,
-        graph=Graph(
-            name=network.name,
-            inputs=(
-                _input_value(network.input),
-                *(_state_value(state, state.name) for state in network_states),
-            ),
-            outputs=(
-                Value("float", ("batch", *_dims(network.output)), network.layers[-1].name),
-                *(_state_value(state, after(state.name)) for state in network_states),
-            ),
-            blocks=builder.finish(),
-            weights=tuple(Value("float", shape, name) for name, shape, _ in arrays),
-            constants=tuple(builder.constants.values()),
-        ),
+        signature=write_signature(graph),
+        body=write_body(graph),
+        weights=tuple(Value("float", shape, name) for name, shape, _ in arrays),
+        constants=tuple(builder.constants.values()),
         summary=_STEP_SUMMARY if stepped else "",
         metadata=(
             *((f"frozen {name}", "true") for name, _, trainable in arrays if not trainable),

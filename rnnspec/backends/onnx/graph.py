@@ -12,6 +12,7 @@ from rnnspec.errors import GenerationError
 if TYPE_CHECKING:
     from rnnspec.words import Activation
 
+LINE_LENGTH = 88
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 Dim = int | str
@@ -39,8 +40,6 @@ class Graph:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     blocks: tuple[Block, ...]
-    weights: tuple[Value, ...] = ()
-    constants: tuple[str, ...] = ()
 
 
 Attribute = int | float | str | tuple[float, ...] | tuple[str, ...]
@@ -59,21 +58,6 @@ class Node:
     attributes: tuple[tuple[str, Attribute], ...] = ()
     body: Graph | None = None
 
-    @property
-    def results(self) -> str:
-        """The outputs, as the text has them."""
-        return ", ".join(map(_name_text, self.outputs))
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The attributes, as the text has them."""
-        return tuple(f"{check_name(name)} = {_literal(value)}" for name, value in self.attributes)
-
-    @property
-    def arguments(self) -> str:
-        """The inputs, as the text has them."""
-        return ", ".join(map(_name_text, self.inputs))
-
 
 @dataclass(frozen=True, slots=True)
 class Comment:
@@ -89,7 +73,8 @@ Block = tuple[Comment | Node, ...]
 class GraphSource:
     """The source of a network.
 
-    ``summary`` is a sentence for the file, and ``metadata`` are its further keys and words.
+    ``signature`` and ``body`` are the text of its graph. ``summary`` is a sentence for the file,
+    and ``metadata`` are its further keys and words.
     """
 
     template: str = "onnx/model.txt.j2"
@@ -97,7 +82,10 @@ class GraphSource:
     comment: str
     docstring: tuple[str, ...]
     entry: str
-    graph: Graph
+    signature: str
+    body: str
+    weights: tuple[Value, ...]
+    constants: tuple[str, ...]
     summary: str
     metadata: tuple[tuple[str, str], ...]
     opset: int
@@ -176,6 +164,58 @@ class Builder:
     def finish(self) -> tuple[Block, ...]:
         """Return the groups of nodes."""
         return tuple(map(tuple, self.blocks))
+
+
+def write_signature(graph: Graph, indent: int = 0) -> str:
+    """Return the inputs and outputs of a graph, on one line, two or one each if they are long."""
+    taken, given = (", ".join(map(str, values)) for values in (graph.inputs, graph.outputs))
+    line = f"{graph.name} ({taken}) => ({given})"
+    margin = " " * indent
+    if indent + len(line) <= LINE_LENGTH:
+        return line
+    if max(len(taken), len(given)) + indent <= LINE_LENGTH + 8:
+        return f"{graph.name} ({taken})\n{margin}=> ({given})"
+    taken, given = (
+        ",\n".join(f"{margin}  {value}" for value in values)
+        for values in (graph.inputs, graph.outputs)
+    )
+    return f"{graph.name} (\n{taken}\n{margin}) => (\n{given}\n{margin})"
+
+
+def write_body(graph: Graph, indent: int = 2) -> str:
+    """Return the nodes of a graph, with an empty line between two groups."""
+    margin = " " * indent
+    return "\n\n".join(
+        "\n".join(
+            f"{margin}# {entry.text}" if isinstance(entry, Comment) else _write_node(entry, indent)
+            for entry in block
+        )
+        for block in graph.blocks
+    )
+
+
+def _write_node(node: Node, indent: int) -> str:
+    margin = " " * indent
+    results, arguments = (
+        ", ".join(map(_name_text, names)) for names in (node.outputs, node.inputs)
+    )
+    options = [f"{check_name(name)} = {_literal(value)}" for name, value in node.attributes]
+    start = f"{margin}{results} = {node.operator} "
+    flat = f"<{', '.join(options)}> " if options else ""
+    line = f"{start}{flat}({arguments})"
+    if not node.body and len(line) <= LINE_LENGTH:
+        return line
+    if not node.body and not options:
+        return f"{start}(\n{margin}  {arguments}\n{margin})"
+    if node.body:
+        signature = write_signature(node.body, indent + 4)
+        body = write_body(node.body, indent + 4)
+        options.append(f"body = {signature}\n{margin}  {{\n{body}\n{margin}  }}")
+    inside = ",\n".join(f"{margin}  {option}" for option in options)
+    end = f"{margin}> ({arguments})"
+    if len(end) > LINE_LENGTH:
+        end = f"{margin}> (\n{margin}  {arguments}\n{margin})"
+    return f"{start}<\n{inside}\n{end}"
 
 
 def check_name(name: str) -> str:
