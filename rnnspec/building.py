@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program, Source
     from rnnspec.slots import Array
-    from rnnspec.vectors.table import Vectors
+    from rnnspec.vectors.read import Vectors
 
 
 def build(spec: Source, backend: str, *, seed: int | None = None, form: str | None = None) -> Any:

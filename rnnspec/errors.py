@@ -132,10 +132,9 @@ class UnsupportedError(RnnspecError):
         self.refusals = refusals
 
     def __str__(self) -> str:
-        return "\n".join(self._line(refusal) for refusal in self.refusals)
-
-    def _line(self, refusal: Refusal) -> str:
-        return f"{printable(self.source)}: error: {render_refusal(refusal, self.backend)}"
+        source = f"{printable(self.source)}: error"
+        refusals = (render_refusal(refusal, self.backend) for refusal in self.refusals)
+        return "\n".join(f"{source}: {refusal}" for refusal in refusals)
 
 
 class ParityError(RnnspecError):
@@ -155,8 +154,8 @@ class _MessageError(RnnspecError):
     """An error about ``source`` as a whole: a path, or the program."""
 
     def __init__(self, message: str, source: str = "rnnspec") -> None:
-        # Whoever named a path wants to read it as it is, however long a name in it may be.
-        message, source = shortened(message), _cut(source, _LONGEST_TEXT)
+        # A path is shown as it was given, however long a name in it may be.
+        message, source = shortened(message), _cut_middle(source, _LONGEST_TEXT)
         super().__init__(message, source)
         self.message = message
         self.source = source
@@ -227,13 +226,13 @@ def shortened(text: str) -> str:
     """
     if len(text) <= _LONGEST_WORD:
         return text
-    text = _LONG_WORD.sub(lambda word: _cut(word[0], _LONGEST_WORD), text)
-    return _cut(text, _LONGEST_TEXT)
+    text = _LONG_WORD.sub(lambda word: _cut_middle(word[0], _LONGEST_WORD), text)
+    return _cut_middle(text, _LONGEST_TEXT)
 
 
-def _cut(text: str, longest: int) -> str:
-    kept = (longest - 3) // 2
-    return text if len(text) <= longest else f"{text[:kept]}...{text[-kept:]}"
+def _cut_middle(text: str, longest: int) -> str:
+    half = (longest - 3) // 2
+    return text if len(text) <= longest else f"{text[:half]}...{text[-half:]}"
 
 
 def _shorten_fields(record: object, *names: str) -> None:

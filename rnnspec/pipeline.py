@@ -15,7 +15,7 @@ from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, ta
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
-from rnnspec.lowering.network import lower
+from rnnspec.lowering import lower
 from rnnspec.spec import load as reading
 from rnnspec.spec.models import Spec
 from rnnspec.spec.yaml.document import in_file_order

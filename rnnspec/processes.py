@@ -143,7 +143,7 @@ class Work(Generic[T, R]):
         # The pool starts a process when it needs one, which must not receive a signal before it is
         # set up.
         with _signals_blocked():
-            return pool.submit(_prepared, self.prepare, self.task, item)
+            return pool.submit(_do_task, self.prepare, self.task, item)
 
     def _alone(self, item: T) -> R:
         """Return the result of an item, computed in a process of its own."""
@@ -190,7 +190,7 @@ def _collect(running: dict[Future[R], int], keep: Callable[[int, R], None]) -> l
 _READY = set[object]()
 
 
-def _prepared(prepare: Callable[[], None], task: Callable[[T], R], item: T) -> R:
+def _do_task(prepare: Callable[[], None], task: Callable[[T], R], item: T) -> R:
     """Do a task in a worker, after its preparation."""
     import pickle
 

@@ -5,12 +5,15 @@ What the language cannot express of a network of another tool is an error, never
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import counts
+from rnnspec.ir.text import default_kind
+from rnnspec.spec import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,15 +23,8 @@ if TYPE_CHECKING:
 Words = dict[str, Any]
 Drawn = initializers.Initializer | float
 
-_KINDS: dict[type[nodes.Cell], str] = {
-    nodes.SimpleRNN: "simple_rnn",
-    nodes.LSTM: "lstm",
-    nodes.GRU: "gru",
-}
-_TYPES = {**_KINDS, nodes.SimpleRNN: "simple"}
 
-
-def raised(network: nodes.Network, source: str = "") -> Words:
+def raise_spec(network: nodes.Network, source: str = "") -> Words:
     """Return the spec of ``network`` as plain data for ``spec.write.dump``.
 
     Keys at their default are left out, and so are names that lowering gives by itself.
@@ -46,32 +42,37 @@ def raised(network: nodes.Network, source: str = "") -> Words:
     words: Words = {"version": 1, "name": network.name}
     if network.description:
         words["description"] = network.description
-    if given := _input(network.input):
-        words["input"] = given
+    if section := _input(network.input):
+        words["input"] = section
     if isinstance(network.input, nodes.TokenInput):
         words["embedding"] = reader.embedding(network.input)
-    layers = _repeated(reader.recurrent())
+    layers = _with_copies(reader.recurrent())
     words["rnn"] = layers[0] if len(layers) == 1 else layers
     if head := reader.head():
         words["head"] = head
-    if given := _initializers(reader, network):
-        words["initializers"] = given
+    if section := _initializers(reader, network):
+        words["initializers"] = section
     words["expect"] = {"parameters": counts(network).total}
     if reader.problems:
         raise ModelError(tuple(reader.problems))
     return words
 
 
-def _input(given: nodes.Input) -> Words:
-    words: Words = {} if given.steps is None else {"length": given.steps}
-    match given:
+def _input(network_input: nodes.Input) -> Words:
+    words = _without_defaults(models.Input, length=network_input.steps)
+    match network_input:
         case nodes.TokenInput():
             return words
-        case nodes.NumericInput():
-            words["features"] = given.features
-            return words if given.mask_value is None else {**words, "mask_value": given.mask_value}
+        case nodes.NumericInput(features=features, mask_value=value):
+            return words | _without_defaults(models.Input, features=features, mask_value=value)
         case _:
-            assert_never(given)
+            assert_never(network_input)
+
+
+def _without_defaults(model: type[models.Model], **words: Any) -> Words:
+    """Return keys with their values, without those at the default of the ``model``."""
+    fields = model.model_fields
+    return {key: value for key, value in words.items() if value != fields[key].default}
 
 
 class _Reader:
@@ -83,16 +84,17 @@ class _Reader:
         self.problems: list[Problem] = []
         self._layers = network.layers
         self._at = 0
-        self._numbers: dict[str, int] = {}
+        self._numbers: Counter[str] = Counter()
 
     def refuse(self, layer: str, message: str) -> None:
         """Record why the language cannot express a layer."""
         self.problems.append(Problem(self.source, message, layer, code="E704"))
 
-    def name(self, kind: str, given: str) -> Words:
+    def name(self, layer: nodes.Layer) -> Words:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
-        self._numbers[kind] = self._numbers.get(kind, 0) + 1
-        return {} if given == f"{kind}_{self._numbers[kind]}" else {"name": given}
+        kind = default_kind(layer)
+        self._numbers[kind] += 1
+        return {} if layer.name == f"{kind}_{self._numbers[kind]}" else {"name": layer.name}
 
     def take_next(self, *kinds: type[nodes.Layer]) -> Any:
         """Return the next layer and step over it, or None if it is of none of these kinds."""
@@ -106,22 +108,22 @@ class _Reader:
         at = self._at + ahead
         return self._layers[at] if at < len(self._layers) else None
 
-    def embedding(self, given: nodes.TokenInput) -> Words:
+    def embedding(self, tokens: nodes.TokenInput) -> Words:
         """Read the embedding of tokens."""
-        layer = self.take_next(nodes.Embedding)
+        layer: nodes.Embedding | None = self.take_next(nodes.Embedding)
         if layer is None:
             self.refuse("input", "expected an embedding of the tokens, received none")
             return {}
-        words = self.name("embedding", layer.name)
-        words |= {"vocabulary": layer.vocabulary, "dim": layer.dim}
-        if given.mask_zero:
-            words["mask_zero"] = True
-        if not layer.trainable:
-            words["trainable"] = False
-        if layer.pretrained is not None:
-            words["weights"] = layer.pretrained.weights
-            words["words"] = layer.pretrained.words
-        return words
+        files = layer.pretrained
+        return self.name(layer) | _without_defaults(
+            models.Embedding,
+            vocabulary=layer.vocabulary,
+            dim=layer.dim,
+            mask_zero=tokens.mask_zero,
+            trainable=layer.trainable,
+            weights=files and files.weights,
+            words=files and files.words,
+        )
 
     def recurrent(self) -> list[Words]:
         """Read the recurrent layers and repeats, up to the head."""
@@ -137,8 +139,7 @@ class _Reader:
     def _recurrent(self) -> Iterator[Words]:
         while True:
             if repeat := self.take_next(nodes.Repeat):
-                name = self.name("repeat_vector", repeat.name)
-                yield {"type": "repeat", **name, "steps": repeat.steps}
+                yield {"type": "repeat", **self.name(repeat), "steps": repeat.steps}
             elif isinstance(self._next(), nodes.Recurrent):
                 yield self._block(None)
             elif isinstance(self._next(), nodes.Dropout) and isinstance(
@@ -154,7 +155,8 @@ class _Reader:
         layer: nodes.Recurrent = self.take_next(nodes.Recurrent)
         words = {**self._cell(layer), **self._dropout(layer, dropout)}
         if norm := self.take_next(nodes.LayerNorm):
-            words["layer_norm"] = _layer_norm(norm)
+            usual = norm.epsilon == nodes.LAYER_NORM_EPSILON
+            words["layer_norm"] = True if usual else {"epsilon": norm.epsilon}
         if residual := self.take_next(nodes.Residual):
             if first is None or residual.start != first.name:
                 message = f"adds the input of {residual.start}, expected that of the layer before"
@@ -163,17 +165,21 @@ class _Reader:
         return words
 
     def _cell(self, layer: nodes.Recurrent) -> Words:
-        cell, kind = layer.cell, "bidirectional" if layer.merge else _KINDS[type(layer.cell)]
-        words: Words = {"type": _TYPES[type(cell)], **self.name(kind, layer.name)}
-        words["units"] = layer.units
+        cell = layer.cell
+        kind = nodes.CELL_TYPES[type(cell)]
+        words: Words = {"type": kind, **self.name(layer), "units": layer.units}
         if layer.merge is not None:
-            words |= {"bidirectional": True, **_unless("concat", merge=layer.merge)}
-        words |= _unless("tanh", activation=cell.activation)
+            words |= {
+                "bidirectional": True,
+                **_without_defaults(models.KINDS[kind], merge=layer.merge),
+            }
+        words |= _without_defaults(models.KINDS[kind], activation=cell.activation)
         if not isinstance(cell, nodes.SimpleRNN):
-            words |= _unless("sigmoid", recurrent_activation=cell.recurrent_activation)
+            gates = cell.recurrent_activation
+            words |= _without_defaults(models.KINDS[kind], recurrent_activation=gates)
         if isinstance(cell, nodes.GRU):
-            words |= _unless(True, reset_after=cell.reset_after)
-        return words | _unless(True, bias=layer.bias)
+            words |= _without_defaults(models.GRU, reset_after=cell.reset_after)
+        return words | _without_defaults(models.KINDS[kind], bias=layer.bias)
 
     def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
         if dropout and layer.dropout:
@@ -184,7 +190,7 @@ class _Reader:
             words = {"dropout": dropout.rate, "variational": False}
         elif layer.dropout:
             words = {"dropout": layer.dropout}
-        return words | _unless(0.0, recurrent_dropout=layer.recurrent_dropout)
+        return words | _without_defaults(models.LSTM, recurrent_dropout=layer.recurrent_dropout)
 
     def head(self) -> Words:
         """Read everything after the last recurrent layer."""
@@ -195,9 +201,15 @@ class _Reader:
         while dense := self.take_next(nodes.Dense):
             after = self.take_next(nodes.Dropout)
             if after is None and not isinstance(self._next(), nodes.Dense):
-                output = self._output(dense)
+                output = {**self.name(dense), "units": dense.units} | _without_defaults(
+                    models.Head, activation=dense.activation, bias=dense.bias
+                )
                 break
-            hidden.append(self._hidden(dense, after))
+            if not dense.bias:
+                self.refuse(dense.name, "expected a bias: only the last dense layer has none")
+            own = {**self.name(dense), "units": dense.units}
+            own |= _without_defaults(models.Hidden, activation=dense.activation)
+            hidden.append(own | ({"dropout": after.rate} if after else {}))
         words |= ({"hidden": hidden} if hidden else {}) | output
         if self.take_next(nodes.Normalize):
             words["normalize"] = "l2"
@@ -205,7 +217,10 @@ class _Reader:
             self.refuse(rest.name, f"{type(rest).__name__} is in a place with no key for it")
         if words == {"pooling": "none"}:
             return {}
-        return words if len(words) == 1 or words["pooling"] != "last" else _without(words)
+        # The default, but a head needs a key.
+        if words["pooling"] == "last" and len(words) > 1:
+            del words["pooling"]
+        return words
 
     def _pooling(self) -> Literal["last", Statistic, "none"]:
         pooling = self.take_next(nodes.Pooling)
@@ -215,92 +230,46 @@ class _Reader:
         before = self._layers[self._at - 1]
         return "none" if len(before.output) == 2 else "last"
 
-    def _output(self, dense: nodes.Dense) -> Words:
-        words = {**self.name("dense", dense.name), "units": dense.units}
-        words |= _unless("linear", activation=dense.activation)
-        return words | _unless(True, bias=dense.bias)
 
-    def _hidden(self, dense: nodes.Dense, dropout: nodes.Dropout | None) -> Words:
-        if not dense.bias:
-            self.refuse(dense.name, "expected a bias: only the last dense layer has none")
-        words = {**self.name("dense", dense.name), "units": dense.units}
-        words |= _unless("linear", activation=dense.activation)
-        return words | ({"dropout": dropout.rate} if dropout else {})
-
-
-def _layer_norm(layer: nodes.LayerNorm) -> bool | Words:
-    return True if layer.epsilon == nodes.LAYER_NORM_EPSILON else {"epsilon": layer.epsilon}
-
-
-def _without(words: Words) -> Words:
-    return {key: value for key, value in words.items() if key != "pooling"}
-
-
-def _unless(default: object, **word: Any) -> Words:
-    """Return a key with its value, or nothing if it is the default."""
-    return {key: value for key, value in word.items() if value != default}
-
-
-def _repeated(layers: Sequence[Words]) -> list[Words]:
+def _with_copies(layers: Sequence[Words]) -> list[Words]:
     """Return layers with equal ones that follow each other as one, with ``layers``."""
-    found = list[Words]()
+    merged = list[Words]()
     for words, group in groupby(layers):
         number = len(list(group))
         if number == 1 or words["type"] == "repeat" or "name" in words:
-            found += [words] * number
+            merged += [words] * number
         else:
             kind, units, rest = words["type"], words["units"], dict(words)
-            found.append({"type": kind, "units": units, "layers": number} | rest)
-    return found
+            merged.append({"type": kind, "units": units, "layers": number} | rest)
+    return merged
 
 
 def _initializers(reader: _Reader, network: nodes.Network) -> Words:
     """Return the section ``initializers``: one for each role, the same in every layer."""
     words: Words = {}
     for key, default, drawn in _roles(network):
-        found = {repr(each): each for each in drawn}
-        if len(found) > 1:
-            message = f"expected one {key} initializer for the network, received {len(found)}"
+        # By their text, because -0.0 equals 0.0.
+        different = {repr(source): source for source in drawn}
+        if len(different) > 1:
+            message = f"expected one {key} initializer for the network, received {len(different)}"
             reader.refuse("initializers", message)
-        for text, each in found.items():
+        for text, source in different.items():
             if text != repr(default):
-                words[key] = _initializer(each)
+                words[key] = source if isinstance(source, float) else initializers.in_words(source)
     return words
 
 
 def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
     """Yield each key of the section with its default, and the initializers of the layers."""
-    recurrent = [each for each in network.layers if isinstance(each, nodes.Recurrent)]
-    dense = [each for each in network.layers if isinstance(each, nodes.Dense)]
+    recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
+    dense = [layer for layer in network.layers if isinstance(layer, nodes.Dense)]
     drawn: list[nodes.Recurrent | nodes.Dense] = [*recurrent, *dense]
-    biased = [each for each in drawn if each.bias]
-    yield "kernel", initializers.GlorotUniform(), [each.kernel_initializer for each in drawn]
-    yield "recurrent", initializers.Orthogonal(), [e.recurrent_initializer for e in recurrent]
-    yield "bias", initializers.Constant(0.0), [each.bias_initializer for each in biased]
-    cells = [each.cell for each in recurrent if each.bias]
-    yield "forget_bias", 1.0, [each.forget_bias for each in cells if isinstance(each, nodes.LSTM)]
-    embeddings = [each for each in network.layers if isinstance(each, nodes.Embedding)]
-    yield "embedding", initializers.Uniform(0.05), [each.initializer for each in embeddings]
-
-
-def _initializer(given: Drawn) -> str | float | Words:
-    match given:
-        case float():
-            return given
-        case initializers.GlorotUniform():
-            return "glorot_uniform"
-        case initializers.HeUniform():
-            return "he_uniform"
-        case initializers.LecunUniform():
-            return "lecun_uniform"
-        case initializers.Orthogonal():
-            return "orthogonal"
-        case initializers.Uniform(limit):
-            return {"uniform": limit}
-        case initializers.Normal(stddev):
-            return {"normal": stddev}
-        case initializers.Constant(value):
-            # As text, because -0.0 equals 0.0.
-            return {"0.0": "zeros", "1.0": "ones"}.get(str(value)) or {"constant": value}
-        case _:
-            assert_never(given)
+    yield "kernel", initializers.GlorotUniform(), [layer.kernel_initializer for layer in drawn]
+    recurrent_kernels = [layer.recurrent_initializer for layer in recurrent]
+    yield "recurrent", initializers.Orthogonal(), list(recurrent_kernels)
+    biases = [layer.bias_initializer for layer in drawn if layer.bias]
+    yield "bias", initializers.Constant(0.0), list(biases)
+    cells = [layer.cell for layer in recurrent if layer.bias]
+    yield "forget_bias", 1.0, [cell.forget_bias for cell in cells if isinstance(cell, nodes.LSTM)]
+    embeddings = [layer for layer in network.layers if isinstance(layer, nodes.Embedding)]
+    yield "embedding", initializers.Uniform(0.05), [layer.initializer for layer in embeddings]

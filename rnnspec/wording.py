@@ -54,7 +54,7 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
         # get_close_matches accepts a similarity of 0.6, which can be more than a few typing errors.
         if _edits(lower, near) <= min(3, 1 + len(lower) // 5):
             return near
-    longer = [each for each in names if each.startswith(lower)] if len(lower) > 2 else []
+    longer = [other for other in names if other.startswith(lower)] if len(lower) > 2 else []
     return longer[0] if len(longer) == 1 else None
 
 

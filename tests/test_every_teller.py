@@ -34,12 +34,12 @@ from rnnspec.backends import BACKENDS
 from rnnspec.backends.torch import plan
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
-from rnnspec.diff.compare import diff
+from rnnspec.diff import diff
 from rnnspec.errors import ModelError, SpecError
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.nodes import Network
 from rnnspec.pipeline import Program
-from rnnspec.raising import raised
+from rnnspec.raising import raise_spec
 from rnnspec.spec.write import dump
 from rnnspec.weights.initial import draw_scaled
 
@@ -70,7 +70,7 @@ def written(program: Program, network: Network) -> Any:
     """Return the text of the spec of a network, and whether it is a spec of this network."""
     del program
     try:
-        text = dump(raised(network))
+        text = dump(raise_spec(network))
         return text, pipeline.reads(text).network == network
     except ModelError as error:
         return str(error)

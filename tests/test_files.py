@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from rnnspec import files
 from rnnspec.errors import OutputError, UsageError
-from rnnspec.files import headers
+from rnnspec.files.arrays import read_metadata, sort_metadata
 
 
 @pytest.fixture
@@ -233,12 +233,14 @@ class Windows:
     """The calls of Windows that differ: it opens no folders, and flushes what may be written."""
 
     name = "nt"
-    O_RDONLY, O_RDWR, close = os.O_RDONLY, os.O_RDWR, staticmethod(os.close)
     flushed: set[int]
 
     def __init__(self) -> None:
         self.writable: set[int] = set()
         self.flushed = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
 
     def open(self, path: Path, flags: int) -> int:
         if path.is_dir():
@@ -258,7 +260,7 @@ def test_flushes_as_windows_wants_it(
     tmp_path: Path, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     windows = Windows()
-    monkeypatch.setattr("rnnspec.files.write.os", windows)
+    monkeypatch.setattr("rnnspec.files.output.os", windows)
     old.chmod(0o444)
     with files.staged(tmp_path) as folder:
         (folder / "made").mkdir()
@@ -276,8 +278,8 @@ def test_metadata_are_sorted(tmp_path: Path) -> None:
     arrays = {name: np.arange(5.0) for name in ("b", "a")}
     save_file(arrays, path, metadata=metadata)
     size = path.stat().st_size
-    headers.sort_metadata(path)
-    assert list(headers.read_metadata(path)) == sorted(keys)
+    sort_metadata(path)
+    assert list(read_metadata(path)) == sorted(keys)
     with safe_open(path, "numpy") as file:
         assert file.metadata() == metadata
         np.testing.assert_array_equal(file.get_tensor("b"), arrays["b"])

@@ -8,7 +8,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.errors import SpecError
 from rnnspec.ir import initializers, nodes
-from rnnspec.ir.sizes import MAX_AXIS
+from rnnspec.ir.params import MAX_AXIS
 from rnnspec.spec.fields import MAX_SIZE
 
 

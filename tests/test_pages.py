@@ -14,7 +14,7 @@ from rnnspec.importing.run import take
 from rnnspec.pages import codes, page
 from rnnspec.spec.fields import MAX_SIZE
 from rnnspec.spec.rules import MAX_LAYERS
-from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.spec.yaml.tree import MAX_NODES
 
 ROOT = Path(__file__).parent.parent

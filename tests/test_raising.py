@@ -12,7 +12,7 @@ from rnnspec.comparison.strategies import sample, specs
 from rnnspec.errors import ModelError
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import HeUniform
-from rnnspec.raising import raised
+from rnnspec.raising import raise_spec
 from rnnspec.spec.write import dump
 
 GALLERY = sorted((Path(__file__).parent.parent / "specs").glob("*.yaml"))
@@ -38,19 +38,19 @@ def network(text: str) -> nodes.Network:
 @pytest.mark.parametrize("path", GALLERY, ids=lambda path: path.stem)
 def test_the_gallery(path: Path) -> None:
     wanted = network(path.read_text("utf-8"))
-    assert network(dump(raised(wanted))) == wanted
+    assert network(dump(raise_spec(wanted))) == wanted
 
 
 def test_random_specs() -> None:
     for drawn in (*sample(specs(), 120), *sample(specs(long_names=True), 30)):
         wanted = network(dump(drawn))
-        text = dump(raised(wanted))
+        text = dump(raise_spec(wanted))
         # As text, because 0.0 equals -0.0.
         assert repr(network(text)) == repr(wanted), text
 
 
 def test_reads_as_if_written_by_hand() -> None:
-    assert dump(raised(network(TEXT))) == TEXT
+    assert dump(raise_spec(network(TEXT))) == TEXT
 
 
 def altered(number: int, **fields: object) -> nodes.Network:
@@ -74,6 +74,6 @@ def altered(number: int, **fields: object) -> nodes.Network:
 )
 def test_refuses_what_the_language_lacks(wrong: nodes.Network, message: str) -> None:
     with pytest.raises(ModelError) as caught:
-        raised(wrong)
+        raise_spec(wrong)
     assert str(caught.value).startswith(f"net: error: {message}")
     assert str(caught.value).endswith(" [E704]")

@@ -10,8 +10,7 @@ from benchmarks.runtimes.__main__ import write_file
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison import reference
-from rnnspec.comparison.case import Case
-from rnnspec.comparison.forward import step_through
+from rnnspec.comparison.case import Case, step_through
 from rnnspec.version import __version__
 
 

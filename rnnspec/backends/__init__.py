@@ -17,9 +17,7 @@ from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
 from rnnspec.errors import BackendError, Refusal, UsageError, listed
-from rnnspec.ir import steps
-from rnnspec.ir.forms import FORMS, Form
-from rnnspec.ir.inference import for_inference
+from rnnspec.ir.forms import FORMS, Form, for_inference, for_steps, step_refusals
 
 if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
@@ -147,7 +145,7 @@ def in_form(network: Network, form: Form) -> Network:
         case "inference":
             return for_inference(network)
         case "step":
-            return steps.for_steps(for_inference(network))
+            return for_steps(for_inference(network))
         case _:
             assert_never(form)
 
@@ -173,5 +171,5 @@ def refusals(backend: Backend, network: Network, form: Form | None = None) -> tu
 
 
 def _own_refusals(backend: Backend, network: Network, form: Form) -> tuple[Refusal, ...]:
-    shared = steps.refusals(network) if form == "step" else ()
+    shared = step_refusals(network) if form == "step" else ()
     return (*shared, *backend.emitter.refusals(in_form(network, form), form))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rnnspec.backends.contract import ArrayType
 from rnnspec.errors import UsageError
-from rnnspec.files.headers import read_metadata, read_safetensors, sort_metadata
+from rnnspec.files.arrays import read_metadata, read_safetensors, sort_metadata
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.files.regular import opened
 

@@ -122,7 +122,7 @@ def _stands_for(path: str) -> Iterable[Input]:
 
 
 def _standard_input() -> Input:
-    from rnnspec.spec.yaml.places import MAX_BYTES
+    from rnnspec.spec.yaml.text import MAX_BYTES
 
     if sys.stdin is None:
         return Input(STDIN, trouble="standard input is closed")

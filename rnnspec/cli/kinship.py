@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.spec.yaml.document import glimpse
-from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.wording import nearest
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rnnspec.backends import Backend
-    from rnnspec.comparison.drawn.passes import Comparer, Outcome
+    from rnnspec.comparison.random import Comparer, Outcome
     from rnnspec.comparison.report import SpecParity
     from rnnspec.comparison.run import Prepared
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from rnnspec.comparison.reference import padding_mask
 from rnnspec.errors import UsageError, brief
-from rnnspec.files.headers import HeaderError
-from rnnspec.files.npy import npy_array
+from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Input, NumericInput, TokenInput
 from rnnspec.memory import check_memory
@@ -66,24 +65,20 @@ def _padding(rng: np.random.Generator, steps: int) -> Array:
     at = np.arange(steps)
     # Less than all steps, if there are more than one.
     cut = rng.integers(1, max(steps, 2))
+    # Padding between real steps, if there are enough of them.
+    holes = rng.random(steps) < 0.5
+    if steps > 2:
+        holes[[0, -1]] = True
+        holes[rng.integers(1, steps - 1)] = False
     rows = [
         np.ones(steps, dtype=bool),
         at < cut,
         at >= steps - cut,
-        _with_holes(rng, steps),
+        holes,
         at == rng.integers(0, steps),
         np.zeros(steps, dtype=bool),
     ]
     return np.stack(rows)
-
-
-def _with_holes(rng: np.random.Generator, steps: int) -> Array:
-    """Return real steps with padding between them, if there are enough steps."""
-    real = rng.random(steps) < 0.5
-    if steps > 2:
-        real[[0, -1]] = True
-        real[rng.integers(1, steps - 1)] = False
-    return real
 
 
 def read_batch(path: str | os.PathLike[str]) -> Array:
@@ -111,27 +106,27 @@ def checked_batch(network_input: Input, given: ArrayLike, source: str) -> Array:
             vocabulary, a number that is not finite, or nothing but padding.
     """
     try:
-        return _checked(network_input, as_array(given))
+        return _check(network_input, as_array(given))
     except ArrayError as error:
         raise UsageError(str(error), source) from None
 
 
-def _checked(network_input: Input, batch: Array) -> Array:
-    wanted, kind = ("rows", *network_input.shape), batch.dtype.kind
-    shape = f"({', '.join('steps' if size is None else str(size) for size in wanted)})"
+def _check(network_input: Input, batch: Array) -> Array:
+    axes, kind = ("rows", *network_input.shape), batch.dtype.kind
+    shape = f"({', '.join('steps' if size is None else str(size) for size in axes)})"
     what, kinds = ("tokens", "iu") if isinstance(network_input, TokenInput) else ("numbers", "iuf")
     sizes = zip(network_input.shape, batch.shape[1:], strict=False)
-    fits = batch.ndim == len(wanted) and all(size in (None, found) for size, found in sizes)
+    fits = batch.ndim == len(axes) and all(size in (None, length) for size, length in sizes)
     if not fits or 0 in batch.shape or kind not in kinds:
-        said = f"expected {what} of shape {shape}, received {brief(batch.dtype)} of {batch.shape}"
-        raise ArrayError(said)
-    taken = _taken(network_input, batch)
-    if not padding_mask(network_input, taken).any():
+        received = f"{brief(batch.dtype)} of {batch.shape}"
+        raise ArrayError(f"expected {what} of shape {shape}, received {received}")
+    batch = _convert(network_input, batch)
+    if not padding_mask(network_input, batch).any():
         raise ArrayError("expected a step that is no padding, received padding alone")
-    return taken
+    return batch
 
 
-def _taken(network_input: Input, batch: Array) -> Array:
+def _convert(network_input: Input, batch: Array) -> Array:
     match network_input:
         case TokenInput(vocabulary=size):
             refuse(batch, (batch < 0) | (batch >= size), f"tokens in [0, {size})")

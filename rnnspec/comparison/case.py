@@ -19,7 +19,7 @@ from rnnspec.ir.params import Counts, count, counts
 from rnnspec.weights.initial import draw_scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -98,7 +98,7 @@ class Case:
             batch = draw_batch(network.input, np.random.default_rng(seed))
         else:
             batch = checked_batch(network.input, given, batch_of(network))
-        arrays, truth = _bounded(network, draw_scaled(network, seed), batch, dtype)
+        arrays, truth = _shrink(network, draw_scaled(network, seed), batch, dtype)
         return cls(program, seed, dtype, arrays, batch, given is not None, truth, form)
 
     @classmethod
@@ -205,7 +205,7 @@ class Case:
     def real(self, batch: Array) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
         shape = (len(batch), *self.truth.output.shape[1:])
-        if self.last not in reference.padded(self.network):
+        if self.last not in reference.padded_layers(self.network):
             return np.ones(shape)
         return np.broadcast_to(self.mask(batch)[..., np.newaxis], shape).astype(np.float64)
 
@@ -217,16 +217,13 @@ _TINY_RATE = 1e-15
 def _with_tiny_rates(layer: Layer) -> Layer:
     match layer:
         case Dropout():
-            return replace(layer, rate=_tiny(layer.rate))
+            return replace(layer, rate=min(layer.rate, _TINY_RATE))
         case Recurrent():
-            rates = _tiny(layer.dropout), _tiny(layer.recurrent_dropout)
-            return replace(layer, dropout=rates[0], recurrent_dropout=rates[1])
+            on_state = min(layer.recurrent_dropout, _TINY_RATE)
+            dropout = min(layer.dropout, _TINY_RATE)
+            return replace(layer, dropout=dropout, recurrent_dropout=on_state)
         case _:
             return layer
-
-
-def _tiny(rate: float) -> float:
-    return min(rate, _TINY_RATE)
 
 
 _LARGEST_VALUE = 100.0
@@ -235,7 +232,7 @@ _MAX_HALVINGS = 8
 _PERTURBATIONS = {"float64": 2.0**-50, "float32": 2.0**-21}
 
 
-def _bounded(
+def _shrink(
     network: Network, arrays: dict[str, Array], batch: Array, dtype: str
 ) -> tuple[dict[str, Array], Trace]:
     """Return arrays small enough that all values stay small, and the reference's trace with them.
@@ -276,11 +273,55 @@ def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, valu
         return True
     # Of all backends, so that the arrays do not depend on which ones are compared.
     error = max(backend.function_error for backend in BACKENDS.values())
-    found = bounds(network, arrays, batch, values, dtype=dtype, error=error)
-    return max(found.values()) <= tolerances(dtype)["forward"]
+    limits = bounds(network, arrays, batch, values, dtype=dtype, error=error)
+    return max(limits.values()) <= tolerances(dtype)["forward"]
 
 
 def _run(network: Network, arrays: Arrays, batch: Array) -> Trace:
     # Overflow is expected while the arrays are still too large.
     with np.errstate(all="ignore"):
         return reference.run(network, arrays, batch)
+
+
+_SPLITS = 2
+_MOST_CHUNKS = 6
+
+
+def run_forward(generated: Generated, model: Any, case: Case) -> dict[str, Array]:
+    """Return the output of each layer for the batch of a case, or of a part of the layers.
+
+    In step form it is only the last layer's: of several random splits of the batch into chunks,
+    the output that is the farthest from the reference.
+    """
+    if generated.form != "step":
+        names = [layer.name for layer in generated.network.layers]
+        return case.outputs(generated.backend.runtime.trace(model, names, case.batch))
+    truth = case.outputs(case.truth)[case.last]
+    rng = np.random.default_rng((case.seed, 2))
+    outputs = []
+    for _ in range(_SPLITS):
+        lengths = random_split(case.batch.shape[1], rng)
+        output = step_through(generated.backend, model, case.batch, lengths)
+        outputs.append(case.outputs(Trace({}, output)))
+    return max(outputs, key=lambda by_layer: distance(by_layer[case.last], truth))
+
+
+def random_split(steps: int, rng: np.random.Generator) -> list[int]:
+    """Return the lengths of random chunks, the first one of a single step."""
+    cuts = rng.integers(1, steps + 1, rng.integers(0, _MOST_CHUNKS - 1))
+    ends = sorted({1, steps, *map(int, cuts)})
+    return [end - start for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def step_through(backend: Backend, model: Any, batch: Array, lengths: Sequence[int]) -> Array:
+    """Return the output of a model in step form for a batch in chunks of some lengths.
+
+    It is (batch, steps, units), or (batch, units) for the last chunk.
+    """
+    states, outputs, start = None, [], 0
+    for length in lengths:
+        chunk = batch[:, start : start + length]
+        output, states = backend.runtime.step(model, chunk, states)
+        outputs.append(output)
+        start += length
+    return np.concatenate(outputs, axis=1) if outputs[0].ndim > 2 else outputs[-1]

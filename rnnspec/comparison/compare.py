@@ -8,36 +8,29 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import get, in_form
-from rnnspec.comparison.forward import run_forward
-from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
+from rnnspec.comparison.case import run_forward
 from rnnspec.comparison.levels import distance, levels_up_to, tolerances
 from rnnspec.comparison.report import BackendResult, Finding, OwnOptimizer, SpecParity
-from rnnspec.comparison.training.own import own_optimizers
-from rnnspec.comparison.training.steps import steady_share, train
+from rnnspec.comparison.training import (
+    along_directions,
+    directional_derivatives,
+    gradients_of,
+    own_optimizers,
+    steady_share,
+    train,
+)
 from rnnspec.errors import Difference
 from rnnspec.ir.params import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case, Live
-    from rnnspec.comparison.gradients import Gradients
+    from rnnspec.comparison.training import Gradients
     from rnnspec.slots import Array
 
     Values = Mapping[str, Array]
-
-
-def _counted(live: Live, layers: Iterable[str]) -> tuple[dict[str, int], Counts]:
-    """Return the parameters of each layer and in total, without the zeros that stock layers add."""
-    zeros = live.store.zeros
-    # Source for inference has no dropout layers.
-    held = dict.fromkeys(layers, 0) | {
-        layer.name: live.runtime.layer_count(live.model, layer) - zeros.get(layer.name, 0)
-        for layer in live.generated.network.layers
-    }
-    total = live.runtime.counts(live.model)
-    return held, Counts(total.trainable - sum(zeros.values()), total.non_trainable)
 
 
 @dataclass(slots=True)
@@ -63,8 +56,16 @@ class Comparison:
     def add(self, backend: Backend) -> None:
         """Build the case on ``backend`` and compare it."""
         live = self.case.build(backend)
-        held, total = _counted(live, self.case.layers)
-        wrong = list(self._count_differences(backend.name, held, total))
+        # Without the zeros that stock layers add.
+        zeros = live.store.zeros
+        # Source for inference has no dropout layers.
+        numbers = dict.fromkeys(self.case.layers, 0) | {
+            layer.name: live.runtime.layer_count(live.model, layer) - zeros.get(layer.name, 0)
+            for layer in live.generated.network.layers
+        }
+        total = live.runtime.counts(live.model)
+        total = Counts(total.trainable - sum(zeros.values()), total.non_trainable)
+        wrong = list(self._count_differences(backend.name, numbers, total))
         self._differences += wrong
         # The case's arrays do not fit into a model of other sizes, so there is nothing to run.
         self._values[backend.name] = {} if wrong else self._run(live)
@@ -73,7 +74,12 @@ class Comparison:
             for level in levels_up_to(self.level)[1:]
         }
         self._results[backend.name] = BackendResult(
-            live.runtime.version(), held, total, findings, live.generated.form, self._own(backend)
+            live.runtime.version(),
+            numbers,
+            total,
+            findings,
+            live.generated.form,
+            self._compare_own(backend),
         )
 
     def report(self) -> SpecParity:
@@ -89,7 +95,7 @@ class Comparison:
             parameters=self.case.parameters,
             backends=self._results,
             stock=stock,
-            differences=(*self._differences, *self._between()),
+            differences=(*self._differences, *self._pairwise_differences()),
         )
 
     def _run(self, live: Live) -> dict[str, Values]:
@@ -104,21 +110,23 @@ class Comparison:
             gradients = gradients_of(live, training=case.trains)
             _, values["gradients"] = gradients(case.batch, case.target, case.weight)
             if "training" in levels:
-                values["training"] = self._trained(live, gradients)
+                values["training"] = self._train(live, gradients)
         return values
 
-    def _trained(self, live: Live, gradients: Gradients) -> Values:
+    def _train(self, live: Live, gradients: Gradients) -> Values:
         """Train on one more backend, with a share of rates and arrays at which all are stable.
 
         The share takes long to find, so it is computed only if backends differ.
         """
         self._learners[live.backend.name] = live, gradients
-        found = train(self.case, live, gradients, share=self._share)
-        if not list(self._first_too_far(live.backend.name, "training", self._distances(found))):
-            return found
+        values = train(self.case, live, gradients, share=self._share)
+        truth = self._truth("training", values)
+        distances = {name: distance(values[name], truth[name]) for name in values}
+        if not list(self._first_too_far(live.backend.name, "training", distances)):
+            return values
         share = steady_share(self.case, live, gradients)
         if share == self._share:
-            return found
+            return values
         # The share holds for all backends, so those before train again.
         self._share = share
         self._truths.pop("training", None)
@@ -129,24 +137,20 @@ class Comparison:
                 self._truth("training", again)
         return train(self.case, live, gradients, share=share)
 
-    def _own(self, backend: Backend) -> dict[str, OwnOptimizer]:
+    def _compare_own(self, backend: Backend) -> dict[str, OwnOptimizer]:
         """Compare the backend's own optimizers, and record a difference that is not known."""
         if not self.own or backend.name not in self._learners:
             return {}
-        found = own_optimizers(self.case, *self._learners[backend.name], self._share)
+        optimizers = own_optimizers(self.case, *self._learners[backend.name], self._share)
         allowed = tolerances(self.case.dtype)["training"]
-        for name, each in found.items():
-            if not each.rest <= allowed:
+        for name, own in optimizers.items():
+            if not own.rest <= allowed:
                 expected = f"within {allowed:g} of {name} written out"
-                received = f"a difference of {each.rest:.3g}"
-                where, quantity = each.finding.where, f"{backend.optimizers}.{name}"
+                received = f"a difference of {own.rest:.3g}"
+                where, quantity = own.finding.where, f"{backend.optimizers}.{name}"
                 difference = self._difference(backend.name, where, quantity, expected, received)
                 self._differences.append(difference)
-        return found
-
-    def _distances(self, trained: Values) -> dict[str, float]:
-        truth = self._truth("training", trained)
-        return {name: distance(trained[name], truth[name]) for name in trained}
+        return optimizers
 
     def _compare_level(self, backend: str, level: str) -> Finding:
         """Compare the values of a backend at a level with the truth, and record a difference."""
@@ -158,11 +162,11 @@ class Comparison:
         shown = along_directions(self.case, values) if level == "gradients" else values
         distances = {name: distance(shown[name], truth[name]) for name in shown}
         self._differences += self._first_too_far(backend, level, distances)
-        allowed = {name: self._allowed(level, name, backend) for name in distances}
+        allowed = {name: self._tolerance(level, name, backend) for name in distances}
         worst = max(distances, key=lambda name: (distances[name] > allowed[name], distances[name]))
         return Finding(distances[worst], worst, allowed[worst])
 
-    def _allowed(self, level: str, name: str, *backends: str) -> float:
+    def _tolerance(self, level: str, name: str, *backends: str) -> float:
         """Return the largest distance that counts as equal, on any of some backends."""
         case = self.case
         if level != "forward" or case.dtype == "float64":
@@ -185,29 +189,29 @@ class Comparison:
         return self._truths[level]
 
     def _count_differences(
-        self, backend: str, held: dict[str, int], total: Counts
+        self, backend: str, numbers: dict[str, int], total: Counts
     ) -> Iterator[Difference]:
         for layer, expected in self.case.layers.items():
-            if held[layer] != expected:
-                yield self._difference(backend, layer, "parameters", expected, held[layer])
+            if numbers[layer] != expected:
+                yield self._difference(backend, layer, "parameters", expected, numbers[layer])
         received = total.as_dict()
-        for key, wanted in self.case.parameters.as_dict().items():
-            if wanted != received[key]:
+        for key, expected in self.case.parameters.as_dict().items():
+            if expected != received[key]:
                 quantity = f"{key.replace('_', '-')} parameters"
-                yield self._difference(backend, "", quantity, wanted, received[key])
+                yield self._difference(backend, "", quantity, expected, received[key])
 
     def _first_too_far(
         self, backend: str, level: str, distances: dict[str, float]
     ) -> Iterator[Difference]:
         """Yield a difference for the first name above the tolerance; later ones follow from it."""
         other = "the first backend" if level == "training" else "the reference"
-        for name, found in distances.items():
-            allowed = self._allowed(level, name, backend)
-            if found > allowed:
-                yield self._too_far(backend, level, name, other, found=found, allowed=allowed)
+        for name, far in distances.items():
+            allowed = self._tolerance(level, name, backend)
+            if far > allowed:
+                yield self._too_far(backend, level, name, other, far=far, allowed=allowed)
                 return
 
-    def _between(self) -> Iterator[Difference]:
+    def _pairwise_differences(self) -> Iterator[Difference]:
         """Yield the first difference of each pair of backends at each level, over all elements."""
         # Training has no reference: its backends are compared with the first one already.
         for level in ("forward", "gradients"):
@@ -218,18 +222,18 @@ class Comparison:
                 distances = {
                     name: distance(shown[other][name], shown[one][name]) for name in common
                 }
-                for name, found in distances.items():
-                    allowed = self._allowed(level, name, one, other)
-                    if found > allowed:
-                        yield self._too_far(other, level, name, one, found=found, allowed=allowed)
+                for name, far in distances.items():
+                    allowed = self._tolerance(level, name, one, other)
+                    if far > allowed:
+                        yield self._too_far(other, level, name, one, far=far, allowed=allowed)
                         break
 
     def _too_far(  # noqa: PLR0913 - each is in the message
-        self, backend: str, level: str, name: str, other: str, *, found: float, allowed: float
+        self, backend: str, level: str, name: str, other: str, *, far: float, allowed: float
     ) -> Difference:
         quantity = {"forward": "output", "gradients": "gradient"}.get(level, level)
         expected = f"within {allowed:.2g} of {other}"
-        return self._difference(backend, name, quantity, expected, f"a difference of {found:.3g}")
+        return self._difference(backend, name, quantity, expected, f"a difference of {far:.3g}")
 
     def _difference(
         self, backend: str, layer: str, quantity: str, expected: object, received: object

@@ -50,11 +50,11 @@ def level_for(level: str | None, form: Form | None) -> str:
     if form is None or form == "training":
         return DEFAULT_LEVEL if level is None else one_of("level", level, LEVELS)
     highest = _HIGHEST_TO_DEPLOY
-    wanted = highest if level is None else one_of("level", level, LEVELS)
-    if LEVELS.index(wanted) > LEVELS.index(highest):
+    level = highest if level is None else one_of("level", level, LEVELS)
+    if LEVELS.index(level) > LEVELS.index(highest):
         message = f"source {IN_WORDS[form]} does not train; it is compared up to {highest}"
-        raise UsageError(f"{message}, received the level {wanted}")
-    return wanted
+        raise UsageError(f"{message}, received the level {level}")
+    return level
 
 
 def trains_own(optimizer: str, level: str | None, dtype: str) -> bool:

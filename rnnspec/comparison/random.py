@@ -1,19 +1,228 @@
-"""Random specs of the whole language, each compared by parity; a failing one is shrunk."""
+"""Random specs of the whole language, each compared by parity; a failing one is shrunk.
+
+Nothing else needs Hypothesis, so it comes with ``rnnspec[dev]``.
+"""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-from itertools import chain, takewhile
+from itertools import chain, count, takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.comparison.drawn.passes import Comparer, Outcome, passes
-from rnnspec.comparison.drawn.texts import Texts
+from rnnspec.backends import form_named, get, needs
+from rnnspec.backends.base import LEVELS
+from rnnspec.comparison.levels import level_for
+from rnnspec.comparison.run import comparable, parity
+from rnnspec.errors import (
+    BackendError,
+    GenerationError,
+    ParityError,
+    RnnspecError,
+    UnsupportedError,
+    UsageError,
+)
+from rnnspec.pipeline import loads
+from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rnnspec.comparison.drawn.passes import Largest, Pass
-    from rnnspec.errors import RnnspecError
+    from rnnspec.backends import Backend
+    from rnnspec.comparison.report import ParityReport
+
+
+Largest = dict[str, float]
+"""The largest difference by level."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """A comparison of a spec on some backends, or on all that can, up to a level in a dtype."""
+
+    backends: tuple[str, ...] | None
+    level: str
+    dtype: str
+    form: str | None
+
+    @property
+    def chosen(self) -> list[Backend]:
+        """The backends of this pass."""
+        return comparable(self.backends, self.level, self.dtype, form_named(self.form))
+
+    @property
+    def words(self) -> str:
+        """The options of ``rnnspec parity`` that ask for this comparison."""
+        form = "" if self.form is None else f" --form {self.form}"
+        dtype = "" if self.dtype == "float64" else f" --dtype {self.dtype}"
+        return f"--level {self.level}{form}{dtype}"
+
+    def compare(self, text: str) -> ParityReport:
+        """Compare a spec."""
+        # Keras warns of a softmax over one unit, which is a valid spec.
+        with warnings.catch_warnings(action="ignore"):
+            spec = loads(text, "random.yaml")
+            return parity(spec, self.backends, level=self.level, form=self.form, dtype=self.dtype)
+
+
+def passes(backends: Sequence[str] | None, level: str | None, form: str | None) -> tuple[Pass, ...]:
+    """Return the passes that compare named backends, or all that support the level in float64.
+
+    Named backends that have no float64 are compared in float32, as far as they support the level.
+
+    Raises:
+        UsageError: a backend or the level is unknown, or a backend does not support the level.
+    """
+    of_form = form_named(form)
+    level = level_for(level, of_form)
+    if backends is None:
+        needed = [Pass(None, level, "float64", form)]
+    else:
+        named = list(dict.fromkeys(get(name, *needs.source(of_form)) for name in backends))
+        double = tuple(backend.name for backend in named if "float64" in backend.dtypes)
+        single = [backend for backend in named if backend.name not in double]
+        needed = [Pass(double, level, "float64", form)] if double or not named else []
+        if single:
+            # Keep one backend in float64; otherwise this level is not compared.
+            reached = [backend.level for backend in single if double and backend.level]
+            lowest = min([level, *reached], key=LEVELS.index)
+            names = tuple(backend.name for backend in single)
+            needed.append(Pass(names, lowest, "float32", form))
+    for one in needed:
+        _ = one.chosen
+    return tuple(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result for one spec: the largest differences by backend, or the error in one dtype.
+
+    A backend that refuses the spec is left out. ``refusal`` is set if all refuse it.
+    """
+
+    largest: dict[str, Largest]
+    error: RnnspecError | None = None
+    failed_in: str = ""
+    refusal: RnnspecError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparer:
+    """A function from the text of a spec to the outcome of comparing it."""
+
+    passes: tuple[Pass, ...]
+
+    def __call__(self, text: str) -> Outcome:
+        """Compare a spec in each pass, up to the first that fails.
+
+        Raises:
+            BackendError: a backend cannot be used.
+            UsageError: the request cannot be honoured for any spec.
+        """
+        largest: dict[str, Largest] = {}
+        refusal: UnsupportedError | None = None
+        for comparison in self.passes:
+            try:
+                report = comparison.compare(text)
+            except UnsupportedError as error:
+                refusal = refusal or error
+                continue
+            except (BackendError, UsageError):
+                raise  # a fault of the request, not of this spec
+            except RnnspecError as error:
+                return Outcome(largest, error, comparison.dtype)
+            except Exception as error:  # noqa: BLE001 - a framework failed: report the spec
+                message = f"{type(error).__name__}: {error}"
+                failure = GenerationError(message, "random.yaml")
+                failure.__cause__ = error
+                return Outcome(largest, failure, comparison.dtype)
+            if not report.equal:
+                return Outcome(largest, ParityError(report.differences), comparison.dtype)
+            (spec,) = report.specs
+            largest |= {
+                name: {level: finding.difference for level, finding in result.findings.items()}
+                for name, result in spec.backends.items()
+            }
+        return Outcome(largest, refusal=None if largest else refusal)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """``number`` specs as YAML, which depend only on the seed."""
+
+    number: int
+    seed: int
+
+    def all(self) -> list[str]:
+        """Return the specs; a few may be equal.
+
+        Raises:
+            BackendError: Hypothesis is not installed.
+        """
+        texts: list[str] = []
+        self._run(texts.append, shrinks=False)
+        return texts
+
+    def smaller(self, index: int, fails: Callable[[str], bool]) -> str | None:
+        """Return the smallest spec found that fails, starting from the one at ``index``.
+
+        Returns None if that one does not fail again.
+        """
+        from hypothesis.errors import Flaky
+
+        calls = count()
+
+        def check(text: str) -> None:
+            # Specs before it have been compared. The same ones are drawn again, because what is
+            # drawn depends only on failures.
+            if next(calls) >= index and fails(text):
+                raise _FailedError(text)
+
+        try:
+            self._run(check, shrinks=True)
+        except _FailedError as failed:
+            return failed.spec
+        except Flaky:
+            return None
+        return None
+
+    def _run(self, check: Callable[[str], None], *, shrinks: bool) -> None:
+        try:
+            import hypothesis
+        except ImportError as error:
+            message = "random specs need hypothesis: pip install hypothesis"
+            raise BackendError(message) from error
+        from rnnspec.comparison.strategies import PROVIDER, specs
+
+        phases = [hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if shrinks else [])]
+        settings = hypothesis.settings(
+            max_examples=self.number,
+            # Only the seed decides what is drawn.
+            backend=PROVIDER,
+            database=None,
+            derandomize=False,
+            deadline=None,
+            phases=phases,
+            # Otherwise Hypothesis prints to standard output, like the report.
+            verbosity=hypothesis.Verbosity.quiet,
+            report_multiple_bugs=False,
+            # Building models takes seconds, which the health checks of Hypothesis consider too
+            # slow.
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )
+
+        def check_text(spec: dict[str, Any]) -> None:
+            check(dump(spec))
+
+        hypothesis.seed(self.seed)(settings(hypothesis.given(specs())(check_text)))()
+
+
+class _FailedError(Exception):
+    """A spec that fails."""
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(spec)
+        self.spec = spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +255,8 @@ class Found:
     @property
     def largest(self) -> Largest:
         """The largest difference of each level in float64."""
-        return _widest(each.largest for each in self.backends.values() if each.dtype == "float64")
+        parts = self.backends.values()
+        return _largest_of(part.largest for part in parts if part.dtype == "float64")
 
     @property
     def equal(self) -> bool:
@@ -59,7 +269,7 @@ class Found:
             "equal": self.equal,
             "compared": self.compared,
             "largest": self.largest,
-            "backends": {name: each.as_dict() for name, each in self.backends.items()},
+            "backends": {name: part.as_dict() for name, part in self.backends.items()},
             "spec": self.spec,
             "error": str(self.error or ""),
             **({"refused": self.refused} if self.refused else {}),
@@ -75,20 +285,24 @@ class Outcomes:
 
     def check_accepted(self) -> None:
         """Raise the last refusal if every spec was refused, which must not count as a success."""
-        found = self.outcomes
-        if found and found[-1].refusal and all(each.refusal for each in found):
-            raise found[-1].refusal
+        outcomes = self.outcomes
+        if outcomes and outcomes[-1].refusal and all(outcome.refusal for outcome in outcomes):
+            raise outcomes[-1].refusal
 
     def result(self, single: tuple[str, ...]) -> Found:
         """Return the result of all, in which ``single`` are the backends compared in float32."""
         outcomes = self.outcomes
-        equal = list(takewhile(lambda each: each.error is None, outcomes))
+        equal = list(takewhile(lambda outcome: outcome.error is None, outcomes))
         failed = outcomes[len(equal)] if len(equal) < len(outcomes) else Outcome({})
-        accepted = [each.largest for each in equal if each.largest]
-        names = dict.fromkeys((*chain(*accepted), *single))
+        accepted = [outcome.largest for outcome in equal if outcome.largest]
+        backends: dict[str, OnBackend] = {}
+        for name in dict.fromkeys((*chain(*accepted), *single)):
+            own = [largest[name] for largest in accepted if name in largest]
+            dtype = "float32" if name in single else "float64"
+            backends[name] = OnBackend(dtype, len(own), _largest_of(own))
         return Found(
             compared=len(accepted),
-            backends={name: _on(name, accepted, single) for name in names},
+            backends=backends,
             spec=self.spec,
             error=failed.error,
             refused=len(equal) - len(accepted),
@@ -132,24 +346,18 @@ class Search:
     def again(self, outcomes: Outcomes) -> str:
         """Return the options that ask for the comparison that failed, if one did."""
         failed = outcomes.outcomes[-1].failed_in if outcomes.outcomes else ""
-        return next((each.words for each in self.passes if each.dtype == failed), "")
+        return next((one.words for one in self.passes if one.dtype == failed), "")
 
     @property
     def single(self) -> tuple[str, ...]:
         """The backends that are compared in float32."""
-        found = [each.backends or () for each in self.passes if each.dtype == "float32"]
-        return found[0] if found else ()
+        return next((one.backends or () for one in self.passes if one.dtype == "float32"), ())
 
 
-def _on(name: str, accepted: Iterable[dict[str, Largest]], single: Sequence[str]) -> OnBackend:
-    found = [each[name] for each in accepted if name in each]
-    return OnBackend("float32" if name in single else "float64", len(found), _widest(found))
-
-
-def _widest(found: Iterable[Largest]) -> Largest:
+def _largest_of(parts: Iterable[Largest]) -> Largest:
     largest: Largest = {}
-    for each in found:
-        for level, difference in each.items():
+    for part in parts:
+        for level, difference in part.items():
             largest[level] = max(largest.get(level, 0.0), difference)
     return largest
 

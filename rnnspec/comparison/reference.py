@@ -42,7 +42,7 @@ def run(
         OutOfMemoryError: the outputs of the layers do not fit into memory.
     """
     rows, steps = inputs.shape[:2]
-    shapes = [each.output for each in network.layers]
+    shapes = [layer.output for layer in network.layers]
     width = sum(shape[-1] or 0 for shape in shapes if len(shape) == 2 and shape[0] in (None, steps))
     what = f"the outputs of the layers of {network.name} for {rows} sequences of {steps:,} steps"
     check_memory(inputs.nbytes + 8 * rows * steps * width, what)
@@ -54,8 +54,8 @@ def run_on(
     network: nodes.Network, arrays: Arrays, inputs: Array, trace: Trace, layer: str
 ) -> Trace:
     """Return the result of ``run``, given that nothing before ``layer`` differs from ``trace``."""
-    before = [each.name for each in takewhile(lambda each: each.name != layer, network.layers)]
-    entered = {name: trace.inputs[name] for name in before}
+    before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
+    entered = {earlier.name: trace.inputs[earlier.name] for earlier in before}
     value, mask = trace.inputs[layer], padding_mask(network.input, inputs)
     return _run(network.layers[len(before) :], arrays, entered, value, mask)
 
@@ -100,11 +100,11 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Array) -> dict[str, Ar
     }
     values[network.layers[-1].name] = trace.output
     # The output at padding is unspecified, so backends may differ there.
-    within, mask = padded(network), padding_mask(network.input, inputs)
-    return {name: value[mask] if name in within else value for name, value in values.items()}
+    padded, mask = padded_layers(network), padding_mask(network.input, inputs)
+    return {name: value[mask] if name in padded else value for name, value in values.items()}
 
 
-def padded(network: nodes.Network) -> set[str]:
+def padded_layers(network: nodes.Network) -> set[str]:
     """Return the names of the layers whose output includes padding."""
     if not network.input.masked:
         return set()
@@ -124,16 +124,21 @@ def _layer(
         case nodes.Repeat():
             return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
         case nodes.LayerNorm():
-            return _layer_norm(layer, own, x)
+            centred = x - x.mean(axis=-1, keepdims=True)
+            variance = (centred * centred).mean(axis=-1, keepdims=True)
+            norm: Array = own["gamma"] * centred / np.sqrt(variance + layer.epsilon) + own["beta"]
+            return norm
         case nodes.Dropout():
             return x
         case nodes.Pooling():
-            return _pooling(layer, x, _effective_mask(x, mask, masked=layer.masked))
+            real = _effective_mask(x, mask, masked=layer.masked)
+            samples = zip(x, real, strict=True)
+            return np.stack([_statistic(steps[at], layer.statistic) for steps, at in samples])
         case nodes.Dense():
             return activate(x @ own["kernel"] + own.get("bias", 0.0), layer.activation)
         case nodes.Normalize():
-            norm = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-            return x / np.where(norm.real > 1e-12, norm, 1e-12)
+            length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+            return x / np.where(length.real > 1e-12, length, 1e-12)
         case nodes.Residual():
             raise AssertionError("_run adds residuals, which need the input of an earlier layer")
         case _:
@@ -142,20 +147,6 @@ def _layer(
 
 def _effective_mask(x: Array, mask: Array, *, masked: bool) -> Array:
     return mask if masked else np.ones(x.shape[:2], dtype=bool)
-
-
-def _layer_norm(layer: nodes.LayerNorm, own: Arrays, x: Array) -> Array:
-    centred = x - x.mean(axis=-1, keepdims=True)
-    variance = (centred * centred).mean(axis=-1, keepdims=True)
-    scaled: Array = own["gamma"] * centred / np.sqrt(variance + layer.epsilon) + own["beta"]
-    return scaled
-
-
-def _pooling(layer: nodes.Pooling, x: Array, mask: Array) -> Array:
-    pooled = [
-        _statistic(sample[real], layer.statistic) for sample, real in zip(x, mask, strict=True)
-    ]
-    return np.stack(pooled)
 
 
 def _statistic(steps: Array, statistic: Statistic) -> Array:

@@ -73,8 +73,8 @@ def bounds(  # noqa: PLR0913 - a network, what it is run on, and how precisely
     with np.errstate(all="ignore"):
         trace = reference.run(network, rounded, inputs, noise)
     return {
-        name: bound(values[name], dtype, found.reshape(_RUNS, *values[name].shape))
-        for name, found in reference.outputs(network, trace, inputs).items()
+        name: bound(values[name], dtype, samples.reshape(_RUNS, *values[name].shape))
+        for name, samples in reference.outputs(network, trace, inputs).items()
     }
 
 
@@ -87,6 +87,6 @@ def bound(value: Array, dtype: str, samples: Array | None = None) -> float:
         # What overflows here does so in the model too, and then nothing is near enough.
         cost = cost if np.isfinite(cost) else 0.0
     largest = float(np.max(np.abs(value), initial=0.0))
-    found = _FACTOR * (cost + _RESULT_ERROR * unit * largest) / size_of(value)
+    limit = _FACTOR * (cost + _RESULT_ERROR * unit * largest) / size_of(value)
     # Few samples of small values may miss the largest error.
-    return max(_LEAST[dtype], found, min(_ROOM * found, tolerances("float32")["forward"]))
+    return max(_LEAST[dtype], limit, min(_ROOM * limit, tolerances("float32")["forward"]))

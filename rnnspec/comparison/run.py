@@ -134,14 +134,22 @@ def prepared(  # noqa: PLR0913 - each is an option of the command line
     optimizer: str = "reference",
 ) -> Prepared:
     """Check a comparison without importing a framework; arguments and errors as in ``parity``."""
-    wanted = form_named(form)
+    of_form = form_named(form)
     own = trains_own(optimizer, level, dtype)
-    level = level_for("training" if own else level, wanted)
-    chosen = comparable(backends, level, dtype, wanted, own=own)
-    options = _Options(level, wanted, dtype, seed_from(seed), batch, own)
-    plans = _planned(_loaded(specs), chosen, options, named=backends is not None)
-    _check(plans, chosen, options)
-    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, wanted)
+    level = level_for("training" if own else level, of_form)
+    chosen = comparable(backends, level, dtype, of_form, own=own)
+    options = _Options(level, of_form, dtype, seed_from(seed), batch, own)
+    if isinstance(specs, str | os.PathLike | Spec):
+        programs = [program(specs)]
+    else:
+        programs = [program(spec) for spec in list_from("specs", specs)]
+    plans = _plan_all(programs, chosen, options, named=backends is not None)
+    # Before anything is built.
+    for backend in chosen:
+        backend.require()
+    for plan in plans:
+        options.check_batch(plan.program.network)
+    return Prepared(tuple(Task(plan, options) for plan in plans), level, dtype, of_form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +171,22 @@ class Task:
 
     def compare(self, progress: Callable[[str], None] = lambda _: None) -> SpecParity:
         """Build the spec on each backend, and compare them."""
-        return _compare(self.plan, self.options, progress)
+        options, network = self.options, self.network
+        total = counts(network)
+        size = np.dtype(options.dtype).itemsize * (total.trainable + total.non_trainable)
+        with memory_for(size, f"the arrays of {network.name} in {options.dtype}"):
+            comparison = Comparison(self._case(), options.level, options.own)
+            for backend in map(get, self.plan.backends):
+                progress(f"{network.name} on {backend.title}")
+                comparison.add(backend)
+            return replace(comparison.report(), refused=self.plan.refused)
 
-
-def _check(plans: Sequence[_Plan], chosen: Sequence[Backend], options: _Options) -> None:
-    """Raise an error, before anything is built, if a framework or a fitting batch is missing."""
-    for backend in chosen:
-        backend.require()
-    for plan in plans:
-        options.check_batch(plan.program)
+    def _case(self) -> Case:
+        options = self.options
+        # A batch may be larger than the memory, and counting needs none.
+        if options.level == "counts":
+            return Case.to_count(self.plan.program, options.seed, options.dtype, options.form)
+        return Case.of(self.plan.program, options.seed, options.dtype, options.batch, options.form)
 
 
 def comparable(
@@ -193,17 +208,11 @@ def comparable(
     levels_up_to(level)
     tolerances(dtype)
     optimizers = (needs.OPTIMIZERS,) if own else ()
-    wanted = needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers
+    required = needs.level(level), needs.dtype(dtype), *needs.source(form), *optimizers
     if backends is None:
-        return having(*wanted)
+        return having(*required)
     # Named twice, a backend would be compared with itself.
-    return list(dict.fromkeys(get(name, *wanted) for name in list_from("backends", backends)))
-
-
-def _loaded(specs: Source | Iterable[Source]) -> list[Program]:
-    if isinstance(specs, str | os.PathLike | Spec):
-        return [program(specs)]
-    return [program(spec) for spec in list_from("specs", specs)]
+    return list(dict.fromkeys(get(name, *required) for name in list_from("backends", backends)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +224,7 @@ class _Plan:
     refused: dict[str, tuple[Refusal, ...]]
 
 
-def _planned(
+def _plan_all(
     programs: Sequence[Program], chosen: Sequence[Backend], options: _Options, *, named: bool
 ) -> list[_Plan]:
     """Plan each comparison; backends that the user named must all take part."""
@@ -225,17 +234,17 @@ def _planned(
     if len(chosen) < least:
         raise UsageError("training is compared between backends; expected at least two of them")
     least = len(chosen) if named else least
-    return [_plan(each, chosen, options.form, least) for each in programs]
+    return [_plan(one, chosen, options.form, least) for one in programs]
 
 
-def _plan(given: Program, chosen: Sequence[Backend], form: Form | None, least: int) -> _Plan:
+def _plan(one: Program, chosen: Sequence[Backend], form: Form | None, least: int) -> _Plan:
     """Leave out the backends that refuse a spec, unless fewer than ``least`` remain."""
-    found = {backend.name: refusals(backend, given.network, form) for backend in chosen}
-    refused = {name: keys for name, keys in found.items() if keys}
+    by_name = {backend.name: refusals(backend, one.network, form) for backend in chosen}
+    refused = {name: keys for name, keys in by_name.items() if keys}
     if len(chosen) - len(refused) < least:
         name, keys = next(iter(refused.items()))
-        raise UnsupportedError(given.source, name, keys)
-    return _Plan(given, [each.name for each in chosen if each.name not in refused], refused)
+        raise UnsupportedError(one.source, name, keys)
+    return _Plan(one, [name for name in by_name if name not in refused], refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,26 +256,7 @@ class _Options:
     batch: ArrayLike | None
     own: bool
 
-    def check_batch(self, given: Program) -> None:
+    def check_batch(self, network: Network) -> None:
         """Raise UsageError unless a network takes the batch, before the long work begins."""
         if self.batch is not None:
-            checked_batch(given.network.input, self.batch, batch_of(given.network))
-
-
-def _compare(plan: _Plan, options: _Options, progress: Callable[[str], None]) -> SpecParity:
-    network = plan.program.network
-    total = counts(network)
-    size = np.dtype(options.dtype).itemsize * (total.trainable + total.non_trainable)
-    with memory_for(size, f"the arrays of {network.name} in {options.dtype}"):
-        comparison = Comparison(_case(plan.program, options), options.level, options.own)
-        for backend in map(get, plan.backends):
-            progress(f"{network.name} on {backend.title}")
-            comparison.add(backend)
-        return replace(comparison.report(), refused=plan.refused)
-
-
-def _case(given: Program, options: _Options) -> Case:
-    # A batch may be larger than the memory, and counting needs none.
-    if options.level == "counts":
-        return Case.to_count(given, options.seed, options.dtype, options.form)
-    return Case.of(given, options.seed, options.dtype, options.batch, options.form)
+            checked_batch(network.input, self.batch, batch_of(network))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
-from rnnspec.spec.yaml.characters import forbidden
+from rnnspec.spec.yaml.text import first_forbidden
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 Words = dict[str, Any]
 
@@ -35,7 +37,7 @@ MATRICES = st.one_of(
 )
 # Specs are written as JSON, which is YAML only if no character needs a surrogate pair.
 LETTERS = st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"])
-DESCRIPTIONS = st.text(LETTERS, max_size=120).filter(lambda text: forbidden(text) is None)
+DESCRIPTIONS = st.text(LETTERS, max_size=120).filter(lambda text: first_forbidden(text) is None)
 
 
 def spec_text(spec: Mapping[str, Any]) -> str:
@@ -57,7 +59,9 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
         spec["embedding"] = embedding
     head = draw(_heads(names)) if draw(st.integers(0, 4)) else None
     if head is not None and head.get("pooling") == "last_step":
-        _without_padding(spec)
+        # With a mask, the last step may be padding.
+        for section, key in (("input", "mask_value"), ("embedding", "mask_zero")):
+            spec.get(section, {}).pop(key, None)
     width = embedding["dim"] if embedding else network_input["features"]
     gives_state = head is not None and head.get("pooling", "last") == "last"
     layers = draw(_rnn(names, width, gives_state=gives_state))
@@ -69,25 +73,19 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
     return spec
 
 
-def _without_padding(spec: Words) -> None:
-    """Remove the masks of a spec, with which the last step may be padding."""
-    for section, key in (("input", "mask_value"), ("embedding", "mask_zero")):
-        spec.get(section, {}).pop(key, None)
-
-
 def sample(strategy: st.SearchStrategy[Words], size: int) -> list[Words]:
     """Return ``size`` examples, the same ones every time."""
-    found: list[Words] = []
+    examples: list[Words] = []
 
     @settings(
         max_examples=size, database=None, deadline=None, derandomize=True, phases=[Phase.generate]
     )
     @given(strategy)
     def collect(spec: Words) -> None:
-        found.append(spec)
+        examples.append(spec)
 
     collect()
-    return found
+    return examples
 
 
 class _Names:
@@ -95,17 +93,17 @@ class _Names:
 
     def __init__(self, length: int | None) -> None:
         self.length = length
-        self._given = 0
+        self._number = 0
 
     def network(self) -> str:
         return "network_gru_".ljust(self.length, "x") if self.length else "small_net"
 
     def layer(self, draw: st.DrawFn, *, room: int = 0) -> Words:
         """Return a ``name`` key, or nothing; ``room`` is left for a suffix."""
-        self._given += 1
+        self._number += 1
         if self.length:
-            return {"name": f"layer_{self._given}_".ljust(self.length - room, "y")}
-        return {"name": f"my_layer_{self._given}"} if draw(st.integers(0, 3)) == 0 else {}
+            return {"name": f"layer_{self._number}_".ljust(self.length - room, "y")}
+        return {"name": f"my_layer_{self._number}"} if draw(st.integers(0, 3)) == 0 else {}
 
 
 @st.composite
@@ -124,7 +122,7 @@ def _inputs(draw: st.DrawFn, *, numeric: bool) -> Words:
 def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
     optional = {"trainable": st.booleans(), "mask_zero": st.booleans()}
     drawn = draw(st.fixed_dictionaries({}, optional=optional))
-    # Token 0 is padding, and a vocabulary of it alone is an error.
+    # Token 0 is padding, and a vocabulary of only that is an error.
     least = 2 if drawn.get("mask_zero") else 1
     return {
         **names.layer(draw),
@@ -171,17 +169,11 @@ def _layers(draw: st.DrawFn, names: _Names, width: int, *, sequence: bool) -> Wo
         layer["layer_norm"] = draw(st.booleans() | st.just({"epsilon": 1e-05}))
     layer |= draw(_cells(type_))
     if sequence and draw(st.integers(0, 3)) == 0:
-        _add_residual(layer, width)
+        joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
+        # The output must be as wide as the input, and two directions cannot have an odd sum.
+        if not (joined and width % 2):
+            layer |= {"units": width // 2 if joined else width, "residual": True}
     return layer
-
-
-def _add_residual(layer: Words, width: int) -> None:
-    """Make the output of a layer as wide as its input, and add a residual."""
-    joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
-    # Two directions of equal size cannot have an odd sum.
-    if joined and width % 2:
-        return
-    layer |= {"units": width // 2 if joined else width, "residual": True}
 
 
 @st.composite
@@ -247,3 +239,18 @@ def _initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
     if any(layer["type"] == "lstm" for layer in biased):
         optional["forget_bias"] = st.sampled_from([0, 0.5, 1, 1.0, -1e-05, 2.5])
     return draw(st.just({}) | st.fixed_dictionaries({}, optional=optional))
+
+
+class SeededProvider(HypothesisProvider):
+    """Hypothesis's own source, without constants from source code.
+
+    It draws one value in twenty from the constants in all modules that are imported and not in
+    ``site-packages``, so that the values depend on them too.
+    """
+
+    def _maybe_draw_constant(self, *_: object, **__: object) -> None:
+        return None
+
+
+PROVIDER = "rnnspec"
+AVAILABLE_PROVIDERS[PROVIDER] = f"{__name__}.{SeededProvider.__name__}"

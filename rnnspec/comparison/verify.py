@@ -10,8 +10,7 @@ import numpy as np
 from rnnspec import pipeline
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch
-from rnnspec.comparison.case import Case
-from rnnspec.comparison.forward import run_forward
+from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 
@@ -30,7 +29,7 @@ _LENGTHS = (STEPS_OF_ANY_LENGTH, 1, 23)
 """The lengths of the batches, if the network takes any length."""
 LONGEST = max(_LENGTHS)
 _WITH_PADDING_INSIDE = 3
-"""The row of a batch that is run alone as well."""
+"""The sequence of a batch that is also run by itself."""
 _MAX_HALVINGS = 12
 
 
@@ -40,7 +39,7 @@ class Proof:
 
     Called with the folder of the files before they are moved into place, so that a model that
     differs is not written. ``rounding`` is the largest bound of an output, and ``closer`` says what
-    was compared as well, if the difference is one that only a sensitive network explains.
+    else was compared, if only a sensitive network explains the difference.
     """
 
     program: Program
@@ -72,9 +71,9 @@ class Proof:
 
     @property
     def equal(self) -> str:
-        """What the model is equal to, in words, and how exactly."""
-        found = in_words(self.largest, self.rounding, self.closer)
-        return f"the NumPy reference with the same arrays: {found}"
+        """A sentence about what the model is equal to, and how exactly."""
+        result = in_words(self.largest, self.rounding, self.closer)
+        return f"the NumPy reference with the same arrays: {result}"
 
     def _compare_closer(self, again: Any) -> None:
         """Compare the same source in float64, and the model of the files with smaller arrays."""
@@ -99,37 +98,37 @@ class Proof:
             ParityError: an output differs.
         """
         generated, expected = self.generated, case.outputs(case.truth)
-        found = run_forward(generated, model, case)
-        distances = {name: distance(found[name], expected[name]) for name in found}
+        outputs = run_forward(generated, model, case)
+        distances = {name: distance(outputs[name], expected[name]) for name in outputs}
         allowed = case.bounds(generated.backend.function_error, distances)
         for name, far in distances.items():
             # Written this way, the test also refuses NaN.
             if not far <= allowed[name]:
-                wanted = f"within {allowed[name]:.2g} of the reference in {case.dtype}"
+                bound = f"within {allowed[name]:.2g} of the reference in {case.dtype}"
                 received = f"a difference of {far:.3g}"
-                raise ParityError((_difference(generated, name, "output", wanted, received),))
+                raise ParityError((_difference(generated, name, "output", bound, received),))
         return max(distances.values()), max(allowed[name] for name in distances)
 
 
 def in_words(largest: float, rounding: float, closer: str, dtype: str = DTYPE) -> str:
     """Return the result of a comparison in words."""
-    found = f"largest difference {largest:.1e} in forward ({dtype})"
+    difference = f"largest difference {largest:.1e} in forward ({dtype})"
     if largest <= tolerances(DTYPE)["forward"]:
-        return found
+        return difference
     as_well = f"; compared {closer} as well" if closer else ""
-    return f"{found}, where rounding explains {rounding:.1e}{as_well}"
+    return f"{difference}, where rounding explains {rounding:.1e}{as_well}"
 
 
 def steady_case(program: Program, arrays: Arrays, error: float) -> tuple[Case, float] | None:
     """Return a case with a share of the arrays at which rounding explains little, and the share.
 
-    A model whose arrays are known to be right need not be compared with these: what its network
-    computes shows with any others as well. It is None if no share will do.
+    If the arrays of a model are known to be right, any others show what its network computes.
+    Returns None if no share will do.
     """
     batch = longest(program)
     for halvings in range(1, _MAX_HALVINGS):
         share = 2.0**-halvings
-        case = case_of(program, {name: share * each for name, each in arrays.items()}, batch)
+        case = case_of(program, {name: share * array for name, array in arrays.items()}, batch)
         if max(case.bounds(error).values()) <= tolerances(DTYPE)["forward"]:
             return case, share
     return None

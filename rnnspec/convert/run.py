@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
-from rnnspec.diff.compare import Diff, diff
+from rnnspec.diff import Diff, diff
 from rnnspec.errors import UsageError
 from rnnspec.slots import is_finite
 

@@ -1,15 +1,17 @@
 """Input files, read as data, and output files, written completely or not at all."""
 
-from rnnspec.files.targets import (
+from rnnspec.files.output import (
     NO_WORKING_FOLDER,
     Inputs,
     check_folder,
     check_target,
     check_target_folder,
     has_working_folder,
+    publish,
     reported,
+    staged,
+    write_file,
 )
-from rnnspec.files.write import publish, staged, write_file
 
 __all__ = [
     "NO_WORKING_FOLDER",

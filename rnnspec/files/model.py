@@ -21,7 +21,7 @@ def spec_in(path: Path) -> str:
         UsageError: the file cannot be read, or contains no spec.
     """
     # Imported here because NumPy is needed for these files only.
-    from rnnspec.files.headers import read_metadata
+    from rnnspec.files.arrays import read_metadata
 
     text = read_metadata(path).get(SPEC_KEY, "")
     if not text:

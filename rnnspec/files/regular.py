@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
+def opened(path: Path | str, inside: Path | None = None) -> Iterator[tuple[BinaryIO, int]]:
     """Yield an open regular file and its size.
 
     Args:
-        path: the file.
+        path: the file; messages show it as given.
         inside: the folder that the file must be in, with all links followed.
 
     Raises:
@@ -32,7 +32,11 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, i
     opener = _without_waiting if inside is None else partial(_inside, inside)
     try:
         # Checked before opening, because opening a device may have an effect.
-        _check_regular(path, _status(path))
+        try:
+            status = os.stat(path)  # noqa: PTH116 - Path("") would be the folder
+        except ValueError as error:  # a null character, or one that the system cannot encode
+            raise unreadable(path, error) from None
+        _check_regular(path, status)
         with open(path, "rb", opener=opener) as stream:
             # And again afterwards, because the path may lead elsewhere by now.
             status = os.fstat(stream.fileno())
@@ -47,13 +51,6 @@ def opened(path: Path, inside: Path | None = None) -> Iterator[tuple[BinaryIO, i
         raise unreadable(path, error) from None
 
 
-def _status(path: Path) -> os.stat_result:
-    try:
-        return path.stat()
-    except ValueError as error:  # a null character, or one that the system cannot encode
-        raise unreadable(path, error) from None
-
-
 def _without_waiting(path: str, flags: int) -> int:
     """Open a file without waiting for another process to write into it, if it is a FIFO."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
@@ -61,7 +58,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _inside(folder: Path, path: str, flags: int) -> int:
     """Open a file in ``folder``, whatever becomes of its path in the meantime."""
-    base, real = (Path(os.path.realpath(each)) for each in (folder, path))
+    base, real = (Path(os.path.realpath(place)) for place in (folder, path))
     if not real.is_relative_to(base) or real == base:
         raise UsageError(f"expected a file inside {folder}, received one outside", path)
     if os.open in os.supports_dir_fd:
@@ -76,7 +73,7 @@ def _inside(folder: Path, path: str, flags: int) -> int:
 
 
 def _along(base: Path, parts: tuple[str, ...], flags: int) -> int:
-    """Open the file that ``parts`` lead to, none of which may have become a link."""
+    """Open the file that ``parts`` lead to, unless one of them has become a link."""
     # O_PATH, where there is one, needs no permission to list a folder.
     way = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
     at = os.open(base, way)
@@ -90,14 +87,14 @@ def _along(base: Path, parts: tuple[str, ...], flags: int) -> int:
         os.close(at)
 
 
-def _check_regular(path: Path, status: os.stat_result) -> None:
+def _check_regular(path: Path | str, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise UsageError("expected a file, received a folder", str(path))
     if not stat.S_ISREG(status.st_mode):
         raise UsageError("expected a regular file", str(path))
 
 
-def unreadable(path: Path, error: Exception | str) -> UsageError:
+def unreadable(path: Path | str, error: Exception | str) -> UsageError:
     """Return the error for a file that cannot be read."""
     return UsageError(f"cannot be read: {getattr(error, 'strerror', None) or error}", str(path))
 
@@ -118,13 +115,13 @@ def _meant(path: str) -> str | None:
     folder, name = os.path.split(path)
     stem, ending = os.path.splitext(name)  # noqa: PTH122 - Path("") would be the folder
     # A name without an ending most likely stands for a spec.
-    alike = next((each for each in _SAME if (ending or ".yaml") in each), {ending})
+    alike = next((endings for endings in _SAME if (ending or ".yaml") in endings), {ending})
     with suppress(OSError, ValueError), os.scandir(folder or ".") as entries:
-        found = sorted(entry.name for entry in islice(entries, _ENTRIES) if entry.is_file())
-        ends = {each: os.path.splitext(each) for each in found}  # noqa: PTH122
-        for each, (start, end) in ends.items():
+        files = sorted(entry.name for entry in islice(entries, _ENTRIES) if entry.is_file())
+        ends = {file: os.path.splitext(file) for file in files}  # noqa: PTH122
+        for file, (start, end) in ends.items():
             if start.lower() == stem.lower() and end.lower() in alike:
-                return os.path.join(folder, each)  # noqa: PTH118 - as typed
+                return os.path.join(folder, file)  # noqa: PTH118 - as typed
         near = nearest(stem, [start for start, end in ends.values() if end == ending])
         return near and os.path.join(folder, near + ending)  # noqa: PTH118
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
-from rnnspec.diff.compare import Change, Diff, LayerDiff
+from rnnspec.diff import Change, Diff, LayerDiff
 from rnnspec.drawing.picture import draw
 from rnnspec.errors import UsageError
 from rnnspec.html.elements import element, lines, paragraph, strong, table

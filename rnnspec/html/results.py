@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from xml.etree.ElementTree import Element
 
 from rnnspec.comparison.report import ParityReport
-from rnnspec.diff.compare import Diff
+from rnnspec.diff import Diff
 from rnnspec.html import networks, parity
 from rnnspec.html.elements import element, rendered
 from rnnspec.importing.live import Model

@@ -17,7 +17,7 @@ from rnnspec.backends import get
 from rnnspec.backends.kept import weights_in
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS
-from rnnspec.comparison.forward import random_split, step_through
+from rnnspec.comparison.case import random_split, step_through
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.verify import (
     DTYPE,

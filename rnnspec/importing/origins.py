@@ -218,7 +218,7 @@ def check_whole(path: Path) -> None:
 def _no_state_dict(path: Path) -> UsageError:
     """Return why a file of safetensors is none that can be imported."""
     from rnnspec.backends.torch.checkpoint.states import WANTED
-    from rnnspec.files.headers import read_names
+    from rnnspec.files.arrays import read_names
 
     try:
         names, metadata = read_names(path)

@@ -20,7 +20,7 @@ from rnnspec.importing.naming import (
 )
 from rnnspec.importing.origins import Request, origin_of
 from rnnspec.ir import nodes
-from rnnspec.raising import raised
+from rnnspec.raising import raise_spec
 from rnnspec.spec.write import dump
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _write_spec(
     source: str, network: nodes.Network, guesses: Sequence[tuple[str, str]]
 ) -> tuple[str, Program]:
     """Return the text of the spec of a network, and what it is lowered to, which is the same."""
-    text = with_guesses(dump(raised(network, source)), guesses)
+    text = with_guesses(dump(raise_spec(network, source)), guesses)
     try:
         program = pipeline.reads(text, source)
     except SpecError as error:

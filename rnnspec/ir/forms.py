@@ -1,10 +1,130 @@
-"""Forms of generated source."""
+"""Forms of generated source, and what each leaves of a network.
+
+Source for inference has no dropout. A model in step form gets a chunk of one or more steps with all
+states, and returns the output for the steps so far with the new states. A chunk of only padding
+changes no state.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+from rnnspec.errors import Refusal
+from rnnspec.ir.nodes import (
+    LSTM,
+    Dropout,
+    Layer,
+    Network,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    width,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 Form = Literal["training", "inference", "step"]
 """A form of generated source: for training, for inference only, or for one chunk after another."""
 
 FORMS: tuple[Form, ...] = get_args(Form)
+
+
+def for_inference(network: Network) -> Network:
+    """Return ``network`` without dropout, which does nothing in inference.
+
+    The other layers, their names and their arrays stay as they are.
+    """
+    layers, starts = list[Layer](), dict[str, str]()
+    waiting = list[str]()
+    for layer in network.layers:
+        waiting.append(layer.name)
+        match layer:
+            case Dropout():
+                continue
+            case Recurrent():
+                layers.append(replace(layer, dropout=0.0, recurrent_dropout=0.0))
+            case Residual():
+                layers.append(replace(layer, start=starts.get(layer.start, layer.start)))
+            case _:
+                layers.append(layer)
+        # A residual that starts at a dropout starts at the layer after it.
+        starts |= dict.fromkeys(waiting, layer.name)
+        waiting.clear()
+    return replace(network, layers=tuple(layers))
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """An array (batch, size) that a layer hands on to the next chunk, zeros before the first one.
+
+    A recurrent layer has its hidden state ``NAME_h``, and an LSTM its cell state ``NAME_c`` too. A
+    mean has the sum ``NAME_sum``, a maximum the highest values so far, ``NAME_max``; both have the
+    number of real steps, ``NAME_count``, of size 1. As long as it is 0, ``NAME_max`` is zeros.
+    """
+
+    layer: str
+    kind: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The name of the state."""
+        return f"{self.layer}_{self.kind}"
+
+
+def for_steps(network: Network) -> Network:
+    """Return ``network`` with any number of steps: a chunk has as many as it has."""
+    layers = tuple(
+        replace(layer, input=(None, layer.input[1])) if len(layer.input) == 2 else layer
+        for layer in network.layers
+    )
+    return replace(network, input=replace(network.input, steps=None), layers=layers)
+
+
+def states(network: Network) -> tuple[State, ...]:
+    """Return the states of a network in the order of its layers."""
+    return tuple(state for layer in network.layers for state in states_of(layer))
+
+
+def states_of(layer: Layer) -> tuple[State, ...]:
+    """Return the states of one layer.
+
+    A layer that computes each step by itself has none: padding leaves the state below it as it is,
+    and with it what is computed from that state.
+    """
+    match layer:
+        case Recurrent(cell=LSTM()):
+            return (State(layer.name, "h", layer.units), State(layer.name, "c", layer.units))
+        case Recurrent():
+            return (State(layer.name, "h", layer.units),)
+        case Pooling(statistic="mean" | "max" as statistic):
+            kind = "sum" if statistic == "mean" else "max"
+            count = State(layer.name, "count", 1)
+            return (State(layer.name, kind, width(layer.input)), count)
+        case _:
+            return ()
+
+
+def step_refusals(network: Network) -> tuple[Refusal, ...]:
+    """Return every setting with which no backend can write a network in step form."""
+    return tuple(_refusals(network))
+
+
+def _refusals(network: Network) -> Iterator[Refusal]:
+    owners = {state.name: state.layer for state in states(network)}
+    for layer in network.layers:
+        match layer:
+            case Recurrent(merge=str()):
+                reason = "in step form, a backward direction would begin at steps still to come"
+                yield Refusal(layer.name, "bidirectional", reason)
+            case Repeat():
+                reason = "in step form, a repeat would begin before the last step is known"
+                yield Refusal(layer.name, "repeat", reason)
+            case _:
+                pass
+        if owner := owners.get(layer.name):
+            yield Refusal(layer.name, "name", f"in step form, a state of {owner} has this name")

@@ -7,9 +7,14 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rnnspec.ir.initializers import Initializer
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
+
+if TYPE_CHECKING:
+    from rnnspec.words import Activation, CellActivation
+
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -127,6 +132,8 @@ class GRU:
 
 
 Cell = SimpleRNN | LSTM | GRU
+CELL_TYPES: dict[type[Cell], str] = {SimpleRNN: "simple", LSTM: "lstm", GRU: "gru"}
+"""The ``type`` of each cell in the language."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +189,7 @@ class Dropout:
 class Pooling:
     """A statistic of each feature over the time steps, without padding if ``masked``.
 
-    A sequence of padding alone gives zeros. ``last_step`` is never masked.
+    A sequence of only padding gives zeros. ``last_step`` is never masked.
     """
 
     name: str
@@ -314,3 +321,17 @@ def width(shape: Shape) -> int:
     if size is None:
         raise ValueError(f"the last axis of {shape} has no fixed size")
     return size
+
+
+def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
+    """Return the activations of a cell: of its candidate, and of its gates if it has any."""
+    if isinstance(cell, SimpleRNN):
+        return (cell.activation,)
+    return (cell.activation, cell.recurrent_activation)
+
+
+def layer_activations(layer: Layer) -> tuple[Activation, ...]:
+    """Return the activations of a layer, none if it is neither recurrent nor dense."""
+    if isinstance(layer, Recurrent):
+        return cell_activations(layer.cell)
+    return (layer.activation,) if isinstance(layer, Dense) else ()

@@ -28,12 +28,13 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    Shape,
     SimpleRNN,
     width,
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Param:
     """One canonical array.
 
@@ -89,13 +90,24 @@ def params(layer: Layer) -> tuple[Param, ...]:
     """Return the canonical arrays of a layer, named within the layer (``forward.kernel``)."""
     match layer:
         case Embedding():
-            return (_embeddings(layer),)
+            table = (("token", layer.vocabulary), ("out", layer.dim))
+            trainable, source = layer.trainable, layer.initializer
+            return (Param("embeddings", "token out", table, source, trainable=trainable),)
         case Recurrent():
-            return tuple(_recurrent(layer))
+            return tuple(
+                param for prefix in directions(layer) for param in _direction(layer, prefix)
+            )
         case Dense():
-            return tuple(_dense(layer))
+            # As in keras.layers.Dense; the weight of torch.nn.Linear is the transpose.
+            sizes = (("in", layer.features), ("out", layer.units))
+            kernel = Param("kernel", "in out", sizes, layer.kernel_initializer)
+            bias = Param("bias", "out", sizes, layer.bias_initializer)
+            return (kernel, bias) if layer.bias else (kernel,)
         case LayerNorm():
-            return tuple(_layer_norm(layer))
+            features = (("out", width(layer.input)),)
+            # The initial values of both frameworks, which the language cannot change.
+            gamma = Param("gamma", "out", features, Constant(1.0))
+            return (gamma, Param("beta", "out", features, Constant(0.0)))
         case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
             return ()
         case _:
@@ -137,10 +149,10 @@ class Counts:
 
 def counts(network: Network) -> Counts:
     """Return the parameter counts of a network, computed from its nodes."""
-    held = [param for _, _, param in named_params(network)]
+    arrays = [param for _, _, param in named_params(network)]
     return Counts(
-        trainable=sum(param.count for param in held if param.trainable),
-        non_trainable=sum(param.count for param in held if not param.trainable),
+        trainable=sum(param.count for param in arrays if param.trainable),
+        non_trainable=sum(param.count for param in arrays if not param.trainable),
     )
 
 
@@ -164,63 +176,25 @@ def gates(cell: Cell) -> str:
             assert_never(cell)
 
 
-def _embeddings(layer: Embedding) -> Param:
-    return Param(
-        name="embeddings",
-        axes="token out",
-        sizes=(("token", layer.vocabulary), ("out", layer.dim)),
-        initializer=layer.initializer,
-        trainable=layer.trainable,
-    )
-
-
-def _dense(layer: Dense) -> Iterator[Param]:
-    # As in keras.layers.Dense; the weight of torch.nn.Linear is the transpose.
-    sizes = (("in", layer.features), ("out", layer.units))
-    yield Param(name="kernel", axes="in out", sizes=sizes, initializer=layer.kernel_initializer)
-    if layer.bias:
-        yield Param(name="bias", axes="out", sizes=sizes, initializer=layer.bias_initializer)
-
-
-def _layer_norm(layer: LayerNorm) -> Iterator[Param]:
-    sizes = (("out", width(layer.input)),)
-    # The initial values of both frameworks, which the language cannot change.
-    yield Param(name="gamma", axes="out", sizes=sizes, initializer=Constant(1.0))
-    yield Param(name="beta", axes="out", sizes=sizes, initializer=Constant(0.0))
-
-
-def _recurrent(layer: Recurrent) -> Iterator[Param]:
-    for prefix in directions(layer):
-        yield from _direction(layer, prefix)
-
-
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Param]:
     order = gates(layer.cell)
     sizes = (("in", layer.features), ("gate", len(order)), ("out", layer.units))
     # The input of the recurrent kernel is the state.
     state = (("in", layer.units), *sizes[1:])
-    kernel, recurrent = layer.kernel_initializer, layer.recurrent_initializer
-
-    def array(name: str, sizes: tuple[tuple[str, int], ...], source: Initializer) -> Param:
-        axes = "(gate out)" if name.endswith("bias") else "in (gate out)"
-        values = gate_values(layer.cell) if name == "bias" else ()
-        return Param(
-            name=prefix + name,
-            axes=axes,
-            sizes=sizes,
-            gates=order,
-            initializer=source,
-            gate_values=values,
-        )
-
-    yield array("kernel", sizes, kernel)
-    yield array("recurrent_kernel", state, recurrent)
+    kernel, recurrent, bias = (
+        layer.kernel_initializer,
+        layer.recurrent_initializer,
+        layer.bias_initializer,
+    )
+    yield Param(f"{prefix}kernel", "in (gate out)", sizes, kernel, order)
+    yield Param(f"{prefix}recurrent_kernel", "in (gate out)", state, recurrent, order)
     if layer.bias:
-        yield array("bias", sizes, layer.bias_initializer)
+        values = gate_values(layer.cell)
+        yield Param(f"{prefix}bias", "(gate out)", sizes, bias, order, values)
         if has_recurrent_bias(layer.cell):
             # An array of its own: Keras stores both biases in one of shape (2, 3 * units), PyTorch
             # in two.
-            yield array("recurrent_bias", sizes, layer.bias_initializer)
+            yield Param(f"{prefix}recurrent_bias", "(gate out)", sizes, bias, order)
 
 
 def has_recurrent_bias(cell: Cell) -> bool:
@@ -233,3 +207,41 @@ def has_recurrent_bias(cell: Cell) -> bool:
 def gate_values(cell: Cell) -> tuple[tuple[str, float], ...]:
     """Return the gates whose initial bias is a constant, each with that constant."""
     return (("f", cell.forget_bias),) if isinstance(cell, LSTM) else ()
+
+
+MAX_AXIS = 2**31 - 1
+"""The largest axis: every backend can address it with a 32-bit index."""
+MAX_ELEMENTS = (2**63 - 1) // 8
+"""The largest array: in float64, its size in bytes fits into a 64-bit integer."""
+
+# Below this width, an axis of four gates has fewer than 2**30 elements, and an array of that and
+# another axis fewer than 2**58.
+_ALWAYS_FITS = 2**28
+
+
+def too_large(layer: Layer) -> str | None:
+    """Return a message about the first array or output of ``layer`` that is too large, or None.
+
+    A layer whose input is too large is left out: the layer before it has the message.
+    """
+    # The last axis of tokens is the time steps, which may have any length.
+    widths = [layer.input[-1] or 0, layer.output[-1] or 0]
+    if isinstance(layer, Embedding):
+        widths.append(layer.vocabulary)
+    # Decides almost every layer without making a list of its arrays.
+    if max(widths) < _ALWAYS_FITS or too_large_shape("", layer.input):
+        return None
+    shapes: dict[str, Shape] = {f"{layer.name}.{p.name}": p.shape for p in params(layer)}
+    shapes[f"the output of {layer.name} for one sequence"] = layer.output
+    return next(filter(None, (too_large_shape(*item) for item in shapes.items())), None)
+
+
+def too_large_shape(name: str, shape: Shape) -> str | None:
+    """Return a message that ``name`` is too large if its ``shape`` is, or None."""
+    sizes = [size for size in shape if size is not None]
+    if max(sizes, default=1) <= MAX_AXIS and prod(sizes) <= MAX_ELEMENTS:
+        return None
+    return (
+        f"too large: {name} would have {' x '.join(f'{size:,}' for size in sizes)} elements; the "
+        f"maximum is {MAX_AXIS:,} per axis and {MAX_ELEMENTS:,} per array"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import assert_never
 
@@ -26,7 +27,7 @@ from rnnspec.ir.nodes import (
     SimpleRNN,
     TokenInput,
 )
-from rnnspec.ir.params import Param, counts, params
+from rnnspec.ir.params import counts, params
 
 
 # repr() of a float is exact, so equal dumps mean equal networks.
@@ -34,30 +35,22 @@ def dump(network: Network) -> str:
     """Return every field of every layer as text, ending in a line break."""
     lines = [f"network {network.name}", f"  input {network.input!r}"]
     for layer in network.layers:
-        lines += _layer_lines(layer)
+        kind, shapes = type(layer).__name__, f"{_shape(layer.input)} -> {_shape(layer.output)}"
+        lines.append(f"  {layer.name} = {kind} {shapes}")
+        lines += [
+            f"    {field.name}: {getattr(layer, field.name)!r}"
+            for field in fields(layer)
+            if field.name not in ("name", "input")  # in the first line
+        ]
+        for param in params(layer):
+            frozen = "" if param.trainable else " frozen"
+            gates = f" gates {param.gates}" if param.gates else ""
+            lines.append(f"    param {param.name} {param.shape}{gates}{frozen}")
     return "\n".join(lines) + "\n"
-
-
-def _layer_lines(layer: Layer) -> list[str]:
-    shown = [
-        f"    {field.name}: {getattr(layer, field.name)!r}"
-        for field in fields(layer)
-        if field.name not in ("name", "input")  # in the first line
-    ]
-    head = (
-        f"  {layer.name} = {type(layer).__name__} {_shape(layer.input)} -> {_shape(layer.output)}"
-    )
-    return [head, *shown, *(_param_line(param) for param in params(layer))]
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"
-
-
-def _param_line(param: Param) -> str:
-    frozen = "" if param.trainable else " frozen"
-    gates = f" gates {param.gates}" if param.gates else ""
-    return f"    param {param.name} {param.shape}{gates}{frozen}"
 
 
 def title(network: Network) -> str:
@@ -93,10 +86,12 @@ def signature(network: Network, *, chunks: bool = False) -> tuple[str, ...]:
     If ``chunks`` is true, the input is one chunk of a sequence after another.
     """
     so_far = ", for the steps so far" if chunks and len(network.output) == 1 else ""
+    total = counts(network)
+    trained = f", {total.trainable:,} of them trainable" if total.non_trainable else ""
     return (
         f"Input: {'a chunk of ' if chunks else ''}{_input_text(network.input)}.",
         f"Output: {_output_text(network)}{so_far}.",
-        f"Parameters: {_parameters_text(network)}.",
+        f"Parameters: {total.total:,}{trained}.",
     )
 
 
@@ -126,13 +121,6 @@ def _batch_shape(shape: Shape) -> str:
     return "(" + ", ".join(["batch", *("steps" if n is None else str(n) for n in shape)]) + ")"
 
 
-def _parameters_text(network: Network) -> str:
-    held = counts(network)
-    if held.non_trainable:
-        return f"{held.total:,}, {held.trainable:,} of them trainable"
-    return f"{held.total:,}"
-
-
 def cell_name(cell: Cell) -> str:
     """Return the name of a cell in the names of generated classes."""
     match cell:
@@ -144,6 +132,11 @@ def cell_name(cell: Cell) -> str:
             return "GRU" if reset_after else "ResetFirstGRU"
         case _:
             assert_never(cell)
+
+
+def default_kind(layer: Layer) -> str:
+    """Return the default name of a layer without its number: ``simple_rnn``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type_name(layer)).lower()
 
 
 def type_name(layer: Layer) -> str:

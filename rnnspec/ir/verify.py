@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import Layer, Network, Residual, Shape
+from rnnspec.ir.nodes import Network, Residual, Shape
 
 # As in the spec. Names become identifiers and paths in generated source, so they are checked again.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -34,25 +34,22 @@ def verify(network: Network) -> Network:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is not a valid name")
     shape = network.input.shape
-    entered: dict[str, Shape] = {}
+    inputs: dict[str, Shape] = {}
     for layer in network.layers:
         _require(
             layer.input == shape, f"{layer.name} expects shape {layer.input}, received {shape}"
         )
-        _require(_finite(layer), f"{layer.name} contains a non-finite number")
+        kind: Any = type(layer)
+        values = [getattr(layer, name) for name in _field_names(kind)]
+        finite = all(_is_finite(value) for value in values if not isinstance(value, str))
+        _require(finite, f"{layer.name} contains a non-finite number")
         if isinstance(layer, Residual):
-            fits = entered.get(layer.start) == shape
+            fits = inputs.get(layer.start) == shape
             _require(fits, f"{layer.name} adds the input of {layer.start} to shape {shape}")
         # After the check, so that a residual cannot start at itself.
-        entered[layer.name] = shape
+        inputs[layer.name] = shape
         shape = layer.output
     return network
-
-
-def _finite(layer: Layer) -> bool:
-    kind: Any = type(layer)
-    values = [getattr(layer, name) for name in _field_names(kind)]
-    return all(_is_finite(value) for value in values if not isinstance(value, str))
 
 
 # Layers differ in their names, but share most cells, rates and initializers: cache by value.
@@ -62,7 +59,7 @@ def _is_finite(value: Any) -> bool:
         return math.isfinite(value)
     # Integers, flags and None have no fields, and pass.
     kind: Any = type(value)
-    return all(map(_is_finite, [getattr(value, name) for name in _field_names(kind)]))
+    return all(_is_finite(getattr(value, name)) for name in _field_names(kind))
 
 
 @cache

@@ -10,12 +10,11 @@ from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
 from rnnspec.spec.models import RecurrentLayer, RepeatVector
-from rnnspec.spec.yaml.document import render_path
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
     from rnnspec.spec.models import Spec
-    from rnnspec.spec.yaml.places import Path
+    from rnnspec.spec.yaml.text import Path
 
 Finding = tuple["Path", str]
 """The path of a value, and the message about it."""
@@ -94,11 +93,10 @@ class Rule:
         """Yield the findings of the rule, with their places."""
         document = context.spec.document
         for path, message in self.check(context):
-            where, span = render_path(document.steps(path)), document.span(path)
-            yield Problem(document.source, message, where, span, self.code, self.severity)
+            yield document.problem(path, message, code=self.code, severity=self.severity)
 
 
-def context(program: Program) -> Context:
+def context_of(program: Program) -> Context:
     """Return the context of a spec."""
     spec, network = program.spec, program.network
     # Lowering keeps the order, and makes one layer for each of the 'layers' of an entry.

@@ -8,7 +8,7 @@ from itertools import pairwise
 from rnnspec.ir.nodes import Dense, Pooling, width
 from rnnspec.lint.context import Context, Finding
 from rnnspec.spec.models import Head
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path
 
 _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
 

@@ -17,10 +17,10 @@ def pretrain(context: Context) -> Iterator[Finding]:
     embedding, examples = context.spec.embedding, context.examples
     if embedding is None or examples is None or examples >= LITTLE_DATA or not embedding.trainable:
         return
-    held, total = embedding.vocabulary * embedding.dim, context.parameters.total
-    if embedding.weights is None and 2 * held > total:
+    own, total = embedding.vocabulary * embedding.dim, context.parameters.total
+    if embedding.weights is None and 2 * own > total:
         message = (
-            f"the embedding has {held:,} of {total:,} parameters, and {examples:,} examples are "
+            f"the embedding has {own:,} of {total:,} parameters, and {examples:,} examples are "
             "few to train them; start from pretrained 'weights'"
         )
         yield ("embedding", "vocabulary"), message
@@ -119,8 +119,8 @@ def many_parameters(context: Context) -> Iterator[Finding]:
 
 def zero_is_padding(context: Context) -> Iterator[Finding]:
     """A single feature whose zeros count as padding."""
-    given = context.spec.input
-    if given.features == 1 and given.mask_value == 0:
+    section = context.spec.input
+    if section.features == 1 and section.mask_value == 0:
         message = "a measured 0 counts as padding; use a value that never occurs"
         yield ("input", "mask_value"), message
 

@@ -1,13 +1,25 @@
-"""Advice on the recurrent layers: their type, number, directions and activations."""
+"""Advice on the recurrent layers: their type, number, dropout, initial weights and speed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
-from rnnspec.ir.nodes import width
+from rnnspec.backends import honouring
+from rnnspec.ir.initializers import Constant
+from rnnspec.ir.nodes import (
+    Dense,
+    Dropout,
+    LayerNorm,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    width,
+)
 from rnnspec.lint.context import Context, Entry, Finding
 from rnnspec.spec.models import SimpleRNN
+from rnnspec.spec.yaml.text import Path
 
 # The most time steps that a simple RNN learns well: Bengio et al., 1994.
 SHORT = 10
@@ -151,3 +163,129 @@ def _widths(context: Context) -> Iterator[tuple[tuple[str | int, ...], int]]:
     head = context.spec.head
     for index, hidden in enumerate(head.hidden if head else ()):
         yield ("head", "hidden", index), hidden.units
+
+
+# Activations with the value 0 at 0.
+_ZERO_AT_ZERO = ("tanh", "relu", "linear", "softsign", "elu", "selu", "silu")
+
+_ZERO = Constant(0.0)
+
+
+def equal_units(context: Context) -> Iterator[Finding]:
+    """Units of a layer that start identical and stay identical."""
+    layers = context.network.layers
+    if any(isinstance(layer, Residual) for layer in layers):
+        # The input that a residual adds may differ from unit to unit.
+        return
+    path = ("initializers", "kernel")
+    for index, layer in enumerate(layers):
+        following = layers[index + 1 :]
+        # All kernels have the same initializer, so the next kernel treats identical units
+        # identically. The units of the output layer have targets of their own, which make them
+        # differ.
+        if not isinstance(layer, Recurrent | Dense) or not any(
+            isinstance(after, Recurrent | Dense) for after in following
+        ):
+            continue
+        activation = layer.cell.activation if isinstance(layer, Recurrent) else layer.activation
+        silent = layer.kernel_initializer == _ZERO and activation in _ZERO_AT_ZERO
+        if silent and (not layer.bias or layer.bias_initializer == _ZERO):
+            message = f"{layer.name} only ever outputs 0 and learns nothing; use random kernels"
+            yield path, message
+            return
+        # These treat all units alike; dropout before the next kernel drops each on its own.
+        alike = (LayerNorm, Pooling, Repeat)
+        after = next(layer for layer in following if not isinstance(layer, alike))
+        drops = isinstance(after, Dropout) or (isinstance(after, Recurrent) and after.dropout > 0)
+        if _starts_identical(layer) and not drops:
+            message = (
+                f"all units of {layer.name} start identical and stay identical; use random kernels"
+            )
+            yield path, message
+            return
+
+
+def _starts_identical(layer: Recurrent | Dense) -> bool:
+    """Return whether all units of a layer start with the same weights and are treated alike."""
+    drawn = [layer.kernel_initializer, *([layer.bias_initializer] if layer.bias else [])]
+    if isinstance(layer, Recurrent):
+        # Recurrent dropout drops each unit of the state on its own.
+        if layer.recurrent_dropout:
+            return False
+        drawn.append(layer.recurrent_initializer)
+    return layer.units > 1 and all(isinstance(source, Constant) for source in drawn)
+
+
+HIGH = 0.5
+LOST = 0.01
+"""The largest share of cases in which every value may be dropped."""
+
+
+def high_dropout(context: Context) -> Iterator[Finding]:
+    """Dropout that drops more than it keeps."""
+    for path, rate, _ in _dropouts(context):
+        if rate > HIGH:
+            yield path, f"a rate of {rate:g} drops more than it keeps; 0.2 to 0.5 is usual"
+
+
+def ignored_by_stock(context: Context) -> Iterator[Finding]:
+    """Dropout that a one-layer module of PyTorch would ignore."""
+    (first, *_) = context.entries
+    if context.depth == 1 and first.declared.dropout:
+        # nn.LSTM applies 'dropout' to the output of each layer but the last:
+        # https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html
+        message = (
+            "rnnspec applies this to the input of the layer; a one-layer nn.LSTM, nn.GRU or "
+            "nn.RNN ignores its 'dropout'"
+        )
+        yield (*first.path, "dropout"), message
+
+
+def nothing_left(context: Context) -> Iterator[Finding]:
+    """Dropout that sometimes drops every value."""
+    for path, rate, size in _dropouts(context):
+        share = rate**size
+        if share > LOST:
+            values = "the only value is" if size == 1 else f"all {size} values are"
+            yield path, f"in {share:.0%} of cases {values} dropped, and nothing is left"
+
+
+def _dropouts(context: Context) -> Iterator[tuple[Path, float, int]]:
+    """Yield the path of each rate above 0, the rate, and the fewest values it applies to."""
+    for entry in context.entries:
+        # With 'layers', the copies after the first may have a wider or a narrower input.
+        size = min(layer.features for layer in entry.layers)
+        yield from _rate((*entry.path, "dropout"), entry.declared.dropout, size)
+        state = entry.declared.recurrent_dropout
+        yield from _rate((*entry.path, "recurrent_dropout"), state, entry.declared.units)
+    head = context.spec.head
+    if head is not None:
+        pooled = width(context.entries[-1].layers[-1].output)
+        yield from _rate(("head", "dropout"), head.dropout, pooled)
+        for index, hidden in enumerate(head.hidden):
+            yield from _rate(("head", "hidden", index, "dropout"), hidden.dropout, hidden.units)
+
+
+def _rate(path: Path, rate: float, size: int) -> Iterator[tuple[Path, float, int]]:
+    if rate:
+        yield path, rate, size
+
+
+def not_fused(*keys: str) -> Callable[[Context], Iterator[Finding]]:
+    """Return a check that finds layers which one of ``keys`` keeps from being fused."""
+
+    def rule(context: Context) -> Iterator[Finding]:
+        for backend in honouring(context.network):
+            # The key that its fused layers lack, by layer.
+            reasons = backend.emitter.stepwise(context.network)
+            for entry in context.entries:
+                # A reason may include the value of the key, as in "reset_after: false".
+                key = reasons.get(entry.layers[0].name, "").partition(":")[0]
+                if key in keys:
+                    message = (
+                        f"{backend.title} has no fused layer for this, so the layer runs step by "
+                        "step, which is slower"
+                    )
+                    yield (*entry.path, key), message
+
+    return rule

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rnnspec.errors import UsageError
-from rnnspec.lint import dropout, head, inputs, recurrent, speed, symmetry
+from rnnspec.lint import head, inputs, recurrent
 from rnnspec.lint.context import Rule
 from rnnspec.wording import nearest, quoted
 
@@ -21,11 +21,11 @@ RULES = (
     Rule("L106", "warning", recurrent.odd_gate),
     Rule("L107", "note", recurrent.bottleneck),
     Rule("L108", "note", recurrent.forgetful_start),
-    Rule("L109", "warning", symmetry.equal_units),
+    Rule("L109", "warning", recurrent.equal_units),
     Rule("L110", "note", recurrent.deep_stack),
-    Rule("L121", "note", dropout.high_dropout),
-    Rule("L122", "note", dropout.ignored_by_stock),
-    Rule("L123", "warning", dropout.nothing_left),
+    Rule("L121", "note", recurrent.high_dropout),
+    Rule("L122", "note", recurrent.ignored_by_stock),
+    Rule("L123", "warning", recurrent.nothing_left),
     Rule("L201", "note", inputs.pretrain),
     Rule("L202", "warning", inputs.frozen_noise),
     Rule("L203", "note", inputs.wide_embedding),
@@ -44,9 +44,9 @@ RULES = (
     Rule("L306", "note", head.dead_output),
     Rule("L307", "note", head.final_state_as_last_step),
     Rule("L308", "note", head.one_step_backwards),
-    Rule("L401", "note", speed.unfused("recurrent_dropout")),
-    Rule("L402", "note", speed.unfused("activation", "recurrent_activation")),
-    Rule("L403", "note", speed.unfused("reset_after")),
+    Rule("L401", "note", recurrent.not_fused("recurrent_dropout")),
+    Rule("L402", "note", recurrent.not_fused("activation", "recurrent_activation")),
+    Rule("L403", "note", recurrent.not_fused("reset_after")),
 )
 
 UNKNOWN_IGNORE = "L901"
@@ -61,22 +61,21 @@ def select_codes(select: Sequence[str], ignore: Sequence[str]) -> frozenset[str]
     Raises:
         UsageError: a prefix matches no code.
     """
-    selected = _matching("--select", select) if select else frozenset(CODES)
-    return selected - _matching("--ignore", ignore)
+    selected = _codes_with_prefixes("--select", select) if select else frozenset(CODES)
+    return selected - _codes_with_prefixes("--ignore", ignore)
 
 
-def _matching(option: str, given: Sequence[str]) -> frozenset[str]:
-    prefixes = [prefix.strip().upper() for text in given for prefix in text.split(",")]
-    found: set[str] = set()
-    for prefix in prefixes:
+def _codes_with_prefixes(option: str, values: Sequence[str]) -> frozenset[str]:
+    matching: set[str] = set()
+    for prefix in (prefix.strip().upper() for value in values for prefix in value.split(",")):
         # An empty prefix, as in 'L101,', would match every code.
         codes = [code for code in CODES if prefix and code.startswith(prefix)]
         if is_error(prefix):
             raise UsageError(f"{option}: {not_advice(prefix, _VERBS[option])}")
         if not codes:
-            raise UsageError(f"{option}: {unknown(prefix)}")
-        found.update(codes)
-    return frozenset(found)
+            raise UsageError(f"{option}: {unknown_code(prefix)}")
+        matching.update(codes)
+    return frozenset(matching)
 
 
 def is_error(code: str) -> bool:
@@ -89,7 +88,7 @@ def not_advice(code: str, verb: str) -> str:
     return f"errors cannot be {verb} ({code}); expected a code from {CODES[0]} to {CODES[-1]}"
 
 
-def unknown(code: str) -> str:
+def unknown_code(code: str) -> str:
     """Return the message about an unknown code, with the most similar one."""
     similar = nearest(code, map(str.lower, CODES))
     if similar:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.ir import nodes
-from rnnspec.ir.steps import states, states_of
+from rnnspec.ir.forms import states, states_of
 from rnnspec.source.code import Code, code, function, lines, listed
 
 if TYPE_CHECKING:

@@ -38,8 +38,8 @@ def _check_exact(value: float) -> float:
             "expected a number that is exact in float32, because padding is compared for equality, "
             "such as {nearest}; received {received}"
         )
-        given = {"nearest": repr(nearest), "received": received(value)}
-        raise PydanticCustomError("inexact", message, given)
+        values = {"nearest": repr(nearest), "received": received(value)}
+        raise PydanticCustomError("inexact", message, values)
     return value
 
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from rnnspec.errors import Problem, UsageError
+from rnnspec.errors import Problem
 from rnnspec.files.model import SUFFIX, spec_in
+from rnnspec.files.regular import opened
 from rnnspec.spec.models import Spec
 from rnnspec.spec.rules import UNSOUND, broken_rules
 from rnnspec.spec.yaml.document import Document, read, reading_problems
-from rnnspec.spec.yaml.places import MAX_BYTES
+from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.wording import received
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def load(
     """
     source = os.fspath(path)
     if not source.endswith(SUFFIX):
-        return loads(_contents(source), source, taken=taken, allow_outside=allow_outside)
+        with opened(source) as (stream, _):
+            text = stream.read(MAX_BYTES + 1)
+        return loads(text, source, taken=taken, allow_outside=allow_outside)
     draft = loads(spec_in(Path(source)), source, taken=taken, allow_outside=allow_outside)
     if draft.spec is not None:
         draft.spec._file = Path(source)  # noqa: SLF001 - the one place that sets it
@@ -72,8 +74,11 @@ def loads(
     """
     document = read(text, source)
     if not isinstance(document.data, dict):
-        return Draft(None, reading_problems(document) or (_not_a_mapping(document),))
-    spec, problems = _validated(document, taken)
+        what = "an empty document" if document.data is None else received(document.data)
+        message = f"expected a mapping with the keys version, name and rnn, received {what}"
+        problem = document.problem((), message, code="E111")
+        return Draft(None, reading_problems(document) or (problem,))
+    spec, problems = _validate(document, taken)
     # The rules need data that can be trusted, which a document with faults does not have.
     if spec is None or document.faults:
         return Draft(None, (*reading_problems(document), *problems))
@@ -83,7 +88,7 @@ def loads(
     return Draft(spec if whole else None, (*problems, *broken))
 
 
-def _validated(
+def _validate(
     document: Document, taken: tuple[TakenNames, ...]
 ) -> tuple[Spec | None, tuple[Problem, ...]]:
     """Return the spec with its likely misspellings corrected, and a problem for each of them."""
@@ -93,45 +98,14 @@ def _validated(
             spec = Spec.model_validate(document.data, context=taken)
         except ValidationError as error:
             # Imported here because a valid spec does not need it.
-            from rnnspec.spec.messages.problems import findings
+            from rnnspec.spec.messages.problems import find_problems
 
-            found = findings(error, document)
-            if found.corrected is None or number == _PASSES - 1:
-                return None, (*problems, *found.problems)
-            problems += found.slips
-            document = found.corrected
+            findings = find_problems(error, document)
+            if findings.corrected is None or number == _PASSES - 1:
+                return None, (*problems, *findings.problems)
+            problems += findings.slips
+            document = findings.corrected
         else:
             spec._document = document  # noqa: SLF001 - the one place that sets it
             return spec, problems
     raise AssertionError("unreachable")
-
-
-def _not_a_mapping(document: Document) -> Problem:
-    empty = document.data is None
-    what = "an empty document" if empty else received(document.data)
-    message = f"expected a mapping with the keys version, name and rnn, received {what}"
-    return document.problem((), message, code="E111")
-
-
-def _contents(source: str) -> bytes:
-    """Return the bytes of a regular file, up to one byte more than the limit."""
-    try:
-        mode = os.stat(source).st_mode  # noqa: PTH116 - Path("") would be the folder
-        if stat.S_ISDIR(mode):
-            raise UsageError("expected a file, received a folder", source)
-        # Opening a pipe would block, and a device may have no end.
-        if not stat.S_ISREG(mode):
-            raise UsageError("expected a regular file", source)
-        with Path(source).open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        # Imported here because a spec that exists does not need it.
-        from rnnspec.files.regular import missing
-
-        raise missing(source) from None
-    except PermissionError:
-        raise UsageError("no permission to read this file", source) from None
-    # ValueError: the path contains a null character or cannot be encoded.
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot be read: {reason}", source) from None

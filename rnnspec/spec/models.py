@@ -7,7 +7,7 @@ several keys are in ``spec.rules``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -40,7 +40,7 @@ from rnnspec.wording import received
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
 
 if TYPE_CHECKING:
-    from rnnspec.files.headers import Array
+    from rnnspec.files.arrays import Array
     from rnnspec.spec.yaml.document import Document
 
 
@@ -58,10 +58,6 @@ def _check_version(value: Any) -> Any:
 # Strict validation does not accept a list as a tuple.
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _as_layers(value: Any) -> Any:
-    return (value,) if isinstance(value, dict) else _as_tuple(value)
 
 
 Pooling = Literal["last", Statistic, "none"]
@@ -144,6 +140,8 @@ _Drawn = (
     | Annotated[Normal, Tag("normal")]
     | Annotated[Constant, Tag("constant")]
 )
+FORMS: dict[str, type[Model]] = {"uniform": Uniform, "normal": Normal, "constant": Constant}
+"""The model of an initializer that is a mapping, by its only key."""
 MatrixName = Literal["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones"]
 VectorName = Literal["zeros", "ones"]
 MatrixInitializer = Annotated[Annotated[MatrixName, Tag("name")] | _Drawn, Discriminator(_form)]
@@ -225,13 +223,11 @@ class LayerNorm(Model):
     )
 
 
-def _norm_form(value: Any) -> str:
-    return "mapping" if isinstance(value, dict | LayerNorm) else "switch"
-
-
 LayerNormForm = Annotated[
     Annotated[bool, Tag("switch")] | Annotated[LayerNorm, Tag("mapping")],
-    Discriminator(_norm_form),
+    Discriminator(
+        lambda value: "mapping" if isinstance(value, dict | LayerNorm) else "switch",
+    ),
 ]
 
 
@@ -343,6 +339,11 @@ class RepeatVector(Model):
 
 RecurrentLayer = SimpleRNN | LSTM | GRU
 RnnLayer = Annotated[RecurrentLayer | RepeatVector, Field(discriminator="type")]
+KINDS: dict[str, type[Model]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model
+    for model in get_args(RecurrentLayer | RepeatVector)
+}
+"""The model of each ``type`` of layer."""
 
 
 class Hidden(Model):
@@ -428,7 +429,13 @@ class Expect(Model):
 
 _Layers = Annotated[tuple[RnnLayer, ...], Field(min_length=1)]
 # Without the input type, the JSON Schema would lack the form without a list.
-Layers = Annotated[_Layers, BeforeValidator(_as_layers, json_schema_input_type=RnnLayer | _Layers)]
+Layers = Annotated[
+    _Layers,
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, dict) else _as_tuple(value),
+        json_schema_input_type=RnnLayer | _Layers,
+    ),
+]
 
 
 class Spec(Model):
@@ -526,7 +533,7 @@ class Spec(Model):
         if self._file is None:
             return None
         # Imported here because NumPy is needed for these files only.
-        from rnnspec.files.headers import read_safetensors
+        from rnnspec.files.arrays import read_safetensors
 
         return read_safetensors(self._file)
 
@@ -535,3 +542,12 @@ class Spec(Model):
         if index + 1 < len(self.rnn):
             return isinstance(self.rnn[index + 1], RepeatVector)
         return self.head is not None and self.head.pooling == "last"
+
+
+SECTIONS: dict[str, type[Model]] = {
+    key: model
+    for key, field in Spec.model_fields.items()
+    for model in (field.annotation, *get_args(field.annotation))
+    if isinstance(model, type) and issubclass(model, Model)
+}
+"""The model of each section of a spec, but ``rnn``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
 from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path
 from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             )
 
 
-def _pretrained(spec: Spec) -> Iterator[Broken]:
+def _pretrained_vectors(spec: Spec) -> Iterator[Broken]:
     embedding = spec.embedding
     if embedding is None:
         return
@@ -139,17 +139,14 @@ def _number_of_layers(spec: Spec) -> Iterator[Broken]:
         yield (("rnn",), "E412", message)
 
 
-def _output_layer(spec: Spec) -> Iterator[Broken]:
-    if spec.head is None or spec.head.units is not None:
+def _head(spec: Spec) -> Iterator[Broken]:
+    head = spec.head
+    if head is None:
         return
     for key in ("name", "activation", "bias"):
-        if spec.head.states(key):
+        if head.units is None and head.states(key):
             yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
-
-
-def _normalize(spec: Spec) -> Iterator[Broken]:
-    head = spec.head
-    if head is not None and head.normalize != "none" and head.pooling == "none":
+    if head.normalize != "none" and head.pooling == "none":
         message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
         yield (("head", "normalize"), "E418", message)
 
@@ -163,21 +160,17 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
             "E414",
             "'embedding' has no effect without an embedding",
         )
-    if "bias" in written and not _has_bias(spec):
+    # Hidden layers always have a bias.
+    in_head = spec.head is not None and (
+        bool(spec.head.hidden) or (spec.head.units is not None and spec.head.bias)
+    )
+    if "bias" in written and not (in_head or any(layer.bias for _, layer in _recurrent(spec))):
         yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
     if "forget_bias" in written and not any(
         isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
     ):
         message = "'forget_bias' has no effect without an LSTM with a bias"
         yield (("initializers", "forget_bias"), "E414", message)
-
-
-def _has_bias(spec: Spec) -> bool:
-    # Hidden layers always have a bias.
-    in_head = spec.head is not None and (
-        bool(spec.head.hidden) or (spec.head.units is not None and spec.head.bias)
-    )
-    return in_head or any(layer.bias for _, layer in _recurrent(spec))
 
 
 def _recurrent(spec: Spec) -> Iterator[tuple[int, RecurrentLayer]]:
@@ -193,10 +186,9 @@ _RULES = (
     _empty_sections,
     _recurrent_layers,
     _repeats,
-    _pretrained,
+    _pretrained_vectors,
     _paths_inside,
     _number_of_layers,
-    _output_layer,
-    _normalize,
+    _head,
     _initializers,
 )

@@ -1,9 +1,10 @@
-"""Reading of large text files in blocks of whole lines, checked to be UTF-8."""
+"""Text files of whole lines, and the words of an embedding: a file with one word per line."""
 
 from __future__ import annotations
 
 import errno
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import Problem, Span, SpecError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     """A callback that receives the bytes read so far, and the size of the file."""
 
-Said = tuple[str, str]
+
+CodeAndMessage = tuple[str, str]
 """The code of a problem, and its message."""
 
 _BLOCK = 2**18
@@ -46,7 +48,7 @@ def blocks(
     for text in _whole_lines(path, progress, inside):
         clean = text.removeprefix(_MARK) if number == 1 else text
         _check_text(path, number, clean)
-        # Not splitlines(), which also splits at a carriage return alone.
+        # Not splitlines(), which also splits at a single carriage return.
         lines = clean.split(b"\n")
         if clean.endswith(b"\n"):
             lines.pop()
@@ -91,14 +93,18 @@ def _not_text(path: Path, number: int, text: bytes, start: int) -> SpecError:
     message = f"expected UTF-8 text, received byte 0x{text[start]:02X}"
     where = number + text.count(b"\n", 0, start)
     extent = (start - begin, start - begin + 1)
-    return SpecError((fault(path, where, line, ("E621", message), extent),))
+    return SpecError((line_problem(path, where, line, ("E621", message), extent),))
 
 
-def fault(
-    path: Path, number: int, line: bytes, said: Said, extent: tuple[int, int] | None = None
+def line_problem(
+    path: Path,
+    number: int,
+    line: bytes,
+    problem: CodeAndMessage,
+    extent: tuple[int, int] | None = None,
 ) -> Problem:
     """Return a problem with a line, at the bytes of ``extent`` or at the whole line."""
-    code, message = said
+    code, message = problem
     # The extent is in bytes, the columns of a span in characters.
     line = line.rstrip(b"\r\n")
     start, end = extent or (0, len(line))
@@ -110,7 +116,7 @@ def fault(
     return Problem(str(path), message, span=span, code=code)
 
 
-def resolved(path: Path) -> Path:
+def resolve(path: Path) -> Path:
     """Return ``path`` with all symbolic links resolved.
 
     Raises:
@@ -122,3 +128,56 @@ def resolved(path: Path) -> Path:
         raise unreadable(path, os.strerror(errno.ELOOP)) from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
+
+
+_MAX_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a file in UTF-8, each with its row; ``lines`` counts empty lines too."""
+
+    path: Path
+    rows: dict[bytes, int]
+    lines: int
+
+
+def read_words(path: Path, vocabulary: int, inside: Path | None = None) -> Words:
+    """Return the words of the file at ``path``: line i, from 0, is the word of row i.
+
+    If ``inside`` is a folder, the file must be in it.
+
+    An empty line stands for a row without a word, and so do missing lines at the end.
+
+    Raises:
+        UsageError: the file cannot be read.
+        SpecError: the file is not UTF-8, has a word twice, or more lines than ``vocabulary``.
+    """
+    rows: dict[bytes, int] = {}
+    problems = []
+    lines = 0
+    numbered = (
+        line for number, lines in blocks(path, inside=inside) for line in enumerate(lines, number)
+    )
+    for number, line in numbered:
+        word = line.strip()
+        row = number - 1
+        if word and row >= vocabulary:
+            message = f"expected at most {vocabulary:,} lines, one per token of the vocabulary"
+            problems.append(line_problem(path, number, line, ("E623", message)))
+            break
+        if word in rows:
+            message = f"duplicate word; the first one is on line {rows[word] + 1:,}"
+            problems.append(line_problem(path, number, line, ("E622", message)))
+        elif word:
+            rows[word] = row
+        # Empty lines beyond the vocabulary stand for no row.
+        lines = min(number, vocabulary)
+        if len(problems) == _MAX_PROBLEMS:
+            break
+    if not rows:
+        message = "expected one word per line, received no words"
+        problems.append(Problem(str(path), message, code="E627"))
+    if problems:
+        raise SpecError(tuple(problems))
+    return Words(path, rows, lines)

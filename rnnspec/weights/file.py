@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from rnnspec.errors import OutputError, UsageError
-from rnnspec.files.headers import read_metadata, read_safetensors
+from rnnspec.files.arrays import read_metadata, read_safetensors
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import named_params
 

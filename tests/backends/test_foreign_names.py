@@ -8,7 +8,8 @@ from typing import Any, get_args
 import pytest
 
 from rnnspec.spec import models
-from rnnspec.spec.messages.foreign import home_for, key_for, layer_for, value_for
+from rnnspec.spec.messages.foreign_keys import key_for
+from rnnspec.spec.messages.foreign_values import home_for, layer_for, value_for
 from rnnspec.spec.models import GRU, LSTM, RepeatVector, SimpleRNN
 from rnnspec.words import Activation, CellActivation
 

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 import rnnspec
 from rnnspec.backends import get, taken_names
-from rnnspec.ir import steps
+from rnnspec.ir import forms
 from rnnspec.pipeline import program
 from rnnspec.spec.names import check_layer_name
 
@@ -39,7 +39,7 @@ def test_no_layer_can_be_called_what_keras_calls_an_operation(entrance: str, poo
     )
     layers = {layer.name for layer in rnnspec.summary(spec).layers}
     models = [rnnspec.build(spec, "keras", form=form) for form in ("training", "step")]
-    states = {state.name for state in steps.states(program(spec).network)}
+    states = {state.name for state in forms.states(program(spec).network)}
     there = {each.name for model in models for each in model.operations} - layers - states
     assert there
     for name in there:

@@ -17,7 +17,7 @@ import rnnspec
 from rnnspec.backends import taken_names
 from rnnspec.cli.commands.init import networks
 from rnnspec.errors import SpecError
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 
 Run = Callable[..., Any]
 MODELINE = "# yaml-language-server: $schema=./rnnspec.schema.json"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rnnspec.files import moves, write
+from rnnspec.files import output
 
 from .conftest import Ran
 
@@ -33,13 +33,14 @@ def held(folder: Path) -> set[str]:
 def moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return the targets of all moves, each of which is checked."""
     targets: list[Path] = []
+    move_all = output.move_all
 
     def checked(wanted: list[tuple[Path, Path]], **options: Any) -> None:
         assert not held(tmp_path.resolve())
         targets.extend(target for _, target in wanted)
-        moves.move_all(wanted, **options)
+        move_all(wanted, **options)
 
-    monkeypatch.setattr(write, "move_all", checked)
+    monkeypatch.setattr(output, "move_all", checked)
     return targets
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnspec.backends import taken_names
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 
 Run = Callable[..., Any]
 

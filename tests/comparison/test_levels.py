@@ -19,7 +19,6 @@ from rnnspec.backends.base import LEVELS
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS, STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import Case
-from rnnspec.comparison.gradients import along_directions, directional_derivatives, gradients_of
 from rnnspec.comparison.levels import (
     DEFAULT_LEVEL,
     TOLERANCES,
@@ -27,8 +26,18 @@ from rnnspec.comparison.levels import (
     levels_up_to,
     tolerances,
 )
-from rnnspec.comparison.training.optimizers import ADAM, ADAMW, SGD, update_of
-from rnnspec.comparison.training.steps import STEPS, steady_share, train
+from rnnspec.comparison.training import (
+    ADAM,
+    ADAMW,
+    SGD,
+    STEPS,
+    along_directions,
+    directional_derivatives,
+    gradients_of,
+    steady_share,
+    train,
+    update_of,
+)
 from rnnspec.errors import OutOfMemoryError, UsageError
 from rnnspec.ir import nodes
 

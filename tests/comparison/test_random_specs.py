@@ -90,7 +90,7 @@ def test_a_seed_draws_the_same_specs_and_another_draws_others() -> None:
 
 def test_what_is_drawn_does_not_depend_on_what_is_imported() -> None:
     # Hypothesis takes constants from the modules of this project.
-    code = "from rnnspec.comparison.drawn.texts import Texts; print(*Texts(300, 1).all())"
+    code = "from rnnspec.comparison.random import Texts; print(*Texts(300, 1).all())"
     few, many = (
         subprocess.run(
             [sys.executable, "-c", f"import {modules}; {code}"],
@@ -98,7 +98,7 @@ def test_what_is_drawn_does_not_depend_on_what_is_imported() -> None:
             text=True,
             check=True,
         ).stdout
-        for modules in ("rnnspec", "rnnspec.comparison.drawn.passes")
+        for modules in ("rnnspec", "rnnspec.comparison.random")
     )
     assert few == many
 

@@ -14,7 +14,7 @@ from rnnspec.backends import get
 from rnnspec.backends.needs import dtype, level
 from rnnspec.comparison import reference
 from rnnspec.comparison.case import Live
-from rnnspec.comparison.gradients import gradients_of
+from rnnspec.comparison.training import gradients_of
 from rnnspec.ir import nodes
 from rnnspec.live import write_weights
 from rnnspec.weights.initial import draw_scaled

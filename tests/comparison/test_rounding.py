@@ -12,8 +12,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import BACKENDS, needs
 from rnnspec.comparison import reference
-from rnnspec.comparison.case import Case
-from rnnspec.comparison.forward import run_forward
+from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import UnsupportedError

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import Words, spec_text, specs
-from rnnspec.diff.align import has_given_name
-from rnnspec.diff.compare import diff
+from rnnspec.diff import diff, has_given_name
 from rnnspec.errors import SpecError
 from rnnspec.ir.nodes import Network
 

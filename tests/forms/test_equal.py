@@ -18,7 +18,7 @@ from rnnspec.comparison.batch import draw_batch
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.random import compare_random
 from rnnspec.comparison.reference import padding_mask
-from rnnspec.ir.inference import for_inference
+from rnnspec.ir.forms import for_inference
 from rnnspec.ir.nodes import Residual
 from rnnspec.weights.initial import draw_scaled
 

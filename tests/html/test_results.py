@@ -15,7 +15,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends.needs import level
 from rnnspec.comparison.report import Finding, ParityReport
-from rnnspec.diff.compare import diff
+from rnnspec.diff import diff
 from rnnspec.errors import Difference, Refusal
 from rnnspec.importing.live import Model
 

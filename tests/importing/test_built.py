@@ -18,7 +18,7 @@ from rnnspec import backends, pipeline, saving
 from rnnspec.backends.kept import weights_in
 from rnnspec.backends.needs import FILES
 from rnnspec.errors import BackendError, ModelError, UsageError
-from rnnspec.files.headers import read_metadata
+from rnnspec.files.arrays import read_metadata
 from rnnspec.importing.original import Compared, compare_file
 from rnnspec.importing.run import Taken, take
 from rnnspec.weights.initial import draw_scaled

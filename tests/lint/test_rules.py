@@ -14,7 +14,7 @@ from rnnspec import pages, pipeline
 from rnnspec.cli.commands import init
 from rnnspec.cli.commands.init import networks
 from rnnspec.errors import Problem, Span
-from rnnspec.lint import comments
+from rnnspec.lint import run
 from rnnspec.lint.rules import CODES, RULES, select_codes
 from rnnspec.lint.run import lint
 
@@ -189,7 +189,7 @@ def test_of_a_great_many_wrong_comments_few_are_worded() -> None:
     assert len(lint(pipeline.program(spec), select_codes([], []))) == 100
     with pytest.MonkeyPatch.context() as patch:
         # Messages of rules that are not selected are not even made.
-        patch.setattr(comments, "unknown", None)
+        patch.setattr(run, "unknown_code", None)
         assert lint(pipeline.program(spec), select_codes(["L1"], [])) == ()
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from rnnspec.backends import taken_names
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 from rnnspec.words import MEANINGS
 
 SCHEMA = json_schema.json_schema(taken_names())

@@ -18,8 +18,7 @@ import rnnspec
 from rnnspec.backends import taken_names
 from rnnspec.comparison.strategies import spec_text, specs
 from rnnspec.errors import SpecError
-from rnnspec.spec import models
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema, models
 from rnnspec.words import MEANINGS
 
 VALIDATOR = jsonschema.Draft7Validator(json_schema.json_schema(taken_names()))

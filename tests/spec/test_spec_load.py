@@ -264,7 +264,7 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise PermissionError
 
     (tmp_path / "a.yaml").write_text(SMALL)
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(UsageError, match="no permission to read this file"):
         load(tmp_path / "a.yaml")
 

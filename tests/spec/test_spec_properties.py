@@ -16,7 +16,7 @@ from rnnspec.errors import SpecError, UnsupportedError
 from rnnspec.spec import models
 from rnnspec.spec.write import dump
 from rnnspec.spec.yaml import tree
-from rnnspec.spec.yaml.characters import forbidden
+from rnnspec.spec.yaml.text import first_forbidden
 
 GOOD = {
     "version": 1,
@@ -130,7 +130,7 @@ def test_mutated_specs(
     text = text.join(padding)
     answer = _agreed(text)
     if isinstance(answer, models.Spec):
-        assert forbidden(text.removeprefix("\ufeff")) is None
+        assert first_forbidden(text.removeprefix("\ufeff")) is None
         # A tab is allowed in a comment only.
         assert yaml.safe_load(text.replace("\t", " "))["name"] == answer.name
         _check_sources(answer)

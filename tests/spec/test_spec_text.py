@@ -9,7 +9,7 @@ from rnnspec import loads
 from rnnspec.errors import Span, SpecError
 from rnnspec.spec.yaml import tree
 from rnnspec.spec.yaml.document import read, render_path
-from rnnspec.spec.yaml.scalars import BadScalarError, resolve
+from rnnspec.spec.yaml.tree import BadScalarError, resolve
 
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 

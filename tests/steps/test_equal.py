@@ -13,12 +13,12 @@ from steps.models import EACH, STEP, each_of, stepped
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import needs, refusals
-from rnnspec.comparison.forward import random_split, step_through
+from rnnspec.comparison.case import random_split, step_through
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.random import compare_random
 from rnnspec.comparison.reference import padding_mask
 from rnnspec.errors import UnsupportedError
-from rnnspec.ir import steps
+from rnnspec.ir import forms
 from rnnspec.ir.nodes import Recurrent, Repeat
 
 LAST_STEP = """\
@@ -111,7 +111,7 @@ def test_padding_alone_changes_nothing(backend: str, entrance: str, head: str) -
 
 def test_the_last_step_needs_no_state(backend: str) -> None:
     made = stepped(backend, LAST_STEP)
-    assert [state.name for state in steps.states(made.program.network)] == ["lstm_1_h", "lstm_1_c"]
+    assert [state.name for state in forms.states(made.program.network)] == ["lstm_1_h", "lstm_1_c"]
     output = step_through(made.backend, made.model, made.batch, [5, 1, 6])
     assert distance(output, made.wanted(12)) < made.near
 

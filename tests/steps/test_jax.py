@@ -9,7 +9,7 @@ import pytest
 from steps.models import each_of, stepped
 
 from rnnspec.comparison.levels import distance
-from rnnspec.ir import steps
+from rnnspec.ir import forms
 
 jax = pytest.importorskip("jax")
 nnx = pytest.importorskip("flax.nnx")
@@ -34,7 +34,7 @@ def test_chunks_of_one_size_are_compiled_once() -> None:
     compiled = nnx.jit(step)
     with jax.enable_x64(True):
         states = made.model.initial_states(made.batch)
-        assert states.keys() == {state.name for state in steps.states(made.program.network)}
+        assert states.keys() == {state.name for state in forms.states(made.program.network)}
         for start in (0, 3, 6):
             output, states = compiled(made.model, made.batch[:, start : start + 3], states)
             assert distance(np.asarray(output), made.wanted(start + 3)) < 1e-12

@@ -7,7 +7,7 @@ import pytest
 from steps.models import EACH, each_of
 
 from rnnspec.comparison.levels import distance
-from rnnspec.ir import steps
+from rnnspec.ir import forms
 
 keras = pytest.importorskip("keras")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.mark.parametrize(("entrance", "head"), EACH)
 def test_inputs_and_outputs_have_the_names_of_the_states(entrance: str, head: str) -> None:
     made = each_of("keras", entrance, head)
-    states = {state.name: (None, state.size) for state in steps.states(made.program.network)}
+    states = {state.name: (None, state.size) for state in forms.states(made.program.network)}
     assert {each.name: each.shape for each in made.model.inputs if each.name in states} == states
     assert {each.name for each in made.model.inputs} == {"inputs", *states}
     assert set(made.model.output) == {"output", *states}

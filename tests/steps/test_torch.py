@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from steps.models import EACH, each_of
 
-from rnnspec.ir import steps
+from rnnspec.ir import forms
 
 torch = pytest.importorskip("torch")
 pytestmark = [
@@ -66,7 +66,7 @@ def test_states_have_the_shapes_of_pytorch() -> None:
     assert found["gru_1_h"] == (1, 5, 4)
     assert found["max_pooling_1_count"] == (5, 1)
     # The second layer of the stack has its states in those of the first.
-    names = {state.name for state in steps.states(made.program.network)}
+    names = {state.name for state in forms.states(made.program.network)}
     assert names - found.keys() == {"lstm_2_h", "lstm_2_c"}
     assert all(state.dtype == torch.float64 for state in zeros.values())
 

@@ -346,7 +346,7 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
                 building.pretrained(pipeline.program(loaded))
 
 
-@pytest.mark.parametrize("read_path", [lines.resolved, lambda path: next(lines.blocks(path))])
+@pytest.mark.parametrize("read_path", [lines.resolve, lambda path: next(lines.blocks(path))])
 def test_a_path_that_is_none(read_path: Callable[[Path], object]) -> None:
     with pytest.raises(UsageError, match=r"error: cannot be read: "):
         read_path(Path("a\0b"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from docs.generate.markdown import table
 from rnnspec.backends import taken_names
-from rnnspec.spec.schema import json_schema
+from rnnspec.spec import json_schema
 
 Schema = dict[str, Any]
 _LARGEST = 10**9

@@ -9,8 +9,8 @@ from functools import reduce
 from typing import Any
 
 from rnnspec.errors import SpecError, listed
-from rnnspec.spec.schema.rules import Schema
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.json_schema import Schema
+from rnnspec.spec.yaml.text import Path
 from rnnspec_playground.cursor import Cursor, find
 from rnnspec_playground.schemas import at, child, properties
 

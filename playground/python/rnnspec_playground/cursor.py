@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rnnspec.spec.yaml.characters import blanked
-from rnnspec.spec.yaml.encoding import decode
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.yaml.text import Path, blank_forbidden, decode
 from rnnspec.spec.yaml.tree import Tree, grow_once
 
 _WORD = re.compile(r"[\w.+-]*")
@@ -57,7 +55,7 @@ def find(text: str, line: int, column: int) -> Cursor | None:
     Raises:
         SpecError: the text is longer than a spec may be.
     """
-    word = _word(blanked(decode(text, "")), line, column)
+    word = _word(blank_forbidden(decode(text, "")), line, column)
     extent = word.start, word.start + len(_STAND_IN)
     for tree in _readings(word):
         for places, is_key in ((tree.keys, True), (tree.values, False)):

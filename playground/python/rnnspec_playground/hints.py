@@ -6,9 +6,7 @@ from typing import Any
 
 from rnnspec import pages
 from rnnspec.errors import SpecError
-from rnnspec.spec.yaml.characters import blanked
-from rnnspec.spec.yaml.encoding import decode
-from rnnspec.spec.yaml.places import Lines
+from rnnspec.spec.yaml.text import Lines, blank_forbidden, decode
 from rnnspec.spec.yaml.tree import grow_once
 from rnnspec_playground.completions import detail
 from rnnspec_playground.schemas import properties
@@ -20,7 +18,7 @@ def describe(text: str, line: int, column: int) -> dict[str, Any] | None:
     ``column`` and ``end_column`` are those of the key; all are counted in characters from 1.
     """
     try:
-        readable = blanked(decode(text, ""))
+        readable = blank_forbidden(decode(text, ""))
     except SpecError:
         return None
     tree, lines = grow_once(readable), Lines(readable)

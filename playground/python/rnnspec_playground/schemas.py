@@ -7,9 +7,8 @@ from functools import cache
 from typing import Any
 
 from rnnspec.backends import taken_names
-from rnnspec.spec.schema.json_schema import json_schema
-from rnnspec.spec.schema.rules import Schema
-from rnnspec.spec.yaml.places import Path
+from rnnspec.spec.json_schema import Schema, json_schema
+from rnnspec.spec.yaml.text import Path
 
 _TYPES = {"object": dict, "array": list}
 

@@ -18,8 +18,8 @@ from rnnspec.backends.jax.cells import (
 from rnnspec.backends.jax.parts import parts
 from rnnspec.backends.needs import purpose
 from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir.forms import states_of
 from rnnspec.ir.params import directions
-from rnnspec.ir.steps import states_of
 from rnnspec.source.code import Code, Module, call, code, docstring, function, listed
 from rnnspec.source.walk import Walk
 

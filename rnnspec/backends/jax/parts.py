@@ -8,7 +8,7 @@ from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
 from rnnspec.backends.jax.cells import cell_classes, draws_uniformly
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
-from rnnspec.ir.activations import layer_activations
+from rnnspec.ir.nodes import layer_activations
 from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:

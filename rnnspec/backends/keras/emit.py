@@ -16,9 +16,9 @@ from rnnspec.backends.keras.layers import (
 )
 from rnnspec.backends.keras.parts import parts
 from rnnspec.ir import initializers, nodes, text
-from rnnspec.ir.activations import layer_activations
+from rnnspec.ir.forms import states, states_of
+from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
-from rnnspec.ir.steps import states, states_of
 from rnnspec.source.code import Code, Module, code, function, lines, listed
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
 from rnnspec.backends.keras.layers import pools_masked
-from rnnspec.ir.activations import layer_activations
-from rnnspec.ir.nodes import Normalize, Pooling
+from rnnspec.ir.nodes import Normalize, Pooling, layer_activations
 from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:

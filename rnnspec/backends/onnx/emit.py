@@ -21,8 +21,8 @@ from rnnspec.backends.onnx.recurrent import FLOAT, Padding, add_recurrent, move_
 from rnnspec.backends.onnx.slots import FORM, INPUT, after, array, stepwise_reason, weights
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
+from rnnspec.ir.forms import State, states, states_of
 from rnnspec.ir.params import count
-from rnnspec.ir.steps import State, states, states_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,14 +24,14 @@ from rnnspec.backends.onnx.slots import (
     direction_prefix,
     stepwise_reason,
 )
+from rnnspec.ir.forms import states_of
 from rnnspec.ir.nodes import GRU, LSTM, NumericInput, Recurrent, SimpleRNN, TokenInput
 from rnnspec.ir.params import directions, gates
-from rnnspec.ir.steps import states_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute
+    from rnnspec.ir.forms import State
     from rnnspec.ir.nodes import Input
-    from rnnspec.ir.steps import State
     from rnnspec.words import Activation
 
 _INT32, _INT64, FLOAT, _BOOL = 6, 7, 1, 9

@@ -9,7 +9,7 @@ from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.recurrent import choose_result, stepwise_class
 from rnnspec.ir import nodes
-from rnnspec.ir.activations import cell_activations
+from rnnspec.ir.nodes import cell_activations
 from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:

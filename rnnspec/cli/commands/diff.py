@@ -11,7 +11,7 @@ from rnnspec.cli.inputs import Input, find_inputs
 from rnnspec.cli.specs import load_all
 from rnnspec.cli.terminal import tables
 from rnnspec.cli.terminal.grid import Grid
-from rnnspec.diff.compare import Change, Diff, LayerDiff, diff
+from rnnspec.diff import Change, Diff, LayerDiff, diff
 from rnnspec.errors import UsageError, printable
 from rnnspec.ir.params import count
 from rnnspec.ir.text import type_name

@@ -11,8 +11,8 @@ from rnnspec.backends.base import TEMPLATES
 from rnnspec.cli.terminal.messages import tell
 from rnnspec.errors import OutputError, UsageError, printable
 from rnnspec.files import Inputs, write_file
+from rnnspec.spec import json_schema
 from rnnspec.spec.names import check_network_name
-from rnnspec.spec.schema import json_schema
 
 SCHEMA_FILE = "rnnspec.schema.json"
 MODELINE = f"# yaml-language-server: $schema=./{SCHEMA_FILE}\n"

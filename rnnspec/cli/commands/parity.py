@@ -143,9 +143,7 @@ def run_random(number: int, options: Options, *, json: bool) -> None:
     """Compare random specs; print the smallest that differs as YAML, and raise its error."""
     from rnnspec.cli.sharing import Processes, jobs_for
     from rnnspec.cli.terminal import tables
-    from rnnspec.comparison.drawn.passes import passes
-    from rnnspec.comparison.drawn.texts import Texts
-    from rnnspec.comparison.random import Search
+    from rnnspec.comparison.random import Search, Texts, passes
 
     planned = passes(options.backends, options.named_level, options.form)
     if options.dtype != "float64":

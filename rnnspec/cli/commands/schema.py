@@ -21,7 +21,7 @@ def run(output: Path | None, *, force: bool) -> None:
         check_target(output, force=force)
     # Imported after the check, because it builds all models.
     from rnnspec.backends import taken_names
-    from rnnspec.spec.schema import json_schema
+    from rnnspec.spec import json_schema
 
     if output is None:
         print(json_schema.text(taken_names()), end="")

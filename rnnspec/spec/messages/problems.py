@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,33 +14,15 @@ from rnnspec.spec.messages.values import invalid_value, meant_type, unknown_valu
 from rnnspec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pydantic_core import ErrorDetails
 
     from rnnspec.errors import Problem
     from rnnspec.spec.yaml.document import Document
-    from rnnspec.spec.yaml.places import Path
+    from rnnspec.spec.yaml.text import Path
     from rnnspec.wording import Guess
 
-_KINDS: dict[str, type[models.Model]] = {
-    get_args(model.model_fields["type"].annotation)[0]: model
-    for model in get_args(get_args(models.RnnLayer)[0])
-}
-"""The model of each ``type``, read from the union, so that it is complete."""
-_FORMS: dict[str, type[models.Model]] = {
-    "uniform": models.Uniform,
-    "normal": models.Normal,
-    "constant": models.Constant,
-}
-_SECTIONS: dict[str, type[models.Model]] = {
-    "input": models.Input,
-    "embedding": models.Embedding,
-    "head": models.Head,
-    "initializers": models.Initializers,
-    "data": models.Data,
-    "expect": models.Expect,
-}
 _GUESSES = 50
 """Maximum number of searches for a similar name: more of them take seconds."""
 
@@ -58,13 +40,21 @@ class Findings:
     corrected: Document | None
 
 
-def findings(error: ValidationError, document: Document) -> Findings:
+def find_problems(error: ValidationError, document: Document) -> Findings:
     """Return the problems of pydantic's errors, except consequences of faults in ``document``."""
-    flaws = list(_flaws(error, document))
+    flaws = [
+        _flaw(detail, document, nearest if number < _GUESSES else no_guess)
+        for number, detail in enumerate(
+            detail
+            for detail in error.errors(include_url=False)
+            # pydantic also reports a list as too short because all its items are invalid.
+            if detail["type"] != "too_short" or not detail["input"]
+        )
+    ]
     slips = _slips(flaws, document)
     keys = {flaw.path: flaw.meant for flaw in slips if flaw.key}
     values = {flaw.path: flaw.meant for flaw in slips if not flaw.key}
-    corrected = document.corrected(keys, values) if slips else None
+    corrected = document.correct(keys, values) if slips else None
     return Findings(_problems(flaws, document), _problems(slips, document), corrected)
 
 
@@ -81,12 +71,6 @@ def _slips(flaws: Sequence[_Flaw], document: Document) -> list[_Flaw]:
         ):
             slips.setdefault(meant, flaw)
     return list(slips.values())
-
-
-def _flaws(error: ValidationError, document: Document) -> Iterator[_Flaw]:
-    details = [each for each in error.errors(include_url=False) if not _is_echo(each)]
-    for number, detail in enumerate(details):
-        yield _flaw(detail, document, nearest if number < _GUESSES else no_guess)
 
 
 def _problems(flaws: Sequence[_Flaw], document: Document) -> tuple[Problem, ...]:
@@ -119,22 +103,21 @@ class _Flaw:
     meant: str = ""
 
 
-def _is_echo(detail: ErrorDetails) -> bool:
-    """Return whether pydantic reports a list as too short because all its items are invalid."""
-    return detail["type"] == "too_short" and bool(detail["input"])
-
-
 def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
     path = _path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
             return _unknown_key(detail["loc"], path, guess)
         case "missing":
-            return _missing_key(path[:-1], str(path[-1]))
+            key = str(path[-1])
+            return _Flaw(path[:-1], "E304", f"missing key {key!r}", missing=key)
         case "union_tag_not_found" if path[0] == "rnn":
             return _missing_type(path, detail["input"], guess)
         case "union_tag_invalid":
-            return _unknown_type((*path, "type"), detail["input"]["type"], guess)
+            value, kinds = detail["input"]["type"], tuple(models.KINDS)
+            meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
+            message = unknown_value("type", value, kinds, guess)
+            return _Flaw((*path, "type"), *message, meant=meant or "")
         case _:
             return _Flaw(path, *invalid_value(detail, path, document, guess))
 
@@ -156,15 +139,15 @@ def _model(loc: Path) -> type[models.Model]:
     """Return the model of the mapping at ``loc``, which includes pydantic's tags."""
     match loc:
         case ("rnn", _, str() as kind):
-            return _KINDS[kind]
+            return models.KINDS[kind]
         case ("rnn", _, _, "layer_norm", _):
             return models.LayerNorm
         case ("initializers", _, str() as form):
-            return _FORMS[form]
+            return models.FORMS[form]
         case ("head", "hidden", _):
             return models.Hidden
         case (str() as section,):
-            return _SECTIONS[section]
+            return models.SECTIONS[section]
         case _:
             return models.Spec
 
@@ -175,9 +158,14 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
         return _without_space(path, name)
     # Before the search for similar keys: this one is spelled correctly, but belongs to another
     # type. A longer path leads into the mapping of layer_norm.
-    if loc[0] == "rnn" and len(loc) == 4 and (message := _key_of_another_type(key, str(loc[2]))):
-        return _Flaw(path, "E303", message, key=True)
-    if loc[0] == "initializers" and len(loc) > 3 and key in _FORMS:
+    if loc[0] == "rnn" and len(loc) == 4:
+        others = [kind for kind, model in models.KINDS.items() if key in model.model_fields]
+        if others:
+            gates = (loc[2], key) == ("simple", "recurrent_activation")
+            reason = ", which has no gates" if gates else ""
+            message = f"key {key!r} is not available for type {loc[2]!r}{reason}"
+            return _Flaw(path, "E303", f"{message}; only for {listed(others)}", key=True)
+    if loc[0] == "initializers" and len(loc) > 3 and key in models.FORMS:
         message = f"{key!r} cannot be combined with {loc[2]!r}; keep one of them"
         return _Flaw(path, "E314", message, key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
@@ -195,7 +183,7 @@ def _without_space(path: Path, name: str) -> _Flaw:
 def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[str, str, str]:
     """Return the code, a hint at what to write instead of ``key``, and the key meant, if any."""
     # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign import key_for
+    from rnnspec.spec.messages.foreign_keys import key_for
 
     if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", allowed):
         return ("E302", *known)
@@ -209,8 +197,8 @@ def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[
 def _sections(key: str) -> tuple[str, ...]:
     """Return the sections that have ``key``, the first with a preposition."""
     key = key.lower()
-    sections = [name for name, model in _SECTIONS.items() if key in model.model_fields]
-    if any(key in model.model_fields for model in _KINDS.values()):
+    sections = [name for name, model in models.SECTIONS.items() if key in model.model_fields]
+    if any(key in model.model_fields for model in models.KINDS.values()):
         sections.append("rnn")
     sections[:1] = [f"in {name}" for name in sections[:1]]
     if key in models.Spec.model_fields:
@@ -218,22 +206,10 @@ def _sections(key: str) -> tuple[str, ...]:
     return tuple(sections)
 
 
-def _key_of_another_type(key: str, kind: str) -> str | None:
-    """Return the message if other types of layer have ``key``, or None."""
-    others = [other for other, model in _KINDS.items() if key in model.model_fields]
-    if not others:
-        return None
-    reason = ", which has no gates" if (kind, key) == ("simple", "recurrent_activation") else ""
-    return f"key {key!r} is not available for type {kind!r}{reason}; only for {listed(others)}"
-
-
-def _missing_key(path: Path, key: str) -> _Flaw:
-    return _Flaw(path, "E304", f"missing key {key!r}", missing=key)
-
-
 def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
     # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign import key_for, type_for
+    from rnnspec.spec.messages.foreign_keys import key_for
+    from rnnspec.spec.messages.foreign_values import type_for
 
     for key in list(layer)[:_GUESSES]:
         if without_space(key) == "type":
@@ -249,11 +225,5 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
     if len(layer) == 1 and (kind := type_for(*layer)):
         message = f"unknown key {quoted(*layer)}; write 'type: {kind}' as a key of the layer"
         return _Flaw((*path, *layer), "E301", message, key=True)
-    message = f"missing key 'type'; expected {listed(tuple(_KINDS), 'or')}"
+    message = f"missing key 'type'; expected {listed(tuple(models.KINDS), 'or')}"
     return _Flaw(path, "E304", message, missing="type")
-
-
-def _unknown_type(path: Path, value: Any, guess: Guess) -> _Flaw:
-    kinds = tuple(_KINDS)
-    meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
-    return _Flaw(path, *unknown_value("type", value, kinds, guess), meant=meant or "")

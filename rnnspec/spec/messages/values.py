@@ -6,15 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
-from rnnspec.spec.yaml.characters import foreign_letter
-from rnnspec.spec.yaml.syntax import without_comma
+from rnnspec.spec import models
+from rnnspec.spec.yaml.text import foreign_letter
+from rnnspec.spec.yaml.tree import without_comma
 from rnnspec.wording import nearest, quoted, received
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from rnnspec.spec.yaml.document import Document
-    from rnnspec.spec.yaml.places import Path
+    from rnnspec.spec.yaml.text import Path
     from rnnspec.wording import Guess
 
 Message = tuple[str, str]
@@ -36,17 +37,26 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
     if kind == "union_tag_not_found":
         return "E314", _unknown_distribution(value)
     if kind == "literal_error":
-        return _not_among(detail, path, guess)
-    if kind == "bool_type" and (literal := _boolean(value)):
+        # pydantic's message lists the allowed values as 'a', 'b' or 'c'.
+        allowed = tuple(detail["ctx"]["expected"].split("'")[1::2])
+        if path[0] != "initializers":
+            return unknown_value(str(path[-1]), value, allowed, guess)
+        allowed = (*allowed, "a mapping like {uniform: 0.05}")
+        return unknown_value("initializer", value, allowed, guess)
+    word = value.lower() if isinstance(value, str) else ""
+    if kind == "bool_type" and word in _TRUE | _FALSE:
+        literal = "true" if word in _TRUE else "false"
         return "E214", f"expected true or false, received {received(value)} (write {literal})"
-    text = f"expected {_expected(kind, detail, path)}, received {received(value)}"
+    text = f"expected {_expectation(kind, detail, path)}, received {received(value)}"
     text += _hint(value, kind, path) or _value_hint(value, kind, path, document)
     # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
-        return _fraction(value, document.written(path))
+        return _fraction(value, document.text_of(path))
     if kind in ("int_type", "float_type") and isinstance(value, str):
         return _string_for_number(value, text, integer=kind == "int_type")
-    return _code(kind, value), text
+    if value is None:
+        return "E219", text
+    return "E308" if kind in _BOUNDS else _CODES.get(kind, "E305"), text
 
 
 def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess) -> Message:
@@ -57,7 +67,7 @@ def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess)
     if not isinstance(value, str):
         return "E305", f"expected {listed(allowed, 'or')}, received {received(value)}"
     # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign import home_for, value_for
+    from rnnspec.spec.messages.foreign_values import home_for, value_for
 
     unknown = f"unknown {what} {quoted(value)}"
     if known := value_for(what, value, allowed):
@@ -74,35 +84,25 @@ def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess)
 def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
     """Return the type of layer that ``value`` was probably meant to be, or None."""
     # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign import layer_for, type_for
+    from rnnspec.spec.messages.foreign_values import layer_for, type_for
 
     return type_for(value) or (None if layer_for(value) else guess(value, types))
-
-
-def _not_among(detail: ErrorDetails, path: Path, guess: Guess) -> Message:
-    # pydantic's message lists the allowed values as 'a', 'b' or 'c'.
-    allowed = tuple(detail["ctx"]["expected"].split("'")[1::2])
-    if path[0] != "initializers":
-        return unknown_value(str(path[-1]), detail["input"], allowed, guess)
-    allowed = (*allowed, "a mapping like {uniform: 0.05}")
-    return unknown_value("initializer", detail["input"], allowed, guess)
 
 
 def _unknown_distribution(value: dict[str, Any]) -> str:
     """Return the message for an initializer whose mapping has none of the known keys."""
     # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign import form_for
+    from rnnspec.spec.messages.foreign_keys import form_for
 
     text = f"expected {_EXPECTED['union_tag_not_found']}, received "
     for key in list(value)[:_KEYS_CHECKED]:
         if known := form_for(key):
             return f"{text}the key {quoted(key)} (use {known!r})"
-        if similar := nearest(key, _DISTRIBUTIONS):
+        if similar := nearest(key, models.FORMS):
             return f"{text}the key {quoted(key)} (did you mean {similar!r}?)"
     return text + (f"the key {quoted(next(iter(value)))}" if value else received(value))
 
 
-_DISTRIBUTIONS = ("uniform", "normal", "constant")
 _KEYS_CHECKED = 4
 _REQUIRED = {"units", "vocabulary", "dim", "steps", "uniform", "normal", "constant"}
 _SCALARS = {"int_type", "float_type", "bool_type", "string_type"}
@@ -168,14 +168,9 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             example = f"write 'n{value}': " if type(value) is int and value >= 0 else ""
             return f" ({example}quoted or not, a name starts with a letter)"
         case int() | float() if kind == "string_type":
-            return f" (quote it: {document.written(path)!r})"
+            return f" (quote it: {document.text_of(path)!r})"
         case _:
             return ""
-
-
-def _boolean(value: Any) -> str | None:
-    text = value.lower() if isinstance(value, str) else ""
-    return "true" if text in _TRUE else "false" if text in _FALSE else None
 
 
 def _fraction(value: float, written: str) -> Message:
@@ -200,13 +195,18 @@ _NUMBER = re.compile(r"[-+]?([0-9]{1,19}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][-+]
 def _string_for_number(value: str, text: str, *, integer: bool) -> Message:
     """Return ``text`` with a hint if the string looks like a number, a date or a percentage."""
     if _SEXAGESIMAL.fullmatch(value):
-        return "E215", f"{text} (only YAML 1.1 reads it as {_in_sixties(value)}, in base 60)"
+        total = 0
+        for digits in value.lstrip("+-").split(":"):
+            total = total * 60 + int(digits)
+        total = -total if value.startswith("-") else total
+        return "E215", f"{text} (only YAML 1.1 reads it as {total}, in base 60)"
     if _DATE.fullmatch(value):
         return "E217", f"{text} (only YAML 1.1 reads it as a date)"
     if not integer and _DECIMAL_COMMA.fullmatch(value) and (number := without_comma(value)):
         return "E216", f"{text} (write {number})"
     if _GROUPED.fullmatch(value):
-        return "E216", f"{text} (write {_ungrouped(value)})"
+        ungrouped = int(re.sub("[_, ']", "", value))
+        return "E216", f"{text} (write {ungrouped})"
     if not integer and (match := _PERCENT.fullmatch(value)):
         return "E305", f"{text} (write {float(match[1]) / 100:.6g})"
     if _BINARY.fullmatch(value):
@@ -223,7 +223,7 @@ def _in_ascii(value: Any) -> str:
     # Imported here because a valid spec does not need it.
     from unicodedata import decimal, normalize
 
-    parts = (str(decimal(each, each)) for each in normalize("NFKC", value))
+    parts = (str(decimal(letter, letter)) for letter in normalize("NFKC", value))
     number = "".join(parts).replace("\N{MINUS SIGN}", "-")
     if not _NUMBER.fullmatch(number):
         return ""
@@ -233,24 +233,7 @@ def _in_ascii(value: Any) -> str:
 _LONGEST_NUMBER = 40
 
 
-def _ungrouped(value: str) -> str:
-    return str(int(re.sub("[_, ']", "", value)))
-
-
-def _in_sixties(value: str) -> int:
-    total = 0
-    for digits in value.lstrip("+-").split(":"):
-        total = total * 60 + int(digits)
-    return -total if value.startswith("-") else total
-
-
-def _code(kind: str, value: Any) -> str:
-    if value is None:
-        return "E219"
-    return "E308" if kind in _BOUNDS else _CODES.get(kind, "E305")
-
-
-def _expected(kind: str, detail: ErrorDetails, path: Path) -> str:
+def _expectation(kind: str, detail: ErrorDetails, path: Path) -> str:
     if kind in _BOUNDS:
         relation, name = _BOUNDS[kind]
         bound = detail["ctx"][name]
@@ -264,11 +247,9 @@ def _expected(kind: str, detail: ErrorDetails, path: Path) -> str:
 def _expected_layers(kind: str, path: Path) -> str:
     example = "{type: lstm, units: 32}" if path[0] == "rnn" else "{units: 64}"
     if kind == "tuple_type":
-        return (
-            f"a list of layers like {example}"
-            if path != ("rnn",)
-            else (f"a layer like {example}, or a list of layers")
-        )
+        if path == ("rnn",):
+            return f"a layer like {example}, or a list of layers"
+        return f"a list of layers like {example}"
     if kind == "too_short":
         return f"at least one layer like {example}"
     if kind.startswith("model") and len(path) > 1:
@@ -291,7 +272,9 @@ _EXPECTED = {
     "string_pattern_mismatch": "the path of a file without control characters",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
-    "union_tag_not_found": "a name, or a mapping with one of the keys uniform, normal and constant",
+    "union_tag_not_found": (
+        f"a name, or a mapping with one of the keys {listed(tuple(models.FORMS))}"
+    ),
 }
 _CODES = {
     "string_pattern_mismatch": "E601",

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import Problem, Severity, Span, SpecError
-from rnnspec.spec.yaml.characters import Flaw, all_forbidden, blanked, forbidden
-from rnnspec.spec.yaml.encoding import decode
-from rnnspec.spec.yaml.faults import Fault
-from rnnspec.spec.yaml.places import Extent, Lines, Path
-from rnnspec.spec.yaml.tree import Tree, grow, grow_once
+from rnnspec.spec.yaml.text import (
+    Extent,
+    Lines,
+    Path,
+    all_forbidden,
+    blank_forbidden,
+    decode,
+    first_forbidden,
+)
+from rnnspec.spec.yaml.tree import Fault, grow, grow_once
 from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
@@ -43,7 +48,10 @@ class Document:
         steps = self.steps(path)
         first = self.keys.get(steps) if key else None
         # An absent value, or one without characters, is shown at its key or at its parent.
-        while first is None and steps and not _visible(self.values.get(steps)):
+        while first is None and steps:
+            start, end = self.values.get(steps, (0, 0))
+            if start < end:
+                break
             first = self.keys.get(steps)
             steps = steps[:-1]
         return self.lines.span(first or self.values.get(steps, (0, 0)))
@@ -65,7 +73,7 @@ class Document:
         span = self.span(path, key=key)
         return Problem(self.source, message, where, span, code, severity)
 
-    def written(self, path: Path) -> str:
+    def text_of(self, path: Path) -> str:
         """Return the text of the value at ``path``, up to the end of its line."""
         span = self.span(path)
         return span.text[span.column - 1 : span.end_column - 1]
@@ -86,7 +94,7 @@ class Document:
             node = _child(node, step)
         return node is not None
 
-    def corrected(self, keys: Mapping[Path, str], values: Mapping[Path, str]) -> Document:
+    def correct(self, keys: Mapping[Path, str], values: Mapping[Path, str]) -> Document:
         """Return the document with ``keys`` and ``values`` replaced at their paths.
 
         The positions remain those of the text.
@@ -96,15 +104,22 @@ class Document:
         # Values come first: their paths contain the old keys.
         for path, value in values.items():
             _mapping(data, self.steps(path))[path[-1]] = value
-        for path, key in keys.items():
-            _rename(_mapping(data, path), path[-1], key)
-        renamed = partial(_renamed, keys=keys)
+        for path, new in keys.items():
+            mapping = _mapping(data, path)
+            # Rebuilt, so that the order of the keys stays.
+            items = [(new if key == path[-1] else key, value) for key, value in mapping.items()]
+            mapping.clear()
+            mapping.update(items)
+
+        def rename(path: Path) -> Path:
+            return tuple(keys.get(path[: depth + 1], step) for depth, step in enumerate(path))
+
         return replace(
             self,
             data=data,
-            values={renamed(path): extent for path, extent in self.values.items()},
-            keys={renamed(path): extent for path, extent in self.keys.items()},
-            faults=tuple(replace(fault, path=renamed(fault.path)) for fault in self.faults),
+            values={rename(path): extent for path, extent in self.values.items()},
+            keys={rename(path): extent for path, extent in self.keys.items()},
+            faults=tuple(replace(fault, path=rename(fault.path)) for fault in self.faults),
         )
 
     def steps(self, path: Path) -> Path:
@@ -128,9 +143,15 @@ def read(raw: str | bytes, source: str) -> Document:
     # Forbidden characters become spaces, so that further problems are found in the same run.
     flaws = all_forbidden(text, _MOST_FLAWS)
     # A space replaces one character, so positions stay valid.
-    tree = grow(blanked(text) if flaws else text)
-    faults = (*(_flaw_fault(flaw, tree) for flaw in flaws), *tree.faults)
-    document = Document(source, text, tree.data, tree.values, tree.keys, faults)
+    tree = grow(blank_forbidden(text) if flaws else text)
+    faults = list[Fault]()
+    for start, code, message in flaws:
+        # Inside a key, it hides the key that was meant.
+        damaged = [path for path, extent in tree.keys.items() if extent[0] <= start < extent[1]]
+        path, extent = damaged[0] if damaged else (), (start, start + 1)
+        faults.append(Fault(path, extent, code, message, key=True, hides_keys=bool(damaged)))
+    faults += tree.faults
+    document = Document(source, text, tree.data, tree.values, tree.keys, tuple(faults))
     if not tree.whole:
         raise SpecError(in_file_order(reading_problems(document)))
     return document
@@ -140,7 +161,7 @@ def glimpse(raw: bytes) -> Any:
     """Return the data in ``raw`` without checking it for faults, or None if it is not YAML."""
     try:
         # Once, because the second parser only improves messages, which nobody sees here.
-        tree = grow_once(blanked(decode(raw, "")))
+        tree = grow_once(blank_forbidden(decode(raw, "")))
     except SpecError:
         return None
     return tree.data if tree.whole else None
@@ -148,7 +169,16 @@ def glimpse(raw: bytes) -> Any:
 
 def reading_problems(document: Document) -> tuple[Problem, ...]:
     """Return a problem for each fault of ``document``."""
-    return tuple(_fault_problem(document, fault) for fault in document.faults)
+    return tuple(
+        Problem(
+            document.source,
+            fault.message,
+            render_path(fault.path[:-1] if fault.key else fault.path),
+            document.lines.span(fault.extent),
+            fault.code,
+        )
+        for fault in document.faults
+    )
 
 
 def in_file_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
@@ -166,20 +196,18 @@ def _is_flaw(problem: Problem) -> bool:
     span = problem.span
     if problem.code not in ("E102", "E103") or span is None:
         return False
-    return forbidden(span.text[span.column - 1 : span.column]) is not None
-
-
-def _flaw_fault(flaw: Flaw, tree: Tree) -> Fault:
-    """Return a fault for a forbidden character; inside a key, it hides the key that was meant."""
-    start, code, message = flaw
-    damaged = [path for path, extent in tree.keys.items() if extent[0] <= start < extent[1]]
-    path = damaged[0] if damaged else ()
-    return Fault(path, (start, start + 1), code, message, key=True, hides_keys=bool(damaged))
+    return first_forbidden(span.text[span.column - 1 : span.column]) is not None
 
 
 def render_path(path: Path) -> str:
     """Return ``rnn[0].type`` for ``("rnn", 0, "type")``."""
-    return "".join(_step(step) for step in path).removeprefix(".")
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if step.isidentifier() and len(step) <= 64 else f"[{quoted(step)}]"
+    return text.removeprefix(".")
 
 
 def _mapping(data: Any, path: Path) -> dict[str | int, Any]:
@@ -190,19 +218,6 @@ def _mapping(data: Any, path: Path) -> dict[str | int, Any]:
     return data
 
 
-def _rename(mapping: dict[str | int, Any], old: str | int, new: str) -> None:
-    # Rebuilt, so that the order of the keys stays.
-    items = [(new if key == old else key, value) for key, value in mapping.items()]
-    mapping.clear()
-    mapping.update(items)
-
-
-def _renamed(path: Path, keys: Mapping[Path, str]) -> Path:
-    """Return ``path`` with its renamed keys replaced."""
-    steps = (keys.get(path[: depth + 1], step) for depth, step in enumerate(path))
-    return tuple(steps)
-
-
 def _child(node: Any, step: str | int) -> Any:
     match node, step:
         case dict(), str():
@@ -211,20 +226,3 @@ def _child(node: Any, step: str | int) -> Any:
             return node[step]
         case _:
             return None
-
-
-def _step(step: str | int) -> str:
-    if isinstance(step, int):
-        return f"[{step}]"
-    return f".{step}" if step.isidentifier() and len(step) <= 64 else f"[{quoted(step)}]"
-
-
-def _visible(extent: Extent | None) -> bool:
-    """Return whether there is something to underline: an omitted value has no width."""
-    return extent is not None and extent[0] < extent[1]
-
-
-def _fault_problem(document: Document, fault: Fault) -> Problem:
-    where = render_path(fault.path[:-1] if fault.key else fault.path)
-    span = document.lines.span(fault.extent)
-    return Problem(document.source, fault.message, where, span, fault.code)

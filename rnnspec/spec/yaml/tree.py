@@ -9,13 +9,122 @@ from typing import Any
 
 import yaml
 
-from rnnspec.spec.yaml.characters import forbidden, foreign_letter, invisible, tabs
 from rnnspec.spec.yaml.events import StopReadingError, events
-from rnnspec.spec.yaml.faults import Fault
-from rnnspec.spec.yaml.places import Extent, Lines, Path
-from rnnspec.spec.yaml.scalars import BadScalarError, Scalar, resolve
-from rnnspec.spec.yaml.syntax import comma_in_number
+from rnnspec.spec.yaml.text import (
+    Extent,
+    Lines,
+    Path,
+    first_forbidden,
+    foreign_letter,
+    invisible,
+    tabs,
+)
 from rnnspec.wording import cut_value, quoted, received
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A construct that YAML allows but the language does not.
+
+    With ``key``, the fault is in the last key of ``path``, otherwise in the value there.
+    """
+
+    path: Path
+    extent: Extent
+    code: str
+    message: str
+    key: bool = False
+    hides_keys: bool = False
+    """True if the fault may hide keys, so that the mapping is not checked for missing ones."""
+
+
+Scalar = str | int | float | bool | None
+
+# As many as the largest 64-bit integer has.
+_MAX_DIGITS = 19
+_WORDS: dict[str, bool | None] = {
+    "": None,
+    "~": None,
+    **dict.fromkeys(("null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+# YAML 1.2.2, section 10.3.2, as one pattern, whose matching group is the type.
+_NUMBER = re.compile(
+    r"(?P<int>[-+]?[0-9]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<based>0o[0-7]+|0x[0-9a-fA-F]+)"
+    r"|(?P<infinite>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
+
+
+class BadScalarError(ValueError):
+    """A scalar that is valid in YAML but not in the language."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def resolve(text: str) -> Scalar:
+    """Return the value of the plain scalar ``text``.
+
+    Raises:
+        BadScalarError: the number is octal, hexadecimal, infinite, too long, or starts with zero.
+    """
+    if text in _WORDS:
+        return _WORDS[text]
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return text
+    match match.lastgroup:
+        case "int":
+            return _integer(text)
+        case "float":
+            return _float(text)
+        case "based":
+            message = f"expected a decimal number, received {quoted(text)}"
+            write = f" (write {int(text, 0)})" if len(text) <= _MAX_DIGITS else ""
+            raise BadScalarError("E211", message + write)
+        case _:
+            raise BadScalarError("E212", f"expected a finite number, received {quoted(text)}")
+
+
+def _integer(text: str) -> int:
+    digits = text.lstrip("+-")
+    if len(digits) > 1 and digits.startswith("0"):
+        raise BadScalarError("E210", _leading_zeros(text, digits))
+    # Checked before int(), which raises its own error for more than 4300 digits.
+    if len(digits) > _MAX_DIGITS:
+        message = (
+            f"expected an integer of at most {_MAX_DIGITS} digits, received one of "
+            f"{len(digits)} digits"
+        )
+        raise BadScalarError("E213", message)
+    return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    # float() turns large numbers into infinity and small ones into zero, without an error.
+    mantissa = re.split("[eE]", text)[0]
+    if value in (float("inf"), float("-inf")) or (value == 0.0 and mantissa.strip("+-0.")):
+        message = f"expected a number that fits in 64 bits, received {quoted(text)}"
+        raise BadScalarError("E213", message)
+    return value
+
+
+def _leading_zeros(text: str, digits: str) -> str:
+    message = f"expected a number without leading zeros, received {quoted(text)}"
+    # int() raises an error for more than 4300 digits.
+    if len(digits) > _MAX_DIGITS:
+        return message
+    decimal = int(text)
+    octal = decimal if set(digits) & {"8", "9"} else int(text, 8)
+    if decimal == octal:
+        return f"{message} (write {decimal})"
+    return f"{message} (YAML 1.2 reads {decimal}, YAML 1.1 reads {octal}; write the one you mean)"
+
 
 # Limits that keep hostile files cheap, such as half a megabyte of brackets. Aliases, with which a
 # few lines can stand for billions of values, are refused and never expanded.
@@ -29,6 +138,36 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_TABS = 1_000
 _TAG = re.compile(r"!\S*")
 _TOO_MANY = "E108"
+
+
+_COMMAS = re.compile(r"[-+]?[0-9]{1,19}(?:,[0-9]{1,19}){1,6}(?=\s*[,}])")
+_LONGEST_NUMBER = 64
+
+
+def comma_in_number(text: str, start: int) -> tuple[Extent, str] | None:
+    """Return the extent of a number with commas around ``start`` in braces, and the message."""
+    begin = start
+    # A tuple, because the empty text before the first character is 'in' every string.
+    while start - begin < _LONGEST_NUMBER and text[begin - 1 : begin] in tuple("0123456789,+-"):
+        begin -= 1
+    match = _COMMAS.match(text, begin)
+    if match is None or not begin < start < match.end() or not text[begin - 1].isspace():
+        return None
+    number = without_comma(match.group())
+    hint = f" (write {number})" if number else ""
+    message = f"expected a number without commas, received {match.group()!r}{hint}"
+    return match.span(), message
+
+
+def without_comma(number: str) -> str | None:
+    """Return ``1000`` for ``1,000``, ``0.5`` for ``0,5``, and None if neither was meant."""
+    first, *groups = number.split(",")
+    digits = first.lstrip("+-")
+    if digits[:1] != "0" and len(digits) <= 3 and {len(group) for group in groups} == {3}:
+        return first + "".join(groups)
+    # Three digits after the comma are thousands, unless only a zero is before it.
+    fraction = len(groups) == 1 and (digits == "0" or len(groups[0]) < 3)
+    return f"{first}.{groups[0]}" if fraction else None
 
 
 @dataclass(slots=True)
@@ -88,7 +227,13 @@ def grow(text: str, loader: Any = None) -> Tree:
 
 def grow_once(text: str, loader: Any = None) -> Tree:
     """Return the tree that a single parser makes of ``text``; its error messages may differ."""
-    tree = Tree(faults=[_tab(start) for start in tabs(text, _MOST_TABS)] if "\t" in text else [])
+    tree = Tree()
+    if "\t" in text:
+        message = "found a tab; use a space, or '\\t' in double quotes"
+        tree.faults += [
+            Fault((), (start, start + 1), "E112", message, key=True)
+            for start in tabs(text, _MOST_TABS)
+        ]
     builder = _Builder(tree, text)
     try:
         for event, extent in events(text, loader or LOADER):
@@ -97,11 +242,6 @@ def grow_once(text: str, loader: Any = None) -> Tree:
         tree.faults.append(Fault((), stop.extent, stop.code, stop.message))
         tree.whole = False
     return tree
-
-
-def _tab(start: int) -> Fault:
-    message = "found a tab; use a space, or '\\t' in double quotes"
-    return Fault((), (start, start + 1), "E112", message, key=True)
 
 
 class _Builder:
@@ -120,7 +260,10 @@ class _Builder:
                 self._count(extent)
                 self._scalar(event, extent)
             case yaml.DocumentStartEvent():
-                self._open_document(extent)
+                self._documents += 1
+                if self._documents > 1:
+                    message = "expected one document, found a second one"
+                    raise StopReadingError(extent, "E205", message)
             case yaml.AliasEvent():
                 self._count(extent)
                 self._alias(event, extent)
@@ -129,14 +272,13 @@ class _Builder:
             case yaml.SequenceStartEvent():
                 self._open(event, [], extent)
             case yaml.CollectionEndEvent():
-                self._close(extent)
+                frame = self._stack.pop()
+                # The value of a duplicate key has the path of the first one, and does not replace
+                # it.
+                if self._tree.values.get(frame.path, extent)[0] == frame.start:
+                    self._tree.values[frame.path] = (frame.start, extent[1])
             case _:
                 pass
-
-    def _open_document(self, extent: Extent) -> None:
-        self._documents += 1
-        if self._documents > 1:
-            raise StopReadingError(extent, "E205", "expected one document, found a second one")
 
     def _count(self, extent: Extent) -> None:
         self._nodes += 1
@@ -160,12 +302,6 @@ class _Builder:
             frame = _Frame(node, self._path(), extent[0])
             self._place(node, extent)
             self._stack.append(frame)
-
-    def _close(self, extent: Extent) -> None:
-        frame = self._stack.pop()
-        # The value of a duplicate key has the path of the first one, and does not replace it.
-        if self._tree.values.get(frame.path, extent)[0] == frame.start:
-            self._tree.values[frame.path] = (frame.start, extent[1])
 
     def _scalar(self, event: Any, extent: Extent) -> None:
         # In braces, the comma of 1,000 ends a value, and 000 is read as the next key.
@@ -193,13 +329,11 @@ class _Builder:
         """
         text: str = event.value
         if not (text.isascii() and text.isprintable()):
-            flaw = forbidden(text) or (None if self._is_free_text() else invisible(text))
+            is_free_text = self._path() == ("description",)
+            flaw = first_forbidden(text) or (None if is_free_text else invisible(text))
             if flaw:
                 raise BadScalarError(*flaw[1:])
         return text if event.style or event.tag is not None else resolve(text)
-
-    def _is_free_text(self) -> bool:
-        return self._path() == ("description",)
 
     def _alias(self, event: Any, extent: Extent) -> None:
         # The key of this value was reported already.
@@ -263,18 +397,15 @@ class _Builder:
         if event.anchor is None and event.tag is None:
             return
         path = self._path() if key is None else (*self._path(), key)
+        # As written: the event has the tag in its long form.
+        tag = _TAG.search(self._text, extent[0]) if event.tag else None
         for value, code, name, hint in (
             (event.anchor, "E201", "anchors (&", "write the value out"),
-            (event.tag and self._written_tag(extent[0]), "E203", "tags (", "remove the tag"),
+            (tag and tag.group(), "E203", "tags (", "remove the tag"),
         ):
             if value:
                 message = f"{name}{cut_value(value)}) are not supported; {hint}"
                 self._tree.faults.append(Fault(path, extent, code, message, key is not None))
-
-    def _written_tag(self, start: int) -> str:
-        match = _TAG.search(self._text, start)
-        assert match is not None
-        return match.group()
 
     def _expects_key(self) -> bool:
         return bool(self._stack) and self._stack[-1].expects_key

@@ -20,7 +20,7 @@ from rnnspec.backends.torch.checkpoint.order import ordered
 from rnnspec.backends.torch.checkpoint.states import state
 from rnnspec.backends.torch.checkpoint.tensors import TensorError
 from rnnspec.errors import UsageError, few
-from rnnspec.files.headers import HeaderError
+from rnnspec.files.arrays import HeaderError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import gates, params
 from rnnspec.ir.text import type_name

@@ -14,7 +14,7 @@ from rnnspec.backends.torch.checkpoint.archive import archive
 from rnnspec.backends.torch.checkpoint.pickled import Made
 from rnnspec.backends.torch.checkpoint.tensors import TensorError, tensor_of
 from rnnspec.errors import UsageError, brief, few
-from rnnspec.files.headers import HeaderError, safetensors_file
+from rnnspec.files.arrays import HeaderError, safetensors_file
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rnnspec.backends.keras.foreign.stored import chunks
 from rnnspec.backends.keras.foreign.stored.chunks import Chunks
 from rnnspec.backends.keras.foreign.stored.objects import NOWHERE, Dataset, shape_of
 from rnnspec.backends.keras.foreign.stored.stream import BrokenError
-from rnnspec.files.headers import HeaderError, bytes_of
+from rnnspec.files.arrays import HeaderError, bytes_of
 
 if TYPE_CHECKING:
     from rnnspec.backends.keras.foreign.stored.stream import Stream

@@ -1,8 +1,10 @@
-"""Arrays in safetensors files, and what .npy files share: headers checked against the file size.
+"""Arrays in safetensors and .npy files: headers checked against the size of the file.
 
-The readers of NumPy and safetensors are not used. NumPy's parses the header as a Python literal and
-passes on what that raises: MemoryError, RecursionError, TokenError, warnings. Both open the path
-themselves, and by then it may lead to another file than the one that was checked.
+The readers of safetensors and NumPy are not used. Both open the path themselves, and by then it may
+lead to another file than the one that was checked; safetensors reads an open file only if all of it
+is in memory. NumPy parses the header as a Python literal and passes on what that raises:
+MemoryError, RecursionError, TokenError, warnings. In a thread with a stack of 512 KiB, as on macOS,
+brackets in such a header crash the process.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
+
 
 _LONGEST = 2**22  # enough for 10,000 tensors, or for the text of a spec
 _MOST_AXES = 32  # as in NumPy 1; NumPy 2 has 64
@@ -64,9 +68,9 @@ class Stored:
 
     def map(self, stream: BinaryIO) -> Array:
         """Return the array as a memory map, so that only the parts that are used are read."""
-        held = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         return np.ndarray(
-            self.shape, self.dtype, held, self.start, order="F" if self.fortran else "C"
+            self.shape, self.dtype, content, self.start, order="F" if self.fortran else "C"
         )
 
     def floats(self, stream: BinaryIO) -> Array:
@@ -75,11 +79,11 @@ class Stored:
         Raises:
             HeaderError: the array has numbers of another type.
         """
-        found = self.view(stream)
-        return found if found.flags.owndata else np.array(found)
+        array = self.view(stream)
+        return array if array.flags.owndata else np.array(array)
 
     def view(self, stream: BinaryIO) -> Array:
-        """Return what ``floats`` does, as a memory map if the file has it as it is.
+        """Like ``floats``, but memory-mapped where the file allows it.
 
         Raises:
             HeaderError: the array has numbers of another type.
@@ -88,14 +92,14 @@ class Stored:
             message = f"expected {', '.join(_TYPES)} numbers, received {brief(self.type)}"
             raise HeaderError(message)
         # An empty array has no bytes to map, and may begin where the file ends.
-        found = self.map(stream) if math.prod(self.shape) else np.empty(self.shape, self.dtype)
+        array = self.map(stream) if math.prod(self.shape) else np.empty(self.shape, self.dtype)
         # A bfloat16 is the upper half of a float32.
         if self.type == _BFLOAT16:
-            return (found.astype(np.uint32) << 16).view(np.float32)
-        return found
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array
 
 
-def read_header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
+def _read_header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
     """Read the length of a header, which takes ``width`` bytes, and return the header.
 
     Raises:
@@ -107,8 +111,8 @@ def read_header(stream: BinaryIO, size: int, width: int, longest: int) -> bytes:
         raise HeaderError(message)
     left = size - stream.tell()
     if not length or left < length:
-        wanted = f" of {length:,} bytes" if length else ""
-        raise HeaderError(f"expected a header{wanted}, received {left:,} bytes: it is truncated")
+        announced = f" of {length:,} bytes" if length else ""
+        raise HeaderError(f"expected a header{announced}, received {left:,} bytes: it is truncated")
     return stream.read(length)
 
 
@@ -125,26 +129,6 @@ def bytes_of(shape: tuple[int, ...], itemsize: int) -> int:
     return math.prod(shape) * itemsize
 
 
-def check_length(wanted: int, there: int) -> None:
-    """Check that a file still has as many bytes as an array needs.
-
-    Raises:
-        HeaderError: it has fewer.
-    """
-    if there < wanted:
-        message = f"expected {wanted:,} bytes of numbers, received {there:,}: it is truncated"
-        raise HeaderError(message)
-
-
-def safetensors_arrays(stream: BinaryIO, size: int) -> dict[str, Stored]:
-    """Return the arrays in a safetensors file of ``size`` bytes; ``stream`` is at its beginning.
-
-    Raises:
-        HeaderError: it is not a safetensors file, or it is truncated.
-    """
-    return safetensors_file(stream, size)[0]
-
-
 def read_safetensors(path: Path) -> dict[str, Array]:
     """Return a copy of the floating-point arrays in a safetensors file.
 
@@ -153,8 +137,8 @@ def read_safetensors(path: Path) -> dict[str, Array]:
     """
     with opened(path) as (stream, size):
         try:
-            stored = safetensors_arrays(stream, size)
-            return {name: each.floats(stream) for name, each in stored.items()}
+            arrays, _ = safetensors_file(stream, size)
+            return {name: stored.floats(stream) for name, stored in arrays.items()}
         except HeaderError as error:
             raise UsageError(str(error), str(path)) from None
 
@@ -190,7 +174,7 @@ def safetensors_file(stream: BinaryIO, size: int) -> tuple[dict[str, Stored], di
     Raises:
         HeaderError: it is not a safetensors file, or it is truncated.
     """
-    header = _json(read_header(stream, size, 8, _LONGEST))
+    header = _json(_read_header(stream, size, 8, _LONGEST))
     metadata = header.pop(_METADATA, {})
     start = stream.tell()
     arrays = {name: _tensor(name, entry, start) for name, entry in header.items()}
@@ -217,22 +201,21 @@ def sort_metadata(path: Path) -> None:
 
 
 def _json(text: bytes) -> dict[str, Any]:
+
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Readers differ in which of two equal keys they take.
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("duplicate key")
+        return dict(pairs)
+
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=_distinct)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=mapping)
     # ValueError: not JSON, not UTF-8, a duplicate key, or an integer of too many digits.
     except (ValueError, RecursionError) as error:
         raise HeaderError(f"expected a JSON header, received other text: {brief(error)}") from None
     if not isinstance(header, dict):
         raise HeaderError("expected a JSON object as header, received another value")
     return header
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # Readers differ in which of two equal keys they take.
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("duplicate key")
-    return found
 
 
 def _tensor(name: str, entry: Any, start: int) -> Stored:
@@ -275,3 +258,74 @@ def _check_layout(spans: list[tuple[int, int]], there: int) -> None:
         at = end
     if at != there:
         raise HeaderError(f"expected {at:,} bytes of arrays, received {there:,}")
+
+
+# As in NumPy: https://numpy.org/doc/2.2/reference/generated/numpy.lib.format.read_array.html.
+_LONGEST_NPY = 10_000
+_MAGIC = b"\x93NUMPY"
+_WIDTHS = {1: 2, 2: 4, 3: 4}
+"""The number of bytes that hold the length of the header, by version of the format.
+
+Source: https://numpy.org/devdocs/reference/generated/numpy.lib.format.html.
+"""
+
+_ENTRY = re.compile(
+    rb"""\s*(?P<quote>['"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*(?P<value>
+    '[^'\\]*'|"[^"\\]*"       # a type
+    |\[[^]]*\]                # fields with a type each
+    |True|False
+    |\(\s*\)|\((?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*\)  # a shape; L as Python 2 wrote it
+    )\s*(?:,\s*|(?=\}))""",
+    re.VERBOSE,
+)
+_NUMBERS = re.compile(r"[<>=|]?[biufc]\d{1,2}")
+
+
+def npy_array(stream: BinaryIO, size: int) -> Stored:
+    """Return the array of numbers in a .npy file of ``size`` bytes; ``stream`` is at its beginning.
+
+    Raises:
+        HeaderError: it is not a .npy file of numbers, or it is truncated.
+    """
+    head = stream.read(8)
+    if not head.startswith(_MAGIC) or len(head) < 8:
+        raise HeaderError("expected a .npy array, received a file that does not begin like one")
+    width = _WIDTHS.get(head[6])
+    if width is None:
+        raise HeaderError(f"expected a .npy array of version 1, 2 or 3, received {head[6]}")
+    text = _read_header(stream, size, width, _LONGEST_NPY)
+    entries = _entries(text)
+    word = entries["descr"].strip("'\"")
+    try:
+        dtype = np.dtype(word) if _NUMBERS.fullmatch(word) else None
+    except TypeError:  # a size that this machine lacks, such as f16
+        dtype = None
+    if dtype is None:
+        what = "Python objects" if word.endswith("O") else f"the type {brief(ascii(word))}"
+        raise HeaderError(f"expected an array of numbers, received {what}")
+    shape = tuple(map(int, re.findall(r"\d+", entries["shape"])))
+    stored = Stored(word, dtype, shape, stream.tell(), entries["fortran_order"] == "True")
+    size_of_numbers, left = bytes_of(shape, dtype.itemsize), size - stored.start
+    if left < size_of_numbers:
+        message = (
+            f"expected {size_of_numbers:,} bytes of numbers, received {left:,}: it is truncated"
+        )
+        raise HeaderError(message)
+    return stored
+
+
+def _entries(text: bytes) -> dict[str, str]:
+    """Return the three entries of a header as text."""
+    inside = text.strip()
+    # After the opening brace, which is checked below.
+    at, entries = 1, dict[str, str]()
+    while match := _ENTRY.match(inside, at):
+        key, value = match["key"].decode(), match["value"].decode("latin-1")
+        entries[key] = value
+        at = match.end()
+    kinds = [entries.get(key, " ")[0] for key in ("descr", "fortran_order", "shape")]
+    fits = kinds[0] in "'\"[" and kinds[1] in "TF" and kinds[2] == "("
+    if not (fits and inside.startswith(b"{") and inside[at:] == b"}"):
+        message = "expected a header with descr, fortran_order and shape, received "
+        raise HeaderError(message + brief(ascii(inside.decode("latin-1"))))
+    return entries

@@ -1,17 +1,57 @@
-"""Spec to Network: every default resolved, every layer named, every shape known."""
+"""Spec to network: every default resolved, every layer named, every shape known."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import assert_never
 
-from rnnspec.errors import SpecError
-from rnnspec.ir import nodes
-from rnnspec.ir.sizes import too_large_shape
-from rnnspec.lowering.chain import Chain, Path
-from rnnspec.lowering.initializers import initializer
+from rnnspec.errors import Problem, SpecError
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.params import too_large, too_large_shape
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.yaml.document import in_file_order
+
+Path = tuple[str | int, ...]
+"""The keys and indices that lead to a value of the spec."""
+
+
+class _Chain:
+    """The layers so far, the problems, and the name counters, shape and mask for the next layer."""
+
+    def __init__(self, spec: models.Spec, network_input: nodes.Input) -> None:
+        self.spec = spec
+        self.input = network_input
+        self.layers: list[nodes.Layer] = []
+        self.problems: list[Problem] = []
+        self.shape: nodes.Shape = network_input.shape
+        self.masked = network_input.masked
+        self._numbers: Counter[str] = Counter()
+        self._names: set[str] = set()
+        self._large: set[Path] = set()
+
+    def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
+        """Record a problem with the value at ``path``, or with its key."""
+        self.problems.append(self.spec.document.problem(path, message, code=code, key=key))
+
+    def name(self, kind: str, path: Path, declared: str | None = None) -> str:
+        """Return the name of the next layer of a kind: as declared, or the kind and its number."""
+        # Layers with a declared name count too, so naming one does not rename those after it.
+        self._numbers[kind] += 1
+        name = declared or f"{kind}_{self._numbers[kind]}"
+        if name in self._names:
+            self.refuse(path, f"another layer is already named '{name}'", code="E415")
+        self._names.add(name)
+        return name
+
+    def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
+        """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
+        self.layers.append(layer)
+        self.shape = layer.output
+        # Copies made by 'layers' share a path, and are reported once.
+        if path is not None and path not in self._large and (message := too_large(layer)):
+            self._large.add(path)
+            self.refuse(path, message, code="E417")
 
 
 def lower(spec: models.Spec) -> nodes.Network:
@@ -21,7 +61,7 @@ def lower(spec: models.Spec) -> nodes.Network:
         SpecError: two layers have the same name, a name is too long, a residual adds unequal
             sizes, or an array is too large to address.
     """
-    chain = Chain(spec, _input(spec))
+    chain = _Chain(spec, _input(spec))
     if message := too_large_shape("one input sequence", chain.shape):
         chain.refuse(("input", "length"), message, code="E417")
     if spec.embedding is not None:
@@ -38,6 +78,22 @@ def lower(spec: models.Spec) -> nodes.Network:
         input=chain.input,
         layers=tuple(chain.layers),
     )
+
+
+def _initializer(
+    declared: str | models.Uniform | models.Normal | models.Constant,
+) -> initializers.Initializer:
+    match declared:
+        case str():
+            return initializers.NAMED[declared]
+        case models.Uniform():
+            return initializers.Uniform(float(declared.uniform))
+        case models.Normal():
+            return initializers.Normal(float(declared.normal))
+        case models.Constant():
+            return initializers.Constant(float(declared.constant))
+        case _:
+            assert_never(declared)
 
 
 def _input(spec: models.Spec) -> nodes.Input:
@@ -58,7 +114,11 @@ def _input(spec: models.Spec) -> nodes.Input:
     )
 
 
-def _embedding(chain: Chain, embedding: models.Embedding) -> None:
+def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
+    # spec.rules requires both keys or neither.
+    pretrained = None
+    if embedding.weights is not None and embedding.words is not None:
+        pretrained = nodes.Pretrained(weights=embedding.weights, words=embedding.words)
     chain.add(
         nodes.Embedding(
             name=chain.name("embedding", ("embedding", "name"), embedding.name),
@@ -67,39 +127,28 @@ def _embedding(chain: Chain, embedding: models.Embedding) -> None:
             dim=embedding.dim,
             masked=embedding.mask_zero,
             trainable=embedding.trainable,
-            initializer=initializer(chain.spec.initializers.embedding),
-            pretrained=_pretrained(embedding),
+            initializer=_initializer(chain.spec.initializers.embedding),
+            pretrained=pretrained,
         ),
         ("embedding", "dim"),
     )
 
 
-def _pretrained(embedding: models.Embedding) -> nodes.Pretrained | None:
-    # spec.rules requires both keys or neither.
-    if embedding.weights is None or embedding.words is None:
-        return None
-    return nodes.Pretrained(weights=embedding.weights, words=embedding.words)
-
-
-def _rnn(chain: Chain, index: int, layer: models.RecurrentLayer | models.RepeatVector) -> None:
+def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.RepeatVector) -> None:
     if isinstance(layer, models.RepeatVector):
-        _repeat(chain, index, layer)
+        name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
+        repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
+        chain.add(repeat, ("rnn", index, "steps"))
+        # Every step of a repeat is real, even if the sequence before it was padded.
+        chain.masked = False
         return
     # Only the last copy can be the one whose final state is used.
-    for number, given in enumerate(_given_names(chain, index, layer), start=1):
+    for number, declared in enumerate(_names_of_copies(chain, index, layer), start=1):
         gives_state = number == layer.layers and chain.spec.gives_state(index)
-        _block(chain, index, layer, given, return_sequences=not gives_state)
+        _block(chain, index, layer, declared, return_sequences=not gives_state)
 
 
-def _repeat(chain: Chain, index: int, layer: models.RepeatVector) -> None:
-    name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
-    repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
-    chain.add(repeat, ("rnn", index, "steps"))
-    # Every step of a repeat is real, even if the sequence before it was padded.
-    chain.masked = False
-
-
-def _given_names(chain: Chain, index: int, layer: models.RecurrentLayer) -> list[str | None]:
+def _names_of_copies(chain: _Chain, index: int, layer: models.RecurrentLayer) -> list[str | None]:
     """Return the given name of each copy of a layer, or None."""
     if not layer.name or layer.layers == 1:
         return [layer.name] * layer.layers
@@ -113,10 +162,10 @@ def _given_names(chain: Chain, index: int, layer: models.RecurrentLayer) -> list
 
 
 def _block(
-    chain: Chain,
+    chain: _Chain,
     index: int,
     layer: models.RecurrentLayer,
-    given: str | None,
+    declared: str | None,
     *,
     return_sequences: bool,
 ) -> None:
@@ -125,7 +174,7 @@ def _block(
     # A residual starts before the dropout: it adds the input as it was.
     if layer.dropout and not layer.variational:
         _dropout(chain, layer.dropout, (*path, "dropout"))
-    name = chain.name(_kind(layer), (*path, "name"), given)
+    name = chain.name(_kind(layer), (*path, "name"), declared)
     recurrent = _recurrent(chain, layer, name, return_sequences=return_sequences)
     chain.add(recurrent, (*path, "units"))
     if layer.layer_norm:
@@ -138,7 +187,7 @@ def _block(
         _residual(chain, (*path, "residual"), chain.layers[first])
 
 
-def _residual(chain: Chain, path: Path, start: nodes.Layer) -> None:
+def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
     """Add the input of ``start``, the first layer of the block, to the output of the block."""
     if chain.shape != start.input:
         received = f"received {start.input[-1]} and {chain.shape[-1]} features"
@@ -150,12 +199,12 @@ def _residual(chain: Chain, path: Path, start: nodes.Layer) -> None:
 
 
 def _recurrent(
-    chain: Chain, layer: models.RecurrentLayer, name: str, *, return_sequences: bool
+    chain: _Chain, layer: models.RecurrentLayer, name: str, *, return_sequences: bool
 ) -> nodes.Recurrent:
     return nodes.Recurrent(
         name=name,
         input=chain.shape,
-        cell=_cell(layer, chain.spec.initializers),
+        cell=_cell(layer, float(chain.spec.initializers.forget_bias)),
         units=layer.units,
         merge=layer.merge if layer.bidirectional else None,
         bias=layer.bias,
@@ -164,9 +213,9 @@ def _recurrent(
         recurrent_dropout=float(layer.recurrent_dropout),
         masked=chain.masked,
         return_sequences=return_sequences,
-        kernel_initializer=initializer(chain.spec.initializers.kernel),
-        recurrent_initializer=initializer(chain.spec.initializers.recurrent),
-        bias_initializer=initializer(chain.spec.initializers.bias),
+        kernel_initializer=_initializer(chain.spec.initializers.kernel),
+        recurrent_initializer=_initializer(chain.spec.initializers.recurrent),
+        bias_initializer=_initializer(chain.spec.initializers.bias),
     )
 
 
@@ -185,7 +234,7 @@ def _kind(layer: models.RecurrentLayer) -> str:
             assert_never(layer)
 
 
-def _cell(layer: models.RecurrentLayer, initializers: models.Initializers) -> nodes.Cell:
+def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
     match layer:
         case models.SimpleRNN():
             return nodes.SimpleRNN(activation=layer.activation)
@@ -193,7 +242,7 @@ def _cell(layer: models.RecurrentLayer, initializers: models.Initializers) -> no
             return nodes.LSTM(
                 activation=layer.activation,
                 recurrent_activation=layer.recurrent_activation,
-                forget_bias=float(initializers.forget_bias),
+                forget_bias=forget_bias,
             )
         case models.GRU():
             return nodes.GRU(
@@ -205,7 +254,7 @@ def _cell(layer: models.RecurrentLayer, initializers: models.Initializers) -> no
             assert_never(layer)
 
 
-def _head(chain: Chain, head: models.Head) -> None:
+def _head(chain: _Chain, head: models.Head) -> None:
     _pooling(chain, head)
     if head.dropout:
         _dropout(chain, head.dropout, ("head", "dropout"))
@@ -221,7 +270,7 @@ def _head(chain: Chain, head: models.Head) -> None:
         chain.add(nodes.Normalize(name=name, input=chain.shape))
 
 
-def _pooling(chain: Chain, head: models.Head) -> None:
+def _pooling(chain: _Chain, head: models.Head) -> None:
     match head.pooling:
         case "mean" | "max" | "last_step":
             if head.pooling == "last_step" and chain.masked:
@@ -242,12 +291,12 @@ def _pooling(chain: Chain, head: models.Head) -> None:
             assert_never(head.pooling)
 
 
-def _dropout(chain: Chain, rate: float, path: Path) -> None:
+def _dropout(chain: _Chain, rate: float, path: Path) -> None:
     chain.add(nodes.Dropout(name=chain.name("dropout", path), input=chain.shape, rate=float(rate)))
 
 
 def _dense(
-    chain: Chain, path: Path, declared: models.Head | models.Hidden, *, units: int, bias: bool
+    chain: _Chain, path: Path, declared: models.Head | models.Hidden, *, units: int, bias: bool
 ) -> None:
     chain.add(
         nodes.Dense(
@@ -256,8 +305,8 @@ def _dense(
             units=units,
             activation=declared.activation,
             bias=bias,
-            kernel_initializer=initializer(chain.spec.initializers.kernel),
-            bias_initializer=initializer(chain.spec.initializers.bias),
+            kernel_initializer=_initializer(chain.spec.initializers.kernel),
+            bias_initializer=_initializer(chain.spec.initializers.bias),
         ),
         (*path, "units"),
     )

@@ -1,0 +1,389 @@
+"""Differences between two networks: layers, their keys, shapes and parameters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import SequenceMatcher
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Literal
+
+from rnnspec.ir.initializers import Constant, Initializer, in_words
+from rnnspec.ir.nodes import (
+    CELL_TYPES,
+    LSTM,
+    Dropout,
+    Embedding,
+    Input,
+    Layer,
+    Network,
+    Normalize,
+    Recurrent,
+    TokenInput,
+)
+from rnnspec.ir.params import Counts, count, counts
+from rnnspec.ir.text import type_name
+from rnnspec.shown import html_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from rnnspec.pipeline import Program
+
+
+Settings = dict[str, Any]
+"""Plain values by key; keys without a meaning for the layer are absent."""
+
+
+def layer_settings(network: Network) -> list[Settings]:
+    """Return the settings of each layer, without its name or anything other layers decide.
+
+    With ``variational: false``, dropout is a layer of its own, but the spec sets it in the
+    recurrent layer, so it is a setting of both.
+    """
+    before = (None, *network.layers)
+    return [
+        # No other key puts a dropout before a recurrent layer.
+        _settings_of(layer) | {"dropout": entering.rate, "variational": False}
+        if isinstance(layer, Recurrent) and isinstance(entering, Dropout)
+        else _settings_of(layer)
+        for entering, layer in zip(before, network.layers, strict=False)
+    ]
+
+
+_ELSEWHERE = {"name", "input", "masked", "return_sequences", "start"}
+"""Fields of layers that other layers decide, or the place of the layer."""
+_KEYS = {"statistic": "pooling"}
+"""Keys of the language by the field of a node that has another name."""
+
+
+def _settings_of(layer: Layer) -> Settings:
+    """Return the settings of a layer: every field that is not decided elsewhere, by its key."""
+    # It has no setting of its own, but its presence is one.
+    settings: Settings = {"normalize": "l2"} if isinstance(layer, Normalize) else {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        match layer, field.name:
+            case _, "cell":
+                settings |= {"type": CELL_TYPES[type(value)], **_plain(value)}
+            case Recurrent(), "merge":
+                settings |= {"bidirectional": value is not None} | (
+                    {"merge": value} if value else {}
+                )
+            case Recurrent(), "dropout":
+                # Replaced in layer_settings if the dropout is a layer of its own.
+                settings |= {"dropout": value, "variational": True}
+            case Embedding(), "masked":
+                settings["mask_zero"] = value
+            case _, name if name not in _ELSEWHERE and not isinstance(value, Initializer):
+                settings |= _plain(value) if is_dataclass(value) else {_KEYS.get(name, name): value}
+    # Sorting is stable: the others are in the order of the fields.
+    order = sorted(settings, key=lambda key: _LAST.index(key) + 1 if key in _LAST else 0)
+    return {key: settings[key] for key in order}
+
+
+_LAST = ("activation", "recurrent_activation", "reset_after", "bias")
+"""Keys of recurrent layers that come after the others, as in the language."""
+
+
+def _plain(node: Any) -> Settings:
+    """Return the fields of a node inside a layer, without initial values."""
+    names = [field.name for field in fields(node) if field.name != "forget_bias"]
+    return {name: getattr(node, name) for name in names}
+
+
+def network_settings(network: Network) -> Settings:
+    """Return the settings of the whole network: its name, input and initializers."""
+    settings: Settings = {"name": network.name, **_input(network.input)}
+    # A description is no part of the network.
+    known = {"name", "description", "input", "layers"}
+    settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
+    for layer in network.layers:
+        settings |= _initializers(layer)
+    return settings
+
+
+def _input(network_input: Input) -> Settings:
+    """Return the settings of the input, but those that are keys of the embedding."""
+    # 'input' stands for the kind of input, which no single key of the language sets.
+    settings: Settings = {"input": "tokens" if isinstance(network_input, TokenInput) else "numbers"}
+    for field in fields(network_input):
+        if field.name not in ("vocabulary", "mask_zero"):
+            key = {"steps": "length"}.get(field.name, field.name)
+            settings[f"input.{key}"] = getattr(network_input, field.name)
+    return settings
+
+
+def _initializers(layer: Layer) -> Settings:
+    """Return the initializers that a layer uses, which the language sets for all layers at once."""
+    settings: Settings = {}
+    for field in fields(layer):
+        value = getattr(layer, field.name)
+        if isinstance(value, Initializer):
+            # An embedding has one array, and so one initializer without a name of its own.
+            key = field.name.removesuffix("initializer").rstrip("_") or "embedding"
+            # -0.0 and 0.0 make the same network.
+            value = Constant(0.0) if value == Constant(0.0) else value
+            settings[f"initializers.{key}"] = in_words(value)
+    if isinstance(layer, Recurrent) and isinstance(layer.cell, LSTM):
+        settings["initializers.forget_bias"] = layer.cell.forget_bias
+    return settings
+
+
+# difflib compares each item with every equal one, once for each block that it finds.
+_MOST_COMPARISONS = 100_000
+_SOON = 50
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSettings:
+    """A layer and its settings."""
+
+    layer: Layer
+    settings: Settings
+
+    @property
+    def name(self) -> Hashable:
+        """Its explicit name, or an object that equals nothing else."""
+        return self.layer.name if has_given_name(self.layer) else object()
+
+    @property
+    def content(self) -> Hashable:
+        """Everything but its name."""
+        return (self.type, *self.settings.items())
+
+    @property
+    def type(self) -> Hashable:
+        """Its kind, and the type that the language calls it by."""
+        return (self.kind, type_name(self.layer))
+
+    @property
+    def kind(self) -> Hashable:
+        """The class of its node."""
+        return type(self.layer).__name__
+
+
+Pair = tuple[LayerSettings | None, LayerSettings | None]
+"""A layer before and after, None on the side that lacks it."""
+
+
+def align(before: Sequence[LayerSettings], after: Sequence[LayerSettings]) -> list[Pair]:
+    """Return every layer of both networks once and in order, with corresponding layers paired.
+
+    Layers with the same explicit name are paired first, because who names a layer says which
+    one it is. Between them, equal layers are paired, then those of the same type, then those of the
+    same kind. Default names do not count, because their numbers shift whenever a layer is added.
+    """
+    keys = (
+        lambda entry: (entry.kind, entry.name),
+        lambda entry: entry.content,
+        lambda entry: entry.type,
+        lambda entry: entry.kind,
+    )
+    return list(_pair(before, after, keys))
+
+
+def has_given_name(layer: Layer) -> bool:
+    """Return whether a layer has an explicit name, rather than its type and a number."""
+    # 'layer_normalization_1' is the default name of a 'LayerNormalization'.
+    kind, _, number = layer.name.rpartition("_")
+    return not (number.isdecimal() and kind.replace("_", "") == type_name(layer).lower())
+
+
+def _pair(
+    before: Sequence[LayerSettings],
+    after: Sequence[LayerSettings],
+    keys: Sequence[Callable[[LayerSettings], Hashable]],
+) -> Iterator[Pair]:
+    """Yield pairs of layers that are equal by the first key, and between them by the others."""
+    if not (before and after and keys):
+        yield from ((entry, None) for entry in before)
+        yield from ((None, entry) for entry in after)
+        return
+    key, *rest = keys
+    i = j = 0
+    for place, other in _equal_places([*map(key, before)], [*map(key, after)]):
+        yield from _pair(before[i:place], after[j:other], rest)
+        yield before[place], after[other]
+        i, j = place + 1, other + 1
+    yield from _pair(before[i:], after[j:], rest)
+
+
+def _equal_places(
+    before: Sequence[Hashable], after: Sequence[Hashable]
+) -> Iterator[tuple[int, int]]:
+    """Yield the places of items that are equal, rising on both sides, common ends included."""
+    head = _count_common(before, after)
+    tail = _count_common(before[head:][::-1], after[head:][::-1])
+    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    counts, others = Counter(old), Counter(new)
+    if sum(count * others[item] for item, count in counts.items()) > _MOST_COMPARISONS:
+        # Each item with an equal one soon after the last pair.
+        inner, at = [], 0
+        for place, item in enumerate(old):
+            if item in (soon := new[at : at + _SOON]):
+                at += soon.index(item) + 1
+                inner.append((place, at - 1))
+    else:
+        matcher = SequenceMatcher(None, old, new, autojunk=False)
+        blocks = matcher.get_matching_blocks()
+        inner = [(at + n, other + n) for at, other, size in blocks for n in range(size)]
+        # Of two answers, the one without insertions and removals is easier to read.
+        same = [(at, at) for at, pair in enumerate(zip(old, new, strict=False)) if len({*pair}) < 2]
+        if len(old) == len(new) and len(same) >= len(inner):
+            inner = same
+    yield from ((at, at) for at in range(head))
+    yield from ((head + at, head + other) for at, other in inner)
+    yield from ((len(before) - at, len(after) - at) for at in range(tail, 0, -1))
+
+
+def _count_common(before: Sequence[Hashable], after: Sequence[Hashable]) -> int:
+    """Return the length of the common prefix."""
+    pairs = zip(before, after, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+State = Literal["same", "changed", "added", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The value of a key before and after, None if the key is absent or not set."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDiff:
+    """A layer before and after, None on the side that lacks it."""
+
+    before: Layer | None
+    after: Layer | None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """The kind of change; a different shape or parameter count is a change too."""
+        if self.before is None:
+            return "added"
+        if self.after is None:
+            return "removed"
+        if self.changes:
+            return "changed"
+        # A change in another layer may affect these.
+        before, after = ((layer.output, count(layer)) for layer in (self.before, self.after))
+        return "same" if before == after else "changed"
+
+    @property
+    def renamed(self) -> bool:
+        """True if the layer is on both sides under different names."""
+        return bool(self.before and self.after and self.before.name != self.after.name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the layer as plain data."""
+        both = [self.before, self.after]
+        return {
+            "state": self.state,
+            "name": _sides(*(layer and layer.name for layer in both)),
+            "type": _sides(*(layer and type_name(layer) for layer in both)),
+            "changes": _changes_dict(self.changes),
+            "output_shape": _sides(*(layer and _shape(layer) for layer in both)),
+            "parameters": _sides(*(layer and count(layer) for layer in both)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """The differences between two networks.
+
+    ``network`` has the changes of the whole network, ``expect`` those of the promises, which are
+    not part of the network, and ``layers`` every layer of both.
+    """
+
+    before: Network
+    after: Network
+    network: tuple[Change, ...]
+    expect: tuple[Change, ...]
+    layers: tuple[LayerDiff, ...]
+
+    @property
+    def same(self) -> bool:
+        """True if the two networks are the same, down to the names of their arrays."""
+        unchanged = (layer.state == "same" and not layer.renamed for layer in self.layers)
+        return not self.network and all(unchanged)
+
+    @property
+    def parameters(self) -> tuple[Counts, Counts]:
+        """The parameter counts before and after."""
+        return counts(self.before), counts(self.after)
+
+    def __repr__(self) -> str:
+        change = "no change in the network" if self.same else "changed"
+        return f"Diff({self.before.name} -> {self.after.name}, {change})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the differences as plain data, as ``rnnspec diff --json`` prints them."""
+        before, after = self.parameters
+        return {
+            "same": self.same,
+            "name": _sides(self.before.name, self.after.name),
+            "network": _changes_dict(self.network),
+            "layers": [layer.as_dict() for layer in self.layers],
+            "output_shape": _sides(_shape(self.before), _shape(self.after)),
+            "parameters": _sides(before.as_dict(), after.as_dict()),
+            "expect": _changes_dict(self.expect),
+        }
+
+
+def diff(before: Program, after: Program) -> Diff:
+    """Return the differences: defaults count as written, comments and descriptions do not count."""
+    old, new = before.network, after.network
+    pairs = align(*([*map(LayerSettings, net.layers, layer_settings(net))] for net in (old, new)))
+    settings, others = network_settings(old), network_settings(new)
+    # A removed embedding would otherwise appear as a changed initializer too.
+    unused = {key for key in settings.keys() ^ others.keys() if key.startswith("initializers.")}
+    return Diff(
+        before=old,
+        after=new,
+        network=tuple(c for c in _changes(settings, others) if c.key not in unused),
+        expect=_changes(before.spec.expect.model_dump(), after.spec.expect.model_dump()),
+        layers=tuple(
+            LayerDiff(a.layer if a else None, b.layer if b else None, _layer_changes(a, b))
+            for a, b in pairs
+        ),
+    )
+
+
+def _layer_changes(before: LayerSettings | None, after: LayerSettings | None) -> tuple[Change, ...]:
+    if before is None or after is None:
+        return ()
+    changes = _changes(before.settings, after.settings)
+    # The number in a default name shifts whenever a layer is added or removed.
+    old, new = before.layer, after.layer
+    if old.name != new.name and (has_given_name(old) or has_given_name(new)):
+        return (Change("name", old.name, new.name), *changes)
+    return changes
+
+
+def _changes(before: Settings, after: Settings) -> tuple[Change, ...]:
+    # In the order of the keys before, then of the keys that are new.
+    changes = (Change(key, before.get(key), after.get(key)) for key in {**before, **after})
+    return tuple(change for change in changes if change.before != change.after)
+
+
+def _sides(before: Any, after: Any) -> dict[str, Any]:
+    return {"before": before, "after": after}
+
+
+def _changes_dict(changes: tuple[Change, ...]) -> dict[str, Any]:
+    return {change.key: _sides(change.before, change.after) for change in changes}
+
+
+def _shape(of: Layer | Network) -> list[int | None]:
+    # None stands for the batch size, as in Keras.
+    return [None, *of.output]

@@ -1,1 +1,0 @@
-"""Differences between two networks: layers, their keys, shapes and parameters."""

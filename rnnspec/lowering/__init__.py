@@ -1,1 +1,0 @@
-"""Spec to network: every default resolved, every layer named, every shape known."""

@@ -1,0 +1,348 @@
+"""JSON Schema (draft-07) of the language, for completion, help and checks in editors.
+
+Keys, types, bounds, defaults and descriptions come from the models, those of fixed values from
+``words``. Conditions that involve several keys are those of ``spec.rules`` and ``spec.names``, as
+far as JSON Schema can express them. Each is written so that a validator points at the invalid key:
+a key that is not allowed has the schema ``False``, instead of a failed ``not`` of the whole
+document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from rnnspec.spec import models, names, reserved
+from rnnspec.words import MEANINGS
+
+if TYPE_CHECKING:
+    from rnnspec.taken_names import TakenNames
+
+Schema = dict[str, Any]
+
+
+def _name_schema(reserved_names: set[str], pattern: str, description: str) -> Schema:
+    # Names that do not match the pattern of names are rejected already.
+    possible = sorted(name for name in reserved_names if re.fullmatch(names.NAME_PATTERN, name))
+    return {
+        "description": description,
+        "anyOf": [{"enum": possible}, {"pattern": f"^(?:{pattern})$"}],
+    }
+
+
+def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
+    """Return the schemas of names that no network and no layer can have."""
+    # A class name has no underscores, so neither have these. JSON Schema cannot remove those of a
+    # name before a comparison: the pattern allows them everywhere.
+    classes = names.without_underscores(taken) | {n for n in reserved.BUILTINS if "_" not in n}
+    return {
+        "TakenNetworkName": _name_schema(
+            {
+                *reserved.KEYWORDS,
+                *reserved.CAPITAL_KEYWORDS,
+                *reserved.PACKAGES,
+                *reserved.STANDARD_LIBRARY,
+                *reserved.RUN_UNASKED,
+                *reserved.WINDOWS_DEVICES,
+            },
+            "|".join("".join(f"{letter}_*" for letter in name) for name in sorted(classes)),
+            "Keywords, modules and builtins of Python, packages, and names used in generated code.",
+        ),
+        "TakenLayerName": _name_schema(
+            {
+                *reserved.KEYWORDS,
+                *reserved.CAPITAL_KEYWORDS,
+                *(name for own in taken for name in (*own.in_framework, *own.in_class)),
+            },
+            "|".join(filter(None, (own.framework_pattern for own in taken))),
+            "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of "
+            "Keras.",
+        ),
+    }
+
+
+# Only the dependency would accept `merge` beside `bidirectional: false`.
+_RECURRENT: Schema = {
+    "dependencies": {"merge": ["bidirectional"], "variational": ["dropout"]},
+    "allOf": [
+        {
+            "if": {"required": ["merge"]},
+            "then": {"properties": {"bidirectional": {"const": True}}},
+        },
+        {
+            "if": {"required": ["variational"]},
+            "then": {"properties": {"dropout": {"exclusiveMinimum": 0}}},
+        },
+    ],
+}
+WITHIN: dict[str, Schema] = {
+    "Input": {"minProperties": 1, "dependencies": {"mask_value": ["features"]}},
+    "Embedding": {
+        "dependencies": {"weights": ["words"], "words": ["weights"]},
+        "if": {"required": ["mask_zero"], "properties": {"mask_zero": {"const": True}}},
+        "then": {"properties": {"vocabulary": {"minimum": 2}}},
+    },
+    "SimpleRNN": _RECURRENT,
+    "LSTM": _RECURRENT,
+    "GRU": _RECURRENT,
+    "Head": {"dependencies": {key: ["units"] for key in ("name", "activation", "bias")}},
+    "Initializers": {"minProperties": 1},
+    "Data": {"minProperties": 1},
+    "Expect": {"minProperties": 1},
+}
+"""Conditions between the keys of a mapping, by the name of its model."""
+
+
+def _inside(section: str, schema: Schema, *, required: bool = False) -> Schema:
+    """Apply ``schema`` to a section, which may be absent unless it is ``required``."""
+    inside: Schema = {"properties": {section: schema}}
+    return {"required": [section], **inside} if required else inside
+
+
+# 'properties' accepts a section that is not a mapping, so this is reported once, by its own schema.
+def _without(section: str, key: str) -> Schema:
+    return _inside(section, {"properties": {key: False}})
+
+
+def _some_layer(schema: Schema) -> Schema:
+    """Require that at least one layer of ``rnn`` matches ``schema``."""
+    # A single layer may be written without a list.
+    some = {"if": {"type": "array"}, "then": {"contains": schema}, "else": schema}
+    return _inside("rnn", some)
+
+
+def _layer_with_bias(types: list[str]) -> Schema:
+    return {
+        "required": ["type"],
+        "properties": {"type": {"enum": types}, "bias": {"not": {"const": False}}},
+    }
+
+
+# Properties apply only to keys that are present, so this also matches the default of `pooling`.
+_POOLS_LAST = _inside("head", {"properties": {"pooling": {"const": "last"}}}, required=True)
+_HAS_BIAS: Schema = {
+    "anyOf": [
+        _some_layer(_layer_with_bias(["simple", "lstm", "gru"])),
+        _inside("head", {"required": ["hidden"]}, required=True),
+        _inside(
+            "head",
+            {"required": ["units"], "properties": {"bias": {"not": {"const": False}}}},
+            required=True,
+        ),
+    ]
+}
+BETWEEN_SECTIONS: list[Schema] = [
+    {
+        "if": {"required": ["embedding"]},
+        "then": _without("input", "features"),
+        "else": _inside("input", {"required": ["features"]}, required=True),
+    },
+    {"if": {"not": {"required": ["embedding"]}}, "then": _without("initializers", "embedding")},
+    {"if": {"not": _HAS_BIAS}, "then": _without("initializers", "bias")},
+    {
+        "if": {"not": _some_layer(_layer_with_bias(["lstm"]))},
+        "then": _without("initializers", "forget_bias"),
+    },
+    {
+        "if": _inside(
+            "head",
+            {"required": ["pooling"], "properties": {"pooling": {"const": "none"}}},
+            required=True,
+        ),
+        "then": _inside("head", {"properties": {"normalize": {"const": "none"}}}),
+    },
+    {
+        "if": {"allOf": [_POOLS_LAST, _inside("rnn", {"type": "object"})]},
+        "then": _inside("rnn", {"properties": {"residual": {"const": False}}}),
+    },
+]
+"""Conditions between the sections of a spec."""
+
+NOT_REPEAT: Schema = {
+    "if": {"required": ["type"], "properties": {"type": {"const": "repeat"}}},
+    "then": {"properties": {"type": {"enum": ["simple", "lstm", "gru"]}}},
+}
+"""The schema of the first layer, before which there is no state to repeat."""
+
+
+ID = "https://json.schemastore.org/rnnspec.json"
+
+_DEFINED: tuple[type[models.Model], ...] = (*models.KINDS.values(), models.Hidden)
+"""Models with a separate definition; sections are inlined, because each is used once."""
+
+
+def text(taken: tuple[TakenNames, ...]) -> str:
+    """Return the schema as JSON text, which is the same in every run."""
+    return json.dumps(json_schema(taken), indent=2) + "\n"
+
+
+def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
+    """Return the schema as plain data; ``taken`` are the names that the backends use."""
+    for model in models.Model.__subclasses__():
+        # Schemas of models are built late, and pydantic before 2.14 cannot write a default that is
+        # a model without its own schema.
+        model.model_rebuild()
+    whole = models.Spec.model_json_schema(ref_template="#/definitions/{model}")
+    parts: dict[str, Schema] = whole.pop("$defs")
+    defined = {model.__name__: _mapping(model, parts[model.__name__], parts) for model in _DEFINED}
+    drawn = [_mapping(form, parts[form.__name__], parts) for form in models.FORMS.values()]
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": ID,
+        "title": "rnnspec",
+        "description": "A recurrent network, which rnnspec builds with every backend.",
+        **_mapping(models.Spec, whole, parts),
+        "allOf": BETWEEN_SECTIONS,
+        "definitions": {
+            "Layer": _layer_schema(),
+            **defined,
+            "Drawn": _drawn_schema(drawn),
+            **_taken_names_schemas(taken),
+        },
+    }
+
+
+def _mapping(model: type[models.Model], plain: Schema, parts: dict[str, Schema]) -> Schema:
+    """Return the schema of a mapping, based on ``plain``, pydantic's, and those of its parts."""
+    name = model.__name__
+    # A section is described by its key.
+    about = {"title": name, "description": model.__doc__} if model in _DEFINED else {}
+    properties = {
+        key: _property(model, key, schema, parts) for key, schema in plain["properties"].items()
+    }
+    required = {"required": plain["required"]} if "required" in plain else {}
+    return {
+        **about,
+        "type": "object",
+        "additionalProperties": False,
+        **required,
+        "properties": properties,
+        **WITHIN.get(name, {}),
+    }
+
+
+def _property(
+    model: type[models.Model], key: str, plain: Schema, parts: dict[str, Schema]
+) -> Schema:
+    field = model.model_fields[key]
+    # The type of a layer is described by the model that it selects.
+    description = model.__doc__ if key == "type" else field.description
+    assert description, f"{model.__name__}.{key} has no description"
+    # Some defaults mean that the key is absent.
+    absent = "$ref" in plain or plain.get("default") in (None, [])
+    default = {} if absent else {"default": plain["default"]}
+    if default and (value := plain["default"]) != "":
+        # Also as a sentence: yaml-language-server does not show the keyword.
+        description += f" By default {value if isinstance(value, str) else json.dumps(value)}."
+    return {
+        "title": key.replace("_", " ").capitalize(),
+        "description": description,
+        **default,
+        "examples": [plain["const"]] if key == "type" else field.examples,
+        **_value(model, key, plain, parts),
+    }
+
+
+def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, Schema]) -> Schema:
+    """Return the schema of the value of a key."""
+    # The patterns are the forms in which pydantic writes sections, layers and initializers.
+    match plain:
+        case {"$ref": str() as reference}:
+            section = reference.rpartition("/")[2]
+            return _mapping(getattr(models, section), parts[section], parts)
+        case {"anyOf": [_, {"type": "array"} as layers]}:
+            return _layers(layers)
+        case {"oneOf": [{"type": "boolean"}, {"$ref": str() as reference}]}:
+            section = reference.rpartition("/")[2]
+            inside = _mapping(getattr(models, section), parts[section], parts)
+            return {"type": ["boolean", "object"], "if": {"type": "object"}, "then": inside}
+        case {"oneOf": [{"enum": _} as names, *_]}:
+            return _initializer(names)
+        case _ if key == "name":
+            taken = "TakenNetworkName" if model is models.Spec else "TakenLayerName"
+            return {**_keywords(plain), "not": _reference(taken)}
+        case _:
+            return _keywords(plain)
+
+
+def _keywords(plain: Schema) -> Schema:
+    """Return the keywords of a value, with a description of each fixed value."""
+    ours = {"title", "default", "description", "examples"}
+    schema = {name: plain[name] for name in plain if name not in ours}
+    if "enum" in schema:
+        # Not part of draft-07: an extension that editors show.
+        schema["enumDescriptions"] = [MEANINGS[value] for value in schema["enum"]]
+    return schema
+
+
+def _initializer(names: Schema) -> Schema:
+    """Return the schema of a name or a mapping; an error mentions only the one that was written."""
+    drawn = _reference("Drawn")
+    return {
+        # Accepts anything: yaml-language-server completes from here, not from branches of an `if`.
+        "anyOf": [_keywords(names), drawn, True],
+        "if": {"type": "object"},
+        "then": drawn,
+        "else": {"enum": names["enum"]},
+    }
+
+
+def _drawn_schema(forms: list[Schema]) -> Schema:
+    """Return the schema of a mapping with a single key, that of one of ``forms``."""
+    return {
+        "title": "Drawn",
+        "description": "The distribution of the initial weights, given by a single key.",
+        "type": "object",
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+        "properties": {key: value for form in forms for key, value in form["properties"].items()},
+    }
+
+
+def _layers(plain: Schema) -> Schema:
+    """Return the schema of one layer or a list of layers; the first must not be a repeat."""
+    layer = _reference("Layer")
+    first = {"allOf": [layer, NOT_REPEAT]}
+    return {
+        "type": ["object", "array"],
+        "if": {"type": "array"},
+        "then": {"minItems": plain["minItems"], "items": [first], "additionalItems": layer},
+        "else": first,
+    }
+
+
+def _layer_schema() -> Schema:
+    """Return the schema that selects a layer by its type; errors mention only this type."""
+    types = list(models.KINDS)
+    return {
+        "title": "Layer",
+        "description": "A recurrent layer, or a repeat of the final state between two of them.",
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": {
+                "title": "Type",
+                "description": "The type of layer, which determines the other keys.",
+                "examples": ["lstm"],
+                "enum": types,
+                "enumDescriptions": [MEANINGS[value] for value in types],
+            }
+        },
+        "allOf": [
+            {
+                "if": {
+                    "type": "object",
+                    "required": ["type"],
+                    "properties": {"type": {"const": value}},
+                },
+                "then": _reference(model.__name__),
+            }
+            for value, model in models.KINDS.items()
+        ],
+    }
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"#/definitions/{name}"}

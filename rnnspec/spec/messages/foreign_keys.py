@@ -1,0 +1,327 @@
+"""Keys of Keras and PyTorch, with their equivalent in the language or the reason for none."""
+
+from __future__ import annotations
+
+import re
+
+from rnnspec.errors import listed
+
+
+def squeeze(name: str) -> str:
+    """Return ``name`` in lower case, without hyphens, underscores and spaces."""
+    lower = name.lower()
+    # Names that start with two underscores are Python's own.
+    return lower if lower.startswith("__") else re.sub("[-_ ]", "", lower)
+
+
+def by_name(table: dict[str, str]) -> dict[str, str]:
+    """Return what each foreign name stands for, from a table of the names of each meaning."""
+    return {squeeze(name): meaning for meaning, names in table.items() for name in names.split()}
+
+
+_TRAINING = "a spec describes a network, not its training"
+_SEQUENCES = (
+    "a layer passes its sequence to the next layer, and its final state to a repeat or to a head "
+    "with 'pooling: last'"
+)
+_ENGINE = "each backend decides how to compute a layer"
+_FLOAT32 = "networks are built in float32; rnnspec parity also compares them in float64"
+_ZEROS = "each batch starts from a state of zeros"
+_BATCH_AXIS = "the batch is always the first axis, the time step the second"
+_UNCONSTRAINED = "weight constraints are not supported"
+_PADDING = "padding is marked by input.mask_value or embedding.mask_zero"
+_ENTERS_RNN = (
+    "the input size follows from input.features or embedding.dim, or from the layer before"
+)
+_ENTERS = "the input size follows from the layer before"
+_DRAWN = "only an embedding can have pretrained weights; 'initializers' sets the others"
+_FROZEN = "only an embedding can be frozen"
+_HIDDEN_BIAS = "a hidden layer always has a bias"
+_ALL_STEPS = "head.pooling covers all time steps"
+_NORM = "the only normalization is layer_norm, a key of recurrent layers"
+_NORM_AXIS = "layer_norm normalizes the features of each time step, with a scale and an offset"
+_NORM_START = "layer_norm starts with a scale of 1 and an offset of 0"
+# 1e-5 in PyTorch.
+_EPSILON = "the epsilon of layer_norm is 1e-3, as in Keras"
+_PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
+_PROJECTION = "projected states are not supported; Keras has no such layer"
+_SHARED = "layers cannot share weights"
+_REPEAT = "repeat is a type of layer: write {type: repeat, steps: 4} in rnn"
+
+# Each reason, with the keys that it applies to in every section without an equivalent key.
+_ANYWHERE = {
+    _TRAINING: (
+        "activity_regularizer beta_regularizer bias_regularizer callbacks class_weight clip_grad "
+        "clip_gradients clip_norm clip_value criterion early_stopping embeddings_regularizer "
+        "epochs fit gamma_regularizer grad_clip gradient_clip gradient_clipping kernel_regularizer "
+        "l1 l2 l1_l2 label_smoothing learning_rate lora_alpha lora_rank loss loss_function lr "
+        "lr_schedule max_grad_norm metrics momentum num_epochs optim optimizer patience "
+        "recurrent_regularizer regularization regularizer sample_weight scale_grad_by_freq "
+        "scheduler shuffle sparse steps_per_epoch train training validation validation_data "
+        "validation_split warmup weight_decay weight_regularizer"
+    ),
+    _UNCONSTRAINED: (
+        "beta_constraint bias_constraint constraint embeddings_constraint gamma_constraint "
+        "kernel_constraint max_norm norm_type recurrent_constraint"
+    ),
+    _SEQUENCES: "return_hidden return_sequence return_sequences return_state return_states",
+    _ENGINE: "implementation inplace unroll use_cudnn",
+    _FLOAT32: "amp autocast data_type dtype dtype_policy float mixed_precision precision "
+    "quantization quantization_config",
+    _ZEROS: "c0 c_0 cx h0 h_0 hx initial_hidden initial_state initial_states stateful",
+    _BATCH_AXIS: "batch_first data_format time_major",
+    _PADDING + ", not by lengths": "enforce_sorted lengths pack_padded ragged seq_lens",
+    _NORM: (
+        "batch_norm batch_normalization group_norm instance_norm rms_norm use_batch_norm "
+        "weight_norm"
+    ),
+    _NORM_AXIS: "axis center elementwise_affine normalized_shape scale",
+    _NORM_START: "beta_initializer gamma_initializer",
+    _EPSILON: "eps epsilon layer_norm_eps layer_norm_epsilon",
+    _PEEPHOLES: "peephole peepholes use_peephole use_peepholes",
+    _PROJECTION: "num_proj proj_clip proj_dim proj_size projection projection_size",
+    _SHARED: "share share_weights shared tie tie_weights tied tied_weights",
+    _ALL_STEPS: "keepdims pool_size stride strides",
+    "attention is not supported": (
+        "attention attention_heads n_head n_heads nhead num_attention_heads num_heads "
+        "self_attention"
+    ),
+    "a network takes batches of any size": "batch batch_size",
+    "clipping of cell states is not supported": "cell_clip",
+    "the framework chooses the device": "device use_gpu gpu cuda",
+    "a backward direction alone is not supported; use 'bidirectional'": (
+        "backward direction go_backwards reverse reversed"
+    ),
+    "both directions belong to one layer; write 'bidirectional: true'": (
+        "backward_layer forward_layer"
+    ),
+    "a spec contains no seed; use --seed, or seed the framework": "random_seed random_state seed",
+    "the output at padded time steps is undefined": "zero_output_for_mask",
+    "convolutions are not supported": "conv convolution dilation filters kernel_size num_filters",
+}  # fmt: skip
+
+_IN_PART = {
+    "": {
+        _REPEAT: "repeat repeat_vector",
+        "it is a type of layer, as in rnn: {type: gru, units: 32}": "gru",
+        "it is a type of layer, as in rnn: {type: lstm, units: 32}": "lstm",
+        "it is a type of layer, as in rnn: {type: simple, units: 32}": "simple simple_rnn",
+    },
+    "input": {
+        "'length' is the number of time steps, 'features' the size of each": (
+            "batch_input_shape batch_shape input_shape shape"
+        ),
+        "sparse inputs are not supported": "sparse",
+        "the input is always required": "optional required",
+        "a spec contains no arrays": "tensor",
+    },
+    "rnn": {
+        _ENTERS_RNN: "in_dim in_features in_size input_dim input_features input_size ninp",
+        _DRAWN: "_weight weight weights",
+        _FROZEN: "freeze frozen requires_grad trainable",
+        f"{_REPEAT}; to stack copies of this layer, use 'layers'": "repeat repeat_vector",
+    },
+    "repeat": {
+        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
+    },
+    "head": {
+        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
+        _DRAWN: "_weight weight weights",
+        _FROZEN: "freeze frozen requires_grad trainable",
+        _ALL_STEPS: "padding",
+        "with 'pooling: none', the head is applied at every time step": "layer time_distributed",
+    },
+    "hidden": {
+        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
+        _DRAWN: "_weight weight weights",
+        _FROZEN: "freeze frozen requires_grad trainable",
+        _HIDDEN_BIAS: "bias biases use_bias",
+    },
+    "initializers": {
+        "use 'kernel', 'recurrent', 'bias' and 'embedding'": ("init initialization initializer"),
+        "initializers have no gain": "gain",
+    },
+    "form": {
+        "the mean is always 0": "mean mu",
+        "initializers have no gain": "gain",
+    },
+}
+
+
+_REASONS = by_name(_ANYWHERE)
+_REASONS_IN = {part: by_name(table) for part, table in _IN_PART.items()}
+
+
+# Each key of the language, with its foreign names. A name that occurs in several entries means the
+# one in its own section, otherwise all of them in this order.
+_PLACES = {
+    ".initializers": "init initialization",
+    "embedding.vocabulary": (
+        "input_dim input_size max_features max_tokens max_words n_tokens n_vocab n_words ntoken "
+        "ntokens num_embeddings num_tokens num_words size vocab vocab_size vocabulary_size"
+    ),
+    "input.length": (
+        "batch_input_shape batch_shape input_length input_shape max_length max_len max_seq_len "
+        "max_sequence_length maxlen n_steps num_steps seq_len seq_length sequence_length shape "
+        "time_steps timesteps total_length window window_size"
+    ),
+    "input.features": (
+        "batch_input_shape batch_shape in_features in_size input_dim input_features input_shape "
+        "input_size n_features n_inputs num_features num_inputs shape"
+    ),
+    "input.mask_value": "mask mask_val masking pad_value padding padding_value",
+    "embedding.dim": (
+        "dimension dimensions dims emb_dim emb_size embed_dim embed_size embedding_dim "
+        "embedding_size emsize ninp output_dim"
+    ),
+    "embedding.mask_zero": (
+        "mask mask_token masking pad_id pad_idx pad_token padding padding_idx padding_token"
+    ),
+    "embedding.trainable": "freeze frozen requires_grad",
+    "embedding.weights": (
+        "embedding_file embedding_matrix embedding_weights glove pretrained pretrained_embeddings "
+        "pretrained_weights vectors weight word2vec"
+    ),
+    "embedding.words": "vocab_file vocabulary_file word_file word_list",
+    "rnn.type": "cell cell_type class class_name kind layer layer_type mode model rnn_type",
+    "rnn.units": (
+        "cell_size d_model gru_units hidden hidden_dim hidden_size hidden_units lstm_size "
+        "lstm_units n_hidden n_units neurons nhid num_hidden num_neurons num_units "
+        "rnn_size rnn_units size state_size width"
+    ),
+    "rnn.layers": (
+        "depth hidden_layers n_layers n_stacks num_hidden_layers num_layers stack stacks"
+    ),
+    "rnn.steps": "n n_times num_repeats output_length repeats time_steps times timesteps",
+    "rnn.bidirectional": "bidir bi is_bidirectional num_directions",
+    "rnn.merge": "combine merge_mode",
+    "rnn.dropout": (
+        "drop drop_prob drop_rate dropout_prob dropout_rate dropout_w embed_dropout "
+        "embedding_dropout input_dropout keep_prob p rate spatial_dropout"
+    ),
+    "rnn.recurrent_dropout": "dropout_u hidden_dropout rnn_dropout state_dropout",
+    "rnn.variational": "noise_shape variational_dropout",
+    "rnn.activation": "act act_fn activation_fn activation_function nonlinearity",
+    "rnn.recurrent_activation": (
+        "gate_activation inner_activation recurrent_act recurrent_nonlinearity"
+    ),
+    "rnn.bias": "biases use_bias",
+    "rnn.layer_norm": "layer_normalization layernorm ln norm normalization normalize",
+    "rnn.residual": "residual_connection residual_connections shortcut skip skip_connection",
+    "head.units": (
+        "classes labels n_classes n_labels n_outputs num_classes num_labels num_outputs "
+        "out_dim out_features out_size output_dim output_features output_size output_units"
+    ),
+    "head.hidden": (
+        "dense dense_layers dense_units fc hidden_dim hidden_layers hidden_size hidden_units mlp"
+    ),
+    "head.pooling": "aggregation global_pooling pool pooling_type reduce reduction",
+    "head.dropout": "drop drop_prob drop_rate dropout_prob dropout_rate keep_prob p rate",
+    "head.activation": (
+        "act act_fn activation_fn activation_function final_activation nonlinearity "
+        "out_activation output_activation"
+    ),
+    "head.bias": "biases use_bias",
+    "head.normalize": "l2_norm l2_normalize norm normalization unit_norm unit_normalization",
+    "initializers.kernel": (
+        "initializer kernel_init kernel_initializer weight_ih weight_init weights_init "
+        "weights_initializer"
+    ),
+    "initializers.recurrent": "recurrent_init recurrent_initializer weight_hh",
+    "initializers.bias": "bias_hh bias_ih bias_init bias_initializer",
+    "initializers.forget_bias": "forget_bias forget_gate_bias unit_forget_bias",
+    "initializers.embedding": "embedding_init embeddings_initializer",
+    "data.examples": "n_examples n_samples num_examples num_samples samples train_size",
+    "expect.parameters": "n_params num_parameters num_params param_count params total_params",
+    "expect.max_parameters": "max_params",
+}
+_OF_KEY: dict[str, dict[str, None]] = {}
+for _place, _keys in _PLACES.items():
+    for _key in _keys.split():
+        _OF_KEY.setdefault(squeeze(_key), {})[_place] = None
+
+# Foreign names that are valid for one section only. Most of them are keys of the language in other
+# sections. 'hidden' is an item of head.hidden.
+_THERE = {
+    "": {
+        "rnn": "encoder layers recurrent rnns",
+        "head": "classifier dense fc mlp output outputs",
+        "name": "title",
+        "description": "comment comments notes summary",
+    },
+    "input": {"features": "dim size"},
+    "embedding": {"dim": "units", "mask_zero": "mask_value"},
+    "rnn": {"units": "dim output_dim"},
+    "layer_norm": {"epsilon": "eps variance_epsilon"},
+    "head": {"units": "dim", "hidden": "layers"},
+    "hidden": {
+        "units": (
+            "dim hidden hidden_dim hidden_size hidden_units n_hidden n_units neurons nhid "
+            "num_hidden num_neurons num_units size width"
+        ),
+    },
+    "initializers": {"kernel": "weight weights", "bias": "biases", "embedding": "embeddings"},
+    "data": {"examples": "count rows size"},
+}
+_ONLY_THERE = {part: by_name(table) for part, table in _THERE.items()}
+
+# Differences in meaning between a key and its foreign name.
+_NOTES = {
+    "freeze": ", with the opposite value",
+    "frozen": ", with the opposite value",
+    "layer": ", or 'layers' for the number of layers",
+    "keepprob": ", which is 1 - keep_prob",
+    "noiseshape": ": true for one mask for all time steps",
+    "numdirections": ": true for two directions",
+}
+
+_FORMS = {
+    "uniform": "a b bound high limit low max maxval min minval range",
+    "normal": "deviation gaussian scale sd sigma std std_dev stddev",
+    "constant": "c const fill val value",
+}
+_FORM_OF = by_name(_FORMS)
+
+
+def key_for(key: str, section: str, allowed: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return a hint for the foreign ``key`` and its equivalent among ``allowed``, or None.
+
+    The equivalent is empty if there is none or if it belongs to another section. ``section`` is the
+    section that contains ``key``, empty for the document itself.
+    """
+    name, part = squeeze(key), _part(section, allowed)
+    if reason := _REASONS_IN.get(part, {}).get(name):
+        return reason, ""
+    places, note = tuple(_OF_KEY.get(name, ())), _NOTES.get(name, "")
+    parts = {section, part}
+    # First the names that are valid in this section only.
+    names = [_ONLY_THERE.get(here, {}).get(name, "") for here in sorted(parts, reverse=True)]
+    for place in places:
+        home, _, own = place.partition(".")
+        names += [own] if home in parts else []
+    if equivalent := next((own for own in names if own in allowed), None):
+        return f"use {equivalent!r}{note}", equivalent
+    if reason := _REASONS.get(name):
+        return reason, ""
+    elsewhere = [place.removeprefix(".") for place in places]
+    return (f"use {listed(elsewhere, 'or')}{note}", "") if elsewhere else None
+
+
+def form_for(key: str) -> str | None:
+    """Return the initializer key that the foreign argument ``key`` belongs to, or None."""
+    return _FORM_OF.get(squeeze(key))
+
+
+def _part(section: str, allowed: tuple[str, ...]) -> str:
+    """Return the name of the mapping with the keys ``allowed``: a section or a part of it."""
+    match section:
+        case "head" if "hidden" not in allowed:
+            return "hidden"
+        case "rnn" if "epsilon" in allowed:
+            return "layer_norm"
+        case "rnn" if "units" not in allowed:
+            return "repeat"
+        case "initializers" if "kernel" not in allowed:
+            return "form"
+        case _:
+            return section

@@ -1,0 +1,276 @@
+"""Values of Keras and PyTorch, with their equivalent in the language or the reason for none."""
+
+from __future__ import annotations
+
+import re
+
+from rnnspec.errors import listed
+from rnnspec.spec.messages.foreign_keys import by_name, squeeze
+from rnnspec.wording import nearest
+
+
+def without_module(name: str) -> str:
+    """Return ``name`` without its module path and its call: ``LSTM`` for ``nn.LSTM()``."""
+    # Not a regular expression: it takes quadratic time on 500,000 letters.
+    name = name.strip()
+    name = name.partition("(")[0] if name.endswith(")") else name
+    path, dot, last = name.rpartition(".")
+    parts = (*path.split("."), last)
+    return last if dot and all(map(str.isidentifier, parts)) else name
+
+
+_CELLS = {"lstm": "lstm", "gru": "gru", "rnn": "simple", "simplernn": "simple", "simple": "simple"}
+_TYPES = {
+    **_CELLS,
+    "elman": "simple",
+    "elmanrnn": "simple",
+    "repeat": "repeat",
+    "repeatvector": "repeat",
+    "rnntanh": "simple",
+    "vanilla": "simple",
+}
+# Such as CuDNNLSTM in Keras 2, LSTMCell in PyTorch, and BasicLSTMCell in TensorFlow 1.
+_PLAIN = re.compile(r"(?:basic|cudnn|plain|simple|vanilla)?(?P<cell>lstm|gru|rnn)(?:cell|layer)?")
+_BIDIRECTIONAL = re.compile(
+    r"(?:bidirectional|bidir|bi|b)(?P<cell>.+)|(?P<first>.+?)(?:bidirectional)"
+)
+_STACKED = re.compile(r"(?:deep|multilayer|stacked)(?P<cell>.+)")
+_VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
+
+_NO_CELL = "this cell is not supported"
+_ACTIVATION = "activation is a key of each layer"
+_ATTENTION = "attention is not supported"
+_NOISE = "the only noise is dropout, a key of each layer"
+_NORM = "the only normalization is layer_norm, a key of recurrent layers"
+_OUTPUT = "dense layers belong in head: use head.units and head.hidden"
+_CHAIN = (
+    "layers form a single chain; 'merge' combines two directions, and 'residual' adds the input of "
+    "a layer"
+)
+_RESHAPE = "reshaping is not supported; head.pooling reduces all time steps to one vector"
+
+_REASONS = {
+    "bidirectional": "write the type of the inner layer, with 'bidirectional: true'",
+    "dense": _OUTPUT,
+    "dropout": "dropout is a key of each layer",
+    "embedding": "the embedding is a separate section: embedding",
+    "identity": "an identity layer has no effect; remove it",
+    "input": "the input is a separate section: input",
+    "inputlayer": "the input is a separate section: input",
+    "lambda": "a spec contains no code",
+    "layernorm": "layer_norm is a key of each recurrent layer",
+    "layernormalization": "layer_norm is a key of each recurrent layer",
+    "linear": _OUTPUT,
+    "masking": "padding is marked by input.mask_value or embedding.mask_zero",
+    "peephole": "peepholes are not supported; neither Keras nor PyTorch has them",
+    "peepholelstm": "peepholes are not supported; neither Keras nor PyTorch has them",
+    "rnnrelu": "write 'type: simple' with 'activation: relu'",
+    "stackedrnncells": "write a list of layers, or one layer with 'layers: 2'",
+    "timedistributed": "with 'pooling: none', the head is applied at every time step",
+    **dict.fromkeys(("activation", "leakyrelu", "prelu", "relu", "elu", "softmax"), _ACTIVATION),
+    **dict.fromkeys(("sigmoid", "softplus", "softsign", "tanh"), _ACTIVATION),
+    **dict.fromkeys(("add", "average", "concatenate", "dot", "maximum", "minimum"), _CHAIN),
+    **dict.fromkeys(("concat", "multiply", "residual", "subtract"), _CHAIN),
+    **dict.fromkeys(("flatten", "permute", "reshape", "unflatten"), _RESHAPE),
+    **dict.fromkeys(("feedforward", "ffn", "fullyconnected", "mlp"), _OUTPUT),
+    **dict.fromkeys(("cfc", "esn", "grud", "hopfield", "janet", "jordan", "lmu", "lru"), _NO_CELL),
+    **dict.fromkeys(("lstmp", "ltc", "mamba", "mgu", "mru", "nas", "nru", "ran"), _NO_CELL),
+    **dict.fromkeys(("reservoir", "rhn", "rwkv", "s4", "sru", "ssm", "tcn", "xlstm"), _NO_CELL),
+}  # fmt: skip
+
+# Parts of class names that have many variants; the first one that matches counts.
+_PARTS = (
+    ("conv", "convolutions are not supported"),
+    ("cnn", "convolutions are not supported"),
+    ("attention", _ATTENTION),
+    ("transformer", _ATTENTION),
+    ("pool", "for pooling over time steps, use head.pooling"),
+    ("spatialdropout", "use dropout, a key of each layer, with 'variational: true'"),
+    ("alphadropout", _NOISE),
+    ("gaussian", _NOISE),
+    ("dropout", "dropout is a key of each layer"),
+    ("norm", _NORM),
+    ("embedding", "the embedding is a separate section: embedding"),
+    ("dense", _OUTPUT),
+    ("linear", _OUTPUT),
+    ("pad", _RESHAPE),
+    ("cropping", _RESHAPE),
+    ("loss", "a spec describes a network, not its training"),
+    *(
+        (part, _ACTIVATION)
+        for part in ("elu", "glu", "mish", "shrink", "sigmoid", "silu", "softm", "swish", "tanh")
+    ),
+)
+
+
+def layer_for(name: str) -> str | None:
+    """Return a hint for the foreign type ``name``: an equivalent, a reason for none, or None."""
+    bare = _bare(name)
+    if equivalent := _single_type(bare):
+        return f"use {equivalent!r}"
+    if reason := _REASONS.get(bare):
+        return reason
+    if cell := _type_in_both_directions(bare):
+        return f"write 'type: {cell}' with 'bidirectional: true'"
+    if cell := _type_in_stack(bare):
+        both = "'bidirectional: true' and " if "bi" in bare else ""
+        return f"write 'type: {cell}' with {both}'layers: 2', or the number of layers you need"
+    for part, reason in _PARTS:
+        if part in bare:
+            return reason
+    return _NO_CELL if _VARIANT.fullmatch(bare) else None
+
+
+def type_for(name: str) -> str | None:
+    """Return the type of a single layer of the foreign type ``name``, or None."""
+    bare = _bare(name)
+    return _single_type(bare) or (
+        None if bare in _REASONS else _type_in_both_directions(bare) or _type_in_stack(bare)
+    )
+
+
+def _bare(name: str) -> str:
+    return squeeze(without_module(name))
+
+
+def _single_type(bare: str) -> str | None:
+    match = _PLAIN.fullmatch(bare)
+    return _CELLS[match["cell"]] if match else _TYPES.get(bare.removesuffix("cell"))
+
+
+def _type_in_both_directions(bare: str) -> str | None:
+    match = _BIDIRECTIONAL.fullmatch(bare)
+    if match is None:
+        return None
+    cell = match["cell"] or match["first"]
+    exact = _single_type(cell)
+    # After a lone 'b', a similar word may be an unrelated one.
+    near = nearest(cell, _CELLS) if match["cell"] and bare.startswith("bi") else None
+    return exact or (_CELLS[near] if near else None)
+
+
+def _type_in_stack(bare: str) -> str | None:
+    match = _STACKED.fullmatch(bare)
+    return (
+        (_single_type(match["cell"]) or _type_in_both_directions(match["cell"])) if match else None
+    )
+
+
+# Each value of the language, with its foreign names.
+_WORDS = {
+    "merge": {
+        "sum": "add plus",
+        "ave": "average avg mean",
+        "concat": "cat concatenate concatenation",
+        "mul": "multiply prod product times",
+    },
+    "pooling": {
+        "none": "all no off return_sequences sequence",
+        "mean": (
+            "adaptive_avg_pool1d ave average average_pooling avg avg_pool global_average "
+            "global_average_pooling global_average_pooling1d global_avg_pool global_avg_pool1d "
+            "mean_pool mean_pooling"
+        ),
+        "last": "final last_hidden last_state state",
+        "max": (
+            "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
+            "global_max_pooling1d max_pool max_pooling maximum"
+        ),
+    },
+    "initializer": {
+        "{constant: 0.5}": "const constant",
+        "{normal: 0.05}": "gaussian normal randn random_normal",
+        "{uniform: 0.05}": "random random_uniform uniform",
+        "glorot_uniform": "glorot xavier xavier_uniform",
+        "he_uniform": "he kaiming kaiming_uniform",
+        "lecun_uniform": "lecun",
+        "orthogonal": "ortho orthogonal_initializer orthonormal",
+        "ones": "one",
+        "zeros": "zero",
+    },
+    "activation": {
+        "exponential": "exp",
+        "legacy_hard_sigmoid": "keras2_hard_sigmoid old_hard_sigmoid",
+        "linear": "identity no_activation none null",
+        "relu": "rectified_linear rectifier",
+        "sigmoid": "logistic sigm",
+        "silu": "swish",
+        "tanh": "hyperbolic_tangent",
+    },
+}
+_EQUIVALENTS = {what: by_name(table) for what, table in _WORDS.items()}
+
+# Names from frameworks or their users that have no equivalent in the language.
+_UNKNOWN = {
+    "activation": (
+        "abs celu cos crelu erf geglu gelu glu hard_shrink hard_silu hard_swish hard_tanh "
+        "heaviside leaky_relu log_sigmoid maxout mish multihead_attention prelu relu6 rrelu sign "
+        "sin sine snake soft_shrink softmax2d softmin sparse_plus sparse_sigmoid sparsemax square "
+        "squareplus srelu step swiglu tanh_shrink threshold thresholded_relu"
+    ),
+    "initializer": (
+        "dirac eye glorot_normal he_normal identity identity_initializer kaiming_normal "
+        "lecun_normal sparse stft stft_initializer trunc_normal truncated_normal variance_scaling "
+        "xavier_normal"
+    ),
+    "merge": "attention both difference dot first last list max maximum min none stack subtract",
+    "pooling": (
+        "add attention average_pooling1d avg_pool1d cls concat first kmax logsumexp max_pool1d "
+        "max_pooling1d median min minimum rms sum topk weighted"
+    ),
+}
+_NOT_SUPPORTED = {
+    what: {squeeze(name) for name in names.split()} for what, names in _UNKNOWN.items()
+}
+
+# Values of the language that are allowed only for other keys.
+_ELSEWHERE = {
+    "activation": {
+        "available only in head": "exp exponential log_softmax softmax",
+    },
+    "initializer": {
+        "available only for kernel and recurrent": (
+            "glorot_uniform he_uniform lecun_uniform orthogonal"
+        )
+    },
+}
+_HOMES = {what: by_name(table) for what, table in _ELSEWHERE.items()}
+
+
+def home_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
+    """Return where ``value`` is available, if it is not ``allowed`` here, or None."""
+    bare = squeeze(without_module(value))
+    known = bare in map(squeeze, allowed)
+    return None if known else _HOMES.get(_kind(what), {}).get(bare)
+
+
+def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
+    """Return a hint for the foreign value ``value`` of the key ``what``, or None.
+
+    ``allowed`` contains the values of the language for this key.
+    """
+    if what == "type":
+        reason = layer_for(value)
+        # Without a hint what to write instead, the supported types help most.
+        if reason is not None and reason.endswith("not supported"):
+            return f"{reason}; expected {listed(allowed, 'or')}"
+        return reason
+    kind = _kind(what)
+    bare = squeeze(without_module(value))
+    own = {squeeze(name): name for name in allowed}
+    # A difference only in case or hyphens is left to the search for similar names.
+    if bare in own and value.lower().strip().replace("-", "_") not in allowed:
+        return f"use {own[bare]!r}"
+    equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
+    # A mapping such as {normal: 0.05} is shown without quotes.
+    if equivalent.startswith("{"):
+        return f"use {equivalent}"
+    if equivalent in allowed:
+        return f"use {equivalent!r}"
+    if bare in _NOT_SUPPORTED.get(kind, ()):
+        return f"not supported; expected {listed(allowed, 'or')}"
+    return None
+
+
+def _kind(what: str) -> str:
+    return "activation" if what == "recurrent_activation" else what
