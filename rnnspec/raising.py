@@ -28,7 +28,7 @@ _KINDS: dict[type[nodes.Cell], str] = {
 _TYPES = {**_KINDS, nodes.SimpleRNN: "simple"}
 
 
-def raised(network: nodes.Network, source: str = "") -> Words:
+def raised(network: nodes.Network, source: str = "", *, placed: bool = True) -> Words:
     """Return the spec of ``network`` as plain data for ``spec.write.dump``.
 
     Keys at their default are left out, and so are names that lowering gives by itself.
@@ -37,12 +37,14 @@ def raised(network: nodes.Network, source: str = "") -> Words:
         network: the network; its masks, residuals and shapes must be those that lowering makes,
             which lowering the result again shows.
         source: the file that the network comes from, for errors.
+        placed: whether its layers have names and shapes that lowering makes; otherwise their names
+            are left out, and so is the number of parameters.
 
     Raises:
         ModelError: the language cannot express an arrangement or an initializer of the network;
             every reason is listed.
     """
-    reader = _Reader(network, source or network.name)
+    reader = _Reader(network, source or network.name, placed=placed)
     words: Words = {"version": 1, "name": network.name}
     if network.description:
         words["description"] = network.description
@@ -56,7 +58,8 @@ def raised(network: nodes.Network, source: str = "") -> Words:
         words["head"] = head
     if given := _initializers(reader, network):
         words["initializers"] = given
-    words["expect"] = {"parameters": counts(network).total}
+    if placed:
+        words["expect"] = {"parameters": counts(network).total}
     if reader.problems:
         raise ModelError(tuple(reader.problems))
     return words
@@ -77,9 +80,10 @@ def _input(given: nodes.Input) -> Words:
 class _Reader:
     """The layers of a network, read from the first to the last."""
 
-    def __init__(self, network: nodes.Network, source: str) -> None:
+    def __init__(self, network: nodes.Network, source: str, *, placed: bool) -> None:
         self.network = network
         self.source = source
+        self.placed = placed
         self.problems: list[Problem] = []
         self._layers = network.layers
         self._at = 0
@@ -92,7 +96,8 @@ class _Reader:
     def name(self, kind: str, given: str) -> Words:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
         self._numbers[kind] = self._numbers.get(kind, 0) + 1
-        return {} if given == f"{kind}_{self._numbers[kind]}" else {"name": given}
+        default = f"{kind}_{self._numbers[kind]}"
+        return {"name": given} if self.placed and given != default else {}
 
     def take_next(self, *kinds: type[nodes.Layer]) -> Any:
         """Return the next layer and step over it, or None if it is of none of these kinds."""
@@ -212,8 +217,12 @@ class _Reader:
         if pooling is not None:
             statistic: Statistic = pooling.statistic
             return statistic
-        before = self._layers[self._at - 1]
-        return "none" if len(before.output) == 2 else "last"
+        state = [
+            isinstance(layer, nodes.Recurrent) and not layer.return_sequences
+            for layer in self._layers[: self._at]
+            if isinstance(layer, nodes.Recurrent | nodes.Repeat)
+        ]
+        return "last" if state[-1] else "none"
 
     def _output(self, dense: nodes.Dense) -> Words:
         words = {**self.name("dense", dense.name), "units": dense.units}

@@ -141,6 +141,28 @@ class Account:
         if self._problems:
             raise ModelError(self.problems)
 
+    def imported(
+        self,
+        network: Network,
+        arrays: Mapping[str, Array],
+        form: str,
+        names: Mapping[str, str] | None = None,
+        opener: str = "",
+    ) -> Imported:
+        """Return a model with everything that is said here of it."""
+        return Imported(
+            network=network,
+            arrays=arrays,
+            names=names or {},
+            form=form,
+            layers=tuple(self.became),
+            guesses=tuple(self._guesses),
+            left_out=self.left_out,
+            inferred=self.inferred,
+            opener=opener,
+            unlike=self.unlike,
+        )
+
     @property
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
@@ -153,11 +175,6 @@ class Account:
     def unlike(self) -> tuple[str, ...]:
         """The reasons why what the framework opens would not be this model."""
         return tuple(self._unlike)
-
-    @property
-    def guesses(self) -> tuple[tuple[str, str], ...]:
-        """The sections of the spec with what was guessed there."""
-        return tuple(self._guesses)
 
     @property
     def inferred(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.ir.nodes import Network, Shape
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array

@@ -112,7 +112,7 @@ class KerasFiles:
 
     @staticmethod
     def _foreign(path: Path, request: Request) -> Imported:
-        from rnnspec.backends.keras.foreign import files
+        from rnnspec.importing.keras import files
 
         return files.read(path, request.name, request.config, request.known, request.ignore)
 
@@ -158,14 +158,14 @@ class TorchFiles:
     def recognises(self, path: Path) -> bool:
         """Return whether a file may be one of PyTorch; of safetensors, by its arrays' names."""
         if path.suffix.lower() == ".safetensors":
-            from rnnspec.backends.torch.checkpoint.states import is_state_dict
+            from rnnspec.importing.torch.state_dict import is_state_dict
 
             return is_state_dict(path)
         return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin")
 
     def read(self, path: Path, request: Request) -> Imported:
         """Return the model whose state dict is in a file."""
-        from rnnspec.backends.torch.checkpoint import files
+        from rnnspec.importing.torch import files
 
         if request.config is not None:
             raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
@@ -217,8 +217,8 @@ def check_whole(path: Path) -> None:
 
 def _no_state_dict(path: Path) -> UsageError:
     """Return why a file of safetensors is none that can be imported."""
-    from rnnspec.backends.torch.checkpoint.states import WANTED
     from rnnspec.files.headers import read_names
+    from rnnspec.importing.torch.state_dict import WANTED
 
     try:
         names, metadata = read_names(path)

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from rnnspec import pipeline
-from rnnspec.backends.torch.checkpoint.pickled import unpickled
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.run import Taken, take
+from rnnspec.importing.assemble import Taken
+from rnnspec.importing.run import take
+from rnnspec.importing.torch.pickled import unpickled
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn
