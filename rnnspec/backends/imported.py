@@ -90,7 +90,7 @@ class Account:
         """Every reason so far why the model cannot be taken over."""
         return tuple(self._problems)
 
-    def ignored(self, names: Sequence[str]) -> dict[str, None]:
+    def take_ignored(self, names: Sequence[str]) -> dict[str, None]:
         """Return the arrays that the user leaves out, and record them as not carried over.
 
         Raises:
@@ -141,7 +141,7 @@ class Account:
         if self._problems:
             raise ModelError(self.problems)
 
-    def imported(
+    def finish(
         self,
         network: Network,
         arrays: Mapping[str, Array],
@@ -188,7 +188,7 @@ def _of(what: str, layers: Mapping[str, None]) -> str:
     return f"{what} of {listed(list(layers))}" if layers else what
 
 
-def said(value: Any) -> str:
+def show_value(value: Any) -> str:
     """Return a value of a configuration as part of a message."""
     from rnnspec.errors import brief
 

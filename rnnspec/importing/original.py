@@ -112,7 +112,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
     backend = get(imported.opener)
     try:
         importing(backend)
-        output, scale = _opened(weights_in(path), taken, backend)
+        output, scale = _runner(weights_in(path), taken, backend)
     except BackendError as error:
         return Compared(what, reason=brief(error.message))
     except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -184,7 +184,7 @@ def _check(original: Original, far: float, allowed: float) -> None:
         )
 
 
-def _opened(
+def _runner(
     path: Path, taken: Taken, backend: Backend
 ) -> tuple[Callable[[Array], Array], Callable[[float], None]]:
     """Return what runs a file and what scales its arrays.
@@ -199,7 +199,7 @@ def _opened(
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
         generated = pipeline.generate(taken.program, backend, form)
-        model, arrays = _loaded(path, generated), taken.arrays
+        model, arrays = _load(path, generated), taken.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731
             model, {name: share * array for name, array in arrays.items()}
@@ -210,7 +210,7 @@ def _opened(
     return run, scale
 
 
-def _loaded(path: Path, generated: Generated) -> Any:
+def _load(path: Path, generated: Generated) -> Any:
     """Return a model of generated source with the arrays in a file, loaded as a user would."""
     backend, name = generated.backend, generated.network.name
     # The source beside the arrays is equal, but only the text at hand is sure to stay so.
@@ -222,11 +222,11 @@ def _loaded(path: Path, generated: Generated) -> Any:
 
 
 def _difference(case: Case, found: Array) -> float:
-    expected, kept = case.truth.output, _defined(case)
+    expected, kept = case.truth.output, _where_defined(case)
     return distance(found[kept], expected[kept]) if found.shape == expected.shape else math.inf
 
 
-def _defined(case: Case) -> Array:
+def _where_defined(case: Case) -> Array:
     """Return where the output of the original is defined, in the shape of the output."""
     real = case.real(case.batch) > 0.0
     layers = case.network.layers

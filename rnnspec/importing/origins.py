@@ -99,7 +99,7 @@ class KerasFiles:
             if isinstance(problem, BackendError):
                 raise problem from None
             if problem is not None:
-                raise ModelError((*error.problems, _unused(path, problem))) from None
+                raise ModelError((*error.problems, _unused_spec(path, problem))) from None
             if request.spec is not None:
                 # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
                 with suppress(BackendError, ModelError, UsageError):
@@ -107,7 +107,7 @@ class KerasFiles:
             raise
         if problem is None:
             return imported
-        inferred = (*imported.inferred, _unused(path, problem).message)
+        inferred = (*imported.inferred, _unused_spec(path, problem).message)
         return replace(imported, inferred=inferred)
 
     @staticmethod
@@ -117,7 +117,7 @@ class KerasFiles:
         return files.read(path, request.name, request.config, request.known, request.ignore)
 
 
-def _unused(path: Path, error: RnnspecError) -> Problem:
+def _unused_spec(path: Path, error: RnnspecError) -> Problem:
     reason = brief(getattr(error, "message", error))
     return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
 

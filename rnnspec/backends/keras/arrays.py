@@ -148,14 +148,14 @@ def arrays_of(
             account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
     account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
     account.differ("the file has arrays only")
-    return account.imported(
+    return account.finish(
         known, arrays, f"{form} of {version if version.text else 'Keras'}", opener="keras"
     )
 
 
 def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -> None:
     """Refuse arrays of another number of layers, which would be as many reasons."""
-    ignored = account.ignored(source.others(set()))
+    ignored = account.take_ignored(source.others(set()))
     groups = [
         name for name, own in source.groups().items() if own and not ignored.keys() >= set(own)
     ]
@@ -188,7 +188,7 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
     What is missing, left over or of another shape is refused in the account; the result is then
     empty.
     """
-    ignored = account.ignored(source.others(set()))
+    ignored = account.take_ignored(source.others(set()))
     plans, used = list[tuple[str, Callable[[], Array]]](), set(ignored)
     for each in placed:
         if not params(each.node):
@@ -267,8 +267,15 @@ def _direction(
         f"{prefix}recurrent_kernel",
         lambda: _recurrent_kernel(recurrent(), number) if fused else recurrent(),
     )
-    if node.bias:
-        yield from _biases(node.cell, prefix, stored[2].read, wide)
+    if not node.bias:
+        return
+    bias = stored[2].read
+    if has_recurrent_bias(node.cell):
+        yield f"{prefix}bias", lambda: bias().reshape(2, wide)[0]
+        yield f"{prefix}recurrent_bias", lambda: bias().reshape(2, wide)[1]
+    else:
+        # cuDNN has two biases, which only their sum matters of.
+        yield f"{prefix}bias", lambda: bias().reshape(2, wide).sum(axis=0) if fused else bias()
 
 
 def _bias_shapes(cell: nodes.Cell, wide: int) -> tuple[tuple[int, ...], ...]:
@@ -297,19 +304,6 @@ def _fits(
         message += ", which a GRU with 'reset_after' true has"
     account.refuse(layer, message, "E707")
     return False
-
-
-def _biases(cell: nodes.Cell, prefix: str, read: Callable[[], Array], wide: int) -> Iterator[Plan]:
-    if has_recurrent_bias(cell):
-        yield f"{prefix}bias", lambda: read().reshape(2, wide)[0]
-        yield f"{prefix}recurrent_bias", lambda: read().reshape(2, wide)[1]
-    else:
-        # cuDNN has two biases, which only their sum matters of.
-        yield f"{prefix}bias", lambda: _summed(read(), wide)
-
-
-def _summed(bias: Array, wide: int) -> Array:
-    return bias if bias.shape == (wide,) else bias.reshape(2, wide).sum(axis=0)
 
 
 def _kernel(kernel: Array, number: int) -> Array:
@@ -347,11 +341,11 @@ class Named:
             if inner is None:
                 raise file.wrong(f"{name}: expected the group of this layer, received none")
             if names := file.names(inner, "weight_names"):
-                self._found[name] = self._stored(inner, names, account)
+                self._found[name] = self._arrays_at(inner, names, account)
         self._found = {name: arrays for name, arrays in self._found.items() if arrays}
-        self._names = self._matched(account, layers)
+        self._names = self._match_groups(account, layers)
 
-    def _stored(self, group: Group, names: list[str], account: Account) -> list[Stored]:
+    def _arrays_at(self, group: Group, names: list[str], account: Account) -> list[Stored]:
         kept = []
         for name in names:
             found = self._file.inside(group, name)
@@ -360,10 +354,10 @@ class Named:
             if _RANDOM.search(name):
                 account.leave("the state of random numbers")
             else:
-                kept.append(self._file.stored(found, name))
+                kept.append(self._file.array(found, name))
         return kept
 
-    def _matched(self, account: Account, layers: Sequence[Foreign]) -> dict[str, str]:
+    def _match_groups(self, account: Account, layers: Sequence[Foreign]) -> dict[str, str]:
         """Return the group of each layer: by name, or else in order, as Keras does it."""
         names, groups = list(dict.fromkeys(map(_group, layers))), list(self._found)
         if set(names) == set(groups) or not names:
@@ -413,7 +407,7 @@ class Numbered:
             elif top in _ELSEWHERE:
                 account.leave(_ELSEWHERE[top])
             else:
-                self._all[path] = file.stored(found, path)
+                self._all[path] = file.array(found, path)
         self._folders: dict[str, list[str]] = {}
         for path in self._all:
             self._folders.setdefault(path.rpartition("/")[0], []).append(path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, said
+from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.kept import Reader
 from rnnspec.backends.keras.arrays import Foreign, Named, Numbered, Version, arrays_of
 from rnnspec.backends.keras.hdf5.file import Hdf5
@@ -254,7 +254,7 @@ class SavedFile:
         """Return a class that the live model has not: what ``problem`` skips may name code."""
         live = {str(settings.get("class_name")) for settings in _objects(_config(fresh()))}
         name = unknown_class(self.config, live)
-        return (f"the file names {said(name)}, which is not opened here",) if name else ()
+        return (f"the file names {show_value(name)}, which is not opened here",) if name else ()
 
 
 def _config(model: Any) -> Any:
@@ -389,7 +389,7 @@ def unknown_class(config: Any, known: Iterable[str]) -> str:
         registered = settings.get("registered_name")
         for text in (name, module, registered):
             if not isinstance(text, str | None):
-                return said(text)
+                return show_value(text)
         if module is not None and module.partition(".")[0] not in MODULES:
             return f"{module}.{name}"
         if registered not in (None, name):

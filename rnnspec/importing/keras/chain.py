@@ -181,7 +181,7 @@ class Chain:
         Returns the pieces behind it.
         """
         shape = first.shape if isinstance(first, pieces.Input) else None
-        shape = shape or pieces.stated(first.layer)
+        shape = shape or pieces.stated_shape(first.layer)
         if isinstance(first, pieces.Input):
             self._before = first.layer.name
         match rest[0]:

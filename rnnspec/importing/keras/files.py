@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, Imported, said
+from rnnspec.backends.imported import Account, Imported, show_value
 from rnnspec.backends.keras.arrays import arrays_of
 from rnnspec.backends.keras.read import StoredModel, open_model, read_json, unknown_class
 from rnnspec.errors import UsageError, listed
@@ -59,7 +59,7 @@ def read(
             given = Description(found.form, found.version, architecture, name)
             return read_model(account, given, found.source)
         if not found.is_of_keras():
-            names = [said(path) for path, _ in islice(found.file.arrays(found.group, ""), 4)]
+            names = [show_value(path) for path, _ in islice(found.file.arrays(found.group, ""), 4)]
             what = f"another program's, with {listed(names)}" if names else "one without arrays"
             raise UsageError(f"expected an HDF5 file of Keras, received {what}", str(path))
         if known is not None:
@@ -75,4 +75,4 @@ def _check_opening(account: Account, found: StoredModel, separate: Any) -> None:
     elif found.beside:
         account.differ("the file has more parts than are read here")
     elif unknown := unknown_class(found.config, LAYERS):
-        account.differ(f"the file names {said(unknown)}, which is not opened here")
+        account.differ(f"the file names {show_value(unknown)}, which is not opened here")

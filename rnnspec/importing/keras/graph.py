@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import Account, said
+from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign
 from rnnspec.errors import UsageError, listed
 from rnnspec.importing.keras.layers import CELLS, CLASSES, KINDS, OPERATIONS
 from rnnspec.importing.keras.settings import MODELS, foreign, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def nodes(account: Account, layer: Mapping[str, Any], name: str) -> Iterator[Nod
     """
     path, calls = f"{name}.inbound_nodes", layer.get("inbound_nodes")
     if not isinstance(calls, list | tuple | None):
-        raise wrong(account, path, f"expected a list of calls, received {said(calls)}")
+        raise wrong(account, path, f"expected a list of calls, received {show_value(calls)}")
     for at, call in enumerate(calls or ()):
         match call:
             case {"args": [*args], "kwargs": dict(kwargs)}:
@@ -41,7 +41,9 @@ def nodes(account: Account, layer: Mapping[str, Any], name: str) -> Iterator[Nod
             case [*inputs]:
                 yield _old_node(inputs)
             case _:
-                raise wrong(account, f"{path}[{at}]", f"expected a call, received {said(call)}")
+                raise wrong(
+                    account, f"{path}[{at}]", f"expected a call, received {show_value(call)}"
+                )
 
 
 def tensor(value: Any) -> tuple[str, int, int] | None:
@@ -184,7 +186,11 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
             account.refuse(layer.name, message, "E704")
         own = [each.inside(layer) for each in inner.found]
         if found:
-            _check_inner_masks(account, own)
+            for each in own:
+                if each.mask is not None:
+                    message = "has a mask that is made from the output of another layer"
+                    message += "; the language has that of the input"
+                    account.refuse(each.name, message, "E704")
             # Its input is the output of the layer before it.
             inputs = {each.name for each in own if each.kind == "InputLayer"}
             own = [
@@ -196,14 +202,6 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
                 own[0] = replace(own[0], mask=layer.mask)
         found += own
     return Layers(found, chain)
-
-
-def _check_inner_masks(account: Account, layers: Iterable[Foreign]) -> None:
-    """Refuse masks that an inner model makes from its input, which is not that of the network."""
-    for each in layers:
-        if each.mask is not None:
-            message = "has a mask that is made from the output of another layer"
-            account.refuse(each.name, f"{message}; the language has that of the input", "E704")
 
 
 def _layers_of(account: Account, config: Any) -> Layers:
@@ -223,19 +221,19 @@ def _layers_of(account: Account, config: Any) -> Layers:
             )
         case {"class_name": "Sequential" | "Model" | "Functional" as name, "config": inner}:
             wanted = "expected the layers with the input and the output layers"
-            received = f"received {said(inner)}"
+            received = f"received {show_value(inner)}"
             raise UsageError(f"config of a {name} model: {wanted}, {received}", account.source)
         case {"class_name": str(name), "config": _}:
             account.refuse(
                 "model",
-                f"expected a Sequential or a functional model, received {said(name)}: the layers "
-                "of a subclassed model are in its Python code, not in the file",
+                f"expected a Sequential or a functional model, received {show_value(name)}: the "
+                "layers of a subclassed model are in its Python code, not in the file",
                 "E701",
             )
             return Layers([], chain=False)
         case _:
             wanted = "expected the configuration of a Keras model"
-            raise UsageError(f"{wanted}, received {said(config)}", account.source)
+            raise UsageError(f"{wanted}, received {show_value(config)}", account.source)
 
 
 def _few(account: Account, layers: list[Any]) -> list[Any]:
@@ -264,7 +262,9 @@ def _ends(account: Account, key: str, value: Any) -> tuple[End, ...]:
         case dict():
             return tuple(end for each in value.values() for end in _one_end(account, key, each))
         case _:
-            raise UsageError(f"{key}: expected layers, received {said(value)}", account.source)
+            raise UsageError(
+                f"{key}: expected layers, received {show_value(value)}", account.source
+            )
 
 
 def _one_end(account: Account, key: str, value: Any) -> tuple[End, ...]:
@@ -274,7 +274,9 @@ def _one_end(account: Account, key: str, value: Any) -> tuple[End, ...]:
         case [[str(), _, _] as only]:
             return _ends(account, key, only)
         case _:
-            raise UsageError(f"{key}: expected a layer, received {said(value)}", account.source)
+            raise UsageError(
+                f"{key}: expected a layer, received {show_value(value)}", account.source
+            )
 
 
 class _Graph:
@@ -306,9 +308,12 @@ class _Graph:
             feeding = self._feeding()
             found = [replace(self.layers[name], feeds=name in feeding) for name in self._data]
             return Layers(found, chain=False)
-        placed = [self._placed(name, order, at) for at, name in enumerate(order)]
+        placed = [self._with_call(name, order, at) for at, name in enumerate(order)]
         # Which output is used, the reader says, and for the last layer the model.
-        read = [self._output_read(name, before) for before, name in pairwise(order)]
+        read = [
+            next(at for source, _, at in self.calls[name][0].inputs if source == before)
+            for before, name in pairwise(order)
+        ]
         read.append(outputs[0][1])
         pairs = zip(placed, read, strict=True)
         return Layers([replace(layer, output=output) for layer, output in pairs], chain=True)
@@ -349,7 +354,7 @@ class _Graph:
         fits = True
         for what, ends in (("input", inputs), ("output", outputs)):
             if len(ends) != 1 or ends[0][0] not in self.layers:
-                received = listed([said(name) for name, _ in ends]) or "none"
+                received = listed([show_value(name) for name, _ in ends]) or "none"
                 self.refuse("model", f"expected one {what}, received {received}")
                 fits = False
         if not fits:
@@ -366,7 +371,12 @@ class _Graph:
     def _order(self, first: str) -> list[str]:
         order, passed = [first], {first}
         while readers := self._readers.get(order[-1]):
-            ready = [name for name in readers if self._is_ready(name, passed)]
+            # A sum is the next layer when both of its inputs are known.
+            ready = [
+                name
+                for name in readers
+                if self.layers[name].kind != "Add" or self._sources(name) <= passed
+            ]
             if len(ready) != 1 or len(self.calls[ready[0]]) != 1:
                 self._branch(order[-1], readers)
                 return []
@@ -377,10 +387,8 @@ class _Graph:
             passed.add(ready[0])
         return order
 
-    def _is_ready(self, name: str, passed: set[str]) -> bool:
-        """Return whether a layer is the next one: a sum is when both of its inputs are known."""
-        inputs = {source for call in self.calls[name] for source, _, _ in call.inputs}
-        return self.layers[name].kind != "Add" or inputs <= passed
+    def _sources(self, name: str) -> set[str]:
+        return {source for call in self.calls[name] for source, _, _ in call.inputs}
 
     def _branch(self, name: str, readers: list[str]) -> None:
         again = [each for each in dict.fromkeys(readers) if len(self.calls[each]) != 1]
@@ -411,10 +419,7 @@ class _Graph:
             self.refuse(name, f"reads the output of {source} {len(read)} times; expected it once")
         # Any other reader is refused for its class, whatever it reads.
 
-    def _output_read(self, name: str, before: str) -> int:
-        return next(at for source, _, at in self.calls[name][0].inputs if source == before)
-
-    def _placed(self, name: str, order: list[str], at: int) -> Foreign:
+    def _with_call(self, name: str, order: list[str], at: int) -> Foreign:
         layer = self.layers[name]
         if at == 0:
             return layer

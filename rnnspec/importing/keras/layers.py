@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast, get_args
 
-from rnnspec.backends.imported import Account, said
+from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign, Version, snake
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.settings import (
@@ -69,7 +69,7 @@ def of_cells(
     cells = own.take("cells", [])
     own.close()
     if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
-        own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {said(cells)}")
+        own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}")
         return pieces.Lacking(layer)
     if layer.output:
         message = f"its output {layer.output} is used; the language passes on the first, that of"
@@ -97,10 +97,10 @@ def _cell_of(
     own = Settings(settings.account, settings.version, path, cell.config)
     if cell.custom or cell.kind not in CELLS:
         wanted = f"expected one of {', '.join(CELLS)}"
-        own.refuse("", f"{wanted}, received {said(cell.custom or cell.kind)}", "E701")
+        own.refuse("", f"{wanted}, received {show_value(cell.custom or cell.kind)}", "E701")
         return None
     own.common()
-    found = _celled(own, layer, CELLS[cell.kind], run)
+    found = _recurrent_layer(own, layer, CELLS[cell.kind], run)
     own.close()
     return found
 
@@ -111,19 +111,19 @@ def bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | piec
     merge = settings.take("merge_mode", "concat")
     if merge not in get_args(Merge):
         wanted = f"expected one of {', '.join(get_args(Merge))}"
-        settings.refuse("merge_mode", f"{wanted}, received {said(merge)}")
+        settings.refuse("merge_mode", f"{wanted}, received {show_value(merge)}")
         merge = "concat"
     backward = settings.take("backward_layer", None)
     settings.drop("return_sequences", "return_state", "stateful", "weights")
     if inner.kind not in KINDS or inner.custom:
         wanted = f"expected one of {', '.join(KINDS)}"
-        settings.refuse("layer", f"{wanted}, received {said(inner.custom or inner.kind)}")
+        settings.refuse("layer", f"{wanted}, received {show_value(inner.custom or inner.kind)}")
         return pieces.Lacking(layer)
     found = _inner(settings, inner, layer, backwards=False)
     if backward is not None:
         other = foreign(settings.account, backward, f"{settings.name}.backward_layer")
         if other.kind not in KINDS or other.kind != inner.kind or other.custom:
-            received = said(other.custom or other.kind)
+            received = show_value(other.custom or other.kind)
             settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
         elif replace(_inner(settings, other, layer, backwards=True), layer=found.layer) != found:
             message = "expected the settings of the forward layer, received others"
@@ -147,14 +147,14 @@ def _inner(
 
 
 def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
-    return _celled(settings, layer, kind, _running(settings, layer))
+    return _recurrent_layer(settings, layer, kind, _running(settings, layer))
 
 
-def _celled(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
+def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
     """Return a layer in one direction, whose cell has the settings."""
     for name in ("kernel", "recurrent", "bias"):
-        settings.trained(f"{name}_regularizer", f"{name}_constraint")
-    settings.trained("activity_regularizer")
+        settings.leave_training(f"{name}_regularizer", f"{name}_constraint")
+    settings.leave_training("activity_regularizer")
     bias_initializer = initializer(settings.take("bias_initializer", "zeros"))
     fused = kind.startswith("CuDNN")
     return pieces.Recurrent(
@@ -274,7 +274,9 @@ _MISSING = {
 def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece, ...]:
     """Return a layer with its settings checked; one that is refused is ``Lacking``."""
     if layer.custom:
-        message = f"the class {said(layer.custom)} is not Keras's own, and foreign code is not run"
+        message = (
+            f"the class {show_value(layer.custom)} is not Keras's own, and foreign code is not run"
+        )
         account.refuse(layer.name, message, "E701")
         return (pieces.Lacking(layer),)
     reading = (OPERATIONS if layer.operation else CLASSES).get(layer.kind)
@@ -300,7 +302,7 @@ def _no_counterpart(layer: Foreign) -> str:
     kind = layer.kind
     what = _MISSING.get(kind) or ("a convolution" if "Conv" in kind else "")
     missing = f"the language lacks {what}" if what else "the language has no such layer"
-    return f"cannot carry over a layer of the class {said(kind)}: {missing}"
+    return f"cannot carry over a layer of the class {show_value(kind)}: {missing}"
 
 
 def _shape(settings: Settings, layer: Foreign) -> None:
@@ -308,31 +310,26 @@ def _shape(settings: Settings, layer: Foreign) -> None:
     settings.drop("batch_shape", "batch_input_shape", "input_shape", "input_dtype")
     settings.only("sparse", False, why="the language has dense arrays")
     settings.only("ragged", False, why="the language has padded sequences")
-    if layer.kind not in ("Embedding", "InputLayer"):
-        settings.drop("input_length")
-        if settings.states("input_dim") and layer.kind != "Embedding":
-            settings.drop("input_dim")
-
-
-def _input(settings: Settings, layer: Foreign) -> Piece:
-    settings.drop("optional")
-    return pieces.Input(layer, pieces.stated(layer))
-
-
-def _masking(settings: Settings, layer: Foreign) -> Piece:
-    return pieces.Masking(layer, in_float32(settings.number("mask_value", 0.0)))
+    if layer.kind == "InputLayer":
+        settings.drop("optional")
+    elif layer.kind != "Embedding":
+        settings.drop("input_length", "input_dim")
 
 
 def _embedding(settings: Settings, layer: Foreign) -> Piece:
     trainable = settings.flag("trainable", True)
     # Old files have the type of the tokens here.
     settings.common(tokens=True)
-    settings.trained("embeddings_regularizer", "activity_regularizer", "embeddings_constraint")
+    settings.leave_training(
+        "embeddings_regularizer", "activity_regularizer", "embeddings_constraint"
+    )
     length = settings.take("input_length", None)
     if isinstance(length, list) and len(length) == 1:
         (length,) = length
     if length is not None and (type(length) is not int or length < 1):
-        settings.refuse("input_length", f"expected a number of steps, received {said(length)}")
+        settings.refuse(
+            "input_length", f"expected a number of steps, received {show_value(length)}"
+        )
         length = None
     return pieces.Embedding(
         layer=layer,
@@ -346,8 +343,8 @@ def _embedding(settings: Settings, layer: Foreign) -> Piece:
 
 
 def _dense(settings: Settings, layer: Foreign) -> Piece:
-    settings.trained("kernel_regularizer", "bias_regularizer", "activity_regularizer")
-    settings.trained("kernel_constraint", "bias_constraint")
+    settings.leave_training("kernel_regularizer", "bias_regularizer", "activity_regularizer")
+    settings.leave_training("kernel_constraint", "bias_constraint")
     return pieces.Dense(
         layer=layer,
         units=settings.size("units"),
@@ -361,7 +358,7 @@ def _dense(settings: Settings, layer: Foreign) -> Piece:
 def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stack:
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
     if inner.kind not in ("Dense", "Activation", "Dropout") or inner.custom:
-        message = f"expected Dense, Activation or Dropout, received {said(inner.kind)}"
+        message = f"expected Dense, Activation or Dropout, received {show_value(inner.kind)}"
         settings.refuse("layer", message)
         return pieces.Lacking(layer)
     own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
@@ -370,10 +367,6 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stac
     found = CLASSES[inner.kind](own, layer)
     own.close()
     return found
-
-
-def _activation(settings: Settings, layer: Foreign) -> Piece:
-    return pieces.Activated(layer, dense_activation(settings))
 
 
 def _softmax(settings: Settings, layer: Foreign) -> Piece:
@@ -390,18 +383,14 @@ def _relu(settings: Settings, layer: Foreign) -> Piece:
 
 
 def _dropout(settings: Settings, layer: Foreign) -> Piece:
-    shape = settings.take("noise_shape", None)
-    rate = settings.rate("rate")
+    shape, rate = settings.take("noise_shape", None), settings.rate("rate")
+    if layer.kind == "SpatialDropout1D":
+        settings.drop("data_format")
+        return pieces.Dropout(layer, rate, spatial=True)
     if shape is not None:
-        settings.account.leave(f"{layer.kind} with noise_shape {said(shape)}", layer.name)
+        settings.account.leave(f"{layer.kind} with noise_shape {show_value(shape)}", layer.name)
         return pieces.Identity(layer)
     return pieces.Dropout(layer, rate)
-
-
-def _spatial_dropout(settings: Settings, layer: Foreign) -> Piece:
-    settings.drop("data_format")
-    settings.take("noise_shape", None)
-    return pieces.Dropout(layer, settings.rate("rate"), spatial=True)
 
 
 def _noise(settings: Settings, layer: Foreign) -> Piece:
@@ -410,44 +399,22 @@ def _noise(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Identity(layer)
 
 
-def _average(settings: Settings, layer: Foreign) -> Piece:
-    _pooled(settings)
-    return pieces.Pooling(layer, "mean")
+def _pooling_layer(settings: Settings, layer: Foreign) -> Piece:
+    settings.only("keepdims", False, why="the language pools to a vector")
+    settings.only("data_format", "channels_last", why="the language has the steps first")
+    return pieces.Pooling(layer, "max" if layer.kind == "GlobalMaxPooling1D" else "mean")
 
 
-def _maximum(settings: Settings, layer: Foreign) -> Piece:
-    _pooled(settings)
-    return pieces.Pooling(layer, "max")
-
-
-def _mean(settings: Settings, layer: Foreign) -> Piece:
-    _over_steps(settings)
-    return pieces.Pooling(layer, "mean")
-
-
-def _max(settings: Settings, layer: Foreign) -> Piece:
-    _over_steps(settings)
-    settings.only("initial", None, why="the language has the plain maximum")
-    return pieces.Pooling(layer, "max")
-
-
-def _over_steps(settings: Settings) -> None:
-    """Take the settings of a function that reduces the steps."""
+def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
     settings.only("keepdims", False, why="the language pools to a vector")
     match axis := settings.take("axis", None):
         case [int(only)] | int(only) if type(only) is int and only in (1, -2):
             pass
         case _:
-            settings.refuse("axis", f"expected 1 (the steps), received {said(axis)}")
-
-
-def _pooled(settings: Settings) -> None:
-    settings.only("keepdims", False, why="the language pools to a vector")
-    settings.only("data_format", "channels_last", why="the language has the steps first")
-
-
-def _repeat(settings: Settings, layer: Foreign) -> Piece:
-    return pieces.Repeat(layer, settings.size("n"))
+            settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
+    if layer.kind == "Max":
+        settings.only("initial", None, why="the language has the plain maximum")
+    return pieces.Pooling(layer, "max" if layer.kind == "Max" else "mean")
 
 
 def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
@@ -459,7 +426,7 @@ def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
         value = initializer(settings.take(f"{name}_initializer", None))
         if value is not None and value != initializer({"beta": "zeros", "gamma": "ones"}[name]):
             settings.account.leave(f"{name}_initializer", layer.name)
-        settings.trained(f"{name}_regularizer", f"{name}_constraint")
+        settings.leave_training(f"{name}_regularizer", f"{name}_constraint")
     return pieces.LayerNorm(layer, settings.number("epsilon", 1e-3))
 
 
@@ -469,7 +436,7 @@ def _features_axis(settings: Settings, last: int) -> None:
         case [int(only)] | int(only) if type(only) is int and only in (-1, last):
             pass
         case _:
-            settings.refuse("axis", f"expected -1 (the features), received {said(axis)}")
+            settings.refuse("axis", f"expected -1 (the features), received {show_value(axis)}")
 
 
 def _normalize(settings: Settings, layer: Foreign) -> Piece:
@@ -488,18 +455,9 @@ def _get_item(settings: Settings, layer: Foreign) -> Piece:
         ) and all(each == _EVERYTHING for each in features):
             return pieces.LastStep(layer)
         case _:
-            received = said(list(layer.constants))
+            received = show_value(list(layer.constants))
             settings.refuse("", f"expected the last step, [:, -1], received {received}", "E701")
             return pieces.Lacking(layer)
-
-
-def _add(settings: Settings, layer: Foreign) -> Piece:
-    del settings
-    return pieces.Add(layer)
-
-
-def _identity(settings: Settings, layer: Foreign) -> Piece:
-    return pieces.Identity(layer, drops=settings.version.major < 3)
 
 
 _EVERYTHING = {
@@ -507,43 +465,40 @@ _EVERYTHING = {
     "config": {"start": None, "stop": None, "step": None},
 }
 
+_NOISE = ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization")
+
 CLASSES: dict[str, Reading] = {
-    "InputLayer": _input,
-    "Masking": _masking,
+    "InputLayer": lambda _, layer: pieces.Input(layer, pieces.stated_shape(layer)),
+    "Masking": lambda settings, layer: pieces.Masking(
+        layer, in_float32(settings.number("mask_value", 0.0))
+    ),
     "Embedding": _embedding,
-    "SimpleRNN": recurrent,
-    "LSTM": recurrent,
-    "GRU": recurrent,
-    "CuDNNLSTM": recurrent,
-    "CuDNNGRU": recurrent,
+    **dict.fromkeys(KINDS, recurrent),
     "Bidirectional": bidirectional,
     "RNN": of_cells,
     "TimeDistributed": _time_distributed,
     "Dense": _dense,
-    "Activation": _activation,
+    "Activation": lambda settings, layer: pieces.Activated(layer, dense_activation(settings)),
     "Softmax": _softmax,
     "ReLU": _relu,
     "Dropout": _dropout,
-    "SpatialDropout1D": _spatial_dropout,
-    "GaussianNoise": _noise,
-    "GaussianDropout": _noise,
-    "AlphaDropout": _noise,
-    "ActivityRegularization": _noise,
-    "GlobalAveragePooling1D": _average,
-    "GlobalMaxPooling1D": _maximum,
-    "RepeatVector": _repeat,
+    "SpatialDropout1D": _dropout,
+    **dict.fromkeys(_NOISE, _noise),
+    "GlobalAveragePooling1D": _pooling_layer,
+    "GlobalMaxPooling1D": _pooling_layer,
+    "RepeatVector": lambda settings, layer: pieces.Repeat(layer, settings.size("n")),
     "LayerNormalization": _layer_norm,
     "UnitNormalization": _normalize,
-    "Add": _add,
-    "Identity": _identity,
+    "Add": lambda _, layer: pieces.Add(layer),
+    "Identity": lambda settings, layer: pieces.Identity(layer, drops=settings.version.major < 3),
 }
 """The reading of the settings of each class of layers."""
 
 OPERATIONS: dict[str, Reading] = {
-    "Add": _add,
+    "Add": CLASSES["Add"],
     "GetItem": _get_item,
-    "Max": _max,
-    "Mean": _mean,
+    "Max": _pooling_function,
+    "Mean": _pooling_function,
     "Softmax": _softmax,
 }
 """The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.backends.imported import Imported
-    from rnnspec.backends.keras.arrays import Arrays
-    from rnnspec.importing.keras.pieces import Piece
+    from rnnspec.backends.keras.arrays import Arrays, Source
     from rnnspec.slots import Array
 
 
@@ -56,7 +55,9 @@ def read_model(account: Account, given: Description, arrays: Arrays) -> Imported
     read = [(layer, pieces_of(account, version, layer)) for layer in layers.found]
     pieces = [piece for _, several in read for piece in several]
     if not layers.chain:
-        _check_order(account, pieces)
+        for piece in pieces:
+            if isinstance(piece, DensePiece) and piece.layer.feeds:
+                account.refuse(piece.layer.name, BEFORE, "E704")
         account.check()
         raise AssertionError("what forms no chain was refused")
     chain = Chain(account, pieces)
@@ -66,20 +67,13 @@ def read_model(account: Account, given: Description, arrays: Arrays) -> Imported
         account.check()
     own = [layer for layer, several in read if isinstance(several[0], WITH_ARRAYS)]
     source = arrays(account, layers.found, own)
-    chain.build(lambda layer: _features(stored_of(source, layer)))
+    chain.build(partial(_features, source))
     account.check()
     network = chain.assemble(given.name)
     found = canonical(account, chain.placed, source)
     account.check()
     form, names = f"{given.form} of {version}", _given_names(chain)
-    return account.imported(network, found, form, names, opener="keras")
-
-
-def _check_order(account: Account, pieces: Sequence[Piece]) -> None:
-    """Refuse what has no place before a recurrent layer, in a model that is no chain."""
-    for piece in pieces:
-        if isinstance(piece, DensePiece) and piece.layer.feeds:
-            account.refuse(piece.layer.name, BEFORE, "E704")
+    return account.finish(network, found, form, names, opener="keras")
 
 
 def _version(account: Account, given: Description, layers: Sequence[Foreign]) -> Version:
@@ -108,7 +102,9 @@ def _is_of_keras_3(layer: Foreign) -> bool:
             return False
 
 
-def _features(stored: Sequence[Stored]) -> int | None:
+def _features(source: Source, layer: Foreign) -> int | None:
+    """Return the number of features that go into a layer, by its first array."""
+    stored = stored_of(source, layer)
     return stored[0].shape[0] if stored and len(stored[0].shape) == 2 else None
 
 
@@ -135,10 +131,10 @@ class _Live:
             if hasattr(layer, "layers"):  # a model inside the model
                 yield from self._layers(layer, f"{name}.")
             else:
-                yield name, self._stored(layer, name)
+                yield name, self._arrays_in(layer, name)
 
     @staticmethod
-    def _stored(layer: Any, name: str) -> list[Stored]:
+    def _arrays_in(layer: Any, name: str) -> list[Stored]:
         # get_weights has them in Keras's order, without the states of random numbers.
         arrays = [np.asarray(array) for array in layer.get_weights()]
         return [Stored(f"{name}/{at}", array.shape, array.copy) for at, array in enumerate(arrays)]
@@ -182,14 +178,11 @@ def precision(model: Any) -> str:
     keras = sys.modules.get("keras")
     # On other engines than TensorFlow, float64 is float32 unless they are told otherwise.
     exact = keras is None or not isinstance(model, keras.Model) or _engine(keras) == "tensorflow"
-    found = {str(getattr(each, "compute_dtype", "")) for each in _all_layers(model)}
+    # Also those of layers inside wrappers, which have a dtype of their own.
+    layers = [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
+    found = {str(getattr(layer, "compute_dtype", "")) for layer in layers}
     found |= set() if exact else {"float32"}
     return next((dtype for dtype in _LEAST_EXACT if dtype in found), "float32")
-
-
-def _all_layers(model: Any) -> list[Any]:
-    # Also those inside wrappers, which have a dtype of their own.
-    return [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
 
 
 def framework(model: Any, version: str) -> str:

@@ -195,6 +195,6 @@ def sizes(value: Any) -> tuple[int | None, ...] | None:
             return None
 
 
-def stated(layer: Foreign) -> tuple[int | None, ...] | None:
+def stated_shape(layer: Foreign) -> tuple[int | None, ...] | None:
     """Return the shape of one sample that the settings of a first layer state, or None."""
     return sizes(layer.config.get("batch_shape") or layer.config.get("batch_input_shape"))

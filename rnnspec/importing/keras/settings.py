@@ -6,7 +6,7 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from rnnspec.backends.imported import Account, said
+from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign, Version
 from rnnspec.backends.keras.read import MODULES
 from rnnspec.errors import UsageError
@@ -45,7 +45,7 @@ def foreign(account: Account, layer: Any, path: str = "") -> Foreign:
             return Foreign(kind, name, config, custom, operation=_is_operation(layer))
         case _:
             wanted = "expected the configuration of a layer"
-            raise wrong(account, path, f"{wanted}, received {said(layer)}")
+            raise wrong(account, path, f"{wanted}, received {show_value(layer)}")
 
 
 def wrong(account: Account, path: str, message: str) -> UsageError:
@@ -57,7 +57,9 @@ def _custom(account: Account, layer: Mapping[str, Any], name: str) -> str:
     """Return the name of a class that is not Keras's own, empty for others."""
     for key in ("registered_name", "module"):
         if not isinstance(given := layer.get(key), str | None):
-            raise wrong(account, f"{name}.{key}", f"expected a string, received {said(given)}")
+            raise wrong(
+                account, f"{name}.{key}", f"expected a string, received {show_value(given)}"
+            )
     kind, registered, module = (
         layer["class_name"],
         layer.get("registered_name"),
@@ -159,11 +161,11 @@ class Settings:
         """Take a setting that has to have one of the ``allowed`` values if it is there."""
         value = self._config.pop(key, default)
         if not any(type(value) is type(each) and value == each for each in (*allowed, default)):
-            wanted = " or ".join(said(each) for each in allowed)
-            self.refuse(key, f"expected {wanted}, received {said(value)}; {why}")
+            wanted = " or ".join(show_value(each) for each in allowed)
+            self.refuse(key, f"expected {wanted}, received {show_value(value)}; {why}")
         return value
 
-    def trained(self, *keys: str) -> None:
+    def leave_training(self, *keys: str) -> None:
         """Take settings that act in training only, and name those that are set."""
         for key in keys:
             if self._config.pop(key, None) is not None:
@@ -188,12 +190,12 @@ class Settings:
             self.account.leave(f"dtype {policy}", self.name, "computed in float32 instead")
             self.account.differ(f"the original computes in {policy}")
         elif policy not in (*_EXACT, *more):
-            self.refuse("dtype", f"expected {' or '.join(_EXACT)}, received {said(policy)}")
+            self.refuse("dtype", f"expected {' or '.join(_EXACT)}, received {show_value(policy)}")
 
     def close(self) -> None:
         """Refuse every setting that was not taken."""
         for key in self._config:
-            value = said(self._config[key])
+            value = show_value(self._config[key])
             self.refuse(
                 key,
                 f"expected no such setting, received {value}: its meaning is not known here, so it "
@@ -202,7 +204,7 @@ class Settings:
             )
 
     def _other(self, key: str, wanted: str, value: Any) -> None:
-        received = "none" if value is _ABSENT else said(value)
+        received = "none" if value is _ABSENT else show_value(value)
         self.refuse(key, f"expected {wanted}, received {received}")
 
 
@@ -249,7 +251,7 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)
-    what = f"the function {said(given)}" if isinstance(given, dict) else said(given)
+    what = f"the function {show_value(given)}" if isinstance(given, dict) else show_value(given)
     settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
     return default
 
@@ -258,14 +260,14 @@ def initializer(value: Any) -> Initializer | None:
     """Return an initializer of Keras, or None if the language has none that is the same."""
     match value:
         case str(name):
-            return _named(name, {})
+            return _initializer_named(name, {})
         case {"class_name": str(name), "config": dict(config)}:
-            return _named(name, config)
+            return _initializer_named(name, config)
         case _:
             return None
 
 
-def _named(name: str, config: dict[str, Any]) -> Initializer | None:
+def _initializer_named(name: str, config: dict[str, Any]) -> Initializer | None:
     number = _numbers(config)
     match name.replace("_", "").lower():
         case "glorotuniform":
@@ -284,12 +286,14 @@ def _named(name: str, config: dict[str, Any]) -> Initializer | None:
         case "constant" if (value := number("value", 0.0)) is not None:
             return initializers.Constant(value)
         case "randomuniform" | "uniform":
-            return _uniform(number("minval", -0.05), number("maxval", 0.05))
+            low, high = number("minval", -0.05), number("maxval", 0.05)
+            symmetric = low is not None and high is not None and low == -high and high > 0.0
+            return initializers.Uniform(high) if symmetric else None
         case "randomnormal" | "normal" if number("mean", 0.0) == 0.0:
             deviation = number("stddev", 0.05)
             return initializers.Normal(deviation) if deviation and deviation > 0.0 else None
         case "variancescaling":
-            return _scaled(config)
+            return _scaled_initializer(config)
         case _:
             return None
 
@@ -303,13 +307,7 @@ def _numbers(config: dict[str, Any]) -> Any:
     return number
 
 
-def _uniform(low: float | None, high: float | None) -> Initializer | None:
-    if low is None or high is None or low != -high or high <= 0.0:
-        return None
-    return initializers.Uniform(high)
-
-
-def _scaled(config: dict[str, Any]) -> Initializer | None:
+def _scaled_initializer(config: dict[str, Any]) -> Initializer | None:
     match config:
         case {"distribution": "uniform", "mode": "fan_avg", "scale": 1 | 1.0}:
             return initializers.GlorotUniform()

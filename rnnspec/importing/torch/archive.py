@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
-from rnnspec.importing.torch.pickled import Global, Made, Persistent, PickleError, unpickled
+from rnnspec.importing.torch.pickled import Global, Made, Persistent, PickleError, read_pickle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -217,7 +217,8 @@ def archive(path: Path) -> Iterator[Archive]:
         file = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         view = memoryview(file)
         try:
-            content, storages = _archive(stream, file, view)
+            zipped = bytes(view[:4]) == _ZIP
+            content, storages = _read_zip(stream, view) if zipped else _read_pickles(file, view)
         except MemoryError:  # no fault of the file, whose parts are no larger than it
             raise
         # Besides BadZipFile, zipfile lets out what broken headers lead to.
@@ -231,13 +232,7 @@ Parts = tuple[Any, Mapping[str, memoryview]]
 """The object that was saved, and the bytes of each storage by its key."""
 
 
-def _archive(stream: BinaryIO, file: mmap.mmap, view: memoryview) -> Parts:
-    if bytes(view[:4]) == _ZIP:
-        return _zipped(stream, view)
-    return _pickled(file, view)
-
-
-def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
+def _read_zip(stream: BinaryIO, view: memoryview) -> Parts:
     with zipfile.ZipFile(stream) as members:
         infos = {info.filename: info for info in members.infolist()}
         if len(infos) < len(members.infolist()):  # readers differ in which of two they take
@@ -250,8 +245,15 @@ def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
             raise PickleError("received a zip archive that torch.save did not write")
         root = pickles[0].removesuffix("data.pkl")
         parts = _Members(view, MOST_TIMES * len(view) + FREE)
-        _check_order(parts, infos.get(f"{root}byteorder"))
-        content = unpickled(BytesIO(_small(parts, infos[pickles[0]])))
+        order = infos.get(f"{root}byteorder")
+        if order is not None and bytes(parts.read(order)[:16]).strip() != b"little":
+            raise PickleError("expected little-endian numbers, received big-endian ones")
+        pickle = infos[pickles[0]]
+        # Each opcode takes a hundred times its size in memory, so a pickle may not grow much.
+        longest = min(_LONGEST_PICKLE, pickle.compress_size + _FREE_PICKLE)
+        if pickle.file_size > longest:
+            raise PickleError(f"expected a pickle of at most {longest:,} bytes")
+        content = read_pickle(BytesIO(parts.read(pickle)))
         start = f"{root}data/"
         found = {
             name.removeprefix(start): parts.read(info)
@@ -259,19 +261,6 @@ def _zipped(stream: BinaryIO, view: memoryview) -> Parts:
             if name.startswith(start)
         }
     return content, found
-
-
-def _check_order(parts: _Members, info: zipfile.ZipInfo | None) -> None:
-    if info is not None and bytes(parts.read(info)[:16]).strip() != b"little":
-        raise PickleError("expected little-endian numbers, received big-endian ones")
-
-
-def _small(parts: _Members, info: zipfile.ZipInfo) -> memoryview:
-    # Each opcode takes a hundred times its size in memory, so a pickle may not grow much.
-    longest = min(_LONGEST_PICKLE, info.compress_size + _FREE_PICKLE)
-    if info.file_size > longest:
-        raise PickleError(f"expected a pickle of at most {longest:,} bytes")
-    return parts.read(info)
 
 
 @dataclass(slots=True)
@@ -291,9 +280,9 @@ class _Members:
         found = self.view[start : start + length]
         if magic != _ZIP or len(found) != length:
             raise PickleError(f"member {brief(info.filename)} is cut short")
-        return found if stored else self._inflated(found, info)
+        return found if stored else self._inflate(found, info)
 
-    def _inflated(self, packed: memoryview, info: zipfile.ZipInfo) -> memoryview:
+    def _inflate(self, packed: memoryview, info: zipfile.ZipInfo) -> memoryview:
         # torch.save compresses nothing, but torch.load reads what others have compressed since.
         if info.compress_type != zipfile.ZIP_DEFLATED:
             raise PickleError(f"member {brief(info.filename)} is compressed in an unknown way")
@@ -307,14 +296,14 @@ class _Members:
         return memoryview(found)
 
 
-def _pickled(stream: mmap.mmap, view: memoryview) -> Parts:
-    if unpickled(stream) != _MAGIC:
+def _read_pickles(stream: mmap.mmap, view: memoryview) -> Parts:
+    if read_pickle(stream) != _MAGIC:
         raise PickleError("received a pickle that torch.save did not write")
     for _ in range(2):  # the protocol's version, and what system wrote the file
-        unpickled(stream)
+        read_pickle(stream)
     stored = list[Any]()
-    content = unpickled(stream, stored)
-    keys = unpickled(stream)
+    content = read_pickle(stream, stored)
+    keys = read_pickle(stream)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise PickleError("expected the keys of the storages, a list of strings")
     # The size of an element is in the pickle alone, at the tensors that use a storage.

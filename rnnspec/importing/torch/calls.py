@@ -20,7 +20,7 @@ from rnnspec.importing.torch.scope import (
     Tensor,
     Unknown,
     Zeros,
-    said,
+    describe,
 )
 from rnnspec.ir import nodes
 
@@ -92,7 +92,9 @@ def attribute(_: Scope, x: Any, name: str) -> Value:
         case "T" | "mT":
             raise RefusedError(f"expected transpose(0, 1), received .{name}")
         case _:
-            raise RefusedError(f"the language lacks the attribute '{name}' of {said(x)}", "E701")
+            raise RefusedError(
+                f"the language lacks the attribute '{name}' of {describe(x)}", "E701"
+            )
 
 
 def zeros(scope: Scope, *_: Any, **named: Any) -> Value:
@@ -106,7 +108,7 @@ def transpose(scope: Scope, x: Any, dim0: Any, dim1: Any) -> Value:
     rank = 3 if isinstance(x, States) or _rank(scope, x) == 3 else 2
     if sorted((_axis(dim0, rank), _axis(dim1, rank))) != [0, 1]:
         raise RefusedError("expected an exchange of steps and batch, (0, 1), received other axes")
-    return _turned(scope, x)
+    return _exchange(scope, x)
 
 
 def permute(scope: Scope, x: Any, *dims: Any) -> Value:
@@ -116,7 +118,7 @@ def permute(scope: Scope, x: Any, *dims: Any) -> Value:
         return same(scope, x)
     if order not in ((1, 0, 2), (1, 0)):
         raise RefusedError(f"expected an exchange of steps and batch, (1, 0, 2), received {order}")
-    return _turned(scope, x)
+    return _exchange(scope, x)
 
 
 def turn(scope: Scope, x: Any) -> Value:
@@ -124,12 +126,12 @@ def turn(scope: Scope, x: Any) -> Value:
     return transpose(scope, x, 0, 1)
 
 
-def _turned(scope: Scope, x: Any) -> Value:
+def _exchange(scope: Scope, x: Any) -> Value:
     if isinstance(x, States):
         return replace(x, swapped=not x.swapped)
     value = scope.tensor(x)
     if value.form != "steps":
-        raise RefusedError(f"expected a sequence, received {said(value)}")
+        raise RefusedError(f"expected a sequence, received {describe(value)}")
     return replace(value, turned=not value.turned)
 
 
@@ -143,7 +145,7 @@ def _rank(scope: Scope, x: Any) -> int:
 def _axis(dim: Any, rank: int) -> int:
     """Return the number of an axis from the front."""
     if type(dim) is not int:
-        raise RefusedError(f"expected the number of an axis, received {said(dim)}", "E703")
+        raise RefusedError(f"expected the number of an axis, received {describe(dim)}", "E703")
     return dim % rank
 
 
@@ -211,7 +213,7 @@ def pack(
     if not isinstance(lengths, Lengths):
         message = "expected lengths that are an argument of forward"
         raise RefusedError(
-            f"{message}, received {said(lengths)}; with example=(x, lengths) they are"
+            f"{message}, received {describe(lengths)}; with example=(x, lengths) they are"
         )
     if scope.lengths and lengths.argument not in ("", scope.lengths):
         raise RefusedError(
@@ -230,7 +232,7 @@ def pad(
 ) -> Value:  # fmt: skip
     """Return a packed sequence with its padding, and the lengths."""
     if not isinstance(x, Packed):
-        raise RefusedError(f"expected a packed sequence, received {said(x)}")
+        raise RefusedError(f"expected a packed sequence, received {describe(x)}")
     if padding_value != 0.0:
         raise RefusedError(f"padding_value: expected 0.0, received {padding_value}", "E703")
     value = scope.tensor(x.steps)
@@ -262,7 +264,7 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
         case Tensor():
             return _step(scope, scope.tensor(x), index)
         case _:
-            raise RefusedError(f"expected a tensor, received a part of {said(x)}")
+            raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
 
 
 def _state(states: States, index: Any) -> Value:
@@ -277,7 +279,7 @@ def _state(states: States, index: Any) -> Value:
 
 def _step(scope: Scope, value: Tensor, index: Any) -> Value:
     if value.form != "steps":
-        raise RefusedError(f"expected a step of a sequence, received a part of {said(value)}")
+        raise RefusedError(f"expected a step of a sequence, received a part of {describe(value)}")
     if scope.time_first is None:
         if isinstance(index, str):
             raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
@@ -315,7 +317,7 @@ def _state_in_words(index: Any) -> str:
     if isinstance(index, slice):
         start, stop = ("" if end is None else f"{end}" for end in (index.start, index.stop))
         return f"{start}:{stop}"
-    return "..." if index is ... else f"{index}" if isinstance(index, int) else said(index)
+    return "..." if index is ... else f"{index}" if isinstance(index, int) else describe(index)
 
 
 def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
@@ -354,7 +356,7 @@ _SHAPES = (
 )
 
 
-def called(scope: Scope, name: str, given: Given) -> Value:
+def call_function(scope: Scope, name: str, given: Given) -> Value:
     """Return the result of a function or a method; ``given`` is None if its arguments were refused.
 
     Raises:
@@ -386,40 +388,29 @@ def called(scope: Scope, name: str, given: Given) -> Value:
     return function(*bound.args, **bound.kwargs)
 
 
-def _is_steps(scope: Scope, value: Tensor, dim: Any) -> bool:
-    """Return whether an axis of a sequence is that of the steps."""
-    if isinstance(dim, tuple) and len(dim) == 1:
-        dim = dim[0]
-    steps = 0 if scope.is_time_first(value) else 1
-    return value.form == "steps" and _axis(dim, 3) == steps
+def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., Value]:
+    """Return a reduction of the steps; ``torch.max`` returns places too."""
 
+    def pool(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
+        value = scope.tensor(x)
+        if isinstance(dim, tuple) and len(dim) == 1:
+            dim = dim[0]
+        steps = 0 if scope.is_time_first(value) else 1
+        if keepdim or value.form != "steps" or _axis(dim, 3) != steps:
+            raise RefusedError(
+                f"expected the {statistic} over the steps of a sequence, received other axes"
+            )
+        if scope.chain.has_padding:
+            raise RefusedError(
+                f"the {statistic} counts the zeros that pad_packed_sequence puts at padding; "
+                f"'pooling: {statistic}' leaves padding out"
+            )
+        scope.leave_drops(value, f"before the {statistic} over the steps")
+        scope.chain.pool(statistic)
+        result = scope.result(value, form="vector")
+        return Several((result, Size())) if with_places else result
 
-def _pooled(scope: Scope, x: Any, dim: Any, keepdim: bool, statistic: Statistic) -> Tensor:
-    value = scope.tensor(x)
-    if keepdim or not _is_steps(scope, value, dim):
-        raise RefusedError(
-            f"expected the {statistic} over the steps of a sequence, received other axes"
-        )
-    if scope.chain.has_padding:
-        raise RefusedError(
-            f"the {statistic} counts the zeros that pad_packed_sequence puts at padding; "
-            f"'pooling: {statistic}' leaves padding out"
-        )
-    scope.leave_drops(value, f"before the {statistic} over the steps")
-    scope.chain.pool(statistic)
-    return scope.result(value, form="vector")
-
-
-def _mean(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    return _pooled(scope, x, dim, keepdim, "mean")
-
-
-def _amax(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    return _pooled(scope, x, dim, keepdim, "max")
-
-
-def _max(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-    return Several((_pooled(scope, x, dim, keepdim, "max"), Size()))
+    return pool
 
 
 def _add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
@@ -428,7 +419,9 @@ def _add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
     if isinstance(x, State) and isinstance(y, State):
         return both(scope, (x, y), "sum")
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
-        raise RefusedError(f"expected the sum of two sequences, received {said(x)} and {said(y)}")
+        raise RefusedError(
+            f"expected the sum of two sequences, received {describe(x)} and {describe(y)}"
+        )
     output, start = (x, y) if x.version >= y.version else (y, x)
     if output.version == start.version or output.form != "steps":
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")
@@ -448,7 +441,7 @@ def _cat(scope: Scope, x: Any, dim: Any = 0) -> Value:
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
         return both(scope, x, "concat")
-    kinds = ", ".join(map(said, x)) if isinstance(x, tuple) else said(x)
+    kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
     raise RefusedError(
         f"expected h[-2] and h[-1], the final states of both directions, received {kinds}"
     )
@@ -458,7 +451,7 @@ def _dropout(scope: Scope, x: Any, p: float = 0.5, training: Any = True, **_: An
     if training:
         message = "drops in evaluation too; expected training=self.training"
         raise RefusedError(message, "E703")
-    return layers.dropped(scope.tensor(x, either_order=True), p)
+    return layers.with_dropout(scope.tensor(x, either_order=True), p)
 
 
 def _normalize(scope: Scope, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Value:
@@ -472,22 +465,22 @@ def _normalize(scope: Scope, x: Any, p: float = 2.0, dim: int = 1, eps: float = 
 
 
 def _activation(activation: Activation) -> Callable[..., Value]:
-    def called(scope: Scope, x: Any, *settings: Any, inplace: bool = False, **named: Any) -> Value:
+    def apply(scope: Scope, x: Any, *settings: Any, inplace: bool = False, **named: Any) -> Value:
         del inplace  # the result is the same
         wanted = _SETTINGS.get(activation, {})
         given = dict(zip(wanted, settings, strict=False)) | named
         if len(settings) > len(wanted) or any(wanted.get(k) != v for k, v in given.items()):
             raise RefusedError("expected the default settings, received others", "E703")
-        return layers.activated(scope, scope.tensor(x), activation, -1)
+        return layers.activate(scope, scope.tensor(x), activation, -1)
 
-    return called
+    return apply
 
 
 def _softmax(activation: Literal["softmax", "log_softmax"]) -> Callable[..., Value]:
-    def called(scope: Scope, x: Any, dim: Any = None, _stacklevel: Any = 3) -> Value:
-        return layers.activated(scope, scope.tensor(x), activation, dim)
+    def apply(scope: Scope, x: Any, dim: Any = None, _stacklevel: Any = 3) -> Value:
+        return layers.activate(scope, scope.tensor(x), activation, dim)
 
-    return called
+    return apply
 
 
 _SETTINGS: dict[str, dict[str, Any]] = {
@@ -521,9 +514,9 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "squeeze": squeeze,
     "unsqueeze": unsqueeze,
     "flatten": flatten,
-    "mean": _mean,
-    "amax": _amax,
-    "max": _max,
+    "mean": _pool("mean"),
+    "amax": _pool("max"),
+    "max": _pool("max", with_places=True),
     "dropout": _dropout,
     "normalize": _normalize,
     "pack_padded_sequence": pack,

@@ -19,7 +19,7 @@ from rnnspec.importing.torch.state_dict import (
     Norm,
     Stack,
     modules,
-    ordered,
+    order_modules,
     shapes_of,
     state,
 )
@@ -337,7 +337,7 @@ def read(
     """
     account = Account(str(path), ignore)
     with state(path) as found:
-        ignored = account.ignored(list(found.entries))
+        ignored = account.take_ignored(list(found.entries))
         weights = {
             key: entry
             for key, entry in found.entries.items()
@@ -348,11 +348,11 @@ def read(
         gone = [key for key in ignored if found.entries[key].floating]
         listed = modules(weights, account, gone)
         account.check()
-        listed = ordered(listed, account)
+        listed = order_modules(listed, account)
         network = known or draft(name, listed, account)
         arrays = arrays_of(network, listed, account, path)
     form = f"state dict of PyTorch{f', under {found.key}' if found.key else ''}"
-    return account.imported(network, arrays, form)
+    return account.finish(network, arrays, form)
 
 
 def _check_sizes(weights: Mapping[str, Entry], size: int, path: Path) -> None:
@@ -424,7 +424,7 @@ def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
     if isinstance(cell, nodes.GRU) and not cell.reset_after:
         message = f"{layer.name} has 'reset_after: false', and nn.GRU resets after the product"
         account.refuse(where, message, "E703")
-    wanted, received = _wanted(layer), {name: entry.shape for name, entry in own.items()}
+    wanted, received = _expected_shapes(layer), {name: entry.shape for name, entry in own.items()}
     if wanted != received:
         message = (
             f"expected {layer.name} with {_list_shapes(wanted)}, received {_list_shapes(received)}"
@@ -432,7 +432,7 @@ def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
         account.refuse(where, message, "E707")
 
 
-def _wanted(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
+def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the arrays that PyTorch has for a layer."""
     match layer:
         case nodes.Embedding():
@@ -444,15 +444,12 @@ def _wanted(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
             size = nodes.width(layer.input)
             return {"weight": (size,), "bias": (size,)}
         case nodes.Recurrent():
-            return _wanted_recurrent(layer)
+            number = len(gates(layer.cell))
+            shapes = shapes_of(number, layer.units, layer.features, bias=layer.bias)
+            prefixes = ("",) if layer.merge is None else ("forward.", "backward.")
+            return {prefix + own: shape for prefix in prefixes for own, shape in shapes.items()}
         case _:
             return {}
-
-
-def _wanted_recurrent(layer: nodes.Recurrent) -> dict[str, tuple[int, ...]]:
-    shapes = shapes_of(len(gates(layer.cell)), layer.units, layer.features, bias=layer.bias)
-    prefixes = ("",) if layer.merge is None else ("forward.", "backward.")
-    return {prefix + own: shape for prefix in prefixes for own, shape in shapes.items()}
 
 
 def _list_shapes(shapes: Mapping[str, tuple[int, ...]]) -> str:

@@ -50,7 +50,7 @@ class TraceError(Exception):
         self.before = before
 
 
-def copied(module: nn.Module) -> nn.Module:
+def copy_module(module: nn.Module) -> nn.Module:
     """Return a copy of a module that shares no tensor with it.
 
     Raises:
@@ -62,7 +62,7 @@ def copied(module: nn.Module) -> nn.Module:
     try:
         return deepcopy(module, dict(memo))
     except Exception:  # noqa: BLE001 - of any attribute, such as a lock
-        memo |= _uncopied(module, memo)
+        memo |= _shared_attributes(module, memo)
     try:
         return deepcopy(module, memo)
     except Exception as error:
@@ -70,7 +70,7 @@ def copied(module: nn.Module) -> nn.Module:
         raise UsageError(message, "module") from error
 
 
-def _uncopied(module: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
+def _shared_attributes(module: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
     """Return the attributes that cannot be copied and must be shared, by their ids."""
     shared = dict[int, Any]()
     for part in module.modules():
@@ -105,23 +105,23 @@ def operations(module: nn.Module, given: int | None) -> list[Op]:
         TraceError: the operations depend on data.
         UsageError: the module cannot be copied.
     """
-    copy = copied(module)
+    copy = copy_module(module)
     for each in copy.modules():
         each.training = False
         for hooks in HOOKS:
             getattr(each, hooks, {}).clear()
     tracer = _Tracer(copy)
     try:
-        with _recorded(tracer):
+        with _recording(tracer):
             graph = tracer.trace(copy, _defaults(copy, given))
     except Exception as error:
         place = _place_of(error.__traceback__)
         before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
-        raise TraceError(_untraced(error), place, before) from error
+        raise TraceError(_reason_of(error), place, before) from error
     return _ops(graph, copy)
 
 
-def _untraced(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """Return why a ``forward`` cannot be traced, and what to do."""
     if "'len'" in str(error):
         return "cannot be traced: expected x.size(0) or x.shape[0], received len(x) of a tensor"
@@ -136,7 +136,7 @@ def _untraced(error: Exception) -> str:
 
 
 def _ops(graph: fx.Graph, root: nn.Module) -> list[Op]:
-    used = _used(graph, root)
+    used = _used_nodes(graph, root)
     listed = [node for node in graph.nodes if node in used and not _is_check(node)]
     overwriting = _overwriting(listed, root)
     return [_op(node, root, overwrites=node in overwriting) for node in listed]
@@ -179,20 +179,19 @@ def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> Any:
     torch.set_default_dtype(wanted)
     try:
         with torch.inference_mode(mode=False), torch.no_grad():
-            return array(module(*(_converted(each, wanted) for each in inputs)))
+            floating = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs)
+            pairs = zip(inputs, floating, strict=True)
+            return array(module(*(x.to(wanted) if converts else x for x, converts in pairs)))
     finally:
         torch.set_default_dtype(before)
-
-
-def _converted(value: Any, dtype: torch.dtype) -> Any:
-    floating = isinstance(value, torch.Tensor) and value.is_floating_point()
-    return value.to(dtype) if floating else value
 
 
 def runnable(module: nn.Module, dtype: str) -> nn.Module:
     """Return a copy of a module in ``dtype`` and evaluation mode."""
     with torch.inference_mode(mode=False):
-        return (copied(module).double() if dtype == "float64" else copied(module).float()).eval()
+        return (
+            copy_module(module).double() if dtype == "float64" else copy_module(module).float()
+        ).eval()
 
 
 def inputs_of(module: nn.Module, values: Any, lengths: Any, number: int) -> tuple[Any, ...]:
@@ -218,10 +217,10 @@ class Symbol(fx.Proxy):
 
 
 def _in_place(function: Any) -> Any:
-    def called(self: fx.Proxy, other: Any) -> fx.Proxy:
+    def call(self: fx.Proxy, other: Any) -> fx.Proxy:
         return self.tracer.create_proxy("call_function", function, (self, other), {})
 
-    return called
+    return call
 
 
 _IN_PLACE = (
@@ -269,22 +268,22 @@ class _Tracer(fx.Tracer):
 
 
 @contextmanager
-def _recorded(tracer: fx.Tracer) -> Iterator[None]:
+def _recording(tracer: fx.Tracer) -> Iterator[None]:
     """Have functions recorded that do not take symbols.
 
     The tracer does this for names in the globals of each ``forward``, but not for ``rnn.NAME``.
     """
 
-    def recorded(function: Any) -> Any:
-        def called(*args: Any, **kwargs: Any) -> Any:
+    def record(function: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
             if not any(isinstance(each, fx.Proxy) for each in (*args, *kwargs.values())):
                 return function(*args, **kwargs)
             return tracer.create_proxy("call_function", function, args, kwargs)
 
-        return called
+        return call
 
     for space, function in _RECORDED:
-        setattr(space, function.__name__, recorded(function))
+        setattr(space, function.__name__, record(function))
     try:
         yield
     finally:
@@ -300,7 +299,7 @@ def _defaults(module: nn.Module, given: int | None) -> dict[str, Any]:
     return {name: default for name, default in optional.items() if name not in inputs}
 
 
-def _used(graph: fx.Graph, root: nn.Module) -> set[fx.Node]:
+def _used_nodes(graph: fx.Graph, root: nn.Module) -> set[fx.Node]:
     """Return the nodes that lead to the result, and those that change a tensor in place.
 
     Without a result, because tracing failed, they are those that lead to modules.
@@ -340,7 +339,7 @@ def _overwriting(listed: Sequence[fx.Node], root: nn.Module) -> set[fx.Node]:
     memory, found = dict[fx.Node, fx.Node](), set[fx.Node]()
     changed = dict[fx.Node, fx.Node]()  # by memory, the last operation in place
     for node in listed:
-        if _called(node) not in _QUERIES:
+        if _operation_name(node) not in _QUERIES:
             for each in node.all_input_nodes:
                 last = changed.get(memory[each])
                 if last is not None and places[each] < places[last] and last is not each:
@@ -354,7 +353,7 @@ def _overwriting(listed: Sequence[fx.Node], root: nn.Module) -> set[fx.Node]:
     return found
 
 
-def _called(node: fx.Node) -> str:
+def _operation_name(node: fx.Node) -> str:
     """Return the name of a function or method, or the class of a module."""
     if isinstance(node.target, str):
         return node.target
@@ -365,8 +364,8 @@ def _is_view(node: fx.Node, source: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
         return isinstance(root.get_submodule(str(node.target)), nn.Dropout | nn.Identity)
     # The output and the states of a recurrent module are different tensors.
-    parts = _called(node) == "getitem" and type(node.args[1]) is int
-    return _called(node) in _VIEWS.split() and not (parts and _is_several(source, root))
+    parts = _operation_name(node) == "getitem" and type(node.args[1]) is int
+    return _operation_name(node) in _VIEWS.split() and not (parts and _is_several(source, root))
 
 
 def _is_several(node: fx.Node, root: nn.Module) -> bool:
@@ -374,7 +373,7 @@ def _is_several(node: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
         return isinstance(root.get_submodule(str(node.target)), nn.RNNBase)
     source = next(iter(node.all_input_nodes), None)
-    if source is None or source.op != "call_module" or _called(node) != "getitem":
+    if source is None or source.op != "call_module" or _operation_name(node) != "getitem":
         return False
     return str(node.args[1]) == "1" and isinstance(root.get_submodule(str(source.target)), nn.LSTM)
 

@@ -18,7 +18,7 @@ from rnnspec.importing.torch.scope import (
     Tensor,
     Unknown,
     Zeros,
-    said,
+    describe,
 )
 from rnnspec.ir import nodes
 from rnnspec.words import Activation
@@ -42,13 +42,13 @@ _SETTINGS: dict[str, dict[str, object]] = {
 """The values of settings that the language has."""
 
 
-def called(scope: Scope, op: Op, given: Given) -> Value:
+def call_module(scope: Scope, op: Op, given: Given) -> Value:
     """Return the result of a module; ``given`` is None if its arguments were refused.
 
     Raises:
         RefusedError: the language lacks the module, a setting of it, or it in this place.
     """
-    kind = _checked(op)
+    kind = _check_class(op)
     if given is None:
         return Unknown()
     args, kwargs = given
@@ -60,9 +60,9 @@ def called(scope: Scope, op: Op, given: Given) -> Value:
         orderless = kind in ("Linear", "LayerNorm", "Dropout", "Identity")
         value = scope.tensor(args[0], either_order=orderless)
         if kind == "Dropout":
-            return dropped(value, op.module.p)
+            return with_dropout(value, op.module.p)
         if kind in ACTIVATIONS:
-            return activated(scope, value, ACTIVATIONS[kind], getattr(op.module, "dim", -1))
+            return activate(scope, value, ACTIVATIONS[kind], getattr(op.module, "dim", -1))
     if any(op.module is each for each in scope.modules.values()):
         raise RefusedError("called again, with the same weights; the language shares none")
     scope.modules[op.target] = op.module
@@ -77,7 +77,7 @@ def called(scope: Scope, op: Op, given: Given) -> Value:
             return _recurrent(scope, op, *args, **kwargs)
 
 
-def _checked(op: Op) -> str:
+def _check_class(op: Op) -> str:
     """Return the class of a module of PyTorch that the language has."""
     module, kind = op.module, type(op.module).__name__
     if not op.layer:
@@ -86,7 +86,9 @@ def _checked(op: Op) -> str:
     known = {"Embedding", "Linear", "LayerNorm", "Dropout", *CELLS, *ACTIVATIONS}
     if kind not in known:
         raise RefusedError(lacks(kind), "E701")
-    if replaced(module) or not type(module).forward.__module__.startswith("torch.nn.modules"):
+    if has_own_forward(module) or not type(module).forward.__module__.startswith(
+        "torch.nn.modules"
+    ):
         message = f"its forward has been replaced, and is not read; expected that of nn.{kind}"
         raise RefusedError(message, "E701")
     for setting, wanted in _SETTINGS.get(kind, {}).items():
@@ -105,12 +107,12 @@ def lacks(kind: str) -> str:
     return f"the language lacks nn.{kind}; take it out of the module"
 
 
-def replaced(module: Any) -> bool:
+def has_own_forward(module: Any) -> bool:
     """Return whether an object has a ``forward`` of its own in place of that of its class."""
     return "forward" in vars(module)
 
 
-def hooked(account: Account, module: Any) -> None:
+def refuse_hooks(account: Account, module: Any) -> None:
     """Refuse modules with hooks, which tracing does not see."""
     for path, each in module.named_modules():
         if any(getattr(each, hooks, None) for hooks in HOOKS):
@@ -123,7 +125,7 @@ def is_alone(module: Any) -> bool:
     return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
 
-def dropped(value: Tensor, rate: float) -> Tensor:
+def with_dropout(value: Tensor, rate: float) -> Tensor:
     """Return a tensor behind a dropout, which gets its place later."""
     return replace(value, drops=(*value.drops, float(rate))) if rate else value
 
@@ -151,7 +153,7 @@ def _linear(scope: Scope, op: Op, value: Tensor) -> Tensor:
             "expected dense layers behind the recurrent ones, received one before them"
         )
     if value.form not in ("steps", "vector"):
-        raise RefusedError(f"expected a sequence or a vector, received {said(value)}")
+        raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     _fits(scope, module.in_features)
     scope.place_drops(value, f"before {op.target}")
     bias = module.bias is not None
@@ -192,7 +194,7 @@ def _layer_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
     return scope.result(value)
 
 
-def activated(scope: Scope, value: Tensor, activation: Activation, dim: int | None) -> Tensor:
+def activate(scope: Scope, value: Tensor, activation: Activation, dim: int | None) -> Tensor:
     """Return a tensor behind an activation, which becomes that of the last dense layer.
 
     Raises:
@@ -226,7 +228,7 @@ def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
     _check_states(scope, hx)
     _check_mode(op)
     if value.form != "steps":
-        raise RefusedError(f"expected a sequence, received {said(value)}")
+        raise RefusedError(f"expected a sequence, received {describe(value)}")
     chain, module = scope.chain, op.module
     if dense_before := [e.name for e in chain.layers if isinstance(e, nodes.Dense)]:
         raise RefusedError(

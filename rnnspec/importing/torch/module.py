@@ -12,7 +12,7 @@ from rnnspec.backends.imported import Account, Imported
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.torch import calls, graph, layers
 from rnnspec.importing.torch.files import arrays_of
-from rnnspec.importing.torch.layers import hooked, is_alone, lacks, replaced
+from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
 from rnnspec.importing.torch.scope import (
     Layout,
     Lengths,
@@ -25,7 +25,7 @@ from rnnspec.importing.torch.scope import (
     Tensor,
     Unknown,
     Zeros,
-    said,
+    describe,
 )
 from rnnspec.importing.torch.state_dict import Entry, modules
 from rnnspec.ir import nodes
@@ -71,8 +71,8 @@ class Reader:
         self.scope.account.refuse(where, message, code, op.place.file, op.place.span)
 
     def _value(self, op: Op) -> Value:
-        args = self._resolved(op.args)
-        kwargs = {key: self._resolved(value) for key, value in op.kwargs.items()}
+        args = self._resolve(op.args)
+        kwargs = {key: self._resolve(value) for key, value in op.kwargs.items()}
         unknown = _holds_unknown((args, tuple(kwargs.values())))
         given = None if unknown else (args, kwargs)
         if op.overwrites and not isinstance(args[0], Size):
@@ -86,7 +86,7 @@ class Reader:
                 first = len(self._inputs) == 1
                 return Tensor(self.scope.chain.version, "steps") if first else Lengths(op.target)
             case "module":
-                return layers.called(self.scope, op, given)
+                return layers.call_module(self.scope, op, given)
             case "array":
                 return self._array(op)
             case "output":
@@ -94,12 +94,12 @@ class Reader:
                     self._output(args[0])
                 return Size()
             case _:
-                return calls.called(self.scope, op.target, given)
+                return calls.call_function(self.scope, op.target, given)
 
-    def _resolved(self, value: Any) -> Any:
+    def _resolve(self, value: Any) -> Any:
         match value:
             case tuple():
-                return tuple(map(self._resolved, value))
+                return tuple(map(self._resolve, value))
             case slice():
                 return value
             case Ref():
@@ -143,7 +143,7 @@ class Reader:
             case State():
                 self._output(self.scope.whole(value))
             case _:
-                raise RefusedError(f"expected a tensor as the result, received {said(value)}")
+                raise RefusedError(f"expected a tensor as the result, received {describe(value)}")
 
     @property
     def layout(self) -> Layout:
@@ -214,7 +214,7 @@ def read_module(module: Any, name: str, given: int | None) -> tuple[Imported, La
     account.check()
     chain = scope.chain
     assert chain.input is not None, "the reader refuses an empty chain"
-    given_input = _padded(account, chain.input) if any(chain.packed.values()) else chain.input
+    given_input = _with_padding(account, chain.input) if any(chain.packed.values()) else chain.input
     paths = {layer.name: layer.name.partition("[")[0] for layer in chain.layers}
     kinds = {
         own: f"nn.{type(scope.modules[path]).__name__}"
@@ -241,7 +241,7 @@ def read_module(module: Any, name: str, given: int | None) -> tuple[Imported, La
         and not isinstance(layer, nodes.LayerNorm)
         and not layer.name.rpartition(".")[2].isdigit()
     }
-    return account.imported(network, arrays, "module of PyTorch", names), reader.layout
+    return account.finish(network, arrays, "module of PyTorch", names), reader.layout
 
 
 def _check_calls(account: Account, module: Any) -> None:
@@ -250,7 +250,7 @@ def _check_calls(account: Account, module: Any) -> None:
     Raises:
         ModelError: ``forward`` itself is not called, so that it is pointless to trace it.
     """
-    hooked(account, module)
+    refuse_hooks(account, module)
     if graph.hooks_of_all_modules():
         account.refuse("module", "PyTorch has a hook for all modules, which is not read", "E701")
     if reason := _untraceable(module):
@@ -268,7 +268,7 @@ def _untraceable(module: Any) -> str:
         )
     if graph.is_compiled(module):
         return "is compiled by TorchScript, and not read; expected the module of Python"
-    if replaced(module):
+    if has_own_forward(module):
         return (
             "its forward is set on the object, and is not read; expected that of its class, "
             f"{kind}.forward"
@@ -282,7 +282,7 @@ def _name_causes(account: Account, module: Any) -> None:
     """Refuse cells, which people call in a loop, and replaced code: neither can be traced."""
     for path, each in module.named_modules():
         kind = type(each).__name__
-        if replaced(each):
+        if has_own_forward(each):
             message = f"its forward is set on the object; expected that of its class, {kind}"
             account.refuse(path, message, "E701")
         if type(each).__module__ == "torch.nn.modules.rnn" and kind.endswith("Cell"):
@@ -346,7 +346,7 @@ def _check_padding(account: Account, scope: Scope) -> None:
         account.refuse(plain[0], message, "E704")
 
 
-def _padded(account: Account, given: nodes.Input) -> nodes.Input:
+def _with_padding(account: Account, given: nodes.Input) -> nodes.Input:
     """Return the input with the padding that the lengths of packed sequences stand for."""
     match given:
         case nodes.TokenInput():

@@ -52,7 +52,7 @@ _LARGEST_INDEX = 2**32
 _MARK = object()
 
 
-def unpickled(stream: BinaryIO | mmap, persistent: list[Any] | None = None) -> Any:
+def read_pickle(stream: BinaryIO | mmap, persistent: list[Any] | None = None) -> Any:
     """Return the object that a pickle describes, up to its end in ``stream``.
 
     Mappings become dicts, whatever their class; their keys become text, and those that are objects
@@ -218,14 +218,6 @@ _CONSTANTS: dict[str, Callable[[], Any]] = {
 }
 
 
-def _pop(machine: _Machine, _: Any) -> None:
-    machine.stack.pop()
-
-
-def _pop_mark(machine: _Machine, _: Any) -> None:
-    machine.pop_to_mark()
-
-
 def _tuple(size: int) -> Callable[[_Machine, Any], None]:
     def run(machine: _Machine, _: Any) -> None:
         values = [machine.pop() for _ in range(size)]
@@ -240,15 +232,6 @@ def _dict(machine: _Machine, _: Any) -> None:
     machine.set_items(items)
 
 
-def _set_item(machine: _Machine, _: Any) -> None:
-    value, key = machine.pop(), machine.pop()
-    machine.set_items([key, value])
-
-
-def _append(machine: _Machine, _: Any) -> None:
-    machine.extend([machine.pop()])
-
-
 def _instance(machine: _Machine, argument: Any) -> None:
     args = tuple(machine.pop_to_mark())
     machine.make(_global(*argument.split(" ", 1)), args)
@@ -259,12 +242,12 @@ def _object(machine: _Machine, _: Any) -> None:
     machine.make(called, tuple(args))
 
 
-_ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
+_ACTIONS: dict[str, Callable[[_Machine, Any], object]] = {
     "PROTO": lambda *_: None,
     "FRAME": lambda *_: None,
     "STOP": lambda *_: None,
-    "POP": _pop,
-    "POP_MARK": _pop_mark,
+    "POP": lambda machine, _: machine.stack.pop(),
+    "POP_MARK": lambda machine, _: machine.pop_to_mark(),
     "DUP": lambda machine, _: machine.stack.append(machine.top()),
     "PUT": lambda machine, index: machine.put(index),
     "BINPUT": lambda machine, index: machine.put(index),
@@ -280,9 +263,9 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "TUPLE2": _tuple(2),
     "TUPLE3": _tuple(3),
     "DICT": _dict,
-    "SETITEM": _set_item,
+    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
     "SETITEMS": lambda machine, _: machine.set_items(machine.pop_to_mark()),
-    "APPEND": _append,
+    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
     "APPENDS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "ADDITEMS": lambda machine, _: machine.extend(machine.pop_to_mark()),
     "GLOBAL": lambda machine, name: machine.stack.append(_global(*name.split(" ", 1))),

@@ -203,7 +203,7 @@ _NAMES = {
 }
 
 
-def said(value: Any) -> str:
+def describe(value: Any) -> str:
     """Return what a value is, for messages."""
     match value:
         case Lengths(argument=name) if name:
@@ -476,7 +476,7 @@ class Scope:
         if isinstance(value, State):
             value = self.whole(value)
         if not isinstance(value, Tensor):
-            raise RefusedError(f"expected a tensor, received {said(value)}")
+            raise RefusedError(f"expected a tensor, received {describe(value)}")
         self.chain.take(value)
         if value.backward_first and not either_order:
             raise RefusedError(

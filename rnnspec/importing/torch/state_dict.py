@@ -111,38 +111,24 @@ def _find_state(saved: Archive) -> State:
         )
         raise TensorError(message)
     candidates = dict(_candidates(saved.content, (), set()))
-    if not candidates:
-        raise TensorError(_nothing(saved.content))
-    path = _chosen(candidates)
-    beside = [name for name in _keys(saved.content) if name != path[0]] if path else []
+    match saved.content:
+        case _ if candidates:
+            pass
+        case [first, *_] as tensors if isinstance(tensors, list) and tensor_of(first) is not None:
+            raise TensorError(f"{WANTED}, received a list of tensors without names")
+        case dict() as other if other:
+            raise TensorError(f"{WANTED}, received {few(list(other))}")
+        case other:
+            raise TensorError(f"{WANTED}, received {type(other).__name__}")
+    usual = [path for path in ((), *((name,) for name in _USUAL)) if path in candidates]
+    names = {path: ".".join(map(brief, path)) for path in candidates}
+    if len(candidates) > 1 and not usual:
+        raise TensorError(f"expected one state dict, received {few(sorted(names.values()))}")
+    path = next(iter(usual or candidates))
     entries = dict(_entries(saved, candidates[path]))
-    others = [name for name in _keys(candidates[path]) if name not in entries]
-    return State(entries, len(saved.file), _joined(path), tuple(beside), tuple(others))
-
-
-def _keys(content: Any) -> list[str]:
-    return list(content) if isinstance(content, dict) else []
-
-
-def _nothing(content: Any) -> str:
-    if isinstance(content, list) and content and tensor_of(content[0]) is not None:
-        return f"{WANTED}, received a list of tensors without names"
-    if isinstance(content, dict) and content:
-        return f"{WANTED}, received {few(_keys(content))}"
-    return f"{WANTED}, received {type(content).__name__}"
-
-
-def _joined(path: tuple[str, ...]) -> str:
-    return ".".join(map(brief, path))
-
-
-def _chosen(candidates: Mapping[tuple[str, ...], Any]) -> tuple[str, ...]:
-    if len(candidates) == 1:
-        return next(iter(candidates))
-    for path in ((), *((name,) for name in _USUAL)):
-        if path in candidates:
-            return path
-    raise TensorError(f"expected one state dict, received {few(sorted(map(_joined, candidates)))}")
+    beside = [name for name in saved.content if name != path[0]] if path else []
+    others = [name for name in candidates[path] if name not in entries]
+    return State(entries, len(saved.file), names[path], tuple(beside), tuple(others))
 
 
 def _candidates(
@@ -168,11 +154,11 @@ def _entries(saved: Archive, found: Mapping[str, Any]) -> Iterator[tuple[str, En
         except TensorError as error:
             raise TensorError(f"{brief(name)}: {error}") from None
         if tensor is not None:
-            read = partial(_read, saved, name, tensor)
+            read = partial(_read_tensor, saved, name, tensor)
             yield name, Entry(tensor.shape, tensor.floating, read, tensor.size)
 
 
-def _read(saved: Archive, name: str, tensor: Tensor) -> Array:
+def _read_tensor(saved: Archive, name: str, tensor: Tensor) -> Array:
     try:
         return tensor.array(saved.storage(tensor.key))
     except TensorError as error:
@@ -261,8 +247,14 @@ def modules(
         gone.setdefault(module, []).append(own)
     found = list[Module]()
     for name, arrays in grouped.items():
-        # Without its bias, a module would come in as another one.
-        if needed := _needed(arrays, gone.get(name, [])):
+        # Without its bias, a module would come in as another one. The arrays of a recurrent layer
+        # are known by their names, those of others are not.
+        needed = gone.get(name, [])
+        if all(map(_IN_STACK.fullmatch, arrays)):
+            needed = [own for own in needed if _IN_STACK.fullmatch(own)]
+        elif "weight" not in arrays:
+            needed = []
+        if needed:
             message = (
                 f"needs {few(needed)}, which --ignore leaves out; "
                 "leave out all of its arrays or none"
@@ -271,14 +263,6 @@ def modules(
         elif (module_ := _module(name, arrays, account)) is not None:
             found.append(module_)
     return found
-
-
-def _needed(arrays: Mapping[str, Entry], ignored: Sequence[str]) -> list[str]:
-    """Return the arrays that the user leaves out of a module, but that may be a part of it."""
-    # The arrays of a recurrent layer are known by their names, those of others are not.
-    if all(map(_IN_STACK.fullmatch, arrays)):
-        return [own for own in ignored if _IN_STACK.fullmatch(own)]
-    return list(ignored) if "weight" in arrays else []
 
 
 def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
@@ -293,20 +277,16 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             return Norm(name, arrays["weight"], arrays["bias"])
         case _:
             shapes = ", ".join(f"{own} {entry.shape}" for own, entry in arrays.items())
+            odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
+            patterns = [escape(f"{name}.{own}" if name else own) for own in odd]
+            if name and len(odd) == len(arrays):
+                patterns = [f"{escape(name)}.*"]
             message = (
                 "expected the arrays of nn.RNN, nn.LSTM, nn.GRU, nn.Embedding, nn.Linear or "
-                f"nn.LayerNorm, received {shapes}{account.way_out(_unknown(name, arrays))}"
+                f"nn.LayerNorm, received {shapes}{account.way_out(patterns)}"
             )
             account.refuse(name or "the model", message, "E701")
             return None
-
-
-def _unknown(module: str, arrays: Mapping[str, Entry]) -> list[str]:
-    """Return patterns of the arrays that belong to no recurrent layer."""
-    odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
-    if module and len(odd) == len(arrays):
-        return [f"{escape(module)}.*"]
-    return [escape(f"{module}.{own}" if module else own) for own in odd]
 
 
 def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Stack | None:
@@ -371,7 +351,7 @@ _MOST_MODULES = 40
 _MOST_TRIES = 10_000
 
 
-def ordered(modules: Sequence[Module], account: Account) -> list[Module]:
+def order_modules(modules: Sequence[Module], account: Account) -> list[Module]:
     """Return the modules in an order in which each takes what the one before it gives.
 
     The order of the file is kept if it is one, and if no order is. What could be in another order

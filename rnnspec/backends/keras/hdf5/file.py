@@ -124,7 +124,7 @@ class Hdf5:
             return found
         raise self.wrong(f"{path}: expected a group, received an array")
 
-    def stored(self, found: Group | Dataset, name: str) -> Stored:
+    def array(self, found: Group | Dataset, name: str) -> Stored:
         """Return an array, which is read later.
 
         Raises:
