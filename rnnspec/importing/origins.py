@@ -112,9 +112,9 @@ class KerasFiles:
 
     @staticmethod
     def _foreign(path: Path, request: Request) -> Imported:
-        from rnnspec.importing.keras import files
+        from rnnspec.importing.keras.model import read_file
 
-        return files.read(path, request.name, request.config, request.known, request.ignore)
+        return read_file(path, request.name, request.config, request.known, request.ignore)
 
 
 def _unused_spec(path: Path, error: RnnspecError) -> Problem:

@@ -18,8 +18,7 @@ from rnnspec.backends.keras.hdf5.file import Stored
 from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import write_spec
-from rnnspec.importing.keras.files import LAYERS
-from rnnspec.importing.keras.model import Description, read_model
+from rnnspec.importing.keras.model import LAYERS, Description, read_model
 from rnnspec.ir.nodes import Network
 
 OTHERS: list[Any] = [

@@ -13,7 +13,7 @@ from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 
 from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.keras.files import LAYERS
+from rnnspec.importing.keras.model import LAYERS
 from rnnspec.importing.run import take
 
 h5py = pytest.importorskip("h5py")
