@@ -137,12 +137,13 @@ def compare(original: Original, taken: Taken) -> Compared:
     if reason := _too_large(taken.program.network):
         return Compared(original.what, reason=reason)
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[int, ...]]()
+    dtype = "float64" if original.dtype == "float64" else DTYPE
     for batch in batches(taken.program.network):
         # All batches of a network of fixed length are alike.
         if batch.shape in shapes:
             continue
         shapes.add(batch.shape)
-        case = _case(taken, original, batch)
+        case = case_of(taken.program, taken.arrays, batch, dtype)
         try:
             found = original.output(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -168,11 +169,6 @@ def compare(original: Original, taken: Taken) -> Compared:
             closer = "with smaller arrays"
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
-
-
-def _case(taken: Taken, original: Original, batch: Array) -> Case:
-    dtype = "float64" if original.dtype == "float64" else DTYPE
-    return case_of(taken.program, taken.arrays, batch, dtype)
 
 
 def _check(original: Original, far: float, allowed: float) -> None:

@@ -105,7 +105,9 @@ def zeros(scope: Scope, *_: Any, **named: Any) -> Value:
 
 def transpose(scope: Scope, x: Any, dim0: Any, dim1: Any) -> Value:
     """Exchange the steps and the batch."""
-    rank = 3 if isinstance(x, States) or _rank(scope, x) == 3 else 2
+    # A sequence before any layer may be of tokens.
+    features = isinstance(x, Tensor) and x.form == "steps" and bool(scope.chain.layers)
+    rank = 3 if isinstance(x, States) or features else 2
     if sorted((_axis(dim0, rank), _axis(dim1, rank))) != [0, 1]:
         raise RefusedError("expected an exchange of steps and batch, (0, 1), received other axes")
     return _exchange(scope, x)
@@ -133,13 +135,6 @@ def _exchange(scope: Scope, x: Any) -> Value:
     if value.form != "steps":
         raise RefusedError(f"expected a sequence, received {describe(value)}")
     return replace(value, turned=not value.turned)
-
-
-def _rank(scope: Scope, x: Any) -> int:
-    """Return the number of axes with the batch; a sequence before any layer may be of tokens."""
-    if isinstance(x, Tensor) and x.form == "steps":
-        return 3 if scope.chain.layers else 2
-    return 2
 
 
 def _axis(dim: Any, rank: int) -> int:

@@ -86,7 +86,7 @@ class _Runs:
         self._networks: dict[str, Any] = {}
 
     @cached_property
-    def _generated(self) -> pipeline.Generated:
+    def _inference(self) -> pipeline.Generated:
         # The form without initial weights, which take longer to draw than the rest to run.
         return pipeline.generate(self._taken.program, get("torch"), "inference")
 
@@ -174,7 +174,7 @@ class _Runs:
         return "" if far <= tolerance else f"a difference of {far:.3g}"
 
     def _output(self, dtype: str, given: Array) -> Array:
-        generated = self._generated
+        generated = self._inference
         if dtype not in self._networks:
             model = pipeline.instantiate(generated, dtype, drawn=False)
             generated.store.write(model, self._taken.arrays)
