@@ -24,7 +24,7 @@ Words = dict[str, Any]
 Drawn = initializers.Initializer | float
 
 
-def raise_spec(network: nodes.Network, source: str = "") -> Words:
+def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True) -> Words:
     """Return the spec of ``network`` as plain data for ``spec.write.dump``.
 
     Keys at their default are left out, and so are names that lowering gives by itself.
@@ -33,12 +33,14 @@ def raise_spec(network: nodes.Network, source: str = "") -> Words:
         network: the network; its masks, residuals and shapes must be those that lowering makes,
             which lowering the result again shows.
         source: the file that the network comes from, for errors.
+        placed: whether its layers have names and shapes that lowering makes; otherwise their names
+            are left out, and so is the number of parameters.
 
     Raises:
         ModelError: the language cannot express an arrangement or an initializer of the network;
             every reason is listed.
     """
-    reader = _Reader(network, source or network.name)
+    reader = _Reader(network, source or network.name, placed=placed)
     words: Words = {"version": 1, "name": network.name}
     if network.description:
         words["description"] = network.description
@@ -52,7 +54,8 @@ def raise_spec(network: nodes.Network, source: str = "") -> Words:
         words["head"] = head
     if section := _initializers(reader, network):
         words["initializers"] = section
-    words["expect"] = {"parameters": counts(network).total}
+    if placed:
+        words["expect"] = {"parameters": counts(network).total}
     if reader.problems:
         raise ModelError(tuple(reader.problems))
     return words
@@ -78,9 +81,10 @@ def _without_defaults(model: type[models.Model], **words: Any) -> Words:
 class _Reader:
     """The layers of a network, read from the first to the last."""
 
-    def __init__(self, network: nodes.Network, source: str) -> None:
+    def __init__(self, network: nodes.Network, source: str, *, placed: bool) -> None:
         self.network = network
         self.source = source
+        self.placed = placed
         self.problems: list[Problem] = []
         self._layers = network.layers
         self._at = 0
@@ -94,7 +98,8 @@ class _Reader:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
         kind = default_kind(layer)
         self._numbers[kind] += 1
-        return {} if layer.name == f"{kind}_{self._numbers[kind]}" else {"name": layer.name}
+        default = f"{kind}_{self._numbers[kind]}"
+        return {"name": layer.name} if self.placed and layer.name != default else {}
 
     def take_next(self, *kinds: type[nodes.Layer]) -> Any:
         """Return the next layer and step over it, or None if it is of none of these kinds."""
@@ -227,8 +232,12 @@ class _Reader:
         if pooling is not None:
             statistic: Statistic = pooling.statistic
             return statistic
-        before = self._layers[self._at - 1]
-        return "none" if len(before.output) == 2 else "last"
+        state = [
+            isinstance(layer, nodes.Recurrent) and not layer.return_sequences
+            for layer in self._layers[: self._at]
+            if isinstance(layer, nodes.Recurrent | nodes.Repeat)
+        ]
+        return "last" if state[-1] else "none"
 
 
 def _with_copies(layers: Sequence[Words]) -> list[Words]:

@@ -90,7 +90,7 @@ class Account:
         """Every reason so far why the model cannot be taken over."""
         return tuple(self._problems)
 
-    def ignored(self, names: Sequence[str]) -> dict[str, None]:
+    def take_ignored(self, names: Sequence[str]) -> dict[str, None]:
         """Return the arrays that the user leaves out, and record them as not carried over.
 
         Raises:
@@ -141,6 +141,28 @@ class Account:
         if self._problems:
             raise ModelError(self.problems)
 
+    def finish(
+        self,
+        network: Network,
+        arrays: Mapping[str, Array],
+        form: str,
+        names: Mapping[str, str] | None = None,
+        opener: str = "",
+    ) -> Imported:
+        """Return a model with everything that is said here of it."""
+        return Imported(
+            network=network,
+            arrays=arrays,
+            names=names or {},
+            form=form,
+            layers=tuple(self.became),
+            guesses=tuple(self._guesses),
+            left_out=self.left_out,
+            inferred=self.inferred,
+            opener=opener,
+            unlike=self.unlike,
+        )
+
     @property
     def left_out(self) -> tuple[str, ...]:
         """A sentence for each thing that is not carried over."""
@@ -155,11 +177,6 @@ class Account:
         return tuple(self._unlike)
 
     @property
-    def guesses(self) -> tuple[tuple[str, str], ...]:
-        """The sections of the spec with what was guessed there."""
-        return tuple(self._guesses)
-
-    @property
     def inferred(self) -> tuple[str, ...]:
         """A sentence for each thing that the file does not say."""
         found = self._inferred.items()
@@ -171,7 +188,7 @@ def _of(what: str, layers: Mapping[str, None]) -> str:
     return f"{what} of {listed(list(layers))}" if layers else what
 
 
-def said(value: Any) -> str:
+def show_value(value: Any) -> str:
     """Return a value of a configuration as part of a message."""
     from rnnspec.errors import brief
 

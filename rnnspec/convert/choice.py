@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.convert.kinds import Importing
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
 

@@ -13,8 +13,8 @@ from rnnspec.backends.kept import reader
 from rnnspec.comparison.verify import Proof
 from rnnspec.errors import Difference, ParityError, printable
 from rnnspec.files.model import SUFFIX
+from rnnspec.importing.assemble import Taken
 from rnnspec.importing.own import read_built
-from rnnspec.importing.run import Taken
 from rnnspec.weights import file as canonical
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.convert.kinds import Importing, Source
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.pipeline import Program
 
 _MOST_CHANGES = 5

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import received
 from rnnspec.errors import UsageError
-from rnnspec.importing.naming import network_name_of
+from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
-from rnnspec.importing.run import spelled
 from rnnspec.shown import html_of, text_of
 
 if TYPE_CHECKING:
@@ -74,15 +73,21 @@ def from_keras(model: Any, name: str = "") -> Model:
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
-    from rnnspec.backends.keras.foreign import live
+    from rnnspec.importing.keras.model import framework, output, precision, read_live
 
     version = _version(model)
     if version is None:
         raise UsageError(f"expected a Keras model, received {received(model)}")
-    taken = spelled("model", live.read(model, name or network_name_of(model.name), version))
-    framework, output = live.framework(model, version), partial(live.output, model)
-    ran = Original("model", "the model", framework, output, live.precision(model), live=True)
-    compared = str(compare(ran, taken))
+    taken = write_spec("model", read_live(model, name or name_network(model.name), version))
+    original = Original(
+        source="model",
+        what="the model",
+        framework=framework(model, version),
+        output=partial(output, model),
+        dtype=precision(model),
+        live=True,
+    )
+    compared = str(compare(original, taken))
     imported = taken.imported
     return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)
 
@@ -110,15 +115,15 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     if torch is None or not isinstance(module, torch.nn.Module):
         raise UsageError(f"expected a module of PyTorch, received {received(module)}")
     from rnnspec.backends.torch.runtime import RUNTIME
-    from rnnspec.backends.torch.traced import live
-    from rnnspec.importing import torch_runs
+    from rnnspec.importing.torch.module import read_module
+    from rnnspec.importing.torch.runs import compare_module
 
     inputs = example if isinstance(example, tuple) else () if example is None else (example,)
-    chosen = name or network_name_of(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
+    chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
     inner = RUNTIME.unwrap(module)
-    imported, layout = live.read(inner, chosen, len(inputs) or None)
-    taken = spelled("module", imported)
-    compared = torch_runs.compare(inner, inputs, taken, layout)
+    imported, layout = read_module(inner, chosen, len(inputs) or None)
+    taken = write_spec("module", imported)
+    compared = compare_module(inner, inputs, taken, layout)
     imported = taken.imported
     return Model(taken.program.spec, taken.arrays, imported.left_out, imported.inferred, compared)
 

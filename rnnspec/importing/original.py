@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.assemble import Taken
     from rnnspec.ir.nodes import Network, Shape
     from rnnspec.pipeline import Generated
     from rnnspec.slots import Array
@@ -112,7 +112,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
     backend = get(imported.opener)
     try:
         importing(backend)
-        output, scale = _opened(weights_in(path), taken, backend)
+        output, scale = _runner(weights_in(path), taken, backend)
     except BackendError as error:
         return Compared(what, reason=brief(error.message))
     except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -137,12 +137,13 @@ def compare(original: Original, taken: Taken) -> Compared:
     if reason := _too_large(taken.program.network):
         return Compared(original.what, reason=reason)
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[int, ...]]()
+    dtype = "float64" if original.dtype == "float64" else DTYPE
     for batch in batches(taken.program.network):
         # All batches of a network of fixed length are alike.
         if batch.shape in shapes:
             continue
         shapes.add(batch.shape)
-        case = _case(taken, original, batch)
+        case = case_of(taken.program, taken.arrays, batch, dtype)
         try:
             found = original.output(batch)
         except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -170,11 +171,6 @@ def compare(original: Original, taken: Taken) -> Compared:
     return Compared(original.what, original.framework, words)
 
 
-def _case(taken: Taken, original: Original, batch: Array) -> Case:
-    dtype = "float64" if original.dtype == "float64" else DTYPE
-    return case_of(taken.program, taken.arrays, batch, dtype)
-
-
 def _check(original: Original, far: float, allowed: float) -> None:
     # Written this way, the test also refuses NaN.
     if not far <= allowed:
@@ -184,7 +180,7 @@ def _check(original: Original, far: float, allowed: float) -> None:
         )
 
 
-def _opened(
+def _runner(
     path: Path, taken: Taken, backend: Backend
 ) -> tuple[Callable[[Array], Array], Callable[[float], None]]:
     """Return what runs a file and what scales its arrays.
@@ -199,7 +195,7 @@ def _opened(
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
         generated = pipeline.generate(taken.program, backend, form)
-        model, arrays = _loaded(path, generated), taken.arrays
+        model, arrays = _load(path, generated), taken.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731
             model, {name: share * array for name, array in arrays.items()}
@@ -210,7 +206,7 @@ def _opened(
     return run, scale
 
 
-def _loaded(path: Path, generated: Generated) -> Any:
+def _load(path: Path, generated: Generated) -> Any:
     """Return a model of generated source with the arrays in a file, loaded as a user would."""
     backend, name = generated.backend, generated.network.name
     # The source beside the arrays is equal, but only the text at hand is sure to stay so.
@@ -222,11 +218,11 @@ def _loaded(path: Path, generated: Generated) -> Any:
 
 
 def _difference(case: Case, found: Array) -> float:
-    expected, kept = case.truth.output, _defined(case)
+    expected, kept = case.truth.output, _where_defined(case)
     return distance(found[kept], expected[kept]) if found.shape == expected.shape else math.inf
 
 
-def _defined(case: Case) -> Array:
+def _where_defined(case: Case) -> Array:
     """Return where the output of the original is defined, in the shape of the output."""
     real = case.real(case.batch) > 0.0
     layers = case.network.layers

@@ -1,4 +1,4 @@
-"""Origins of trained models: a class for each recognises and reads the files of one tool."""
+"""Origins of trained models: which tool wrote a file, and how it is read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 from rnnspec.backends import BACKENDS, Backend, get
 from rnnspec.errors import (
@@ -46,162 +47,125 @@ class Request:
     importing: Callable[[Backend], None] = Backend.require
 
     @property
-    def known(self) -> Network | None:
+    def known_network(self) -> Network | None:
         """The network of the named spec."""
         return None if self.spec is None else self.spec.network
 
 
-class Origin(Protocol):
-    """A tool whose trained models can be imported."""
-
-    @property
-    def form(self) -> str:
-        """The forms of its files, for messages."""
-
-    def recognises(self, path: Path) -> bool:
-        """Return whether a file is of this tool, judged by its path."""
-
-    def read(self, path: Path, request: Request) -> Imported:
-        """Return the model in a file, read as data.
-
-        Raises:
-            BackendError: a package that reads it is not installed.
-            ModelError: it has what the language cannot express.
-            UsageError: it cannot be read.
-        """
-
-
 @dataclass(frozen=True, slots=True)
-class KerasFiles:
-    """``.h5``, ``.hdf5`` and ``.keras`` of Keras 2 and 3."""
+class Origin:
+    """A tool whose trained models can be imported, and the forms of its files, for messages.
 
-    form: str = "a Keras file (.h5, .hdf5 or .keras)"
+    ``recognises`` says whether a file is of this tool, judged by its path, and for safetensors by
+    its header. ``read`` returns the model in a file, read as data. It raises BackendError if a
+    package that reads it is not installed, ModelError for what the language cannot express, and
+    UsageError for a file that cannot be read.
+    """
 
-    def recognises(self, path: Path) -> bool:
-        """Return whether a file is of Keras."""
-        return path.suffix.lower() in (".h5", ".hdf5", ".keras")
+    form: str
+    recognises: Callable[[Path], bool]
+    read: Callable[[Path, Request], Imported]
 
-    def read(self, path: Path, request: Request) -> Imported:
-        """Return the model in a file."""
-        if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
-            return self._foreign(path, request)
-        from rnnspec.importing import own
 
-        problem: RnnspecError | None = None
-        if own.has_spec(path, get("keras")):
-            try:
-                return own.read_built(path, get("keras"), request.importing)
-            except RnnspecError as error:
-                problem = error
+def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
+    return lambda path: path.suffix.lower() in suffixes
+
+
+def _read_keras(path: Path, request: Request) -> Imported:
+    from rnnspec.importing import own
+    from rnnspec.importing.keras.model import read_file
+
+    read = partial(
+        read_file, path, request.name, request.config, request.known_network, request.ignore
+    )
+    if request.config is not None or request.ignore or path.suffix.lower() != ".keras":
+        return read()
+    problem: RnnspecError | None = None
+    if own.has_spec(path, get("keras")):
         try:
-            imported = self._foreign(path, request)
-        except ModelError as error:
-            if isinstance(problem, BackendError):
-                raise problem from None
-            if problem is not None:
-                raise ModelError((*error.problems, _unused(path, problem))) from None
-            if request.spec is not None:
-                # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
-                with suppress(BackendError, ModelError, UsageError):
-                    return own.read_built(path, get("keras"), request.importing, request.spec)
-            raise
-        if problem is None:
-            return imported
-        inferred = (*imported.inferred, _unused(path, problem).message)
-        return replace(imported, inferred=inferred)
-
-    @staticmethod
-    def _foreign(path: Path, request: Request) -> Imported:
-        from rnnspec.backends.keras.foreign import files
-
-        return files.read(path, request.name, request.config, request.known, request.ignore)
+            return own.read_built(path, get("keras"), request.importing)
+        except RnnspecError as error:
+            problem = error
+    try:
+        imported = read()
+    except ModelError as error:
+        if isinstance(problem, BackendError):
+            raise problem from None
+        if problem is not None:
+            raise ModelError((*error.problems, _unused_spec(path, problem))) from None
+        if request.spec is not None:
+            # Keras has saved a file of rnnspec again: it has operations of ours and no spec.
+            with suppress(BackendError, ModelError, UsageError):
+                return own.read_built(path, get("keras"), request.importing, request.spec)
+        raise
+    if problem is None:
+        return imported
+    inferred = (*imported.inferred, _unused_spec(path, problem).message)
+    return replace(imported, inferred=inferred)
 
 
-def _unused(path: Path, error: RnnspecError) -> Problem:
+def _unused_spec(path: Path, error: RnnspecError) -> Problem:
     reason = brief(getattr(error, "message", error))
     return Problem(str(path), f"the spec in the file is not used: {reason}", code="E704")
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltArrays:
-    """``.safetensors`` files in the folders that rnnspec writes, with the spec in them."""
+def _read_built(path: Path, request: Request) -> Imported:
+    """Return the model in a file that rnnspec built, whose spec is in it."""
+    from rnnspec.importing import own
 
-    form: str = "arrays that rnnspec built (.safetensors)"
-
-    def recognises(self, path: Path) -> bool:
-        """Return whether a file names the backend that saved it."""
-        return path.suffix.lower() == ".safetensors" and _framework(path) is not None
-
-    def read(self, path: Path, request: Request) -> Imported:
-        """Return the model in a file."""
-        from rnnspec.importing import own
-
-        _check_alone(path, request)
-        backend = _framework(path)
-        assert backend is not None, "the file was recognised"
-        return own.read_built(path, backend, request.importing)
+    if request.config is not None or request.ignore:
+        option = "--ignore" if request.config is None else "--config"
+        raise UsageError(f"this file takes no {option}; its spec is in it", str(path))
+    backend = _framework(path) or get("onnx")
+    return own.read_built(path, backend, request.importing)
 
 
 def _framework(path: Path) -> Backend | None:
+    """Return the backend that a file of arrays names."""
+    if path.suffix.lower() != ".safetensors":
+        return None
     # Imported here because NumPy is needed for these files only.
     from rnnspec.backends.kept import framework_in
 
     return BACKENDS.get(framework_in(path))
 
 
-@dataclass(frozen=True, slots=True)
-class TorchFiles:
-    """State dicts of PyTorch, in files of ``torch.save`` or of safetensors."""
-
-    form: str = "a PyTorch state dict (.pt, .pth, .ckpt, .bin or .safetensors)"
-
-    def recognises(self, path: Path) -> bool:
-        """Return whether a file may be one of PyTorch; of safetensors, by its arrays' names."""
-        if path.suffix.lower() == ".safetensors":
-            from rnnspec.backends.torch.checkpoint.states import is_state_dict
-
-            return is_state_dict(path)
+def _is_state_dict(path: Path) -> bool:
+    if path.suffix.lower() != ".safetensors":
         return path.suffix.lower() in (".pt", ".pth", ".ckpt", ".bin")
+    from rnnspec.importing.torch.state_dict import is_state_dict
 
-    def read(self, path: Path, request: Request) -> Imported:
-        """Return the model whose state dict is in a file."""
-        from rnnspec.backends.torch.checkpoint import files
-
-        if request.config is not None:
-            raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
-        imported = files.read(path, request.name, request.known, request.ignore)
-        return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
+    return is_state_dict(path)
 
 
-@dataclass(frozen=True, slots=True)
-class OnnxFiles:
-    """``.onnx`` files that rnnspec wrote, with the spec in them."""
+def _read_state_dict(path: Path, request: Request) -> Imported:
+    from rnnspec.importing.torch.files import read
 
-    form: str = "an ONNX file of rnnspec (.onnx)"
-
-    def recognises(self, path: Path) -> bool:
-        """Return whether a file is of ONNX."""
-        return path.suffix.lower() == ".onnx"
-
-    def read(self, path: Path, request: Request) -> Imported:
-        """Return the model in a file."""
-        from rnnspec.importing import own
-
-        _check_alone(path, request)
-        return own.read_built(path, get("onnx"), request.importing)
-
-
-def _check_alone(path: Path, request: Request) -> None:
-    """Raise UsageError if the user says more about a file that has its spec in it."""
-    if request.config is not None or request.ignore:
-        option = "--ignore" if request.config is None else "--config"
-        raise UsageError(f"this file takes no {option}; its spec is in it", str(path))
+    if request.config is not None:
+        raise UsageError("a state dict takes no --config; name its spec with --spec", str(path))
+    imported = read(path, request.name, request.known_network, request.ignore)
+    return replace(imported, unlike=("a state dict has arrays, and nothing that can be run",))
 
 
 # The index, or one of the files that it lists.
 _SHARD = re.compile(r"\.index\.json$|\.weights\.json$|-\d{5}-of-(?!00001)\d{5}\.")
 
-ORIGINS: tuple[Origin, ...] = (KerasFiles(), BuiltArrays(), TorchFiles(), OnnxFiles())
+ORIGINS = (
+    Origin(
+        "a Keras file (.h5, .hdf5 or .keras)", _has_suffix(".h5", ".hdf5", ".keras"), _read_keras
+    ),
+    Origin(
+        "arrays that rnnspec built (.safetensors)",
+        lambda path: _framework(path) is not None,
+        _read_built,
+    ),
+    Origin(
+        "a PyTorch state dict (.pt, .pth, .ckpt, .bin or .safetensors)",
+        _is_state_dict,
+        _read_state_dict,
+    ),
+    Origin("an ONNX file of rnnspec (.onnx)", _has_suffix(".onnx"), _read_built),
+)
 """Every origin, in the order in which a path is tried."""
 
 
@@ -217,8 +181,8 @@ def check_whole(path: Path) -> None:
 
 def _no_state_dict(path: Path) -> UsageError:
     """Return why a file of safetensors is none that can be imported."""
-    from rnnspec.backends.torch.checkpoint.states import WANTED
     from rnnspec.files.arrays import read_names
+    from rnnspec.importing.torch.state_dict import WANTED
 
     try:
         names, metadata = read_names(path)

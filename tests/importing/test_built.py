@@ -19,8 +19,9 @@ from rnnspec.backends.kept import weights_in
 from rnnspec.backends.needs import FILES
 from rnnspec.errors import BackendError, ModelError, UsageError
 from rnnspec.files.arrays import read_metadata
+from rnnspec.importing.assemble import Taken
 from rnnspec.importing.original import Compared, compare_file
-from rnnspec.importing.run import Taken, take
+from rnnspec.importing.run import take
 from rnnspec.weights.initial import draw_scaled
 
 # Dropout and reset_after say what the arrays alone do not.

@@ -11,7 +11,8 @@ import pytest
 from importing import models
 
 from rnnspec.comparison import reference
-from rnnspec.importing.run import Taken, take
+from rnnspec.importing.assemble import Taken
+from rnnspec.importing.run import take
 
 pytest.importorskip("h5py")
 NAMES = (

@@ -15,7 +15,7 @@ from rnnspec.backends.imported import Imported
 from rnnspec.comparison.reference import run
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing import live
-from rnnspec.importing.run import Taken, spelled
+from rnnspec.importing.assemble import Taken, write_spec
 
 torch = pytest.importorskip("torch")
 traced = pytest.importorskip("importing.traced")
@@ -76,12 +76,12 @@ def test_a_module_is_run_with_and_without_an_example(name: str, given: bool, mes
 @pytest.mark.parametrize("name", ["zeros", "of float32"])
 def test_the_comparison_is_tight(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def tampered(source: str, imported: Imported) -> Taken:
-        taken = spelled(source, imported)
+        taken = write_spec(source, imported)
         return replace(taken, arrays={key: 1.0001 * each for key, each in taken.arrays.items()})
 
     torch.manual_seed(2)
     module = traced.Tutorial(traced.ZEROS[name])
-    monkeypatch.setattr(live, "spelled", tampered)
+    monkeypatch.setattr(live, "write_spec", tampered)
     with pytest.raises(ModelError, match=r"received a difference of .*e-0[56] \[E709\]"):
         rnnspec.from_torch(module)
 

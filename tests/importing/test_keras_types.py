@@ -13,13 +13,12 @@ import pytest
 from importing.old import changed, layer
 
 from rnnspec.backends.imported import Account
-from rnnspec.backends.keras.foreign.architecture.records import Foreign
-from rnnspec.backends.keras.foreign.architecture.settings import Version
-from rnnspec.backends.keras.foreign.described import Description, described
-from rnnspec.backends.keras.foreign.openable import unknown_class
-from rnnspec.backends.keras.foreign.stored.arrays import Stored
+from rnnspec.backends.keras.arrays import Foreign, Version
+from rnnspec.backends.keras.hdf5.file import Stored
+from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.run import spelled
+from rnnspec.importing.assemble import write_spec
+from rnnspec.importing.keras.model import LAYERS, Description, read_model
 from rnnspec.ir.nodes import Network
 
 OTHERS: list[Any] = [
@@ -154,10 +153,10 @@ def take(config: Any, known: set[Network]) -> None:
     """Take a model over; the spec of a network that is known is not made again."""
     account = Account("model")
     given = Description("model", Version.of(None), config, "net")
-    found = described(account, given, lambda *_: Arrays())
+    found = read_model(account, given, lambda *_: Arrays())
     if found.network not in known:
         known.add(found.network)
-        spelled("model", found)
+        write_spec("model", found)
 
 
 def test_a_value_that_is_too_deep_to_show() -> None:
@@ -172,14 +171,14 @@ def test_a_value_that_is_too_deep_to_show() -> None:
 def test_only_errors_of_rnnspec_come_out(make: Any) -> None:
     known = set[Network]()
     take(make(), known)
-    assert not unknown_class(make())
+    assert not unknown_class(make(), LAYERS)
     for path in paths(make()):
         for other in OTHERS:
             holder = config = make()
             for key in path[:-1]:
                 holder = holder[key]
             holder[path[-1]] = deepcopy(other)
-            unknown_class(config)
+            unknown_class(config, LAYERS)
             try:
                 with suppress(ModelError, UsageError):
                     take(config, known)

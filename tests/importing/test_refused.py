@@ -11,8 +11,9 @@ import pytest
 from cli.conftest import Ran, _own_folder, _signals, entries, run
 from importing.old import DENSE, LSTM, STEPS, changed, layer, message, written
 
-from rnnspec.backends.keras.foreign.openable import unknown_class
+from rnnspec.backends.keras.read import unknown_class
 from rnnspec.errors import ModelError, UsageError
+from rnnspec.importing.keras.model import LAYERS
 from rnnspec.importing.run import take
 
 h5py = pytest.importorskip("h5py")
@@ -168,7 +169,7 @@ def test_the_orthogonal_initializer_has_two_names() -> None:
         drawn = {"class_name": name, "config": {"gain": 1.0, "seed": None}}
         found = take(written(changed(LSTM, recurrent_initializer=drawn), version="3.5.0"))
         assert not found.imported.left_out
-        assert not unknown_class(drawn)
+        assert not unknown_class(drawn, LAYERS)
 
 
 def test_hard_sigmoid_is_that_of_its_version() -> None:

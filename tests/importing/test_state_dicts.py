@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 
 from rnnspec import pipeline
-from rnnspec.backends.torch.checkpoint.pickled import unpickled
 from rnnspec.comparison import reference
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.run import Taken, take
+from rnnspec.importing.assemble import Taken
+from rnnspec.importing.run import take
+from rnnspec.importing.torch.pickled import read_pickle
 
 torch = pytest.importorskip("torch")
 nn: Any = torch.nn
@@ -404,7 +405,7 @@ def test_pickles_out_of_proportion(tmp_path: Path, name: str) -> None:
 def test_keys_become_text() -> None:
     content = opcodes(b"}(", *[n for at in range(1, 9) for n in (at * LARGE, at)], b"u")
     # Integers can be chosen to have one hash, and then a mapping of them takes forever.
-    assert {type(key) for key in unpickled(BytesIO(content))} == {str}
+    assert {type(key) for key in read_pickle(BytesIO(content))} == {str}
 
 
 def test_storages_named_by_tuples_before_zip_archives(tmp_path: Path) -> None:

@@ -519,7 +519,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     (
         lambda: Written(lambda m, x: torch.relu(m.rnn(x)[0]), rnn=lstm()),
         "torch.relu(m.rnn(x)[0])",
-        "relu: expected nn.Linear before 'relu', received lstm_1: the language has activations",
+        "relu: expected nn.Linear before 'relu', received rnn: the language has activations",
     ),
     (
         lambda: Written(lambda m, x: m.two(m.one(x)[0])[0], one=lstm(), two=nn.GRU(4, 4)),

@@ -1,32 +1,189 @@
-"""Reading of ``.keras`` files that rnnspec wrote: the spec, and whether it is that of the model.
+"""What is in files of Keras: the configuration, the arrays, and the spec if rnnspec wrote the file.
 
-A model is never built from the configuration in the file, which can name code to run. It is
-compared with the configuration of the model built from the spec.
+A model is never built from the configuration in a file, which can name code to run. In a ``.keras``
+file that rnnspec wrote, it is compared with the configuration of the model built from the spec.
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.imported import said
+from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.kept import Reader
-from rnnspec.backends.keras.configs import ConfigError, differences
-from rnnspec.backends.keras.foreign import files as foreign
-from rnnspec.backends.keras.foreign.openable import unknown_class
+from rnnspec.backends.keras.arrays import Foreign, Named, Numbered, Version, arrays_of
+from rnnspec.backends.keras.hdf5.file import Hdf5
+from rnnspec.backends.keras.hdf5.stream import RATIO, ROOM
+from rnnspec.errors import UsageError, brief
+from rnnspec.files.model import SPEC_KEY
+from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from rnnspec.backends.imported import Imported
     from rnnspec.backends.kept import Kept
+    from rnnspec.backends.keras.arrays import Source
+    from rnnspec.backends.keras.hdf5.objects import Group
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
+MODULES = ("keras", "tf_keras", "tensorflow")
+"""The packages with Keras's own classes."""
+_LONGEST_CONFIG = 2**23  # as objects, JSON may take 30 times as much
+_BLOCK = 2**20
+_WEIGHTS = "model.weights.h5"
+_PARTS = {"config.json", "metadata.json", _WEIGHTS}
 _MOST_DIFFERENCES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """An open file: its form, the architecture if it has one, its version, and where arrays are.
+
+    ``beside`` is true if there is more in it than Keras's own parts.
+    """
+
+    form: str
+    file: Hdf5
+    group: Group
+    config: Any
+    version: Version
+    compiled: bool = False
+    beside: bool = False
+
+    def is_of_keras(self) -> bool:
+        """Return whether a file of arrays has the marks that Keras leaves."""
+        marks = ("layer_names", "layer_names0", "keras_version", "backend")
+        if self.file.states(self.group, *marks):
+            return True
+        # Keras 3 numbers the arrays of each object in the folder vars.
+        return any("vars" in path.split("/") for path, _ in self.file.arrays(self.group, ""))
+
+    def source(self, account: Account, layers: Sequence[Foreign], own: Sequence[Foreign]) -> Source:
+        """Return the arrays: of all ``layers``, ``own`` have some."""
+        if self.file.states(self.group, "layer_names", "layer_names0"):
+            return Named(self.file, self.group, account, own)
+        return Numbered(self.file, account, layers)
+
+
+@contextmanager
+def open_model(path: Path) -> Iterator[StoredModel]:
+    """Yield what is in a file, whose arrays are read when they are used.
+
+    Raises:
+        BackendError: pyfive is not installed.
+        UsageError: the file cannot be read.
+    """
+    with opened(path) as (stream, size):
+        if zipfile.is_zipfile(stream):
+            yield _model_in_archive(path, stream, size)
+        else:
+            yield _model_in_hdf5(Hdf5(path, stream, size, size))
+
+
+def _model_in_hdf5(file: Hdf5) -> StoredModel:
+    text = file.attribute(file.root, "model_config")
+    group = file.group(file.root, "model_weights") or file.root
+    version = file.attribute(file.root, "keras_version") or file.attribute(group, "keras_version")
+    compiled = file.states(file.root, "training_config")
+    compiled = compiled or file.inside(file.root, "optimizer_weights") is not None
+    if text is None:
+        return StoredModel("weights", file, group, None, Version.of(version), compiled)
+    if not isinstance(text, str):
+        raise file.wrong("attribute model_config: expected text")
+    config = parse_json(text, file.path)
+    return StoredModel("HDF5 file", file, group, config, Version.of(version), compiled)
+
+
+def _model_in_archive(path: Path, stream: BinaryIO, size: int) -> StoredModel:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            config = parse_json(_member(archive, "config.json"), path)
+            metadata = parse_json(_member(archive, "metadata.json"), path, "the metadata")
+            weights = _member(archive, _WEIGHTS, RATIO * size + ROOM)
+            beside = not _PARTS.issuperset(archive.namelist())
+    except UsageError:
+        raise
+    except KeyError as error:
+        message = f"expected a .keras file, received an archive without its parts: {error}"
+        raise UsageError(message, str(path)) from None
+    # Besides BadZipFile, zipfile lets out what broken headers make of seek, decode and inflate.
+    except Exception as error:
+        message = f"expected a .keras file, received another or a part of one: {brief(error)}"
+        raise UsageError(message, str(path)) from error
+    version = metadata.get("keras_version") if isinstance(metadata, dict) else None
+    compiled = isinstance(config, dict) and bool(config.get("compile_config"))
+    file = Hdf5(path, weights, len(weights), size)
+    return StoredModel(
+        ".keras file", file, file.root, config, Version.of(version), compiled, beside
+    )
+
+
+def _member(archive: zipfile.ZipFile, name: str, most: int = _LONGEST_CONFIG) -> bytearray:
+    """Return the bytes of a member, of which there are as many as it declares.
+
+    ZipFile.read unpacks all there is, whatever size is declared, and so does any read of what is
+    packed with bzip2 or LZMA.
+    """
+    member = archive.getinfo(name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name}: expected deflate or no compression, received another")
+    if member.file_size > most:
+        raise ValueError(f"{name} has {member.file_size:,} bytes, at most {most:,} are read")
+    data = bytearray()
+    with archive.open(member) as stream:
+        # To the end, where zipfile compares the checksum.
+        while block := stream.read(_BLOCK):
+            data += block
+    if len(data) != member.file_size:
+        raise ValueError(f"{name}: expected {member.file_size:,} bytes, received {len(data):,}")
+    return data
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a JSON file.
+
+    Raises:
+        UsageError: it cannot be read, or is none.
+    """
+    with opened(path) as (stream, size):
+        if size > _LONGEST_CONFIG:
+            message = f"expected at most {_LONGEST_CONFIG:,} bytes, received {size:,}"
+            raise UsageError(message, str(path))
+        return parse_json(stream.read(), path)
+
+
+def parse_json(text: str | bytes | bytearray, path: Path, what: str = "the architecture") -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        UsageError: it is none, too deep, or has a key twice.
+    """
+    if len(text) > _LONGEST_CONFIG:
+        raise UsageError(
+            f"{what} has {len(text):,} bytes, at most {_LONGEST_CONFIG:,} are read", str(path)
+        )
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+        # Some tools wrap the text of to_json() in a string.
+        return json.loads(value, object_pairs_hook=_unique) if isinstance(value, str) else value
+    except (ValueError, RecursionError) as error:
+        message = f"expected {what} as JSON, received other text: {brief(error)}"
+        raise UsageError(message, str(path)) from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("an object has a key twice")
+    return found
 
 
 def recognises(path: Path) -> bool:
@@ -40,14 +197,24 @@ def files(path: Path) -> tuple[Path, ...]:
 
 
 def spec_text(path: Path) -> str:
-    """Return the text of the spec in a file, empty if Keras itself has saved it since."""
-    return foreign.spec_text(path)
+    """Return the text of the spec in a ``.keras`` file, empty if it has none or cannot be read."""
+    try:
+        with opened(path) as (stream, _), zipfile.ZipFile(stream) as archive:
+            metadata = parse_json(_member(archive, "metadata.json"), path)
+    except Exception:  # noqa: BLE001 - what is wrong is said when the whole file is read
+        return ""
+    text = metadata.get(SPEC_KEY) if isinstance(metadata, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def saved(path: Path, network: Network) -> SavedFile:
     """Return the arrays of a network in a file, and the configuration beside them."""
-    imported, config = foreign.read_arrays(path, network)
-    return SavedFile(imported, config)
+    account = Account(str(path))
+    with open_model(path) as stored:
+        if stored.compiled:
+            account.leave("optimizer, loss and metrics")
+        imported = arrays_of(account, stored.form, stored.version, network, stored.source)
+        return SavedFile(imported, stored.config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +252,165 @@ class SavedFile:
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return a class that the live model has not: what ``problem`` skips may name code."""
-        name = unknown_class(self.config, like=_config(fresh()))
-        return (f"the file names {said(name)}, which is not opened here",) if name else ()
+        live = {str(settings.get("class_name")) for settings in _objects(_config(fresh()))}
+        name = unknown_class(self.config, live)
+        return (f"the file names {show_value(name)}, which is not opened here",) if name else ()
 
 
 def _config(model: Any) -> Any:
     return json.loads(model.to_json())
+
+
+# Precision, inferred shapes, training settings and ids of this process: not architecture.
+_IGNORED = {"dtype", "build_config", "compile_config", "shared_object_id"}
+
+
+class ConfigError(Exception):
+    """A value that is not the configuration of a functional or a sequential model."""
+
+
+def differences(wanted: Any, found: Any) -> Iterator[str]:
+    """Yield each difference: the layer, the key, what was expected and what was received.
+
+    Keys that only one side has are skipped: versions of Keras differ in them.
+
+    Raises:
+        ConfigError: ``found`` is not the configuration of such a model.
+    """
+    form, layers, parts = _parts(wanted)
+    other_form, others, other_parts = _parts(found)
+    if form != other_form:
+        yield f"model: expected {form}, received {other_form}"
+    elif layers != others:
+        yield from (f"missing layer {layer}" for layer in layers if layer not in others)
+        yield from (f"unexpected layer {layer}" for layer in others if layer not in layers)
+        if sorted(layers) == sorted(others):
+            yield f"layers: expected the order {', '.join(layers)}, received {', '.join(others)}"
+    else:
+        for (where, one), (_, other) in zip(parts, other_parts, strict=True):
+            yield from _differences_at(where, one, other)
+
+
+def _parts(config: Any) -> tuple[str, list[str], list[tuple[str, Any]]]:
+    """Return the form of a model, its layers in words, and everything that is compared, by name.
+
+    Names that Keras numbers per process are replaced by positions.
+    """
+    match config:
+        case {
+            "class_name": "Functional" | "Sequential" as form,
+            "config": {"layers": [*found]} as inside,
+        }:
+            layers = [_with_name(layer) for layer in found]
+        case _:
+            raise _unknown_form()
+    # Operations are not layers of the spec.
+    names = [
+        f"{layer['class_name']}, layer {at}" if ".ops." in str(layer["module"]) else layer["name"]
+        for at, layer in enumerate(layers)
+    ]
+    aliases = {layer["name"]: name for layer, name in zip(layers, names, strict=True)}
+
+    def rename(value: Any) -> Any:
+        match value:
+            case dict():
+                return {key: rename(inner) for key, inner in value.items()}
+            # Keras refers to the output of a layer as [layer, node, tensor].
+            case [str(name), *rest]:
+                return [aliases.get(name, name), *rest]
+            case list():
+                return [rename(inner) for inner in value]
+            case _:
+                return value
+
+    parts = [(key, rename(inside.get(key))) for key in ("input_layers", "output_layers")]
+    for name, layer in zip(names, layers, strict=True):
+        settings = {**layer["config"], **layer}
+        for key in ("name", "config"):
+            settings.pop(key)
+        parts.append((name, settings | {"inbound_nodes": rename(layer.get("inbound_nodes"))}))
+    kinds = [f"{name} ({each['class_name']})" for name, each in zip(names, layers, strict=True)]
+    return form, kinds, parts
+
+
+def _with_name(layer: Any) -> dict[str, Any]:
+    match layer:
+        case {"module": _, "class_name": str(), "name": str(), "config": dict()}:
+            return dict(layer)
+        # In a Sequential model, the name of a layer is in its own configuration.
+        case {"module": _, "class_name": str(), "config": {"name": str(name)}}:
+            return {**layer, "name": name}
+        case _:
+            raise _unknown_form()
+
+
+def _unknown_form() -> ConfigError:
+    wanted = "expected a functional or a sequential model"
+    return ConfigError(f"{wanted}, received another configuration")
+
+
+def _differences_at(where: str, wanted: Any, found: Any) -> Iterator[str]:
+    # Keras generates the name of a layer inside a wrapper, and numbers it per process.
+    if where.endswith(("_layer.config.name", ".layer.config.name")):
+        return
+    match wanted, found:
+        case dict(), dict():
+            for key in wanted:
+                if key in found and key not in _IGNORED:
+                    yield from _differences_at(f"{where}.{key}", wanted[key], found[key])
+        case list(), list() if len(wanted) == len(found):
+            for index, (one, other) in enumerate(zip(wanted, found, strict=True)):
+                yield from _differences_at(f"{where}[{index}]", one, other)
+        case _:
+            # In Python, True == 1, but a flag is not a number.
+            if isinstance(wanted, bool) != isinstance(found, bool) or wanted != found:
+                yield f"{where}: expected {brief(repr(wanted))}, received {brief(repr(found))}"
+
+
+_KNOWN = {
+    *("__keras_tensor__", "__slice__", "DTypePolicy", "Policy", "PolicyV1"),
+    *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "OrthogonalInitializer"),
+    *("VarianceScaling", "RandomNormal", "RandomUniform", "TruncatedNormal"),
+    *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"),
+    *("L1", "L2", "L1L2", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"),
+}
+"""Classes of Keras's own that are no layers."""
+
+
+def unknown_class(config: Any, known: Iterable[str]) -> str:
+    """Return a class in a configuration that Keras would look up elsewhere, empty if none is.
+
+    The settings that are not carried over, such as regularizers, name classes too. ``known`` are
+    the classes of layers.
+    """
+    known = {*_KNOWN, *known}
+    for settings in _objects(config):
+        name, module = settings.get("class_name"), settings.get("module")
+        registered = settings.get("registered_name")
+        for text in (name, module, registered):
+            if not isinstance(text, str | None):
+                return show_value(text)
+        if module is not None and module.partition(".")[0] not in MODULES:
+            return f"{module}.{name}"
+        if registered not in (None, name):
+            return str(registered)
+        if name is not None and name not in known:
+            return str(name)
+    return ""
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in a configuration that a model needs to be opened without compiling."""
+    waiting = [config]
+    while waiting:
+        match waiting.pop():
+            case dict() as found:
+                yield found
+                waiting += [value for key, value in found.items() if key != "compile_config"]
+            case list() as found:
+                waiting += found
+            case _:
+                pass
 
 
 READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

@@ -13,9 +13,8 @@ from rnnspec.cli.terminal.frameworks import import_required
 from rnnspec.errors import UsageError, printable
 from rnnspec.files import Inputs
 from rnnspec.files.model import SUFFIX
-from rnnspec.importing.naming import network_name
 from rnnspec.importing.origins import origin_of
-from rnnspec.importing.run import take
+from rnnspec.importing.run import network_name, take
 from rnnspec.ir.params import counts
 from rnnspec.spec.names import check_network_name
 

@@ -1,0 +1,485 @@
+"""The arrays in files of Keras: which layer has them, and their canonical form."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from glob import escape
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnspec.backends.imported import Account, Became, Imported
+from rnnspec.backends.keras.hdf5.file import Stored
+from rnnspec.errors import few
+from rnnspec.ir import nodes
+from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
+from rnnspec.slots import is_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.backends.keras.hdf5.file import Hdf5
+    from rnnspec.backends.keras.hdf5.objects import Group
+
+
+_MOST = 10
+
+Array = NDArray[Any]
+Plan = tuple[str, Callable[[], Array]]
+"""The canonical name of an array, and its reading."""
+Arrays = Callable[["Account", "Sequence[Foreign]", "Sequence[Foreign]"], "Source"]
+"""The arrays, given all layers in order, and those that have arrays."""
+
+
+class Source(Protocol):
+    """The arrays of a file by layer."""
+
+    def of(self, layer: Foreign) -> Sequence[Stored]:
+        """Return the arrays of a layer in Keras's order."""
+
+    def others(self, used: set[str]) -> Sequence[str]:
+        """Return the names of all arrays that are not in ``used``."""
+
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """Return the names of the arrays of each layer in the file, used or not."""
+
+
+def stored_of(source: Source, layer: Foreign) -> Sequence[Stored]:
+    """Return the arrays of a layer, which may be a part of those of a layer in the file."""
+    if layer.part is None:
+        return source.of(layer)
+    name, first, after = layer.part
+    return source.of(replace(layer, name=name))[first:after]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """One layer of a configuration.
+
+    ``custom`` names the class if it is not one of Keras's own. An ``operation`` is a function of
+    ``keras.ops`` or an operator; its class may have the name of a layer's, but it drops the mask.
+    ``skip`` is the layer whose output a sum adds, ``mask`` the value of padding that the graph says
+    its mask is made from, and ``constants`` are the arguments that no layer returns. ``output`` is
+    the number of the output that is used: a recurrent layer returns its states behind the first.
+    ``feeds`` is true if a recurrent layer gets what it returns, directly or not. ``within`` are the
+    models around the layer, the outermost first, each with its class; their names stand before that
+    of the layer. ``part`` is set if its arrays are some of those of a layer: its name, the first
+    array, and the first that is not one of them.
+    """
+
+    kind: str
+    name: str
+    config: Mapping[str, Any]
+    custom: str = ""
+    operation: bool = False
+    skip: str = ""
+    mask: float | None = None
+    constants: tuple[Any, ...] = ()
+    output: int = 0
+    feeds: bool = False
+    within: tuple[tuple[str, str], ...] = ()
+    part: tuple[str, int, int] | None = None
+
+    @property
+    def own_name(self) -> str:
+        """The name without those of the models around it."""
+        return self.name[sum(len(name) + 1 for _, name in self.within) :]
+
+    def inside(self, model: Foreign) -> Foreign:
+        """Return the layer as one of a model that is itself a layer."""
+        return replace(
+            self,
+            name=f"{model.name}.{self.name}",
+            skip=f"{model.name}.{self.skip}" if self.skip else "",
+            within=((model.kind, model.name), *self.within),
+        )
+
+
+@dataclass(slots=True)
+class Placed:
+    """A node with the layer of the file whose arrays it has."""
+
+    node: nodes.Layer
+    layer: Foreign
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The version of Keras that wrote a file; ``major`` is 2 if the file does not say."""
+
+    text: str
+    major: int
+    minor: int
+
+    @classmethod
+    def of(cls, text: object) -> Version:
+        """Return the version in a text such as ``2.2.4-tf``."""
+        found = re.match(r"(\d{1,4})\.(\d{1,4})", text) if isinstance(text, str) else None
+        if found is None:
+            return cls("", 2, 0)
+        return cls(str(text)[:40], int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        return f"Keras {self.text}" if self.text else "Keras 2"
+
+
+def arrays_of(
+    account: Account, form: str, version: Version, known: nodes.Network, source: Arrays
+) -> Imported:
+    """Return the arrays of a known network, which no configuration describes.
+
+    Raises:
+        ModelError: they are not those of its layers.
+    """
+    layers = [Foreign(_kind(node), node.name, {}) for node in known.layers]
+    placed = [Placed(*pair) for pair in zip(known.layers, layers, strict=True)]
+    own = [each.layer for each in placed if params(each.node)]
+    stored = source(account, layers, own)
+    _check_number(account, own, stored)
+    account.check()
+    arrays = canonical(account, placed, stored)
+    account.check()
+    for each in placed:
+        if params(each.node):
+            account.became.append(Became(each.layer.name, each.layer.kind, each.node.name))
+    account.infer("activations, masks and dropout are those of the spec: the file has arrays only")
+    account.differ("the file has arrays only")
+    return account.finish(
+        known, arrays, f"{form} of {version if version.text else 'Keras'}", opener="keras"
+    )
+
+
+def _check_number(account: Account, layers: Sequence[Foreign], source: Source) -> None:
+    """Refuse arrays of another number of layers, which would be as many reasons."""
+    ignored = account.take_ignored(source.others(set()))
+    groups = [
+        name for name, own in source.groups().items() if own and not ignored.keys() >= set(own)
+    ]
+    if len(groups) != len(layers):
+        message = (
+            f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
+            f"received those of {len(groups)}: {few(groups) or 'none'}"
+        )
+        more = len(groups) > len(layers)
+        way_out = account.way_out(["LAYER/*"]) if more else account.reminder()
+        account.refuse("model", message + way_out, "E706" if more else "E705")
+
+
+def _kind(node: nodes.Layer) -> str:
+    """Return the class of Keras for a node."""
+    match node:
+        case nodes.Recurrent(merge=None):
+            return type(node.cell).__name__
+        case nodes.Recurrent():
+            return "Bidirectional"
+        case nodes.LayerNorm():
+            return "LayerNormalization"
+        case _:
+            return type(node).__name__
+
+
+def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dict[str, Array]:
+    """Return the canonical arrays of a network by name.
+
+    What is missing, left over or of another shape is refused in the account; the result is then
+    empty.
+    """
+    ignored = account.take_ignored(source.others(set()))
+    plans, used = list[tuple[str, Callable[[], Array]]](), set(ignored)
+    for each in placed:
+        if not params(each.node):
+            continue
+        every = stored_of(source, each.layer)
+        stored = [array for array in every if array.name not in ignored]
+        used |= {array.name for array in stored}
+        gone = [array.name for array in every if array.name in ignored]
+        if gone and len(stored) < _number(each.node):
+            message = f"needs {few(gone)}, which --ignore leaves out"
+            account.refuse(each.layer.name, message, "E705")
+        else:
+            plans += _layer(account, each, stored)
+    for name in list(source.others(used))[:_MOST]:
+        message = f"an array of no layer is left over{account.way_out([escape(name)])}"
+        account.refuse(name, message, "E706")
+    if account.problems:
+        return {}
+    arrays = {name: read() for name, read in plans}
+    for name, array in arrays.items():
+        if not is_finite(array):
+            account.refuse(name, "expected finite numbers, received others", "E708")
+    return arrays
+
+
+def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterator[Plan]:
+    """Yield the canonical name and the reading of each array of a layer."""
+    node, name = placed.node, placed.layer.name
+    number = _number(node)
+    if len(stored) < number:
+        received = ", ".join(each.name for each in stored) or "none"
+        account.refuse(name, f"expected {number} arrays, received {received}", "E705")
+        return
+    for each in stored[number : number + _MOST]:
+        message = f"expected {number} arrays, received {each.name} as well"
+        account.refuse(name, message + account.way_out([escape(each.name)]), "E706")
+    if len(stored) > number:
+        return
+    if not isinstance(node, nodes.Recurrent):
+        for param, each in zip(params(node), stored, strict=True):
+            if _fits(account, name, each, (param.shape,)):
+                yield f"{node.name}.{param.name}", each.read
+        return
+    each_way = len(stored) // len(directions(node))
+    for at, prefix in enumerate(directions(node)):
+        own = stored[at * each_way : (at + 1) * each_way]
+        yield from _direction(account, placed, f"{node.name}.{prefix}", own)
+
+
+def _number(node: nodes.Layer) -> int:
+    """Return how many arrays Keras has for a layer."""
+    if isinstance(node, nodes.Recurrent):
+        return (3 if node.bias else 2) * len(directions(node))
+    return len(params(node))
+
+
+def _direction(
+    account: Account, placed: Placed, prefix: str, stored: Sequence[Stored]
+) -> Iterator[Plan]:
+    node = placed.node
+    assert isinstance(node, nodes.Recurrent)
+    number, units = len(gates(node.cell)), node.units
+    wide = number * units
+    biases = _bias_shapes(node.cell, wide)
+    wanted = [((node.features, wide),), ((units, wide),), *([biases] if node.bias else [])]
+    name = placed.layer.name
+    fit = [_fits(account, name, *pair) for pair in zip(stored, wanted, strict=True)]
+    if not all(fit):
+        return
+    fused = node.bias and len(biases) > 1 and stored[2].shape == biases[1]
+    if fused:
+        account.infer("arrays in the layout of cuDNN, from the size of the bias", name)
+    kernel, recurrent = stored[0].read, stored[1].read
+    yield f"{prefix}kernel", lambda: _kernel(kernel(), number) if fused else kernel()
+    yield (
+        f"{prefix}recurrent_kernel",
+        lambda: _recurrent_kernel(recurrent(), number) if fused else recurrent(),
+    )
+    if not node.bias:
+        return
+    bias = stored[2].read
+    if has_recurrent_bias(node.cell):
+        yield f"{prefix}bias", lambda: bias().reshape(2, wide)[0]
+        yield f"{prefix}recurrent_bias", lambda: bias().reshape(2, wide)[1]
+    else:
+        # cuDNN has two biases, which only their sum matters of.
+        yield f"{prefix}bias", lambda: bias().reshape(2, wide).sum(axis=0) if fused else bias()
+
+
+def _bias_shapes(cell: nodes.Cell, wide: int) -> tuple[tuple[int, ...], ...]:
+    """Return the shape of the bias in Keras, and that of cuDNN's if it can be taken over."""
+    match cell:
+        case nodes.SimpleRNN():
+            return ((wide,),)
+        case nodes.LSTM():
+            return ((wide,), (2 * wide,))
+        case nodes.GRU(reset_after=True):
+            return ((2, wide), (2 * wide,))
+        case nodes.GRU():
+            return ((wide,),)
+        case _:
+            assert_never(cell)
+
+
+def _fits(
+    account: Account, layer: str, stored: Stored, wanted: tuple[tuple[int, ...], ...]
+) -> bool:
+    if stored.shape in wanted:
+        return True
+    shapes = " or ".join(map(str, wanted))
+    message = f"{stored.name}: expected the shape {shapes}, received {stored.shape}"
+    if len(stored.shape) == 2 and stored.shape[0] == 2 and len(wanted) == 1 and len(wanted[0]) == 1:
+        message += ", which a GRU with 'reset_after' true has"
+    account.refuse(layer, message, "E707")
+    return False
+
+
+def _kernel(kernel: Array, number: int) -> Array:
+    """Return the input kernel of cuDNN in Keras's layout: each gate is kept in another order."""
+    # Source: _convert_rnn_weights in tf_keras/src/saving/legacy/hdf5_format.py.
+    parts: list[Any] = np.split(kernel, number, axis=1)
+    return np.hstack([part.T.reshape(part.shape, order="F") for part in parts])
+
+
+def _recurrent_kernel(kernel: Array, number: int) -> Array:
+    """Return the recurrent kernel of cuDNN in Keras's layout: each gate is transposed."""
+    return np.hstack([part.T for part in np.split(kernel, number, axis=1)])
+
+
+_RANDOM = re.compile(r"seed_generator|random_seed")
+_ELSEWHERE = {
+    "optimizer": "the state of the optimizer",
+    "optimizer_weights": "the state of the optimizer",
+    "metrics": "metrics",
+    "_metrics": "metrics",
+    "loss": "the state of the loss",
+}
+
+
+class Named:
+    """Groups by the names of layers, with ``layer_names`` and ``weight_names`` (``.h5``)."""
+
+    def __init__(
+        self, file: Hdf5, group: Group, account: Account, layers: Sequence[Foreign]
+    ) -> None:
+        self._file = file
+        self._found: dict[str, list[Stored]] = {}
+        for name in file.names(group, "layer_names"):
+            inner = file.group(group, name)
+            if inner is None:
+                raise file.wrong(f"{name}: expected the group of this layer, received none")
+            if names := file.names(inner, "weight_names"):
+                self._found[name] = self._arrays_at(inner, names, account)
+        self._found = {name: arrays for name, arrays in self._found.items() if arrays}
+        self._names = self._match_groups(account, layers)
+
+    def _arrays_at(self, group: Group, names: list[str], account: Account) -> list[Stored]:
+        kept = []
+        for name in names:
+            found = self._file.inside(group, name)
+            if found is None:
+                raise self._file.wrong(f"{name}: expected an array, received none")
+            if _RANDOM.search(name):
+                account.leave("the state of random numbers")
+            else:
+                kept.append(self._file.array(found, name))
+        return kept
+
+    def _match_groups(self, account: Account, layers: Sequence[Foreign]) -> dict[str, str]:
+        """Return the group of each layer: by name, or else in order, as Keras does it."""
+        names, groups = list(dict.fromkeys(map(_group, layers))), list(self._found)
+        if set(names) == set(groups) or not names:
+            return {name: name for name in groups}
+        pairs = dict(zip(names, groups, strict=False))
+        if len(names) == len(groups):
+            renamed = ", ".join(f"{one} from {two}" for one, two in pairs.items() if one != two)
+            account.infer(f"arrays matched in order, as names differ: {renamed}")
+            return pairs
+        return {name: name for name in names if name in self._found}
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays in each group, in the order of the file."""
+        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
+
+    def of(self, layer: Foreign) -> Sequence[Stored]:
+        """Return the arrays of a layer."""
+        found = self._found.get(self._names.get(_group(layer), ""), [])
+        if not layer.within:
+            return found
+        # Those of all layers of a model are in one group.
+        return [each for each in found if layer.own_name in each.name.split("/")]
+
+    def others(self, used: set[str]) -> Sequence[str]:
+        """Return the names of all arrays that are not in ``used``."""
+        return [
+            each.name for arrays in self._found.values() for each in arrays if each.name not in used
+        ]
+
+
+def _group(layer: Foreign) -> str:
+    return layer.within[0][1] if layer.within else layer.name
+
+
+class Numbered:
+    """Groups by class and number, with arrays by number below ``vars`` (``.keras``)."""
+
+    def __init__(self, file: Hdf5, account: Account, layers: Sequence[Foreign]) -> None:
+        self._all: dict[str, Stored] = {}
+        self._paths: dict[str, str] = {}
+        root = "_layer_checkpoint_dependencies"
+        root = root if file.inside(file.root, "layers") is None else "layers"
+        for path, found in file.arrays(file.root, ""):
+            top = path.partition("/")[0]
+            if _RANDOM.search(path):
+                account.leave("the state of random numbers")
+            elif top in _ELSEWHERE:
+                account.leave(_ELSEWHERE[top])
+            else:
+                self._all[path] = file.array(found, path)
+        self._folders: dict[str, list[str]] = {}
+        for path in self._all:
+            self._folders.setdefault(path.rpartition("/")[0], []).append(path)
+        numbers, models = Counter[str](), dict[tuple[tuple[str, str], ...], str]()
+        for each in layers:
+            start = root
+            for at, (kind, _) in enumerate(each.within, 1):
+                if each.within[:at] not in models:
+                    models[each.within[:at]] = f"{_folder(numbers, start, kind)}/{root}"
+                start = models[each.within[:at]]
+            self._paths[each.name] = _folder(numbers, start, each.kind)
+
+    def of(self, layer: Foreign) -> Sequence[Stored]:
+        """Return the arrays of a layer."""
+        found = list[Stored]()
+        for part in _parts(layer):
+            own = self._folders.get(f"{self._paths[layer.name]}/{part}vars", [])
+            found += [self._all[path] for path in sorted(own, key=_place)]
+        return found
+
+    def others(self, used: set[str]) -> Sequence[str]:
+        """Return the names of all arrays that are not in ``used``."""
+        return [name for name in self._all if name not in used]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays in the folder of each layer, in the order of the file."""
+        found = dict[str, list[str]]()
+        for path in self._all:
+            found.setdefault("/".join(path.split("/")[:2]), []).append(path)
+        return found
+
+
+def _folder(numbers: Counter[str], start: str, kind: str) -> str:
+    """Return the folder of the next layer of a class below ``start``."""
+    path = f"{start}/{snake(kind)}"
+    numbers[path] += 1
+    return path if numbers[path] == 1 else f"{path}_{numbers[path] - 1}"
+
+
+def _place(path: str) -> tuple[int, str]:
+    last = path.rpartition("/")[2]
+    return (int(last) if last.isascii() and last.isdigit() and len(last) < 6 else 0, path)
+
+
+def _parts(layer: Foreign) -> tuple[str, ...]:
+    """Return the folders of a layer's arrays."""
+    match layer.kind:
+        case "Bidirectional":
+            return ("forward_layer/cell/", "backward_layer/cell/")
+        case "SimpleRNN" | "LSTM" | "GRU":
+            return ("cell/",)
+        case "RNN":
+            return cell_folders(layer)
+        case "TimeDistributed":
+            return ("layer/",)
+        case _:
+            return ("",)
+
+
+def snake(kind: str) -> str:
+    """Return the name that Keras makes up for a layer of a class."""
+    text = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", kind))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", text).lower()
+
+
+def cell_folders(layer: Foreign) -> tuple[str, ...]:
+    """Return the folders of the cells of an RNN below that of the layer, in their order."""
+    match layer.config:
+        case {"cell": {"class_name": "StackedRNNCells", "config": {"cells": [*cells]}}}:
+            kinds = [snake(str(each["class_name"])) for each in cells]
+            before = [kinds[:at].count(kind) for at, kind in enumerate(kinds)]
+            names = zip(kinds, before, strict=True)
+            return tuple(f"cell/cells/{k}{f'_{n}' if n else ''}/" for k, n in names)
+        case _:
+            return ("cell/",)

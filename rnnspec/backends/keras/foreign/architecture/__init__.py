@@ -1,1 +1,0 @@
-"""The configuration of a Keras model, layer by layer in the words of the language."""

@@ -1,0 +1,165 @@
+"""HDF5 files read as data: hard links alone, nothing outside the file, no more than it holds."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.keras.hdf5.stream import BrokenError, Stream
+from rnnspec.errors import BackendError, UsageError, brief
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from rnnspec.backends.keras.hdf5.objects import Dataset, Group
+    from rnnspec.slots import Array
+
+_MOST_NAMES = 100_000
+_DEEPEST = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An array in a file: its name there, and its shape; ``read`` returns it."""
+
+    name: str
+    shape: tuple[int, ...]
+    read: Callable[[], Array]
+
+
+class Hdf5:
+    """An open HDF5 file.
+
+    Args:
+        path: the file, for messages.
+        stream: its bytes.
+        size: their number.
+        whole: the size of the file at ``path``, from which the bytes may have been unpacked.
+
+    Raises:
+        BackendError: pyfive is not installed.
+        UsageError: it is no HDF5 file, or a broken one.
+    """
+
+    def __init__(self, path: Path, stream: BinaryIO | bytearray, size: int, whole: int) -> None:
+        try:
+            from rnnspec.backends.keras.hdf5.objects import Objects
+        except ImportError as error:
+            raise BackendError("HDF5 files are read with pyfive: pip install pyfive") from error
+        self.path = path
+        self._count = 0
+        with self._reading():
+            self._objects = Objects(Stream(stream, size, whole))
+            self.root = self._objects.root()
+
+    def wrong(self, message: str) -> UsageError:
+        """Return the error that the file is not as expected."""
+        return UsageError(message, str(self.path))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what pyfive raises over a broken file into UsageError."""
+        try:
+            yield
+        except UsageError:
+            raise
+        # pyfive lets out what broken bytes make of unpack, decode, lookups and assertions.
+        except Exception as error:
+            told = isinstance(error, BrokenError | NotImplementedError | OSError)
+            reason = f": {brief(error)}" if told and str(error) else ""
+            message = f"expected an HDF5 file, received another or a broken one{reason}"
+            raise self.wrong(message) from error
+
+    def attribute(self, group: Group, name: str) -> str | list[str] | None:
+        """Return an attribute as text or a list of texts, or None if there is none."""
+        if name not in group.attributes:
+            return None
+        with self._reading():
+            found = self._objects.text(group.attributes[name])
+        if found is None:
+            raise self.wrong(f"attribute {name}: expected text")
+        return found
+
+    def states(self, group: Group, *names: str) -> bool:
+        """Return whether a group has one of these attributes."""
+        return any(name in group.attributes for name in names)
+
+    def names(self, group: Group, attribute: str) -> list[str]:
+        """Return a list of names, which Keras splits if it is long (``layer_names0``, ...)."""
+        found = self.attribute(group, attribute)
+        if found is None:
+            found, at = [], 0
+            while isinstance(part := self.attribute(group, f"{attribute}{at}"), list):
+                found, at = found + part, at + 1
+        if not isinstance(found, list):
+            raise self.wrong(f"attribute {attribute}: expected a list of names")
+        return found
+
+    def inside(self, group: Group, path: str) -> Group | Dataset | None:
+        """Return what ``path`` leads to from a group, or None; links to elsewhere are refused."""
+        from rnnspec.backends.keras.hdf5.objects import Group
+
+        found: Group | Dataset | None = group
+        for part in filter(None, path.split("/")):
+            if not isinstance(found, Group) or part not in found.links:
+                return None
+            found = self._at(found.links[part], path)
+        return found
+
+    def _at(self, address: int | None, path: str) -> Group | Dataset | None:
+        if address is None:
+            raise self.wrong(f"{path}: expected a group or an array, received a link")
+        with self._reading():
+            return self._objects.at(address)
+
+    def group(self, group: Group, path: str) -> Group | None:
+        """Return the group that ``path`` leads to from another one, or None."""
+        from rnnspec.backends.keras.hdf5.objects import Group
+
+        found = self.inside(group, path)
+        if found is None or isinstance(found, Group):
+            return found
+        raise self.wrong(f"{path}: expected a group, received an array")
+
+    def array(self, found: Group | Dataset, name: str) -> Stored:
+        """Return an array, which is read later.
+
+        Raises:
+            UsageError: it is none of floating-point numbers, or claims more than the file holds.
+        """
+        from rnnspec.backends.keras.hdf5.datasets import UnreadableError, numbers_of
+        from rnnspec.backends.keras.hdf5.objects import Dataset
+
+        if not isinstance(found, Dataset):
+            raise self.wrong(f"{name}: expected an array, received another object")
+        with self._reading():
+            try:
+                numbers = numbers_of(self._objects.stream, found)
+            except UnreadableError as error:
+                raise self.wrong(f"{name}: {error}") from None
+
+        def read() -> Array:
+            with self._reading():
+                return numbers.read()
+
+        return Stored(name, numbers.shape, read)
+
+    def arrays(self, group: Group, path: str, depth: int = 0) -> Iterator[tuple[str, Dataset]]:
+        """Yield the path and the array of everything below a group."""
+        from rnnspec.backends.keras.hdf5.objects import Group
+
+        for key, address in group.links.items():
+            self._count += 1
+            if self._count > _MOST_NAMES or depth > _DEEPEST:
+                raise self.wrong(f"{path}: expected fewer names or levels, received a cycle")
+            inner = f"{path}/{key}" if path else key
+            with self._reading():
+                self._objects.stream.charge(len(inner))
+            found = self._at(address, inner)
+            if isinstance(found, Group):
+                yield from self.arrays(found, inner, depth + 1)
+            elif found is not None:
+                yield inner, found

@@ -1,0 +1,207 @@
+"""The spec and the network of a model of another tool: lowering gives its layers their places."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import zip_longest
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from rnnspec import pipeline
+from rnnspec.backends import taken_names
+from rnnspec.errors import ModelError, Problem, SpecError, brief
+from rnnspec.ir import nodes
+from rnnspec.raising import raise_spec
+from rnnspec.spec.names import check_layer_name, check_network_name
+from rnnspec.spec.write import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rnnspec.backends.imported import Account, Imported
+    from rnnspec.pipeline import Program
+    from rnnspec.slots import Array
+    from rnnspec.taken_names import TakenNames
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An imported model: the text of its spec, its network, and its canonical arrays.
+
+    ``imported`` accounts for what was in the file.
+    """
+
+    text: str
+    program: Program
+    arrays: Mapping[str, Array]
+    imported: Imported
+
+
+def assemble(
+    account: Account,
+    name: str,
+    network_input: nodes.Input,
+    layers: Sequence[nodes.Layer],
+    kinds: Mapping[str, str],
+) -> nodes.Network:
+    """Return the network that has ``layers`` in their order.
+
+    Args:
+        account: the account of the model.
+        name: the name of the network.
+        network_input: its input.
+        layers: its layers without a place: with their names in the model (``start`` of a residual
+            is such a name too), no shape and no mask. Lowering gives them their places.
+        kinds: the classes of layers in the model by their names there, for errors.
+
+    Raises:
+        ModelError: the language cannot express the model.
+    """
+    draft = nodes.Network(name=name, description="", input=network_input, layers=tuple(layers))
+    try:
+        words = raise_spec(draft, account.source, placed=False)
+    except ModelError as error:
+        types = {layer.name: type(layer).__name__ for layer in layers}
+        raise ModelError(
+            tuple(_in_words_of_model(each, types, kinds) for each in error.problems)
+        ) from None
+    network = _read_spec(dump(words), account.source).network
+    placed = map(_with_place, draft.layers, network.layers)
+    check_same(account.source, replace(draft, layers=tuple(placed)), network)
+    return network
+
+
+def _in_words_of_model(
+    problem: Problem, types: Mapping[str, str], kinds: Mapping[str, str]
+) -> Problem:
+    """Return a problem with the class that a layer has in the model in place of its node's."""
+    name = problem.where
+    if name not in kinds or not problem.message.startswith(types[name]):
+        return problem
+    return replace(problem, message=kinds[name] + problem.message.removeprefix(types[name]))
+
+
+def _with_place(layer: Any, lowered: nodes.Layer) -> nodes.Layer:
+    """Return a layer in the place that lowering gives it; what it says itself is its own."""
+    own = {each.name for each in fields(layer)}
+    place = [key for key in ("name", "input", "masked", "start") if key in own]
+    placed: nodes.Layer = replace(layer, **{key: getattr(lowered, key, None) for key in place})
+    return placed
+
+
+def write_spec(source: str, imported: Imported) -> Taken:
+    """Return a model with the text of its spec, where layers have their names in the model.
+
+    Raises:
+        ModelError: the spec would be wrong.
+    """
+    names = {
+        ours: theirs
+        for ours, theirs in imported.names.items()
+        if _is_valid(check_layer_name, theirs)
+    }
+    others = {layer.name for layer in imported.network.layers} - set(names)
+    unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
+    named = rename(imported, unique)
+    text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
+    return Taken(text, _read_spec(text, source), named.arrays, named)
+
+
+def _read_spec(text: str, source: str) -> Program:
+    try:
+        return pipeline.reads(text, source)
+    except SpecError as error:
+        problems = tuple(
+            Problem(source, f"the spec would be wrong: {each.message}", each.where, code="E704")
+            for each in error.problems
+        )
+        raise ModelError(problems) from None
+
+
+def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
+    """Return a model with some layers under other names."""
+    layers = list[nodes.Layer]()
+    for layer in imported.network.layers:
+        name = names.get(layer.name, layer.name)
+        if isinstance(layer, nodes.Residual):
+            layers.append(replace(layer, name=name, start=names.get(layer.start, layer.start)))
+        else:
+            layers.append(replace(layer, name=name))
+    arrays = {}
+    for path, array in imported.arrays.items():
+        layer_name, _, rest = path.partition(".")
+        arrays[f"{names.get(layer_name, layer_name)}.{rest}"] = array
+    became = tuple(
+        replace(each, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), each.became))
+        for each in imported.layers
+    )
+    network = replace(imported.network, layers=tuple(layers))
+    return replace(imported, network=network, arrays=arrays, layers=became)
+
+
+def check_same(source: str, wanted: nodes.Network, found: nodes.Network) -> None:
+    """Check that two networks have the same layers.
+
+    Raises:
+        ModelError: one differs; the problems are all of its settings that do.
+    """
+    pairs = zip_longest((wanted.input, *wanted.layers), (found.input, *found.layers))
+    for one, two in pairs:
+        if one != two:
+            where = getattr(one or two, "name", "input")
+            problems = [
+                Problem(source, message, f"{where}{key and '.'}{key}", code="E704")
+                for key, message in _differences(one, two)
+            ]
+            raise ModelError(tuple(problems))
+
+
+def _differences(one: Any, two: Any) -> Iterator[tuple[str, str]]:
+    if type(one) is not type(two):
+        wanted, received = (type(each).__name__ if each else "no layer" for each in (one, two))
+        yield "", f"expected {wanted}, received {received}"
+        return
+    for field in fields(one):
+        before, after = getattr(one, field.name), getattr(two, field.name)
+        if before != after and is_dataclass(before) and type(before) is type(after):
+            yield from ((f"{field.name}.{key}", what) for key, what in _differences(before, after))
+        elif before != after:
+            yield field.name, f"expected {brief(repr(before))}, received {brief(repr(after))}"
+
+
+def _with_guesses(text: str, guesses: Sequence[tuple[str, str]]) -> str:
+    """Return the text of a spec with a comment for each guess, above the section it is about.
+
+    A guess about a section that the spec does not need stands at the end.
+    """
+
+    def comment(guess: str) -> str:
+        return fill(f"guessed: {guess}", 100, initial_indent="# ", subsequent_indent="#   ")
+
+    left, lines = list(guesses), list[str]()
+    for line in text.splitlines():
+        # Sections begin in the first column, and nothing else does.
+        section = line.partition(":")[0]
+        lines += [comment(guess) for where, guess in left if where == section]
+        left = [pair for pair in left if pair[0] != section]
+        lines.append(line)
+    lines += [comment(f"{where}: {guess}") for where, guess in left]
+    return "\n".join(lines) + "\n"
+
+
+def name_network(text: str) -> str:
+    """Return a name of a network that is made from any text."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:50]
+    for candidate in (name, f"net_{name}", f"{name}_net"):
+        if _is_valid(check_network_name, candidate):
+            return candidate
+    return "imported_net"
+
+
+def _is_valid(check: Callable[[str, tuple[TakenNames, ...]], str], name: str) -> bool:
+    try:
+        check(name, taken_names())
+    except ValueError:
+        return False
+    return True

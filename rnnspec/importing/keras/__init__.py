@@ -1,0 +1,1 @@
+"""Models of Keras, layer by layer in the words of the language."""

@@ -1,0 +1,291 @@
+"""A model of Keras as a network and its canonical arrays, from a file or live."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.backends.imported import Account, Imported, show_value
+from rnnspec.backends.keras.arrays import Foreign, Version, arrays_of, canonical, snake, stored_of
+from rnnspec.backends.keras.hdf5.file import Stored
+from rnnspec.backends.keras.read import StoredModel, open_model, read_json, unknown_class
+from rnnspec.errors import UsageError, brief, listed
+from rnnspec.importing.keras.chain import BEFORE, Chain
+from rnnspec.importing.keras.graph import layers_of
+from rnnspec.importing.keras.layers import CELLS, CLASSES, OPERATIONS, pieces_of
+from rnnspec.importing.keras.pieces import WITH_ARRAYS
+from rnnspec.importing.keras.pieces import Dense as DensePiece
+from rnnspec.ir.nodes import Dense, Embedding, Recurrent, Repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rnnspec.backends.imported import Imported
+    from rnnspec.backends.keras.arrays import Arrays, Source
+    from rnnspec.ir.nodes import Network
+    from rnnspec.slots import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The configuration of a model, the version of Keras and the form of file it is from.
+
+    ``name`` is that of the network.
+    """
+
+    form: str
+    version: Version
+    config: Any
+    name: str
+
+
+def read_model(account: Account, given: Description, arrays: Arrays) -> Imported:
+    """Return the model with a configuration.
+
+    Raises:
+        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        UsageError: this is no configuration of a model.
+    """
+    layers = layers_of(account, given.config)
+    version = _version(account, given, layers.found)
+    read = [(layer, pieces_of(account, version, layer)) for layer in layers.found]
+    pieces = [piece for _, several in read for piece in several]
+    if not layers.chain:
+        for piece in pieces:
+            if isinstance(piece, DensePiece) and piece.layer.feeds:
+                account.refuse(piece.layer.name, BEFORE, "E704")
+        account.check()
+        raise AssertionError("what forms no chain was refused")
+    chain = Chain(account, pieces)
+    if account.problems:
+        # Its arrays may be those of other layers, but its places can be looked at.
+        chain.build(None)
+        account.check()
+    own = [layer for layer, several in read if isinstance(several[0], WITH_ARRAYS)]
+    source = arrays(account, layers.found, own)
+    chain.build(partial(_features, source))
+    account.check()
+    network = chain.assemble(given.name)
+    found = canonical(account, chain.placed, source)
+    account.check()
+    form, names = f"{given.form} of {version}", _given_names(chain)
+    return account.finish(network, found, form, names, opener="keras")
+
+
+def _version(account: Account, given: Description, layers: Sequence[Foreign]) -> Version:
+    """Return the version whose defaults and activations hold: the configuration's own, if stated.
+
+    The text of ``to_json`` states none since Keras 3, whose settings show it.
+    """
+    stated = given.config.get("keras_version") if isinstance(given.config, dict) else None
+    version = Version.of(stated)
+    if not version.text and any(map(_is_of_keras_3, layers)):
+        version = given.version if given.version.major >= 3 else Version("3, by its settings", 3, 0)
+    version = version if version.text else given.version
+    if not version.text:
+        account.infer(f"the file states no version; its defaults are read as those of {version}")
+    if version.major < 2:
+        message = f"expected Keras 2 or 3, received {version}: load and save it with Keras 2 first"
+        account.refuse("model", message, "E702")
+    return version
+
+
+def _is_of_keras_3(layer: Foreign) -> bool:
+    match layer.config:
+        case {"batch_shape": _} | {"dtype": {"class_name": "DTypePolicy"}}:
+            return True
+        case _:
+            return False
+
+
+def _features(source: Source, layer: Foreign) -> int | None:
+    """Return the number of features that go into a layer, by its first array."""
+    stored = stored_of(source, layer)
+    return stored[0].shape[0] if stored and len(stored[0].shape) == 2 else None
+
+
+def _given_names(chain: Chain) -> dict[str, str]:
+    """Return the names in the file by those of the nodes, without those that Keras made up."""
+    found = {}
+    for each in chain.placed:
+        made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
+        named = isinstance(each.node, Embedding | Recurrent | Repeat | Dense)
+        if named and not made_up:
+            found[each.node.name] = each.layer.name
+    return found
+
+
+LAYERS = frozenset(
+    {
+        *(*CLASSES, *OPERATIONS, *CELLS, "StackedRNNCells", "Sequential", "Functional", "Model"),
+        *("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ConvertToTensor"),
+    }
+)
+"""The classes of layers and operations of Keras's own that a file may name to be opened."""
+
+
+def read_file(
+    path: Path,
+    name: str,
+    config: Path | None = None,
+    known: Network | None = None,
+    ignore: Sequence[str] = (),
+) -> Imported:
+    """Return the model in a file, as ``name``.
+
+    Args:
+        path: the file.
+        name: the name of the network.
+        config: a file with the architecture, as ``model.to_json()`` writes it.
+        known: the network whose arrays a file without architecture has.
+        ignore: patterns of the arrays that are left out.
+
+    Raises:
+        BackendError: pyfive is not installed.
+        ModelError: the language lacks something in it, or arrays are not those of its layers.
+        UsageError: the file cannot be read, or has no architecture and none was given.
+    """
+    account = Account(str(path), ignore)
+    separate = None if config is None else read_json(config)
+    with open_model(path) as found:
+        architecture = found.config if separate is None else separate
+        if architecture is not None:
+            if found.compiled:
+                account.leave("optimizer, loss and metrics")
+            _check_opening(account, found, separate)
+            given = Description(found.form, found.version, architecture, name)
+            return read_model(account, given, found.source)
+        if not found.is_of_keras():
+            names = [show_value(path) for path, _ in islice(found.file.arrays(found.group, ""), 4)]
+            what = f"another program's, with {listed(names)}" if names else "one without arrays"
+            raise UsageError(f"expected an HDF5 file of Keras, received {what}", str(path))
+        if known is not None:
+            return arrays_of(account, found.form, found.version, known, found.source)
+    wanted = "pass that of model.to_json() with --config, or the spec of the model with --spec"
+    raise UsageError(f"contains arrays and no architecture; {wanted}", str(path))
+
+
+def _check_opening(account: Account, found: StoredModel, separate: Any) -> None:
+    """Record why Keras shall not open the file, if there is a reason."""
+    if separate is not None:
+        account.differ("the architecture is in another file")
+    elif found.beside:
+        account.differ("the file has more parts than are read here")
+    elif unknown := unknown_class(found.config, LAYERS):
+        account.differ(f"the file names {show_value(unknown)}, which is not opened here")
+
+
+class _Live:
+    """The arrays of a live model by layer."""
+
+    def __init__(self, model: Any) -> None:
+        self._found = dict(self._layers(model))
+
+    def _layers(self, model: Any, prefix: str = "") -> Iterator[tuple[str, list[Stored]]]:
+        for layer in model.layers:
+            name = f"{prefix}{layer.name}"
+            if hasattr(layer, "layers"):  # a model inside the model
+                yield from self._layers(layer, f"{name}.")
+            else:
+                yield name, self._arrays_in(layer, name)
+
+    @staticmethod
+    def _arrays_in(layer: Any, name: str) -> list[Stored]:
+        # get_weights has them in Keras's order, without the states of random numbers.
+        arrays = [np.asarray(array) for array in layer.get_weights()]
+        return [Stored(f"{name}/{at}", array.shape, array.copy) for at, array in enumerate(arrays)]
+
+    def of(self, layer: Foreign) -> Sequence[Stored]:
+        """Return the arrays of a layer."""
+        return self._found.get(layer.name, [])
+
+    def others(self, used: set[str]) -> Sequence[str]:
+        """Return the names of all arrays that are not in ``used``."""
+        return [s.name for stored in self._found.values() for s in stored if s.name not in used]
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the names of the arrays of each layer."""
+        return {name: [each.name for each in arrays] for name, arrays in self._found.items()}
+
+
+def read_live(model: Any, name: str, version: str) -> Imported:
+    """Return a live model as ``name``.
+
+    Raises:
+        ModelError: the language lacks something in it.
+        UsageError: its configuration cannot be read.
+    """
+    account = Account("model")
+    try:
+        config = {"class_name": type(model).__name__, "config": model.get_config()}
+        source = _Live(model)
+    except Exception as error:  # a subclassed model, or one that is not built
+        message = f"expected a built model, received an error: {brief(error)}"
+        raise UsageError(message, "model") from error
+    given = Description("model", Version.of(version), config, name)
+    return read_model(account, given, lambda *_: source)
+
+
+_LEAST_EXACT = ("float16", "bfloat16", "float32", "float64")
+
+
+def precision(model: Any) -> str:
+    """Return the least exact dtype in which a layer of a live model computes."""
+    keras = sys.modules.get("keras")
+    # On other engines than TensorFlow, float64 is float32 unless they are told otherwise.
+    exact = keras is None or not isinstance(model, keras.Model) or _engine(keras) == "tensorflow"
+    # Also those of layers inside wrappers, which have a dtype of their own.
+    layers = [model, *model._flatten_layers()]  # noqa: SLF001 - in Keras 3 and in tf_keras
+    found = {str(getattr(layer, "compute_dtype", "")) for layer in layers}
+    found |= set() if exact else {"float32"}
+    return next((dtype for dtype in _LEAST_EXACT if dtype in found), "float32")
+
+
+def framework(model: Any, version: str) -> str:
+    """Return the Keras that a live model is of, with its version and its engine."""
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(model, keras.Model):
+        return f"Keras {version} on {_engine(keras)}"
+    return f"tf_keras {version}"
+
+
+def output(model: Any, inputs: Array) -> Array:
+    """Return the output of a live model in inference, which stays as it is.
+
+    A model may take batches of one size only.
+    """
+    size = model.inputs[0].shape[0] or len(inputs)
+    # The rows begin again where a batch would be too short.
+    rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = np.concatenate([_call_model(model, inputs[each]) for each in rows])[: len(inputs)]
+    # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
+    return found.astype(np.float32) if found.dtype.kind == "V" else found
+
+
+def _call_model(model: Any, batch: Array) -> Array:
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(model, keras.Model):
+        return np.asarray(model(batch, training=False))
+    # Without a state, nothing is kept of the call, such as a compiled function for predictions.
+    held = [each.value for each in model.trainable_variables]
+    others = [each.value for each in model.non_trainable_variables]
+    call = partial(model.stateless_call, training=False)
+    if _engine(keras) == "jax":
+        # Compiled as a whole: operation by operation, it takes many times as long.
+        call = sys.modules["jax"].jit(call)
+    found, _ = call(held, others, batch)
+    return np.asarray(keras.ops.convert_to_numpy(found))
+
+
+def _engine(keras: Any) -> str:
+    return str(keras.backend.backend())

@@ -1,0 +1,319 @@
+"""The settings of one layer in a configuration of Keras, each of which is accounted for."""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from rnnspec.backends.imported import Account, show_value
+from rnnspec.backends.keras.arrays import Foreign, Version
+from rnnspec.backends.keras.read import MODULES
+from rnnspec.errors import UsageError
+from rnnspec.ir import initializers
+from rnnspec.words import Activation, CellActivation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.ir.initializers import Initializer
+
+
+MODELS = ("Sequential", "Model", "Functional")
+_OPERATIONS = ("keras.ops", "keras.src.ops")
+MAX_SIZE = 2**31 - 1
+_ABSENT: Any = object()
+# How numbers are kept, what a layer was given for building, and what only seeds or speeds it up.
+_WITHOUT_EFFECT = ("name", "build_config", "seed", "implementation", "shared_object_id")
+_EXACT = ("float32", "float64")
+_INTEGERS = ("int32", "int64", "uint8", "int8", "int16")
+_ROUNDED = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+
+
+def foreign(account: Account, layer: Any, path: str = "") -> Foreign:
+    """Return one layer of a configuration; ``path`` says where it is.
+
+    Raises:
+        UsageError: it is none.
+    """
+    match layer:
+        case {"class_name": str(kind), "config": dict(config)}:
+            name = layer.get("name", config.get("name"))
+            # Files of Keras 2.0 have layers without a name.
+            name = name if isinstance(name, str) else kind
+            custom = _custom(account, layer, name)
+            return Foreign(kind, name, config, custom, operation=_is_operation(layer))
+        case _:
+            wanted = "expected the configuration of a layer"
+            raise wrong(account, path, f"{wanted}, received {show_value(layer)}")
+
+
+def wrong(account: Account, path: str, message: str) -> UsageError:
+    """Return the error about a configuration that Keras would not write."""
+    return UsageError(f"{path}: {message}" if path else message, account.source)
+
+
+def _custom(account: Account, layer: Mapping[str, Any], name: str) -> str:
+    """Return the name of a class that is not Keras's own, empty for others."""
+    for key in ("registered_name", "module"):
+        if not isinstance(given := layer.get(key), str | None):
+            raise wrong(
+                account, f"{name}.{key}", f"expected a string, received {show_value(given)}"
+            )
+    kind, registered, module = (
+        layer["class_name"],
+        layer.get("registered_name"),
+        layer.get("module"),
+    )
+    if registered not in (None, kind):
+        return str(registered)
+    if module is not None and module.partition(".")[0] not in MODULES:
+        return f"{module}.{kind}"
+    return ""
+
+
+def _is_operation(layer: Mapping[str, Any]) -> bool:
+    match layer:
+        case {"module": str(module)}:
+            return module.startswith(_OPERATIONS)
+        # HDF5 files of Keras 3 have no modules. All settings of a layer have these.
+        case {"inbound_nodes": [{"args": _}, *_], "config": config}:
+            return "trainable" not in config and "dtype" not in config
+        case _:
+            return False
+
+
+def in_float32(value: float) -> float:
+    """Return what Keras compares with in place of a ``value`` up to 1e30, in float64 too."""
+    (exact,) = struct.unpack("f", struct.pack("f", value))
+    return float(exact)
+
+
+class Settings:
+    """The settings of the layer ``name``: each is taken once, and ``close`` refuses the others."""
+
+    def __init__(
+        self, account: Account, version: Version, name: str, config: Mapping[str, Any]
+    ) -> None:
+        self.account = account
+        self.version = version
+        self.name = name
+        self._config = dict(config)
+        for key in _WITHOUT_EFFECT:
+            self._config.pop(key, None)
+
+    def refuse(self, key: str, message: str, code: str = "E703") -> None:
+        """Record that a setting cannot be carried over."""
+        self.account.refuse(f"{self.name}.{key}" if key else self.name, message, code)
+
+    def states(self, key: str) -> bool:
+        """Return whether a setting is in the file and not yet taken."""
+        return key in self._config
+
+    def take(self, key: str, default: Any = _ABSENT) -> Any:
+        """Return a setting as it is, or ``default`` if it is absent."""
+        value = self._config.pop(key, default)
+        if value is _ABSENT:
+            self._other(key, "this setting", value)
+            return None
+        return value
+
+    def flag(self, key: str, default: Any = _ABSENT) -> bool:
+        """Return a boolean."""
+        value = self._config.pop(key, default)
+        if not isinstance(value, bool):
+            self._other(key, "true or false", value)
+        return value is True
+
+    def size(self, key: str) -> int:
+        """Return a positive integer."""
+        value = self._config.pop(key, _ABSENT)
+        # Some old files have sizes as floats.
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if type(value) is not int or not 1 <= value <= MAX_SIZE:
+            self._other(key, f"an integer from 1 to {MAX_SIZE:,}", value)
+            return 1
+        return value
+
+    def number(self, key: str, default: Any = _ABSENT) -> float:
+        """Return a finite number."""
+        value = self._config.pop(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._other(key, "a number", value)
+            return 0.0
+        if not abs(value) <= 1e30 or math.isnan(value):
+            self._other(key, "a finite number", value)
+            return 0.0
+        return float(value)
+
+    def rate(self, key: str, default: Any = _ABSENT) -> float:
+        """Return the rate of a dropout; null is none."""
+        if self._config.get(key, 0.0) is None:
+            self._config[key] = 0.0
+        value = self.number(key, default)
+        if not 0.0 <= value < 1.0:
+            self._other(key, "a rate from 0 to below 1", value)
+            return 0.0
+        return value
+
+    def only(self, key: str, *allowed: Any, why: str, default: Any = None) -> Any:
+        """Take a setting that has to have one of the ``allowed`` values if it is there."""
+        value = self._config.pop(key, default)
+        if not any(type(value) is type(each) and value == each for each in (*allowed, default)):
+            wanted = " or ".join(show_value(each) for each in allowed)
+            self.refuse(key, f"expected {wanted}, received {show_value(value)}; {why}")
+        return value
+
+    def leave_training(self, *keys: str) -> None:
+        """Take settings that act in training only, and name those that are set."""
+        for key in keys:
+            if self._config.pop(key, None) is not None:
+                self.account.leave(key, self.name)
+
+    def drop(self, *keys: str) -> None:
+        """Take settings that change no number that the model computes."""
+        for key in keys:
+            self._config.pop(key, None)
+
+    def common(self, *, tokens: bool = False) -> None:
+        """Take the settings that every layer has; with ``tokens``, its dtype may be of integers."""
+        if self._config.pop("trainable", True) is not True:
+            self.account.leave("trainable: false", self.name)
+        self._dtype(_INTEGERS if tokens else ())
+        self.only("quantization_config", why="quantized layers compute other numbers")
+        self.only("lora_rank", why="merge the LoRA weights before saving")
+
+    def _dtype(self, more: tuple[str, ...]) -> None:
+        policy = _policy(self._config.pop("dtype", "float32"))
+        if policy in _ROUNDED:
+            self.account.leave(f"dtype {policy}", self.name, "computed in float32 instead")
+            self.account.differ(f"the original computes in {policy}")
+        elif policy not in (*_EXACT, *more):
+            self.refuse("dtype", f"expected {' or '.join(_EXACT)}, received {show_value(policy)}")
+
+    def close(self) -> None:
+        """Refuse every setting that was not taken."""
+        for key in self._config:
+            value = show_value(self._config[key])
+            self.refuse(
+                key,
+                f"expected no such setting, received {value}: its meaning is not known here, so it "
+                "is not ignored; remove it from the architecture and pass that with --config",
+                "E702",
+            )
+
+    def _other(self, key: str, wanted: str, value: Any) -> None:
+        received = "none" if value is _ABSENT else show_value(value)
+        self.refuse(key, f"expected {wanted}, received {received}")
+
+
+def _policy(value: Any) -> Any:
+    match value:
+        case {"config": {"name": str(name)}, "class_name": "DTypePolicy" | "Policy" | "PolicyV1"}:
+            return name
+        case None:
+            return "float32"
+        case _:
+            return value
+
+
+LEGACY = "legacy_hard_sigmoid"
+CELL_WORDS = get_args(CellActivation)
+DENSE_WORDS = get_args(Activation)
+
+
+def cell_activation(settings: Settings, key: str, default: str) -> CellActivation:
+    """Return the activation of gates or candidates; see ``activation``."""
+    return cast("CellActivation", activation(settings, key, CELL_WORDS, default))
+
+
+def dense_activation(settings: Settings, key: str = "activation") -> Activation:
+    """Return the activation of a dense layer; see ``activation``."""
+    return cast("Activation", activation(settings, key, DENSE_WORDS, "linear"))
+
+
+def activation(settings: Settings, key: str, words: tuple[str, ...], default: str) -> str:
+    """Return an activation as a word of the language.
+
+    Before version 3, Keras's ``hard_sigmoid`` is clip(0.2 x + 0.5, 0, 1), now it is
+    relu6(x + 3) / 6; the version of the file decides.
+    """
+    given = settings.take(key, default)
+    if given is None:
+        given = "linear"
+    word = "silu" if given == "swish" else given
+    if word == "hard_sigmoid" and settings.version.major < 3:
+        word = LEGACY
+        what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
+        settings.account.infer(what, settings.name)
+        settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
+    if isinstance(word, str) and word in words:
+        return word
+    known = ", ".join(words)
+    what = f"the function {show_value(given)}" if isinstance(given, dict) else show_value(given)
+    settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
+    return default
+
+
+def initializer(value: Any) -> Initializer | None:
+    """Return an initializer of Keras, or None if the language has none that is the same."""
+    match value:
+        case str(name):
+            return _initializer_named(name, {})
+        case {"class_name": str(name), "config": dict(config)}:
+            return _initializer_named(name, config)
+        case _:
+            return None
+
+
+def _initializer_named(name: str, config: dict[str, Any]) -> Initializer | None:
+    number = _numbers(config)
+    match name.replace("_", "").lower():
+        case "glorotuniform":
+            return initializers.GlorotUniform()
+        case "heuniform":
+            return initializers.HeUniform()
+        case "lecununiform":
+            return initializers.LecunUniform()
+        # As Keras 3.5 and 3.6 call it.
+        case "orthogonal" | "orthogonalinitializer" if number("gain", 1.0) == 1.0:
+            return initializers.Orthogonal()
+        case "zeros" | "zero":
+            return initializers.Constant(0.0)
+        case "ones" | "one":
+            return initializers.Constant(1.0)
+        case "constant" if (value := number("value", 0.0)) is not None:
+            return initializers.Constant(value)
+        case "randomuniform" | "uniform":
+            low, high = number("minval", -0.05), number("maxval", 0.05)
+            symmetric = low is not None and high is not None and low == -high and high > 0.0
+            return initializers.Uniform(high) if symmetric else None
+        case "randomnormal" | "normal" if number("mean", 0.0) == 0.0:
+            deviation = number("stddev", 0.05)
+            return initializers.Normal(deviation) if deviation and deviation > 0.0 else None
+        case "variancescaling":
+            return _scaled_initializer(config)
+        case _:
+            return None
+
+
+def _numbers(config: dict[str, Any]) -> Any:
+    def number(key: str, default: float) -> float | None:
+        value = config.get(key, default)
+        fits = type(value) in (int, float) and abs(value) <= 1e30
+        return float(value) if fits else None
+
+    return number
+
+
+def _scaled_initializer(config: dict[str, Any]) -> Initializer | None:
+    match config:
+        case {"distribution": "uniform", "mode": "fan_avg", "scale": 1 | 1.0}:
+            return initializers.GlorotUniform()
+        case {"distribution": "uniform", "mode": "fan_in", "scale": 2 | 2.0}:
+            return initializers.HeUniform()
+        case {"distribution": "uniform", "mode": "fan_in", "scale": 1 | 1.0}:
+            return initializers.LecunUniform()
+        case _:
+            return None

@@ -1,0 +1,468 @@
+"""The operations of a module's ``forward``, recorded by ``torch.fx``."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import linecache
+import operator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional
+from torch.nn.utils import rnn
+
+from rnnspec.errors import Span, UsageError, brief
+from rnnspec.importing.torch.scope import HOOKS, Op, Place, Ref
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import CodeType, FrameType, TracebackType
+
+_PACKAGE = str(Path(torch.__file__).parent)
+_RECORDED: tuple[tuple[Any, Any], ...] = (
+    (rnn, rnn.pack_padded_sequence),
+    (rnn, rnn.pad_packed_sequence),
+    (torch, torch.zeros),
+    (torch.autograd, torch.autograd.Variable),
+)
+"""Functions that need numbers or tensors: lengths, a first size, and a tensor to wrap, as people
+had to before PyTorch 0.4.
+"""
+_BRANCHES = ("control flow", "as an integer", "iterated", "'len'")
+"""Parts of what torch.fx and Python say of a condition or a loop on a symbol."""
+_SYMBOLS = "operations that take symbols in place of tensors"
+_CONTAINERS = (nn.Module, nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class TraceError(Exception):
+    """A ``forward`` that cannot be traced: the reason, its place, and the operations before it."""
+
+    def __init__(self, reason: str, place: Place, before: list[Op]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.place = place
+        self.before = before
+
+
+def copy_module(module: nn.Module) -> nn.Module:
+    """Return a copy of a module that shares no tensor with it.
+
+    Raises:
+        UsageError: it cannot be copied.
+    """
+    # PyTorch copies no results of operations, which forward may have kept in the module.
+    results = (each for part in module.modules() for each in _tensors(list(vars(part).values())))
+    memo: dict[int, Any] = {id(e): e.detach().clone() for e in results if not e.is_leaf}
+    try:
+        return deepcopy(module, dict(memo))
+    except Exception:  # noqa: BLE001 - of any attribute, such as a lock
+        memo |= _shared_attributes(module, memo)
+    try:
+        return deepcopy(module, memo)
+    except Exception as error:
+        message = f"expected a module that copy.deepcopy takes, received an error: {brief(error)}"
+        raise UsageError(message, "module") from error
+
+
+def _shared_attributes(module: nn.Module, memo: dict[int, Any]) -> dict[int, Any]:
+    """Return the attributes that cannot be copied and must be shared, by their ids."""
+    shared = dict[int, Any]()
+    for part in module.modules():
+        for name, value in vars(part).items():
+            try:
+                if name not in ("_parameters", "_buffers", "_modules"):
+                    deepcopy(value, dict(memo))
+            except Exception:  # noqa: BLE001
+                shared[id(value)] = value
+    return shared
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    match value:
+        case torch.Tensor():
+            yield value
+        case list() | tuple():
+            for each in value:
+                yield from _tensors(each)
+        case _:
+            pass
+
+
+def operations(module: nn.Module, given: int | None) -> list[Op]:
+    """Return the operations of ``module.forward`` in evaluation mode, without unused ones.
+
+    Args:
+        module: the module. A copy of it is traced, because ``forward`` may change it.
+        given: how many arguments are inputs; by default those without a default.
+
+    Raises:
+        TraceError: the operations depend on data.
+        UsageError: the module cannot be copied.
+    """
+    copy = copy_module(module)
+    for each in copy.modules():
+        each.training = False
+        for hooks in HOOKS:
+            getattr(each, hooks, {}).clear()
+    tracer = _Tracer(copy)
+    try:
+        with _recording(tracer):
+            graph = tracer.trace(copy, _defaults(copy, given))
+    except Exception as error:
+        place = _place_of(error.__traceback__)
+        before = _ops(getattr(tracer, "graph", fx.Graph()), copy)
+        raise TraceError(_reason_of(error), place, before) from error
+    return _ops(graph, copy)
+
+
+def _reason_of(error: Exception) -> str:
+    """Return why a ``forward`` cannot be traced, and what to do."""
+    if "'len'" in str(error):
+        return "cannot be traced: expected x.size(0) or x.shape[0], received len(x) of a tensor"
+    if "not installed as a submodule" in str(error):
+        return (
+            "cannot be traced: expected layers that are called as attributes of a module, received "
+            "one that a function holds on to, such as a lambda in __init__ that uses self"
+        )
+    branches = any(part in str(error) for part in _BRANCHES)
+    expected = "no condition or loop on tensors or their sizes" if branches else _SYMBOLS
+    return f"cannot be traced: expected {expected}, received: {brief(error)}"
+
+
+def _ops(graph: fx.Graph, root: nn.Module) -> list[Op]:
+    used = _used_nodes(graph, root)
+    listed = [node for node in graph.nodes if node in used and not _is_check(node)]
+    overwriting = _overwriting(listed, root)
+    return [_op(node, root, overwrites=node in overwriting) for node in listed]
+
+
+def parameters(module: nn.Module) -> dict[str, Any]:
+    """Return the parameters and buffers by their full names, shared ones under each name."""
+    found = dict(module.named_parameters(remove_duplicate=False))
+    return found | dict(module.named_buffers(remove_duplicate=False))
+
+
+def hooks_of_all_modules() -> bool:
+    """Return whether PyTorch calls something before or after every module."""
+    every = nn.modules.module
+    return bool(every._global_forward_hooks or every._global_forward_pre_hooks)  # noqa: SLF001
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Return whether a module is of TorchScript."""
+    return isinstance(module, torch.jit.ScriptModule)
+
+
+def calls_itself(module: nn.Module) -> bool:
+    """Return whether a call of a module does nothing but call its ``forward``."""
+    return type(module).__call__ is nn.Module.__call__ or isinstance(module, fx.GraphModule)
+
+
+def array(values: Any) -> Any:
+    """Return a copy of a tensor or of numbers as an array, of bfloat16 in float32."""
+    tensor = torch.as_tensor(values).detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
+
+
+def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> Any:
+    """Return the result of a copy of a module in ``dtype``, which new tensors get as well.
+
+    Floating inputs are converted to ``dtype``.
+    """
+    before, wanted = torch.get_default_dtype(), getattr(torch, dtype)
+    torch.set_default_dtype(wanted)
+    try:
+        with torch.inference_mode(mode=False), torch.no_grad():
+            floating = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs)
+            pairs = zip(inputs, floating, strict=True)
+            return array(module(*(x.to(wanted) if converts else x for x, converts in pairs)))
+    finally:
+        torch.set_default_dtype(before)
+
+
+def runnable(module: nn.Module, dtype: str) -> nn.Module:
+    """Return a copy of a module in ``dtype`` and evaluation mode."""
+    with torch.inference_mode(mode=False):
+        return (
+            copy_module(module).double() if dtype == "float64" else copy_module(module).float()
+        ).eval()
+
+
+def inputs_of(module: nn.Module, values: Any, lengths: Any, number: int) -> tuple[Any, ...]:
+    """Return inputs of ``forward``: values on the device of the module, and lengths on the CPU."""
+    first = torch.from_numpy(np.ascontiguousarray(values))
+    others = [torch.from_numpy(lengths.copy()) for _ in range(number - 1)]
+    return (first.to(next(module.parameters(), first).device), *others)
+
+
+@contextmanager
+def randomness_kept(module: nn.Module) -> Iterator[None]:
+    """Have PyTorch's random numbers go on afterwards as if none had been drawn."""
+    devices = {each.device for each in module.parameters() if each.is_cuda}
+    with torch.random.fork_rng(list(devices)):
+        yield
+
+
+class Symbol(fx.Proxy):
+    """A symbol in place of a tensor, which records operators in place as such.
+
+    Those of torch.fx would be recorded as the operators that make a new tensor.
+    """
+
+
+def _in_place(function: Any) -> Any:
+    def call(self: fx.Proxy, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return call
+
+
+_IN_PLACE = (
+    operator.iadd, operator.isub, operator.imul, operator.imatmul, operator.itruediv,
+    operator.ifloordiv, operator.imod, operator.ipow, operator.iand, operator.ior, operator.ixor,
+)  # fmt: skip
+for _function_in_place in _IN_PLACE:
+    setattr(Symbol, f"__{_function_in_place.__name__}__", _in_place(_function_in_place))
+
+
+class _Tracer(fx.Tracer):
+    """A tracer that notes the line and the modes of each operation."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__(autowrap_functions=tuple(each for _, each in _RECORDED))
+        self._devices = {"cpu", "cuda", *(each.device.type for each in module.parameters())}
+        self._outside = self._modes()
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether a module is one operation: a layer of PyTorch, or a subclass of one."""
+        bases = (base for base in type(m).__mro__ if base not in _CONTAINERS)
+        stock = any(base.__module__.startswith("torch.nn.modules") for base in bases)
+        return stock or bool(super().is_leaf_module(m, module_qualified_name))
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """Return the symbol of a node."""
+        return Symbol(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Return the value of a condition, which must not depend on the numbers of the input."""
+        # Features are floats; a module may convert integers before its layers.
+        return obj.node.target == "is_floating_point" or bool(super().to_bool(obj))
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        """Return a node with its place in the source, and the modes that are on there."""
+        node: fx.Node = super().create_node(*args, **kwargs)
+        node.meta["place"] = _place(inspect.currentframe())
+        node.meta["modes"] = self._modes() - self._outside
+        return node
+
+    def _modes(self) -> frozenset[str]:
+        cast = any(torch.is_autocast_enabled(each) for each in self._devices - {"meta"})
+        modes = {"autocast": cast, "no_grad": not torch.is_grad_enabled()}
+        return frozenset(mode for mode, is_on in modes.items() if is_on)
+
+
+@contextmanager
+def _recording(tracer: fx.Tracer) -> Iterator[None]:
+    """Have functions recorded that do not take symbols.
+
+    The tracer does this for names in the globals of each ``forward``, but not for ``rnn.NAME``.
+    """
+
+    def record(function: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not any(isinstance(each, fx.Proxy) for each in (*args, *kwargs.values())):
+                return function(*args, **kwargs)
+            return tracer.create_proxy("call_function", function, args, kwargs)
+
+        return call
+
+    for space, function in _RECORDED:
+        setattr(space, function.__name__, record(function))
+    try:
+        yield
+    finally:
+        for space, function in _RECORDED:
+            setattr(space, function.__name__, function)
+
+
+def _defaults(module: nn.Module, given: int | None) -> dict[str, Any]:
+    """Return the arguments of ``forward`` that are no inputs, with their defaults."""
+    found = list(inspect.signature(module.forward).parameters.values())
+    optional = {each.name: each.default for each in found if each.default is not each.empty}
+    inputs = {each.name for each in found[:given]} if given is not None else set()
+    return {name: default for name, default in optional.items() if name not in inputs}
+
+
+def _used_nodes(graph: fx.Graph, root: nn.Module) -> set[fx.Node]:
+    """Return the nodes that lead to the result, and those that change a tensor in place.
+
+    Without a result, because tracing failed, they are those that lead to modules.
+    """
+    ends = {"output", "placeholder"}
+    if not any(node.op == "output" for node in graph.nodes):
+        ends.add("call_module")
+    used = set[fx.Node]()
+    for node in reversed(graph.nodes):
+        if node in used or node.op in ends or _is_in_place(node, root):
+            used |= {node, *node.all_input_nodes}
+    return used
+
+
+def _is_in_place(node: fx.Node, root: nn.Module) -> bool:
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    if node.op == "call_module":
+        return bool(getattr(root.get_submodule(name), "inplace", False))
+    changes = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
+    assigns = node.target in (*_IN_PLACE, operator.setitem) or "out" in node.kwargs
+    return node.op.startswith("call") and (changes or assigns or bool(node.kwargs.get("inplace")))
+
+
+_VIEWS = (
+    "getitem getattr transpose swapaxes swapdims permute t view reshape squeeze unsqueeze flatten "
+    "contiguous detach expand to float double cpu cuda type_as requires_grad_ alias dropout chunk "
+    "split unbind narrow select"
+)
+"""Operations whose result may have the memory of their argument."""
+_QUERIES = ("size", "dim", "numel", "ndimension", "getattr", "zeros_like", "new_zeros")
+"""Operations that do not read what a tensor holds."""
+
+
+def _overwriting(listed: Sequence[fx.Node], root: nn.Module) -> set[fx.Node]:
+    """Return the operations in place that change a tensor which an older name is read of later."""
+    places = {node: place for place, node in enumerate(listed)}
+    memory, found = dict[fx.Node, fx.Node](), set[fx.Node]()
+    changed = dict[fx.Node, fx.Node]()  # by memory, the last operation in place
+    for node in listed:
+        if _operation_name(node) not in _QUERIES:
+            for each in node.all_input_nodes:
+                last = changed.get(memory[each])
+                if last is not None and places[each] < places[last] and last is not each:
+                    found.add(last)
+        source = next(iter(node.all_input_nodes), None)
+        in_place = _is_in_place(node, root)
+        shares = source is not None and (in_place or _is_view(node, source, root))
+        memory[node] = memory[source] if shares and source is not None else node
+        if in_place:
+            changed[memory[node]] = node
+    return found
+
+
+def _operation_name(node: fx.Node) -> str:
+    """Return the name of a function or method, or the class of a module."""
+    if isinstance(node.target, str):
+        return node.target
+    return str(getattr(node.target, "__name__", ""))
+
+
+def _is_view(node: fx.Node, source: fx.Node, root: nn.Module) -> bool:
+    if node.op == "call_module":
+        return isinstance(root.get_submodule(str(node.target)), nn.Dropout | nn.Identity)
+    # The output and the states of a recurrent module are different tensors.
+    parts = _operation_name(node) == "getitem" and type(node.args[1]) is int
+    return _operation_name(node) in _VIEWS.split() and not (parts and _is_several(source, root))
+
+
+def _is_several(node: fx.Node, root: nn.Module) -> bool:
+    """Return whether a result is a tuple of a recurrent module, or that of its states."""
+    if node.op == "call_module":
+        return isinstance(root.get_submodule(str(node.target)), nn.RNNBase)
+    source = next(iter(node.all_input_nodes), None)
+    if source is None or source.op != "call_module" or _operation_name(node) != "getitem":
+        return False
+    return str(node.args[1]) == "1" and isinstance(root.get_submodule(str(source.target)), nn.LSTM)
+
+
+def _is_check(node: fx.Node) -> bool:
+    """Return whether a node checks an argument that has its default, or leads to such a check."""
+    name = getattr(node.target, "__name__", "")
+    if node.op == "call_function" and name.startswith("_assert"):
+        return True
+    leads = node.op == "placeholder" or (node.op == "call_function" and name == "eq")
+    return leads and bool(node.users) and all(map(_is_check, node.users))
+
+
+def _op(node: fx.Node, root: nn.Module, *, overwrites: bool) -> Op:
+    kinds = {"placeholder": "input", "call_module": "module", "get_attr": "array"}
+    target = node.target if isinstance(node.target, str) else _function(node.target)
+    module: Any = root.get_submodule(target) if node.op == "call_module" else None
+    kind = type(module).__name__
+    if node.op == "get_attr" and target.startswith("_tensor_constant"):
+        module = getattr(root, target)
+    return Op(
+        name=node.name,
+        kind=kinds.get(node.op, "output" if node.op == "output" else "call"),
+        target=target,
+        module=module,
+        layer=kind if getattr(nn, kind, None) is type(module) else "",
+        overwrites=overwrites,
+        modes=node.meta.get("modes", frozenset()),
+        args=_plain(node.args),
+        kwargs=_plain(node.kwargs),
+        place=node.meta.get("place", Place()),
+    )
+
+
+_OF_TORCH = (
+    torch, torch.Tensor, functional, rnn, torch.special, torch.autograd, operator, builtins,
+    torch._C._nn,  # noqa: SLF001 - where functions of torch.nn.functional are
+)  # fmt: skip
+
+
+def _function(function: Any) -> str:
+    """Return the name of a function of PyTorch or Python, or the full name of another one.
+
+    Others may have the same name, also in a module that begins with torch.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if any(getattr(space, name, None) is function for space in _OF_TORCH):
+        return str(name)
+    return f"{getattr(function, '__module__', None) or 'an extension'}.{name}"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case fx.Node():
+            return Ref(value.name)
+        case tuple() | list():
+            return tuple(_plain(each) for each in value)
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case slice():
+            return slice(_plain(value.start), _plain(value.stop), _plain(value.step))
+        case _:
+            return value
+
+
+def _place(frame: FrameType | None) -> Place:
+    """Return the innermost place outside of PyTorch, below the call that traces."""
+    while frame is not None and frame.f_code is not operations.__code__:
+        if not frame.f_code.co_filename.startswith((_PACKAGE, __file__)):
+            return _line(frame.f_code, frame.f_lasti, frame.f_lineno)
+        frame = frame.f_back
+    return Place()
+
+
+def _place_of(traceback: TracebackType | None) -> Place:
+    """Return the innermost place outside of PyTorch at which an error was raised."""
+    found = Place()
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith((_PACKAGE, __file__)):
+            found = _line(code, traceback.tb_lasti, traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return found
+
+
+def _line(code: CodeType, instruction: int, number: int) -> Place:
+    text = linecache.getline(code.co_filename, number).rstrip("\n")
+    positions: Sequence[Any] = list(code.co_positions())[instruction // 2]
+    _, last, start, end = positions
+    if start is None or end is None or last != number:
+        start, end = len(text) - len(text.lstrip()), len(text)
+    return Place(code.co_filename, Span(number, start + 1, end + 1, text))

@@ -1,0 +1,416 @@
+"""State dicts: their arrays, the modules that have them, and the order of these."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from glob import escape
+from itertools import islice
+from typing import TYPE_CHECKING, Any, assert_never
+
+from rnnspec.errors import UsageError, brief, few
+from rnnspec.files.arrays import HeaderError, safetensors_file
+from rnnspec.files.regular import opened
+from rnnspec.importing.torch.archive import TensorError, archive, tensor_of
+from rnnspec.importing.torch.pickled import Made
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from rnnspec.backends.imported import Account
+    from rnnspec.importing.torch.archive import Archive, Tensor
+    from rnnspec.slots import Array
+
+
+_RECURRENT = re.compile(r"(.*\.)?weight_[ih]h(_l[0-9]+)?(_reverse)?")
+_DEEPEST = 4
+WANTED = "expected a state dict with a recurrent layer (weight_ih_l0, weight_hh_l0, ...)"
+_USUAL = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
+"""Keys that usually hold the state dict, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An array of a state dict; ``read`` returns it, bfloat16 as float32.
+
+    ``size`` is the number of bytes of its elements in a file.
+    """
+
+    shape: tuple[int, ...]
+    floating: bool
+    read: Callable[[], Array]
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state dict of a model, and the names of what was saved beside it.
+
+    ``others`` are the names in the state dict that have no tensor. ``size`` is that of the file.
+    """
+
+    entries: Mapping[str, Entry]
+    size: int
+    key: str = ""
+    beside: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+
+@contextmanager
+def state(path: Path) -> Iterator[State]:
+    """Yield the state dict in a file of ``torch.save`` or of safetensors.
+
+    Raises:
+        UsageError: the file cannot be read, or has no state dict of recurrent layers, or several.
+    """
+    if path.suffix.lower() == ".safetensors":
+        with opened(path) as (stream, size):
+            try:
+                stored = safetensors_file(stream, size)[0]
+                yield State(
+                    {
+                        name: Entry(
+                            each.shape,
+                            each.dtype.kind == "f" or each.type == "BF16",
+                            partial(each.view, stream),
+                            math.prod(each.shape) * each.dtype.itemsize,
+                        )
+                        for name, each in stored.items()
+                    },
+                    size,
+                )
+            except HeaderError as error:
+                raise UsageError(str(error), str(path)) from None
+    else:
+        with archive(path) as saved:
+            try:
+                yield _find_state(saved)
+            except TensorError as error:
+                raise UsageError(str(error), str(path)) from None
+
+
+def is_state_dict(path: Path) -> bool:
+    """Return whether a file of safetensors has the names of a state dict with recurrent layers."""
+    try:
+        with opened(path) as (stream, size):
+            return any(map(_RECURRENT.fullmatch, safetensors_file(stream, size)[0]))
+    except (UsageError, HeaderError):
+        return False
+
+
+def _find_state(saved: Archive) -> State:
+    if isinstance(saved.content, Made):
+        message = (
+            f"received an object of class {brief(saved.content.name)}, expected a state dict; "
+            "save it with torch.save(model.state_dict(), PATH)"
+        )
+        raise TensorError(message)
+    candidates = dict(_candidates(saved.content, (), set()))
+    match saved.content:
+        case _ if candidates:
+            pass
+        case [first, *_] as tensors if isinstance(tensors, list) and tensor_of(first) is not None:
+            raise TensorError(f"{WANTED}, received a list of tensors without names")
+        case dict() as other if other:
+            raise TensorError(f"{WANTED}, received {few(list(other))}")
+        case other:
+            raise TensorError(f"{WANTED}, received {type(other).__name__}")
+    usual = [path for path in ((), *((name,) for name in _USUAL)) if path in candidates]
+    names = {path: ".".join(map(brief, path)) for path in candidates}
+    if len(candidates) > 1 and not usual:
+        raise TensorError(f"expected one state dict, received {few(sorted(names.values()))}")
+    path = next(iter(usual or candidates))
+    entries = dict(_entries(saved, candidates[path]))
+    beside = [name for name in saved.content if name != path[0]] if path else []
+    others = [name for name in candidates[path] if name not in entries]
+    return State(entries, len(saved.file), names[path], tuple(beside), tuple(others))
+
+
+def _candidates(
+    content: Any, path: tuple[str, ...], seen: set[int]
+) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Yield the mappings that have arrays of recurrent layers, by the keys that lead to them."""
+    # A mapping under many keys of many mappings would take forever.
+    if not isinstance(content, dict) or id(content) in seen:
+        return
+    seen.add(id(content))
+    if any(map(_RECURRENT.fullmatch, content)):
+        yield path, content
+    elif len(path) < _DEEPEST:
+        # The keys are not joined here: one of them can be as long as the file.
+        for name, inner in content.items():
+            yield from _candidates(inner, (*path, name), seen)
+
+
+def _entries(saved: Archive, found: Mapping[str, Any]) -> Iterator[tuple[str, Entry]]:
+    for name, value in found.items():
+        try:
+            tensor = tensor_of(value)
+        except TensorError as error:
+            raise TensorError(f"{brief(name)}: {error}") from None
+        if tensor is not None:
+            read = partial(_read_tensor, saved, name, tensor)
+            yield name, Entry(tensor.shape, tensor.floating, read, tensor.size)
+
+
+def _read_tensor(saved: Archive, name: str, tensor: Tensor) -> Array:
+    try:
+        return tensor.array(saved.storage(tensor.key))
+    except TensorError as error:
+        raise TensorError(f"{brief(name)}: {error}") from None
+
+
+# As PyTorch writes them: without leading zeros, which would name a layer twice.
+_IN_STACK = re.compile(r"((?:weight|bias)_(?:ih|hh|hr))_l(0|[1-9][0-9]{0,4})(_reverse)?")
+_DIRECTIONS = ("", "_reverse")
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """``nn.RNN``, ``nn.LSTM`` or ``nn.GRU``: for each layer and direction its arrays by name."""
+
+    name: str
+    layers: tuple[tuple[Mapping[str, Entry], ...], ...]
+
+    @property
+    def bidirectional(self) -> bool:
+        """True if it runs in both directions."""
+        return len(self.layers[0]) == 2
+
+    @property
+    def units(self) -> int:
+        """The number of units of each layer and direction."""
+        return self.layers[0][0]["weight_hh"].shape[1]
+
+    @property
+    def features(self) -> int:
+        """The number of features of the input."""
+        return self.layers[0][0]["weight_ih"].shape[1]
+
+    @property
+    def gates(self) -> int:
+        """The number of gates: 4 of an LSTM, 3 of a GRU, 1 of a simple layer."""
+        return self.layers[0][0]["weight_hh"].shape[0] // self.units
+
+    @property
+    def kind(self) -> str:
+        """Its class."""
+        return {1: "RNN", 3: "GRU", 4: "LSTM"}[self.gates]
+
+    @property
+    def bias(self) -> bool:
+        """True if it has biases."""
+        return "bias_ih" in self.layers[0][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """``nn.Linear``, or ``nn.Embedding`` if it has no bias and stands first: (out, in)."""
+
+    name: str
+    weight: Entry
+    bias: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """``nn.LayerNorm`` over the last axis."""
+
+    name: str
+    weight: Entry
+    bias: Entry
+
+
+Module = Stack | Matrix | Norm
+
+
+def modules(
+    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
+) -> list[Module]:
+    """Return the modules in the order of a state dict, which is that of their definition.
+
+    A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
+    are among those that the user leaves out.
+    """
+    grouped = dict[str, dict[str, "Entry"]]()
+    for name, entry in entries.items():
+        module, _, own = name.rpartition(".")
+        grouped.setdefault(module, {})[own] = entry
+    gone = dict[str, list[str]]()
+    for name in ignored:
+        module, _, own = name.rpartition(".")
+        gone.setdefault(module, []).append(own)
+    found = list[Module]()
+    for name, arrays in grouped.items():
+        # Without its bias, a module would come in as another one. The arrays of a recurrent layer
+        # are known by their names, those of others are not.
+        needed = gone.get(name, [])
+        if all(map(_IN_STACK.fullmatch, arrays)):
+            needed = [own for own in needed if _IN_STACK.fullmatch(own)]
+        elif "weight" not in arrays:
+            needed = []
+        if needed:
+            message = (
+                f"needs {few(needed)}, which --ignore leaves out; "
+                "leave out all of its arrays or none"
+            )
+            account.refuse(name or "the model", message, "E705")
+        elif (module_ := _module(name, arrays, account)) is not None:
+            found.append(module_)
+    return found
+
+
+def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
+    names = arrays.keys()
+    if all(map(_IN_STACK.fullmatch, names)):
+        return _stack(name, arrays, account)
+    dims = {own: len(entry.shape) for own, entry in arrays.items()}
+    match dims:
+        case {"weight": 2, **rest} if rest in ({}, {"bias": 1}):
+            return Matrix(name, arrays["weight"], arrays.get("bias"))
+        case {"weight": 1, "bias": 1, **rest} if not rest:
+            return Norm(name, arrays["weight"], arrays["bias"])
+        case _:
+            shapes = ", ".join(f"{own} {entry.shape}" for own, entry in arrays.items())
+            odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
+            patterns = [escape(f"{name}.{own}" if name else own) for own in odd]
+            if name and len(odd) == len(arrays):
+                patterns = [f"{escape(name)}.*"]
+            message = (
+                "expected the arrays of nn.RNN, nn.LSTM, nn.GRU, nn.Embedding, nn.Linear or "
+                f"nn.LayerNorm, received {shapes}{account.way_out(patterns)}"
+            )
+            account.refuse(name or "the model", message, "E701")
+            return None
+
+
+def _stack(name: str, arrays: Mapping[str, Entry], account: Account) -> Stack | None:
+    found = dict[tuple[int, int], dict[str, "Entry"]]()
+    for own, entry in arrays.items():
+        match = _IN_STACK.fullmatch(own)
+        assert match is not None, "_module checked the names"
+        place = int(match[2]), _DIRECTIONS.index(match[3] or "")
+        found.setdefault(place, {})[match[1]] = entry
+    both = any(direction for _, direction in found)
+    number = max(layer for layer, _ in found) + 1
+    if len(found) != number * (1 + both):
+        account.refuse(name, "expected every layer in each direction, received a part", "E705")
+        return None
+    layers = tuple(tuple(found[i, j] for j in range(1 + both)) for i in range(number))
+    stack = Stack(name, layers)
+    problems = list(_problems(stack))
+    for message, code in problems:
+        account.refuse(name, message, code)
+    return None if problems else stack
+
+
+def _problems(stack: Stack) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the arrays of a stack, each with its code."""
+    first = stack.layers[0][0]
+    if any("weight_hr" in arrays for layer in stack.layers for arrays in layer):
+        yield "proj_size: the language has no projection of the state", "E703"
+        return
+    if missing := [own for own in ("weight_ih", "weight_hh") if own not in first]:
+        yield f"expected {missing[0]}_l0, which is missing", "E705"
+        return
+    shape, given = first["weight_hh"].shape, first["weight_ih"].shape
+    if len(shape) != 2 or not shape[1] or shape[0] not in (shape[1], 3 * shape[1], 4 * shape[1]):
+        yield f"weight_hh_l0: expected (gates x units, units), received {shape}", "E707"
+        return
+    if len(given) != 2:
+        yield f"weight_ih_l0: expected (gates x units, features), received {given}", "E707"
+        return
+    width = stack.units * len(stack.layers[0])
+    for index, layer in enumerate(stack.layers):
+        features = stack.features if index == 0 else width
+        wanted = shapes_of(stack.gates, stack.units, features, bias=stack.bias)
+        for suffix, arrays in zip(_DIRECTIONS, layer, strict=False):
+            received = {own: entry.shape for own, entry in arrays.items()}
+            for own in sorted(wanted.keys() | received.keys()):
+                if wanted.get(own) != received.get(own):
+                    shapes = f"expected shape {wanted.get(own)}, received {received.get(own)}"
+                    yield f"{own}_l{index}{suffix}: {shapes}", "E707"
+
+
+def shapes_of(gates: int, units: int, features: int, *, bias: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the arrays of a recurrent layer in one direction, by name."""
+    rows = gates * units
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (rows, features),
+        "weight_hh": (rows, units),
+    }
+    return {**shapes, "bias_ih": (rows,), "bias_hh": (rows,)} if bias else shapes
+
+
+_MOST_MODULES = 40
+_MOST_TRIES = 10_000
+
+
+def order_modules(modules: Sequence[Module], account: Account) -> list[Module]:
+    """Return the modules in an order in which each takes what the one before it gives.
+
+    The order of the file is kept if it is one, and if no order is. What could be in another order
+    is recorded as inferred.
+    """
+    if len(modules) > _MOST_MODULES:
+        return list(modules)
+    found = list(islice(_Search(modules).orders(), 2))
+    if len(found) == 2:
+        names = [module.name for module in found[0]]
+        account.infer(f"the order of the modules by their place in the file: {', '.join(names)}")
+    return found[0] if found else list(modules)
+
+
+class _Search:
+    """A search for orders by trying each module that fits, the first of the file first."""
+
+    def __init__(self, modules: Sequence[Module]) -> None:
+        self.modules = modules
+        self.tries = 0
+
+    def orders(self) -> Iterator[list[Module]]:
+        """Yield every order, until there were too many tries."""
+        yield from self._from([], list(self.modules))
+
+    def _from(self, taken: list[Module], rest: list[Module]) -> Iterator[list[Module]]:
+        if not rest:
+            yield taken
+        for index, module in enumerate(rest):
+            self.tries += 1
+            if self.tries > _MOST_TRIES:
+                return
+            if _fits(taken, module):
+                yield from self._from([*taken, module], rest[:index] + rest[index + 1 :])
+
+
+def _fits(taken: list[Module], module: Module) -> bool:
+    before = taken[-1] if taken else None
+    match module:
+        case Stack():
+            dense = isinstance(before, Matrix) and len(taken) > 1
+            return not dense and (before is None or _width(taken) == module.features)
+        case Norm():
+            return isinstance(before, Stack) and _width(taken) == module.weight.shape[0]
+        case Matrix() if before is None:  # an embedding
+            return module.bias is None
+        case Matrix():
+            embedded = len(taken) == 1 and isinstance(before, Matrix)
+            return not embedded and _width(taken) == module.weight.shape[1]
+        case _:
+            assert_never(module)
+
+
+def _width(taken: list[Module]) -> int:
+    """Return the number of features that the last module gives."""
+    match taken[-1]:
+        case Stack() as stack:
+            return stack.units * len(stack.layers[0])
+        case Norm(weight=weight):
+            return weight.shape[0]
+        case Matrix(weight=weight):
+            return weight.shape[1 if len(taken) == 1 else 0]
