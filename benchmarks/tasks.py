@@ -75,7 +75,7 @@ def vectors(folder: Path) -> object:
     from rnnspec import building, pipeline
 
     # Without the model, which would need a framework and hide the peak of reading.
-    return building.pretrained(pipeline.read(folder / "spec.yaml"))
+    return building.pretrained_vectors(pipeline.read(folder / "spec.yaml"))
 
 
 def vectors_whole(folder: Path) -> object:
@@ -154,9 +154,10 @@ def generate(path: Path) -> Run:
 
 def validate(path: Path) -> Run:
     """Return the validation of a folder of specs."""
-    from rnnspec.cli.commands import validate
+    from rnnspec.cli.inputs import check, find_inputs
+    from rnnspec.cli.report import print_report
 
-    return lambda: validate.run([str(path)], "concise", 1)
+    return lambda: print_report([*map(check, find_inputs([str(path)]))], "concise", "validate")
 
 
 GROWTH: dict[str, Callable[[Path], Run]] = {"growth-layers": generate, "growth-specs": validate}

@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from rnnspec.shown import Renderers
 from rnnspec.version import __version__
 
 TYPE_CHECKING = False  # importing typing is slow, and needed only later
@@ -38,28 +37,56 @@ __all__ = [
     "write_weights",
 ]
 
-_HOMES = {
-    "build": "rnnspec.building",
-    "codegen": "rnnspec.pipeline",
-    "load": "rnnspec.pipeline",
-    "loads": "rnnspec.pipeline",
-    "summary": "rnnspec.pipeline",
-    "draw": "rnnspec.drawing.picture",
-    "parity": "rnnspec.comparison.run",
-    "from_keras": "rnnspec.importing.live",
-    "from_torch": "rnnspec.importing.live",
-    "read_weights": "rnnspec.live",
-    "write_weights": "rnnspec.live",
-    "show_versions": "rnnspec.environment",
-}
-
 
 def __getattr__(name: str) -> Any:
     # Imported on demand, because otherwise the command line would load NumPy to check a spec.
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    match name:
+        case "load" | "loads" | "summary" | "codegen":
+            from rnnspec import pipeline
+
+            return getattr(pipeline, name)
+        case "read_weights" | "write_weights":
+            from rnnspec import live
+
+            return getattr(live, name)
+        case "from_keras" | "from_torch":
+            from rnnspec.importing import live as models
+
+            return getattr(models, name)
+        case "build":
+            from rnnspec.building import build
+
+            return build
+        case "draw":
+            from rnnspec.drawing.picture import draw
+
+            return draw
+        case "parity":
+            from rnnspec.comparison.run import parity
+
+            return parity
+        case "show_versions":
+            from rnnspec.environment import show_versions
+
+            return show_versions
+        case _:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def _html(result: Any) -> str:
+    from rnnspec.html.results import fragment
+
+    return fragment(result)
+
+
+def _text(result: Any) -> str:
+    from rnnspec.tables import text
+
+    return text(result)
+
+
+Renderers.html, Renderers.text = _html, _text

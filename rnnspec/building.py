@@ -1,15 +1,18 @@
-"""Live models with their initial weights, pretrained vectors or trained arrays."""
+"""Build live models, with initial weights, pretrained vectors or trained arrays, and save them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec import pipeline
+from rnnspec import pipeline, saving
 from rnnspec.arguments import seed_from
-from rnnspec.backends import form_named, get, needs
+from rnnspec.backends import Backend, form_named, get, needs
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
+from rnnspec.files import Inputs
 from rnnspec.ir.params import counts
 from rnnspec.memory import memory_for
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from rnnspec.ir.forms import Form
     from rnnspec.ir.nodes import Network
     from rnnspec.pipeline import Generated, Program, Source
     from rnnspec.slots import Array
@@ -48,16 +52,91 @@ def build(spec: Source, backend: str, *, seed: int | None = None, form: str | No
         BackendError: the backend is not installed or too old.
         OutOfMemoryError: the arrays do not fit into memory.
     """
-    wanted = form_named(form)
-    given, chosen = pipeline.program(spec), get(backend, *needs.source(wanted), MODEL)
-    number = None if seed is None else seed_from(seed)
+    source = form_named(form)
+    program, chosen = pipeline.program(spec), get(backend, *needs.source(source), MODEL)
+    return build_model(program, chosen, source, None if seed is None else seed_from(seed)).model
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The path at which a model is saved, and the type to which its weights are quantized.
+
+    It replaces files only with ``force``, and never ``inputs``.
+    """
+
+    path: Path
+    force: bool = False
+    inputs: Inputs = field(default_factory=Inputs)
+    quantize: str | None = None
+
+    def check(self, program: Program, backend: Backend) -> None:
+        """Raise UsageError or OutputError if the files of a model could not be written."""
+        name, inputs = program.spec.name, self.inputs
+        saving.check_output(self.path, backend, name, force=self.force, inputs=inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A live model, its source, and the vectors in its embedding.
+
+    ``equal`` has lines about the comparison of the saved model with the reference, if there was
+    one.
+    """
+
+    model: Any
+    generated: Generated
+    vectors: Vectors | None
+    equal: tuple[str, ...] = ()
+
+
+def build_model(  # noqa: PLR0913 - the options of the command
+    program: Program,
+    backend: Backend,
+    form: Form | None = None,
+    seed: int | None = None,
+    output: Output | None = None,
+    *,
+    importing: Callable[[Backend], None] = Backend.require,
+    progress: Callable[[int, int], None] = lambda *_: None,
+) -> Built:
+    """Build a model, and save it if there is an ``output``.
+
+    Args:
+        program: the spec and its network.
+        backend: a backend that builds models.
+        form: the form of the source.
+        seed: as for ``build``.
+        output: the files to write.
+        importing: called before the framework is needed.
+        progress: called while vectors are read; see ``pretrained_vectors``.
+
+    Raises:
+        OutputError: the files cannot be written.
+        ParityError: the saved model differs from the reference; nothing is written.
+        RnnspecError: see ``build``.
+    """
+    if output is not None:
+        output.check(program, backend)
     # Before the vectors, which may take minutes to read.
-    chosen.require()
-    arrays, vectors = trained(given, number), pretrained(given)
-    return assemble(pipeline.generate(given, chosen, wanted), vectors, seed=number, arrays=arrays)
+    backend.require()
+    generated = pipeline.generate(program, backend, form)
+    if output is not None and output.quantize is not None:
+        # Imported here, as below: a model that is not compared needs no reference.
+        from rnnspec.convert.quantized import check
+
+        check(program, generated, output.quantize)
+    arrays = trained_arrays(program, seed)
+    vectors = pretrained_vectors(program, progress)
+    importing(backend)
+    model = assemble(generated, vectors, seed=seed, arrays=arrays)
+    if output is None:
+        return Built(model, generated, vectors)
+    # Once more, because building takes time.
+    output.check(program, backend)
+    return Built(model, generated, vectors, _save(program, generated, model, output))
 
 
-def trained(program: Program, seed: int | None) -> Mapping[str, Array] | None:
+def trained_arrays(program: Program, seed: int | None) -> Mapping[str, Array] | None:
     """Return the canonical arrays in the file that a spec was read from, or None.
 
     Raises:
@@ -72,7 +151,7 @@ def trained(program: Program, seed: int | None) -> Mapping[str, Array] | None:
     return read_arrays(program.spec.file, program.network)
 
 
-def pretrained(
+def pretrained_vectors(
     program: Program, progress: Callable[[int, int], None] = lambda *_: None
 ) -> Vectors | None:
     """Return the pretrained vectors that a spec names, or None.
@@ -121,28 +200,39 @@ def assemble(
     # NumPy draws in float64.
     size, how = (4, "in float32") if drawn or arrays else (12, "drawn in float64 for float32")
     with _memory(generated.network, size, how):
-        return _assembled(generated, vectors, seed, arrays, drawn=drawn)
+        model = pipeline.instantiate(generated, drawn=drawn)
+        if arrays is not None:
+            generated.store.write(model, arrays)
+            return model
+        if not drawn:
+            from rnnspec.weights.initial import draw_fresh
 
+            generated.store.write(model, draw_fresh(generated.network, seed))
+        # After the initial weights, which would overwrite them.
+        if vectors is not None:
+            from rnnspec.vectors.read import write_vectors
 
-def _assembled(
-    generated: Generated,
-    vectors: Vectors | None,
-    seed: int | None,
-    arrays: Mapping[str, Array] | None,
-    *,
-    drawn: bool,
-) -> Any:
-    model = pipeline.instantiate(generated, drawn=drawn)
-    if arrays is not None:
-        generated.store.write(model, arrays)
+            write_vectors(generated.store, model, vectors)
         return model
-    if not drawn:
-        from rnnspec.weights.initial import draw_fresh
 
-        generated.store.write(model, draw_fresh(generated.network, seed))
-    # After the initial weights, which would overwrite them.
-    if vectors is not None:
-        from rnnspec.vectors.read import write_vectors
 
-        write_vectors(generated.store, model, vectors)
-    return model
+def _save(program: Program, generated: Generated, model: Any, output: Output) -> tuple[str, ...]:
+    """Write the files of a model, and return lines about the comparison, if there is one.
+
+    A model that is written to be deployed is compared with the reference first.
+    """
+    text = program.spec.document.text
+    save = partial(saving.save, output.path, generated, text, model, force=output.force)
+    if generated.form == "training":
+        save()
+        return ()
+    from rnnspec.comparison.verify import Proof
+    from rnnspec.convert.quantized import Quantization
+
+    proof = Proof(program, generated, generated.store.read(model))
+    if output.quantize is None:
+        save(verify=proof)
+        return (f"equal to {proof.equal}",)
+    quantization = Quantization(proof, output.quantize, output.path)
+    save(verify=quantization)
+    return (f"equal to {proof.equal}, before quantization", *quantization.report())

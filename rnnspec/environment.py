@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -54,14 +54,22 @@ class Environment:
 
 def environment() -> Environment:
     """Return the versions of rnnspec, Python, its dependencies and the backends."""
+    # Imported here: PyYAML takes time.
+    from rnnspec.spec.yaml.tree import LOADER
+
+    engines = {
+        name: f"{backend.engine()} {_module_version(backend.engine())}"
+        for name, backend in BACKENDS.items()
+        if backend.engine is not None and backend.installed
+    }
     return Environment(
         rnnspec=__version__,
         python=f"{platform.python_version()} ({platform.python_implementation()})",
         platform=platform.platform(),
-        yaml=_yaml_parser(),
+        yaml="libyaml" if LOADER.__name__ == "CSafeLoader" else "pure Python",
         packages={name: _version(name) for name in _dependencies()},
-        backends={name: _backend_version(each) for name, each in BACKENDS.items()},
-        engines=dict(_engines()),
+        backends={name: _backend_version(backend) for name, backend in BACKENDS.items()},
+        engines=engines,
         problems=tuple(_problems()),
     )
 
@@ -78,16 +86,16 @@ def show_versions(*, json: bool = False) -> None:
         UsageError: ``json`` is neither True nor False.
     """
     check_flag("json", json)
-    found = environment()
+    versions = environment()
     if json:
         from json import dumps
 
-        print(dumps(found.as_dict(), indent=2))
+        print(dumps(versions.as_dict(), indent=2))
     else:
-        print(*lines(found.rows()), sep="\n")
+        print(*lines(versions.rows()), sep="\n")
 
 
-def lines(rows: Iterator[tuple[str, str]]) -> Iterator[str]:
+def lines(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield ``name  value`` for each row, the values below each other."""
     pairs = list(rows)
     width = max(len(name) for name, _ in pairs)
@@ -135,13 +143,6 @@ def _exists(module: str) -> bool:
         return False
 
 
-def _engines() -> Iterator[tuple[str, str]]:
-    for name, backend in BACKENDS.items():
-        if backend.engine is not None and backend.installed:
-            engine = backend.engine()
-            yield name, f"{engine} {_module_version(engine)}"
-
-
 def _problems() -> Iterator[str]:
     for backend in BACKENDS.values():
         if not backend.installed:
@@ -155,10 +156,3 @@ def _problems() -> Iterator[str]:
                 f"{backend.title} is set to run on {backend.engine()!r}, which is not installed: "
                 f"pip install {backend.requirement}, or choose another one"
             )
-
-
-def _yaml_parser() -> str:
-    # Imported here: PyYAML takes time.
-    from rnnspec.spec.yaml.tree import LOADER
-
-    return "libyaml" if LOADER.__name__ == "CSafeLoader" else "pure Python"

@@ -66,28 +66,24 @@ def write_weights(model: Any, arrays: Mapping[str, ArrayLike], spec: Source | No
 
 def _store(model: Any, spec: Source | None) -> Store:
     if spec is None:
-        return _origin(model)
-    given = pipeline.program(spec)
+        # A wrapper is another object, of a class that no generated module defines.
+        for inner in (model, *(unwrapped for _, unwrapped in _owners(model))):
+            if (store := origin(inner)) is not None:
+                return store
+        expected = "expected a model that rnnspec.build made, or its spec as well"
+        raise UsageError(f"{expected}; received {received(model)}")
+    program = pipeline.program(spec)
     # The first one: a model can belong to two backends.
-    for backend, _ in _unwrapped(model):
-        forms = pipeline.forms_of(given, backend)
-        stores = [Store(backend, pipeline.arranged(given, backend, form)) for form in forms]
+    for backend, _ in _owners(model):
+        forms = pipeline.forms_of(program, backend)
+        stores = [Store(backend, pipeline.arrange(program, backend, form)) for form in forms]
         # If the model has the structure of no form, the error is about the first one.
         return next((store for store in stores if store.fits(model)), stores[0])
     titles = listed([backend.title for backend in BACKENDS.values()], "or")
     raise UsageError(f"expected a model of {titles}, received {received(model)}")
 
 
-def _origin(model: Any) -> Store:
-    # A wrapper is another object, of a class that no generated module defines.
-    for each in (model, *(inner for _, inner in _unwrapped(model))):
-        if (found := origin(each)) is not None:
-            return found
-    wanted = "expected a model that rnnspec.build made, or its spec as well"
-    raise UsageError(f"{wanted}; received {received(model)}")
-
-
-def _unwrapped(model: Any) -> Iterator[tuple[Backend, Any]]:
+def _owners(model: Any) -> Iterator[tuple[Backend, Any]]:
     """Yield each backend to which a model belongs, with the unwrapped model.
 
     Only frameworks that are already imported are asked, because no other can have made the model.

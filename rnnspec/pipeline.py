@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, path_from, received
@@ -45,6 +46,16 @@ class Program:
         """The path of the spec, as shown in errors."""
         return self.spec.document.source
 
+    @property
+    def named_files(self) -> list[tuple[Path, str]]:
+        """The files that the spec names, each with its key for messages."""
+        folder = Path(self.source).parent
+        return [
+            (folder / name, f"embedding.{key} of {self.source}")
+            for key in ("weights", "words")
+            if (name := getattr(self.spec.embedding, key, None))
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Generated:
@@ -71,13 +82,13 @@ class Generated:
 
 def read(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML file with its network; see ``load``."""
-    return _checked(reading.load(path, taken=taken_names(), allow_outside=allow_outside))
+    return _check_draft(reading.load(path, taken=taken_names(), allow_outside=allow_outside))
 
 
 def reads(text: str | bytes, source: str = "<string>", *, allow_outside: bool = False) -> Program:
     """Return the spec in a YAML text with its network; see ``loads``."""
     taken = taken_names()
-    return _checked(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
+    return _check_draft(reading.loads(text, source, taken=taken, allow_outside=allow_outside))
 
 
 def program(spec: Source) -> Program:
@@ -89,12 +100,12 @@ def program(spec: Source) -> Program:
     """
     match spec:
         case Spec():
-            return _lowered(spec)
+            return Program(spec, verify(lower(spec)))
         case str() | os.PathLike():
             return read(path_from(spec))
         case _:
-            wanted = "a spec (a path or the result of rnnspec.load)"
-            raise UsageError(f"expected {wanted}, received {received(spec)}")
+            expected = "a spec (a path or the result of rnnspec.load)"
+            raise UsageError(f"expected {expected}, received {received(spec)}")
 
 
 def load(path: str | os.PathLike[str], *, allow_outside: bool = False) -> Spec:
@@ -155,8 +166,8 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
         UsageError: the backend is unknown or generates no source of this form, ``spec`` is neither
             a path nor a spec, or the file cannot be read.
     """
-    wanted = form_named(form)
-    return generate(program(spec), get(backend, *needs.source(wanted)), wanted).text
+    source = form_named(form)
+    return generate(program(spec), get(backend, *needs.source(source)), source).text
 
 
 def generate(program: Program, backend: Backend, form: Form | None = None) -> Generated:
@@ -170,14 +181,14 @@ def generate(program: Program, backend: Backend, form: Form | None = None) -> Ge
     """
     from rnnspec.source.render import render
 
-    network = arranged(program, backend, form)
+    network = arrange(program, backend, form)
     form = backend.form(form)
     source = backend.emitter.emit(network, form)
     text = render(source, backend.templates)
     return Generated(backend, form, network, text, source.entry, source.before_loading)
 
 
-def arranged(program: Program, backend: Backend, form: Form | None = None) -> Network:
+def arrange(program: Program, backend: Backend, form: Form | None = None) -> Network:
     """Return the network as it is arranged in the source for a backend.
 
     Raises:
@@ -218,23 +229,19 @@ def instantiate(generated: Generated, dtype: str = "float32", *, drawn: bool = T
     return model
 
 
-def _lowered(spec: Spec) -> Program:
-    return Program(spec, verify(lower(spec)))
-
-
 def _check_text(name: str, value: object, *types: type) -> None:
     if not isinstance(value, types):
-        wanted = " or ".join(each.__name__ for each in types)
-        raise UsageError(f"{name}: expected {wanted}, received {received(value)}")
+        expected = " or ".join(kind.__name__ for kind in types)
+        raise UsageError(f"{name}: expected {expected}, received {received(value)}")
 
 
-def _checked(draft: reading.Draft) -> Program:
+def _check_draft(draft: reading.Draft) -> Program:
     """Return the spec of ``draft`` with its network, after checking its ``expect``."""
     if draft.spec is None:
         raise SpecError(in_file_order(draft.problems))
     # A draft can have a spec and problems, if the rules object to it: lowering may find more.
     try:
-        program = _lowered(draft.spec)
+        program = Program(draft.spec, verify(lower(draft.spec)))
     except SpecError as error:
         raise SpecError(in_file_order((*draft.problems, *error.problems))) from None
     broken = tuple(_broken_promises(draft.spec, counts(program.network).total))

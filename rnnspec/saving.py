@@ -59,7 +59,7 @@ def check_output(output: Path, backend: Backend, name: str, *, force: bool, inpu
         OutputError: the path is not writable.
     """
     check = partial(files.check_target, force=force, inputs=inputs)
-    named = file_names(backend, name)
+    names = file_names(backend, name)
     if backend.suffix:
         if output.suffix != backend.suffix:
             message = f"expected a path that ends in {backend.suffix}{_instead(output)}"
@@ -68,13 +68,13 @@ def check_output(output: Path, backend: Backend, name: str, *, force: bool, inpu
     elif not is_folder(output) and not os.path.lexists(output):
         hint = _instead(output) or f"; write {str(output.with_suffix(''))!r}"
         message = (
-            f"expected the path of a folder, for {listed(named)}, received one that ends in "
+            f"expected the path of a folder, for {listed(names)}, received one that ends in "
             f"{output.suffix}{hint}"
         )
         raise UsageError(message, str(output))
     elif files.check_target_folder(output):
-        for each in named:
-            check(output / each)
+        for file in names:
+            check(output / file)
 
 
 def is_folder(output: Path) -> bool:
@@ -85,10 +85,11 @@ def is_folder(output: Path) -> bool:
 
 def _instead(output: Path) -> str:
     """Return who writes files with the ending of ``output``, empty if nobody does."""
-    writers = [f"backend {each.name}" for each in BACKENDS.values() if each.suffix == output.suffix]
-    if output.suffix == SUFFIX:
+    suffix = output.suffix
+    writers = [f"backend {name}" for name, backend in BACKENDS.items() if backend.suffix == suffix]
+    if suffix == SUFFIX:
         writers.append("'rnnspec convert'")
-    return f"; {listed(writers)} writes {output.suffix}" if output.suffix and writers else ""
+    return f"; {listed(writers)} writes {suffix}" if suffix and writers else ""
 
 
 def save(  # noqa: PLR0913 - each is needed for the files
@@ -109,32 +110,29 @@ def save(  # noqa: PLR0913 - each is needed for the files
     backend, name = generated.backend, generated.network.name
     # On the file system of the output: a move from another one would be a copy, so not atomic.
     with files.staged(output if output.is_dir() else output.parent) as folder:
-        made = folder / name
-        made.mkdir()
+        staged = folder / name
+        staged.mkdir()
         try:
-            backend.runtime.save(model, made, name, generated.text, spec)
+            backend.runtime.save(model, staged, name, generated.text, spec)
         except (OSError, SafetensorError) as error:  # either, if the disk is full
-            raise OutputError(f"cannot be written: {_reason(error)}", str(output)) from error
-        verify(made)
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            raise OutputError(f"cannot be written: {reason}", str(output)) from error
+        verify(staged)
         if backend.suffix:
-            files.publish({made / f"{name}{backend.suffix}": output}, force=force)
+            files.publish({staged / f"{name}{backend.suffix}": output}, force=force)
         else:
-            _publish_folder(made, output, force=force)
+            _publish_folder(staged, output, force=force)
 
 
-def _publish_folder(made: Path, output: Path, *, force: bool) -> None:
+def _publish_folder(folder: Path, output: Path, *, force: bool) -> None:
     """Move a folder to ``output``, or move its files if ``output`` is already a folder."""
     if not output.is_dir():
         try:
-            files.publish({made: output}, force=force)
+            files.publish({folder: output}, force=force)
         except (UsageError, OutputError):
             # If another process has just created the folder, the files are moved into it.
             if not output.is_dir():
                 raise
         else:
             return
-    files.publish({path: output / path.name for path in sorted(made.iterdir())}, force=force)
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
+    files.publish({path: output / path.name for path in sorted(folder.iterdir())}, force=force)

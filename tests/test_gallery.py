@@ -87,7 +87,7 @@ def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: st
     runtime = require(backend, gallery_spec).runtime
     model = rnnspec.build(gallery_spec, backend)
     found = rnnspec.summary(gallery_spec)
-    layers = pipeline.arranged(pipeline.read(gallery_spec), get(backend)).layers
+    layers = pipeline.arrange(pipeline.read(gallery_spec), get(backend)).layers
     # Source for inference has no dropout, whose row is 0.
     counted = {layer.name: runtime.layer_count(model, layer) for layer in layers}
     assert [counted.get(layer.name, 0) for layer in found.layers] == ROWS[found.name]
@@ -138,7 +138,7 @@ def test_what_stock_layers_would_hold_is_what_they_hold(covering_spec: Path) -> 
 
     (spec,) = rnnspec.parity(covering_spec, ["torch"], level="counts").specs
     model = rnnspec.build(covering_spec, "torch")
-    arranged = pipeline.arranged(pipeline.read(covering_spec), get("torch"))
+    arranged = pipeline.arrange(pipeline.read(covering_spec), get("torch"))
     layers = {layer.name: layer for layer in arranged.layers}
     for stock in spec.stock["torch"]:
         layer = layers[stock.layer]

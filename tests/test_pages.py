@@ -56,7 +56,7 @@ def said(blocks: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Counter[
             return Counter()
         program = pipeline.read("spec.yaml")
         if Path("words.txt").exists():
-            building.pretrained(program)
+            building.pretrained_vectors(program)
     except (SpecError, ModelError) as error:
         return Counter(problem.code for problem in error.problems)
     return Counter()

@@ -15,7 +15,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
-from rnnspec.cli.commands import build
+from rnnspec.building import Output, build_model
 from rnnspec.source import execute, render
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ def test_so_does_a_build_that_is_saved(calls: Counter[str], backend: str, tmp_pa
     calls.clear()
     program = pipeline.read(GALLERY[0])
     output = tmp_path / f"net{get(backend).suffix}"
-    build.run(program, build.Options(backend, None, None, output, force=False))
+    build_model(program, get(backend), output=Output(output))
     assert list(tmp_path.iterdir())
     assert calls == ONCE

@@ -1,14 +1,80 @@
-"""The application, and its commands in the order of its help."""
+"""The application: its commands in the order of its help, and their help.
+
+The help is laid out here, because the layout differs between versions of typer.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from rnnspec.cli.declared import models, specs, tools, trained
-from rnnspec.cli.terminal.help import Command, Group
+from rnnspec.arguments import one_of
+from rnnspec.cli.commands.build import build
+from rnnspec.cli.commands.codegen import codegen
+from rnnspec.cli.commands.completion import completion
+from rnnspec.cli.commands.convert import convert
+from rnnspec.cli.commands.diff import diff
+from rnnspec.cli.commands.doctor import doctor
+from rnnspec.cli.commands.draw import draw
+from rnnspec.cli.commands.explain import explain
+from rnnspec.cli.commands.import_ import import_
+from rnnspec.cli.commands.init import init
+from rnnspec.cli.commands.lint import lint
+from rnnspec.cli.commands.parity import parity
+from rnnspec.cli.commands.schema import schema
+from rnnspec.cli.commands.summary import summary
+from rnnspec.cli.commands.validate import validate
 from rnnspec.version import __version__
+
+
+class Group(TyperGroup):
+    """The commands; an unknown one is refused as any other unknown name is."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first argument names."""
+        if not ctx.resilient_parsing:  # as when a shell completes
+            one_of("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+
+class Command(TyperCommand):
+    """A command whose ``--help`` shows metavars as declared, without Python types."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return ``[OPTIONS]`` and the arguments of the usage line."""
+        pieces = ["[OPTIONS]"]
+        argument: Any
+        for argument in filter(_is_argument, self.get_params(ctx)):
+            name = argument.metavar + ("..." if argument.nargs == -1 else "")
+            pieces.append(name if argument.required else f"[{name}]")
+        return pieces
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of arguments and the list of options."""
+        arguments, options = [], []
+        parameter: Any
+        for parameter in self.get_params(ctx):
+            shown = parameter.default not in {None, False} and parameter.show_default
+            default = f" [default: {parameter.default}]" if shown else ""
+            text = f"{parameter.help}{default}"
+            if _is_argument(parameter):
+                arguments.append((parameter.metavar, text))
+            elif not parameter.hidden:
+                names = ", ".join(sorted(parameter.opts, key=len))
+                options.append(
+                    (names if parameter.is_flag else f"{names} {parameter.metavar}", text)
+                )
+        for title, rows in (("Arguments", arguments), ("Options", options)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
 
 app = typer.Typer(
     name="rnnspec",
@@ -23,8 +89,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"rnnspec {__version__}")
         raise typer.Exit
 
@@ -32,30 +98,31 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _rnnspec(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     del version
 
 
 _COMMANDS = (
-    (specs.init, "rnnspec init my_tagger --network tagger"),
-    (specs.validate, "rnnspec validate specs --format concise"),
-    (specs.lint, "rnnspec lint specs --ignore L103,L2"),
-    (specs.explain, "rnnspec explain L101"),
-    (models.summary, "rnnspec summary specs/stacked_lstm.yaml --json"),
-    (models.build, "rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out"),
-    (trained.convert, "rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml"),
-    (trained.import_, "rnnspec import trained.h5 -o names/classifier.yaml"),
-    (models.codegen, "rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py"),
-    (models.draw, "rnnspec draw specs/stacked_lstm.yaml -o stacked.svg"),
-    (specs.diff, "rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"),
-    (specs.schema, "rnnspec schema -o rnnspec.schema.json"),
-    (models.parity, "rnnspec parity specs/*.yaml --level training"),
-    (tools.doctor, "rnnspec doctor --json"),
-    (tools.completion, "rnnspec completion bash"),
+    (init, "rnnspec init my_tagger --network tagger"),
+    (validate, "rnnspec validate specs --format concise"),
+    (lint, "rnnspec lint specs --ignore L103,L2"),
+    (explain, "rnnspec explain L101"),
+    (summary, "rnnspec summary specs/stacked_lstm.yaml --json"),
+    (build, "rnnspec build specs/stacked_lstm.yaml -b torch --seed 1 -o out"),
+    (convert, "rnnspec convert trained.keras moved --spec specs/stacked_lstm.yaml"),
+    (import_, "rnnspec import trained.h5 -o names/classifier.yaml"),
+    (codegen, "rnnspec codegen specs/stacked_lstm.yaml --backend keras -o model.py"),
+    (draw, "rnnspec draw specs/stacked_lstm.yaml -o stacked.svg"),
+    (diff, "rnnspec diff specs/stacked_lstm.yaml specs/standard_rnn.yaml"),
+    (schema, "rnnspec schema -o rnnspec.schema.json"),
+    (parity, "rnnspec parity specs/*.yaml --level training"),
+    (doctor, "rnnspec doctor --json"),
+    (completion, "rnnspec completion bash"),
 )
-"""The function that declares each command, and an example."""
+"""The function of each command, and an example."""
 
 for _function, _example in _COMMANDS:
     # A function named after a keyword of Python, import_, has an underscore that the command lacks.

@@ -7,14 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnspec.backends import BACKENDS
-from rnnspec.backends import forms as written
-from rnnspec.backends import quantized as rounded
-from rnnspec.backends.base import LEVELS
+from rnnspec.backends import BACKENDS, quantized
+from rnnspec.backends import forms as all_source_forms
+from rnnspec.backends.base import LEVELS, TEMPLATES
 from rnnspec.backends.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+SHELLS = ("bash", "zsh", "fish", "powershell")
 
 # zsh evaluates what it is given, and Typer's quoting of a backslash before a dollar sign fails.
 _HARMLESS = re.compile(r"[\w@%+=,./-]*")
@@ -27,7 +28,7 @@ def backends(incomplete: str) -> list[str]:
 
 def several_backends(incomplete: str) -> list[str]:
     """Return lists of backends, separated by commas."""
-    return _listed(incomplete, BACKENDS)
+    return _in_list(incomplete, BACKENDS)
 
 
 def formats(incomplete: str) -> list[str]:
@@ -49,25 +50,28 @@ def optimizers(incomplete: str) -> list[str]:
 
 def dtypes(incomplete: str) -> list[str]:
     """Return the dtypes of all backends."""
-    every = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
-    return _starting(incomplete, dict.fromkeys(every))
+    names = (dtype for backend in BACKENDS.values() for dtype in backend.dtypes)
+    return _starting(incomplete, dict.fromkeys(names))
 
 
 def source_forms(incomplete: str) -> list[str]:
     """Return the forms of source that any backend writes."""
-    return _starting(incomplete, written())
+    return _starting(incomplete, all_source_forms())
 
 
-def quantized(incomplete: str) -> list[str]:
+def quantized_types(incomplete: str) -> list[str]:
     """Return the types to which any backend quantizes files."""
-    return _starting(incomplete, rounded())
+    return _starting(incomplete, quantized())
 
 
 def networks(incomplete: str) -> list[str]:
     """Return the kinds of network to start from."""
-    from rnnspec.cli.commands import init
+    return _starting(incomplete, network_names())
 
-    return _starting(incomplete, init.networks())
+
+def network_names() -> tuple[str, ...]:
+    """Return the kinds of network to start from, sorted."""
+    return tuple(sorted(Path(entry.name).stem for entry in (TEMPLATES / "init").iterdir()))
 
 
 def codes(incomplete: str) -> list[str]:
@@ -81,7 +85,7 @@ def several_advice_codes(incomplete: str) -> list[str]:
     """Return lists of codes of advice, separated by commas."""
     from rnnspec import pages
 
-    return _listed(incomplete, [code for code in pages.codes() if code.startswith("L")])
+    return _in_list(incomplete, [code for code in pages.codes() if code.startswith("L")])
 
 
 def forms(incomplete: str) -> list[str]:
@@ -114,23 +118,21 @@ def backgrounds(incomplete: str) -> list[str]:
 
 def shells(incomplete: str) -> list[str]:
     """Return names of shells."""
-    from rnnspec.cli.commands.completion import SHELLS
-
     return _starting(incomplete, SHELLS)
 
 
 def specs(incomplete: str) -> list[str]:
     """Return YAML files and folders; a folder that is the only match comes with its content."""
-    found = _entries(incomplete)
-    if len(found) == 1 and found[0].endswith("/"):
-        found += _entries(found[0])
-    return found
+    entries = _entries(incomplete)
+    if len(entries) == 1 and entries[0].endswith("/"):
+        entries += _entries(entries[0])
+    return entries
 
 
 def _entries(incomplete: str) -> list[str]:
     folder, name = os.path.split(incomplete)
     try:
-        entries = sorted(os.scandir(folder or "."), key=lambda each: each.name)
+        entries = sorted(os.scandir(folder or "."), key=lambda entry: entry.name)
         return [
             path
             for entry in entries
@@ -152,7 +154,7 @@ def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
     return [word for word in words if word.startswith(incomplete)]
 
 
-def _listed(incomplete: str, words: Collection[str]) -> list[str]:
+def _in_list(incomplete: str, words: Collection[str]) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
     chosen = before.split(",")
     return [f"{before}{comma}{word}" for word in _starting(last, words) if word not in chosen]

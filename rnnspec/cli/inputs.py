@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+import typer
+
 from rnnspec import pipeline
-from rnnspec.cli.report.places import STDIN
-from rnnspec.cli.report.results import Checked
-from rnnspec.errors import Problem, SpecError, UsageError
+from rnnspec.cli.messages import tell
+from rnnspec.cli.report import full_lines
+from rnnspec.cli.results import STDIN, Checked
+from rnnspec.errors import Problem, SpecError, UsageError, printable
 from rnnspec.files import NO_WORKING_FOLDER, Inputs, has_working_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rnnspec.pipeline import Program
 
@@ -48,30 +51,30 @@ def find_inputs(paths: Iterable[str], *, allow_outside: bool = False) -> list[In
     """
     inputs: dict[str, Input] = {}
     for path in paths:
-        for each in _stands_for(path):
-            key = _key(each)
+        for item in _expand(path):
+            key = _key(item)
             # If a file is both named and found in a folder, its faults must be reported.
-            if key not in inputs or (each.named and not inputs[key].named):
-                inputs[key] = each
-    return [replace(each, allow_outside=allow_outside) for each in inputs.values()]
+            if key not in inputs or (item.named and not inputs[key].named):
+                inputs[key] = item
+    return [replace(item, allow_outside=allow_outside) for item in inputs.values()]
 
 
-def read_files(inputs: Iterable[Input], programs: Iterable[Program]) -> Inputs:
+def find_input(path: str, *, allow_outside: bool = False) -> Input:
+    """Return the one input that ``path`` stands for: unlike a folder or a pattern, a spec."""
+    if path == "-":
+        return find_inputs([path], allow_outside=allow_outside)[0]
+    return Input(path, named=True, allow_outside=allow_outside)
+
+
+def files_to_keep(inputs: Iterable[Input], programs: Iterable[Program]) -> Inputs:
     """Return the files that no output may replace: the inputs and the files named in specs."""
-    return Inputs.of((*map(_place, inputs), *_named_files(programs)))
-
-
-def _place(item: Input) -> tuple[Path | int, str]:
-    if item.content is not None:
-        return 0, "standard input"
-    return Path(item.path), f"the input {item.path}"
-
-
-def _named_files(programs: Iterable[Program]) -> Iterator[tuple[Path, str]]:
-    for program in programs:
-        for key in ("weights", "words"):
-            if name := getattr(program.spec.embedding, key, None):
-                yield Path(program.source).parent / name, f"embedding.{key} of {program.source}"
+    places: list[tuple[Path | int, str]] = [
+        (0, "standard input")
+        if item.content is not None
+        else (Path(item.path), f"the input {item.path}")
+        for item in inputs
+    ]
+    return Inputs.of((*places, *(file for program in programs for file in program.named_files)))
 
 
 def _key(item: Input) -> str:
@@ -89,7 +92,11 @@ def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda
     if item.trouble:
         return Checked(item.path, state="unreadable", reason=item.trouble)
     try:
-        return Checked(item.path, advise(_read(item)))
+        if item.content is None:
+            program = pipeline.read(item.path, allow_outside=item.allow_outside)
+        else:
+            program = pipeline.reads(item.content, item.path, allow_outside=item.allow_outside)
+        return Checked(item.path, advise(program))
     except UsageError as error:
         return Checked(item.path, state="unreadable", reason=error.message)
     except SpecError as error:
@@ -102,13 +109,32 @@ def check(item: Input, advise: Callable[[Program], tuple[Problem, ...]] = lambda
         return Checked(item.path, error.problems)
 
 
-def _read(item: Input) -> Program:
-    if item.content is None:
-        return pipeline.read(item.path, allow_outside=item.allow_outside)
-    return pipeline.reads(item.content, item.path, allow_outside=item.allow_outside)
+def load_all(inputs: Sequence[Input]) -> list[Program]:
+    """Return the specs in ``inputs``; print the names of files in folders that are not specs.
+
+    Raises:
+        typer.Exit: a spec is wrong or cannot be read; its problems have been printed.
+        UsageError: none of the inputs is a spec.
+    """
+    programs: list[Program] = []
+
+    def keep(program: Program) -> tuple[Problem, ...]:
+        programs.append(program)
+        return ()
+
+    results = [check(item, keep) for item in inputs]
+    if worst := max((result.exit_code for result in results), default=0):
+        # All inputs have been checked by now, so that one run shows every problem.
+        tell("\n".join(line for result in results for line in full_lines(result)))
+        raise typer.Exit(worst)
+    if foreign := [result.path for result in results if result.state == "foreign"]:
+        tell(printable(f"rnnspec: note: skipped, not a spec: {', '.join(foreign)}"))
+    if not programs:
+        raise UsageError("expected a spec, found none", ", ".join(item.path for item in inputs))
+    return programs
 
 
-def _stands_for(path: str) -> Iterable[Input]:
+def _expand(path: str) -> Iterable[Input]:
     if path == "-":
         return [_standard_input()]
     if not os.path.isabs(path) and not has_working_folder():  # noqa: PTH117 - as text
@@ -133,9 +159,9 @@ def _standard_input() -> Input:
 def _pattern(pattern: str) -> list[Input]:
     matches = sorted(_matches(Path(pattern)), key=_order)
     inputs = [
-        each
+        item
         for match in matches
-        for each in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
+        for item in (_folder(match) if os.path.isdir(match) else [Input(match)])  # noqa: PTH112
     ]
     # Without a match, reading the pattern as a path gives the usual message.
     return inputs or [Input(pattern, named=True)]
@@ -150,13 +176,13 @@ def _matches(pattern: Path) -> Iterator[str]:
     start = Path(pattern.anchor)
     parts = pattern.relative_to(start).parts
     for match in start.glob(os.path.join(*parts)):  # noqa: PTH118 - a pattern, no path
-        found = match.relative_to(start).parts
-        if not any(name.startswith(".") and name not in parts for name in found):
+        names = match.relative_to(start).parts
+        if not any(name.startswith(".") and name not in parts for name in names):
             yield str(match)
 
 
 def _folder(folder: str) -> list[Input]:
-    inputs = sorted(_below(folder), key=lambda each: _order(each.path))
+    inputs = sorted(_below(folder), key=lambda item: _order(item.path))
     return inputs or [Input(folder, trouble="this is a folder without any *.yaml or *.yml file")]
 
 
@@ -172,10 +198,13 @@ def _below(folder: str) -> Iterator[Input]:
     links = deque([folder])
     while links:
         for base, folders, files in os.walk(links.popleft(), onerror=refused.append):
-            if _again(base, seen):
+            status = os.stat(base)  # noqa: PTH116 - as text
+            identity = (status.st_dev, status.st_ino)
+            if identity in seen:
                 # os.walk descends into the folders that are left in this list.
                 folders.clear()
                 continue
+            seen.add(identity)
             folders[:] = [name for name in folders if not name.startswith(".")]
             inside = (os.path.join(base, name) for name in folders)  # noqa: PTH118 - bytes of a path kept
             links.extend(filter(os.path.islink, inside))
@@ -185,11 +214,3 @@ def _below(folder: str) -> Iterator[Input]:
     # By default, os.walk ignores folders that it cannot read, and their specs would go unchecked.
     for error in refused:
         yield Input(str(error.filename), trouble=f"cannot read this folder: {error.strerror}")
-
-
-def _again(folder: str, seen: set[tuple[int, int]]) -> bool:
-    """Return true if ``folder`` was seen before, and record it as seen."""
-    status = os.stat(folder)  # noqa: PTH116 - as text
-    known = (status.st_dev, status.st_ino) in seen
-    seen.add((status.st_dev, status.st_ino))
-    return known

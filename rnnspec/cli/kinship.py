@@ -11,7 +11,7 @@ from rnnspec.spec.yaml.text import MAX_BYTES
 from rnnspec.wording import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 # Without 'data' and 'expect', which are common in files of other programs.
 _SECTIONS = frozenset({"input", "embedding", "head", "initializers"})
@@ -31,8 +31,8 @@ def is_foreign(path: str) -> bool:
     data = glimpse(raw)
     if data is None:
         # Not YAML: look for keys line by line. NULs are removed because UTF-16 text contains them.
-        found = _LINE.findall(raw.replace(b"\0", b""))
-        data = {key.decode(): value.decode(errors="replace") for key, value in found}
+        pairs = _LINE.findall(raw.replace(b"\0", b""))
+        data = {key.decode(): value.decode(errors="replace") for key, value in pairs}
     return not (isinstance(data, dict) and _is_meant(data))
 
 
@@ -42,10 +42,8 @@ def _is_meant(data: Mapping[str, Any]) -> bool:
     sections = len(_SECTIONS.intersection(words))
     if "rnn" in words or sections > 1:
         return True
-    first = str(words.get("version")) in ("1", "1.0")
-    return first and (sections == 1 or ("name" in words and _has_near_word(words)))
-
-
-def _has_near_word(words: Iterable[str]) -> bool:
+    if str(words.get("version")) not in ("1", "1.0"):
+        return False
     unknown = [word for word in words if word not in ("version", "name", "description")]
-    return any(nearest(word, ("rnn", *_SECTIONS)) for word in unknown[:_GUESSES])
+    guesses = unknown[:_GUESSES] if "name" in words else []
+    return sections == 1 or any(nearest(word, ("rnn", *_SECTIONS)) for word in guesses)

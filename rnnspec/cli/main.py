@@ -23,7 +23,7 @@ def main() -> None:
     open_streams()
     try:
         signals.work()
-        message, code = _outcome()
+        message, code = _run_application()
         signals.rest()
     except BaseException:
         if not signals.number:
@@ -31,24 +31,24 @@ def main() -> None:
         signals.rest()
         message, code = "", 0  # its exception may have been wrapped
     # Results come before messages, even if both are redirected to one file.
-    if unwritten := _flushed():
+    if unwritten := _flush_output():
         message, code = unwritten, _ENVIRONMENT
     # Only now: a signal during the flush must still end in one message and the right exit code.
     signals.leave()
     if signals.number:
         message, code = "rnnspec: interrupted", 128 + signals.number
     if message:
-        from rnnspec.cli.terminal.messages import tell
+        from rnnspec.cli.messages import tell
 
         tell(message)
     sys.exit(code)
 
 
-def _outcome() -> tuple[str, int]:
+def _run_application() -> tuple[str, int]:
     """Run the application, and return the message to print, if any, and the exit code."""
     # Plugins of other packages must not change validation, and searching for them takes time.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    from rnnspec.cli.terminal.guard import guard_streams
+    from rnnspec.cli.guard import guard_streams
     from rnnspec.errors import RnnspecError
 
     # Before the application is imported, so that no module can keep an unguarded stream.
@@ -73,7 +73,7 @@ def _outcome() -> tuple[str, int]:
     return "", 0
 
 
-def _flushed() -> str:
+def _flush_output() -> str:
     """Flush standard output, and return an error message if that fails."""
     try:
         sys.stdout.flush()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rnnspec.backends import get
-from rnnspec.cli.terminal.frameworks import import_quietly
+from rnnspec.cli.frameworks import import_quietly
 from rnnspec.comparison.random import one_by_one
 from rnnspec.comparison.run import Task
 from rnnspec.processes import MOST, Work
@@ -54,7 +54,7 @@ class Processes:
         if not self.jobs or not items:
             self._import()
             return one_by_one(self.step)(comparer, texts)
-        work = Work(partial(_outcome, comparer), self._prepare, _name, _differs)
+        work = Work(partial(_outcome, comparer), self._prepare, _name_of_random, _differs)
         outcomes = work.share(items, self.jobs, self._start())
         if _differs(outcomes[-1]):
             # It is made smaller in this process.
@@ -67,7 +67,7 @@ class Processes:
 
     @property
     def _prepare(self) -> Callable[[], None]:
-        return partial(_import_named, [each.name for each in self.backends])
+        return partial(_import_named, [backend.name for backend in self.backends])
 
     def _start(self) -> Callable[[str], None]:
         self.step("starting processes")
@@ -83,7 +83,7 @@ def _outcome(comparer: Comparer, item: tuple[int, str]) -> Outcome:
     return comparer(item[1])
 
 
-def _name(item: tuple[int, str]) -> str:
+def _name_of_random(item: tuple[int, str]) -> str:
     return f"random spec {item[0] + 1}"
 
 

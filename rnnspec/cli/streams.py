@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 def open_streams() -> None:
     """Make printing safe: streams may be closed, full, or unable to encode the text of a spec."""
-    _fill_descriptors()
+    # Open descriptors 0 to 2 if they are closed, because the next opened file would take them.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        # By default, child processes would lack them: https://peps.python.org/pep-0446/
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open until the end
     if sys.stderr is None:
@@ -24,14 +28,6 @@ def open_streams() -> None:
         reconfigure(errors="backslashreplace")
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr = _best_effort(sys.stderr)
-
-
-def _fill_descriptors() -> None:
-    """Open descriptors 0 to 2 if they are closed, because the next opened file would take them."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
-        # By default, child processes would lack them: https://peps.python.org/pep-0446/
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)
 
 
 class _BestEffort(io.FileIO):

@@ -97,24 +97,33 @@ class SpecParity:
 
     def bound(self, level: str) -> float | None:
         """Return the bound of a level that all backends share, or None if each has its own."""
-        found = {result.findings[level].allowed for result in self.backends.values()}
-        return found.pop() if len(found) == 1 else None
+        bounds = {result.findings[level].allowed for result in self.backends.values()}
+        return bounds.pop() if len(bounds) == 1 else None
 
     @property
     def own(self) -> dict[str, list[OwnOptimizer]]:
         """The own optimizers of each backend that has some, by their names."""
-        owned = [result.own for result in self.backends.values() if result.own]
-        return {name: [own[name] for own in owned] for name in owned[0]} if owned else {}
+        own = [result.own for result in self.backends.values() if result.own]
+        return {name: [each[name] for each in own] for name in own[0]} if own else {}
 
     @property
     def known(self) -> dict[str, tuple[str, ...]]:
         """A sentence about each optimizer that is known to differ, with lines about its causes."""
         return {
-            f"{get(backend).optimizers}.{name} {found.without_causes}": found.causes
+            f"{get(backend).optimizers}.{name} {optimizer.without_causes}": optimizer.causes
             for backend, result in self.backends.items()
-            for name, found in result.own.items()
-            if found.known
+            for name, optimizer in result.own.items()
+            if optimizer.known
         }
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A sentence about each backend that was left out, with the first of its reasons."""
+        return tuple(
+            f"Left out {backend}: {first.layer}.{first.key}: {first.reason}"
+            + (f" (and {len(others)} more)" if others else "")
+            for backend, (first, *others) in self.refused.items()
+        )
 
     def __repr__(self) -> str:
         verdict = "equal" if self.equal else "NOT equal"
@@ -145,12 +154,9 @@ class ParityReport:
     def compared(self) -> str:
         """The level, the dtype and the form of the comparison, in words."""
         source = f", source {IN_WORDS[self.form]}" if self.form else ""
-        own = ", each framework's own optimizers too" if self._has_own else ""
+        has_own = any(spec.own for spec in self.specs)
+        own = ", each framework's own optimizers too" if has_own else ""
         return f"compared up to {self.level} in {self.dtype}{source}{own}"
-
-    @property
-    def _has_own(self) -> bool:
-        return any(result.own for spec in self.specs for result in spec.backends.values())
 
     @property
     def equal(self) -> bool:

@@ -208,7 +208,7 @@ class FrameworkFiles:
         """Raise if the files cannot be written, or the backend refuses the network."""
         name = program.network.name
         # Before arrays are read, which may be too large for the backend's files.
-        pipeline.arranged(program, self.backend, self.written)
+        pipeline.arrange(program, self.backend, self.written)
         saving.check_output(output, self.backend, name, force=force, inputs=inputs)
 
     def write(

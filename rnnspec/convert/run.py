@@ -2,23 +2,90 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
+from rnnspec.backends import Backend, form_named
+from rnnspec.convert.choice import kind_named, kind_of
 from rnnspec.diff import Diff, diff
 from rnnspec.errors import UsageError
+from rnnspec.files import Inputs
+from rnnspec.importing.original import Compared, compare_file
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from rnnspec.convert.kinds import Importing, Source
-    from rnnspec.importing.assemble import Taken
+    from rnnspec.convert.kinds import Importing, Source, Written
+    from rnnspec.importing.run import Taken
     from rnnspec.pipeline import Program
 
 _MOST_CHANGES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """The model that was read, the files that were written, and the comparison with the original.
+
+    The comparison of the written files with the reference is in ``written``.
+    """
+
+    taken: Taken
+    written: Written
+    compared: Compared
+
+
+def convert(  # noqa: PLR0913 - the options of the command
+    source: Path,
+    output: Path,
+    *,
+    spec: str | None = None,
+    config: Path | None = None,
+    ignore: Sequence[str] = (),
+    backend: str | None = None,
+    form: str | None = None,
+    force: bool = False,
+    allow_outside: bool = False,
+    importing: Importing = Backend.require,
+) -> Converted:
+    """Convert a trained model from one kind of file to another.
+
+    Args:
+        source: a file or folder that rnnspec wrote, or a file of another tool.
+        output: the path to write; its ending decides the kind.
+        spec: the path of the spec, if the source does not contain it.
+        config: a file with the architecture, if the source has none.
+        ignore: patterns of the arrays in a file of another tool that are left out.
+        backend: the backend of a folder to write; by default the first that writes folders.
+        form: the form of the source to write.
+        force: replace files that exist.
+        allow_outside: let specs name files outside their folders.
+        importing: called before a framework is needed.
+
+    Raises:
+        SpecError: a spec is invalid.
+        ModelError: the language cannot express the model of another tool.
+        UnsupportedError: the backend to write for cannot honour a key of the spec.
+        UsageError: a file cannot be read, the spec is of another network, or a path fits no kind.
+        BackendError: a framework is needed and not installed.
+        ParityError: the model in the written files differs; nothing is written.
+        OutputError: the files cannot be written.
+    """
+    named = spec is not None
+    kind = kind_of(source, named=named, config=config, ignore=ignore, importing=importing)
+    target = kind_named(output, backend, form_named(form))
+    read_spec = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
+    program = spec_for(kind, source, read_spec, allow_outside=allow_outside)
+    files = [*kind.files(source), *([] if spec is None else [Path(spec)])]
+    inputs = Inputs.of([*((path, f"the input {path}") for path in files), *program.named_files])
+    # Before the frameworks are imported, which takes seconds.
+    target.check_output(output, program, force=force, inputs=inputs)
+    taken = read(kind, source, program, importing)
+    compared = compare_file(source, taken, importing)
+    written = target.write(output, program, taken.arrays, importing, force=force)
+    return Converted(taken, written, compared)
 
 
 def spec_for(kind: Source, path: Path, named: Program | None, *, allow_outside: bool) -> Program:

@@ -10,23 +10,22 @@ from rnnspec.errors import printable
 Content = Element | str
 
 _CELL = "padding: 0.2em 0.8em; border-bottom: 1px solid currentColor; white-space: nowrap"
-_ALIGN = {True: f"{_CELL}; text-align: left", False: f"{_CELL}; text-align: right"}
 
 
 def element(tag: str, *content: Content, **attributes: str) -> Element:
     """Return an element; control characters in its text are shown as escapes."""
-    made = Element(tag, attributes)
-    for each in content:
-        if isinstance(each, Element):
-            made.append(each)
-        elif len(made):
-            made[-1].tail = (made[-1].tail or "") + printable(each)
+    root = Element(tag, attributes)
+    for part in content:
+        if isinstance(part, Element):
+            root.append(part)
+        elif len(root):
+            root[-1].tail = (root[-1].tail or "") + printable(part)
         else:
-            made.text = (made.text or "") + printable(each)
-    return made
+            root.text = (root.text or "") + printable(part)
+    return root
 
 
-def rendered(root: Element) -> str:
+def render(root: Element) -> str:
     """Return an element as text that is well-formed as HTML and as XML."""
     text = tostring(root, encoding="unicode", short_empty_elements=False)
     # HTML has no </img> and reads <th/> as the start of a cell; a '>' in a value is escaped.
@@ -41,19 +40,23 @@ def table(
     *,
     left: frozenset[int] = frozenset({0}),
 ) -> Element:
-    """Return a table in the colours of the page around it; ``left`` has the columns of words."""
-    head = element("tr", *_cells("th", titles, left))
-    body = [element("tr", *_cells("td", row, left)) for row in rows]
+    """Return a table in the colours of the page around it.
+
+    The columns in ``left`` are aligned to the left, the others to the right.
+    """
+
+    def row(tag: str, cells: Sequence[Content]) -> Element:
+        sides = ("left" if column in left else "right" for column in range(len(cells)))
+        styles = (f"{_CELL}; text-align: {side}" for side in sides)
+        pairs = zip(cells, styles, strict=True)
+        return element("tr", *(element(tag, cell, style=style) for cell, style in pairs))
+
     return element(
         "table",
-        element("thead", head),
-        element("tbody", *body),
+        element("thead", row("th", titles)),
+        element("tbody", *(row("td", cells) for cells in rows)),
         style="border-collapse: collapse; color: inherit",
     )
-
-
-def _cells(tag: str, cells: Sequence[Content], left: frozenset[int]) -> list[Element]:
-    return [element(tag, cell, style=_ALIGN[column in left]) for column, cell in enumerate(cells)]
 
 
 def paragraph(*content: Content) -> Element:

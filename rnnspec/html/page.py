@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from rnnspec.comparison.report import ParityReport, SpecParity
-from rnnspec.html import networks, parity
-from rnnspec.html.elements import Content, element, rendered, table
+from rnnspec.html import results
+from rnnspec.html.elements import Content, element, render, table
 from rnnspec.version import __version__
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ def page(report: ParityReport, specs: Sequence[Spec], *, seed: int, command: str
         seed: the seed of everything random.
         command: the command that compared them.
     """
+    style = element("style")
+    style.text = _STYLE  # element() would escape its line breaks
     heading = "Parity: equal" if report.equal else "Parity: NOT equal"
     head = element(
         "head",
@@ -57,35 +59,29 @@ def page(report: ParityReport, specs: Sequence[Spec], *, seed: int, command: str
         element("meta", **{"http-equiv": "Content-Security-Policy", "content": _POLICY}),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", heading),
-        _style(),
+        style,
     )
-    verdict = parity.verdict(report)
+    verdict = results.verdict(report)
     verdict.set("class", "verdict")
     sections = (
-        element("section", *_spec(each, spec, report.tolerances))
-        for each, spec in zip(report.specs, specs, strict=True)
+        element("section", *_spec(result, spec, report.tolerances))
+        for result, spec in zip(report.specs, specs, strict=True)
     )
     again = element("section", element("h2", "How to repeat it"), _details(report, seed, command))
     body = element("body", element("h1", heading), verdict, *sections, again)
-    return f"<!DOCTYPE html>\n{rendered(element('html', head, body, lang='en'))}\n"
-
-
-def _style() -> Element:
-    made = element("style")
-    made.text = _STYLE
-    return made
+    return f"<!DOCTYPE html>\n{render(element('html', head, body, lang='en'))}\n"
 
 
 def _spec(result: SpecParity, spec: Spec, tolerances: dict[str, float]) -> Iterator[Element]:
     yield element("h2", result.name)
-    yield from networks.description(spec.description)
-    yield from parity.remarks(result)
-    yield _wide(parity.spec_table(result, tolerances))
+    yield from results.description(spec.description)
+    yield from results.remarks(result)
+    yield _wide(results.parity_table(result, tolerances))
     if tolerances:
         yield element("h3", "Largest differences")
         yield element("p", "On a logarithmic scale from 1e-18 to 1; the line is the tolerance.")
         yield _wide(table(_TITLES, _bars(result, tolerances), left=frozenset({0, 1, 2, 4})))
-    yield from networks.picture(spec)
+    yield from results.picture(spec)
 
 
 _TITLES = ("Level", "Backend", "", "Difference", "Where")
@@ -99,11 +95,11 @@ def _bars(
     result: SpecParity, levels: Iterable[str]
 ) -> Iterator[tuple[str, str, Element, str, str]]:
     for level in levels:
-        for backend, found in result.backends.items():
-            finding = found.findings[level]
-            shown = f"{finding.difference:.1e}"
+        for name, backend in result.backends.items():
+            finding = backend.findings[level]
             bar = _bar(finding.difference, finding.allowed)
-            yield level, backend, bar, f"{shown} of {finding.allowed:.2g}", finding.where
+            difference = f"{finding.difference:.1e} of {finding.allowed:.2g}"
+            yield level, name, bar, difference, finding.where
 
 
 def _bar(difference: float, allowed: float) -> Element:
@@ -118,7 +114,7 @@ def _bar(difference: float, allowed: float) -> Element:
 
 
 def _percent(value: float) -> str:
-    """Return where a value is on a bar."""
+    """Return the place of a value on a bar."""
     power = math.log10(value) if value > 0 else _LEAST
     part = (min(max(power, _LEAST), _MOST) - _LEAST) / (_MOST - _LEAST)
     return f"{100 * part:.2f}%"

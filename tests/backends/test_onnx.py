@@ -13,7 +13,8 @@ from offered import require
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.cli.commands import build
+from rnnspec.backends import get
+from rnnspec.building import Output, build_model
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.comparison.levels import distance
@@ -74,8 +75,7 @@ def test_every_activation_of_a_cell_over_padding(cell: str) -> None:
 def built(tmp_path: Path, text: str) -> Path:
     """Build a spec as the command does, and return the file."""
     output = tmp_path / "net.onnx"
-    options = build.Options(backend="onnx", form=None, seed=1, output=output, force=True)
-    build.run(pipeline.reads(text), options)
+    build_model(pipeline.reads(text), get("onnx"), seed=1, output=Output(output, force=True))
     return output
 
 

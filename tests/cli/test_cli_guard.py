@@ -15,7 +15,7 @@ import pytest
 from offered import require_source
 
 from rnnspec import pipeline
-from rnnspec.cli.terminal import guard
+from rnnspec.cli import guard
 
 Run = Callable[..., Any]
 

@@ -15,7 +15,7 @@ import yaml
 
 import rnnspec
 from rnnspec.backends import taken_names
-from rnnspec.cli.commands.init import networks
+from rnnspec.cli.completers import network_names
 from rnnspec.errors import SpecError
 from rnnspec.spec import json_schema
 
@@ -36,7 +36,7 @@ def test_without_a_word_it_writes_a_spec_and_its_schema(run: Run, entries: Run) 
     ]
 
 
-@pytest.mark.parametrize("network", networks())
+@pytest.mark.parametrize("network", network_names())
 def test_every_network_is_a_good_spec(run: Run, network: str) -> None:
     assert run("init", "mine", "--network", network).code == 0
     text = Path("mine.yaml").read_text()
@@ -52,7 +52,7 @@ def test_every_network_is_a_good_spec(run: Run, network: str) -> None:
         assert rnnspec.codegen(spec, backend)
 
 
-@pytest.mark.parametrize("network", networks())
+@pytest.mark.parametrize("network", network_names())
 def test_what_is_commented_out_can_be_written(run: Run, network: str) -> None:
     run("init", "--network", network)
     text = Path(f"{network}.yaml").read_text()
@@ -70,8 +70,8 @@ def test_what_is_commented_out_can_be_written(run: Run, network: str) -> None:
 def test_the_list_has_every_network(run: Run, entries: Run) -> None:
     ran = run("init", "--list")
     assert (ran.code, ran.err) == (0, "")
-    assert tuple(line.split()[0] for line in ran.out.splitlines()) == networks()
-    assert len(networks()) >= 5
+    assert tuple(line.split()[0] for line in ran.out.splitlines()) == network_names()
+    assert len(network_names()) >= 5
     assert entries() == set()
 
 

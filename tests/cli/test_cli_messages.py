@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnspec.cli.terminal.messages import tell
+from rnnspec.cli.messages import tell
 
 RED, BOLD, END = "\x1b[31m", "\x1b[1m", "\x1b[0m"
 

@@ -18,7 +18,8 @@ import jsonschema
 import pytest
 
 from rnnspec import pages
-from rnnspec.cli.report import FORMATS, Checked, format_for, print_report
+from rnnspec.cli.report import FORMATS, check_format, print_report
+from rnnspec.cli.results import Checked
 from rnnspec.errors import Problem, Span
 
 Run = Callable[..., Any]
@@ -53,7 +54,7 @@ def show(capsys: pytest.CaptureFixture[str]) -> Show:
     """A function that prints a report and returns the text on standard output."""
 
     def show(results: tuple[Checked, ...], format_: str | None, tool: str = "lint") -> str:
-        print_report(results, format_, tool)
+        print_report(results, check_format(format_), tool)
         return capsys.readouterr().out
 
     return show
@@ -190,8 +191,8 @@ def test_github_by_itself_where_it_runs_us(
     show: Show, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    assert format_for(None) == "github"
-    assert format_for("full") == "full"
+    assert check_format(None) == "github"
+    assert check_format("full") == "full"
     assert show(MIXED[:1], None) == "1 spec: clean\n"
     # GitHub finds the file by its path from the root of the repository.
     (tmp_path / "sub").mkdir()
@@ -201,7 +202,7 @@ def test_github_by_itself_where_it_runs_us(
     (result,) = json.loads(show(MIXED[2:3], "sarif"))["runs"][0]["results"]
     assert place(result)["artifactLocation"]["uri"] == "sub/advised.yaml"
     monkeypatch.setenv("GITHUB_ACTIONS", "false")
-    assert format_for(None) == "full"
+    assert check_format(None) == "full"
 
 
 def place(result: dict[str, Any]) -> Any:

@@ -131,8 +131,8 @@ def test_a_signal_at_any_time(
 
 
 FOREIGN = f"""{HEEDING}
-from rnnspec.cli.commands import validate
-how, check = sys.argv.pop(), validate.check
+from rnnspec.cli import inputs
+how, check = sys.argv.pop(), inputs.check
 
 class Named:
     def __set_name__(self, owner, name):
@@ -157,7 +157,7 @@ def checked(item):
         swallow()
     return check(item)
 
-validate.check = checked
+inputs.check = checked
 main()
 """
 
@@ -169,13 +169,13 @@ def test_foreign_code_may_wrap_or_swallow_an_interrupt(python: Run, spec: str, h
 
 
 PRINTING = f"""{HEEDING}
-from rnnspec.cli.commands import validate
+from rnnspec.cli import inputs
 
 def checked(item):
     print("a result")
     os.kill(os.getpid(), wanted)
 
-validate.check = checked
+inputs.check = checked
 main()
 """
 
@@ -201,8 +201,8 @@ def test_a_reader_that_reads_nothing(spec: str) -> None:
 
 
 SHARED = f"""{HEEDING}
-from rnnspec.cli.commands import validate
-whom, check, parent = sys.argv.pop(), validate.check, os.getpid()
+from rnnspec.cli import inputs
+whom, check, parent = sys.argv.pop(), inputs.check, os.getpid()
 
 def checked(item):
     first = item.path.endswith("0.yaml")
@@ -214,7 +214,7 @@ def checked(item):
         time.sleep(150)
     return check(item)
 
-validate.check = checked
+inputs.check = checked
 main()
 """
 

@@ -13,7 +13,7 @@ import pytest
 from offered import require_all
 
 from rnnspec.backends.needs import level
-from rnnspec.cli.terminal.progress import Clock
+from rnnspec.cli.progress import Clock
 from rnnspec.comparison.levels import DEFAULT_LEVEL
 
 pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")

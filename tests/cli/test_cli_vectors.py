@@ -12,7 +12,7 @@ from offered import require
 
 from rnnspec.backends import get
 from rnnspec.backends.needs import FILES
-from rnnspec.cli.terminal import progress
+from rnnspec.cli import progress
 
 # Keras 3.15 has an __array__ method without 'copy', which NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

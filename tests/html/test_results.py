@@ -83,9 +83,9 @@ def test_text_of_a_spec_stays_text() -> None:
 def test_a_summary_is_a_table_and_prints_as_the_command_does(capsys: Any) -> None:
     summary = rnnspec.summary(SPECS / "imdb_recurrent_dropout.yaml")
     assert "Run step by step on torch" in words(shown(summary))
-    from rnnspec.cli.terminal.tables import print_summary
+    from rnnspec.tables import print_result
 
-    print_summary(summary)
+    print_result(summary)
     assert capsys.readouterr().out == f"{summary}\n"
     assert repr(summary) == "Summary(imdb_recurrent_dropout, 2,691,713 parameters)"
 

@@ -11,8 +11,8 @@ from _pytest.mark.structures import ParameterSet
 
 import rnnspec
 from rnnspec import pages, pipeline
-from rnnspec.cli.commands import init
-from rnnspec.cli.commands.init import networks
+from rnnspec.cli.commands.init import init
+from rnnspec.cli.completers import network_names
 from rnnspec.errors import Problem, Span
 from rnnspec.lint import run
 from rnnspec.lint.rules import CODES, RULES, select_codes
@@ -198,11 +198,11 @@ def test_the_gallery_is_free_of_warnings(gallery_spec: Path) -> None:
     assert [problem for problem in found if problem.severity != "note"] == []
 
 
-@pytest.mark.parametrize("network", networks())
+@pytest.mark.parametrize("network", network_names())
 def test_a_network_to_start_from_is_clean(
     network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    init.run("mine", network, tmp_path / "mine.yaml", force=False)
+    init("mine", network, output=tmp_path / "mine.yaml")
     assert "wrote" in capsys.readouterr().out
     assert lint(pipeline.read(tmp_path / "mine.yaml"), select_codes([], [])) == ()
 

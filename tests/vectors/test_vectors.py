@@ -64,7 +64,7 @@ def case(tmp_path: Path) -> Case:
 
 
 def read(spec: str) -> Any:
-    return building.pretrained(pipeline.read(spec))
+    return building.pretrained_vectors(pipeline.read(spec))
 
 
 def found(spec: str) -> dict[int, list[float]]:
@@ -343,7 +343,7 @@ def test_paths_that_lead_nowhere(case: Case) -> None:
         for allow_outside in (False, True):
             loaded = rnnspec.load(spec, allow_outside=allow_outside)
             with pytest.raises(UsageError, match=f"{name[-9:]}: error: cannot be read: {reason}$"):
-                building.pretrained(pipeline.program(loaded))
+                building.pretrained_vectors(pipeline.program(loaded))
 
 
 @pytest.mark.parametrize("read_path", [lines.resolve, lambda path: next(lines.blocks(path))])
@@ -372,7 +372,9 @@ def test_only_what_is_wanted_is_held(case: Case) -> None:
     del raw
     tracemalloc.start()
     try:
-        vectors = building.pretrained(pipeline.program(loaded), lambda *each: told.append(each))
+        vectors = building.pretrained_vectors(
+            pipeline.program(loaded), lambda *each: told.append(each)
+        )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -394,7 +396,9 @@ def test_arrays_are_not_held_twice(case: Case, name: str) -> None:
     told: list[tuple[int, int]] = []
     tracemalloc.start()
     try:
-        vectors = building.pretrained(pipeline.program(loaded), lambda *each: told.append(each))
+        vectors = building.pretrained_vectors(
+            pipeline.program(loaded), lambda *each: told.append(each)
+        )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -477,14 +481,14 @@ def test_source_says_where_they_are_and_no_file_is_opened(case: Case, backend: s
 def test_a_text_reads_from_the_current_folder(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     text = Path(case.spec(TEXT)).read_text()
     monkeypatch.chdir(case.folder)
-    vectors = building.pretrained(pipeline.reads(text))
+    vectors = building.pretrained_vectors(pipeline.reads(text))
     assert vectors is not None
     assert vectors.report()[0] == "Read 3 vectors from v.txt"
 
 
 def test_a_spec_without_them_reads_nothing() -> None:
     text = SPEC.format(vocabulary=6, dim=3, weights="x").replace("weights: x, words: words.txt", "")
-    assert building.pretrained(pipeline.reads(text)) is None
+    assert building.pretrained_vectors(pipeline.reads(text)) is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="the file that is open keeps its folders in place")
@@ -518,4 +522,4 @@ def test_a_folder_that_becomes_a_link_while_it_is_read(
     program = pipeline.read(tmp_path / "net" / "tagged.yaml")
     monkeypatch.setattr(os, "open", swap)
     with pytest.raises(UsageError):
-        building.pretrained(program)
+        building.pretrained_vectors(program)

@@ -4,87 +4,55 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, Backend, choose, form_named, needs
-from rnnspec.cli.inputs import read_files
-from rnnspec.cli.specs import load_all
-from rnnspec.cli.terminal.messages import tell
+from rnnspec.backends import BACKENDS, choose, form_named, needs
+from rnnspec.cli.messages import in_colour, print_parts, tell
+from rnnspec.cli.options import AllowOutside, Backend, Force, Paths, SourceForm
 from rnnspec.errors import UnsupportedError, UsageError, printable
-from rnnspec.files import (
-    NO_WORKING_FOLDER,
-    Inputs,
-    check_target,
-    has_working_folder,
-    write_file,
-)
+from rnnspec.files import NO_WORKING_FOLDER, check_target, has_working_folder, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from rnnspec.cli.inputs import Input
-    from rnnspec.ir.forms import Form
     from rnnspec.pipeline import Program
 
+    _Source = tuple[str, Path, str]
+    """The path of a spec, the file to write, and its text."""
 
-_MODELS = frozenset(filter(None, (each.suffix for each in BACKENDS.values())))
+_MODELS = frozenset(filter(None, (backend.suffix for backend in BACKENDS.values())))
 """Endings of files that other programs would not expect source in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Generated text, the path of its spec, and the file to write."""
+def codegen(
+    paths: Paths,
+    backend: Backend = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="File, or folder with a file for each spec."
+        ),
+    ] = None,
+    form: SourceForm = None,
+    force: Force = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; if OUT is out of date, print a patch and exit with 1."
+        ),
+    ] = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Print Python source that builds the model without rnnspec."""
+    # Imported here because '--help' reads no spec.
+    from rnnspec import pipeline
+    from rnnspec.cli.inputs import files_to_keep, find_inputs, load_all
 
-    spec: str
-    target: Path
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of the command."""
-
-    backend: str | None
-    form: str | None
-    output: Path | None
-    force: bool
-    check: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Writer:
-    """A backend, and the form of its source that is asked for."""
-
-    backend: Backend
-    form: Form | None
-
-    @classmethod
-    def of(cls, options: Options) -> _Writer:
-        form = form_named(options.form)
-        return cls(choose(options.backend, *needs.source(form)), form)
-
-    def text(self, program: Program) -> str:
-        """Return the source of a network."""
-        return pipeline.generate(program, self.backend, self.form).text
-
-    @property
-    def words(self) -> list[str]:
-        """The options that ask for it again."""
-        form = [] if self.form is None else ["--form", self.form]
-        return ["--backend", self.backend.name, *form]
-
-
-def run(inputs: Sequence[Input], options: Options) -> None:
-    """Print the source of the specs, write it to ``output``, or compare it with ``output``.
-
-    ``output`` is a file, or a folder for files that are named after their networks.
-    """
-    output, force, check = options.output, options.force, options.check
+    inputs = find_inputs(paths, allow_outside=allow_outside)
     if check and (force or output is None):
         raise UsageError("--check needs -o, and writes nothing, so there is nothing to --force")
     if output == Path("-"):
@@ -94,23 +62,31 @@ def run(inputs: Sequence[Input], options: Options) -> None:
             f"expected a path for source; 'rnnspec build' writes {output.suffix}", str(output)
         )
     programs = load_all(inputs)
-    writer = _Writer.of(options)
+    source_form = form_named(form)
+    chosen = choose(backend, *needs.source(source_form))
+
+    def text(program: Program) -> str:
+        return pipeline.generate(program, chosen, source_form).text
+
     if output is None:
         if len(programs) > 1:
             raise UsageError("expected -o FOLDER, because there are several specs")
-        print(writer.text(programs[0]), end="")
+        print(text(programs[0]), end="")
         return
-    targets = _targets(programs, output, writer.backend.ending, check=check)
+    targets = _targets(programs, output, chosen.ending, check=check)
     if check:
         # A check writes nothing, so the targets are not checked for writing.
-        _check(_generated(programs, targets, writer), writer, output)
+        options = ["--backend", chosen.name, *(["--form", form] if form else [])]
+        _check(_generate(programs, targets, text), [*options, "-o", str(output), "--force"])
         return
-    kept = read_files(inputs, programs)
+    kept = files_to_keep(inputs, programs)
     for target in targets:
         check_target(target, force=force, inputs=kept)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
-    _write(_generated(programs, targets, writer), kept, force=force)
+    for _, target, source in _generate(programs, targets, text):
+        write_file(target, source, force=force, inputs=kept)
+        print(printable(f"wrote {target}"))
 
 
 def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:
@@ -139,47 +115,98 @@ def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: b
     return [output / f"{program.spec.name}{ending}" for program in programs]
 
 
-def _generated(
-    programs: Sequence[Program], targets: Sequence[Path], writer: _Writer
-) -> list[Source]:
+def _generate(
+    programs: Sequence[Program], targets: Sequence[Path], text: Callable[[Program], str]
+) -> list[_Source]:
     """Return every source, or print a message for each spec that the backend refuses, and exit."""
-    sources, refused = [], []
+    sources, refusals = [], []
     for program, target in zip(programs, targets, strict=True):
         try:
-            sources.append(Source(program.source, target, writer.text(program)))
+            sources.append((program.source, target, text(program)))
         except UnsupportedError as error:
-            refused.append(error)
-    if refused:
-        tell("\n".join(map(str, refused)))
+            refusals.append(error)
+    if refusals:
+        tell("\n".join(map(str, refusals)))
         raise typer.Exit(UnsupportedError.exit_code)
     return sources
 
 
-def _write(sources: Sequence[Source], kept: Inputs, *, force: bool) -> None:
-    for source in sources:
-        write_file(source.target, source.text, force=force, inputs=kept)
-        print(printable(f"wrote {source.target}"))
+def _check(sources: Sequence[_Source], options: Sequence[str]) -> None:
+    """Print a patch that brings the files up to date, and exit with 1 unless it is empty.
 
-
-def _check(sources: Sequence[Source], writer: _Writer, output: Path) -> None:
-    """Print a patch that brings the files up to date, and exit with 1 unless it is empty."""
-    from rnnspec.cli.terminal.patch import committed, print_patch
-
+    A message then has the command that updates them, with ``options``.
+    """
     stale, messages = [], []
-    for source in sources:
-        before = committed(source.target)
-        if before != source.text:
-            print_patch(source.target, before, source.text)
-            stale.append(source.spec)
-            what = "is missing, the source of" if before is None else "is not up to date with"
-            messages.append(printable(f"{source.target}: error: {what} {source.spec}"))
+    for spec, target, text in sources:
+        before = _read_source(target)
+        if before != text:
+            _print_patch(target, before, text)
+            stale.append(spec)
+            state = "is missing, the source of" if before is None else "is not up to date with"
+            messages.append(printable(f"{target}: error: {state} {spec}"))
     if stale:
-        tell("\n".join([*messages, _remedy(stale, writer, output)]))
+        words = ["rnnspec", "codegen", *stale, *options]
+        # Quoted, because the line will be pasted into a shell, and a path may contain anything.
+        messages.append(printable(f"rnnspec: note: to update: {shlex.join(words)}"))
+        tell("\n".join(messages))
         raise typer.Exit(1)
     print(f"{len(sources)} source{'' if len(sources) == 1 else 's'}: up to date")
 
 
-def _remedy(specs: Sequence[str], writer: _Writer, output: Path) -> str:
-    words = ["rnnspec", "codegen", *specs, *writer.words, "-o", str(output), "--force"]
-    # Quoted, because the line will be pasted into a shell, and a path may contain anything.
-    return printable(f"rnnspec: note: to update: {shlex.join(words)}")
+def _read_source(path: Path) -> str | None:
+    """Return the text of a file with line feeds, or None if it does not exist.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise UsageError("is not a regular file", str(path))
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UsageError(f"cannot read it: {error.strerror}", str(path)) from None
+    # A checkout on Windows may have converted the line breaks.
+    return raw.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace")
+
+
+# The first match counts, so the headers precede the signs that they start with.
+_STYLES = {"---": "bold", "+++": "bold", "@@ ": "cyan", "-": "red", "+": "green"}
+
+
+def _print_patch(path: Path, before: str | None, after: str) -> None:
+    """Print a patch for ``patch -p0`` that brings ``path`` up to date."""
+    lines = list(_patch_lines(path, before, after))
+    if not in_colour(sys.stdout):
+        print("\n".join(lines))
+        return
+    from rich.console import Console
+
+    styles = (
+        next((style for start, style in _STYLES.items() if line.startswith(start)), "")
+        for line in lines
+    )
+    parts = zip(lines, styles, strict=True)
+    print_parts(Console(force_terminal=True), ([part] for part in parts))
+
+
+def _patch_lines(path: Path, before: str | None, after: str) -> Iterator[str]:
+    # Imported here because source that is up to date needs no patch.
+    from difflib import unified_diff
+
+    name = printable(path.as_posix())
+    # The name by which patch and git recognize a new file, on Windows too.
+    names = "/dev/null" if before is None else name, name
+    for line in unified_diff(_split_lines(before or ""), _split_lines(after), *names):
+        text, ended, _ = line.partition("\n")
+        # Tabs are not escaped, so that the patch applies.
+        yield "\t".join(map(printable, text.split("\t")))
+        if not ended:
+            yield "\\ No newline at end of file"
+
+
+def _split_lines(text: str) -> list[str]:
+    """Return the lines with their line feeds; unlike ``splitlines``, split at nothing else."""
+    *whole, last = text.split("\n")
+    return [*(f"{line}\n" for line in whole), *([last] if last else [])]

@@ -2,83 +2,105 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated
 
-from rnnspec import pipeline
-from rnnspec.backends import form_named
-from rnnspec.cli.inputs import Input, read_files
-from rnnspec.cli.terminal.frameworks import import_required
-from rnnspec.comparison.verify import DTYPE
-from rnnspec.convert import run as conversion
-from rnnspec.convert.choice import kind_named, kind_of
-from rnnspec.errors import printable
-from rnnspec.files import Inputs
-from rnnspec.importing.original import compare_file
+import typer
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from rnnspec.cli import completers
+from rnnspec.cli.options import (
+    BACKENDS_OF_FILES,
+    BACKENDS_OF_FOLDERS,
+    AllowOutside,
+    Config,
+    Force,
+    Ignore,
+    SourceForm,
+)
+from rnnspec.errors import listed, printable
+from rnnspec.files.model import SUFFIX
 
-    from rnnspec.convert.kinds import Source, Written
-    from rnnspec.importing.original import Compared
-    from rnnspec.importing.run import Taken
-    from rnnspec.pipeline import Program
+_FOLDERS = listed([backend.title for backend in BACKENDS_OF_FOLDERS], "or")
+_MODELS = listed(
+    [*(backend.suffix for backend in BACKENDS_OF_FILES), SUFFIX, f"a folder of {_FOLDERS}"], "or"
+)
+_WRITERS_OF_FOLDERS = [backend.name for backend in BACKENDS_OF_FOLDERS]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options of the command; ``config`` is what the input may lack.
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help=f"A model that rnnspec wrote ({_MODELS}), or a file that 'rnnspec import' takes.",
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help=f"{_MODELS}; its ending decides which.")
+    ],
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            "--spec",
+            metavar="SPEC",
+            help="The spec of IN, if IN does not contain it.",
+            autocompletion=completers.specs,
+        ),
+    ] = None,
+    config: Config = None,
+    ignore: Ignore = None,
+    backend: Annotated[
+        str | None,
+        typer.Option(
+            "--backend",
+            "-b",
+            metavar="NAME",
+            help=f"The backend of a folder OUT, {listed(_WRITERS_OF_FOLDERS, 'or')}; by default "
+            f"{_WRITERS_OF_FOLDERS[0]}.",
+            autocompletion=completers.backends,
+        ),
+    ] = None,
+    form: SourceForm = None,
+    force: Force = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Move a trained model to another framework, proven equal.
 
-    ``ignore`` are patterns of the arrays in it that are left out.
+    What rnnspec wrote may have been trained since, and contains its spec; that of another Keras
+    file is found by importing it. No code in IN is executed. The result is loaded again and
+    compared with the reference before it is kept, and so is IN, if its framework opens it.
     """
+    # Imported here because '--help' computes nothing.
+    from rnnspec.processes import single_threaded
 
-    spec: str | None
-    config: Path | None
-    ignore: list[str]
-    backend: str | None
-    form: str | None
-    force: bool
-    allow_outside: bool
+    with single_threaded():
+        # NumPy reads the number of threads when it is imported.
+        from rnnspec.cli.frameworks import import_required
+        from rnnspec.comparison.verify import DTYPE
+        from rnnspec.convert.run import convert as convert_file
 
-
-def run(source: Path, output: Path, options: Options) -> None:
-    """Convert a file, and print the paths and the results of the comparisons."""
-    spec, force, allow_outside = options.spec, options.force, options.allow_outside
-    kind = kind_of(
-        source,
-        named=spec is not None,
-        config=options.config,
-        ignore=options.ignore,
-        importing=import_required,
-    )
-    target = kind_named(output, options.backend, form_named(options.form))
-    named = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
-    program = conversion.spec_for(kind, source, named, allow_outside=allow_outside)
-    inputs = _inputs(kind, source, named, program)
-    # Before the frameworks are imported, which takes seconds.
-    target.check_output(output, program, force=force, inputs=inputs)
-    taken = conversion.read(kind, source, program, import_required)
-    compared = compare_file(source, taken, import_required)
-    written = target.write(output, program, taken.arrays, import_required, force=force)
-    _print(source, taken, written, compared)
-
-
-def _inputs(kind: Source, source: Path, named: Program | None, program: Program) -> Inputs:
-    specs = [] if named is None else [Input(named.source)]
-    files = [(path, f"the input {path}") for path in kind.files(source)]
-    return Inputs({**read_files(specs, [program]).titles, **Inputs.of(files).titles})
-
-
-def _print(source: Path, taken: Taken, written: Written, compared: Compared) -> None:
-    print(printable(f"read {len(taken.arrays)} arrays from {source}"))
-    for part in taken.imported.left_out:
-        print(printable(f"not carried over: {part}"))
-    if written.rounded:
-        print(f"rounded to {DTYPE}, the dtype of the model")
-    for path in written.paths:
-        print(printable(f"wrote {path}"))
-    print(f"equal to {written.equal}")
-    print(printable(str(compared)))
-    print("To load it, without rnnspec:")
-    for line in written.loading:
-        print(f"  {line}")
+        converted = convert_file(
+            source,
+            output,
+            spec=spec,
+            config=config,
+            ignore=ignore or (),
+            backend=backend,
+            form=form,
+            force=force,
+            allow_outside=allow_outside,
+            importing=import_required,
+        )
+        taken, written = converted.taken, converted.written
+        print(printable(f"read {len(taken.arrays)} arrays from {source}"))
+        for part in taken.imported.left_out:
+            print(printable(f"not carried over: {part}"))
+        if written.rounded:
+            print(f"rounded to {DTYPE}, the dtype of the model")
+        for path in written.paths:
+            print(printable(f"wrote {path}"))
+        print(f"equal to {written.equal}")
+        print(printable(str(converted.compared)))
+        print("To load it, without rnnspec:")
+        for line in written.loading:
+            print(f"  {line}")

@@ -2,61 +2,79 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.style import Style
 
-from rnnspec.cli.inputs import Input, find_inputs
-from rnnspec.cli.specs import load_all
-from rnnspec.cli.terminal import tables
-from rnnspec.cli.terminal.grid import Grid
-from rnnspec.diff import Change, Diff, LayerDiff, diff
+from rnnspec.cli import completers
+from rnnspec.cli.options import AllowOutside, Json
 from rnnspec.errors import UsageError, printable
-from rnnspec.ir.params import count
-from rnnspec.ir.text import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.diff import Change, Diff, LayerDiff
     from rnnspec.ir.nodes import Layer, Network
+    from rnnspec.tables import Grid
 
 # Beside the colours, which not everybody sees and which redirected output lacks.
 _MARKS = {"same": " ", "changed": "~", "added": "+", "removed": "-"}
-_STYLES = {
-    "same": Style.null(),
-    "changed": Style(color="yellow"),
-    "added": Style(color="green"),
-    "removed": Style(color="red"),
-}
+_COLOURS = {"same": None, "changed": "yellow", "added": "green", "removed": "red"}
 
 
-def run(before: str, after: str, *, json: bool, exit_code: bool, allow_outside: bool) -> None:
-    """Print the changes; with ``exit_code``, exit with 1 if there are any."""
+def diff(
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="Spec, or - for standard input.", autocompletion=completers.specs
+        ),
+    ],
+    after: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="Spec, or - for standard input.", autocompletion=completers.specs
+        ),
+    ],
+    json: Json = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if the networks differ.")
+    ] = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Print what changed from A to B, layer by layer.
+
+    Comments and defaults that are written out make no difference. To compare a file with its older
+    version:
+
+    git show HEAD:net.yaml | rnnspec diff - net.yaml
+    """
+    # Imported here because '--help' reads no spec.
+    from rnnspec.cli.guard import print_json
+    from rnnspec.cli.inputs import find_input, load_all
+    from rnnspec.diff import diff as compare
+
     if before == after == "-":
         raise UsageError("expected '-' once at most: standard input contains one spec")
-    old, new = load_all([_input(path, allow_outside=allow_outside) for path in (before, after)])
-    result = diff(old, new)
+    inputs = [find_input(path, allow_outside=allow_outside) for path in (before, after)]
+    old, new = load_all(inputs)
+    result = compare(old, new)
     if json:
-        tables.print_json(result.as_dict())
+        print_json(result.as_dict())
     else:
         _print(result, f"{old.source} -> {new.source}")
     if exit_code and not result.same:
         raise typer.Exit(1)
 
 
-def _input(path: str, *, allow_outside: bool) -> Input:
-    if path == "-":
-        return find_inputs([path], allow_outside=allow_outside)[0]
-    # Not find_inputs(): a folder or a pattern could stand for several specs.
-    return Input(path, named=True, allow_outside=allow_outside)
-
-
 def _print(result: Diff, title: str) -> None:
+    from rnnspec import tables
+
     console = tables.plain_console()
     console.print(printable(title))
-    for change in (*result.network, *_promises(result)):
-        console.print(_words(change))
+    for change in result.network:
+        console.print(_in_words(change.key, change))
+    for change in result.expect:
+        console.print(_in_words(f"expect.{change.key}", change))
     if result.same:
         console.print("no change in the network")
         return
@@ -65,19 +83,15 @@ def _print(result: Diff, title: str) -> None:
         if table.fits(console):
             console.print(table)
         else:
-            for line, style in _lines(result.layers):
-                console.print(line, style=style)
+            for layer in result.layers:
+                for line in _lines(layer):
+                    console.print(line, style=_COLOURS[layer.state])
     for line in _totals(result):
         console.print(line)
 
 
-def _promises(result: Diff) -> Iterator[Change]:
-    for change in result.expect:
-        yield Change(f"expect.{change.key}", change.before, change.after)
-
-
-def _words(change: Change) -> str:
-    return printable(f"{change.key}: {_value(change.before)} -> {_value(change.after)}")
+def _in_words(key: str, change: Change) -> str:
+    return printable(f"{key}: {_value(change.before)} -> {_value(change.after)}")
 
 
 def _value(value: Any) -> str:
@@ -96,42 +110,46 @@ def _value(value: Any) -> str:
 
 
 def _table(layers: tuple[LayerDiff, ...]) -> Grid:
+    from rich.style import Style
+
+    from rnnspec.tables import Grid
+
     table = Grid("  Layer (type)", "Output shape", "Parameters", "Changes", left=frozenset({0, 3}))
     for layer in layers:
-        both = [each for each in (layer.before, layer.after) if each is not None]
-        table.add_row(
-            f"{_MARKS[layer.state]} {_name(layer)} ({_arrow(*map(type_name, both))})",
-            _arrow(*map(_shape, both)),
-            _arrow(*(f"{count(each):,}" for each in both)),
-            "\n".join(map(_words, layer.changes)),
-            style=_STYLES[layer.state],
-        )
+        changes = "\n".join(_in_words(change.key, change) for change in layer.changes)
+        table.add_row(*_cells(layer), changes, style=Style(color=_COLOURS[layer.state]))
     return table
 
 
-def _lines(layers: tuple[LayerDiff, ...]) -> Iterator[tuple[str, Style]]:
-    """Yield what the table has, one below the other, for a terminal that is too narrow for it."""
-    for layer in layers:
-        both = [each for each in (layer.before, layer.after) if each is not None]
-        style = _STYLES[layer.state]
-        title = f"{_MARKS[layer.state]} {_name(layer)} ({_arrow(*map(type_name, both))})"
-        yield title, style
-        yield f"    output shape: {_arrow(*map(_shape, both))}", style
-        yield f"    parameters: {_arrow(*(f'{count(each):,}' for each in both))}", style
-        for change in layer.changes:
-            yield f"    {_words(change)}", style
+def _lines(layer: LayerDiff) -> Iterator[str]:
+    """Yield the cells of a layer below each other, for a terminal too narrow for the table."""
+    title, shape, parameters = _cells(layer)
+    yield title
+    yield f"    output shape: {shape}"
+    yield f"    parameters: {parameters}"
+    for change in layer.changes:
+        yield f"    {_in_words(change.key, change)}"
 
 
-def _name(layer: LayerDiff) -> str:
-    if layer.before and layer.renamed and layer.after:
-        return f"{layer.after.name}, before {layer.before.name}"
-    present = layer.after or layer.before
-    return present.name if present else ""
+def _cells(layer: LayerDiff) -> tuple[str, str, str]:
+    """Return the name and the type, the output shape and the number of parameters."""
+    from rnnspec.ir.params import count
+    from rnnspec.ir.text import type_name
+
+    sides = [side for side in (layer.before, layer.after) if side is not None]
+    name = sides[-1].name
+    if layer.before and layer.renamed:
+        name = f"{name}, before {layer.before.name}"
+    return (
+        f"{_MARKS[layer.state]} {name} ({_arrow(*map(type_name, sides))})",
+        _arrow(*map(_shape, sides)),
+        _arrow(*(f"{count(side):,}" for side in sides)),
+    )
 
 
 def _totals(result: Diff) -> Iterator[str]:
     yield f"Output shape: {_arrow(_shape(result.before), _shape(result.after))}"
-    before, after = (each.as_dict() for each in result.parameters)
+    before, after = (counts.as_dict() for counts in result.parameters)
     for key, old in before.items():
         more = f" ({after[key] - old:+,})" if after[key] != old else ""
         label = key.replace("_", "-").capitalize()

@@ -3,93 +3,79 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rnnspec import pipeline
 from rnnspec.backends.base import TEMPLATES
-from rnnspec.cli.terminal.messages import in_colour, tell
-from rnnspec.environment import environment, lines
-from rnnspec.errors import RnnspecError, brief, printable
+from rnnspec.cli.messages import in_colour, tell
+from rnnspec.cli.options import Json
+from rnnspec.errors import ParityError, RnnspecError, brief, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rnnspec.pipeline import Program
 
 _NETWORK = "classifier"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A test of rnnspec: its name, and its result or its failure."""
+def doctor(
+    json: Json = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also compare a network on the installed backends.")
+    ] = False,
+) -> None:
+    """Print versions and settings, and test rnnspec itself.
 
-    name: str
-    result: str
-    failed: bool = False
+    No framework is imported without --deep. Exit code: 0, or 3 if something cannot be used as it is
+    installed; the message says what to do.
+    """
+    from rnnspec.environment import environment, lines
 
-
-def run(*, json: bool, deep: bool) -> None:
-    """Print versions, settings and tests, and exit with 3 if something is wrong."""
-    found = environment()
-    tests = list(_tests(deep=deep))
-    failures = [f"{each.name} failed: {each.result}" for each in tests if each.failed]
-    problems = [*found.problems, *failures]
-    if json:
-        from rnnspec.cli.terminal.tables import print_json
-
-        shown = {each.name.replace("-", "_"): each.result for each in tests}
-        print_json({**found.as_dict(), **_terminal(), **shown, "problems": problems})
-    else:
-        rows = [*found.rows(), *_terminal().items(), *((t.name, t.result) for t in tests)]
-        print(*lines(iter(rows)), sep="\n")
-    if problems:
-        sys.stdout.flush()
-        tell("\n".join(printable(f"rnnspec: error: {each}") for each in problems))
-        raise typer.Exit(3)
-
-
-def _terminal() -> dict[str, str]:
-    return {
+    versions = environment()
+    results, problems = {}, list(versions.problems)
+    tests = {"self-test": _summarize} | ({"parity": _compare} if deep else {})
+    for name, test in tests.items():
+        try:
+            results[name] = test()
+        except RnnspecError as error:
+            results[name] = brief(error)
+            problems.append(f"{name} failed: {results[name]}")
+    terminal = {
         "encoding": f"{sys.stdout.encoding}, of file names {sys.getfilesystemencoding()}",
         "colour": "yes" if in_colour(sys.stderr) else "no",
     }
+    if json:
+        from rnnspec.cli.guard import print_json
+
+        keys = {name.replace("-", "_"): result for name, result in results.items()}
+        print_json({**versions.as_dict(), **terminal, **keys, "problems": problems})
+    else:
+        rows = [*versions.rows(), *terminal.items(), *results.items()]
+        print(*lines(rows), sep="\n")
+    if problems:
+        sys.stdout.flush()
+        tell("\n".join(printable(f"rnnspec: error: {problem}") for problem in problems))
+        raise typer.Exit(3)
 
 
-def _tests(*, deep: bool) -> Iterator[Checked]:
-    yield _tried("self-test", _summary)
-    if deep:
-        yield _tried("parity", _parity)
-
-
-def _tried(name: str, test: Callable[[], str]) -> Checked:
-    try:
-        return Checked(name, test())
-    except RnnspecError as error:
-        return Checked(name, brief(error), failed=True)
-
-
-def _summary() -> str:
+def _summarize() -> str:
     from rnnspec.summaries import summarize
 
-    found = summarize(_program().network)
-    return f"{len(found.layers)} layers, {found.parameters.total:,} parameters"
+    summary = summarize(_program().network)
+    return f"{len(summary.layers)} layers, {summary.parameters.total:,} parameters"
 
 
-def _parity() -> str:
-    from rnnspec.cli.terminal.frameworks import import_quietly
+def _compare() -> str:
+    from rnnspec.cli.frameworks import import_quietly
     from rnnspec.comparison.levels import DEFAULT_LEVEL
     from rnnspec.comparison.run import comparable, parity
-    from rnnspec.errors import ParityError
 
     able = comparable(None, DEFAULT_LEVEL, "float64")
-    chosen = [each for each in able if each.installed]
-    if not chosen:
+    backends = [backend for backend in able if backend.installed]
+    if not backends:
         return "nothing to compare: no backend is installed"
-    import_quietly(chosen)
-    report = parity(_program().spec, [each.name for each in chosen])
+    import_quietly(backends)
+    report = parity(_program().spec, [backend.name for backend in backends])
     if not report.equal:
         raise ParityError(report.differences)
     versions = [result.version for result in report.specs[0].backends.values()]
@@ -97,5 +83,7 @@ def _parity() -> str:
 
 
 def _program() -> Program:
+    from rnnspec import pipeline
+
     text = (TEMPLATES / "init" / f"{_NETWORK}.yaml").read_text("utf-8")
     return pipeline.reads(text, f"{_NETWORK}.yaml")

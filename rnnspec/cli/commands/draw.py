@@ -2,38 +2,82 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from rnnspec.cli.inputs import Input, read_files
-from rnnspec.cli.terminal.pictures import shows_unicode
-from rnnspec.drawing.formats import plain_text, writer
-from rnnspec.drawing.picture import write
+import typer
+
+from rnnspec.cli import completers
+from rnnspec.cli.options import AllowOutside, Force, SpecPath
 from rnnspec.errors import UsageError, printable
 
-if TYPE_CHECKING:
-    from rnnspec.drawing.picture import Picture
-    from rnnspec.pipeline import Program
 
+def draw(
+    spec: SpecPath,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write: .svg, .png, .pdf, .tex, .mmd or .txt; by default text is printed.",
+        ),
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(metavar="FORM", help="unrolled or folded.", autocompletion=completers.forms),
+    ] = "unrolled",
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Number of time steps to draw, 2 to 64.", show_default=False
+        ),
+    ] = None,
+    labels: Annotated[
+        str, typer.Option(metavar="LABELS", help="full or none.", autocompletion=completers.labels)
+    ] = "full",
+    theme: Annotated[
+        str,
+        typer.Option(metavar="THEME", help="colour or print.", autocompletion=completers.themes),
+    ] = "colour",
+    background: Annotated[
+        str,
+        typer.Option(
+            metavar="GROUND", help="white or none.", autocompletion=completers.backgrounds
+        ),
+    ] = "white",
+    force: Force = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Draw the network, unrolled over time or folded.
 
-def check_output(output: Path | None) -> None:
-    """Raise UsageError if no format has the ending of ``output``."""
+    More than 6 equal layers in a row are drawn as the first, dots, and the last. A network that
+    still has more than 60 rows is refused.
+    """
+    # Imported here because '--help' reads no spec.
+    from rnnspec import pipeline
+    from rnnspec.cli.inputs import Input, files_to_keep
+    from rnnspec.drawing.formats import plain_text, writer
+    from rnnspec.drawing.picture import picture, write
+
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the text form is printed", "-")
     if output is not None:
-        writer(output)
-
-
-def run(program: Program, picture: Picture, output: Path | None, *, force: bool) -> None:
-    """Print the text form of a picture, or write it to ``output``.
-
-    Raises:
-        UsageError: ``output`` exists and ``force`` is not given, or it is an input.
-        OutputError: it cannot be written.
-    """
+        writer(output)  # refuses an ending that no format has
+    program = pipeline.read(spec, allow_outside=allow_outside)
+    drawing = picture(
+        program.network, form=form, steps=steps, labels=labels, theme=theme, background=background
+    )
     if output is None:
-        print(plain_text(picture.network, picture.options, unicode=shows_unicode()), end="")
+        print(plain_text(drawing.network, drawing.options, unicode=shows_unicode()), end="")
         return
-    kept = read_files([Input(program.source)], [program])
-    write(picture, output, force=force, inputs=kept)
+    inputs = files_to_keep([Input(program.source)], [program])
+    write(drawing, output, force=force, inputs=inputs)
     print(printable(f"wrote {output}"))
+
+
+def shows_unicode() -> bool:
+    """Return whether standard output is a terminal in UTF-8."""
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    return sys.stdout.isatty() and encoding == "utf8"

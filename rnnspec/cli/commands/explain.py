@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
-from rnnspec import pages
+import typer
+
+from rnnspec.cli import completers
 from rnnspec.errors import UsageError
 
 
-def show(code: str) -> None:
-    """Print the page of ``code``, formatted on a terminal, otherwise as Markdown.
+def explain(
+    code: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="CODE",
+            help="Code at the end of a message, such as E301.",
+            autocompletion=completers.codes,
+        ),
+    ] = None,
+) -> None:
+    """Explain the code of a message, or list all codes.
 
-    Raises:
-        UsageError: the code is unknown.
+    The explanation shows a spec with the problem, and one without it.
     """
-    text = pages.page(_known(code))
+    from rnnspec import pages
+
+    if code is None:
+        for each in pages.codes():
+            print(pages.page(each).partition("\n")[0].removeprefix("# "))
+        return
+    text = pages.page(_known_code(code, pages.codes()))
     if not sys.stdout.isatty():
         print(text, end="")
         return
@@ -24,14 +41,9 @@ def show(code: str) -> None:
     Console().print(Markdown(text))
 
 
-def list_all() -> None:
-    """Print every code with its title, one per line."""
-    for code in pages.codes():
-        print(pages.page(code).partition("\n")[0].removeprefix("# "))
-
-
-def _known(code: str) -> str:
-    codes, upper = pages.codes(), code.strip().upper()
+def _known_code(code: str, codes: tuple[str, ...]) -> str:
+    """Return a code as its page has it, or raise UsageError."""
+    upper = code.strip().upper()
     if upper in codes:
         return upper
     from rnnspec.wording import nearest, quoted

@@ -2,158 +2,108 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rnnspec import files, pipeline
-from rnnspec.backends import having, taken_names
+import typer
+
+from rnnspec.backends import having
 from rnnspec.backends.needs import FILES
-from rnnspec.cli.terminal.frameworks import import_required
-from rnnspec.errors import UsageError, printable
-from rnnspec.files import Inputs
-from rnnspec.files.model import SUFFIX
-from rnnspec.importing.origins import origin_of
-from rnnspec.importing.run import network_name, take
-from rnnspec.ir.params import counts
-from rnnspec.spec.names import check_network_name
+from rnnspec.cli.options import Config, Force, Ignore
+from rnnspec.errors import listed, printable
+from rnnspec.importing.origins import ORIGINS
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.original import Compared
-    from rnnspec.importing.run import Taken
+    from rnnspec.importing.to_files import ImportedFile
 
-_SPECS = (".yaml", ".yml")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Where the spec and the arrays go, and what the file may lack; None is the default.
-
-    ``ignore`` are patterns of the arrays in the file that are left out.
-    """
-
-    output: Path | None
-    weights: Path | None
-    spec: str | None
-    config: Path | None
-    ignore: list[str]
+_ORIGINS = listed([origin.form for origin in ORIGINS], "or")
 
 
-def run(source: Path, options: Options, *, force: bool) -> None:
-    """Import a file, and print what was read, what became of it, and what was written.
-
-    Raises:
-        BackendError: a package that reads the file is not installed.
-        ModelError: the language cannot express the model, or the spec is another one when run.
-        OutputError: the files cannot be written.
-        UsageError: the file cannot be read, or an output exists and ``force`` is not given.
-    """
-    # First: where the outputs go says nothing to someone who has named another file.
-    origin_of(source)
-    named = None if options.spec is None else pipeline.read(options.spec)
-    target = _target(source, options)
-    weights = options.weights or target.with_suffix(SUFFIX)
-    if weights.suffix != SUFFIX:
-        raise UsageError(f"expected a path that ends in {SUFFIX}", str(weights))
-    inputs = _inputs(source, options)
-    targets = [weights] if named else [target, weights]
-    for each in targets:
-        files.check_target(each, force=force, inputs=inputs)
-    if len({each.absolute() for each in targets}) < len(targets):
-        raise UsageError("this is where the spec goes; expected another path", str(weights))
-    taken = take(
-        source, _name(target), options.config, named, options.ignore, importing=import_required
-    )
-    compared = _compared(source, taken)
-    _write(taken, target, weights, spec=named is None, force=force)
-    spec = options.spec or str(target)
-    _print(source, taken, compared, targets, options.ignore, spec=spec)
-
-
-def _target(source: Path, options: Options) -> Path:
-    from pathlib import Path
-
-    if options.output is None:
-        return Path(f"{network_name(source)}.yaml")
-    if options.spec is not None:
-        raise UsageError("expected either --output or --spec: the spec exists", options.spec)
-    if options.output.suffix not in _SPECS:
-        raise UsageError("expected a path that ends in .yaml", str(options.output))
-    return options.output
-
-
-def _name(target: Path) -> str:
-    try:
-        return check_network_name(target.stem, taken_names())
-    except ValueError as error:
-        raise UsageError(
-            f"the network would have the name of this file: {error}", str(target)
-        ) from None
-
-
-def _inputs(source: Path, options: Options) -> Inputs:
-    from pathlib import Path
-
-    read = [source, options.config, options.spec and Path(options.spec)]
-    return Inputs.of([(Path(each), f"the input {each}") for each in read if each])
-
-
-def _compared(source: Path, taken: Taken) -> Compared:
-    # Imported here: NumPy takes the time in which a file is tried, and a wrong file needs no more.
-    from rnnspec.importing.original import compare_file
-
-    return compare_file(source, taken, import_required)
-
-
-def _write(taken: Taken, target: Path, weights: Path, *, spec: bool, force: bool) -> None:
-    """Write both files, or none."""
-    # Imported here, as NumPy takes time, which a file that is refused at once does not need.
-    from rnnspec.weights.file import write_arrays
-
-    with files.staged(weights.parent) as folder:
-        made = write_arrays(folder, weights.name, taken.arrays, taken.text)
-        moves = {made: weights}
-        if spec:
-            text = folder / "spec"
-            with files.reported(target):
-                text.write_text(taken.text, encoding="utf-8", newline="\n")
-            moves[text] = target
-        files.publish(moves, force=force)
-
-
-def _print(  # noqa: PLR0913 - each is printed
-    source: Path,
-    taken: Taken,
-    compared: Compared,
-    targets: list[Path],
-    patterns: list[str],
-    *,
-    spec: str,
+def import_(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help=f"{_ORIGINS[0].upper()}{_ORIGINS[1:]}.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="SPEC",
+            help="Spec to write; by default named after FILE, in this folder.",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Arrays to write; by default SPEC with the ending .safetensors."
+        ),
+    ] = None,
+    spec: Annotated[
+        str | None,
+        typer.Option(
+            "--spec",
+            metavar="SPEC",
+            help="The spec of FILE, if you have it; then only arrays are written.",
+        ),
+    ] = None,
+    config: Config = None,
+    ignore: Ignore = None,
+    force: Force = False,
 ) -> None:
-    imported, lines = taken.imported, list[str]()
-    lines.append(f"{source}: {imported.form}")
-    wide = max((len(f"{each.layer} ({each.type})") for each in imported.layers), default=0)
-    for each in imported.layers:
-        layer = f"{each.layer} ({each.type})"
-        lines.append(f"  {layer:{wide}} -> {each.became}")
-    lines += [f"inferred: {each}" for each in imported.inferred]
-    lines += [f"not carried over: {each}" for each in imported.left_out]
-    lines.append(f"parameters: {counts(taken.program.network).total:,}")
-    lines.append(str(compared))
-    lines += [f"wrote {each}" for each in targets]
-    if imported.guesses:
-        lines.append("guessed, because a state dict does not say it; correct the spec:")
-        lines += [f"  {section}: {what}" for section, what in imported.guesses]
-        ignore = "".join(f" --ignore {quote(pattern)}" for pattern in patterns)
-        command = f"rnnspec import {quote(str(source))} --spec {quote(spec)}{ignore} --force"
-        lines.append(f"next: {command}")
-    else:
-        lines.append(f"next: rnnspec parity {quote(spec)}")
-        # To another framework than the file's.
-        other = next(each for each in having(FILES) if each.name != imported.opener)
-        target = f"NAME{other.suffix}" if other.suffix else f"NAME -b {other.name}"
-        lines.append(f"      rnnspec convert {quote(str(targets[-1]))} {target}")
-    for line in lines:
+    """Read a trained Keras or PyTorch model as a spec and arrays.
+
+    FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever the language
+    cannot express is refused. Then the framework of FILE opens it, if it is installed and can, and
+    nothing is written if the spec has other results. A state dict does not say what its modules
+    compute: the spec is then a draft, and every guess in it is a comment.
+    """
+    # Imported here because '--help' reads no model.
+    from rnnspec.cli.frameworks import import_required
+    from rnnspec.importing.to_files import import_file
+
+    model = import_file(
+        source,
+        output,
+        weights,
+        spec=spec,
+        config=config,
+        ignore=ignore or (),
+        force=force,
+        importing=import_required,
+    )
+    for line in (*_account(source, model), *_next_steps(source, model, ignore or ())):
         print(printable(line))
+
+
+def _account(source: Path, model: ImportedFile) -> Iterator[str]:
+    """Yield what was read, what became of it, and what was written."""
+    from rnnspec.ir.params import counts
+
+    imported = model.taken.imported
+    yield f"{source}: {imported.form}"
+    layers = [(f"{layer.layer} ({layer.type})", layer.became) for layer in imported.layers]
+    width = max((len(layer) for layer, _ in layers), default=0)
+    yield from (f"  {layer:{width}} -> {became}" for layer, became in layers)
+    yield from (f"inferred: {sentence}" for sentence in imported.inferred)
+    yield from (f"not carried over: {sentence}" for sentence in imported.left_out)
+    yield f"parameters: {counts(model.taken.program.network).total:,}"
+    yield str(model.compared)
+    yield from (f"wrote {path}" for path in model.paths)
+
+
+def _next_steps(source: Path, model: ImportedFile, ignore: Sequence[str]) -> Iterator[str]:
+    imported, spec = model.taken.imported, model.spec
+    if imported.guesses:
+        yield "guessed, because a state dict does not say it; correct the spec:"
+        yield from (f"  {section}: {guess}" for section, guess in imported.guesses)
+        options = "".join(f" --ignore {quote(pattern)}" for pattern in ignore)
+        yield f"next: rnnspec import {quote(str(source))} --spec {quote(spec)}{options} --force"
+        return
+    yield f"next: rnnspec parity {quote(spec)}"
+    # To another framework than the file's.
+    other = next(backend for backend in having(FILES) if backend.name != imported.opener)
+    target = f"NAME{other.suffix}" if other.suffix else f"NAME -b {other.name}"
+    yield f"      rnnspec convert {quote(str(model.paths[-1]))} {target}"

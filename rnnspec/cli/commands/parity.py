@@ -4,166 +4,233 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rnnspec.backends import form_named
-from rnnspec.cli.inputs import Input, read_files
-from rnnspec.cli.terminal.progress import progress
+import typer
+
+from rnnspec.backends import BACKENDS, form_named, names
+from rnnspec.cli import completers
+from rnnspec.cli.options import AllowOutside, Force, Json, SourceForm
 from rnnspec.errors import ParityError, UsageError
 from rnnspec.files import check_target, write_file
-from rnnspec.processes import single_threaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rnnspec.backends import Backend
+    from rnnspec.comparison.random import Found, Pass
     from rnnspec.comparison.report import ParityReport
-    from rnnspec.files import Inputs
-    from rnnspec.pipeline import Program
+    from rnnspec.comparison.run import Prepared
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options for given and for random specs."""
-
-    backends: Sequence[str] | None = None
-    form: str | None = None
-    named_level: str | None = None
-    dtype: str = "float64"
-    seed: int = 0
-    batch: Path | None = None
-    html: Path | None = None
-    force: bool = False
-    jobs: int | None = None
-    optimizer: str = "reference"
-
-    def chosen(self) -> list[Backend]:
-        """Return the backends to compare, or raise UsageError before anything slow."""
-        from rnnspec.comparison.run import comparable
-
-        form = form_named(self.form)
-        return comparable(self.backends, self.level, self.dtype, form, own=self.own)
-
-    @property
-    def own(self) -> bool:
-        """True if the frameworks' own optimizers are compared too."""
-        from rnnspec.comparison.levels import trains_own
-
-        return trains_own(self.optimizer, self.named_level, self.dtype)
-
-    @property
-    def level(self) -> str:
-        """The level to compare up to."""
-        from rnnspec.comparison.levels import level_for
-
-        return level_for("training" if self.own else self.named_level, form_named(self.form))
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """The page that a report is written to."""
-
-    target: Path
-    options: Options
-    kept: Inputs
-
-    @classmethod
-    def of(
-        cls, options: Options, inputs: Sequence[Input], specs: Sequence[Program]
-    ) -> _Page | None:
-        """Return the page that the options ask for, once it is known that it can be written."""
-        if options.html is None:
-            return None
-        kept = read_files(inputs, specs)
-        if options.batch is not None:
-            kept = kept.and_of([(options.batch, "the batch")])
-        check_target(options.html, force=options.force, inputs=kept)
-        if options.html.suffix not in (".html", ".htm"):
-            raise UsageError("expected a path that ends in .html", str(options.html))
-        return cls(options.html, options, kept)
-
-    def write(self, report: ParityReport, specs: Sequence[Program]) -> None:
-        """Write the page."""
-        from rnnspec.html.page import page
-
-        command = shlex.join(["rnnspec", *sys.argv[1:]])
-        text = page(report, [each.spec for each in specs], seed=self.options.seed, command=command)
-        write_file(self.target, text, force=self.options.force, inputs=self.kept)
-
-
-@single_threaded()
-def run_given(paths: Sequence[str], options: Options, *, allow_outside: bool, json: bool) -> None:
-    """Compare the specs at ``paths``, print the report, and raise ParityError if it differs."""
-    from rnnspec.cli.inputs import find_inputs
-    from rnnspec.cli.specs import load_all
-
-    inputs = find_inputs(paths, allow_outside=allow_outside)
-    _run(inputs, load_all(inputs), options, json=json)
-
-
-def _run(
-    inputs: Sequence[Input], specs: Sequence[Program], options: Options, *, json: bool
+def parity(
+    specs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SPECS",
+            help="Specs, folders, patterns, or - for standard input.",
+            autocompletion=completers.specs,
+        ),
+    ] = None,
+    backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--backend",
+            "-b",
+            metavar="NAMES",
+            help=f"One or more of {names()}, as in {','.join(list(BACKENDS)[:2])}; by default all "
+            "that support LEVEL and TYPE.",
+            show_default=False,
+            autocompletion=completers.several_backends,
+        ),
+    ] = None,
+    former_backend: Annotated[
+        list[str] | None,
+        typer.Option("--backends", hidden=True, autocompletion=completers.several_backends),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEVEL",
+            help="counts, forward, gradients (the default) or training.",
+            autocompletion=completers.levels,
+        ),
+    ] = None,
+    form: SourceForm = None,
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="reference: rnnspec's optimizers only; own: those of the frameworks too.",
+            autocompletion=completers.optimizers,
+        ),
+    ] = "reference",
+    dtype: Annotated[
+        str,
+        typer.Option(metavar="TYPE", help="float64 or float32.", autocompletion=completers.dtypes),
+    ] = "float64",
+    random: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Compare N random specs instead.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of arrays, batches and random specs.")
+    ] = 0,
+    batch: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=".npy array to run on; by default a random batch."),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs", min=1, metavar="N", help="Number of processes that share the specs."
+        ),
+    ] = None,
+    json: Json = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the report as a page.")
+    ] = None,
+    force: Force = False,
+    allow_outside: AllowOutside = False,
 ) -> None:
+    """Check that every backend builds the same network from a spec.
+
+    All backends get the same arrays and batches. Each level includes those before it: numbers of
+    parameters, outputs, gradients, and 20 steps of training.
+    """
+    lists = [*(backend or ()), *(former_backend or ())]
+    listed = [name.strip() for each in lists for name in each.split(",")]
+    backends = list(dict.fromkeys(listed)) or None
+    if (random is None) == (not specs):
+        raise UsageError("expected either specs or --random N")
+    # Imported here because '--help' computes nothing.
+    from rnnspec.processes import single_threaded
+
+    # NumPy reads the number of threads when it is imported.
+    with single_threaded():
+        if random is not None:
+            from rnnspec.comparison.random import passes
+
+            planned = passes(backends, level, form)
+            _check_random(level, dtype, optimizer, batch, html)
+            _compare_random(random, seed, planned, jobs, json=json)
+            return
+        from rnnspec import tables
+        from rnnspec.cli.guard import print_json
+        from rnnspec.cli.inputs import files_to_keep, find_inputs, load_all
+        from rnnspec.comparison.batch import read_batch
+        from rnnspec.comparison.levels import level_for, trains_own
+        from rnnspec.comparison.run import comparable, prepared
+
+        inputs = find_inputs(specs or [], allow_outside=allow_outside)
+        programs = load_all(inputs)
+        source_form = form_named(form)
+        own = trains_own(optimizer, level, dtype)
+        highest = level_for("training" if own else level, source_form)
+        chosen = comparable(backends, highest, dtype, source_form, own=own)
+        kept = files_to_keep(inputs, programs)
+        if html is not None:
+            kept = kept.and_of([] if batch is None else [(batch, "the batch")])
+            check_target(html, force=force, inputs=kept)
+            if html.suffix not in (".html", ".htm"):
+                raise UsageError("expected a path that ends in .html", str(html))
+        ready = prepared(
+            [program.spec for program in programs],
+            backends,
+            level=highest,
+            form=form,
+            optimizer=optimizer,
+            dtype=dtype,
+            seed=seed,
+            batch=None if batch is None else read_batch(batch),
+        )
+        report = _compare(ready, chosen, jobs)
+        if json:
+            print_json(report.as_dict())
+        else:
+            tables.print_result(report)
+        if html is not None:
+            from rnnspec.html.page import page
+
+            command = shlex.join(["rnnspec", *sys.argv[1:]])
+            text = page(report, [program.spec for program in programs], seed=seed, command=command)
+            write_file(html, text, force=force, inputs=kept)
+        # After the report, which shows how far apart all values are.
+        if not report.equal:
+            raise ParityError(report.differences)
+
+
+def _compare(ready: Prepared, backends: Sequence[Backend], jobs: int | None) -> ParityReport:
+    from rnnspec.cli.progress import progress
     from rnnspec.cli.sharing import Processes, jobs_for
-    from rnnspec.cli.terminal import tables
-    from rnnspec.comparison.batch import read_batch
-    from rnnspec.comparison.run import prepared
 
-    chosen = options.chosen()
-    page = _Page.of(options, inputs, specs)
-    batch = None if options.batch is None else read_batch(options.batch)
-    ready = prepared(
-        [each.spec for each in specs],
-        options.backends,
-        level=options.level,
-        form=options.form,
-        optimizer=options.optimizer,
-        dtype=options.dtype,
-        seed=options.seed,
-        batch=batch,
-    )
-    jobs = jobs_for(len(specs), options.jobs)
-    with progress(len(specs) * (1 if jobs else len(chosen))) as step:
-        report = ready.report(Processes(jobs, chosen, step).report(ready))
-    if json:
-        tables.print_json(report.as_dict())
-    else:
-        tables.print_parity(report)
-    if page is not None:
-        page.write(report, specs)
-    # After the report, which shows how far apart all values are.
-    if not report.equal:
-        raise ParityError(report.differences)
+    number = len(ready.tasks)
+    jobs = jobs_for(number, jobs)
+    with progress(number * (1 if jobs else len(backends))) as step:
+        return ready.report(Processes(jobs, backends, step).report(ready))
 
 
-@single_threaded()
-def run_random(number: int, options: Options, *, json: bool) -> None:
-    """Compare random specs; print the smallest that differs as YAML, and raise its error."""
-    from rnnspec.cli.sharing import Processes, jobs_for
-    from rnnspec.cli.terminal import tables
-    from rnnspec.comparison.random import Search, Texts, passes
+def _check_random(
+    level: str | None, dtype: str, optimizer: str, batch: Path | None, html: Path | None
+) -> None:
+    """Raise UsageError for an option that random specs do not honour."""
+    from rnnspec.comparison.levels import trains_own
 
-    planned = passes(options.backends, options.named_level, options.form)
-    if options.dtype != "float64":
-        raise UsageError(f"--random compares in float64; it cannot honour --dtype {options.dtype}")
-    if options.own:
+    if dtype != "float64":
+        raise UsageError(f"--random compares in float64; it cannot honour --dtype {dtype}")
+    if trains_own(optimizer, level, dtype):
         raise UsageError("--random compares no optimizers; it cannot honour --optimizer own")
-    if options.batch is not None:
+    if batch is not None:
         raise UsageError("--random draws a batch for each spec; it cannot honour --batch")
-    if options.html is not None:
+    if html is not None:
         raise UsageError("--random prints no report of each spec; it cannot honour --html")
-    search = Search(Texts(number, options.seed), planned)
-    chosen = [backend for each in planned for backend in each.chosen]
+
+
+def _compare_random(
+    number: int, seed: int, planned: tuple[Pass, ...], jobs: int | None, *, json: bool
+) -> None:
+    """Compare random specs; print the smallest that differs as YAML, and raise its error."""
+    from rnnspec.cli.guard import print_json
+    from rnnspec.cli.progress import progress
+    from rnnspec.cli.sharing import Processes, jobs_for
+    from rnnspec.comparison.random import Search, Texts
+
+    search = Search(Texts(number, seed), planned)
+    chosen = [backend for part in planned for backend in part.chosen]
     with progress(number) as step:
-        sharing = Processes(jobs_for(number, options.jobs), chosen, step)
+        sharing = Processes(jobs_for(number, jobs), chosen, step)
         outcomes = search.outcomes(sharing.outcomes)
     outcomes.check_accepted()
-    found = outcomes.result(search.single)
+    result = outcomes.result(search.single)
     if json:
-        tables.print_json(found.as_dict())
+        print_json(result.as_dict())
     else:
-        tables.print_random(found, search.again(outcomes))
-    if found.error is not None:
-        raise found.error
+        _print_random(result, search.again(outcomes))
+    if result.error is not None:
+        raise result.error
+
+
+def _print_random(result: Found, again: str) -> None:
+    """Print the result for random specs; ``again`` are the options that compare one again.
+
+    If one failed, the smallest failing spec is printed with the result as comments, so the output
+    is a spec that reproduces the failure.
+    """
+    lines = [f"Largest difference in {name}: {most:.1e}" for name, most in result.largest.items()]
+    for name, part in result.backends.items():
+        if part.dtype == "float64":
+            continue
+        for level, most in part.largest.items():
+            lines.append(f"Largest difference in {level} in {part.dtype} on {name}: {most:.1e}")
+        if part.compared < result.compared:
+            lines.append(f"left out by {name}: {result.compared - part.compared}")
+    if result.refused:
+        lines.append(f"refused: {result.refused}")
+    if not result.spec:
+        print(*lines, f"equal: {result.compared} random specs", sep="\n")
+        return
+    # No seed is needed to see it again, because the whole spec follows.
+    command = f"rnnspec parity FILE {again}"
+    lines.append(f"equal so far: {result.compared}; this one is not; to see it again: {command}")
+    print(*(f"# {line}" for line in lines), sep="\n")
+    print(result.spec, end="")

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from rnnspec.cli.options import Force
 from rnnspec.errors import UsageError, printable
 from rnnspec.files import check_target, write_file
 
 
-def run(output: Path | None, *, force: bool) -> None:
-    """Print the schema, or write it to ``output``.
-
-    Raises:
-        UsageError: ``output`` exists and ``force`` is not given, or is not the path of a file.
-        OutputError: the file cannot be written.
-    """
+def schema(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="File to write; by default standard output."
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Print the JSON Schema of the language, for editors."""
     if output == Path("-"):
         raise UsageError("expected the path of a file; without -o the schema is printed", "-")
     if output is not None:

@@ -21,7 +21,11 @@ _ANYWHERE = re.compile(r"##(?=\w*\[)")
 
 def guard_streams() -> None:
     """From now on, escape commands in all output if a CI service would execute them."""
-    if not _is_obeyed():
+    if not (
+        os.environ.get("GITHUB_ACTIONS") == "true"
+        or os.environ.get("TF_BUILD")
+        or os.environ.get("TEAMCITY_VERSION")
+    ):
         return
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -37,14 +41,30 @@ def print_command(line: str) -> None:
 
 
 def print_json(data: Any) -> None:
-    """Print plain data as ASCII JSON, with commands written as JSON escapes."""
+    """Print plain data as ASCII JSON, with commands written as JSON escapes.
+
+    An infinite difference becomes null, because JSON has no infinity.
+    """
     # Imported here because most output is not JSON.
     import json
 
     # The guarded stream would insert a backslash, which makes the JSON invalid. '##' occurs only in
     # strings, where '\u0023' means the same. No line can start with '::', because json.dumps
     # escapes line breaks in strings.
-    print(_ANYWHERE.sub(r"#\\u0023", json.dumps(data, indent=2, allow_nan=False)))
+    print(_ANYWHERE.sub(r"#\\u0023", json.dumps(_finite(data), indent=2, allow_nan=False)))
+
+
+def _finite(data: Any) -> Any:
+    match data:
+        case dict():
+            return {key: _finite(value) for key, value in data.items()}
+        case list():
+            return [_finite(value) for value in data]
+        # RFC 8259, section 6: a program must be able to read the document.
+        case float() if data in (float("inf"), float("-inf")):
+            return None
+        case _:
+            return data
 
 
 def print_xml(text: str) -> None:
@@ -52,16 +72,7 @@ def print_xml(text: str) -> None:
     print(_ANYWHERE.sub("#&#35;", _LINE.sub(r"\1&#58;", text)))
 
 
-def _is_obeyed() -> bool:
-    """Return true in a workflow of a CI service that executes commands from the output."""
-    return (
-        os.environ.get("GITHUB_ACTIONS") == "true"
-        or bool(os.environ.get("TF_BUILD"))
-        or bool(os.environ.get("TEAMCITY_VERSION"))
-    )
-
-
-def broken(text: str) -> str:
+def escape_commands(text: str) -> str:
     """Return ``text`` without commands that a service would execute."""
     return _ANYWHERE.sub(r"#\\#", _LINE.sub(r"\1\\:", text))
 
@@ -76,7 +87,7 @@ class _Guarded:
     def write(self, text: str) -> int:
         lines, end, self._part = (self._part + text).rpartition("\n")
         if end:
-            self.unguarded.write(broken(lines + end))
+            self.unguarded.write(escape_commands(lines + end))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -84,7 +95,7 @@ class _Guarded:
 
     def flush(self) -> None:
         part, self._part = self._part, ""
-        self.unguarded.write(broken(part))
+        self.unguarded.write(escape_commands(part))
         self.unguarded.flush()
 
     def __getattr__(self, name: str) -> Any:

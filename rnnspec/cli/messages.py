@@ -60,10 +60,10 @@ def print_parts(console: Console, lines: Iterable[Iterable[Part]]) -> None:
     from rich.segment import Segment, Segments
     from rich.style import Style
 
-    made = [
+    segments = [
         Segment(text, Style.parse(style)) for line in lines for text, style in (*line, ("\n", ""))
     ]
-    console.print(Segments(made), soft_wrap=True, end="")
+    console.print(Segments(segments), soft_wrap=True, end="")
 
 
 def in_colour(stream: IO[str]) -> bool:

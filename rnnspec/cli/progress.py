@@ -33,11 +33,11 @@ class Clock:
         if self.began is None or not done:
             self.began = now
             return ""
-        each = (now - self.began) / done
-        if each <= 0:
+        seconds = (now - self.began) / done
+        if seconds <= 0:
             return ""
-        rate = f"{1 / each:.1f}/s" if each < 1 else f"{60 / each:.1f}/min"
-        return f"{rate}, {timedelta(seconds=round(each * (self.steps - done)))} left"
+        rate = f"{1 / seconds:.1f}/s" if seconds < 1 else f"{60 / seconds:.1f}/min"
+        return f"{rate}, {timedelta(seconds=round(seconds * (self.steps - done)))} left"
 
 
 @contextmanager
@@ -72,16 +72,16 @@ def progress(steps: int) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def reading() -> Iterator[Callable[[int, int], None]]:
     """Yield a function to call with the bytes read and the total; large files get a bar."""
-    with ExitStack() as shown:
-        update: list[Callable[[int], None]] = []
+    with ExitStack() as stack:
+        bars: list[Callable[[int], None]] = []
 
-        def told(done: int, total: int) -> None:
-            if total >= _LARGE and not update and sys.stderr.isatty():
-                update.append(shown.enter_context(_bytes(total)))
-            for each in update:
-                each(done)
+        def update(done: int, total: int) -> None:
+            if total >= _LARGE and not bars and sys.stderr.isatty():
+                bars.append(stack.enter_context(_bytes(total)))
+            for bar in bars:
+                bar(done)
 
-        yield told
+        yield update
 
 
 @contextmanager

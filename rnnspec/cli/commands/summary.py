@@ -1,0 +1,39 @@
+"""``rnnspec summary``: print layers, shapes and parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnnspec.cli.options import AllowOutside, Json, SpecPath
+from rnnspec.errors import UsageError
+
+
+def summary(
+    spec: SpecPath,
+    json: Json = False,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Print a picture of the network above the table.")
+    ] = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Print layers, shapes and parameters, without a framework."""
+    # Imported here because '--help' reads no spec.
+    from rnnspec import pipeline, tables
+    from rnnspec.cli.commands.draw import shows_unicode
+    from rnnspec.cli.guard import print_json
+    from rnnspec.summaries import summarize
+
+    if json and draw:
+        raise UsageError("--json prints data alone; it cannot honour --draw")
+    network = pipeline.read(spec, allow_outside=allow_outside).network
+    result = summarize(network)
+    if json:
+        print_json(result.as_dict())
+        return
+    if draw:
+        from rnnspec.drawing.writers.text import text
+
+        print(text(network, unicode=shows_unicode()))
+    tables.print_result(result)

@@ -1,1 +1,0 @@
-"""The arguments and options of each command, and its help."""

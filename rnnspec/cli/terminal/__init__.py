@@ -1,1 +1,0 @@
-"""Terminal output: messages, tables, patches, progress."""
