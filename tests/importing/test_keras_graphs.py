@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
@@ -15,8 +16,8 @@ from rnnspec.comparison import reference
 from rnnspec.errors import ModelError
 from rnnspec.importing.run import take
 
-keras = pytest.importorskip("keras")
-of, ops = keras.layers, keras.ops
+keras = import_later("keras")
+of, ops = import_later("keras.layers"), import_later("keras.ops")
 
 STEPS, FEATURES, VOCABULARY = 6, 3, 9
 Make = Callable[[Any], Any]
