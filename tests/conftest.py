@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,9 +43,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gallery_spec" in metafunc.fixturenames:
         metafunc.parametrize("gallery_spec", GALLERY, ids=lambda path: path.stem)
     if "covering_spec" in metafunc.fixturenames:
-        metafunc.parametrize("covering_spec", covering(GALLERY), ids=lambda path: path.stem)
+        metafunc.parametrize("covering_spec", _covering(), ids=lambda path: path.stem)
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", list(BACKENDS))
+
+
+@cache
+def _covering() -> list[Path]:
+    return covering(GALLERY)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
+_MANY_STEPS = 100
+"""From here on, compiling a loop of Keras takes less time than running it step by step."""
+
+
 def outputs(model: Any, batch: Array, *, training: bool) -> Array:
     """Return the output for a batch, in training (with dropout) or in inference."""
     keras = sys.modules.get("keras")
     # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
+        if batch.shape[1] > _MANY_STEPS and not training:
+            return np.array(model.predict_on_batch(batch))
         return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
     onnx = sys.modules.get("rnnspec.backends.onnx.runtime")
     if onnx is not None and isinstance(model, onnx.OnnxModel):
