@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
@@ -13,8 +14,8 @@ from rnnspec.backends import get
 from rnnspec.errors import UsageError
 from rnnspec.weights.store import Store
 
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
+torch = import_later("torch")
+nn = import_later("torch.nn")
 
 SPEC = rnnspec.loads("""\
 version: 1
@@ -28,23 +29,22 @@ head: {units: 2}
 SECOND = "lstm_1.bias_hh_l1"
 
 
-class ByHand(nn.Module):
-    """The network as a person writes it, with the names of the spec."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm_1 = nn.LSTM(3, 4, num_layers=2, batch_first=True)
-        self.gru_1 = nn.GRU(4, 5, batch_first=True)
-        self.dense_1 = nn.Linear(5, 2)
-
-    def forward(self, x: Any) -> Any:
-        x, _ = self.lstm_1(x)
-        _, state = self.gru_1(x)
-        return self.dense_1(state[-1])
-
-
 @pytest.fixture
 def model() -> Any:
+    class ByHand(nn.Module):
+        """The network as a person writes it, with the names of the spec."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm_1 = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+            self.gru_1 = nn.GRU(4, 5, batch_first=True)
+            self.dense_1 = nn.Linear(5, 2)
+
+        def forward(self, x: Any) -> Any:
+            x, _ = self.lstm_1(x)
+            _, state = self.gru_1(x)
+            return self.dense_1(state[-1])
+
     torch.manual_seed(0)
     return ByHand()
 
