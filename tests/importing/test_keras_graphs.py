@@ -295,16 +295,16 @@ def test_an_operation_in_a_file(tmp_path: Path, suffix: str) -> None:
 KEEPING: dict[str, Callable[[], Any]] = {
     "Dense": lambda: of.Dense(3),
     "Activation": lambda: of.Activation("relu"),
-    "ReLU": of.ReLU,
+    "ReLU": lambda: of.ReLU(),  # noqa: PLW0108 - of Keras, when it is called
     "Dropout": lambda: of.Dropout(0.5),
     "SpatialDropout1D": lambda: of.SpatialDropout1D(0.5),
     "GaussianNoise": lambda: of.GaussianNoise(0.1),
     "GaussianDropout": lambda: of.GaussianDropout(0.1),
     "AlphaDropout": lambda: of.AlphaDropout(0.1),
-    "ActivityRegularization": of.ActivityRegularization,
-    "LayerNormalization": of.LayerNormalization,
+    "ActivityRegularization": lambda: of.ActivityRegularization(),  # noqa: PLW0108 - of Keras, when it is called
+    "LayerNormalization": lambda: of.LayerNormalization(),  # noqa: PLW0108 - of Keras, when it is called
     "TimeDistributed": lambda: of.TimeDistributed(of.Dense(2)),
-    "Identity": of.Identity,
+    "Identity": lambda: of.Identity(),  # noqa: PLW0108 - of Keras, when it is called
     "LSTM": sequence,
     "Bidirectional": lambda: of.Bidirectional(sequence()),
     "RNN": lambda: of.RNN(cell("GRU"), return_sequences=True),
