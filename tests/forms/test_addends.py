@@ -15,7 +15,6 @@ from rnnspec.errors import UsageError
 from rnnspec.weights.store import Store
 
 torch = import_later("torch")
-nn = import_later("torch.nn")
 
 SPEC = rnnspec.loads("""\
 version: 1
@@ -31,6 +30,8 @@ SECOND = "lstm_1.bias_hh_l1"
 
 @pytest.fixture
 def model() -> Any:
+    from torch import nn
+
     class ByHand(nn.Module):
         """The network as a person writes it, with the names of the spec."""
 
@@ -87,7 +88,7 @@ def test_one_array_alone_is_read_and_written(model: Any) -> None:
 
 
 def test_a_second_array_that_is_missing_or_misshaped_is_named(model: Any) -> None:
-    model.lstm_1.bias_hh_l1 = nn.Parameter(torch.zeros(3))
+    model.lstm_1.bias_hh_l1 = torch.nn.Parameter(torch.zeros(3))
     with pytest.raises(UsageError, match=r"lstm_2\.bias: expected the shape \(16,\) .* \(3,\)"):
         store().read(model)
     del model.lstm_1.bias_hh_l1
@@ -96,6 +97,6 @@ def test_a_second_array_that_is_missing_or_misshaped_is_named(model: Any) -> Non
 
 
 def test_a_model_of_no_form_is_refused_as_one_for_training(model: Any) -> None:
-    model.extra = nn.Linear(1, 1)
+    model.extra = torch.nn.Linear(1, 1)
     with pytest.raises(UsageError, match=r"unexpected: lstm_1\.bias_hh_l0 of \(16,\)"):
         rnnspec.read_weights(model, SPEC)
