@@ -16,8 +16,9 @@ QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py
 RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo test quick lowest lint format docs docs-test wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
+.PHONY: help demo test test-all quick lowest lint format docs docs-test wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -35,9 +36,11 @@ $(DEMO): pyproject.toml
 demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 	$(BIN)/rnnspec build specs/stacked_lstm.yaml --backend keras
 
-test: $(READY)  ## Set up, and run every test, with a partial backend too
-	$(BIN)/python -m pytest -n 2 --dist worksteal
-	$(BIN)/python -m pytest -p toy.backend -k toy
+test: $(READY)  ## Set up, and run the tests of the language, the backends and the commands
+	$(PYTEST) --ignore tests/extended
+
+test-all: $(READY)  ## Run those of tests/extended too: tools, examples, engines, signals, large samples
+	$(PYTEST)
 
 quick: $(READY)  ## Run the tests that need no framework
 	$(BIN)/python -m pytest -n 2 $(QUICK)
@@ -105,13 +108,13 @@ playground: $(READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a si
 	node playground/tools/bundle.mjs $(PARTS) $(PARTS)/licences.txt $(SITE) build/rnnspec-playground.html
 
 playground-test: playground  ## Build the playground, and test it in Node and in Chromium
-	$(BIN)/python -m pytest tests/playground
+	$(BIN)/python -m pytest tests/playground tests/extended/playground
 	node --test playground/test/page.test.mjs
 
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)
 
-ci: lint playground-test docs-test wheel lowest test  ## Run what continuous integration runs
+ci: lint playground-test docs-test wheel lowest test-all  ## Run what continuous integration runs
 
 bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -67,3 +70,27 @@ def taking(spec: pipeline.Source, *wanted: Need) -> list[str]:
 def require_all(*needs: Need) -> list[str]:
     """Return the names of the backends that support all of ``needs``, or skip if one is missing."""
     return [require(backend.name).name for backend in having(MODEL, *needs)]
+
+
+class _Later:
+    """A module that is imported when something of it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        # pytest asks everything in a module for marks of its own.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(import_module(self._name), name)
+
+
+def import_later(name: str) -> Any:
+    """Return a module that is imported when it is used, or skip the tests of the calling module.
+
+    A worker that runs no test of a framework then does not import it.
+    """
+    package = name.partition(".")[0]
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed", allow_module_level=True)
+    return _Later(name)

@@ -85,9 +85,10 @@ def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
 
 def test_the_live_model_counts_the_printed_table(gallery_spec: Path, backend: str) -> None:
     runtime = require(backend, gallery_spec).runtime
-    model = rnnspec.build(gallery_spec, backend)
+    program = pipeline.read(gallery_spec)
+    model = pipeline.instantiate(pipeline.generate(program, get(backend)), drawn=False)
     found = rnnspec.summary(gallery_spec)
-    layers = pipeline.arrange(pipeline.read(gallery_spec), get(backend)).layers
+    layers = pipeline.arrange(program, get(backend)).layers
     # Source for inference has no dropout, whose row is 0.
     counted = {layer.name: runtime.layer_count(model, layer) for layer in layers}
     assert [counted.get(layer.name, 0) for layer in found.layers] == ROWS[found.name]

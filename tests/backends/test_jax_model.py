@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline, saving
 from rnnspec.backends import get
 from rnnspec.source.execute import execute
 
-jax = pytest.importorskip("jax")
-nnx = pytest.importorskip("flax.nnx")
-optax = pytest.importorskip("optax")
+jax = import_later("jax")
+nnx = import_later("flax.nnx")
+optax = import_later("optax")
 
 TEXT = """\
 version: 1

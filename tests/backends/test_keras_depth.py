@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 from rnnspec.backends import get
 from rnnspec.backends.keras.emit import SHALLOW
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-keras = pytest.importorskip("keras")
+keras = import_later("keras")
 
 LAYERS = SHALLOW + 1
 FRAMES = 200

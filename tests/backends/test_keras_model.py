@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from live import outputs
+from offered import import_later
 
 import rnnspec
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from rnnspec.slots import Array
 
-keras = pytest.importorskip("keras")
+keras = import_later("keras")
 
 ALL_KINDS = """\
 version: 1

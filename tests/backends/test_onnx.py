@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pytest
 from mutation import source_edited
-from offered import require
+from offered import import_later, require
 
 import rnnspec
 from rnnspec import pipeline
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from rnnspec.slots import Array
 
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+import_later("onnx")
+import_later("onnxruntime")
 
 TOLERANCE = 1e-5
 STACK = """\

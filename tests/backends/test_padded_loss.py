@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 
-keras = pytest.importorskip("keras")
-torch = pytest.importorskip("torch")
+keras = import_later("keras")
+torch = import_later("torch")
 
 TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
 NUMBERS = "input: {features: 3, mask_value: -1}"

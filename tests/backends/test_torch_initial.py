@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
@@ -17,7 +18,7 @@ from rnnspec.ir.nodes import Dense, Recurrent
 if TYPE_CHECKING:
     from rnnspec.slots import Array
 
-pytest.importorskip("torch")
+import_later("torch")
 
 CELLS = ("simple", "lstm", "gru", "gru, reset_after: false")
 WORDS = ("", ", recurrent_dropout: 0.1", ", activation: hard_sigmoid")

@@ -12,6 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec.backends import get
@@ -19,7 +20,7 @@ from rnnspec.backends import get
 if TYPE_CHECKING:
     from pathlib import Path
 
-torch = pytest.importorskip("torch")
+torch = import_later("torch")
 
 SPECS = {
     "one": "rnn: {type: lstm, units: 4, dropout: 0.2}",

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+onnx = import_later("onnx")
+onnxruntime = import_later("onnxruntime")
 
 Run = Callable[..., Any]
 BUILD = ("build", "net.yaml", "-b", "onnx", "--seed", 1, "-o", "net.onnx")

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from importing.old import reviews
+from offered import import_later
 from safetensors.numpy import load_file
 
 from rnnspec.weights.file import read_spec_text
 
-pytest.importorskip("h5py")
-from importing.old import reviews
+import_later("h5py")
 
 Run = Callable[..., Any]
 

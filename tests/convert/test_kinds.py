@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ def held(run: Run, path: str, kind: str) -> dict[str, Any]:
     return read_arrays(Path(path), pipeline.reads(TEXT).network)
 
 
-@pytest.mark.parametrize("target", FILES)
-@pytest.mark.parametrize("source", FILES)
-def test_each_to_each(run: Run, spec: str, source: str, target: str) -> None:
+# All arrays pass through their canonical form, so it is enough to read and write each kind twice.
+PAIRS = [*zip(FILES, FILES, strict=True), *pairwise([*FILES, *FILES][: len(FILES) + 1])]
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_each_kind_to_itself_and_to_another(run: Run, spec: str, source: str, target: str) -> None:
     pytest.importorskip(target if target != "canonical" else "numpy")
     write_input(source)
     given = ["--spec", spec] if source == "keras" else []

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from importing.old import DENSE, LSTM, changed, layer, written
+from offered import import_later
 from safetensors.numpy import load_file
 
 from rnnspec.backends import get
 from rnnspec.importing.run import take
 
-pytest.importorskip("h5py")
-from importing.old import DENSE, LSTM, changed, layer, written
+import_later("h5py")
+keras: Any = import_later("keras")
 
-keras: Any = pytest.importorskip("keras")
 
 Run = Callable[..., Any]
 INPUT = layer("InputLayer")

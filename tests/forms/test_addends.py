@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
@@ -13,8 +14,7 @@ from rnnspec.backends import get
 from rnnspec.errors import UsageError
 from rnnspec.weights.store import Store
 
-torch = pytest.importorskip("torch")
-from torch import nn  # noqa: E402
+torch = import_later("torch")
 
 SPEC = rnnspec.loads("""\
 version: 1
@@ -28,23 +28,24 @@ head: {units: 2}
 SECOND = "lstm_1.bias_hh_l1"
 
 
-class ByHand(nn.Module):
-    """The network as a person writes it, with the names of the spec."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lstm_1 = nn.LSTM(3, 4, num_layers=2, batch_first=True)
-        self.gru_1 = nn.GRU(4, 5, batch_first=True)
-        self.dense_1 = nn.Linear(5, 2)
-
-    def forward(self, x: Any) -> Any:
-        x, _ = self.lstm_1(x)
-        _, state = self.gru_1(x)
-        return self.dense_1(state[-1])
-
-
 @pytest.fixture
 def model() -> Any:
+    from torch import nn
+
+    class ByHand(nn.Module):
+        """The network as a person writes it, with the names of the spec."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm_1 = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+            self.gru_1 = nn.GRU(4, 5, batch_first=True)
+            self.dense_1 = nn.Linear(5, 2)
+
+        def forward(self, x: Any) -> Any:
+            x, _ = self.lstm_1(x)
+            _, state = self.gru_1(x)
+            return self.dense_1(state[-1])
+
     torch.manual_seed(0)
     return ByHand()
 
@@ -87,7 +88,7 @@ def test_one_array_alone_is_read_and_written(model: Any) -> None:
 
 
 def test_a_second_array_that_is_missing_or_misshaped_is_named(model: Any) -> None:
-    model.lstm_1.bias_hh_l1 = nn.Parameter(torch.zeros(3))
+    model.lstm_1.bias_hh_l1 = torch.nn.Parameter(torch.zeros(3))
     with pytest.raises(UsageError, match=r"lstm_2\.bias: expected the shape \(16,\) .* \(3,\)"):
         store().read(model)
     del model.lstm_1.bias_hh_l1
@@ -96,6 +97,6 @@ def test_a_second_array_that_is_missing_or_misshaped_is_named(model: Any) -> Non
 
 
 def test_a_model_of_no_form_is_refused_as_one_for_training(model: Any) -> None:
-    model.extra = nn.Linear(1, 1)
+    model.extra = torch.nn.Linear(1, 1)
     with pytest.raises(UsageError, match=r"unexpected: lstm_1\.bias_hh_l0 of \(16,\)"):
         rnnspec.read_weights(model, SPEC)

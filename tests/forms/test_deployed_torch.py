@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from conftest import GALLERY, ROOT
 from covering import covering
+from offered import import_later
 
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.weights.initial import draw_scaled
 
-torch = pytest.importorskip("torch")
+torch = import_later("torch")
 
 GOLDENS = [ROOT / "tests" / "goldens" / name / "spec.yaml" for name in ("everything", "padded")]
 STEPS = 3
@@ -105,7 +106,7 @@ def test_compile(path: Path) -> None:
     each = deployed(path)
     # Not the inductor, which compiles C++ for each model, and not fullgraph: Dynamo leaves nn.LSTM
     # itself to run outside of its graphs.
-    torch._dynamo.reset()
+    torch.compiler.reset()
     made = torch.compile(each.model, backend="aot_eager")
     for batch in (each.batch, each.batch[:1, :STEPS]):
         each.check(made, batch)

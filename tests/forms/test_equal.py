@@ -61,8 +61,8 @@ def computes_the_same(program: pipeline.Program, backend: str) -> None:
     assert distance(found[0], found[1]) < 1e-12
 
 
-def test_the_gallery_computes_the_same(gallery_spec: Path, backend: str) -> None:
-    computes_the_same(pipeline.read(gallery_spec), backend)
+def test_every_kind_of_network_computes_the_same(covering_spec: Path, backend: str) -> None:
+    computes_the_same(pipeline.read(covering_spec), backend)
 
 
 @pytest.mark.parametrize("name", ["everything", "padded", "plain_numbers"])

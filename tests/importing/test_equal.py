@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from importing import models
+from offered import import_later
 
 from rnnspec.comparison import reference
 from rnnspec.importing.assemble import Taken
 from rnnspec.importing.run import take
 
-pytest.importorskip("h5py")
+import_later("h5py")
 NAMES = (
     *("stacked", "tokens", "masked", "residual", "per_step", "pooled", "repeat", "plain"),
     *("nested", "cells"),

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from cli.conftest import _own_folder
 from importing.old import LSTM, archived, layer, message, reviews, written
+from offered import import_later
 
 from rnnspec.importing.run import take
 
-h5py = pytest.importorskip("h5py")
+h5py = import_later("h5py")
 
 __all__ = ["_own_folder"]
 

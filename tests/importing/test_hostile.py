@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from cli.conftest import _own_folder
 from importing.old import DENSE, LSTM, message, written
+from offered import import_later
 
-h5py = pytest.importorskip("h5py")
+h5py = import_later("h5py")
 
 __all__ = ["_own_folder"]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 from rnnspec import pipeline
 from rnnspec.convert.choice import kind_named, kind_of
@@ -18,8 +19,8 @@ from rnnspec.weights.initial import draw_scaled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-onnx: Any = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnx: Any = import_later("onnx")
+import_later("onnxruntime")
 
 TEXT = """\
 version: 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
@@ -17,7 +18,7 @@ from rnnspec.lint.run import lint
 if TYPE_CHECKING:
     from rnnspec.slots import Array
 
-torch = pytest.importorskip("torch")
+torch = import_later("torch")
 
 STEPS = 5
 HIDDEN = "head: {hidden: [{units: 4, activation: tanh}], units: 2}"

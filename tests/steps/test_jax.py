@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from offered import import_later
 from steps.models import each_of, stepped
 
 from rnnspec.comparison.levels import distance
 from rnnspec.ir import forms
 
-jax = pytest.importorskip("jax")
-nnx = pytest.importorskip("flax.nnx")
+jax = import_later("jax")
+nnx = import_later("flax.nnx")
 
 TEXT = """\
 version: 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from offered import import_later
 from steps.models import EACH, each_of
 
 from rnnspec.comparison.levels import distance
 from rnnspec.ir import forms
 
-keras = pytest.importorskip("keras")
+keras = import_later("keras")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 

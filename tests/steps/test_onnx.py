@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from offered import require_source
+from offered import import_later, require_source
 from steps.models import EACH, LAYERS, STEP, each_of, stepped
 
 import rnnspec
@@ -16,8 +16,8 @@ from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.errors import UsageError
 from rnnspec.ir import forms
 
-pytest.importorskip("onnx")
-onnxruntime: Any = pytest.importorskip("onnxruntime")
+import_later("onnx")
+onnxruntime: Any = import_later("onnxruntime")
 
 
 @pytest.mark.parametrize(("entrance", "head"), EACH)

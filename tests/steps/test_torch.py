@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from offered import import_later
 from steps.models import EACH, each_of
 
 from rnnspec.ir import forms
 
-torch = pytest.importorskip("torch")
+torch = import_later("torch")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
@@ -40,7 +41,7 @@ def is_equal(model: Any, other: Any, lengths: list[int], batch: Any) -> None:
 def test_compile() -> None:
     made = each_of("torch", "masked", "max")
     # As for inference: not the inductor, and not fullgraph.
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(made.model, backend="aot_eager")
     is_equal(made.model, compiled, [1, 4, 3], torch.from_numpy(made.batch))
 

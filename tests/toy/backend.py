@@ -18,5 +18,5 @@ TOY = Backend(
 
 
 def pytest_configure() -> None:
-    """Register the backend: ``pytest -p toy.backend`` runs the suite with it."""
+    """Register the backend, as the settings of pytest ask for in every run."""
     BACKENDS[TOY.name] = TOY

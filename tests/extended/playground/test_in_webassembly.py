@@ -14,7 +14,7 @@ from spec.test_spec_faults import SHORT
 
 from rnnspec.pages import codes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SITE = ROOT / "build" / "playground"
 
 

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import import_later
 from safetensors.numpy import load_file
 
-pytest.importorskip("matplotlib")
+import_later("matplotlib")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals, and torchrun")
 
-FOLDER = Path(__file__).parents[2] / "examples" / "training"
+FOLDER = Path(__file__).parents[3] / "examples" / "training"
 STEPS = ["--steps", "8", "--every", "2", "--optimizer", "sgd", "--rate", "0.5", "--batch", "8"]
 
 

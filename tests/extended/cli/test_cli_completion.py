@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import shipped
 
-from rnnspec.backends import BACKENDS
 from rnnspec.cli import completers
 from rnnspec.comparison.levels import TOLERANCES
 
 Run = Callable[..., Any]
 CASES = [
     ("rnnspec vali", {"validate"}),
-    ("rnnspec codegen --backend ", set(BACKENDS)),
+    ("rnnspec codegen --backend ", {backend.name for backend in shipped()}),
     ("rnnspec validate --format s", {"sarif"}),
     ("rnnspec build net.yaml --quantize i", {"int8"}),
     ("rnnspec parity --back", {"--backend"}),

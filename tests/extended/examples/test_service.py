@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from offered import require
+from offered import import_later, require
 from pydantic import ValidationError
 
 import rnnspec
@@ -28,11 +28,11 @@ from rnnspec.backends import needs
 from rnnspec.comparison import reference
 from rnnspec.weights.initial import draw_fresh
 
-httpx: Any = pytest.importorskip("httpx")
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
+httpx: Any = import_later("httpx")
+import_later("fastapi")
+import_later("uvicorn")
 
-FOLDER = Path(__file__).parents[2] / "examples" / "streaming"
+FOLDER = Path(__file__).parents[3] / "examples" / "streaming"
 TOKENS = """\
 version: 1
 name: tags

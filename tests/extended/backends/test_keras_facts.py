@@ -5,12 +5,17 @@ from __future__ import annotations
 import keras_facts
 import pytest
 from keras_facts import OPTIMIZERS, PADDED, ROUNDED, step_of
+from offered import import_later
 
-keras = pytest.importorskip("keras")
-pytest.importorskip("torch")
-on_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="tests/engines has the other engines"
-)
+keras = import_later("keras")
+import_later("torch")
+
+
+@pytest.fixture
+def on_tensorflow() -> None:
+    """Skip a test if Keras runs on another engine."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tests/extended/engines has the other engines")
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -18,7 +23,7 @@ def test_one_step_is_pytorch_s_where_no_token_is_repeated(optimizer: str) -> Non
     assert step_of(optimizer)["once"] < 1e-6
 
 
-@on_tensorflow
+@pytest.mark.usefixtures("on_tensorflow")
 def test_of_repeated_tokens_sgd_sums_the_gradients_and_adam_does_not() -> None:
     # If this fails because Keras has changed, remove the README's sentence, and expect 1e-6 of Adam
     # too.
@@ -26,7 +31,7 @@ def test_of_repeated_tokens_sgd_sums_the_gradients_and_adam_does_not() -> None:
     assert step_of("Adam")["repeated"] == pytest.approx(1.6e-3, rel=0.1)
 
 
-@on_tensorflow
+@pytest.mark.usefixtures("on_tensorflow")
 def test_the_line_in_the_readme_has_adam_sum_them() -> None:
     assert step_of("Adam", densely=True)["repeated"] < 1e-6
 

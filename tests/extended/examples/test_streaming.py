@@ -17,7 +17,7 @@ from rnnspec.backends import needs
 from rnnspec.comparison import reference
 from rnnspec.weights.initial import draw_fresh
 
-FOLDER = Path(__file__).parents[2] / "examples" / "streaming"
+FOLDER = Path(__file__).parents[3] / "examples" / "streaming"
 LINES = ["0.5", "-1.25 2.0 0.125", "3", "0 0"]
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from rnnspec.version import __version__
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / ".ci"
 READ = ("README.md", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", "rnnspec/version.py")
 

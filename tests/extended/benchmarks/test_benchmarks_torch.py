@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from offered import import_later
 
 from benchmarks.networks import FOUNDING, OURS, PACKED, STOCK, Case
 from benchmarks.processes import Lane
 from benchmarks.race import result
 
-pytest.importorskip("torch")
+import_later("torch")
 
 OWN = ("recurrent_dropout", "reset_before", "hard_gates")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from offered import import_later
 
 import rnnspec
 
-torch = pytest.importorskip("torch")
+torch = import_later("torch")
 
 SPEC = """\
 version: 1

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-
-pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+from offered import import_later
 
 from benchmarks.exporters import ours
 from benchmarks.exporters.judge import ROWS, File, judge
 from benchmarks.runtimes.__main__ import GALLERY, difference, runtimes, write_file
 from rnnspec import pipeline
 from rnnspec.comparison.case import Case
+
+import_later("onnx")
+import_later("onnxruntime")
 
 
 def test_every_file_of_rnnspec_is_right_and_fused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import pytest
+from offered import import_later
 
 from benchmarks.networks import (
     LEGACY_EXPORT,
@@ -18,7 +19,7 @@ from benchmarks.race import result
 from benchmarks.suites import STEP_LANES
 from rnnspec.backends import get
 
-pytest.importorskip("torch")
+import_later("torch")
 
 
 def test_exports_of_a_padded_batch_are_equal() -> None:

@@ -17,7 +17,7 @@ from docs.generate.examples import Code, Command, File, examples, provide
 from rnnspec.cli import main
 from rnnspec.spec import models
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
     for path in (

@@ -43,7 +43,7 @@ def test_each_known_difference_is_there_and_no_other(text: str) -> None:
     require_all(needs.OPTIMIZERS)
     keras = pytest.importorskip("keras")
     if keras.backend.backend() != "tensorflow":
-        pytest.skip("tests/engines has the other engines")
+        pytest.skip("tests/extended/engines has the other engines")
     report = compared(text)
     assert (report.equal, report.level) == (True, "training")
     (spec,) = report.specs
