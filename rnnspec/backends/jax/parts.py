@@ -9,7 +9,7 @@ from rnnspec.backends.jax.cells import cell_classes, draws_uniformly
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
 from rnnspec.ir.nodes import layer_activations
-from rnnspec.source.code import Code, code, docstring
+from rnnspec.source.code import Code, code, docstring, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,10 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     classes = cell_classes(network, form).values()
     if any(class_.first.recurrent_dropout for class_ in classes):
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
+    about = _NOT_STOCK
     for class_ in classes:
-        yield recurrent_class(class_, form)
+        yield lines(about, recurrent_class(class_, form))
+        about = Code()
     for layer in network.layers if form == "step" else ():
         match layer:
             case nodes.Pooling(statistic="mean"):
@@ -45,6 +47,9 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
                 pass
 
 
+_NOT_STOCK = code(
+    "# Not nnx.RNN: its cells have other biases, and it takes padding at the end only."
+)
 _SYMMETRIC_UNIFORM = code('''
     def symmetric_uniform(limit: float) -> nnx.Initializer:
         """Return an initializer that draws from U(-limit, limit)."""

@@ -72,13 +72,13 @@ def emit(network: nodes.Network, form: Form) -> Module:
 def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
     if is_deep:
         yield from ("import sys", "")
-    yield "import keras  # type: ignore[import-untyped]"
+    yield "import keras"
     if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
         yield "import numpy as np"
 
 
 def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iterator[Code]:
-    if form != "step" and _is_sequential(network, form):
+    if form != "step" and _is_sequential(network):
         yield from _compare_padding(network.input)
         model = code("keras.Sequential([{}], name={!r})", listed(*_chain(network)), network.name)
     else:
@@ -130,13 +130,12 @@ def _raise_limit(calls: int, statement: Code) -> Code:
     )
 
 
-def _is_sequential(network: nodes.Network, form: Form) -> bool:
-    """Return whether the source is a ``Sequential``: for inference, any chain of Keras's layers.
+def _is_sequential(network: nodes.Network) -> bool:
+    """Return whether the source is a ``Sequential``: a chain of Keras's layers of any length.
 
-    For training, the chain must have padding. The summary of a functional model also lists the
-    operations that compute the mask (``NotEqual``, ``Any``); that of a ``Sequential`` lists only
-    layers. But only a functional model refuses another number of time steps, so for training a spec
-    with ``input.length`` needs one.
+    The summary of a functional model also lists the operations that compute a mask (``NotEqual``,
+    ``Any``). But only a functional model refuses another number of time steps, so a spec with
+    ``input.length`` needs one.
     """
     # A Sequential passes a single tensor through layers: no mask or earlier input beside it, and no
     # function or slice.
@@ -146,9 +145,7 @@ def _is_sequential(network: nodes.Network, form: Form) -> bool:
         or takes_last_step(layer)
         for layer in network.layers
     )
-    if form == "training":
-        return chain and network.input.masked and network.input.steps is None
-    return chain
+    return chain and network.input.steps is None
 
 
 def _chain(network: nodes.Network) -> Iterator[Code]:

@@ -302,6 +302,7 @@ class TorchWalk(Walk):
             # can reach. PyTorch documents is_scripting, and does not declare that it is exported.
             yield code(
                 """
+                # TorchScript has no functions of modules, so there one step is a chunk too.
                 if torch.jit.is_scripting() or x.shape[1] > 1:  # type: ignore[attr-defined]
                     {run}
                 else:

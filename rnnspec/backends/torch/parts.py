@@ -112,6 +112,7 @@ def _single_bias(base: str) -> Code:
                 # their memory is uninitialized.
                 for name, second in list(self.named_parameters()):
                     if name.startswith("bias_hh"):
+                        # A buffer is not trained: only the sum of both biases matters.
                         delattr(self, name)
                         self.register_buffer(name, second.detach(), persistent=False)
                 for zero in self.buffers():
@@ -167,6 +168,7 @@ def _masked_to_train(kind: str) -> Code:
 
 
 _ORDER = code("""
+    # Not pack_padded_sequence, which is slower and takes padding at the end only.
     # The real steps of each sequence move to its front, in order, before any padding.
     real = mask.cumsum(dim=1)
     count = real[:, -1:]
@@ -197,6 +199,7 @@ def _masked_to_deploy(kind: str) -> Code:
 
             def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
                 {docstring}
+                # Not pack_padded_sequence, which is slower and takes padding at the end only.
                 # The real steps of each sequence move to its front, in order, before any padding.
                 order = torch.argsort((~mask).int(), dim=1, stable=True)
                 outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))

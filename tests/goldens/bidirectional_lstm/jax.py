@@ -14,6 +14,7 @@ def symmetric_uniform(limit: float) -> nnx.Initializer:
     return partial(jax.random.uniform, minval=-limit, maxval=limit)
 
 
+# Not nnx.RNN: its cells have other biases, and it takes padding at the end only.
 class LSTMLayer(nnx.Module):
     """An LSTM; its gates are in the order input, forget, candidate, output."""
 

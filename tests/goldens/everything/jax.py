@@ -35,6 +35,7 @@ class FrozenEmbed(nnx.Module):
         return jnp.take(self.embedding[...], x, axis=0)
 
 
+# Not nnx.RNN: its cells have other biases, and it takes padding at the end only.
 class GRULayer(nnx.Module):
     """A GRU; its gates are in the order update, reset, candidate."""
 

@@ -3,7 +3,7 @@
 # A "quoted" text with a \ and """ in it, long enough that it has to be wrapped over
 # several comment lines of the generated file.
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 
 def set_forget_bias(lstm: keras.layers.LSTM, value: float) -> None:

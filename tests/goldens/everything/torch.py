@@ -23,6 +23,7 @@ class SingleBiasLSTM(nn.LSTM):
         # their memory is uninitialized.
         for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
+                # A buffer is not trained: only the sum of both biases matters.
                 delattr(self, name)
                 self.register_buffer(name, second.detach(), persistent=False)
         for zero in self.buffers():

@@ -21,6 +21,7 @@ def gate_products(
     return jnp.concatenate(shares, axis=-1)
 
 
+# Not nnx.RNN: its cells have other biases, and it takes padding at the end only.
 class MaskedLSTMLayer(nnx.Module):
     """An LSTM; its gates are in the order input, forget, candidate, output."""
 

@@ -20,6 +20,7 @@ class SingleBiasLSTM(nn.LSTM):
         # their memory is uninitialized.
         for name, second in list(self.named_parameters()):
             if name.startswith("bias_hh"):
+                # A buffer is not trained: only the sum of both biases matters.
                 delattr(self, name)
                 self.register_buffer(name, second.detach(), persistent=False)
         for zero in self.buffers():
@@ -36,6 +37,7 @@ class Masked(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the outputs, (batch, steps, units)."""
+        # Not pack_padded_sequence, which is slower and takes padding at the end only.
         # The real steps of each sequence move to its front, in order, before any padding.
         real = mask.cumsum(dim=1)
         count = real[:, -1:]

@@ -13,6 +13,7 @@ class Masked(nn.Module):
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the outputs, (batch, steps, units)."""
+        # Not pack_padded_sequence, which is slower and takes padding at the end only.
         # The real steps of each sequence move to its front, in order, before any padding.
         order = torch.argsort((~mask).int(), dim=1, stable=True)
         outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))

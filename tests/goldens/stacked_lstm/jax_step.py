@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 
+# Not nnx.RNN: its cells have other biases, and it takes padding at the end only.
 class LSTMLayer(nnx.Module):
     """An LSTM; its gates are in the order input, forget, candidate, output."""
 

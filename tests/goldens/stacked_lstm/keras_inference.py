@@ -2,7 +2,7 @@
 
 # Three LSTM layers over embedded tokens, a probability out.
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 
 def build_model() -> keras.Model:
@@ -12,14 +12,10 @@ def build_model() -> keras.Model:
     Output: shape (batch, 1), after sigmoid.
     Parameters: 344,993.
     """
-    return keras.Sequential(
-        [
-            keras.Input(shape=(500,), dtype="int32", name="inputs"),
-            keras.layers.Embedding(10000, 32, name="embedding_1"),
-            keras.layers.LSTM(32, return_sequences=True, name="lstm_1"),
-            keras.layers.LSTM(32, return_sequences=True, name="lstm_2"),
-            keras.layers.LSTM(32, return_sequences=False, name="lstm_3"),
-            keras.layers.Dense(1, activation="sigmoid", name="dense_1"),
-        ],
-        name="stacked_lstm",
-    )
+    inputs = keras.Input(shape=(500,), dtype="int32", name="inputs")
+    x = keras.layers.Embedding(10000, 32, name="embedding_1")(inputs)
+    x = keras.layers.LSTM(32, return_sequences=True, name="lstm_1")(x)
+    x = keras.layers.LSTM(32, return_sequences=True, name="lstm_2")(x)
+    x = keras.layers.LSTM(32, return_sequences=False, name="lstm_3")(x)
+    x = keras.layers.Dense(1, activation="sigmoid", name="dense_1")(x)
+    return keras.Model(inputs, x, name="stacked_lstm")

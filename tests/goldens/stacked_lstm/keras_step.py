@@ -2,7 +2,7 @@
 
 # Three LSTM layers over embedded tokens, a probability out.
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 
 def build_model() -> keras.Model:

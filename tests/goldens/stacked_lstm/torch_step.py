@@ -53,6 +53,7 @@ class StackedLSTM(nn.Module):
         lstm_1_h = states["lstm_1_h"]
         lstm_1_c = states["lstm_1_c"]
         x = self.embedding_1(x)
+        # TorchScript has no functions of modules, so there one step is a chunk too.
         if torch.jit.is_scripting() or x.shape[1] > 1:  # type: ignore[attr-defined]
             _, (lstm_1_h, lstm_1_c) = self.lstm_1(x, (lstm_1_h, lstm_1_c))
         else:

@@ -2,7 +2,7 @@
 
 # One simple recurrent layer over embedded tokens, a probability out.
 
-import keras  # type: ignore[import-untyped]
+import keras
 
 
 def build_model() -> keras.Model:
