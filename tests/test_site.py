@@ -66,7 +66,7 @@ def entries(nav: Any) -> Iterator[str]:
 
 
 def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
-    text = "nav: [{Home: index.md}, {Playground: playground/}]"
+    text = "site_name: x\nnav: [{Home: index.md}, {Playground: playground/}]"
     assert "playground" not in configuration(text, ["index.md"])
     assert "Playground: playground/index.html" in configuration(text, ["playground/index.html"])
 
@@ -74,7 +74,7 @@ def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
 def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
     assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
-    assert f"repo_url: {url}" in configuration("nav: []", [], url)
+    assert f"repo_url: {url}" in configuration("site_name: x\nnav: []", [], url)
     assert has_owner(url)
     assert not has_owner(url.replace("someone", "OWNER"))
 

@@ -24,8 +24,8 @@ ELSEWHERE = {
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
 
-_WIDE = frozenset({"docs/differences.md"})
-"""Pages with a wide table, which takes the place of the list of headings."""
+_HEADS = {"docs/index.md": "---\nhide: [navigation]\n---\n\n"}
+"""What pages tell the theme."""
 
 GENERATED = {
     "rnnspec/__init__.py": "reference/api.md",
@@ -52,8 +52,7 @@ def written_pages() -> dict[str, str | bytes]:
             found[_place(name)] = path.read_bytes()
             continue
         text = path.read_text(encoding="utf-8")
-        head = "---\nhide: [toc]\n---\n\n" if name in _WIDE else ""
-        page = head + owned(relinked(text, name), address())
+        page = _HEADS.get(name, "") + owned(relinked(text, name), address())
         found[_place(name)] = _PICTURE.sub(r"[\1](\2)", page)
     return found
 
