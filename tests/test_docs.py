@@ -99,18 +99,16 @@ def test_a_link_of_a_page_leads_to_a_file_of_the_repository() -> None:
     command = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     files = set(listed.splitlines())
-    places = files.union(*(map(str, Path(name).parents) for name in files))
-    for name in sorted(files):
-        if not name.endswith(".md"):
-            continue
-        text = re.sub(
-            r"^ *```.*?^ *```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL | re.M
-        )
+    places = files.union(str(folder) for name in files for folder in Path(name).parents)
+    for name in sorted(name for name in files if name.endswith(".md")):
+        code = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+        text = code.sub("", (ROOT / name).read_text(encoding="utf-8"))
         for link in re.findall(r"""(?:\]\(|(?:src|srcset|href)=")(?!\w+:|#)([^)"#\s]+)""", text):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
             assert target in places, f"{name}: {link}"
 
 
+@pytest.mark.parametrize("page", PAGES)
 def test_no_example_is_overlooked(page: str) -> None:
     found = list(examples(PAGES[page]))
     consoles = re.findall(r"^ *```console\n(.*?)```$", PAGES[page], re.DOTALL | re.MULTILINE)

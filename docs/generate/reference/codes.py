@@ -29,6 +29,8 @@ def _page(kind: str, codes: list[str]) -> str:
     rows = [(f"[{code}](#{code.lower()})", title) for code, title in titles.items()]
     found = [_HEADS[kind], "`rnnspec explain CODE` prints them too.\n", table(("code", ""), rows)]
     for code, title in titles.items():
-        text = re.sub("^## (.*)$", r"**\1**", pages.page(code).partition("\n")[2], flags=re.M)
+        text = re.sub(
+            "^## (.*)$", r"**\1**", pages.page(code).partition("\n")[2], flags=re.MULTILINE
+        )
         found.append(f"## {code}: {title} {{ #{code.lower()} }}\n{text}")
     return "\n".join(found)
