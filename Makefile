@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
+SITE_READY := $(VENV)/.site
 DIST := build/dist
 EMPTY := build/empty
 LOWEST := build/lowest
@@ -18,7 +19,7 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo test test-all quick lowest lint format docs docs-test wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
+.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -26,15 +27,24 @@ help:  ## Show this list
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[all,dev]'
-	@touch $@ $(DEMO)
+	@touch $@ $(DEMO) $(SITE_READY)
 
 $(DEMO): pyproject.toml
+	@echo "installing Keras and TensorFlow into $(VENV), about a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[keras]'
+	@touch $@
+
+$(SITE_READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[keras]'
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	@touch $@
 
 demo: $(DEMO)  ## Set up Keras alone, and build the stacked LSTM
 	$(BIN)/rnnspec build specs/stacked_lstm.yaml --backend keras
+	@echo
+	@echo "next: source $(BIN)/activate"
+	@echo "      rnnspec codegen specs/stacked_lstm.yaml --backend keras"
 
 test: $(READY)  ## Set up, and run the tests of the language, the backends and the commands
 	$(PYTEST) --ignore tests/extended
@@ -67,9 +77,12 @@ format: $(READY)  ## Format, and fix what can be fixed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-docs: $(READY)  ## Build the documentation into build/site; a broken link is an error
+docs: $(SITE_READY)  ## Build the documentation into build/site; a broken link is an error
 	$(BIN)/python -m docs.generate
 	cd build && ../$(BIN)/python -m zensical build --strict --clean -f mkdocs.yml
+
+pictures: $(SITE_READY)  ## Draw the pictures of the README and the documentation again
+	$(BIN)/python -m docs.generate.written
 
 docs-test: docs $(NODE_MODULES)  ## Build the documentation, and look at it in Chromium
 	node --test playground/test/site.test.mjs
@@ -94,20 +107,20 @@ $(NODE_MODULES): playground/package-lock.json
 	npm --prefix playground ci --no-audit --no-fund
 	@touch $@
 
-$(WHEELS): playground/requirements.txt | $(READY)
+$(WHEELS): playground/requirements.txt | $(SITE_READY)
 	rm -rf $@
 	$(BIN)/python -m pip download --quiet --dest $@ --requirement $< --require-hashes --no-deps --only-binary=:all: \
 		--python-version 3.14 --implementation cp --abi cp314 --abi none \
 		--platform pyemscripten_2026_0_wasm32 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64
 
-playground: $(READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a site and as one file, into build/ (with Node 20)
+playground: $(SITE_READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a site and as one file, into build/ (with Node 20)
 	rm -rf $(PARTS) $(SITE)
 	mkdir -p $(PARTS)
 	$(BIN)/python playground/tools/collect.py $(WHEELS) $(PARTS)/packages.zip $(PARTS)/licences.txt
 	node playground/tools/compile.mjs $(PARTS)/packages.zip $(PARTS)
 	node playground/tools/bundle.mjs $(PARTS) $(PARTS)/licences.txt $(SITE) build/rnnspec-playground.html
 
-playground-test: playground  ## Build the playground, and test it in Node and in Chromium
+playground-test: playground $(READY)  ## Build the playground, and test it in Node and in Chromium
 	$(BIN)/python -m pytest tests/playground tests/extended/playground
 	node --test playground/test/page.test.mjs
 

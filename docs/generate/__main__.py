@@ -52,6 +52,10 @@ def main() -> None:
     write(folder, pages())
     if _PLAYGROUND.is_dir():
         shutil.copytree(_PLAYGROUND, folder / "playground")
+        home = folder / "index.md"
+        home.write_text(home.read_text().replace("guides/playground.html", "playground/index.html"))
+    else:
+        print("left out: the playground, which make playground builds")
     places = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     url = address()

@@ -1,4 +1,4 @@
-"""The examples of a written page, in their order: files, commands, code and pictures."""
+"""The examples of a written page, in their order: files, commands, code, pictures, excerpts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,16 @@ class Code:
     output: str
 
 
-Example = File | Command | Code
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Successive lines of what a call of ``rnnspec`` prints, in a block of its language."""
+
+    line: int
+    arguments: tuple[str, ...]
+    text: str
+
+
+Example = File | Command | Code | Excerpt
 
 # Blocks in tabs are indented. Each ends at a fence with the indentation of the first.
 _BLOCKS = re.compile(
@@ -50,6 +59,7 @@ _BLOCKS = re.compile(
     r"|^(?P<j> *)```console\n(?P<console>.*?)^(?P=j)```$"
     r"|^(?P<k> *)```python\n(?P<code>.*?)^(?P=k)```$"
     r"(?:\n\n(?P=k)```text\n(?P<output>.*?)^(?P=k)```$)?"
+    r"|^<!-- rnnspec (?P<printed>codegen .*?) -->\n\n```\w+\n(?P<excerpt>.*?)^```$"
     r"|^<!-- rnnspec (?P<picture>.*?) -->$",
     re.DOTALL | re.MULTILINE,
 )
@@ -70,6 +80,8 @@ def examples(page: str) -> Iterator[Example]:
         elif found["code"]:
             code = dedent(found["code"])
             yield Code(line, code, dedent(found["output"] or "") or _in_comments(code))
+        elif found["printed"]:
+            yield Excerpt(line, tuple(shlex.split(found["printed"])), found["excerpt"])
         else:
             yield Command(line, tuple(shlex.split(found["picture"])), None)
 
@@ -93,10 +105,8 @@ def _in_comments(code: str) -> str:
 
 
 def provide(page: str, folder: Path) -> None:
-    """Write the specs of the gallery that a page names into ``folder``, as it expects them."""
-    target = folder / "specs"
-    target.mkdir()
-    for name in {"stacked_lstm", *re.findall(r"specs/(\w+)\.yaml", page)}:
-        source = ROOT / "specs" / f"{name}.yaml"
-        if source.exists():
-            (target / source.name).write_bytes(source.read_bytes())
+    """Write the files of ``specs/`` and ``examples/`` that a page names into ``folder``."""
+    for name in {"specs/stacked_lstm.yaml", *re.findall(r"(?:specs|examples)/[\w/]+\.\w+", page)}:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())

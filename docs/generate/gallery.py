@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from itertools import takewhile
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def _page(path: Path, spec: Spec) -> str:
 def _remark(text: str) -> str:
     """Return the comment at the head of a spec: the source of its count, or what it shows."""
     lines = takewhile(lambda line: line.startswith("#"), text.splitlines())
-    return " ".join(line.removeprefix("# ") for line in lines) + "\n"
+    # To Markdown, a word in angle brackets such as <pad> is a tag.
+    return escape(" ".join(line.removeprefix("# ") for line in lines), quote=False) + "\n"
 
 
 def _layers(summary: Summary) -> str:

@@ -7,14 +7,17 @@ from typing import Any
 
 import yaml
 
+from rnnspec import __version__
+
 
 def configuration(text: str, places: Collection[str], repository: str = "") -> str:
     """Return ``mkdocs.yml`` with each folder in ``nav`` replaced by its generated pages.
 
-    ``places`` are all files of the site. An entry for a folder without files is left out. Pages
-    link to the ``repository`` if there is one.
+    ``places`` are all files of the site. An entry for a folder without files is left out. The name
+    of the site has the version, and pages link to the ``repository`` if there is one.
     """
     config = yaml.safe_load(text)
+    config["site_name"] += f" {__version__}"
     if repository:
         config["repo_url"] = repository
     config["nav"] = _entries(config["nav"], places)

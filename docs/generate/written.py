@@ -1,4 +1,4 @@
-"""Written pages as they go into the site: links followed, pictures drawn."""
+"""Written pages as they go into the site, with their links followed, and their pictures."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from docs.generate.examples import ROOT, Command, File, examples, provide
+from docs.generate.reference.codes import PLACES
 from docs.generate.repository import address, owned
 from rnnspec.cli.app import app
 
@@ -23,33 +24,35 @@ ELSEWHERE = {
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
 
-_WIDE = frozenset({"docs/differences.md"})
-"""Pages with a wide table, which takes the place of the list of headings."""
+_HEADS = {"docs/index.md": "---\nhide: [navigation]\n---\n\n"}
+"""What pages tell the theme."""
 
-_LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
+GENERATED = {
+    "rnnspec/__init__.py": "reference/api.md",
+    "rnnspec/errors.py": "reference/exit-codes.md",
+    "rnnspec/pages": "reference/errors.md",
+    "specs": "gallery/index.md",
+}
+"""Files and folders that the site shows on a page of its own."""
+
+_LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)|(?<=href=\")(?!\w+:|#)([^\"#]+)")
 _PICTURE = re.compile(r"^(!\[[^\]]*\]\(([^)]+)\))$", re.MULTILINE)
 
 
 def written_pages() -> dict[str, str | bytes]:
-    """Return every file of the site that a person wrote, and the pictures that pages draw.
+    """Return every file of the site that a person wrote, with their pictures.
 
     Raises:
-        ValueError: a link leads out of the site, or two pages draw pictures of the same name.
+        ValueError: a link leads out of the site.
     """
-    sources = {path.relative_to(ROOT).as_posix(): path for path in _sources()}
     found: dict[str, str | bytes] = {}
-    for name, path in sources.items():
+    for path in _sources():
+        name = path.relative_to(ROOT).as_posix()
         if path.suffix != ".md":
             found[_place(name)] = path.read_bytes()
             continue
         text = path.read_text(encoding="utf-8")
-        for picture, content in pictures(text).items():
-            target = posixpath.join(posixpath.dirname(_place(name)), picture)
-            if target in found:
-                raise ValueError(f"{name}: another page has a picture {target}")
-            found[target] = content
-        head = "---\nhide: [toc]\n---\n\n" if name in _WIDE else ""
-        page = head + owned(relinked(text, name), address())
+        page = _HEADS.get(name, "") + owned(relinked(text, name), address())
         found[_place(name)] = _PICTURE.sub(r"[\1](\2)", page)
     return found
 
@@ -61,8 +64,16 @@ def _sources() -> list[Path]:
 
 
 def _place(name: str) -> str:
-    """Return the place in the site of a file of the repository."""
-    return ELSEWHERE.get(name, name.removeprefix("docs/"))
+    """Return the place in the site of a file or folder of the repository, empty if it has none."""
+    match name.split("/"):
+        case ["docs", *_]:
+            return name.removeprefix("docs/")
+        case ["rnnspec", "pages", page]:
+            return f"{PLACES[page[0]]}#{page.removesuffix('.md').lower()}"
+        case ["specs", spec]:
+            return f"gallery/{spec.removesuffix('.yaml')}.md"
+        case _:
+            return ELSEWHERE.get(name) or GENERATED.get(name, "")
 
 
 def relinked(text: str, name: str) -> str:
@@ -70,32 +81,42 @@ def relinked(text: str, name: str) -> str:
     folder, start = posixpath.dirname(name), posixpath.dirname(_place(name)) or "."
 
     def follow(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, link[1]))
-        if target not in ELSEWHERE and not target.startswith("docs/"):
-            raise ValueError(f"{name}: expected a link to a page of the site, received {link[1]!r}")
-        return posixpath.relpath(_place(target), start)
+        place = _place(posixpath.normpath(posixpath.join(folder, link[0])))
+        if not place:
+            raise ValueError(f"{name}: expected a link to a page of the site, received {link[0]!r}")
+        # In HTML, links are not translated.
+        return posixpath.relpath(place if link[1] else place.replace(".md", ".html"), start)
 
     return _LINK.sub(follow, text)
 
 
-def pictures(page: str) -> dict[str, bytes]:
-    """Return the pictures that the commands of a page draw, by file name."""
+def draw_pictures(page: Path) -> dict[Path, bytes]:
+    """Return the pictures that the commands of a page draw, by the file beside the page."""
+    text = page.read_text(encoding="utf-8")
+    drawn: dict[Path, bytes] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        provide(page, Path(folder))
-        drawn: dict[str, bytes] = {}
-        for each in examples(page):
-            match each:
-                case File(name=name, text=text):
+        provide(text, Path(folder))
+        for example in examples(text):
+            match example:
+                case File(name=name, text=content):
                     Path(name).parent.mkdir(parents=True, exist_ok=True)
-                    Path(name).write_text(text, encoding="utf-8")
+                    Path(name).write_text(content, encoding="utf-8")
                 case Command(arguments=("draw", *_, "-o", target)) if target.endswith(".svg"):
-                    _run(each.arguments)
-                    drawn[target] = Path(target).read_bytes()
+                    Path(target).parent.mkdir(parents=True, exist_ok=True)
+                    with contextlib.redirect_stderr(io.StringIO()):
+                        app([*example.arguments, "--force"], standalone_mode=False)
+                    drawn[page.parent / target] = Path(target).read_bytes()
                 case _:
                     pass
-        return drawn
+    return drawn
 
 
-def _run(arguments: tuple[str, ...]) -> None:
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        app([*arguments, "--force"], standalone_mode=False)
+def main() -> None:
+    """Draw the pictures of all pages again."""
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for path, picture in draw_pictures(page).items():
+            path.write_bytes(picture)
+
+
+if __name__ == "__main__":
+    main()

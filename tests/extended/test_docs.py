@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from importing.old import reviews
 from pydantic import BaseModel
 
-from docs.generate.examples import Code, Command, File, examples, provide
+from docs.generate.examples import Code, Command, Excerpt, File, examples, provide
+from docs.generate.written import draw_pictures
 from rnnspec.cli import main
 from rnnspec.spec import models
 
@@ -26,20 +27,6 @@ PAGES = {
         *sorted((ROOT / "docs").rglob("*.md")),
     )
 }
-
-
-def tagger(name: str) -> None:
-    found = (
-        each for each in examples(PAGES["docs/reference/reports.md"]) if isinstance(each, File)
-    )
-    Path(name).write_text(next(each.text for each in found if each.name == name), encoding="utf-8")
-
-
-MADE: dict[tuple[str, str], Callable[[str], Any]] = {
-    ("README.md", "reviews.h5"): reviews,
-    ("README.md", "tagger.yaml"): tagger,
-}
-"""Files that a page uses and does not show."""
 
 
 def settled(text: str) -> str:
@@ -71,9 +58,6 @@ def test_a_page_shows_what_its_examples_print(
     page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     provide(PAGES[page], folder)
-    for (user, name), make in MADE.items():
-        if user == page:
-            make(name)
     names: dict[str, object] = {"__name__": "__main__"}
     for example in examples(PAGES[page]):
         capfd.readouterr()
@@ -82,11 +66,15 @@ def test_a_page_shows_what_its_examples_print(
             case File(name=name, text=text):
                 Path(name).parent.mkdir(parents=True, exist_ok=True)
                 Path(name).write_text(text, encoding="utf-8")
+            case Excerpt(arguments=arguments, text=text):
+                called(arguments, monkeypatch)
+                assert text in capfd.readouterr().out, place
+            case Command(output=None):
+                pass  # a picture, which has a test of its own
             case Command(arguments=arguments, output=output):
                 called(arguments, monkeypatch)
                 printed = capfd.readouterr().out
-                if output is not None:
-                    assert settled(printed) == settled(output), place
+                assert settled(printed) == settled(output or ""), place
             case Code(text=text, output=output):
                 exec(compile(text, place, "exec"), names)
                 assert settled(capfd.readouterr().out) == settled(output), place
@@ -102,6 +90,25 @@ def called(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_a_picture_is_what_its_command_draws(page: str) -> None:
+    for path, picture in draw_pictures(ROOT / page).items():
+        assert path.read_bytes() == picture, f"{path.name}: run make pictures"
+
+
+def test_a_link_of_a_page_leads_to_a_file_of_the_repository() -> None:
+    command = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = set(listed.splitlines())
+    places = files.union(str(folder) for name in files for folder in Path(name).parents)
+    for name in sorted(name for name in files if name.endswith(".md")):
+        code = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+        text = code.sub("", (ROOT / name).read_text(encoding="utf-8"))
+        for link in re.findall(r"""(?:\]\(|(?:src|srcset|href)=")(?!\w+:|#)([^)"#\s]+)""", text):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link))
+            assert target in places, f"{name}: {link}"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_no_example_is_overlooked(page: str) -> None:
     found = list(examples(PAGES[page]))
     consoles = re.findall(r"^ *```console\n(.*?)```$", PAGES[page], re.DOTALL | re.MULTILINE)
@@ -113,13 +120,7 @@ def test_no_example_is_overlooked(page: str) -> None:
 
 def test_the_readme_is_short_and_has_examples() -> None:
     found = [each for each in examples(PAGES["README.md"]) if isinstance(each, Command)]
-    assert [each.arguments[0] for each in found] == [
-        "build",
-        "parity",
-        "import",
-        "convert",
-        "validate",
-    ]
+    assert [each.arguments[0] for each in found] == ["draw", "parity", "import", "convert"]
     assert len(PAGES["README.md"].splitlines()) < 150
 
 

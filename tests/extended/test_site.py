@@ -16,8 +16,9 @@ import rnnspec
 from docs.generate.__main__ import pages
 from docs.generate.examples import ROOT
 from docs.generate.navigation import configuration
+from docs.generate.reference.codes import PLACES
 from docs.generate.repository import has_owner, owned
-from docs.generate.written import pictures, relinked
+from docs.generate.written import relinked
 from rnnspec import errors
 from rnnspec.backends import having
 from rnnspec.backends.needs import SOURCE
@@ -65,7 +66,7 @@ def entries(nav: Any) -> Iterator[str]:
 
 
 def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
-    text = "nav: [{Home: index.md}, {Playground: playground/}]"
+    text = "site_name: x\nnav: [{Home: index.md}, {Playground: playground/}]"
     assert "playground" not in configuration(text, ["index.md"])
     assert "Playground: playground/index.html" in configuration(text, ["playground/index.html"])
 
@@ -73,7 +74,7 @@ def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
 def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
     assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
-    assert f"repo_url: {url}" in configuration("nav: []", [], url)
+    assert f"repo_url: {url}" in configuration("site_name: x\nnav: []", [], url)
     assert has_owner(url)
     assert not has_owner(url.replace("someone", "OWNER"))
 
@@ -127,10 +128,10 @@ def test_json_is_shown_as_commands_print_it(site: Site) -> None:
     assert shown[2]["same"] is False
 
 
-def test_every_code_has_a_page(site: Site) -> None:
-    listed = re.findall(r"\[(\w+)\]\(\w+\.md\)", str(site["reference/codes/index.md"]))
-    assert listed == list(codes())
-    assert {f"reference/codes/{code}.md" for code in codes()} <= set(site)
+def test_every_code_has_a_section(site: Site) -> None:
+    pages = "".join(str(site[place]) for place in PLACES.values())
+    assert re.findall(r"^\| \[(\w+)\]", pages, re.MULTILINE) == list(codes())
+    assert re.findall(r"^## (\w+): .* \{ #\w+ \}$", pages, re.MULTILINE) == list(codes())
 
 
 def test_every_exit_code_is_in_the_reference(site: Site) -> None:
@@ -151,15 +152,12 @@ def test_every_public_function_is_in_the_reference(site: Site) -> None:
     assert "rnnspec.spec.models.Spec" in found
 
 
-def test_a_page_draws_its_pictures() -> None:
-    net = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: gru, units: 4}\n"
-    command = "rnnspec draw net.yaml --form folded -o net.svg"
-    drawn = pictures(f"`net.yaml`:\n\n```yaml\n{net}```\n\n<!-- {command} -->\n")
-    assert drawn == {"net.svg": str(rnnspec.draw(rnnspec.loads(net), form="folded")).encode()}
-
-
 def test_a_link_out_of_docs_is_followed_into_the_site_or_refused() -> None:
     assert relinked("[a](../CHANGELOG.md#b)", "docs/x.md") == "[a](project/changelog.md#b)"
     assert relinked("[a](../x.md)", "docs/guides/y.md") == "[a](../x.md)"
+    assert relinked("[a](../../rnnspec/pages/E301.md)", "docs/guides/y.md") == (
+        "[a](../reference/errors.md#e301)"
+    )
+    assert relinked("[a](../specs/net.yaml)", "docs/y.md") == "[a](gallery/net.md)"
     with pytest.raises(ValueError, match=r"received '\.\./Makefile'"):
         relinked("[a](../Makefile)", "docs/x.md")

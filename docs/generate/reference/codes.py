@@ -1,35 +1,36 @@
-"""One page for each code of an error or advice, and their list."""
+"""The reference of the codes of errors and advice: what ``rnnspec explain`` prints for each."""
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
 
 from docs.generate.markdown import table
 from rnnspec import pages
 
-FOLDER = "reference/codes"
-_ABOUT = {
-    "E": ("Errors", "A spec or a file with one of these is refused."),
-    "L": ("Advice", "`rnnspec lint` gives it on valid specs."),
+PLACES = {"E": "reference/errors.md", "L": "reference/advice.md"}
+"""The page of the codes that begin with a letter."""
+_HEADS = {
+    "E": "# Errors by code\n\nA spec or a file with one of these is refused.\n",
+    "L": "# Advice by code\n\n`rnnspec lint` gives it on valid specs.\n",
 }
 
 
 def code_pages() -> dict[str, str]:
-    """Return the list of codes, and the page of each as ``rnnspec explain`` prints it."""
+    """Return a page of all errors and one of all advice, each code with its list and its text."""
     return {
-        f"{FOLDER}/index.md": _index(),
-        **{f"{FOLDER}/{code}.md": pages.page(code) for code in pages.codes()},
+        PLACES[kind]: _page(kind, list(codes))
+        for kind, codes in groupby(pages.codes(), key=lambda code: code[0])
     }
 
 
-def _index() -> str:
-    found = ["# Codes\n", "`rnnspec explain CODE` prints each of these pages.\n"]
-    for kind, codes in groupby(pages.codes(), key=lambda code: code[0]):
-        rows = [(f"[{code}]({code}.md)", _title(code)) for code in codes]
-        title, about = _ABOUT[kind]
-        found += [f"## {title}\n", about + "\n", table(("code", "title"), rows)]
+def _page(kind: str, codes: list[str]) -> str:
+    titles = {code: pages.page(code).partition("\n")[0].partition(": ")[2] for code in codes}
+    rows = [(f"[{code}](#{code.lower()})", title) for code, title in titles.items()]
+    found = [_HEADS[kind], "`rnnspec explain CODE` prints them too.\n", table(("code", ""), rows)]
+    for code, title in titles.items():
+        text = re.sub(
+            "^## (.*)$", r"**\1**", pages.page(code).partition("\n")[2], flags=re.MULTILINE
+        )
+        found.append(f"## {code}: {title} {{ #{code.lower()} }}\n{text}")
     return "\n".join(found)
-
-
-def _title(code: str) -> str:
-    return pages.page(code).partition("\n")[0].partition(": ")[2]

@@ -1,0 +1,28 @@
+// A table that scrolls inside itself can be scrolled by keyboard, which the theme leaves out.
+addEventListener("load", () => {
+  for (const table of document.querySelectorAll(".md-typeset__scrollwrap")) {
+    if (table.scrollWidth <= table.clientWidth) continue;
+    table.tabIndex = 0;
+    table.setAttribute("role", "group");
+    table.setAttribute("aria-label", "Table");
+  }
+});
+
+// The copy button of a console block copies what can be pasted: its commands, without prompts and output.
+addEventListener(
+  "click",
+  (event) => {
+    const button = event.target.closest("[data-clipboard-target]");
+    const block = button?.closest(".language-console");
+    if (!block) return;
+    const lines = block.querySelector("code").textContent.split("\n");
+    let inside = false; // a command goes on in the next line after a backslash
+    const commands = lines.filter((line) => {
+      const command = inside || line.startsWith("$ ");
+      inside = command && line.endsWith("\\");
+      return command;
+    });
+    button.dataset.clipboardText = commands.map((line) => line.replace(/^\$ /, "")).join("\n") + "\n";
+  },
+  { capture: true },
+);
