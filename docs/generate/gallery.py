@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 from itertools import takewhile
 from pathlib import Path
 
 import rnnspec
-from docs.generate.markdown import fence, figure, tab, table
+from docs.generate.markdown import dark, fence, figure, tab, table
 from rnnspec.backends import Backend, having
 from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import UnsupportedError
@@ -22,13 +23,16 @@ def gallery_pages(folder: Path) -> dict[str, str]:
     return {
         "gallery/index.md": _index(specs),
         **{f"gallery/{spec.name}.md": _page(path, spec) for path, spec in specs.items()},
-        **{f"gallery/{spec.name}.svg": str(rnnspec.draw(spec)) for spec in specs.values()},
-        **{f"gallery/small/{spec.name}.svg": _small(spec) for spec in specs.values()},
+        **{place: text for spec in specs.values() for place, text in _pictures(spec)},
     }
 
 
-def _small(spec: Spec) -> str:
-    return str(rnnspec.draw(spec, labels="none", steps=3))
+def _pictures(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Yield the pictures of a spec by their places, for light and for dark pages."""
+    for theme, place in (("colour", str), ("dark", dark)):
+        yield place(f"gallery/{spec.name}.svg"), str(rnnspec.draw(spec, theme=theme))
+        small = rnnspec.draw(spec, theme=theme, labels="none", steps=3)
+        yield place(f"gallery/small/{spec.name}.svg"), str(small)
 
 
 def _index(specs: dict[Path, Spec]) -> str:
@@ -37,9 +41,11 @@ def _index(specs: dict[Path, Spec]) -> str:
 
 
 def _card(spec: Spec) -> str:
+    page = f"{spec.name}.md"
+    picture = figure(f"The layers of {spec.name}", f"small/{spec.name}.svg", page)
     return (
-        f"-   [![The layers of {spec.name}](small/{spec.name}.svg)]({spec.name}.md)\n\n"
-        f"    **[{spec.name}]({spec.name}.md)**\n\n"
+        f"-   {picture}\n\n"
+        f"    **[{spec.name}]({page})**\n\n"
         f"    {spec.description} {rnnspec.summary(spec).parameters.total:,} parameters.\n"
     )
 

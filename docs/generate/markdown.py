@@ -27,6 +27,14 @@ def tab(title: str, text: str) -> str:
     return f'=== "{title}"\n\n{inside}\n'
 
 
-def figure(alternative: str, path: str) -> str:
-    """Return a picture that leads to its file, where a reader can enlarge it."""
-    return f"[![{alternative}]({path})]({path})\n"
+def figure(alternative: str, path: str, page: str = "") -> str:
+    """Return a picture for each scheme of the site, which leads to a page, or to its own file."""
+    return "".join(
+        f"[![{alternative}]({file}#only-{scheme})]({page or file})"
+        for scheme, file in (("light", path), ("dark", dark(path)))
+    )
+
+
+def dark(path: str) -> str:
+    """Return the place of the picture for dark pages."""
+    return path.replace(".svg", "-dark.svg")

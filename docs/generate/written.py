@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from docs.generate.examples import ROOT, Command, File, examples, provide
+from docs.generate.markdown import dark, figure
 from docs.generate.reference.codes import PLACES
 from docs.generate.repository import address, owned
 from rnnspec.cli.app import app
@@ -36,7 +37,7 @@ GENERATED = {
 """Files and folders that the site shows on a page of its own."""
 
 _LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)|(?<=href=\")(?!\w+:|#)([^\"#]+)")
-_PICTURE = re.compile(r"^(!\[[^\]]*\]\(([^)]+)\))$", re.MULTILINE)
+_PICTURE = re.compile(r"^!\[([^\]]*)\]\(([^)]+\.svg)\)$", re.MULTILINE)
 
 
 def written_pages() -> dict[str, str | bytes]:
@@ -53,7 +54,11 @@ def written_pages() -> dict[str, str | bytes]:
             continue
         text = path.read_text(encoding="utf-8")
         page = _HEADS.get(name, "") + owned(relinked(text, name), address())
-        found[_place(name)] = _PICTURE.sub(r"[\1](\2)", page)
+        for theme in ("colour", "dark"):
+            for picture, content in draw_pictures(path, theme).items():
+                place = _place(picture.relative_to(ROOT).as_posix())
+                found[place if theme == "colour" else dark(place)] = content
+        found[_place(name)] = _PICTURE.sub(lambda found: figure(found[1], found[2]), page)
     return found
 
 
@@ -90,8 +95,11 @@ def relinked(text: str, name: str) -> str:
     return _LINK.sub(follow, text)
 
 
-def draw_pictures(page: Path) -> dict[Path, bytes]:
-    """Return the pictures that the commands of a page draw, by the file beside the page."""
+def draw_pictures(page: Path, theme: str = "auto") -> dict[Path, bytes]:
+    """Return the pictures that the commands of a page draw, by the file beside the page.
+
+    A command that names no theme gets ``theme``; by default, pictures follow the reader's scheme.
+    """
     text = page.read_text(encoding="utf-8")
     drawn: dict[Path, bytes] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -103,8 +111,9 @@ def draw_pictures(page: Path) -> dict[Path, bytes]:
                     Path(name).write_text(content, encoding="utf-8")
                 case Command(arguments=("draw", *_, "-o", target)) if target.endswith(".svg"):
                     Path(target).parent.mkdir(parents=True, exist_ok=True)
-                    with contextlib.redirect_stderr(io.StringIO()):
-                        app([*example.arguments, "--force"], standalone_mode=False)
+                    themed = [] if "--theme" in example.arguments else ["--theme", theme]
+                    with contextlib.redirect_stdout(io.StringIO()):
+                        app([*example.arguments, *themed, "--force"], standalone_mode=False)
                     drawn[page.parent / target] = Path(target).read_bytes()
                 case _:
                     pass

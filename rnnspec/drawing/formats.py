@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from rnnspec.drawing.layout.build import scene
@@ -46,10 +47,15 @@ def endings() -> list[str]:
     return list(_WRITERS)
 
 
+def _fixed(options: Options) -> Options:
+    """Return options with the colours of a format that cannot adapt to its reader."""
+    return replace(options, theme="colour") if options.theme == "auto" else options
+
+
 _WRITERS: dict[str, Writer] = {
     ".svg": lambda network, options: svg_text(network, options).encode(),
-    ".png": lambda network, options: png(svg_text(network, options)),
-    ".pdf": lambda network, options: pdf(svg_text(network, options)),
+    ".png": lambda network, options: png(svg_text(network, _fixed(options))),
+    ".pdf": lambda network, options: pdf(svg_text(network, _fixed(options))),
     ".tex": lambda network, options: tikz(scene(network, options)).encode(),
     ".mmd": lambda network, _: mermaid(network).encode(),
     ".txt": lambda network, options: plain_text(network, options, unicode=True).encode(),

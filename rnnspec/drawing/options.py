@@ -11,12 +11,12 @@ from rnnspec.ir.nodes import Network
 
 Form = Literal["unrolled", "folded"]
 Labels = Literal["full", "none"]
-Theme = Literal["colour", "print"]
+Theme = Literal["colour", "dark", "auto", "print"]
 Background = Literal["white", "none"]
 
 FORMS: tuple[Form, ...] = ("unrolled", "folded")
 LABELS: tuple[Labels, ...] = ("full", "none")
-THEMES: tuple[Theme, ...] = ("colour", "print")
+THEMES: tuple[Theme, ...] = ("colour", "dark", "auto", "print")
 BACKGROUNDS: tuple[Background, ...] = ("white", "none")
 
 MOST_STEPS = 64
@@ -29,6 +29,8 @@ class Options:
 
     ``steps`` is the number of time steps drawn, the last one included; ``None`` stands for all of
     at most 5, else for 4. It applies to the input; a repeat shows all of at most 5 steps, else 4.
+    The theme ``auto`` is ``colour``, and in an SVG file ``dark`` for readers of dark pages. The
+    background ``white`` is dark in a dark theme.
     """
 
     form: Form = "unrolled"
@@ -55,7 +57,7 @@ def check_options(  # noqa: PLR0913 - the options of a picture
         form="folded" if form == "folded" else "unrolled",
         steps=steps,
         labels="none" if labels == "none" else "full",
-        theme="print" if theme == "print" else "colour",
+        theme=next(name for name in THEMES if name == theme),
         background="none" if background == "none" else "white",
     )
 

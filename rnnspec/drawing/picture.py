@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,9 @@ class Picture:
         return f"Picture({self.network.name}, {self.options.form})"
 
     def _repr_svg_(self) -> str:
+        # A notebook may be dark.
+        if self.options.theme == "colour":
+            return str(replace(self, options=replace(self.options, theme="auto")))
         return str(self)
 
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -66,8 +69,9 @@ def draw(  # noqa: PLR0913 - the options of a picture
         steps: the number of time steps drawn, the last one included, up to 64; by default all of
             at most 5, else 4.
         labels: ``full``, or ``none`` for the network without the table and the remarks.
-        theme: ``colour``, or ``print`` for greys.
-        background: ``white`` or ``none``.
+        theme: ``colour``; ``dark`` for dark pages; ``auto`` for an SVG file that follows the page
+            of its reader; or ``print`` for greys.
+        background: ``white``, which is dark in a dark theme, or ``none``.
 
     Raises:
         SpecError: the spec is wrong.

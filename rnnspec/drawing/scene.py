@@ -17,24 +17,54 @@ Area = tuple[float, float, float, float]
 """The left, upper, right and lower edge of a shape."""
 
 Role = Literal[
-    "ink", "grey", "rule", "plain", "embedding", "forward", "backward", "head", "padding", "dropout"
+    "ground",
+    "ink",
+    "grey",
+    "rule",
+    "plain",
+    "embedding",
+    "forward",
+    "backward",
+    "head",
+    "padding",
+    "dropout",
 ]
 """The meaning of a colour; the palette of the scene says which colour it is."""
 
-PALETTES: dict[Theme, Mapping[Role, tuple[str, str]]] = {
-    "colour": {
-        "ink": ("#1f2933", "#1f2933"),
-        "grey": ("#66727f", "#66727f"),
-        "rule": ("#d5dbe1", "#d5dbe1"),
-        "plain": ("#ffffff", "#4a5763"),
-        "embedding": ("#fbefd5", "#8a5d10"),
-        "forward": ("#dceafa", "#2a67a8"),
-        "backward": ("#d9f0e6", "#26785a"),
-        "head": ("#ebe1f6", "#6a459c"),
-        "padding": ("#ffffff", "#9aa5b1"),
-        "dropout": ("#c2470c", "#c2470c"),
-    },
+Palette = Mapping[Role, tuple[str, str]]
+
+COLOUR: Palette = {
+    "ground": ("#ffffff", "#ffffff"),
+    "ink": ("#1f2933", "#1f2933"),
+    "grey": ("#66727f", "#66727f"),
+    "rule": ("#d5dbe1", "#d5dbe1"),
+    "plain": ("#ffffff", "#4a5763"),
+    "embedding": ("#fbefd5", "#8a5d10"),
+    "forward": ("#dceafa", "#2a67a8"),
+    "backward": ("#d9f0e6", "#26785a"),
+    "head": ("#ebe1f6", "#6a459c"),
+    "padding": ("#ffffff", "#9aa5b1"),
+    "dropout": ("#c2470c", "#c2470c"),
+}
+DARK: Palette = {
+    "ground": ("#0f1419", "#0f1419"),
+    "ink": ("#d5dde5", "#d5dde5"),
+    "grey": ("#93a1af", "#93a1af"),
+    "rule": ("#35414d", "#35414d"),
+    "plain": ("#1b232c", "#aebccb"),
+    "embedding": ("#3a2f14", "#e0b45a"),
+    "forward": ("#14304d", "#8cc0f5"),
+    "backward": ("#123a2e", "#74d3b0"),
+    "head": ("#33244a", "#c9abf2"),
+    "padding": ("#0f1419", "#7d8a97"),
+    "dropout": ("#ff9a5c", "#ff9a5c"),
+}
+PALETTES: dict[Theme, Palette] = {
+    "colour": COLOUR,
+    "dark": DARK,
+    "auto": COLOUR,
     "print": {
+        "ground": ("#ffffff", "#ffffff"),
         "ink": ("#000000", "#000000"),
         "grey": ("#555555", "#555555"),
         "rule": ("#bbbbbb", "#bbbbbb"),
@@ -47,7 +77,7 @@ PALETTES: dict[Theme, Mapping[Role, tuple[str, str]]] = {
         "dropout": ("#444444", "#444444"),
     },
 }
-"""The fill and the stroke of each role, by theme."""
+"""The fill and the stroke of each role, by theme; the ground is behind all, and beside lines."""
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -109,7 +139,8 @@ class Disc:
 class Line:
     """A line through points, its corners rounded; ``head`` is an arrow head at the last point.
 
-    A ``cased`` line has a white margin, which separates it from the lines that it crosses.
+    A ``cased`` line has a margin in the colour of the ground, which separates it from the lines
+    that it crosses.
     """
 
     points: tuple[Point, ...]
@@ -201,7 +232,8 @@ class Part:
 class Scene:
     """A picture: (x, y) is its upper left corner, ``description`` its content in words.
 
-    ``palette`` has the fill and the stroke of each role. Later parts cover earlier ones.
+    ``palette`` has the fill and the stroke of each role, and ``dark`` those for readers of dark
+    pages, if they differ. Later parts cover earlier ones.
     """
 
     x: float
@@ -210,8 +242,9 @@ class Scene:
     height: float
     title: str
     description: str
-    palette: Mapping[Role, tuple[str, str]]
-    white: bool
+    palette: Palette
+    dark: Palette | None
+    has_ground: bool
     parts: tuple[Part, ...]
 
 

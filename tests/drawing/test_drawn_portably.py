@@ -12,6 +12,7 @@ import rnnspec
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
+from rnnspec.drawing.scene import PALETTES
 from rnnspec.errors import UsageError
 
 ELEMENTS = {"svg", "title", "desc", "g", "rect", "circle", "path", "text", "tspan"}
@@ -56,6 +57,32 @@ def test_a_picture_without_a_ground_or_in_grey() -> None:
     assert not [child for child in ET.fromstring(str(plain)) if child.tag == f"{SVG}rect"]
     colours = set(re.findall(r"#[0-9a-f]{6}", str(plain)))
     assert all(colour[1:3] == colour[3:5] == colour[5:] for colour in colours)
+
+
+def test_a_picture_for_dark_pages_has_no_light_ground_or_line() -> None:
+    for name in ("colour", "dark"):
+        assert PALETTES[name].keys() == PALETTES["print"].keys()
+    network = networks()["bidirectional_lstm_stack"]
+    dark = str(Picture(network, Options(theme="dark")))
+    light = {colour for pair in PALETTES["colour"].values() for colour in pair}
+    assert light.isdisjoint(re.findall(r"#[0-9a-f]{6}", dark))
+
+
+def test_an_adapting_picture_is_the_light_one_until_its_style_makes_it_the_dark_one() -> None:
+    network = networks()["bidirectional_lstm_stack"]
+    light, dark, auto = (
+        str(Picture(network, Options(theme=theme))) for theme in ("colour", "dark", "auto")
+    )
+    style = re.search(r"<style>(.*)</style>\n", auto)
+    assert style is not None
+    assert auto.replace(style[0], "").replace(' data-theme="auto"', "") == light
+    rules = dict(re.findall(r"(\[(?:fill|stroke)=.*?\])\{(.*?)\}", style[1]))
+    assert all(element.get("style") is None for element in ET.fromstring(auto).iter())
+    for part, other in zip(ET.fromstring(light).iter(), ET.fromstring(dark).iter(), strict=True):
+        for key in ("fill", "stroke"):
+            if (colour := part.get(key, "none")) != "none" and colour != "#ffffff":
+                assert rules[f'[{key}="{colour}"]'] == f"{key}:{other.get(key)}"
+    assert Picture(network, Options())._repr_svg_() == auto
 
 
 def test_a_picture_without_labels_has_no_table() -> None:

@@ -63,7 +63,7 @@ def test_a_description_is_a_comment_in_tex(text: str) -> None:
     first, second, *rest = made.split("\n")
     assert first == f"% {SMALL.name}"
     assert second.startswith("% ")
-    assert second.isascii()
+    assert second.isprintable()
     assert rest == TEXED.split("\n")[2:]
 
 

@@ -177,7 +177,7 @@ def _drawing(program: Program, form: Form) -> Drawing:
     title, network = form.capitalize(), program.network
     try:
         drawn = picture(
-            network, form=form, steps=None, labels="full", theme="colour", background="white"
+            network, form=form, steps=None, labels="full", theme="auto", background="white"
         )
     except UsageError as error:
         return Drawing(title, refusal=printable(error.message))

@@ -39,7 +39,11 @@ def draw(
     ] = "full",
     theme: Annotated[
         str,
-        typer.Option(metavar="THEME", help="colour or print.", autocompletion=completers.themes),
+        typer.Option(
+            metavar="THEME",
+            help="colour, dark, print, or auto: an SVG file that follows its reader's page.",
+            autocompletion=completers.themes,
+        ),
     ] = "colour",
     background: Annotated[
         str,

@@ -23,7 +23,7 @@ from rnnspec.drawing.layout.drawing import (
 )
 from rnnspec.drawing.layout.grid import Column, Hidden, axes, rows
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import PALETTES, Box, Disc, Line, Role, Scene, Shape
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Role, Scene, Shape
 from rnnspec.ir.nodes import (
     Dense,
     Dropout,
@@ -78,7 +78,8 @@ def scene(network: Network, options: Options) -> Scene:
         title=network.name,
         description=words.description(network, f"A recurrent network, {form}"),
         palette=PALETTES[options.theme],
-        white=options.background == "white",
+        dark=DARK if options.theme == "auto" else None,
+        has_ground=options.background == "white",
         parts=drawing.canvas.parts,
     )
 

@@ -1,5 +1,7 @@
 """SVG 1.1 of presentation attributes only, which all viewers and editors draw alike.
 
+The theme ``auto`` adds a style sheet, which browsers follow on dark pages.
+
 PNG and PDF are made from it by CairoSVG, which comes with ``rnnspec[pictures]``.
 """
 
@@ -8,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rnnspec.drawing.scene import GAP, Box, Disc, Line, Point, Scene, Shape, Text
+from rnnspec.drawing.scene import GAP, Box, Disc, Line, Palette, Point, Scene, Shape, Text
 from rnnspec.errors import BackendError
 
 _SANS = "Inter, 'Helvetica Neue', Helvetica, Arial, sans-serif"
@@ -25,13 +27,17 @@ def svg(scene: Scene) -> str:
     x, y, width, height = map(number, (scene.x, scene.y, scene.width, scene.height))
     size = f'width="{width}" height="{height}"'
     view = f'viewBox="{x} {y} {width} {height}" {size} role="img" font-family="{_SANS}"'
+    if scene.dark:
+        view += ' data-theme="auto"'
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {view}>',
         f"<title>{escape(scene.title)}</title>",
         f"<desc>{escape(scene.description)}</desc>",
     ]
-    if scene.white:
-        lines.append(f'<rect x="{x}" y="{y}" {size} fill="#ffffff"/>')
+    if scene.dark:
+        lines.append(f"<style>{_dark_style(scene.palette, scene.dark)}</style>")
+    if scene.has_ground:
+        lines.append(f'<rect x="{x}" y="{y}" {size} fill="{scene.palette["ground"][0]}"/>')
     for part in scene.parts:
         data = "".join(f' {name}="{escape(value)}"' for name, value in part.data)
         inside = "".join(element for shape in part.shapes for element in _elements(scene, shape))
@@ -96,9 +102,25 @@ def _elements(scene: Scene, shape: Shape) -> Iterator[str]:
             solid = f'fill="{stroke}"'
             yield f"<circle {at} {solid if shape.solid else _outline(fill, stroke, shape.dashed)}/>"
         case Line():
-            yield from _line(shape, stroke)
+            yield from _line(shape, stroke, scene.palette["ground"][0])
         case Text():
             yield _text(shape, stroke)
+
+
+def _dark_style(light: Palette, dark: Palette) -> str:
+    """Return rules that replace each colour of this picture for readers of dark pages.
+
+    They win over attributes, and viewers that know no style sheets show the light colours.
+    """
+    fills = {light[role][0]: dark[role][0] for role in light}
+    strokes = {light[role][1]: dark[role][1] for role in light}
+    rules = [
+        f'[data-theme] [{name}="{before}"]{{{name}:{after}}}'
+        # A text and the head of an arrow are filled with the colour of lines.
+        for name, colours in (("fill", {**strokes, **fills}), ("stroke", strokes))
+        for before, after in colours.items()
+    ]
+    return f"@media (prefers-color-scheme:dark){{{''.join(rules)}}}"
 
 
 def _outline(fill: str, stroke: str, dashed: bool) -> str:
@@ -107,13 +129,13 @@ def _outline(fill: str, stroke: str, dashed: bool) -> str:
     return f'fill="{fill}" stroke="{stroke}" stroke-width="{_STROKE}"'
 
 
-def _line(line: Line, stroke: str) -> Iterator[str]:
+def _line(line: Line, stroke: str, ground: str) -> Iterator[str]:
     first, *_, last = map(_point, line.path)
     curves = [f"L{_point(a)} Q{_point(corner)} {_point(b)}" for a, corner, b in line.bends]
     path = " ".join([f"M{first}", *curves, f"L{last}"])
     dashes = ' stroke-dasharray="4.5 3.5"' if line.dashed else ""
     if line.cased:
-        yield f'<path d="{path}" fill="none" stroke="#ffffff" stroke-width="{_CASING}"/>'
+        yield f'<path d="{path}" fill="none" stroke="{ground}" stroke-width="{_CASING}"/>'
     yield f'<path d="{path}" fill="none" stroke="{stroke}" stroke-width="{line.width}"{dashes}/>'
     if line.head:
         corners = " L".join(map(_point, line.triangle))

@@ -39,7 +39,7 @@ def tikz(scene: Scene) -> str:
     }
     corner, opposite = (scene.x, scene.y), (scene.x + scene.width, scene.y + scene.height)
     # The box has to be there in either case: it is the size of the page.
-    frame = "fill[white]" if scene.white else "path[use as bounding box]"
+    frame = "fill[groundfill]" if scene.has_ground else "path[use as bounding box]"
     lines = [
         f"% {_comment(scene.title)}",
         f"% {_comment(scene.description)}",
@@ -65,7 +65,7 @@ def escape(text: str) -> str:
 
 def _comment(text: str) -> str:
     # TeX ends a comment at the end of the line, and reads no other character in it.
-    return text.encode("ascii", "backslashreplace").decode()
+    return " ".join(text.split())
 
 
 def _draw(shape: Shape) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _line(line: Line) -> Iterator[str]:
     radii = [abs(a[0] - corner[0]) + abs(a[1] - corner[1]) for a, corner, _ in line.bends]
     curves = f", rounded corners={_length(min(radii))}" if radii else ""
     if line.cased:
-        yield rf"\draw[white, line width={_length(7)}{curves}] {path};"
+        yield rf"\draw[groundfill, line width={_length(7)}{curves}] {path};"
     dashes = ", dash pattern=on 3.4bp off 2.6bp" if line.dashed else ""
     width = _length(line.width)
     yield rf"\draw[{line.role}line, line width={width}{dashes}{curves}] {path};"
