@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import takewhile
+from math import ceil
 from typing import assert_never
 
 from rnnspec.drawing import words
@@ -73,8 +74,9 @@ def scene(network: Network, options: Options) -> Scene:
     return Scene(
         x=left - _MARGIN,
         y=top - _MARGIN,
-        width=right - left + 2 * _MARGIN,
-        height=low - top + 2 * _MARGIN,
+        # Whole pixels: the last row and column of a PNG would be half transparent.
+        width=ceil(right - left + 2 * _MARGIN),
+        height=ceil(low - top + 2 * _MARGIN),
         title=network.name,
         description=words.description(network, f"A recurrent network, {form}"),
         palette=PALETTES[options.theme],
