@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
-    CELL_TYPES,
     LSTM,
     Dropout,
     Embedding,
@@ -20,6 +19,7 @@ from rnnspec.ir.nodes import (
     Normalize,
     Recurrent,
     TokenInput,
+    cell_type,
 )
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
@@ -65,7 +65,7 @@ def _settings_of(layer: Layer) -> Settings:
         value = getattr(layer, field.name)
         match layer, field.name:
             case _, "cell":
-                settings |= {"type": CELL_TYPES[type(value)], **_plain(value)}
+                settings |= {"type": cell_type(value), **_plain(value)}
             case Recurrent(), "merge":
                 settings |= {"bidirectional": value is not None} | (
                     {"merge": value} if value else {}

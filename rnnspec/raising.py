@@ -171,7 +171,7 @@ class _Reader:
 
     def _cell(self, layer: nodes.Recurrent) -> Words:
         cell = layer.cell
-        kind = nodes.CELL_TYPES[type(cell)]
+        kind = nodes.cell_type(cell)
         words: Words = {"type": kind, **self.name(layer), "units": layer.units}
         if layer.merge is not None:
             words |= {

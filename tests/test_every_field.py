@@ -195,10 +195,13 @@ def test_a_field_is_looked_at(kind: str, field: str, backend: str) -> None:
     if "training" not in BACKENDS[backend].forms and acts_in_training(kind, field):
         pytest.skip(f"{backend} writes no source for training")
     assert len(SEEN[kind, field]) > 1, f"{kind}.{field} has one value in the corpus: add another"
-    shown = list(effects(BACKENDS[backend], kind, field))
-    if not shown and refused_everywhere(BACKENDS[backend], kind):
+    changes = compared = False
+    for changes in effects(BACKENDS[backend], kind, field):
+        compared = True
+        if changes:
+            break
+    if not compared and refused_everywhere(BACKENDS[backend], kind):
         pytest.skip(f"{backend} refuses every network with {kind}")
-    changes = any(shown)
     unused = (backend, kind, field) in UNUSED
     assert changes or unused, f"{backend} ignores {kind}.{field}"
     assert not (changes and unused), f"{backend} uses {kind}.{field}: remove it from the list"

@@ -7,7 +7,7 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from rnnspec.ir.initializers import Initializer
 from rnnspec.words import Activation, CellActivation, Merge, Statistic
@@ -132,8 +132,19 @@ class GRU:
 
 
 Cell = SimpleRNN | LSTM | GRU
-CELL_TYPES: dict[type[Cell], str] = {SimpleRNN: "simple", LSTM: "lstm", GRU: "gru"}
-"""The ``type`` of each cell in the language."""
+
+
+def cell_type(cell: Cell) -> Literal["simple", "lstm", "gru"]:
+    """Return the ``type`` of a cell in the language."""
+    match cell:
+        case SimpleRNN():
+            return "simple"
+        case LSTM():
+            return "lstm"
+        case GRU():
+            return "gru"
+        case _:
+            assert_never(cell)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ NUMBERS = "input: {length: 3, features: 2}"
 PADDED = "input: {features: 2, mask_value: 0}"
 
 
+@cache
 def model(entrance: str, backend: str) -> Any:
     text = f"version: 1\nname: net\n{entrance}\nrnn: {{type: gru, units: 2}}\nhead: {{units: 1}}"
     spec = rnnspec.loads(text)
