@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent, indent
 
 import pytest
 import yaml
@@ -68,7 +69,8 @@ def test_a_page_shows_what_its_examples_print(
                 Path(name).write_text(text, encoding="utf-8")
             case Excerpt(arguments=arguments, text=text):
                 called(arguments, monkeypatch)
-                assert text in capfd.readouterr().out, place
+                printed, code = capfd.readouterr().out, dedent(text)
+                assert any(indent(code, " " * margin) in printed for margin in (0, 4, 8, 12)), place
             case Command(output=None):
                 pass  # a picture, which has a test of its own
             case Command(arguments=arguments, output=output):
