@@ -30,6 +30,7 @@ export function run(create, parts) {
 
   async function check() {
     const text = editor.text();
+    nameExample(text);
     find("status").setAttribute("aria-busy", "true");
     try {
       const answer = await python.ask("answer", [text, results.shown]);
@@ -107,8 +108,12 @@ function offerExamples(editor) {
   );
   find("examples").addEventListener("change", ({ target }) => {
     if (target.value) editor.replace(EXAMPLES[target.value]);
-    target.value = "";
   });
+}
+
+// An example stays named as long as its text is unchanged.
+function nameExample(text) {
+  find("examples").value = Object.keys(EXAMPLES).find((name) => EXAMPLES[name] === text) ?? "";
 }
 
 // Shows the spec in the link of the page, or `otherwise` if the link holds none.

@@ -27,7 +27,8 @@ def test_a_spec_of_the_gallery_has_its_summary_pictures_and_sources(gallery_spec
     assert found["state"] == "valid"
     total = rnnspec.summary(spec).parameters.total
     assert found["verdict"] == f"valid: {total:,} parameters"
-    drawn = [str(rnnspec.draw(spec, form=form)) for form in ("unrolled", "folded")]
+    forms = ("unrolled", "folded")
+    drawn = [str(rnnspec.draw(spec, form=form, theme="auto")) for form in forms]
     assert [each["svg"] for each in found["pictures"]] == drawn
     expected = [
         (each.title, form.capitalize(), _source(gallery_spec, each.name, form))
