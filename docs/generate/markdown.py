@@ -29,10 +29,9 @@ def tab(title: str, text: str) -> str:
 
 def figure(alternative: str, path: str, page: str = "") -> str:
     """Return a picture for each scheme of the site, which leads to a page, or to its own file."""
-    return "".join(
-        f"[![{alternative}]({file}#only-{scheme})]({page or file})"
-        for scheme, file in (("light", path), ("dark", dark(path)))
-    )
+    # One link around both: the theme hides one of them, and a link without content has no name.
+    light, other = f"{path}#only-light", f"{dark(path)}#only-dark"
+    return f"[![{alternative}]({light})![{alternative}]({other})]({page or path})"
 
 
 def dark(path: str) -> str:
