@@ -80,7 +80,7 @@ def code(template: str, /, *values: object, **holes: object) -> Code:
     line and gets no code leaves no line.
 
     Raises:
-        GenerationError: a text is neither code nor a name, or a value has no literal.
+        GenerationError: a text is neither code nor a name, or a value has no literal or no hole.
     """
     text, numbered = "", iter(values)
     for before, hole, conversion in _parse(template):
@@ -93,6 +93,8 @@ def code(template: str, /, *values: object, **holes: object) -> Code:
         if "\n" in filling and not margin.strip(" "):
             filling = indent(filling, margin)[len(margin) :]
         text += filling or _EMPTY
+    if unused := tuple(numbered):
+        raise GenerationError(f"no hole is left for {unused}")
     if _EMPTY not in text:
         return Code(text)
     lines = (line for line in text.split("\n") if line.strip(" ") != _EMPTY)

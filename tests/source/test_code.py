@@ -43,6 +43,11 @@ def test_a_value_without_a_literal_is_refused(value: object) -> None:
         code("{!r}", (value,))
 
 
+def test_a_value_without_a_hole_is_refused() -> None:
+    with pytest.raises(GenerationError, match="no hole is left for"):
+        code("x = {}", "y", "z")
+
+
 def test_code_of_several_lines_gets_the_margin_of_its_hole() -> None:
     body = lines(code("x = 1"), Code(), [code("if x:\n    y = {{}}")])
     text = code(

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import GenerationError
+from rnnspec.source.linebreaks import LINE_LENGTH
 
 if TYPE_CHECKING:
     from rnnspec.words import Activation
 
-LINE_LENGTH = 88
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 Dim = int | str
