@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import assert_never
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, assert_never, cast
 
-from rnnspec.errors import Problem, SpecError
+from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import initializers, nodes
 from rnnspec.ir.params import too_large, too_large_shape
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.yaml.document import in_file_order
+from rnnspec.wording import quoted
+
+if TYPE_CHECKING:
+    from rnnspec.words import Activation, Statistic
 
 Path = tuple[str | int, ...]
 """The keys and indices that lead to a value of the spec."""
+
+
+Steps = tuple[nodes.Window | nodes.Repeat, ...]
+"""What has changed the steps of the input on the way to a layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The shape of the output of a layer, and what its steps are."""
+
+    shape: nodes.Shape
+    steps: Steps
 
 
 class _Chain:
@@ -26,6 +44,12 @@ class _Chain:
         self.problems: list[Problem] = []
         self.shape: nodes.Shape = network_input.shape
         self.masked = network_input.masked
+        self.steps: Steps = ()
+        self.outputs: dict[str, _Output] = {}
+        # A block is named for its recurrent layer, and gives the output of its last one.
+        self.blocks: dict[str, str] = {}
+        if spec.embedding is None:
+            self.outputs[nodes.INPUT] = _Output(self.shape, self.steps)
         self._numbers: Counter[str] = Counter()
         self._names: set[str] = set()
         self._large: set[Path] = set()
@@ -48,6 +72,7 @@ class _Chain:
         """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
         self.layers.append(layer)
         self.shape = layer.output
+        self.outputs[layer.name] = _Output(self.shape, self.steps)
         # Copies made by 'layers' share a path, and are reported once.
         if path is not None and path not in self._large and (message := too_large(layer)):
             self._large.add(path)
@@ -70,14 +95,28 @@ def lower(spec: models.Spec) -> nodes.Network:
         _rnn(chain, index, layer)
     if spec.head is not None:
         _head(chain, spec.head)
-    if chain.problems:
-        raise SpecError(in_file_order(tuple(chain.problems)))
-    return nodes.Network(
+    network = nodes.Network(
         name=spec.name,
         description=spec.description,
         input=chain.input,
         layers=tuple(chain.layers),
     )
+    _check_used(chain, network)
+    if chain.problems:
+        raise SpecError(in_file_order(tuple(chain.problems)))
+    return network
+
+
+def _check_used(chain: _Chain, network: nodes.Network) -> None:
+    """Check that a join names the layer before it, or that another one does."""
+    used = {name for taken in nodes.sources(network).values() for name in taken}
+    joins = [i for i, layer in enumerate(chain.spec.rnn) if isinstance(layer, models.Concat)]
+    for layer, after in pairwise(network.layers):
+        if layer.name not in used and isinstance(after, nodes.Concat) and joins:
+            message = f"the output of '{layer.name}' is not used: name it in 'of'"
+            names = [chain.spec.rnn[index].name for index in joins]
+            index = joins[names.index(after.name)] if after.name in names else joins[0]
+            chain.refuse(("rnn", index, "of"), message, code="E425")
 
 
 def _initializer(
@@ -134,14 +173,25 @@ def _embedding(chain: _Chain, embedding: models.Embedding) -> None:
     )
 
 
-def _rnn(chain: _Chain, index: int, layer: models.RecurrentLayer | models.RepeatVector) -> None:
-    if isinstance(layer, models.RepeatVector):
-        name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
-        repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
-        chain.add(repeat, ("rnn", index, "steps"))
-        # Every step of a repeat is real, even if the sequence before it was padded.
-        chain.masked = False
-        return
+def _rnn(chain: _Chain, index: int, layer: models.AnyLayer) -> None:
+    match layer:
+        case models.RepeatVector():
+            name = chain.name("repeat_vector", ("rnn", index, "name"), layer.name)
+            repeat = nodes.Repeat(name=name, input=chain.shape, steps=layer.steps)
+            # Every step of a repeat is real, even if the sequence before it was padded.
+            chain.masked, chain.steps = False, (repeat,)
+            chain.add(repeat, ("rnn", index, "steps"))
+        case models.SimpleRNN() | models.LSTM() | models.GRU():
+            _copies(chain, index, layer)
+        case models.Conv() | models.MaxPool() | models.AveragePool():
+            _windowed(chain, ("rnn", index), layer)
+        case models.Concat():
+            _concat(chain, ("rnn", index), layer)
+        case _:
+            _pointwise(chain, ("rnn", index), layer)
+
+
+def _copies(chain: _Chain, index: int, layer: models.RecurrentLayer) -> None:
     # Only the last copy can be the one whose final state is used.
     for number, declared in enumerate(_names_of_copies(chain, index, layer), start=1):
         gives_state = number == layer.layers and chain.spec.gives_state(index)
@@ -185,6 +235,7 @@ def _block(
         chain.add(nodes.LayerNorm(name=name, input=chain.shape, epsilon=epsilon))
     if layer.residual:
         _residual(chain, (*path, "residual"), chain.layers[first])
+    chain.blocks[recurrent.name] = chain.layers[-1].name
 
 
 def _residual(chain: _Chain, path: Path, start: nodes.Layer) -> None:
@@ -254,59 +305,280 @@ def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
             assert_never(layer)
 
 
+Pointwise = (
+    models.Dense | models.BatchNorm | models.LayerNormLayer | models.Dropout | models.ActivationLayer
+)
+
+
+def _pointwise(chain: _Chain, path: Path, layer: Pointwise) -> None:
+    """Add a layer that computes each step, or a vector, by itself."""
+    name = (*path, "name")
+    match layer:
+        case models.Dense():
+            _dense(chain, path, layer, units=layer.units, bias=layer.bias)
+        case models.BatchNorm():
+            chain.add(
+                nodes.BatchNorm(
+                    name=chain.name("batch_norm", name, layer.name),
+                    input=chain.shape,
+                    epsilon=float(layer.epsilon),
+                    momentum=float(layer.momentum),
+                    masked=chain.masked and len(chain.shape) > 1,
+                )
+            )
+        case models.LayerNormLayer():
+            chain.add(
+                nodes.LayerNorm(
+                    name=chain.name("layer_normalization", name, layer.name),
+                    input=chain.shape,
+                    epsilon=float(layer.epsilon),
+                )
+            )
+        case models.Dropout():
+            if layer.variational and len(chain.shape) < 2:
+                message = "'variational' is for the steps of a sequence, but this is a vector"
+                chain.refuse((*path, "variational"), message, code="E407", key=True)
+            chain.add(
+                nodes.Dropout(
+                    name=chain.name("dropout", name, layer.name),
+                    input=chain.shape,
+                    rate=float(layer.rate),
+                    variational=layer.variational,
+                )
+            )
+        case models.ActivationLayer():
+            chain.add(
+                nodes.Activate(
+                    name=chain.name("activation", name, layer.name),
+                    input=chain.shape,
+                    activation=_activation(layer.activation),
+                )
+            )
+        case _:
+            assert_never(layer)
+
+
+def _activation(
+    declared: str | models.LeakyRelu | models.ClippedRelu,
+) -> nodes.Activation:
+    match declared:
+        case models.LeakyRelu():
+            return nodes.LeakyRelu(slope=float(declared.leaky_relu))
+        case models.ClippedRelu():
+            return nodes.ClippedRelu(limit=float(declared.clipped_relu))
+        case _:
+            return cast("Activation", declared)
+
+
+def _windowed(
+    chain: _Chain, path: Path, layer: models.Conv | models.MaxPool | models.AveragePool
+) -> None:
+    """Add a layer that reads the steps in windows."""
+    node: nodes.Conv | nodes.WindowPooling
+    match layer:
+        case models.Conv():
+            window = nodes.Window(
+                size=layer.kernel_size,
+                stride=layer.stride,
+                dilation=layer.dilation,
+                padding=layer.padding,
+            )
+            node = nodes.Conv(
+                name=chain.name("conv", (*path, "name"), layer.name),
+                input=chain.shape,
+                filters=layer.filters,
+                window=window,
+                activation=_activation(layer.activation),
+                bias=layer.bias,
+                masked=chain.masked,
+                kernel_initializer=_initializer(chain.spec.initializers.kernel),
+                bias_initializer=_initializer(chain.spec.initializers.bias),
+            )
+        case _:
+            window = nodes.Window(
+                size=layer.size,
+                stride=layer.stride or layer.size,
+                dilation=1,
+                padding=layer.padding,
+            )
+            node = nodes.WindowPooling(
+                name=chain.name(layer.type, (*path, "name"), layer.name),
+                input=chain.shape,
+                statistic="max" if layer.type == "max_pool" else "average",
+                window=window,
+                masked=chain.masked,
+            )
+    steps = chain.shape[0]
+    if not window.keeps_steps:
+        chain.steps = (*chain.steps, window)
+    if steps is not None and steps < window.least(1):
+        own = chain.steps == (window,)
+        received = f"'input.length' is {steps}" if own else f"its input has {steps}"
+        message = f"'{node.name}' needs at least {window.least(1)} steps, {received}"
+        key = "kernel_size" if isinstance(layer, models.Conv) else "size"
+        chain.refuse((*path, key), message, code="E423")
+        # Longer, so that the layers behind it have steps.
+        node = replace(node, input=(window.least(1), *chain.shape[1:]))
+    chain.add(node, (*path, "filters") if isinstance(layer, models.Conv) else None)
+
+
+def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
+    """Add a join of the outputs of earlier layers."""
+    names, outputs = list[str](), list[_Output]()
+    for at, name in enumerate(layer.of):
+        known = chain.blocks.get(name, name)
+        if known in chain.outputs:
+            names.append(known)
+            outputs.append(chain.outputs[known])
+            continue
+        earlier = listed(tuple(chain.outputs), "or")
+        message = f"expected a layer before this one, {earlier}; received {quoted(name)}"
+        chain.refuse((*path, "of", at), message, code="E425")
+    # So the mask after the join is that before it.
+    for at, (name, output) in enumerate(zip(names, outputs, strict=True)):
+        if len(output.shape) != 2 or output.steps != chain.steps:
+            message = f"'{name}' has other steps than the layer before the join"
+            chain.refuse((*path, "of", at), message, code="E425")
+    if not outputs:
+        return
+    chain.add(
+        nodes.Concat(
+            name=chain.name("concat", (*path, "name"), layer.name),
+            input=outputs[0].shape,
+            of=tuple(names),
+            inputs=tuple(output.shape for output in outputs),
+        )
+    )
+
+
 def _head(chain: _Chain, head: models.Head) -> None:
     _pooling(chain, head)
     if head.dropout:
         _dropout(chain, head.dropout, ("head", "dropout"))
     for index, hidden in enumerate(head.hidden):
         path: Path = ("head", "hidden", index)
-        _dense(chain, path, hidden, units=hidden.units, bias=True)
-        if hidden.dropout:
+        _pointwise(chain, path, hidden)
+        if isinstance(hidden, models.Hidden) and hidden.dropout:
             _dropout(chain, hidden.dropout, (*path, "dropout"))
     if head.units is not None:
-        _dense(chain, ("head",), head, units=head.units, bias=head.bias)
+        tied = chain.layers[0] if head.tied else None
+        if isinstance(tied, nodes.Embedding):
+            _check_tied(chain, head.units, tied)
+        name = tied.name if tied else None
+        _dense(chain, ("head",), head, units=head.units, bias=head.bias, tied=name)
     if head.normalize == "l2":
         name = chain.name("unit_normalization", ("head", "normalize"))
         chain.add(nodes.Normalize(name=name, input=chain.shape))
 
 
+def _check_tied(chain: _Chain, units: int, embedding: nodes.Embedding) -> None:
+    path = ("head", "tied")
+    if chain.shape[-1] != embedding.dim:
+        message = f"the vectors of the embedding have size {embedding.dim}, expected that of the"
+        message = f"{message} input of the output layer, {chain.shape[-1]}"
+        chain.refuse(path, message, code="E422", key=True)
+    if units != embedding.vocabulary:
+        message = f"the vocabulary has {embedding.vocabulary} tokens, expected 'units', {units}"
+        chain.refuse(path, message, code="E422", key=True)
+
+
 def _pooling(chain: _Chain, head: models.Head) -> None:
+    path, trunk = ("head", "pooling"), chain.layers[-1]
     match head.pooling:
-        case "mean" | "max" | "last_step":
-            if head.pooling == "last_step" and chain.masked:
-                message = (
-                    "the last step may be padding, which 'last_step' does not skip; use 'last'"
-                )
-                chain.refuse(("head", "pooling"), message, code="E419")
-            name = chain.name(f"{head.pooling}_pooling", ("head", "pooling"))
-            chain.add(
-                nodes.Pooling(
-                    name=name, input=chain.shape, statistic=head.pooling, masked=chain.masked
-                )
-            )
         # The last recurrent layer returns its final state or its sequence.
         case "last" | "none":
             pass
-        case _:
-            assert_never(head.pooling)
+        case "flatten":
+            if chain.shape[0] is None:
+                message = "'flatten' needs a number of steps: set 'input.length'"
+                chain.refuse(path, message, code="E424")
+            if chain.masked:
+                message = "'flatten' would put padding among the features"
+                chain.refuse(path, message, code="E424")
+            if chain.shape[0] is not None:
+                name = chain.name("flatten", path)
+                chain.add(nodes.Flatten(name=name, input=chain.shape), path)
+        case models.LastSteps(last_steps=count):
+            if chain.masked:
+                message = "the last steps may be padding"
+                chain.refuse((*path, "last_steps"), message, code="E424")
+            steps = chain.shape[0]
+            if steps is not None and steps < count:
+                message = f"expected at most the {steps} steps of the sequence, received {count}"
+                chain.refuse((*path, "last_steps"), message, code="E423")
+            name = chain.name("last_steps", path)
+            chain.add(nodes.LastSteps(name=name, input=chain.shape, count=count))
+        case tuple() as parts:
+            shape, joined = chain.shape, list[nodes.Layer]()
+            for part in parts:
+                layer = _pool(chain, part, trunk)
+                joined.append(layer if not joined else replace(layer, source=trunk.name))
+                chain.add(joined[-1])
+                chain.shape = shape
+            chain.add(
+                nodes.Concat(
+                    name=chain.name("concat", path),
+                    input=joined[0].output,
+                    of=tuple(layer.name for layer in joined),
+                    inputs=tuple(layer.output for layer in joined),
+                )
+            )
+        case one:
+            chain.add(_pool(chain, one, trunk))
+
+
+def _pool(
+    chain: _Chain, pooling: Statistic | models.Attention, trunk: nodes.Layer
+) -> nodes.Pooling | nodes.Attention:
+    """Return the layer that reduces the steps to one vector."""
+    path = ("head", "pooling")
+    if isinstance(pooling, models.Attention):
+        settings = pooling.attention
+        return nodes.Attention(
+            name=chain.name("attention_pooling", path),
+            input=chain.shape,
+            units=settings.units,
+            activation=_activation(settings.activation),
+            masked=chain.masked,
+            kernel_initializer=_initializer(chain.spec.initializers.kernel),
+            bias_initializer=_initializer(chain.spec.initializers.bias),
+        )
+    if pooling == "last_step" and chain.masked:
+        message = "the last step may be padding, which 'last_step' does not skip; use 'last'"
+        chain.refuse(path, message, code="E419")
+    both = isinstance(trunk, nodes.Recurrent) and trunk.merge is not None
+    return nodes.Pooling(
+        name=chain.name(f"{pooling}_pooling", path),
+        input=chain.shape,
+        statistic=pooling,
+        masked=chain.masked and pooling != "last_step",
+        backward=trunk.units if pooling == "last" and both else 0,
+    )
 
 
 def _dropout(chain: _Chain, rate: float, path: Path) -> None:
     chain.add(nodes.Dropout(name=chain.name("dropout", path), input=chain.shape, rate=float(rate)))
 
 
-def _dense(
-    chain: _Chain, path: Path, declared: models.Head | models.Hidden, *, units: int, bias: bool
+def _dense(  # noqa: PLR0913 - where it is declared, and what only some declare
+    chain: _Chain,
+    path: Path,
+    declared: models.Head | models.Dense,
+    *,
+    units: int,
+    bias: bool,
+    tied: str | None = None,
 ) -> None:
     chain.add(
         nodes.Dense(
             name=chain.name("dense", (*path, "name"), declared.name),
             input=chain.shape,
             units=units,
-            activation=declared.activation,
+            activation=_activation(declared.activation),
             bias=bias,
             kernel_initializer=_initializer(chain.spec.initializers.kernel),
             bias_initializer=_initializer(chain.spec.initializers.bias),
+            tied=tied,
         ),
         (*path, "units"),
     )

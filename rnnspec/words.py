@@ -30,8 +30,17 @@ Activation = Literal[CellActivation, "exponential", "softmax", "log_softmax"]
 Merge = Literal["concat", "sum", "mul", "ave"]
 """Ways to join the outputs of both directions, feature by feature except for ``concat``."""
 
-Statistic = Literal["mean", "max", "last_step"]
-"""Reductions over the time steps of a sequence; ``last_step`` selects the last one."""
+Statistic = Literal["mean", "max", "sum", "last_step", "last"]
+"""Reductions over the time steps of a sequence.
+
+``last_step`` selects the last one, and ``last`` the final state of each direction.
+"""
+
+WindowStatistic = Literal["max", "average"]
+"""Reductions of each window of a sequence."""
+
+WindowPadding = Literal["valid", "same", "causal"]
+"""The steps that windows may see outside the sequence: none, as many as needed, or earlier ones."""
 
 MEANINGS = {
     "simple": "The simple (Elman) recurrent layer.",

@@ -12,7 +12,7 @@ from rnnspec.comparison.reference import padding_mask
 from rnnspec.errors import UsageError, brief
 from rnnspec.files.arrays import HeaderError, npy_array
 from rnnspec.files.regular import opened
-from rnnspec.ir.nodes import Input, NumericInput, TokenInput
+from rnnspec.ir.nodes import Input, Network, NumericInput, TokenInput, least_steps
 from rnnspec.memory import check_memory
 from rnnspec.weights.given import ArrayError, as_array, refuse
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 ROWS = 6
 STEPS_OF_ANY_LENGTH = 12
+
+
+def steps_to_draw(network: Network) -> int:
+    """Return a number of steps that shows faults, if the network takes any number."""
+    return max(STEPS_OF_ANY_LENGTH, 3 * least_steps(network))
 
 
 def draw_batch(
@@ -96,7 +101,7 @@ def read_batch(path: str | os.PathLike[str]) -> Array:
             raise UsageError(str(error), os.fspath(path)) from None
 
 
-def checked_batch(network_input: Input, given: ArrayLike, source: str) -> Array:
+def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
     """Return a given batch in the dtype of ``draw_batch``; messages call it ``source``.
 
     Numbers are rounded to float32, because models in use receive float32.

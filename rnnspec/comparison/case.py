@@ -11,7 +11,8 @@ from rnnspec import pipeline
 from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import Trace
 from rnnspec.comparison import reference
-from rnnspec.comparison.batch import checked_batch, draw_batch
+from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
+from rnnspec.comparison.reference import Result
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.rounding import bound, bounds
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent
@@ -76,7 +77,7 @@ class Case:
     arrays: Mapping[str, Array]
     batch: Array
     given: bool
-    truth: Trace
+    truth: Result
     form: Form | None = None
 
     @classmethod
@@ -95,7 +96,7 @@ class Case:
         """
         network = program.network
         if given is None:
-            batch = draw_batch(network.input, np.random.default_rng(seed))
+            batch = draw_batch(network.input, np.random.default_rng(seed), steps_to_draw(network))
         else:
             batch = checked_batch(network.input, given, batch_of(network))
         arrays, truth = _shrink(network, draw_scaled(network, seed), batch, dtype)
@@ -105,7 +106,7 @@ class Case:
     def to_count(cls, program: Program, seed: int, dtype: str, form: Form | None = None) -> Case:
         """Return a case whose parameters are only counted: it has no arrays and no batch."""
         nothing = np.empty(0)
-        return cls(program, seed, dtype, {}, nothing, False, Trace({}, nothing), form)
+        return cls(program, seed, dtype, {}, nothing, False, Result({}, nothing, {}, {}), form)
 
     @property
     def network(self) -> Network:
@@ -185,11 +186,7 @@ class Case:
 
     def another_batch(self, rng: np.random.Generator) -> Array:
         """Return a batch to train on: a new one, or the given one again."""
-        return self.batch if self.given else draw_batch(self.network.input, rng)
-
-    def mask(self, batch: Array) -> Array:
-        """Return the mask of a batch, (batch, steps), true at real time steps."""
-        return reference.padding_mask(self.network.input, batch)
+        return self.batch if self.given else draw_batch(self.network.input, rng, steps_to_draw(self.network))
 
     @property
     def target(self) -> Array:
@@ -205,9 +202,10 @@ class Case:
     def real(self, batch: Array) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
         shape = (len(batch), *self.truth.output.shape[1:])
-        if self.last not in reference.padded_layers(self.network):
+        mask = reference.masks(self.network, batch).get(self.last)
+        if mask is None:
             return np.ones(shape)
-        return np.broadcast_to(self.mask(batch)[..., np.newaxis], shape).astype(np.float64)
+        return np.broadcast_to(mask[..., np.newaxis], shape).astype(np.float64)
 
 
 # At this rate of dropout no value is ever dropped in practice, and the scale is nearly 1.
@@ -234,7 +232,7 @@ _PERTURBATIONS = {"float64": 2.0**-50, "float32": 2.0**-21}
 
 def _shrink(
     network: Network, arrays: dict[str, Array], batch: Array, dtype: str
-) -> tuple[dict[str, Array], Trace]:
+) -> tuple[dict[str, Array], Result]:
     """Return arrays small enough that all values stay small, and the reference's trace with them.
 
     Unbounded activations (such as relu gates) can double the state at each time step, and its
@@ -277,7 +275,7 @@ def _is_certain(network: Network, arrays: Arrays, batch: Array, dtype: str, valu
     return max(limits.values()) <= tolerances(dtype)["forward"]
 
 
-def _run(network: Network, arrays: Arrays, batch: Array) -> Trace:
+def _run(network: Network, arrays: Arrays, batch: Array) -> Result:
     # Overflow is expected while the arrays are still too large.
     with np.errstate(all="ignore"):
         return reference.run(network, arrays, batch)

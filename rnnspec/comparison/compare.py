@@ -15,6 +15,7 @@ from rnnspec.comparison.training import (
     along_directions,
     directional_derivatives,
     gradients_of,
+    moved_arrays,
     own_optimizers,
     steady_share,
     train,
@@ -108,7 +109,8 @@ class Comparison:
         if "gradients" in levels:
             live = case.to_train(live)
             gradients = gradients_of(live, training=case.trains)
-            _, values["gradients"] = gradients(case.batch, case.target, case.weight)
+            _, slopes = gradients(case.batch, case.target, case.weight)
+            values["gradients"] = slopes | moved_arrays(case, live)
             if "training" in levels:
                 values["training"] = self._train(live, gradients)
         return values

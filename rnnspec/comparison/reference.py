@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise, takewhile
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, assert_never
 
 import numpy as np
@@ -13,10 +14,10 @@ from rnnspec.ir.params import directions, params
 from rnnspec.memory import check_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rnnspec.slots import Array
-    from rnnspec.words import Activation, Merge, Statistic
+    from rnnspec.words import Merge
 
     Arrays = Mapping[str, Array]
     Step = Callable[[Array, Array], Array]
@@ -26,10 +27,23 @@ def _exact(state: Array) -> Array:
     return state
 
 
-def run(
-    network: nodes.Network, arrays: Arrays, inputs: Array, noise: Callable[[Array], Array] = _exact
-) -> Trace:
-    """Return the input of each layer and the output of the network, in inference.
+@dataclass(frozen=True, slots=True)
+class Result(Trace):
+    """A trace with the output of each layer, and the moving arrays after a batch of training."""
+
+    outputs: Mapping[str, Array]
+    moved: Mapping[str, Array]
+
+
+def run(  # noqa: PLR0913 - a network, what it is run on, and how
+    network: nodes.Network,
+    arrays: Arrays,
+    inputs: Array,
+    noise: Callable[[Array], Array] = _exact,
+    *,
+    training: bool = False,
+) -> Result:
+    """Return what each layer gets and gives, in inference.
 
     Args:
         network: the network.
@@ -37,6 +51,7 @@ def run(
             float32, in which everything is then computed).
         inputs: tokens (batch, steps) or values (batch, steps, features).
         noise: applied to the state of every recurrent layer after each time step.
+        training: whether batch norms use the batch, as in training, but without any dropout.
 
     Raises:
         OutOfMemoryError: the outputs of the layers do not fit into memory.
@@ -46,37 +61,138 @@ def run(
     width = sum(shape[-1] or 0 for shape in shapes if len(shape) == 2 and shape[0] in (None, steps))
     what = f"the outputs of the layers of {network.name} for {rows} sequences of {steps:,} steps"
     check_memory(inputs.nbytes + 8 * rows * steps * width, what)
-    mask = padding_mask(network.input, inputs)
-    return _run(network.layers, arrays, {}, inputs, mask, noise=noise)
+    run = _Run(network, arrays, inputs, noise, training=training)
+    return run.compute(network.layers)
 
 
-def run_on(
-    network: nodes.Network, arrays: Arrays, inputs: Array, trace: Trace, layer: str
-) -> Trace:
-    """Return the result of ``run``, given that nothing before ``layer`` differs from ``trace``."""
-    before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
-    entered = {earlier.name: trace.inputs[earlier.name] for earlier in before}
-    value, mask = trace.inputs[layer], padding_mask(network.input, inputs)
-    return _run(network.layers[len(before) :], arrays, entered, value, mask)
-
-
-def _run(  # noqa: PLR0913 - where to begin, and with what
-    layers: Sequence[nodes.Layer],
+def run_on(  # noqa: PLR0913 - where to begin, and with what
+    network: nodes.Network,
     arrays: Arrays,
-    entered: dict[str, Array],
-    value: Array,
-    mask: Array,
+    inputs: Array,
+    result: Result,
+    layer: str,
     *,
-    noise: Callable[[Array], Array] = _exact,
-) -> Trace:
-    for layer in layers:
-        entered[layer.name] = value
-        own = {param.name: arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
-        if isinstance(layer, nodes.Residual):
-            value = value + entered[layer.start]
-        else:
-            value = _layer(layer, own, value, mask, noise)
-    return Trace(entered, value)
+    training: bool = False,
+) -> Result:
+    """Return the result of ``run``, given that nothing before ``layer`` differs from ``result``."""
+    before = list(takewhile(lambda earlier: earlier.name != layer, network.layers))
+    run = _Run(network, arrays, inputs, training=training)
+    for earlier in before:
+        run.entered[earlier.name] = result.inputs[earlier.name]
+        run.outputs[earlier.name] = result.outputs[earlier.name]
+    return run.compute(network.layers[len(before) :])
+
+
+class _Run:
+    """One forward pass: the input and output of each layer so far."""
+
+    def __init__(  # noqa: PLR0913 - what is run, and how
+        self,
+        network: nodes.Network,
+        arrays: Arrays,
+        inputs: Array,
+        noise: Callable[[Array], Array] = _exact,
+        *,
+        training: bool,
+    ) -> None:
+        self.arrays = arrays
+        self.noise = noise
+        self.training = training
+        self.sources = nodes.sources(network)
+        self.masks = masks(network, inputs)
+        self.entered: dict[str, Array] = {}
+        self.outputs: dict[str, Array] = {nodes.INPUT: inputs}
+        self.moved: dict[str, Array] = {}
+
+    def compute(self, layers: Sequence[nodes.Layer]) -> Result:
+        """Compute layers in order."""
+        for layer in layers:
+            taken = [self.outputs[name] for name in self.sources[layer.name]]
+            self.entered[layer.name] = taken[0]
+            own = {param.name: self.arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
+            self.outputs[layer.name] = self._layer(layer, own, taken)
+        return Result(self.entered, self.outputs[layers[-1].name], self.outputs, self.moved)
+
+    def _layer(self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]) -> Array:
+        x = taken[0]
+        match layer:
+            case nodes.Embedding():
+                return own["embeddings"].take(x, axis=0)
+            case nodes.Recurrent():
+                return _recurrent(layer, own, x, self._mask(layer, x), self.noise)
+            case nodes.Repeat():
+                return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
+            case nodes.Conv():
+                return _convolve(layer, own, x, self._mask(layer, x))
+            case nodes.WindowPooling():
+                return _pool_windows(layer, x, self._mask(layer, x))
+            case nodes.BatchNorm():
+                return self._batch_norm(layer, own, x)
+            case nodes.LayerNorm():
+                centred = x - x.mean(axis=-1, keepdims=True)
+                variance = (centred * centred).mean(axis=-1, keepdims=True)
+                norm: Array = own["gamma"] * centred / np.sqrt(variance + layer.epsilon)
+                return norm + own["beta"]
+            case nodes.Activate():
+                return activate(x, layer.activation)
+            case nodes.Dropout():
+                return x
+            case nodes.Pooling():
+                samples = zip(x, self._mask(layer, x), strict=True)
+                return np.stack([_statistic(layer, steps[at]) for steps, at in samples])
+            case nodes.Attention():
+                return _attend(layer, own, x, self._mask(layer, x))
+            case nodes.Flatten():
+                return x.reshape(len(x), -1)
+            case nodes.LastSteps():
+                return x[:, -layer.count :]
+            case nodes.Dense():
+                tied = layer.tied
+                kernel = self.arrays[f"{tied}.embeddings"].T if tied else own["kernel"]
+                return activate(x @ kernel + own.get("bias", 0.0), layer.activation)
+            case nodes.Normalize():
+                length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+                return x / np.where(length.real > 1e-12, length, 1e-12)
+            case nodes.Residual():
+                return x + self.entered[layer.start]
+            case nodes.Concat():
+                return np.concatenate(taken, axis=-1)
+            case _:
+                assert_never(layer)
+
+    def _mask(self, layer: _Masked, x: Array) -> Array:
+        """Return the mask of the input of a layer, true everywhere unless the layer is masked."""
+        (source, *_) = self.sources[layer.name]
+        return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
+
+    def _batch_norm(self, layer: nodes.BatchNorm, own: Arrays, x: Array) -> Array:
+        mean, variance = own["moving_mean"], own["moving_variance"]
+        if self.training:
+            rows = x[self._mask(layer, x)] if x.ndim > 2 else x
+            old = (mean, variance)
+            mean = rows.mean(axis=0)
+            variance = ((rows - mean) * (rows - mean)).mean(axis=0)
+            for name, before, now in zip(
+                ("moving_mean", "moving_variance"), old, (mean, variance), strict=True
+            ):
+                moved = layer.momentum * before + (1.0 - layer.momentum) * now
+                self.moved[f"{layer.name}.{name}"] = moved
+        scaled: Array = own["gamma"] * (x - mean) / np.sqrt(variance + layer.epsilon)
+        return scaled + own["beta"]
+
+
+def masks(network: nodes.Network, inputs: Array) -> dict[str, Array]:
+    """Return the mask of the input, and of the output of each layer that passes one on.
+
+    They are (batch, steps), true at real steps.
+    """
+    mask = padding_mask(network.input, inputs)
+    result = {nodes.INPUT: mask}
+    for name, windows in nodes.windows_of_padding(network).items():
+        result[name] = mask
+        for window in windows:
+            result[name] = result[name][:, window.anchor :: window.stride]
+    return result
 
 
 def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
@@ -92,77 +208,106 @@ def padding_mask(network_input: nodes.Input, inputs: Array) -> Array:
 
 
 def outputs(network: nodes.Network, trace: Trace, inputs: Array) -> dict[str, Array]:
-    """Return the output of each layer in a trace, a padded sequence as (real steps, features)."""
+    """Return the output of each layer in a trace, a padded sequence as (real steps, features).
+
+    An output that only a join takes, and not as its first, is not in the trace of a backend.
+    """
     values = {
-        layer.name: trace.inputs[following.name]
-        for layer, following in pairwise(network.layers)
-        if following.name in trace.inputs
+        taken[0]: trace.inputs[name]
+        for name, taken in nodes.sources(network).items()
+        if name in trace.inputs and taken[0] != nodes.INPUT
     }
     values[network.layers[-1].name] = trace.output
     # The output at padding is unspecified, so backends may differ there.
-    padded, mask = padded_layers(network), padding_mask(network.input, inputs)
-    return {name: value[mask] if name in padded else value for name, value in values.items()}
+    real = masks(network, inputs)
+    return {name: value[real[name]] if name in real else value for name, value in values.items()}
 
 
-def padded_layers(network: nodes.Network) -> set[str]:
-    """Return the names of the layers whose output includes padding."""
-    if not network.input.masked:
-        return set()
-    # Neither the output of a repeat nor a final state has padding.
-    before = takewhile(lambda layer: not isinstance(layer, nodes.Repeat), network.layers)
-    return {layer.name for layer in before if len(layer.output) == 2}
+_Masked = (
+    nodes.Recurrent
+    | nodes.Conv
+    | nodes.WindowPooling
+    | nodes.BatchNorm
+    | nodes.Pooling
+    | nodes.Attention
+)
 
 
-def _layer(
-    layer: nodes.Layer, own: Arrays, x: Array, mask: Array, noise: Callable[[Array], Array]
-) -> Array:
-    match layer:
-        case nodes.Embedding():
-            return own["embeddings"].take(x, axis=0)
-        case nodes.Recurrent():
-            return _recurrent(layer, own, x, _effective_mask(x, mask, masked=layer.masked), noise)
-        case nodes.Repeat():
-            return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
-        case nodes.LayerNorm():
-            centred = x - x.mean(axis=-1, keepdims=True)
-            variance = (centred * centred).mean(axis=-1, keepdims=True)
-            norm: Array = own["gamma"] * centred / np.sqrt(variance + layer.epsilon) + own["beta"]
-            return norm
-        case nodes.Dropout():
-            return x
-        case nodes.Pooling():
-            real = _effective_mask(x, mask, masked=layer.masked)
-            samples = zip(x, real, strict=True)
-            return np.stack([_statistic(steps[at], layer.statistic) for steps, at in samples])
-        case nodes.Dense():
-            return activate(x @ own["kernel"] + own.get("bias", 0.0), layer.activation)
-        case nodes.Normalize():
-            length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-            return x / np.where(length.real > 1e-12, length, 1e-12)
-        case nodes.Residual():
-            raise AssertionError("_run adds residuals, which need the input of an earlier layer")
-        case _:
-            assert_never(layer)
+def _windows(window: nodes.Window, x: Array) -> Iterator[Array]:
+    """Yield the first step of each window, then the second, and so on: (batch, windows, ...)."""
+    before, after = window.added(x.shape[1])
+    rest = ((0, 0),) * (x.ndim - 2)
+    padded = np.pad(x, ((0, 0), (before, after), *rest))
+    last = ((window.count(x.shape[1]) or 0) - 1) * window.stride
+    for tap in range(window.size):
+        start = tap * window.dilation
+        yield padded[:, start : start + last + 1 : window.stride]
 
 
-def _effective_mask(x: Array, mask: Array, *, masked: bool) -> Array:
-    return mask if masked else np.ones(x.shape[:2], dtype=bool)
+def _convolve(layer: nodes.Conv, own: Arrays, x: Array, mask: Array) -> Array:
+    real = np.where(mask[..., np.newaxis], x, 0.0)
+    taps = zip(_windows(layer.window, real), own["kernel"], strict=True)
+    total = sum(steps @ kernel for steps, kernel in taps)
+    return activate(total + own.get("bias", 0.0), layer.activation)
 
 
-def _statistic(steps: Array, statistic: Statistic) -> Array:
+def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
+    values = np.stack(list(_windows(layer.window, x)))
+    # A step that the window adds is False too.
+    real = np.stack(list(_windows(layer.window, mask)))[..., np.newaxis]
+    if layer.statistic == "average":
+        # A window without a real step is padding, whose value means nothing.
+        average: Array = np.where(real, values, 0.0).sum(axis=0) / np.maximum(real.sum(axis=0), 1)
+        return average
+    # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
+    at = np.where(real, values.real, -np.inf).argmax(axis=0)
+    highest: Array = np.take_along_axis(values, at[np.newaxis], axis=0)[0]
+    return highest
+
+
+def _attend(layer: nodes.Attention, own: Arrays, x: Array, mask: Array) -> Array:
+    hidden = x if layer.units is None else activate(x @ own["kernel"] + own["bias"], layer.activation)
+    scores = (hidden @ own["query"])[..., 0]
+    weighted = [
+        # A constant cancels out, and without it exp could overflow.
+        _weighted_mean(np.exp(score[real] - score[real].real.max(initial=-np.inf)), steps[real])
+        for score, real, steps in zip(scores, mask, x, strict=True)
+    ]
+    return np.stack(weighted)
+
+
+def _weighted_mean(weights: Array, steps: Array) -> Array:
+    """Return the weighted mean of (real steps, features), zeros without a step."""
+    if not len(steps):
+        return np.zeros(steps.shape[1:], dtype=np.result_type(weights, steps))
+    mean: Array = weights @ steps / weights.sum()
+    return mean
+
+
+def _statistic(layer: nodes.Pooling, steps: Array) -> Array:
     """Return the statistic of each feature of (real steps, features), zeros without a step."""
     if not len(steps):
         return np.zeros(steps.shape[1:], dtype=steps.dtype)
-    if statistic == "mean":
-        mean: Array = steps.mean(axis=0)
-        return mean
-    if statistic == "last_step":
-        last: Array = steps[-1]
-        return last
-    # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
-    at = steps.real.argmax(axis=0)
-    highest: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]
-    return highest
+    match layer.statistic:
+        case "mean":
+            mean: Array = steps.mean(axis=0)
+            return mean
+        case "sum":
+            total: Array = steps.sum(axis=0)
+            return total
+        case "last_step":
+            last: Array = steps[-1]
+            return last
+        case "last":
+            ahead = steps.shape[1] - layer.backward
+            return np.concatenate([steps[-1, :ahead], steps[0, ahead:]])
+        case "max":
+            # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
+            at = steps.real.argmax(axis=0)
+            highest: Array = np.take_along_axis(steps, at[np.newaxis], axis=0)[0]
+            return highest
+        case _:
+            assert_never(layer.statistic)
 
 
 def _recurrent(
@@ -267,12 +412,16 @@ def _sigmoid(x: Array) -> Array:
     return value
 
 
-def activate(x: Array, activation: Activation) -> Array:
+def activate(x: Array, activation: nodes.Activation) -> Array:
     """Return an activation of each element (over the last axis for the two softmaxes).
 
     Conditions use only the real part, so that complex arrays carry derivatives through.
     """
     match activation:
+        case nodes.LeakyRelu(slope=slope):
+            return np.where(x.real > 0.0, x, slope * x)
+        case nodes.ClippedRelu(limit=limit):
+            return np.where(x.real >= limit, limit, np.where(x.real > 0.0, x, 0.0))
         case "linear":
             return x
         case "sigmoid":

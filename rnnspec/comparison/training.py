@@ -26,7 +26,8 @@ from rnnspec.backends.optimizers import Optimizer
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.report import Finding, OwnOptimizer
-from rnnspec.ir.params import named_params
+from rnnspec.ir.nodes import BatchNorm
+from rnnspec.ir.params import named_params, params
 from rnnspec.weights.store import gather
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.optimizers import Cause, Step
     from rnnspec.comparison.case import Case, Live
+    from rnnspec.comparison.reference import Result
     from rnnspec.slots import Array
 
     Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
@@ -75,23 +77,52 @@ def trained_keys(live: Live) -> list[tuple[str, str]]:
 def directional_derivatives(case: Case) -> dict[str, Array]:
     """Return the reference's derivative of the loss along a direction of each array."""
 
+    truth = _trained(case)
+
     def along(name: str, direction: Array) -> float:
         arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
         # Layers before that of the array are not affected by the shift.
         layer = name.partition(".")[0]
-        output = reference.run_on(case.network, arrays, case.batch, case.truth, layer).output
+        result = reference.run_on(
+            case.network, arrays, case.batch, truth, layer, training=case.trains
+        )
+        output = result.output
         loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
         return float(loss.imag) / _STEP
 
-    return {name: np.array(along(name, direction)) for name, direction in _directions(case)}
+    return {
+        name: np.array(along(name, direction)) for name, direction in _directions(case)
+    } | dict(truth.moved)
+
+
+def _trained(case: Case) -> Result:
+    """Return what the reference computes for the batch in training, but without dropout."""
+    if case.trains and any(isinstance(layer, BatchNorm) for layer in case.network.layers):
+        return reference.run(case.network, case.arrays, case.batch, training=True)
+    return case.truth
+
+
+def moved_arrays(case: Case, live: Live) -> dict[str, Array]:
+    """Return the arrays of a model that batches move, which the gradients of one have moved."""
+    if not case.trains:
+        return {}
+    moving = [
+        f"{layer.name}.{param.name}"
+        for layer in case.network.layers
+        for param in params(layer)
+        if isinstance(layer, BatchNorm) and not param.trainable
+    ]
+    return {name: live.store.read_one(live.model, name) for name in moving}
 
 
 def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the derivatives of a backend along the same directions."""
-    return {
+    """Return the derivatives of a backend along the same directions, and the moved arrays."""
+    directions = dict(_directions(case))
+    moved = {name: array for name, array in gradients.items() if name not in directions}
+    return moved | {
         # In float64, so that a sum over many elements adds no rounding errors of its own.
         name: np.array(np.vdot(gradients[name].astype(np.float64), direction))
-        for name, direction in _directions(case)
+        for name, direction in directions.items()
     }
 
 

@@ -142,7 +142,8 @@ def longest(program: Program) -> Array:
 def batches(network: Network) -> Iterator[Array]:
     """Yield the random batches of a comparison."""
     for seed, length in enumerate(_LENGTHS):
-        batch = draw_batch(network.input, np.random.default_rng(seed), length)
+        steps = length + least_steps(network) - 1
+        batch = draw_batch(network.input, np.random.default_rng(seed), steps)
         yield batch
     yield batch[_WITH_PADDING_INSIDE : _WITH_PADDING_INSIDE + 1]
 

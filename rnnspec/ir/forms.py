@@ -2,7 +2,7 @@
 
 Source for inference has no dropout. A model in step form gets a chunk of one or more steps with all
 states, and returns the output for the steps so far with the new states. A chunk of only padding
-changes no state.
+changes no state but the last inputs of a convolution, in which each padded step has its place.
 """
 
 from __future__ import annotations
@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from rnnspec.errors import Refusal
 from rnnspec.ir.nodes import (
+    INPUT,
     LSTM,
+    Attention,
+    Concat,
+    Conv,
     Dropout,
+    Flatten,
+    LastSteps,
     Layer,
     Network,
     Pooling,
     Recurrent,
     Repeat,
     Residual,
+    WindowPooling,
     width,
 )
 
@@ -38,19 +45,27 @@ def for_inference(network: Network) -> Network:
 
     The other layers, their names and their arrays stay as they are.
     """
-    layers, starts = list[Layer](), dict[str, str]()
-    waiting = list[str]()
+    layers, starts, before = list[Layer](), dict[str, str](), dict[str, str]()
+    waiting, previous = list[str](), INPUT
     for layer in network.layers:
         waiting.append(layer.name)
+        source = layer.source and before.get(layer.source, layer.source)
+        if isinstance(layer, Dropout):
+            # What takes its output takes its input instead.
+            before[layer.name] = source or previous
+            continue
+        layer = replace(layer, source=None if source == previous else source)
         match layer:
-            case Dropout():
-                continue
             case Recurrent():
-                layers.append(replace(layer, dropout=0.0, recurrent_dropout=0.0))
+                layer = replace(layer, dropout=0.0, recurrent_dropout=0.0)
             case Residual():
-                layers.append(replace(layer, start=starts.get(layer.start, layer.start)))
+                layer = replace(layer, start=starts.get(layer.start, layer.start))
+            case Concat():
+                layer = replace(layer, of=tuple(before.get(name, name) for name in layer.of))
             case _:
-                layers.append(layer)
+                pass
+        layers.append(layer)
+        previous = layer.name
         # A residual that starts at a dropout starts at the layer after it.
         starts |= dict.fromkeys(waiting, layer.name)
         waiting.clear()
@@ -63,17 +78,25 @@ class State:
 
     A recurrent layer has its hidden state ``NAME_h``, and an LSTM its cell state ``NAME_c`` too. A
     mean has the sum ``NAME_sum``, a maximum the highest values so far, ``NAME_max``; both have the
-    number of real steps, ``NAME_count``, of size 1. As long as it is 0, ``NAME_max`` is zeros.
+    number of real steps, ``NAME_count``, of size 1. As long as it is 0, ``NAME_max`` is zeros. A
+    sum has ``NAME_sum``. A causal convolution has its last inputs, ``NAME_inputs``, which is
+    (batch, ``steps``, size).
     """
 
     layer: str
     kind: str
     size: int
+    steps: int | None = None
 
     @property
     def name(self) -> str:
         """The name of the state."""
         return f"{self.layer}_{self.kind}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the state of one sequence."""
+        return (self.size,) if self.steps is None else (self.steps, self.size)
 
 
 def for_steps(network: Network) -> Network:
@@ -105,6 +128,10 @@ def states_of(layer: Layer) -> tuple[State, ...]:
             kind = "sum" if statistic == "mean" else "max"
             count = State(layer.name, "count", 1)
             return (State(layer.name, kind, width(layer.input)), count)
+        case Pooling(statistic="sum"):
+            return (State(layer.name, "sum", width(layer.input)),)
+        case Conv(window=window) if window.reach:
+            return (State(layer.name, "inputs", layer.features, window.reach),)
         case _:
             return ()
 
@@ -124,6 +151,26 @@ def _refusals(network: Network) -> Iterator[Refusal]:
             case Repeat():
                 reason = "in step form, a repeat would begin before the last step is known"
                 yield Refusal(layer.name, "repeat", reason)
+            case Conv(window=window) if window.padding != "causal" or window.stride > 1:
+                what = "a stride" if window.padding == "causal" else f"padding: {window.padding}"
+                key = "stride" if window.padding == "causal" else "padding"
+                reason = f"in step form, {what} would need steps of other chunks; only 'causal' "
+                yield Refusal(layer.name, key, f"{reason}with stride 1 does not")
+            case WindowPooling():
+                reason = "in step form, a window would need steps of other chunks"
+                yield Refusal(layer.name, f"{layer.statistic}_pool", reason)
+            case Flatten():
+                reason = "in step form, the steps of all chunks would be in one vector"
+                yield Refusal(layer.name, "pooling", reason)
+            case Pooling(statistic="last", masked=True):
+                reason = "in step form, the last real step may be in an earlier chunk"
+                yield Refusal(layer.name, "pooling", reason)
+            case LastSteps():
+                reason = "in step form, the last steps would be in other chunks"
+                yield Refusal(layer.name, "pooling", reason)
+            case Attention():
+                reason = "in step form, the weights of all steps would change with each chunk"
+                yield Refusal(layer.name, "pooling", reason)
             case _:
                 pass
         if owner := owners.get(layer.name):

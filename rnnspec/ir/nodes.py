@@ -7,14 +7,12 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, assert_never
+from math import ceil
+from typing import Literal, assert_never
 
+from rnnspec import words
 from rnnspec.ir.initializers import Initializer
-from rnnspec.words import Activation, CellActivation, Merge, Statistic
-
-if TYPE_CHECKING:
-    from rnnspec.words import Activation, CellActivation
-
+from rnnspec.words import CellActivation, Merge, Statistic, WindowPadding, WindowStatistic
 
 Shape = tuple[int | None, ...]
 """The shape of one sample: ``(steps,)`` for tokens, ``(steps, features)`` or ``(features,)``.
@@ -24,6 +22,24 @@ Shape = tuple[int | None, ...]
 
 LAYER_NORM_EPSILON = 1e-3
 """The epsilon of ``layer_norm: true``: Keras's default, where PyTorch has 1e-5."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakyRelu:
+    """x if it is positive, otherwise ``slope`` x."""
+
+    slope: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClippedRelu:
+    """x, between 0 and ``limit``."""
+
+    limit: float
+
+
+Activation = words.Activation | LeakyRelu | ClippedRelu
+"""An activation of anything but a cell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +96,27 @@ class Pretrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Embedding:
-    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set."""
+class Node:
+    """What every layer has: its name, the shape of its input, and the layer that this comes from.
+
+    ``source`` is the name of that layer. It is None for most: their input is the output of the
+    layer before them, or that of the network.
+    """
 
     name: str
     input: Shape
+    source: str | None = None
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return self.input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding(Node):
+    """A vector of size ``dim`` for each token, read from files if ``pretrained`` is set."""
+
     vocabulary: int
     dim: int
     masked: bool
@@ -148,7 +180,7 @@ def cell_type(cell: Cell) -> Literal["simple", "lstm", "gru"]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recurrent:
+class Recurrent(Node):
     """A cell applied to each time step, in one direction, or in both if ``merge`` is set.
 
     ``dropout`` is the rate on the input of the layer, with one mask per sequence and direction,
@@ -156,8 +188,6 @@ class Recurrent:
     gate; the input then has one mask per gate too. A ``masked`` layer keeps its state at padding.
     """
 
-    name: str
-    input: Shape
     cell: Cell
     units: int
     merge: Merge | None
@@ -183,30 +213,29 @@ class Recurrent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dropout:
-    """Each element zeroed independently with probability ``rate`` in training, the rest scaled."""
+class Dropout(Node):
+    """Each element zeroed independently with probability ``rate`` in training, the rest scaled.
 
-    name: str
-    input: Shape
+    With ``variational``, all steps of a sequence share one mask: a feature is zeroed in all of them
+    or in none.
+    """
+
     rate: float
-
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return self.input
+    variational: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pooling:
+class Pooling(Node):
     """A statistic of each feature over the time steps, without padding if ``masked``.
 
-    A sequence of only padding gives zeros. ``last_step`` is never masked.
+    A sequence of only padding gives zeros. ``last_step`` is never masked. ``last`` is the final
+    state of a recurrent layer, read from the sequence of its outputs: the last real step, or the
+    first real step for the last ``backward`` features, which come from the backward direction.
     """
 
-    name: str
-    input: Shape
     statistic: Statistic
     masked: bool
+    backward: int = 0
 
     @property
     def output(self) -> Shape:
@@ -215,16 +244,18 @@ class Pooling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dense:
-    """activation(x W + b), at each time step if the input is a sequence."""
+class Dense(Node):
+    """activation(x W + b), at each time step if the input is a sequence.
 
-    name: str
-    input: Shape
+    ``tied`` is the name of an embedding whose vectors are the columns of W, or None.
+    """
+
     units: int
     activation: Activation
     bias: bool
     kernel_initializer: Initializer
     bias_initializer: Initializer
+    tied: str | None = None
 
     @property
     def features(self) -> int:
@@ -238,11 +269,197 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repeat:
+class Attention(Node):
+    """The mean of the time steps with weights that are learned.
+
+    The weights are softmax(s) over the steps, without padding if ``masked``; the score of a step is
+    s = activation(x W + b) v with ``units``, and s = x v without them. A sequence of only padding
+    gives zeros. Source: Yang et al., 2016, Hierarchical Attention Networks.
+    """
+
+    units: int | None
+    activation: Activation
+    masked: bool
+    kernel_initializer: Initializer
+    bias_initializer: Initializer
+
+    @property
+    def features(self) -> int:
+        """The number of input features."""
+        return width(self.input)
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return self.input[1:]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flatten(Node):
+    """The features of all steps in one vector, step after step."""
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        steps, features = self.input
+        assert steps is not None, "lowering requires a length"
+        return (steps * (features or 0),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSteps(Node):
+    """The last ``count`` steps of a sequence without padding."""
+
+    count: int
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (self.count, *self.input[1:])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Windows of ``size`` steps, ``dilation`` apart, that begin every ``stride`` steps.
+
+    ``valid`` takes the windows that lie inside the sequence. ``same`` gives ceil(steps / stride)
+    windows, with the same number of steps added before and after the sequence, or one more after
+    it. ``causal`` adds ``reach`` steps before it, so that no window sees a step after its own.
+    """
+
+    size: int
+    stride: int
+    dilation: int
+    padding: WindowPadding
+
+    @property
+    def reach(self) -> int:
+        """The distance from the first step of a window to its last."""
+        return self.dilation * (self.size - 1)
+
+    @property
+    def anchor(self) -> int:
+        """The step that the first window is anchored at; the others follow every ``stride`` steps.
+
+        The result of a window is padding if the step is. It is the last step of a ``valid`` or
+        ``causal`` window.
+        """
+        return self.reach if self.padding == "valid" else 0
+
+    @property
+    def keeps_steps(self) -> bool:
+        """True if there is a window for each step, however many there are."""
+        return self.stride == 1 and self.anchor == 0
+
+    def count(self, steps: int | None) -> int | None:
+        """Return the number of windows over a number of steps, which may be less than 1."""
+        return None if steps is None else ceil((steps - self.anchor) / self.stride)
+
+    def least(self, windows: int) -> int:
+        """Return the smallest number of steps that gives a number of windows."""
+        return (windows - 1) * self.stride + self.anchor + 1
+
+    def added(self, steps: int) -> tuple[int, int]:
+        """Return the number of steps that are added before and after a number of steps."""
+        match self.padding:
+            case "valid":
+                return (0, 0)
+            case "causal":
+                return (self.reach, 0)
+            case "same":
+                last = (ceil(steps / self.stride) - 1) * self.stride
+                total = max(last + self.reach + 1 - steps, 0)
+                return (total // 2, total - total // 2)
+            case _:
+                assert_never(self.padding)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv(Node):
+    """activation(x * W + b): the cross-correlation over the steps, in windows.
+
+    If ``masked``, padded steps are zeros, as the steps that a window adds are.
+    """
+
+    filters: int
+    window: Window
+    activation: Activation
+    bias: bool
+    masked: bool
+    kernel_initializer: Initializer
+    bias_initializer: Initializer
+
+    @property
+    def features(self) -> int:
+        """The number of input features."""
+        return width(self.input)
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (self.window.count(self.input[0]), self.filters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPooling(Node):
+    """The maximum or the mean of each feature in windows over the steps.
+
+    Neither the steps that a window adds nor, if ``masked``, padded steps count.
+    """
+
+    statistic: WindowStatistic
+    window: Window
+    masked: bool
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (self.window.count(self.input[0]), self.input[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchNorm(Node):
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta.
+
+    In training, mean and variance of each feature are over the batch and its steps, without padding
+    if ``masked``; the variance is the biased one. After a batch, each moving array is ``momentum``
+    times itself plus 1 - ``momentum`` times that of the batch. In inference, the moving arrays are
+    the mean and the variance. Source: Ioffe and Szegedy, 2015.
+    """
+
+    epsilon: float
+    momentum: float
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activate(Node):
+    """An activation of each element, or over the features for the two softmaxes."""
+
+    activation: Activation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concat(Node):
+    """The outputs of several layers side by side; ``input`` is what the first of them gives.
+
+    ``of`` names them, and ``inputs`` has the shapes of their outputs. The name ``input`` is the
+    input of a network of numbers.
+    """
+
+    of: tuple[str, ...]
+    inputs: tuple[Shape, ...]
+
+    @property
+    def output(self) -> Shape:
+        """The output shape of one sample."""
+        return (*self.input[:-1], sum(width(shape) for shape in self.inputs))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat(Node):
     """A vector repeated ``steps`` times, as a sequence without padding."""
 
-    name: str
-    input: Shape
     steps: int
 
     @property
@@ -252,52 +469,46 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerNorm:
+class LayerNorm(Node):
     """gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each time step.
 
     Source: Ba et al., 2016.
     """
 
-    name: str
-    input: Shape
     epsilon: float
 
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return self.input
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Normalize:
+class Normalize(Node):
     """x / max(norm, 1e-12) with the Euclidean norm of a vector; zeros stay zeros."""
 
-    name: str
-    input: Shape
-
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return self.input
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Residual:
+class Residual(Node):
     """x plus the input of the layer named ``start``, which has the same shape."""
 
-    name: str
-    input: Shape
     start: str
-
-    @property
-    def output(self) -> Shape:
-        """The output shape of one sample."""
-        return self.input
 
 
 # A new kind of layer goes here; mypy then reports every match that does not handle it.
 Layer = (
-    Embedding | Recurrent | Repeat | LayerNorm | Residual | Dropout | Pooling | Dense | Normalize
+    Embedding
+    | Recurrent
+    | Repeat
+    | Conv
+    | WindowPooling
+    | BatchNorm
+    | LayerNorm
+    | Activate
+    | Residual
+    | Concat
+    | Dropout
+    | Pooling
+    | Attention
+    | Flatten
+    | LastSteps
+    | Dense
+    | Normalize
 )
 
 
@@ -317,9 +528,65 @@ class Network:
 
     @property
     def pads(self) -> bool:
-        """True if the result has padded time steps; the output of a repeat has none."""
-        repeated = any(isinstance(layer, Repeat) for layer in self.layers)
-        return self.input.masked and len(self.output) == 2 and not repeated
+        """True if the result has padded time steps."""
+        return self.layers[-1].name in windows_of_padding(self)
+
+
+INPUT = "input"
+"""The name of the input of a network among the sources of its layers."""
+
+
+def sources(network: Network) -> dict[str, tuple[str, ...]]:
+    """Return the names of what each layer takes: one layer, or the input, or several for a join."""
+    result: dict[str, tuple[str, ...]] = {}
+    previous = INPUT
+    for layer in network.layers:
+        result[layer.name] = (
+            layer.of if isinstance(layer, Concat) else (layer.source or previous,)
+        )
+        previous = layer.name
+    return result
+
+
+def kept_outputs(network: Network) -> frozenset[str]:
+    """Return the names of the layers whose output is used later than by the next layer."""
+    previous, kept = INPUT, set[str]()
+    for layer, taken in zip(network.layers, sources(network).values(), strict=True):
+        kept.update(name for name in taken if name != previous)
+        previous = layer.name
+    return frozenset(kept)
+
+
+def windows_of_padding(network: Network) -> dict[str, tuple[Window, ...]]:
+    """Return the windows that the mask has gone through after each layer that passes one on.
+
+    It begins as the mask of the input. The result of a window is padding if its anchor is.
+    """
+    after: dict[str, tuple[Window, ...]] = {INPUT: ()} if network.input.masked else {}
+    for layer, (first, *_) in zip(network.layers, sources(network).values(), strict=True):
+        # Neither the output of a repeat nor a final state has padding.
+        if first not in after or isinstance(layer, Repeat) or len(layer.output) < 2:
+            continue
+        own = (layer.window,) if isinstance(layer, Conv | WindowPooling) else ()
+        after[layer.name] = after[first] + own
+    after.pop(INPUT, None)
+    return after
+
+
+def least_steps(network: Network) -> int:
+    """Return the smallest number of steps of an input that leaves each layer one, or more."""
+    least = 1
+    for layer in reversed(network.layers):
+        match layer:
+            case Repeat():
+                least = 1
+            case Conv(window=window) | WindowPooling(window=window):
+                least = window.least(least)
+            case LastSteps(count=count):
+                least = max(least, count)
+            case _:
+                pass
+    return least
 
 
 def width(shape: Shape) -> int:
@@ -342,7 +609,11 @@ def cell_activations(cell: Cell) -> tuple[CellActivation, ...]:
 
 
 def layer_activations(layer: Layer) -> tuple[Activation, ...]:
-    """Return the activations of a layer, none if it is neither recurrent nor dense."""
-    if isinstance(layer, Recurrent):
-        return cell_activations(layer.cell)
-    return (layer.activation,) if isinstance(layer, Dense) else ()
+    """Return the activations of a layer."""
+    match layer:
+        case Recurrent(cell=cell):
+            return cell_activations(cell)
+        case Dense() | Conv() | Activate() | Attention(units=int()):
+            return (layer.activation,)
+        case _:
+            return ()

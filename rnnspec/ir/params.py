@@ -16,10 +16,17 @@ from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    Activate,
+    Attention,
+    BatchNorm,
     Cell,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Network,
@@ -30,6 +37,7 @@ from rnnspec.ir.nodes import (
     Residual,
     Shape,
     SimpleRNN,
+    WindowPooling,
     width,
 )
 
@@ -41,6 +49,7 @@ class Param:
     ``axes`` names its axes in order, with merged axes in brackets: ``in (gate out)`` has the shape
     (in, gates * out), with the gates in the order of ``gates``, one letter per gate.
     ``gate_values`` are the gates whose part starts with a constant instead of ``initializer``.
+    An array that is not ``trainable`` has no gradient. No element of a ``positive`` one is negative.
     """
 
     name: str
@@ -50,6 +59,7 @@ class Param:
     gates: str = ""
     gate_values: tuple[tuple[str, float], ...] = ()
     trainable: bool = True
+    positive: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -102,13 +112,58 @@ def params(layer: Layer) -> tuple[Param, ...]:
             sizes = (("in", layer.features), ("out", layer.units))
             kernel = Param("kernel", "in out", sizes, layer.kernel_initializer)
             bias = Param("bias", "out", sizes, layer.bias_initializer)
+            # A tied kernel is the transpose of an embedding, which has it.
+            own = () if layer.tied else (kernel,)
+            return (*own, bias) if layer.bias else own
+        case Conv():
+            # As in keras.layers.Conv1D; the weight of torch.nn.Conv1d is the transpose.
+            sizes = (("step", layer.window.size), ("in", layer.features), ("out", layer.filters))
+            kernel = Param("kernel", "step in out", sizes, layer.kernel_initializer)
+            bias = Param("bias", "out", sizes, layer.bias_initializer)
             return (kernel, bias) if layer.bias else (kernel,)
+        case Attention(units=None):
+            sizes = (("in", layer.features), ("out", 1))
+            return (Param("query", "in out", sizes, layer.kernel_initializer),)
+        case Attention(units=int() as units):
+            sizes = (("in", layer.features), ("out", units))
+            return (
+                Param("kernel", "in out", sizes, layer.kernel_initializer),
+                Param("bias", "out", sizes, layer.bias_initializer),
+                Param("query", "in out", (("in", units), ("out", 1)), layer.kernel_initializer),
+            )
+        case BatchNorm():
+            features = (("out", width(layer.input)),)
+            return (
+                Param("gamma", "out", features, Constant(1.0)),
+                Param("beta", "out", features, Constant(0.0)),
+                # Learned from the batches, not by gradients.
+                Param("moving_mean", "out", features, Constant(0.0), trainable=False),
+                Param(
+                    "moving_variance",
+                    "out",
+                    features,
+                    Constant(1.0),
+                    trainable=False,
+                    positive=True,
+                ),
+            )
         case LayerNorm():
             features = (("out", width(layer.input)),)
             # The initial values of both frameworks, which the language cannot change.
             gamma = Param("gamma", "out", features, Constant(1.0))
             return (gamma, Param("beta", "out", features, Constant(0.0)))
-        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
+        case (
+            Dropout()
+            | WindowPooling()
+            | Activate()
+            | Concat()
+            | Pooling()
+            | Flatten()
+            | LastSteps()
+            | Repeat()
+            | Residual()
+            | Normalize()
+        ):
             return ()
         case _:
             assert_never(layer)

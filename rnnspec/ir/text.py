@@ -9,13 +9,23 @@ from typing import assert_never
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    Activate,
+    Activation,
+    Attention,
+    BatchNorm,
     Cell,
+    ClippedRelu,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
     Input,
+    LastSteps,
     Layer,
     LayerNorm,
+    LeakyRelu,
     Network,
     Normalize,
     NumericInput,
@@ -26,6 +36,7 @@ from rnnspec.ir.nodes import (
     Shape,
     SimpleRNN,
     TokenInput,
+    WindowPooling,
 )
 from rnnspec.ir.params import counts, params
 
@@ -41,6 +52,7 @@ def dump(network: Network) -> str:
             f"    {field.name}: {getattr(layer, field.name)!r}"
             for field in fields(layer)
             if field.name not in ("name", "input")  # in the first line
+            and (field.name != "source" or layer.source)
         ]
         for param in params(layer):
             frozen = "" if param.trainable else " frozen"
@@ -112,9 +124,20 @@ def _output_text(network: Network) -> str:
     last = network.layers[-1]
     shape = _batch_shape(network.output)
     # Callers must know whether they get logits or probabilities.
-    if isinstance(last, Dense) and last.activation != "linear":
-        return f"shape {shape}, after {last.activation}"
+    if isinstance(last, Dense | Activate) and last.activation != "linear":
+        return f"shape {shape}, after {activation_text(last.activation)}"
     return f"shape {shape}"
+
+
+def activation_text(activation: Activation) -> str:
+    """Return an activation in words: ``relu``, ``leaky_relu 0.01``."""
+    match activation:
+        case LeakyRelu(slope=slope):
+            return f"leaky_relu {slope!r}"
+        case ClippedRelu(limit=limit):
+            return f"clipped_relu {limit!r}"
+        case _:
+            return activation
 
 
 def _batch_shape(shape: Shape) -> str:
@@ -147,6 +170,13 @@ def type_name(layer: Layer) -> str:
             return type(layer.cell).__name__ if layer.merge is None else "Bidirectional"
         case Pooling():
             return f"{layer.statistic.title().replace('_', '')}Pooling"
+        case WindowPooling():
+            # Not MaxPooling, which is a pooling of all steps.
+            return f"{layer.statistic.title()}Pool"
+        case Attention():
+            return "AttentionPooling"
+        case Activate():
+            return "Activation"
         case LayerNorm():
             return "LayerNormalization"
         case Normalize():
@@ -155,7 +185,9 @@ def type_name(layer: Layer) -> str:
             return "Add"
         case Repeat():
             return "RepeatVector"
-        case Embedding() | Dropout() | Dense():
+        case (
+            Embedding() | Conv() | BatchNorm() | Concat() | Dropout() | Flatten() | LastSteps() | Dense()
+        ):
             return type(layer).__name__
         case _:
             assert_never(layer)

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from rnnspec.errors import GenerationError
-from rnnspec.ir.nodes import Network, Residual, Shape
+from rnnspec.ir.nodes import INPUT, Concat, Dense, Network, Residual, Shape, sources
 
 # As in the spec. Names become identifiers and paths in generated source, so they are checked again.
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -33,9 +33,12 @@ def verify(network: Network) -> Network:
         # Soft keywords, such as 'match', are valid identifiers.
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
         _require(valid, f"{name!r} is not a valid name")
-    shape = network.input.shape
     inputs: dict[str, Shape] = {}
-    for layer in network.layers:
+    outputs = {INPUT: network.input.shape}
+    for layer, taken in zip(network.layers, sources(network).values(), strict=True):
+        # A layer takes only what is before it in the list.
+        shapes = [outputs.get(name) for name in taken]
+        shape = shapes[0]
         _require(
             layer.input == shape, f"{layer.name} expects shape {layer.input}, received {shape}"
         )
@@ -43,12 +46,21 @@ def verify(network: Network) -> Network:
         values = [getattr(layer, name) for name in _field_names(kind)]
         finite = all(_is_finite(value) for value in values if not isinstance(value, str))
         _require(finite, f"{layer.name} contains a non-finite number")
-        if isinstance(layer, Residual):
-            fits = inputs.get(layer.start) == shape
-            _require(fits, f"{layer.name} adds the input of {layer.start} to shape {shape}")
+        match layer:
+            case Residual(start=start):
+                fits = inputs.get(start) == shape
+                _require(fits, f"{layer.name} adds the input of {start} to shape {shape}")
+            case Concat():
+                fits = list(layer.inputs) == shapes
+                _require(fits, f"{layer.name} expects shapes {layer.inputs}, received {shapes}")
+            case Dense(tied=str() as tied):
+                fits = outputs.get(tied) == (*network.input.shape, layer.features)
+                _require(fits, f"{layer.name} is tied to {tied}, which has other vectors")
+            case _:
+                pass
         # After the check, so that a residual cannot start at itself.
-        inputs[layer.name] = shape
-        shape = layer.output
+        inputs[layer.name] = layer.input
+        outputs[layer.name] = layer.output
     return network
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, assert_never
 
 from rnnspec.ir import nodes
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from rnnspec.ir.forms import Form
-    from rnnspec.words import Activation, Merge
+    from rnnspec.words import Merge
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Walk(ABC):
     axis: ClassVar[str]
     method: ClassVar[str]
     checked_forms: ClassVar[tuple[Form, ...]]
-    losses: ClassVar[Mapping[Activation, str]]
+    losses: ClassVar[Mapping[nodes.Activation, str]]
     about_logits: ClassVar[str]
 
     def functions(self) -> tuple[Code, ...]:
@@ -52,7 +53,8 @@ class Walk(ABC):
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name of each state in step form, and the sizes of its axes."""
         for state in states(self.network):
-            yield state.name, code("batch, {!r}", state.size)
+            sizes = (code("{!r}", size) for size in state.shape)
+            yield state.name, listed("batch", *sizes)
 
     def describe_states(self) -> Iterator[str]:
         """Yield docstring lines about the states, none if the form has none."""
@@ -72,14 +74,29 @@ class Walk(ABC):
                 return module, call if module else Code()
             case nodes.LayerNorm():
                 return self.layer_norm(layer), call
+            case nodes.Conv():
+                run_conv = lines(self.run_conv(layer))
+                return self.conv(layer), lines(run_conv, self._activated(layer.activation))
+            case nodes.WindowPooling():
+                return self.window_pooling(layer), lines(self.run_window_pooling(layer))
+            case nodes.BatchNorm():
+                return self.batch_norm(layer), lines(self.run_batch_norm(layer))
+            case nodes.Activate():
+                return Code(), self._activated(layer.activation)
+            case nodes.Concat():
+                return Code(), code("x = {}", self.concatenate(*map(self._taken, layer.of)))
+            case nodes.Attention():
+                return self.attention(layer), lines(self.run_attention(layer))
+            case nodes.Flatten():
+                return Code(), code("x = {}", self.flatten())
+            case nodes.LastSteps():
+                return Code(), code("x = x[:, -{!r}:]", layer.count)
             case nodes.Recurrent():
                 run = self.run_chunk if self.form == "step" else self.run
                 return self.recurrent(layer), lines(run(layer))
-            case nodes.Dense(activation="linear"):
-                return self.dense(layer), call
             case nodes.Dense():
-                activate = code("x = {}", self.activate(layer.activation))
-                return self.dense(layer), lines(call, activate)
+                project = code("x = {}", self.project_tied(layer)) if layer.tied else call
+                return self.dense(layer), lines(project, self._activated(layer.activation))
             case nodes.Repeat():
                 return Code(), code("x = {}", self.repeat(layer))
             case nodes.Normalize():
@@ -90,6 +107,10 @@ class Walk(ABC):
                 return Code(), self._pool(layer)
             case _:
                 assert_never(layer)
+
+    def _activated(self, activation: nodes.Activation) -> Code:
+        """Return the statement that applies an activation, empty if it is linear."""
+        return Code() if activation == "linear" else code("x = {}", self.activate(activation))
 
     def _pool(self, layer: nodes.Pooling) -> Code:
         names = [state.name for state in states_of(layer)]
@@ -103,10 +124,16 @@ class Walk(ABC):
             case "max" if self.form == "step":
                 # The maximum is a state itself.
                 return lines(code("{} = {}", listed(*names), so_far), code("x = {}", names[0]))
+            case "sum" if self.form == "step":
+                return lines(code("{} = {}", listed(*names), so_far), code("x = {}", names[0]))
             case "mean":
                 pool = self.pool_mean(masked=layer.masked)
             case "max":
                 pool = self.pool_max(masked=layer.masked)
+            case "sum":
+                pool = self.pool_sum(masked=layer.masked)
+            case "last":
+                pool = self.pool_last(layer)
             case _:
                 assert_never(layer.statistic)
         about = code("# A sequence of padding alone gives zeros.")
@@ -116,16 +143,44 @@ class Walk(ABC):
         """Yield the statements that compute some of the layers."""
         starts = {layer.start for layer in self.network.layers if isinstance(layer, nodes.Residual)}
         for layer in layers:
+            if layer.source is not None:
+                yield code("x = {}", self._taken(layer.source))
             if layer.name in starts:
                 yield code("skip = x")
             yield self._write(layer)[1]
+            if layer.name in self._kept:
+                yield code("{} = x", self._taken(layer.name))
+            if isinstance(layer, nodes.Conv | nodes.WindowPooling) and self._masks_after(layer):
+                yield self._window_mask(layer.window)
+
+    @cached_property
+    def _kept(self) -> frozenset[str]:
+        """The layers whose output is used again, and so has a variable of its own."""
+        return nodes.kept_outputs(self.network)
+
+    def _taken(self, name: str) -> Code:
+        """Return the variable with the output of an earlier layer."""
+        return code("{}_out", code("{}", name)) if name in self._kept else code("x")
+
+    def _masks_after(self, layer: nodes.Layer) -> bool:
+        """Return whether a layer behind one uses the mask."""
+        behind = self.network.layers[self.network.layers.index(layer) + 1 :]
+        return any(getattr(other, "masked", False) for other in behind)
+
+    def _window_mask(self, window: nodes.Window) -> Code:
+        """Return the statement that makes the mask that of windows, empty if it stays."""
+        if window.keeps_steps:
+            return Code()
+        start = code("{!r}", window.anchor) if window.anchor else Code()
+        step = code(":{!r}", window.stride) if window.stride > 1 else Code()
+        return code("mask = mask[:, {}:{}]", start, step)
 
     def _batch_methods(self) -> Iterator[Code]:
         """Yield ``mask`` if a loss needs it, and the method that computes a batch."""
         if self._has_mask_method:
             yield function(
                 code("mask(x: {array}) -> {array}", array=self.array),
-                code("return {}", self._is_real()),
+                self._output_mask(),
                 describes=[
                     "Return True at real steps, (batch, steps), to leave padding out of a loss."
                 ],
@@ -189,6 +244,21 @@ class Walk(ABC):
         )
 
     @property
+    def _last_windows(self) -> tuple[nodes.Window, ...]:
+        """The windows that the mask of the result has gone through, but those that keep it."""
+        windows = nodes.windows_of_padding(self.network).get(self.network.layers[-1].name, ())
+        return tuple(window for window in windows if not window.keeps_steps)
+
+    def _output_mask(self) -> Iterator[Code]:
+        """Yield the body of ``mask``."""
+        if not self._last_windows:
+            yield code("return {}", self._is_real())
+            return
+        yield code("mask = {}", self._is_real())
+        yield from map(self._window_mask, self._last_windows)
+        yield code("return mask")
+
+    @property
     def _has_mask_method(self) -> bool:
         return self.network.pads and self.form in self.checked_forms and self.form != "step"
 
@@ -197,12 +267,14 @@ class Walk(ABC):
         check = self._check_batch() if self.form in self.checked_forms else Code()
         mask = fill = Code()
         if self.network.input.masked:
-            is_real = code("self.mask(x)") if self._has_mask_method else self._is_real()
+            same = self._has_mask_method and not self._last_windows
+            is_real = code("self.mask(x)") if same else self._is_real()
             mask = code("mask = {}", is_real)
             if isinstance(self.network.input, nodes.NumericInput):
                 # As in Masking of Keras: the padding value must not enter a product.
                 fill = code("x = {}", self.where_real(0))
-        return lines(check, self.convert_input(), states, mask, fill)
+        keep = code("{} = x", self._taken(nodes.INPUT)) if nodes.INPUT in self._kept else Code()
+        return lines(check, self.convert_input(), states, mask, fill, keep)
 
     def _check_batch(self) -> Code:
         # Stock layers accept any number of steps, and their errors about other shapes say little.
@@ -306,12 +378,60 @@ class Walk(ABC):
         """Return the statements that compute the maximum over the steps."""
 
     @abstractmethod
-    def activate(self, activation: Activation) -> Code:
+    def pool_sum(self, *, masked: bool) -> Code:
+        """Return the statements that compute the sum over the steps."""
+
+    @abstractmethod
+    def pool_last(self, layer: nodes.Pooling) -> Code:
+        """Return the statements that select the final state of each direction."""
+
+    @abstractmethod
+    def conv(self, layer: nodes.Conv) -> Code:
+        """Return the statement that creates a convolution, without its activation."""
+
+    @abstractmethod
+    def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
+        """Yield the statements that run a convolution, with its states in step form."""
+
+    def window_pooling(self, layer: nodes.WindowPooling) -> Code:  # noqa: ARG002
+        """Return the statement that creates a pooling of windows, if it is a module."""
+        return Code()
+
+    @abstractmethod
+    def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
+        """Yield the statements that pool windows."""
+
+    @abstractmethod
+    def batch_norm(self, layer: nodes.BatchNorm) -> Code:
+        """Return the statement that creates a batch normalization."""
+
+    @abstractmethod
+    def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
+        """Yield the statements that run a batch normalization."""
+
+    @abstractmethod
+    def attention(self, layer: nodes.Attention) -> Code:
+        """Return the statements that create what scores the steps."""
+
+    @abstractmethod
+    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+        """Yield the statements that reduce the steps to their weighted mean."""
+
+    @abstractmethod
+    def flatten(self) -> Code:
+        """Return ``x`` with the features of all steps on one axis."""
+
+    @abstractmethod
+    def project_tied(self, layer: nodes.Dense) -> Code:
+        """Return ``x`` projected by the transpose of an embedding, plus the bias of the layer."""
+
+    @abstractmethod
+    def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation, which is not linear."""
 
     @abstractmethod
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
+    def concatenate(self, *arrays: Code) -> Code:
+        """Return arrays joined along the features."""
 
     def state_dtype(self) -> Code:
         """Return the statement that assigns the dtype of the states, if ``zeros`` needs it."""

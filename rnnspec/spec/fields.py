@@ -48,6 +48,7 @@ Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 # Far below 3.4e38, the largest float32.
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Epsilon = Annotated[float, Field(allow_inf_nan=False, ge=1e-12, le=1.0)]
+Share = Annotated[float, Field(allow_inf_nan=False, ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(allow_inf_nan=False, gt=0.0, le=1e30)]
 Repeat = Annotated[int, Field(ge=1, le=2_000)]
 

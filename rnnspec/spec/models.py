@@ -34,10 +34,11 @@ from rnnspec.spec.fields import (
     Positive,
     Rate,
     Repeat,
+    Share,
     Size,
 )
 from rnnspec.wording import received
-from rnnspec.words import Activation, CellActivation, Merge, Statistic
+from rnnspec.words import Activation, CellActivation, Merge, Statistic, WindowPadding
 
 if TYPE_CHECKING:
     from rnnspec.files.arrays import Array
@@ -59,8 +60,6 @@ def _check_version(value: Any) -> Any:
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
-
-Pooling = Literal["last", Statistic, "none"]
 
 
 class Model(BaseModel):
@@ -146,6 +145,43 @@ MatrixName = Literal["glorot_uniform", "he_uniform", "lecun_uniform", "orthogona
 VectorName = Literal["zeros", "ones"]
 MatrixInitializer = Annotated[Annotated[MatrixName, Tag("name")] | _Drawn, Discriminator(_form)]
 VectorInitializer = Annotated[Annotated[VectorName, Tag("name")] | _Drawn, Discriminator(_form)]
+
+
+class LeakyRelu(Model):
+    """x if it is positive, otherwise ``leaky_relu`` times x."""
+
+    leaky_relu: Finite = Field(
+        description="x if it is positive, otherwise this number times x.", examples=[0.01, 0.3]
+    )
+
+
+class ClippedRelu(Model):
+    """x, between 0 and ``clipped_relu``."""
+
+    clipped_relu: Positive = Field(description="x, between 0 and this number.", examples=[20, 6])
+
+
+def _activation_form(value: Any) -> str | None:
+    """Return the tag of an activation: that of a name, or the only key of a mapping."""
+    match value:
+        case LeakyRelu() | {"leaky_relu": _}:
+            return "leaky_relu"
+        case ClippedRelu() | {"clipped_relu": _}:
+            return "clipped_relu"
+        case dict():
+            return None
+        case _:
+            return "name"
+
+
+AnyActivation = Annotated[
+    Annotated[Activation, Tag("name")]
+    | Annotated[LeakyRelu, Tag("leaky_relu")]
+    | Annotated[ClippedRelu, Tag("clipped_relu")],
+    Discriminator(_activation_form),
+]
+ACTIVATION_FORMS: dict[str, type[Model]] = {"leaky_relu": LeakyRelu, "clipped_relu": ClippedRelu}
+"""The model of an activation that is a mapping, by its only key."""
 
 
 class Initializers(Model):
@@ -337,27 +373,198 @@ class RepeatVector(Model):
     steps: Size = Field(description="The number of times the state is repeated.", examples=[4])
 
 
-RecurrentLayer = SimpleRNN | LSTM | GRU
-RnnLayer = Annotated[RecurrentLayer | RepeatVector, Field(discriminator="type")]
-KINDS: dict[str, type[Model]] = {
-    get_args(model.model_fields["type"].annotation)[0]: model
-    for model in get_args(RecurrentLayer | RepeatVector)
-}
-"""The model of each ``type`` of layer."""
+class Dense(Model):
+    """A dense layer, at each time step."""
 
-
-class Hidden(Model):
-    """A dense layer before the output."""
-
+    type: Literal["dense"]
     name: OptionalName = Field(
         default=None,
         description="The name of the layer; by default dense_1 and so on.",
         examples=["features"],
     )
     units: Size = Field(description="The number of units.", examples=[64])
-    activation: Activation = Field(
-        default="linear", description="The activation.", examples=["relu"]
+    activation: AnyActivation = Field(
+        default="linear", description="The activation.", examples=["relu", {"leaky_relu": 0.01}]
     )
+    bias: bool = Field(default=True, description="Gives the layer a bias.", examples=[False])
+
+
+class Conv(Model):
+    """A convolution over the time steps."""
+
+    type: Literal["conv"]
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default conv_1 and so on.",
+        examples=["front"],
+    )
+    filters: Size = Field(description="The number of features of the output.", examples=[64])
+    kernel_size: Size = Field(description="The number of steps in a window.", examples=[3, 5])
+    stride: Size = Field(
+        default=1, description="The number of steps from one window to the next.", examples=[2]
+    )
+    dilation: Size = Field(
+        default=1,
+        description="The number of steps from one step of a window to the next.",
+        examples=[2],
+    )
+    padding: WindowPadding = Field(
+        default="valid",
+        description="The zeros that windows see outside the sequence: none with `valid`; on both "
+        "sides with `same`, which gives steps / stride outputs; before it with `causal`.",
+        examples=["same", "causal"],
+    )
+    activation: AnyActivation = Field(
+        default="linear", description="The activation.", examples=["relu", {"clipped_relu": 20}]
+    )
+    bias: bool = Field(default=True, description="Gives the layer a bias.", examples=[False])
+
+
+class _WindowPooling(Model):
+    type: str
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default its type and a number, such as max_pool_1.",
+        examples=["shorter"],
+    )
+    size: Size = Field(description="The number of steps in a window.", examples=[2, 4])
+    stride: OptionalSize = Field(
+        default=None,
+        description="The number of steps from one window to the next; by default `size`.",
+        examples=[1],
+    )
+    padding: Literal["valid", "same"] = Field(
+        default="valid",
+        description="With `valid`, windows lie inside the sequence; with `same`, there are "
+        "steps / stride windows. Steps outside the sequence never count.",
+        examples=["same"],
+    )
+
+
+class MaxPool(_WindowPooling):
+    """The maximum of each feature in windows over the time steps."""
+
+    type: Literal["max_pool"]
+
+
+class AveragePool(_WindowPooling):
+    """The mean of each feature in windows over the time steps."""
+
+    type: Literal["average_pool"]
+
+
+class BatchNorm(Model):
+    """Normalizes each feature over the batch and its steps; in inference, by moving averages."""
+
+    type: Literal["batch_norm"]
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default batch_norm_1 and so on.",
+        examples=["normalized"],
+    )
+    epsilon: Epsilon = Field(
+        default=1e-3,
+        description="Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.",
+        examples=[1e-05],
+    )
+    momentum: Share = Field(
+        default=0.99,
+        description="The share of the moving averages that is kept at each batch. PyTorch calls "
+        "the other share momentum.",
+        examples=[0.9],
+    )
+
+
+class LayerNormLayer(Model):
+    """Normalizes the features of each time step."""
+
+    type: Literal["layer_norm"]
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default layer_normalization_1 and so on.",
+        examples=["normalized"],
+    )
+    epsilon: Epsilon = Field(
+        default=1e-3,
+        description="Added to the variance. Keras has 1e-3 by default, PyTorch 1e-5.",
+        examples=[1e-05],
+    )
+
+
+class Dropout(Model):
+    """Sets a fraction of its input to zero in training."""
+
+    type: Literal["dropout"]
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default dropout_1 and so on.",
+        examples=["dropped"],
+    )
+    rate: Rate = Field(description="The fraction that is set to zero in training.", examples=[0.2])
+    variational: bool = Field(
+        default=False,
+        description="If true, one mask for all time steps of a sequence: a feature is zero in all "
+        "of them or in none.",
+        examples=[True],
+    )
+
+
+class ActivationLayer(Model):
+    """An activation by itself."""
+
+    type: Literal["activation"]
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default activation_1 and so on.",
+        examples=["rectified"],
+    )
+    activation: AnyActivation = Field(
+        description="The activation.", examples=["relu", {"leaky_relu": 0.01}]
+    )
+
+
+class Concat(Model):
+    """The outputs of earlier layers side by side, in the order of their names."""
+
+    type: Literal["concat"]
+    name: OptionalName = Field(
+        default=None,
+        description="The name of the layer; by default concat_1 and so on.",
+        examples=["joined"],
+    )
+    of: Annotated[tuple[str, ...], Field(min_length=2), BeforeValidator(_as_tuple)] = Field(
+        description="The names of at least two layers before this one; `input` is the input of a "
+        "network of numbers.",
+        examples=[["embedding_1", "lstm_1"]],
+    )
+
+
+RecurrentLayer = SimpleRNN | LSTM | GRU
+StackLayer = (
+    Dense
+    | Conv
+    | MaxPool
+    | AveragePool
+    | BatchNorm
+    | LayerNormLayer
+    | Dropout
+    | ActivationLayer
+    | Concat
+)
+AnyLayer = RecurrentLayer | RepeatVector | StackLayer
+RnnLayer = Annotated[AnyLayer, Field(discriminator="type")]
+KINDS: dict[str, type[Model]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(AnyLayer)
+}
+"""The model of each ``type`` of layer."""
+POINTWISE = (Dense, BatchNorm, LayerNormLayer, Dropout, ActivationLayer)
+"""Layers that compute each time step by itself, and so a state as well as a sequence."""
+
+
+class Hidden(Dense):
+    """A dense layer before the output."""
+
+    type: Literal["dense"] = "dense"
     dropout: Rate = Field(
         default=0.0,
         description="The fraction of the output that is set to zero in training.",
@@ -365,16 +572,106 @@ class Hidden(Model):
     )
 
 
+HiddenLayer = Annotated[
+    Annotated[Hidden, Tag("dense")]
+    | Annotated[BatchNorm, Tag("batch_norm")]
+    | Annotated[LayerNormLayer, Tag("layer_norm")]
+    | Annotated[Dropout, Tag("dropout")]
+    | Annotated[ActivationLayer, Tag("activation")],
+    Discriminator(
+        lambda value: value.get("type", "dense")
+        if isinstance(value, dict)
+        else getattr(value, "type", "dense")
+    ),
+]
+HIDDEN: dict[str, type[Model]] = {
+    "dense": Hidden,
+    "batch_norm": BatchNorm,
+    "layer_norm": LayerNormLayer,
+    "dropout": Dropout,
+    "activation": ActivationLayer,
+}
+"""The model of each ``type`` of layer in ``hidden``, where ``dense`` is the default."""
+
+
+class LastSteps(Model):
+    """The last ``last_steps`` time steps, as a sequence."""
+
+    last_steps: Size = Field(
+        description="The number of steps, the last ones of the sequence.", examples=[4]
+    )
+
+
+class AttentionSettings(Model):
+    """How attention scores a step: v . f(W h + b), or v . h without ``units``."""
+
+    units: OptionalSize = Field(
+        default=None,
+        description="The size of the hidden layer that scores a step; without it, there is none.",
+        examples=[64],
+    )
+    activation: AnyActivation = Field(
+        default="tanh",
+        description="The activation of the hidden layer. Needs `units`.",
+        examples=["tanh"],
+    )
+
+
+class Attention(Model):
+    """The mean of the time steps, weighted by a softmax of scores."""
+
+    attention: AttentionSettings = Field(
+        description="The mean of the time steps, weighted by a softmax of scores that are learned.",
+        examples=[{"units": 64}, {}],
+    )
+
+
+PoolingName = Literal["last", "mean", "max", "last_step", "sum", "flatten", "none"]
+_PoolingPart = Annotated[
+    Annotated[Statistic, Tag("name")] | Annotated[Attention, Tag("attention")],
+    Discriminator(lambda value: "attention" if isinstance(value, dict | Attention) else "name"),
+]
+
+
+def _pooling_form(value: Any) -> str | None:
+    match value:
+        case list() | tuple():
+            return "list"
+        case LastSteps() | {"last_steps": _}:
+            return "last_steps"
+        case Attention() | {"attention": _}:
+            return "attention"
+        case dict():
+            return None
+        case _:
+            return "name"
+
+
+Pooling = Annotated[
+    Annotated[PoolingName, Tag("name")]
+    | Annotated[LastSteps, Tag("last_steps")]
+    | Annotated[Attention, Tag("attention")]
+    | Annotated[
+        Annotated[tuple[_PoolingPart, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
+        Tag("list"),
+    ],
+    Discriminator(_pooling_form),
+]
+POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
+"""The model of a pooling that is a mapping, by its only key."""
+
+
 class Head(Model):
-    """The layers after the last recurrent layer; ``dropout`` applies to the pooled vector."""
+    """The layers after the last layer of ``rnn``; ``dropout`` applies to the pooled vector."""
 
     name: OptionalName = Field(
         default=None, description="The name of the output layer. Needs `units`.", examples=["label"]
     )
     pooling: Pooling = Field(
         default="last",
-        description="How the time steps are reduced to one vector.",
-        examples=["mean", "none"],
+        description="How the time steps are reduced to one vector; a list puts several side by "
+        "side.",
+        examples=["mean", "none", ["mean", "max"], {"attention": {"units": 64}}],
     )
     dropout: Rate = Field(
         default=0.0,
@@ -382,10 +679,12 @@ class Head(Model):
         examples=[0.5],
     )
     # pydantic does not validate defaults, so only a written list must not be empty.
-    hidden: Annotated[tuple[Hidden, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = Field(
+    hidden: Annotated[
+        tuple[HiddenLayer, ...], Field(min_length=1), BeforeValidator(_as_tuple)
+    ] = Field(
         default=(),
-        description="Dense layers before the output layer, in order.",
-        examples=[[{"units": 64, "activation": "relu", "dropout": 0.5}]],
+        description="Layers before the output layer, in order; dense ones unless they have a type.",
+        examples=[[{"units": 64, "activation": "relu", "dropout": 0.5}, {"type": "batch_norm"}]],
     )
     units: OptionalSize = Field(
         default=None,
@@ -393,7 +692,7 @@ class Head(Model):
         "result is the pooled vector or the last hidden layer's output.",
         examples=[1, 10],
     )
-    activation: Activation = Field(
+    activation: AnyActivation = Field(
         default="linear",
         description="The activation of the output layer. Needs `units`.",
         examples=["sigmoid"],
@@ -401,11 +700,22 @@ class Head(Model):
     bias: bool = Field(
         default=True, description="Gives the output layer a bias. Needs `units`.", examples=[False]
     )
+    tied: bool = Field(
+        default=False,
+        description="If true, the kernel of the output layer is the transpose of the embedding. "
+        "Its input must have the size of a vector, and `units` is the vocabulary.",
+        examples=[True],
+    )
     normalize: Literal["none", "l2"] = Field(
         default="none",
         description="Divides the resulting vector by its norm. Not with `pooling: none`.",
         examples=["l2"],
     )
+
+    @property
+    def gives_steps(self) -> bool:
+        """Return whether the result has time steps."""
+        return self.pooling == "none" or isinstance(self.pooling, LastSteps)
 
 
 class Data(Model):
@@ -469,7 +779,8 @@ class Spec(Model):
         examples=[{"vocabulary": 10000, "dim": 32}],
     )
     rnn: Layers = Field(
-        description="The recurrent layers: one layer, or a list of layers in order.",
+        description="The layers between the input and the head: one layer, or a list of layers in "
+        "order. At least one is recurrent.",
         examples=[
             {"type": "lstm", "units": 32},
             [{"type": "gru", "units": 64, "bidirectional": True}],
@@ -538,9 +849,15 @@ class Spec(Model):
         return read_safetensors(self._file)
 
     def gives_state(self, index: int) -> bool:
-        """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence."""
-        if index + 1 < len(self.rnn):
-            return isinstance(self.rnn[index + 1], RepeatVector)
+        """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence.
+
+        Layers that compute each step by itself take the state as it is.
+        """
+        for layer in self.rnn[index + 1 :]:
+            if isinstance(layer, RepeatVector):
+                return True
+            if not isinstance(layer, POINTWISE):
+                return False
         return self.head is not None and self.head.pooling == "last"
 
 

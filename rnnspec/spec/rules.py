@@ -6,7 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
-from rnnspec.spec.models import LSTM, RecurrentLayer, RepeatVector, Spec
+from rnnspec.spec.models import (
+    LSTM,
+    POINTWISE,
+    Attention,
+    RecurrentLayer,
+    RepeatVector,
+    Spec,
+)
 from rnnspec.spec.yaml.text import Path
 from rnnspec.wording import quoted
 
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 2_000
 
-UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412"})
+UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412", "E420", "E421", "E422", "E426"})
 """Codes of the rules without which no network can be built."""
 
 Broken = tuple[Path, str, str]
@@ -83,24 +90,36 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
         if not isinstance(layer, RepeatVector):
             continue
         path = ("rnn", index, "type")
-        if index == 0:
-            yield (
-                path,
-                "E410",
-                "'repeat' cannot be first: it repeats the final state of the layer before it",
-            )
-        elif isinstance(spec.rnn[index - 1], RepeatVector):
-            yield (
-                path,
-                "E410",
-                "'repeat' cannot follow another 'repeat'; put a recurrent layer between them",
-            )
+        before = [layer for layer in spec.rnn[:index] if not isinstance(layer, POINTWISE)]
+        if not before:
+            message = "'repeat' cannot be first: it repeats the final state of the layer before it"
+            yield (path, "E410", message)
+        elif isinstance(before[-1], RepeatVector):
+            message = "'repeat' cannot follow another 'repeat'; put a recurrent layer between them"
+            yield (path, "E410", message)
+        elif not isinstance(before[-1], RecurrentLayer):
+            message = f"'repeat' repeats the final state of a recurrent layer, but a {before[-1].type!r}"
+            yield (path, "E410", f"{message} is before it")
         if index == last:
             yield (
                 path,
                 "E410",
                 "'repeat' cannot be last: a recurrent layer must follow it",
             )
+
+
+def _is_recurrent_somewhere(spec: Spec) -> Iterator[Broken]:
+    if not any(True for _ in _recurrent(spec)):
+        message = "expected at least one recurrent layer (simple, lstm or gru), received none"
+        yield (("rnn",), "E420", message)
+    elif spec.head is not None and spec.head.pooling == "last":
+        after = [layer for layer in spec.rnn if not isinstance(layer, POINTWISE)][-1]
+        if not isinstance(after, RecurrentLayer):
+            message = (
+                f"'pooling: last' is the final state of a recurrent layer, but a {after.type!r} "
+                "follows the last one; use another 'pooling'"
+            )
+            yield (("head", "pooling"), "E421", message)
 
 
 def _pretrained_vectors(spec: Spec) -> Iterator[Broken]:
@@ -133,9 +152,9 @@ def _paths_inside(spec: Spec) -> Iterator[Broken]:
 
 def _number_of_layers(spec: Spec) -> Iterator[Broken]:
     # 'layers' is limited for each item, but a list may have many items.
-    total = sum(layer.layers for _, layer in _recurrent(spec))
+    total = sum(getattr(layer, "layers", 1) for layer in spec.rnn)
     if total > MAX_LAYERS:
-        message = f"expected at most {MAX_LAYERS} recurrent layers in total, received {total}"
+        message = f"expected at most {MAX_LAYERS} layers in total, received {total}"
         yield (("rnn",), "E412", message)
 
 
@@ -143,12 +162,46 @@ def _head(spec: Spec) -> Iterator[Broken]:
     head = spec.head
     if head is None:
         return
-    for key in ("name", "activation", "bias"):
+    for key in ("name", "activation", "bias", "tied"):
         if head.units is None and head.states(key):
             yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
-    if head.normalize != "none" and head.pooling == "none":
+    if head.normalize != "none" and head.gives_steps:
         message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
         yield (("head", "normalize"), "E418", message)
+    if head.tied and spec.embedding is None:
+        message = "'tied' needs an embedding, whose vectors are the kernel of the output layer"
+        yield (("head", "tied"), "E422", message)
+    for part in head.pooling if isinstance(head.pooling, tuple) else (head.pooling,):
+        if isinstance(part, Attention):
+            settings = part.attention
+            if settings.units is None and settings.states("activation"):
+                message = "'activation' has no effect without 'units'"
+                yield (("head", "pooling"), "E413", message)
+
+
+def _pooling_list(spec: Spec) -> Iterator[Broken]:
+    if spec.head is None or not isinstance(spec.head.pooling, tuple):
+        return
+    path, parts = ("head", "pooling"), spec.head.pooling
+    for index, part in enumerate(parts):
+        if part in parts[:index]:
+            yield ((*path, index), "E426", "this pooling is in the list already")
+    last = spec.rnn[-1]
+    if "last" not in parts:
+        return
+    where = (*path, parts.index("last"))
+    if not isinstance(last, RecurrentLayer) or last.layer_norm or last.residual:
+        message = (
+            "in a list, 'last' is the final state of the last layer, which must be recurrent and "
+            "without 'layer_norm' or 'residual'; use 'last_step'"
+        )
+        yield (where, "E426", message)
+    elif last.bidirectional and last.merge != "concat":
+        message = (
+            f"in a list, 'last' needs the states of both directions, which 'merge: {last.merge}' "
+            "does not keep apart; use 'last_step'"
+        )
+        yield (where, "E426", message)
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:
@@ -160,11 +213,17 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
             "E414",
             "'embedding' has no effect without an embedding",
         )
-    # Hidden layers always have a bias.
-    in_head = spec.head is not None and (
-        bool(spec.head.hidden) or (spec.head.units is not None and spec.head.bias)
-    )
-    if "bias" in written and not (in_head or any(layer.bias for _, layer in _recurrent(spec))):
+    head = spec.head
+    layers: list[object] = [*spec.rnn]
+    if head is not None:
+        layers += head.hidden
+        layers += [head] if head.units is not None else []
+        pooling = head.pooling if isinstance(head.pooling, tuple) else (head.pooling,)
+        scored = any(isinstance(part, Attention) and part.attention.units for part in pooling)
+    else:
+        scored = False
+    biased = scored or any(getattr(layer, "bias", False) for layer in layers)
+    if "bias" in written and not biased:
         yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
     if "forget_bias" in written and not any(
         isinstance(layer, LSTM) and layer.bias for _, layer in _recurrent(spec)
@@ -174,9 +233,9 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
 
 
 def _recurrent(spec: Spec) -> Iterator[tuple[int, RecurrentLayer]]:
-    """Yield each item of ``rnn`` that is not a repeat, with its index."""
+    """Yield each item of ``rnn`` that is recurrent, with its index."""
     for index, layer in enumerate(spec.rnn):
-        if not isinstance(layer, RepeatVector):
+        if isinstance(layer, RecurrentLayer):
             yield (index, layer)
 
 
@@ -186,9 +245,11 @@ _RULES = (
     _empty_sections,
     _recurrent_layers,
     _repeats,
+    _is_recurrent_somewhere,
     _pretrained_vectors,
     _paths_inside,
     _number_of_layers,
     _head,
+    _pooling_list,
     _initializers,
 )

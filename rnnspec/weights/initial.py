@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -28,6 +29,8 @@ def draw_fresh(network: nodes.Network, seed: int | None) -> dict[str, Array]:
 def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
     """Return arrays that make errors visible: all are random, N(0, 1 / fan in), even the biases.
 
+    A variance is at least 1 / 2.
+
     At this scale, rounding errors stay near 1e-13 in float64, while a wrong gate or a missing bias
     changes the outputs by more than 1e-2.
     """
@@ -35,8 +38,9 @@ def draw_scaled(network: nodes.Network, seed: int) -> dict[str, Array]:
     arrays = {}
     for name, _, param in named_params(network):
         # Each output is a sum over the inputs of a kernel; a bias or an embedding is used as it is.
-        fan_in = param.shape[0] if param.axes.startswith("in") else 1
-        arrays[name] = rng.normal(0.0, fan_in**-0.5, param.shape)
+        fan_in = prod(param.shape[:-1]) if "in" in dict(param.sizes) else 1
+        array = rng.normal(0.0, fan_in**-0.5, param.shape)
+        arrays[name] = np.abs(array) + 0.5 if param.positive else array
     return arrays
 
 
@@ -52,14 +56,16 @@ def _draw_param(param: Param, rng: np.random.Generator) -> Array:
 def _draw(
     initializer: initializers.Initializer, shape: tuple[int, ...], rng: np.random.Generator
 ) -> Array:
-    # The gates of a kernel are drawn together: as in Keras, its fan out is that of all gates.
+    # The gates of a kernel are drawn together: as in Keras, its fan out is that of all gates. In a
+    # convolution, each tap adds its inputs and its outputs.
+    fan_in, fan_out = prod(shape[:-1]), prod(shape[:-2]) * shape[-1]
     match initializer:
         case initializers.GlorotUniform():
-            return _uniform(rng, np.sqrt(6.0 / sum(shape)), shape)
+            return _uniform(rng, np.sqrt(6.0 / (fan_in + fan_out)), shape)
         case initializers.HeUniform():
-            return _uniform(rng, np.sqrt(6.0 / shape[0]), shape)
+            return _uniform(rng, np.sqrt(6.0 / fan_in), shape)
         case initializers.LecunUniform():
-            return _uniform(rng, np.sqrt(3.0 / shape[0]), shape)
+            return _uniform(rng, np.sqrt(3.0 / fan_in), shape)
         case initializers.Orthogonal():
             return _orthogonal(rng, shape)
         case initializers.Uniform(limit):
@@ -77,9 +83,9 @@ def _uniform(rng: np.random.Generator, limit: float, shape: tuple[int, ...]) -> 
 
 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    rows, columns = shape
-    q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
+    rows, columns = prod(shape[:-1]), shape[-1]
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
     # The signs make the distribution uniform. Source: Mezzadri, 2007, section 5,
     # https://arxiv.org/abs/math-ph/0609050.
     q = q * np.sign(np.diag(r))
-    return q if rows >= columns else q.T
+    return (q if rows >= columns else q.T).reshape(shape)
