@@ -306,7 +306,11 @@ def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
 
 
 Pointwise = (
-    models.Dense | models.BatchNorm | models.LayerNormLayer | models.Dropout | models.ActivationLayer
+    models.Dense
+    | models.BatchNorm
+    | models.LayerNormLayer
+    | models.Dropout
+    | models.ActivationLayer
 )
 
 

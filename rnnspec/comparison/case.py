@@ -12,8 +12,8 @@ from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import Trace
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
-from rnnspec.comparison.reference import Result
 from rnnspec.comparison.levels import distance, tolerances
+from rnnspec.comparison.reference import Result
 from rnnspec.comparison.rounding import bound, bounds
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent
 from rnnspec.ir.params import Counts, count, counts
@@ -98,7 +98,7 @@ class Case:
         if given is None:
             batch = draw_batch(network.input, np.random.default_rng(seed), steps_to_draw(network))
         else:
-            batch = checked_batch(network.input, given, batch_of(network))
+            batch = checked_batch(network, given, batch_of(network))
         arrays, truth = _shrink(network, draw_scaled(network, seed), batch, dtype)
         return cls(program, seed, dtype, arrays, batch, given is not None, truth, form)
 
@@ -186,7 +186,11 @@ class Case:
 
     def another_batch(self, rng: np.random.Generator) -> Array:
         """Return a batch to train on: a new one, or the given one again."""
-        return self.batch if self.given else draw_batch(self.network.input, rng, steps_to_draw(self.network))
+        return (
+            self.batch
+            if self.given
+            else draw_batch(self.network.input, rng, steps_to_draw(self.network))
+        )
 
     @property
     def target(self) -> Array:

@@ -35,7 +35,7 @@ class Result(Trace):
     moved: Mapping[str, Array]
 
 
-def run(  # noqa: PLR0913 - a network, what it is run on, and how
+def run(
     network: nodes.Network,
     arrays: Arrays,
     inputs: Array,
@@ -86,7 +86,7 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
 class _Run:
     """One forward pass: the input and output of each layer so far."""
 
-    def __init__(  # noqa: PLR0913 - what is run, and how
+    def __init__(
         self,
         network: nodes.Network,
         arrays: Arrays,
@@ -113,7 +113,9 @@ class _Run:
             self.outputs[layer.name] = self._layer(layer, own, taken)
         return Result(self.entered, self.outputs[layers[-1].name], self.outputs, self.moved)
 
-    def _layer(self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]) -> Array:
+    def _layer(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]
+    ) -> Array:
         x = taken[0]
         match layer:
             case nodes.Embedding():
@@ -266,7 +268,9 @@ def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
 
 
 def _attend(layer: nodes.Attention, own: Arrays, x: Array, mask: Array) -> Array:
-    hidden = x if layer.units is None else activate(x @ own["kernel"] + own["bias"], layer.activation)
+    hidden = (
+        x if layer.units is None else activate(x @ own["kernel"] + own["bias"], layer.activation)
+    )
     scores = (hidden @ own["query"])[..., 0]
     weighted = [
         # A constant cancels out, and without it exp could overflow.

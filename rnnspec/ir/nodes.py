@@ -541,9 +541,7 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
     result: dict[str, tuple[str, ...]] = {}
     previous = INPUT
     for layer in network.layers:
-        result[layer.name] = (
-            layer.of if isinstance(layer, Concat) else (layer.source or previous,)
-        )
+        result[layer.name] = layer.of if isinstance(layer, Concat) else (layer.source or previous,)
         previous = layer.name
     return result
 

@@ -186,7 +186,14 @@ def type_name(layer: Layer) -> str:
         case Repeat():
             return "RepeatVector"
         case (
-            Embedding() | Conv() | BatchNorm() | Concat() | Dropout() | Flatten() | LastSteps() | Dense()
+            Embedding()
+            | Conv()
+            | BatchNorm()
+            | Concat()
+            | Dropout()
+            | Flatten()
+            | LastSteps()
+            | Dense()
         ):
             return type(layer).__name__
         case _:

@@ -61,7 +61,6 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-
 class Model(BaseModel):
     """Base class of all mappings of the language."""
 
@@ -579,9 +578,11 @@ HiddenLayer = Annotated[
     | Annotated[Dropout, Tag("dropout")]
     | Annotated[ActivationLayer, Tag("activation")],
     Discriminator(
-        lambda value: value.get("type", "dense")
-        if isinstance(value, dict)
-        else getattr(value, "type", "dense")
+        lambda value: (
+            value.get("type", "dense")
+            if isinstance(value, dict)
+            else getattr(value, "type", "dense")
+        )
     ),
 ]
 HIDDEN: dict[str, type[Model]] = {
@@ -679,12 +680,15 @@ class Head(Model):
         examples=[0.5],
     )
     # pydantic does not validate defaults, so only a written list must not be empty.
-    hidden: Annotated[
-        tuple[HiddenLayer, ...], Field(min_length=1), BeforeValidator(_as_tuple)
-    ] = Field(
-        default=(),
-        description="Layers before the output layer, in order; dense ones unless they have a type.",
-        examples=[[{"units": 64, "activation": "relu", "dropout": 0.5}, {"type": "batch_norm"}]],
+    hidden: Annotated[tuple[HiddenLayer, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = (
+        Field(
+            default=(),
+            description="Layers before the output layer, in order: dense ones, unless they have a "
+            "type.",
+            examples=[
+                [{"units": 64, "activation": "relu", "dropout": 0.5}, {"type": "batch_norm"}]
+            ],
+        )
     )
     units: OptionalSize = Field(
         default=None,

@@ -98,8 +98,11 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             message = "'repeat' cannot follow another 'repeat'; put a recurrent layer between them"
             yield (path, "E410", message)
         elif not isinstance(before[-1], RecurrentLayer):
-            message = f"'repeat' repeats the final state of a recurrent layer, but a {before[-1].type!r}"
-            yield (path, "E410", f"{message} is before it")
+            message = (
+                "'repeat' repeats the final state of a recurrent layer, but a "
+                f"{before[-1].type!r} is before it"
+            )
+            yield (path, "E410", message)
         if index == last:
             yield (
                 path,
