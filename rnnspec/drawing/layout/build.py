@@ -10,7 +10,6 @@ from typing import assert_never
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
 from rnnspec.drawing.layout.drawing import (
-    LEFT,
     SPACE,
     Drawing,
     Port,
@@ -18,7 +17,6 @@ from rnnspec.drawing.layout.drawing import (
     dots,
     fits,
     label,
-    margin_width,
     pill,
     variable,
 )
@@ -40,7 +38,7 @@ from rnnspec.ir.nodes import (
     TokenInput,
 )
 
-_MARGIN = 20.0
+_MARGIN = 16.0
 Draw = Callable[[Column], tuple[Shape, ...]]
 
 
@@ -50,25 +48,20 @@ def scene(network: Network, options: Options) -> Scene:
     Raises:
         UsageError: it has too many rows for a picture.
     """
-    drawn = rows(network)
-    entries = [
-        words.hidden_entry(row.layers) if isinstance(row, Hidden) else words.entry(row)
-        for row in drawn
-    ]
-    total, labels, folded = words.total(network), options.labels == "full", options.form == "folded"
-    entries.append(words.input_entry(network.input))
-    left = LEFT + margin_width(entries, total) + 16 if labels else 0.0
-    drawing = Drawing(network, axes(network, options, left), labels=labels, folded=folded)
+    labels, folded = options.labels == "full", options.form == "folded"
+    drawing = Drawing(network, axes(network, options), labels=labels, folded=folded)
     _draw_input(drawing)
-    bottom = drawing.canvas.bounds()[3] + 24
-    for row in drawn:
+    for row in rows(network):
         if isinstance(row, Hidden):
             _draw_hidden(drawing, row)
         else:
             drawing.begin(row.name)
             _draw_layer(drawing, row)
     _draw_result(drawing)
-    drawing.write_total(total, bottom)
+    bottom = drawing.canvas.bounds()[3] + 24
+    if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
+        drawing.write_legend(bottom + 19)
+    drawing.write_margin(words.total(network), bottom)
     left, top, right, low = drawing.canvas.bounds()
     form = "one column for all time steps" if folded else "unrolled over time"
     return Scene(
@@ -275,7 +268,7 @@ def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
 
 def _draw_result(drawing: Drawing) -> None:
     """Draw the result: one vector, or one at each step."""
-    y = drawing.place(19, 38, None)
+    y = drawing.place(19, 38, words.Entry(drawing.network.name))
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         shapes = _variable(column, y, "ŷ", _circle_width(column), is_round=True)
         name = drawing.canvas.node("output", column, *shapes)
