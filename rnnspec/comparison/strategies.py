@@ -316,7 +316,7 @@ def _fit_pooling(head: Words, flow: _Flow, last: Words) -> None:
         recurrent = last["type"] in ("simple", "lstm", "gru")
         if not (recurrent and apart) or last.get("layer_norm") or last.get("residual"):
             others = [part for part in pooling if part not in ("last", "sum")]
-            head["pooling"] = ["sum", *others]
+            head["pooling"] = ["sum", *others] if others else "sum"
 
 
 @st.composite
