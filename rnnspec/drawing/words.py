@@ -82,7 +82,9 @@ def lengths(network: Network) -> dict[str, str]:
     result = {INPUT: "T" if steps is None else str(steps)}
     for layer, (first, *_) in zip(network.layers, sources(network).values(), strict=True):
         name, steps = result[first], layer.output[0]
-        if steps is not None:
+        if len(layer.output) < 2:
+            pass  # a vector; the name is that of the sequence before it
+        elif steps is not None:
             name = str(steps)
         elif isinstance(layer, Conv | WindowPooling) and not layer.window.keeps_steps:
             name += "'"
@@ -216,12 +218,15 @@ def remarks(layer: Layer) -> Iterator[str]:
         yield "last state only"
 
 
-def last_states(layer: Recurrent) -> tuple[str, str]:
-    """Return remarks on the last states of the forward and of the backward direction."""
+def last_states(layer: Recurrent, length: str) -> tuple[str, str]:
+    """Return remarks on the last states of the forward and of the backward direction.
+
+    ``length`` is the name of the last step if there may be any number of them.
+    """
     steps = layer.input[0]
     # The only step of a sequence is not drawn as padding.
     held = layer.masked and steps != 1
-    when = "held over the padding" if held else f"at step {shape((steps,))}"
+    when = "held over the padding" if held else f"at step {shape((steps,), length)}"
     both = "last state of the {} direction, {}"
     return both.format("forward", when), both.format("backward", "at step 1")
 

@@ -333,7 +333,7 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
     for port, points, role in ends:
         line = Line(points=points, role=role, width=1.8, cased=True)
         drawing.canvas.edge(port.node, name, line, kind="final")
-    ahead, back = words.last_states(layer)
+    ahead, back = words.last_states(layer, drawing.lengths[layer.name])
     if all(fits(text, last.x - half - backward.x, 11) for text in (ahead, back)):
         notes = [
             remark(forward.x - 12, y + 27, ahead, "forward", "end"),

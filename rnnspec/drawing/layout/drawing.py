@@ -147,7 +147,7 @@ class Drawing:
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
     has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
     ``forks`` those at which the output of a layer leaves for a join. ``last`` is the layer that the
-    ports belong to.
+    ports belong to. ``lengths`` has the name of the last step after each layer.
     """
 
     def __init__(self, network: Network, axes: list[Axis], *, labels: bool, folded: bool) -> None:
@@ -171,7 +171,7 @@ class Drawing:
         self._high = 0.0
         self._starts = {layer.start for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = lanes(network)
-        self._lengths = lengths(network)
+        self.lengths = lengths(network)
         both = any(isinstance(layer, Recurrent) and layer.merge for layer in network.layers)
         self._lane = _LANES[both, folded]
 
@@ -191,7 +191,7 @@ class Drawing:
 
     def entry(self, layer: Layer) -> Entry:
         """Return the margin entry of a layer."""
-        return entry(layer, self._lengths[layer.name])
+        return entry(layer, self.lengths[layer.name])
 
     def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.

@@ -30,8 +30,6 @@ from rnnspec.ir.nodes import (
 
 _HALF = 12.0
 """Half the height of the node of a window."""
-_GAP = 58.0
-"""The room for slanted lines below a row."""
 _WIDTHS = (1.0, 2.6, 1.7)
 """The widths of lines that have weights."""
 
@@ -40,7 +38,6 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
     """Draw a node for each window, and a line from each step that it gathers."""
     below, columns = drawing.axis, drawing.columns
     assert below is not None, "a window has a sequence before it"
-    y = drawing.place(_HALF, _GAP, drawing.entry(layer))
     if not layer.window.keeps_steps:
         drawing.axes.pop(0)
         drawing.axis = drawing.axes[0]
@@ -48,6 +45,12 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
     gathered = gather(layer.window, below.steps, drawing.axes[0].steps)
     if drawing.folded:
         gathered = [Gathered((0,), hidden=False, before=False, after=False, dots=False)]
+    far = [
+        abs(columns[at].x - column.x)
+        for column, one in zip(drawing.columns, gathered, strict=True)
+        for at in one.columns
+    ]
+    y = drawing.place(_HALF, _gap(max(far, default=0)), drawing.entry(layer))
     if text := words.every(layer.window):
         drawing.notes.append(Note(text, "grey"))
     zeros: dict[int, Port] = {}
@@ -87,10 +90,16 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
         if one.dots:
             drawing.canvas.marks(layer.name, *dots(column.x, y + _HALF + 9))
         ports.append(Port(column.x, y - _HALF, name, 42))
-    drawing.write_notes(layer.name, y + _HALF, right=84 if 1 in zeros else 0)
+    right = columns[-1].x - drawing.columns[-1].x + (84 if 1 in zeros else 30)
+    drawing.write_notes(layer.name, y + _HALF, right=right)
     if drawing.axis and drawing.axis.dots is not None:
         drawing.canvas.marks(layer.name, *dots(drawing.axis.dots, y))
     drawing.complete_row(ports, y - _HALF)
+
+
+def _gap(far: float) -> float:
+    """Return the room that is needed for lines to nodes so ``far`` beside them."""
+    return max(58.0, far / 8)
 
 
 def _window(layer: Conv | WindowPooling, column: Column, y: float) -> tuple[Shape, ...]:
@@ -137,8 +146,8 @@ def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
 
 def draw_attention(drawing: Drawing, layer: Attention) -> None:
     """Draw weighted lines from all steps into one node."""
-    y = drawing.place(13, _GAP, drawing.entry(layer))
     x = _middle(drawing)
+    y = drawing.place(13, _gap(x - drawing.columns[0].x), drawing.entry(layer))
     port = _draw_pool(drawing, layer, x, y, 96)
     drawing.write_notes(layer.name, y + 13)
     drawing.to_vector(x, port, y - 13)
@@ -151,7 +160,7 @@ def draw_poolings(drawing: Drawing, row: Poolings) -> None:
     span = drawing.columns[-1].x - drawing.columns[0].x
     pitch = max(wide + 22, min(200.0, span / len(layers)))
     middle = _middle(drawing)
-    y = drawing.place(13, _GAP + 6, *map(drawing.entry, layers))
+    y = drawing.place(13, _gap(span), *map(drawing.entry, layers))
     xs = [middle + pitch * (at - (len(layers) - 1) / 2) for at in range(len(layers))]
     ports = [_draw_pool(drawing, layer, x, y, wide) for layer, x in zip(layers, xs, strict=True)]
     drawing.write_notes(layers[-1].name, y + 13)
@@ -237,14 +246,12 @@ def draw_join(drawing: Drawing, layer: Concat) -> None:
     below = list(dict.fromkeys(name for name in layer.of if name != drawing.last))
     ports: list[Port | None] = []
     for at, (column, port) in enumerate(zip(drawing.columns, drawing.ports, strict=True)):
-        forks = {source: fork for source in below if (fork := drawing.forks[source][at])}
-        direct = port if drawing.last in layer.of else None
-        if not forks and not direct:
+        if port is None:
             ports.append(None)
             continue
+        forks = {source: fork for source in below if (fork := drawing.forks[source][at])}
         name = drawing.canvas.node(layer.name, column, *pill(column.x, y, "concat"))
-        if direct:
-            drawing.rise(direct, name, (column.x, y + 13))
+        drawing.rise(port, name, (column.x, y + 13))
         inner_first = sorted(forks.items(), key=lambda fork: drawing.lane(fork[0]))
         for number, (source, fork) in enumerate(inner_first):
             assert fork.via is not None, "a fork has a dot"

@@ -54,9 +54,9 @@ def mermaid(network: Network) -> str:
 
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
-    chart = _Chart()
-    chart.node("in", "pill", "plain", ["x", *_lines(input_entry(network.input))])
     taken, names = sources(network), lengths(network)
+    chart = _Chart(names)
+    chart.node("in", "pill", "plain", ["x", *_lines(input_entry(network.input))])
     for index, layer in enumerate(network.layers):
         words = entry(layer, names[layer.name])
         if isinstance(layer, Dropout):
@@ -97,8 +97,9 @@ class _Output:
 
 @dataclass(slots=True)
 class _Chart:
-    """The lines so far, and the output of each layer."""
+    """The lines so far, the output of each layer, and the names of lengths."""
 
+    lengths: dict[str, str]
     lines: list[str] = field(default_factory=list)
     outputs: dict[str, _Output] = field(default_factory=lambda: {INPUT: _Output("in")})
 
@@ -179,7 +180,9 @@ def _add_both_ways(
         chart.enter(cell, source, dropout=dropout(layer))
         _add_state(chart, cell, layer)
     chart.node(name, "pill", "plain", [str(layer.merge), *text])
-    ahead, back = ("", "") if layer.return_sequences else last_states(layer)
+    ahead, back = (
+        ("", "") if layer.return_sequences else last_states(layer, chart.lengths[layer.name])
+    )
     chart.edge(f"{name}f", name, ahead)
     chart.edge(f"{name}b", name, back)
 

@@ -572,7 +572,7 @@ class _Picture:
     def _draw_join(self, layer: Concat, label: list[str]) -> None:
         """Draw a join, and the lines of earlier outputs up and into it."""
         places = [column.x for column in self._outputs(layer.name)]
-        self._draw_arrows(places if self._last in layer.of else [], len(label) - 1)
+        self._draw_arrows(places, len(label) - 1)
         top = self.canvas.add_row(label)
         for x in places:
             self.canvas.centre(top, x, "[concat]")
