@@ -101,7 +101,9 @@ def lower(spec: models.Spec) -> nodes.Network:
         input=chain.input,
         layers=tuple(chain.layers),
     )
-    _check_used(chain, network)
+    # An unknown name in a join may have been meant for the layer that is not used.
+    if not chain.problems:
+        _check_used(chain, network)
     if chain.problems:
         raise SpecError(in_file_order(tuple(chain.problems)))
     return network
@@ -305,16 +307,7 @@ def _cell(layer: models.RecurrentLayer, forget_bias: float) -> nodes.Cell:
             assert_never(layer)
 
 
-Pointwise = (
-    models.Dense
-    | models.BatchNorm
-    | models.LayerNormLayer
-    | models.Dropout
-    | models.ActivationLayer
-)
-
-
-def _pointwise(chain: _Chain, path: Path, layer: Pointwise) -> None:
+def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
     """Add a layer that computes each step, or a vector, by itself."""
     name = (*path, "name")
     match layer:
@@ -441,7 +434,12 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
     # So the mask after the join is that before it.
     for at, (name, output) in enumerate(zip(names, outputs, strict=True)):
         if len(output.shape) != 2 or output.steps != chain.steps:
-            message = f"'{name}' has other steps than the layer before the join"
+            own, before = output.shape[0], chain.shape[0]
+            message = "expected the steps of the layer before the join"
+            if own != before and len(output.shape) == 2:
+                message = f"{message}, {before}; '{name}' has {own}"
+            else:
+                message = f"{message}, and '{name}' has others"
             chain.refuse((*path, "of", at), message, code="E425")
     if not outputs:
         return
@@ -493,18 +491,18 @@ def _pooling(chain: _Chain, head: models.Head) -> None:
         case "last" | "none":
             pass
         case "flatten":
-            if chain.shape[0] is None:
-                message = "'flatten' needs a number of steps: set 'input.length'"
-                chain.refuse(path, message, code="E424")
             if chain.masked:
-                message = "'flatten' would put padding among the features"
+                message = "'flatten' needs sequences of equal length, and these may have padding"
+                chain.refuse(path, message, code="E424")
+            elif chain.shape[0] is None:
+                message = "'flatten' needs a fixed number of steps: set 'input.length'"
                 chain.refuse(path, message, code="E424")
             if chain.shape[0] is not None:
                 name = chain.name("flatten", path)
                 chain.add(nodes.Flatten(name=name, input=chain.shape), path)
         case models.LastSteps(last_steps=count):
             if chain.masked:
-                message = "the last steps may be padding"
+                message = "the last steps may be padding, which 'last_steps' does not skip"
                 chain.refuse((*path, "last_steps"), message, code="E424")
             steps = chain.shape[0]
             if steps is not None and steps < count:

@@ -69,7 +69,8 @@ def for_inference(network: Network) -> Network:
         # A residual that starts at a dropout starts at the layer after it.
         starts |= dict.fromkeys(waiting, layer.name)
         waiting.clear()
-    return replace(network, layers=tuple(layers))
+    outputs = tuple((name, before.get(layer, layer)) for name, layer in network.outputs)
+    return replace(network, layers=tuple(layers), outputs=outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,9 @@ def step_refusals(network: Network) -> tuple[Refusal, ...]:
 
 
 def _refusals(network: Network) -> Iterator[Refusal]:
+    if network.outputs:
+        reason = "in step form, a network has one output"
+        yield Refusal(network.outputs[0][1], "heads", reason)
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
         match layer:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rnnspec.errors import listed
 from rnnspec.spec.models import (
     LSTM,
-    POINTWISE,
     Attention,
+    PointwiseLayer,
     RecurrentLayer,
     RepeatVector,
     Spec,
@@ -90,7 +90,7 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
         if not isinstance(layer, RepeatVector):
             continue
         path = ("rnn", index, "type")
-        before = [layer for layer in spec.rnn[:index] if not isinstance(layer, POINTWISE)]
+        before = [layer for layer in spec.rnn[:index] if not isinstance(layer, PointwiseLayer)]
         if not before:
             message = "'repeat' cannot be first: it repeats the final state of the layer before it"
             yield (path, "E410", message)
@@ -99,10 +99,9 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             yield (path, "E410", message)
         elif not isinstance(before[-1], RecurrentLayer):
             message = (
-                "'repeat' repeats the final state of a recurrent layer, but a "
-                f"{before[-1].type!r} is before it"
+                f"'repeat' repeats the final state of a recurrent layer, but a {before[-1].type!r}"
             )
-            yield (path, "E410", message)
+            yield (path, "E410", f"{message} is before it")
         if index == last:
             yield (
                 path,
@@ -116,7 +115,7 @@ def _is_recurrent_somewhere(spec: Spec) -> Iterator[Broken]:
         message = "expected at least one recurrent layer (simple, lstm or gru), received none"
         yield (("rnn",), "E420", message)
     elif spec.head is not None and spec.head.pooling == "last":
-        after = [layer for layer in spec.rnn if not isinstance(layer, POINTWISE)][-1]
+        after = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)][-1]
         if not isinstance(after, RecurrentLayer):
             message = (
                 f"'pooling: last' is the final state of a recurrent layer, but a {after.type!r} "
@@ -171,7 +170,7 @@ def _head(spec: Spec) -> Iterator[Broken]:
     if head.normalize != "none" and head.gives_steps:
         message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
         yield (("head", "normalize"), "E418", message)
-    if head.tied and spec.embedding is None:
+    if head.tied and head.units is not None and spec.embedding is None:
         message = "'tied' needs an embedding, whose vectors are the kernel of the output layer"
         yield (("head", "tied"), "E422", message)
     for part in head.pooling if isinstance(head.pooling, tuple) else (head.pooling,):
@@ -188,7 +187,7 @@ def _pooling_list(spec: Spec) -> Iterator[Broken]:
     path, parts = ("head", "pooling"), spec.head.pooling
     for index, part in enumerate(parts):
         if part in parts[:index]:
-            yield ((*path, index), "E426", "this pooling is in the list already")
+            yield ((*path, index), "E426", "the list has this pooling already")
     last = spec.rnn[-1]
     if "last" not in parts:
         return
