@@ -27,6 +27,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     WindowPooling,
+    sources,
     width,
 )
 
@@ -47,14 +48,15 @@ def for_inference(network: Network) -> Network:
     """
     layers, starts, before = list[Layer](), dict[str, str](), dict[str, str]()
     waiting, previous = list[str](), INPUT
-    for layer in network.layers:
+    for layer, (taken, *_) in zip(network.layers, sources(network).values(), strict=True):
         waiting.append(layer.name)
-        source = layer.source and before.get(layer.source, layer.source)
+        source = before.get(taken, taken)
         if isinstance(layer, Dropout):
             # What takes its output takes its input instead.
-            before[layer.name] = source or previous
+            before[layer.name] = source
             continue
-        kept: Layer = replace(layer, source=None if source == previous else source)
+        follows = source == previous or isinstance(layer, Concat)
+        kept: Layer = replace(layer, source=None if follows else source)
         match kept:
             case Recurrent():
                 kept = replace(kept, dropout=0.0, recurrent_dropout=0.0)
