@@ -564,13 +564,13 @@ def _pool(
     if pooling == "last_step" and chain.masked:
         message = "the last step may be padding, which 'last_step' does not skip; use 'last'"
         chain.refuse(path, message, code="E419")
-    both = isinstance(trunk, nodes.Recurrent) and trunk.merge is not None
+    backward = trunk.units if isinstance(trunk, nodes.Recurrent) and trunk.merge else 0
     return nodes.Pooling(
         name=chain.name(f"{pooling}_pooling", path),
         input=chain.shape,
         statistic=pooling,
         masked=chain.masked and pooling != "last_step",
-        backward=trunk.units if pooling == "last" and both else 0,
+        backward=backward if pooling == "last" else 0,
     )
 
 

@@ -177,7 +177,7 @@ def _heads(spec: Spec) -> Iterator[Broken]:
                 message = "the list has this pooling already"
                 yield ((*path, "pooling", index), "E426", message)
         if "last" in head.poolings and not shares_state:
-            where = (*path, "pooling")
+            where: Path = (*path, "pooling")
             if isinstance(head.pooling, tuple):
                 where = (*where, head.poolings.index("last"))
             yield from _last_of_sequence(spec, where)
