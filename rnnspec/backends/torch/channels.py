@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.ir import nodes
 from rnnspec.source.code import Code, code, lines
+from rnnspec.source.linebreaks import LINE_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,11 +53,16 @@ def _trim(run: list[nodes.Layer]) -> Iterator[tuple[nodes.Layer, ...]]:
         yield tuple(run[places[0] : places[-1] + 1])
 
 
+_SHORT = LINE_LENGTH - len(8 * " ")
+
+
 def transposed(compute: Code, *, first: bool, last: bool) -> Code:
     """Return the statements of a layer of a run, with the transposes before and after the run."""
     transpose = code("x = x.transpose(1, 2)")
     if first and last and compute.startswith("x = self.") and "\n" not in compute:
-        return Code(f"{compute.replace('(x', '(x.transpose(1, 2)')}.transpose(1, 2)")
+        line = f"{compute.replace('(x', '(x.transpose(1, 2)')}.transpose(1, 2)"
+        if len(line) <= _SHORT:
+            return Code(line)
     return lines(transpose if first else Code(), compute, transpose if last else Code())
 
 
@@ -126,7 +132,15 @@ def pool_average(layer: nodes.WindowPooling) -> Iterator[Code]:
     yield from pad(window, steps, names=("x", "real"))
     # The share is 0 in a window of padding alone, and so is the mean of its zeros.
     least = code(".clamp(min={!r})", 1 / window.size) if layer.masked else Code()
-    yield code("x = self.{name}(x) / self.{name}(real){}", least, name=layer.name)
+    yield code(
+        """
+        x = self.{name}(x)
+        share = self.{name}(real)
+        x = x / share{}
+        """,
+        least,
+        name=layer.name,
+    )
 
 
 _BATCH_NORM_INIT = code("""
@@ -139,34 +153,28 @@ _BATCH_NORM_INIT = code("""
         self.register_buffer("running_mean", torch.empty(num_features))
         self.register_buffer("running_var", torch.empty(num_features))
 """)
-_NORMALIZE = code("""
-    return nn.functional.batch_norm(
-        x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
-    )
-""")
 _FUSED = code("""
     # With a momentum of 1, PyTorch's function stores the statistics of this batch.
-    mean, variance = torch.zeros_like(self.running_mean), torch.zeros_like(self.running_var)
-    share = 1 - self.momentum
+    mean, variance = torch.zeros_like(mean), torch.zeros_like(variance)
     count = x.numel() / x.shape[1]
     x = nn.functional.batch_norm(
-        x, mean, variance, self.weight, self.bias, training=True, momentum=1.0, eps=self.eps
+        x, mean, variance, weight, bias, training=True, momentum=1.0, eps=eps
     )
-    self.running_mean.lerp_(mean, share)
-    self.running_var.lerp_(variance * ((count - 1) / count), share)
+    self.running_mean.lerp_(mean, 1 - self.momentum)
+    self.running_var.lerp_(variance * ((count - 1) / count), 1 - self.momentum)
     return x
 """)
 _MASKED = code("""
     real = mask.unsqueeze(1)
-    count = mask.sum().clamp(min=1)
-    mean = torch.where(real, x, 0).sum(dim=(0, 2)) / count
+    steps = mask.sum().clamp(min=1)
+    mean = torch.where(real, x, 0).sum(dim=(0, 2)) / steps
     centred = torch.where(real, x - mean.unsqueeze(-1), 0)
-    variance = centred.square().sum(dim=(0, 2)) / count
+    variance = centred.square().sum(dim=(0, 2)) / steps
     with torch.no_grad():
         self.running_mean.lerp_(mean, 1 - self.momentum)
         self.running_var.lerp_(variance, 1 - self.momentum)
-    scale = self.weight / torch.sqrt(variance + self.eps)
-    return centred * scale.unsqueeze(-1) + self.bias.unsqueeze(-1)
+    scale = weight / torch.sqrt(variance + eps)
+    return centred * scale.unsqueeze(-1) + bias.unsqueeze(-1)
 """)
 
 
@@ -205,13 +213,14 @@ def batch_norm_class(layers: Iterable[nodes.BatchNorm]) -> Code:
 
             def forward(self, x: torch.Tensor{argument}) -> torch.Tensor:
                 """Return the input, normalized by the statistics of the batch in training."""
+                mean, variance = self.running_mean, self.running_var
+                weight, bias, eps = self.weight, self.bias, self.eps
                 if not self.training:
-                    {normalize}
+                    return nn.functional.batch_norm(x, mean, variance, weight, bias, eps=eps)
                 {body}
         ''',
         steps=steps,
         init=_BATCH_NORM_INIT,
         argument=argument,
-        normalize=_NORMALIZE,
         body=body,
     )

@@ -510,20 +510,22 @@ class TorchWalk(Walk):
             if not layer.backward:
                 return code("x = x[:, -1]")
             return code("x = torch.cat([x[:, -1, :{!r}], x[:, 0, {!r}:]], dim=-1)", ahead, ahead)
-        last = code("x[rows, last]")
+        first, steps = Code(), code("x[rows, last]")
         if layer.backward:
-            last = code(
+            first = code("first = mask.int().argmax(dim=1)")
+            steps = code(
                 "torch.cat([x[rows, last, :{!r}], x[rows, first, {!r}:]], dim=-1)", ahead, ahead
             )
         return code(
             """
             rows = torch.arange(x.shape[0], device=x.device)
             last = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
-            {first}
-            x = torch.where(mask.any(dim=1, keepdim=True), {last}, 0)
+            {}
+            x = {}
+            x = torch.where(mask.any(dim=1, keepdim=True), x, 0)
             """,
-            first=code("first = mask.int().argmax(dim=1)") if layer.backward else Code(),
-            last=last,
+            first,
+            steps,
         )
 
     def activate(self, activation: nodes.Activation) -> Code:

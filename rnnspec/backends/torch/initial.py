@@ -155,8 +155,8 @@ def _body(kind: _Kind) -> Code:
     """Return the statements that draw the arrays of ``module``."""
     layer, draws = kind.layer, dict(kind.draws)
     if not (isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused):
-        if kind.partly and "bias" in draws:
-            # nn.Linear without a bias has the attribute, with the value None.
+        # Without a bias, the attribute is None, which nn.Conv1d declares.
+        if "bias" in draws and (kind.partly or isinstance(layer, nodes.Conv)):
             draws["bias"] = code(
                 """
                 if module.bias is not None:
