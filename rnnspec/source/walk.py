@@ -95,8 +95,9 @@ class Walk(ABC):
                 run = self.run_chunk if self.form == "step" else self.run
                 return self.recurrent(layer), lines(run(layer))
             case nodes.Dense():
-                project = code("x = {}", self.project_tied(layer)) if layer.tied else call
-                return self.dense(layer), lines(project, self._activated(layer.activation))
+                return self.dense(layer), lines(
+                    self._project(layer), self._activated(layer.activation)
+                )
             case nodes.Repeat():
                 return Code(), code("x = {}", self.repeat(layer))
             case nodes.Normalize():
@@ -107,6 +108,12 @@ class Walk(ABC):
                 return Code(), self._pool(layer)
             case _:
                 assert_never(layer)
+
+    def _project(self, layer: nodes.Dense) -> Code:
+        """Return the statement that computes a dense layer before its activation."""
+        if layer.tied:
+            return code("x = {}", self.project_tied(layer))
+        return code("x = self.{}(x)", layer.name)
 
     def _activated(self, activation: nodes.Activation) -> Code:
         """Return the statement that applies an activation, empty if it is linear."""
@@ -188,7 +195,7 @@ class Walk(ABC):
             )
         *before, last = self.network.layers
         match last:
-            case nodes.Dense(activation=activation) if (
+            case nodes.Dense(activation=str() as activation) if (
                 self.form in self.checked_forms and activation in self.losses
             ):
                 option = code(", *, logits: bool = False")
@@ -196,7 +203,7 @@ class Walk(ABC):
                 body = lines(
                     self._prepare(Code()),
                     self._compute(before),
-                    code("x = self.{}(x)", last.name),
+                    self._project(last),
                     code("return x if logits else {}", self.activate(activation)),
                 )
             case _:
