@@ -63,7 +63,9 @@ class Walk(ABC):
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
 
-    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
+    def _write(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
         call = code("x = self.{}(x)", layer.name)
         match layer:
@@ -95,9 +97,8 @@ class Walk(ABC):
                 run = self.run_chunk if self.form == "step" else self.run
                 return self.recurrent(layer), lines(run(layer))
             case nodes.Dense():
-                return self.dense(layer), lines(
-                    self._project(layer), self._activated(layer.activation)
-                )
+                project = code("x = {}", self.project_tied(layer)) if layer.tied else call
+                return self.dense(layer), lines(project, self._activated(layer.activation))
             case nodes.Repeat():
                 return Code(), code("x = {}", self.repeat(layer))
             case nodes.Normalize():
@@ -108,12 +109,6 @@ class Walk(ABC):
                 return Code(), self._pool(layer)
             case _:
                 assert_never(layer)
-
-    def _project(self, layer: nodes.Dense) -> Code:
-        """Return the statement that computes a dense layer before its activation."""
-        if layer.tied:
-            return code("x = {}", self.project_tied(layer))
-        return code("x = self.{}(x)", layer.name)
 
     def _activated(self, activation: nodes.Activation) -> Code:
         """Return the statement that applies an activation, empty if it is linear."""
@@ -195,7 +190,7 @@ class Walk(ABC):
             )
         *before, last = self.network.layers
         match last:
-            case nodes.Dense(activation=str() as activation) if (
+            case nodes.Dense(activation=activation) if (
                 self.form in self.checked_forms and activation in self.losses
             ):
                 option = code(", *, logits: bool = False")
@@ -203,7 +198,7 @@ class Walk(ABC):
                 body = lines(
                     self._prepare(Code()),
                     self._compute(before),
-                    self._project(last),
+                    code("x = self.{}(x)", last.name),
                     code("return x if logits else {}", self.activate(activation)),
                 )
             case _:
