@@ -15,6 +15,7 @@ from rnnspec.ir.nodes import (
     INPUT,
     LSTM,
     Attention,
+    BatchNorm,
     Concat,
     Conv,
     Dropout,
@@ -60,6 +61,9 @@ def for_inference(network: Network) -> Network:
                 layer = replace(layer, dropout=0.0, recurrent_dropout=0.0)
             case Residual():
                 layer = replace(layer, start=starts.get(layer.start, layer.start))
+            case BatchNorm():
+                # Its moving arrays do not depend on the batch.
+                layer = replace(layer, masked=False)
             case Concat():
                 layer = replace(layer, of=tuple(before.get(name, name) for name in layer.of))
             case _:

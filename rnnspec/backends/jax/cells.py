@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
-    from rnnspec.words import CellActivation
+    from rnnspec.words import Activation
 
-ACTIVATIONS: dict[CellActivation, str] = {
+ACTIVATIONS: dict[Activation, str] = {
     "tanh": "jnp.tanh",
     "sigmoid": "jax.nn.sigmoid",
     "relu": "jax.nn.relu",
@@ -30,6 +30,9 @@ ACTIVATIONS: dict[CellActivation, str] = {
     "elu": "jax.nn.elu",
     "selu": "jax.nn.selu",
     "silu": "jax.nn.silu",
+    "exponential": "jnp.exp",
+    "softmax": "jax.nn.softmax",
+    "log_softmax": "jax.nn.log_softmax",
 }
 """The function of each activation, empty for the identity."""
 

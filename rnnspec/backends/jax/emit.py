@@ -159,13 +159,14 @@ class JaxWalk(Walk):
         window = layer.window
         padding = "VALID" if self.form == "step" else window.padding.upper()
         arguments: dict[str, Code | Literal] = {
+            "kernel_size": window.size,
             "strides": window.stride,
             "padding": padding,
             "kernel_dilation": window.dilation,
             "use_bias": layer.bias,
             **self._drawn(layer),
         }
-        made = _make("nnx.Conv", layer.features, layer.filters, window.size, **arguments)
+        made = _make("nnx.Conv", layer.features, layer.filters, **arguments)
         return code("self.{} = {}", layer.name, made)
 
     def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
@@ -191,17 +192,16 @@ class JaxWalk(Walk):
             window.stride,
             window.padding.upper(),
         )
-        real = code("jnp.expand_dims(mask, -1)")
         match layer.statistic:
             case "max" if layer.masked:
                 yield code(
                     """
-                    x = jnp.where({}, x, -jnp.inf)
+                    x = {}
                     x = nnx.max_pool(x, {})
                     # A window of padding alone gives zeros.
                     x = jnp.where(jnp.isneginf(x), 0, x)
                     """,
-                    real,
+                    code("jnp.where(jnp.expand_dims(mask, -1), x, -jnp.inf)"),
                     arguments,
                 )
             case "max":
@@ -209,16 +209,18 @@ class JaxWalk(Walk):
             case "average" if layer.masked:
                 yield code(
                     """
-                    # The mean of the real steps: that of all, divided by the share of real ones.
-                    real = {real}.astype(x.dtype)
-                    x = nnx.avg_pool({x}, {arguments})
-                    share = nnx.avg_pool(real, {arguments})
-                    x = x / jnp.maximum(share, {least})
+                    real = jnp.expand_dims(mask, -1)
+                    {zero}
+                    x = nnx.avg_pool(x, {arguments})
+                    # The mean of the real steps is that of all, divided by the share of real ones.
+                    share = nnx.avg_pool(real.astype(x.dtype), {arguments})
+                    x = x / jnp.maximum(share, 1 / {size!r})
                     """,
-                    real=real,
-                    x=self.where_real(0) if self._holds_padding(layer) else code("x"),
+                    zero=code("x = jnp.where(real, x, 0)")
+                    if self._holds_padding(layer)
+                    else Code(),
                     arguments=arguments,
-                    least=code("1 / {!r}", window.size),
+                    size=window.size,
                 )
             case "average":
                 own_steps = Code() if window.padding == "valid" else code("count_include_pad=False")
@@ -261,7 +263,7 @@ class JaxWalk(Walk):
 
     def _function(self, activation: nodes.Activation) -> Code:
         """Return an activation as a function."""
-        if isinstance(activation, str) and activation in ACTIVATIONS:
+        if isinstance(activation, str):
             return code("{}", ACTIVATIONS[activation] or "jax.nn.identity")
         return code("lambda x: {}", self.activate(activation))
 
@@ -292,6 +294,22 @@ class JaxWalk(Walk):
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         made = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, made)
+
+    def convert_input(self) -> Code:
+        """Return the statement that makes integers real numbers, if nothing with arrays does."""
+        plain = (nodes.WindowPooling, nodes.Activate)
+        if not any(
+            isinstance(layer, plain) and sources(self.network)[layer.name] == (nodes.INPUT,)
+            for layer in self.network.layers
+        ):
+            return Code()
+        return code("x = x.astype({})", self._dtype())
+
+    def _dtype(self) -> Code:
+        """Return the dtype of ``x`` after a layer with arrays."""
+        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
+        path = direction_path(directions(first)[0])
+        return code("jnp.result_type(x, self.{}.{}kernel.dtype)", first.name, Code(path))
 
     def where_real(self, otherwise: float) -> Code:
         """Return ``x`` with another value at padded steps."""
@@ -388,10 +406,6 @@ class JaxWalk(Walk):
                 return code("jax.nn.leaky_relu(x, {!r})", slope)
             case nodes.ClippedRelu(limit=limit):
                 return code("jnp.clip(x, 0, {!r})", limit)
-            case "exponential":
-                return code("jnp.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("jax.nn.{}(x)", activation)
             case _:
                 return code("{}(x)", ACTIVATIONS[activation])
 
@@ -401,9 +415,8 @@ class JaxWalk(Walk):
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""
-        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
         # Tokens are integers, and a mixed precision has states of the wider dtype.
-        return code("dtype = jnp.result_type(x, self.{}.kernel.dtype)", first.name)
+        return code("dtype = {}", self._dtype())
 
     def zeros(self, shape: Code) -> Code:
         """Return a state of zeros."""

@@ -204,8 +204,9 @@ def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
 _LEAVE_OUT_PADDING = code(
     """
     real = jnp.expand_dims(mask, -1)
-    # Not -inf: a sequence of padding alone gives zeros, with a finite gradient.
-    scores, x = jnp.where(real, scores, -3e38), jnp.where(real, x, 0)
+    # Not -inf, of which a sequence of padding alone would have no softmax.
+    scores = jnp.where(real, scores, -3e38)
+    x = jnp.where(real, x, 0)
     """
 )
 _HARD_SIGMOID = code('''
