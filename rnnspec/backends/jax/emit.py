@@ -244,9 +244,9 @@ class JaxWalk(Walk):
         return code("self.{} = {}", layer.name, norm)
 
     def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
-        """Yield the call of a batch normalization, in training over the real steps."""
+        """Yield the call of a batch normalization, over the real steps."""
         over = Code()
-        if layer.masked and self.form == "training":
+        if layer.masked:
             over = code("mask=jnp.expand_dims(mask, -1)")
         yield code("x = self.{}({})", layer.name, listed("x", over))
 
