@@ -15,6 +15,7 @@ from rnnspec.ir.nodes import (
     INPUT,
     LSTM,
     Attention,
+    BatchNorm,
     Concat,
     Conv,
     Dropout,
@@ -62,6 +63,9 @@ def for_inference(network: Network) -> Network:
                 kept = replace(kept, dropout=0.0, recurrent_dropout=0.0)
             case Residual():
                 kept = replace(kept, start=starts.get(kept.start, kept.start))
+            case BatchNorm():
+                # Its moving arrays do not depend on the batch.
+                kept = replace(kept, masked=False)
             case Concat():
                 kept = replace(kept, of=tuple(before.get(name, name) for name in kept.of))
             case _:
