@@ -418,13 +418,8 @@ class _Layers:
         into.add(total, "Conv", x, array(name, "W"), *biases, **options)
         if not plain:
             into.activate(result, total, layer.activation, axis=1)
-        self._put_windows(layer, padding)
-
-    def _put_windows(
-        self, layer: nodes.Conv | nodes.WindowPooling, padding: Padding | None
-    ) -> None:
-        after = None if padding is None else padding.after(layer.name, layer.window)
-        self.sequences.put(layer.name, "bfs", output_name(layer.name, "bfs"), after)
+        padding_after = None if padding is None else padding.after(name, window)
+        self.sequences.put(name, "bfs", result, padding_after)
 
     def _join_last_inputs(self, layer: nodes.Conv, state: State, padding: Padding | None) -> str:
         """Add the last inputs of the chunk before and of this one, and return all of them."""
@@ -447,13 +442,15 @@ class _Layers:
         result = output_name(name, "bfs")
         if padding is None:
             into.add(result, operator, x, **options)
-        elif layer.statistic == "max":
+            self.sequences.put(name, "bfs", result)
+            return
+        padding_after = padding.after(name, window)
+        if layer.statistic == "max":
             zero, lowest = into.scalar("Zero", 0.0), into.scalar("Lowest", _LOWEST)
             x = into.add(array(name, "Kept"), "Where", padding.is_real("bfs"), x, lowest)
             highest = into.add(array(name, "Highest"), operator, x, **options)
             # Windows of padding alone are padding, but must not overflow in what follows.
-            real = padding.after(name, window).is_real("bfs")
-            into.add(result, "Where", real, highest, zero)
+            into.add(result, "Where", padding_after.is_real("bfs"), highest, zero)
         else:
             zero = into.scalar("Zero", 0.0)
             x = into.add(array(name, "Kept"), "Where", padding.is_real("bfs"), x, zero)
@@ -462,7 +459,7 @@ class _Layers:
             share = into.add(array(name, "Share"), operator, padding.share(), **options)
             least = into.scalar(f"Least_{window.size}", 1 / window.size)
             into.add(result, "Div", total, into.add(array(name, "Limited"), "Max", share, least))
-        self._put_windows(layer, padding)
+        self.sequences.put(name, "bfs", result, padding_after)
 
     def _add_batch_norm(self, layer: nodes.BatchNorm) -> Axes:
         into, name, axes = self.into, layer.name, self._axes(layer)
@@ -486,7 +483,7 @@ class _Layers:
         into, axes = self.into, self._axes(layer)
         # Unlike a Slice, it refuses a sequence that is shorter.
         start, zero = into.scalar(f"Last_{layer.count}", -layer.count), into.scalar("First", 0)
-        steps = into.add(array(layer.name, "Steps"), "Range", start, zero, into.scalar("One", 1))
+        steps = into.add(array(layer.name, "Places"), "Range", start, zero, into.scalar("One", 1))
         x = self._take(layer, axes)
         into.add(output_name(layer.name, axes), "Gather", x, steps, axis=axes.index("s"))
         self._put(layer, axes)

@@ -219,6 +219,7 @@ class Sequences:
                 self.described.add(MOVING)
         into.block()
         self.put(nodes.INPUT, ("sb" if axes == "sbf" else "bs") if tokens else axes, x, padding)
+        self.values[nodes.INPUT]["bs" if tokens else "bsf"] = INPUT
 
     def put(self, layer: str, axes: Axes, value: str, padding: Padding | None = None) -> None:
         """Remember the output of a layer."""
@@ -241,8 +242,10 @@ class Sequences:
         return known[axes]
 
     def _rearrange(self, layer: str, axes: Axes) -> str:
-        into, padding = self.into, self.paddings[layer]
-        old, x = next(iter(self.values[layer].items()))
+        into, padding, known = self.into, self.paddings[layer], self.values[layer]
+        # With the batch first, each step is in its own place.
+        old = next((old for old in known if old[0] == axes[0]), self.axes(layer))
+        x = known[old]
         about = "Input" if layer == nodes.INPUT else layer
         name = "Input_Steps" if about == "Input" and axes == "sbf" else output_name(about, axes)
         self._describe(axes)

@@ -52,7 +52,7 @@ LEAST_STEPS = "least_steps"
 PLACE = "Place"
 """The value with the place of each time step, if real steps are moved to the front."""
 
-MASK = "Mask_"
+MASK = "After_"
 """The beginning of the paths of values about the padding of what a layer makes of its windows."""
 _ORDERS = {"bfs": "NCW", "bsf": "NWC"}
 """The path of the output of a layer in another order of axes than its own name has."""
