@@ -21,6 +21,7 @@ from rnnspec.backends.onnx.slots import (
     FORM,
     INPUT,
     LEAST_STEPS,
+    NAMED,
     after,
     array,
     output_name,
@@ -72,7 +73,7 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
             *(_state_value(state, state.name) for state in network_states),
         ),
         outputs=(
-            Value("float", ("batch", *_output_dims(network)), network.layers[-1].name),
+            *_output_values(network),
             *(_state_value(state, after(state.name)) for state in network_states),
         ),
         blocks=builder.finish(),
@@ -93,6 +94,7 @@ def emit(network: nodes.Network, form: Form) -> GraphSource:
         metadata=(
             *((f"frozen {name}", "true") for name, _, trainable in arrays if not trainable),
             *(((FORM, "step"),) if stepped else ()),
+            *(((NAMED, "true"),) if network.outputs else ()),
             # ONNX Runtime pools a part of a window too.
             *(((LEAST_STEPS, str(least)),) if network.input.steps is None and least > 1 else ()),
             # The type of an input does not tell it, and ONNX Runtime takes a negative token for
@@ -119,17 +121,17 @@ def _dims(shape: nodes.Shape) -> Dims:
     return tuple("steps" if size is None else size for size in shape)
 
 
-def _output_dims(network: nodes.Network) -> Dims:
-    """Return the axes of the output; its steps are not those of the input after some windows."""
+def _output_values(network: nodes.Network) -> Iterator[Value]:
     windows = (
         layer.window
         for layer in network.layers
         if isinstance(layer, nodes.Conv | nodes.WindowPooling)
     )
-    dims = _dims(network.output)
-    if all(window.keeps_steps for window in windows):
-        return dims
-    return tuple("output_steps" if dim == "steps" else dim for dim in dims)
+    # ONNX Runtime takes axes of one name for equal.
+    steps = "steps" if all(window.keeps_steps for window in windows) else "output_steps"
+    for name, layer in network.results.items():
+        dims = (steps if size is None else size for size in layer.output)
+        yield Value("float", ("batch", *dims), name or layer.name)
 
 
 def _state_value(state: State, name: str) -> Value:
@@ -233,13 +235,16 @@ class _Layers:
         }
 
     def add(self) -> None:
-        """Add all nodes; the last one has the name of the last layer."""
+        """Add all nodes; an output without a name of its own has that of the last layer."""
         into, network, sequences = self.into, self.network, self.sequences
         axes = self._look_ahead()
         sequences.begin(network.input, axes)
         for layer in network.layers:
             self._add_layer(layer)
-        if len(network.output) < _SEQUENCE:
+        for name, source in network.outputs:
+            order = sequences.axes(source)
+            into.add(name, "Identity", sequences.take(source, order if order == "bf" else "bsf"))
+        if network.outputs or sequences.axes(layer.name) == "bf":
             return
         # The name of the last layer is that of the output, which has other axes.
         if sequences.axes(layer.name) == "sbf":

@@ -19,6 +19,7 @@ from rnnspec.backends.onnx.slots import (
     INPUT,
     LEAST_STEPS,
     MASK,
+    NAMED,
     PLACE,
     array,
     array_of,
@@ -127,8 +128,7 @@ class OnnxRuntime(Runtime):
         graph = _Layers(model.proto.graph, layers)
         shown = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
         names = tuple(dict.fromkeys((*shown.values(), *graph.places.values())))
-        # The value of the last layer is the output of the graph.
-        *values, output = model.run(names, inputs)
+        values, outputs_of = model.run(names, inputs)
         value_of = dict(zip(names, values, strict=True))
         outputs: dict[str, Array] = {}
         place_of = {INPUT: value_of.get(PLACE)}
@@ -151,7 +151,7 @@ class OnnxRuntime(Runtime):
             # As (batch, steps, features), with each step in its place.
             place_of[layer], outputs[layer] = place, x.transpose(axes)
         del inputs_of[INPUT]
-        return Trace(inputs_of, output)
+        return Trace(inputs_of, model.join(outputs_of))
 
     def step(
         self, model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
@@ -190,7 +190,7 @@ class OnnxRuntime(Runtime):
 
     def output(self, model: OnnxModel, inputs: Array) -> Array:
         """Return the output for a batch."""
-        return model(inputs)
+        return model.join(model.run((), inputs)[1])
 
     def scale(self, model: OnnxModel, share: float) -> None:
         """Multiply every array of a model."""
@@ -302,10 +302,11 @@ class OnnxModel:
     def __repr__(self) -> str:
         return f"OnnxModel({self.proto.graph.name}, {len(self.weights)} arrays)"
 
-    def __call__(self, inputs: ArrayLike) -> Array:
+    def __call__(self, inputs: ArrayLike) -> Array | dict[str, Array]:
         """Return the output for tokens (batch, steps) or values (batch, steps, features).
 
-        A batch of no sequences has an output of none.
+        It is a mapping by name if the spec has named heads. A batch of no sequences has an output
+        of none.
 
         Raises:
             UsageError: the batch does not fit the network, or the model is in step form.
@@ -316,9 +317,18 @@ class OnnxModel:
             )
             raise UsageError(message)
         batch = self._batch(inputs)
-        output: Array
-        (output,) = self._session(()).run(None, {INPUT: _not_empty(batch)})
-        return output[: len(batch)]
+        results: list[Array] = self._session(()).run(None, {INPUT: _not_empty(batch)})
+        outputs = [each[: len(batch)] for each in results]
+        if NAMED not in self._words:
+            return outputs[0]
+        names = (each.name for each in self.proto.graph.output)
+        return dict(zip(names, outputs, strict=True))
+
+    def join(self, outputs: Sequence[Array]) -> Array:
+        """Return the only output, or named outputs as (batch, all of their numbers)."""
+        if NAMED not in self._words:
+            return outputs[0]
+        return np.concatenate([each.reshape(len(each), -1) for each in outputs], axis=1)
 
     def step(
         self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
@@ -348,8 +358,7 @@ class OnnxModel:
         batch, expected = _as_array(inputs), self.proto.graph.input[0]
         # An open number of steps is 0.
         sizes = _shape(expected)[1:]
-        words = {each.key: each.value for each in self.proto.metadata_props}
-        most = int(words.get(LEAST_STEPS, 1)) - 1
+        most = int(self._words.get(LEAST_STEPS, 1)) - 1
         fits = batch.ndim == 1 + len(sizes) and all(
             actual == size if size else actual > most
             for actual, size in zip(batch.shape[1:], sizes, strict=True)
@@ -389,10 +398,11 @@ class OnnxModel:
         weights = {name: values.copy() for name, values in self.weights.items()}
         return model_of, (type(self).__module__, self.proto.SerializeToString(), weights)
 
-    def run(self, names: tuple[str, ...], inputs: Array) -> list[Array]:
-        """Return the values of a graph with these names for a batch, and then its output."""
+    def run(self, names: tuple[str, ...], inputs: Array) -> tuple[list[Array], list[Array]]:
+        """Return the values of a graph with these names for a batch, and its outputs."""
         results: list[Array] = self._session(names).run(None, {INPUT: self._batch(inputs)})
-        return [*results[1:], results[0]]
+        count = len(self.proto.graph.output)
+        return results[count:], results[:count]
 
     def forget(self) -> None:
         """Compute with the weights as they are now, from the next call on."""
@@ -427,10 +437,14 @@ class OnnxModel:
         return {each.name: _shape(each)[1:] for each in states}
 
     @property
+    def _words(self) -> dict[str, str]:
+        """The metadata, in which only the spec may be no text."""
+        return {each.key: each.value for each in self.proto.metadata_props}
+
+    @property
     def frozen(self) -> set[str]:
         """The names of the weights that training leaves alone."""
-        words = (each.key.split(" ") for each in self.proto.metadata_props)
-        return {key[1] for key in words if key[0] == "frozen"}
+        return {key.removeprefix("frozen ") for key in self._words if key.startswith("frozen ")}
 
     def parameters(self, name: str) -> Iterator[Array]:
         """Yield a weight, or the halves of a bias that are parameters."""

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 INPUT = "inputs"
 FORM = "form"
 """The key of the form in the metadata of a file; a file without it is for inference."""
+NAMED = "named_outputs"
+"""The key that says that the outputs have the names of heads."""
 LEAST_STEPS = "least_steps"
 """The key of the smallest number of steps of an input, if it is more than 1."""
 PLACE = "Place"
