@@ -152,14 +152,16 @@ class LeakyRelu(Model):
     """x if it is positive, otherwise ``leaky_relu`` times x."""
 
     leaky_relu: Finite = Field(
-        description="x if it is positive, otherwise this number times x.", examples=[0.01, 0.3]
+        description="The factor of x where x is negative.", examples=[0.01, 0.3]
     )
 
 
 class ClippedRelu(Model):
     """x, between 0 and ``clipped_relu``."""
 
-    clipped_relu: Positive = Field(description="x, between 0 and this number.", examples=[20, 6])
+    clipped_relu: Positive = Field(
+        description="The largest value: x, between 0 and this number.", examples=[20, 6]
+    )
 
 
 ACTIVATION_FORMS: dict[str, type[Model]] = {"leaky_relu": LeakyRelu, "clipped_relu": ClippedRelu}
