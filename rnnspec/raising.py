@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.errors import ModelError, Problem
 from rnnspec.ir import initializers, nodes
@@ -17,8 +17,6 @@ from rnnspec.spec import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from rnnspec.words import Statistic
 
 Words = dict[str, Any]
 Drawn = initializers.Initializer | float
@@ -48,7 +46,7 @@ def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True)
         words["input"] = section
     if isinstance(network.input, nodes.TokenInput):
         words["embedding"] = reader.embedding(network.input)
-    layers = _with_copies(reader.recurrent())
+    layers = _with_copies(reader.stack())
     words["rnn"] = layers[0] if len(layers) == 1 else layers
     if head := reader.head():
         words["head"] = head
@@ -88,7 +86,13 @@ class _Reader:
         self.problems: list[Problem] = []
         self._layers = network.layers
         self._at = 0
-        self._numbers: Counter[str] = Counter()
+        self._joined = nodes.kept_outputs(network)
+        numbers: Counter[str] = Counter()
+        self._defaults: dict[str, str] = {}
+        for layer in network.layers:
+            kind = default_kind(layer)
+            numbers[kind] += 1
+            self._defaults[layer.name] = f"{kind}_{numbers[kind]}"
 
     def refuse(self, layer: str, message: str) -> None:
         """Record why the language cannot express a layer."""
@@ -96,10 +100,10 @@ class _Reader:
 
     def name(self, layer: nodes.Layer) -> Words:
         """Return the ``name`` key of a layer, or nothing if lowering gives the same name."""
-        kind = default_kind(layer)
-        self._numbers[kind] += 1
-        default = f"{kind}_{self._numbers[kind]}"
-        return {"name": layer.name} if self.placed and layer.name != default else {}
+        return {} if self._has_default_name(layer) else {"name": layer.name}
+
+    def _has_default_name(self, layer: nodes.Layer) -> bool:
+        return not self.placed or layer.name == self._defaults[layer.name]
 
     def take_next(self, *kinds: type[nodes.Layer]) -> Any:
         """Return the next layer and step over it, or None if it is of none of these kinds."""
@@ -130,36 +134,142 @@ class _Reader:
             words=files and files.words,
         )
 
-    def recurrent(self) -> list[Words]:
-        """Read the recurrent layers and repeats, up to the head."""
-        layers = list(self._recurrent())
-        if not layers:
+    def stack(self) -> list[Words]:
+        """Read the layers up to the head."""
+        end = self._end_of_stack()
+        layers = list[Words]()
+        while self._at < end:
+            layers.append(self._item())
+        if not any(words.get("type") in ("simple", "lstm", "gru") for words in layers):
             first = self._next()
-            name = first.name if first else "network"
+            name = first.name if first else self._layers[-1].name
             self.refuse(name, "expected a recurrent layer first, received none")
             # Without one, nothing behind it has a place.
             raise ModelError(tuple(self.problems))
         return layers
 
-    def _recurrent(self) -> Iterator[Words]:
-        while True:
-            if repeat := self.take_next(nodes.Repeat):
-                yield {"type": "repeat", **self.name(repeat), "steps": repeat.steps}
-            elif isinstance(self._next(), nodes.Recurrent):
-                yield self._block(None)
-            elif isinstance(self._next(), nodes.Dropout) and isinstance(
-                self._next(1), nodes.Recurrent
+    def _end_of_stack(self) -> int:
+        """Return the index of the first layer of the head.
+
+        It is the first that pools. Without one, it is behind the last layer that does not compute
+        each step by itself.
+        """
+        pools = (nodes.Pooling, nodes.Attention, nodes.Flatten, nodes.LastSteps)
+        end = self._at
+        for index, layer in enumerate(self._layers):
+            if isinstance(layer, pools):
+                return index
+            if isinstance(layer, nodes.Normalize):
+                continue
+            if not isinstance(layer, _POINTWISE) or self._is_in_block(index):
+                end = index + 1
+        return end
+
+    def _is_in_block(self, index: int) -> bool:
+        """Return whether a key of the recurrent layer before a norm can say it."""
+        layer = self._layers[index] if index < len(self._layers) else None
+        before = self._layers[index - 1]
+        return (
+            isinstance(layer, nodes.LayerNorm)
+            and isinstance(before, nodes.Recurrent)
+            # A join that names a block takes what is behind its norm.
+            and before.name not in self._joined
+            and self._has_default_name(layer)
+        )
+
+    def _item(self) -> Words:
+        """Read one item of ``rnn``."""
+        dropout, layer = None, self._next()
+        if isinstance(layer, nodes.Dropout) and self._is_of_block(layer):
+            dropout, layer = self.take_next(nodes.Dropout), self._next()
+        if isinstance(layer, nodes.Recurrent):
+            return self._block(dropout)
+        self._at += 1
+        match layer:
+            case nodes.Repeat():
+                return {"type": "repeat", **self.name(layer), "steps": layer.steps}
+            case nodes.Conv():
+                return {"type": "conv", **self.name(layer), **self._conv(layer)}
+            case nodes.WindowPooling(window=window, statistic=statistic):
+                stride = None if window.stride == window.size else window.stride
+                keys = {"type": f"{statistic}_pool", **self.name(layer), "size": window.size}
+                model = models.MaxPool
+                return keys | _without_defaults(model, stride=stride, padding=window.padding)
+            case nodes.Concat():
+                taken = self._defaults if not self.placed else {}
+                of = [taken.get(name, name) for name in layer.of]
+                return {"type": "concat", **self.name(layer), "of": of}
+            case (
+                nodes.Dense()
+                | nodes.BatchNorm()
+                | nodes.LayerNorm()
+                | nodes.Dropout()
+                | nodes.Activate()
             ):
-                yield self._block(self.take_next(nodes.Dropout))
-            else:
-                return
+                return self._pointwise(layer)
+            case _:
+                assert layer is not None, "the caller has not reached the end"
+                self.refuse(layer.name, f"{type(layer).__name__} is in a place with no key for it")
+                return {}
+
+    def _is_of_block(self, dropout: nodes.Dropout) -> bool:
+        """Return whether ``dropout`` is a key of the recurrent layer behind it."""
+        layer = self._next(1)
+        if not isinstance(layer, nodes.Recurrent) or layer.dropout or not self._is_key(dropout):
+            return False
+        behind = [self._next(ahead) for ahead in (2, 3)]
+        starts = [node.start for node in behind if isinstance(node, nodes.Residual)]
+        # A residual begins with its block.
+        return starts[:1] != [layer.name]
+
+    def _conv(self, layer: nodes.Conv) -> Words:
+        window = layer.window
+        return {
+            "filters": layer.filters,
+            "kernel_size": window.size,
+            **_without_defaults(
+                models.Conv,
+                stride=window.stride,
+                dilation=window.dilation,
+                padding=window.padding,
+                activation=_activation(layer.activation),
+                bias=layer.bias,
+            ),
+        }
+
+    def _pointwise(self, layer: _Pointwise) -> Words:
+        name = self.name(layer)
+        match layer:
+            case nodes.Dense():
+                if layer.tied:
+                    self.refuse(layer.name, "only the output layer can be tied to the embedding")
+                settings = _without_defaults(
+                    models.Dense, activation=_activation(layer.activation), bias=layer.bias
+                )
+                return {"type": "dense", **name, "units": layer.units, **settings}
+            case nodes.BatchNorm():
+                settings = _without_defaults(
+                    models.BatchNorm, epsilon=layer.epsilon, momentum=layer.momentum
+                )
+                return {"type": "batch_norm", **name, **settings}
+            case nodes.LayerNorm():
+                settings = _without_defaults(models.LayerNormLayer, epsilon=layer.epsilon)
+                return {"type": "layer_norm", **name, **settings}
+            case nodes.Dropout():
+                settings = _without_defaults(models.Dropout, variational=layer.variational)
+                return {"type": "dropout", **name, "rate": layer.rate, **settings}
+            case nodes.Activate():
+                return {"type": "activation", **name, "activation": _activation(layer.activation)}
+            case _:
+                assert_never(layer)
 
     def _block(self, dropout: nodes.Dropout | None) -> Words:
         """Read a recurrent layer with its dropout, layer norm and residual."""
         first = dropout or self._next()
         layer: nodes.Recurrent = self.take_next(nodes.Recurrent)
         words = {**self._cell(layer), **self._dropout(layer, dropout)}
-        if norm := self.take_next(nodes.LayerNorm):
+        if self._is_in_block(self._at):
+            norm: nodes.LayerNorm = self.take_next(nodes.LayerNorm)
             usual = norm.epsilon == nodes.LAYER_NORM_EPSILON
             words["layer_norm"] = True if usual else {"epsilon": norm.epsilon}
         if residual := self.take_next(nodes.Residual):
@@ -187,9 +297,6 @@ class _Reader:
         return words | _without_defaults(models.KINDS[kind], bias=layer.bias)
 
     def _dropout(self, layer: nodes.Recurrent, dropout: nodes.Dropout | None) -> Words:
-        if dropout and layer.dropout:
-            message = f"expected one dropout, received {dropout.name} and that of the layer"
-            self.refuse(layer.name, message)
         words: Words = {}
         if dropout:
             words = {"dropout": dropout.rate, "variational": False}
@@ -198,24 +305,25 @@ class _Reader:
         return words | _without_defaults(models.LSTM, recurrent_dropout=layer.recurrent_dropout)
 
     def head(self) -> Words:
-        """Read everything after the last recurrent layer."""
+        """Read everything behind the stack."""
         words: Words = {"pooling": self._pooling()}
-        if dropout := self.take_next(nodes.Dropout):
-            words["dropout"] = dropout.rate
-        hidden, output = list[Words](), Words()
-        while dense := self.take_next(nodes.Dense):
-            after = self.take_next(nodes.Dropout)
-            if after is None and not isinstance(self._next(), nodes.Dense):
-                output = {**self.name(dense), "units": dense.units} | _without_defaults(
-                    models.Head, activation=dense.activation, bias=dense.bias
-                )
-                break
-            if not dense.bias:
-                self.refuse(dense.name, "expected a bias: only the last dense layer has none")
-            own = {**self.name(dense), "units": dense.units}
-            own |= _without_defaults(models.Hidden, activation=dense.activation)
-            hidden.append(own | ({"dropout": after.rate} if after else {}))
-        words |= ({"hidden": hidden} if hidden else {}) | output
+        first = self._next()
+        if isinstance(first, nodes.Dropout) and self._is_key(first):
+            self._at += 1
+            words["dropout"] = first.rate
+        hidden = list[Words]()
+        output = self._output()
+        while self._at < output:
+            hidden.append(self._hidden())
+        words |= {"hidden": hidden} if hidden else {}
+        if dense := self.take_next(nodes.Dense):
+            words |= {**self.name(dense), "units": dense.units}
+            words |= _without_defaults(
+                models.Head,
+                activation=_activation(dense.activation),
+                bias=dense.bias,
+                tied=dense.tied is not None,
+            )
         if self.take_next(nodes.Normalize):
             words["normalize"] = "l2"
         if rest := self._next():
@@ -227,11 +335,51 @@ class _Reader:
             del words["pooling"]
         return words
 
-    def _pooling(self) -> Literal["last", Statistic, "none"]:
-        pooling = self.take_next(nodes.Pooling)
-        if pooling is not None:
-            statistic: Statistic = pooling.statistic
-            return statistic
+    def _output(self) -> int:
+        """Return the index of the output layer, or of what follows the hidden layers."""
+        at = self._at
+        while at < len(self._layers) and isinstance(self._layers[at], _POINTWISE):
+            at += 1
+        ends_dense = at > self._at and isinstance(self._layers[at - 1], nodes.Dense)
+        return at - 1 if ends_dense else at
+
+    def _is_key(self, dropout: nodes.Dropout) -> bool:
+        """Return whether a key can say a dropout, rather than an item of its own."""
+        # A key with the rate 0 makes no layer.
+        own = dropout.variational or not dropout.rate
+        return self._has_default_name(dropout) and not own
+
+    def _hidden(self) -> Words:
+        """Read a hidden layer, and its dropout if it is dense."""
+        layer = self.take_next(*_POINTWISE)
+        words = self._pointwise(layer)
+        if isinstance(layer, nodes.Dense):
+            # The default.
+            del words["type"]
+            after = self._next()
+            if isinstance(after, nodes.Dropout) and self._is_key(after):
+                self._at += 1
+                words["dropout"] = after.rate
+        return words
+
+    def _pooling(self) -> Any:
+        """Read the layers that pool."""
+        parts, names = list[Any](), list[str]()
+        while layer := self.take_next(nodes.Pooling, nodes.Attention):
+            names.append(layer.name)
+            parts.append(self._pool(layer))
+        join = self._next()
+        if len(parts) > 1:
+            if not isinstance(join, nodes.Concat) or list(join.of) != names:
+                self.refuse(names[-1], "expected a join of several poolings, in their order")
+            self._at += 1
+            return parts
+        if parts:
+            return parts[0]
+        if self.take_next(nodes.Flatten):
+            return "flatten"
+        if last := self.take_next(nodes.LastSteps):
+            return {"last_steps": last.count}
         state = [
             isinstance(layer, nodes.Recurrent) and not layer.return_sequences
             for layer in self._layers[: self._at]
@@ -239,14 +387,39 @@ class _Reader:
         ]
         return "last" if state[-1] else "none"
 
+    def _pool(self, layer: nodes.Pooling | nodes.Attention) -> Any:
+        if isinstance(layer, nodes.Pooling):
+            return layer.statistic
+        keys: Words = {} if layer.units is None else {"units": layer.units}
+        activation = _activation(layer.activation)
+        keys |= _without_defaults(models.AttentionSettings, activation=activation)
+        return {"attention": keys}
+
+
+_Pointwise = nodes.Dense | nodes.BatchNorm | nodes.LayerNorm | nodes.Dropout | nodes.Activate
+_POINTWISE = (nodes.Dense, nodes.BatchNorm, nodes.LayerNorm, nodes.Dropout, nodes.Activate)
+"""Layers that compute each step by itself."""
+
+
+def _activation(activation: nodes.Activation) -> Any:
+    """Return an activation as a spec writes it."""
+    match activation:
+        case nodes.LeakyRelu(slope=slope):
+            return {"leaky_relu": slope}
+        case nodes.ClippedRelu(limit=limit):
+            return {"clipped_relu": limit}
+        case _:
+            return activation
+
 
 def _with_copies(layers: Sequence[Words]) -> list[Words]:
     """Return layers with equal ones that follow each other as one, with ``layers``."""
     merged = list[Words]()
     for words, group in groupby(layers):
         number = len(list(group))
-        if number == 1 or words["type"] == "repeat" or "name" in words:
-            merged += [words] * number
+        if number == 1 or words["type"] not in ("simple", "lstm", "gru") or "name" in words:
+            # Each its own, because YAML would write the second as an alias.
+            merged += [dict(words) for _ in range(number)]
         else:
             kind, units, rest = words["type"], words["units"], dict(words)
             merged.append({"type": kind, "units": units, "layers": number} | rest)
@@ -271,14 +444,21 @@ def _initializers(reader: _Reader, network: nodes.Network) -> Words:
 def _roles(network: nodes.Network) -> Iterator[tuple[str, Drawn, list[Drawn]]]:
     """Yield each key of the section with its default, and the initializers of the layers."""
     recurrent = [layer for layer in network.layers if isinstance(layer, nodes.Recurrent)]
-    dense = [layer for layer in network.layers if isinstance(layer, nodes.Dense)]
-    drawn: list[nodes.Recurrent | nodes.Dense] = [*recurrent, *dense]
+    drawn = [layer for layer in network.layers if isinstance(layer, _DRAWN)]
     yield "kernel", initializers.GlorotUniform(), [layer.kernel_initializer for layer in drawn]
     recurrent_kernels = [layer.recurrent_initializer for layer in recurrent]
     yield "recurrent", initializers.Orthogonal(), list(recurrent_kernels)
-    biases = [layer.bias_initializer for layer in drawn if layer.bias]
+    biases = [
+        layer.bias_initializer
+        for layer in drawn
+        if (layer.units is not None if isinstance(layer, nodes.Attention) else layer.bias)
+    ]
     yield "bias", initializers.Constant(0.0), list(biases)
     cells = [layer.cell for layer in recurrent if layer.bias]
     yield "forget_bias", 1.0, [cell.forget_bias for cell in cells if isinstance(cell, nodes.LSTM)]
     embeddings = [layer for layer in network.layers if isinstance(layer, nodes.Embedding)]
     yield "embedding", initializers.Uniform(0.05), [layer.initializer for layer in embeddings]
+
+
+_DRAWN = (nodes.Recurrent, nodes.Conv, nodes.Dense, nodes.Attention)
+"""Layers with kernels."""

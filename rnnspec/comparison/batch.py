@@ -111,9 +111,13 @@ def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
             vocabulary, a number that is not finite, or nothing but padding.
     """
     try:
-        return _check(network_input, as_array(given))
+        batch = _check(network.input, as_array(given))
+        least = least_steps(network)
+        if batch.shape[1] < least:
+            raise ArrayError(f"expected at least {least} steps, received {batch.shape[1]}")
     except ArrayError as error:
         raise UsageError(str(error), source) from None
+    return batch
 
 
 def _check(network_input: Input, batch: Array) -> Array:

@@ -12,8 +12,8 @@ from rnnspec.backends import BACKENDS
 from rnnspec.backends.contract import Trace
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import checked_batch, draw_batch, steps_to_draw
-from rnnspec.comparison.reference import Result
 from rnnspec.comparison.levels import distance, tolerances
+from rnnspec.comparison.reference import Result
 from rnnspec.comparison.rounding import bound, bounds
 from rnnspec.ir.nodes import Dropout, Layer, Recurrent
 from rnnspec.ir.params import Counts, count, counts
@@ -98,7 +98,7 @@ class Case:
         if given is None:
             batch = draw_batch(network.input, np.random.default_rng(seed), steps_to_draw(network))
         else:
-            batch = checked_batch(network.input, given, batch_of(network))
+            batch = checked_batch(network, given, batch_of(network))
         arrays, truth = _shrink(network, draw_scaled(network, seed), batch, dtype)
         return cls(program, seed, dtype, arrays, batch, given is not None, truth, form)
 
@@ -186,7 +186,11 @@ class Case:
 
     def another_batch(self, rng: np.random.Generator) -> Array:
         """Return a batch to train on: a new one, or the given one again."""
-        return self.batch if self.given else draw_batch(self.network.input, rng, steps_to_draw(self.network))
+        return (
+            self.batch
+            if self.given
+            else draw_batch(self.network.input, rng, steps_to_draw(self.network))
+        )
 
     @property
     def target(self) -> Array:
@@ -201,11 +205,18 @@ class Case:
 
     def real(self, batch: Array) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
-        shape = (len(batch), *self.truth.output.shape[1:])
-        mask = reference.masks(self.network, batch).get(self.last)
-        if mask is None:
-            return np.ones(shape)
-        return np.broadcast_to(mask[..., np.newaxis], shape).astype(np.float64)
+        masks = reference.masks(self.network, batch)
+        outputs = reference.split_outputs(self.network, self.truth.output)
+        real = {}
+        for name, output in outputs.items():
+            shape = (len(batch), *output.shape[1:])
+            mask = masks.get(name)
+            real[name] = (
+                np.ones(shape)
+                if mask is None
+                else np.broadcast_to(mask[..., np.newaxis], shape).astype(np.float64)
+            )
+        return reference.join_outputs(self.network, real)
 
 
 # At this rate of dropout no value is ever dropped in practice, and the scale is nearly 1.

@@ -259,4 +259,4 @@ class _Options:
     def check_batch(self, network: Network) -> None:
         """Raise UsageError unless a network takes the batch, before the long work begins."""
         if self.batch is not None:
-            checked_batch(network.input, self.batch, batch_of(network))
+            checked_batch(network, self.batch, batch_of(network))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
 from hypothesis import Phase, given, settings
@@ -26,6 +27,18 @@ RATES = st.sampled_from([0, 0.0, 0.1, 0.25, 0.5, 1e-05])
 CELL_ACTIVATIONS = st.sampled_from(get_args(CellActivation))
 # Without exponential, which overflows unless its input is bounded; see _heads.
 ACTIVATIONS = CELL_ACTIVATIONS | st.sampled_from(["softmax", "log_softmax"])
+ANY_ACTIVATIONS = st.one_of(
+    ACTIVATIONS,
+    st.sampled_from([0.01, 0.2, 0.3]).map(lambda slope: {"leaky_relu": slope}),
+    st.sampled_from([1, 6.0, 20]).map(lambda limit: {"clipped_relu": limit}),
+)
+ATTENTIONS = st.one_of(
+    st.just({"attention": {}}),
+    st.fixed_dictionaries({"units": SIZES}, optional={"activation": ANY_ACTIVATIONS}).map(
+        lambda settings: {"attention": settings}
+    ),
+)
+_ACTIVATED = {"activation": ANY_ACTIVATIONS, "bias": st.booleans()}
 DRAWN = st.one_of(
     st.sampled_from([0.05, 0.3, 1, 1e-05]).map(lambda limit: {"uniform": limit}),
     st.sampled_from([0.05, 0.3, 1, 1e-05]).map(lambda stddev: {"normal": stddev}),
@@ -58,15 +71,28 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
     if embedding is not None:
         spec["embedding"] = embedding
     head = draw(_heads(names)) if draw(st.integers(0, 4)) else None
-    if head is not None and head.get("pooling") == "last_step":
+    if head is not None and "last_step" in _poolings(head):
         # With a mask, the last step may be padding.
         for section, key in (("input", "mask_value"), ("embedding", "mask_zero")):
             spec.get(section, {}).pop(key, None)
-    width = embedding["dim"] if embedding else network_input["features"]
+    flow = _Flow(
+        width=embedding["dim"] if embedding else network_input["features"],
+        steps=spec.get("input", {}).get("length"),
+        masked=bool(spec.get("embedding", {}).get("mask_zero"))
+        or "mask_value" in spec.get("input", {}),
+    )
+    flow.outputs.append(
+        (spec["embedding"].get("name", "embedding_1") if embedding else "input", flow.width)
+    )
     gives_state = head is not None and head.get("pooling", "last") == "last"
-    layers = draw(_rnn(names, width, gives_state=gives_state))
+    layers = draw(_rnn(names, flow, gives_state=gives_state))
     spec["rnn"] = layers[0] if len(layers) == 1 and draw(st.booleans()) else layers
     if head is not None:
+        _fit_pooling(head, flow, layers[-1])
+        if embedding is not None and "units" in head and draw(st.integers(0, 3)) == 0:
+            # The kernel of the output layer is the transpose of the embedding.
+            hidden = [*head.get("hidden", []), {"units": embedding["dim"], "activation": "tanh"}]
+            head |= {"hidden": hidden, "units": embedding["vocabulary"], "tied": True}
         spec["head"] = head
     if initializers := draw(_initializers(spec, layers)):
         spec["initializers"] = initializers
@@ -100,10 +126,15 @@ class _Names:
 
     def layer(self, draw: st.DrawFn, *, room: int = 0) -> Words:
         """Return a ``name`` key, or nothing; ``room`` is left for a suffix."""
+        drawn = self.given(room=room)
+        return drawn if self.length or draw(st.integers(0, 3)) == 0 else {}
+
+    def given(self, *, room: int = 0) -> Words:
+        """Return a ``name`` key; ``room`` is left for a suffix."""
         self._number += 1
         if self.length:
             return {"name": f"layer_{self._number}_".ljust(self.length - room, "y")}
-        return {"name": f"my_layer_{self._number}"} if draw(st.integers(0, 3)) == 0 else {}
+        return {"name": f"my_layer_{self._number}"}
 
 
 @st.composite
@@ -132,22 +163,160 @@ def _embeddings(draw: st.DrawFn, names: _Names) -> Words:
     }
 
 
+@dataclass
+class _Flow:
+    """What goes from layer to layer: its width, its steps, and the outputs a join can name."""
+
+    width: int
+    steps: int | None
+    masked: bool
+    outputs: list[tuple[str, int]] = field(default_factory=list)
+
+
 @st.composite
-def _rnn(draw: st.DrawFn, names: _Names, width: int, *, gives_state: bool) -> list[Words]:
-    """Draw the recurrent layers, sometimes with a repeat between two of them."""
+def _rnn(draw: st.DrawFn, names: _Names, flow: _Flow, *, gives_state: bool) -> list[Words]:
+    """Draw the layers of ``rnn``: recurrent ones, and others before, between and after them."""
     number = draw(st.integers(1, 3))
     layers: list[Words] = []
     for index in range(number):
+        while draw(st.integers(0, 3)) == 0:
+            layers.append(draw(_others(names, flow, layers)))
         last = index == number - 1
         # Something has to follow a repeat.
         repeats = not last and draw(st.integers(0, 5)) == 0
-        layer = draw(_layers(names, width, sequence=not (repeats or (last and gives_state))))
+        sequence = not (repeats or (last and gives_state))
+        layer = draw(_layers(names, flow.width, sequence=sequence))
         layers.append(layer)
         joined = layer.get("bidirectional") and layer.get("merge", "concat") == "concat"
-        width = 2 * layer["units"] if joined else layer["units"]
+        flow.width = 2 * layer["units"] if joined else layer["units"]
+        if sequence and layer.get("layers", 1) == 1 and "name" in layer:
+            flow.outputs.append((layer["name"], flow.width))
+        while draw(st.integers(0, 3)) == 0:
+            layers.append(draw(_others(names, flow, layers, pointwise=not sequence)))
         if repeats:
-            layers.append({"type": "repeat", "steps": draw(st.integers(1, 4)), **names.layer(draw)})
+            steps = draw(st.integers(1, 4))
+            layers.append({"type": "repeat", "steps": steps, **names.layer(draw)})
+            flow.steps, flow.masked = steps, False
+            flow.outputs.clear()
     return layers
+
+
+@st.composite
+def _others(
+    draw: st.DrawFn, names: _Names, flow: _Flow, layers: list[Words], *, pointwise: bool = False
+) -> Words:
+    """Draw a layer of ``rnn`` that is not recurrent; on a state, only one that is ``pointwise``."""
+    kinds = ["dense", "batch_norm", "layer_norm", "dropout", "activation"]
+    if not pointwise:
+        kinds += ["conv", "conv", "max_pool", "average_pool"]
+        kinds += ["concat"] if layers and flow.outputs else []
+    kind = draw(st.sampled_from(kinds))
+    if kind == "concat":
+        return _join(draw, names, flow, layers[-1])
+    layer: Words = {"type": kind} | names.layer(draw)
+    match kind:
+        case "dense":
+            layer |= {"units": draw(SIZES)}
+            layer |= draw(st.fixed_dictionaries({}, optional=_ACTIVATED))
+            flow.width = layer["units"]
+        case "batch_norm":
+            momentum = st.sampled_from([0.0, 0.5, 0.9, 0.99])
+            optional = {"epsilon": _EPSILONS, "momentum": momentum}
+            layer |= draw(st.fixed_dictionaries({}, optional=optional))
+        case "layer_norm":
+            layer |= draw(st.fixed_dictionaries({}, optional={"epsilon": _EPSILONS}))
+        case "dropout":
+            optional = {} if pointwise else {"variational": st.booleans()}
+            layer |= draw(st.fixed_dictionaries({"rate": RATES}, optional=optional))
+        case "activation":
+            layer["activation"] = draw(ANY_ACTIVATIONS)
+        case _:
+            layer |= draw(_windows(kind, flow))
+    if "name" in layer and not pointwise:
+        flow.outputs.append((layer["name"], flow.width))
+    return layer
+
+
+_EPSILONS = st.sampled_from([1e-05, 1e-3, 0.1, 1])
+"""A tiny epsilon would make the norm of nearly constant values as large as their rounding."""
+
+
+@st.composite
+def _windows(draw: st.DrawFn, kind: str, flow: _Flow) -> Words:
+    """Draw the keys of a convolution or a pool, and change the flow as it does."""
+    is_conv = kind == "conv"
+    padding = draw(st.sampled_from(["valid", "same", "causal"] if is_conv else ["valid", "same"]))
+    # Without padding, a window fits into the steps.
+    longest = 4 if flow.steps is None or padding != "valid" else min(4, flow.steps)
+    size = draw(st.integers(1, longest))
+    stride = draw(st.integers(1, 3)) if draw(st.booleans()) else None
+    dilation = 1
+    # Keras has either a stride or a dilation.
+    if is_conv and stride in (None, 1) and draw(st.integers(0, 3)) == 0:
+        room = 3 if flow.steps is None or padding != "valid" else flow.steps
+        dilation = draw(st.integers(1, 3 if size == 1 else max(1, (room - 1) // (size - 1))))
+        dilation = min(dilation, 3)
+    layer: Words = {"kernel_size" if is_conv else "size": size}
+    if is_conv:
+        layer |= {"filters": draw(SIZES)}
+        layer |= draw(st.fixed_dictionaries({}, optional=_ACTIVATED))
+        flow.width = layer["filters"]
+    if padding != "valid" or draw(st.booleans()):
+        layer["padding"] = padding
+    if stride is not None:
+        layer["stride"] = stride
+    if dilation > 1:
+        layer["dilation"] = dilation
+    step = stride or (1 if is_conv else size)
+    outside = dilation * (size - 1) if padding == "valid" else 0
+    if flow.steps is not None:
+        flow.steps = -(-(flow.steps - outside) // step)
+    if step > 1 or outside:
+        flow.outputs.clear()
+    return layer
+
+
+def _join(draw: st.DrawFn, names: _Names, flow: _Flow, before: Words) -> Words:
+    """Return a join of the layer before it and others."""
+    # A name, so that it can be joined; copies would have several.
+    if before.get("layers", 1) > 1 or before["type"] == "repeat" or "name" not in before:
+        named = before.get("layers", 1) == 1 and before["type"] != "repeat"
+        if not named:
+            return {"type": "activation", "activation": "tanh"}
+        before |= names.given()
+        flow.outputs.append((before["name"], flow.width))
+    own = next(item for item in flow.outputs if item[0] == before["name"])
+    others = draw(st.lists(st.sampled_from(flow.outputs), min_size=1, max_size=2))
+    joined = draw(st.permutations([own, *others]))
+    layer = {"type": "concat", **names.layer(draw), "of": [name for name, _ in joined]}
+    flow.width = sum(width for _, width in joined)
+    if "name" in layer:
+        flow.outputs.append((layer["name"], flow.width))
+    return layer
+
+
+def _poolings(head: Words) -> list[Any]:
+    """Return the poolings of a head."""
+    pooling = head.get("pooling", "last")
+    return pooling if isinstance(pooling, list) else [pooling]
+
+
+def _fit_pooling(head: Words, flow: _Flow, last: Words) -> None:
+    """Change a pooling that the sequence does not allow."""
+    pooling = head.get("pooling", "last")
+    if pooling == "flatten" and (flow.masked or flow.steps is None):
+        head["pooling"] = "sum"
+    if isinstance(pooling, dict) and "last_steps" in pooling:
+        if flow.masked:
+            head["pooling"] = "none"
+        elif flow.steps is not None:
+            head["pooling"] = {"last_steps": min(pooling["last_steps"], flow.steps)}
+    if isinstance(pooling, list) and "last" in pooling:
+        apart = not last.get("bidirectional") or last.get("merge", "concat") == "concat"
+        recurrent = last["type"] in ("simple", "lstm", "gru")
+        if not (recurrent and apart) or last.get("layer_norm") or last.get("residual"):
+            others = [part for part in pooling if part not in ("last", "sum")]
+            head["pooling"] = ["sum", *others] if others else "sum"
 
 
 @st.composite
@@ -203,38 +372,65 @@ def _cells(draw: st.DrawFn, type_: str) -> Words:
 
 @st.composite
 def _heads(draw: st.DrawFn, names: _Names) -> Words:
-    pooling = st.sampled_from(["last", "mean", "max", "none", "last_step"])
+    one = st.sampled_from(["mean", "max", "last_step", "sum", "last"]) | ATTENTIONS
+    several = st.lists(one, min_size=2, max_size=3, unique_by=repr)
+    pooling = st.one_of(
+        st.sampled_from(["last", "mean", "max", "none", "last_step"]),
+        st.sampled_from(["sum", "flatten"]) | st.integers(1, 3).map(lambda k: {"last_steps": k}),
+        ATTENTIONS | several,
+    )
     head: Words = draw(st.fixed_dictionaries({}, optional={"pooling": pooling, "dropout": RATES}))
     if draw(st.booleans()):
         head["hidden"] = draw(st.lists(_hidden(names), min_size=1, max_size=2))
     if draw(st.integers(0, 4)):
-        output = {"activation": ACTIVATIONS, "bias": st.booleans()}
+        output = {"activation": ANY_ACTIVATIONS, "bias": st.booleans()}
         head |= {"units": draw(SIZES), **names.layer(draw)}
         head |= draw(st.fixed_dictionaries({}, optional=output))
         if draw(st.integers(0, 7)) == 0:
             bounded = {"units": draw(SIZES), "activation": "tanh"}
             head |= {"hidden": [*head.get("hidden", []), bounded], "activation": "exponential"}
-    if head.get("pooling") != "none" and draw(st.integers(0, 3)) == 0:
+    gives_steps = head.get("pooling") == "none" or "last_steps" in _poolings(head)[0]
+    if not gives_steps and draw(st.integers(0, 3)) == 0:
         head["normalize"] = draw(st.sampled_from(["l2", "none"]))
     return head
 
 
 @st.composite
 def _hidden(draw: st.DrawFn, names: _Names) -> Words:
-    optional = {"activation": ACTIVATIONS, "dropout": RATES}
-    layer = draw(st.fixed_dictionaries({"units": SIZES}, optional=optional))
+    kind = draw(
+        st.sampled_from(["dense"] * 4 + ["batch_norm", "layer_norm", "dropout", "activation"])
+    )
+    match kind:
+        case "dense":
+            optional = {"activation": ANY_ACTIVATIONS, "bias": st.booleans(), "dropout": RATES}
+            layer = draw(st.fixed_dictionaries({"units": SIZES}, optional=optional))
+            layer |= {"type": "dense"} if draw(st.booleans()) else {}
+        case "dropout":
+            layer = {"type": kind, "rate": draw(RATES)}
+        case "activation":
+            layer = {"type": kind, "activation": draw(ANY_ACTIVATIONS)}
+        case _:
+            layer = {"type": kind}
+            layer |= draw(st.fixed_dictionaries({}, optional={"epsilon": _EPSILONS}))
     return {**layer, **names.layer(draw)}
+
+
+_BIASED = ("simple", "lstm", "gru", "dense", "conv")
 
 
 @st.composite
 def _initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
     head = spec.get("head", {})
-    recurrent = [layer for layer in layers if layer["type"] != "repeat"]
-    biased = [layer for layer in recurrent if layer.get("bias", True)]
+    biased = [layer for layer in layers if layer["type"] in _BIASED and layer.get("bias", True)]
+    hidden = [layer for layer in head.get("hidden", []) if layer.get("type", "dense") == "dense"]
+    scored = any(
+        isinstance(p, dict) and p.get("attention", {}).get("units") for p in _poolings(head)
+    )
     optional = {"kernel": MATRICES, "recurrent": MATRICES}
     if "embedding" in spec:
         optional["embedding"] = VECTORS
-    if biased or "hidden" in head or ("units" in head and head.get("bias", True)):
+    last = "units" in head and head.get("bias", True)
+    if biased or last or scored or any(layer.get("bias", True) for layer in hidden):
         optional["bias"] = VECTORS
     if any(layer["type"] == "lstm" for layer in biased):
         optional["forget_bias"] = st.sampled_from([0, 0.5, 1, 1.0, -1e-05, 2.5])

@@ -76,7 +76,6 @@ def trained_keys(live: Live) -> list[tuple[str, str]]:
 
 def directional_derivatives(case: Case) -> dict[str, Array]:
     """Return the reference's derivative of the loss along a direction of each array."""
-
     truth = _trained(case)
 
     def along(name: str, direction: Array) -> float:
@@ -90,9 +89,9 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
         loss = np.sum(case.weight * (output - case.target) ** 2) / 2.0
         return float(loss.imag) / _STEP
 
-    return {
-        name: np.array(along(name, direction)) for name, direction in _directions(case)
-    } | dict(truth.moved)
+    return {name: np.array(along(name, direction)) for name, direction in _directions(case)} | dict(
+        truth.moved
+    )
 
 
 def _trained(case: Case) -> Result:

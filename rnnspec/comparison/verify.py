@@ -14,6 +14,8 @@ from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
 
+from rnnspec.ir.nodes import least_steps
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path

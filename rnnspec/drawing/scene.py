@@ -89,9 +89,14 @@ GAP = 8.0
 _WIDTHS = {
     letter: width
     for letters, width in (
-        ("mwMWQO@%&—", 0.98),
-        ("ijlI.,:;'|! ()[]ft/1", 0.42),
-        ("ABCDEFGHJKLNPRSTUVXYZ", 0.75),
+        ("ijl'", 0.3),
+        (" ,.:;/|IJ·", 0.34),
+        ("f-", 0.38),
+        ("rt()[]!", 0.43),
+        ("cszL_?", 0.56),
+        ("ABCDGHKNOQRUVXZ&", 0.79),
+        ("w+=<>~^#→×", 0.84),
+        ("mMW@%…—", 1.0),
     )
     for letter in letters
 }
@@ -250,7 +255,7 @@ class Scene:
 
 def text_width(content: str, size: float, *, bold: bool = False) -> float:
     """Return the width of a line of text in pixels, which no usual font exceeds."""
-    return sum(_WIDTHS.get(letter, 0.64) for letter in content) * size * (1.12 if bold else 1.0)
+    return sum(_WIDTHS.get(letter, 0.64) for letter in content) * size * (1.15 if bold else 1.0)
 
 
 def _distance(one: Point, other: Point) -> float:

@@ -36,11 +36,14 @@ _MOST_DESCRIBED = 40
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the margin says of a layer: its name, its kind, and its shape and parameters."""
+    """What the margin says of a layer: its name, its kind, and its shape and parameters.
+
+    The entry of a network is its name.
+    """
 
     name: str
-    kind: str
-    detail: str
+    kind: str = ""
+    detail: str = ""
 
     @property
     def heading(self) -> str:
@@ -135,12 +138,26 @@ def recurrent_dropout(layer: Recurrent) -> str:
 
 
 def remarks(layer: Layer) -> Iterator[str]:
-    """Yield remarks on padding and on the last state, which other pictures draw."""
+    """Yield remarks on padding and on a last state, which other pictures draw."""
     if isinstance(layer, Recurrent) and layer.masked:
         yield HELD
-    if isinstance(layer, Recurrent) and not layer.return_sequences:
-        both = "last states only, the backward one at step 1"
-        yield "last state only" if layer.merge is None else both
+    if isinstance(layer, Recurrent) and layer.merge is None and not layer.return_sequences:
+        yield "last state only"
+
+
+def last_states(layer: Recurrent) -> tuple[str, str]:
+    """Return remarks on the last states of the forward and of the backward direction."""
+    steps = layer.input[0]
+    # The only step of a sequence is not drawn as padding.
+    held = layer.masked and steps != 1
+    when = "held over the padding" if held else f"at step {shape((steps,))}"
+    both = "last state of the {} direction, {}"
+    return both.format("forward", when), both.format("backward", "at step 1")
+
+
+def state_names(cell: Cell) -> tuple[str, ...]:
+    """Return the name of each part of the state of a cell."""
+    return ("c", "h") if isinstance(cell, LSTM) else ("h",)
 
 
 def cell_name(cell: Cell, *, short: bool = False) -> str:

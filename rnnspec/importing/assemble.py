@@ -85,7 +85,8 @@ def _in_words_of_model(
 def _with_place(layer: Any, lowered: nodes.Layer) -> nodes.Layer:
     """Return a layer in the place that lowering gives it; what it says itself is its own."""
     own = {each.name for each in fields(layer)}
-    place = [key for key in ("name", "input", "masked", "start") if key in own]
+    keys = ("name", "input", "source", "masked", "start", "of", "inputs", "backward", "tied")
+    place = [key for key in keys if key in own]
     placed: nodes.Layer = replace(layer, **{key: getattr(lowered, key, None) for key in place})
     return placed
 
@@ -121,13 +122,24 @@ def _read_spec(text: str, source: str) -> Program:
 
 def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
     """Return a model with some layers under other names."""
+
+    def named(name: str) -> str:
+        return names.get(name, name)
+
     layers = list[nodes.Layer]()
     for layer in imported.network.layers:
-        name = names.get(layer.name, layer.name)
-        if isinstance(layer, nodes.Residual):
-            layers.append(replace(layer, name=name, start=names.get(layer.start, layer.start)))
-        else:
-            layers.append(replace(layer, name=name))
+        source = layer.source and named(layer.source)
+        renamed: nodes.Layer = replace(layer, name=named(layer.name), source=source)
+        match renamed:
+            case nodes.Residual(start=start):
+                renamed = replace(renamed, start=named(start))
+            case nodes.Concat(of=of):
+                renamed = replace(renamed, of=tuple(map(named, of)))
+            case nodes.Dense(tied=str() as tied):
+                renamed = replace(renamed, tied=named(tied))
+            case _:
+                pass
+        layers.append(renamed)
     arrays = {}
     for path, array in imported.arrays.items():
         layer_name, _, rest = path.partition(".")

@@ -54,22 +54,23 @@ def for_inference(network: Network) -> Network:
             # What takes its output takes its input instead.
             before[layer.name] = source or previous
             continue
-        layer = replace(layer, source=None if source == previous else source)
-        match layer:
+        kept: Layer = replace(layer, source=None if source == previous else source)
+        match kept:
             case Recurrent():
-                layer = replace(layer, dropout=0.0, recurrent_dropout=0.0)
+                kept = replace(kept, dropout=0.0, recurrent_dropout=0.0)
             case Residual():
-                layer = replace(layer, start=starts.get(layer.start, layer.start))
+                kept = replace(kept, start=starts.get(kept.start, kept.start))
             case Concat():
-                layer = replace(layer, of=tuple(before.get(name, name) for name in layer.of))
+                kept = replace(kept, of=tuple(before.get(name, name) for name in kept.of))
             case _:
                 pass
-        layers.append(layer)
+        layers.append(kept)
         previous = layer.name
         # A residual that starts at a dropout starts at the layer after it.
         starts |= dict.fromkeys(waiting, layer.name)
         waiting.clear()
-    return replace(network, layers=tuple(layers))
+    outputs = tuple((name, before.get(layer, layer)) for name, layer in network.outputs)
+    return replace(network, layers=tuple(layers), outputs=outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,9 @@ def step_refusals(network: Network) -> tuple[Refusal, ...]:
 
 
 def _refusals(network: Network) -> Iterator[Refusal]:
+    if network.outputs:
+        reason = "in step form, a network has one output"
+        yield Refusal(network.outputs[0][1], "heads", reason)
     owners = {state.name: state.layer for state in states(network)}
     for layer in network.layers:
         match layer:

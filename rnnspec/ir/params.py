@@ -49,7 +49,7 @@ class Param:
     ``axes`` names its axes in order, with merged axes in brackets: ``in (gate out)`` has the shape
     (in, gates * out), with the gates in the order of ``gates``, one letter per gate.
     ``gate_values`` are the gates whose part starts with a constant instead of ``initializer``.
-    An array that is not ``trainable`` has no gradient. No element of a ``positive`` one is negative.
+    An array that is not ``trainable`` has no gradient, and a ``positive`` one no negative element.
     """
 
     name: str

@@ -63,7 +63,9 @@ class Walk(ABC):
             for name, shape in self.state_shapes():
                 yield f"    {name}: ({shape})"
 
-    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
+    def _write(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> tuple[Code, Code]:
         """Return the statements that create the module of a layer, and those that compute it."""
         call = code("x = self.{}(x)", layer.name)
         match layer:

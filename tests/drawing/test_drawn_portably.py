@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -12,7 +13,8 @@ import rnnspec
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
-from rnnspec.drawing.scene import PALETTES
+from rnnspec.drawing.scene import PALETTES, Text
+from rnnspec.drawing.writers.svg import png
 from rnnspec.errors import UsageError
 
 ELEMENTS = {"svg", "title", "desc", "g", "rect", "circle", "path", "text", "tspan"}
@@ -85,10 +87,31 @@ def test_an_adapting_picture_is_the_light_one_until_its_style_makes_it_the_dark_
     assert Picture(network, Options())._repr_svg_() == auto
 
 
-def test_a_picture_without_labels_has_no_table() -> None:
-    drawn = str(Picture(networks()["stacked_lstm"], Options(labels="none")))
-    assert "parameters" not in re.sub("<desc>.*</desc>", "", drawn)
+def test_a_picture_without_labels_has_no_name_no_table_and_no_legend() -> None:
+    drawn = str(Picture(networks()["bidirectional_lstm"], Options(labels="none")))
+    drawn = re.sub("<(desc|title)>.*</\\1>", "", drawn)
+    for word in ("parameters", "bidirectional_lstm", "forward direction"):
+        assert word not in drawn
     assert "LSTM" in drawn
+
+
+def test_a_png_is_opaque_up_to_its_edges() -> None:
+    pytest.importorskip("cairosvg")
+    image = pytest.importorskip("PIL.Image")
+    for name in ("torchinfo_packed_lstm", "bidirectional_lstm", "corners"):
+        content = png(str(Picture(networks()[name], Options())))
+        assert image.open(BytesIO(content)).convert("RGBA").getchannel("A").getextrema() == (
+            255,
+            255,
+        )
+
+
+def test_remarks_on_one_arrow_are_apart() -> None:
+    picture = scene(networks()["torchinfo_packed_lstm"], Options())
+    texts = [shape for part in picture.parts for shape in part.shapes if isinstance(shape, Text)]
+    *_, index = [text for text in texts if text.content == "T" and text.role == "grey"]
+    (rate,) = [text for text in texts if text.content == "dropout 0.2"]
+    assert rate.area[1] - index.area[3] > 4
 
 
 def test_long_runs_are_folded_and_what_is_too_long_is_refused() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from drawing.drawn import Edge, Read, base, networks, nodes, options, read, segments
 
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import Area, Line
+from rnnspec.drawing.scene import Area, Line, Scene, Text
 from rnnspec.drawing.words import shape
 from rnnspec.ir.nodes import LSTM, Dropout, Layer, Network, Pooling, Recurrent, Repeat, Residual
 from rnnspec.summaries import summarize
@@ -25,6 +27,7 @@ def test_the_margin_is_the_summary(name: str) -> None:
         count = f"  ·  {layer.parameters:,} parameter{'s' if layer.parameters > 1 else ''}"
         sizes = f"→ {shape(layer.output_shape[1:])}"
         assert entry[-1] == sizes + (count if layer.parameters else "")
+    assert [network.name] in read(network).notes
     total = summarize(network).parameters.total
     assert any(entry[0].startswith(f"{total:,}parameter") for entry in read(network).notes)
 
@@ -50,6 +53,33 @@ def test_every_layer_stands_at_every_step(name: str) -> None:
     assert found.columns("input")[-1] == wanted
     *first, _ = found.columns("input")
     assert first == [str(number) for number in range(1, len(first) + 1)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_directions_have_a_legend_and_the_same_words_in_both_forms(name: str) -> None:
+    network = networks()[name]
+    unrolled, folded = (scene(network, given) for given in (Options(), Options(form="folded")))
+    both = [layer for layer in recurrent(network) if layer.merge]
+    legend = {"forward direction": "forward", "backward direction": "backward"}
+    for picture in (unrolled, folded):
+        shapes = [shape for part in picture.parts for shape in part.shapes]
+        colours = {text.content: text.role for text in shapes if isinstance(text, Text)}
+        found = {key: colours[key] for key in legend if key in colours}
+        assert found == (legend if both else {})
+    assert _last_states(unrolled) == _last_states(folded)
+    assert (len(_last_states(folded)) == 2) == any(not each.return_sequences for each in both)
+
+
+def _last_states(picture: Scene) -> set[str]:
+    """Return the remarks on the last states of both directions, their lines put together."""
+    notes = [part for part in picture.parts if "data-note" in dict(part.data)]
+    texts = [
+        " ".join(text.content for text in part.shapes if isinstance(text, Text)) for part in notes
+    ]
+    said = " ".join(texts)
+    return set(
+        re.findall(r"last state of the \w+ direction, (?:at step \w+|held over the padding)", said)
+    )
 
 
 def recurrent(network: Network) -> list[Recurrent]:

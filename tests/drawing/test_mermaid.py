@@ -16,7 +16,7 @@ from rnnspec.ir.nodes import Dropout, Network, Recurrent, Residual
 TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"
 NODE = rf'  (l\d+[fb]?|in|out)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
 EDGE = rf'  (\w+) (-->|-\.->)(?:\|"({TEXT})"\|)? (\w+)'
-OTHER = r"flowchart BT|  accTitle: \w+|  classDef \w+ [\w#:,]+"
+OTHER = r"---|title: \"\w+\"|flowchart BT|  accTitle: \w+|  classDef \w+ [\w#:,]+"
 
 
 def parts(network: Network) -> tuple[dict[str, str], list[tuple[str, str, str, str]]]:
@@ -61,6 +61,15 @@ def test_any_network() -> None:
         check(pipeline.reads(spec_text(spec)).network)
 
 
+def test_the_name_is_the_title() -> None:
+    network = pipeline.reads(
+        "version: 1\nname: null_and_void\ninput: {features: 1}\nrnn: {type: gru, units: 1}"
+    ).network
+    assert mermaid(network).startswith('---\ntitle: "null_and_void"\n---\nflowchart BT\n')
+    hostile = mermaid(replace(network, name='"\n---\nclick'))
+    assert hostile.startswith('---\ntitle: "#34;#10;#45;#45;#45;#10;click"\n---\n')
+
+
 def test_lines_of_a_whole_network() -> None:
     network = pipeline.reads("""\
 version: 1
@@ -77,11 +86,11 @@ head: {units: 1, name: click, dropout: 0.5}
         ("l1", "-->", "", "l2"),
         ("in", "-->", "the input as it was", "l2"),
         ("l2", "-.->", "dropout 0.2", "l3f"),
-        ("l3f", "-->", "h, c", "l3f"),
+        ("l3f", "-->", "c, h", "l3f"),
         ("l2", "-.->", "dropout 0.2", "l3b"),
-        ("l3b", "-->", "h, c", "l3b"),
-        ("l3f", "-->", "last state", "l3"),
-        ("l3b", "-->", "last state, at step 1", "l3"),
+        ("l3b", "-->", "c, h", "l3b"),
+        ("l3f", "-->", "last state of the forward direction, at step 8", "l3"),
+        ("l3b", "-->", "last state of the backward direction, at step 1", "l3"),
         ("l3", "-.->", "dropout_2  dropout 0.5", "l5"),
         ("l5", "-->", "", "out"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def test_the_gallery_fits_a_terminal_and_names_each_layer(gallery_spec: Path) ->
         rows = picture.splitlines()
         assert max(map(len, rows)) <= 80
         names = [line.split()[0] for line in rows if line and not line.startswith(" ")]
-        assert names[-2::-1] == ["input", *(layer.name for layer in of.layers)]
+        assert names[-2::-1] == ["input", *(layer.name for layer in of.layers), of.name]
     assert text(of, unicode=False).isascii()
 
 
@@ -56,7 +57,7 @@ def test_any_network_fits_names_each_layer_and_is_drawn_the_same_again() -> None
         for rows in (picture.splitlines(), folded.splitlines()):
             assert max(map(len, rows)) <= 80
             starts = [line.split()[0] for line in rows if line and not line.startswith(" ")]
-            assert starts[-2::-1] == ["input", *(layer.name for layer in of.layers)]
+            assert starts[-2::-1] == ["input", *(layer.name for layer in of.layers), of.name]
 
 
 def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
@@ -86,7 +87,7 @@ def test_a_whole_picture() -> None:
     assert (
         text(of)
         == """\
-                                                                   ŷ
+net                                                                ŷ
                                                                    ↑
 dense_1  1 unit                                                  dense
   → 1 · 4 parameters                                               ↑
@@ -135,7 +136,7 @@ def test_padding_is_held_and_its_value_is_used_only_where_it_is_the_result() -> 
     kept = network(PADDED, "rnn: {type: gru, units: 4, layer_norm: true}")
     assert row(kept, "layer_normalization_1").count(" norm") == norms + 1
     assert lines(kept)[0].endswith("pad")
-    assert lines(pooled)[0].split() == ["ŷ"]
+    assert lines(pooled)[0].split() == ["net", "ŷ"]
 
 
 def test_dropout_is_dashed_on_the_line_it_acts_on() -> None:
@@ -167,7 +168,7 @@ def test_a_repeat_has_a_time_axis_of_its_own() -> None:
     )
     assert row(of, "gru_1").replace("GRU,", "").count("GRU") == 4
     assert row(of, "gru_2").replace("GRU,", "").count("GRU") == 2
-    assert lines(of)[0].split() == ["ŷ₁", "ŷ₂"]
+    assert lines(of)[0].split() == ["net", "ŷ₁", "ŷ₂"]
 
 
 @pytest.mark.parametrize(("steps", "cells"), [(2, 2), (4, 4), (10, 10), (500, 500)])
@@ -183,6 +184,12 @@ def test_a_network_too_wide_for_its_names_is_folded() -> None:
     long = "a" * 64
     of = network(NUMBERS, f"rnn: {{type: lstm, units: 3, bidirectional: true, name: {long}}}")
     assert text(of) == text(of, form="folded")
+
+
+def test_the_name_stands_above_the_result_if_it_has_no_room_beside_it() -> None:
+    cells = "rnn: {type: lstm, units: 3}"
+    short, long = network(NUMBERS, cells), replace(network(NUMBERS, cells), name="a" * 64)
+    assert lines(long) == ["a" * 64, lines(short)[0].replace("net", "   "), *lines(short)[1:]]
 
 
 def test_two_thousand_layers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import takewhile
 from math import ceil
 from typing import assert_never
@@ -10,7 +11,6 @@ from typing import assert_never
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.cells import draw_both_ways, draw_one_way
 from rnnspec.drawing.layout.drawing import (
-    LEFT,
     SPACE,
     Drawing,
     Port,
@@ -18,7 +18,6 @@ from rnnspec.drawing.layout.drawing import (
     dots,
     fits,
     label,
-    margin_width,
     pill,
     variable,
 )
@@ -40,8 +39,44 @@ from rnnspec.ir.nodes import (
     TokenInput,
 )
 
-_MARGIN = 20.0
-Draw = Callable[[Column], tuple[Shape, ...]]
+_MARGIN = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """The node of a layer in each column: its half height and width, and the gap below it.
+
+    One that is ``everywhere`` stands at padded steps too, where no arrow reaches it.
+    """
+
+    half: float
+    half_width: float
+    gap: float
+    draw: Callable[[Column, float], tuple[Shape, ...]]
+    everywhere: bool = False
+
+
+_DENSE = _Node(
+    15, 42, 44,
+    lambda column, y: box(column.x, y, "Dense", "padding" if column.padded else "head"),
+    everywhere=True,
+)  # fmt: skip
+_NORM = _Node(
+    9, 42, 32,
+    lambda column, y: (
+        Box(x=column.x, y=y, width=84, height=18, radius=5, role="plain"),
+        label(column.x, y, "norm", "plain", 11),
+    ),
+)  # fmt: skip
+_DIVISION = _Node(13, 42, 40, lambda column, y: pill(column.x, y, "÷ norm"))
+_SUM = _Node(
+    10, 10, 33,
+    lambda column, y: (
+        Disc(x=column.x, y=y, radius=10, role="plain"),
+        label(column.x, y, "+", "plain", 15),
+    ),
+)  # fmt: skip
+_DOTS = _Node(14, 4, 30, lambda column, y: tuple(dots(column.x, y, upright=True)))
 
 
 def scene(network: Network, options: Options) -> Scene:
@@ -50,25 +85,20 @@ def scene(network: Network, options: Options) -> Scene:
     Raises:
         UsageError: it has too many rows for a picture.
     """
-    drawn = rows(network)
-    entries = [
-        words.hidden_entry(row.layers) if isinstance(row, Hidden) else words.entry(row)
-        for row in drawn
-    ]
-    total, labels, folded = words.total(network), options.labels == "full", options.form == "folded"
-    entries.append(words.input_entry(network.input))
-    left = LEFT + margin_width(entries, total) + 16 if labels else 0.0
-    drawing = Drawing(network, axes(network, options, left), labels=labels, folded=folded)
+    labels, folded = options.labels == "full", options.form == "folded"
+    drawing = Drawing(network, axes(network, options), labels=labels, folded=folded)
     _draw_input(drawing)
-    bottom = drawing.canvas.bounds()[3] + 24
-    for row in drawn:
+    for row in rows(network):
         if isinstance(row, Hidden):
             _draw_hidden(drawing, row)
         else:
             drawing.begin(row.name)
             _draw_layer(drawing, row)
     _draw_result(drawing)
-    drawing.write_total(total, bottom)
+    bottom = drawing.canvas.bounds()[3] + 24
+    if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
+        drawing.write_legend(bottom + 19)
+    drawing.write_margin(words.total(network), bottom)
     left, top, right, low = drawing.canvas.bounds()
     form = "one column for all time steps" if folded else "unrolled over time"
     return Scene(
@@ -97,11 +127,9 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
         case Repeat():
             _draw_repeat(drawing, layer)
         case LayerNorm():
-            _draw_norm(drawing, layer)
+            _draw_nodes(drawing, layer.name, words.entry(layer), _NORM)
         case Normalize():
-            # A pill: it has no weights.
-            y = drawing.place(13, 40, words.entry(layer))
-            _draw_nodes(drawing, layer.name, y, 13, 42, lambda column: pill(column.x, y, "÷ norm"))
+            _draw_nodes(drawing, layer.name, words.entry(layer), _DIVISION)
         case Residual():
             _draw_residual(drawing, layer)
         case Dropout():
@@ -111,7 +139,7 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
         case Pooling():
             _draw_pooling(drawing, layer)
         case Dense():
-            _draw_dense(drawing, layer)
+            _draw_nodes(drawing, layer.name, words.entry(layer), _DENSE)
         case _:
             assert_never(layer)
 
@@ -177,26 +205,10 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
     drawing.complete_row(ports, y - 15)
 
 
-def _draw_norm(drawing: Drawing, layer: LayerNorm) -> None:
-    """Draw a layer norm as a slab on each step."""
-    y = drawing.place(9, 32, words.entry(layer))
-
-    def shapes(column: Column) -> tuple[Shape, ...]:
-        frame = Box(x=column.x, y=y, width=84, height=18, radius=5, role="plain")
-        return frame, label(column.x, y, "norm", "plain", 11)
-
-    _draw_nodes(drawing, layer.name, y, 9, 42, shapes)
-
-
 def _draw_residual(drawing: Drawing, layer: Residual) -> None:
     """Draw a sum at each step, and the way round the layers between."""
-    y = drawing.place(10, 33, words.entry(layer))
-
-    def shapes(column: Column) -> tuple[Shape, ...]:
-        return Disc(x=column.x, y=y, radius=10, role="plain"), label(column.x, y, "+", "plain", 15)
-
     route = drawing.route
-    _draw_nodes(drawing, layer.name, y, 10, 10, shapes)
+    y = _draw_nodes(drawing, layer.name, words.entry(layer), _SUM)
     for start, column in zip(drawing.branches[layer.start], drawing.columns, strict=True):
         if start is not None and start.via is not None:
             right = column.x + route
@@ -204,19 +216,6 @@ def _draw_residual(drawing: Drawing, layer: Residual) -> None:
             line = Line(points=points, cased=True)
             drawing.canvas.edge(start.node, column.name(layer.name), line, kind="residual")
     drawing.route = 0.0
-
-
-def _draw_dense(drawing: Drawing, layer: Dense) -> None:
-    """Draw a dense layer, on a vector or at each step."""
-    y = drawing.place(15, 44, words.entry(layer))
-
-    def shapes(column: Column) -> tuple[Shape, ...]:
-        return box(column.x, y, "Dense", "padding" if column.padded else "head")
-
-    _draw_nodes(drawing, layer.name, y, 15, 42, shapes)
-    for column in drawing.columns:
-        if column.padded:  # no arrow reaches it
-            drawing.canvas.node(layer.name, column, *shapes(column))
 
 
 def _draw_pooling(drawing: Drawing, layer: Pooling) -> None:
@@ -264,18 +263,13 @@ def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
     for layer in (*dropouts, hidden.layers[len(dropouts)]):
         if isinstance(layer, Dropout | Recurrent):
             drawing.drop(layer)
-    y = drawing.place(14, 30, words.hidden_entry(hidden.layers))
     name = f"{hidden.layers[0].name}..{hidden.layers[-1].name}"
-
-    def shapes(column: Column) -> tuple[Shape, ...]:
-        return tuple(dots(column.x, y, upright=True))
-
-    _draw_nodes(drawing, name, y, 14, 4, shapes, ellipsis=False)
+    _draw_nodes(drawing, name, words.hidden_entry(hidden.layers), _DOTS, ellipsis=False)
 
 
 def _draw_result(drawing: Drawing) -> None:
     """Draw the result: one vector, or one at each step."""
-    y = drawing.place(19, 38, None)
+    y = drawing.place(19, 38, words.Entry(drawing.network.name))
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         shapes = _variable(column, y, "ŷ", _circle_width(column), is_round=True)
         name = drawing.canvas.node("output", column, *shapes)
@@ -285,29 +279,25 @@ def _draw_result(drawing: Drawing) -> None:
     _draw_ellipsis(drawing, "output", y)
 
 
-def _draw_nodes(  # noqa: PLR0913, PLR0917 - the size of a node
-    drawing: Drawing,
-    layer: str,
-    y: float,
-    half: float,
-    wide: float,
-    shapes: Draw,
-    *,
-    ellipsis: bool = True,
-) -> None:
-    """Draw a node for each arrow, and go on above them."""
+def _draw_nodes(
+    drawing: Drawing, layer: str, entry: words.Entry, node: _Node, *, ellipsis: bool = True
+) -> float:
+    """Draw a node for each arrow, go on above them, and return their height."""
+    y = drawing.place(node.half, node.gap, entry)
     ports: list[Port | None] = []
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        if port is None:
+        if port is None and not (node.everywhere and column.padded):
             ports.append(None)
             continue
-        name = drawing.canvas.node(layer, column, *shapes(column))
-        drawing.rise(port, name, (column.x, y + half))
-        ports.append(Port(column.x, y - half, name, wide))
-    drawing.write_notes(layer, y + half)
+        name = drawing.canvas.node(layer, column, *node.draw(column, y))
+        if port:
+            drawing.rise(port, name, (column.x, y + node.half))
+        ports.append(port and Port(column.x, y - node.half, name, node.half_width))
+    drawing.write_notes(layer, y + node.half)
     if ellipsis:
         _draw_ellipsis(drawing, layer, y)
-    drawing.complete_row(ports, y - half)
+    drawing.complete_row(ports, y - node.half)
+    return y
 
 
 def _draw_ellipsis(drawing: Drawing, layer: str, y: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ from rnnspec.drawing.layout.drawing import (
 )
 from rnnspec.drawing.layout.grid import Axis, Column
 from rnnspec.drawing.scene import Disc, Line, Point, Role, Text
-from rnnspec.ir.nodes import LSTM, Recurrent
+from rnnspec.ir.nodes import Recurrent
 from rnnspec.words import Merge
 
 _SIGNS: dict[Merge, str] = {"concat": "concat", "sum": "+", "mul": "×", "ave": "mean"}
@@ -55,9 +55,9 @@ class _Track:
     @property
     def lanes(self) -> tuple[tuple[str, float], ...]:
         """Each part of the state, and its distance from the middle of the cells."""
-        if isinstance(self.layer.cell, LSTM):
-            return ("c", -6.0), ("h", 6.0)
-        return (("h", 0.0),)
+        names = words.state_names(self.layer.cell)
+        offsets = (-6.0, 6.0) if len(names) == 2 else (0.0,)
+        return tuple(zip(names, offsets, strict=True))
 
     @property
     def name(self) -> str:
@@ -131,17 +131,17 @@ def _draw_state(drawing: Drawing, track: _Track) -> None:
         if not drawing.named and adjacent and not track.hollow(drawing.columns[1]):
             _draw_state_names(canvas, track, drawing.columns, drawing.route)
     drawing.named = True
-    drawing.write_beside(track.layer.name, right, track.y, _remarks(drawing, track.layer))
+    drawing.write_beside(track.layer.name, right, track.y, _state_notes(drawing, track.layer))
 
 
-def _remarks(drawing: Drawing, layer: Recurrent) -> list[tuple[str, Role]]:
-    """Return the remarks on the state of a layer."""
-    texts: list[tuple[str, Role]] = []
+def _state_notes(drawing: Drawing, layer: Recurrent) -> list[Note]:
+    """Return the notes on the state of a layer."""
+    notes = []
     if rate := words.recurrent_dropout(layer):
-        texts.append((rate, "dropout"))
+        notes.append(Note(rate, "dropout"))
     if layer.masked and (drawing.folded or drawing.columns[-1].padded):
-        texts.append((words.HELD, "grey"))
-    return texts
+        notes.append(Note(words.HELD, "grey"))
+    return notes
 
 
 def _hold(canvas: Canvas, layer: str, port: Port) -> None:
@@ -224,7 +224,7 @@ def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> 
     points = ((edge, track.y - 9), (far, track.y - 9), (far, track.y + 9), (edge, track.y + 9))
     name, role = column.name(track.name), track.role("h")
     line = Line(points=points, role=role, dashed=role == "dropout")
-    states = [state for state, _ in track.lanes]
+    states = words.state_names(track.layer.cell)
     canvas.edge(name, name, line, state=" ".join(states))
     letters = Text(
         x=far + 8 * side, y=track.y + 4, content=", ".join(states), size=14, role="grey",
@@ -262,8 +262,6 @@ def draw_both_ways(drawing: Drawing, layer: Recurrent) -> None:
     _draw_both_states(drawing, pair)
     if layer.return_sequences:
         _draw_merge(drawing, pair)
-    elif len(drawing.columns) == 1:
-        _draw_final_of_one(drawing, pair)
     else:
         _draw_final(drawing, pair)
 
@@ -292,7 +290,7 @@ def _draw_both_states(drawing: Drawing, pair: _Pair) -> None:
         _draw_states(canvas, pair.backward, drawing.axis)
         right = last.x + max(_SHIFT, drawing.route, 56 if last.padded else 0)
     drawing.named = True
-    drawing.write_beside(pair.layer.name, right, pair.forward.y, _remarks(drawing, pair.layer))
+    drawing.write_beside(pair.layer.name, right, pair.forward.y, _state_notes(drawing, pair.layer))
 
 
 def _draw_merge(drawing: Drawing, pair: _Pair) -> None:
@@ -316,63 +314,36 @@ def _draw_merge(drawing: Drawing, pair: _Pair) -> None:
 
 def _draw_final(drawing: Drawing, pair: _Pair) -> None:
     """Merge the state of the forward direction after the last step with the other after step 1."""
-    layer, first, last = pair.layer, drawing.columns[0], drawing.columns[-1]
-    y = pair.backward.y - 82
-    shapes = pill(last.x, y, pair.sign)
+    layer, last = pair.layer, drawing.columns[-1]
+    y, half = pair.backward.y - 82, 75.0 if drawing.folded else 42.0
+    shapes = pill(last.x, y, pair.sign, 2 * half)
     name = drawing.canvas.node(layer.name, Column(last.x, ""), *shapes, direction="merge")
     forward, backward = pair.ports[-1][0], pair.ports[0][1]
-    along = ((backward.x, backward.y - SPACE), (backward.x, y), (last.x - 42 - SPACE, y))
     if pair.forward.hollow(last):
         _hold(drawing.canvas, layer.name, forward)
-    _draw_final_edge(drawing, forward, name, _straight_up(forward, y), "forward")
-    _draw_final_edge(drawing, backward, name, along, "backward")
-    texts = _final_texts(drawing, first, last)
-    room = last.x - 42 - backward.x
-    if all(fits(text, room, 11) for text, _ in texts):
-        (ahead, blue), (back, green) = texts
+    along: tuple[Point, ...] = _straight_up(backward, y)
+    if len(drawing.columns) > 1:  # the way to the first step
+        along = (along[0], (backward.x, y), (last.x - half - SPACE, y))
+    ends: tuple[tuple[Port, tuple[Point, ...], Role], ...] = (
+        (forward, _straight_up(forward, y), "forward"),
+        (backward, along, "backward"),
+    )
+    for port, points, role in ends:
+        line = Line(points=points, role=role, width=1.8, cased=True)
+        drawing.canvas.edge(port.node, name, line, kind="final")
+    ahead, back = words.last_states(layer)
+    if all(fits(text, last.x - half - backward.x, 11) for text in (ahead, back)):
         notes = [
-            remark(forward.x - 12, y + 27, ahead, blue, "end"),
-            remark(backward.x + 14, y - 12, back, green),
+            remark(forward.x - 12, y + 27, ahead, "forward", "end"),
+            remark(backward.x + 14, y - 12, back, "backward"),
         ]
         drawing.canvas.note(layer.name, *notes)
     else:
-        drawing.write_beside(layer.name, last.x + 42, y, texts)
-    drawing.to_vector(last.x, Port(last.x, y - 13, name, 42), y - 13)
-
-
-def _draw_final_of_one(drawing: Drawing, pair: _Pair) -> None:
-    """Merge the final states where only one step, or one for all, is drawn."""
-    layer, column = pair.layer.name, drawing.columns[0]
-    wide = 150.0 if drawing.folded else 84.0
-    y = pair.backward.y - 82
-    shapes = pill(column.x, y, pair.sign, wide)
-    name = drawing.canvas.node(layer, Column(column.x, ""), *shapes, direction="merge")
-    forward, backward = pair.ports[0]
-    _draw_final_edge(drawing, forward, name, _straight_up(forward, y), "forward")
-    _draw_final_edge(drawing, backward, name, _straight_up(backward, y), "backward")
-    texts = _final_texts(drawing, column, column)
-    drawing.write_beside(layer, column.x + wide / 2, y, texts)
-    drawing.to_vector(column.x, Port(column.x, y - 13, name, wide / 2), y - 13)
+        both = [Note(ahead, "forward"), Note(back, "backward")]
+        drawing.write_beside(layer.name, last.x + half, y, both)
+    drawing.to_vector(last.x, Port(last.x, y - 13, name, half), y - 13)
 
 
 def _straight_up(port: Port, y: float) -> tuple[Point, Point]:
     """Return the points of an arrow from a port to the pill whose middle is at ``y``."""
     return (port.x, port.y - SPACE), (port.x, y + 13 + SPACE)
-
-
-def _draw_final_edge(
-    drawing: Drawing, port: Port, target: str, points: Iterable[Point], role: Role
-) -> None:
-    line = Line(points=tuple(points), role=role, width=1.8, cased=True)
-    drawing.canvas.edge(port.node, target, line, kind="final")
-
-
-def _final_texts(drawing: Drawing, first: Column, last: Column) -> list[tuple[str, Role]]:
-    """Return the remarks on the final states: at the last step, and at step 1."""
-    length = drawing.axis.length if drawing.axis else last.step
-    begin = "1" if drawing.folded else first.step
-    when = "held over the padding" if last.padded else f"at step {length}"
-    return [
-        (f"last state of the forward direction, {when}", "forward"),
-        (f"last state of the backward direction, at step {begin}", "backward"),
-    ]

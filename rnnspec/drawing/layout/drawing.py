@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -27,12 +28,13 @@ SPACE = 1.5
 """The distance between an arrow and the node that it leaves or reaches."""
 BESIDE = 12.0
 """The distance of a remark from the line that it is about."""
-LEFT = 20.0
-"""The left edge of the margin, which is the summary: an entry for each row."""
+_MARGIN_GAP = 24.0
+"""The distance of the network from the text in the left margin."""
 _LINE_HEIGHT = 17.0
-_NAME_SIZE, _DETAIL_SIZE = 13.0, 11.5
-_WIDEST = 330.0
-"""The width from which the kind stands below the name."""
+_TITLE_SIZE, _NAME_SIZE, _DETAIL_SIZE = 16.0, 13.0, 11.5
+_WIDEST, _WIDEST_NOTE = 330.0, 130.0
+"""The width from which an entry in the left margin, or a note at the right, has more lines."""
+_LEGEND: dict[Role, str] = {"forward": "forward direction", "backward": "backward direction"}
 
 
 class Canvas:
@@ -97,11 +99,28 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark on the next arrows: a text, or a variable with its index."""
+    """A remark to the right of a row: a text, or a variable with its index."""
 
     text: str
     role: Role
     index: str | None = None
+
+    @property
+    def height(self) -> float:
+        """The height of its lines."""
+        return 24.0 if self.index is not None else 15.0 * len(self._lines)
+
+    @property
+    def _lines(self) -> list[str]:
+        return _wrap(self.text, 11, _WIDEST_NOTE)
+
+    def texts(self, x: float, top: float) -> tuple[Text, ...]:
+        """Return the note as texts that begin at ``x``."""
+        if self.index is not None:
+            at = x + 4 + 2.55 * len(self.index), top + self.height / 2
+            return variable(at, self.text, self.index, 15, self.role)
+        lines = enumerate(self._lines)
+        return tuple(remark(x, top + 7.5 + 15 * row, line, self.role) for row, line in lines)
 
 
 class Drawing:
@@ -126,24 +145,28 @@ class Drawing:
         self.notes: list[Note] = []
         self.named = False
         self.branches: dict[str, list[Port | None]] = {}
+        self._margin: list[tuple[str, list[Text]]] = []
         self._centre = inf
         self._lines = 0
         self._starts = {layer.start for layer in network.layers if isinstance(layer, Residual)}
 
-    def place(self, half: float, gap: float, entry: Entry | None, lift: float = 0.0) -> float:
+    def place(self, half: float, gap: float, entry: Entry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.
 
         Its margin entry stands ``lift`` above the centre, and below no other.
         """
-        gap = max(gap, 16 * len(self.notes) + 20 if self.canvas.labels else 0)
         centre = self.floor - gap - half
-        if entry is not None and self.canvas.labels:
-            lines = len(_entry_texts(entry, 0.0))
+        if self.notes and self.canvas.labels:
+            room = sum(note.height for note in self.notes) + 20
+            centre = min(centre, self.top - room - half)
+        if self.canvas.labels:
+            texts = _entry_texts(entry)
+            lines = len(texts)
             room = _LINE_HEIGHT * (lines + self._lines) / 2 + 8
             centre = min(centre, self._centre - room + lift)
             self._lines, self._centre = lines, centre - lift
             top = self._centre - _LINE_HEIGHT * (lines - 1) / 2 + 4.5
-            self.canvas.note(entry.name, *_entry_texts(entry, top))
+            self._margin.append((entry.name, [replace(text, y=top + text.y) for text in texts]))
         return centre
 
     def complete_row(self, ports: list[Port | None], top: float) -> None:
@@ -186,64 +209,63 @@ class Drawing:
         self.canvas.edge(port.node, target, *lines, dropout=rates)
 
     def write_notes(self, layer: str, bottom: float, right: float = 0.0) -> None:
-        """Write the remarks on the arrows that have reached a row, and forget them."""
+        """Write the notes on the arrows that have reached a row, and forget them."""
         last = self.columns[-1]
-        x = last.x + max(right, self.route, 56 if last.padded else 0) + BESIDE
-        y = (self.top + bottom) / 2 - 8 * (len(self.notes) - 1)
-        for note in self.notes:
-            texts: tuple[Text, ...] = (remark(x, y, note.text, note.role),)
-            if note.index is not None:
-                at = x + 4 + 2.55 * len(note.index), y
-                texts = variable(at, note.text, note.index, 15, note.role)
-            self.canvas.note(layer, *texts)
-            y += 16
+        x = last.x + max(right, self.route, 56 if last.padded else 0)
+        self.write_beside(layer, x, (self.top + bottom) / 2, self.notes)
         self.notes, self.rates = [], []
 
-    def write_beside(self, layer: str, x: float, y: float, texts: list[tuple[str, Role]]) -> None:
-        """Write remarks to the right of a row, below each other."""
-        y -= 8 * (len(texts) - 1)
-        for content, role in texts:
-            self.canvas.note(layer, remark(x + BESIDE, y, content, role))
-            y += 16
+    def write_beside(self, layer: str, x: float, y: float, notes: Sequence[Note]) -> None:
+        """Write notes to the right of ``x`` below each other, their middle at ``y``."""
+        top = y - sum(note.height for note in notes) / 2
+        for note in notes:
+            self.canvas.note(layer, *note.texts(x + BESIDE, top))
+            top += note.height
 
-    def write_total(self, total: tuple[str, str], top: float) -> None:
-        """Write the number of parameters of the whole network below a rule."""
-        rule = Line(points=((LEFT, top), (LEFT + 240, top)), role="rule", width=1, head=False)
-        self.canvas.note("", rule, _total_text(total, top + 19))
+    def write_margin(self, total: tuple[str, str], y: float) -> None:
+        """Write the left margin: the rows of the summary, and the total below a rule at ``y``."""
+        if not self.canvas.labels:
+            return
+        last = Text(x=0, y=y + 19, content=total[0], size=_NAME_SIZE, weight=600, more=total[1])
+        width = max(last.width, *(text.width for _, texts in self._margin for text in texts))
+        right = self.canvas.bounds()[0] - _MARGIN_GAP
+        x = right - width
+        for layer, texts in self._margin:
+            self.canvas.note(layer, *(replace(text, x=x) for text in texts))
+        rule = Line(points=((x, y), (right, y)), role="rule", width=1, head=False)
+        self.canvas.note("", rule, replace(last, x=x))
+
+    def write_legend(self, y: float) -> None:
+        """Write which direction has which colour, below the network."""
+        x = self.canvas.bounds()[0]
+        for role, content in _LEGEND.items():
+            frame = Box(x=x + 10, y=y - 4, width=20, height=13, radius=4, role=role)
+            text = Text(x=x + 27, y=y, content=content, size=_DETAIL_SIZE, role=role)
+            self.canvas.note("", frame, text)
+            x = text.area[2] + 24
 
 
-def margin_width(entries: Iterable[Entry], total: tuple[str, str]) -> float:
-    """Return the width of the margin's text."""
-    texts = [text for entry in entries for text in _entry_texts(entry, 0.0)]
-    return max(240.0, *(text.width for text in [*texts, _total_text(total, 0.0)]))
-
-
-def _total_text(total: tuple[str, str], y: float) -> Text:
-    return Text(x=LEFT, y=y, content=total[0], size=_NAME_SIZE, weight=600, more=total[1])
-
-
-def _entry_texts(entry: Entry, y: float) -> list[Text]:
-    size = _NAME_SIZE
+def _entry_texts(entry: Entry) -> list[Text]:
+    """Return the lines of an entry, the first of them at 0; that of the network is its name."""
+    size = _NAME_SIZE if entry.kind else _TITLE_SIZE
     wide = text_width(entry.name, size, bold=True) + text_width(entry.kind, size) > _WIDEST
     more = "" if wide else entry.kind
-    texts = [Text(x=LEFT, y=y, content=entry.name, size=size, weight=600, more=more)]
-    for content in _wrap_kind(entry.kind) if wide else ():
-        y += _LINE_HEIGHT
-        texts.append(Text(x=LEFT, y=y, content=content, size=size))
+    texts = [Text(x=0, y=0, content=entry.name, size=size, weight=600, more=more)]
+    for content in _wrap(entry.kind, size, _WIDEST) if wide and entry.kind else ():
+        texts.append(Text(x=0, y=len(texts) * _LINE_HEIGHT, content=content, size=size))
     if entry.detail:
-        y += _LINE_HEIGHT
-        texts.append(Text(x=LEFT, y=y, content=entry.detail, size=_DETAIL_SIZE, role="grey"))
+        y = len(texts) * _LINE_HEIGHT
+        texts.append(Text(x=0, y=y, content=entry.detail, size=_DETAIL_SIZE, role="grey"))
     return texts
 
 
-def _wrap_kind(kind: str) -> list[str]:
-    """Return a kind in lines, broken after commas."""
+def _wrap(content: str, size: float, widest: float) -> list[str]:
+    """Return a text in lines, broken after commas and colons."""
     lines = [""]
-    for setting in kind.split(", "):
-        longer = f"{lines[-1]}, {setting}" if lines[-1] else setting
-        if lines[-1] and text_width(longer, _NAME_SIZE) > _WIDEST:
-            lines[-1] += ","
-            lines.append(setting)
+    for piece in re.split(r"(?<=[,:]) ", content):
+        longer = f"{lines[-1]} {piece}" if lines[-1] else piece
+        if lines[-1] and text_width(longer, size) > widest:
+            lines.append(piece)
         else:
             lines[-1] = longer
     return lines

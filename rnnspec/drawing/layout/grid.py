@@ -107,8 +107,8 @@ class Axis:
     dots: float | None = None
 
 
-def axes(network: Network, options: Options, left: float) -> list[Axis]:
-    """Return the axis of the input and of each repeat, right of ``left`` and all of one width.
+def axes(network: Network, options: Options) -> list[Axis]:
+    """Return the axis of the input and of each repeat, all of one width.
 
     In the folded form, each has one column for all steps.
     """
@@ -117,16 +117,14 @@ def axes(network: Network, options: Options, left: float) -> list[Axis]:
     repeats = [layer.steps for layer in layers if isinstance(layer, Repeat)]
     lengths = [network.input.steps, *repeats]
     if options.form == "folded":
-        column = Column(left + (160 if both else 70), "t")
-        return [Axis((column,), _last_step(length)) for length in lengths]
+        return [Axis((Column(0.0, "t"),), _last_step(length)) for length in lengths]
     pitch = _WIDE_PITCH if both else _PITCH
     pitch += _ROOM_FOR_RESIDUAL if any(isinstance(layer, Residual) for layer in layers) else 0
     steps = [_steps_to_draw(length, None) for length in repeats]
     steps.insert(0, _steps_to_draw(network.input.steps, options.steps))
     width = max((len(drawn) - 1) * pitch + (_ROOM_FOR_DOTS if dots else 0) for drawn, dots in steps)
-    x = left + (110 if both else 94)
     return [
-        _axis(drawn, dots, x, width, padded=not index and network.input.masked)
+        _axis(drawn, dots, width, padded=not index and network.input.masked)
         for index, (drawn, dots) in enumerate(steps)
     ]
 
@@ -142,12 +140,12 @@ def _last_step(length: int | None) -> str:
     return "T" if length is None else str(length)
 
 
-def _axis(steps: Sequence[str], dots: bool, x: float, width: float, *, padded: bool) -> Axis:
+def _axis(steps: Sequence[str], dots: bool, width: float, *, padded: bool) -> Axis:
     gaps = len(steps) - 1
     if not gaps:  # the only step of a sequence is not drawn as padding
-        return Axis((Column(x + width / 2, steps[0]),), steps[-1])
+        return Axis((Column(width / 2, steps[0]),), steps[-1])
     pitch = (width - (_ROOM_FOR_DOTS if dots else 0)) / gaps
-    columns = [Column(x + index * pitch, step) for index, step in enumerate(steps[:-1])]
-    columns.append(Column(x + width, steps[-1], padded))
+    columns = [Column(index * pitch, step) for index, step in enumerate(steps[:-1])]
+    columns.append(Column(width, steps[-1], padded))
     middle = (columns[-2].x + columns[-1].x) / 2 if dots else None
     return Axis(tuple(columns), steps[-1], middle)

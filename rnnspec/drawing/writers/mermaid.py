@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from rnnspec.drawing.words import Entry, cell_name, dropout, entry, input_entry, remarks
+from rnnspec.drawing.scene import COLOUR, Role
+from rnnspec.drawing.words import (
+    Entry,
+    cell_name,
+    dropout,
+    entry,
+    input_entry,
+    last_states,
+    remarks,
+    state_names,
+)
 from rnnspec.ir.nodes import (
-    LSTM,
     Dense,
     Dropout,
     Embedding,
@@ -21,13 +30,7 @@ from rnnspec.ir.nodes import (
     Residual,
 )
 
-_CLASSES = {
-    "data": "fill:#ffffff,stroke:#4a5763,color:#1f2933",
-    "embedding": "fill:#fbefd5,stroke:#a8741a,color:#1f2933",
-    "forward": "fill:#dceafa,stroke:#2a67a8,color:#1f2933",
-    "backward": "fill:#d9f0e6,stroke:#26785a,color:#1f2933",
-    "head": "fill:#ebe1f6,stroke:#6a459c,color:#1f2933",
-}
+_ROLES: tuple[Role, ...] = ("plain", "embedding", "forward", "backward", "head")
 _BOXES = {"box": ("[", "]"), "round": ("(", ")"), "pill": ("([", "])"), "circle": ("((", "))")}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ,.→×·")
 
@@ -38,7 +41,7 @@ def mermaid(network: Network) -> str:
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
     chart = _Chart()
-    chart.node("in", "pill", "data", ["x", *_lines(input_entry(network.input))])
+    chart.node("in", "pill", "plain", ["x", *_lines(input_entry(network.input))])
     places = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
         _add_layer(chart, index, layer)
@@ -46,11 +49,17 @@ def mermaid(network: Network) -> str:
             chart.edge(chart.before[places[layer.start]], f"l{index}", "the input as it was")
         if not isinstance(layer, Dropout):
             chart.last, chart.dropout = f"l{index}", ""
-    chart.node("out", "circle", "data", ["ŷ"])
+    chart.node("out", "circle", "plain", ["ŷ"])
     chart.enter("out")
-    styles = [f"  classDef {name} {style}" for name, style in _CLASSES.items()]
-    title = f"  accTitle: {network.name}"
-    return "\n".join(["flowchart BT", title, *chart.lines, *styles]) + "\n"
+    paints = {role: COLOUR[role] for role in _ROLES}
+    ink = COLOUR["ink"][1]
+    styles = [
+        f"  classDef {role} fill:{fill},stroke:{stroke},color:{ink}"
+        for role, (fill, stroke) in paints.items()
+    ]
+    name = escape(network.name)
+    head = ["---", f'title: "{name}"', "---", "flowchart BT", f"  accTitle: {name}"]
+    return "\n".join([*head, *chart.lines, *styles]) + "\n"
 
 
 @dataclass(slots=True)
@@ -65,10 +74,10 @@ class _Chart:
     dropout: str = ""
     before: list[str] = field(default_factory=list)
 
-    def node(self, name: str, box: str, style: str, text: list[str]) -> None:
+    def node(self, name: str, box: str, role: Role, text: list[str]) -> None:
         left, right = _BOXES[box]
         label = "<br>".join(map(escape, text))
-        self.lines.append(f'  {name}{left}"{label}"{right}:::{style}')
+        self.lines.append(f'  {name}{left}"{label}"{right}:::{role}')
 
     def edge(self, start: str, end: str, text: str = "", *, dotted: bool = False) -> None:
         label = f'|"{escape(text)}"|' if text else ""
@@ -89,9 +98,9 @@ def _add_layer(chart: _Chart, index: int, layer: Layer) -> None:
         case Dense():
             chart.node(name, "round", "head", text)
         case LayerNorm() | Repeat() | Pooling() | Normalize():
-            chart.node(name, "pill", "data", text)
+            chart.node(name, "pill", "plain", text)
         case Residual():
-            chart.node(name, "pill", "data", ["+", *text])
+            chart.node(name, "pill", "plain", ["+", *text])
         case Dropout():
             chart.dropout = ", ".join(filter(None, (chart.dropout, entry(layer).heading)))
             return
@@ -111,22 +120,23 @@ def _lines(words: Entry) -> list[str]:
 
 
 def _add_state(chart: _Chart, name: str, layer: Recurrent) -> None:
-    words = "h, c" if isinstance(layer.cell, LSTM) else "h"
+    words = ", ".join(state_names(layer.cell))
     rate = layer.recurrent_dropout
     chart.edge(name, name, f"{words}, dropout {rate:g}" if rate else words, dotted=bool(rate))
 
 
 def _add_both_ways(chart: _Chart, name: str, layer: Recurrent, text: list[str]) -> None:
     """Draw a cell for each direction, and the pill that merges them."""
-    for direction in ("forward", "backward"):
+    directions: tuple[Role, Role] = ("forward", "backward")
+    for direction in directions:
         cell = f"{name}{direction[0]}"
         chart.node(cell, "box", direction, [f"{cell_name(layer.cell, short=True)} {direction}"])
         chart.enter(cell, dropout(layer))
         _add_state(chart, cell, layer)
-    chart.node(name, "pill", "data", [str(layer.merge), *text])
-    last = {"forward": "last state", "backward": "last state, at step 1"}
-    for direction, state in last.items():
-        chart.edge(f"{name}{direction[0]}", name, "" if layer.return_sequences else state)
+    chart.node(name, "pill", "plain", [str(layer.merge), *text])
+    ahead, back = ("", "") if layer.return_sequences else last_states(layer)
+    chart.edge(f"{name}f", name, ahead)
+    chart.edge(f"{name}b", name, back)
 
 
 def escape(text: str) -> str:

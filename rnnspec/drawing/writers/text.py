@@ -76,7 +76,11 @@ def text(
     """
     grid = _FOLDED if form == "folded" else _widest_grid(network, steps)
     canvas = _Picture(network, grid, _margin(network, grid) or _LEAST_MARGIN).draw()
-    return canvas.draw(max(map(len, canvas.labels)) + _SPACE, unicode=unicode)
+    picture = canvas.draw(max(map(len, canvas.labels)) + _SPACE, unicode=unicode)
+    # The name stands left of the result, or above it if there is no room.
+    room = len(picture) - len(picture.lstrip()) - _SPACE
+    name = network.name
+    return name + (picture[len(name) :] if len(name) <= room else f"\n{picture}")
 
 
 def _widest_grid(network: Network, steps: int | None) -> _Grid:
@@ -286,7 +290,10 @@ class _Picture:
         lines = [words.compact_detail]
         if isinstance(layer, Recurrent):
             lines += filter(None, (dropout(layer), recurrent_dropout(layer)))
-        wrapped = [self._wrap(line, "  ") for line in (*lines, *remarks(layer))]
+        lines += remarks(layer)
+        if isinstance(layer, Recurrent) and layer.merge and not layer.return_sequences:
+            lines.append("last states only, the backward one at step 1")
+        wrapped = [self._wrap(line, "  ") for line in lines]
         return sum(wrapped, self._wrap(words.heading))
 
     def _wrap(self, line: str, indent: str = "") -> list[str]:
