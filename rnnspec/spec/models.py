@@ -532,7 +532,19 @@ class Concat(Model):
 RecurrentLayer = SimpleRNN | LSTM | GRU
 PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer
 """Layers that compute each time step by itself, and so a state as well as a sequence."""
-AnyLayer = RecurrentLayer | RepeatVector | PointwiseLayer | Conv | MaxPool | AveragePool | Concat
+AnyLayer = (
+    RecurrentLayer
+    | RepeatVector
+    | Dense
+    | Conv
+    | MaxPool
+    | AveragePool
+    | BatchNorm
+    | LayerNormLayer
+    | Dropout
+    | ActivationLayer
+    | Concat
+)
 RnnLayer = Annotated[AnyLayer, Field(discriminator="type")]
 KINDS: dict[str, type[Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(AnyLayer)
@@ -610,6 +622,7 @@ class Attention(Model):
     )
 
 
+PoolingName = Literal["last", "mean", "max", "sum", "last_step", "flatten", "none"]
 POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
 """The model of a pooling that is a mapping, by its only key."""
 _Vector = Annotated[
@@ -617,7 +630,7 @@ _Vector = Annotated[
     _select({"attention": Attention}),
 ]
 Pooling = Annotated[
-    Annotated[Literal[Statistic, "flatten", "none"], Tag("name")]
+    Annotated[PoolingName, Tag("name")]
     | Annotated[LastSteps, Tag("last_steps")]
     | Annotated[Attention, Tag("attention")]
     | Annotated[

@@ -110,18 +110,23 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             )
 
 
-def _is_recurrent_somewhere(spec: Spec) -> Iterator[Broken]:
-    if not any(True for _ in _recurrent(spec)):
+def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
+    # A repeat without a recurrent layer before it is misplaced, which is reported.
+    if not any(isinstance(layer, RecurrentLayer | RepeatVector) for layer in spec.rnn):
         message = "expected at least one recurrent layer (simple, lstm or gru), received none"
         yield (("rnn",), "E420", message)
-    elif spec.head is not None and spec.head.pooling == "last":
-        after = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)][-1]
-        if not isinstance(after, RecurrentLayer):
-            message = (
-                f"'pooling: last' is the final state of a recurrent layer, but a {after.type!r} "
-                "follows the last one; use another 'pooling'"
-            )
-            yield (("head", "pooling"), "E421", message)
+
+
+def _final_state(spec: Spec) -> Iterator[Broken]:
+    changing = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)]
+    if spec.head is None or spec.head.pooling != "last" or not changing:
+        return
+    if not isinstance(changing[-1], RecurrentLayer):
+        message = (
+            f"'pooling: last' is the final state of a recurrent layer, but a "
+            f"{changing[-1].type!r} follows the last one; use another 'pooling'"
+        )
+        yield (("head", "pooling"), "E421", message)
 
 
 def _pretrained_vectors(spec: Spec) -> Iterator[Broken]:
@@ -247,7 +252,8 @@ _RULES = (
     _empty_sections,
     _recurrent_layers,
     _repeats,
-    _is_recurrent_somewhere,
+    _recurrent_layer,
+    _final_state,
     _pretrained_vectors,
     _paths_inside,
     _number_of_layers,
