@@ -437,6 +437,9 @@ def _windowed(
     chain.add(node, (*path, "filters") if isinstance(layer, models.Conv) else None)
 
 
+_NAMES_SHOWN = 8
+
+
 def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
     """Add a join of the outputs of earlier layers."""
     names, outputs = list[str](), list[_Output]()
@@ -446,7 +449,9 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
             names.append(known)
             outputs.append(chain.outputs[known])
             continue
-        earlier = listed(tuple(chain.outputs), "or")
+        names_before = tuple(chain.outputs)
+        some = names_before if len(names_before) <= _NAMES_SHOWN else ("...", *names_before[-3:])
+        earlier = listed(some, "or")
         message = f"expected a layer before this one, {earlier}; received {quoted(name)}"
         chain.refuse((*path, "of", at), message, code="E425")
     # So the mask after the join is that before it.

@@ -153,14 +153,16 @@ class LeakyRelu(Model):
     """x if it is positive, otherwise ``leaky_relu`` times x."""
 
     leaky_relu: Finite = Field(
-        description="x if it is positive, otherwise this number times x.", examples=[0.01, 0.3]
+        description="The factor of x where x is negative.", examples=[0.01, 0.3]
     )
 
 
 class ClippedRelu(Model):
     """x, between 0 and ``clipped_relu``."""
 
-    clipped_relu: Positive = Field(description="x, between 0 and this number.", examples=[20, 6])
+    clipped_relu: Positive = Field(
+        description="The largest value: x, between 0 and this number.", examples=[20, 6]
+    )
 
 
 ACTIVATION_FORMS: dict[str, type[Model]] = {"leaky_relu": LeakyRelu, "clipped_relu": ClippedRelu}
@@ -531,7 +533,19 @@ class Concat(Model):
 RecurrentLayer = SimpleRNN | LSTM | GRU
 PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer
 """Layers that compute each time step by itself, and so a state as well as a sequence."""
-AnyLayer = RecurrentLayer | RepeatVector | PointwiseLayer | Conv | MaxPool | AveragePool | Concat
+AnyLayer = (
+    RecurrentLayer
+    | RepeatVector
+    | Dense
+    | Conv
+    | MaxPool
+    | AveragePool
+    | BatchNorm
+    | LayerNormLayer
+    | Dropout
+    | ActivationLayer
+    | Concat
+)
 RnnLayer = Annotated[AnyLayer, Field(discriminator="type")]
 KINDS: dict[str, type[Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(AnyLayer)
@@ -609,6 +623,7 @@ class Attention(Model):
     )
 
 
+PoolingName = Literal["last", "mean", "max", "sum", "last_step", "flatten", "none"]
 POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
 """The model of a pooling that is a mapping, by its only key."""
 _Vector = Annotated[
@@ -616,7 +631,7 @@ _Vector = Annotated[
     _select({"attention": Attention}),
 ]
 Pooling = Annotated[
-    Annotated[Literal[Statistic, "flatten", "none"], Tag("name")]
+    Annotated[PoolingName, Tag("name")]
     | Annotated[LastSteps, Tag("last_steps")]
     | Annotated[Attention, Tag("attention")]
     | Annotated[

@@ -111,20 +111,22 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             )
 
 
-def _is_recurrent_somewhere(spec: Spec) -> Iterator[Broken]:
-    if not any(True for _ in _recurrent(spec)):
+def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
+    # A repeat without a recurrent layer before it is misplaced, which is reported.
+    if not any(isinstance(layer, RecurrentLayer | RepeatVector) for layer in spec.rnn):
         message = "expected at least one recurrent layer (simple, lstm or gru), received none"
         yield (("rnn",), "E420", message)
+
+
+def _final_state(spec: Spec) -> Iterator[Broken]:
+    changing = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)]
+    if not changing or isinstance(changing[-1], RecurrentLayer):
         return
     for path, head in spec.all_heads:
-        # In a list, and beside a head that needs the sequence, there are more conditions.
-        if head.pooling != "last":
-            continue
-        after = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)][-1]
-        if not isinstance(after, RecurrentLayer):
+        if head.pooling == "last":
             message = (
-                f"'pooling: last' is the final state of a recurrent layer, but a {after.type!r} "
-                "follows the last one; use another 'pooling'"
+                f"'pooling: last' is the final state of a recurrent layer, but a "
+                f"{changing[-1].type!r} follows the last one; use another 'pooling'"
             )
             yield ((*path, "pooling"), "E421", message)
 
@@ -257,7 +259,8 @@ _RULES = (
     _empty_sections,
     _recurrent_layers,
     _repeats,
-    _is_recurrent_somewhere,
+    _recurrent_layer,
+    _final_state,
     _pretrained_vectors,
     _paths_inside,
     _number_of_layers,

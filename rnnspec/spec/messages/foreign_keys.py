@@ -44,7 +44,7 @@ _ALL_STEPS = "head.pooling covers all time steps"
 _NORM = "the normalizations are 'layer_norm' and 'batch_norm'"
 _NORM_AXIS = "each feature is normalized, with a scale and an offset"
 _NORM_START = "a normalization starts with a scale of 1 and an offset of 0"
-_EPSILON = "the epsilon is that of the normalization: layer_norm: {epsilon: 1e-5}"
+_EPSILON = "it is a key of the normalization: layer_norm: {epsilon: 1e-5}"
 _BATCH_NORM = "it is a type of layer: write {type: batch_norm} in rnn or head.hidden"
 _CONV = "it is a type of layer: write {type: conv, filters: 64, kernel_size: 3} in rnn"
 _POOL = "it is a type of layer: write {type: max_pool, size: 2} in rnn"
@@ -132,6 +132,7 @@ _IN_PART = {
         _ENTERS_RNN: "in_dim in_features in_size input_dim input_features input_size ninp",
         _DRAWN: "_weight weight weights",
         _FROZEN: "freeze frozen requires_grad trainable",
+        _EPSILON: "epsilon",
         f"{_REPEAT}; to stack copies of this layer, use 'layers'": "repeat repeat_vector",
     },
     "repeat": {
@@ -164,14 +165,16 @@ _IN_PART = {
     },
     "batch_norm": {
         _ENTERS: "num_features",
-        "a batch norm trains its scale and its offset, and keeps moving averages": (
-            "freeze frozen requires_grad trainable"
+        "a batch norm always has a scale and an offset, and is always trained": (
+            "bias freeze frozen requires_grad trainable"
         ),
-        "the averages are always over the whole batch": ("renorm synchronized virtual_batch_size"),
+        "the averages are always over the whole batch": (
+            "renorm renorm_clipping renorm_momentum synchronized virtual_batch_size"
+        ),
     },
     "layer_norm": {
         "a layer norm always has a scale and an offset, and is always trained": (
-            "freeze frozen requires_grad trainable"
+            "bias freeze frozen requires_grad trainable"
         ),
     },
     "concat": {"outputs are joined along the features": "axis dim"},
@@ -381,13 +384,6 @@ _FORMS = {
     "attention": "attn attention_pooling self_attention weighted",
     "last_steps": "count k last n steps",
 }
-_FORM_OF = by_name(_FORMS)
-
-
-def own_key_for(key: str, part: str) -> bool:
-    """Return whether ``key`` is a foreign name that ``part`` has a key or an answer for."""
-    name = squeeze(key)
-    return part in _IN_LAYER and (name in _ONLY_THERE[part] or name in _REASONS_IN.get(part, ()))
 
 
 def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tuple[str, str] | None:
@@ -415,7 +411,13 @@ def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tupl
     return (f"use {listed(elsewhere, 'or')}{note}", "") if elsewhere else None
 
 
+def is_answered(key: str, section: str, part: str, allowed: tuple[str, ...]) -> bool:
+    """Return whether the foreign ``key`` has an equivalent in ``part``, or a reason of its own."""
+    known = key_for(key, section, part, allowed)
+    return bool(known and known[1]) or squeeze(key) in _REASONS_IN.get(part, ())
+
+
 def form_for(key: str, forms: Iterable[str]) -> str | None:
     """Return the one of ``forms`` that the foreign argument ``key`` belongs to, or None."""
-    form = _FORM_OF.get(squeeze(key))
-    return form if form in forms else None
+    name = squeeze(key)
+    return next((form for form in forms if name in map(squeeze, _FORMS[form].split())), None)

@@ -296,7 +296,8 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
         reason = layer_for(value)
         # Without a hint what to write instead, the supported types help most.
         if reason is not None and reason.endswith("not supported"):
-            return f"{reason}; expected {listed(allowed, 'or')}"
+            cells = tuple(dict.fromkeys(_CELLS.values())) if reason == _NO_CELL else ()
+            return f"{reason}; expected {listed(cells or allowed, 'or')}"
         return reason
     kind = _kind(what)
     bare = squeeze(without_module(value))
@@ -306,7 +307,9 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
         return f"use {own[bare]!r}"
     equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
     # A mapping such as {normal: 0.05} is shown without quotes.
-    if equivalent.startswith("{") and any("mapping" in other for other in allowed):
+    if equivalent.startswith("{") and (
+        kind == "initializer" or any("mapping" in other for other in allowed)
+    ):
         return f"use {equivalent}"
     if equivalent in allowed:
         return f"use {equivalent!r}"

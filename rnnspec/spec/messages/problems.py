@@ -168,15 +168,15 @@ def _model(loc: Path) -> type[models.Model]:
 
 def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
     # Imported here because a valid spec does not need it.
-    from rnnspec.spec.messages.foreign_keys import own_key_for
+    from rnnspec.spec.messages.foreign_keys import is_answered
 
-    key, model, part = str(loc[-1]), _model(loc[:-1]), _part(loc[:-1])
-    allowed = tuple(model.model_fields)
+    key, part = str(loc[-1]), _part(loc[:-1])
+    allowed = tuple(_model(loc[:-1]).model_fields)
     if (name := without_space(key)) in allowed:
         return _without_space(path, name)
     # Before the search for similar keys: this one is spelled correctly, but belongs to another
     # type.
-    if "type" in allowed and not own_key_for(key, part):
+    if "type" in allowed and not is_answered(key, str(loc[0]), part, allowed):
         kinds = models.KINDS if loc[0] == "rnn" else models.HIDDEN
         kind = str(loc[-2])
         if others := [kind for kind, model in kinds.items() if key in model.model_fields]:
