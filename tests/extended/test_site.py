@@ -90,7 +90,7 @@ def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: S
         assert site[f"gallery/{path.stem}.svg"] == str(rnnspec.draw(spec))
         assert f"**{rnnspec.summary(spec).parameters.total:,}**" in page
         tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
-        assert tabs == ["Spec", *(backend.title for backend in having(SOURCE))]
+        assert tabs == ["Spec", *(backend.source_title for backend in having(SOURCE))]
 
 
 def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:
