@@ -24,7 +24,7 @@ export function run(create, place) {
   const places = PARTS.map(({ file }) => place(file));
   const python = new Python(create, places, started, (file, bytes) => {
     loading.add(file, bytes);
-    if (loading.words) say("loading", loading.words);
+    sayLoading();
   });
   const ask = (name, given) => python.ask(name, given).catch(() => null);
   const editor = createEditor(find("editor"), ask, check);
@@ -32,13 +32,21 @@ export function run(create, place) {
   const results = new Results(part);
 
   function started(state) {
-    if (state === "loading") loading.begin();
-    else if (state === "ready") loading.end();
-    else {
+    if (state === "loading") {
+      loading.begin();
+      sayLoading();
+    } else if (state === "ready") {
+      loading.end();
+    } else {
       loading.fail();
       say("failed", state);
     }
     find("status").setAttribute("aria-busy", String(state === "loading" || state === "ready"));
+  }
+
+  // Says nothing when Python starts again, which is after an answer that took too long.
+  function sayLoading() {
+    if (loading.words) say("loading", loading.words);
   }
 
   async function check() {

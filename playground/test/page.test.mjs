@@ -84,6 +84,7 @@ describe("the page", { skip: lacking }, () => {
     assert.equal(await bar.count(), 0);
     await slow.unroute("**/packages.gz");
     await slow.getByRole("button", { name: "Try again" }).click();
+    await slow.getByText("Loading Python:").waitFor();
     await state(slow, "valid");
     assert.equal(await text(slow), GOOD);
     assert.equal(await slow.locator(".loading").count(), 0);
