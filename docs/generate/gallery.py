@@ -88,7 +88,7 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _sources(spec: Spec) -> list[str]:
-    return [tab(backend.title, _source(spec, backend)) for backend in having(SOURCE)]
+    return [tab(backend.source_title, _source(spec, backend)) for backend in having(SOURCE)]
 
 
 def _source(spec: Spec, backend: Backend) -> str:

@@ -41,4 +41,20 @@ describe("the documentation", { skip: lacking }, () => {
       }
     });
   }
+
+  test("the copy button copies commands without prompts and output, and anything else as it is", async () => {
+    const page = await opened(browser, pathToFileURL(path.join(SITE, "guides/teach.html")).href);
+    const kinds = new Set();
+    for (const block of await page.locator(".highlight").all()) {
+      const text = await block.locator("code").textContent();
+      const commands = text.match(/^\$ .*/gm)?.map((line) => line.slice(2));
+      kinds.add(commands?.length);
+      await block.hover();
+      await block.locator("[data-clipboard-target]").click();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      assert.equal(copied.trimEnd(), commands?.join("\n") ?? text.trimEnd());
+    }
+    assert.ok(kinds.has(undefined) && kinds.has(1) && kinds.has(2)); // no commands, one, several
+    await page.context().close();
+  });
 });
