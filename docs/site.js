@@ -8,6 +8,15 @@ addEventListener("load", () => {
   }
 });
 
+// A picture that is wider than the screen says that it scrolls.
+for (const event of ["load", "resize"]) {
+  addEventListener(event, () => {
+    for (const line of document.querySelectorAll('.md-typeset p:has(> a[href$=".svg"] > img)')) {
+      line.classList.toggle("scrolls", line.scrollWidth > line.clientWidth);
+    }
+  });
+}
+
 // The copy button of a console block copies what can be pasted: its commands, without prompts and output.
 addEventListener(
   "click",
