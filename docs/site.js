@@ -8,11 +8,12 @@ addEventListener("load", () => {
   }
 });
 
-// A picture that is wider than the screen says that it scrolls.
+// A picture that could not be read if it fitted the screen scrolls, and says so.
 for (const event of ["load", "resize"]) {
   addEventListener(event, () => {
-    for (const line of document.querySelectorAll('.md-typeset p:has(> a[href$=".svg"] > img)')) {
-      line.classList.toggle("scrolls", line.scrollWidth > line.clientWidth);
+    for (const picture of document.querySelectorAll('.md-typeset p > a[href$=".svg"] > img')) {
+      const line = picture.closest("p");
+      line.classList.toggle("scrolls", 0.7 * picture.naturalWidth > line.clientWidth);
     }
   });
 }
