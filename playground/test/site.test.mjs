@@ -57,4 +57,20 @@ describe("the documentation", { skip: lacking }, () => {
     assert.ok(kinds.has(undefined) && kinds.has(1) && kinds.has(2)); // no commands, one, several
     await page.context().close();
   });
+
+  test("a click on a picture shows it in its own size and scheme", async () => {
+    const address = pathToFileURL(path.join(SITE, "gallery/stacked_lstm.html")).href;
+    const page = await opened(browser, address, { colorScheme: "dark", viewport: { width: 390, height: 800 } });
+    await page.getByRole("link", { name: "stacked_lstm, unrolled over time." }).click();
+    const picture = page.getByRole("dialog").getByRole("img");
+    const { width, source } = await picture.evaluate((image) => ({
+      width: image.width === image.naturalWidth,
+      source: image.src,
+    }));
+    assert.ok(width);
+    assert.match(source, /-dark\.svg/);
+    await page.keyboard.press("Escape");
+    assert.equal(await page.getByRole("dialog").count(), 0);
+    await page.context().close();
+  });
 });

@@ -50,6 +50,12 @@ def test_a_link_leads_to_a_file(site: Site) -> None:
             assert target in site, f"{place}: {link}"
 
 
+def test_a_table_is_a_block_of_its_own(site: Site) -> None:
+    for place, text in written(site):
+        for before in re.findall(r"^(.*)\n *\|.*\n *\|[-: |]+\|$", text, re.MULTILINE):
+            assert not before.strip(), f"{place}: a table after {before!r}"
+
+
 def test_a_page_is_in_the_navigation(site: Site) -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     found = set(entries(yaml.safe_load(configuration(text, site))["nav"]))
