@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The input of each layer, and the output of the model, in one forward pass in inference."""
+    """The input of each layer, and the output of the model, in one forward pass in inference.
+
+    Named outputs are side by side in their order, each as (batch, all of its numbers); so are their
+    targets and weights.
+    """
 
     inputs: Mapping[str, Array]
     output: Array

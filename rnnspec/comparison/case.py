@@ -205,11 +205,18 @@ class Case:
 
     def real(self, batch: Array) -> Array:
         """Return an array in the shape of the output, 1 at real time steps and 0 at padding."""
-        shape = (len(batch), *self.truth.output.shape[1:])
-        mask = reference.masks(self.network, batch).get(self.last)
-        if mask is None:
-            return np.ones(shape)
-        return np.broadcast_to(mask[..., np.newaxis], shape).astype(np.float64)
+        masks = reference.masks(self.network, batch)
+        outputs = reference.split_outputs(self.network, self.truth.output)
+        real = {}
+        for name, output in outputs.items():
+            shape = (len(batch), *output.shape[1:])
+            mask = masks.get(name)
+            real[name] = (
+                np.ones(shape)
+                if mask is None
+                else np.broadcast_to(mask[..., np.newaxis], shape).astype(np.float64)
+            )
+        return reference.join_outputs(self.network, real)
 
 
 # At this rate of dropout no value is ever dropped in practice, and the scale is nearly 1.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import takewhile
+from math import prod
 from typing import TYPE_CHECKING, Literal, assert_never
 
 import numpy as np
@@ -95,6 +96,7 @@ class _Run:
         *,
         training: bool,
     ) -> None:
+        self.network = network
         self.arrays = arrays
         self.noise = noise
         self.training = training
@@ -111,7 +113,8 @@ class _Run:
             self.entered[layer.name] = taken[0]
             own = {param.name: self.arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
             self.outputs[layer.name] = self._layer(layer, own, taken)
-        return Result(self.entered, self.outputs[layers[-1].name], self.outputs, self.moved)
+        output = join_outputs(self.network, self.outputs)
+        return Result(self.entered, output, self.outputs, self.moved)
 
     def _layer(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]
@@ -219,10 +222,33 @@ def outputs(network: nodes.Network, trace: Trace, inputs: Array) -> dict[str, Ar
         for name, taken in nodes.sources(network).items()
         if name in trace.inputs and taken[0] != nodes.INPUT
     }
-    values[network.layers[-1].name] = trace.output
+    values |= split_outputs(network, trace.output)
     # The output at padding is unspecified, so backends may differ there.
     real = masks(network, inputs)
     return {name: value[real[name]] if name in real else value for name, value in values.items()}
+
+
+def join_outputs(network: nodes.Network, outputs: Mapping[str, Array]) -> Array:
+    """Return the output of a network, or its named outputs side by side, as (batch, all)."""
+    results = [outputs[layer.name] for layer in network.results.values()]
+    if not network.outputs:
+        return results[0]
+    return np.concatenate([result.reshape(len(result), -1) for result in results], axis=1)
+
+
+def split_outputs(network: nodes.Network, output: Array) -> dict[str, Array]:
+    """Return the outputs that ``join_outputs`` has joined, by the name of their layer."""
+    if not network.outputs:
+        return {network.layers[-1].name: output}
+    layers = network.results.values()
+    known = sum(prod(size or 0 for size in layer.output) for layer in layers)
+    # What is not known is that of the outputs whose steps are those of the batch.
+    widths = [nodes.width(layer.output) for layer in layers if None in layer.output]
+    steps = (output.shape[1] - known) // sum(widths) if widths else 0
+    shapes = [[steps if size is None else size for size in layer.output] for layer in layers]
+    ends = np.cumsum([prod(shape) for shape in shapes])[:-1]
+    parts = zip(layers, shapes, np.split(output, ends, axis=1), strict=True)
+    return {layer.name: part.reshape(-1, *shape) for layer, shape, part in parts}
 
 
 _Masked = (

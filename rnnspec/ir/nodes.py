@@ -514,22 +514,36 @@ Layer = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A chain of layers. ``description`` is free text that reaches comments, never code."""
+    """A chain of layers. ``description`` is free text that reaches comments, never code.
+
+    ``outputs`` has the name of each output with that of the layer that computes it, if the network
+    has named heads. Otherwise it is empty, and the output is that of the last layer.
+    """
 
     name: str
     description: str
     input: Input
     layers: tuple[Layer, ...]
+    outputs: tuple[tuple[str, str], ...] = ()
 
     @property
     def output(self) -> Shape:
-        """The output shape of one sample."""
+        """The output shape of one sample, of a network without named outputs."""
         return self.layers[-1].output
 
     @property
+    def results(self) -> dict[str, Layer]:
+        """The layer of each output by the name of the output, which is empty if it has none."""
+        if not self.outputs:
+            return {"": self.layers[-1]}
+        by_name = {layer.name: layer for layer in self.layers}
+        return {name: by_name[layer] for name, layer in self.outputs}
+
+    @property
     def pads(self) -> bool:
-        """True if the result has padded time steps."""
-        return self.layers[-1].name in windows_of_padding(self)
+        """True if a result has padded time steps."""
+        padded = windows_of_padding(self)
+        return any(layer.name in padded for layer in self.results.values())
 
 
 INPUT = "input"
@@ -547,8 +561,12 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
 
 
 def kept_outputs(network: Network) -> frozenset[str]:
-    """Return the names of the layers whose output is used later than by the next layer."""
-    previous, kept = INPUT, set[str]()
+    """Return the names of the layers whose output is used later than by the next layer.
+
+    So are the named outputs, but that of the last layer.
+    """
+    last = network.layers[-1].name
+    previous, kept = INPUT, {layer for _, layer in network.outputs if layer != last}
     for layer, taken in zip(network.layers, sources(network).values(), strict=True):
         kept.update(name for name in taken if name != previous)
         previous = layer.name

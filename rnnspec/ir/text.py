@@ -45,6 +45,7 @@ from rnnspec.ir.params import counts, params
 def dump(network: Network) -> str:
     """Return every field of every layer as text, ending in a line break."""
     lines = [f"network {network.name}", f"  input {network.input!r}"]
+    lines += [f"  output {name} of {layer}" for name, layer in network.outputs]
     for layer in network.layers:
         kind, shapes = type(layer).__name__, f"{_shape(layer.input)} -> {_shape(layer.output)}"
         lines.append(f"  {layer.name} = {kind} {shapes}")
@@ -121,8 +122,14 @@ def _input_text(network_input: Input) -> str:
 
 
 def _output_text(network: Network) -> str:
-    last = network.layers[-1]
-    shape = _batch_shape(network.output)
+    texts = {name: _result_text(layer) for name, layer in network.results.items()}
+    if network.outputs:
+        return "by name, " + "; ".join(f"{name}, {text}" for name, text in texts.items())
+    return texts[""]
+
+
+def _result_text(last: Layer) -> str:
+    shape = _batch_shape(last.output)
     # Callers must know whether they get logits or probabilities.
     if isinstance(last, Dense | Activate) and last.activation != "linear":
         return f"shape {shape}, after {activation_text(last.activation)}"

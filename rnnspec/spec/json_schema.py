@@ -86,7 +86,8 @@ WITHIN: dict[str, Schema] = {
     "SimpleRNN": _RECURRENT,
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
-    "Head": {"dependencies": {key: ["units"] for key in ("name", "activation", "bias")}},
+    "Head": {"dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")}},
+    "AttentionSettings": {"dependencies": {"activation": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},
     "Expect": {"minProperties": 1},
@@ -112,22 +113,72 @@ def _some_layer(schema: Schema) -> Schema:
     return _inside("rnn", some)
 
 
-def _layer_with_bias(types: list[str]) -> Schema:
-    return {
-        "required": ["type"],
-        "properties": {"type": {"enum": types}, "bias": {"not": {"const": False}}},
-    }
+def _layer(*types: str) -> Schema:
+    return {"required": ["type"], "properties": {"type": {"enum": list(types)}}}
+
+
+_KEEPS_BIAS: Schema = {"not": {"const": False}}
+
+
+def _layer_with_bias(*types: str) -> Schema:
+    schema = _layer(*types)
+    return {**schema, "properties": {**schema["properties"], "bias": _KEEPS_BIAS}}
+
+
+def _pools(schema: Schema) -> Schema:
+    """Require a head whose written pooling matches ``schema``."""
+    return _inside(
+        "head", {"required": ["pooling"], "properties": {"pooling": schema}}, required=True
+    )
+
+
+def _pools_a_list_with(schema: Schema) -> Schema:
+    return {"type": "array", "contains": schema}
 
 
 # Properties apply only to keys that are present, so this also matches the default of `pooling`.
 _POOLS_LAST = _inside("head", {"properties": {"pooling": {"const": "last"}}}, required=True)
+_KEEPS_STEPS: Schema = {
+    "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
+}
+_SCORES_WITH_UNITS: Schema = {
+    "type": "object",
+    "required": ["attention"],
+    "properties": {"attention": {"type": "object", "required": ["units"]}},
+}
 _HAS_BIAS: Schema = {
     "anyOf": [
-        _some_layer(_layer_with_bias(["simple", "lstm", "gru"])),
-        _inside("head", {"required": ["hidden"]}, required=True),
+        _some_layer(_layer_with_bias(*models.RECURRENT, "dense", "conv")),
         _inside(
             "head",
-            {"required": ["units"], "properties": {"bias": {"not": {"const": False}}}},
+            {
+                "required": ["hidden"],
+                "properties": {
+                    "hidden": {
+                        "contains": {
+                            "properties": {"type": {"const": "dense"}, "bias": _KEEPS_BIAS}
+                        }
+                    }
+                },
+            },
+            required=True,
+        ),
+        _inside(
+            "head",
+            {"required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
+            required=True,
+        ),
+        _pools({"anyOf": [_SCORES_WITH_UNITS, _pools_a_list_with(_SCORES_WITH_UNITS)]}),
+    ]
+}
+# After a repeat there is no padding, and the number of steps is known.
+_REPEATS = _some_layer(_layer("repeat"))
+_IS_MASKED: Schema = {
+    "anyOf": [
+        _inside("input", {"required": ["mask_value"]}, required=True),
+        _inside(
+            "embedding",
+            {"required": ["mask_zero"], "properties": {"mask_zero": {"const": True}}},
             required=True,
         ),
     ]
@@ -141,16 +192,50 @@ BETWEEN_SECTIONS: list[Schema] = [
     {"if": {"not": {"required": ["embedding"]}}, "then": _without("initializers", "embedding")},
     {"if": {"not": _HAS_BIAS}, "then": _without("initializers", "bias")},
     {
-        "if": {"not": _some_layer(_layer_with_bias(["lstm"]))},
+        "if": {"not": _some_layer(_layer_with_bias("lstm"))},
         "then": _without("initializers", "forget_bias"),
     },
+    _some_layer(_layer(*models.RECURRENT)),
     {
-        "if": _inside(
-            "head",
-            {"required": ["pooling"], "properties": {"pooling": {"const": "none"}}},
-            required=True,
-        ),
+        "if": _pools(_KEEPS_STEPS),
         "then": _inside("head", {"properties": {"normalize": {"const": "none"}}}),
+        "else": _inside(
+            "head",
+            {
+                "properties": {
+                    "hidden": {"items": {"properties": {"variational": {"const": False}}}}
+                }
+            },
+        ),
+    },
+    {
+        "if": {"not": {"required": ["embedding"]}},
+        "then": _inside("head", {"properties": {"tied": {"const": False}}}),
+    },
+    {
+        "if": {
+            "not": {"anyOf": [_REPEATS, _inside("input", {"required": ["length"]}, required=True)]}
+        },
+        "then": _inside("head", {"properties": {"pooling": {"not": {"const": "flatten"}}}}),
+    },
+    {
+        "if": {"allOf": [_IS_MASKED, {"not": _REPEATS}]},
+        "then": _inside(
+            "head",
+            {
+                "properties": {
+                    "pooling": {
+                        "not": {
+                            "anyOf": [
+                                {"enum": ["flatten", "last_step"]},
+                                {"type": "object", "required": ["last_steps"]},
+                                _pools_a_list_with({"const": "last_step"}),
+                            ]
+                        }
+                    }
+                }
+            },
+        ),
     },
     {
         "if": {"allOf": [_POOLS_LAST, _inside("rnn", {"type": "object"})]},
@@ -160,8 +245,8 @@ BETWEEN_SECTIONS: list[Schema] = [
 """Conditions between the sections of a spec."""
 
 NOT_REPEAT: Schema = {
-    "if": {"required": ["type"], "properties": {"type": {"const": "repeat"}}},
-    "then": {"properties": {"type": {"enum": ["simple", "lstm", "gru"]}}},
+    "if": _layer("repeat"),
+    "then": {"properties": {"type": {"enum": [kind for kind in models.KINDS if kind != "repeat"]}}},
 }
 """The schema of the first layer, before which there is no state to repeat."""
 
@@ -170,6 +255,23 @@ ID = "https://json.schemastore.org/rnnspec.json"
 
 _DEFINED: tuple[type[models.Model], ...] = (*models.KINDS.values(), models.Hidden)
 """Models with a separate definition; sections are inlined, because each is used once."""
+
+_FORMS: dict[str, tuple[dict[str, type[models.Model]], str]] = {
+    "Drawn": (models.FORMS, "The distribution of the initial weights, given by a single key."),
+    "ActivationWithNumber": (
+        models.ACTIVATION_FORMS,
+        "An activation with a number, given by a single key.",
+    ),
+    "PoolingWithSettings": (
+        models.POOLING_FORMS,
+        "A pooling with settings, given by a single key.",
+    ),
+    "AttentionPooling": (
+        {"attention": models.Attention},
+        "The mean of the time steps, weighted by a softmax of scores that are learned.",
+    ),
+}
+"""Mappings with a single key that may stand in place of a name, each with its description."""
 
 
 def text(taken: tuple[TakenNames, ...]) -> str:
@@ -186,7 +288,12 @@ def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
     whole = models.Spec.model_json_schema(ref_template="#/definitions/{model}")
     parts: dict[str, Schema] = whole.pop("$defs")
     defined = {model.__name__: _mapping(model, parts[model.__name__], parts) for model in _DEFINED}
-    drawn = [_mapping(form, parts[form.__name__], parts) for form in models.FORMS.values()]
+    forms = {
+        name: _form_schema(
+            name, about, [_mapping(m, parts[m.__name__], parts) for m in of.values()]
+        )
+        for name, (of, about) in _FORMS.items()
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": ID,
@@ -195,9 +302,10 @@ def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
         **_mapping(models.Spec, whole, parts),
         "allOf": BETWEEN_SECTIONS,
         "definitions": {
-            "Layer": _layer_schema(),
+            "Layer": _layer_schema(models.KINDS),
+            "HiddenLayer": _layer_schema(models.HIDDEN, default="dense"),
             **defined,
-            "Drawn": _drawn_schema(drawn),
+            **forms,
             **_taken_names_schemas(taken),
         },
     }
@@ -230,7 +338,7 @@ def _property(
     description = model.__doc__ if key == "type" else field.description
     assert description, f"{model.__name__}.{key} has no description"
     # Some defaults mean that the key is absent.
-    absent = "$ref" in plain or plain.get("default") in (None, [])
+    absent = "$ref" in plain or "const" in plain or plain.get("default") in (None, [])
     default = {} if absent else {"default": plain["default"]}
     if default and (value := plain["default"]) != "":
         # Also as a sentence: yaml-language-server does not show the keyword.
@@ -257,42 +365,68 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             section = reference.rpartition("/")[2]
             inside = _mapping(getattr(models, section), parts[section], parts)
             return {"type": ["boolean", "object"], "if": {"type": "object"}, "then": inside}
-        case {"oneOf": [{"enum": _} as names, *_]}:
-            return _initializer(names)
+        case {"oneOf": [{"enum": _}, *_]}:
+            return _name_or_more(key, plain)
+        case {"type": "array", "items": {"oneOf": _}}:
+            return {**_keywords(key, plain), "items": _reference("HiddenLayer")}
         case _ if key == "name":
             taken = "TakenNetworkName" if model is models.Spec else "TakenLayerName"
-            return {**_keywords(plain), "not": _reference(taken)}
+            return {**_keywords(key, plain), "not": _reference(taken)}
         case _:
-            return _keywords(plain)
+            return _keywords(key, plain)
 
 
-def _keywords(plain: Schema) -> Schema:
-    """Return the keywords of a value, with a description of each fixed value."""
+_VALUES_OF = {"recurrent_activation": "activation"} | dict.fromkeys(
+    ("kernel", "recurrent", "bias", "embedding"), "initializer"
+)
+
+
+def _keywords(key: str, plain: Schema) -> Schema:
+    """Return the keywords of a value of ``key``, with a description of each fixed value."""
     ours = {"title", "default", "description", "examples"}
     schema = {name: plain[name] for name in plain if name not in ours}
     if "enum" in schema:
+        meanings = MEANINGS[_VALUES_OF.get(key, key)]
         # Not part of draft-07: an extension that editors show.
-        schema["enumDescriptions"] = [MEANINGS[value] for value in schema["enum"]]
+        schema["enumDescriptions"] = [meanings[value] for value in schema["enum"]]
     return schema
 
 
-def _initializer(names: Schema) -> Schema:
-    """Return the schema of a name or a mapping; an error mentions only the one that was written."""
-    drawn = _reference("Drawn")
+def _name_or_more(key: str, plain: Schema) -> Schema:
+    """Return the schema of a name, a mapping with a single key, or a list of these.
+
+    An error mentions only the form that was written.
+    """
+    names, *others = plain["oneOf"]
+    models_of = [other["$ref"].rpartition("/")[2] for other in others if "$ref" in other]
+    mapping = _reference(
+        next(
+            name
+            for name, (forms, _) in _FORMS.items()
+            if models_of == [model.__name__ for model in forms.values()]
+        )
+    )
+    named: Schema = {"enum": names["enum"]}
+    several: list[Schema] = []
+    for other in others:
+        if other.get("type") == "array":
+            items = _name_or_more(key, other["items"])
+            several = [{**other, "items": items, "uniqueItems": True}]
+            named = {"if": {"type": "array"}, "then": several[0], "else": named}
     return {
         # Accepts anything: yaml-language-server completes from here, not from branches of an `if`.
-        "anyOf": [_keywords(names), drawn, True],
+        "anyOf": [_keywords(key, names), mapping, *several, True],
         "if": {"type": "object"},
-        "then": drawn,
-        "else": {"enum": names["enum"]},
+        "then": mapping,
+        "else": named,
     }
 
 
-def _drawn_schema(forms: list[Schema]) -> Schema:
+def _form_schema(title: str, description: str, forms: list[Schema]) -> Schema:
     """Return the schema of a mapping with a single key, that of one of ``forms``."""
     return {
-        "title": "Drawn",
-        "description": "The distribution of the initial weights, given by a single key.",
+        "title": title,
+        "description": description,
         "type": "object",
         "additionalProperties": False,
         "minProperties": 1,
@@ -313,33 +447,36 @@ def _layers(plain: Schema) -> Schema:
     }
 
 
-def _layer_schema() -> Schema:
+def _layer_schema(kinds: dict[str, type[models.Model]], default: str = "") -> Schema:
     """Return the schema that selects a layer by its type; errors mention only this type."""
-    types = list(models.KINDS)
+    description = "The type of layer, which determines the other keys."
+    if default:
+        description += f" By default {default}."
     return {
-        "title": "Layer",
-        "description": "A recurrent layer, or a repeat of the final state between two of them.",
+        "title": "Hidden layer" if default else "Layer",
+        "description": "A layer before the output layer." if default else "A layer of `rnn`.",
         "type": "object",
-        "required": ["type"],
+        **({} if default else {"required": ["type"]}),
         "properties": {
             "type": {
                 "title": "Type",
-                "description": "The type of layer, which determines the other keys.",
-                "examples": ["lstm"],
-                "enum": types,
-                "enumDescriptions": [MEANINGS[value] for value in types],
+                "description": description,
+                **({"default": default} if default else {}),
+                "examples": list(kinds)[:1],
+                "enum": list(kinds),
+                "enumDescriptions": [MEANINGS["type"][kind] for kind in kinds],
             }
         },
         "allOf": [
             {
                 "if": {
                     "type": "object",
-                    "required": ["type"],
-                    "properties": {"type": {"const": value}},
+                    **({} if kind == default else {"required": ["type"]}),
+                    "properties": {"type": {"const": kind}},
                 },
                 "then": _reference(model.__name__),
             }
-            for value, model in models.KINDS.items()
+            for kind, model in kinds.items()
         ],
     }
 

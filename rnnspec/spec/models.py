@@ -25,6 +25,7 @@ from rnnspec.spec.fields import (
     Absent,
     Epsilon,
     Finite,
+    LayerName,
     MaskValue,
     NetworkName,
     OptionalCount,
@@ -117,20 +118,22 @@ class Constant(Model):
     constant: Finite = Field(description="This value everywhere.", examples=[0.5])
 
 
-# Validation calls this with plain data, serialization with models.
-def _form(value: Any) -> str | None:
-    """Return the tag of an initializer: that of a name, or the only key of a mapping."""
-    match value:
-        case Uniform() | {"uniform": _}:
-            return "uniform"
-        case Normal() | {"normal": _}:
-            return "normal"
-        case Constant() | {"constant": _}:
-            return "constant"
-        case dict():
-            return None
-        case _:
-            return "name"
+def _select(forms: dict[str, type[Model]], *, lists: bool = False) -> Discriminator:
+    """Select one of ``forms`` by its only key, with ``lists`` the tag ``list``, or ``name``."""
+
+    # Validation calls this with plain data, serialization with models.
+    def tag(value: Any) -> str | None:
+        match value:
+            case dict():
+                return next((key for key in forms if key in value), None)
+            case Model():
+                return next(key for key, model in forms.items() if isinstance(value, model))
+            case list() | tuple() if lists:
+                return "list"
+            case _:
+                return "name"
+
+    return Discriminator(tag)
 
 
 _Drawn = (
@@ -142,45 +145,34 @@ FORMS: dict[str, type[Model]] = {"uniform": Uniform, "normal": Normal, "constant
 """The model of an initializer that is a mapping, by its only key."""
 MatrixName = Literal["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal", "zeros", "ones"]
 VectorName = Literal["zeros", "ones"]
-MatrixInitializer = Annotated[Annotated[MatrixName, Tag("name")] | _Drawn, Discriminator(_form)]
-VectorInitializer = Annotated[Annotated[VectorName, Tag("name")] | _Drawn, Discriminator(_form)]
+MatrixInitializer = Annotated[Annotated[MatrixName, Tag("name")] | _Drawn, _select(FORMS)]
+VectorInitializer = Annotated[Annotated[VectorName, Tag("name")] | _Drawn, _select(FORMS)]
 
 
 class LeakyRelu(Model):
     """x if it is positive, otherwise ``leaky_relu`` times x."""
 
     leaky_relu: Finite = Field(
-        description="x if it is positive, otherwise this number times x.", examples=[0.01, 0.3]
+        description="The factor of x where x is negative.", examples=[0.01, 0.3]
     )
 
 
 class ClippedRelu(Model):
     """x, between 0 and ``clipped_relu``."""
 
-    clipped_relu: Positive = Field(description="x, between 0 and this number.", examples=[20, 6])
+    clipped_relu: Positive = Field(
+        description="The largest value: x, between 0 and this number.", examples=[20, 6]
+    )
 
 
-def _activation_form(value: Any) -> str | None:
-    """Return the tag of an activation: that of a name, or the only key of a mapping."""
-    match value:
-        case LeakyRelu() | {"leaky_relu": _}:
-            return "leaky_relu"
-        case ClippedRelu() | {"clipped_relu": _}:
-            return "clipped_relu"
-        case dict():
-            return None
-        case _:
-            return "name"
-
-
+ACTIVATION_FORMS: dict[str, type[Model]] = {"leaky_relu": LeakyRelu, "clipped_relu": ClippedRelu}
+"""The model of an activation that is a mapping, by its only key."""
 AnyActivation = Annotated[
     Annotated[Activation, Tag("name")]
     | Annotated[LeakyRelu, Tag("leaky_relu")]
     | Annotated[ClippedRelu, Tag("clipped_relu")],
-    Discriminator(_activation_form),
+    _select(ACTIVATION_FORMS),
 ]
-ACTIVATION_FORMS: dict[str, type[Model]] = {"leaky_relu": LeakyRelu, "clipped_relu": ClippedRelu}
-"""The model of an activation that is a mapping, by its only key."""
 
 
 class Initializers(Model):
@@ -539,8 +531,12 @@ class Concat(Model):
 
 
 RecurrentLayer = SimpleRNN | LSTM | GRU
-StackLayer = (
-    Dense
+PointwiseLayer = Dense | BatchNorm | LayerNormLayer | Dropout | ActivationLayer
+"""Layers that compute each time step by itself, and so a state as well as a sequence."""
+AnyLayer = (
+    RecurrentLayer
+    | RepeatVector
+    | Dense
     | Conv
     | MaxPool
     | AveragePool
@@ -550,14 +546,13 @@ StackLayer = (
     | ActivationLayer
     | Concat
 )
-AnyLayer = RecurrentLayer | RepeatVector | StackLayer
 RnnLayer = Annotated[AnyLayer, Field(discriminator="type")]
 KINDS: dict[str, type[Model]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(AnyLayer)
 }
-"""The model of each ``type`` of layer."""
-POINTWISE = (Dense, BatchNorm, LayerNormLayer, Dropout, ActivationLayer)
-"""Layers that compute each time step by itself, and so a state as well as a sequence."""
+"""The model of each ``type`` of layer in ``rnn``."""
+RECURRENT = tuple(kind for kind, model in KINDS.items() if model in get_args(RecurrentLayer))
+"""The types of recurrent layers."""
 
 
 class Hidden(Dense):
@@ -571,28 +566,29 @@ class Hidden(Dense):
     )
 
 
+HIDDEN: dict[str, type[Model]] = {
+    kind: Hidden if model is Dense else model
+    for kind, model in KINDS.items()
+    if model in get_args(PointwiseLayer)
+}
+"""The model of each ``type`` of layer in ``hidden``, where ``dense`` is the default."""
+
+
+def _hidden_type(layer: Any) -> Any:
+    if isinstance(layer, dict):
+        kind = layer.get("type", "dense")
+        return kind if isinstance(kind, str) else None
+    return getattr(layer, "type", "dense")
+
+
 HiddenLayer = Annotated[
     Annotated[Hidden, Tag("dense")]
     | Annotated[BatchNorm, Tag("batch_norm")]
     | Annotated[LayerNormLayer, Tag("layer_norm")]
     | Annotated[Dropout, Tag("dropout")]
     | Annotated[ActivationLayer, Tag("activation")],
-    Discriminator(
-        lambda value: (
-            value.get("type", "dense")
-            if isinstance(value, dict)
-            else getattr(value, "type", "dense")
-        )
-    ),
+    Discriminator(_hidden_type),
 ]
-HIDDEN: dict[str, type[Model]] = {
-    "dense": Hidden,
-    "batch_norm": BatchNorm,
-    "layer_norm": LayerNormLayer,
-    "dropout": Dropout,
-    "activation": ActivationLayer,
-}
-"""The model of each ``type`` of layer in ``hidden``, where ``dense`` is the default."""
 
 
 class LastSteps(Model):
@@ -627,39 +623,23 @@ class Attention(Model):
     )
 
 
-PoolingName = Literal["last", "mean", "max", "last_step", "sum", "flatten", "none"]
-_PoolingPart = Annotated[
+PoolingName = Literal["last", "mean", "max", "sum", "last_step", "flatten", "none"]
+POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
+"""The model of a pooling that is a mapping, by its only key."""
+_Vector = Annotated[
     Annotated[Statistic, Tag("name")] | Annotated[Attention, Tag("attention")],
-    Discriminator(lambda value: "attention" if isinstance(value, dict | Attention) else "name"),
+    _select({"attention": Attention}),
 ]
-
-
-def _pooling_form(value: Any) -> str | None:
-    match value:
-        case list() | tuple():
-            return "list"
-        case LastSteps() | {"last_steps": _}:
-            return "last_steps"
-        case Attention() | {"attention": _}:
-            return "attention"
-        case dict():
-            return None
-        case _:
-            return "name"
-
-
 Pooling = Annotated[
     Annotated[PoolingName, Tag("name")]
     | Annotated[LastSteps, Tag("last_steps")]
     | Annotated[Attention, Tag("attention")]
     | Annotated[
-        Annotated[tuple[_PoolingPart, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
+        Annotated[tuple[_Vector, ...], Field(min_length=2), BeforeValidator(_as_tuple)],
         Tag("list"),
     ],
-    Discriminator(_pooling_form),
+    _select(POOLING_FORMS, lists=True),
 ]
-POOLING_FORMS: dict[str, type[Model]] = {"last_steps": LastSteps, "attention": Attention}
-"""The model of a pooling that is a mapping, by its only key."""
 
 
 class Head(Model):
@@ -683,8 +663,7 @@ class Head(Model):
     hidden: Annotated[tuple[HiddenLayer, ...], Field(min_length=1), BeforeValidator(_as_tuple)] = (
         Field(
             default=(),
-            description="Layers before the output layer, in order: dense ones, unless they have a "
-            "type.",
+            description="Layers before the output layer, in order: dense if they have no type.",
             examples=[
                 [{"units": 64, "activation": "relu", "dropout": 0.5}, {"type": "batch_norm"}]
             ],
@@ -717,9 +696,17 @@ class Head(Model):
     )
 
     @property
+    def poolings(self) -> tuple[Any, ...]:
+        """Each pooling, in order."""
+        return self.pooling if isinstance(self.pooling, tuple) else (self.pooling,)
+
+    @property
     def gives_steps(self) -> bool:
         """Return whether the result has time steps."""
         return self.pooling == "none" or isinstance(self.pooling, LastSteps)
+
+
+Heads = Annotated[dict[LayerName, Head], Field(min_length=1)]
 
 
 class Data(Model):
@@ -796,6 +783,12 @@ class Spec(Model):
         "it, the network returns that output at every time step.",
         examples=[{"units": 1, "activation": "sigmoid"}, {"pooling": "none", "units": 9}],
     )
+    heads: Annotated[Heads | None, Absent()] = Field(
+        default=None,
+        description="Several heads by name, each with the keys of `head`. The output is a mapping "
+        "by these names. Write either this or `head`.",
+        examples=[{"topic": {"units": 5}, "tags": {"pooling": "none", "units": 9}}],
+    )
     initializers: Initializers = Field(
         default=Initializers.model_construct(),
         description="Initial values of the weights of the whole network. The defaults are those"
@@ -860,9 +853,17 @@ class Spec(Model):
         for layer in self.rnn[index + 1 :]:
             if isinstance(layer, RepeatVector):
                 return True
-            if not isinstance(layer, POINTWISE):
+            if not isinstance(layer, PointwiseLayer):
                 return False
-        return self.head is not None and self.head.pooling == "last"
+        heads = [head for _, head in self.all_heads]
+        return bool(heads) and all(head.pooling == "last" for head in heads)
+
+    @property
+    def all_heads(self) -> tuple[tuple[tuple[str, ...], Head], ...]:
+        """Each head with its path: the only one, or those with a name, or none."""
+        if self.heads:
+            return tuple((("heads", name), head) for name, head in self.heads.items())
+        return ((("head",), self.head),) if self.head is not None else ()
 
 
 SECTIONS: dict[str, type[Model]] = {

@@ -14,6 +14,10 @@ from rnnspec.spec.models import GRU, LSTM, RepeatVector, SimpleRNN
 from rnnspec.words import Activation, CellActivation
 
 Places = list[tuple[str, type[models.Model]]]
+PARTS: dict[type[models.Model], str] = {
+    **{model: kind for kind, model in models.KINDS.items() if kind not in models.RECURRENT},
+    models.Hidden: "hidden",
+}
 RECURRENT: Places = [("rnn", SimpleRNN), ("rnn", LSTM), ("rnn", GRU)]
 DENSE: Places = [("head", models.Head), ("head", models.Hidden)]
 # Arguments of a call, not of a layer.
@@ -27,15 +31,20 @@ KERAS: dict[str, Places] = {
     "GRU": [("rnn", GRU)],
     "RNN": RECURRENT,
     "Bidirectional": RECURRENT,
-    "LayerNormalization": RECURRENT,
-    "Dropout": [*RECURRENT, *DENSE],
+    "LayerNormalization": [*RECURRENT, ("rnn", models.LayerNormLayer)],
+    "BatchNormalization": [("rnn", models.BatchNorm), ("head", models.BatchNorm)],
+    "Dropout": [*RECURRENT, *DENSE, ("rnn", models.Dropout), ("head", models.Dropout)],
+    "SpatialDropout1D": [("rnn", models.Dropout)],
     "RepeatVector": [("rnn", RepeatVector)],
-    "Dense": DENSE,
+    "Dense": [*DENSE, ("rnn", models.Dense)],
+    "Conv1D": [("rnn", models.Conv)],
+    "MaxPooling1D": [("head", models.Head), ("rnn", models.MaxPool)],
+    "AveragePooling1D": [("head", models.Head), ("rnn", models.AveragePool)],
+    "Activation": [("rnn", models.ActivationLayer)],
+    "Concatenate": [("rnn", models.Concat)],
     "TimeDistributed": [("head", models.Head)],
     "GlobalAveragePooling1D": [("head", models.Head)],
     "GlobalMaxPooling1D": [("head", models.Head)],
-    "AveragePooling1D": [("head", models.Head)],
-    "MaxPooling1D": [("head", models.Head)],
 }
 TORCH: dict[str, Places] = {
     "Embedding": [("embedding", models.Embedding)],
@@ -44,9 +53,14 @@ TORCH: dict[str, Places] = {
     "RNNCell": [("rnn", SimpleRNN)],
     "LSTMCell": [("rnn", LSTM)],
     "GRUCell": [("rnn", GRU)],
-    "LayerNorm": RECURRENT,
-    "Dropout": [*RECURRENT, *DENSE],
-    "Linear": DENSE,
+    "LayerNorm": [*RECURRENT, ("rnn", models.LayerNormLayer)],
+    "BatchNorm1d": [("rnn", models.BatchNorm), ("head", models.BatchNorm)],
+    "Dropout": [*RECURRENT, *DENSE, ("rnn", models.Dropout), ("head", models.Dropout)],
+    "Dropout1d": [("rnn", models.Dropout)],
+    "Linear": [*DENSE, ("rnn", models.Dense)],
+    "Conv1d": [("rnn", models.Conv)],
+    "MaxPool1d": [("rnn", models.MaxPool)],
+    "AvgPool1d": [("rnn", models.AveragePool)],
     "utils.rnn.pack_padded_sequence": [("input", models.Input)],
     "utils.rnn.pad_packed_sequence": [("input", models.Input)],
 }
@@ -61,12 +75,13 @@ def _named(module: Any, name: str) -> Any:
 
 
 def _unanswered(callable_: Any, section: str, model: type[models.Model]) -> list[str]:
+    part = PARTS.get(model, section)
     return [
         parameter.name
         for parameter in inspect.signature(callable_).parameters.values()
         if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
         and parameter.name not in {*model.model_fields, *DATA}
-        and key_for(parameter.name, section, tuple(model.model_fields)) is None
+        and key_for(parameter.name, section, part, tuple(model.model_fields)) is None
         and not (section == "rnn" and parameter.name in GRU.model_fields)
     ]
 

@@ -82,7 +82,8 @@ def test_patterns_are_anchored() -> None:
 def test_no_mapping_takes_unknown_keys() -> None:
     for path, node in ALL:
         if isinstance(node, dict) and "properties" in node and not RULES & set(path):
-            kinds = path == ("definitions", "Layer")  # each type refuses unknown keys itself
+            # Each type refuses unknown keys itself.
+            kinds = path in (("definitions", "Layer"), ("definitions", "HiddenLayer"))
             assert node.get("additionalProperties") is False or kinds, path
 
 
@@ -102,7 +103,7 @@ def test_a_key_is_explained(path: tuple[Step, ...]) -> None:
 
 def test_every_fixed_value_has_a_meaning_and_is_used() -> None:
     used = {word for _, node in ALL if isinstance(node, dict) for word in node.get("enum", [])}
-    assert set(MEANINGS) <= used
+    assert {word for meanings in MEANINGS.values() for word in meanings} <= used
 
 
 def test_a_default_is_what_the_model_takes() -> None:
@@ -123,6 +124,9 @@ def test_the_gallery_is_valid(gallery_spec: Path) -> None:
     jsonschema.Draft7Validator(SCHEMA).validate(yaml.safe_load(gallery_spec.read_text("utf-8")))
 
 
+GRU = {"type": "gru", "units": 4}
+DENSE = {"type": "dense", "units": 4}
+UNITS = "$.head.pooling.attention.units"
 SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": "gru", "units": 4}}
 
 
@@ -149,6 +153,32 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"head": {"activation": "relu"}}, "$.head", "'units' is a dependency of 'activation'"),
         ({"name": "class"}, "$.name", "#/definitions/TakenNetworkName"),
         ({"name": "value_error"}, "$.name", "#/definitions/TakenNetworkName"),
+        ({"rnn": {"type": "dense", "units": 3}}, "$.rnn.type", "'dense' is not one of"),
+        ({"rnn": [{"type": "batch_norm"}]}, "$.rnn", "None of"),
+        ({"rnn": [GRU, {"type": "conv", "filters": 2}]}, "$.rnn[1]", "'kernel_size' is a required"),
+        ({"rnn": [GRU, {"type": "conv", "units": 2}]}, "$.rnn[1]", "'units' was unexpected"),
+        ({"rnn": [GRU, DENSE | {"activation": "lrelu"}]}, "$.rnn[1].activation", "not one of"),
+        (
+            {"rnn": [GRU, DENSE | {"activation": {"leaky_relu": "x"}}]},
+            "$.rnn[1].activation.leaky_relu",
+            "'x' is not of type 'number'",
+        ),
+        (
+            {"rnn": [GRU, DENSE | {"activation": {"clipped_relu": 1, "leaky_relu": 1}}]},
+            "$.rnn[1].activation",
+            "has too many properties",
+        ),
+        ({"rnn": [GRU, {"type": "concat", "of": ["gru_1"]}]}, "$.rnn[1].of", "is too short"),
+        ({"head": {"hidden": [{"type": "lstm"}]}}, "$.head.hidden[0].type", "not one of"),
+        ({"head": {"hidden": [{"unit": 3}]}}, "$.head.hidden[0]", "'unit' was unexpected"),
+        ({"head": {"pooling": "average"}}, "$.head.pooling", "'average' is not one of"),
+        ({"head": {"pooling": ["mean"]}}, "$.head.pooling", "is too short"),
+        ({"head": {"pooling": ["mean", "mean"]}}, "$.head.pooling", "non-unique elements"),
+        ({"head": {"pooling": ["mean", "none"]}}, "$.head.pooling[1]", "'none' is not one of"),
+        ({"head": {"pooling": {"attention": {"units": 0}}}}, UNITS, "less than the minimum of 1"),
+        ({"head": {"pooling": {"last_step": 2}}}, "$.head.pooling", "'last_step' was unexpected"),
+        ({"head": {"pooling": "flatten"}}, "$.head.pooling", "should not be valid under"),
+        ({"head": {"units": 3, "tied": True}}, "$.head.tied", "False was expected"),
     ],
 )
 def test_an_error_is_at_the_key_that_is_wrong(

@@ -26,6 +26,10 @@ Data = Any
 
 GRU = {"type": "gru", "units": 4}
 REPEAT = {"type": "repeat", "steps": 2}
+DENSE = {"type": "dense", "units": 4, "activation": {"leaky_relu": 0.5}}
+CONV = {"type": "conv", "filters": 4, "kernel_size": 3}
+SPATIAL = {"type": "dropout", "rate": 0.5, "variational": True}
+CONCAT = {"type": "concat", "of": ["gru_1", "gru_2"]}
 NUMBERS = {"version": 1, "name": "net", "input": {"features": 4}}
 TOKENS = {"version": 1, "name": "net", "embedding": {"vocabulary": 5, "dim": 4}}
 LAST = {"pooling": "last"}
@@ -54,16 +58,54 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"this layer returns only its final state",
         {**NUMBERS, "rnn": [GRU, {**GRU, "residual": True}], "head": LAST},
     ),
-    # Whether a repeat, after which there is no padding, stands in between.
+    (r"'repeat' cannot be first", {**NUMBERS, "rnn": [DENSE, REPEAT, GRU]}),
+    (r"but a '\w+' is before it", {**NUMBERS, "rnn": [GRU, CONV, REPEAT, GRU]}),
+    (r"'variational' is for the steps", {**NUMBERS, "rnn": [GRU, SPATIAL], "head": LAST}),
+    (r"'pooling: last' is the final state", {**NUMBERS, "rnn": [GRU, CONV], "head": LAST}),
+    (r"in a list, 'last'", {**NUMBERS, "rnn": [GRU, CONV], "head": {"pooling": ["last", "max"]}}),
+    # Defaults that are written beside one that is not.
     (
-        r"the last step may be padding",
+        r"the list has this pooling already",
         {
             **NUMBERS,
-            "input": {"features": 4, "mask_value": 0},
             "rnn": GRU,
-            "head": {"pooling": "last_step"},
+            "head": {
+                "pooling": [
+                    {"attention": {"units": 2}},
+                    {"attention": {"units": 2, "activation": "tanh"}},
+                ]
+            },
         },
     ),
+    # The names of layers, and what they are joined with.
+    (r"expected a layer before this one", {**NUMBERS, "rnn": [GRU, CONCAT]}),
+    (
+        r"expected the steps of the layer before the join",
+        {**NUMBERS, "rnn": [CONV, GRU, {"type": "concat", "of": ["gru_1", "input"]}]},
+    ),
+    (
+        r"the output of '\w+' is not used",
+        {**NUMBERS, "rnn": [GRU, GRU, {"type": "concat", "of": ["gru_1", "input"]}]},
+    ),
+    # The number of steps so far.
+    (
+        r"'\w+' needs at least \d+ steps",
+        {**NUMBERS, "input": {"features": 4, "length": 2}, "rnn": [CONV, GRU]},
+    ),
+    (
+        r"expected at most the \d+ steps of the sequence",
+        {
+            **NUMBERS,
+            "input": {"features": 4, "length": 2},
+            "rnn": GRU,
+            "head": {"pooling": {"last_steps": 3}},
+        },
+    ),
+    (
+        r"the vectors of the embedding have size \d+",
+        {**TOKENS, "rnn": {**GRU, "units": 3}, "head": {"units": 5, "tied": True}},
+    ),
+    (r"the vocabulary has \d+ tokens", {**TOKENS, "rnn": GRU, "head": {"units": 4, "tied": True}}),
     # Paths that an option of the command line allows.
     (
         r"expected a path inside the folder of the spec",
@@ -75,7 +117,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     ),
     # Sums, products, and relations between two values.
     (
-        r"expected at most 2000 recurrent layers in total",
+        r"expected at most 2000 layers in total",
         {**NUMBERS, "rnn": [{**GRU, "layers": 2_000}, GRU]},
     ),
     (r"'residual' needs", {**NUMBERS, "rnn": {"type": "gru", "units": 3, "residual": True}}),
@@ -131,12 +173,27 @@ NAMES = st.sampled_from(
 NUMBER_POOL = st.sampled_from(
     [0, 1, 2, 3, 2_000, 2_001, 2**31 - 1, 2**31, -1, 0.0, 1.0, 0.5, 0.1, -0.5, 1e30, 1.1e30]
 )
-WORD_POOL = st.sampled_from([*MEANINGS, "LSTM", "vectors.txt", "a\tb"]) | NAMES
+WORDS = sorted({word for meanings in MEANINGS.values() for word in meanings})
+WORD_POOL = st.sampled_from([*WORDS, "LSTM", "vectors.txt", "a\tb"]) | NAMES
 SCALARS = st.none() | st.booleans() | NUMBER_POOL | WORD_POOL
 FORMS = st.dictionaries(st.sampled_from(["uniform", "normal", "constant"]), NUMBER_POOL, max_size=2)
-LAYERS = st.sampled_from([GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}])
+LAYERS = st.sampled_from(
+    [
+        *(GRU, GRU, REPEAT, {"type": "lstm", "units": 2, "bias": False}, DENSE, CONV, SPATIAL),
+        *({"type": "batch_norm"}, {"type": "max_pool", "size": 2}, CONCAT),
+        *({"type": "activation", "activation": {"clipped_relu": 3}}, {"type": "layer_norm"}),
+    ]
+)
+POOLINGS = st.sampled_from(
+    [
+        *("mean", "flatten", "last_step", "none", {"last_steps": 2}, {"attention": {}}),
+        *({"attention": {"units": 2}}, ["mean", "last"], ["last_step", {"attention": {}}]),
+        *({"leaky_relu": 0.5}, {"clipped_relu": 2}, ["gru_1", "input"]),
+    ]
+)
 VALUE_POOL = st.one_of(
-    SCALARS, SCALARS, FORMS, LAYERS, st.just({}), st.just([]), st.lists(LAYERS, max_size=3)
+    *(SCALARS, SCALARS, FORMS, LAYERS, POOLINGS, st.just({}), st.just([])),
+    *(st.lists(LAYERS, max_size=3), st.lists(POOLINGS, max_size=3)),
 )
 
 
@@ -287,11 +344,59 @@ expect: {parameters: 203, max_parameters: 400}
 ---
 {version: 1, name: net, input: {features: 4}, rnn: {type: gru, units: 4, residual: false},
  head: {pooling: last}}
+---
+version: 1
+name: net
+input: {features: 4, length: 9}
+rnn:
+- {type: batch_norm, name: one, epsilon: 0.1, momentum: 0.5}
+- {type: conv, name: two, filters: 4, kernel_size: 3, stride: 1, dilation: 1, padding: causal,
+   activation: {leaky_relu: 0.1}, bias: false}
+- {type: max_pool, size: 2, stride: 1, padding: same}
+- {type: average_pool, name: three, size: 2}
+- {type: dropout, rate: 0.5, variational: true}
+- {type: layer_norm, epsilon: 0.1}
+- {type: gru, units: 4}
+- {type: dense, name: four, units: 4, activation: {clipped_relu: 6}, bias: true}
+- {type: concat, of: [gru_1, four]}
+- {type: activation, activation: relu}
+head:
+  pooling: flatten
+  hidden: [{type: dense, units: 3}, {type: batch_norm, epsilon: 0.1}, {type: dropout, rate: 0.5}]
+  units: 2
+---
+version: 1
+name: net
+embedding: {vocabulary: 5, dim: 4}
+rnn: [{type: gru, units: 4, bias: false}, {type: dense, units: 4, bias: false}]
+head: {pooling: none, units: 5, tied: true, bias: false, hidden: [{type: layer_norm}]}
+---
+version: 1
+name: net
+embedding: {vocabulary: 5, dim: 4}
+rnn: [{type: gru, units: 4, bias: false}]
+head: {pooling: [mean, {attention: {units: 2, activation: tanh}}, last]}
+initializers: {bias: ones}
+---
+version: 1
+name: net
+input: {features: 4, mask_value: 0}
+rnn: [{type: gru, units: 4}, {type: repeat, steps: 2}, {type: gru, units: 4}]
+head: {pooling: {last_steps: 1}, hidden: [{type: dropout, rate: 0.5, variational: true}]}
+---
+version: 1
+name: net
+input: {features: 4, mask_value: 0}
+rnn: [{type: gru, units: 4}, {type: dense, units: 4}]
+head: {pooling: {attention: {}}}
 """
 ANY_VALUES: list[Data] = [
     *(None, True, False, 0, 1, -1, 3.0, 0.5, 1.5, 2**31, 10_001, 1e31, -1e31),
     *("", "x", "X", "tanh", "elu", "softmax", "zeros", "orthogonal", "last", "gru", "repeat"),
     *("class", "int", "max_1", "a\tb", {}, [], GRU, [GRU], [REPEAT], {"normal": 0}, {"units": 1}),
+    *("dense", "conv", "flatten", "last_step", "none", {"last_steps": 1}, {"attention": {}}),
+    *(["mean", "max"], ["last", {"attention": {"units": 1}}], ["mean", "mean"], ["mean", "none"]),
+    *({"leaky_relu": 1}, {"clipped_relu": 0}, [DENSE], CONV, [SPATIAL], ["gru_1", "gru_1"]),
 ]
 ANY_KEYS = {key: examples[0] for keys in EXAMPLES for key, examples in keys.items()}
 

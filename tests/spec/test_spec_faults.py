@@ -34,6 +34,8 @@ TEMPLATES = {
     "UNITS": f"{HEAD}{INPUT}rnn:\n  - type: lstm\n    units: TEXT\n",
     "LAYER": f"{HEAD}{INPUT}rnn:\n  - type: lstm\n    units: 4\n    TEXT\n",
     "REST": f"{HEAD}{INPUT}{RNN}TEXT\n",
+    "STACK": f"{HEAD}input: {{features: 3, length: 6}}\nrnn: TEXT\n",
+    "HEAD": f"{HEAD}input: {{features: 3, length: 6}}\n{RNN}head: TEXT\n",
 }
 
 

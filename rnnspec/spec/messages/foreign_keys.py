@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def squeeze(name: str) -> str:
@@ -36,16 +40,20 @@ _ENTERS_RNN = (
 _ENTERS = "the input size follows from the layer before"
 _DRAWN = "only an embedding can have pretrained weights; 'initializers' sets the others"
 _FROZEN = "only an embedding can be frozen"
-_HIDDEN_BIAS = "a hidden layer always has a bias"
 _ALL_STEPS = "head.pooling covers all time steps"
-_NORM = "the only normalization is layer_norm, a key of recurrent layers"
-_NORM_AXIS = "layer_norm normalizes the features of each time step, with a scale and an offset"
-_NORM_START = "layer_norm starts with a scale of 1 and an offset of 0"
-# 1e-5 in PyTorch.
-_EPSILON = "the epsilon of layer_norm is 1e-3, as in Keras"
+_NORM = "the normalizations are 'layer_norm' and 'batch_norm'"
+_NORM_AXIS = "each feature is normalized, with a scale and an offset"
+_NORM_START = "a normalization starts with a scale of 1 and an offset of 0"
+_EPSILON = "it is a key of the normalization: layer_norm: {epsilon: 1e-5}"
+_BATCH_NORM = "it is a type of layer: write {type: batch_norm} in rnn or head.hidden"
+_CONV = "it is a type of layer: write {type: conv, filters: 64, kernel_size: 3} in rnn"
+_POOL = "it is a type of layer: write {type: max_pool, size: 2} in rnn"
+_DROPOUT = "write {type: dropout, rate: 0.5} as the next layer"
+_LAYER_NORM = "write {type: layer_norm} as the next layer"
+_CHANNELS = "the number of channels follows from the layer before"
 _PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
 _PROJECTION = "projected states are not supported; Keras has no such layer"
-_SHARED = "layers cannot share weights"
+_SHARED = "layers cannot share weights; only the head can, by 'tied', those of the embedding"
 _REPEAT = "repeat is a type of layer: write {type: repeat, steps: 4} in rnn"
 
 # Each reason, with the keys that it applies to in every section without an equivalent key.
@@ -71,20 +79,23 @@ _ANYWHERE = {
     _ZEROS: "c0 c_0 cx h0 h_0 hx initial_hidden initial_state initial_states stateful",
     _BATCH_AXIS: "batch_first data_format time_major",
     _PADDING + ", not by lengths": "enforce_sorted lengths pack_padded ragged seq_lens",
-    _NORM: (
-        "batch_norm batch_normalization group_norm instance_norm rms_norm use_batch_norm "
-        "weight_norm"
+    _NORM: "group_norm instance_norm rms_norm weight_norm",
+    _BATCH_NORM: "batch_norm batch_normalization batchnorm batchnorm1d bn use_batch_norm",
+    _NORM_AXIS: "affine axis center elementwise_affine normalized_shape scale",
+    _NORM_START: (
+        "beta_initializer gamma_initializer moving_mean_initializer moving_variance_initializer"
     ),
-    _NORM_AXIS: "axis center elementwise_affine normalized_shape scale",
-    _NORM_START: "beta_initializer gamma_initializer",
+    "the moving averages are always kept, and used in inference": "track_running_stats",
     _EPSILON: "eps epsilon layer_norm_eps layer_norm_epsilon",
     _PEEPHOLES: "peephole peepholes use_peephole use_peepholes",
     _PROJECTION: "num_proj proj_clip proj_dim proj_size projection projection_size",
-    _SHARED: "share share_weights shared tie tie_weights tied tied_weights",
-    _ALL_STEPS: "keepdims pool_size stride strides",
-    "attention is not supported": (
-        "attention attention_heads n_head n_heads nhead num_attention_heads num_heads "
-        "self_attention"
+    _SHARED: "share share_weights shared",
+    _ALL_STEPS: "keepdims",
+    "attention over the time steps is a pooling: head.pooling: {attention: {units: 64}}": (
+        "attention"
+    ),
+    "self-attention is not supported": (
+        "attention_heads n_head n_heads nhead num_attention_heads num_heads self_attention"
     ),
     "a network takes batches of any size": "batch batch_size",
     "clipping of cell states is not supported": "cell_clip",
@@ -97,7 +108,9 @@ _ANYWHERE = {
     ),
     "a spec contains no seed; use --seed, or seed the framework": "random_seed random_state seed",
     "the output at padded time steps is undefined": "zero_output_for_mask",
-    "convolutions are not supported": "conv convolution dilation filters kernel_size num_filters",
+    _CONV: "cnn conv conv1d convolution dilation dilation_rate filters kernel_size num_filters",
+    _POOL: "max_pool max_pooling max_pooling1d pool_size",
+    "a stride is a key of 'conv', 'max_pool' and 'average_pool' layers": "stride strides",
 }  # fmt: skip
 
 _IN_PART = {
@@ -119,11 +132,52 @@ _IN_PART = {
         _ENTERS_RNN: "in_dim in_features in_size input_dim input_features input_size ninp",
         _DRAWN: "_weight weight weights",
         _FROZEN: "freeze frozen requires_grad trainable",
+        _EPSILON: "epsilon",
         f"{_REPEAT}; to stack copies of this layer, use 'layers'": "repeat repeat_vector",
     },
     "repeat": {
         _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
     },
+    "dense": {
+        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
+        _DRAWN: "_weight weight weights",
+        _FROZEN: "freeze frozen requires_grad trainable",
+        _DROPOUT: "dropout",
+        _LAYER_NORM: "layer_norm",
+    },
+    "conv": {
+        _CHANNELS: "in_channels in_dim in_features input_dim input_size",
+        _DRAWN: "_weight weight weights",
+        _FROZEN: "freeze frozen requires_grad trainable",
+        _DROPOUT: "dropout",
+        _LAYER_NORM: "layer_norm",
+        "grouped and depthwise convolutions are not supported": "depth_multiplier groups",
+        "steps outside the sequence are always zeros": "padding_mode",
+    },
+    "max_pool": {
+        "only convolutions can be dilated": "dilation dilation_rate",
+        "'same' rounds the number of windows up, 'valid' down": "ceil_mode",
+        "a pooling returns values, not their places": "return_indices",
+    },
+    "average_pool": {
+        "'same' rounds the number of windows up, 'valid' down": "ceil_mode",
+        "steps outside the sequence never count": "count_include_pad divisor_override",
+    },
+    "batch_norm": {
+        _ENTERS: "num_features",
+        "a batch norm always has a scale and an offset, and is always trained": (
+            "bias freeze frozen requires_grad trainable"
+        ),
+        "the averages are always over the whole batch": (
+            "renorm renorm_clipping renorm_momentum synchronized virtual_batch_size"
+        ),
+    },
+    "layer_norm": {
+        "a layer norm always has a scale and an offset, and is always trained": (
+            "bias freeze frozen requires_grad trainable"
+        ),
+    },
+    "concat": {"outputs are joined along the features": "axis dim"},
     "head": {
         _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
         _DRAWN: "_weight weight weights",
@@ -135,7 +189,6 @@ _IN_PART = {
         _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
         _DRAWN: "_weight weight weights",
         _FROZEN: "freeze frozen requires_grad trainable",
-        _HIDDEN_BIAS: "bias biases use_bias",
     },
     "initializers": {
         "use 'kernel', 'recurrent', 'bias' and 'embedding'": ("init initialization initializer"),
@@ -223,6 +276,10 @@ _PLACES = {
     ),
     "head.bias": "biases use_bias",
     "head.normalize": "l2_norm l2_normalize norm normalization unit_norm unit_normalization",
+    "head.tied": (
+        "tie tie_embedding tie_embeddings tie_weights tie_word_embeddings tied_embeddings "
+        "tied_weights weight_tying"
+    ),
     "initializers.kernel": (
         "initializer kernel_init kernel_initializer weight_ih weight_init weights_init "
         "weights_initializer"
@@ -235,6 +292,48 @@ _PLACES = {
     "expect.parameters": "n_params num_parameters num_params param_count params total_params",
     "expect.max_parameters": "max_params",
 }
+# Foreign names of keys of layers that are not recurrent. Here a name needs no other meaning.
+_IN_LAYER = {
+    "dense": {
+        "units": (
+            "features filters hidden hidden_dim hidden_size n_units neurons nodes num_units "
+            "out_dim out_features out_size output_dim output_size size"
+        ),
+    },
+    "conv": {
+        "filters": (
+            "channels features hidden_size n_filters nb_filter nb_filters num_filters out_channels "
+            "out_features output_channels units"
+        ),
+        "kernel_size": (
+            "filter_length filter_size kernel kernel_width size width window window_size"
+        ),
+        "stride": "strides subsample subsample_length",
+        "dilation": "dilation_rate dilations kernel_dilation",
+        "padding": "border_mode pad",
+    },
+    "max_pool": {
+        "size": "kernel kernel_size pool_length pool_size width window window_shape window_size",
+        "stride": "strides",
+        "padding": "border_mode pad",
+    },
+    "batch_norm": {
+        "epsilon": "eps variance_epsilon",
+        "momentum": "bn_momentum decay ema_momentum",
+    },
+    "layer_norm": {"epsilon": "eps variance_epsilon"},
+    "dropout": {
+        "rate": "drop drop_prob drop_rate dropout dropout_prob dropout_rate keep_prob p prob",
+        "variational": "broadcast_dims noise_shape spatial",
+    },
+    "activation": {"activation": "act act_fn activation_fn fn function nonlinearity"},
+    "concat": {"of": "inputs layers names parts sources"},
+    "attention": {
+        "units": "attention_dim attention_size dim hidden hidden_dim hidden_size size",
+        "activation": "act nonlinearity",
+    },
+}
+_IN_LAYER["average_pool"] = _IN_LAYER["max_pool"]
 _OF_KEY: dict[str, dict[str, None]] = {}
 for _place, _keys in _PLACES.items():
     for _key in _keys.split():
@@ -252,7 +351,6 @@ _THERE = {
     "input": {"features": "dim size"},
     "embedding": {"dim": "units", "mask_zero": "mask_value"},
     "rnn": {"units": "dim output_dim"},
-    "layer_norm": {"epsilon": "eps variance_epsilon"},
     "head": {"units": "dim", "hidden": "layers"},
     "hidden": {
         "units": (
@@ -263,39 +361,45 @@ _THERE = {
     "initializers": {"kernel": "weight weights", "bias": "biases", "embedding": "embeddings"},
     "data": {"examples": "count rows size"},
 }
-_ONLY_THERE = {part: by_name(table) for part, table in _THERE.items()}
+_ONLY_THERE = {part: by_name(table) for part, table in (_THERE | _IN_LAYER).items()}
 
 # Differences in meaning between a key and its foreign name.
 _NOTES = {
     "freeze": ", with the opposite value",
     "frozen": ", with the opposite value",
     "layer": ", or 'layers' for the number of layers",
+    "bnmomentum": ", the share that is kept: 1 - momentum of PyTorch",
     "keepprob": ", which is 1 - keep_prob",
     "noiseshape": ": true for one mask for all time steps",
     "numdirections": ": true for two directions",
 }
 
+# The keys of mappings with a single key, with foreign names.
 _FORMS = {
     "uniform": "a b bound high limit low max maxval min minval range",
     "normal": "deviation gaussian scale sd sigma std std_dev stddev",
     "constant": "c const fill val value",
+    "leaky_relu": "alpha leakiness leaky lrelu negative_slope slope",
+    "clipped_relu": "ceiling clip clipped hardtanh limit max_value relu_clip threshold",
+    "attention": "attn attention_pooling self_attention weighted",
+    "last_steps": "count k last n steps",
 }
-_FORM_OF = by_name(_FORMS)
 
 
-def key_for(key: str, section: str, allowed: tuple[str, ...]) -> tuple[str, str] | None:
+def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tuple[str, str] | None:
     """Return a hint for the foreign ``key`` and its equivalent among ``allowed``, or None.
 
     The equivalent is empty if there is none or if it belongs to another section. ``section`` is the
-    section that contains ``key``, empty for the document itself.
+    section that contains ``key``, empty for the document itself, and ``part`` the mapping in it: a
+    type of layer, ``hidden``, ``layer_norm``, ``attention`` or ``form``, or the section again.
     """
-    name, part = squeeze(key), _part(section, allowed)
+    name = squeeze(key)
     if reason := _REASONS_IN.get(part, {}).get(name):
         return reason, ""
     places, note = tuple(_OF_KEY.get(name, ())), _NOTES.get(name, "")
-    parts = {section, part}
     # First the names that are valid in this section only.
-    names = [_ONLY_THERE.get(here, {}).get(name, "") for here in sorted(parts, reverse=True)]
+    parts = (part, section)
+    names = [_ONLY_THERE.get(here, {}).get(name, "") for here in parts]
     for place in places:
         home, _, own = place.partition(".")
         names += [own] if home in parts else []
@@ -307,21 +411,13 @@ def key_for(key: str, section: str, allowed: tuple[str, ...]) -> tuple[str, str]
     return (f"use {listed(elsewhere, 'or')}{note}", "") if elsewhere else None
 
 
-def form_for(key: str) -> str | None:
-    """Return the initializer key that the foreign argument ``key`` belongs to, or None."""
-    return _FORM_OF.get(squeeze(key))
+def is_answered(key: str, section: str, part: str, allowed: tuple[str, ...]) -> bool:
+    """Return whether the foreign ``key`` has an equivalent in ``part``, or a reason of its own."""
+    known = key_for(key, section, part, allowed)
+    return bool(known and known[1]) or squeeze(key) in _REASONS_IN.get(part, ())
 
 
-def _part(section: str, allowed: tuple[str, ...]) -> str:
-    """Return the name of the mapping with the keys ``allowed``: a section or a part of it."""
-    match section:
-        case "head" if "hidden" not in allowed:
-            return "hidden"
-        case "rnn" if "epsilon" in allowed:
-            return "layer_norm"
-        case "rnn" if "units" not in allowed:
-            return "repeat"
-        case "initializers" if "kernel" not in allowed:
-            return "form"
-        case _:
-            return section
+def form_for(key: str, forms: Iterable[str]) -> str | None:
+    """Return the one of ``forms`` that the foreign argument ``key`` belongs to, or None."""
+    name = squeeze(key)
+    return next((form for form in forms if name in map(squeeze, _FORMS[form].split())), None)

@@ -28,6 +28,16 @@ _TYPES = {
     "repeatvector": "repeat",
     "rnntanh": "simple",
     "vanilla": "simple",
+    **dict.fromkeys(("conv", "conv1d", "convolution", "convolution1d"), "conv"),
+    **dict.fromkeys(("dense", "fc", "linear", "fullyconnected", "timedistributeddense"), "dense"),
+    **dict.fromkeys(("maxpool", "maxpool1d", "maxpooling", "maxpooling1d"), "max_pool"),
+    **dict.fromkeys(("averagepool", "averagepooling", "averagepooling1d"), "average_pool"),
+    **dict.fromkeys(("avgpool", "avgpool1d", "meanpool"), "average_pool"),
+    **dict.fromkeys(("batchnorm", "batchnorm1d", "batchnormalization", "bn"), "batch_norm"),
+    **dict.fromkeys(("layernorm", "layernormalization", "ln"), "layer_norm"),
+    **dict.fromkeys(("concat", "concatenate", "cat"), "concat"),
+    "activation": "activation",
+    "dropout": "dropout",
 }
 # Such as CuDNNLSTM in Keras 2, LSTMCell in PyTorch, and BasicLSTMCell in TensorFlow 1.
 _PLAIN = re.compile(r"(?:basic|cudnn|plain|simple|vanilla)?(?P<cell>lstm|gru|rnn)(?:cell|layer)?")
@@ -38,41 +48,48 @@ _STACKED = re.compile(r"(?:deep|multilayer|stacked)(?P<cell>.+)")
 _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
 _NO_CELL = "this cell is not supported"
-_ACTIVATION = "activation is a key of each layer"
-_ATTENTION = "attention is not supported"
-_NOISE = "the only noise is dropout, a key of each layer"
-_NORM = "the only normalization is layer_norm, a key of recurrent layers"
-_OUTPUT = "dense layers belong in head: use head.units and head.hidden"
+_ACTIVATION = "write 'type: activation' with 'activation: {}', or the key of the layer before"
+_ATTENTION = "for attention over the time steps, use 'attention' in head.pooling"
+_NOISE = "the only noise is 'dropout'"
+_NORM = "the normalizations are 'layer_norm' and 'batch_norm'"
+_MLP = "write a 'dense' layer for each of them"
 _CHAIN = (
-    "layers form a single chain; 'merge' combines two directions, and 'residual' adds the input of "
-    "a layer"
+    "'concat' joins the outputs of layers, 'merge' the two directions of one, and 'residual' adds "
+    "the input of a layer"
 )
 _RESHAPE = "reshaping is not supported; head.pooling reduces all time steps to one vector"
+_PAD = "write 'padding: same' or 'padding: causal' in the layer that needs it"
+_CONV = "'conv' has one axis, the time steps; other convolutions are not supported"
+_POOLED = "use 'pooling: {}' in head"
 
+_ACTIVATIONS = ("relu", "elu", "selu", "silu", "sigmoid", "softmax", "softplus", "softsign", "tanh")
 _REASONS = {
     "bidirectional": "write the type of the inner layer, with 'bidirectional: true'",
-    "dense": _OUTPUT,
-    "dropout": "dropout is a key of each layer",
     "embedding": "the embedding is a separate section: embedding",
     "identity": "an identity layer has no effect; remove it",
     "input": "the input is a separate section: input",
     "inputlayer": "the input is a separate section: input",
     "lambda": "a spec contains no code",
-    "layernorm": "layer_norm is a key of each recurrent layer",
-    "layernormalization": "layer_norm is a key of each recurrent layer",
-    "linear": _OUTPUT,
     "masking": "padding is marked by input.mask_value or embedding.mask_zero",
     "peephole": "peepholes are not supported; neither Keras nor PyTorch has them",
     "peepholelstm": "peepholes are not supported; neither Keras nor PyTorch has them",
     "rnnrelu": "write 'type: simple' with 'activation: relu'",
     "stackedrnncells": "write a list of layers, or one layer with 'layers: 2'",
-    "timedistributed": "with 'pooling: none', the head is applied at every time step",
-    **dict.fromkeys(("activation", "leakyrelu", "prelu", "relu", "elu", "softmax"), _ACTIVATION),
-    **dict.fromkeys(("sigmoid", "softplus", "softsign", "tanh"), _ACTIVATION),
-    **dict.fromkeys(("add", "average", "concatenate", "dot", "maximum", "minimum"), _CHAIN),
-    **dict.fromkeys(("concat", "multiply", "residual", "subtract"), _CHAIN),
-    **dict.fromkeys(("flatten", "permute", "reshape", "unflatten"), _RESHAPE),
-    **dict.fromkeys(("feedforward", "ffn", "fullyconnected", "mlp"), _OUTPUT),
+    "timedistributed": "write the type of the inner layer: each layer of rnn keeps the time steps",
+    "leakyrelu": _ACTIVATION.format("{leaky_relu: 0.01}") + " (0.3 in Keras by default)",
+    "relu6": _ACTIVATION.format("{clipped_relu: 6}"),
+    "clippedrelu": _ACTIVATION.format("{clipped_relu: 20}"),
+    "flatten": _POOLED.format("flatten"),
+    "spatialdropout": "write 'type: dropout' with 'variational: true'",
+    "dropout1d": "write 'type: dropout' with 'variational: true'",
+    "zeropadding1d": _PAD,
+    "constantpad1d": _PAD,
+    "batchnormalizationv1": "use 'batch_norm'",
+    **{name: _ACTIVATION.format(name) for name in _ACTIVATIONS},
+    **dict.fromkeys(("add", "average", "dot", "maximum", "minimum"), _CHAIN),
+    **dict.fromkeys(("multiply", "residual", "subtract"), _CHAIN),
+    **dict.fromkeys(("permute", "reshape", "unflatten"), _RESHAPE),
+    **dict.fromkeys(("feedforward", "ffn", "mlp"), _MLP),
     **dict.fromkeys(("cfc", "esn", "grud", "hopfield", "janet", "jordan", "lmu", "lru"), _NO_CELL),
     **dict.fromkeys(("lstmp", "ltc", "mamba", "mgu", "mru", "nas", "nru", "ran"), _NO_CELL),
     **dict.fromkeys(("reservoir", "rhn", "rwkv", "s4", "sru", "ssm", "tcn", "xlstm"), _NO_CELL),
@@ -80,24 +97,33 @@ _REASONS = {
 
 # Parts of class names that have many variants; the first one that matches counts.
 _PARTS = (
-    ("conv", "convolutions are not supported"),
-    ("cnn", "convolutions are not supported"),
+    ("convlstm", _NO_CELL),
+    ("conv", _CONV),
+    ("cnn", _CONV),
+    ("multihead", "self-attention is not supported"),
+    ("transformer", "self-attention is not supported"),
     ("attention", _ATTENTION),
-    ("transformer", _ATTENTION),
-    ("pool", "for pooling over time steps, use head.pooling"),
-    ("spatialdropout", "use dropout, a key of each layer, with 'variational: true'"),
+    ("globalmax", _POOLED.format("max")),
+    ("adaptivemax", _POOLED.format("max")),
+    ("globalav", _POOLED.format("mean")),
+    ("adaptiveav", _POOLED.format("mean")),
+    (
+        "pool",
+        "'max_pool' and 'average_pool' have one axis, the time steps; others are not supported",
+    ),
+    ("spatialdropout", "write 'type: dropout' with 'variational: true'"),
     ("alphadropout", _NOISE),
     ("gaussian", _NOISE),
-    ("dropout", "dropout is a key of each layer"),
+    ("dropout", "use 'dropout'"),
     ("norm", _NORM),
     ("embedding", "the embedding is a separate section: embedding"),
-    ("dense", _OUTPUT),
-    ("linear", _OUTPUT),
-    ("pad", _RESHAPE),
+    ("dense", "use 'dense'"),
+    ("linear", "use 'dense'"),
+    ("pad", _PAD),
     ("cropping", _RESHAPE),
     ("loss", "a spec describes a network, not its training"),
     *(
-        (part, _ACTIVATION)
+        (part, "this activation is not supported")
         for part in ("elu", "glu", "mish", "shrink", "sigmoid", "silu", "softm", "swish", "tanh")
     ),
 )
@@ -172,6 +198,9 @@ _WORDS = {
             "mean_pool mean_pooling"
         ),
         "last": "final last_hidden last_state state",
+        "{attention: {units: 64}}": "attention attention_pooling weighted",
+        "flatten": "flattened flatten_steps",
+        "sum": "add total",
         "max": (
             "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
             "global_max_pooling1d max_pool max_pooling maximum"
@@ -191,6 +220,9 @@ _WORDS = {
     "activation": {
         "exponential": "exp",
         "legacy_hard_sigmoid": "keras2_hard_sigmoid old_hard_sigmoid",
+        "{leaky_relu: 0.01}": "leaky leaky_relu lrelu",
+        "{clipped_relu: 6}": "relu6",
+        "{clipped_relu: 20}": "clipped_relu",
         "linear": "identity no_activation none null",
         "relu": "rectified_linear rectifier",
         "sigmoid": "logistic sigm",
@@ -204,7 +236,7 @@ _EQUIVALENTS = {what: by_name(table) for what, table in _WORDS.items()}
 _UNKNOWN = {
     "activation": (
         "abs celu cos crelu erf geglu gelu glu hard_shrink hard_silu hard_swish hard_tanh "
-        "heaviside leaky_relu log_sigmoid maxout mish multihead_attention prelu relu6 rrelu sign "
+        "heaviside log_sigmoid maxout mish multihead_attention prelu rrelu sign "
         "sin sine snake soft_shrink softmax2d softmin sparse_plus sparse_sigmoid sparsemax square "
         "squareplus srelu step swiglu tanh_shrink threshold thresholded_relu"
     ),
@@ -215,8 +247,8 @@ _UNKNOWN = {
     ),
     "merge": "attention both difference dot first last list max maximum min none stack subtract",
     "pooling": (
-        "add attention average_pooling1d avg_pool1d cls concat first kmax logsumexp max_pool1d "
-        "max_pooling1d median min minimum rms sum topk weighted"
+        "average_pooling1d avg_pool1d cls concat first kmax logsumexp max_pool1d max_pooling1d "
+        "median min minimum rms topk"
     ),
 }
 _NOT_SUPPORTED = {
@@ -225,8 +257,17 @@ _NOT_SUPPORTED = {
 
 # Values of the language that are allowed only for other keys.
 _ELSEWHERE = {
+    "type": {
+        "available only in rnn": (
+            "average_pool concat conv gru lstm max_pool repeat simple "
+            "average_pooling1d avg_pool1d concatenate conv1d max_pool1d max_pooling1d rnn "
+            "simple_rnn"
+        ),
+    },
     "activation": {
-        "available only in head": "exp exponential log_softmax softmax",
+        "not available for recurrent layers": (
+            "clipped_relu exp exponential leaky_relu log_softmax relu6 softmax"
+        ),
     },
     "initializer": {
         "available only for kernel and recurrent": (
@@ -238,7 +279,7 @@ _HOMES = {what: by_name(table) for what, table in _ELSEWHERE.items()}
 
 
 def home_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
-    """Return where ``value`` is available, if it is not ``allowed`` here, or None."""
+    """Return where ``value`` is or is not available, if it is not ``allowed`` here, or None."""
     bare = squeeze(without_module(value))
     known = bare in map(squeeze, allowed)
     return None if known else _HOMES.get(_kind(what), {}).get(bare)
@@ -250,10 +291,13 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     ``allowed`` contains the values of the language for this key.
     """
     if what == "type":
+        if type_for(value) not in (None, *allowed):
+            return None
         reason = layer_for(value)
         # Without a hint what to write instead, the supported types help most.
         if reason is not None and reason.endswith("not supported"):
-            return f"{reason}; expected {listed(allowed, 'or')}"
+            cells = tuple(dict.fromkeys(_CELLS.values())) if reason == _NO_CELL else ()
+            return f"{reason}; expected {listed(cells or allowed, 'or')}"
         return reason
     kind = _kind(what)
     bare = squeeze(without_module(value))
@@ -263,7 +307,9 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
         return f"use {own[bare]!r}"
     equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
     # A mapping such as {normal: 0.05} is shown without quotes.
-    if equivalent.startswith("{"):
+    if equivalent.startswith("{") and (
+        kind == "initializer" or any("mapping" in other for other in allowed)
+    ):
         return f"use {equivalent}"
     if equivalent in allowed:
         return f"use {equivalent!r}"

@@ -47,8 +47,8 @@ def find_problems(error: ValidationError, document: Document) -> Findings:
         for number, detail in enumerate(
             detail
             for detail in error.errors(include_url=False)
-            # pydantic also reports a list as too short because all its items are invalid.
-            if detail["type"] != "too_short" or not detail["input"]
+            # pydantic also reports a list as too short because its items are invalid.
+            if detail["type"] != "too_short" or len(detail["input"]) < detail["ctx"]["min_length"]
         )
     ]
     slips = _slips(flaws, document)
@@ -111,10 +111,11 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
         case "missing":
             key = str(path[-1])
             return _Flaw(path[:-1], "E304", f"missing key {key!r}", missing=key)
-        case "union_tag_not_found" if path[0] == "rnn":
+        case "union_tag_not_found" if path[:1] == ("rnn",) and len(path) == len(("rnn", 0)):
             return _missing_type(path, detail["input"], guess)
-        case "union_tag_invalid":
-            value, kinds = detail["input"]["type"], tuple(models.KINDS)
+        case "union_tag_invalid" | "union_tag_not_found" if path[-2:-1] in (("rnn",), ("hidden",)):
+            value = detail["input"]["type"]
+            kinds = tuple(models.HIDDEN if path[0] == "head" else models.KINDS)
             meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
             message = unknown_value("type", value, kinds, guess)
             return _Flaw((*path, "type"), *message, meant=meant or "")
@@ -123,16 +124,23 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
 
 
 def _path(loc: Path) -> Path:
-    """Return ``loc`` without the tag that pydantic adds after the position of a union."""
-    match loc:
-        case ("rnn", _, _, "layer_norm", _, *rest):
-            return (*loc[:2], "layer_norm", *rest)
-        case ("rnn", _, _, *rest):
-            return (*loc[:2], *rest)
-        case ("initializers", "kernel" | "recurrent" | "bias" | "embedding", _, *rest):
-            return (*loc[:2], *rest)
+    """Return ``loc`` without the tag that pydantic adds after the position of each union."""
+    path: Path = ()
+    tagged = False
+    for step in loc:
+        path = path if tagged else (*path, step)
+        tagged = not tagged and _is_union(path)
+    return path
+
+
+def _is_union(path: Path) -> bool:
+    match path:
+        case ("rnn" | "initializers", _) | ("rnn", _, "layer_norm") | (*_, "hidden", int()):
+            return True
+        case (*_, "activation" | "pooling") | (*_, "pooling", int()):
+            return True
         case _:
-            return loc
+            return False
 
 
 def _model(loc: Path) -> type[models.Model]:
@@ -144,8 +152,14 @@ def _model(loc: Path) -> type[models.Model]:
             return models.LayerNorm
         case ("initializers", _, str() as form):
             return models.FORMS[form]
-        case ("head", "hidden", _):
-            return models.Hidden
+        case (*_, "hidden", int(), str() as kind):
+            return models.HIDDEN[kind]
+        case (*_, "activation", str() as form):
+            return models.ACTIVATION_FORMS[form]
+        case (*_, "attention", "attention"):
+            return models.AttentionSettings
+        case (*_, "last_steps" | "attention" as form):
+            return models.POOLING_FORMS[form]
         case (str() as section,):
             return models.SECTIONS[section]
         case _:
@@ -153,23 +167,51 @@ def _model(loc: Path) -> type[models.Model]:
 
 
 def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
-    key, allowed = str(loc[-1]), tuple(_model(loc[:-1]).model_fields)
+    # Imported here because a valid spec does not need it.
+    from rnnspec.spec.messages.foreign_keys import is_answered
+
+    key, part = str(loc[-1]), _part(loc[:-1])
+    allowed = tuple(_model(loc[:-1]).model_fields)
     if (name := without_space(key)) in allowed:
         return _without_space(path, name)
     # Before the search for similar keys: this one is spelled correctly, but belongs to another
-    # type. A longer path leads into the mapping of layer_norm.
-    if loc[0] == "rnn" and len(loc) == 4:
-        others = [kind for kind, model in models.KINDS.items() if key in model.model_fields]
-        if others:
-            gates = (loc[2], key) == ("simple", "recurrent_activation")
+    # type.
+    if "type" in allowed and not is_answered(key, str(loc[0]), part, allowed):
+        kinds = models.KINDS if loc[0] == "rnn" else models.HIDDEN
+        kind = str(loc[-2])
+        if others := [kind for kind, model in kinds.items() if key in model.model_fields]:
+            gates = (kind, key) == ("simple", "recurrent_activation")
             reason = ", which has no gates" if gates else ""
-            message = f"key {key!r} is not available for type {loc[2]!r}{reason}"
+            message = f"key {key!r} is not available for type {kind!r}{reason}"
             return _Flaw(path, "E303", f"{message}; only for {listed(others)}", key=True)
-    if loc[0] == "initializers" and len(loc) > 3 and key in models.FORMS:
-        message = f"{key!r} cannot be combined with {loc[2]!r}; keep one of them"
+    # The only key of a mapping, with another one that could be.
+    if len(allowed) == 1 and key in _FORMS:
+        message = f"{key!r} cannot be combined with {allowed[0]!r}; keep one of them"
         return _Flaw(path, "E314", message, key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
     return _Flaw(path, code, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
+
+
+_FORMS = {**models.FORMS, **models.ACTIVATION_FORMS, **models.POOLING_FORMS}
+
+
+def _part(loc: Path) -> str:
+    """Return the name of the mapping at ``loc``: a section, a type of layer, or a part of one."""
+    match loc:
+        case ("rnn", _, str() as kind):
+            return "rnn" if kind in models.RECURRENT else kind
+        case (*_, "hidden", int(), str() as kind):
+            return "hidden" if kind == "dense" else kind
+        case ("initializers", _, _):
+            return "form"
+        case ("rnn", _, _, "layer_norm", _):
+            return "layer_norm"
+        case (*_, "attention", "attention"):
+            return "attention"
+        case (section,):
+            return str(section)
+        case _:
+            return ""
 
 
 def _without_space(path: Path, name: str) -> _Flaw:
@@ -185,7 +227,7 @@ def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[
     # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign_keys import key_for
 
-    if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", allowed):
+    if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", _part(loc[:-1]), allowed):
         return ("E302", *known)
     if similar := guess(key, allowed):
         return "E301", f"did you mean {similar!r}?", similar
@@ -215,7 +257,7 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
         if without_space(key) == "type":
             return _without_space((*path, key), "type")
         # Not a key with a note, such as 'layer', which may also mean 'layers'.
-        if key_for(key, "rnn", ("type",)) == ("use 'type'", "type"):
+        if key_for(key, "rnn", "rnn", ("type",)) == ("use 'type'", "type"):
             message = f"unknown key {quoted(key)}; use 'type'"
             return _Flaw((*path, key), "E302", message, key=True, meant="type")
     if similar := guess("type", list(layer)[:_GUESSES]):

@@ -35,19 +35,19 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
         hint = _UNQUOTED if value == "1" else _in_ascii(value) if kind == "version" else ""
         return _CUSTOM[kind], detail["msg"] + hint
     if kind == "union_tag_not_found":
-        return "E314", _unknown_distribution(value)
+        return "E314", _unknown_form(value, path)
     if kind == "literal_error":
         # pydantic's message lists the allowed values as 'a', 'b' or 'c'.
         allowed = tuple(detail["ctx"]["expected"].split("'")[1::2])
-        if path[0] != "initializers":
-            return unknown_value(str(path[-1]), value, allowed, guess)
-        allowed = (*allowed, "a mapping like {uniform: 0.05}")
-        return unknown_value("initializer", value, allowed, guess)
+        what, mapping = _alternative(path, allowed)
+        return unknown_value(what, value, (*allowed, *mapping), guess)
     word = value.lower() if isinstance(value, str) else ""
     if kind == "bool_type" and word in _TRUE | _FALSE:
         literal = "true" if word in _TRUE else "false"
         return "E214", f"expected true or false, received {received(value)} (write {literal})"
-    text = f"expected {_expectation(kind, detail, path)}, received {received(value)}"
+    short = kind == "too_short" and value
+    is_there = f"a list of {len(value)}" if short else received(value)
+    text = f"expected {_expectation(kind, detail, path)}, received {is_there}"
     text += _hint(value, kind, path) or _value_hint(value, kind, path, document)
     # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
@@ -86,25 +86,55 @@ def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
     # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign_values import layer_for, type_for
 
-    return type_for(value) or (None if layer_for(value) else guess(value, types))
+    kind = type_for(value) or (None if layer_for(value) else guess(value, types))
+    return kind if kind in types else None
 
 
-def _unknown_distribution(value: dict[str, Any]) -> str:
-    """Return the message for an initializer whose mapping has none of the known keys."""
+def _alternative(path: Path, allowed: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return what a name at ``path`` is for, and what may be written in its place, if anything."""
+    match path:
+        case ("initializers", _):
+            return "initializer", ("a mapping like {uniform: 0.05}",)
+        case (*_, "activation") if "softmax" in allowed:
+            return "activation", ("a mapping like {leaky_relu: 0.01}",)
+        case (*_, "pooling"):
+            return "pooling", ("a mapping like {attention: {units: 64}}", "a list of poolings")
+        case (*_, "pooling", _):
+            return "pooling", ("a mapping like {attention: {units: 64}}",)
+        case _:
+            return str(path[-1]), ()
+
+
+def _unknown_form(value: dict[str, Any], path: Path) -> str:
+    """Return the message for a mapping that must have one of some keys, and has none of them."""
     # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign_keys import form_for
 
-    text = f"expected {_EXPECTED['union_tag_not_found']}, received "
+    forms: tuple[str, ...]
+    match path:
+        case ("initializers", _):
+            forms = tuple(models.FORMS)
+        case (*_, "activation"):
+            forms = tuple(models.ACTIVATION_FORMS)
+        case (*_, "pooling"):
+            forms = tuple(models.POOLING_FORMS)
+        case _:
+            forms = ("attention",)
+    keys = f"one of the keys {listed(forms)}" if len(forms) > 1 else f"the key {forms[0]}"
+    text = f"expected a name, or a mapping with {keys}, received "
     for key in list(value)[:_KEYS_CHECKED]:
-        if known := form_for(key):
+        if known := form_for(key, forms):
             return f"{text}the key {quoted(key)} (use {known!r})"
-        if similar := nearest(key, models.FORMS):
+        if similar := nearest(key, forms):
             return f"{text}the key {quoted(key)} (did you mean {similar!r}?)"
     return text + (f"the key {quoted(next(iter(value)))}" if value else received(value))
 
 
 _KEYS_CHECKED = 4
-_REQUIRED = {"units", "vocabulary", "dim", "steps", "uniform", "normal", "constant"}
+_REQUIRED = {
+    *("units", "vocabulary", "dim", "steps", "uniform", "normal", "constant"),
+    *("filters", "kernel_size", "size", "rate", "leaky_relu", "clipped_relu", "last_steps"),
+}
 _SCALARS = {"int_type", "float_type", "bool_type", "string_type"}
 _NULL_HINTS = {
     "activation": "for no activation, write 'linear'",
@@ -246,6 +276,12 @@ def _expectation(kind: str, detail: ErrorDetails, path: Path) -> str:
 
 def _expected_layers(kind: str, path: Path) -> str:
     example = "{type: lstm, units: 32}" if path[0] == "rnn" else "{units: 64}"
+    if path[-1] == "of":
+        names = "at least two names of layers" if kind == "too_short" else "a list of names"
+        return f"{names} like [embedding_1, lstm_1]"
+    if "pooling" in path and kind not in _SCALARS:
+        at_least_two = "at least two poolings like [mean, max]"
+        return at_least_two if kind == "too_short" else "a mapping like {units: 64}"
     if kind == "tuple_type":
         if path == ("rnn",):
             return f"a layer like {example}, or a list of layers"
@@ -272,9 +308,6 @@ _EXPECTED = {
     "string_pattern_mismatch": "the path of a file without control characters",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
-    "union_tag_not_found": (
-        f"a name, or a mapping with one of the keys {listed(tuple(models.FORMS))}"
-    ),
 }
 _CODES = {
     "string_pattern_mismatch": "E601",
