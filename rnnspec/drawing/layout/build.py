@@ -15,14 +15,16 @@ from rnnspec.drawing.layout.drawing import (
     Drawing,
     Port,
     box,
+    circle_width,
     dots,
     label,
     pill,
-    variable,
+    variable_node,
 )
 from rnnspec.drawing.layout.grid import Column, Hidden, Poolings, axes, rows
+from rnnspec.drawing.layout.heads import draw_heads
 from rnnspec.drawing.layout.stack import (
-    draw_attention,
+    draw_fan,
     draw_join,
     draw_pooling,
     draw_poolings,
@@ -30,7 +32,7 @@ from rnnspec.drawing.layout.stack import (
     draw_windows,
 )
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Role, Scene, Shape
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Scene, Shape
 from rnnspec.ir.nodes import (
     Activate,
     Attention,
@@ -121,7 +123,10 @@ def scene(network: Network, options: Options) -> Scene:
             drawing.begin(row.name)
             _draw_layer(drawing, row)
             drawing.last = row.name
-    _draw_result(drawing)
+    if network.outputs:
+        draw_heads(drawing, _draw_layer)
+    else:
+        _draw_result(drawing)
     bottom = drawing.canvas.bounds()[3] + 24
     if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
         drawing.write_legend(bottom + 19)
@@ -172,10 +177,10 @@ def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
             _draw_residual(drawing, layer)
         case Dropout():
             drawing.draw_drop(layer)
+        case Attention() | Pooling(statistic="last"):
+            draw_fan(drawing, layer)
         case Pooling() | Flatten():
             draw_pooling(drawing, layer)
-        case Attention():
-            draw_attention(drawing, layer)
         case Dense():
             node = replace(_DENSE, draw=_tied) if layer.tied else _DENSE
             _draw_nodes(drawing, layer.name, drawing.entry(layer), node)
@@ -193,35 +198,14 @@ def _draw_input(drawing: Drawing) -> None:
     y = drawing.place(half, 0.0, words.input_entry(node))
     ports: list[Port | None] = []
     for column in drawing.columns:
-        width = max(_circle_width(column), 0.0 if tokens else 84.0 if wide else 40.0)
-        shapes = _variable(column, y, "x", width, is_round=tokens)
+        width = max(circle_width(column), 0.0 if tokens else 84.0 if wide else 40.0)
+        shapes = variable_node(column, y, "x", width, is_round=tokens)
         name = drawing.canvas.node("input", column, *shapes)
         # Padded tokens have an embedding; padded vectors go nowhere.
         goes = tokens or not column.padded
         ports.append(Port(column.x, y - half, name, width / 2) if goes else None)
     _draw_ellipsis(drawing, "input", y)
     drawing.complete_row(ports, y - half)
-
-
-def _circle_width(column: Column) -> float:
-    """Return the width of the circle around a variable; wider than 38, it is a pill."""
-    index = "" if column.padded else column.step
-    return 38.0 if len(index) < 3 else 22 + 7.5 * len(index)
-
-
-def _variable(
-    column: Column, y: float, letter: str, width: float, *, is_round: bool
-) -> tuple[Shape, ...]:
-    """Return the input or the result at one step."""
-    role: Role = "padding" if column.padded else "plain"
-    x, dashed = column.x, column.padded
-    frame: Shape = Disc(x=x, y=y, radius=19, role=role, dashed=dashed)
-    if not is_round or width != 38.0:
-        high, radius = (38.0, 19.0) if is_round else (34.0, 5.0)
-        frame = Box(x=x, y=y, width=width, height=high, radius=radius, role=role, dashed=dashed)
-    if column.padded:
-        return frame, label(x, y, "pad", "grey")
-    return frame, *variable((x, y), letter, column.step, 18)
 
 
 def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
@@ -271,7 +255,7 @@ def _draw_result(drawing: Drawing) -> None:
     """Draw the result: one vector, or one at each step."""
     y = drawing.place(19, 38, words.Entry(drawing.network.name))
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        shapes = _variable(column, y, "ŷ", _circle_width(column), is_round=True)
+        shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
         name = drawing.canvas.node("output", column, *shapes)
         if port:
             drawing.rise(port, name, (column.x, y + 19))

@@ -115,6 +115,18 @@ class Port:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes up to a head; see ``Drawing``."""
+
+    axis: Axis | None
+    columns: tuple[Column, ...]
+    ports: list[Port | None]
+    rates: list[float]
+    notes: list[Note]
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A remark to the right of a row: a text, or a variable with its index."""
 
@@ -147,7 +159,8 @@ class Drawing:
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
     has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
     ``forks`` those at which the output of a layer leaves for a join. ``last`` is the layer that the
-    ports belong to. ``lengths`` has the name of the last step after each layer.
+    ports belong to. ``lengths`` has the name of the last step after each layer. ``level`` is the
+    centre of the row if it is placed already, because it has the layers of several heads.
     """
 
     def __init__(self, network: Network, axes: list[Axis], *, labels: bool, folded: bool) -> None:
@@ -166,6 +179,7 @@ class Drawing:
         self.branches: dict[str, list[Port | None]] = {}
         self.forks: dict[str, list[Port | None]] = {}
         self.last = INPUT
+        self.level: float | None = None
         self._margin: list[tuple[str, list[Text]]] = []
         self._centre = inf
         self._high = 0.0
@@ -198,6 +212,8 @@ class Drawing:
 
         Its margin entries stand ``lift`` above the centre, and below no others.
         """
+        if self.level is not None:
+            return self.level
         centre = self.floor - gap - half
         if self.notes and self.canvas.labels:
             room = sum(note.height for note in self.notes) + 20
@@ -224,6 +240,17 @@ class Drawing:
         """Go on with one vector instead of a sequence."""
         self.axis, self.columns = None, (Column(x, ""),)
         self.complete_row([port], top)
+
+    @property
+    def flow(self) -> Flow:
+        """What goes up to the next row."""
+        rates, notes = [*self.rates], [*self.notes]
+        return Flow(self.axis, self.columns, [*self.ports], rates, notes, self.last)
+
+    @flow.setter
+    def flow(self, flow: Flow) -> None:
+        self.axis, self.columns, self.ports = flow.axis, flow.columns, [*flow.ports]
+        self.rates, self.notes, self.last = [*flow.rates], [*flow.notes], flow.last
 
     def begin(self, layer: str) -> None:
         """Put a dot on each arrow if it leads to a residual or a join as well as to this layer."""
@@ -427,6 +454,27 @@ def variable(
         italic=not index.isdecimal(), variable=True,
     )  # fmt: skip
     return main, below
+
+
+def circle_width(column: Column) -> float:
+    """Return the width of the circle around a variable; wider than 38, it is a pill."""
+    index = "" if column.padded else column.step
+    return 38.0 if len(index) < 3 else 22 + 7.5 * len(index)
+
+
+def variable_node(
+    column: Column, y: float, letter: str, width: float, *, is_round: bool
+) -> tuple[Shape, ...]:
+    """Return the input or the result at one step."""
+    role: Role = "padding" if column.padded else "plain"
+    x, dashed = column.x, column.padded
+    frame: Shape = Disc(x=x, y=y, radius=19, role=role, dashed=dashed)
+    if not is_round or width != 38.0:
+        high, radius = (38.0, 19.0) if is_round else (34.0, 5.0)
+        frame = Box(x=x, y=y, width=width, height=high, radius=radius, role=role, dashed=dashed)
+    if column.padded:
+        return frame, label(x, y, "pad", "grey")
+    return frame, *variable((x, y), letter, column.step, 18)
 
 
 def pill(x: float, y: float, content: str, wide: float = 84) -> tuple[Shape, ...]:

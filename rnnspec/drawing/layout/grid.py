@@ -21,6 +21,7 @@ from rnnspec.ir.nodes import (
     Concat,
     Conv,
     Dropout,
+    Flatten,
     LastSteps,
     Layer,
     LayerNorm,
@@ -38,6 +39,8 @@ _MOST_ALIKE = 6
 """The longest run of equal blocks that is drawn in full."""
 _MOST_ROWS = 60
 """The largest number of rows of a picture."""
+_MOST_HEADS = 30
+"""The largest number of heads of a picture."""
 _PITCH, _WIDE_PITCH = 126.0, 142.0
 """The distance of two columns, and that of a bidirectional layer."""
 _ROOM_FOR_RESIDUAL = 14.0
@@ -59,20 +62,56 @@ class Poolings:
     join: Concat
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A named output, and the layers from the trunk to it."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def is_stepwise(self) -> bool:
+        """True if it has a result for each time step of a trunk that is a sequence."""
+        apart = Pooling | Attention | Flatten | LastSteps
+        return not any(isinstance(layer, apart) for layer in self.layers)
+
+
+def split_heads(network: Network) -> tuple[tuple[Layer, ...], tuple[Head, ...]]:
+    """Return the layers of the trunk, and the heads above it; without names, there are none."""
+    if not network.outputs:
+        return network.layers, ()
+    taken, paths = sources(network), list[set[str]]()
+    for _, last in network.outputs:
+        path, waiting = set[str](), [last]
+        while waiting:
+            name = waiting.pop()
+            if name != INPUT and name not in path:
+                path.add(name)
+                waiting += taken[name]
+        paths.append(path)
+    shared = set.intersection(*paths)
+    heads = tuple(
+        Head(name, tuple(one for one in network.layers if one.name in path - shared))
+        for (name, _), path in zip(network.outputs, paths, strict=True)
+    )
+    return tuple(layer for layer in network.layers if layer.name in shared), heads
+
+
 Row = Layer | Hidden | Poolings
 Block = tuple[Layer, ...]
 
 
 def rows(network: Network) -> list[Row]:
-    """Return the rows from the input upwards.
+    """Return the rows from the input up to the result, or to the heads.
 
     Raises:
         UsageError: there are too many for a picture.
     """
     rows: list[Row] = []
     kept = kept_outputs(network)
+    trunk, heads = split_heads(network)
     for _, blocks in groupby(
-        _blocks(network.layers), lambda block: [_anonymous(layer, kept) for layer in block]
+        _blocks(trunk), lambda block: [_anonymous(layer, kept) for layer in block]
     ):
         run = list(blocks)
         if len(run) > _MOST_ALIKE:
@@ -81,9 +120,12 @@ def rows(network: Network) -> list[Row]:
         else:
             rows += [layer for block in run for layer in block]
     rows = side_by_side(rows)
-    if len(rows) > _MOST_ROWS:
+    number = len(rows) + max((len(head.layers) for head in heads), default=0)
+    if number > _MOST_ROWS or len(heads) > _MOST_HEADS:
+        what = f"{number} rows" if number > _MOST_ROWS else f"{len(heads)} heads"
+        most = _MOST_ROWS if number > _MOST_ROWS else _MOST_HEADS
         raise UsageError(
-            f"{network.name} has {len(rows)} rows to draw, expected at most {_MOST_ROWS}; "
+            f"{network.name} has {what} to draw, expected at most {most}; "
             "'rnnspec summary' prints them as a table"
         )
     return rows
@@ -156,6 +198,18 @@ class Axis:
     columns: tuple[Column, ...]
     dots: float | None = None
 
+    def around(self, x: float, pitch: float) -> Axis:
+        """Return the same steps with another distance and middle."""
+        if len(self.columns) == 1:
+            return replace(self, columns=(replace(self.columns[0], x=x),), dots=None)
+        half = _needed(self.steps, pitch) / 2
+        return _axis(self.steps, x - half, x + half)
+
+    def shifted(self, by: float) -> Axis:
+        """Return the same steps further right."""
+        columns = tuple(replace(column, x=column.x + by) for column in self.columns)
+        return replace(self, columns=columns)
+
     @property
     def length(self) -> str:
         """The number of the last step, which is T if the length is open."""
@@ -218,6 +272,8 @@ def lanes(network: Network) -> dict[str, int]:
 
 LANE = 8.0
 """The distance of two lanes."""
+HEAD = 96.0
+"""The distance of the nodes of two heads at one step."""
 
 
 def _pitch(network: Network) -> float:
@@ -226,7 +282,10 @@ def _pitch(network: Network) -> float:
     pitch = _WIDE_PITCH if both else _PITCH
     pitch += _ROOM_FOR_RESIDUAL if any(isinstance(layer, Residual) for layer in layers) else 0
     highest = max(lanes(network).values(), default=-1)
-    return pitch + (_ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0)
+    pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
+    trunk, heads = split_heads(network)
+    beside = sum(head.is_stepwise for head in heads) if len(trunk[-1].output) == 2 else 0
+    return max(pitch, HEAD * beside + 24)
 
 
 def _needed(steps: Steps, pitch: float) -> float:

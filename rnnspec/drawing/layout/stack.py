@@ -30,6 +30,8 @@ from rnnspec.ir.nodes import (
 
 _HALF = 12.0
 """Half the height of the node of a window."""
+POOL_WIDTH = 96.0
+"""The width of the node of a pooling with lines from all sides."""
 _WIDTHS = (1.0, 2.6, 1.7)
 """The widths of lines that have weights."""
 
@@ -50,7 +52,7 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
         for column, one in zip(drawing.columns, gathered, strict=True)
         for at in one.columns
     ]
-    y = drawing.place(_HALF, _gap(max(far, default=0)), drawing.entry(layer))
+    y = drawing.place(_HALF, gap(max(far, default=0)), drawing.entry(layer))
     if text := words.every(layer.window):
         drawing.notes.append(Note(text, "grey"))
     zeros: dict[int, Port] = {}
@@ -97,7 +99,7 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
     drawing.complete_row(ports, y - _HALF)
 
 
-def _gap(far: float) -> float:
+def gap(far: float) -> float:
     """Return the room that is needed for lines to nodes so ``far`` beside them."""
     return max(58.0, far / 8)
 
@@ -144,32 +146,52 @@ def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
     drawing.to_vector(x, Port(x, y - 13, name, wide / 2), y - 13)
 
 
-def draw_attention(drawing: Drawing, layer: Attention) -> None:
-    """Draw weighted lines from all steps into one node."""
+def draw_fan(drawing: Drawing, layer: Attention | Pooling) -> None:
+    """Draw lines from the steps that a pooling takes into one node."""
     x = _middle(drawing)
-    y = drawing.place(13, _gap(x - drawing.columns[0].x), drawing.entry(layer))
-    port = _draw_pool(drawing, layer, x, y, 96)
+    y = drawing.place(13, gap(x - drawing.columns[0].x), drawing.entry(layer))
+    port = draw_pool(drawing, layer, x, y, POOL_WIDTH)
     drawing.write_notes(layer.name, y + 13)
     drawing.to_vector(x, port, y - 13)
 
 
 def draw_poolings(drawing: Drawing, row: Poolings) -> None:
     """Draw several poolings side by side, and the join of their vectors."""
-    layers = row.layers
-    wide = max(84.0, *(text_width(_short(layer), 12) + 24 for layer in layers))
     span = drawing.columns[-1].x - drawing.columns[0].x
-    pitch = max(wide + 22, min(200.0, span / len(layers)))
+    pitch = max(pools_width(row) / len(row.layers), min(200.0, span / len(row.layers)))
     middle = _middle(drawing)
-    y = drawing.place(13, _gap(span), *map(drawing.entry, layers))
-    xs = [middle + pitch * (at - (len(layers) - 1) / 2) for at in range(len(layers))]
-    ports = [_draw_pool(drawing, layer, x, y, wide) for layer, x in zip(layers, xs, strict=True)]
+    y = drawing.place(13, gap(span), *map(drawing.entry, row.layers))
+    draw_pools(drawing, row, middle, y, pitch)
+    draw_vector_join(drawing, row.join)
+
+
+def pools_width(row: Poolings) -> float:
+    """Return the width that the poolings of a list need side by side."""
+    return len(row.layers) * (_pool_width(row) + 22)
+
+
+def _pool_width(row: Poolings) -> float:
+    return max(84.0, *(text_width(_short(layer), 12) + 24 for layer in row.layers))
+
+
+def draw_pools(drawing: Drawing, row: Poolings, x: float, y: float, pitch: float) -> None:
+    """Draw several poolings side by side around ``x``."""
+    layers, wide = row.layers, _pool_width(row)
+    xs = [x + pitch * (at - (len(layers) - 1) / 2) for at in range(len(layers))]
+    ports = [draw_pool(drawing, layer, x, y, wide) for layer, x in zip(layers, xs, strict=True)]
     drawing.write_notes(layers[-1].name, y + 13)
+    drawing.axis, drawing.columns = None, tuple(Column(x, "") for x in xs)
     drawing.complete_row([*ports], y - 13)
-    y = drawing.place(13, 36, drawing.entry(row.join))
-    width = xs[-1] - xs[0] + wide
-    name = drawing.canvas.node(row.join.name, Column(middle, ""), *pill(middle, y, "concat", width))
-    for port in ports:
-        drawing.rise(port, name, (port.x, y + 13))
+
+
+def draw_vector_join(drawing: Drawing, join: Concat) -> None:
+    """Draw the join of the vectors that go up."""
+    y = drawing.place(13, 36, drawing.entry(join))
+    ports = [port for port in drawing.ports if port]
+    middle = (ports[0].x + ports[-1].x) / 2
+    width = ports[-1].x - ports[0].x + 2 * ports[0].half
+    name = drawing.canvas.node(join.name, Column(middle, ""), *pill(middle, y, "concat", width))
+    _rise_all(drawing, join.name, name, y + 13)
     drawing.to_vector(middle, Port(middle, y - 13, name, width / 2), y - 13)
 
 
@@ -179,8 +201,8 @@ def _middle(drawing: Drawing) -> float:
     return (real[0] + real[-1]) / 2
 
 
-def _draw_pool(
-    drawing: Drawing, layer: Pooling | Attention, x: float, y: float, wide: float
+def draw_pool(
+    drawing: Drawing, layer: Pooling | Attention | Flatten, x: float, y: float, wide: float
 ) -> Port:
     """Draw one pooling, and a line from each step that it takes."""
     name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, _short(layer), wide))
@@ -218,15 +240,8 @@ def draw_spread(drawing: Drawing, layer: Repeat | LastSteps) -> None:
     A repeat takes a vector, and the last steps are taken from a sequence.
     """
     y = drawing.place(13, 48, drawing.entry(layer))
-    below = drawing.axis
-    if isinstance(layer, LastSteps) and below is not None and not drawing.folded:
-        begin = below.steps.length - layer.count
-        taken = [below.steps.step(at) >= begin for at in range(below.steps.shown)]
-        drawing.ports = [
-            port if is_taken else None for port, is_taken in zip(drawing.ports, taken, strict=True)
-        ]
-        if sum(taken) < layer.count and below.dots is not None:
-            drawing.ports.append(Port(below.dots, drawing.top, f"{drawing.last}@...", 4))
+    if isinstance(layer, LastSteps):
+        drawing.ports = _last_ports(drawing, layer)
     drawing.axes.pop(0)
     axis = drawing.axes[0]
     edges = [port.x for port in drawing.ports if port]
@@ -238,6 +253,38 @@ def draw_spread(drawing: Drawing, layer: Repeat | LastSteps) -> None:
     _rise_all(drawing, layer.name, name, y + 13)
     drawing.axis, drawing.columns = axis, axis.columns
     drawing.complete_row([Port(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
+
+
+def draw_last_steps(drawing: Drawing, layer: LastSteps, x: float, pitch: float) -> None:
+    """Draw the last steps of a sequence as columns around ``x``."""
+    y = drawing.place(13, 48, drawing.entry(layer))
+    ports = [port for port in _last_ports(drawing, layer) if port]
+    axis = drawing.axes.pop(1)
+    places = axis.around(x, pitch)
+    wide = places.columns[-1].x - places.columns[0].x + 84
+    name = drawing.canvas.node(
+        layer.name, Column(x, ""), *pill(x, y, f"last {layer.count:,}", wide)
+    )
+    for at, port in enumerate(ports):
+        end = x + min(14.0, wide / (2 * len(ports))) * (at - (len(ports) - 1) / 2)
+        drawing.slant(port, name, (end, y + 13))
+    drawing.write_notes(layer.name, y + 13)
+    drawing.axis, drawing.columns = places, places.columns
+    drawing.complete_row([Port(column.x, y - 13, name, 50) for column in places.columns], y - 13)
+
+
+def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:
+    """Return the ports of the last steps, and one of the dots if some of these are hidden."""
+    below = drawing.axis
+    if below is None or drawing.folded:
+        return drawing.ports
+    begin = below.steps.length - layer.count
+    taken = [below.steps.step(at) >= begin for at in range(below.steps.shown)]
+    pairs = zip(drawing.ports, taken, strict=True)
+    ports = [port if is_taken else None for port, is_taken in pairs]
+    if sum(taken) < layer.count and below.dots is not None:
+        ports.append(Port(below.dots, drawing.top, f"{drawing.last}@...", 4))
+    return ports
 
 
 def draw_join(drawing: Drawing, layer: Concat) -> None:
