@@ -113,6 +113,24 @@ rnn:
   - {type: lstm, units: 2, bidirectional: true}
 head: {pooling: [last, max, sum, {attention: {}}], units: 2}
 """,
+    "heads": """\
+input: {features: 3, length: 30}
+rnn: [{type: gru, units: 16}, {type: dropout, rate: 0.1}]
+heads:
+  now: {pooling: none, dropout: 0.2, units: 1}
+  soon: {pooling: {last_steps: 4}, units: 2}
+  raw: {pooling: none}
+  kind: {pooling: {attention: {units: 4}}, hidden: [{units: 2, dropout: 0.5}], units: 3}
+  all: {pooling: [max, last_step, sum], units: 3}
+""",
+    "answers": """\
+input: {features: 3, length: 30}
+rnn: {type: gru, units: 16}
+heads:
+  first: {dropout: 0.2, hidden: [{type: batch_norm}, {type: dropout, rate: 0.5}]}
+  second: {units: 2}
+  third: {hidden: [{units: 2}], units: 2, normalize: l2}
+""",
     "tied": """\
 embedding: {vocabulary: 50, dim: 4, mask_zero: true}
 rnn:

@@ -87,19 +87,34 @@ def forks(network: Network) -> set[str]:
 
 def columns_below(network: Network, found: Read, layer: Layer) -> list[str]:
     """Return the steps of the sequence that goes into a layer, from left to right."""
-    steps = found.columns("input")
-    for other in network.layers:
-        if other is layer:
-            return steps
-        match other:
+    kinds, taken = {other.name: other for other in network.layers}, sources(network)
+    below = layer
+    while (name := taken[below.name][0]) in kinds:
+        below = kinds[name]
+        match below:
             case Repeat(steps=length) | LastSteps(count=length):
                 every = [str(step + 1) for step in range(length)]
-                steps = every if length <= 5 else [*every[:3], every[-1]]
+                return every if length <= 5 else [*every[:3], every[-1]]
             case Conv() | WindowPooling():
-                steps = found.columns(other.name)
+                return found.columns(below.name)
             case _:
                 pass
-    raise AssertionError(layer)
+    return found.columns("input")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_output_has_its_name_and_its_results(name: str) -> None:
+    network, found = networks()[name], read(networks()[name])
+    for output, layer in network.results.items():
+        node = f"output.{output}" if output else "output"
+        ends = [edge for edge in found.edges if edge.target.partition("@")[0] == node]
+        assert {base(edge.source) for edge in ends} == {drawn_as(network, layer.name)}
+        if len(layer.output) == 1:
+            assert [edge.target for edge in ends] == [node]
+        elif not isinstance(layer, Conv | WindowPooling | LastSteps):
+            real = [step for step in columns_below(network, found, layer) if step != "pad"]
+            assert [step(edge) for edge in ends if step(edge) != "pad"] == real
+        assert not output or [output] in found.notes
 
 
 @pytest.mark.parametrize("name", UNFOLDED)

@@ -14,7 +14,7 @@ from rnnspec.drawing.writers.mermaid import mermaid
 from rnnspec.ir.nodes import INPUT, Dense, Dropout, Network, Recurrent, Residual, sources
 
 TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"
-NODE = rf'  (l\d+[fb]?|in|out)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
+NODE = rf'  (l\d+[fb]?|in|out\d*)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
 EDGE = rf'  (\w+) (-->|-\.->|-\.-)(?:\|"({TEXT})"\|)? (\w+)'
 OTHER = r"---|title: \"\w+\"|flowchart BT|  accTitle: \w+|  classDef \w+ [\w#:,]+"
 
@@ -72,6 +72,10 @@ def check_sources(network: Network, edges: list[tuple[str, str, str, str]]) -> N
             and not text.endswith("the input as it was") and text != "shared vectors"
         }  # fmt: skip
         assert received == before, layer.name
+    for index, (name, layer) in enumerate(network.results.items()):
+        out = f"out{index or ''}"
+        assert {start for start, _, _, end in edges if end == out} == {node[layer.name]}
+        assert parts(network)[0][out] == ("#375;" + f"<br>{name}" * bool(name))
     assert mermaid(network) == mermaid(network)
 
 

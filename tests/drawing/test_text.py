@@ -15,6 +15,7 @@ from rnnspec.drawing.writers.text import text
 from rnnspec.ir.nodes import (
     Attention,
     BatchNorm,
+    Concat,
     Conv,
     Dropout,
     Flatten,
@@ -91,10 +92,13 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
             Attention: lambda _: "attention",
             Flatten: lambda _: "flatten",
         }
-        boxes = [words[type(each)](each) for each in pools]
-        # Several are side by side.
-        for word in boxes if len(boxes) < 2 else [f"{len(boxes)} pools"]:
+        lists = [each.of for each in of.layers if isinstance(each, Concat) and len(each.input) == 1]
+        beside = {name for names in lists for name in names}
+        boxes = [words[type(each)](each) for each in pools if each.name not in beside]
+        for word in [*boxes, *(f"{len(names)} pools" for names in lists)]:
             assert f"[{word}]" in folded
+        for name in dict(of.outputs):
+            assert f"\n  → {name} " in folded
         convolutions = sum(isinstance(each, Conv) for each in of.layers)
         assert len(re.findall(r" conv$", folded, re.MULTILINE)) == convolutions
         if any(isinstance(each, Dropout) for each in of.layers):
@@ -216,6 +220,17 @@ def test_a_join_has_a_line_from_each_output_that_it_takes() -> None:
         end = next(at for at, line in enumerate(rows[join:]) if line[place : place + 1] == "╰")
         assert all(line[place] == "│" for line in rows[join + 1 : join + end])
         assert rows[join + end + 1].startswith(layer)
+
+
+def test_each_head_begins_at_the_output_of_the_trunk() -> None:
+    heads = "heads: {first: {pooling: none, units: 1}, second: {pooling: mean}}"
+    of = network(NUMBERS, "rnn: {type: gru, units: 3}", heads)
+    rows = lines(of)
+    results = [line.split()[1:] for line in rows if line.startswith("  → ") and "ŷ" in line]
+    assert results == [["second", "ŷ"], ["first", "ŷ₁", "ŷ₂", "ŷ₃", "···", "ŷ₅₀₀"]]
+    start = next(line for line in rows if line.startswith("  from gru_1"))
+    assert start.count("●") == row(of, "gru_1").replace("GRU,", "").count("GRU")
+    assert rows.index(start) < rows.index(row(of, "dense_1"))
 
 
 def test_several_poolings_are_one_box() -> None:

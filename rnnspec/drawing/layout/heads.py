@@ -11,6 +11,7 @@ from rnnspec.drawing.layout.drawing import (
     Flow,
     Note,
     circle_width,
+    dots,
     variable_node,
 )
 from rnnspec.drawing.layout.grid import (
@@ -189,13 +190,15 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
             if port:
                 drawing.rise(port, name, (column.x, y + 19))
         drawing.write_notes("output", y + 19)
-        # Names of heads at each step stand above each other.
-        lift = 16.0 * stepwise.index(strand) if strand in stepwise else 0.0
-        x = drawing.columns[-1].x if strand in stepwise else strand.x
+        if drawing.axis and drawing.axis.dots is not None:
+            drawing.canvas.marks("output", *dots(drawing.axis.dots, y))
         text = Text(
-            x=x, y=y - 28 - lift, content=strand.head.name, size=_NAME_SIZE, weight=600,
-            anchor="end" if strand in stepwise else "middle",
+            x=strand.x, y=y - 28, content=strand.head.name, size=_NAME_SIZE, weight=600,
+            anchor="middle",
         )  # fmt: skip
+        if strand in stepwise:  # above each other, and above the names beside them
+            lift = 16.0 * (stepwise.index(strand) + (len(strands) > len(stepwise)))
+            text = replace(text, x=drawing.columns[0].x - 19, y=text.y - lift, anchor="start")
         drawing.canvas.note("output", text)
     last = max((strand.flow.columns[-1].x for strand in stepwise), default=0.0)
     drawing.write_beside("output", last, (top + y + 19) / 2, remarks)

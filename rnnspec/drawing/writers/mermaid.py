@@ -74,8 +74,10 @@ def mermaid(network: Network) -> str:
                 chart.lines.append(f'  {chart.outputs[tied].node} -.-|"shared vectors"| {name}')
             case _:
                 pass
-    chart.node("out", "circle", "plain", ["ŷ"])
-    chart.enter("out", network.layers[-1].name)
+    for index, (output, layer) in enumerate(network.results.items()):
+        name = f"out{index or ''}"
+        chart.node(name, "circle", "plain", ["ŷ", *([output] if output else [])])
+        chart.enter(name, layer.name)
     paints = {role: COLOUR[role] for role in _ROLES}
     ink = COLOUR["ink"][1]
     styles = [

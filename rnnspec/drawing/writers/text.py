@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
 
-from rnnspec.drawing.layout.grid import Hidden, Poolings, lanes, side_by_side
+from rnnspec.drawing.layout.grid import Hidden, Poolings, lanes, side_by_side, split_heads
 from rnnspec.drawing.options import Form
 from rnnspec.drawing.steps import Steps, gather, input_steps
 from rnnspec.drawing.words import (
@@ -49,6 +49,7 @@ from rnnspec.ir.nodes import (
     Residual,
     WindowPooling,
     sources,
+    windows_of_padding,
 )
 
 _WIDTH = 80
@@ -66,7 +67,7 @@ _SUBSCRIPTS = {str(digit): chr(0x2080 + digit) for digit in range(10)}
 _ASCII = str.maketrans(
     {
         **dict.fromkeys("╭╮╰╯├┤┴", "+"),
-        **dict(zip("╱╲", "/\\", strict=True)),
+        **dict(zip("╱╲●", "/\\o", strict=True)),
         **dict(zip("─→←│↑═⇒⇐", "-><|^=><", strict=True)),
         **dict(zip("┄⇢⇠┊⇡↺·×ŷ", "~><:^@.xy", strict=True)),
         **{subscript: digit for digit, subscript in _SUBSCRIPTS.items()},
@@ -267,7 +268,26 @@ class _Picture:
         for _ in label:
             self.canvas.add_row()
         self._draw_tokens(self.canvas.add_row(label), "x", self.axis.columns)
-        for layer in side_by_side(self.network.layers):
+        trunk, heads = split_heads(self.network)
+        self._draw_rows(trunk)
+        if not heads:
+            self._draw_result()
+            return self.canvas
+        axis, place, last = self.axis, self.place, self._last
+        for number, head in enumerate(heads):
+            self.axis, self.place, self._last = axis, place, last
+            if number:  # a head of its own, from the same output
+                self.canvas.add_row()
+                row = self.canvas.add_row(self._wrap(f"from {last}", "  "))
+                columns = self._outputs(last) if place is None else self._vector()
+                self.canvas.mark(row, [column.x for column in columns], "●")
+            self._draw_rows(head.layers)
+            self._draw_result(head.name)
+        return self.canvas
+
+    def _draw_rows(self, layers: Sequence[Layer]) -> None:
+        """Draw layers above each other."""
+        for layer in side_by_side(layers):
             match layer:
                 case Poolings():
                     self._draw_poolings(layer)
@@ -280,14 +300,17 @@ class _Picture:
                         self._draw_branch(layer, self._sums[layer.name])
                     self._draw_layer(layer)
                     self._last = layer.name
+
+    def _draw_result(self, name: str = "") -> None:
+        """Draw the result, with its name if there are several."""
         columns = self._outputs(self._last) if self.place is None else self._vector()
-        self._draw_arrows([column.x for column in columns])
-        row = self.canvas.add_row()
+        label = self._wrap(f"→ {name}", "  ") if name else []
+        self._draw_arrows([column.x for column in columns], len(label) - 1)
+        row = self.canvas.add_row(label)
         if self.place is None:
             self._draw_tokens(row, "ŷ", columns)
         else:
             self.canvas.put(row, self.place, "ŷ")
-        return self.canvas
 
     def _draw_tokens(self, row: int, letter: str, columns: Sequence[_Column]) -> None:
         for column in columns:
@@ -618,7 +641,8 @@ def _is_bidirectional(layer: Layer) -> bool:
 def _padding_uses(network: Network) -> set[str]:
     """Return the layers, and the input, whose output at a padded step is used."""
     taken = sources(network)
-    uses = {network.layers[-1].name} if network.pads else set[str]()
+    padded = windows_of_padding(network)
+    uses = {layer.name for layer in network.results.values() if layer.name in padded}
     for layer in reversed(network.layers):
         # A recurrent layer holds its state whatever comes in, and a window skips padding.
         if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
