@@ -50,6 +50,7 @@ _NAME_SIZE = 12.0
 
 _Draw = Callable[[Drawing, Layer], None]
 _Unit = Layer | Poolings
+_Pools = Poolings | Pooling | Attention | Flatten | LastSteps
 
 
 @dataclass(slots=True)
@@ -65,9 +66,13 @@ class _Strand:
 
 def draw_heads(drawing: Drawing, draw_layer: _Draw) -> None:
     """Draw all heads, row by row, and the results."""
+    # Above the place where the arrows part.
+    remarks, drawing.notes = drawing.notes, []
+    drawing.write_beside(drawing.last, drawing.columns[-1].x, drawing.top - 34, remarks)
+    drawing.floor -= 20 if remarks else 0
     strands = _strands(drawing)
     for row in range(max(len(strand.units) for strand in strands)):
-        _draw_row(drawing, draw_layer, [one for one in strands if len(one.units) > row], row)
+        _draw_row(drawing, draw_layer, strands, row)
     _draw_results(drawing, strands)
 
 
@@ -123,35 +128,33 @@ def _width(drawing: Drawing, head: Head) -> float:
 
 def _draw_row(drawing: Drawing, draw_layer: _Draw, strands: list[_Strand], row: int) -> None:
     """Draw one layer of each head at the same height."""
-    units = [strand.units[row] for strand in strands]
+    units = [(strand, strand.units[row]) for strand in strands if len(strand.units) > row]
     entries = [
         drawing.entry(layer)
-        for unit in units
+        for _, unit in units
         for layer in (unit.layers if isinstance(unit, Poolings) else (unit,))
     ]
-    far = max(abs(strand.x - port.x) for strand in strands for port in strand.flow.ports if port)
-    spreads = any(
-        isinstance(unit, Poolings | Pooling | Attention | Flatten | LastSteps) for unit in units
-    )
+    pools = [strand for strand, unit in units if isinstance(unit, _Pools)]
+    far = [abs(strand.x - port.x) for strand in pools for port in strand.flow.ports if port]
     # Remarks on arrows at each step stand beside all of these.
-    remarks = [note for strand in strands if not strand.width for note in strand.flow.notes]
-    drawing.notes = max(
-        (strand.flow.notes for strand in strands if strand.width), key=len, default=[]
-    )
-    drawing.notes = max(drawing.notes, remarks, key=len)
-    top = drawing.top
-    y = drawing.place(_HALF, gap(far) if spreads else 44.0, *entries)
-    drawing.level = y
-    for strand, unit in zip(strands, units, strict=True):
+    remarks = [note for strand, _ in units if not strand.width for note in strand.flow.notes]
+    drawing.notes = max((remarks, *(strand.flow.notes for strand, _ in units)), key=len)
+    top, before = drawing.top, max(far, default=0.0)
+    drawing.level = y = drawing.place(_HALF, gap(before) if far else 44.0, *entries)
+    for strand, unit in units:
         drawing.top = top
         drawing.flow = strand.flow if strand.width else replace(strand.flow, notes=[])
         _draw_unit(drawing, draw_layer, strand, unit)
         drawing.last = unit.join.name if isinstance(unit, Poolings) else unit.name
         strand.flow = drawing.flow
-    last = max((strand.flow.columns[-1].x for strand in strands if not strand.width), default=0.0)
-    drawing.write_beside("", last, (top + y + _HALF) / 2, remarks)
+    drawing.write_beside("", _right(strands), (top + y + _HALF) / 2, remarks)
     drawing.level = None
     drawing.complete_row([], y - _HALF)
+
+
+def _right(strands: list[_Strand]) -> float:
+    """Return the place of the last of the heads that have a result for each step."""
+    return max((strand.flow.columns[-1].x for strand in strands if not strand.width), default=0.0)
 
 
 def _draw_unit(drawing: Drawing, draw_layer: _Draw, strand: _Strand, unit: _Unit) -> None:
@@ -200,5 +203,4 @@ def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
             lift = 16.0 * (stepwise.index(strand) + (len(strands) > len(stepwise)))
             text = replace(text, x=drawing.columns[0].x - 19, y=text.y - lift, anchor="start")
         drawing.canvas.note("output", text)
-    last = max((strand.flow.columns[-1].x for strand in stepwise), default=0.0)
-    drawing.write_beside("output", last, (top + y + 19) / 2, remarks)
+    drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)
