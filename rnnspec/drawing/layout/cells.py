@@ -122,7 +122,8 @@ def _draw_state(drawing: Drawing, track: _Track) -> None:
     canvas, last = drawing.canvas, drawing.columns[-1]
     if drawing.folded:
         right = max(_draw_loop(canvas, track, last), last.x + drawing.route)
-    elif drawing.axis is not None:
+    else:
+        assert drawing.axis is not None, "a recurrent layer has a sequence before it"
         _draw_states(drawing, track, drawing.axis)
         right = last.x + (track.half + 14 if track.hollow(last) else max(track.half, drawing.route))
         # An arrow may lead straight from the first step to the second.
@@ -287,7 +288,8 @@ def _draw_both_states(drawing: Drawing, pair: _Pair) -> None:
         # A loop outside each cell: the left one is that of the forward direction.
         _draw_loop(canvas, pair.forward, last, -1)
         right = max(_draw_loop(canvas, pair.backward, last, 1), last.x + drawing.route)
-    elif drawing.axis is not None:
+    else:
+        assert drawing.axis is not None, "a recurrent layer has a sequence before it"
         _draw_states(drawing, pair.forward, drawing.axis)
         _draw_states(drawing, pair.backward, drawing.axis)
         right = last.x + max(_SHIFT, drawing.route, 56 if last.padded else 0)
