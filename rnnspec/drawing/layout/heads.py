@@ -66,7 +66,11 @@ class _Strand:
 
 def draw_heads(drawing: Drawing, draw_layer: _Draw) -> None:
     """Draw all heads, row by row, and the results."""
-    # Above the place where the arrows part.
+    # The arrows part above the row, also if they begin inside a node that holds a state.
+    drawing.ports = [
+        replace(port, via=drawing.top) if port and port.y > drawing.top else port
+        for port in drawing.ports
+    ]
     remarks, drawing.notes = drawing.notes, []
     drawing.write_beside(drawing.last, drawing.columns[-1].x, drawing.top - 34, remarks)
     drawing.floor -= 20 if remarks else 0
