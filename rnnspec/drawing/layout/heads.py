@@ -55,7 +55,10 @@ _Pools = Poolings | Pooling | Attention | Flatten | LastSteps
 
 @dataclass(slots=True)
 class _Strand:
-    """A head while it is drawn: its rows, its middle and half its width, and what goes up."""
+    """A head while it is drawn: its rows, its middle and width, and what goes up.
+
+    One that has a result for each step of the trunk has neither: it stands above the trunk.
+    """
 
     head: Head
     units: list[_Unit]
