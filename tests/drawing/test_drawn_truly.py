@@ -128,8 +128,8 @@ def test_a_window_gathers_its_steps(name: str) -> None:
         if window.keeps_steps:
             assert results == below
         for result in results[:-1]:
-            # Of any length, a window that begins at a step has its middle there.
-            before = window.added(length or 1001)[0]
+            # Any length is drawn as a multiple of the stride.
+            before = window.added(length or 1000 * window.stride)[0]
             first = (int(result) - 1) * window.stride - before + 1
             every = range(first, first + window.reach + 1, window.dilation)
             steps = {every[0], every[-1]} if window.size > 5 else set(every)

@@ -203,6 +203,11 @@ def test_a_window_has_a_line_from_each_side_that_it_gathers() -> None:
     for of, expected in ((same, ["│╲", "╱│╲", "╱│╲", "╱│"]), (causal, ["│", "╱│", "╱│", "╱│"])):
         rows = lines(of)
         assert rows[rows.index(row(of, "conv_1")) + 1].split()[-4:] == expected
+    padded = network(
+        "input: {length: 3, features: 4, mask_value: 0}", cells.replace("PADDING", "same")
+    )
+    rows = lines(padded)
+    assert rows[rows.index(row(padded, "conv_1")) + 1].split()[-2:] == ["│╲", "╱│"]
     shorter = network(
         "input: {length: 8, features: 4}", "rnn: [{type: gru, units: 3}, {type: max_pool, size: 4}]"
     )
