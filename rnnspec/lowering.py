@@ -45,13 +45,15 @@ class _Chain:
         self.shape: nodes.Shape = network_input.shape
         self.masked = network_input.masked
         self.steps: Steps = ()
+        self.last = nodes.INPUT
         self.outputs: dict[str, _Output] = {}
         # A block is named for its recurrent layer, and gives the output of its last one.
         self.blocks: dict[str, str] = {}
         if spec.embedding is None:
             self.outputs[nodes.INPUT] = _Output(self.shape, self.steps)
         self._numbers: Counter[str] = Counter()
-        self._names: set[str] = set()
+        # A graph has its outputs beside its layers.
+        self._names: set[str] = set(spec.heads or ())
         self._large: set[Path] = set()
 
     def refuse(self, path: Path, message: str, *, code: str, key: bool = False) -> None:
@@ -68,8 +70,19 @@ class _Chain:
         self._names.add(name)
         return name
 
+    def branch(self, layer: nodes.Layer) -> None:
+        """Let the next layer take the output of an earlier one."""
+        self.shape, self.last = layer.output, layer.name
+
     def add(self, layer: nodes.Layer, path: Path | None = None) -> None:
         """Append a layer; ``path`` leads to the size that it is reported at if it is too large."""
+        if (
+            self.layers
+            and self.last != self.layers[-1].name
+            and not isinstance(layer, nodes.Concat)
+        ):
+            layer = replace(layer, source=self.last)
+        self.last = layer.name
         self.layers.append(layer)
         self.shape = layer.output
         self.outputs[layer.name] = _Output(self.shape, self.steps)
@@ -93,13 +106,18 @@ def lower(spec: models.Spec) -> nodes.Network:
         _embedding(chain, spec.embedding)
     for index, layer in enumerate(spec.rnn):
         _rnn(chain, index, layer)
-    if spec.head is not None:
-        _head(chain, spec.head)
+    trunk, masked, outputs = chain.layers[-1], chain.masked, list[tuple[str, str]]()
+    for path, head in spec.all_heads:
+        chain.branch(trunk)
+        chain.masked = masked
+        _head(chain, path, head, trunk)
+        outputs.append((str(path[-1]), chain.last))
     network = nodes.Network(
         name=spec.name,
         description=spec.description,
         input=chain.input,
         layers=tuple(chain.layers),
+        outputs=tuple(outputs) if spec.heads else (),
     )
     # An unknown name in a join may have been meant for the layer that is not used.
     if not chain.problems:
@@ -458,28 +476,27 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
     )
 
 
-def _head(chain: _Chain, head: models.Head) -> None:
-    _pooling(chain, head)
+def _head(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> None:
+    _pooling(chain, (*path, "pooling"), head, trunk)
     if head.dropout:
-        _dropout(chain, head.dropout, ("head", "dropout"))
+        _dropout(chain, head.dropout, (*path, "dropout"))
     for index, hidden in enumerate(head.hidden):
-        path: Path = ("head", "hidden", index)
-        _pointwise(chain, path, hidden)
+        inner: Path = (*path, "hidden", index)
+        _pointwise(chain, inner, hidden)
         if isinstance(hidden, models.Hidden) and hidden.dropout:
-            _dropout(chain, hidden.dropout, (*path, "dropout"))
+            _dropout(chain, hidden.dropout, (*inner, "dropout"))
     if head.units is not None:
         tied = chain.layers[0] if head.tied else None
         if isinstance(tied, nodes.Embedding):
-            _check_tied(chain, head.units, tied)
+            _check_tied(chain, (*path, "tied"), head.units, tied)
         name = tied.name if tied else None
-        _dense(chain, ("head",), head, units=head.units, bias=head.bias, tied=name)
+        _dense(chain, path, head, units=head.units, bias=head.bias, tied=name)
     if head.normalize == "l2":
-        name = chain.name("unit_normalization", ("head", "normalize"))
+        name = chain.name("unit_normalization", (*path, "normalize"))
         chain.add(nodes.Normalize(name=name, input=chain.shape))
 
 
-def _check_tied(chain: _Chain, units: int, embedding: nodes.Embedding) -> None:
-    path = ("head", "tied")
+def _check_tied(chain: _Chain, path: Path, units: int, embedding: nodes.Embedding) -> None:
     if chain.shape[-1] != embedding.dim:
         message = f"the vectors of the embedding have size {embedding.dim}, expected that of the"
         message = f"{message} input of the output layer, {chain.shape[-1]}"
@@ -489,11 +506,12 @@ def _check_tied(chain: _Chain, units: int, embedding: nodes.Embedding) -> None:
         chain.refuse(path, message, code="E422", key=True)
 
 
-def _pooling(chain: _Chain, head: models.Head) -> None:
-    path, trunk = ("head", "pooling"), chain.layers[-1]
+def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -> None:
     match head.pooling:
-        # The last recurrent layer returns its final state or its sequence.
-        case "last" | "none":
+        case "none":
+            pass
+        # The last recurrent layer returns its final state, unless another head needs its sequence.
+        case "last" if len(chain.shape) == 1:
             pass
         case "flatten":
             if chain.masked:
@@ -516,12 +534,11 @@ def _pooling(chain: _Chain, head: models.Head) -> None:
             name = chain.name("last_steps", path)
             chain.add(nodes.LastSteps(name=name, input=chain.shape, count=count))
         case tuple() as parts:
-            shape, joined = chain.shape, list[nodes.Layer]()
+            joined = list[nodes.Layer]()
             for part in parts:
-                layer = _pool(chain, part, trunk)
-                joined.append(layer if not joined else replace(layer, source=trunk.name))
-                chain.add(joined[-1])
-                chain.shape = shape
+                chain.branch(trunk)
+                chain.add(_pool(chain, path, part, trunk))
+                joined.append(chain.layers[-1])
             chain.add(
                 nodes.Concat(
                     name=chain.name("concat", path),
@@ -531,14 +548,13 @@ def _pooling(chain: _Chain, head: models.Head) -> None:
                 )
             )
         case one:
-            chain.add(_pool(chain, one, trunk))
+            chain.add(_pool(chain, path, one, trunk))
 
 
 def _pool(
-    chain: _Chain, pooling: Statistic | models.Attention, trunk: nodes.Layer
+    chain: _Chain, path: Path, pooling: Statistic | models.Attention, trunk: nodes.Layer
 ) -> nodes.Pooling | nodes.Attention:
     """Return the layer that reduces the steps to one vector."""
-    path = ("head", "pooling")
     if isinstance(pooling, models.Attention):
         settings = pooling.attention
         return nodes.Attention(
@@ -553,13 +569,13 @@ def _pool(
     if pooling == "last_step" and chain.masked:
         message = "the last step may be padding, which 'last_step' does not skip; use 'last'"
         chain.refuse(path, message, code="E419")
-    both = isinstance(trunk, nodes.Recurrent) and trunk.merge is not None
+    backward = trunk.units if isinstance(trunk, nodes.Recurrent) and trunk.merge else 0
     return nodes.Pooling(
         name=chain.name(f"{pooling}_pooling", path),
         input=chain.shape,
         statistic=pooling,
         masked=chain.masked and pooling != "last_step",
-        backward=trunk.units if pooling == "last" and both else 0,
+        backward=backward if pooling == "last" else 0,
     )
 
 

@@ -48,8 +48,11 @@ def raise_spec(network: nodes.Network, source: str = "", *, placed: bool = True)
         words["embedding"] = reader.embedding(network.input)
     layers = _with_copies(reader.stack())
     words["rnn"] = layers[0] if len(layers) == 1 else layers
-    if head := reader.head():
-        words["head"] = head
+    if network.outputs:
+        words["heads"] = reader.heads()
+    elif head := reader.head():
+        # Without it, the output has the same steps.
+        words |= {} if head == {"pooling": "none"} else {"head": head}
     if section := _initializers(reader, network):
         words["initializers"] = section
     if placed:
@@ -86,6 +89,8 @@ class _Reader:
         self.problems: list[Problem] = []
         self._layers = network.layers
         self._at = 0
+        self._end = len(network.layers)
+        """The index behind the last layer of the stack, or of the head that is read."""
         self._joined = nodes.kept_outputs(network)
         numbers: Counter[str] = Counter()
         self._defaults: dict[str, str] = {}
@@ -115,7 +120,7 @@ class _Reader:
 
     def _next(self, ahead: int = 0) -> nodes.Layer | None:
         at = self._at + ahead
-        return self._layers[at] if at < len(self._layers) else None
+        return self._layers[at] if at < self._end else None
 
     def embedding(self, tokens: nodes.TokenInput) -> Words:
         """Read the embedding of tokens."""
@@ -151,9 +156,17 @@ class _Reader:
     def _end_of_stack(self) -> int:
         """Return the index of the first layer of the head.
 
-        It is the first that pools. Without one, it is behind the last layer that does not compute
-        each step by itself.
+        Several heads or poolings take the same layer. Otherwise it is the first layer that pools,
+        or without one, it is behind the last layer that does not compute each step by itself.
         """
+        by_name = {layer.name: index for index, layer in enumerate(self._layers)}
+        for layer in self._layers:
+            if layer.source is not None:
+                return by_name[layer.source] + 1
+        results = {by_name[layer] for _, layer in self.network.outputs}
+        if len(results) > 1:
+            # The layers of a second head would have a source: the first output is the stack's.
+            return min(results) + 1
         pools = (nodes.Pooling, nodes.Attention, nodes.Flatten, nodes.LastSteps)
         end = self._at
         for index, layer in enumerate(self._layers):
@@ -304,8 +317,24 @@ class _Reader:
             words = {"dropout": layer.dropout}
         return words | _without_defaults(models.LSTM, recurrent_dropout=layer.recurrent_dropout)
 
+    def heads(self) -> Words:
+        """Read the named heads."""
+        trunk, heads = self._at, Words()
+        by_name = {layer.name: index for index, layer in enumerate(self._layers)}
+        for name, layer in self.network.outputs:
+            # A head without layers gives the output of the stack.
+            self._end = by_name[layer] + 1
+            if self._end > self._at:
+                heads[name] = self.head()
+            else:
+                at, self._at = self._at, trunk
+                self._end = trunk
+                heads[name] = self.head()
+                self._at = at
+        return heads
+
     def head(self) -> Words:
-        """Read everything behind the stack."""
+        """Read the layers of a head."""
         words: Words = {"pooling": self._pooling()}
         first = self._next()
         if isinstance(first, nodes.Dropout) and self._is_key(first):
@@ -328,8 +357,6 @@ class _Reader:
             words["normalize"] = "l2"
         if rest := self._next():
             self.refuse(rest.name, f"{type(rest).__name__} is in a place with no key for it")
-        if words == {"pooling": "none"}:
-            return {}
         # The default, but a head needs a key.
         if words["pooling"] == "last" and len(words) > 1:
             del words["pooling"]
@@ -338,7 +365,7 @@ class _Reader:
     def _output(self) -> int:
         """Return the index of the output layer, or of what follows the hidden layers."""
         at = self._at
-        while at < len(self._layers) and isinstance(self._layers[at], _POINTWISE):
+        while at < self._end and isinstance(self._layers[at], _POINTWISE):
             at += 1
         ends_dense = at > self._at and isinstance(self._layers[at - 1], nodes.Dense)
         return at - 1 if ends_dense else at
@@ -418,8 +445,7 @@ def _with_copies(layers: Sequence[Words]) -> list[Words]:
     for words, group in groupby(layers):
         number = len(list(group))
         if number == 1 or words["type"] not in ("simple", "lstm", "gru") or "name" in words:
-            # Each its own, because YAML would write the second as an alias.
-            merged += [dict(words) for _ in range(number)]
+            merged += [words] * number
         else:
             kind, units, rest = words["type"], words["units"], dict(words)
             merged.append({"type": kind, "units": units, "layers": number} | rest)

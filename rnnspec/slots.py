@@ -24,6 +24,7 @@ class Slot:
     ``ir.params.Param``. ``row`` is the index on the leading axis if a framework stacks several
     canonical arrays in one of its own. If a framework adds up two arrays of this layout, the other
     one is at ``addend``: reading returns the sum, and writing fills the addend with zeros.
+    ``module`` is the name of the framework's layer if it is not that of the layer's other arrays.
     """
 
     param: str
@@ -32,6 +33,7 @@ class Slot:
     gates: str = ""
     row: int | None = None
     addend: str | None = None
+    module: str | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -112,11 +112,12 @@ def checked_batch(network: Network, given: ArrayLike, source: str) -> Array:
     """
     try:
         batch = _check(network.input, as_array(given))
-        least = least_steps(network)
-        if batch.shape[1] < least:
-            raise ArrayError(f"expected at least {least} steps, received {batch.shape[1]}")
     except ArrayError as error:
         raise UsageError(str(error), source) from None
+    least = least_steps(network)
+    if batch.shape[1] < least:
+        message = f"expected at least {least} steps, received {batch.shape[1]}"
+        raise UsageError(message, source)
     return batch
 
 

@@ -87,12 +87,22 @@ def specs(draw: st.DrawFn, *, long_names: bool = False) -> Words:
     gives_state = head is not None and head.get("pooling", "last") == "last"
     layers = draw(_rnn(names, flow, gives_state=gives_state))
     spec["rnn"] = layers[0] if len(layers) == 1 and draw(st.booleans()) else layers
-    if head is not None:
-        _fit_pooling(head, flow, layers[-1])
-        if embedding is not None and "units" in head and draw(st.integers(0, 3)) == 0:
+    heads = [head] if head is not None else []
+    if head is not None and draw(st.integers(0, 5)) == 0:
+        heads += draw(st.lists(_heads(names), min_size=1, max_size=2))
+    for each in heads:
+        masked = flow.masked and "last_step" in _poolings(each)
+        if gives_state or masked:
+            # Nothing else fits a state; and of a mask, the last step may be padding.
+            each["pooling"] = "last" if gives_state else "mean"
+        _fit_pooling(each, flow, layers[-1], beside=len(heads) > 1 and not gives_state)
+        if embedding is not None and "units" in each and draw(st.integers(0, 3)) == 0:
             # The kernel of the output layer is the transpose of the embedding.
-            hidden = [*head.get("hidden", []), {"units": embedding["dim"], "activation": "tanh"}]
-            head |= {"hidden": hidden, "units": embedding["vocabulary"], "tied": True}
+            hidden = [*each.get("hidden", []), {"units": embedding["dim"], "activation": "tanh"}]
+            each |= {"hidden": hidden, "units": embedding["vocabulary"], "tied": True}
+    if len(heads) > 1:
+        spec["heads"] = {f"head_{number}": each for number, each in enumerate(heads)}
+    elif head is not None:
         spec["head"] = head
     if initializers := draw(_initializers(spec, layers)):
         spec["initializers"] = initializers
@@ -179,7 +189,7 @@ def _rnn(draw: st.DrawFn, names: _Names, flow: _Flow, *, gives_state: bool) -> l
     number = draw(st.integers(1, 3))
     layers: list[Words] = []
     for index in range(number):
-        while draw(st.integers(0, 3)) == 0:
+        while draw(st.integers(0, 3)) == 3:
             layers.append(draw(_others(names, flow, layers)))
         last = index == number - 1
         # Something has to follow a repeat.
@@ -191,7 +201,7 @@ def _rnn(draw: st.DrawFn, names: _Names, flow: _Flow, *, gives_state: bool) -> l
         flow.width = 2 * layer["units"] if joined else layer["units"]
         if sequence and layer.get("layers", 1) == 1 and "name" in layer:
             flow.outputs.append((layer["name"], flow.width))
-        while draw(st.integers(0, 3)) == 0:
+        while draw(st.integers(0, 3)) == 3:
             layers.append(draw(_others(names, flow, layers, pointwise=not sequence)))
         if repeats:
             steps = draw(st.integers(1, 4))
@@ -301,8 +311,8 @@ def _poolings(head: Words) -> list[Any]:
     return pooling if isinstance(pooling, list) else [pooling]
 
 
-def _fit_pooling(head: Words, flow: _Flow, last: Words) -> None:
-    """Change a pooling that the sequence does not allow."""
+def _fit_pooling(head: Words, flow: _Flow, last: Words, *, beside: bool) -> None:
+    """Change a pooling that the sequence, or another head ``beside`` this one, does not allow."""
     pooling = head.get("pooling", "last")
     if pooling == "flatten" and (flow.masked or flow.steps is None):
         head["pooling"] = "sum"
@@ -311,11 +321,11 @@ def _fit_pooling(head: Words, flow: _Flow, last: Words) -> None:
             head["pooling"] = "none"
         elif flow.steps is not None:
             head["pooling"] = {"last_steps": min(pooling["last_steps"], flow.steps)}
-    if isinstance(pooling, list) and "last" in pooling:
+    if "last" in _poolings(head) and (beside or isinstance(pooling, list)):
         apart = not last.get("bidirectional") or last.get("merge", "concat") == "concat"
         recurrent = last["type"] in ("simple", "lstm", "gru")
         if not (recurrent and apart) or last.get("layer_norm") or last.get("residual"):
-            others = [part for part in pooling if part not in ("last", "sum")]
+            others = [part for part in _poolings(head) if part not in ("last", "sum")]
             head["pooling"] = ["sum", *others] if others else "sum"
 
 
@@ -420,16 +430,23 @@ _BIASED = ("simple", "lstm", "gru", "dense", "conv")
 
 @st.composite
 def _initializers(draw: st.DrawFn, spec: Words, layers: list[Words]) -> Words:
-    head = spec.get("head", {})
+    heads = [spec["head"]] if "head" in spec else [*spec.get("heads", {}).values()]
     biased = [layer for layer in layers if layer["type"] in _BIASED and layer.get("bias", True)]
-    hidden = [layer for layer in head.get("hidden", []) if layer.get("type", "dense") == "dense"]
+    hidden = [
+        layer
+        for head in heads
+        for layer in head.get("hidden", [])
+        if layer.get("type", "dense") == "dense"
+    ]
     scored = any(
-        isinstance(p, dict) and p.get("attention", {}).get("units") for p in _poolings(head)
+        isinstance(pooling, dict) and pooling.get("attention", {}).get("units")
+        for head in heads
+        for pooling in _poolings(head)
     )
     optional = {"kernel": MATRICES, "recurrent": MATRICES}
     if "embedding" in spec:
         optional["embedding"] = VECTORS
-    last = "units" in head and head.get("bias", True)
+    last = any("units" in head and head.get("bias", True) for head in heads)
     if biased or last or scored or any(layer.get("bias", True) for layer in hidden):
         optional["bias"] = VECTORS
     if any(layer["type"] == "lstm" for layer in biased):

@@ -13,7 +13,6 @@ from rnnspec.comparison.batch import STEPS_OF_ANY_LENGTH, draw_batch
 from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.errors import Difference, ParityError
-
 from rnnspec.ir.nodes import least_steps
 
 if TYPE_CHECKING:

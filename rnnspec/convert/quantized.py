@@ -88,7 +88,8 @@ class Quantization:
         for batch in batches(program.network):
             case = case_of(program, proof.arrays, batch)
             truth = case.outputs(case.truth)[case.last]
-            found = case.outputs(Trace({}, model(batch)))[case.last]
+            output = generated.backend.runtime.output(model, batch)
+            found = case.outputs(Trace({}, output))[case.last]
             self.moved = max(self.moved, distance(found, truth))
             self.largest = max(self.largest, float(np.abs(truth).max(initial=0)))
         self._check_move()

@@ -15,6 +15,7 @@ from rnnspec.ir.nodes import (
     INPUT,
     LSTM,
     Attention,
+    BatchNorm,
     Concat,
     Conv,
     Dropout,
@@ -27,6 +28,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     WindowPooling,
+    sources,
     width,
 )
 
@@ -47,19 +49,23 @@ def for_inference(network: Network) -> Network:
     """
     layers, starts, before = list[Layer](), dict[str, str](), dict[str, str]()
     waiting, previous = list[str](), INPUT
-    for layer in network.layers:
+    for layer, (taken, *_) in zip(network.layers, sources(network).values(), strict=True):
         waiting.append(layer.name)
-        source = layer.source and before.get(layer.source, layer.source)
+        source = before.get(taken, taken)
         if isinstance(layer, Dropout):
             # What takes its output takes its input instead.
-            before[layer.name] = source or previous
+            before[layer.name] = source
             continue
-        kept: Layer = replace(layer, source=None if source == previous else source)
+        follows = source == previous or isinstance(layer, Concat)
+        kept: Layer = replace(layer, source=None if follows else source)
         match kept:
             case Recurrent():
                 kept = replace(kept, dropout=0.0, recurrent_dropout=0.0)
             case Residual():
                 kept = replace(kept, start=starts.get(kept.start, kept.start))
+            case BatchNorm():
+                # Its moving arrays do not depend on the batch.
+                kept = replace(kept, masked=False)
             case Concat():
                 kept = replace(kept, of=tuple(before.get(name, name) for name in kept.of))
             case _:

@@ -563,9 +563,10 @@ def sources(network: Network) -> dict[str, tuple[str, ...]]:
 def kept_outputs(network: Network) -> frozenset[str]:
     """Return the names of the layers whose output is used later than by the next layer.
 
-    So are the named outputs, up to the last one.
+    So are the named outputs, but that of the last layer.
     """
-    previous, kept = INPUT, {layer for _, layer in network.outputs[:-1]}
+    last = network.layers[-1].name
+    previous, kept = INPUT, {layer for _, layer in network.outputs if layer != last}
     for layer, taken in zip(network.layers, sources(network).values(), strict=True):
         kept.update(name for name in taken if name != previous)
         previous = layer.name

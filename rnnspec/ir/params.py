@@ -117,20 +117,20 @@ def params(layer: Layer) -> tuple[Param, ...]:
             return (*own, bias) if layer.bias else own
         case Conv():
             # As in keras.layers.Conv1D; the weight of torch.nn.Conv1d is the transpose.
-            sizes = (("step", layer.window.size), ("in", layer.features), ("out", layer.filters))
-            kernel = Param("kernel", "step in out", sizes, layer.kernel_initializer)
+            sizes = (("in", layer.features), ("out", layer.filters))
+            steps = (("step", layer.window.size), *sizes)
+            kernel = Param("kernel", "step in out", steps, layer.kernel_initializer)
             bias = Param("bias", "out", sizes, layer.bias_initializer)
             return (kernel, bias) if layer.bias else (kernel,)
-        case Attention(units=None):
-            sizes = (("in", layer.features), ("out", 1))
-            return (Param("query", "in out", sizes, layer.kernel_initializer),)
-        case Attention(units=int() as units):
+        case Attention(units=units):
+            size = layer.features if units is None else units
+            scores = (("in", size), ("out", 1))
+            query = Param("query", "in out", scores, layer.kernel_initializer)
+            if units is None:
+                return (query,)
             sizes = (("in", layer.features), ("out", units))
-            return (
-                Param("kernel", "in out", sizes, layer.kernel_initializer),
-                Param("bias", "out", sizes, layer.bias_initializer),
-                Param("query", "in out", (("in", units), ("out", 1)), layer.kernel_initializer),
-            )
+            kernel = Param("kernel", "in out", sizes, layer.kernel_initializer)
+            return (kernel, Param("bias", "out", sizes, layer.bias_initializer), query)
         case BatchNorm():
             features = (("out", width(layer.input)),)
             return (

@@ -61,9 +61,9 @@ def verify(network: Network) -> Network:
         # After the check, so that a residual cannot start at itself.
         inputs[layer.name] = layer.input
         outputs[layer.name] = layer.output
-    for name, layer in network.outputs:
+    for name, result in network.outputs:
         valid = _NAME.fullmatch(name) is not None and not keyword.iskeyword(name)
-        _require(valid and layer in outputs, f"{name!r} is not an output of {layer}")
+        _require(valid and result in outputs, f"{name!r} is not an output of {result}")
     names = [name for name, _ in network.outputs]
     _require(len(set(names)) == len(names), "two outputs have the same name")
     return network

@@ -78,13 +78,13 @@ class Walk(ABC):
                 return self.layer_norm(layer), call
             case nodes.Conv():
                 run_conv = lines(self.run_conv(layer))
-                return self.conv(layer), lines(run_conv, self._activated(layer.activation))
+                return self.conv(layer), lines(run_conv, self.activated(layer))
             case nodes.WindowPooling():
                 return self.window_pooling(layer), lines(self.run_window_pooling(layer))
             case nodes.BatchNorm():
                 return self.batch_norm(layer), lines(self.run_batch_norm(layer))
             case nodes.Activate():
-                return Code(), self._activated(layer.activation)
+                return Code(), self.activated(layer)
             case nodes.Concat():
                 return Code(), code("x = {}", self.concatenate(*map(self._taken, layer.of)))
             case nodes.Attention():
@@ -97,8 +97,7 @@ class Walk(ABC):
                 run = self.run_chunk if self.form == "step" else self.run
                 return self.recurrent(layer), lines(run(layer))
             case nodes.Dense():
-                project = code("x = {}", self.project_tied(layer)) if layer.tied else call
-                return self.dense(layer), lines(project, self._activated(layer.activation))
+                return self.dense(layer), lines(self._project(layer), self.activated(layer))
             case nodes.Repeat():
                 return Code(), code("x = {}", self.repeat(layer))
             case nodes.Normalize():
@@ -110,9 +109,17 @@ class Walk(ABC):
             case _:
                 assert_never(layer)
 
-    def _activated(self, activation: nodes.Activation) -> Code:
-        """Return the statement that applies an activation, empty if it is linear."""
-        return Code() if activation == "linear" else code("x = {}", self.activate(activation))
+    def _project(self, layer: nodes.Dense) -> Code:
+        """Return the statement that computes a dense layer without its activation."""
+        if layer.tied:
+            return code("x = {}", self.project_tied(layer))
+        return code("x = self.{}(x)", layer.name)
+
+    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
+        """Return the statement that applies the activation of a layer, empty if it is linear."""
+        if layer.activation == "linear":
+            return Code()
+        return code("x = {}", self.activate(layer.activation))
 
     def _pool(self, layer: nodes.Pooling) -> Code:
         names = [state.name for state in states_of(layer)]
@@ -198,7 +205,7 @@ class Walk(ABC):
                 body = lines(
                     self._prepare(Code()),
                     self._compute(before),
-                    code("x = self.{}(x)", last.name),
+                    self._project(last),
                     code("return x if logits else {}", self.activate(activation)),
                 )
             case _:
@@ -282,11 +289,14 @@ class Walk(ABC):
         # Stock layers accept any number of steps, and their errors about other shapes say little.
         shape = self.network.input.shape
         steps, *rest = shape
-        expected = ", ".join(map(str, ("batch", "steps > 0" if steps is None else steps, *rest)))
+        least = nodes.least_steps(self.network)
+        any_steps = "steps > 0" if least == 1 else f"steps >= {least}"
+        expected = ", ".join(map(str, ("batch", any_steps if steps is None else steps, *rest)))
         wrong = code("x.shape[1:] != {!r}", shape)
         if steps is None:
             width = [code("x.shape[2] != {!r}", size) for size in rest]
-            tests = [code("x.ndim != {!r}", 1 + len(shape)), *width, code("x.shape[1] == 0")]
+            few = code("x.shape[1] == 0") if least == 1 else code("x.shape[1] < {!r}", least)
+            tests = [code("x.ndim != {!r}", 1 + len(shape)), *width, few]
             wrong = Code(" or ".join(tests))
         return code(
             """

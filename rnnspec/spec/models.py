@@ -25,6 +25,7 @@ from rnnspec.spec.fields import (
     Absent,
     Epsilon,
     Finite,
+    LayerName,
     MaskValue,
     NetworkName,
     OptionalCount,
@@ -695,9 +696,17 @@ class Head(Model):
     )
 
     @property
+    def poolings(self) -> tuple[Any, ...]:
+        """Each pooling, in order."""
+        return self.pooling if isinstance(self.pooling, tuple) else (self.pooling,)
+
+    @property
     def gives_steps(self) -> bool:
         """Return whether the result has time steps."""
         return self.pooling == "none" or isinstance(self.pooling, LastSteps)
+
+
+Heads = Annotated[dict[LayerName, Head], Field(min_length=1)]
 
 
 class Data(Model):
@@ -774,6 +783,12 @@ class Spec(Model):
         "it, the network returns that output at every time step.",
         examples=[{"units": 1, "activation": "sigmoid"}, {"pooling": "none", "units": 9}],
     )
+    heads: Annotated[Heads | None, Absent()] = Field(
+        default=None,
+        description="Several heads by name, each with the keys of `head`. The output is a mapping "
+        "by these names. Write either this or `head`.",
+        examples=[{"topic": {"units": 5}, "tags": {"pooling": "none", "units": 9}}],
+    )
     initializers: Initializers = Field(
         default=Initializers.model_construct(),
         description="Initial values of the weights of the whole network. The defaults are those"
@@ -840,7 +855,15 @@ class Spec(Model):
                 return True
             if not isinstance(layer, PointwiseLayer):
                 return False
-        return self.head is not None and self.head.pooling == "last"
+        heads = [head for _, head in self.all_heads]
+        return bool(heads) and all(head.pooling == "last" for head in heads)
+
+    @property
+    def all_heads(self) -> tuple[tuple[tuple[str, ...], Head], ...]:
+        """Each head with its path: the only one, or those with a name, or none."""
+        if self.heads:
+            return tuple((("heads", name), head) for name, head in self.heads.items())
+        return ((("head",), self.head),) if self.head is not None else ()
 
 
 SECTIONS: dict[str, type[Model]] = {

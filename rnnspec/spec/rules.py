@@ -9,6 +9,7 @@ from rnnspec.errors import listed
 from rnnspec.spec.models import (
     LSTM,
     Attention,
+    Head,
     PointwiseLayer,
     RecurrentLayer,
     RepeatVector,
@@ -119,14 +120,15 @@ def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
 
 def _final_state(spec: Spec) -> Iterator[Broken]:
     changing = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)]
-    if spec.head is None or spec.head.pooling != "last" or not changing:
+    if not changing or isinstance(changing[-1], RecurrentLayer):
         return
-    if not isinstance(changing[-1], RecurrentLayer):
-        message = (
-            f"'pooling: last' is the final state of a recurrent layer, but a "
-            f"{changing[-1].type!r} follows the last one; use another 'pooling'"
-        )
-        yield (("head", "pooling"), "E421", message)
+    for path, head in spec.all_heads:
+        if head.pooling == "last":
+            message = (
+                f"'pooling: last' is the final state of a recurrent layer, but a "
+                f"{changing[-1].type!r} follows the last one; use another 'pooling'"
+            )
+            yield ((*path, "pooling"), "E421", message)
 
 
 def _pretrained_vectors(spec: Spec) -> Iterator[Broken]:
@@ -165,50 +167,57 @@ def _number_of_layers(spec: Spec) -> Iterator[Broken]:
         yield (("rnn",), "E412", message)
 
 
-def _head(spec: Spec) -> Iterator[Broken]:
-    head = spec.head
-    if head is None:
-        return
+def _heads(spec: Spec) -> Iterator[Broken]:
+    if spec.head is not None and spec.heads is not None:
+        message = "'head' is for one output, 'heads' for several by name; remove one of them"
+        yield (("heads",), "E427", message)
+    shares_state = all(head.pooling == "last" for _, head in spec.all_heads)
+    for path, head in spec.all_heads:
+        yield from _head(spec, path, head)
+        for index, part in enumerate(head.poolings):
+            if part in head.poolings[:index]:
+                message = "the list has this pooling already"
+                yield ((*path, "pooling", index), "E426", message)
+        if "last" in head.poolings and not shares_state:
+            where: Path = (*path, "pooling")
+            if isinstance(head.pooling, tuple):
+                where = (*where, head.poolings.index("last"))
+            yield from _last_of_sequence(spec, where)
+
+
+def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
     for key in ("name", "activation", "bias", "tied"):
         if head.units is None and head.states(key):
-            yield (("head", key), "E413", f"{key!r} has no effect without 'units'")
+            yield ((*path, key), "E413", f"{key!r} has no effect without 'units'")
     if head.normalize != "none" and head.gives_steps:
         message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
-        yield (("head", "normalize"), "E418", message)
+        yield ((*path, "normalize"), "E418", message)
     if head.tied and head.units is not None and spec.embedding is None:
         message = "'tied' needs an embedding, whose vectors are the kernel of the output layer"
-        yield (("head", "tied"), "E422", message)
-    for part in head.pooling if isinstance(head.pooling, tuple) else (head.pooling,):
+        yield ((*path, "tied"), "E422", message)
+    for part in head.poolings:
         if isinstance(part, Attention):
             settings = part.attention
             if settings.units is None and settings.states("activation"):
                 message = "'activation' has no effect without 'units'"
-                yield (("head", "pooling"), "E413", message)
+                yield ((*path, "pooling"), "E413", message)
 
 
-def _pooling_list(spec: Spec) -> Iterator[Broken]:
-    if spec.head is None or not isinstance(spec.head.pooling, tuple):
-        return
-    path, parts = ("head", "pooling"), spec.head.pooling
-    for index, part in enumerate(parts):
-        if part in parts[:index]:
-            yield ((*path, index), "E426", "the list has this pooling already")
+def _last_of_sequence(spec: Spec, path: Path) -> Iterator[Broken]:
+    """Yield why the final state cannot be read from the sequence that others need too."""
     last = spec.rnn[-1]
-    if "last" not in parts:
-        return
-    where = (*path, parts.index("last"))
     if not isinstance(last, RecurrentLayer) or last.layer_norm or last.residual:
         message = (
-            "in a list, 'last' is the final state of the last layer, which must be recurrent and "
-            "without 'layer_norm' or 'residual'; use 'last_step'"
+            "beside another pooling, 'last' is the final state of the last layer, which must be "
+            "recurrent and without 'layer_norm' or 'residual'; use 'last_step'"
         )
-        yield (where, "E426", message)
+        yield (path, "E426", message)
     elif last.bidirectional and last.merge != "concat":
         message = (
-            f"in a list, 'last' needs the states of both directions, which 'merge: {last.merge}' "
-            "does not keep apart; use 'last_step'"
+            "beside another pooling, 'last' needs the states of both directions, which 'merge: "
+            f"{last.merge}' does not keep apart; use 'last_step'"
         )
-        yield (where, "E426", message)
+        yield (path, "E426", message)
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:
@@ -220,15 +229,13 @@ def _initializers(spec: Spec) -> Iterator[Broken]:
             "E414",
             "'embedding' has no effect without an embedding",
         )
-    head = spec.head
     layers: list[object] = [*spec.rnn]
-    if head is not None:
+    scored = False
+    for _, head in spec.all_heads:
         layers += head.hidden
         layers += [head] if head.units is not None else []
-        pooling = head.pooling if isinstance(head.pooling, tuple) else (head.pooling,)
-        scored = any(isinstance(part, Attention) and part.attention.units for part in pooling)
-    else:
-        scored = False
+        attentions = [part for part in head.poolings if isinstance(part, Attention)]
+        scored = scored or any(part.attention.units for part in attentions)
     biased = scored or any(getattr(layer, "bias", False) for layer in layers)
     if "bias" in written and not biased:
         yield (("initializers", "bias"), "E414", "'bias' has no effect: no layer has a bias")
@@ -257,7 +264,6 @@ _RULES = (
     _pretrained_vectors,
     _paths_inside,
     _number_of_layers,
-    _head,
-    _pooling_list,
+    _heads,
     _initializers,
 )

@@ -13,8 +13,13 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class _Dumper(yaml.SafeDumper):
     """A dumper that quotes all strings except plain names.
 
-    PyYAML writes strings of YAML 1.1 unquoted even if they are numbers in YAML 1.2, such as 0E0.
+    PyYAML writes strings of YAML 1.1 unquoted even if they are numbers in YAML 1.2, such as 0E0. It
+    writes no alias, which the language does not have.
     """
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        """Return whether to write a value again that occurs twice."""
+        return True
 
 
 def _represent_string(dumper: _Dumper, text: str) -> yaml.ScalarNode:

@@ -51,7 +51,7 @@ class Store:
         """The place of each canonical array, in the order of the network."""
         table = self.backend.slots
         return tuple(
-            (f"{layer.name}.{param.name}", table.module(layer), param, slot)
+            (f"{layer.name}.{param.name}", slot.module or table.module(layer), param, slot)
             for layer in self.network.layers
             for param, slot in zip(params(layer), table.slots(layer), strict=True)
         )

@@ -12,10 +12,8 @@ from rnnspec import pipeline
 from rnnspec.comparison.batch import checked_batch, read_batch
 from rnnspec.comparison.case import Case
 from rnnspec.errors import UsageError
-from rnnspec.ir.nodes import NumericInput, TokenInput
+from rnnspec.ir.nodes import Network
 
-TOKENS = TokenInput(steps=3, vocabulary=5, mask_zero=True)
-NUMBERS = NumericInput(steps=None, features=2, mask_value=0.0)
 SPEC = """\
 version: 1
 name: small
@@ -23,6 +21,21 @@ input: {features: 2, mask_value: 0.0}
 rnn: {type: gru, units: 3, bidirectional: true}
 head: {units: 2}
 """
+
+TOKENS = pipeline.reads("""\
+version: 1
+name: small
+input: {length: 3}
+embedding: {vocabulary: 5, dim: 2, mask_zero: true}
+rnn: {type: gru, units: 3}
+""").network
+NUMBERS = pipeline.reads(SPEC).network
+WINDOWS = pipeline.reads("""\
+version: 1
+name: small
+input: {features: 2}
+rnn: [{type: conv, filters: 2, kernel_size: 3}, {type: max_pool, size: 2}, {type: gru, units: 3}]
+""").network
 
 
 def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
@@ -34,7 +47,7 @@ def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entrance", "batch", "message"),
+    ("network", "batch", "message"),
     [
         (TOKENS, [[1, 2]], "tokens of shape (rows, 3), received int64 of (1, 2)"),
         (TOKENS, [1, 2, 3], "tokens of shape (rows, 3), received int64 of (3,)"),
@@ -43,6 +56,7 @@ def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
         (TOKENS, [[1, 2, 3], [1, -1, 5]], "[1, 1]: expected tokens in [0, 5), received -1"),
         (TOKENS, [[1, 2, 5]], "[0, 2]: expected tokens in [0, 5), received 5"),
         (TOKENS, [[0, 0, 0]], "expected a step that is no padding, received padding alone"),
+        (WINDOWS, np.ones((1, 3, 2)), "expected at least 4 steps, received 3"),
         (NUMBERS, np.zeros((0, 4, 2)), "(rows, steps, 2), received float64 of (0, 4, 2)"),
         (NUMBERS, np.ones((4, 2, 3)), "(rows, steps, 2), received float64 of (4, 2, 3)"),
         (NUMBERS, np.ones((1, 1, 2), complex), "received complex128 of (1, 1, 2)"),
@@ -51,10 +65,10 @@ def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
     ],
 )
 def test_what_it_does_not_take_is_refused(
-    entrance: TokenInput | NumericInput, batch: Any, message: str
+    network: Network, batch: Any, message: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        checked_batch(entrance, np.array(batch), "it")
+        checked_batch(network, np.array(batch), "it")
     assert message in str(caught.value)
     assert str(caught.value).startswith("it: error: ")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir import initializers
-from rnnspec.ir.nodes import LSTM, Network, Recurrent, SimpleRNN
+from rnnspec.ir.nodes import LSTM, Attention, Conv, Dense, Network, Recurrent, SimpleRNN
 from rnnspec.ir.params import named_params
 from rnnspec.ir.text import cell_name
 from rnnspec.source.code import Code, code
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
-    from rnnspec.words import CellActivation
+    from rnnspec.words import Activation
 
-ACTIVATIONS: dict[CellActivation, str] = {
+ACTIVATIONS: dict[Activation, str] = {
     "tanh": "jnp.tanh",
     "sigmoid": "jax.nn.sigmoid",
     "relu": "jax.nn.relu",
@@ -30,6 +30,9 @@ ACTIVATIONS: dict[CellActivation, str] = {
     "elu": "jax.nn.elu",
     "selu": "jax.nn.selu",
     "silu": "jax.nn.silu",
+    "exponential": "jnp.exp",
+    "softmax": "jax.nn.softmax",
+    "log_softmax": "jax.nn.log_softmax",
 }
 """The function of each activation, empty for the identity."""
 
@@ -135,7 +138,7 @@ def _settings(layer: Recurrent) -> dict[str, Code | Literal]:
 
 def make_initializer(source: initializers.Initializer) -> Code:
     """Return the initializer as an expression."""
-    # Flax reads the fan in from axis 0 and the fan out from axis 1, as canonical arrays have them.
+    # Flax reads the fans from the last two axes, times the steps of a convolution, as Keras does.
     match source:
         case initializers.GlorotUniform():
             return code("nnx.initializers.glorot_uniform()")
@@ -157,6 +160,11 @@ def make_initializer(source: initializers.Initializer) -> Code:
             return code("nnx.initializers.constant({!r})", value)
         case _:
             assert_never(source)
+
+
+def draws_bias(layer: Attention | Conv | Dense) -> bool:
+    """Return whether the initial bias is other than the zeros of a module of Flax."""
+    return layer.bias_initializer != initializers.Constant(0.0)
 
 
 def draws_uniformly(network: Network) -> bool:

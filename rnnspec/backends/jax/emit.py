@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
 from rnnspec.backends.jax.cells import (
@@ -12,13 +12,15 @@ from rnnspec.backends.jax.cells import (
     cell_classes,
     class_name,
     direction_path,
+    draws_bias,
     draws_uniformly,
     make_initializer,
 )
-from rnnspec.backends.jax.parts import parts
+from rnnspec.backends.jax.parts import attend, attention_class, embedding_of, parts
 from rnnspec.backends.needs import purpose
-from rnnspec.ir import initializers, nodes, text
+from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import states_of
+from rnnspec.ir.nodes import sources
 from rnnspec.ir.params import directions
 from rnnspec.source.code import Code, Module, call, code, docstring, function, listed
 from rnnspec.source.walk import Walk
@@ -29,10 +31,17 @@ if TYPE_CHECKING:
     from rnnspec.backends.jax.cells import CellClass
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
-    from rnnspec.words import Activation
 
-# nnx.LayerNorm is missing on purpose: its variance and epsilon are always written.
-DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType({"nnx.Linear": {"use_bias": True}})
+# Some defaults are missing on purpose, because those of other frameworks differ: the padding of a
+# convolution, the stride of a pooling, the variance and the epsilon of a norm are always written.
+DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
+    {
+        "nnx.Linear": {"use_bias": True},
+        "nnx.Conv": {"strides": 1, "kernel_dilation": 1, "use_bias": True},
+        "nnx.BatchNorm": {"use_running_average": False},
+        "nnx.Dropout": {"broadcast_dims": ()},
+    }
+)
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 
@@ -41,7 +50,8 @@ def emit(network: nodes.Network, form: Form) -> Module:
     walk = JaxWalk(network, form)
     imports = []
     options = {option for class_ in walk.cell_classes.values() for option in class_.options}
-    if not options.isdisjoint(("activation", "recurrent_activation")):
+    scores = any(isinstance(layer, nodes.Attention) and layer.units for layer in network.layers)
+    if scores or not options.isdisjoint(("activation", "recurrent_activation")):
         imports.append("from collections.abc import Callable")
     if form == "training" and draws_uniformly(network):
         imports.append("from functools import partial")
@@ -103,7 +113,9 @@ class JaxWalk(Walk):
 
     def dropout(self, layer: nodes.Dropout) -> Code:
         """Return a dropout with its generator."""
-        return code("self.{} = nnx.Dropout({!r}, rngs=rngs)", layer.name, layer.rate)
+        one_mask = (1,) if layer.variational else ()
+        dropout = _make("nnx.Dropout", layer.rate, broadcast_dims=one_mask, rngs=code("rngs"))
+        return code("self.{} = {}", layer.name, dropout)
 
     def layer_norm(self, layer: nodes.LayerNorm) -> Code:
         """Return a layer normalization with its epsilon."""
@@ -116,16 +128,152 @@ class JaxWalk(Walk):
         )
 
     def dense(self, layer: nodes.Dense) -> Code:
-        """Return a linear layer."""
-        arguments: dict[str, Code | Literal] = {"use_bias": layer.bias}
+        """Return a linear layer; with a tied kernel and no bias, it has no arrays of its own."""
+        if layer.tied is None:
+            arguments = {"use_bias": layer.bias, **self._drawn(layer)}
+            linear = _make("nnx.Linear", layer.features, layer.units, **arguments)
+            return code("self.{} = {}", layer.name, linear)
+        if not layer.bias:
+            return Code()
+        draws = self.form == "training" and draws_bias(layer)
+        arguments = {"rngs": code("rngs")} if draws else {}
+        return code("self.{} = {}", layer.name, _make("TiedLinear", layer.units, **arguments))
+
+    def _drawn(self, layer: nodes.Dense | nodes.Conv) -> dict[str, Code | Literal]:
+        """Return the arguments of a layer of Flax that say how its arrays are drawn."""
+        arguments: dict[str, Code | Literal] = {}
         if self.form == "training":
             arguments["kernel_init"] = make_initializer(layer.kernel_initializer)
-            # The default of nnx.Linear.
-            if layer.bias and layer.bias_initializer != initializers.Constant(0.0):
+            if layer.bias and draws_bias(layer):
                 arguments["bias_init"] = make_initializer(layer.bias_initializer)
+        return {**arguments, "rngs": code("rngs")}
+
+    def project_tied(self, layer: nodes.Dense) -> Code:
+        """Return ``x`` times the transpose of an embedding, plus the bias."""
+        if layer.bias:
+            return code("self.{}(x, self.{})", layer.name, layer.tied)
+        return attend(f"self.{layer.tied}", embedding_of(self.network))
+
+    def conv(self, layer: nodes.Conv) -> Code:
+        """Return a convolution; in step form, the states are the steps before a chunk."""
+        window = layer.window
+        padding = "VALID" if self.form == "step" else window.padding.upper()
+        arguments: dict[str, Code | Literal] = {
+            "kernel_size": window.size,
+            "strides": window.stride,
+            "padding": padding,
+            "kernel_dilation": window.dilation,
+            "use_bias": layer.bias,
+            **self._drawn(layer),
+        }
+        made = _make("nnx.Conv", layer.features, layer.filters, **arguments)
+        return code("self.{} = {}", layer.name, made)
+
+    def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
+        """Yield the call of a convolution, with zeros for padding, and with its state."""
+        if self._holds_padding(layer):
+            yield code("x = {}", self.where_real(0))
+        if self.form == "step":
+            for state in states_of(layer):
+                yield code("x = jnp.concatenate([{}, x], axis=1)", state.name)
+                yield code("{} = x[:, -{!r}:]", state.name, layer.window.reach)
+        yield code("x = self.{}(x)", layer.name)
+
+    def _holds_padding(self, layer: nodes.Conv | nodes.WindowPooling) -> bool:
+        """Return whether padded steps of the input may be other than the zeros of a masked one."""
+        return layer.masked and sources(self.network)[layer.name] != (nodes.INPUT,)
+
+    def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
+        """Yield the statements that pool windows."""
+        window = layer.window
+        arguments = code(
+            "({!r},), strides=({!r},), padding={!r}",
+            window.size,
+            window.stride,
+            window.padding.upper(),
+        )
+        match layer.statistic:
+            case "max" if layer.masked:
+                yield code(
+                    """
+                    x = {}
+                    x = nnx.max_pool(x, {})
+                    # A window of padding alone gives zeros.
+                    x = jnp.where(jnp.isneginf(x), 0, x)
+                    """,
+                    code("jnp.where(jnp.expand_dims(mask, -1), x, -jnp.inf)"),
+                    arguments,
+                )
+            case "max":
+                yield code("x = nnx.max_pool(x, {})", arguments)
+            case "average" if layer.masked:
+                yield code(
+                    """
+                    real = jnp.expand_dims(mask, -1)
+                    {zero}
+                    x = nnx.avg_pool(x, {arguments})
+                    # The mean of the real steps is that of all, divided by the share of real ones.
+                    share = nnx.avg_pool(real.astype(x.dtype), {arguments})
+                    x = x / jnp.maximum(share, 1 / {size!r})
+                    """,
+                    zero=code("x = jnp.where(real, x, 0)")
+                    if self._holds_padding(layer)
+                    else Code(),
+                    arguments=arguments,
+                    size=window.size,
+                )
+            case "average":
+                own_steps = Code() if window.padding == "valid" else code("count_include_pad=False")
+                yield code("x = nnx.avg_pool(x, {})", listed(arguments, own_steps))
+            case _:
+                assert_never(layer.statistic)
+
+    def batch_norm(self, layer: nodes.BatchNorm) -> Code:
+        """Return a batch normalization, which in source for inference is always in inference."""
+        arguments: dict[str, Code | Literal] = {"use_running_average": True}
+        if self.form == "training":
+            # The fast variance, E[x^2] - E[x]^2, loses half of the digits.
+            arguments = {"momentum": layer.momentum, "use_fast_variance": False}
+        norm = _make(
+            "nnx.BatchNorm",
+            nodes.width(layer.input),
+            epsilon=layer.epsilon,
+            **arguments,
+            rngs=code("rngs"),
+        )
+        return code("self.{} = {}", layer.name, norm)
+
+    def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
+        """Yield the call of a batch normalization, over the real steps."""
+        over = Code()
+        if layer.masked:
+            over = code("mask=jnp.expand_dims(mask, -1)")
+        yield code("x = self.{}({})", layer.name, listed("x", over))
+
+    def attention(self, layer: nodes.Attention) -> Code:
+        """Return a module of a generated class, which scores the steps and weights them."""
+        arguments: dict[str, Code] = {}
+        sizes: tuple[int, ...] = (nodes.width(layer.input),)
+        if layer.units is not None:
+            sizes = (*sizes, layer.units)
+            arguments["activation"] = self._function(layer.activation)
         arguments["rngs"] = code("rngs")
-        linear = _make("nnx.Linear", layer.features, layer.units, **arguments)
-        return code("self.{} = {}", layer.name, linear)
+        made = _make(attention_class(layer), *sizes, **arguments)
+        return code("self.{} = {}", layer.name, made)
+
+    def _function(self, activation: nodes.Activation) -> Code:
+        """Return an activation as a function."""
+        if isinstance(activation, str):
+            return code("{}", ACTIVATIONS[activation] or "jax.nn.identity")
+        return code("lambda x: {}", self.activate(activation))
+
+    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+        """Yield the call of the module."""
+        yield code("x = self.{}({})", layer.name, listed("x", "mask" if layer.masked else ""))
+
+    def flatten(self) -> Code:
+        """Return ``x`` with the features of all steps on one axis."""
+        return code("x.reshape(x.shape[0], -1)")
 
     @cached_property
     def cell_classes(self) -> dict[str, CellClass]:
@@ -146,6 +294,22 @@ class JaxWalk(Walk):
             one_way[key] = _make(class_.name, layer.features, layer.units, **arguments)
         made = one_way[""] if layer.merge is None else _make("nnx.Dict", **one_way)
         return code("self.{} = {}", layer.name, made)
+
+    def convert_input(self) -> Code:
+        """Return the statement that makes integers real numbers, if nothing with arrays does."""
+        plain = (nodes.WindowPooling, nodes.Activate)
+        if not any(
+            isinstance(layer, plain) and sources(self.network)[layer.name] == (nodes.INPUT,)
+            for layer in self.network.layers
+        ):
+            return Code()
+        return code("x = x.astype({})", self._dtype())
+
+    def _dtype(self) -> Code:
+        """Return the dtype of ``x`` after a layer with arrays."""
+        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
+        path = direction_path(directions(first)[0])
+        return code("jnp.result_type(x, self.{}.{}kernel.dtype)", first.name, Code(path))
 
     def where_real(self, otherwise: float) -> Code:
         """Return ``x`` with another value at padded steps."""
@@ -222,25 +386,37 @@ class JaxWalk(Walk):
             highest,
         )
 
-    def activate(self, activation: Activation) -> Code:
+    def pool_sum(self, *, masked: bool) -> Code:
+        """Return the statement that computes the sum over the steps."""
+        return code("x = {}.sum(axis=1)", self.where_real(0) if masked else code("x"))
+
+    def pool_last(self, layer: nodes.Pooling) -> Code:
+        """Return the statement that selects the final state of each direction."""
+        # It is at the last and at the first step, because a state stays as it is at padding.
+        if not layer.backward:
+            return code("x = x[:, -1]")
+        ahead = nodes.width(layer.input) - layer.backward
+        states = (code("x[:, -1, :{!r}]", ahead), code("x[:, 0, {!r}:]", ahead))
+        return code("x = {}", self.concatenate(*states))
+
+    def activate(self, activation: nodes.Activation) -> Code:
         """Return ``x`` after an activation."""
         match activation:
-            case "exponential":
-                return code("jnp.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("jax.nn.{}(x)", activation)
+            case nodes.LeakyRelu(slope=slope):
+                return code("jax.nn.leaky_relu(x, {!r})", slope)
+            case nodes.ClippedRelu(limit=limit):
+                return code("jnp.clip(x, 0, {!r})", limit)
             case _:
                 return code("{}(x)", ACTIVATIONS[activation])
 
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-        return code("jnp.concatenate([{}, {}], axis=-1)", ahead, back)
+    def concatenate(self, *arrays: Code) -> Code:
+        """Return arrays joined along the features."""
+        return code("jnp.concatenate([{}], axis=-1)", listed(*arrays))
 
     def state_dtype(self) -> Code:
         """Return the dtype of the states."""
-        first = next(layer for layer in self.network.layers if isinstance(layer, nodes.Recurrent))
         # Tokens are integers, and a mixed precision has states of the wider dtype.
-        return code("dtype = jnp.result_type(x, self.{}.kernel.dtype)", first.name)
+        return code("dtype = {}", self._dtype())
 
     def zeros(self, shape: Code) -> Code:
         """Return a state of zeros."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
-from rnnspec.backends.jax.cells import cell_classes, draws_uniformly
+from rnnspec.backends.jax.cells import (
+    cell_classes,
+    draws_bias,
+    draws_uniformly,
+    make_initializer,
+)
 from rnnspec.backends.jax.recurrent import recurrent_class
 from rnnspec.ir import nodes
 from rnnspec.ir.nodes import layer_activations
-from rnnspec.source.code import Code, code, docstring, lines
+from rnnspec.source.code import Code, code, docstring, lines, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,18 +38,35 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     classes = cell_classes(network, form).values()
     if any(class_.first.recurrent_dropout for class_ in classes):
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
+    tied = (layer for layer in network.layers if isinstance(layer, nodes.Dense) and layer.tied)
+    if biased := [layer for layer in tied if layer.bias]:
+        yield _tied_linear(biased[0], embedding_of(network), form)
+    attentions = [layer for layer in network.layers if isinstance(layer, nodes.Attention)]
+    for attention in {attention_class(layer): layer for layer in attentions}.values():
+        yield _attention_pooling(attention, form)
     about = _NOT_STOCK
     for class_ in classes:
         yield lines(about, recurrent_class(class_, form))
         about = Code()
-    for layer in network.layers if form == "step" else ():
-        match layer:
-            case nodes.Pooling(statistic="mean"):
-                yield _running_mean(masked=layer.masked)
-            case nodes.Pooling(statistic="max"):
-                yield _running_max(masked=layer.masked)
-            case _:
+    if form == "step":
+        yield from _running(network)
+
+
+def _running(network: nodes.Network) -> Iterator[Code]:
+    """Yield a function for each statistic over all chunks of a sequence so far."""
+    pools = [layer for layer in network.layers if isinstance(layer, nodes.Pooling)]
+    for statistic, masked in {layer.statistic: layer.masked for layer in pools}.items():
+        match statistic:
+            case "mean":
+                yield _running_mean(masked=masked)
+            case "max":
+                yield _running_max(masked=masked)
+            case "sum":
+                yield _running_sum(masked=masked)
+            case "last" | "last_step":
                 pass
+            case _:
+                assert_never(statistic)
 
 
 _NOT_STOCK = code(
@@ -87,6 +109,106 @@ _FROZEN_EMBED_TO_LOAD = code('''
         def __call__(self, x: jax.Array) -> jax.Array:
             return jnp.take(self.embedding[...], x, axis=0)
 ''')
+
+
+def attend(embedding: str, layer: nodes.Embedding) -> Code:
+    """Return ``x`` times the transpose of the vectors of an embedding."""
+    if layer.trainable:
+        return code("{}.attend(x)", embedding)
+    return code("x @ {}.embedding[...].T", embedding)
+
+
+def embedding_of(network: nodes.Network) -> nodes.Embedding:
+    """Return the embedding of a network of tokens."""
+    embedding = network.layers[0]
+    assert isinstance(embedding, nodes.Embedding), "verify requires it"
+    return embedding
+
+
+def _tied_linear(layer: nodes.Dense, embedding: nodes.Embedding, form: Form) -> Code:
+    arguments, bias = code("features: int"), code("jnp.zeros((features,), jnp.float32)")
+    if form == "training" and draws_bias(layer):
+        arguments = code("features: int, *, rngs: nnx.Rngs")
+        initializer = make_initializer(layer.bias_initializer)
+        bias = code("{}(rngs.params(), (features,), jnp.float32)", initializer)
+    return code(
+        '''
+        class TiedLinear(nnx.Module):
+            """A linear layer whose kernel is the transpose of an embedding."""
+
+            def __init__(self, {arguments}) -> None:
+                self.bias = nnx.Param({bias})
+
+            def __call__(self, x: jax.Array, embed: {embed}) -> jax.Array:
+                return {product} + self.bias[...]
+        ''',
+        arguments=arguments,
+        bias=bias,
+        embed="nnx.Embed" if embedding.trainable else "FrozenEmbed",
+        product=attend("embed", embedding),
+    )
+
+
+def attention_class(layer: nodes.Attention) -> str:
+    """Return the name of the generated class that pools by attention."""
+    return "LinearAttentionPooling" if layer.units is None else "AttentionPooling"
+
+
+def _attention_pooling(layer: nodes.Attention, form: Form) -> Code:
+    """Return the class of attentions with or without hidden units; all are drawn alike."""
+    kernel, bias = Code(), Code()
+    if form == "training":
+        kernel = code("kernel_init={}", make_initializer(layer.kernel_initializer))
+        if draws_bias(layer):
+            bias = code("bias_init={}", make_initializer(layer.bias_initializer))
+    arguments, scores = code("self, features: int, *, rngs: nnx.Rngs"), code("self.query(x)")
+    inputs, hidden = code("features"), Code()
+    if layer.units is not None:
+        arguments = code(
+            "self, features: int, units: int, *, activation: {}, rngs: nnx.Rngs",
+            code("Callable[[jax.Array], jax.Array]"),
+        )
+        hidden = code(
+            """
+            self.hidden = nnx.Linear({})
+            self.activation = activation
+            """,
+            listed("features", "units", kernel, bias, code("rngs=rngs")),
+        )
+        inputs, scores = code("units"), code("self.query(self.activation(self.hidden(x)))")
+    return code(
+        '''
+        class {name}(nnx.Module):
+            """The mean of the steps, weighted by a softmax of their scores."""
+
+            def __init__({arguments}) -> None:
+                {hidden}
+                self.query = nnx.Linear({query})
+
+            def __call__(self, x: jax.Array{mask}) -> jax.Array:
+                scores = {scores}
+                {leave_out}
+                weights = jax.nn.softmax(scores, axis=1)
+                return (weights * x).sum(axis=1)
+        ''',
+        name=attention_class(layer),
+        arguments=arguments,
+        hidden=hidden,
+        query=listed(inputs, code("1, use_bias=False"), kernel, code("rngs=rngs")),
+        mask=code(", mask: jax.Array") if layer.masked else Code(),
+        scores=scores,
+        leave_out=_LEAVE_OUT_PADDING if layer.masked else Code(),
+    )
+
+
+_LEAVE_OUT_PADDING = code(
+    """
+    real = jnp.expand_dims(mask, -1)
+    # Not -inf, of which a sequence of padding alone would have no softmax.
+    scores = jnp.where(real, scores, -3e38)
+    x = jnp.where(real, x, 0)
+    """
+)
 _HARD_SIGMOID = code('''
     def hard_sigmoid(x: jax.Array) -> jax.Array:
         """Return clip(x / 6 + 0.5, 0, 1), with the gradient 0 at both kinks."""
@@ -184,4 +306,22 @@ def _running_max(*, masked: bool) -> Code:
             return highest, count + x.shape[1]
         """,
         about,
+    )
+
+
+def _running_sum(*, masked: bool) -> Code:
+    steps = code("jnp.where(jnp.expand_dims(mask, -1), x, 0)") if masked else code("x")
+    return code(
+        """
+        def running_sum({}) -> jax.Array:
+            {}
+            return total + {}.sum(axis=1)
+        """,
+        listed(
+            code("x: jax.Array"),
+            code("mask: jax.Array") if masked else "",
+            code("total: jax.Array"),
+        ),
+        running_docstring("sum", masked=masked),
+        steps,
     )

@@ -112,7 +112,7 @@ class JaxRuntime(Runtime):
 
     def trace(self, model: nnx.Module, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference, and record the input of each layer with a module."""
-        graph, state = nnx.split(nnx.view(model, deterministic=True, raise_if_not_found=False))
+        graph, state = nnx.split(_view(model, training=False))
 
         def run(state: Any, x: jax.Array) -> tuple[Any, Mapping[str, Any]]:
             inputs_of: dict[str, Any] = {}
@@ -143,14 +143,15 @@ class JaxRuntime(Runtime):
         self, model: nnx.Module, keys: Sequence[tuple[str, str]], *, training: bool
     ) -> Learner:
         """Return a function that computes the loss and the gradients of the arrays at ``keys``."""
-        running = nnx.view(model, deterministic=not training, raise_if_not_found=False)
+        running = _view(model, training=training)
         names = [".".join(key) for key in keys]
 
         def loss(trained: Any, rest: Any, graph: Any, batch: tuple[Any, ...]) -> tuple[Any, Any]:
             # A generator that counts its draws has to be made where it is used.
             probe = nnx.merge(graph, trained, jax.tree.map(lambda leaf: leaf, rest))
             x, target, weight = batch
-            return jnp.sum(weight * (probe(x) - target) ** 2) / 2, nnx.state(probe, nnx.RngState)
+            value = jnp.sum(weight * (probe(x) - target) ** 2) / 2
+            return value, nnx.state(probe, nnx.Any(nnx.RngState, nnx.BatchStat))
 
         derived = jax.value_and_grad(loss, has_aux=True)
         compute = jax.jit(derived, static_argnums=2, compiler_options=_QUICKLY)
@@ -160,8 +161,9 @@ class JaxRuntime(Runtime):
                 graph, trained, rest = nnx.split(running, nnx.Param, ...)
                 x = _input(model, inputs)
                 batch = (x, *(jnp.asarray(each, _dtype(model)) for each in (target, weight)))
-                (value, drawn), found = compute(trained, rest, graph, batch)
-                nnx.update(running, drawn)
+                (value, moved), found = compute(trained, rest, graph, batch)
+                # The view has the variables of the model.
+                nnx.update(running, moved)
                 by_name = {
                     ".".join(map(str, path)): each for path, each in nnx.to_flat_state(found)
                 }
@@ -216,6 +218,17 @@ class JaxRuntime(Runtime):
         return model
 
 
+def _view(model: nnx.Module, *, training: bool) -> nnx.Module:
+    """Return a module with the same variables that runs as in training, or as in inference."""
+    view: nnx.Module = nnx.view(
+        model,
+        deterministic=not training,
+        use_running_average=not training,
+        raise_if_not_found=False,
+    )
+    return view
+
+
 def _precision(model: nnx.Module) -> AbstractContextManager[Any]:
     double = any(each.dtype == jnp.float64 for each in _variables(model).values())
     return _enable_x64() if double else nullcontext()
@@ -234,9 +247,13 @@ class _Noted(nnx.Module):  # type: ignore[misc]
         self.inner = inner
         self.note = inputs_of.setdefault
 
-    def __call__(self, x: jax.Array, *others: jax.Array) -> Any:
+    def __call__(self, x: jax.Array, *others: Any, **options: Any) -> Any:
         self.note(self.name, x)
-        return self.inner(x, *others)
+        return self.inner(x, *others, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        # Of an embedding to which another layer is tied.
+        return getattr(vars(self)["inner"], name)
 
 
 # A comparison runs a model a few times: compiling it takes longer than all of them, and half as

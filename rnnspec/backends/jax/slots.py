@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.contract import Slots
 from rnnspec.backends.jax.cells import direction_path
 from rnnspec.ir.nodes import (
+    Activate,
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Normalize,
@@ -17,12 +24,17 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    WindowPooling,
 )
 from rnnspec.ir.params import directions, params
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_PATHS = {"gamma": "scale", "beta": "bias", "moving_mean": "mean", "moving_variance": "var"}
+_ATTENTION_PATHS = {"kernel": "hidden.kernel", "bias": "hidden.bias", "query": "query.kernel"}
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
@@ -32,14 +44,24 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return (Slot(param="embeddings", path="embedding", axes="token out"),)
         case Recurrent():
             return tuple(_recurrent(layer))
-        case Dense():
-            kernel = Slot(param="kernel", path="kernel", axes="in out")
-            bias = Slot(param="bias", path="bias", axes="out")
-            return (kernel, bias) if layer.bias else (kernel,)
-        case LayerNorm():
-            gamma = Slot(param="gamma", path="scale", axes="out")
-            return (gamma, Slot(param="beta", path="bias", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
+        case Dense() | Conv() | Attention() | BatchNorm() | LayerNorm():
+            paths = _ATTENTION_PATHS if isinstance(layer, Attention) else _PATHS
+            return tuple(
+                Slot(param=param.name, path=paths.get(param.name, param.name), axes=param.axes)
+                for param in params(layer)
+            )
+        case (
+            WindowPooling()
+            | Activate()
+            | Concat()
+            | Dropout()
+            | Pooling()
+            | Flatten()
+            | LastSteps()
+            | Repeat()
+            | Residual()
+            | Normalize()
+        ):
             return ()
         case _:
             assert_never(layer)

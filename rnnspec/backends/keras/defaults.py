@@ -25,20 +25,32 @@ _RECURRENT: dict[str, Literal] = {
     "recurrent_dropout": 0.0,
 }
 _GATED: dict[str, Literal] = {**_RECURRENT, "recurrent_activation": "sigmoid"}
+_EMBEDDING: dict[str, Literal] = {
+    "embeddings_initializer": "uniform",
+    "trainable": True,
+    "mask_zero": False,
+}
+_DENSE: dict[str, Literal] = {
+    "activation": None,
+    "use_bias": True,
+    "kernel_initializer": "glorot_uniform",
+    "bias_initializer": "zeros",
+}
+_POOLING: dict[str, Literal] = {"strides": None, "padding": "valid"}
 
-# LayerNormalization is missing on purpose: frameworks differ in epsilon, so it is always written.
+# The norms are missing on purpose: frameworks differ in epsilon and momentum, so both are always
+# written. So is the slope of LeakyReLU.
 DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     {
-        "Embedding": {"embeddings_initializer": "uniform", "trainable": True, "mask_zero": False},
+        "Embedding": _EMBEDDING,
+        "ReversibleEmbedding": _EMBEDDING,
         "SimpleRNN": _RECURRENT,
         "LSTM": {**_GATED, "unit_forget_bias": True},
         "GRU": {**_GATED, "reset_after": True},
         "Bidirectional": {"merge_mode": "concat"},
-        "Dense": {
-            "activation": None,
-            "use_bias": True,
-            "kernel_initializer": "glorot_uniform",
-            "bias_initializer": "zeros",
-        },
+        "Dense": _DENSE,
+        "Conv1D": {**_DENSE, "strides": 1, "padding": "valid", "dilation_rate": 1},
+        "MaxPooling1D": _POOLING,
+        "AveragePooling1D": _POOLING,
     }
 )

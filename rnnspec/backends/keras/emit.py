@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Emitter
+from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.layers import (
-    apply_layer,
     initialize_by_default,
+    is_layer,
+    make_activation,
+    make_embedding,
     make_layer,
     make_masking,
+    make_query,
     make_recurrent,
-    pools_masked,
-    takes_last_step,
+    make_scorer,
+    parts_of,
 )
 from rnnspec.backends.keras.parts import parts
+from rnnspec.errors import Refusal
 from rnnspec.ir import initializers, nodes, text
 from rnnspec.ir.forms import states, states_of
 from rnnspec.ir.nodes import layer_activations
 from rnnspec.ir.params import params
-from rnnspec.source.code import Code, Module, code, function, lines, listed
+from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +94,7 @@ def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iter
                 code(
                     "{!r}: keras.Input(shape={!r}, name={!r})",
                     state.name,
-                    (state.size,),
+                    state.shape,
                     state.name,
                 )
                 for state in states(network)
@@ -137,13 +143,10 @@ def _is_sequential(network: nodes.Network) -> bool:
     ``Any``). But only a functional model refuses another number of time steps, so a spec with
     ``input.length`` needs one.
     """
-    # A Sequential passes a single tensor through layers: no mask or earlier input beside it, and no
-    # function or slice.
-    chain = len(network.layers) <= _LONGEST_SEQUENTIAL and not any(
-        isinstance(layer, nodes.Residual | nodes.Normalize)
-        or pools_masked(layer)
-        or takes_last_step(layer)
-        for layer in network.layers
+    # A Sequential passes a single tensor through layers: no mask or earlier output beside it, and
+    # no function or slice.
+    chain = len(network.layers) <= _LONGEST_SEQUENTIAL and all(
+        is_layer(layer) and layer.source is None for layer in network.layers
     )
     return chain and network.input.steps is None
 
@@ -158,25 +161,177 @@ def _chain(network: nodes.Network) -> Iterator[Code]:
 
 def _connect(network: nodes.Network, form: Form) -> Iterator[Code]:
     """Yield the statements that compute ``x``, and in step form the new states, from ``inputs``."""
-    variable = "inputs"
-    if isinstance(network.input, nodes.NumericInput) and network.input.mask_value is not None:
-        yield from _compare_padding(network.input)
-        yield code("x = {}(inputs)", make_masking(network.input.mask_value))
-        variable = "x"
-    if network.input.masked if form == "step" else any(map(pools_masked, network.layers)):
-        yield code("mask = {}", _mask(network.input))
-    starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
+    graph = _Graph(network, form)
+    yield from graph.start()
     for layer in network.layers:
-        if layer.name in starts:
-            yield code("skip = {}", variable)
+        yield from graph.connect(layer)
+
+
+class _Graph:
+    """A functional model: the variables of the layers so far.
+
+    ``x`` is the output of the layer before, ``mask`` is true at real steps, and ``skip`` is the
+    input of the next residual. An output that is used later has a variable of its own.
+    """
+
+    def __init__(self, network: nodes.Network, form: Form) -> None:
+        self.network = network
+        self.form = form
+        self.kept = nodes.kept_outputs(network)
+        self.sources = nodes.sources(network)
+        self.starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
+        self.tied = {layer.tied for layer in network.layers if isinstance(layer, nodes.Dense)}
+        self.previous, self.current = nodes.INPUT, code("inputs")
+        # Keras passes a mask on by itself, until a window takes it away. In step form, layers get
+        # states too, and Keras passes a mask on only to a layer that gets a single tensor.
+        self.says_mask = form == "step"
+
+    def start(self) -> Iterator[Code]:
+        """Yield the statements before the first layer."""
+        network_input = self.network.input
+        if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
+            yield from _compare_padding(network_input)
+            yield code("x = {}(inputs)", make_masking(network_input.mask_value))
+            yield from self._keep(nodes.INPUT)
+        if (
+            network_input.masked
+            if self.form == "step"
+            else any(map(_needs_mask, self.network.layers))
+        ):
+            yield code("mask = {}", _mask(network_input))
+
+    def connect(self, layer: nodes.Layer) -> Iterator[Code]:
+        """Yield the statements that compute a layer."""
+        taken = [self._variable(name) for name in self.sources[layer.name]]
+        x = taken[0]
+        if layer.name in self.starts:
+            yield code("skip = {}", x)
         match layer:
-            case nodes.Recurrent() if form == "step":
-                yield from _step_recurrent(layer, variable)
-            case nodes.Pooling(statistic="mean" | "max") if form == "step":
-                yield from _step_pooling(layer, variable)
+            case nodes.Embedding() if layer.name in self.tied:
+                yield code("embedding = {}", make_embedding(layer, reversible=True))
+                yield code("x = embedding({})", x)
+            case nodes.Recurrent():
+                run = self._step_recurrent if self.form == "step" else self._recurrent
+                yield from run(layer, x)
+            case nodes.Conv():
+                yield from self._conv(layer, x)
+            case nodes.WindowPooling():
+                yield from self._window_pooling(layer, x)
+            case nodes.BatchNorm():
+                yield code("x = {}({})", make_layer(layer), listed(x, self._mask_argument(layer)))
+            case nodes.Pooling() if self.form == "step" and states_of(layer):
+                yield from _step_pooling(layer, x)
+            case nodes.Pooling() if not is_layer(layer):
+                yield code("x = {}", _pool(layer, x))
+            case nodes.Attention():
+                yield from _attend(layer, x)
+            case nodes.LastSteps():
+                last = code("{}[:, -{!r}:]", x, layer.count)
+                # A sequence that is too short has no such shape, and is refused.
+                reshape = layer.input[0] is None
+                yield (
+                    code("x = {}({})", make_layer(layer), last) if reshape else code("x = {}", last)
+                )
+            case nodes.Dense(tied=str()):
+                yield from _project_tied(layer, x)
+            case nodes.Normalize():
+                yield code("x = l2_normalized({})", x)
+            case nodes.Residual():
+                yield code("x = {}([{}, skip])", make_layer(layer), x)
+            case nodes.Concat():
+                yield code("x = {}([{}])", make_layer(layer), listed(*taken))
             case _:
-                yield code("x = {}", apply_layer(layer, variable))
-        variable = "x"
+                yield code("x = {}({})", make_layer(layer), x)
+        yield from self._keep(layer.name)
+
+    def _keep(self, name: str) -> Iterator[Code]:
+        """Make ``x`` the output of a layer, and yield the statement that keeps it for later."""
+        self.previous, self.current = name, code("x")
+        if name in self.kept:
+            yield code("{}_out = x", code("{}", name))
+
+    def _variable(self, name: str) -> Code:
+        """Return the variable with the output of an earlier layer."""
+        if name == self.previous:
+            return self.current
+        masking = isinstance(self.network.input, nodes.NumericInput) and self.network.input.masked
+        kept = code("{}_out", code("{}", name))
+        return kept if name != nodes.INPUT or masking else code("inputs")
+
+    def _mask_argument(self, layer: nodes.Recurrent | nodes.BatchNorm) -> Code:
+        return code("mask=mask") if self.says_mask and layer.masked else Code()
+
+    def _recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
+        yield code("x = {}({})", make_recurrent(layer), listed(x, self._mask_argument(layer)))
+
+    def _step_recurrent(self, layer: nodes.Recurrent, x: Code) -> Iterator[Code]:
+        names = [state.name for state in states_of(layer)]
+        yield code(
+            "{}, {} = {}({})",
+            # Not the output if it is the last one, which is zeros after a chunk of padding alone.
+            "x" if layer.return_sequences else "_",
+            listed(*names),
+            make_recurrent(layer, returns_states=True),
+            listed(
+                x,
+                self._mask_argument(layer),
+                code("initial_state=[{}]", listed(*_given_states(layer))),
+            ),
+        )
+        if not layer.return_sequences:
+            yield code("x = {}", names[0])
+
+    def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
+        if layer.masked:
+            yield code("x = fill_padding({}, mask, 0)", x)
+            x = code("x")
+        if self.form == "step" and (states := states_of(layer)):
+            name, reach = states[0].name, layer.window.reach
+            yield code("x = keras.ops.concatenate([states[{!r}], {}], axis=1)", name, x)
+            yield code("{} = x[:, -{!r}:]", name, reach)
+            x = code("x")
+            # The steps before are there already.
+            layer = replace(layer, window=replace(layer.window, padding="valid"))
+        yield code("x = {}({})", make_layer(layer), x)
+        yield from self._pass_window(layer)
+
+    def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
+        match layer:
+            case nodes.WindowPooling(masked=False):
+                yield code("x = {}({})", make_layer(layer), x)
+            case nodes.WindowPooling(statistic="average"):
+                yield code("x = masked_average({}, {}, mask)", make_layer(layer), x)
+                yield from self._pass_window(layer)
+            case _:
+                yield code("x = {}(fill_padding({}, mask, -3e38))", make_layer(layer), x)
+                yield from self._pass_window(layer)
+                # What later layers would compute with such a number is not finite.
+                yield code("x = fill_padding(x, mask, 0)")
+
+    def _pass_window(self, layer: nodes.Conv | nodes.WindowPooling) -> Iterator[Code]:
+        """Yield the statement that makes the mask that of the windows, if it is used again."""
+        if not layer.masked:
+            return
+        self.says_mask = True
+        behind = self.network.layers[self.network.layers.index(layer) + 1 :]
+        used = any(getattr(other, "masked", False) for other in behind)
+        window = layer.window
+        if window.keeps_steps or not (used or _needs_fill(layer)):
+            return
+        start = code("{!r}", window.anchor) if window.anchor else Code()
+        stride = code(":{!r}", window.stride) if window.stride > 1 else Code()
+        yield code("mask = mask[:, {}:{}]", start, stride)
+
+
+def _needs_fill(layer: nodes.Layer) -> bool:
+    """Return whether a layer gives padded steps a value that no later layer may compute with."""
+    return isinstance(layer, nodes.WindowPooling) and layer.masked and layer.statistic == "max"
+
+
+def _needs_mask(layer: nodes.Layer) -> bool:
+    """Return whether a layer is computed with the mask in a variable."""
+    alone = nodes.Recurrent | nodes.BatchNorm
+    return getattr(layer, "masked", False) and not isinstance(layer, alone | nodes.Embedding)
 
 
 def _connected(network: nodes.Network, form: Form) -> Code:
@@ -223,41 +378,87 @@ def _describe_states(network: nodes.Network) -> Iterator[str]:
     yield 'It takes a dict of "inputs" and the states, and returns one of "output" and new states.'
     yield "States, by name, zeros before the first chunk:"
     for state in states(network):
-        yield f"    {state.name}: (batch, {state.size})"
+        yield f"    {state.name}: (batch, {', '.join(map(str, state.shape))})"
 
 
 def _given_states(layer: nodes.Layer) -> list[Code]:
     return [code("states[{!r}]", state.name) for state in states_of(layer)]
 
 
-def _step_pooling(layer: nodes.Pooling, variable: str) -> Iterator[Code]:
+def _pool(layer: nodes.Pooling, x: Code) -> Code:
+    """Return a statistic of all steps that no layer of Keras computes."""
+    match layer:
+        case nodes.Pooling(statistic="last_step"):
+            return code("{}[:, -1]", x)
+        case nodes.Pooling(statistic="last"):
+            return _pool_last(layer, x)
+        case nodes.Pooling(statistic="sum", masked=True):
+            return code("keras.ops.sum(fill_padding({}, mask, 0), axis=1)", x)
+        case nodes.Pooling(statistic="sum"):
+            return code("keras.ops.sum({}, axis=1)", x)
+        case _:
+            return code("masked_{}({}, mask)", layer.statistic, x)
+
+
+def _pool_last(layer: nodes.Pooling, x: Code) -> Code:
+    """Return the final state of each direction."""
+    last, first = ("{}[:, -1]", "{}[:, 0]")
+    if layer.masked:
+        last, first = ("masked_last({}, mask)", "masked_first({}, mask)")
+    if not layer.backward:
+        return code(last, x)
+    ahead = code(last, code("{}[:, :, :-{!r}]", x, layer.backward))
+    back = code(first, code("{}[:, :, -{!r}:]", x, layer.backward))
+    return code("keras.ops.concatenate([{}, {}], axis=-1)", ahead, back)
+
+
+def _attend(layer: nodes.Attention, x: Code) -> Iterator[Code]:
+    """Yield the statements that reduce the steps to their weighted mean."""
+    scores = x
+    if layer.units is not None:
+        yield code("scores = {}({})", make_scorer(layer, layer.units), x)
+        scores = code("scores")
+    yield code("scores = {}({})", make_query(layer), scores)
+    if layer.masked:
+        yield code("scores = fill_padding(scores, mask, -3e38)")
+    softmax = call("keras.layers.Softmax", axis=1, name=parts_of(layer)["weights"])
+    yield code("weights = {}(scores)", softmax)
+    if layer.masked:
+        yield code("weights = fill_padding(weights, mask, 0)")
+    yield code('x = keras.ops.einsum("bti,btf->bf", weights, {})', x)
+
+
+def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
+    """Yield the statements that project ``x`` by the transpose of the embedding."""
+    yield code("x = embedding({}, reverse=True)", x)
+    names = parts_of(layer)
+    if layer.bias:
+        bias = replace(layer, tied=None, activation="linear")
+        first = code(":1, " * len(layer.input))
+        yield code("# A dense layer without features has only its bias.")
+        yield code("bias = {}(x[{}:0])", make_layer(bias), first)
+        yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
+    if layer.activation != "linear":
+        activation = make_activation(layer.activation, names.get("activation", layer.name))
+        yield code("x = {}(x)", activation)
+
+
+def _step_pooling(layer: nodes.Pooling, variable: Code) -> Iterator[Code]:
     names = [state.name for state in states_of(layer)]
-    mask = "mask" if layer.masked else ""
-    pooled = code("running_{}({})", layer.statistic, listed(variable, mask, *_given_states(layer)))
+    given = _given_states(layer)
+    if layer.statistic == "sum":
+        x = code("fill_padding({}, mask, 0)", variable) if layer.masked else variable
+        yield code("{} = running_sum({}, {})", names[0], given[0], x)
+        yield code("x = {}", names[0])
+        return
+    pooled = code(
+        "running_{}({})", layer.statistic, listed(variable, "mask" if layer.masked else "", *given)
+    )
     if layer.statistic == "mean":
         yield code("x, {} = {}", listed(*names), pooled)
     else:
         # The maximum is a state itself.
         yield code("{} = {}", listed(*names), pooled)
-        yield code("x = {}", names[0])
-
-
-def _step_recurrent(layer: nodes.Recurrent, variable: str) -> Iterator[Code]:
-    names = [state.name for state in states_of(layer)]
-    yield code(
-        "{}, {} = {}({})",
-        # Not the output if it is the last one, which is zeros after a chunk of padding alone.
-        "x" if layer.return_sequences else "_",
-        listed(*names),
-        make_recurrent(layer, returns_states=True),
-        listed(
-            variable,
-            # Keras passes the mask on by itself only to a layer that gets a single tensor.
-            code("mask=mask") if layer.masked else "",
-            code("initial_state=[{}]", listed(*_given_states(layer))),
-        ),
-    )
-    if not layer.return_sequences:
         yield code("x = {}", names[0])
 
 
@@ -278,4 +479,42 @@ def _set_forget_biases(network: nodes.Network) -> Iterator[Code]:
                     yield code("set_forget_bias({}, {!r})", lstm, value)
 
 
-EMITTER = Emitter(emit=emit)
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:  # noqa: ARG001
+    """Return every setting that Keras, on the engine it is set to run on, does not support."""
+    return tuple(_refusals(network))
+
+
+def _refusals(network: nodes.Network) -> Iterator[Refusal]:
+    names = {layer.name for layer in network.layers}
+    for layer in network.layers:
+        for role, name in parts_of(layer).items():
+            if name in names:
+                reason = f"in Keras, the {role} of {layer.name} are a layer of this name"
+                yield Refusal(name, "name", reason)
+        if any(isinstance(a, nodes.LeakyRelu) and a.slope < 0 for a in layer_activations(layer)):
+            yield Refusal(layer.name, "activation", "LeakyReLU of Keras takes no negative slope")
+        match layer:
+            case nodes.Conv(window=window) if window.stride > 1 and window.dilation > 1:
+                reason = "Conv1D of Keras takes a stride or a dilation, not both"
+                yield Refusal(layer.name, "dilation", reason)
+            case nodes.WindowPooling(statistic="average") if _repeats_last(layer):
+                reason = "on PyTorch, Keras counts the last step twice if it adds one more after"
+                yield Refusal(layer.name, "padding", f"{reason} it than before the first")
+            case nodes.BatchNorm(masked=True, input=(_, 1)) if engine() != "tensorflow":
+                reason = "only on TensorFlow does Keras normalize a single feature with a mask"
+                yield Refusal(layer.name, "type", reason)
+            case _:
+                pass
+
+
+def _repeats_last(layer: nodes.WindowPooling) -> bool:
+    """Return whether the engine may take the last step for one that a window adds."""
+    steps = layer.input[0]
+    if engine() != "torch" or layer.window.padding != "same":
+        return False
+    # Even if a length needs none, another one does.
+    before, after = (0, 1) if steps is None else layer.window.added(steps)
+    return before != after and layer.window.size > 1
+
+
+EMITTER = Emitter(emit=emit, refusals=refusals)

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 
 _STEPS_WORTH_TRACING = 32
+_LEAST_EPSILON = 1e-37
+"""Next to nothing, and not 0 in float32."""
 
 
 def loss_and_gradients(
     model: keras.Model, variables: Sequence[Any], *, training: bool, summed: bool = True
 ) -> Computation:
     """Return a function of (inputs, target, weight) with results as the engine has them.
+
+    Each call in training moves the moving arrays of batch norms, and draws new masks.
 
     Unless ``summed``, the gradient of an embedding may have a row for each token that was looked
     up, as it does when Keras trains.
@@ -33,13 +37,25 @@ def loss_and_gradients(
     """
     match keras.backend.backend():
         case "tensorflow":
-            return _tensorflow(model, variables, training, summed)
+            compute = _tensorflow(model, variables, training, summed)
         case "torch":
-            return _torch(model, variables, training)
+            compute = _torch(model, variables, training)
         case "jax":
-            return _jax(model, variables, training)
+            compute = _jax(model, variables, training)
         case engine:
             raise BackendError(f"no gradients for Keras on {engine}; compare with --level forward")
+
+    def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
+        # Keras adds its epsilon, 1e-7, to the number of real steps of a batch norm with a mask: no
+        # difference in float32. Not 0, because a batch may be padding alone.
+        epsilon = keras.config.epsilon()
+        keras.config.set_epsilon(_LEAST_EPSILON)
+        try:
+            return compute(inputs, target, weight)
+        finally:
+            keras.config.set_epsilon(epsilon)
+
+    return run
 
 
 def _loss(output: Any, target: Any, weight: Any) -> Any:
@@ -94,18 +110,21 @@ def _jax(model: keras.Model, variables: Sequence[Any], training: bool) -> Comput
     trained = list(model.trainable_variables)
     # By identity: == on variables of Keras compares their elements.
     at = [next(i for i, each in enumerate(trained) if each is v) for v in variables]
-    fixed = [variable.value for variable in model.non_trainable_variables]
+    moved = list(model.non_trainable_variables)
 
     @jax.jit  # type: ignore[untyped-decorator]
-    def traced(values: Any, inputs: Any, target: Any, weight: Any) -> Any:
+    def traced(values: Any, others: Any, inputs: Any, target: Any, weight: Any) -> Any:
         def loss(values: Any) -> Any:
-            output, _ = model.stateless_call(values, fixed, inputs, training=training)
-            return _loss(output, target, weight)
+            output, after = model.stateless_call(values, others, inputs, training=training)
+            return _loss(output, target, weight), after
 
-        return jax.value_and_grad(loss)(values)
+        return jax.value_and_grad(loss, has_aux=True)(values)
 
     def run(inputs: Array, target: Array, weight: Array) -> tuple[Any, list[Any]]:
-        loss, gradients = traced([variable.value for variable in trained], inputs, target, weight)
+        values, others = ([each.value for each in kind] for kind in (trained, moved))
+        (loss, after), gradients = traced(values, others, inputs, target, weight)
+        for variable, value in zip(moved, after, strict=True):
+            variable.assign(value)
         return loss, [gradients[i] for i in at]
 
     return run

@@ -3,87 +3,141 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeGuard, assert_never
+from typing import Any, assert_never
 
 from rnnspec.backends.keras.defaults import DEFAULTS
 from rnnspec.ir import initializers, nodes
 from rnnspec.source.code import Code, Literal, call, code
 
-if TYPE_CHECKING:
-    from rnnspec.words import Activation
-
 Arguments = dict[str, Code | Literal]
 
 _POOLING = {"mean": "GlobalAveragePooling1D", "max": "GlobalMaxPooling1D"}
-_LEGACY = "legacy_hard_sigmoid"
+_WINDOW_POOLING = {"max": "MaxPooling1D", "average": "AveragePooling1D"}
 
 
-def apply_layer(layer: nodes.Layer, variable: str) -> Code:
-    """Return the output of a layer for a variable."""
-    if takes_last_step(layer):
-        return code("{}[:, -1]", variable)
-    if pools_masked(layer):
-        return code("masked_{}({}, mask)", layer.statistic, variable)
-    if isinstance(layer, nodes.Normalize):
-        return code("l2_normalized({})", variable)
-    if isinstance(layer, nodes.Residual):
-        return code("{}([{}, skip])", make_layer(layer), variable)
-    return code("{}({})", make_layer(layer), variable)
+def parts_of(layer: nodes.Layer) -> dict[str, str]:
+    """Return the names of further layers of Keras that compute a layer, by what they are."""
+    match layer:
+        case nodes.Attention(units=None):
+            roles = ["weights"]
+        case nodes.Attention():
+            roles = ["query", "weights"]
+        case nodes.Dense(tied=str()) if layer.bias:
+            roles = ["logits"] if layer.activation == "linear" else ["logits", "activation"]
+        case _:
+            roles = []
+    return {role: f"{layer.name}_{role}" for role in roles}
 
 
-def pools_masked(layer: nodes.Layer) -> TypeGuard[nodes.Pooling]:
-    """Return true if a layer pools only real steps, which no layer of Keras does safely.
+def is_layer(layer: nodes.Layer) -> bool:
+    """Return whether one layer of Keras, called with its input alone, computes a layer.
 
+    A mask that is passed on by Keras is no obstacle. But no layer of Keras pools only real steps:
     ``GlobalAveragePooling1D`` returns NaN for a sequence of padding only, because it divides by the
     number of real steps, and ``GlobalMaxPooling1D`` includes padding.
     Source: https://github.com/keras-team/keras/issues/18152.
     """
-    return isinstance(layer, nodes.Pooling) and layer.masked
-
-
-def takes_last_step(layer: nodes.Layer) -> bool:
-    """Return true if a layer selects the last step, by a slice: Keras has no layer for it."""
-    return isinstance(layer, nodes.Pooling) and layer.statistic == "last_step"
+    match layer:
+        case nodes.Pooling(statistic=statistic, masked=masked):
+            return statistic in _POOLING and not masked
+        case nodes.Conv(masked=masked) | nodes.WindowPooling(masked=masked):
+            return not masked
+        case nodes.Dense(tied=tied):
+            return tied is None
+        case (
+            nodes.Residual()
+            | nodes.Concat()
+            | nodes.Normalize()
+            | nodes.Attention()
+            | nodes.LastSteps()
+        ):
+            return False
+        case _:
+            return True
 
 
 def make_layer(layer: nodes.Layer) -> Code:
     """Return the call that makes a layer."""
     match layer:
         case nodes.Embedding():
-            return _make(
-                "Embedding",
-                layer.vocabulary,
-                layer.dim,
-                embeddings_initializer=_embedding_initializer(layer.initializer),
-                mask_zero=layer.masked,
-                trainable=layer.trainable,
-                name=layer.name,
-            )
+            return make_embedding(layer)
         case nodes.Recurrent():
             return make_recurrent(layer)
         case nodes.Repeat():
             return _make("RepeatVector", layer.steps, name=layer.name)
         case nodes.LayerNorm():
             return _make("LayerNormalization", epsilon=layer.epsilon, name=layer.name)
-        case nodes.Normalize():
-            raise AssertionError("apply_layer calls a function, for Keras has no safe layer")
-        case nodes.Residual():
-            return _make("Add", name=layer.name)
-        case nodes.Dropout():
-            return _make("Dropout", layer.rate, name=layer.name)
-        case nodes.Pooling():
-            return _make(_POOLING[layer.statistic], name=layer.name)
-        case nodes.Dense():
+        case nodes.BatchNorm():
             return _make(
-                "Dense",
-                layer.units,
-                activation=None if layer.activation == "linear" else _activation(layer.activation),
+                "BatchNormalization",
+                momentum=layer.momentum,
+                epsilon=layer.epsilon,
+                name=layer.name,
+            )
+        case nodes.Conv(window=window):
+            return _make(
+                "Conv1D",
+                layer.filters,
+                window.size,
+                strides=window.stride,
+                padding=window.padding,
+                dilation_rate=window.dilation,
+                activation=_activation_argument(layer.activation),
                 kernel_initializer=_initializer(layer.kernel_initializer),
                 **_bias(layer),
                 name=layer.name,
             )
+        case nodes.WindowPooling(window=window):
+            return _make(
+                _WINDOW_POOLING[layer.statistic],
+                window.size,
+                strides=None if window.stride == window.size else window.stride,
+                padding=window.padding,
+                name=layer.name,
+            )
+        case nodes.Activate():
+            return make_activation(layer.activation, layer.name)
+        case nodes.Residual():
+            return _make("Add", name=layer.name)
+        case nodes.Concat():
+            return _make("Concatenate", name=layer.name)
+        case nodes.Dropout():
+            type_ = "SpatialDropout1D" if layer.variational else "Dropout"
+            return _make(type_, layer.rate, name=layer.name)
+        case nodes.Pooling():
+            return _make(_POOLING[layer.statistic], name=layer.name)
+        case nodes.Attention():
+            return make_query(layer) if layer.units is None else make_scorer(layer, layer.units)
+        case nodes.Flatten():
+            return _make("Flatten", name=layer.name)
+        case nodes.LastSteps():
+            return _make("Reshape", tuple(layer.output), name=layer.name)
+        case nodes.Dense():
+            return _make(
+                "Dense",
+                layer.units,
+                activation=_activation_argument(layer.activation),
+                kernel_initializer=_initializer(layer.kernel_initializer),
+                **_bias(layer),
+                name=layer.name,
+            )
+        case nodes.Normalize():
+            raise AssertionError("a function computes it, for Keras has no safe layer")
         case _:
             assert_never(layer)
+
+
+def make_embedding(layer: nodes.Embedding, *, reversible: bool = False) -> Code:
+    """Return the call that makes an embedding, which may also project vectors to its tokens."""
+    return _make(
+        "ReversibleEmbedding" if reversible else "Embedding",
+        layer.vocabulary,
+        layer.dim,
+        embeddings_initializer=_embedding_initializer(layer.initializer),
+        mask_zero=layer.masked,
+        trainable=layer.trainable,
+        name=layer.name,
+    )
 
 
 def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> Code:
@@ -106,6 +160,29 @@ def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> C
     if layer.merge is None:
         return one_way
     return _make("Bidirectional", one_way, merge_mode=layer.merge, name=layer.name)
+
+
+def make_scorer(layer: nodes.Attention, units: int) -> Code:
+    """Return the hidden layer of an attention."""
+    return _make(
+        "Dense",
+        units,
+        activation=_activation_argument(layer.activation),
+        kernel_initializer=_initializer(layer.kernel_initializer),
+        bias_initializer=_initializer(layer.bias_initializer),
+        name=layer.name,
+    )
+
+
+def make_query(layer: nodes.Attention) -> Code:
+    """Return the layer that scores the steps in an attention."""
+    return _make(
+        "Dense",
+        1,
+        use_bias=False,
+        kernel_initializer=_initializer(layer.kernel_initializer),
+        name=parts_of(layer).get("query", layer.name),
+    )
 
 
 def make_masking(mask_value: float) -> Code:
@@ -135,12 +212,33 @@ def _cell(cell: nodes.Cell, *, bias: bool) -> tuple[str, Arguments]:
     return type(cell).__name__, gated
 
 
-def _activation(activation: Activation) -> Code | str:
-    # Keras has a name for every other.
-    return code("legacy_hard_sigmoid()") if activation == _LEGACY else activation
+def _activation(activation: nodes.Activation) -> Code | str:
+    """Return the argument for an activation: its name in Keras, or a layer."""
+    match activation:
+        case nodes.LeakyRelu() | nodes.ClippedRelu():
+            return make_activation(activation, None)
+        case "legacy_hard_sigmoid":
+            return code("legacy_hard_sigmoid()")
+        case _:
+            return activation
 
 
-def _bias(layer: nodes.Recurrent | nodes.Dense) -> Arguments:
+def _activation_argument(activation: nodes.Activation) -> Code | str | None:
+    return None if activation == "linear" else _activation(activation)
+
+
+def make_activation(activation: nodes.Activation, name: str | None) -> Code:
+    """Return the call that makes a layer of an activation, by default with its own name."""
+    match activation:
+        case nodes.LeakyRelu(slope=slope):
+            return _make("LeakyReLU", negative_slope=slope, name=name or "leaky_relu")
+        case nodes.ClippedRelu(limit=limit):
+            return _make("ReLU", max_value=limit, name=name or "clipped_relu")
+        case _:
+            return _make("Activation", _activation(activation), name=name)
+
+
+def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv) -> Arguments:
     if not layer.bias:
         return {"use_bias": False}
     return {"bias_initializer": _initializer(layer.bias_initializer)}
@@ -166,7 +264,7 @@ def initialize_by_default(network: nodes.Network) -> nodes.Network:
                 return replace(layer, cell=cell, recurrent_initializer=_RECURRENT, **_OTHERS)
             case nodes.Recurrent():
                 return replace(layer, recurrent_initializer=_RECURRENT, **_OTHERS)
-            case nodes.Dense():
+            case nodes.Dense() | nodes.Conv() | nodes.Attention():
                 return replace(layer, **_OTHERS)
             case _:
                 return layer

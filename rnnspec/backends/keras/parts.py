@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
-from rnnspec.backends.keras.layers import pools_masked
-from rnnspec.ir.nodes import Normalize, Pooling, layer_activations
+from rnnspec.ir.nodes import (
+    Attention,
+    Conv,
+    Normalize,
+    Pooling,
+    WindowPooling,
+    layer_activations,
+    width,
+)
 from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
-    from rnnspec.ir.nodes import Network
+    from rnnspec.ir.nodes import Layer, Network
 
 
 def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[Code]:
@@ -22,20 +29,42 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
         yield _SET_FORGET_BIAS
     if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
         yield _LEGACY_HARD_SIGMOID
-    for layer in network.layers:
-        match layer:
-            case Pooling(statistic="mean") if form == "step":
-                yield from (_RUNNING_SUM, _running_mean(masked=layer.masked))
-            case Pooling(statistic="max") if form == "step":
-                yield from (_RUNNING_SUM, _running_max(masked=layer.masked))
-            case Pooling(statistic="mean") if pools_masked(layer):
-                yield _MASKED_MEAN
-            case Pooling(statistic="max") if pools_masked(layer):
-                yield _MASKED_MAX
-            case Normalize():
-                yield _L2_NORMALIZED
-            case _:
-                pass
+    # Several layers may need the same part.
+    yield from dict.fromkeys(part for layer in network.layers for part in _parts(layer, form))
+
+
+def _parts(layer: Layer, form: Form) -> Iterator[Code]:
+    match layer:
+        case Pooling(statistic="mean") if form == "step":
+            yield from (_RUNNING_SUM, _running_mean(masked=layer.masked))
+        case Pooling(statistic="max") if form == "step":
+            yield from (_RUNNING_SUM, _running_max(masked=layer.masked))
+        case Pooling(statistic="sum") if form == "step":
+            if layer.masked:
+                yield _FILL_PADDING
+            yield _RUNNING_SUM
+        case Pooling(statistic="mean", masked=True):
+            yield _MASKED_MEAN
+        case Pooling(statistic="max", masked=True):
+            yield _MASKED_MAX
+        case Pooling(statistic="last", masked=True):
+            if layer.backward < width(layer.input):
+                yield _MASKED_LAST
+            if layer.backward:
+                yield _MASKED_FIRST
+        case WindowPooling(statistic="average", masked=True):
+            yield _MASKED_AVERAGE
+        case (
+            Conv(masked=True)
+            | WindowPooling(masked=True)
+            | Attention(masked=True)
+            | Pooling(statistic="sum", masked=True)
+        ):
+            yield _FILL_PADDING
+        case Normalize():
+            yield _L2_NORMALIZED
+        case _:
+            pass
 
 
 _SET_FORGET_BIAS = code('''
@@ -80,6 +109,37 @@ _MASKED_MAX = code('''
         real = keras.ops.expand_dims(mask, -1)
         highest = keras.ops.max(keras.ops.where(real, x, -3e38), axis=1)
         return keras.ops.where(keras.ops.any(real, axis=1), highest, 0)
+''')
+_FILL_PADDING = code('''
+    def fill_padding(
+        x: keras.KerasTensor, mask: keras.KerasTensor, value: float
+    ) -> keras.KerasTensor:
+        """Return x, (batch, steps, features), with another value at padded steps."""
+        return keras.ops.where(keras.ops.expand_dims(mask, -1), x, value)
+''')
+_MASKED_AVERAGE = code('''
+    def masked_average(
+        pool: keras.layers.AveragePooling1D, x: keras.KerasTensor, mask: keras.KerasTensor
+    ) -> keras.KerasTensor:
+        """Return the mean over the real steps of each window; zeros if there are none."""
+        real = keras.ops.expand_dims(mask, -1)
+        average = pool(keras.ops.where(real, x, 0))
+        share = pool(keras.ops.cast(real, x.dtype))
+        return average / keras.ops.where(share > 0, share, 1)
+''')
+_MASKED_LAST = code('''
+    def masked_last(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the last real step, (batch, features); zeros if there is none."""
+        count = keras.ops.cumsum(keras.ops.cast(mask, "int32"), axis=1)
+        last = keras.ops.logical_and(mask, keras.ops.equal(count, count[:, -1:]))
+        return keras.ops.sum(keras.ops.where(keras.ops.expand_dims(last, -1), x, 0), axis=1)
+''')
+_MASKED_FIRST = code('''
+    def masked_first(x: keras.KerasTensor, mask: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the first real step, (batch, features); zeros if there is none."""
+        count = keras.ops.cumsum(keras.ops.cast(mask, "int32"), axis=1)
+        first = keras.ops.logical_and(mask, keras.ops.equal(count, 1))
+        return keras.ops.sum(keras.ops.where(keras.ops.expand_dims(first, -1), x, 0), axis=1)
 ''')
 _RUNNING_SUM = code('''
     def running_sum(total: keras.KerasTensor, x: keras.KerasTensor) -> keras.KerasTensor:

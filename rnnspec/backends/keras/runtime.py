@@ -18,6 +18,7 @@ import numpy as np
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.backends.keras.gradients import loss_and_gradients
+from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
 from rnnspec.ir.params import Counts
@@ -60,8 +61,9 @@ class KerasRuntime(Runtime):
 
     def layer_count(self, model: keras.Model, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer made of operations."""
-        child = _layers(model).get(layer.name)
-        return int(child.count_params()) if child else 0
+        children = _layers(model)
+        names = (layer.name, *parts_of(layer).values())
+        return sum(int(children[name].count_params()) for name in names if name in children)
 
     def layer_type(self, model: keras.Model, layer: Layer) -> str:
         """Return the name of the class of one layer, empty if it is made of operations."""
@@ -97,7 +99,12 @@ class KerasRuntime(Runtime):
         for key in known:
             with suppress(AttributeError, ValueError):
                 kept.add(id(_variable(model, *key)))
-        return {each.path: tuple(each.shape) for each in model.weights if id(each) not in kept}
+        # Nothing is learned by an array without elements, as the kernel beside a bias alone.
+        return {
+            each.path: tuple(each.shape)
+            for each in model.weights
+            if id(each) not in kept and 0 not in each.shape
+        }
 
     def get(self, model: keras.Model, layer: str, path: str) -> Array:
         """Return a copy of one array."""
@@ -112,15 +119,18 @@ class KerasRuntime(Runtime):
     def trace(self, model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference, and record the input of each layer of the model."""
         children = _layers(model)
-        layers = [name for name in layers if name in children]
-        inputs_of = [children[name].input for name in layers]
-        first = [each[0] if isinstance(each, list) else each for each in inputs_of]
+        inputs_of = {name: children[name].input for name in layers if name in children}
+        first = {
+            name: each[0] if isinstance(each, list) else each for name, each in inputs_of.items()
+        }
+        # A layer that is a bias alone takes no features.
+        first = {name: each for name, each in first.items() if each.shape[-1] != 0}
         # A second model over the same layers, because Keras has no hooks.
         with _recursion(len(model.layers)):
-            probe = keras.Model(model.inputs[0], [*first, model.outputs[0]])
+            probe = keras.Model(model.inputs[0], [*first.values(), model.outputs[0]])
         with _no_advice():
             *values, output = probe.predict_on_batch(inputs)
-        return Trace(dict(zip(layers, map(np.asarray, values), strict=True)), np.asarray(output))
+        return Trace(dict(zip(first, map(np.asarray, values), strict=True)), np.asarray(output))
 
     def step(
         self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
@@ -251,6 +261,15 @@ def _keep_float64() -> None:
 
     # A private table, which other versions of Keras may lack.
     getattr(dtypes, "BIT64_TO_BIT32_DTYPE", {})["float64"] = "float64"
+    if keras.backend.backend() == "tensorflow":
+        from keras.src import backend
+
+        # TensorFlow rounds the slope to float32.
+        backend.nn.leaky_relu = _leaky_relu
+
+
+def _leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    return keras.ops.where(x > 0, x, negative_slope * x)
 
 
 @contextmanager

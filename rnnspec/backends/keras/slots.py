@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.contract import Slots
+from rnnspec.backends.keras.layers import parts_of
 from rnnspec.ir.nodes import (
+    Activate,
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Normalize,
@@ -16,6 +24,7 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    WindowPooling,
 )
 from rnnspec.ir.params import directions, gates, has_recurrent_bias
 from rnnspec.slots import Slot
@@ -33,15 +42,43 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
         case Dense():
             kernel = Slot(param="kernel", path="kernel", axes="in out")
-            bias = Slot(param="bias", path="bias", axes="out")
-            return (kernel, bias) if layer.bias else (kernel,)
+            own = () if layer.tied else (kernel,)
+            return (*own, _BIAS) if layer.bias else own
+        case Conv():
+            kernel = Slot(param="kernel", path="kernel", axes="step in out")
+            return (kernel, _BIAS) if layer.bias else (kernel,)
+        case Attention():
+            kernel = Slot(param="kernel", path="kernel", axes="in out")
+            # Without a hidden layer, the layer that scores the steps has the name of the attention.
+            module = parts_of(layer).get("query")
+            query = Slot(param="query", path="kernel", axes="in out", module=module)
+            return (query,) if layer.units is None else (kernel, _BIAS, query)
         case LayerNorm():
-            gamma = Slot(param="gamma", path="gamma", axes="out")
-            return (gamma, Slot(param="beta", path="beta", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
+            return _vectors("gamma", "beta")
+        case BatchNorm():
+            return _vectors("gamma", "beta", "moving_mean", "moving_variance")
+        case (
+            Dropout()
+            | WindowPooling()
+            | Activate()
+            | Concat()
+            | Pooling()
+            | Flatten()
+            | LastSteps()
+            | Repeat()
+            | Residual()
+            | Normalize()
+        ):
             return ()
         case _:
             assert_never(layer)
+
+
+_BIAS = Slot(param="bias", path="bias", axes="out")
+
+
+def _vectors(*names: str) -> tuple[Slot, ...]:
+    return tuple(Slot(param=name, path=name, axes="out") for name in names)
 
 
 def _direction(layer: Recurrent, prefix: str) -> Iterator[Slot]:

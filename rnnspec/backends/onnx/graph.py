@@ -8,10 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import GenerationError
+from rnnspec.ir.nodes import ClippedRelu, LeakyRelu
 from rnnspec.source.linebreaks import LINE_LENGTH
 
 if TYPE_CHECKING:
-    from rnnspec.words import Activation
+    from rnnspec.ir.nodes import Activation
+
+FLOAT, INT32, INT64, BOOL = 1, 6, 7, 9
+"""Element types. Source: https://onnx.ai/onnx/api/helper.html#onnx.TensorProto.DataType."""
 
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
@@ -93,7 +97,7 @@ class GraphSource:
     before_loading: tuple[str, ...] = ()
 
 
-_ACTIVATIONS: dict[Activation, tuple[str, dict[str, Attribute]]] = {
+_ACTIVATIONS: dict[str, tuple[str, dict[str, Attribute]]] = {
     "linear": ("Identity", {}),
     "tanh": ("Tanh", {}),
     "sigmoid": ("Sigmoid", {}),
@@ -105,8 +109,8 @@ _ACTIVATIONS: dict[Activation, tuple[str, dict[str, Attribute]]] = {
     "elu": ("Elu", {"alpha": 1.0}),
     "selu": ("Selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
     "exponential": ("Exp", {}),
-    "softmax": ("Softmax", {"axis": -1}),
-    "log_softmax": ("LogSoftmax", {"axis": -1}),
+    "softmax": ("Softmax", {}),
+    "log_softmax": ("LogSoftmax", {}),
 }
 
 
@@ -133,13 +137,25 @@ class Builder:
         self.blocks[-1].append(node)
         return node.outputs[-1]
 
-    def activate(self, name: str, x: str, activation: Activation) -> str:
-        """Add an activation of ``x`` that is named ``name``, and return that."""
-        if activation == "silu":
-            # An operator since version 24, which few runtimes have.
-            return self.add(name, "Mul", x, self.add(f"{name}_Sigmoid", "Sigmoid", x))
-        operator, attributes = _ACTIVATIONS[activation]
-        return self.add(name, operator, x, **attributes)
+    def activate(self, name: str, x: str, activation: Activation, axis: int = -1) -> str:
+        """Add an activation of ``x`` that is named ``name``, and return that.
+
+        ``axis`` is that of the features.
+        """
+        match activation:
+            case LeakyRelu(slope=slope):
+                return self.add(name, "LeakyRelu", x, alpha=slope)
+            case ClippedRelu(limit=limit):
+                most = self.scalar(f"Limit_{re.sub(r'[^0-9a-z]', '_', repr(limit))}", limit)
+                return self.add(name, "Clip", x, self.scalar("Zero", 0.0), most)
+            case "silu":
+                # An operator since version 24, which few runtimes have.
+                return self.add(name, "Mul", x, self.add(f"{name}_Sigmoid", "Sigmoid", x))
+            case "softmax" | "log_softmax":
+                return self.add(name, _ACTIVATIONS[activation][0], x, axis=axis)
+            case _:
+                operator, attributes = _ACTIVATIONS[activation]
+                return self.add(name, operator, x, **attributes)
 
     def rename(self, name: str, new: str) -> str:
         """Give an output of the last node another name, and return that."""

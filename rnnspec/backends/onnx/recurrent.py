@@ -1,23 +1,19 @@
-"""Recurrent layers: fused operators, or a ``Scan``; and padding, for the sake of both.
+"""Recurrent layers: fused operators, or a ``Scan``.
 
 Fused are ``RNN``, ``LSTM`` and ``GRU``. Source: https://onnx.ai/onnx/operators/onnx__LSTM.html, and
 likewise for the other two. Layout 0: ONNX Runtime refuses layout 1, and other runtimes ignore it.
-
-Real steps are moved to the front of each sequence, because ``sequence_lens`` means padding at the
-end. A step of padding keeps the state, so without it every layer does the same, and the order of
-real steps stays as it is.
+Padding is at the end of each sequence, as ``sequence_lens`` means it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.onnx.graph import Builder, Graph, Node, Value
 from rnnspec.backends.onnx.slots import (
     BIAS,
     FUSED,
-    PLACE,
     activations,
     after,
     array,
@@ -25,123 +21,40 @@ from rnnspec.backends.onnx.slots import (
     stepwise_reason,
 )
 from rnnspec.ir.forms import states_of
-from rnnspec.ir.nodes import GRU, LSTM, NumericInput, Recurrent, SimpleRNN, TokenInput
+from rnnspec.ir.nodes import GRU, LSTM, Recurrent, SimpleRNN
 from rnnspec.ir.params import directions, gates
 
 if TYPE_CHECKING:
     from rnnspec.backends.onnx.graph import Attribute
+    from rnnspec.backends.onnx.sequences import Padding
     from rnnspec.ir.forms import State
-    from rnnspec.ir.nodes import Input
-    from rnnspec.words import Activation
-
-_INT32, _INT64, FLOAT, _BOOL = 6, 7, 1, 9
-"""Element types. Source: https://onnx.ai/onnx/api/helper.html#onnx.TensorProto.DataType."""
+    from rnnspec.words import CellActivation
 
 
-@dataclass(slots=True)
-class Padding:
-    """Values of the graph: the number of real steps, and which steps are real once moved.
-
-    Each is added when it is first needed.
-    """
-
-    into: Builder
-    lengths: str = "Lengths"
-    added: set[str] = field(default_factory=set)
-
-    def steps(self) -> str:
-        """Return a value that is true at real steps, (steps, batch, 1)."""
-        if self._lacks("Is_Real"):
-            last = self.into.integers("Axis_last", -1)
-            moved = self.into.add("Real_Moved", "ScatterElements", "Real", PLACE, "Real", axis=0)
-            wide = self.into.add("Real_3", "Unsqueeze", moved, last)
-            self.into.add("Is_Real", "Cast", wide, to=_BOOL)
-        return "Is_Real"
-
-    def count(self) -> str:
-        """Return the number of real steps of each sequence, (batch, 1)."""
-        if self._lacks("Length_2"):
-            number = self.into.add("Length_Float", "Cast", "Length", to=FLOAT)
-            self.into.add("Length_2", "Transpose", number, perm=(1, 0))
-        return "Length_2"
-
-    def exists(self) -> str:
-        """Return a value that is true for sequences with a real step, (batch, 1)."""
-        if self._lacks("Any_Real"):
-            self.into.add("Any_Real", "Greater", self.count(), self.into.scalar("Zero", 0.0))
-        return "Any_Real"
-
-    def _lacks(self, name: str) -> bool:
-        """Return true the first time that a value is needed."""
-        lacking = name not in self.added
-        self.added.add(name)
-        return lacking
-
-    def move_back(self, name: str, x: str) -> str:
-        """Return a sequence with each step in its own place again."""
-        place = _places_like(self.into, f"{name}_Place", x)
-        return self.into.add(f"{name}_Back", "GatherElements", x, place, axis=0)
-
-
-def move_to_front(into: Builder, network_input: Input, x: str) -> tuple[str, Padding]:
-    """Move the real steps of ``x`` to the front, and return it with the values for padding."""
-    into.block("Move real steps to the front: the operators take padding at the end alone.")
-    padded = _find_padding(into, network_input, x)
-    first, one = into.integers("Axis_0", 0), into.scalar("One", 1)
-    real = into.add("Real", "Sub", one, padded)
-    length = into.add("Length", "ReduceSum", real, first)
-    axis = into.scalar("First", 0)
-    counts = into.add("Real_Count", "CumSum", real, axis)
-    behind = into.add("Padded_Count", "CumSum", padded, axis)
-    behind = into.add("Padded_Place", "Add", behind, length)
-    is_real = into.add("Mask", "Cast", real, to=_BOOL)
-    place = into.add("Place_1", "Where", is_real, counts, behind)
-    place = into.add(PLACE, "Sub", place, one)
-    if isinstance(network_input, NumericInput):
-        place = _places_like(into, "Input_Place", x)
-    x = into.add("Moved", "ScatterElements", x, place, x, axis=0)
-    # The operators take no other type.
-    lengths = into.add("Length_1", "Squeeze", length, first)
-    return x, Padding(into, into.add("Lengths", "Cast", lengths, to=_INT32))
-
-
-def _find_padding(into: Builder, network_input: Input, x: str) -> str:
-    """Return a value that is 1 at padding and 0 at real steps, (steps, batch)."""
-    match network_input:
-        case TokenInput():
-            equal = into.add("Is_Padding", "Equal", x, into.scalar("Padding_Token", 0))
-            return into.add("Padded", "Cast", equal, to=_INT64)
-        case NumericInput(mask_value=value):
-            assert value is not None
-            equal = into.add("Is_Value", "Equal", x, into.scalar("Mask_Value", value))
-            values = into.add("Values", "Cast", equal, to=_INT64)
-            last = into.integers("Axis_last", -1)
-            return into.add("Padded", "ReduceMin", values, last, keepdims=0)
-
-
-def _places_like(into: Builder, name: str, x: str) -> str:
-    """Return the places of the steps in the shape of ``x``."""
-    last = into.integers("Axis_last", -1)
-    place = into.add(f"{name}_1", "Unsqueeze", PLACE, last)
-    return into.add(name, "Expand", place, into.add(f"{name}_Shape", "Shape", x))
-
-
-def add_recurrent(
-    into: Builder, layer: Recurrent, x: str, padding: Padding | None, *, stepped: bool
+def add_recurrent(  # noqa: PLR0913
+    into: Builder,
+    layer: Recurrent,
+    x: str,
+    padding: Padding | None,
+    *,
+    stepped: bool,
+    both: bool = False,
 ) -> str:
     """Add a layer that reads ``x``, and return its output or final state.
 
     If ``stepped`` is true, the layer begins with the states that the graph is given, and names
-    those after the last step.
+    those after the last step. If ``both`` is true, its final state is needed besides its output.
     """
     if stepwise_reason(layer):
-        real = "" if padding is None else padding.steps()
+        real = "" if padding is None else padding.is_real("sbf")
         return _add_scans(into, layer, x, real, stepped=stepped)
     if stepped:
         return _add_fused_chunk(into, layer, x, padding)
     result = array(layer.name, "Y" if layer.return_sequences else "Y_h")
     outputs = (result,) if layer.return_sequences else ("", result)
-    into.node(_fused_node(layer, outputs, x, "" if padding is None else padding.lengths))
+    if both:
+        outputs = (result, array(layer.name, "Y_h"))
+    into.node(_fused_node(layer, outputs, x, "" if padding is None else padding.lengths()))
     return _merge_directions(into, layer, result)
 
 
@@ -150,7 +63,7 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
 
     ``optional`` are the number of real steps and the initial states; those left out are empty.
     """
-    defaults: tuple[Activation, ...]
+    defaults: tuple[CellActivation, ...]
     match layer.cell:
         case SimpleRNN():
             operator, defaults = "RNN", ("tanh",)
@@ -178,6 +91,15 @@ def _fused_node(layer: Recurrent, outputs: tuple[str, ...], x: str, *optional: s
             attributes["activation_beta"] = betas
     inputs = (x, array(layer.name, "W"), array(layer.name, "R"), *further)
     return Node(outputs, operator, inputs, tuple(attributes.items()))
+
+
+def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
+    """Add the final state of a layer whose outputs were added, named ``name``."""
+    if not stepwise_reason(layer):
+        last = replace(layer, name=name, return_sequences=False)
+        return _merge_directions(into, last, array(layer.name, "Y_h"))
+    prefixes = (array(layer.name, direction_prefix(each)) for each in directions(layer))
+    return into.add(name, "Concat", *(f"{prefix}Last_H" for prefix in prefixes), axis=-1)
 
 
 def _merge_directions(into: Builder, layer: Recurrent, result: str) -> str:
@@ -208,7 +130,7 @@ def _add_fused_chunk(into: Builder, layer: Recurrent, x: str, padding: Padding |
         array(layer.name, "Y") if layer.return_sequences else "",
         *(array(layer.name, f"Y_{state.kind}") for state in states),
     )
-    lengths = "" if padding is None else padding.lengths
+    lengths = "" if padding is None else padding.lengths()
     into.node(_fused_node(layer, results, x, lengths, *initial))
     for state, result in zip(states, results[1:], strict=True):
         _hand_on(into, state, result, padding)
@@ -326,7 +248,7 @@ class _Step:
     def _recurrent(self) -> str:
         return self.into.add("Recurrent", "MatMul", "H", f"{self.prefix}Recurrent_Kernel")
 
-    def _activate(self, name: str, one: str, other: str, activation: Activation) -> str:
+    def _activate(self, name: str, one: str, other: str, activation: CellActivation) -> str:
         """Return an activation of the sum of two values."""
         return self.into.activate(name, self.into.add(f"{name}_Sum", "Add", one, other), activation)
 

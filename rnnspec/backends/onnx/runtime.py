@@ -17,11 +17,16 @@ from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.backends.onnx.read import QUANTIZED, SPEC
 from rnnspec.backends.onnx.slots import (
     INPUT,
+    LEAST_STEPS,
+    MASK,
+    NAMED,
     PLACE,
+    array,
     array_of,
     find_array,
     half,
     other_shapes,
+    output_names,
     stepwise_reason,
 )
 from rnnspec.errors import GenerationError, UsageError, brief
@@ -85,9 +90,10 @@ class OnnxRuntime(Runtime):
         nodes = model.proto.graph.node
         if any(n.op_type == "Scan" and array_of(n.output[-1])[0] == layer.name for n in nodes):
             return "Scan"
+        results = output_names(layer.name)
         for node in nodes:
-            names = (*node.input, *node.output)
-            if layer.name in {array_of(name)[0] for name in node.input} | set(names[-1:]):
+            arrays = (array_of(name)[0] for name in node.input if name in model.weights)
+            if layer.name in arrays or node.output[-1] in results:
                 return str(node.op_type)
         return ""
 
@@ -97,8 +103,8 @@ class OnnxRuntime(Runtime):
 
     def array_type(self, model: OnnxModel, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of one array."""
-        array = find_array(model.weights, layer, path)
-        return ArrayType(array.dtype.name, array.shape)
+        values = find_array(model.weights, layer, path)
+        return ArrayType(values.dtype.name, values.shape)
 
     def other_shapes(
         self, model: OnnxModel, known: Collection[tuple[str, str]]
@@ -119,23 +125,33 @@ class OnnxRuntime(Runtime):
 
     def trace(self, model: OnnxModel, layers: Sequence[str], inputs: Array) -> Trace:
         """Run a batch, and record the input of each layer."""
-        in_graph = {name for node in model.proto.graph.node for name in node.output}
-        names = tuple(name for name in layers if name in in_graph)
-        moved = (PLACE,) if PLACE in in_graph else ()
-        # The value of the last layer is the output of the graph.
-        *values, output = model.run((*moved, *names[:-1]), inputs)
-        place = values.pop(0)[..., np.newaxis] if moved else None
-        inputs_of = {names[0]: inputs}
-        for name, value in zip(names[1:], values, strict=True):
-            if value.ndim == 2:
+        graph = _Layers(model.proto.graph, layers)
+        shown = {name: graph.values[name] for name in layers[:-1] if name in graph.values}
+        names = tuple(dict.fromkeys((*shown.values(), *graph.places.values())))
+        values, outputs_of = model.run(names, inputs)
+        value_of = dict(zip(names, values, strict=True))
+        outputs: dict[str, Array] = {}
+        place_of = {INPUT: value_of.get(PLACE)}
+        inputs_of = {INPUT: inputs}
+        for layer in layers:
+            source = graph.source(layer)
+            inputs_of[layer] = outputs.get(source, inputs)
+            if layer not in shown:
+                continue
+            x, place = value_of[shown[layer]], place_of[source]
+            if layer in graph.places:
+                place = value_of[graph.places[layer]]
+            if x.ndim == 2:
                 # Only sequences in the order of the input have padding.
-                place = None
-                inputs_of[name] = value
-            else:
-                # As (batch, steps, features), with each step in its place.
-                steps = value if place is None else np.take_along_axis(value, place, axis=0)
-                inputs_of[name] = steps.swapaxes(0, 1)
-        return Trace(inputs_of, output)
+                place_of[layer], outputs[layer] = None, x
+                continue
+            axes = output_names(layer)[shown[layer]]
+            if place is not None and axes[0] == 1:
+                x = np.take_along_axis(x, place[..., np.newaxis], axis=0)
+            # As (batch, steps, features), with each step in its place.
+            place_of[layer], outputs[layer] = place, x.transpose(axes)
+        del inputs_of[INPUT]
+        return Trace(inputs_of, model.join(outputs_of))
 
     def step(
         self, model: OnnxModel, chunk: Array, states: Mapping[str, Array] | None
@@ -174,12 +190,12 @@ class OnnxRuntime(Runtime):
 
     def output(self, model: OnnxModel, inputs: Array) -> Array:
         """Return the output for a batch."""
-        return model(inputs)
+        return model.join(model.run((), inputs)[1])
 
     def scale(self, model: OnnxModel, share: float) -> None:
         """Multiply every array of a model."""
-        for array in model.weights.values():
-            np.multiply(array, array.dtype.type(share), out=array)
+        for values in model.weights.values():
+            np.multiply(values, values.dtype.type(share), out=values)
         model.forget()
 
     def quantizes(self, layer: Layer) -> bool:
@@ -229,6 +245,41 @@ class OnnxRuntime(Runtime):
         path.write_bytes(rounded.SerializeToString(deterministic=True))
 
 
+class _Layers:
+    """The values and sources of layers in a graph of rnnspec."""
+
+    def __init__(self, graph: onnx.GraphProto, layers: Sequence[str]) -> None:
+        self.makers = {name: node for node in graph.node for name in node.output}
+        self.layers = layers
+        self.values = {
+            layer: name for layer in layers for name in output_names(layer) if name in self.makers
+        }
+        """The name of the output of each layer."""
+        places = {layer: array(layer, MASK + PLACE) for layer in layers}
+        self.places = {layer: name for layer, name in places.items() if name in self.makers}
+        """The names of the places of steps that are moved to the front behind some layers."""
+        if PLACE in self.makers:
+            self.places[INPUT] = PLACE
+
+    def source(self, layer: str) -> str:
+        """Return the layer whose output another one takes first, or ``INPUT``."""
+        waiting, seen = [self.values.get(layer, layer)], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name in seen or name not in self.makers:
+                continue
+            seen.add(name)
+            owner, path = array_of(name)
+            owner = owner or name
+            # Masks depend on no layer.
+            if path.startswith(MASK):
+                continue
+            if owner != layer and owner in self.layers:
+                return owner
+            waiting.extend(reversed(self.makers[name].input))
+        return INPUT
+
+
 def _size(model: OnnxModel, names: Collection[str]) -> int:
     return sum(each.size for name in names for each in model.parameters(name))
 
@@ -251,10 +302,11 @@ class OnnxModel:
     def __repr__(self) -> str:
         return f"OnnxModel({self.proto.graph.name}, {len(self.weights)} arrays)"
 
-    def __call__(self, inputs: ArrayLike) -> Array:
+    def __call__(self, inputs: ArrayLike) -> Array | dict[str, Array]:
         """Return the output for tokens (batch, steps) or values (batch, steps, features).
 
-        A batch of no sequences has an output of none.
+        It is a mapping by name if the spec has named heads. A batch of no sequences has an output
+        of none.
 
         Raises:
             UsageError: the batch does not fit the network, or the model is in step form.
@@ -265,9 +317,18 @@ class OnnxModel:
             )
             raise UsageError(message)
         batch = self._batch(inputs)
-        output: Array
-        (output,) = self._session(()).run(None, {INPUT: _not_empty(batch)})
-        return output[: len(batch)]
+        results: list[Array] = self._session(()).run(None, {INPUT: _not_empty(batch)})
+        outputs = [each[: len(batch)] for each in results]
+        if NAMED not in self._words:
+            return outputs[0]
+        names = (each.name for each in self.proto.graph.output)
+        return dict(zip(names, outputs, strict=True))
+
+    def join(self, outputs: Sequence[Array]) -> Array:
+        """Return the only output, or named outputs as (batch, all of their numbers)."""
+        if NAMED not in self._words:
+            return outputs[0]
+        return np.concatenate([each.reshape(len(each), -1) for each in outputs], axis=1)
 
     def step(
         self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
@@ -276,7 +337,7 @@ class OnnxModel:
 
         Args:
             chunk: tokens (batch, steps) or values (batch, steps, features).
-            states: those that the chunk before it gave, (batch, size), or None at the start.
+            states: those that the chunk before it gave, or None at the start.
 
         Raises:
             UsageError: the chunk or the states do not fit the network.
@@ -297,12 +358,13 @@ class OnnxModel:
         batch, expected = _as_array(inputs), self.proto.graph.input[0]
         # An open number of steps is 0.
         sizes = _shape(expected)[1:]
+        most = int(self._words.get(LEAST_STEPS, 1)) - 1
         fits = batch.ndim == 1 + len(sizes) and all(
-            actual == size if size else actual > 0
+            actual == size if size else actual > most
             for actual, size in zip(batch.shape[1:], sizes, strict=True)
         )
         if not fits:
-            axes = ", ".join("steps > 0" if size == 0 else str(size) for size in sizes)
+            axes = ", ".join(f"steps > {most}" if size == 0 else str(size) for size in sizes)
             raise UsageError(f"expected (batch, {axes}), received {batch.shape}")
         if expected.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
             return _as_numbers(batch, "features")
@@ -317,7 +379,7 @@ class OnnxModel:
 
     def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> dict[str, Array]:
         """Return the states before a chunk of a number of rows."""
-        shapes = {name: (rows, size) for name, size in self.states.items()}
+        shapes = {name: (rows, *shape) for name, shape in self.states.items()}
         if not states:
             return {name: np.zeros(each, np.float32) for name, each in shapes.items()}
         if set(states) != set(shapes):
@@ -336,10 +398,11 @@ class OnnxModel:
         weights = {name: values.copy() for name, values in self.weights.items()}
         return model_of, (type(self).__module__, self.proto.SerializeToString(), weights)
 
-    def run(self, names: tuple[str, ...], inputs: Array) -> list[Array]:
-        """Return the values of a graph with these names for a batch, and then its output."""
+    def run(self, names: tuple[str, ...], inputs: Array) -> tuple[list[Array], list[Array]]:
+        """Return the values of a graph with these names for a batch, and its outputs."""
         results: list[Array] = self._session(names).run(None, {INPUT: self._batch(inputs)})
-        return [*results[1:], results[0]]
+        count = len(self.proto.graph.output)
+        return results[count:], results[:count]
 
     def forget(self) -> None:
         """Compute with the weights as they are now, from the next call on."""
@@ -368,16 +431,20 @@ class OnnxModel:
         return self._sessions[names]
 
     @property
-    def states(self) -> dict[str, int]:
-        """The sizes of the states by name, none if the model is not in step form."""
+    def states(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each state of one sequence, none if the model is not in step form."""
         states = (each for each in self.proto.graph.input if each.name != INPUT)
-        return {each.name: _shape(each)[-1] for each in states}
+        return {each.name: _shape(each)[1:] for each in states}
+
+    @property
+    def _words(self) -> dict[str, str]:
+        """The metadata, in which only the spec may be no text."""
+        return {each.key: each.value for each in self.proto.metadata_props}
 
     @property
     def frozen(self) -> set[str]:
         """The names of the weights that training leaves alone."""
-        words = (each.key.split(" ") for each in self.proto.metadata_props)
-        return {key[1] for key in words if key[0] == "frozen"}
+        return {key.removeprefix("frozen ") for key in self._words if key.startswith("frozen ")}
 
     def parameters(self, name: str) -> Iterator[Array]:
         """Yield a weight, or the halves of a bias that are parameters."""

@@ -15,10 +15,17 @@ from rnnspec.backends.contract import Slots
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    Activate,
+    Attention,
+    BatchNorm,
     Cell,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Network,
@@ -28,6 +35,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     SimpleRNN,
+    WindowPooling,
 )
 from rnnspec.ir.params import directions, has_recurrent_bias, params
 from rnnspec.slots import Slot, shape_in
@@ -39,8 +47,17 @@ if TYPE_CHECKING:
 INPUT = "inputs"
 FORM = "form"
 """The key of the form in the metadata of a file; a file without it is for inference."""
+NAMED = "named_outputs"
+"""The key that says that the outputs have the names of heads."""
+LEAST_STEPS = "least_steps"
+"""The key of the smallest number of steps of an input, if it is more than 1."""
 PLACE = "Place"
 """The value with the place of each time step, if real steps are moved to the front."""
+
+MASK = "After_"
+"""The beginning of the paths of values about the padding of what a layer makes of its windows."""
+_ORDERS = {"bfs": "NCW", "bsf": "NWC"}
+"""The path of the output of a layer in another order of axes than its own name has."""
 
 BIAS = "B"
 HALVES = {"Wb": 0, "Rb": 1}
@@ -59,6 +76,17 @@ def array_of(name: str) -> tuple[str, str]:
     """Return the layer and the path of an array, both empty for a constant of the graph."""
     match = _ARRAY.fullmatch(name)
     return (match[1], match[2]) if match else ("", "")
+
+
+def output_name(layer: str, axes: str) -> str:
+    """Return the name of the output of a layer, given the order of its axes."""
+    return array(layer, _ORDERS[axes]) if axes in _ORDERS else layer
+
+
+def output_names(layer: str) -> dict[str, tuple[int, int, int]]:
+    """Return the names that the output of a layer may have, each with its axes as (b, s, f)."""
+    # Only with the steps first are real steps moved to the front.
+    return {layer: (1, 0, 2), array(layer, "NCW"): (0, 2, 1), array(layer, "NWC"): (0, 1, 2)}
 
 
 def after(state: str) -> str:
@@ -115,14 +143,41 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(_unfused_slots(layer))
         case Recurrent():
             return tuple(_fused_slots(layer))
-        case Dense():
-            kernel = Slot(param="kernel", path="W", axes="in out")
+        case Dense() | Conv():
+            axes = "out in step" if isinstance(layer, Conv) else "in out"
+            kernel = Slot(param="kernel", path="W", axes=axes)
             bias = Slot(param="bias", path=BIAS, axes="out")
-            return (kernel, bias) if layer.bias else (kernel,)
+            own = () if isinstance(layer, Dense) and layer.tied else (kernel,)
+            return (*own, bias) if layer.bias else own
         case LayerNorm():
             gamma = Slot(param="gamma", path="Scale", axes="out")
             return (gamma, Slot(param="beta", path=BIAS, axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
+        case BatchNorm():
+            paths = {
+                "gamma": "Scale",
+                "beta": BIAS,
+                "moving_mean": "Mean",
+                "moving_variance": "Var",
+            }
+            return tuple(Slot(param=name, path=path, axes="out") for name, path in paths.items())
+        case Attention():
+            query = Slot(param="query", path="Query", axes="in out")
+            if layer.units is None:
+                return (query,)
+            kernel = Slot(param="kernel", path="W", axes="in out")
+            return (kernel, Slot(param="bias", path=BIAS, axes="out"), query)
+        case (
+            Dropout()
+            | WindowPooling()
+            | Activate()
+            | Concat()
+            | Pooling()
+            | Flatten()
+            | LastSteps()
+            | Repeat()
+            | Residual()
+            | Normalize()
+        ):
             return ()
         case _:
             assert_never(layer)

@@ -14,9 +14,9 @@ _CLASSES = product(
 _TAKEN = TakenNames(
     in_source=frozenset(
         """
-        callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm model
-        nn running_max running_mean single_bias_lstm single_bias_rnn single_step softplus
-        tensor variational_dropout
+        batch_norm callable functional hard_sigmoid layers legacy_hard_sigmoid masked masked_lstm
+        model nn running_max running_mean running_sum single_bias_lstm single_bias_rnn single_step
+        softplus tensor tied_linear variational_dropout
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES)),
     in_class=frozenset({"initial_states", "mask", "reset_parameters", "self"}),

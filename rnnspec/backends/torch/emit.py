@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.contract import Emitter, Stock
 from rnnspec.backends.needs import purpose
+from rnnspec.backends.torch import channels
 from rnnspec.backends.torch.classes import (
     ACTIVATIONS,
     CellClass,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
-    from rnnspec.words import Activation
 
 _RECURRENT: Mapping[str, Literal] = {
     "num_layers": 1,
@@ -50,13 +50,16 @@ _RECURRENT: Mapping[str, Literal] = {
     "bidirectional": False,
 }
 
-# nn.LayerNorm is missing on purpose: frameworks differ in epsilon, so it is always written.
+# The norms are missing on purpose: frameworks differ in epsilon, so it is always written.
 DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
     {
         "nn.RNN": {**_RECURRENT, "nonlinearity": "tanh"},
         "nn.LSTM": _RECURRENT,
         "nn.GRU": _RECURRENT,
         "nn.Linear": {"bias": True},
+        "nn.Conv1d": {"stride": 1, "padding": 0, "dilation": 1, "bias": True},
+        "nn.MaxPool1d": {"stride": None, "padding": 0},
+        "nn.AvgPool1d": {"stride": None, "padding": 0, "count_include_pad": True},
     }
 )
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
@@ -131,10 +134,32 @@ class TorchWalk(Walk):
             code("__init__(self) -> None"),
             code("super().__init__()"),
             modules,
-            code("self.reset_parameters()") if is_drawn else Code(),
+            code("self.reset_parameters()") if is_drawn else self._evaluate(),
         )
         if is_drawn:
             yield reset_parameters(self.network)
+
+    def _evaluate(self) -> Code:
+        """Return the statement that puts stock layers into inference, if they differ in it."""
+        if not any(isinstance(layer, nodes.BatchNorm) for layer in self.network.layers):
+            return Code()
+        return code("""
+            # Batch norms use their running statistics, not those of the batch.
+            self.eval()
+        """)
+
+    def _write(self, layer: nodes.Layer) -> tuple[Code, Code]:
+        module, compute = super()._write(layer)
+        if run := self._runs.get(layer.name):
+            first, last = layer is run[0], layer is run[-1]
+            compute = channels.transposed(compute, first=first, last=last)
+        return module, compute
+
+    @cached_property
+    def _runs(self) -> dict[str, tuple[nodes.Layer, ...]]:
+        """The run of each layer that gets (batch, features, steps)."""
+        runs = channels.channel_runs(self.network)
+        return {layer.name: run for run in runs for layer in run}
 
     def embedding(self, layer: nodes.Embedding) -> Code:
         """Return an embedding without ``padding_idx``: a mask does not change token 0's vector."""
@@ -148,7 +173,8 @@ class TorchWalk(Walk):
         """Return a dropout, nothing for one between the layers of a module."""
         if isinstance(layer, StackedDropout):
             return Code()
-        return code("self.{} = nn.Dropout({!r})", layer.name, layer.rate)
+        class_ = "nn.Dropout1d" if layer.variational else "nn.Dropout"
+        return code("self.{} = {}({!r})", layer.name, class_, layer.rate)
 
     def layer_norm(self, layer: nodes.LayerNorm) -> Code:
         """Return a layer normalization with its epsilon."""
@@ -156,9 +182,132 @@ class TorchWalk(Walk):
         return code("self.{} = nn.LayerNorm({!r}, eps={!r})", layer.name, size, layer.epsilon)
 
     def dense(self, layer: nodes.Dense) -> Code:
-        """Return a linear layer."""
+        """Return a linear layer, or what a tied one has beside the embedding."""
+        if layer.tied:
+            tied = code("self.{} = TiedLinear({!r})", layer.name, layer.units)
+            return tied if layer.bias else Code()
         linear = _make("nn.Linear", layer.features, layer.units, bias=layer.bias)
         return code("self.{} = {}", layer.name, linear)
+
+    def project_tied(self, layer: nodes.Dense) -> Code:
+        """Return the product with the weight of the embedding, which the module itself has not."""
+        # Its second owner would be in the state dict, too.
+        if layer.bias:
+            return code("self.{}(x, self.{}.weight)", layer.name, layer.tied)
+        return code("nn.functional.linear(x, self.{}.weight)", layer.tied)
+
+    def conv(self, layer: nodes.Conv) -> Code:
+        """Return a convolution, with padding that is the same at both ends."""
+        window, steps = layer.window, layer.input[0]
+        padding: Literal = channels.own_padding(window, steps)
+        if padding and window.stride == 1:
+            padding = "same"
+        module = _make(
+            "nn.Conv1d",
+            layer.features,
+            layer.filters,
+            window.size,
+            stride=window.stride,
+            padding=padding,
+            dilation=window.dilation,
+            bias=layer.bias,
+        )
+        return code("self.{} = {}", layer.name, module)
+
+    def run_conv(self, layer: nodes.Conv) -> Iterator[Code]:
+        """Yield the statements of a convolution, in step form with the inputs before the chunk."""
+        window = layer.window
+        if layer.masked and not self._is_filled(layer):
+            yield code("x = {}", channels.where_real(code("0")))
+        if self.form == "step" and window.reach:
+            (state,) = states_of(layer)
+            yield code(
+                """
+                x = torch.cat([{state}.transpose(1, 2), x], dim=2)
+                {state} = x[:, :, -{!r}:].transpose(1, 2)
+                """,
+                window.reach,
+                state=state.name,
+            )
+        else:
+            yield from channels.pad(window, layer.input[0])
+        yield code("x = self.{}(x)", layer.name)
+
+    def _is_filled(self, layer: nodes.Layer) -> bool:
+        """Return whether the padded steps that a layer gets are zeros already."""
+        is_first = layer is self.network.layers[0]
+        return is_first and isinstance(self.network.input, nodes.NumericInput)
+
+    def window_pooling(self, layer: nodes.WindowPooling) -> Code:
+        """Return a pool, with padding that is the same at both ends."""
+        window, steps = layer.window, layer.input[0]
+        padding = channels.own_padding(window, steps)
+        stride = None if window.stride == window.size else window.stride
+        if layer.statistic == "max":
+            module = _make("nn.MaxPool1d", window.size, stride=stride, padding=padding)
+        else:
+            # With a mask, the share of real steps has the padding too.
+            counts = layer.masked or not padding
+            module = _make(
+                "nn.AvgPool1d",
+                window.size,
+                stride=stride,
+                padding=padding,
+                count_include_pad=counts,
+            )
+        return code("self.{} = {}", layer.name, module)
+
+    def run_window_pooling(self, layer: nodes.WindowPooling) -> Iterator[Code]:
+        """Yield the statements of a pool."""
+        pool = channels.pool_max if layer.statistic == "max" else channels.pool_average
+        return pool(layer)
+
+    def batch_norm(self, layer: nodes.BatchNorm) -> Code:
+        """Return a batch norm: a stock layer, except for training."""
+        size = nodes.width(layer.input)
+        arguments: dict[str, Literal] = {"eps": layer.epsilon}
+        if self.form == "training":
+            arguments["momentum"] = layer.momentum
+        class_ = "BatchNorm" if self.form == "training" else "nn.BatchNorm1d"
+        return code("self.{} = {}", layer.name, _make(class_, size, **arguments))
+
+    def run_batch_norm(self, layer: nodes.BatchNorm) -> Iterator[Code]:
+        """Yield the call of a batch norm, which in training takes the mask."""
+        takes_mask = layer.masked and self.form == "training"
+        yield code("x = self.{}({})", layer.name, listed("x", "mask" if takes_mask else ""))
+
+    def attention(self, layer: nodes.Attention) -> Code:
+        """Return the linear layer of the query, or two if the steps have a hidden layer."""
+        query = _make("nn.Linear", layer.units or layer.features, 1, bias=False)
+        if layer.units is None:
+            return code("self.{} = {}", layer.name, query)
+        hidden = _make("nn.Linear", layer.features, layer.units)
+        modules = code('{{"hidden": {}, "query": {}}}', hidden, query)
+        return code("self.{} = nn.ModuleDict({})", layer.name, modules)
+
+    def run_attention(self, layer: nodes.Attention) -> Iterator[Code]:
+        """Yield the statements that weight the steps, and sum them."""
+        if layer.units is None:
+            yield code("scores = self.{}(x)", layer.name)
+        else:
+            yield code("hidden = self.{}[{!r}](x)", layer.name, "hidden")
+            if layer.activation != "linear":
+                yield code("hidden = {}", _activate(layer.activation, "hidden"))
+            yield code("scores = self.{}[{!r}](hidden)", layer.name, "query")
+        if layer.masked:
+            yield code("""
+                # Padding has no weight, so a sequence of padding alone gives zeros.
+                real = mask.unsqueeze(-1)
+                scores = torch.where(real, scores, -3e38)
+                weights = torch.where(real, torch.softmax(scores, dim=1), 0)
+            """)
+        else:
+            yield code("weights = torch.softmax(scores, dim=1)")
+        yield code("x = (weights * x).sum(dim=1)")
+
+    def flatten(self) -> Code:
+        """Return ``x`` with one axis for steps and features."""
+        return code("torch.flatten(x, 1)")
 
     @cached_property
     def _recurrent_modules(self) -> dict[str, nodes.Recurrent]:
@@ -350,22 +499,48 @@ class TorchWalk(Walk):
             self.where_real(-3e38),
         )
 
-    def activate(self, activation: Activation) -> Code:
-        """Return ``x`` after an activation."""
-        match activation:
-            case "exponential":
-                return code("torch.exp(x)")
-            case "softmax" | "log_softmax":
-                return code("torch.{}(x, dim=-1)", activation)
-            case "softplus":
-                # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
-                return code("nn.functional.softplus(x, threshold=40)")
-            case _:
-                return code("{}(x)", ACTIVATIONS[activation])
+    def pool_sum(self, *, masked: bool) -> Code:
+        """Return the statement that computes the sum over the steps."""
+        return code("x = {}.sum(dim=1)", self.where_real(0) if masked else code("x"))
 
-    def concatenate(self, ahead: Code, back: Code) -> Code:
-        """Return two arrays joined along the features."""
-        return code("torch.cat([{}, {}], dim=-1)", ahead, back)
+    def pool_last(self, layer: nodes.Pooling) -> Code:
+        """Return the statements that select the last real step, and the first for the backward."""
+        ahead = nodes.width(layer.input) - layer.backward
+        if not layer.masked:
+            if not layer.backward:
+                return code("x = x[:, -1]")
+            return code("x = torch.cat([x[:, -1, :{!r}], x[:, 0, {!r}:]], dim=-1)", ahead, ahead)
+        first, steps = Code(), code("x[rows, last]")
+        if layer.backward:
+            first = code("first = mask.int().argmax(dim=1)")
+            steps = code(
+                "torch.cat([x[rows, last, :{!r}], x[rows, first, {!r}:]], dim=-1)", ahead, ahead
+            )
+        return code(
+            """
+            rows = torch.arange(x.shape[0], device=x.device)
+            last = mask.shape[1] - 1 - mask.flip(1).int().argmax(dim=1)
+            {}
+            x = {}
+            x = torch.where(mask.any(dim=1, keepdim=True), x, 0)
+            """,
+            first,
+            steps,
+        )
+
+    def activate(self, activation: nodes.Activation) -> Code:
+        """Return ``x`` after an activation."""
+        return _activate(activation, "x")
+
+    def activated(self, layer: nodes.Conv | nodes.Activate | nodes.Dense) -> Code:
+        """Return the statement of an activation, on the axis of the features."""
+        if layer.name in self._runs and layer.activation in ("softmax", "log_softmax"):
+            return code("x = torch.{}(x, dim=1)", layer.activation)
+        return super().activated(layer)
+
+    def concatenate(self, *arrays: Code) -> Code:
+        """Return arrays joined along the features."""
+        return code("torch.cat([{}], dim=-1)", listed(*arrays))
 
     def state_shapes(self) -> Iterator[tuple[str, Code]]:
         """Yield the name and shape of each state, those of stock layers as PyTorch has them."""
@@ -373,7 +548,7 @@ class TorchWalk(Walk):
             stack = stack_of(layer)
             for state in states_of(layer):
                 if stack is None:
-                    yield state.name, code("batch, {!r}", state.size)
+                    yield state.name, listed("batch", *(code("{!r}", n) for n in state.shape))
                 elif stack.index == 0:
                     yield state.name, code("{!r}, batch, {!r}", stack.size, state.size)
 
@@ -392,6 +567,25 @@ class TorchWalk(Walk):
         if last and self.form == "inference":
             return Code(f"{body[: last.start()]}return {last[1]}")
         return super().finish(body)
+
+
+def _activate(activation: nodes.Activation, value: str) -> Code:
+    """Return a variable after an activation, which is not linear."""
+    match activation:
+        case nodes.LeakyRelu(slope=slope):
+            return code("nn.functional.leaky_relu({}, {!r})", value, slope)
+        case nodes.ClippedRelu(limit=limit):
+            # Not clamp, whose gradient at 0 is 1.
+            return code("nn.functional.hardtanh({}, 0.0, {!r})", value, limit)
+        case "exponential":
+            return code("torch.exp({})", value)
+        case "softmax" | "log_softmax":
+            return code("torch.{}({}, dim=-1)", activation, value)
+        case "softplus":
+            # PyTorch returns x itself above the threshold: at its default, 20, off by 2e-9.
+            return code("nn.functional.softplus({}, threshold=40)", value)
+        case _:
+            return code("{}({})", ACTIVATIONS[activation], value)
 
 
 def _result(name: str, layer: nodes.Recurrent) -> Code:

@@ -58,14 +58,24 @@ def _kinds(network: nodes.Network) -> tuple[list[_Kind], list[_Kind]]:
     """Return the kind of each class, and one for each layer that is drawn differently."""
     kinds: dict[str, _Kind] = {}
     others: list[_Kind] = []
-    for layer in network.layers:
-        if draws := _draws(layer):
-            first = _Kind(_class(layer), layer)
-            if kind := kinds.get(first.class_, first).with_layer(draws):
-                kinds[first.class_] = kind
-            else:
-                others.append(_Kind(first.class_, layer, draws))
+    modules = [module for layer in network.layers for module in _modules(layer)]
+    for layer, draws in modules:
+        first = _Kind(_class(layer), layer)
+        if kind := kinds.get(first.class_, first).with_layer(draws):
+            kinds[first.class_] = kind
+        else:
+            others.append(_Kind(first.class_, layer, draws))
     return list(kinds.values()), others
+
+
+def _modules(layer: nodes.Layer) -> Iterator[tuple[nodes.Layer, dict[str, Code]]]:
+    """Yield each module of a layer, as the layer with the statements that draw its arrays."""
+    draws = _draws(layer)
+    if isinstance(layer, nodes.Attention):
+        # Linear layers: the query has the kernel of its own one.
+        yield layer, {"kernel": draws.pop("query")}
+    if draws:
+        yield layer, draws
 
 
 def _class(layer: nodes.Layer) -> str:
@@ -74,8 +84,14 @@ def _class(layer: nodes.Layer) -> str:
             return plan_of(layer).class_
         case nodes.Embedding():
             return "nn.Embedding"
-        case nodes.Dense():
+        case nodes.Dense(tied=str()):
+            return "TiedLinear"
+        case nodes.Dense() | nodes.Attention():
             return "nn.Linear"
+        case nodes.Conv():
+            return "nn.Conv1d"
+        case nodes.BatchNorm():
+            return "BatchNorm"
         case nodes.LayerNorm():
             return "nn.LayerNorm"
         case _:
@@ -139,8 +155,8 @@ def _body(kind: _Kind) -> Code:
     """Return the statements that draw the arrays of ``module``."""
     layer, draws = kind.layer, dict(kind.draws)
     if not (isinstance(layer, nodes.Recurrent) and plan_of(layer).is_fused):
-        if kind.partly and "bias" in draws:
-            # nn.Linear without a bias has the attribute, with the value None.
+        # Without a bias, the attribute is None, which nn.Conv1d declares.
+        if "bias" in draws and (kind.partly or isinstance(layer, nodes.Conv)):
             draws["bias"] = code(
                 """
                 if module.bias is not None:

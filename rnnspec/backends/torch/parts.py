@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, RETURNS, running_docstring
+from rnnspec.backends.torch.channels import batch_norm_class
 from rnnspec.backends.torch.classes import cell_classes, sequences, wrapped
 from rnnspec.backends.torch.plan import plan_of
 from rnnspec.backends.torch.recurrent import choose_result, stepwise_class
 from rnnspec.ir import nodes
-from rnnspec.ir.nodes import cell_activations
+from rnnspec.ir.nodes import cell_activations, layer_activations
 from rnnspec.source.code import Code, code, docstring
 
 if TYPE_CHECKING:
@@ -31,12 +32,26 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
     yield from map(stepwise_class, cell_classes(network).values())
     if any(plan_of(layer).has_single_step for layer in recurrent):
         yield _SINGLE_STEP
-    for layer in network.layers if form == "step" else ():
-        match layer:
-            case nodes.Pooling(statistic="mean"):
-                yield _running_mean(masked=layer.masked)
-            case nodes.Pooling(statistic="max"):
-                yield _running_max(masked=layer.masked)
+    norms = [layer for layer in network.layers if isinstance(layer, nodes.BatchNorm)]
+    if norms and form == "training":
+        yield batch_norm_class(norms)
+    if any(
+        isinstance(layer, nodes.Dense) and layer.tied and layer.bias for layer in network.layers
+    ):
+        yield _TIED_LINEAR
+    pools = {
+        layer.statistic: layer.masked
+        for layer in network.layers
+        if isinstance(layer, nodes.Pooling)
+    }
+    for statistic, masked in pools.items() if form == "step" else ():
+        match statistic:
+            case "mean":
+                yield _running_mean(masked=masked)
+            case "max":
+                yield _running_max(masked=masked)
+            case "sum":
+                yield _running_sum(masked=masked)
             case _:
                 pass
 
@@ -49,12 +64,12 @@ def _activations(network: nodes.Network) -> Iterator[Code]:
         if isinstance(layer, nodes.Recurrent)
         for activation in cell_activations(layer.cell)
     }
-    dense = {layer.activation for layer in network.layers if isinstance(layer, nodes.Dense)}
-    if "hard_sigmoid" in cells | dense:
+    everywhere = {name for layer in network.layers for name in layer_activations(layer)}
+    if "hard_sigmoid" in everywhere:
         yield _HARD_SIGMOID
-    if "legacy_hard_sigmoid" in cells | dense:
+    if "legacy_hard_sigmoid" in everywhere:
         yield _LEGACY_HARD_SIGMOID
-    # A dense layer passes the threshold itself.
+    # Other layers pass the threshold themselves.
     if "softplus" in cells:
         yield _SOFTPLUS
 
@@ -86,6 +101,18 @@ _VARIATIONAL_DROPOUT = code('''
             return x
         keep = x.new_ones(x.shape[0], 1, x.shape[2])
         return x * nn.functional.dropout(keep, rate)
+''')
+_TIED_LINEAR = code('''
+    class TiedLinear(nn.Module):
+        """A linear layer with the weight of another module, so that it has only a bias."""
+
+        def __init__(self, out_features: int) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.empty(out_features))
+
+        def forward(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            """Return ``x @ weight.T + bias``."""
+            return nn.functional.linear(x, weight, self.bias)
 ''')
 _SINGLE_STEP = code('''
     def single_step(
@@ -364,4 +391,19 @@ def _running_max(*, masked: bool) -> Code:
             return highest, count + x.shape[1]
         """,
         about,
+    )
+
+
+def _running_sum(*, masked: bool) -> Code:
+    return code(
+        """
+        def running_sum({}) -> torch.Tensor:
+            {}
+            return total + {}.sum(dim=1)
+        """,
+        code("x: torch.Tensor, mask: torch.Tensor, total: torch.Tensor")
+        if masked
+        else code("x: torch.Tensor, total: torch.Tensor"),
+        running_docstring("sum", masked=masked),
+        code("torch.where(mask.unsqueeze(-1), x, 0)") if masked else code("x"),
     )

@@ -7,11 +7,21 @@ computes; except for training, a layer alone is a stack too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
-from rnnspec.ir.nodes import GRU, LSTM, Dropout, Layer, Network, Recurrent, Residual, SimpleRNN
+from rnnspec.ir.nodes import (
+    GRU,
+    LSTM,
+    Dropout,
+    Layer,
+    Network,
+    Recurrent,
+    Residual,
+    SimpleRNN,
+    kept_outputs,
+)
 from rnnspec.ir.text import cell_name
 
 if TYPE_CHECKING:
@@ -196,7 +206,9 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
     A layer that no other one continues is a run of its own.
     """
     layers = network.layers
-    skipped = {layer.start for layer in layers if isinstance(layer, Residual)}
+    # Outside of a module, the inputs and outputs of its inner layers are not accessible.
+    starts = {layer.start for layer in layers if isinstance(layer, Residual)}
+    accessed = starts, kept_outputs(network)
 
     def fit(upper: Recurrent, lower: Recurrent) -> bool:
         fused = not stepwise_reason(upper) and not stepwise_reason(lower)
@@ -205,21 +217,27 @@ def _runs(network: Network, alike: Alike) -> Iterator[list[int]]:
     start = 0
     while start < len(layers):
         run = [start]
-        while following := _following(layers, run, fit, skipped):
+        while following := _following(layers, run, fit, *accessed):
             run += following
         yield run
         start = run[-1] + 1
 
 
 def _following(
-    layers: tuple[Layer, ...], run: list[int], fit: Alike, skipped: set[str]
+    layers: tuple[Layer, ...],
+    run: list[int],
+    fit: Alike,
+    starts: Collection[str],
+    kept: Collection[str],
 ) -> list[int]:
     """Return the indexes of the next layer of a run and the dropout before it, empty at its end."""
     # The second entry of a run shows whether there is dropout between its layers. ``upper`` comes
     # first in the spec, and ``lower`` takes its output.
     last, between = run[-1], layers[run[1]] if len(run) > 1 else None
     upper = layers[last]
-    dropped = last + 1 < len(layers) and isinstance(layers[last + 1], Dropout)
+    dropout = layers[last + 1] if last + 1 < len(layers) else None
+    # A module draws the elements of each step anew.
+    dropped = isinstance(dropout, Dropout) and not dropout.variational
     following = [last + 1, last + 2] if dropped else [last + 1]
     if following[-1] >= len(layers):
         return []
@@ -228,8 +246,10 @@ def _following(
         return []
     if not fit(upper, lower):
         return []
-    # A residual cannot start inside a fused stack, whose inner inputs are not accessible.
-    if not skipped.isdisjoint(layers[index].name for index in following):
+    inner = [layers[index] for index in (last, *following[:-1])]
+    taken = any(layer.name in kept for layer in inner)
+    added = any(layers[index].name in starts or layers[index].source for index in following)
+    if taken or added:
         return []
     # A module has one dropout rate for all the places between its layers.
     if between is not None and _rate(between) != _rate(layers[following[0]]):

@@ -13,7 +13,7 @@ from torch import nn
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.backends.kept import load_entry, write_by_name
-from rnnspec.backends.torch.plan import direction_key, stack_of
+from rnnspec.backends.torch.plan import stack_of
 from rnnspec.backends.torch.slots import module
 from rnnspec.ir.params import Counts
 
@@ -54,25 +54,26 @@ class TorchRuntime(Runtime):
         child = dict(model.named_children()).get(module(layer))
         if child is None:
             return 0
-        parameters = dict(child.named_parameters())
+        arrays = dict(child.named_parameters()) | _moving(child)
         if stack := stack_of(layer):
             # One module holds the arrays of all its layers: weight_ih_l0, weight_hh_l1_reverse.
             own = re.compile(rf"_l{stack.index}(_reverse)?$")
-            parameters = {name: p for name, p in parameters.items() if own.search(name)}
-        return sum(p.numel() for p in parameters.values())
+            arrays = {name: array for name, array in arrays.items() if own.search(name)}
+        return sum(array.numel() for array in arrays.values())
 
     def layer_type(self, model: nn.Module, layer: Layer) -> str:
         """Return the name of PyTorch's class of a layer, empty if the source has no such module."""
         child = dict(model.named_children()).get(module(layer))
-        kind = type(_forward_part(child)) if child else type
+        kind = type(_first_part(child)) if child else type
         # A class of the source itself, such as Masked, says nothing to someone who has not read it.
         return kind.__name__ if kind.__module__.startswith("torch.") else ""
 
     def counts(self, model: nn.Module) -> Counts:
         """Return the parameter counts of the whole model according to PyTorch."""
+        frozen = [p for p in model.parameters() if not p.requires_grad]
         return Counts(
             trainable=sum(p.numel() for p in model.parameters() if p.requires_grad),
-            non_trainable=sum(p.numel() for p in model.parameters() if not p.requires_grad),
+            non_trainable=sum(a.numel() for a in (*frozen, *_moving(model).values())),
         )
 
     def unwrap(self, model: Any) -> nn.Module | None:
@@ -91,11 +92,11 @@ class TorchRuntime(Runtime):
     def array_type(self, model: nn.Module, layer: str, path: str) -> ArrayType:
         """Return the dtype and shape of one array."""
         try:
-            parameter = model.get_parameter(f"{layer}.{path}")
+            array = _array(model, f"{layer}.{path}")
         except AttributeError as error:
             raise LookupError(str(error)) from error
-        dtype = "" if parameter.is_meta else str(parameter.dtype).removeprefix("torch.")
-        return ArrayType(dtype, tuple(parameter.shape))
+        dtype = "" if array.is_meta else str(array.dtype).removeprefix("torch.")
+        return ArrayType(dtype, tuple(array.shape))
 
     def other_shapes(
         self, model: nn.Module, known: Collection[tuple[str, str]]
@@ -103,35 +104,40 @@ class TorchRuntime(Runtime):
         """Return the shapes of all entries of the state dict that are not at known places."""
         names = {f"{layer}.{path}" for layer, path in known}
         # Not the second bias of a SingleBias class, a buffer that is not persistent.
-        state = model.state_dict(keep_vars=True)
+        state = _state(model)
         return {name: tuple(each.shape) for name, each in state.items() if name not in names}
 
     def get(self, model: nn.Module, layer: str, path: str) -> Array:
         """Return a copy of one array."""
         # NumPy has no bfloat16, and every bfloat16 is a float32.
-        kept = model.get_parameter(f"{layer}.{path}").detach().cpu()
+        kept = _array(model, f"{layer}.{path}").detach().cpu()
         return (kept.float() if kept.dtype == torch.bfloat16 else kept).numpy().copy()
 
     def put(self, model: nn.Module, layer: str, path: str, array: Array) -> None:
         """Replace one array, keeping its dtype and device."""
-        parameter = model.get_parameter(f"{layer}.{path}")
-        # A parameter made in inference mode can be changed only there.
-        with torch.inference_mode(mode=parameter.is_inference()), torch.no_grad():
+        kept = _array(model, f"{layer}.{path}")
+        # One that was made in inference mode can be changed only there.
+        with torch.inference_mode(mode=kept.is_inference()), torch.no_grad():
             # A copy: from_numpy refuses negative strides, and warns about read-only arrays.
-            parameter.copy_(torch.from_numpy(array.copy()))
+            kept.copy_(torch.from_numpy(array.copy()))
 
     def trace(self, model: nn.Module, layers: Sequence[str], inputs: Array) -> Trace:
-        """Run one forward pass in inference, and record the input of each layer with a module."""
+        """Run one forward pass in inference, and record the inputs of layers with a module."""
         inputs_of: dict[str, Array] = {}
         children = dict(model.named_children())
+        channeled = {name for name, child in children.items() if _is_channeled(child)}
+        # What the others get has the steps of their padding, or its layout depends on those beside.
+        unknown = (nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, *((nn.Dropout,) if channeled else ()))
 
         def note(name: str, _module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> None:
-            inputs_of[name] = arguments[0].numpy()
+            x = arguments[0]
+            x = x.transpose(1, 2) if name in channeled and x.ndim > 2 else x
+            inputs_of[name] = x.numpy()
 
         hooks = [
-            _forward_part(children[name]).register_forward_pre_hook(partial(note, name))
+            _first_part(children[name]).register_forward_pre_hook(partial(note, name))
             for name in layers
-            if name in children
+            if name in children and not isinstance(children[name], unknown)
         ]
         try:
             with torch.no_grad(), _mode(model, training=False):
@@ -201,7 +207,7 @@ class TorchRuntime(Runtime):
     def save(self, model: nn.Module, folder: Path, name: str, source: str, spec: str) -> None:
         """Write ``NAME.py`` and ``NAME.safetensors``, its state dict with the spec as metadata."""
         # safetensors refuses others. Source: https://github.com/safetensors/safetensors/pull/17.
-        state = {key: tensor.contiguous() for key, tensor in model.state_dict().items()}
+        state = {key: array.detach().contiguous() for key, array in _state(model).items()}
         write_by_name(folder, name, source, spec, "torch", partial(save_file, state))
 
     def reload(self, folder: Path, name: str, entry: str) -> nn.Module:
@@ -211,9 +217,39 @@ class TorchRuntime(Runtime):
         return model
 
 
-def _forward_part(module: nn.Module) -> nn.Module:
-    """Return the module that gets a layer's input, the forward one if there are two."""
-    return module[direction_key("forward.")] if isinstance(module, nn.ModuleDict) else module
+def _first_part(module: nn.Module) -> nn.Module:
+    """Return the module that gets a layer's input, the forward or hidden one if there are two."""
+    return next(iter(module.values())) if isinstance(module, nn.ModuleDict) else module
+
+
+def _is_channeled(module: nn.Module) -> bool:
+    """Return whether a module gets a sequence as (batch, features, steps)."""
+    classes = nn.Conv1d, nn.MaxPool1d, nn.AvgPool1d, nn.Dropout1d
+    return isinstance(module, classes) or bool(_moving(module))
+
+
+def _state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the state dict without the counters of stock batch norms, which change nothing."""
+    state = model.state_dict(keep_vars=True)
+    return {key: array for key, array in state.items() if not key.endswith("num_batches_tracked")}
+
+
+_MOVING = ("running_mean", "running_var")
+
+
+def _moving(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the moving arrays of batch norms."""
+    return {key: array for key, array in module.named_buffers() if key.endswith(_MOVING)}
+
+
+def _array(model: nn.Module, path: str) -> torch.Tensor:
+    """Return a parameter, or a moving array of a batch norm.
+
+    Raises:
+        AttributeError: the model has no such array.
+    """
+    # Not any buffer: the second bias of a SingleBias class is one.
+    return model.get_buffer(path) if path.endswith(_MOVING) else model.get_parameter(path)
 
 
 def _input(model: nn.Module, inputs: Array) -> torch.Tensor:

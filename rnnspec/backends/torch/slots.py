@@ -13,10 +13,17 @@ from rnnspec.backends.torch.plan import module_path, plan_of, stack_of
 from rnnspec.ir.nodes import (
     GRU,
     LSTM,
+    Activate,
+    Attention,
+    BatchNorm,
     Cell,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Normalize,
@@ -25,12 +32,20 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     SimpleRNN,
+    WindowPooling,
 )
 from rnnspec.ir.params import directions, has_recurrent_bias
 from rnnspec.slots import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_BIAS = Slot(param="bias", path="bias", axes="out")
+_NORM = (
+    Slot(param="gamma", path="weight", axes="out"),
+    Slot(param="beta", path="bias", axes="out"),
+)
 
 
 def slots(layer: Layer) -> tuple[Slot, ...]:
@@ -42,12 +57,37 @@ def slots(layer: Layer) -> tuple[Slot, ...]:
             return tuple(slot for prefix in directions(layer) for slot in _direction(layer, prefix))
         case Dense():
             kernel = Slot(param="kernel", path="weight", axes="out in")
-            bias = Slot(param="bias", path="bias", axes="out")
-            return (kernel, bias) if layer.bias else (kernel,)
+            own = () if layer.tied else (kernel,)
+            return (*own, _BIAS) if layer.bias else own
+        case Conv():
+            kernel = Slot(param="kernel", path="weight", axes="out in step")
+            return (kernel, _BIAS) if layer.bias else (kernel,)
+        case Attention(units=None):
+            return (Slot(param="query", path="weight", axes="out in"),)
+        case Attention():
+            return (
+                Slot(param="kernel", path="hidden.weight", axes="out in"),
+                Slot(param="bias", path="hidden.bias", axes="out"),
+                Slot(param="query", path="query.weight", axes="out in"),
+            )
         case LayerNorm():
-            gamma = Slot(param="gamma", path="weight", axes="out")
-            return (gamma, Slot(param="beta", path="bias", axes="out"))
-        case Dropout() | Pooling() | Repeat() | Residual() | Normalize():
+            return _NORM
+        case BatchNorm():
+            mean = Slot(param="moving_mean", path="running_mean", axes="out")
+            variance = Slot(param="moving_variance", path="running_var", axes="out")
+            return (*_NORM, mean, variance)
+        case (
+            Dropout()
+            | WindowPooling()
+            | Activate()
+            | Concat()
+            | Pooling()
+            | Flatten()
+            | LastSteps()
+            | Repeat()
+            | Residual()
+            | Normalize()
+        ):
             return ()
         case _:
             assert_never(layer)

@@ -1,0 +1,266 @@
+"""Sequences in a graph: the order of their axes, and which of their steps are padding.
+
+Recurrent operators take (steps, batch, features), and padding at the end alone: real steps are
+moved to the front of each sequence. A step of padding keeps the state, so without it every layer
+does the same, and the order of real steps stays as it is. Windows see each step in its own place,
+so whatever is moved has its steps first, and whatever has its batch first is not moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from rnnspec.backends.onnx.graph import BOOL, FLOAT, INT32, INT64
+from rnnspec.backends.onnx.slots import INPUT, MASK, PLACE, array, output_name
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from rnnspec.backends.onnx.graph import Builder
+
+Axes = Literal["sbf", "bsf", "bfs", "sb", "bs", "bf"]
+"""The axes of a value in order: steps, batch and features."""
+
+MOVING = "Move real steps to the front: the operators take padding at the end alone."
+
+_ABOUT: dict[Axes, str] = {
+    "sbf": "Recurrent layers take (steps, batch, features).",
+    "bfs": "NAME_NCW is (batch, features, steps), as convolutions and pools take it.",
+    "bsf": "NAME_NWC is (batch, steps, features).",
+}
+
+TO_END = 2**63 - 1
+"""The end of a slice that goes on to the end of an axis."""
+
+
+@dataclass(slots=True)
+class Padding:
+    """Values about the padding of sequences, each of which is added when it is first needed.
+
+    ``axes`` are those of the mask. After a window that leaves out steps, ``before`` is the padding
+    of what it takes, and ``prefix`` begins the names of all values.
+    """
+
+    into: Builder
+    axes: Axes
+    prefix: str = ""
+    before: Padding | None = None
+    window: nodes.Window | None = None
+    added: set[str] = field(default_factory=set)
+
+    def _add(
+        self, name: str, operator: str, *inputs: str, **attributes: int | tuple[int, ...]
+    ) -> str:
+        """Add a value unless it was added before, and return its name."""
+        name = f"{self.prefix}{name}"
+        if name not in self.added:
+            self.added.add(name)
+            self.into.add(name, operator, *inputs, **attributes)
+        return name
+
+    @property
+    def _step_axis(self) -> int:
+        return self.axes.index("s")
+
+    def find(self, network_input: nodes.Input, x: str) -> None:
+        """Add the mask of the input ``x``: ``Padded`` is 1 at padding, and ``Real`` elsewhere."""
+        into = self.into
+        match network_input:
+            case nodes.TokenInput():
+                equal = self._add("Is_Padding", "Equal", x, into.scalar("Padding_Token", 0))
+                padded = self._add("Padded", "Cast", equal, to=INT64)
+            case nodes.NumericInput(mask_value=value):
+                assert value is not None
+                equal = self._add("Is_Value", "Equal", x, into.scalar("Mask_Value", value))
+                values = self._add("Values", "Cast", equal, to=INT64)
+                last = into.integers("Axis_last", -1)
+                padded = self._add("Padded", "ReduceMin", values, last, keepdims=0)
+        if self.axes == "sb":
+            into.integers("Axis_0", 0)
+        self._add("Real", "Sub", into.scalar("One", 1), padded)
+
+    def after(self, layer: str, window: nodes.Window) -> Padding:
+        """Return the padding of what a layer makes of its windows."""
+        if window.keeps_steps:
+            return self
+        return Padding(self.into, self.axes, array(layer, MASK), self, window)
+
+    def real(self) -> str:
+        """Return the mask, which is 1 at real steps."""
+        if self.before is None or self.window is None:
+            return f"{self.prefix}Real"
+        into, axis, window = self.into, self._step_axis, self.window
+        start = into.integers(f"Step_{window.anchor}", window.anchor)
+        end = into.integers("To_End", TO_END)
+        along = into.integers(f"Axis_{axis}", axis)
+        every = into.integers(f"Every_{window.stride}", window.stride)
+        return self._add("Real", "Slice", self.before.real(), start, end, along, every)
+
+    def _length(self) -> str:
+        """Return the number of real steps of each sequence, with the axes of the mask."""
+        axis = self._step_axis
+        return self._add(
+            "Length", "ReduceSum", self.real(), self.into.integers(f"Axis_{axis}", axis)
+        )
+
+    def count(self) -> str:
+        """Return the number of real steps of each sequence as a float, (batch, 1)."""
+        number = self._add("Length_Float", "Cast", self._length(), to=FLOAT)
+        return (
+            self._add("Length_2", "Transpose", number, perm=(1, 0)) if self.axes == "sb" else number
+        )
+
+    def exists(self) -> str:
+        """Return a value that is true for sequences with a real step, (batch, 1)."""
+        return self._add("Any_Real", "Greater", self.count(), self.into.scalar("Zero", 0.0))
+
+    def is_real(self, axes: Axes) -> str:
+        """Return a value that is true at the real steps of a sequence, one for all features."""
+        if axes == "sbf":
+            place, last = self._place(), self.into.integers("Axis_last", -1)
+            real = self._steps_first()
+            moved = self._add("Real_Moved", "ScatterElements", real, place, real, axis=0)
+            return self._add(
+                "Is_Real", "Cast", self._add("Real_3", "Unsqueeze", moved, last), to=BOOL
+            )
+        mask = self._add("Mask", "Cast", self.real(), to=BOOL)
+        if self.axes == "sb":
+            mask = self._add("Mask_NW", "Transpose", mask, perm=(1, 0))
+        if axes == "bfs":
+            return self._add("Mask_NCW", "Unsqueeze", mask, self.into.integers("Axis_1", 1))
+        return self._add("Mask_NWC", "Unsqueeze", mask, self.into.integers("Axis_last", -1))
+
+    def share(self) -> str:
+        """Return 1.0 at real steps and 0.0 at padding, (batch, 1, steps)."""
+        return self._add("Mask_Float", "Cast", self.is_real("bfs"), to=FLOAT)
+
+    def _steps_first(self) -> str:
+        real = self.real()
+        return (
+            real if self.axes == "sb" else self._add("Real_Steps", "Transpose", real, perm=(1, 0))
+        )
+
+    def _place(self) -> str:
+        """Return the place of each step, (steps, batch), once real ones are moved to the front."""
+        into, name = self.into, f"{self.prefix}{PLACE}"
+        if name in self.added:
+            return name
+        real, one = self._steps_first(), into.scalar("One", 1)
+        own = self.before is None and self.axes == "sb"
+        padded = f"{self.prefix}Padded" if own else self._add("Padded_Steps", "Sub", one, real)
+        first = into.integers("Axis_0", 0)
+        length = (
+            self._length()
+            if self.axes == "sb"
+            else self._add("Length_Steps", "ReduceSum", real, first)
+        )
+        axis = into.scalar("First", 0)
+        counts = self._add("Real_Count", "CumSum", real, axis)
+        behind = self._add("Padded_Count", "CumSum", padded, axis)
+        behind = self._add("Padded_Place", "Add", behind, length)
+        is_real = self._add("Mask" if self.axes == "sb" else "Mask_Steps", "Cast", real, to=BOOL)
+        place = self._add("Place_1", "Where", is_real, counts, behind)
+        return self._add(PLACE, "Sub", place, one)
+
+    def lengths(self) -> str:
+        """Return the number of real steps of each sequence as fused operators take it, (batch)."""
+        axis = self._step_axis
+        flat = self._add(
+            "Length_1", "Squeeze", self._length(), self.into.integers(f"Axis_{axis}", axis)
+        )
+        # The operators take no other type.
+        return self._add("Lengths", "Cast", flat, to=INT32)
+
+    def move_to_front(self, name: str, about: str, x: str, *, tokens: bool = False) -> str:
+        """Return ``x`` with its real steps in front, named ``name``."""
+        place = self._place()
+        if not tokens:
+            place = self._place_like(f"{about}_Place", x)
+        return self.into.add(name, "ScatterElements", x, place, x, axis=0)
+
+    def move_back(self, about: str, x: str) -> str:
+        """Return a sequence with each step in its own place again."""
+        place = self._place_like(f"{about}_Place", x)
+        return self.into.add(f"{about}_Back", "GatherElements", x, place, axis=0)
+
+    def _place_like(self, name: str, x: str) -> str:
+        """Return the places of the steps in the shape of ``x``."""
+        last = self.into.integers("Axis_last", -1)
+        place = self.into.add(f"{name}_1", "Unsqueeze", self._place(), last)
+        return self.into.add(name, "Expand", place, self.into.add(f"{name}_Shape", "Shape", x))
+
+
+@dataclass(slots=True)
+class Sequences:
+    """The input and the outputs of the layers so far, in the orders of axes that were needed."""
+
+    into: Builder
+    values: dict[str, dict[Axes, str]] = field(default_factory=dict)
+    paddings: dict[str, Padding | None] = field(default_factory=dict)
+    described: set[str] = field(default_factory=set)
+
+    def begin(self, network_input: nodes.Input, axes: Axes) -> None:
+        """Take the input of the network, with its steps or its batch first."""
+        into = self.into
+        tokens = isinstance(network_input, nodes.TokenInput)
+        padding = Padding(into, "sb" if axes[0] == "s" else "bs") if network_input.masked else None
+        if axes[0] == "s":
+            into.block(f"Inside, sequences are (steps, batch{'' if tokens else ', features'}).")
+            x = into.add("Steps", "Transpose", INPUT, perm=(1, 0) if tokens else (1, 0, 2))
+            self.described.add("sbf")
+        else:
+            x = INPUT
+        if padding is not None:
+            into.block(MOVING if axes[0] == "s" else "")
+            padding.find(network_input, x)
+            if axes[0] == "s":
+                x = padding.move_to_front("Moved", "Input", x, tokens=tokens)
+                padding.lengths()
+                self.described.add(MOVING)
+        into.block()
+        self.put(nodes.INPUT, ("sb" if axes == "sbf" else "bs") if tokens else axes, x, padding)
+        self.values[nodes.INPUT]["bs" if tokens else "bsf"] = INPUT
+
+    def put(self, layer: str, axes: Axes, value: str, padding: Padding | None = None) -> None:
+        """Remember the output of a layer."""
+        self.values[layer] = {axes: value}
+        self.paddings[layer] = padding
+
+    def axes(self, layer: str) -> Axes:
+        """Return the order of axes in which the output of a layer was made."""
+        return next(iter(self.values[layer]))
+
+    def padding(self, layer: str) -> Padding | None:
+        """Return the padding of the output of a layer, None if it has none."""
+        return self.paddings[layer]
+
+    def take(self, layer: str, axes: Axes) -> str:
+        """Return the output of a layer with its axes in an order."""
+        known = self.values[layer]
+        if axes not in known:
+            known[axes] = self._rearrange(layer, axes)
+        return known[axes]
+
+    def _rearrange(self, layer: str, axes: Axes) -> str:
+        into, padding, known = self.into, self.paddings[layer], self.values[layer]
+        # With the batch first, each step is in its own place.
+        old = next((old for old in known if old[0] == axes[0]), self.axes(layer))
+        x = known[old]
+        about = "Input" if layer == nodes.INPUT else layer
+        name = "Input_Steps" if about == "Input" and axes == "sbf" else output_name(about, axes)
+        self._describe(axes)
+        if padding is not None and old == "sbf":
+            x = padding.move_back(about, x)
+        perm = tuple(map(old.index, axes))
+        if padding is None or axes != "sbf":
+            return into.add(name, "Transpose", x, perm=perm)
+        x = into.add(f"{about}_In_Place", "Transpose", x, perm=perm)
+        if MOVING not in self.described:
+            self.described.add(MOVING)
+            into.block(MOVING)
+        return padding.move_to_front(name, about, x)
+
+    def _describe(self, axes: Axes) -> None:
+        """Begin a group of nodes, with a comment about an order of axes the first time."""
+        self.into.block("" if axes in self.described else _ABOUT[axes])
+        self.described.add(axes)

@@ -1,0 +1,226 @@
+"""Layers that PyTorch computes on (batch, features, steps): convolutions, pools and batch norms.
+
+A run of them, with the activations and dropouts between, is transposed once, and back once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rnnspec.ir import nodes
+from rnnspec.source.code import Code, code, lines
+from rnnspec.source.linebreaks import LINE_LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def channel_runs(network: nodes.Network) -> Iterator[tuple[nodes.Layer, ...]]:
+    """Yield the layers of each run, from one that PyTorch has only on this layout to the last."""
+    starts = {layer.start for layer in network.layers if isinstance(layer, nodes.Residual)}
+    # What others take is (batch, steps, features), so a run neither begins before nor goes past it.
+    kept = nodes.kept_outputs(network)
+    run: list[nodes.Layer] = []
+    for layer in network.layers:
+        is_any = isinstance(layer, nodes.Activate | nodes.Dropout) and len(layer.input) > 1
+        if layer.source or layer.name in starts or not (is_any or _is_channeled(layer)):
+            yield from _trim(run)
+            run = []
+        if is_any or _is_channeled(layer):
+            run.append(layer)
+        if layer.name in kept:
+            yield from _trim(run)
+            run = []
+    yield from _trim(run)
+
+
+def _is_channeled(layer: nodes.Layer) -> bool:
+    match layer:
+        case nodes.Conv() | nodes.WindowPooling():
+            return True
+        case nodes.BatchNorm():
+            return len(layer.input) > 1
+        case nodes.Dropout():
+            return layer.variational
+        case _:
+            return False
+
+
+def _trim(run: list[nodes.Layer]) -> Iterator[tuple[nodes.Layer, ...]]:
+    """Yield a run without the activations and dropouts at its ends, unless nothing is left."""
+    places = [at for at, layer in enumerate(run) if _is_channeled(layer)]
+    if places:
+        yield tuple(run[places[0] : places[-1] + 1])
+
+
+_SHORT = LINE_LENGTH - len(8 * " ")
+
+
+def transposed(compute: Code, *, first: bool, last: bool) -> Code:
+    """Return the statements of a layer of a run, with the transposes before and after the run."""
+    transpose = code("x = x.transpose(1, 2)")
+    if first and last and compute.startswith("x = self.") and "\n" not in compute:
+        line = f"{compute.replace('(x', '(x.transpose(1, 2)')}.transpose(1, 2)"
+        if len(line) <= _SHORT:
+            return Code(line)
+    return lines(transpose if first else Code(), compute, transpose if last else Code())
+
+
+def where_real(otherwise: Code) -> Code:
+    """Return ``x`` with another value at padded steps."""
+    return code("torch.where(mask.unsqueeze(1), x, {})", otherwise)
+
+
+def added_steps(window: nodes.Window, steps: int | None) -> tuple[int, int] | None:
+    """Return the number of steps that a window adds before and after, None if it is not fixed."""
+    if window.padding == "same" and window.stride > 1 and steps is None:
+        return None
+    return window.added(steps or 1)
+
+
+def own_padding(window: nodes.Window, steps: int | None) -> int:
+    """Return the padding that a module of PyTorch can add itself: the same at both ends."""
+    before, after = added_steps(window, steps) or (0, 0)
+    return before if before == after else 0
+
+
+def pad(
+    window: nodes.Window, steps: int | None, value: str = "", names: Iterable[str] = ("x",)
+) -> Iterator[Code]:
+    """Yield the statements that add the steps of a window that no module adds itself."""
+    added = added_steps(window, steps)
+    if added is not None and added[0] == added[1]:
+        return
+    # Not padding=size // 2, which is another number of steps if the size is even or with a stride.
+    amount = code("(total // 2, total - total // 2)") if added is None else code("{!r}", added)
+    if added is None:
+        total = code("{!r} - (x.shape[2] - 1) % {!r}", window.reach, window.stride)
+        if window.reach < window.stride - 1:
+            total = code("max({}, 0)", total)
+        yield code("total = {}", total)
+    filling = code(", value={}", Code(value)) if value else Code()
+    for name in names:
+        yield code("{} = nn.functional.pad({}, {}{})", name, name, amount, filling)
+
+
+def pool_max(layer: nodes.WindowPooling) -> Iterator[Code]:
+    """Yield the statements that take the maximum of the real steps of each window."""
+    if layer.masked:
+        yield code("x = {}", where_real(code("-torch.inf")))
+    yield from pad(layer.window, layer.input[0], "-torch.inf")
+    yield code("x = self.{}(x)", layer.name)
+    if layer.masked:
+        yield code("""
+            # A window of padding alone gives zeros.
+            x = x.masked_fill(x == -torch.inf, 0.0)
+        """)
+
+
+def pool_average(layer: nodes.WindowPooling) -> Iterator[Code]:
+    """Yield the statements that take the mean of the real steps of each window."""
+    window, steps = layer.window, layer.input[0]
+    uneven = added_steps(window, steps) is None or list(pad(window, steps))
+    if not layer.masked and not uneven:
+        yield code("x = self.{}(x)", layer.name)
+        return
+    yield code("# Only the real steps of a window count.")
+    if layer.masked:
+        yield code("real = mask.unsqueeze(1).to(x.dtype)")
+        yield code("x = {}", where_real(code("0")))
+    else:
+        yield code("real = torch.ones_like(x[:1, :1])")
+    yield from pad(window, steps, names=("x", "real"))
+    # The share is 0 in a window of padding alone, and so is the mean of its zeros.
+    least = code(".clamp(min={!r})", 1 / window.size) if layer.masked else Code()
+    yield code(
+        """
+        x = self.{name}(x)
+        share = self.{name}(real)
+        x = x / share{}
+        """,
+        least,
+        name=layer.name,
+    )
+
+
+_BATCH_NORM_INIT = code("""
+    def __init__(self, num_features: int, *, eps: float, momentum: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.empty(num_features))
+        self.bias = nn.Parameter(torch.empty(num_features))
+        self.register_buffer("running_mean", torch.empty(num_features))
+        self.register_buffer("running_var", torch.empty(num_features))
+""")
+_FUSED = code("""
+    # With a momentum of 1, PyTorch's function stores the statistics of this batch.
+    mean, variance = torch.zeros_like(mean), torch.zeros_like(variance)
+    count = x.numel() / x.shape[1]
+    x = nn.functional.batch_norm(
+        x, mean, variance, weight, bias, training=True, momentum=1.0, eps=eps
+    )
+    self.running_mean.lerp_(mean, 1 - self.momentum)
+    self.running_var.lerp_(variance * ((count - 1) / count), 1 - self.momentum)
+    return x
+""")
+_MASKED = code("""
+    real = mask.unsqueeze(1)
+    steps = mask.sum().clamp(min=1)
+    mean = torch.where(real, x, 0).sum(dim=(0, 2)) / steps
+    centred = torch.where(real, x - mean.unsqueeze(-1), 0)
+    variance = centred.square().sum(dim=(0, 2)) / steps
+    with torch.no_grad():
+        self.running_mean.lerp_(mean, 1 - self.momentum)
+        self.running_var.lerp_(variance, 1 - self.momentum)
+    scale = weight / torch.sqrt(variance + eps)
+    return centred * scale.unsqueeze(-1) + bias.unsqueeze(-1)
+""")
+
+
+def batch_norm_class(layers: Iterable[nodes.BatchNorm]) -> Code:
+    """Return the class of batch norms in training, given all of them."""
+    masked = {layer.masked for layer in layers}
+    steps = Code(", over real steps" if True in masked else "")
+    if masked == {False}:
+        argument, body = Code(), _FUSED
+    elif masked == {True}:
+        argument, body = code(", mask: torch.Tensor"), _MASKED
+    else:
+        argument = code(", mask: torch.Tensor | None = None")
+        body = code(
+            """
+            if mask is None:
+                {}
+            {}
+            """,
+            _FUSED,
+            _MASKED,
+        )
+    return code(
+        '''
+        class BatchNorm(nn.Module):
+            """A batch norm of (batch, features[, steps]){steps}.
+
+            ``nn.BatchNorm1d`` stores the unbiased variance of a batch. This stores the biased one,
+            by which it divides. ``momentum`` is the share of the old value that is kept.
+            """
+
+            running_mean: torch.Tensor
+            running_var: torch.Tensor
+
+            {init}
+
+            def forward(self, x: torch.Tensor{argument}) -> torch.Tensor:
+                """Return the input, normalized by the statistics of the batch in training."""
+                mean, variance = self.running_mean, self.running_var
+                weight, bias, eps = self.weight, self.bias, self.eps
+                if not self.training:
+                    return nn.functional.batch_norm(x, mean, variance, weight, bias, eps=eps)
+                {body}
+        ''',
+        steps=steps,
+        init=_BATCH_NORM_INIT,
+        argument=argument,
+        body=body,
+    )

@@ -1,0 +1,323 @@
+"""The layers of a stack, poolings, tied weights and joins in JAX."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from offered import import_later
+
+import rnnspec
+from rnnspec import pipeline, saving
+from rnnspec.backends import get
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+jax = import_later("jax")
+jnp = import_later("jax.numpy")
+nnx = import_later("flax.nnx")
+optax = import_later("optax")
+
+TOKENS = "embedding: {vocabulary: 9, dim: 3, mask_zero: true}"
+NUMBERS = "input: {features: 3}"
+MASKED = "input: {features: 3, mask_value: 0.5}"
+ENTRANCES = {"tokens": TOKENS, "numbers": NUMBERS, "masked numbers": MASKED}
+GRU = "{type: gru, units: 4}"
+CONVS = """\
+  - {type: conv, filters: 4, kernel_size: 2, stride: 2, activation: {leaky_relu: 0.2}, PADDING}
+  - {type: conv, filters: 3, kernel_size: 4, activation: {clipped_relu: 0.5}, PADDING}
+  - {type: conv, filters: 4, kernel_size: 3, dilation: 2, bias: false, PADDING}
+  - {type: conv, filters: 3, kernel_size: 1, stride: 3, PADDING}
+"""
+POOLS = """\
+  - {type: max_pool, size: 3, stride: 1, PADDING}
+  - {type: conv, filters: 3, kernel_size: 1}
+  - {type: average_pool, size: 3, stride: 2, PADDING}
+  - {type: average_pool, size: 2, stride: 1, PADDING}
+  - {type: max_pool, size: 2, PADDING}
+"""
+STACK = """\
+  - {type: batch_norm, momentum: 0.7, epsilon: 0.01}
+  - {type: conv, filters: 5, kernel_size: 3, activation: relu}
+  - {type: batch_norm}
+  - {type: max_pool, size: 2}
+  - {type: layer_norm}
+  - {type: activation, activation: {leaky_relu: 0.3}}
+  - {type: dropout, rate: 0.3, variational: true}
+  - {type: average_pool, size: 2, stride: 1, padding: same}
+  - {type: dense, units: 6, activation: {clipped_relu: 0.8}}
+  - {type: dropout, rate: 0.2}
+  - {type: lstm, units: 5, bidirectional: true}
+  - {type: batch_norm}
+  - {type: gru, units: 4, dropout: 0.2}
+"""
+
+
+def text_of(rnn: str, head: str, entrance: str = TOKENS) -> str:
+    """Return a spec; ``rnn`` is one layer, or a list with a line for each."""
+    layers = f"\n{rnn}" if "\n" in rnn else f" {rnn}\n"
+    return f"version: 1\nname: net\n{entrance}\nrnn:{layers}head: {head}\n"
+
+
+def built(*parts: str, **options: Any) -> Any:
+    return rnnspec.build(rnnspec.loads(text_of(*parts)), "jax", seed=1, **options)
+
+
+def agrees(text: str, **options: Any) -> bool:
+    return rnnspec.parity(rnnspec.loads(text), ["jax"], **options).equal
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_convolutions(entrance: str, padding: str) -> None:
+    rnn = f"{CONVS}  - {GRU}\n".replace("PADDING", f"padding: {padding}")
+    assert agrees(text_of(rnn, "{pooling: none}", ENTRANCES[entrance]))
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_poolings_of_windows(entrance: str, padding: str) -> None:
+    rnn = f"{POOLS}  - {GRU}\n".replace("PADDING", f"padding: {padding}")
+    assert agrees(text_of(rnn, "{pooling: none}", ENTRANCES[entrance]))
+
+
+def test_the_odd_step_of_same_is_at_the_end() -> None:
+    rnn = "  - {type: conv, filters: 1, kernel_size: 2, stride: 2, padding: same}\n"
+    model = built(f"{rnn}  - {GRU}\n", "{pooling: none}", "input: {features: 1}")
+    model.conv_1.kernel[...] = jnp.array([[[1.0]], [[10.0]]])
+    outputs = model.conv_1(jnp.array([[[1.0], [2.0], [3.0]]]))
+    assert np.ravel(outputs).tolist() == [21.0, 3.0]
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_a_stack_with_a_batch_norm_behind_each_kind_of_layer(entrance: str) -> None:
+    hidden = "{units: 5}, {type: batch_norm}, {type: dropout, rate: 0.1}, {type: layer_norm}"
+    head = f"{{hidden: [{hidden}], units: 3, activation: softmax}}"
+    assert agrees(text_of(STACK, head, ENTRANCES[entrance]))
+
+
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        "sum",
+        "{attention: {}}",
+        "{attention: {units: 3, activation: {leaky_relu: 0.1}}}",
+        "[mean, last, max, sum]",
+        "[{attention: {}}, {attention: {units: 3}}, {attention: {units: 2, activation: softmax}}]",
+    ],
+)
+@pytest.mark.parametrize("entrance", ["tokens", "numbers"])
+def test_poolings(entrance: str, pooling: str) -> None:
+    rnn = "{type: lstm, units: 3, bidirectional: true}"
+    assert agrees(text_of(rnn, f"{{pooling: {pooling}, units: 2}}", ENTRANCES[entrance]))
+
+
+@pytest.mark.parametrize("pooling", ["flatten", "{last_steps: 4}"])
+def test_poolings_without_padding(pooling: str) -> None:
+    entrance = "input: {features: 3, length: 6}"
+    assert agrees(text_of(GRU, f"{{pooling: {pooling}, units: 2}}", entrance))
+
+
+@pytest.mark.parametrize("entrance", ["tokens", "numbers"])
+def test_joins(entrance: str) -> None:
+    first = "embedding_1" if entrance == "tokens" else "input"
+    rnn = f"""\
+  - {{type: lstm, units: 3}}
+  - {{type: gru, units: 4, dropout: 0.2}}
+  - {{type: concat, of: [{first}, gru_1, lstm_1]}}
+  - {{type: conv, filters: 4, kernel_size: 3, padding: same}}
+  - {{type: gru, units: 4, residual: true}}
+  - {{type: concat, of: [conv_1, gru_2]}}
+"""
+    text = text_of(rnn, "{pooling: max, units: 2}", ENTRANCES[entrance])
+    assert agrees(text)
+    assert agrees(text, form="inference")
+
+
+@pytest.mark.parametrize("trainable", ["true", "false"])
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_a_tied_kernel(bias: str, trainable: str) -> None:
+    entrance = TOKENS.replace("}", f", trainable: {trainable}}}")
+    text = text_of("{type: lstm, units: 3}", f"{{units: 9, tied: true, bias: {bias}}}", entrance)
+    assert agrees(text)
+    assert agrees(text, form="inference")
+    assert agrees(text, form="step")
+
+
+def test_a_tied_kernel_is_the_embedding_itself(tmp_path: Path) -> None:
+    text = text_of("{type: lstm, units: 3}", "{units: 9, tied: true, activation: softmax}")
+    model = rnnspec.build(rnnspec.loads(text), "jax", seed=1)
+    optimizer = nnx.Optimizer(model, optax.sgd(0.5), wrt=nnx.Param)
+    tokens = jnp.array([[1, 2, 3, 0]])
+
+    def loss(model: Any) -> Any:
+        logits = model(tokens, logits=True)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.array([4])).mean()
+
+    gradient = nnx.grad(loss)(model)
+    # Only the output layer uses the vectors of tokens that are not in the batch.
+    assert np.all(np.any(gradient["embedding_1"]["embedding"][...] != 0, axis=1))
+    optimizer.update(model, gradient)
+    logits = model(tokens, logits=True)
+    state = model.lstm_1(model.embedding_1(tokens), tokens != 0)
+    expected = state @ model.embedding_1.embedding[...].T + model.dense_1.bias[...]
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
+    generated = pipeline.generate(pipeline.reads(text), get("jax"))
+    saving.save(tmp_path / "made", generated, text, model, force=False)
+    again = get("jax").runtime.reload(tmp_path / "made", "net", generated.entry)
+    np.testing.assert_array_equal(again(tokens), model(tokens))
+
+
+BATCH = np.array([[1, 2, 3, 4, 5, 6, 7], [8, 7, 6, 5, 4, 0, 0], [0, 0, 0, 0, 0, 0, 0]])
+WINDOWS = """\
+  - {type: conv, filters: 4, kernel_size: 2, padding: same, activation: tanh}
+  - {type: batch_norm}
+  - {type: max_pool, size: 3, stride: 2, padding: same}
+  - {type: conv, filters: 4, kernel_size: 2, padding: causal}
+  - {type: average_pool, size: 2, stride: 1}
+  - {type: lstm, units: 4}
+"""
+
+
+@pytest.mark.parametrize("pooling", ["max", "{attention: {units: 3}}", "[last, sum, mean]"])
+def test_padding_reaches_no_real_step(pooling: str) -> None:
+    model = built(WINDOWS, f"{{pooling: {pooling}}}")
+
+    def loss(model: Any, batch: Any) -> Any:
+        return jnp.square(model(batch)).sum()
+
+    value, gradient = nnx.value_and_grad(loss)(model, BATCH)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((value, gradient)))
+    vectors = np.asarray(gradient["embedding_1"]["embedding"][...])
+    assert not vectors[0].any()
+    assert np.all(vectors[1:].any(axis=1))
+    # In inference, because the moving arrays have changed since.
+    model.eval()
+    longer = np.pad(BATCH, ((0, 0), (0, 4)))
+    np.testing.assert_allclose(model(longer), model(BATCH), atol=1e-6)
+    np.testing.assert_array_equal(model(BATCH)[2], 0)
+
+
+def test_a_batch_norm_moves_in_training_by_the_real_steps() -> None:
+    rnn = "  - {type: batch_norm, momentum: 0.75, epsilon: 0.125}\n  - {type: gru, units: 4}\n"
+    model = built(rnn, "{units: 1}")
+    optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
+    steps = np.asarray(model.embedding_1.embedding[...])[BATCH[BATCH != 0]]
+    norm = model.batch_norm_1
+
+    @nnx.jit
+    def train(model: Any, optimizer: Any) -> None:
+        optimizer.update(model, nnx.grad(lambda model: jnp.square(model(BATCH)).sum())(model))
+
+    train(model, optimizer)
+    np.testing.assert_allclose(norm.mean[...], 0.25 * steps.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(norm.var[...], 0.75 + 0.25 * steps.var(axis=0), atol=1e-6)
+    moved = np.asarray(norm.mean[...])
+    model.eval()
+    model(BATCH)
+    np.testing.assert_array_equal(norm.mean[...], moved)
+    counts = get("jax").runtime.counts(model)
+    assert counts.non_trainable == norm.mean[...].size + norm.var[...].size
+
+
+def test_a_variational_dropout_drops_a_feature_in_all_steps() -> None:
+    rnn = "  - {type: dropout, rate: 0.5, variational: true}\n  - {type: gru, units: 4}\n"
+    model = built(rnn, "{units: 1}", "input: {features: 64}")
+    dropped = np.asarray(model.dropout_1(jnp.ones((4, 5, 64)))) == 0
+    assert 0 < dropped.mean() < 1
+    np.testing.assert_array_equal(dropped, dropped[:, :1].repeat(5, axis=1))
+    assert np.any(dropped[0] != dropped[1])
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_a_stack_in_step_form_is_that_of_the_whole_sequence(entrance: str) -> None:
+    rnn = """\
+  - {type: conv, filters: 4, kernel_size: 3, dilation: 2, padding: causal, activation: relu}
+  - {type: batch_norm}
+  - {type: conv, filters: 3, kernel_size: 1, padding: causal}
+  - {type: conv, filters: 3, kernel_size: 2, padding: causal}
+  - {type: dense, units: 4}
+  - {type: gru, units: 4}
+  - {type: concat, of: [dense_1, gru_1]}
+"""
+    text = text_of(rnn, "{pooling: [mean, max, sum], units: 2}", ENTRANCES[entrance])
+    assert agrees(text, form="step")
+
+
+def test_each_chunk_may_be_shorter_than_the_reach_of_a_convolution() -> None:
+    rnn = """\
+  - {type: conv, filters: 4, kernel_size: 4, padding: causal}
+  - {type: gru, units: 4}
+"""
+    text = text_of(rnn, "{pooling: none}")
+    whole = rnnspec.build(rnnspec.loads(text), "jax", seed=1)
+    model = rnnspec.build(rnnspec.loads(text), "jax", seed=1, form="step")
+    states, outputs = None, []
+    for chunk in np.split(BATCH, [1, 3, 4], axis=1):
+        output, states = model(chunk, states)
+        outputs.append(output)
+    assert states["conv_1_inputs"].shape == (3, 3, 3)
+    np.testing.assert_allclose(np.concatenate(outputs, axis=1), whole(BATCH), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer", ["max_pool, size: 2", "average_pool, size: 2", "activation, activation: elu"]
+)
+def test_integers_are_taken_by_a_layer_without_arrays(layer: str) -> None:
+    model = built(f"  - {{type: {layer}}}\n  - {GRU}\n", "{pooling: none}", NUMBERS)
+    batch = np.arange(-15, 15).reshape(2, 5, 3)
+    expected = np.asarray(model(batch.astype(np.float32)))
+    for dtype in (np.int32, np.float16):
+        np.testing.assert_array_equal(model(batch.astype(dtype)), expected)
+
+
+def test_a_sequence_that_leaves_no_window_is_refused() -> None:
+    model = built(f"  - {{type: conv, filters: 4, kernel_size: 5}}\n  - {GRU}\n", "{units: 1}")
+    with pytest.raises(ValueError, match=r"expected \(batch, steps >= 5\), received \(3, 4\)"):
+        model(BATCH[:, :4])
+
+
+def test_moving_arrays_load_without_rnnspec(tmp_path: Path) -> None:
+    text = text_of(WINDOWS, "{pooling: [{attention: {units: 3}}, max], units: 9}")
+    model = rnnspec.build(rnnspec.loads(text), "jax", seed=1)
+    model(BATCH)
+    generated = pipeline.generate(pipeline.reads(text), get("jax"))
+    saving.save(tmp_path / "made", generated, text, model, force=False)
+    code = "\n".join(
+        [
+            *saving.loading(tmp_path / "made", generated),
+            "import numpy",
+            "model.eval()",
+            f"print(model(numpy.array({BATCH.tolist()})).ravel().tolist())",
+        ]
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    model.eval()
+    np.testing.assert_allclose(json.loads(done.stdout), np.ravel(model(BATCH)), atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", ["glorot_uniform", "he_uniform", "lecun_uniform", "orthogonal"])
+def test_a_convolution_is_drawn_with_the_fans_of_all_its_steps(kernel: str) -> None:
+    rnn = "  - {type: conv, filters: 8, kernel_size: 5, padding: same}\n  - {type: gru, units: 2}\n"
+    text = text_of(rnn, "{units: 1}", "input: {features: 4}")
+    text += f"initializers: {{kernel: {kernel}, bias: {{constant: 0.25}}}}\n"
+    model = rnnspec.build(rnnspec.loads(text), "jax")
+    drawn = np.asarray(model.conv_1.kernel[...])
+    assert np.unique(model.conv_1.bias[...]).tolist() == [0.25]
+    if kernel == "orthogonal":
+        columns = drawn.reshape(20, 8)
+        np.testing.assert_allclose(columns.T @ columns, np.eye(8), atol=1e-5)
+        return
+    limit = {
+        "glorot_uniform": np.sqrt(6 / (5 * 4 + 5 * 8)),
+        "he_uniform": np.sqrt(6 / (5 * 4)),
+        "lecun_uniform": np.sqrt(3 / (5 * 4)),
+    }[kernel]
+    assert 0.9 * limit < np.abs(drawn).max() <= limit
