@@ -149,8 +149,10 @@ def _is_sequential(network: nodes.Network) -> bool:
     """
     # A Sequential passes a single tensor through layers: no mask or earlier output beside it, and
     # no function or slice.
-    chain = len(network.layers) <= _LONGEST_SEQUENTIAL and all(
-        is_layer(layer) and layer.source is None for layer in network.layers
+    chain = (
+        len(network.layers) <= _LONGEST_SEQUENTIAL
+        and not network.outputs
+        and all(is_layer(layer) and layer.source is None for layer in network.layers)
     )
     return chain and network.input.steps is None
 
@@ -216,7 +218,9 @@ class _Graph:
             case _:
                 return None
 
-    def connect(self, layer: nodes.Layer) -> Iterator[Code]:
+    def connect(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
         taken = [self._variable(name) for name in self.sources[layer.name]]
         x = taken[0]
@@ -357,6 +361,15 @@ def _needs_mask(layer: nodes.Layer) -> bool:
 
 
 def _connected(network: nodes.Network, form: Form) -> Code:
+    if network.outputs:
+        kept = nodes.kept_outputs(network)
+        named = (
+            code(
+                "{!r}: {}", name, code("{}_out", code("{}", layer)) if layer in kept else code("x")
+            )
+            for name, layer in network.outputs
+        )
+        return code("keras.Model(inputs, {{{}}}, name={!r})", listed(*named), network.name)
     if form != "step":
         return code("keras.Model(inputs, x, name={!r})", network.name)
     after = listed(*(code("{!r}: {}", state.name, state.name) for state in states(network)))

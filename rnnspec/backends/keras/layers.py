@@ -61,7 +61,9 @@ def is_layer(layer: nodes.Layer) -> bool:
             return True
 
 
-def make_layer(layer: nodes.Layer) -> Code:
+def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: nodes.Layer,
+) -> Code:
     """Return the call that makes a layer."""
     match layer:
         case nodes.Embedding():

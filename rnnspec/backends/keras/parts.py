@@ -37,7 +37,9 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
     yield from dict.fromkeys(part for layer in network.layers for part in _parts(layer, form))
 
 
-def _parts(layer: Layer, form: Form) -> Iterator[Code]:
+def _parts(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: Layer, form: Form
+) -> Iterator[Code]:
     match layer:
         case Pooling(statistic="mean") if form == "step":
             yield from (_RUNNING_SUM, _running_mean(masked=layer.masked))

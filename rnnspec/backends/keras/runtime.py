@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.backends.keras.gradients import loss_and_gradients
+from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
@@ -130,10 +130,12 @@ class KerasRuntime(Runtime):
         first = {name: each for name, each in first.items() if each.shape[-1] != 0}
         # A second model over the same layers, because Keras has no hooks.
         with _recursion(len(getattr(model, "operations", model.layers))):
-            probe = keras.Model(model.inputs[0], [*first.values(), model.outputs[0]])
+            probe = keras.Model(model.inputs[0], [*first.values(), *outputs_of(model)])
         with _no_advice():
-            *values, output = probe.predict_on_batch(inputs)
-        return Trace(dict(zip(first, map(np.asarray, values), strict=True)), np.asarray(output))
+            values = [*map(np.asarray, probe.predict_on_batch(inputs))]
+        inside, outputs = values[: len(first)], values[len(first) :]
+        named = dict(enumerate(outputs)) if isinstance(model.output, dict) else outputs[0]
+        return Trace(dict(zip(first, inside, strict=True)), np.asarray(join(named)))
 
     def step(
         self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
