@@ -58,11 +58,11 @@ def loss_and_gradients(
     return run
 
 
-def outputs_of(model: keras.Model) -> list[Any]:
-    """Return the tensor of the only output, or of named ones in their order."""
-    # ``model.outputs`` is sorted by name.
-    output = model.output
-    return list(output.values()) if isinstance(output, dict) else [model.outputs[0]]
+def outputs_of(model: keras.Model) -> Any:
+    """Return the tensor of the only output, or a dict of named ones in their order."""
+    # A Sequential has one. ``model.outputs`` is sorted by name.
+    output = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
+    return output if isinstance(output, dict) else model.outputs[0]
 
 
 def join(output: Any) -> Any:

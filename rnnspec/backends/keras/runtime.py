@@ -128,14 +128,16 @@ class KerasRuntime(Runtime):
             name: each[0] if isinstance(each, list) else each for name, each in inputs_of.items()
         }
         first = {name: each for name, each in first.items() if each.shape[-1] != 0}
+        output = outputs_of(model)
+        results = [*output.values()] if isinstance(output, dict) else [output]
         # A second model over the same layers, because Keras has no hooks.
-        with _recursion(len(getattr(model, "operations", model.layers))):
-            probe = keras.Model(model.inputs[0], [*first.values(), *outputs_of(model)])
+        with _recursion(len(model.layers)):
+            probe = keras.Model(model.inputs[0], [*first.values(), *results])
         with _no_advice():
             values = [*map(np.asarray, probe.predict_on_batch(inputs))]
         inside, outputs = values[: len(first)], values[len(first) :]
-        named = dict(enumerate(outputs)) if isinstance(model.output, dict) else outputs[0]
-        return Trace(dict(zip(first, inside, strict=True)), np.asarray(join(named)))
+        whole = join(dict(enumerate(outputs))) if isinstance(output, dict) else outputs[0]
+        return Trace(dict(zip(first, inside, strict=True)), np.asarray(whole))
 
     def step(
         self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None
