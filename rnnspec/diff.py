@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
     LSTM,
+    Activation,
     Attention,
     Concat,
     Conv,
@@ -98,7 +99,7 @@ def _settings_of(layer: Layer) -> Settings:
             case _, "window":
                 settings |= _window(layer, value)
             case _, "activation":
-                settings["activation"] = activation_text(value)
+                settings["activation"] = _activation(value)
             case Concat(), "of" if len(layer.input) == 1:
                 # A list of poolings, not a layer of the spec.
                 settings["pooling"] = value
@@ -115,9 +116,16 @@ _LAST = ("activation", "recurrent_activation", "reset_after", "bias")
 
 def _window(layer: Layer, window: Window) -> Settings:
     """Return the settings of the window of a convolution or a pool."""
-    size = {"kernel_size" if isinstance(layer, Conv) else "size": window.size}
-    dilation = {"dilation": window.dilation} if isinstance(layer, Conv) else {}
-    return {**size, "stride": window.stride, **dilation, "padding": window.padding}
+    settings = _plain(window)
+    size = settings.pop("size")
+    return {"kernel_size" if isinstance(layer, Conv) else "size": size, **settings}
+
+
+def _activation(activation: Activation) -> str:
+    if isinstance(activation, str):
+        return activation
+    name = activation_text(activation).partition(" ")[0]
+    return " ".join([name, *(repr(value) for value in _plain(activation).values())])
 
 
 def _plain(node: Any) -> Settings:

@@ -14,7 +14,7 @@ from rnnspec.spec.models import Dropout, Hidden, PointwiseLayer, RecurrentLayer,
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
-    from rnnspec.spec.models import Spec
+    from rnnspec.spec.models import Head, Spec
     from rnnspec.spec.yaml.text import Path
 
 Finding = tuple["Path", str]
@@ -78,8 +78,8 @@ class Context:
         first = next(repeats, None)
         if first is not None:
             return tuple(entry for entry in self.entries if entry.index < first)
-        head = self.spec.head
-        return self.entries if head is not None and not head.gives_steps else ()
+        heads = self.spec.all_heads
+        return self.entries if heads and not any(head.gives_steps for _, head in heads) else ()
 
     def is_repeated(self, entry: Entry) -> bool:
         """Return whether a repeat follows an entry, perhaps after layers of single steps."""
@@ -99,11 +99,16 @@ class Context:
         match path:
             case ("rnn", int() as index):
                 is_layer = isinstance(self.spec.rnn[index], Dropout)
-            case ("head", "hidden", int() as index) if self.spec.head is not None:
-                is_layer = isinstance(self.spec.head.hidden[index], Dropout)
+            case (*head, "hidden", int() as index):
+                is_layer = isinstance(self.heads[tuple(head)].hidden[index], Dropout)
             case _:
                 is_layer = False
         return (*path, "rate" if is_layer else "dropout")
+
+    @property
+    def heads(self) -> dict[Path, Head]:
+        """Each head by its path."""
+        return dict(self.spec.all_heads)
 
     @property
     def edges(self) -> Iterator[tuple[nodes.Layer, nodes.Layer]]:
@@ -158,15 +163,13 @@ def _places(program: Program) -> Iterator[tuple[str, Path]]:
             drops = bool(layer.dropout) and not layer.variational
             number = layer.layers * (1 + drops + bool(layer.layer_norm) + layer.residual)
         yield from take(("rnn", index), number)
-    if spec.head is None:
-        return
-    after = [*spec.head.hidden]
-    number = sum(1 + (isinstance(layer, Hidden) and layer.dropout > 0) for layer in after)
-    number += (spec.head.units is not None) + (spec.head.normalize != "none")
-    rest = list(layers)
-    layers = iter(rest)
-    yield from take(("head",), len(rest) - number)
-    for index, layer in enumerate(after):
-        drops = isinstance(layer, Hidden) and layer.dropout > 0
-        yield from take(("head", "hidden", index), 1 + drops)
-    yield from take(("head",), len(rest))
+    share_state = all(head.pooling == "last" for _, head in spec.all_heads)
+    for path, head in spec.all_heads:
+        pools = len(head.poolings) + (len(head.poolings) > 1)
+        if head.pooling == "none" or share_state:
+            pools = 0
+        yield from take(path, pools + (head.dropout > 0))
+        for index, hidden in enumerate(head.hidden):
+            drops = isinstance(hidden, Hidden) and hidden.dropout > 0
+            yield from take((*path, "hidden", index), 1 + drops)
+        yield from take(path, (head.units is not None) + (head.normalize != "none"))

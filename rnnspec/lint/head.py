@@ -25,13 +25,13 @@ def certain_softmax(context: Context) -> Iterator[Finding]:
 
 def independent_classes(context: Context) -> Iterator[Finding]:
     """A sigmoid over several units, whose classes do not exclude each other."""
-    head = context.spec.head
-    if head is not None and head.activation == "sigmoid" and (head.units or 0) > 1:
-        message = (
-            f"{head.units} probabilities that need not sum to 1, right for labels that can occur "
-            "together; for mutually exclusive classes use 'softmax'"
-        )
-        yield ("head", "activation"), message
+    for path, head in context.heads.items():
+        if head.activation == "sigmoid" and (head.units or 0) > 1:
+            message = (
+                f"{head.units} probabilities that need not sum to 1, right for labels that can "
+                "occur together; for mutually exclusive classes use 'softmax'"
+            )
+            yield (*path, "activation"), message
 
 
 def two_linear_maps(context: Context) -> Iterator[Finding]:
@@ -62,56 +62,55 @@ def one_step_to_pool(context: Context) -> Iterator[Finding]:
                 f"there is only one time step to pool, so its {statistic} is that step; "
                 "use 'pooling: last'"
             )
-            yield ("head", "pooling"), message
+            yield (*context.places[layer.name], "pooling"), message
 
 
 def final_state_as_last_step(context: Context) -> Iterator[Finding]:
     """The last step of one direction, which is its final state."""
     last = context.entries[-1].declared
-    if _reads_last_step(context) and not (last.bidirectional or last.residual):
+    if not (last.bidirectional or last.residual):
         message = "the last step of one direction is its final state: 'pooling: last' is the same"
-        yield ("head", "pooling"), message
+        yield from ((path, message) for path in _reading_last_step(context))
 
 
 def one_step_backwards(context: Context) -> Iterator[Finding]:
     """The last step of both directions, where the backward one has just begun."""
-    if _reads_last_step(context) and context.entries[-1].declared.bidirectional:
+    if context.entries[-1].declared.bidirectional:
         message = (
             "at the last step the backward direction has read only that step; 'pooling: last' "
             "takes its final state"
         )
-        yield ("head", "pooling"), message
+        yield from ((path, message) for path in _reading_last_step(context))
 
 
-def _reads_last_step(context: Context) -> bool:
-    """Return whether the head reads the last of several steps of the last recurrent layer.
+def _reading_last_step(context: Context) -> Iterator[Path]:
+    """Yield the path of each pooling that is the last of several steps of a recurrent layer.
 
     L207, L304 and L504 report a single step.
     """
-    return context.keeps_last_state and any(
-        isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1
-        for layer in context.network.layers
-    )
+    for layer in context.network.layers if context.keeps_last_state else ():
+        if isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1:
+            yield (*context.places[layer.name], "pooling")
 
 
 def softmax_inside(context: Context) -> Iterator[Finding]:
     """A softmax in a hidden layer."""
     for path, units, activation in _dense(context):
         # A softmax over a single unit is reported by L301.
-        if path != ("head",) and activation == "softmax" and units > 1:
+        if path not in context.heads and activation == "softmax" and units > 1:
             message = "softmax makes the units sum to 1; 'relu' is usual before the output layer"
             yield (*path, "activation"), message
 
 
 def dead_output(context: Context) -> Iterator[Finding]:
     """An output that may get stuck at 0."""
-    head = context.spec.head
-    if head is not None and head.units is not None and head.activation == "relu":
-        message = (
-            "if the sum is below 0, 'relu' gives 0 and no gradient; 'softplus' always has a "
-            "gradient"
-        )
-        yield ("head", "activation"), message
+    for path, head in context.heads.items():
+        if head.units is not None and head.activation == "relu":
+            message = (
+                "if the sum is below 0, 'relu' gives 0 and no gradient; 'softplus' always has a "
+                "gradient"
+            )
+            yield (*path, "activation"), message
 
 
 def _dense(context: Context) -> Iterator[tuple[Path, int, Activation]]:

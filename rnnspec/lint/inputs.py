@@ -95,8 +95,8 @@ def _effect_of_padding(context: Context) -> str:
         return ""
     repeated = context.is_repeated(whole[-1])
     # A repeat takes the last state, whatever the head pools later.
-    pooling = context.spec.head.pooling if context.spec.head and not repeated else "last"
-    for part in pooling if isinstance(pooling, tuple) else (pooling,):
+    heads = () if repeated else context.heads.values()
+    for part in (part for head in heads for part in head.poolings):
         if isinstance(part, Attention):
             return "attention may be paid to it"
         if part in _EFFECTS:

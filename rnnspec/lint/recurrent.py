@@ -168,7 +168,7 @@ def _widths(context: Context) -> Iterator[tuple[tuple[str | int, ...], int]]:
                 yield () if path in repeated else (*path, "units"), width(layer.output)
             case Conv():
                 yield (*path, "filters"), layer.filters
-            case Dense() if path != ("head",):
+            case Dense() if path not in context.heads:
                 yield (*path, "units"), layer.units
             case _:
                 pass

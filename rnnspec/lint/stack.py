@@ -55,7 +55,7 @@ def long_flatten(context: Context) -> Iterator[Finding]:
                 f"{steps} steps become {width(layer.output):,} features, each with weights of its "
                 "own; 'mean', 'max' and 'attention' need none for more steps"
             )
-            yield ("head", "pooling"), message
+            yield (*context.places[layer.name], "pooling"), message
 
 
 def single_window(context: Context) -> Iterator[Finding]:

@@ -123,6 +123,7 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
         r"expected at most 2000 layers in total",
         {**NUMBERS, "rnn": [{**GRU, "layers": 2_000}, GRU]},
     ),
+    (r"too large: ", {**NUMBERS, "rnn": {**GRU, "units": 2**31 - 1}}),
     (r"'residual' needs", {**NUMBERS, "rnn": {"type": "gru", "units": 3, "residual": True}}),
     (r"expected .* parameters", {**NUMBERS, "rnn": GRU, "expect": {"parameters": 1}}),
     (

@@ -195,6 +195,9 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             return f" (write {{{_SINGLE[section].format(value)}}})"
         case [first, second] if section in _PAIRS and type(first) is type(second) is int:
             return f" (write {{{_PAIRS[section].format(first, second)}}})"
+        # As frameworks write the size of a window, which has one axis.
+        case [int() as size] if kind == "int_type":
+            return f" (write {size})"
         case int() | float() if kind == "string_type" and path[-1] == "name":
             example = f"write 'n{value}': " if type(value) is int and value >= 0 else ""
             return f" ({example}quoted or not, a name starts with a letter)"
