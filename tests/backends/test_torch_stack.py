@@ -282,6 +282,16 @@ def test_a_model_for_training_is_not_one_for_inference() -> None:
     assert not Store(get("torch"), arranged).fits(model)
 
 
+def test_a_variational_dropout_drops_a_feature_of_all_steps() -> None:
+    seen = []
+    model, batch = build(PLAIN, f"{LSTM}, {{type: dropout, rate: 0.5, variational: true}}, {LSTM}")
+    model.lstm_2.register_forward_pre_hook(lambda _module, arguments: seen.append(arguments[0]))
+    model.train()(batch)
+    dropped = seen[0] == 0
+    assert torch.equal(dropped.any(dim=1), dropped.all(dim=1))
+    assert 0 < dropped.double().mean() < 1
+
+
 TIED = "head: {pooling: none, units: 9, tied: true, activation: softmax%s}"
 
 
