@@ -178,15 +178,21 @@ WINDOWS = """\
   - {type: conv, filters: 4, kernel_size: 2, padding: same, activation: tanh}
   - {type: batch_norm}
   - {type: max_pool, size: 3, stride: 2, padding: same}
+  - {type: dense, units: 4, activation: tanh}
   - {type: conv, filters: 4, kernel_size: 2, padding: causal}
   - {type: average_pool, size: 2, stride: 1}
   - {type: lstm, units: 4}
 """
+# Not 0 at padding, as a state is.
+POSITIVE = "  - {type: activation, activation: sigmoid}\n"
 
 
-@pytest.mark.parametrize("pooling", ["max", "{attention: {units: 3}}", "[last, sum, mean]"])
+@pytest.mark.parametrize(
+    "pooling", ["max", "{attention: {units: 3}}", "[sum, mean]", "[last, max]"]
+)
 def test_padding_reaches_no_real_step(pooling: str) -> None:
-    model = built(WINDOWS, f"{{pooling: {pooling}}}")
+    rnn = WINDOWS if "last" in pooling else WINDOWS + POSITIVE
+    model = built(rnn, f"{{pooling: {pooling}}}")
 
     def loss(model: Any, batch: Any) -> Any:
         return jnp.square(model(batch)).sum()
