@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends import honouring
+from rnnspec.ir.nodes import INPUT, Dense, sources
 from rnnspec.ir.params import Counts, count, counts
 from rnnspec.ir.text import type_name
 from rnnspec.shown import html_of, text_of
@@ -20,12 +21,18 @@ TITLES = ("Layer (type)", "Output shape", "Parameters")
 
 @dataclass(frozen=True, slots=True)
 class LayerSummary:
-    """One row of a summary; the first axis of the output shape, the batch, is ``None``."""
+    """One row of a summary; the first axis of the output shape, the batch, is ``None``.
+
+    ``takes`` names the layers whose output the layer takes, unless it is that of the layer before
+    it. ``shares`` is the embedding whose vectors are its kernel.
+    """
 
     name: str
     type: str
     output_shape: tuple[int | None, ...]
     parameters: int
+    takes: tuple[str, ...] = ()
+    shares: str | None = None
 
     @property
     def cells(self) -> tuple[str, str, str]:
@@ -38,13 +45,15 @@ class Summary:
     """The layers and parameter counts of a network, computed from its spec.
 
     ``stepwise`` lists, for each backend, the layers that have no fused implementation there and
-    run step by step, each with the key that requires it.
+    run step by step, each with the key that requires it. ``outputs`` has the layer of each named
+    output.
     """
 
     name: str
     layers: tuple[LayerSummary, ...]
     parameters: Counts
     stepwise: dict[str, dict[str, str]]
+    outputs: dict[str, str]
 
     def __str__(self) -> str:
         return text_of(self)
@@ -57,27 +66,38 @@ class Summary:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """A sentence for each backend that runs layers step by step."""
+        """What the rows do not show: joins, shared vectors, outputs, and slow layers."""
+        takes = (f"{row.name} takes {', '.join(row.takes)}" for row in self.layers if row.takes)
+        shares = (
+            f"{row.name} shares the vectors of {row.shares}" for row in self.layers if row.shares
+        )
+        outputs = (f"Output {name}: {layer}" for name, layer in self.outputs.items())
         reasons = {
             backend: ", ".join(f"{layer} ({key})" for layer, key in layers.items())
             for backend, layers in self.stepwise.items()
         }
-        return tuple(
+        slow = (
             f"Run step by step on {backend}, not fused: {why}" for backend, why in reasons.items()
         )
+        return (*takes, *shares, *outputs, *slow)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, as printed by ``rnnspec summary --json``.
 
-        ``stepwise`` is present if a layer runs step by step.
+        ``stepwise``, ``outputs``, and the ``takes`` and ``shares`` of a layer are present if they
+        are not empty.
         """
-        rows = [
-            {**asdict(layer), "output_shape": list(layer.output_shape)} for layer in self.layers
-        ]
+        rows = []
+        for layer in self.layers:
+            row = {**asdict(layer), "output_shape": list(layer.output_shape)}
+            takes, shares = row.pop("takes"), row.pop("shares")
+            row |= {"takes": list(takes)} if takes else {}
+            rows.append(row | ({"shares": shares} if shares else {}))
         return {
             "name": self.name,
             "layers": rows,
             "parameters": self.parameters.as_dict(),
+            **({"outputs": self.outputs} if self.outputs else {}),
             **({"stepwise": self.stepwise} if self.stepwise else {}),
         }
 
@@ -89,12 +109,19 @@ def totals(given: Counts) -> str:
 
 def summarize(network: Network) -> Summary:
     """Return the summary of a network."""
-    rows = tuple(
-        LayerSummary(layer.name, type_name(layer), (None, *layer.output), count(layer))
-        for layer in network.layers
-    )
+    taken, before, rows = sources(network), INPUT, list[LayerSummary]()
+    for layer in network.layers:
+        takes = taken[layer.name] if taken[layer.name] != (before,) else ()
+        shares = layer.tied if isinstance(layer, Dense) else None
+        shape = (None, *layer.output)
+        rows.append(LayerSummary(layer.name, type_name(layer), shape, count(layer), takes, shares))
+        before = layer.name
     # A backend that refuses the network does not run its layers in any way.
     stepwise = {each.name: each.emitter.stepwise(network) for each in honouring(network)}
     return Summary(
-        network.name, rows, counts(network), {name: s for name, s in stepwise.items() if s}
+        network.name,
+        tuple(rows),
+        counts(network),
+        {name: s for name, s in stepwise.items() if s},
+        dict(network.outputs),
     )

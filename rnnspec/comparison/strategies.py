@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
 
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
@@ -114,7 +114,13 @@ def sample(strategy: st.SearchStrategy[Words], size: int) -> list[Words]:
     examples: list[Words] = []
 
     @settings(
-        max_examples=size, database=None, deadline=None, derandomize=True, phases=[Phase.generate]
+        max_examples=size,
+        database=None,
+        deadline=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        # A sample is not shrunk, and may take its time.
+        suppress_health_check=list(HealthCheck),
     )
     @given(strategy)
     def collect(spec: Words) -> None:

@@ -26,6 +26,8 @@ Role = Literal[
     "forward",
     "backward",
     "head",
+    "convolution",
+    "slab",
     "padding",
     "dropout",
 ]
@@ -43,6 +45,8 @@ COLOUR: Palette = {
     "forward": ("#dceafa", "#2a67a8"),
     "backward": ("#d9f0e6", "#26785a"),
     "head": ("#ebe1f6", "#6a459c"),
+    "convolution": ("#fbe3ea", "#9a3355"),
+    "slab": ("#eef1f4", "#4a5763"),
     "padding": ("#ffffff", "#9aa5b1"),
     "dropout": ("#c2470c", "#c2470c"),
 }
@@ -56,6 +60,8 @@ DARK: Palette = {
     "forward": ("#14304d", "#8cc0f5"),
     "backward": ("#123a2e", "#74d3b0"),
     "head": ("#33244a", "#c9abf2"),
+    "convolution": ("#3d1f2a", "#f09ab4"),
+    "slab": ("#232c36", "#aebccb"),
     "padding": ("#0f1419", "#7d8a97"),
     "dropout": ("#ff9a5c", "#ff9a5c"),
 }
@@ -73,6 +79,8 @@ PALETTES: dict[Theme, Palette] = {
         "forward": ("#ebebeb", "#111111"),
         "backward": ("#d4d4d4", "#111111"),
         "head": ("#ffffff", "#111111"),
+        "convolution": ("#dddddd", "#111111"),
+        "slab": ("#f2f2f2", "#333333"),
         "padding": ("#ffffff", "#8c8c8c"),
         "dropout": ("#444444", "#444444"),
     },

@@ -48,6 +48,37 @@ def test_summary(run: Run, spec: str) -> None:
     )
 
 
+JOINED = """\
+version: 1
+name: joined
+embedding: {vocabulary: 9, dim: 4}
+rnn: [{type: gru, units: 4}, {type: concat, of: [embedding_1, gru_1]}, {type: dense, units: 4}]
+heads:
+  next: {pooling: none, units: 9, tied: true}
+  label: {pooling: [mean, max]}
+"""
+
+
+def test_summary_says_what_layers_take_and_share(run: Run) -> None:
+    Path("joined.yaml").write_text(JOINED)
+    ran = run("summary", "joined.yaml")
+    assert ran.out.splitlines()[-7:] == [
+        "concat_1 takes embedding_1, gru_1",
+        "mean_pooling_1 takes dense_1",
+        "max_pooling_1 takes dense_1",
+        "concat_2 takes mean_pooling_1, max_pooling_1",
+        "dense_2 shares the vectors of embedding_1",
+        "Output next: dense_2",
+        "Output label: concat_2",
+    ]
+    found = json.loads(run("summary", "joined.yaml", "--json").out)
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    assert found["outputs"] == {"next": "dense_2", "label": "concat_2"}
+    assert layers["concat_1"]["takes"] == ["embedding_1", "gru_1"]
+    assert "takes" not in layers["dense_2"]
+    assert layers["dense_2"]["shares"] == "embedding_1"
+
+
 def test_summary_says_what_is_run_step_by_step(run: Run, spec: str) -> None:
     path = Path(spec)
     path.write_text(path.read_text().replace("dropout: 0.1", "recurrent_dropout: 0.1"))

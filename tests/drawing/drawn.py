@@ -14,7 +14,7 @@ from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.picture import Picture
-from rnnspec.drawing.scene import Area, Box, Disc, Line, Scene, Text
+from rnnspec.drawing.scene import Area, Box, Disc, Line, Point, Scene, Text
 from rnnspec.ir.nodes import Network
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -67,6 +67,83 @@ head: {pooling: POOLING, dropout: 0.5, hidden: [{units: 3, dropout: 0.25}]}
 """
 
 
+STACKS = {
+    "causal": """\
+input: {features: 3, length: 400}
+rnn:
+  - {type: conv, filters: 6, kernel_size: 3, padding: causal, dilation: 2, activation: relu}
+  - {type: conv, filters: 8, kernel_size: 9, stride: 2, padding: same}
+  - {type: gru, units: 4}
+head: {pooling: {last_steps: 3}, units: 2}
+""",
+    "pools": """\
+input: {features: 2, length: 5, mask_value: 0}
+rnn:
+  - {type: conv, filters: 4, kernel_size: 2}
+  - {type: batch_norm, momentum: 0.9}
+  - {type: activation, activation: {leaky_relu: 0.1}}
+  - {type: dropout, rate: 0.5, variational: true}
+  - {type: average_pool, size: 2, padding: same}
+  - {type: lstm, units: 3, bidirectional: true}
+  - {type: dense, units: 4, activation: {clipped_relu: 6}}
+  - {type: conv, filters: 4, kernel_size: 3, padding: same}
+head: {pooling: {attention: {units: 3}}, hidden: [{type: layer_norm}]}
+""",
+    "strides": """\
+input: {features: 1}
+rnn:
+  - {type: conv, filters: 2, kernel_size: 3, stride: 2}
+  - {type: conv, filters: 2, kernel_size: 26, bias: false}
+  - {type: max_pool, size: 13, stride: 4}
+  - {type: lstm, units: 2, bidirectional: true}
+  - {type: repeat, steps: 4}
+  - {type: lstm, units: 2}
+  - {type: conv, filters: 2, kernel_size: 2}
+head: {pooling: flatten, units: 1}
+""",
+    "joins": """\
+input: {features: 8, length: 5, mask_value: 0}
+rnn:
+  - {type: lstm, name: low, units: 4, bidirectional: true, residual: true}
+  - {type: concat, name: one, of: [input, low]}
+  - {type: dropout, name: drop, rate: 0.3}
+  - {type: gru, name: mid, units: 16, residual: true}
+  - {type: lstm, name: top, units: 8, bidirectional: true}
+  - {type: concat, of: [one, mid, drop, top, low]}
+  - {type: lstm, units: 2, bidirectional: true}
+head: {pooling: [last, max, sum, {attention: {}}], units: 2}
+""",
+    "heads": """\
+input: {features: 3, length: 30}
+rnn: [{type: gru, units: 16}, {type: dropout, rate: 0.1}]
+heads:
+  now: {pooling: none, dropout: 0.2, units: 1}
+  soon: {pooling: {last_steps: 4}, units: 2}
+  raw: {pooling: none}
+  kind: {pooling: {attention: {units: 4}}, hidden: [{units: 2, dropout: 0.5}], units: 3}
+  all: {pooling: [max, last_step, sum], units: 3}
+""",
+    "answers": """\
+input: {features: 3, length: 30}
+rnn: {type: gru, units: 16}
+heads:
+  first: {dropout: 0.2, hidden: [{type: batch_norm}, {type: dropout, rate: 0.5}]}
+  second: {units: 2}
+  third: {hidden: [{units: 2}], units: 2, normalize: l2}
+""",
+    "tied": """\
+embedding: {vocabulary: 50, dim: 4, mask_zero: true}
+rnn:
+  - {type: dropout, name: drop, rate: 0.1, variational: true}
+  - {type: lstm, name: cells, units: 4, dropout: 0.2, recurrent_dropout: 0.3}
+  - {type: gru, name: sums, units: 4, residual: true}
+  - {type: concat, of: [drop, embedding_1, sums, cells]}
+  - {type: dense, units: 4}
+head: {pooling: none, units: 50, tied: true}
+""",
+}
+
+
 @cache
 def networks() -> dict[str, Network]:
     """Return the gallery, networks of extremes, and random ones, by name."""
@@ -81,7 +158,8 @@ def networks() -> dict[str, Network]:
         for pooling in ("last", "max", "none"):
             text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
             texts[f"both {length} {pooling}"] = text
-    drawn = [*sample(specs(), 12), *sample(specs(long_names=True), 4)]
+    texts |= {name: f"version: 1\nname: {name}\n{text}" for name, text in STACKS.items()}
+    drawn = [*sample(specs(), 20), *sample(specs(long_names=True), 4)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}
 
@@ -116,6 +194,7 @@ class Read:
     nodes: list[str]
     edges: list[Edge]
     notes: list[list[str]]
+    margin: dict[str, list[str]]
 
     def into(self, layer: str) -> list[Edge]:
         """Return the edges into a layer that bring no state and no residual."""
@@ -147,7 +226,21 @@ def read(network: Network, given: Options | None = None) -> Read:
         for part in parts
         if "data-note" in part.attrib
     ]
-    return Read(root, nodes, edges, notes)
+    margin = dict(filter(None, map(_margin_entry, parts)))
+    return Read(root, nodes, edges, notes, margin)
+
+
+def _margin_entry(part: ET.Element) -> tuple[str, list[str]] | None:
+    """Return the name that an entry of the margin begins with, and its lines after that."""
+    texts = list(part.iter(f"{SVG}text"))
+    if "data-note" not in part.attrib or not texts:
+        return None
+    bold = [element for element in texts[0].iter() if element.get("font-weight") == "600"]
+    if not bold:
+        return None
+    rest = "".join(texts[0].itertext()).removeprefix(bold[0].text or "")
+    lines = ["".join(text.itertext()) for text in texts[1:]]
+    return bold[0].text or "", [rest, *lines]
 
 
 def _edge(part: ET.Element) -> Edge:
@@ -179,10 +272,27 @@ def nodes(scene: Scene) -> dict[str, Area]:
     return found
 
 
-def segments(line: Line) -> Iterator[Area]:
-    """Yield the area of each straight piece of a line."""
-    for (x, y), (to_x, to_y) in pairwise(line.points):
-        yield min(x, to_x) - 0.7, min(y, to_y) - 0.7, max(x, to_x) + 0.7, max(y, to_y) + 0.7
+Segment = tuple[Point, Point]
+
+
+def segments(line: Line) -> Iterator[Segment]:
+    """Yield each straight piece of a line."""
+    yield from pairwise(line.points)
+
+
+def runs_over(segment: Segment, area: Area, room: float = 0.7) -> bool:
+    """Return whether a straight line has a point inside an area, or nearer to it than ``room``."""
+    (x, y), (to_x, to_y) = segment
+    enters, leaves = 0.0, 1.0
+    for begin, end, low, high in ((x, to_x, area[0], area[2]), (y, to_y, area[1], area[3])):
+        lowest, highest = low - room, high + room
+        if begin == end:
+            if not lowest < begin < highest:
+                return False
+            continue
+        shares = sorted(((lowest - begin) / (end - begin), (highest - begin) / (end - begin)))
+        enters, leaves = max(enters, shares[0]), min(leaves, shares[1])
+    return enters < leaves
 
 
 def overlaps(scene: Scene) -> Iterator[str]:
@@ -190,7 +300,7 @@ def overlaps(scene: Scene) -> Iterator[str]:
     canvas = (scene.x, scene.y, scene.x + scene.width, scene.y + scene.height)
     shapes = [shape for part in scene.parts for shape in part.shapes]
     texts = [shape for shape in shapes if isinstance(shape, Text)]
-    lines = [area for shape in shapes if isinstance(shape, Line) for area in segments(shape)]
+    lines = [piece for shape in shapes if isinstance(shape, Line) for piece in segments(shape)]
     areas = nodes(scene)
     for number, text in enumerate(texts):
         area = text.area
@@ -200,7 +310,7 @@ def overlaps(scene: Scene) -> Iterator[str]:
             # An index meets its variable on purpose.
             if meet(area, other.area) and not (text.variable and other.variable):
                 yield f"{text.content} meets {other.content}"
-        if any(meet(area, line) for line in lines):
+        if any(runs_over(line, area) for line in lines):
             yield f"{text.content} meets a line"
         for name, node in areas.items():
             if meet(area, node) and not inside(area, node):

@@ -5,13 +5,31 @@ from __future__ import annotations
 import re
 
 import pytest
-from drawing.drawn import Edge, Read, base, networks, nodes, options, read, segments
+from drawing.drawn import Edge, Read, base, networks, nodes, options, read, runs_over, segments
 
 from rnnspec.drawing.layout.build import scene
 from rnnspec.drawing.options import Options
 from rnnspec.drawing.scene import Area, Line, Scene, Text
-from rnnspec.drawing.words import shape
-from rnnspec.ir.nodes import LSTM, Dropout, Layer, Network, Pooling, Recurrent, Repeat, Residual
+from rnnspec.drawing.words import lengths, shape
+from rnnspec.ir.nodes import (
+    LSTM,
+    Attention,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    LastSteps,
+    Layer,
+    Network,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    WindowPooling,
+    kept_outputs,
+    sources,
+)
 from rnnspec.summaries import summarize
 
 NAMES = list(networks())
@@ -20,31 +38,30 @@ UNFOLDED = [name for name in NAMES if not name.startswith(("deep", "both"))]
 
 @pytest.mark.parametrize("name", UNFOLDED)
 def test_the_margin_is_the_summary(name: str) -> None:
-    network = networks()[name]
-    rows = {entry[0].split("layer norm")[0]: entry for entry in read(network).notes}
+    network, found = networks()[name], read(networks()[name])
+    names = lengths(network)
     for layer in summarize(network).layers:
-        (entry,) = [texts for first, texts in rows.items() if first.startswith(layer.name)]
+        entry = found.margin[layer.name]
         count = f"  ·  {layer.parameters:,} parameter{'s' if layer.parameters > 1 else ''}"
-        sizes = f"→ {shape(layer.output_shape[1:])}"
+        sizes = f"→ {shape(layer.output_shape[1:], names[layer.name])}"
         assert entry[-1] == sizes + (count if layer.parameters else "")
-    assert [network.name] in read(network).notes
+    assert found.margin[network.name] == [""]
     total = summarize(network).parameters.total
-    assert any(entry[0].startswith(f"{total:,}parameter") for entry in read(network).notes)
+    assert found.margin[f"{total:,}"][0].startswith("parameter")
 
 
 @pytest.mark.parametrize("name", UNFOLDED)
 def test_every_layer_stands_at_every_step(name: str) -> None:
     network, found = networks()[name], read(networks()[name])
-    steps = found.columns("input")
+    forked = forks(network)
     for layer in network.layers:
-        if isinstance(layer, Repeat):
-            steps = []
         below = found.into(layer.name)
         if isinstance(layer, Dropout):
-            assert not below
+            assert bool(below) == (layer.name in forked)
         else:
             assert below, layer.name
-        if isinstance(layer, Recurrent) and steps:
+        if isinstance(layer, Recurrent):
+            steps = columns_below(network, found, layer)
             for direction in (".forward", ".backward") if layer.merge else ("",):
                 assert found.columns(f"{layer.name}{direction}") == steps
     last = network.input.steps
@@ -53,6 +70,141 @@ def test_every_layer_stands_at_every_step(name: str) -> None:
     assert found.columns("input")[-1] == wanted
     *first, _ = found.columns("input")
     assert first == [str(number) for number in range(1, len(first) + 1)]
+
+
+def joins(found: Read, layer: str) -> list[Edge]:
+    """Return the lines of earlier outputs into a join."""
+    return [edge for edge in found.edges if edge.kind == "join" and base(edge.target) == layer]
+
+
+def forks(network: Network) -> set[str]:
+    """Return the layers whose output is taken by more than the next layer."""
+    found = set(kept_outputs(network))
+    taken = sources(network)
+    starts = [layer.start for layer in network.layers if isinstance(layer, Residual)]
+    return found | {taken[start][0] for start in starts}
+
+
+def columns_below(network: Network, found: Read, layer: Layer) -> list[str]:
+    """Return the steps of the sequence that goes into a layer, from left to right."""
+    kinds, taken = {other.name: other for other in network.layers}, sources(network)
+    below = layer
+    while (name := taken[below.name][0]) in kinds:
+        below = kinds[name]
+        match below:
+            case Repeat(steps=length) | LastSteps(count=length):
+                every = [str(step + 1) for step in range(length)]
+                return every if length <= 5 else [*every[:3], every[-1]]
+            case Conv() | WindowPooling():
+                return found.columns(below.name)
+            case _:
+                pass
+    return found.columns("input")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_output_has_its_name_and_its_results(name: str) -> None:
+    network, found = networks()[name], read(networks()[name])
+    for output, layer in network.results.items():
+        node = f"output.{output}" if output else "output"
+        ends = [edge for edge in found.edges if edge.target.partition("@")[0] == node]
+        assert {base(edge.source) for edge in ends} == {drawn_as(network, layer.name)}
+        if len(layer.output) == 1:
+            assert [edge.target for edge in ends] == [node]
+        elif not isinstance(layer, Conv | WindowPooling | LastSteps):
+            real = [step for step in columns_below(network, found, layer) if step != "pad"]
+            assert [step(edge) for edge in ends if step(edge) != "pad"] == real
+        assert not output or [output] in found.notes
+
+
+@pytest.mark.parametrize("name", UNFOLDED)
+def test_a_window_gathers_its_steps(name: str) -> None:
+    network, found = networks()[name], read(networks()[name])
+    for layer in network.layers:
+        if not isinstance(layer, Conv | WindowPooling):
+            continue
+        below, window = columns_below(network, found, layer), layer.window
+        results, length = found.columns(layer.name), layer.input[0]
+        if window.keeps_steps:
+            assert results == below
+        for result in results[:-1]:
+            # Of any length, a window that begins at a step has its middle there.
+            before = window.added(length or 1001)[0]
+            first = (int(result) - 1) * window.stride - before + 1
+            every = range(first, first + window.reach + 1, window.dilation)
+            steps = {every[0], every[-1]} if window.size > 5 else set(every)
+            check_gathered(found, layer, result, steps, below)
+        last = [edge for edge in found.edges if edge.target == f"{layer.name}@{results[-1]}"]
+        assert (not last) == (results[-1] == "pad")
+        assert all(edge.kind == "added" or step_of(edge.source) != "pad" for edge in last)
+
+
+def check_gathered(
+    found: Read, layer: Conv | WindowPooling, result: str, steps: set[int], below: list[str]
+) -> None:
+    """Check that the lines into the node of a window come from the steps that it gathers."""
+    target, length = f"{layer.name}@{result}", layer.input[0]
+    inside = {step for step in steps if step >= 1 and (length is None or step <= length)}
+    numbers = {int(label): label for label in below[:-1]}
+    if length is not None:
+        numbers[length] = below[-1]
+    expected = {numbers.get(step, "...") for step in inside} - {"pad"}
+    edges = [edge for edge in found.edges if edge.target == target]
+    assert {step_of(edge.source) for edge in edges if edge.kind != "added"} == expected
+    added = {edge.source for edge in edges if edge.kind == "added"}
+    outside = {"before": min(steps) < 1, "after": max(steps) > (length or 1e9)}
+    # What is added to a pool does not count.
+    sides = [side for side, is_used in outside.items() if is_used and isinstance(layer, Conv)]
+    assert added == {f"{layer.name}.{side}" for side in sides}
+
+
+def step_of(node: str) -> str:
+    return node.partition("@")[2]
+
+
+@pytest.mark.parametrize("name", UNFOLDED)
+def test_a_join_takes_the_layers_that_it_names(name: str) -> None:
+    network, found = networks()[name], read(networks()[name])
+    for layer in network.layers:
+        if isinstance(layer, Concat):
+            edges = [*found.into(layer.name), *joins(found, layer.name)]
+            columns = {step_of(edge.target) for edge in edges}
+            nodes = {drawn_as(network, name) for name in layer.of}
+            for column in columns:
+                ends = [edge for edge in edges if step_of(edge.target) == column]
+                assert {base(edge.source) for edge in ends} == nodes
+                if column:  # not a join of vectors
+                    assert {step_of(edge.source) for edge in ends} == {column}
+            assert columns
+
+
+def drawn_as(network: Network, name: str) -> str:
+    """Return the layer whose node an output leaves: that of a dropout is a line."""
+    kinds = {layer.name: layer for layer in network.layers}
+    while isinstance(kinds.get(name), Dropout) and name not in forks(network):
+        (name,) = sources(network)[name]
+    return name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shared_vectors_have_a_line_in_the_margin(name: str) -> None:
+    network = networks()[name]
+    tied = [layer for layer in network.layers if isinstance(layer, Dense) and layer.tied]
+    parts = [part for part in scene(network, Options()).parts if "data-note" in dict(part.data)]
+    lines = [
+        (dict(part.data)["data-layer"], shape) for part in parts for shape in part.shapes
+        if isinstance(shape, Line) and shape.dashed
+    ]  # fmt: skip
+    assert [layer for layer, _ in lines] == [layer.name for layer in tied]
+    texts = {
+        dict(part.data)["data-layer"]: part.shapes[0] for part in parts
+        if isinstance(part.shapes[0], Text) and part.shapes[0].weight == 600
+    }  # fmt: skip
+    for layer, (_, line) in zip(tied, lines, strict=True):
+        for end, row in ((line.points[0], layer.name), (line.points[-1], str(layer.tied))):
+            text = texts[row]
+            assert isinstance(text, Text)
+            assert text.area[1] < end[1] < text.area[3]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,7 +230,9 @@ def _last_states(picture: Scene) -> set[str]:
     ]
     said = " ".join(texts)
     return set(
-        re.findall(r"last state of the \w+ direction, (?:at step \w+|held over the padding)", said)
+        re.findall(
+            r"last state of the \w+ direction, (?:at step [\w']+|held over the padding)", said
+        )
     )
 
 
@@ -130,8 +284,12 @@ def test_only_what_is_used_goes_up(name: str) -> None:
             held = {"pad"} if layer.masked else set()
             one = next(iter(after(network, layer)), None)
             if layer.merge is None and isinstance(one, Pooling) and one.statistic == "last_step":
-                cells = cells[-1:]
-            assert leaving == set(cells) - held
+                cells = cells[-1:] if layer.name not in kept_outputs(network) else cells
+            if isinstance(one, LastSteps | WindowPooling | Conv | Concat):
+                # Not every step is gathered; see the tests of these.
+                assert leaving - {"..."} <= set(cells) - held
+            else:
+                assert leaving == set(cells) - held
         elif layer.merge is None:
             last = found.columns(layer.name)[-1]
             assert {edge.source for edge in ups} <= {f"{layer.name}@{last}"}
@@ -147,47 +305,56 @@ def test_only_what_is_used_goes_up(name: str) -> None:
             assert first in ("1", last)
 
 
-def first_on_axis(network: Network, layer: Layer) -> str:
-    """Return the name of the first nodes on the time axis of the input of a layer."""
-    before = network.layers[: network.layers.index(layer)]
-    repeated = [index for index, each in enumerate(before) if isinstance(each, Repeat)]
-    if not repeated:
-        return "input"
-    cells = next(each for each in before[repeated[-1] :] if isinstance(each, Recurrent))
-    return f"{cells.name}.forward" if cells.merge else cells.name
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_padded_or_unused_is_pooled(name: str) -> None:
     network, found = networks()[name], read(networks()[name])
     for layer in network.layers:
-        if isinstance(layer, Pooling):
-            pooled = [edge.source.partition("@")[2] for edge in found.into(layer.name)]
-            assert "pad" not in pooled
-            wanted = [
-                step for step in found.columns(first_on_axis(network, layer)) if step != "pad"
-            ]
-            assert pooled == (wanted[-1:] if layer.statistic == "last_step" else wanted)
+        if not isinstance(layer, Pooling | Attention | Flatten | LastSteps):
+            continue
+        pooled = [edge.source.partition("@")[2] for edge in found.into(layer.name)]
+        real = [step for step in columns_below(network, found, layer) if step != "pad"]
+        match layer:
+            case Pooling(statistic="last_step"):
+                real = real[-1:]
+            case Pooling(statistic="last", backward=backward):
+                real = list(dict.fromkeys([real[0], real[-1]] if backward else real[-1:]))
+            case LastSteps(count=count):
+                length = layer.input[0] or 1000
+                numbers = {**{step: int(step) for step in real[:-1]}, real[-1]: length}
+                real = [step for step in real if numbers[step] > length - count]
+                real += ["..."] if len(real) < count else []
+            case _:
+                pass
+        assert pooled == real
 
 
 @pytest.mark.parametrize("name", UNFOLDED)
 def test_dropout_dashes_the_arrows_that_it_acts_on(name: str) -> None:
     network, found = networks()[name], read(networks()[name])
-    before: list[Layer] = []
     for layer in network.layers:
-        if isinstance(layer, Dropout):
-            before.append(layer)
-            continue
-        rates = [each.rate for each in before if isinstance(each, Dropout)]
+        rates = rates_into(network, layer)
         if isinstance(layer, Recurrent):
             rates += [layer.dropout] if layer.dropout else []
             _check_recurrent_dropout(found, layer)
+        elif isinstance(layer, Dropout):
+            rates.append(layer.rate)
         for edge in found.into(layer.name):
             merges = base(edge.source) == layer.name
             hollow = edge.target.endswith("@pad")
             wanted = "" if merges or hollow else " ".join(f"{rate:g}" for rate in rates)
             assert (edge.dropout, edge.dashed) == (wanted, bool(wanted))
-        before = []
+
+
+def rates_into(network: Network, layer: Layer) -> list[float]:
+    """Return the rates of the dropouts whose rows the arrows into a layer go through."""
+    kinds, taken = {other.name: other for other in network.layers}, sources(network)
+    name, rates = taken[layer.name][0], list[float]()
+    if isinstance(layer, Concat):  # the others come from the side
+        name = network.layers[network.layers.index(layer) - 1].name
+    while isinstance(dropped := kinds.get(name), Dropout) and name not in forks(network):
+        rates.insert(0, dropped.rate)
+        (name,) = taken[name]
+    return rates
 
 
 def test_dropout_before_layers_that_are_left_out() -> None:
@@ -214,8 +381,8 @@ def test_a_residual_begins_at_the_input_of_its_layer(name: str) -> None:
         if not isinstance(layer, Residual):
             continue
         start = layer.start
-        if isinstance(layers[start], Dropout):  # its row has no node
-            names = list(layers)
+        while isinstance(layers[start], Dropout) and start not in forks(network):
+            names = list(layers)  # its row has no node
             start = names[names.index(start) + 1]
         below = {(edge.source, step(edge)) for edge in found.into(start)}
         below = {(source, at) for source, at in below if base(source) != start}
@@ -240,7 +407,7 @@ def test_an_arrow_touches_the_nodes_that_it_names(name: str) -> None:
             if "data-to" in data:
                 start, end = lines[0].points[0], lines[-1].points[-1]
                 held = 20 if "pad" in data["data-from"] + data["data-to"] else 3
-                dot = 15 if data.get("data-kind") == "residual" else 3
+                dot = 15 if data.get("data-kind") in ("residual", "join") else 3
                 assert touches(start, areas.get(data["data-from"]), held, dot), data
                 assert touches(end, areas.get(data["data-to"]), held, 3), data
 
@@ -269,14 +436,5 @@ def test_no_line_runs_over_a_node_of_another(name: str) -> None:
             }  # fmt: skip
             for line in part.shapes:
                 for piece in segments(line) if isinstance(line, Line) else ():
-                    over = [key for key, area in others.items() if _meets(piece, area)]
+                    over = [key for key, area in others.items() if runs_over(piece, area, -1)]
                     assert not over, (data, over)
-
-
-def _meets(
-    one: tuple[float, float, float, float], other: tuple[float, float, float, float]
-) -> bool:
-    return (
-        one[0] < other[2] - 1 and other[0] + 1 < one[2]
-        and one[1] < other[3] - 1 and other[1] + 1 < one[3]
-    )  # fmt: skip

@@ -18,13 +18,15 @@ UNDRAWN = {
     ("Normal", "stddev"): INITIAL,
     ("Uniform", "limit"): INITIAL,
     ("LSTM", "forget_bias"): INITIAL,
-    ("Dense", "kernel_initializer"): INITIAL,
-    ("Dense", "bias_initializer"): INITIAL,
+    **{
+        (kind, f"{array}_initializer"): INITIAL
+        for kind in ("Dense", "Conv", "Attention")
+        for array in ("kernel", "bias")
+    },
     ("Embedding", "initializer"): INITIAL,
     ("Recurrent", "kernel_initializer"): INITIAL,
     ("Recurrent", "recurrent_initializer"): INITIAL,
     ("Recurrent", "bias_initializer"): INITIAL,
-    ("LayerNorm", "epsilon"): "it is the same in every network",
     ("Pretrained", "weights"): "the picture says 'pretrained', whatever the name of the file",
     ("Pretrained", "words"): "likewise",
     ("TokenInput", "vocabulary"): "the embedding has the same number, and shows it",

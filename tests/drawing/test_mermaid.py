@@ -11,11 +11,11 @@ import pytest
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.writers.mermaid import mermaid
-from rnnspec.ir.nodes import Dropout, Network, Recurrent, Residual
+from rnnspec.ir.nodes import INPUT, Dense, Dropout, Network, Recurrent, Residual, sources
 
 TEXT = r"(?:[\w ,.→×·]|<br>|#\d+;)+"
-NODE = rf'  (l\d+[fb]?|in|out)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
-EDGE = rf'  (\w+) (-->|-\.->)(?:\|"({TEXT})"\|)? (\w+)'
+NODE = rf'  (l\d+[fb]?|in|out\d*)(?:\(\[|\(\(|\[|\()"({TEXT})"(?:\]\)|\)\)|\]|\)):::\w+'
+EDGE = rf'  (\w+) (-->|-\.->|-\.-)(?:\|"({TEXT})"\|)? (\w+)'
 OTHER = r"---|title: \"\w+\"|flowchart BT|  accTitle: \w+|  classDef \w+ [\w#:,]+"
 
 
@@ -48,7 +48,34 @@ def check(network: Network) -> None:
         bool(each.recurrent_dropout) * (1 if each.merge is None else 2) for each in cells
     )
     sums = [each for each in network.layers if isinstance(each, Residual)]
-    assert sum(text == "the input as it was" for _, _, text, _ in edges) == len(sums)
+    assert sum(text.endswith("the input as it was") for _, _, text, _ in edges) == len(sums)
+    tied = [each.tied for each in network.layers if isinstance(each, Dense) and each.tied]
+    assert sum(text == "shared vectors" for _, _, text, _ in edges) == len(tied)
+    check_sources(network, edges)
+
+
+def check_sources(network: Network, edges: list[tuple[str, str, str, str]]) -> None:
+    """Check that the lines into each node come from the layers that it takes."""
+    taken, node = sources(network), {INPUT: "in"}
+    for index, layer in enumerate(network.layers):
+        before = {node[name] for name in taken[layer.name]}
+        node[layer.name] = f"l{index}"
+        if isinstance(layer, Dropout):  # a line
+            (node[layer.name],) = before
+            continue
+        ends = {f"l{index}"}
+        if isinstance(layer, Recurrent) and layer.merge:
+            ends = {f"l{index}f", f"l{index}b"}
+        received = {
+            start for start, _, text, end in edges
+            if end in ends and start not in ends
+            and not text.endswith("the input as it was") and text != "shared vectors"
+        }  # fmt: skip
+        assert received == before, layer.name
+    for index, (name, layer) in enumerate(network.results.items()):
+        out = f"out{index or ''}"
+        assert {start for start, _, _, end in edges if end == out} == {node[layer.name]}
+        assert parts(network)[0][out] == ("#375;" + f"<br>{name}" * bool(name))
     assert mermaid(network) == mermaid(network)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,20 @@ import pytest
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
 from rnnspec.drawing.writers.text import text
-from rnnspec.ir.nodes import Dropout, LayerNorm, Network, Normalize, Pooling, Recurrent, Repeat
+from rnnspec.ir.nodes import (
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    Network,
+    Normalize,
+    Pooling,
+    Recurrent,
+    Repeat,
+)
 
 TOKENS = "embedding: {vocabulary: 20, dim: 4}"
 NUMBERS = "input: {length: 500, features: 4}"
@@ -68,16 +82,25 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         arrows = sum(bool(each.dropout) * (1 if each.merge is None else 2) for each in cells)
         assert folded.count("⇡") == arrows
         assert folded.count("[repeat]") == sum(isinstance(each, Repeat) for each in of.layers)
-        norms = sum(isinstance(each, LayerNorm) for each in of.layers)
+        norms = sum(isinstance(each, LayerNorm | BatchNorm) for each in of.layers)
         divided = sum(isinstance(each, Normalize) for each in of.layers)
-        assert folded.count(" norm") == 2 * norms + divided, "of a layer norm, there is a cell too"
+        assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided
-        pooled = [
-            f"[{each.statistic.replace('_', ' ')}]"
-            for each in of.layers
-            if isinstance(each, Pooling)
-        ]
-        assert all(each in folded for each in pooled)
+        pools = [each for each in of.layers if isinstance(each, Pooling | Attention | Flatten)]
+        words = {
+            Pooling: lambda layer: layer.statistic.replace("_", " "),
+            Attention: lambda _: "attention",
+            Flatten: lambda _: "flatten",
+        }
+        lists = [each.of for each in of.layers if isinstance(each, Concat) and len(each.input) == 1]
+        beside = {name for names in lists for name in names}
+        boxes = [words[type(each)](each) for each in pools if each.name not in beside]
+        for word in [*boxes, *(f"{len(names)} pools" for names in lists)]:
+            assert f"[{word}]" in folded
+        for name in dict(of.outputs):
+            assert f"\n  → {name} " in folded
+        convolutions = sum(isinstance(each, Conv) for each in of.layers)
+        assert len(re.findall(r" conv$", folded, re.MULTILINE)) == convolutions
         if any(isinstance(each, Dropout) for each in of.layers):
             assert "┊" in folded
 
@@ -169,6 +192,51 @@ def test_a_repeat_has_a_time_axis_of_its_own() -> None:
     assert row(of, "gru_1").replace("GRU,", "").count("GRU") == 4
     assert row(of, "gru_2").replace("GRU,", "").count("GRU") == 2
     assert lines(of)[0].split() == ["net", "ŷ₁", "ŷ₂"]
+
+
+def test_a_window_has_a_line_from_each_side_that_it_gathers() -> None:
+    layers = "{type: conv, filters: 3, kernel_size: 3, padding: PADDING}"
+    cells = "rnn: [LAYER, {type: gru, units: 3}]".replace("LAYER", layers)
+    same = network(NUMBERS, cells.replace("PADDING", "same"))
+    causal = network(NUMBERS, cells.replace("PADDING", "causal"))
+    for of, expected in ((same, ["│╲", "╱│╲", "╱│╲", "╱│"]), (causal, ["│", "╱│", "╱│", "╱│"])):
+        rows = lines(of)
+        assert rows[rows.index(row(of, "conv_1")) + 1].split()[-4:] == expected
+    shorter = network(
+        "input: {length: 8, features: 4}", "rnn: [{type: gru, units: 3}, {type: max_pool, size: 4}]"
+    )
+    assert lines(shorter)[0].split() == ["net", "ŷ₁", "ŷ₂"]
+
+
+def test_a_join_has_a_line_from_each_output_that_it_takes() -> None:
+    joined = "{type: concat, of: [input, low, high]}"
+    cells = "{type: gru, units: 2, name: low}, {type: gru, units: 2, name: high}"
+    of = network(NUMBERS, f"rnn: [{cells}, {joined}]")
+    rows = lines(of)
+    join = rows.index(row(of, "concat_1"))
+    assert rows[join].count("╭─╭→[concat]") == rows[join].count("[concat]") > 1
+    first = rows[join].index("╭")
+    for place, layer in ((first, "input"), (first + 2, "low")):
+        end = next(at for at, line in enumerate(rows[join:]) if line[place : place + 1] == "╰")
+        assert all(line[place] == "│" for line in rows[join + 1 : join + end])
+        assert rows[join + end + 1].startswith(layer)
+
+
+def test_each_head_begins_at_the_output_of_the_trunk() -> None:
+    heads = "heads: {first: {pooling: none, units: 1}, second: {pooling: mean}}"
+    of = network(NUMBERS, "rnn: {type: gru, units: 3}", heads)
+    rows = lines(of)
+    results = [line.split()[1:] for line in rows if line.startswith("  → ") and "ŷ" in line]
+    assert results == [["second", "ŷ"], ["first", "ŷ₁", "ŷ₂", "ŷ₃", "···", "ŷ₅₀₀"]]
+    start = next(line for line in rows if line.startswith("  from gru_1"))
+    assert start.count("●") == row(of, "gru_1").replace("GRU,", "").count("GRU")
+    assert rows.index(start) < rows.index(row(of, "dense_1"))
+
+
+def test_several_poolings_are_one_box() -> None:
+    of = network(NUMBERS, "rnn: {type: gru, units: 3}", "head: {pooling: [mean, {attention: {}}]}")
+    assert "─ mean, attention ─" in text(of)
+    assert row(of, "concat_1").endswith("[concat]")
 
 
 @pytest.mark.parametrize(("steps", "cells"), [(2, 2), (4, 4), (10, 10), (500, 500)])

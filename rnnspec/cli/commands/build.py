@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,21 +107,20 @@ def _quantization_needs(quantize: str | None, output: Path | None) -> tuple[Need
 
 def _count(generated: Generated, model: Any) -> Summary:
     """Return the summary with types and counts from the framework instead of the spec."""
-    from rnnspec.summaries import LayerSummary, Summary, summarize
+    from rnnspec.summaries import summarize
 
     backend, network = generated.backend, generated.network
     expected, runtime = summarize(network), backend.runtime
     rows = tuple(
-        LayerSummary(
-            name=row.name,
+        replace(
+            row,
             type=runtime.layer_type(model, layer) or row.type,
-            output_shape=row.output_shape,
             parameters=runtime.layer_count(model, layer),
         )
         for row, layer in zip(expected.layers, network.layers, strict=True)
     )
     stepwise = {k: v for k, v in expected.stepwise.items() if k == backend.name}
-    return Summary(network.name, rows, runtime.counts(model), stepwise)
+    return replace(expected, layers=rows, parameters=runtime.counts(model), stepwise=stepwise)
 
 
 def _print_account(built: Built, output: Path | None) -> None:

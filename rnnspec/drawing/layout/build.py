@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import ceil
 from typing import assert_never
@@ -15,19 +15,35 @@ from rnnspec.drawing.layout.drawing import (
     Drawing,
     Port,
     box,
+    circle_width,
     dots,
-    fits,
     label,
     pill,
-    variable,
+    variable_node,
 )
-from rnnspec.drawing.layout.grid import Column, Hidden, axes, rows
+from rnnspec.drawing.layout.grid import Column, Hidden, Poolings, axes, rows
+from rnnspec.drawing.layout.heads import draw_heads
+from rnnspec.drawing.layout.stack import (
+    draw_fan,
+    draw_join,
+    draw_pooling,
+    draw_poolings,
+    draw_spread,
+    draw_windows,
+)
 from rnnspec.drawing.options import Options
-from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Role, Scene, Shape
+from rnnspec.drawing.scene import DARK, PALETTES, Box, Disc, Line, Scene, Shape
 from rnnspec.ir.nodes import (
+    Activate,
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Network,
@@ -37,6 +53,7 @@ from rnnspec.ir.nodes import (
     Repeat,
     Residual,
     TokenInput,
+    WindowPooling,
 )
 
 _MARGIN = 16.0
@@ -61,13 +78,6 @@ _DENSE = _Node(
     lambda column, y: box(column.x, y, "Dense", "padding" if column.padded else "head"),
     everywhere=True,
 )  # fmt: skip
-_NORM = _Node(
-    9, 42, 32,
-    lambda column, y: (
-        Box(x=column.x, y=y, width=84, height=18, radius=5, role="plain"),
-        label(column.x, y, "norm", "plain", 11),
-    ),
-)  # fmt: skip
 _DIVISION = _Node(13, 42, 40, lambda column, y: pill(column.x, y, "÷ norm"))
 _SUM = _Node(
     10, 10, 33,
@@ -77,6 +87,20 @@ _SUM = _Node(
     ),
 )  # fmt: skip
 _DOTS = _Node(14, 4, 30, lambda column, y: tuple(dots(column.x, y, upright=True)))
+
+
+def _slab(word: str) -> _Node:
+    """Return the nodes of a layer without an axis of its own, such as a norm."""
+
+    def draw(column: Column, y: float) -> tuple[Shape, ...]:
+        frame = Box(x=column.x, y=y, width=84, height=18, radius=5, role="slab")
+        return frame, label(column.x, y, word, "slab", 11)
+
+    return _Node(9, 42, 32, draw)
+
+
+def _tied(column: Column, y: float) -> tuple[Shape, ...]:
+    return box(column.x, y, "tied Dense", "padding" if column.padded else "head")
 
 
 def scene(network: Network, options: Options) -> Scene:
@@ -91,10 +115,18 @@ def scene(network: Network, options: Options) -> Scene:
     for row in rows(network):
         if isinstance(row, Hidden):
             _draw_hidden(drawing, row)
+            drawing.last = row.layers[-1].name
+        elif isinstance(row, Poolings):
+            draw_poolings(drawing, row)
+            drawing.last = row.join.name
         else:
             drawing.begin(row.name)
             _draw_layer(drawing, row)
-    _draw_result(drawing)
+            drawing.last = row.name
+    if network.outputs:
+        draw_heads(drawing, _draw_layer)
+    else:
+        _draw_result(drawing)
     bottom = drawing.canvas.bounds()[3] + 24
     if any(isinstance(layer, Recurrent) and layer.merge is not None for layer in network.layers):
         drawing.write_legend(bottom + 19)
@@ -116,7 +148,9 @@ def scene(network: Network, options: Options) -> Scene:
     )
 
 
-def _draw_layer(drawing: Drawing, layer: Layer) -> None:
+def _draw_layer(  # noqa: PLR0912 - a branch for each kind of layer
+    drawing: Drawing, layer: Layer
+) -> None:
     match layer:
         case Embedding():
             _draw_embedding(drawing, layer)
@@ -124,22 +158,32 @@ def _draw_layer(drawing: Drawing, layer: Layer) -> None:
             draw_one_way(drawing, layer)
         case Recurrent():
             draw_both_ways(drawing, layer)
-        case Repeat():
-            _draw_repeat(drawing, layer)
+        case Repeat() | LastSteps():
+            draw_spread(drawing, layer)
         case LayerNorm():
-            _draw_nodes(drawing, layer.name, words.entry(layer), _NORM)
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab("norm"))
+        case BatchNorm():
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab("batch norm"))
+        case Activate():
+            word = words.activation_name(layer.activation).split()[0].replace("_", " ")
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _slab(word))
+        case Conv() | WindowPooling():
+            draw_windows(drawing, layer)
+        case Concat():
+            draw_join(drawing, layer)
         case Normalize():
-            _draw_nodes(drawing, layer.name, words.entry(layer), _DIVISION)
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), _DIVISION)
         case Residual():
             _draw_residual(drawing, layer)
         case Dropout():
-            # A layer of its own: the arrows through its row are dashed.
-            drawing.floor = drawing.place(10, 16, words.entry(layer)) - 10
-            drawing.drop(layer)
-        case Pooling():
-            _draw_pooling(drawing, layer)
+            drawing.draw_drop(layer)
+        case Attention() | Pooling(statistic="last"):
+            draw_fan(drawing, layer)
+        case Pooling() | Flatten():
+            draw_pooling(drawing, layer)
         case Dense():
-            _draw_nodes(drawing, layer.name, words.entry(layer), _DENSE)
+            node = replace(_DENSE, draw=_tied) if layer.tied else _DENSE
+            _draw_nodes(drawing, layer.name, drawing.entry(layer), node)
         case _:
             assert_never(layer)
 
@@ -154,8 +198,8 @@ def _draw_input(drawing: Drawing) -> None:
     y = drawing.place(half, 0.0, words.input_entry(node))
     ports: list[Port | None] = []
     for column in drawing.columns:
-        width = max(_circle_width(column), 0.0 if tokens else 84.0 if wide else 40.0)
-        shapes = _variable(column, y, "x", width, is_round=tokens)
+        width = max(circle_width(column), 0.0 if tokens else 84.0 if wide else 40.0)
+        shapes = variable_node(column, y, "x", width, is_round=tokens)
         name = drawing.canvas.node("input", column, *shapes)
         # Padded tokens have an embedding; padded vectors go nowhere.
         goes = tokens or not column.padded
@@ -164,30 +208,9 @@ def _draw_input(drawing: Drawing) -> None:
     drawing.complete_row(ports, y - half)
 
 
-def _circle_width(column: Column) -> float:
-    """Return the width of the circle around a variable; wider than 38, it is a pill."""
-    index = "" if column.padded else column.step
-    return 38.0 if len(index) < 3 else 22 + 7.5 * len(index)
-
-
-def _variable(
-    column: Column, y: float, letter: str, width: float, *, is_round: bool
-) -> tuple[Shape, ...]:
-    """Return the input or the result at one step."""
-    role: Role = "padding" if column.padded else "plain"
-    x, dashed = column.x, column.padded
-    frame: Shape = Disc(x=x, y=y, radius=19, role=role, dashed=dashed)
-    if not is_round or width != 38.0:
-        high, radius = (38.0, 19.0) if is_round else (34.0, 5.0)
-        frame = Box(x=x, y=y, width=width, height=high, radius=radius, role=role, dashed=dashed)
-    if column.padded:
-        return frame, label(x, y, "pad", "grey")
-    return frame, *variable((x, y), letter, column.step, 18)
-
-
 def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
     """Draw the embedding at each step."""
-    y = drawing.place(15, 40, words.entry(layer))
+    y = drawing.place(15, 40, drawing.entry(layer))
     ports = []
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
         hollow = column.padded and layer.masked
@@ -208,7 +231,7 @@ def _draw_embedding(drawing: Drawing, layer: Embedding) -> None:
 def _draw_residual(drawing: Drawing, layer: Residual) -> None:
     """Draw a sum at each step, and the way round the layers between."""
     route = drawing.route
-    y = _draw_nodes(drawing, layer.name, words.entry(layer), _SUM)
+    y = _draw_nodes(drawing, layer.name, drawing.entry(layer), _SUM)
     for start, column in zip(drawing.branches[layer.start], drawing.columns, strict=True):
         if start is not None and start.via is not None:
             right = column.x + route
@@ -216,45 +239,6 @@ def _draw_residual(drawing: Drawing, layer: Residual) -> None:
             line = Line(points=points, cased=True)
             drawing.canvas.edge(start.node, column.name(layer.name), line, kind="residual")
     drawing.route = 0.0
-
-
-def _draw_pooling(drawing: Drawing, layer: Pooling) -> None:
-    """Draw a statistic over the steps, which no arrow from a padded or unused step reaches."""
-    y = drawing.place(13, 44, words.entry(layer))
-    if layer.statistic == "last_step":
-        unused: list[Port | None] = [None] * (len(drawing.ports) - 1)
-        drawing.complete_row([*unused, *drawing.ports[-1:]], drawing.top)
-        drawing.columns = drawing.columns[-1:]
-    first, last = drawing.columns[0], drawing.columns[-1]
-    wide, x = last.x - first.x + 84, (first.x + last.x) / 2
-    long, short = words.kind(layer), layer.statistic.replace("_", " ")
-    content = next((text for text in (long, long[:19]) if fits(text, wide)), short)
-    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
-    _rise_all(drawing, layer, name, y + 13)
-    drawing.to_vector(x, Port(x, y - 13, name, wide / 2), y - 13)
-
-
-def _draw_repeat(drawing: Drawing, layer: Repeat) -> None:
-    """Draw the repeat of a vector across the width, and go on with a new time axis."""
-    y = drawing.place(13, 48, words.entry(layer))
-    drawing.axes.pop(0)
-    axis = drawing.axes[0]
-    below = [port.x for port in drawing.ports if port]
-    edges = [*below, *(column.x for column in axis.columns)]
-    left, right = min(edges) - 50, max(edges) + 50
-    x, wide = (left + right) / 2, right - left
-    shapes = pill(x, y, f"repeat × {layer.steps:,}", wide)
-    name = drawing.canvas.node(layer.name, Column(x, ""), *shapes)
-    _rise_all(drawing, layer, name, y + 13)
-    drawing.axis, drawing.columns = axis, axis.columns
-    drawing.complete_row([Port(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
-
-
-def _rise_all(drawing: Drawing, layer: Layer, name: str, bottom: float) -> None:
-    for port in drawing.ports:
-        if port:
-            drawing.rise(port, name, (port.x, bottom))
-    drawing.write_notes(layer.name, bottom)
 
 
 def _draw_hidden(drawing: Drawing, hidden: Hidden) -> None:
@@ -271,7 +255,7 @@ def _draw_result(drawing: Drawing) -> None:
     """Draw the result: one vector, or one at each step."""
     y = drawing.place(19, 38, words.Entry(drawing.network.name))
     for column, port in zip(drawing.columns, drawing.ports, strict=True):
-        shapes = _variable(column, y, "ŷ", _circle_width(column), is_round=True)
+        shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
         name = drawing.canvas.node("output", column, *shapes)
         if port:
             drawing.rise(port, name, (column.x, y + 19))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -79,7 +78,7 @@ def draw_one_way(drawing: Drawing, layer: Recurrent) -> None:
     if any(port and port.via is not None for port in drawing.ports):
         drawing.route = _FOLDED_ROUTE if drawing.folded else _ROUTE
     drawing.drop(layer)
-    y = drawing.place(_HALF, 52, words.entry(layer))
+    y = drawing.place(_HALF, 52, drawing.entry(layer))
     track = _Track(layer, "", y, 0.0, _HALF_WIDTH)
     ports = [_draw_cell(drawing, track, column) for column in drawing.columns]
     _rise_to(drawing, track)
@@ -123,13 +122,14 @@ def _draw_state(drawing: Drawing, track: _Track) -> None:
     canvas, last = drawing.canvas, drawing.columns[-1]
     if drawing.folded:
         right = max(_draw_loop(canvas, track, last), last.x + drawing.route)
-    elif drawing.axis is not None:
-        _draw_states(canvas, track, drawing.axis)
+    else:
+        assert drawing.axis is not None, "a recurrent layer has a sequence before it"
+        _draw_states(drawing, track, drawing.axis)
         right = last.x + (track.half + 14 if track.hollow(last) else max(track.half, drawing.route))
         # An arrow may lead straight from the first step to the second.
         adjacent = len(drawing.columns) > (1 if drawing.axis.dots is None else 2)
         if not drawing.named and adjacent and not track.hollow(drawing.columns[1]):
-            _draw_state_names(canvas, track, drawing.columns, drawing.route)
+            _draw_state_names(drawing, track)
     drawing.named = True
     drawing.write_beside(track.layer.name, right, track.y, _state_notes(drawing, track.layer))
 
@@ -149,22 +149,26 @@ def _hold(canvas: Canvas, layer: str, port: Port) -> None:
     canvas.marks(layer, Disc(x=port.x, y=port.y, radius=2.6, role="ink", solid=True))
 
 
-def _draw_states(canvas: Canvas, track: _Track, axis: Axis) -> None:
+def _draw_states(drawing: Drawing, track: _Track, axis: Axis) -> None:
     """Draw the arrows from each step to the next, and the zero that they begin with."""
+    canvas = drawing.canvas
     columns = axis.columns[:: track.sign]
     beside_dots = set(axis.columns[-2:]) if axis.dots is not None else set()
+    x = columns[0].x + track.shift
+    begin = track.half + 27.5
+    if track.sign > 0 and drawing.left > begin - track.shift - 6:  # left of the lines to joins
+        begin = drawing.left + track.shift + 12
     for state, offset in track.lanes:
         y = track.y + offset
-        x = columns[0].x + track.shift
         passes = track.hollow(columns[0])
         end = x if passes else x - track.sign * (track.half + SPACE)
-        points = ((x - track.sign * (track.half + 27.5), y), (end, y))
+        points = ((x - track.sign * begin, y), (end, y))
         arrow = Line(points=points, head=not passes)
         canvas.edge("0", columns[0].name(track.name), arrow, state=state)
         for one, other in pairwise(columns):
             between = axis.dots if {one, other} == beside_dots else None
             _draw_step(canvas, track, (one, other), between, state)
-    zero = columns[0].x + track.shift - track.sign * (track.half + 36.5)
+    zero = x - track.sign * (begin + 9)
     text = Text(x=zero, y=track.y + 4.6, content="0", size=13, role="grey", anchor="middle")
     canvas.marks(track.layer.name, text)
     if axis.dots is not None:
@@ -204,17 +208,16 @@ def _draw_step(
     canvas.edge(more, target, arrow, state=state)
 
 
-def _draw_state_names(
-    canvas: Canvas, track: _Track, columns: Sequence[Column], route: float
-) -> None:
+def _draw_state_names(drawing: Drawing, track: _Track) -> None:
     """Write the names of the state between the first two steps."""
-    first, second = columns[:2]
-    left = first.x + max(track.half, route)
-    x = (left + second.x - track.half) / 2 - 2
+    first, second = drawing.columns[:2]
+    left = first.x + max(track.half, drawing.route)
+    x = (left + second.x - max(track.half, drawing.left)) / 2 - 2
     for index, (state, offset) in enumerate(track.lanes):
         below = index == 1
         y = track.y + offset + (14 if below else -13)
-        canvas.marks(track.layer.name, *variable((x, y), state, first.step, 14, "grey"))
+        letters = variable((x, y), state, first.step, 14, "grey")
+        drawing.canvas.marks(track.layer.name, *letters)
 
 
 def _draw_loop(canvas: Canvas, track: _Track, column: Column, side: int = 1) -> float:
@@ -269,7 +272,7 @@ def draw_both_ways(drawing: Drawing, layer: Recurrent) -> None:
 def _place_pair(drawing: Drawing, layer: Recurrent, gap: float) -> _Pair:
     """Place the cells: side by side in the folded form, else in two rows."""
     shift, apart = (54.0, 0.0) if drawing.folded else (_SHIFT, _APART)
-    y = drawing.place(_BOTH_HALF, gap, words.entry(layer), lift=apart / 2)
+    y = drawing.place(_BOTH_HALF, gap, drawing.entry(layer), lift=apart / 2)
     forward = _Track(layer, "forward", y, -shift, _BOTH_HALF_WIDTH)
     backward = _Track(layer, "backward", y - apart, shift, _BOTH_HALF_WIDTH)
     ports = [
@@ -285,9 +288,10 @@ def _draw_both_states(drawing: Drawing, pair: _Pair) -> None:
         # A loop outside each cell: the left one is that of the forward direction.
         _draw_loop(canvas, pair.forward, last, -1)
         right = max(_draw_loop(canvas, pair.backward, last, 1), last.x + drawing.route)
-    elif drawing.axis is not None:
-        _draw_states(canvas, pair.forward, drawing.axis)
-        _draw_states(canvas, pair.backward, drawing.axis)
+    else:
+        assert drawing.axis is not None, "a recurrent layer has a sequence before it"
+        _draw_states(drawing, pair.forward, drawing.axis)
+        _draw_states(drawing, pair.backward, drawing.axis)
         right = last.x + max(_SHIFT, drawing.route, 56 if last.padded else 0)
     drawing.named = True
     drawing.write_beside(pair.layer.name, right, pair.forward.y, _state_notes(drawing, pair.layer))
@@ -331,7 +335,7 @@ def _draw_final(drawing: Drawing, pair: _Pair) -> None:
     for port, points, role in ends:
         line = Line(points=points, role=role, width=1.8, cased=True)
         drawing.canvas.edge(port.node, name, line, kind="final")
-    ahead, back = words.last_states(layer)
+    ahead, back = words.last_states(layer, drawing.lengths[layer.name])
     if all(fits(text, last.x - half - backward.x, 11) for text in (ahead, back)):
         notes = [
             remark(forward.x - 12, y + 27, ahead, "forward", "end"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from rnnspec.drawing.layout.grid import Axis, Column
+from rnnspec.drawing.layout.grid import LANE, Axis, Column, lanes
 from rnnspec.drawing.scene import (
     Anchor,
     Area,
@@ -21,8 +21,18 @@ from rnnspec.drawing.scene import (
     Text,
     text_width,
 )
-from rnnspec.drawing.words import Entry, dropout
-from rnnspec.ir.nodes import Dropout, Network, Recurrent, Residual
+from rnnspec.drawing.words import Entry, dropout, entry, lengths
+from rnnspec.ir.nodes import (
+    INPUT,
+    Dense,
+    Dropout,
+    Layer,
+    Network,
+    Recurrent,
+    Residual,
+    kept_outputs,
+    sources,
+)
 
 SPACE = 1.5
 """The distance between an arrow and the node that it leaves or reaches."""
@@ -32,6 +42,13 @@ _MARGIN_GAP = 24.0
 """The distance of the network from the text in the left margin."""
 _LINE_HEIGHT = 17.0
 _TITLE_SIZE, _NAME_SIZE, _DETAIL_SIZE = 16.0, 13.0, 11.5
+_LANES = {
+    (False, False): 54.0,
+    (True, False): 71.0,
+    (False, True): 60.0,
+    (True, True): 168.0,
+}
+"""How far left of a column lane 0 is: with cells of both directions or not, folded or not."""
 _WIDEST, _WIDEST_NOTE = 330.0, 130.0
 """The width from which an entry in the left margin, or a note at the right, has more lines."""
 _LEGEND: dict[Role, str] = {"forward": "forward direction", "backward": "backward direction"}
@@ -87,7 +104,7 @@ class Canvas:
 class Port:
     """The place where an arrow leaves a node upwards; the node reaches ``half`` to both sides.
 
-    ``via`` is the height of a dot on the arrow, where a residual begins.
+    ``via`` is the height of a dot on the arrow, where a residual or a join begins.
     """
 
     x: float
@@ -95,6 +112,18 @@ class Port:
     node: str
     half: float
     via: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes up to a head; see ``Drawing``."""
+
+    axis: Axis | None
+    columns: tuple[Column, ...]
+    ports: list[Port | None]
+    rates: list[float]
+    notes: list[Note]
+    last: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +157,10 @@ class Drawing:
 
     ``ports`` has one entry per column, None where nothing goes up. ``axis`` is None once the
     sequence has become a vector. ``route`` is the distance of a residual from its column, if one
-    has begun. ``branches`` has the ports at which each residual begins, by its first layer.
+    has begun. ``branches`` has the ports at which each residual begins, by its first layer, and
+    ``forks`` those at which the output of a layer leaves for a join. ``last`` is the layer that the
+    ports belong to. ``lengths`` has the name of the last step after each layer. ``level`` is the
+    centre of the row if it is placed already, because it has the layers of several heads.
     """
 
     def __init__(self, network: Network, axes: list[Axis], *, labels: bool, folded: bool) -> None:
@@ -145,28 +177,59 @@ class Drawing:
         self.notes: list[Note] = []
         self.named = False
         self.branches: dict[str, list[Port | None]] = {}
+        self.forks: dict[str, list[Port | None]] = {}
+        self.last = INPUT
+        self.level: float | None = None
         self._margin: list[tuple[str, list[Text]]] = []
         self._centre = inf
-        self._lines = 0
+        self._high = 0.0
         self._starts = {layer.start for layer in network.layers if isinstance(layer, Residual)}
+        self._lanes = lanes(network)
+        self.lengths = lengths(network)
+        both = any(isinstance(layer, Recurrent) and layer.merge for layer in network.layers)
+        self._lane = _LANES[both, folded]
 
-    def place(self, half: float, gap: float, entry: Entry, lift: float = 0.0) -> float:
+    @property
+    def left(self) -> float:
+        """How far lines to joins may be left of their column."""
+        return max(map(self.lane, self._lanes), default=0.0)
+
+    def lane(self, layer: str) -> float:
+        """Return how far left of a column the output of a layer goes up to its joins."""
+        return self._lane + LANE * self._lanes[layer]
+
+    def forked(self, layer: Layer) -> bool:
+        """Return whether more than the next layer takes the output of a layer."""
+        takers = [other for other, taken in sources(self.network).items() if layer.name in taken]
+        return layer.name in kept_outputs(self.network) or not self._starts.isdisjoint(takers)
+
+    def entry(self, layer: Layer) -> Entry:
+        """Return the margin entry of a layer."""
+        return entry(layer, self.lengths[layer.name])
+
+    def place(self, half: float, gap: float, *entries: Entry, lift: float = 0.0) -> float:
         """Return the centre of the next row, which reaches ``half`` down from it.
 
-        Its margin entry stands ``lift`` above the centre, and below no other.
+        Its margin entries stand ``lift`` above the centre, and below no others.
         """
+        if self.level is not None:
+            return self.level
         centre = self.floor - gap - half
         if self.notes and self.canvas.labels:
             room = sum(note.height for note in self.notes) + 20
             centre = min(centre, self.top - room - half)
         if self.canvas.labels:
-            texts = _entry_texts(entry)
-            lines = len(texts)
-            room = _LINE_HEIGHT * (lines + self._lines) / 2 + 8
+            blocks = [(entry.name, _entry_texts(entry)) for entry in entries]
+            high = sum(_LINE_HEIGHT * len(texts) for _, texts in blocks) + 8 * (len(blocks) - 1)
+            room = (high + self._high) / 2 + 8
             centre = min(centre, self._centre - room + lift)
-            self._lines, self._centre = lines, centre - lift
-            top = self._centre - _LINE_HEIGHT * (lines - 1) / 2 + 4.5
-            self._margin.append((entry.name, [replace(text, y=top + text.y) for text in texts]))
+            self._high, self._centre = high, centre - lift
+            low = self._centre + high / 2
+            for name, texts in blocks:  # the first of them lowest, as in the rows of a picture
+                low -= _LINE_HEIGHT * len(texts)
+                at = low + _LINE_HEIGHT / 2 + 4.5
+                self._margin.append((name, [replace(text, y=at + text.y) for text in texts]))
+                low -= 8
         return centre
 
     def complete_row(self, ports: list[Port | None], top: float) -> None:
@@ -178,17 +241,54 @@ class Drawing:
         self.axis, self.columns = None, (Column(x, ""),)
         self.complete_row([port], top)
 
+    @property
+    def flow(self) -> Flow:
+        """What goes up to the next row."""
+        rates, notes = [*self.rates], [*self.notes]
+        return Flow(self.axis, self.columns, [*self.ports], rates, notes, self.last)
+
+    @flow.setter
+    def flow(self, flow: Flow) -> None:
+        self.axis, self.columns, self.ports = flow.axis, flow.columns, [*flow.ports]
+        self.rates, self.notes, self.last = [*flow.rates], [*flow.notes], flow.last
+
     def begin(self, layer: str) -> None:
-        """Put a dot on each arrow if a residual begins with the input of this layer."""
-        if layer not in self._starts:
+        """Put a dot on each arrow if it leads to a residual or a join as well as to this layer."""
+        if layer not in self._starts and self.last not in self._lanes:
             return
-        via = self.top - 14
-        self.floor = min(self.floor, via)
-        self.ports = [port and replace(port, via=via) for port in self.ports]
-        self.branches[layer] = self.ports
-        ports = [port for port in self.ports if port]
-        discs = [Disc(x=port.x, y=via, radius=2.6, role="ink", solid=True) for port in ports]
-        self.canvas.marks(layer, *discs)
+        if not any(port.via is not None for port in self.ports if port):
+            via = self.top - 14
+            self.floor = min(self.floor, via)
+            self.ports = [port and replace(port, via=via) for port in self.ports]
+            ports = [port for port in self.ports if port]
+            discs = [Disc(x=port.x, y=via, radius=2.6, role="ink", solid=True) for port in ports]
+            self.canvas.marks(layer, *discs)
+        if layer in self._starts:
+            self.branches[layer] = self.ports
+        if self.last in self._lanes:
+            self.forks[self.last] = self.ports
+
+    def draw_drop(self, layer: Dropout) -> None:
+        """Draw a dropout that is a layer: the arrows through its row are dashed.
+
+        They end in a dot if more than the next layer takes them.
+        """
+        y = self.place(10, 16, self.entry(layer))
+        self.floor = y - 10
+        self.drop(layer)
+        if not self.forked(layer):
+            return
+        ports: list[Port | None] = []
+        for column, port in zip(self.columns, self.ports, strict=True):
+            if port is None:
+                ports.append(None)
+                continue
+            disc = Disc(x=column.x, y=y - 10, radius=2.6, role="ink", solid=True)
+            name = self.canvas.node(layer.name, column, disc)
+            self.rise(port, name, (column.x, y - 10 + 2.6))
+            ports.append(Port(column.x, y - 10, name, 2.6, via=y - 10))
+        self.write_notes(layer.name, y - 10)
+        self.complete_row(ports, y - 10)
 
     def drop(self, layer: Dropout | Recurrent) -> None:
         """Have the next arrows dashed if a layer drops some of its input."""
@@ -196,15 +296,35 @@ class Drawing:
             self.rates.append(layer.rate if isinstance(layer, Dropout) else layer.dropout)
             self.notes.append(Note(text, "dropout"))
 
-    def rise(self, port: Port, target: str, end: Point, *, cased: bool = False) -> None:
+    def rise(
+        self, port: Port, target: str, end: Point, *, cased: bool = False, width: float = 1.4
+    ) -> None:
         """Draw the arrow from a port to the lower edge of a node, with its dot and its dashes."""
-        points, lines = _path(port, end), []
+        self._draw_up(port, target, _path(port, end), cased=cased, width=width)
+
+    def slant(self, port: Port, target: str, end: Point, width: float = 1.1) -> None:
+        """Draw a straight arrow from a port to the lower edge of a node beside it."""
+        start, tip = (port.x, port.y - SPACE), (end[0], end[1] + SPACE)
+        points = (start, tip) if port.via is None else (start, (port.x, port.via), tip)
+        self._draw_up(port, target, points, width=width)
+
+    def _draw_up(
+        self,
+        port: Port,
+        target: str,
+        points: tuple[Point, ...],
+        *,
+        cased: bool = False,
+        width: float = 1.4,
+    ) -> None:
+        lines = []
         if port.via is not None and self.rates:  # dashed from the dot on
             dot = port.x, port.via
-            lines.append(Line(points=(points[0], dot), head=False))
-            points = (dot, *points[1:])
+            lines.append(Line(points=(points[0], dot), head=False, width=width))
+            points = (dot, *points[1:]) if points[1] != dot else points[1:]
         role: Role = "dropout" if self.rates else "ink"
-        lines.append(Line(points=points, role=role, dashed=role == "dropout", cased=cased))
+        dashed = role == "dropout"
+        lines.append(Line(points=points, role=role, dashed=dashed, cased=cased, width=width))
         rates = " ".join(f"{rate:g}" for rate in self.rates)
         self.canvas.edge(port.node, target, *lines, dropout=rates)
 
@@ -232,8 +352,19 @@ class Drawing:
         x = right - width
         for layer, texts in self._margin:
             self.canvas.note(layer, *(replace(text, x=x) for text in texts))
+        for tied in self.network.layers:
+            if isinstance(tied, Dense) and tied.tied:
+                self._tie(tied.name, tied.tied, x)
         rule = Line(points=((x, y), (right, y)), role="rule", width=1, head=False)
         self.canvas.note("", rule, replace(last, x=x))
+
+    def _tie(self, layer: str, embedding: str, x: float) -> None:
+        """Draw a dotted line down the margin, from a layer to the embedding that it shares."""
+        heights = {name: texts[0].y - 4.5 for name, texts in self._margin}
+        start, end = heights[layer], heights[embedding]
+        points = ((x - 4, start), (x - 18, start), (x - 18, end), (x - 4, end))
+        line = Line(points=points, role="grey", dashed=True)
+        self.canvas.note(layer, line)
 
     def write_legend(self, y: float) -> None:
         """Write which direction has which colour, below the network."""
@@ -323,6 +454,27 @@ def variable(
         italic=not index.isdecimal(), variable=True,
     )  # fmt: skip
     return main, below
+
+
+def circle_width(column: Column) -> float:
+    """Return the width of the circle around a variable; wider than 38, it is a pill."""
+    index = "" if column.padded else column.step
+    return 38.0 if len(index) < 3 else 22 + 7.5 * len(index)
+
+
+def variable_node(
+    column: Column, y: float, letter: str, width: float, *, is_round: bool
+) -> tuple[Shape, ...]:
+    """Return the input or the result at one step."""
+    role: Role = "padding" if column.padded else "plain"
+    x, dashed = column.x, column.padded
+    frame: Shape = Disc(x=x, y=y, radius=19, role=role, dashed=dashed)
+    if not is_round or width != 38.0:
+        high, radius = (38.0, 19.0) if is_round else (34.0, 5.0)
+        frame = Box(x=x, y=y, width=width, height=high, radius=radius, role=role, dashed=dashed)
+    if column.padded:
+        return frame, label(x, y, "pad", "grey")
+    return frame, *variable((x, y), letter, column.step, 18)
 
 
 def pill(x: float, y: float, content: str, wide: float = 84) -> tuple[Shape, ...]:

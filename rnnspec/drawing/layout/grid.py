@@ -10,15 +10,37 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from rnnspec.drawing.options import Options
+from rnnspec.drawing.steps import Gathered, Steps, gather, input_steps, steps_of
+from rnnspec.drawing.words import lengths
 from rnnspec.errors import UsageError
-from rnnspec.ir.nodes import Dropout, Layer, LayerNorm, Network, Recurrent, Repeat, Residual
+from rnnspec.ir.nodes import (
+    INPUT,
+    Activate,
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dropout,
+    Flatten,
+    LastSteps,
+    Layer,
+    LayerNorm,
+    Network,
+    Pooling,
+    Recurrent,
+    Repeat,
+    Residual,
+    WindowPooling,
+    kept_outputs,
+    sources,
+)
 
 _MOST_ALIKE = 6
 """The longest run of equal blocks that is drawn in full."""
 _MOST_ROWS = 60
 """The largest number of rows of a picture."""
-_MOST_COMPLETE = 5
-"""The length up to which every step is drawn."""
+_MOST_HEADS = 30
+"""The largest number of heads of a picture."""
 _PITCH, _WIDE_PITCH = 126.0, 142.0
 """The distance of two columns, and that of a bidirectional layer."""
 _ROOM_FOR_RESIDUAL = 14.0
@@ -32,37 +54,100 @@ class Hidden:
     layers: tuple[Layer, ...]
 
 
-Row = Layer | Hidden
+@dataclass(frozen=True, slots=True)
+class Poolings:
+    """Several poolings of one sequence, and the join of their vectors."""
+
+    layers: tuple[Pooling | Attention, ...]
+    join: Concat
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A named output, and the layers from the trunk to it."""
+
+    name: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def is_stepwise(self) -> bool:
+        """True if it has a result for each time step of a trunk that is a sequence."""
+        apart = Pooling | Attention | Flatten | LastSteps
+        return not any(isinstance(layer, apart) for layer in self.layers)
+
+
+def split_heads(network: Network) -> tuple[tuple[Layer, ...], tuple[Head, ...]]:
+    """Return the layers of the trunk, and the heads above it; without names, there are none."""
+    if not network.outputs:
+        return network.layers, ()
+    taken, paths = sources(network), list[set[str]]()
+    for _, last in network.outputs:
+        path, waiting = set[str](), [last]
+        while waiting:
+            name = waiting.pop()
+            if name != INPUT and name not in path:
+                path.add(name)
+                waiting += taken[name]
+        paths.append(path)
+    shared = set.intersection(*paths)
+    heads = tuple(
+        Head(name, tuple(one for one in network.layers if one.name in path - shared))
+        for (name, _), path in zip(network.outputs, paths, strict=True)
+    )
+    return tuple(layer for layer in network.layers if layer.name in shared), heads
+
+
+Row = Layer | Hidden | Poolings
 Block = tuple[Layer, ...]
 
 
 def rows(network: Network) -> list[Row]:
-    """Return the rows from the input upwards.
+    """Return the rows from the input up to the result, or to the heads.
 
     Raises:
         UsageError: there are too many for a picture.
     """
     rows: list[Row] = []
-    for _, blocks in groupby(_blocks(network.layers), lambda block: [*map(_anonymous, block)]):
+    kept = kept_outputs(network)
+    trunk, heads = split_heads(network)
+    for _, blocks in groupby(
+        _blocks(trunk), lambda block: [_anonymous(layer, kept) for layer in block]
+    ):
         run = list(blocks)
         if len(run) > _MOST_ALIKE:
             inner = tuple(layer for block in run[1:-1] for layer in block)
             rows += [*run[0], Hidden(inner), *run[-1]]
         else:
             rows += [layer for block in run for layer in block]
-    if len(rows) > _MOST_ROWS:
+    rows = side_by_side(rows)
+    number = len(rows) + max((len(head.layers) for head in heads), default=0)
+    if number > _MOST_ROWS or len(heads) > _MOST_HEADS:
+        what = f"{number} rows" if number > _MOST_ROWS else f"{len(heads)} heads"
+        most = _MOST_ROWS if number > _MOST_ROWS else _MOST_HEADS
         raise UsageError(
-            f"{network.name} has {len(rows)} rows to draw, expected at most {_MOST_ROWS}; "
+            f"{network.name} has {what} to draw, expected at most {most}; "
             "'rnnspec summary' prints them as a table"
         )
     return rows
 
 
+def side_by_side(rows: Sequence[Row]) -> list[Row]:
+    """Return rows in which the poolings of a list are one row."""
+    result: list[Row] = []
+    for row in rows:
+        parts = [last for last in result if isinstance(last, Pooling | Attention)]
+        if isinstance(row, Concat) and len(row.output) == 1 and parts:
+            result[-len(parts) :] = [Poolings(tuple(parts), row)]
+        else:
+            result.append(row)
+    return result
+
+
 def _blocks(layers: Sequence[Layer]) -> Iterator[Block]:
-    """Yield each layer with the dropout before it, its layer norm and its residual."""
+    """Yield each layer with the dropout before it, its norm, activation and residual."""
     block: list[Layer] = []
     for layer in layers:
-        belongs = isinstance(layer, LayerNorm | Residual)
+        belongs = isinstance(layer, LayerNorm | BatchNorm | Activate | Residual)
         if not belongs and any(not isinstance(member, Dropout) for member in block):
             yield tuple(block)
             block = []
@@ -71,9 +156,19 @@ def _blocks(layers: Sequence[Layer]) -> Iterator[Block]:
         yield tuple(block)
 
 
-def _anonymous(layer: Layer) -> Layer:
-    """Return what layers that are alike have in common."""
+def _anonymous(layer: Layer, kept: frozenset[str]) -> Layer:
+    """Return what layers that are alike have in common.
+
+    A layer with an output that is ``kept`` for later ones, or with a time axis of its own, has
+    everything to itself.
+    """
     match layer:
+        case _ if layer.name in kept:
+            return layer
+        case Concat() | Repeat() | LastSteps():
+            return layer
+        case Conv(window=window) | WindowPooling(window=window) if not window.keeps_steps:
+            return layer
         case Recurrent():
             return replace(layer, name="", input=(), return_sequences=True)
         case Residual():
@@ -97,55 +192,120 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The columns of a sequence; ``dots`` is the place of the steps that are not drawn.
+    """The columns of a sequence; ``dots`` is the place of the steps that are not drawn."""
 
-    ``length`` is the index of the last step, which is T if the length is open.
-    """
-
+    steps: Steps
     columns: tuple[Column, ...]
-    length: str
     dots: float | None = None
+
+    def around(self, x: float, pitch: float) -> Axis:
+        """Return the same steps with another distance and middle."""
+        if len(self.columns) == 1:
+            return replace(self, columns=(replace(self.columns[0], x=x),), dots=None)
+        half = _needed(self.steps, pitch) / 2
+        return _axis(self.steps, x - half, x + half)
+
+    def shifted(self, by: float) -> Axis:
+        """Return the same steps further right."""
+        columns = tuple(replace(column, x=column.x + by) for column in self.columns)
+        return replace(self, columns=columns)
+
+    @property
+    def length(self) -> str:
+        """The number of the last step, which is T if the length is open."""
+        return self.steps.name
 
 
 def axes(network: Network, options: Options) -> list[Axis]:
-    """Return the axis of the input and of each repeat, all of one width.
+    """Return the axis of the input and of each layer that begins a new one.
 
     In the folded form, each has one column for all steps.
     """
+    layers, names = network.layers, lengths(network)
+    steps = input_steps(network, options.steps)
+    found: list[tuple[Steps, Conv | WindowPooling | None]] = [(steps, None)]
+    for layer in layers:
+        match layer:
+            case Repeat(steps=length) | LastSteps(count=length):
+                found.append((steps_of(length, str(length)), None))
+            case Conv() | WindowPooling() if not layer.window.keeps_steps:
+                found.append((found[-1][0].after(layer.window, names[layer.name]), layer))
+            case _:
+                pass
+    if options.form == "folded":
+        return [Axis(steps, (Column(0.0, "t"),)) for steps, _ in found]
+    pitch = _pitch(network)
+    width = max(_needed(steps, pitch) for steps, _ in found)
+    result: list[Axis] = []
+    for steps, windowed in found:
+        left, right = 0.0, width
+        if windowed:
+            before = result[-1]
+            gathered = gather(windowed.window, before.steps, steps)
+            left = _middle(before, gathered[0])
+            right = width if steps.has_hidden else _middle(before, gathered[-1])
+            if right - left < _needed(steps, pitch):
+                left, right = 0.0, width
+        result.append(_axis(steps, left, right))
+    return result
+
+
+def lanes(network: Network) -> dict[str, int]:
+    """Return the lane in which the output of a layer goes up to the joins that take it.
+
+    Lane 0 is the nearest to the columns. A layer right below its join has none.
+    """
+    ends: dict[str, int] = {}
+    begins = {INPUT: -1} | {layer.name: at for at, layer in enumerate(network.layers)}
+    for at, (layer, taken) in enumerate(
+        zip(network.layers, sources(network).values(), strict=True)
+    ):
+        if isinstance(layer, Concat) and len(layer.output) == 2:
+            ends |= {name: at for name in taken if begins[name] < at - 1}
+    result: dict[str, int] = {}
+    # The inner lanes are for those that begin last, so that none crosses another.
+    for name in sorted(ends, key=lambda name: begins[name], reverse=True):
+        busy = {result[other] for other in result if begins[other] <= ends[name]}
+        result[name] = min(set(range(len(ends))) - busy)
+    return result
+
+
+LANE = 8.0
+"""The distance of two lanes."""
+HEAD = 96.0
+"""The distance of the nodes of two heads at one step."""
+
+
+def _pitch(network: Network) -> float:
     layers = network.layers
     both = any(isinstance(layer, Recurrent) and layer.merge is not None for layer in layers)
-    repeats = [layer.steps for layer in layers if isinstance(layer, Repeat)]
-    lengths = [network.input.steps, *repeats]
-    if options.form == "folded":
-        return [Axis((Column(0.0, "t"),), _last_step(length)) for length in lengths]
     pitch = _WIDE_PITCH if both else _PITCH
     pitch += _ROOM_FOR_RESIDUAL if any(isinstance(layer, Residual) for layer in layers) else 0
-    steps = [_steps_to_draw(length, None) for length in repeats]
-    steps.insert(0, _steps_to_draw(network.input.steps, options.steps))
-    width = max((len(drawn) - 1) * pitch + (_ROOM_FOR_DOTS if dots else 0) for drawn, dots in steps)
-    return [
-        _axis(drawn, dots, width, padded=not index and network.input.masked)
-        for index, (drawn, dots) in enumerate(steps)
-    ]
+    highest = max(lanes(network).values(), default=-1)
+    pitch += _ROOM_FOR_RESIDUAL + LANE * highest if highest >= 0 else 0
+    trunk, heads = split_heads(network)
+    beside = sum(head.is_stepwise for head in heads) if len(trunk[-1].output) == 2 else 0
+    return max(pitch, HEAD * beside + 24)
 
 
-def _steps_to_draw(length: int | None, most: int | None) -> tuple[list[str], bool]:
-    """Return the steps that are drawn, and whether some are left out before the last."""
-    if length is not None and (length <= _MOST_COMPLETE if most is None else length == most):
-        return [str(step) for step in range(1, length + 1)], False
-    return [*map(str, range(1, most or 4)), _last_step(length)], True
+def _needed(steps: Steps, pitch: float) -> float:
+    """Return the width of an axis with a distance between its columns."""
+    return (steps.shown - 1) * pitch + (_ROOM_FOR_DOTS if steps.has_hidden else 0)
 
 
-def _last_step(length: int | None) -> str:
-    return "T" if length is None else str(length)
+def _middle(axis: Axis, gathered: Gathered) -> float:
+    """Return the middle of what a window gathers."""
+    places = [axis.columns[column].x for column in gathered.columns]
+    places += [axis.dots] if gathered.hidden and axis.dots is not None else []
+    return (min(places) + max(places)) / 2 if places else axis.columns[-1].x
 
 
-def _axis(steps: Sequence[str], dots: bool, width: float, *, padded: bool) -> Axis:
-    gaps = len(steps) - 1
-    if not gaps:  # the only step of a sequence is not drawn as padding
-        return Axis((Column(width / 2, steps[0]),), steps[-1])
-    pitch = (width - (_ROOM_FOR_DOTS if dots else 0)) / gaps
-    columns = [Column(index * pitch, step) for index, step in enumerate(steps[:-1])]
-    columns.append(Column(width, steps[-1], padded))
-    middle = (columns[-2].x + columns[-1].x) / 2 if dots else None
-    return Axis(tuple(columns), steps[-1], middle)
+def _axis(steps: Steps, left: float, right: float) -> Axis:
+    gaps = steps.shown - 1
+    if not gaps:
+        return Axis(steps, (Column((left + right) / 2, steps.name),))
+    pitch = (right - left - (_ROOM_FOR_DOTS if steps.has_hidden else 0)) / gaps
+    columns = [Column(left + index * pitch, label) for index, label in enumerate(steps.labels[:-1])]
+    columns.append(Column(right, steps.name, steps.padded))
+    middle = (columns[-2].x + columns[-1].x) / 2 if steps.has_hidden else None
+    return Axis(steps, tuple(columns), middle)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from rnnspec.drawing.scene import COLOUR, Role
@@ -13,13 +14,22 @@ from rnnspec.drawing.words import (
     entry,
     input_entry,
     last_states,
+    lengths,
     remarks,
     state_names,
 )
 from rnnspec.ir.nodes import (
+    INPUT,
+    Activate,
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Network,
@@ -28,9 +38,13 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    WindowPooling,
+    sources,
 )
 
-_ROLES: tuple[Role, ...] = ("plain", "embedding", "forward", "backward", "head")
+_ROLES: tuple[Role, ...] = (
+    *("plain", "slab", "embedding", "convolution", "forward", "backward", "head"),
+)
 _BOXES = {"box": ("[", "]"), "round": ("(", ")"), "pill": ("([", "])"), "circle": ("((", "))")}
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ,.→×·")
 
@@ -40,17 +54,30 @@ def mermaid(network: Network) -> str:
 
     Dropout is a dotted line. Every text is escaped. The same network gives the same text.
     """
-    chart = _Chart()
+    taken, names = sources(network), lengths(network)
+    chart = _Chart(names)
     chart.node("in", "pill", "plain", ["x", *_lines(input_entry(network.input))])
-    places = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
-        _add_layer(chart, index, layer)
-        if isinstance(layer, Residual):
-            chart.edge(chart.before[places[layer.start]], f"l{index}", "the input as it was")
-        if not isinstance(layer, Dropout):
-            chart.last, chart.dropout = f"l{index}", ""
-    chart.node("out", "circle", "plain", ["ŷ"])
-    chart.enter("out")
+        words = entry(layer, names[layer.name])
+        if isinstance(layer, Dropout):
+            before = chart.outputs[taken[layer.name][0]]
+            dropped = ", ".join(filter(None, (before.dropout, words.heading)))
+            chart.outputs[layer.name] = replace(before, dropout=dropped)
+            continue
+        name = f"l{index}"
+        _add_layer(chart, name, layer, words, taken[layer.name])
+        chart.outputs[layer.name] = _Output(name)
+        match layer:
+            case Residual(start=start):
+                chart.enter(name, taken[start][0], "the input as it was")
+            case Dense(tied=str() as tied):
+                chart.lines.append(f'  {chart.outputs[tied].node} -.-|"shared vectors"| {name}')
+            case _:
+                pass
+    for index, (output, layer) in enumerate(network.results.items()):
+        name = f"out{index or ''}"
+        chart.node(name, "circle", "plain", ["ŷ", *([output] if output else [])])
+        chart.enter(name, layer.name)
     paints = {role: COLOUR[role] for role in _ROLES}
     ink = COLOUR["ink"][1]
     styles = [
@@ -62,17 +89,21 @@ def mermaid(network: Network) -> str:
     return "\n".join([*head, *chart.lines, *styles]) + "\n"
 
 
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The node that an output comes from, and the dropout on its way."""
+
+    node: str
+    dropout: str = ""
+
+
 @dataclass(slots=True)
 class _Chart:
-    """The lines so far, the node that the next layer follows, and the dropout between the two.
+    """The lines so far, the output of each layer, and the names of lengths."""
 
-    ``before`` has the node that each layer follows.
-    """
-
+    lengths: dict[str, str]
     lines: list[str] = field(default_factory=list)
-    last: str = "in"
-    dropout: str = ""
-    before: list[str] = field(default_factory=list)
+    outputs: dict[str, _Output] = field(default_factory=lambda: {INPUT: _Output("in")})
 
     def node(self, name: str, box: str, role: Role, text: list[str]) -> None:
         left, right = _BOXES[box]
@@ -83,36 +114,51 @@ class _Chart:
         label = f'|"{escape(text)}"|' if text else ""
         self.lines.append(f"  {start} {'-.->' if dotted else '-->'}{label} {end}")
 
-    def enter(self, name: str, text: str = "") -> None:
-        """Lead the output of the layers so far into a node; ``text`` is a dropout of its own."""
-        words = ", ".join(filter(None, (self.dropout, text)))
-        self.edge(self.last, name, words, dotted=bool(words))
+    def enter(self, name: str, layer: str, text: str = "", dropout: str = "") -> None:
+        """Lead the output of a layer into a node, which may have a ``dropout`` of its own."""
+        output = self.outputs[layer]
+        dropped = [*filter(None, (output.dropout, dropout))]
+        words = ", ".join([*dropped, *filter(None, (text,))])
+        self.edge(output.node, name, words, dotted=bool(dropped))
 
 
-def _add_layer(chart: _Chart, index: int, layer: Layer) -> None:
-    chart.before.append(chart.last)
-    name, text = f"l{index}", [*_lines(entry(layer)), *remarks(layer)]
+def _add_layer(chart: _Chart, name: str, layer: Layer, words: Entry, taken: Sequence[str]) -> None:
+    text = [*_lines(words), *remarks(layer)]
     match layer:
         case Embedding():
             chart.node(name, "round", "embedding", text)
         case Dense():
             chart.node(name, "round", "head", text)
-        case LayerNorm() | Repeat() | Pooling() | Normalize():
+        case Conv():
+            chart.node(name, "round", "convolution", text)
+        case LayerNorm() | BatchNorm() | Activate():
+            chart.node(name, "round", "slab", text)
+        case (
+            WindowPooling()
+            | Repeat()
+            | LastSteps()
+            | Pooling()
+            | Attention()
+            | Flatten()
+            | Normalize()
+            | Concat()
+        ):
             chart.node(name, "pill", "plain", text)
         case Residual():
             chart.node(name, "pill", "plain", ["+", *text])
-        case Dropout():
-            chart.dropout = ", ".join(filter(None, (chart.dropout, entry(layer).heading)))
-            return
         case Recurrent(merge=None):
             chart.node(name, "box", "forward", text)
             _add_state(chart, name, layer)
         case Recurrent():
-            _add_both_ways(chart, name, layer, text)
+            _add_both_ways(chart, name, layer, text, taken[0])
             return
+        case Dropout():
+            raise AssertionError("a dropout is a line")
         case _:
             assert_never(layer)
-    chart.enter(name, dropout(layer) if isinstance(layer, Recurrent) else "")
+    rate = dropout(layer) if isinstance(layer, Recurrent) else ""
+    for source in dict.fromkeys(taken):
+        chart.enter(name, source, dropout=rate)
 
 
 def _lines(words: Entry) -> list[str]:
@@ -125,16 +171,20 @@ def _add_state(chart: _Chart, name: str, layer: Recurrent) -> None:
     chart.edge(name, name, f"{words}, dropout {rate:g}" if rate else words, dotted=bool(rate))
 
 
-def _add_both_ways(chart: _Chart, name: str, layer: Recurrent, text: list[str]) -> None:
+def _add_both_ways(
+    chart: _Chart, name: str, layer: Recurrent, text: list[str], source: str
+) -> None:
     """Draw a cell for each direction, and the pill that merges them."""
     directions: tuple[Role, Role] = ("forward", "backward")
     for direction in directions:
         cell = f"{name}{direction[0]}"
         chart.node(cell, "box", direction, [f"{cell_name(layer.cell, short=True)} {direction}"])
-        chart.enter(cell, dropout(layer))
+        chart.enter(cell, source, dropout=dropout(layer))
         _add_state(chart, cell, layer)
     chart.node(name, "pill", "plain", [str(layer.merge), *text])
-    ahead, back = ("", "") if layer.return_sequences else last_states(layer)
+    ahead, back = (
+        ("", "") if layer.return_sequences else last_states(layer, chart.lengths[layer.name])
+    )
     chart.edge(f"{name}f", name, ahead)
     chart.edge(f"{name}b", name, back)
 

@@ -12,21 +12,33 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
 
+from rnnspec.drawing.layout.grid import Hidden, Poolings, lanes, side_by_side, split_heads
 from rnnspec.drawing.options import Form
+from rnnspec.drawing.steps import Steps, gather, input_steps
 from rnnspec.drawing.words import (
+    activation_name,
     cell_name,
     dropout,
     entry,
     input_entry,
+    lengths,
     recurrent_dropout,
     remarks,
     total,
 )
 from rnnspec.ir.nodes import (
+    INPUT,
     LSTM,
+    Activate,
+    Attention,
+    BatchNorm,
+    Concat,
+    Conv,
     Dense,
     Dropout,
     Embedding,
+    Flatten,
+    LastSteps,
     Layer,
     LayerNorm,
     Network,
@@ -35,6 +47,9 @@ from rnnspec.ir.nodes import (
     Recurrent,
     Repeat,
     Residual,
+    WindowPooling,
+    sources,
+    windows_of_padding,
 )
 
 _WIDTH = 80
@@ -45,11 +60,14 @@ _SHOWN = 3
 """The largest number of steps before the dots."""
 _SIDE = 2
 """How far left and right of their step the two cells of a bidirectional layer are."""
+_LONGEST_WORD = 7
+"""The longest word in a column."""
 _DOTS, _PAD, _HELD = "···", "pad", "held"
 _SUBSCRIPTS = {str(digit): chr(0x2080 + digit) for digit in range(10)}
 _ASCII = str.maketrans(
     {
-        **dict.fromkeys("╭╮╰╯├┴", "+"),
+        **dict.fromkeys("╭╮╰╯├┤┴", "+"),
+        **dict(zip("╱╲●", "/\\o", strict=True)),
         **dict(zip("─→←│↑═⇒⇐", "-><|^=><", strict=True)),
         **dict(zip("┄⇢⇠┊⇡↺·×ŷ", "~><:^@.xy", strict=True)),
         **{subscript: digit for digit, subscript in _SUBSCRIPTS.items()},
@@ -88,10 +106,14 @@ def _widest_grid(network: Network, steps: int | None) -> _Grid:
     both = any(_is_bidirectional(layer) for layer in network.layers)
     adds = any(isinstance(layer, Residual) for layer in network.layers)
     pitch = {(False, False): 8, (False, True): 10, (True, False): 10, (True, True): 13}[both, adds]
-    left = 7 + _SIDE * both
+    # Joins have lines left of each step.
+    joins = max(lanes(network).values(), default=-1)
+    room = 5 + 2 * joins if joins >= 0 else 0
+    pitch, zero = pitch + room, 7 + room
+    left = zero + _SIDE * both
     if steps is not None:
-        return _Grid(_SHOWN, pitch, left, steps)
-    grids = (_Grid(shown, pitch, left) for shown in range(_SHOWN, 0, -1))
+        return _Grid(_SHOWN, pitch, left, steps, zero)
+    grids = (_Grid(shown, pitch, left, zero=zero) for shown in range(_SHOWN, 0, -1))
     return next((grid for grid in grids if _margin(network, grid) is not None), _FOLDED)
 
 
@@ -113,10 +135,15 @@ class _Column:
 
 @dataclass(frozen=True, slots=True)
 class _Axis:
-    """The columns of a sequence; with ``dots``, steps are left out before the last column."""
+    """The columns of a sequence, and which steps they show."""
 
     columns: tuple[_Column, ...]
-    dots: bool
+    steps: Steps
+
+    @property
+    def has_dots(self) -> bool:
+        """True if steps are left out before the last column."""
+        return len(self.columns) > 1 and self.steps.has_hidden
 
     @property
     def real(self) -> tuple[_Column, ...]:
@@ -129,35 +156,38 @@ class _Grid:
     """The measures of a picture.
 
     ``shown`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
-    number of columns of the input if someone chose it.
+    number of columns of the input if someone chose it. The first state is ``zero`` left of its
+    cell.
     """
 
     shown: int
     pitch: int
     left: int
     chosen: int | None = None
+    zero: int = 7
 
     @property
     def is_folded(self) -> bool:
         """True if all time steps share one column."""
         return self.shown == 0
 
-    def axis(self, steps: int | None, chosen: int | None = None, *, masked: bool = False) -> _Axis:
-        """Return the columns of a sequence; the last is padding if ``masked``."""
-        if self.is_folded:
-            return _Axis((_Column("", self.left),), dots=False)
+    def usual(self, length: int | None) -> int:
+        """Return how many columns a sequence of some length has."""
         # The dots take the place of one column.
-        fits = steps is not None and steps <= self.shown + 2
-        shown = chosen or (steps if fits and steps is not None else self.shown + 1)
-        dots = shown != steps
-        places = [self.left + self.pitch * index for index in range(shown)]
-        if dots and shown > 1:
+        fits = length is not None and length <= self.shown + 2
+        return length if fits and length is not None else self.shown + 1
+
+    def axis(self, steps: Steps) -> _Axis:
+        """Return the columns of a sequence."""
+        if self.is_folded:
+            return _Axis((_Column("", self.left),), steps)
+        places = [self.left + self.pitch * index for index in range(steps.shown)]
+        if steps.has_hidden and steps.shown > 1:
             places[-1] += self.pitch - 1
-        numbers = [*map(str, range(1, shown)), "T" if steps is None else str(steps)]
-        columns = list(map(_Column, numbers, places))
-        if masked and shown > 1:
+        columns = list(map(_Column, steps.labels, places))
+        if steps.padded:
             columns[-1] = _Column("", places[-1], padded=True)
-        return _Axis(tuple(columns), dots)
+        return _Axis(tuple(columns), steps)
 
     def dots(self, axis: _Axis) -> int:
         """Return the place of the dots, before the last column."""
@@ -217,12 +247,18 @@ class _Picture:
         self.grid = grid
         self.margin = margin
         self.canvas = _Canvas()
-        self.axis = grid.axis(network.input.steps, grid.chosen, masked=network.input.masked)
+        length = network.input.steps
+        shown = None if grid.is_folded else grid.chosen or grid.usual(length)
+        self.axis = grid.axis(input_steps(network, shown))
         self.place: int | None = None
+        self._names = lengths(network)
+        self._sources = sources(network)
         self._uses_padding = _padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
-        self._indices = {layer.name: index for index, layer in enumerate(network.layers)}
+        self._lanes = {} if grid.is_folded else lanes(network)
+        self._layers = {layer.name: layer for layer in network.layers}
         self._branches: dict[str, int] = {}
+        self._last = INPUT
 
     def draw(self) -> _Canvas:
         """Draw the input, the layers and the output."""
@@ -232,61 +268,102 @@ class _Picture:
         for _ in label:
             self.canvas.add_row()
         self._draw_tokens(self.canvas.add_row(label), "x", self.axis.columns)
-        for index, layer in enumerate(self.network.layers):
-            if layer.name in self._sums:
-                self._draw_branch(index, self._sums[layer.name])
-            self._draw_layer(index, layer)
-        columns = self._columns(len(self.network.layers))
-        self._draw_arrows([column.x for column in columns])
-        row = self.canvas.add_row()
+        trunk, heads = split_heads(self.network)
+        self._draw_rows(trunk)
+        if not heads:
+            self._draw_result()
+            return self.canvas
+        axis, place, last = self.axis, self.place, self._last
+        for number, head in enumerate(heads):
+            self.axis, self.place, self._last = axis, place, last
+            if number:  # a head of its own, from the same output
+                self.canvas.add_row()
+                row = self.canvas.add_row(self._wrap(f"from {last}", "  "))
+                columns = self._outputs(last) if place is None else self._vector()
+                self.canvas.mark(row, [column.x for column in columns], "●")
+            self._draw_rows(head.layers)
+            self._draw_result(head.name)
+        return self.canvas
+
+    def _draw_rows(self, layers: Sequence[Layer]) -> None:
+        """Draw layers above each other."""
+        for layer in side_by_side(layers):
+            match layer:
+                case Poolings():
+                    self._draw_poolings(layer)
+                    self._last = layer.join.name
+                case Hidden():
+                    raise AssertionError("every layer is shown")
+                case _:
+                    self._draw_fork(layer)
+                    if layer.name in self._sums:
+                        self._draw_branch(layer, self._sums[layer.name])
+                    self._draw_layer(layer)
+                    self._last = layer.name
+
+    def _draw_result(self, name: str = "") -> None:
+        """Draw the result, with its name if there are several."""
+        columns = self._outputs(self._last) if self.place is None else self._vector()
+        label = self._wrap(f"→ {name}", "  ") if name else []
+        self._draw_arrows([column.x for column in columns], len(label) - 1)
+        row = self.canvas.add_row(label)
         if self.place is None:
             self._draw_tokens(row, "ŷ", columns)
         else:
             self.canvas.put(row, self.place, "ŷ")
-        return self.canvas
 
     def _draw_tokens(self, row: int, letter: str, columns: Sequence[_Column]) -> None:
         for column in columns:
             index = "".join(_SUBSCRIPTS.get(digit, digit) for digit in column.step)
             token = _PAD if column.padded else f"{letter}{index}"
             self.canvas.put(row, column.x - (len(token) - 1) // 2, token)
-        if self.axis.dots:
+        if self.axis.has_dots:
             self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
 
-    def _draw_layer(self, index: int, layer: Layer) -> None:
+    def _draw_layer(self, layer: Layer) -> None:  # noqa: PLR0912 - a branch for each kind of layer
         label = self._label(layer)
         match layer:
             case Embedding():
-                self._draw_nodes(index, "embed", label)
+                self._draw_nodes(layer, "embed", label)
             case Dense():
-                self._draw_nodes(index, "dense", label)
-            case LayerNorm():
-                self._draw_nodes(index, "norm", label)
+                self._draw_nodes(layer, "dense", label)
+            case LayerNorm() | BatchNorm():
+                self._draw_nodes(layer, "norm", label)
             case Normalize():
-                self._draw_nodes(index, "x/|x|", label)
+                self._draw_nodes(layer, "x/|x|", label)
+            case Activate():
+                word = activation_name(layer.activation)
+                self._draw_nodes(layer, word if len(word) <= _LONGEST_WORD else "f(x)", label)
+            case Conv():
+                self._draw_windows(layer, "conv", label)
+            case WindowPooling():
+                word = {"max": "max", "average": "mean"}[layer.statistic]
+                self._draw_windows(layer, word, label)
+            case Concat():
+                self._draw_join(layer, label)
             case Residual():
-                self._draw_sum(index, layer, label)
+                self._draw_sum(layer, label)
             case Dropout():
                 rows = [self.canvas.add_row() for _ in label[1:]]
                 for row in (*rows, self.canvas.add_row(label)):
-                    self.canvas.mark(row, self._places(index), "┊")
-            case Pooling():
-                self._draw_pooling(index, layer, label)
-            case Repeat():
-                before = self._places(index)
-                self._draw_arrows(before, len(label) - 1)
-                self.axis, self.place = self.grid.axis(layer.steps), None
-                after = [column.x for column in self.axis.columns]
-                self._draw_pill([*before, *after], "repeat", label)
+                    self.canvas.mark(row, self._places(layer), "┊")
+            case Pooling(statistic=statistic):
+                self._draw_pooling(layer, statistic.replace("_", " "), label)
+            case Attention():
+                self._draw_pooling(layer, "attention", label)
+            case Flatten():
+                self._draw_pooling(layer, "flatten", label)
+            case Repeat() | LastSteps():
+                self._draw_spread(layer, label)
             case Recurrent(merge=None):
-                self._draw_one_way(index, layer, label)
+                self._draw_one_way(layer, label)
             case Recurrent():
-                self._draw_both_ways(index, layer, label)
+                self._draw_both_ways(layer, label)
             case _:
                 assert_never(layer)
 
     def _label(self, layer: Layer) -> list[str]:
-        words = entry(layer)
+        words = entry(layer, self._names[layer.name])
         lines = [words.compact_detail]
         if isinstance(layer, Recurrent):
             lines += filter(None, (dropout(layer), recurrent_dropout(layer)))
@@ -306,22 +383,24 @@ class _Picture:
             break_on_hyphens=False,
         )
 
-    def _columns(self, index: int) -> tuple[_Column, ...]:
-        """Return the columns whose value goes into layer ``index``, or into the result."""
+    def _columns(self, layer: Layer) -> tuple[_Column, ...]:
+        """Return the columns whose value goes into a layer."""
         if self.place is not None:
-            return (_Column("", self.place),)
-        layers = self.network.layers
-        if index == len(layers):
-            return self._outputs(index - 1)
-        # A recurrent layer reads no padding.
-        return self.axis.real if isinstance(layers[index], Recurrent) else self._outputs(index)
+            return self._vector()
+        # A layer that skips padding reads none.
+        skips = isinstance(layer, Recurrent | Conv | WindowPooling)
+        return self.axis.real if skips else self._outputs(self._last)
 
-    def _places(self, index: int) -> list[int]:
-        return [column.x for column in self._columns(index)]
+    def _vector(self) -> tuple[_Column, ...]:
+        assert self.place is not None
+        return (_Column("", self.place),)
 
-    def _outputs(self, index: int) -> tuple[_Column, ...]:
-        """Return the columns in which the output of layer ``index`` is used."""
-        return self.axis.columns if self._uses_padding[index + 1] else self.axis.real
+    def _places(self, layer: Layer) -> list[int]:
+        return [column.x for column in self._columns(layer)]
+
+    def _outputs(self, name: str) -> tuple[_Column, ...]:
+        """Return the columns in which the output of a layer is used."""
+        return self.axis.columns if name in self._uses_padding else self.axis.real
 
     def _draw_arrows(self, places: Sequence[int], height: int = 1, *, dashed: bool = False) -> int:
         """Add rows of arrows upwards, at least one, and return the number of the lowest."""
@@ -331,23 +410,93 @@ class _Picture:
             self.canvas.mark(row, places, head if row == rows[-1] else line)
         return rows[0]
 
-    def _draw_nodes(self, index: int, word: str, label: list[str]) -> None:
+    def _draw_nodes(self, layer: Layer, word: str, label: list[str]) -> None:
         """Draw a layer that computes each of its columns alone."""
-        places = self._places(index)
+        places = self._places(layer)
         self._draw_arrows(places, len(label) - 1)
         row = self.canvas.add_row(label)
         for x in places:
             self.canvas.centre(row, x, word)
 
-    def _draw_pooling(self, index: int, layer: Pooling, label: list[str]) -> None:
-        places, real = self._places(index), self.axis.real
+    def _draw_windows(self, layer: Conv | WindowPooling, word: str, label: list[str]) -> None:
+        """Draw a layer of windows: below each result are lines from the left, below and right."""
+        places, below = self._places(layer), self.axis
+        results = below.steps.after(layer.window, self._names[layer.name])
+        if layer.window.keeps_steps:
+            results = below.steps
+        self.axis = self.grid.axis(results)
+        rows = [self.canvas.add_row() for _ in range(max(1, len(label) - 2))]
+        for line in rows:
+            self.canvas.mark(line, places, "│")
+        lines, row = self.canvas.add_row(), self.canvas.add_row(label)
+        gathered = gather(layer.window, below.steps, results)
+        for at, column in enumerate(self._outputs(layer.name)):
+            if self.grid.is_folded:
+                self.canvas.put(lines, column.x, "↑")
+            elif not column.padded:
+                taken = [below.columns[place].x - column.x for place in gathered[at].columns]
+                if gathered[at].hidden:
+                    taken.append(-1 if column is self.axis.columns[-1] else 1)
+                signs = {(x > 0) - (x < 0) for x in taken}
+                for sign in signs:
+                    self.canvas.put(lines, column.x + sign, {-1: "╱", 0: "│", 1: "╲"}[sign])
+            self.canvas.centre(row, column.x, word)
+        if self.axis.has_dots and not layer.window.keeps_steps:
+            self.canvas.centre(row, self.grid.dots(self.axis), _DOTS)
+
+    def _draw_pooling(
+        self, layer: Pooling | Attention | Flatten, word: str, label: list[str]
+    ) -> None:
+        places, real = self._places(layer), self.axis.real
         middle = (real[0].x + real[-1].x) // 2
-        if layer.statistic == "last_step":
+        if isinstance(layer, Pooling) and layer.statistic == "last_step":
             middle = places[-1]
             places = [middle]
         self._draw_arrows(places, len(label) - 1)
-        self._draw_pill(places, layer.statistic.replace("_", " "), label)
+        self._draw_pill(places, word, label)
         self.place = middle
+
+    def _draw_poolings(self, row: Poolings) -> None:
+        """Draw a box that has all poolings of a list, and the join of their vectors."""
+        real = [column.x for column in self.axis.real]
+        words = [
+            layer.statistic.replace("_", " ") if isinstance(layer, Pooling) else "attention"
+            for layer in row.layers
+        ]
+        places = real
+        if all(word.startswith("last") for word in words):
+            back = any(isinstance(layer, Pooling) and layer.backward for layer in row.layers)
+            places = [*({real[0], real[-1]} if back else {real[-1]})]
+        *labels, label = map(self._label, row.layers)
+        for lines in labels:
+            for _ in lines[1:]:
+                self.canvas.mark(self.canvas.add_row(), places, "│")
+            self.canvas.mark(self.canvas.add_row(lines), places, "│")
+        self._draw_arrows(places, len(label) - 1)
+        word = ", ".join(words)
+        if len(word) > real[-1] - real[0]:
+            word = f"{len(words)} pools"
+        self._draw_pill(real, word, label)
+        self.place = (real[0] + real[-1]) // 2
+        label = self._label(row.join)
+        self._draw_arrows([self.place], len(label) - 1)
+        self.canvas.centre(self.canvas.add_row(label), self.place, "[concat]")
+
+    def _draw_spread(self, layer: Repeat | LastSteps, label: list[str]) -> None:
+        """Draw a layer that begins a time axis of its own."""
+        before = self._places(layer)
+        length = layer.steps if isinstance(layer, Repeat) else layer.count
+        if isinstance(layer, LastSteps) and not self.grid.is_folded:
+            steps = self.axis.steps
+            first = steps.length - length
+            before = [x for at, x in enumerate(before) if steps.step(at) >= first]
+        self._draw_arrows(before, len(label) - 1)
+        shown = self.grid.usual(length)
+        self.axis = self.grid.axis(Steps(length=length, shown=shown, name=str(length)))
+        self.place = None
+        after = [column.x for column in self.axis.columns]
+        word = "repeat" if isinstance(layer, Repeat) else f"last {length}"
+        self._draw_pill([*before, *after], word, label)
 
     def _draw_pill(self, places: Sequence[int], word: str, label: list[str]) -> None:
         """Add a row with a box around ``places``."""
@@ -358,14 +507,14 @@ class _Picture:
         else:
             self.canvas.put(row, left, f"[{f' {word} ':─^{right - left - 1}}]")
 
-    def _draw_one_way(self, index: int, layer: Recurrent, label: list[str]) -> None:
-        self._draw_arrows(self._places(index), len(label) - 1, dashed=bool(layer.dropout))
+    def _draw_one_way(self, layer: Recurrent, label: list[str]) -> None:
+        self._draw_arrows(self._places(layer), len(label) - 1, dashed=bool(layer.dropout))
         self._draw_cells(self.canvas.add_row(label), layer, 0)
         if not layer.return_sequences:
             self.place = self.axis.columns[-1].x
 
-    def _draw_both_ways(self, index: int, layer: Recurrent, label: list[str]) -> None:
-        places, dashed = self._places(index), bool(layer.dropout)
+    def _draw_both_ways(self, layer: Recurrent, label: list[str]) -> None:
+        places, dashed = self._places(layer), bool(layer.dropout)
         row = self.canvas.add_row()
         self.canvas.mark(row, [x - _SIDE for x in places], "╭─┴─╮")
         lowest = self._draw_arrows([x - _SIDE for x in places], len(label) - 4, dashed=dashed)
@@ -379,7 +528,7 @@ class _Picture:
         self.canvas.mark(between, right, "⇡" if dashed else "↑")
         # The outputs of both directions go into the box that merges them.
         rows, columns = [between, backward], self.axis.columns
-        outputs = [column.x for column in self._outputs(index)]
+        outputs = [column.x for column in self._outputs(layer.name)]
         if not layer.return_sequences:
             outputs = [columns[-1].x]
             self.place = outputs[-1]
@@ -420,30 +569,58 @@ class _Picture:
         """Yield the place and the text of each cell, from left to right, and the first state."""
         columns = self.axis.columns
         if side <= 0 and not self.grid.is_folded:
-            yield columns[0].x + side - 7, "0"
+            yield columns[0].x + side - self.grid.zero, "0"
         for column in columns:
-            if self.axis.dots and column is columns[-1]:
+            if self.axis.has_dots and column is columns[-1]:
                 yield self.grid.dots(self.axis) + side - 1, _DOTS
             word = _HELD if column.padded else cell_name(layer.cell, short=True)
             yield column.x + side - len(word) // 2, word
         if side > 0 and not self.grid.is_folded:
             yield columns[-1].x + side + 6, "0"
 
-    def _draw_branch(self, index: int, end: Residual) -> None:
+    def _draw_fork(self, layer: Layer) -> None:
+        """Draw where lines to joins leave those to the next layer."""
+        if self._last not in self._lanes:
+            return
+        row = self._branches[self._last] = self.canvas.add_row()
+        lane, inputs = self._lane(self._last), set(self._places(layer))
+        for column in self._outputs(self._last):
+            corner = "┤" if column.x in inputs else "╯"
+            self.canvas.put(row, column.x - lane, f"╰{'─' * (lane - 1)}{corner}")
+
+    def _lane(self, name: str) -> int:
+        """Return how far left of a step the line of an output to its joins goes up."""
+        return 6 + 2 * self._lanes[name]
+
+    def _draw_join(self, layer: Concat, label: list[str]) -> None:
+        """Draw a join, and the lines of earlier outputs up and into it."""
+        places = [column.x for column in self._outputs(layer.name)]
+        self._draw_arrows(places, len(label) - 1)
+        top = self.canvas.add_row(label)
+        for x in places:
+            self.canvas.centre(top, x, "[concat]")
+        names = {name for name in layer.of if name != self._last and name in self._lanes}
+        for name in sorted(names, key=self._lane, reverse=True):
+            lane = self._lane(name)
+            for row in range(self._branches[name] + 1, top):
+                self.canvas.mark(row, [x - lane for x in places], "│")
+            self.canvas.mark(top, [x - lane for x in places], f"╭{'─' * (lane - 6)}→")
+
+    def _draw_branch(self, layer: Layer, end: Residual) -> None:
         """Draw where the line of a residual leaves that of the layers."""
         row = self._branches[end.start] = self.canvas.add_row()
-        inputs = set(self._places(index))
-        sums = {column.x for column in self._outputs(self._indices[end.name])}
+        inputs = set(self._places(layer))
+        sums = {column.x for column in self._outputs(self._sources[end.name][0])}
         for x in inputs | sums:
             corner = "│" if x not in sums else "├" if x in inputs else "╰"
             self.canvas.put(row, x, corner)
             if x in sums:
                 self.canvas.put(row, x + 1, f"{'─' * (self._offset(end) - 1)}╯")
 
-    def _draw_sum(self, index: int, layer: Residual, label: list[str]) -> None:
+    def _draw_sum(self, layer: Residual, label: list[str]) -> None:
         """Draw a residual's sum, and its line from the branch up and into it."""
-        self._draw_nodes(index, "+", label)
-        offset, top, places = self._offset(layer), len(self.canvas.rows) - 1, self._places(index)
+        self._draw_nodes(layer, "+", label)
+        offset, top, places = self._offset(layer), len(self.canvas.rows) - 1, self._places(layer)
         for row in range(self._branches[layer.start] + 1, top):
             self.canvas.mark(row, [x + offset for x in places], "│")
         self.canvas.mark(top, [x + 1 for x in places], f"←{'─' * (offset - 2)}╮")
@@ -452,23 +629,24 @@ class _Picture:
         """Return how far right of a step the line of a residual goes up."""
         if self.grid.is_folded:
             return 7
-        block = self.network.layers[self._indices[end.start] : self._indices[end.name]]
-        return 6 if any(map(_is_bidirectional, block)) else 3
+        names = list(self._layers)
+        block = names[names.index(end.start) : names.index(end.name)]
+        return 6 if any(_is_bidirectional(self._layers[name]) for name in block) else 3
 
 
 def _is_bidirectional(layer: Layer) -> bool:
     return isinstance(layer, Recurrent) and layer.merge is not None
 
 
-def _padding_uses(network: Network) -> list[bool]:
-    """Return, for the input and each layer, whether its output at a padded step is used."""
-    uses = [False] * len(network.layers) + [network.pads]
-    indices = {layer.name: index for index, layer in enumerate(network.layers)}
-    for index in range(len(network.layers) - 1, -1, -1):
-        layer = network.layers[index]
-        if not uses[index + 1] or isinstance(layer, Recurrent):
-            continue  # a recurrent layer holds its state whatever comes in
-        uses[index] = True
-        if isinstance(layer, Residual):
-            uses[indices[layer.start]] = True
+def _padding_uses(network: Network) -> set[str]:
+    """Return the layers, and the input, whose output at a padded step is used."""
+    taken = sources(network)
+    padded = windows_of_padding(network)
+    uses = {layer.name for layer in network.results.values() if layer.name in padded}
+    for layer in reversed(network.layers):
+        # A recurrent layer holds its state whatever comes in, and a window skips padding.
+        if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
+            uses.update(taken[layer.name])
+            if isinstance(layer, Residual):
+                uses.update(taken[layer.start])
     return uses

@@ -1,0 +1,206 @@
+"""Named heads: their layers side by side above the same trunk, each with its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from rnnspec.drawing import words
+from rnnspec.drawing.layout.drawing import (
+    Drawing,
+    Flow,
+    Note,
+    circle_width,
+    dots,
+    variable_node,
+)
+from rnnspec.drawing.layout.grid import (
+    HEAD,
+    Column,
+    Head,
+    Hidden,
+    Poolings,
+    side_by_side,
+    split_heads,
+)
+from rnnspec.drawing.layout.stack import (
+    POOL_WIDTH,
+    draw_last_steps,
+    draw_pool,
+    draw_pools,
+    draw_vector_join,
+    gap,
+    pools_width,
+)
+from rnnspec.drawing.scene import Text, text_width
+from rnnspec.ir.nodes import (
+    Attention,
+    Concat,
+    Flatten,
+    LastSteps,
+    Layer,
+    Pooling,
+)
+
+_HALF = 17.0
+"""Half the height of a row."""
+_WIDTH = 150.0
+"""The width of a head with one vector."""
+_NAME_SIZE = 12.0
+
+_Draw = Callable[[Drawing, Layer], None]
+_Unit = Layer | Poolings
+_Pools = Poolings | Pooling | Attention | Flatten | LastSteps
+
+
+@dataclass(slots=True)
+class _Strand:
+    """A head while it is drawn: its rows, its middle and half its width, and what goes up."""
+
+    head: Head
+    units: list[_Unit]
+    x: float
+    width: float
+    flow: Flow
+
+
+def draw_heads(drawing: Drawing, draw_layer: _Draw) -> None:
+    """Draw all heads, row by row, and the results."""
+    # Above the place where the arrows part.
+    remarks, drawing.notes = drawing.notes, []
+    drawing.write_beside(drawing.last, drawing.columns[-1].x, drawing.top - 34, remarks)
+    drawing.floor -= 20 if remarks else 0
+    strands = _strands(drawing)
+    for row in range(max(len(strand.units) for strand in strands)):
+        _draw_row(drawing, draw_layer, strands, row)
+    _draw_results(drawing, strands)
+
+
+def _strands(drawing: Drawing) -> list[_Strand]:
+    """Return the heads with their places: those for each step above it, others beside these."""
+    _, heads = split_heads(drawing.network)
+    first, last = drawing.columns[0].x, drawing.columns[-1].x
+    stepwise = [head for head in heads if head.is_stepwise and drawing.axis]
+    # Beside the last nodes, there is room for a remark on their dropout.
+    right = last + HEAD * (len(stepwise) - 1) / 2 + 180
+    others = [head for head in heads if head not in stepwise]
+    widths = {head.name: _width(drawing, head) for head in others}
+    if not stepwise:
+        right = (first + last - sum(widths.values())) / 2
+    strands = list[_Strand]()
+    for head in heads:
+        flow, x, width = drawing.flow, 0.0, 0.0
+        if head in stepwise:
+            by = HEAD * (stepwise.index(head) - (len(stepwise) - 1) / 2)
+            assert flow.axis is not None, "it has steps"
+            axis = flow.axis.shifted(by)
+            flow = replace(flow, axis=axis, columns=axis.columns)
+        else:
+            width = widths[head.name]
+            x, right = right + width / 2, right + width
+            if flow.axis is None:
+                flow = replace(flow, columns=(Column(x, ""),))
+        strands.append(_Strand(head, _units(head), x, width, flow))
+    return strands
+
+
+def _units(head: Head) -> list[_Unit]:
+    """Return the rows of a head; the poolings of a list are one, and their join is the next."""
+    units = list[_Unit]()
+    for row in side_by_side(head.layers):
+        if isinstance(row, Poolings):
+            units += [row, row.join]
+        elif not isinstance(row, Hidden):
+            units.append(row)
+    return units
+
+
+def _width(drawing: Drawing, head: Head) -> float:
+    """Return the width of a head with a vector, or with a time axis of its own."""
+    widths = [_WIDTH, text_width(head.name, _NAME_SIZE, bold=True) + 24]
+    for unit in _units(head):
+        if isinstance(unit, Poolings):
+            widths.append(pools_width(unit) + 24)
+        elif isinstance(unit, LastSteps) and not drawing.folded:
+            widths.append(HEAD * min(unit.count, 5) + 220)
+    return max(widths)
+
+
+def _draw_row(drawing: Drawing, draw_layer: _Draw, strands: list[_Strand], row: int) -> None:
+    """Draw one layer of each head at the same height."""
+    units = [(strand, strand.units[row]) for strand in strands if len(strand.units) > row]
+    entries = [
+        drawing.entry(layer)
+        for _, unit in units
+        for layer in (unit.layers if isinstance(unit, Poolings) else (unit,))
+    ]
+    pools = [strand for strand, unit in units if isinstance(unit, _Pools)]
+    far = [abs(strand.x - port.x) for strand in pools for port in strand.flow.ports if port]
+    # Remarks on arrows at each step stand beside all of these.
+    remarks = [note for strand, _ in units if not strand.width for note in strand.flow.notes]
+    drawing.notes = max((remarks, *(strand.flow.notes for strand, _ in units)), key=len)
+    top, before = drawing.top, max(far, default=0.0)
+    drawing.level = y = drawing.place(_HALF, gap(before) if far else 44.0, *entries)
+    for strand, unit in units:
+        drawing.top = top
+        drawing.flow = strand.flow if strand.width else replace(strand.flow, notes=[])
+        _draw_unit(drawing, draw_layer, strand, unit)
+        drawing.last = unit.join.name if isinstance(unit, Poolings) else unit.name
+        strand.flow = drawing.flow
+    drawing.write_beside("", _right(strands), (top + y + _HALF) / 2, remarks)
+    drawing.level = None
+    drawing.complete_row([], y - _HALF)
+
+
+def _right(strands: list[_Strand]) -> float:
+    """Return the place of the last of the heads that have a result for each step."""
+    return max((strand.flow.columns[-1].x for strand in strands if not strand.width), default=0.0)
+
+
+def _draw_unit(drawing: Drawing, draw_layer: _Draw, strand: _Strand, unit: _Unit) -> None:
+    y = drawing.level
+    assert y is not None, "the row is placed"
+    match unit:
+        case Poolings():
+            draw_pools(drawing, unit, strand.x, y, pools_width(unit) / len(unit.layers))
+        case Concat():
+            draw_vector_join(drawing, unit)
+        case Pooling() | Attention() | Flatten():
+            port = draw_pool(drawing, unit, strand.x, y, POOL_WIDTH)
+            drawing.write_notes(unit.name, y + 13)
+            drawing.to_vector(strand.x, port, y - 13)
+        case LastSteps():
+            draw_last_steps(drawing, unit, strand.x, HEAD)
+        case _:
+            draw_layer(drawing, unit)
+
+
+def _draw_results(drawing: Drawing, strands: list[_Strand]) -> None:
+    """Draw the result of each head, with its name above."""
+    drawing.notes = max((strand.flow.notes for strand in strands), key=len)
+    top = drawing.top
+    y = drawing.place(19, 44, words.Entry(drawing.network.name))
+    stepwise = [strand for strand in strands if not strand.width]
+    remarks = list[Note]()
+    for strand in strands:
+        drawing.top, drawing.flow = top, strand.flow
+        if not strand.width:
+            remarks += drawing.notes
+            drawing.notes = []
+        for column, port in zip(drawing.columns, drawing.ports, strict=True):
+            shapes = variable_node(column, y, "ŷ", circle_width(column), is_round=True)
+            name = drawing.canvas.node("output", column, *shapes, direction=strand.head.name)
+            if port:
+                drawing.rise(port, name, (column.x, y + 19))
+        drawing.write_notes("output", y + 19)
+        if drawing.axis and drawing.axis.dots is not None:
+            drawing.canvas.marks("output", *dots(drawing.axis.dots, y))
+        text = Text(
+            x=strand.x, y=y - 28, content=strand.head.name, size=_NAME_SIZE, weight=600,
+            anchor="middle",
+        )  # fmt: skip
+        if strand in stepwise:  # above each other, and above the names beside them
+            lift = 16.0 * (stepwise.index(strand) + (len(strands) > len(stepwise)))
+            text = replace(text, x=drawing.columns[0].x - 19, y=text.y - lift, anchor="start")
+        drawing.canvas.note("output", text)
+    drawing.write_beside("output", _right(strands), (top + y + 19) / 2, remarks)

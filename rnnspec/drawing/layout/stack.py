@@ -1,0 +1,321 @@
+"""Layers that change the time axis, or join: windows, poolings, and concatenations."""
+
+from __future__ import annotations
+
+from rnnspec.drawing import words
+from rnnspec.drawing.layout.drawing import (
+    SPACE,
+    Drawing,
+    Note,
+    Port,
+    box,
+    dots,
+    fits,
+    label,
+    pill,
+)
+from rnnspec.drawing.layout.grid import Column, Poolings
+from rnnspec.drawing.scene import Box, Disc, Line, Role, Shape, text_width
+from rnnspec.drawing.steps import Gathered, gather
+from rnnspec.ir.nodes import (
+    Attention,
+    Concat,
+    Conv,
+    Flatten,
+    LastSteps,
+    Pooling,
+    Repeat,
+    WindowPooling,
+)
+
+_HALF = 12.0
+"""Half the height of the node of a window."""
+POOL_WIDTH = 96.0
+"""The width of the node of a pooling with lines from all sides."""
+_WIDTHS = (1.0, 2.6, 1.7)
+"""The widths of lines that have weights."""
+
+
+def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
+    """Draw a node for each window, and a line from each step that it gathers."""
+    below, columns = drawing.axis, drawing.columns
+    assert below is not None, "a window has a sequence before it"
+    if not layer.window.keeps_steps:
+        drawing.axes.pop(0)
+        drawing.axis = drawing.axes[0]
+        drawing.columns = drawing.axis.columns
+    gathered = gather(layer.window, below.steps, drawing.axes[0].steps)
+    if drawing.folded:
+        gathered = [Gathered((0,), hidden=False, before=False, after=False, dots=False)]
+    far = [
+        abs(columns[at].x - column.x)
+        for column, one in zip(drawing.columns, gathered, strict=True)
+        for at in one.columns
+    ]
+    y = drawing.place(_HALF, gap(max(far, default=0)), drawing.entry(layer))
+    if text := words.every(layer.window):
+        drawing.notes.append(Note(text, "grey"))
+    zeros: dict[int, Port] = {}
+    if isinstance(layer, Conv):  # what is added to a pool does not count
+        real = [
+            one for column, one in zip(drawing.columns, gathered, strict=True) if not column.padded
+        ]
+        sides = ((-1, any(one.before for one in real)), (1, any(one.after for one in real)))
+        zeros = {
+            side: _draw_zero(drawing, layer, columns, side) for side, is_used in sides if is_used
+        }
+    ports: list[Port | None] = []
+    for column, one in zip(drawing.columns, gathered, strict=True):
+        name = drawing.canvas.node(layer.name, column, *_window(layer, column, y))
+        if column.padded:
+            ports.append(None)
+            continue
+        lines = [drawing.ports[at] for at in one.columns]
+        sources = [port for port in lines if port]
+        if one.hidden and below.dots is not None:
+            beside = -10 if column is not drawing.columns[-1] else 10
+            x = below.dots + beside
+            sources.append(Port(x, drawing.top, f"{drawing.last}@...", 4))
+        ends = [*sources]
+        ends += [zeros[-1]] if one.before and -1 in zeros else []
+        ends += [zeros[1]] if one.after and 1 in zeros else []
+        ends.sort(key=lambda port: port.x)
+        pitch = 56.0 if one.dots else min(15.0, 66 / max(1, len(ends)))
+        for index, port in enumerate(ends):
+            at = (column.x + pitch * (index - (len(ends) - 1) / 2), y + _HALF)
+            if port in sources:
+                drawing.slant(port, name, at)
+            else:
+                points = ((port.x, port.y - SPACE), (at[0], at[1] + SPACE))
+                line = Line(points=points, role="padding", width=1.1, dashed=True)
+                drawing.canvas.edge(port.node, name, line, kind="added")
+        if one.dots:
+            drawing.canvas.marks(layer.name, *dots(column.x, y + _HALF + 9))
+        ports.append(Port(column.x, y - _HALF, name, 42))
+    right = columns[-1].x - drawing.columns[-1].x + (84 if 1 in zeros else 30)
+    drawing.write_notes(layer.name, y + _HALF, right=right)
+    if drawing.axis and drawing.axis.dots is not None:
+        drawing.canvas.marks(layer.name, *dots(drawing.axis.dots, y))
+    drawing.complete_row(ports, y - _HALF)
+
+
+def gap(far: float) -> float:
+    """Return the room that is needed for lines to nodes so ``far`` beside them."""
+    return max(58.0, far / 8)
+
+
+def _window(layer: Conv | WindowPooling, column: Column, y: float) -> tuple[Shape, ...]:
+    """Return the node of a window."""
+    if isinstance(layer, Conv):
+        role: Role = "padding" if column.padded else "convolution"
+        return box(column.x, y, "Conv", role, (84, 2 * _HALF))
+    statistic = {"max": "max", "average": "mean"}[layer.statistic]
+    content = f"{statistic} of {layer.window.size:,}"
+    role = "padding" if column.padded else "plain"
+    frame = Box(
+        x=column.x, y=y, width=84, height=2 * _HALF, radius=_HALF, role=role, dashed=column.padded
+    )
+    return frame, label(column.x, y, content, "grey" if column.padded else "plain")
+
+
+def _draw_zero(drawing: Drawing, layer: Conv, columns: tuple[Column, ...], side: int) -> Port:
+    """Draw the zeros that are added before the first step (-1) or after the last (1)."""
+    column = columns[0] if side < 0 else columns[-1]
+    beside = max(64.0, drawing.left + 18) if side < 0 else 64.0 + drawing.route
+    x, y = column.x + side * beside, drawing.top - 8
+    disc = Disc(x=x, y=y, radius=9, role="padding", dashed=True)
+    direction = "before" if side < 0 else "after"
+    zero = label(x, y, "0", "grey", 11)
+    name = drawing.canvas.node(layer.name, Column(x, ""), disc, zero, direction=direction)
+    return Port(x, y - 9, name, 9)
+
+
+def draw_pooling(drawing: Drawing, layer: Pooling | Flatten) -> None:
+    """Draw a statistic over the steps, which no arrow from a padded or unused step reaches."""
+    y = drawing.place(13, 44, drawing.entry(layer))
+    if isinstance(layer, Pooling) and layer.statistic == "last_step":
+        unused: list[Port | None] = [None] * (len(drawing.ports) - 1)
+        drawing.complete_row([*unused, *drawing.ports[-1:]], drawing.top)
+        drawing.columns = drawing.columns[-1:]
+    first, last = drawing.columns[0], drawing.columns[-1]
+    wide, x = last.x - first.x + 84, (first.x + last.x) / 2
+    long, short = words.kind(layer), _short(layer)
+    content = next((text for text in (long, long[:19]) if fits(text, wide)), short)
+    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
+    _rise_all(drawing, layer.name, name, y + 13)
+    drawing.to_vector(x, Port(x, y - 13, name, wide / 2), y - 13)
+
+
+def draw_fan(drawing: Drawing, layer: Attention | Pooling) -> None:
+    """Draw lines from the steps that a pooling takes into one node."""
+    x = _middle(drawing)
+    y = drawing.place(13, gap(x - drawing.columns[0].x), drawing.entry(layer))
+    port = draw_pool(drawing, layer, x, y, POOL_WIDTH)
+    drawing.write_notes(layer.name, y + 13)
+    drawing.to_vector(x, port, y - 13)
+
+
+def draw_poolings(drawing: Drawing, row: Poolings) -> None:
+    """Draw several poolings side by side, and the join of their vectors."""
+    span = drawing.columns[-1].x - drawing.columns[0].x
+    pitch = max(pools_width(row) / len(row.layers), min(200.0, span / len(row.layers)))
+    middle = _middle(drawing)
+    y = drawing.place(13, gap(span), *map(drawing.entry, row.layers))
+    draw_pools(drawing, row, middle, y, pitch)
+    draw_vector_join(drawing, row.join)
+
+
+def pools_width(row: Poolings) -> float:
+    """Return the width that the poolings of a list need side by side."""
+    return len(row.layers) * (_pool_width(row) + 22)
+
+
+def _pool_width(row: Poolings) -> float:
+    return max(84.0, *(text_width(_short(layer), 12) + 24 for layer in row.layers))
+
+
+def draw_pools(drawing: Drawing, row: Poolings, x: float, y: float, pitch: float) -> None:
+    """Draw several poolings side by side around ``x``."""
+    layers, wide = row.layers, _pool_width(row)
+    xs = [x + pitch * (at - (len(layers) - 1) / 2) for at in range(len(layers))]
+    ports = [draw_pool(drawing, layer, x, y, wide) for layer, x in zip(layers, xs, strict=True)]
+    drawing.write_notes(layers[-1].name, y + 13)
+    drawing.axis, drawing.columns = None, tuple(Column(x, "") for x in xs)
+    drawing.complete_row([*ports], y - 13)
+
+
+def draw_vector_join(drawing: Drawing, join: Concat) -> None:
+    """Draw the join of the vectors that go up."""
+    y = drawing.place(13, 36, drawing.entry(join))
+    ports = [port for port in drawing.ports if port]
+    middle = (ports[0].x + ports[-1].x) / 2
+    width = ports[-1].x - ports[0].x + 2 * ports[0].half
+    name = drawing.canvas.node(join.name, Column(middle, ""), *pill(middle, y, "concat", width))
+    _rise_all(drawing, join.name, name, y + 13)
+    drawing.to_vector(middle, Port(middle, y - 13, name, width / 2), y - 13)
+
+
+def _middle(drawing: Drawing) -> float:
+    """Return the middle of the steps that are not padding."""
+    real = [port.x for port in drawing.ports if port]
+    return (real[0] + real[-1]) / 2
+
+
+def draw_pool(
+    drawing: Drawing, layer: Pooling | Attention | Flatten, x: float, y: float, wide: float
+) -> Port:
+    """Draw one pooling, and a line from each step that it takes."""
+    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, _short(layer), wide))
+    real = [port for port in drawing.ports if port]
+    match layer:
+        case Pooling(statistic="last_step"):
+            real = real[-1:]
+        case Pooling(statistic="last", backward=backward):
+            # The backward direction ends at the first step.
+            real = [*real[:1], *real[-1:]] if backward and len(real) > 1 else real[-1:]
+        case _:
+            pass
+    room = min(14.0, (wide - 34) / max(1, len(real) - 1))
+    for at, port in enumerate(real):
+        end = x + room * (at - (len(real) - 1) / 2), y + 13
+        width = _WIDTHS[at % len(_WIDTHS)] if isinstance(layer, Attention) else 1.1
+        drawing.slant(port, name, end, width)
+    return Port(x, y - 13, name, wide / 2)
+
+
+def _short(layer: Pooling | Attention | Flatten) -> str:
+    """Return the word of a pooling."""
+    match layer:
+        case Pooling(statistic=statistic):
+            return statistic.replace("_", " ")
+        case Attention():
+            return "attention"
+        case Flatten():
+            return "flatten"
+
+
+def draw_spread(drawing: Drawing, layer: Repeat | LastSteps) -> None:
+    """Draw a layer that begins a time axis of its own across the width.
+
+    A repeat takes a vector, and the last steps are taken from a sequence.
+    """
+    y = drawing.place(13, 48, drawing.entry(layer))
+    if isinstance(layer, LastSteps):
+        drawing.ports = _last_ports(drawing, layer)
+    drawing.axes.pop(0)
+    axis = drawing.axes[0]
+    edges = [port.x for port in drawing.ports if port]
+    edges += [column.x for column in axis.columns]
+    left, right = min(edges) - 50, max(edges) + 50
+    x, wide = (left + right) / 2, right - left
+    content = f"repeat × {layer.steps:,}" if isinstance(layer, Repeat) else f"last {layer.count:,}"
+    name = drawing.canvas.node(layer.name, Column(x, ""), *pill(x, y, content, wide))
+    _rise_all(drawing, layer.name, name, y + 13)
+    drawing.axis, drawing.columns = axis, axis.columns
+    drawing.complete_row([Port(column.x, y - 13, name, 50) for column in axis.columns], y - 13)
+
+
+def draw_last_steps(drawing: Drawing, layer: LastSteps, x: float, pitch: float) -> None:
+    """Draw the last steps of a sequence as columns around ``x``."""
+    y = drawing.place(13, 48, drawing.entry(layer))
+    ports = [port for port in _last_ports(drawing, layer) if port]
+    axis = drawing.axes.pop(1)
+    places = axis.around(x, pitch)
+    wide = places.columns[-1].x - places.columns[0].x + 84
+    name = drawing.canvas.node(
+        layer.name, Column(x, ""), *pill(x, y, f"last {layer.count:,}", wide)
+    )
+    for at, port in enumerate(ports):
+        end = x + min(14.0, wide / (2 * len(ports))) * (at - (len(ports) - 1) / 2)
+        drawing.slant(port, name, (end, y + 13))
+    drawing.write_notes(layer.name, y + 13)
+    drawing.axis, drawing.columns = places, places.columns
+    drawing.complete_row([Port(column.x, y - 13, name, 50) for column in places.columns], y - 13)
+
+
+def _last_ports(drawing: Drawing, layer: LastSteps) -> list[Port | None]:
+    """Return the ports of the last steps, and one of the dots if some of these are hidden."""
+    below = drawing.axis
+    if below is None or drawing.folded:
+        return drawing.ports
+    begin = below.steps.length - layer.count
+    taken = [below.steps.step(at) >= begin for at in range(below.steps.shown)]
+    pairs = zip(drawing.ports, taken, strict=True)
+    ports = [port if is_taken else None for port, is_taken in pairs]
+    if sum(taken) < layer.count and below.dots is not None:
+        ports.append(Port(below.dots, drawing.top, f"{drawing.last}@...", 4))
+    return ports
+
+
+def draw_join(drawing: Drawing, layer: Concat) -> None:
+    """Draw the outputs of several layers side by side, at each step."""
+    y = drawing.place(13, 44, drawing.entry(layer))
+    below = list(dict.fromkeys(name for name in layer.of if name != drawing.last))
+    ports: list[Port | None] = []
+    for at, (column, port) in enumerate(zip(drawing.columns, drawing.ports, strict=True)):
+        if port is None:
+            ports.append(None)
+            continue
+        forks = {source: fork for source in below if (fork := drawing.forks[source][at])}
+        name = drawing.canvas.node(layer.name, column, *pill(column.x, y, "concat"))
+        drawing.rise(port, name, (column.x, y + 13))
+        inner_first = sorted(forks.items(), key=lambda fork: drawing.lane(fork[0]))
+        for number, (source, fork) in enumerate(inner_first):
+            assert fork.via is not None, "a fork has a dot"
+            left, end = column.x - drawing.lane(source), column.x - 42 - SPACE
+            high = y - 14 * ((number + 0.5) / len(forks) - 0.5)
+            points = ((fork.x, fork.via), (left, fork.via), (left, high), (end, high))
+            line = Line(points=points, cased=True)
+            drawing.canvas.edge(fork.node, name, line, kind="join")
+        ports.append(Port(column.x, y - 13, name, 42))
+    drawing.write_notes(layer.name, y + 13)
+    if drawing.axis and drawing.axis.dots is not None:
+        drawing.canvas.marks(layer.name, *dots(drawing.axis.dots, y))
+    drawing.complete_row(ports, y - 13)
+
+
+def _rise_all(drawing: Drawing, layer: str, name: str, bottom: float) -> None:
+    for port in drawing.ports:
+        if port:
+            drawing.rise(port, name, (port.x, bottom))
+    drawing.write_notes(layer, bottom)

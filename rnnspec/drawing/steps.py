@@ -1,0 +1,153 @@
+"""The time steps that a picture shows, and which of them a window gathers.
+
+A sequence is shown in full, or by its first steps and its last; the steps between are hidden.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnnspec.ir.nodes import Conv, LastSteps, Network, Repeat, Window, WindowPooling
+
+_MANY = 1000
+"""A number of steps that stands for any number."""
+_MOST_LINES = 5
+"""The size up to which all steps of a window are drawn."""
+_MOST_FIRST = 5
+"""The largest number of first steps that are shown for the sake of windows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """The steps of a sequence of ``length`` that are ``shown``, the last one included.
+
+    ``name`` is the number of the last step. ``padded``: the last step is drawn as padding.
+    """
+
+    length: int
+    shown: int
+    name: str
+    padded: bool = False
+
+    @property
+    def has_hidden(self) -> bool:
+        """True if steps before the last are hidden."""
+        return self.shown < self.length
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The number of each step that is shown."""
+        return (*map(str, range(1, self.shown)), self.name)
+
+    def column(self, step: int) -> int | None:
+        """Return the column of a step, both counted from 0, or None if it is hidden."""
+        if step == self.length - 1:
+            return self.shown - 1
+        return step if step < self.shown - 1 else None
+
+    def step(self, column: int) -> int:
+        """Return the step that a column shows."""
+        return self.length - 1 if column == self.shown - 1 else column
+
+    def after(self, window: Window, name: str) -> Steps:
+        """Return the steps of the results of a window that are shown.
+
+        These are the ones whose window begins at a step that is shown, and the last.
+        """
+        length = window.count(self.length) or 1
+        if self.has_hidden:
+            first = range(min(self.shown, length) - 1)
+            before, _ = window.added(self.length)
+            known = sum(step * window.stride - before < self.shown - 1 for step in first)
+            shown = known + 1
+        else:
+            shown = length
+        anchor = self.column((length - 1) * window.stride + window.anchor)
+        # A hidden step before a padded one may be padding too.
+        padded = self.padded and length > 1 and anchor in (None, self.shown - 1)
+        return Steps(length=length, shown=shown, name=name, padded=padded)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What one window gathers: columns, hidden steps, and steps added before and after.
+
+    A column that is padding is not among ``columns``. In a window of many steps, only the outer two
+    are gathered, and ``dots`` stand for the rest.
+    """
+
+    columns: tuple[int, ...]
+    hidden: bool
+    before: bool
+    after: bool
+    dots: bool
+
+
+def gather(window: Window, steps: Steps, results: Steps) -> list[Gathered]:
+    """Return what the window of each result that is shown gathers."""
+    return [_gathered(window, steps, results.step(column)) for column in range(results.shown)]
+
+
+def _gathered(window: Window, steps: Steps, result: int) -> Gathered:
+    before, _ = window.added(steps.length)
+    first = result * window.stride - before
+    dots = window.size > _MOST_LINES
+    taken = (
+        [first, first + window.reach]
+        if dots
+        else range(first, first + window.reach + 1, window.dilation)
+    )
+    inside = [steps.column(step) for step in taken if 0 <= step < steps.length]
+    return Gathered(
+        tuple(
+            column
+            for column in inside
+            if column is not None and not (steps.padded and column == steps.shown - 1)
+        ),
+        hidden=None in inside,
+        before=any(step < 0 for step in taken),
+        after=any(step >= steps.length for step in taken),
+        dots=dots,
+    )
+
+
+def input_steps(network: Network, shown: int | None) -> Steps:
+    """Return the steps of the input, of which ``shown`` are drawn, or a usual number."""
+    windows = list[Window]()
+    least = 1
+    for layer in network.layers:
+        match layer:
+            case Repeat():
+                break
+            case Conv(window=window) | WindowPooling(window=window):
+                windows.append(window)
+            case LastSteps(count=count):
+                least = count
+            case _:
+                pass
+    length = network.input.steps
+    name = "T" if length is None else str(length)
+    if length is None:
+        # No window leaves a step of this length over.
+        length = max(_MANY, least)
+        for window in reversed(windows):
+            length = window.least(length)
+    if shown is None:
+        shown = _usual(windows, length)
+    masked = network.input.masked and length > 1
+    return Steps(length=length, shown=shown, name=name, padded=masked)
+
+
+def _usual(windows: list[Window], length: int) -> int:
+    """Return how many steps are shown if nobody chooses: more of them if there are windows."""
+    first, stride = 3, 1
+    for window in windows:
+        first = max(first, min(stride * window.reach + 1, _MOST_FIRST))
+        stride *= window.stride
+    first = max(first, min(stride + 1, _MOST_FIRST))
+    return length if length <= max(first + 1, 5) else first + 1
+
+
+def steps_of(length: int, name: str) -> Steps:
+    """Return the steps of a new sequence, which has no padding."""
+    return Steps(length=length, shown=_usual([], length), name=name)
