@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.errors import Problem, SpecError, listed
 from rnnspec.ir import initializers, nodes
-from rnnspec.ir.params import too_large, too_large_shape
+from rnnspec.ir.params import MAX_AXIS, too_large, too_large_shape
 from rnnspec.spec import models
 from rnnspec.spec.names import MAX_NAME_LENGTH
 from rnnspec.spec.yaml.document import in_file_order
@@ -426,7 +426,12 @@ def _windowed(
     steps = chain.shape[0]
     if not window.keeps_steps:
         chain.steps = (*chain.steps, window)
-    if steps is not None and steps < window.least(1):
+    if window.reach >= MAX_AXIS:
+        message = (
+            f"too large: a window spans {window.reach + 1:,} steps; the maximum is {MAX_AXIS:,}"
+        )
+        chain.refuse((*path, "dilation"), message, code="E417")
+    elif steps is not None and steps < window.least(1):
         own = chain.steps == (window,)
         received = f"'input.length' is {steps}" if own else f"its input has {steps}"
         message = f"'{node.name}' needs at least {window.least(1)} steps, {received}"

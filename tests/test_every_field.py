@@ -57,18 +57,84 @@ rnn: [{type: lstm, units: 2}, {type: gru, units: 2}]
 head: {pooling: max, normalize: l2}
 initializers: {embedding: zeros, kernel: lecun_uniform, bias: {uniform: 0.5}}
 """
+STACK = """\
+version: 1
+name: stack
+input: {length: 24, features: 4, mask_value: 2.0}
+rnn:
+  - {type: conv, filters: 4, kernel_size: 2, activation: {leaky_relu: 0.1}, bias: false}
+  - {type: conv, filters: 4, kernel_size: 3, padding: causal, activation: {clipped_relu: 2}}
+  - {type: conv, filters: 3, kernel_size: 3, padding: causal, dilation: 2}
+  - {type: max_pool, size: 2}
+  - {type: average_pool, size: 3, stride: 1, padding: same}
+  - {type: batch_norm}
+  - {type: batch_norm, epsilon: 0.1, momentum: 0.5}
+  - {type: dropout, rate: 0.5, variational: true}
+  - {type: dropout, rate: 0.25}
+  - {type: activation, activation: tanh}
+  - {type: dense, units: 4, activation: {clipped_relu: 3}}
+  - {type: activation, activation: {leaky_relu: 0.5}}
+  - {type: gru, units: 4, bidirectional: true, name: one}
+  - {type: dense, units: 4, name: two}
+  - {type: concat, of: [one, two]}
+  - {type: concat, of: [concat_1, two, one]}
+  - {type: lstm, units: 3, bidirectional: true}
+heads:
+  last: {pooling: [last, mean, {attention: {}}], units: 2}
+  scored: {pooling: {attention: {units: 3}}, hidden: [{units: 3}, {type: batch_norm}]}
+  summed: {pooling: [sum, {attention: {units: 2, activation: relu}}], units: 2}
+initializers: {kernel: {normal: 0.5}, recurrent: {uniform: 0.25}, bias: {constant: 1}}
+"""
+FLAT = """\
+version: 1
+name: flat
+input: {length: 6, features: 3}
+rnn:
+  - {type: conv, filters: 3, kernel_size: 2, stride: 2, padding: same}
+  - {type: average_pool, size: 1}
+  - {type: gru, units: 3, bidirectional: true}
+  - {type: batch_norm}
+  - {type: activation, activation: tanh}
+heads:
+  flat: {pooling: flatten, units: 3, activation: relu}
+  flatter: {pooling: flatten}
+  two: {pooling: {last_steps: 2}, units: 2}
+  three: {pooling: {last_steps: 3}}
+  scored: {pooling: {attention: {}}}
+"""
+TIED = """\
+version: 1
+name: tied
+embedding: {vocabulary: 6, dim: 2, name: tokens}
+rnn: {type: lstm, units: 2}
+head: {pooling: none, units: 6, tied: true}
+"""
 
 UNUSED = {
-    ("keras", "Recurrent", "masked"): "Keras passes the mask from layer to layer itself",
     ("torch", "Embedding", "masked"): "the PyTorch source computes the mask from the input",
     ("jax", "Embedding", "masked"): "the JAX source computes the mask from the input",
     ("onnx", "Embedding", "masked"): "the graph computes the mask from the input",
+    ("onnx", "BatchNorm", "masked"): "the graph is for inference, where nothing is averaged",
+    ("onnx", "BatchNorm", "momentum"): "the graph is for inference, where nothing is averaged",
+    ("onnx", "Pooling", "backward"): "the graph takes the states of the recurrent layer",
+    **{
+        (backend, "Concat", "inputs"): "the sizes follow from the layers that are joined"
+        for backend in BACKENDS
+    },
 }
 """Fields that one backend does not use, and why."""
 
 NOT_SEEN: dict[tuple[str, str], list[Any]] = {
     ("LayerNorm", "epsilon"): [1e-5],
     ("Normalize", "name"): ["other"],
+    **{
+        (kind, "name"): ["other"]
+        for kind in ("Activate", "Attention", "BatchNorm", "Concat", "Conv", "Flatten", "LastSteps")
+    },
+    **{(kind, "name"): ["other"] for kind in ("LayerNorm", "Residual", "WindowPooling")},
+    **{
+        (kind, "source"): ["two", "bidirectional_1"] for kind in ("Attention", "Flatten", "Pooling")
+    },
     ("Pretrained", "weights"): ["other.txt"],
     ("Pretrained", "words"): ["other.txt"],
     ("Repeat", "name"): ["other"],
@@ -79,7 +145,7 @@ NOT_SEEN: dict[tuple[str, str], list[Any]] = {
 def programs() -> Iterator[pipeline.Program]:
     paths = [*GALLERY, *sorted((ROOT / "tests" / "goldens").glob("*/spec.yaml"))]
     yield from map(pipeline.read, paths)
-    yield from (pipeline.reads(text) for text in (MORE, PLAIN, VECTORS))
+    yield from (pipeline.reads(text) for text in (MORE, PLAIN, VECTORS, STACK, FLAT, TIED))
 
 
 CORPUS = list(programs())
@@ -127,16 +193,19 @@ SEEN = seen_values()
 def node_types() -> list[type]:
     """Return the dataclasses that make up a network."""
     found = [*vars(nodes).values(), *vars(initializers).values()]
-    return [each for each in found if isinstance(each, type) and is_dataclass(each)]
+    kinds = [each for each in found if isinstance(each, type) and is_dataclass(each)]
+    return [kind for kind in kinds if kind is not nodes.Node]
 
 
 # A layer's input is the output of the layer before it, as the verification of the network ensures.
+# Only a layer that begins a head, or is in a list of poolings, has a source.
 FIELDS = sorted(
     {
         (kind.__name__, field.name)
         for kind in node_types()
         for field in fields(kind)
-        if field.name != "input" or kind is Network
+        if (field.name != "input" or kind is Network)
+        and (field.name != "source" or len(SEEN[kind.__name__, "source"]) > 1)
     }
 )
 
@@ -149,9 +218,9 @@ class Refused(tuple[Refusal, ...]):
 
 def shown(backend: Backend, program: pipeline.Program, network: Network) -> Any:
     """Return everything that a backend makes from a network, or None if the network is invalid."""
-    if refused := refusals(backend, network):
-        return Refused(refused)
     try:
+        if refused := refusals(backend, network):
+            return Refused(refused)
         generated = pipeline.generate(replace(program, network=network), backend)
         layers = generated.network.layers
         places = [(backend.slots.module(layer), backend.slots.slots(layer)) for layer in layers]

@@ -13,9 +13,12 @@ from drawing.test_every_drawn_field import drawn
 from test_every_field import (
     CORPUS,
     FIELDS,
+    FLAT,
     MORE,
     PLAIN,
     SEEN,
+    STACK,
+    TIED,
     VECTORS,
     node_types,
     parts,
@@ -84,15 +87,24 @@ embedding: {vocabulary: 6, dim: 2, mask_zero: true}
 rnn: [{type: lstm, units: 2, bidirectional: true}, {type: gru, units: 4}]
 head: {pooling: mean, hidden: [{units: 3}], units: 2, activation: softmax}
 """
-PROGRAMS = [pipeline.reads(text) for text in (MORE, PLAIN, VECTORS, MASKED)]
+CONV = """\
+version: 1
+name: conv
+input: {features: 3}
+rnn: [{type: lstm, units: 2}, {type: conv, filters: 2, kernel_size: 2}]
+"""
+PROGRAMS = [
+    pipeline.reads(text) for text in (MORE, PLAIN, VECTORS, MASKED, STACK, FLAT, TIED, CONV)
+]
 
 UNTOLD = {
     # It is given arrays and a batch, and does not train.
     "reference": r"""(?x) .*\.(name|description|trainable|pretrained|rate) | .*dropout
         | .*initializer | LSTM\.forget_bias | (Constant|Normal|Uniform|Pretrained)\..*
         | Embedding\.(masked|dim) | TokenInput\..* | NumericInput\.(steps|features)
-        | Recurrent\.return_sequences""",
-    "diff": r"""(?x) Network\.description | .*\.(masked|start)
+        | Recurrent\.return_sequences | BatchNorm\.(masked|momentum) | Dropout\.variational
+        | Concat\.inputs""",
+    "diff": r"""(?x) Network\.description | .*\.(masked|start|source|inputs) | Pooling\.backward
         | TokenInput\.(mask_zero|vocabulary)""",
     "raising": r"""(?x) Network\.description | Embedding\.dim | NumericInput\.features""",
 }

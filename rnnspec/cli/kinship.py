@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Without 'data' and 'expect', which are common in files of other programs.
-_SECTIONS = frozenset({"input", "embedding", "head", "initializers"})
+_SECTIONS = frozenset({"input", "embedding", "head", "heads", "initializers"})
 _GUESSES = 20
 _LINE = re.compile(rb"^[\"']?([A-Za-z_]+)[\"']?[ \t]*:[ \t]*([^\s#]*)", re.MULTILINE)
 

@@ -51,7 +51,8 @@ def run(
         arrays: its canonical arrays by full name, float64 (or complex128, for derivatives, or
             float32, in which everything is then computed).
         inputs: tokens (batch, steps) or values (batch, steps, features).
-        noise: applied to the state of every recurrent layer after each time step.
+        noise: applied to the state of every recurrent layer after each time step, and to the
+            output of every other layer that computes.
         training: whether batch norms use the batch, as in training, but without any dropout.
 
     Raises:
@@ -84,6 +85,18 @@ def run_on(  # noqa: PLR0913 - where to begin, and with what
     return run.compute(network.layers[len(before) :])
 
 
+_EXACT = (
+    nodes.Embedding
+    | nodes.Recurrent
+    | nodes.Repeat
+    | nodes.Concat
+    | nodes.Flatten
+    | nodes.LastSteps
+    | nodes.Dropout
+)
+"""Layers whose output has no rounding of its own, or noise already."""
+
+
 class _Run:
     """One forward pass: the input and output of each layer so far."""
 
@@ -112,7 +125,8 @@ class _Run:
             taken = [self.outputs[name] for name in self.sources[layer.name]]
             self.entered[layer.name] = taken[0]
             own = {param.name: self.arrays[f"{layer.name}.{param.name}"] for param in params(layer)}
-            self.outputs[layer.name] = self._layer(layer, own, taken)
+            output = self._layer(layer, own, taken)
+            self.outputs[layer.name] = output if isinstance(layer, _EXACT) else self.noise(output)
         output = join_outputs(self.network, self.outputs)
         return Result(self.entered, output, self.outputs, self.moved)
 

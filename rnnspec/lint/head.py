@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from rnnspec.ir.nodes import Dense, Pooling, width
+from rnnspec.ir.nodes import Activation, Conv, Dense, Dropout, Pooling, Repeat, width
 from rnnspec.lint.context import Context, Finding
-from rnnspec.spec.models import Head
 from rnnspec.spec.yaml.text import Path
 
 _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
@@ -15,8 +13,8 @@ _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
 
 def certain_softmax(context: Context) -> Iterator[Finding]:
     """A softmax over a single unit."""
-    for path, units, activation in _dense(context.spec.head):
-        if units == 1 and activation in _OF_SINGLE_UNIT:
+    for path, units, activation in _dense(context):
+        if units == 1 and isinstance(activation, str) and activation in _OF_SINGLE_UNIT:
             value = _OF_SINGLE_UNIT[activation]
             message = (
                 f"the {activation} of a single unit is always {value}; use 'sigmoid' for a "
@@ -27,95 +25,96 @@ def certain_softmax(context: Context) -> Iterator[Finding]:
 
 def independent_classes(context: Context) -> Iterator[Finding]:
     """A sigmoid over several units, whose classes do not exclude each other."""
-    head = context.spec.head
-    if head is not None and head.activation == "sigmoid" and (head.units or 0) > 1:
-        message = (
-            f"{head.units} probabilities that need not sum to 1, right for labels that can occur "
-            "together; for mutually exclusive classes use 'softmax'"
-        )
-        yield ("head", "activation"), message
+    for path, head in context.heads.items():
+        if head.activation == "sigmoid" and (head.units or 0) > 1:
+            message = (
+                f"{head.units} probabilities that need not sum to 1, right for labels that can "
+                "occur together; for mutually exclusive classes use 'softmax'"
+            )
+            yield (*path, "activation"), message
 
 
 def two_linear_maps(context: Context) -> Iterator[Finding]:
     """A linear layer before another dense layer."""
-    head = context.spec.head
-    if head is None:
-        return
-    dense = [layer for layer in context.network.layers if isinstance(layer, Dense)]
-    for index, (layer, after) in enumerate(pairwise(dense)):
-        # A narrow layer limits the rank of the product, which one map would not.
-        narrow = layer.units < min(width(layer.input), after.units)
-        if layer.activation == "linear" and not narrow:
+    following = {layer.name: after for layer, after in context.edges}
+    for layer in context.network.layers:
+        if not isinstance(layer, Dense) or layer.activation != "linear":
+            continue
+        after, exception = following.get(layer.name), ""
+        if isinstance(after, Dropout):
             # Dropout between the two does have an effect in training.
-            exception = "except for the dropout, " if head.hidden[index].dropout else ""
+            after, exception = following.get(after.name), "except for the dropout, "
+        # A narrow layer limits the rank of the product, which one map would not.
+        if isinstance(after, Dense) and layer.units >= min(width(layer.input), after.units):
             message = f"linear before another dense layer: {exception}the two are one linear map"
-            yield ("head", "hidden", index, "activation"), message
+            yield (*context.places[layer.name], "activation"), message
 
 
 def one_step_to_pool(context: Context) -> Iterator[Finding]:
     """A pooling over the single time step of a repeat."""
+    steps = [layer.steps for layer in context.network.layers if isinstance(layer, Repeat)]
+    repeats_once = steps[-1:] == [1] and context.spec.input.length != 1
     for layer in context.network.layers:
-        # An input of one time step is reported by L207.
-        if isinstance(layer, Pooling) and layer.input[0] == 1 and context.spec.input.length != 1:
+        # An input of one time step is reported by L207, a window that leaves one by L504.
+        if isinstance(layer, Pooling) and layer.input[0] == 1 and repeats_once:
             statistic = layer.statistic.replace("_", " ")
             message = (
                 f"there is only one time step to pool, so its {statistic} is that step; "
                 "use 'pooling: last'"
             )
-            yield ("head", "pooling"), message
+            yield (*context.places[layer.name], "pooling"), message
 
 
 def final_state_as_last_step(context: Context) -> Iterator[Finding]:
     """The last step of one direction, which is its final state."""
     last = context.entries[-1].declared
-    if _reads_last_step(context) and not (last.bidirectional or last.residual):
+    if not (last.bidirectional or last.residual):
         message = "the last step of one direction is its final state: 'pooling: last' is the same"
-        yield ("head", "pooling"), message
+        yield from ((path, message) for path in _reading_last_step(context))
 
 
 def one_step_backwards(context: Context) -> Iterator[Finding]:
     """The last step of both directions, where the backward one has just begun."""
-    if _reads_last_step(context) and context.entries[-1].declared.bidirectional:
+    if context.entries[-1].declared.bidirectional:
         message = (
             "at the last step the backward direction has read only that step; 'pooling: last' "
             "takes its final state"
         )
-        yield ("head", "pooling"), message
+        yield from ((path, message) for path in _reading_last_step(context))
 
 
-def _reads_last_step(context: Context) -> bool:
-    """Return whether the head reads the last of several steps. L207, L304 report a single one."""
-    return any(
-        isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1
-        for layer in context.network.layers
-    )
+def _reading_last_step(context: Context) -> Iterator[Path]:
+    """Yield the path of each pooling that is the last of several steps of a recurrent layer.
+
+    L207, L304 and L504 report a single step.
+    """
+    for layer in context.network.layers if context.keeps_last_state else ():
+        if isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1:
+            yield (*context.places[layer.name], "pooling")
 
 
 def softmax_inside(context: Context) -> Iterator[Finding]:
     """A softmax in a hidden layer."""
-    for path, units, activation in _dense(context.spec.head):
+    for path, units, activation in _dense(context):
         # A softmax over a single unit is reported by L301.
-        if path != ("head",) and activation == "softmax" and units > 1:
-            message = "softmax makes the units sum to 1; 'relu' is usual in a hidden layer"
+        if path not in context.heads and activation == "softmax" and units > 1:
+            message = "softmax makes the units sum to 1; 'relu' is usual before the output layer"
             yield (*path, "activation"), message
 
 
 def dead_output(context: Context) -> Iterator[Finding]:
     """An output that may get stuck at 0."""
-    head = context.spec.head
-    if head is not None and head.units is not None and head.activation == "relu":
-        message = (
-            "if the sum is below 0, 'relu' gives 0 and no gradient; 'softplus' always has a "
-            "gradient"
-        )
-        yield ("head", "activation"), message
+    for path, head in context.heads.items():
+        if head.units is not None and head.activation == "relu":
+            message = (
+                "if the sum is below 0, 'relu' gives 0 and no gradient; 'softplus' always has a "
+                "gradient"
+            )
+            yield (*path, "activation"), message
 
 
-def _dense(head: Head | None) -> Iterator[tuple[Path, int, str]]:
-    """Yield the path, the units and the activation of each dense layer."""
-    if head is None:
-        return
-    for index, hidden in enumerate(head.hidden):
-        yield ("head", "hidden", index), hidden.units, hidden.activation
-    if head.units is not None:
-        yield ("head",), head.units, head.activation
+def _dense(context: Context) -> Iterator[tuple[Path, int, Activation]]:
+    """Yield the path, the width and the activation of each dense layer and each convolution."""
+    for layer in context.network.layers:
+        if isinstance(layer, Dense | Conv):
+            yield context.places[layer.name], width(layer.output), layer.activation

@@ -107,7 +107,7 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             yield (
                 path,
                 "E410",
-                "'repeat' cannot be last: a recurrent layer must follow it",
+                "'repeat' cannot be last: a layer must follow it",
             )
 
 

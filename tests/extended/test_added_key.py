@@ -13,7 +13,8 @@ from conftest import ROOT
 
 MODELS = (
     *("Spec", "Input", "Embedding", "SimpleRNN", "LSTM", "GRU", "RepeatVector", "LayerNorm"),
-    *("Head", "Hidden", "Initializers"),
+    *("Head", "Hidden", "Initializers", "Conv", "BatchNorm", "LayerNormLayer", "Dropout"),
+    *("ActivationLayer", "Concat", "AttentionSettings"),
 )
 KEY = "    added: float = Field(default=0.5, description='A key that was added.', examples=[1.5])\n"
 

@@ -160,5 +160,5 @@ def test_the_language_it_shows_is_the_language() -> None:
     (shown,) = re.findall(
         r"```yaml\n(version: 1  .*?)```", PAGES["docs/reference/language.md"], re.DOTALL
     )
-    in_comments = {"normal", "constant"}
+    in_comments = {"normal", "constant", "heads", "last_steps"}
     assert keys(yaml.safe_load(shown)) | in_comments == words(models.Spec)

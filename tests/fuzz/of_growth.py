@@ -49,18 +49,22 @@ def inner_models(annotation: Any) -> Iterator[type[models.Model]]:
         yield from inner_models(part)
 
 
-def is_list(annotation: Any) -> bool:
-    return get_origin(annotation) is tuple or any(map(is_list, get_args(annotation)))
+def holds(kind: type, annotation: Any) -> bool:
+    """Return whether a list or a mapping of names is in the annotation of a field."""
+    inside = get_args(annotation)
+    return get_origin(annotation) is kind or any(holds(kind, part) for part in inside)
 
 
 def places(model: type[models.Model]) -> Iterator[tuple[str, str, Put]]:
     """Yield the path of each field, its type, and a function that puts a text there."""
     for name, field in model.model_fields.items():
         yield name, f"{field.annotation} {field.metadata}", partial(tagged, model, name)
-        listed = is_list(field.annotation)
+        listed, by_name = holds(tuple, field.annotation), name == "heads"
         for inner in inner_models(field.annotation):
             for path, kind, put in places(inner):
-                yield f"{name}.{path}", kind, partial(nested, name, put, listed=listed)
+                put_inside = partial(nested, "one", put, listed=False) if by_name else put
+                into = partial(nested, name, put_inside, listed=listed and not by_name)
+                yield f"{name}.{path}", kind, into
 
 
 def tagged(model: type[models.Model], name: str, text: str) -> dict[str, Any]:

@@ -18,9 +18,25 @@ POOL = 1000
 VALUES: list[Any] = [
     None, True, 0, 1, -1, 2**31, 10**25, 0.5, 1.0, -0.0, 1e300, "", "x", "yes", "1e3", "010", [],
     {}, [1], "__import__('os')", '"""', "\n", "{x}", "../secret", "/etc/passwd", "lstm", "é",
-    "\u202e", "::error::", "[red]",
+    "\u202e", "::error::", "[red]", "conv", "concat", "flatten", "last", {"attention": {}},
+    {"last_steps": 2}, {"leaky_relu": 0.1}, ["mean", "max"], ["input", "lstm_1"], "causal",
 ]  # fmt: skip
-KEYS = ["units", "hidden_size", "class", "__init__", "", "<<", "é", "a b", "\u200b", "1", "~", "on"]
+KEYS = [
+    "units",
+    "type",
+    "pooling",
+    "hidden_size",
+    "class",
+    "__init__",
+    "",
+    "<<",
+    "é",
+    "a b",
+    "\u200b",
+    "1",
+    "~",
+    "on",
+]
 TEXTS = (
     "\t", "\n", "  ", "'", '"', "[", "}", ": ", "- ", "#", "&a ", "*a", "!!python/name:os ", "? "
 )  # fmt: skip

@@ -42,7 +42,8 @@ def judge(raw: bytes) -> bool:
     for backend in honouring(pipeline.program(first).network):
         with _soon():
             source = rnnspec.codegen(first, backend.name)
-        compile(source, backend.name, "exec")
+        if backend.ending == ".py":
+            compile(source, backend.name, "exec")
     return True
 
 

@@ -11,7 +11,7 @@ from offered import import_later
 
 import rnnspec
 from rnnspec import pipeline
-from rnnspec.ir.nodes import Dense, Recurrent
+from rnnspec.ir.nodes import Conv, Dense, Recurrent
 from rnnspec.lint.rules import select_codes
 from rnnspec.lint.run import lint
 
@@ -34,6 +34,10 @@ NETWORKS = [
     "rnn: {type: lstm, units: 4, recurrent_dropout: 0.3}\nhead: {units: 2}",
     "rnn: [{type: lstm, units: 4}, {type: lstm, units: 3}]",
     "rnn: [{type: lstm, units: 4}, {type: lstm, units: 3, dropout: 0.4}]",
+    "rnn: [{type: conv, filters: 4, kernel_size: 2}, {type: lstm, units: 3}]\nhead: {units: 2}",
+    "rnn: [{type: dense, units: 4, activation: elu}, {type: layer_norm}, {type: gru, units: 3}]",
+    "rnn: [{type: lstm, units: 4}, {type: max_pool, size: 2}]\nhead: {pooling: [sum, max]}",
+    "rnn: [{type: lstm, units: 4}, {type: dropout, rate: 0.5}]\nhead: {pooling: mean, units: 2}",
     "rnn: [{type: lstm, units: 4, layer_norm: true}, {type: repeat, steps: 2}, *]".replace(
         "*", "{type: gru, units: 3, reset_after: false}"
     ),
@@ -61,12 +65,13 @@ def _stays(spec: rnnspec.Spec) -> bool:
     """Return whether the units of a layer stay equal, or its kernel 0, when it is trained."""
     arrays = rnnspec.read_weights(_trained(spec))
     layers = pipeline.program(spec).network.layers
-    learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense)]
+    learning = [layer for layer in layers if isinstance(layer, Recurrent | Dense | Conv)]
     own = {
         layer: [array for name, array in arrays.items() if name.startswith(f"{layer.name}.")]
         for layer in learning
     }
-    alike = any(all(_alike(array, layer.units) for array in own[layer]) for layer in learning)
+    units = {layer: layer.filters if isinstance(layer, Conv) else layer.units for layer in learning}
+    alike = any(all(_alike(array, units[layer]) for array in own[layer]) for layer in learning)
     dead = any(not own[layer][0].any() for layer in learning)
     return alike or dead
 

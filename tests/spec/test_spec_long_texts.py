@@ -13,8 +13,9 @@ def test_every_field_is_met() -> None:
     assert {"name", "description", "embedding.weights", "rnn.type", "rnn.steps"} <= paths
     assert {"initializers.kernel.normal", "head.hidden.units", "expect.parameters"} <= paths
     assert len(PLACES) > 30
-    put = dict(PLACES.values())["head.hidden.name"]
-    assert put("x") == {"head": {"hidden": [{"name": "x"}]}}
+    put = dict(PLACES.values())["heads.hidden.name"]
+    layer = {"type": "activation", "name": "x"}
+    assert put("x") == {"heads": {"one": {"hidden": [layer]}}}
 
 
 @pytest.mark.parametrize("piece", PIECES)

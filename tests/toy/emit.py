@@ -40,7 +40,10 @@ def _call(layer: Any) -> Code:
 
 
 def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:
-    return tuple(refusal for layer in network.layers for refusal in _refusals(layer))
+    refused = [refusal for layer in network.layers for refusal in _refusals(layer)]
+    if network.outputs:
+        refused.append(Refusal(network.layers[-1].name, "heads", "it has one output"))
+    return tuple(refused)
 
 
 def _refusals(layer: Layer) -> list[Refusal]:

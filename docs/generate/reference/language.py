@@ -42,26 +42,33 @@ def _mappings(path: str, schema: Schema, defined: Schema) -> Iterator[tuple[str,
             yield from _mappings(inside, value, defined)
         elif "properties" in value.get("then", {}):
             yield f"{inside} as a mapping", value["then"]
-        elif reference := value.get("items", {}).get("$ref"):
-            yield from _mappings(f"{inside}[i]", defined[reference.rpartition("/")[2]], defined)
+        elif key == "hidden":
+            # The other types are those of `rnn`.
+            yield f"{inside}[i], type: dense", defined["Hidden"]
     if path == "initializers":
         yield "initializers as a mapping", defined["Drawn"]
+    if path == "head":
+        yield "pooling as a mapping", defined["PoolingWithSettings"]
+        yield "pooling.attention", defined["PoolingWithSettings"]["properties"]["attention"]
+        yield "activation as a mapping", defined["ActivationWithNumber"]
 
 
 def _layers(defined: Schema) -> Iterator[tuple[str, Schema]]:
     nested: Schema = {}
-    for each in defined.values():
-        keys: Schema = each.get("properties", {})
-        if kind := keys.get("type", {}).get("const"):
-            yield f"rnn[i], type: {kind}", each
-            nested |= {key: value["then"] for key, value in keys.items() if "then" in value}
+    for choice in defined["Layer"]["allOf"]:
+        kind = choice["if"]["properties"]["type"]["const"]
+        layer = defined[choice["then"]["$ref"].rpartition("/")[2]]
+        yield f"rnn[i], type: {kind}", layer
+        switches = {key: value for key, value in layer["properties"].items() if "then" in value}
+        nested |= {
+            key: value["then"] for key, value in switches.items() if "properties" in value["then"]
+        }
     for key, value in nested.items():
         yield f"rnn[i].{key} as a mapping", value
 
 
 def _values(schema: Schema) -> str:
-    found = dict(_described(schema))
-    rows = [(f"`{value}`", meaning) for value, meaning in sorted(found.items())]
+    rows = [(f"`{value}`", meaning) for value, meaning in sorted(set(_described(schema)))]
     return "\n".join(["## Every value\n", table(("value", "meaning"), rows)])
 
 

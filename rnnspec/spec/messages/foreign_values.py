@@ -59,7 +59,8 @@ _CHAIN = (
 )
 _RESHAPE = "reshaping is not supported; head.pooling reduces all time steps to one vector"
 _PAD = "write 'padding: same' or 'padding: causal' in the layer that needs it"
-_CONV = "'conv' has one axis, the time steps; other convolutions are not supported"
+_CONV = "the only convolution is 'conv', over the time steps"
+_POOL = "the only pools are 'max_pool' and 'average_pool', over the time steps"
 _POOLED = "use 'pooling: {}' in head"
 
 _ACTIVATIONS = ("relu", "elu", "selu", "silu", "sigmoid", "softmax", "softplus", "softsign", "tanh")
@@ -107,10 +108,7 @@ _PARTS = (
     ("adaptivemax", _POOLED.format("max")),
     ("globalav", _POOLED.format("mean")),
     ("adaptiveav", _POOLED.format("mean")),
-    (
-        "pool",
-        "'max_pool' and 'average_pool' have one axis, the time steps; others are not supported",
-    ),
+    ("pool", _POOL),
     ("spatialdropout", "write 'type: dropout' with 'variational: true'"),
     ("alphadropout", _NOISE),
     ("gaussian", _NOISE),
@@ -129,11 +127,14 @@ _PARTS = (
 )
 
 
+_NOTES = {"batchnorm1d": ", whose momentum is the share that is kept: 1 - momentum of PyTorch"}
+
+
 def layer_for(name: str) -> str | None:
     """Return a hint for the foreign type ``name``: an equivalent, a reason for none, or None."""
     bare = _bare(name)
     if equivalent := _single_type(bare):
-        return f"use {equivalent!r}"
+        return f"use {equivalent!r}{_NOTES.get(bare, '')}"
     if reason := _REASONS.get(bare):
         return reason
     if cell := _type_in_both_directions(bare):
