@@ -223,7 +223,7 @@ def test_both_directions_have_a_legend_and_the_same_words_in_both_forms(name: st
         found = {key: colours[key] for key in legend if key in colours}
         assert found == (legend if both else {})
     assert _last_states(unrolled) == _last_states(folded)
-    assert (len(_last_states(folded)) == 2) == any(not each.return_sequences for each in both)
+    assert (len(_last_states(folded)) >= 2) == any(not each.return_sequences for each in both)
 
 
 def _last_states(picture: Scene) -> set[str]:

@@ -76,7 +76,8 @@ def draw_heads(drawing: Drawing, draw_layer: _Draw) -> None:
     ]
     remarks, drawing.notes = drawing.notes, []
     drawing.write_beside(drawing.last, drawing.columns[-1].x, drawing.top - 34, remarks)
-    drawing.floor -= 20 if remarks else 0
+    # A remark on a final state may stand beside the node below.
+    drawing.floor -= 28 if drawing.axis is None else 0
     strands = _strands(drawing)
     for row in range(max(len(strand.units) for strand in strands)):
         _draw_row(drawing, draw_layer, strands, row)
