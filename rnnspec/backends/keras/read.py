@@ -368,7 +368,7 @@ def _differences_at(where: str, wanted: Any, found: Any) -> Iterator[str]:
 
 
 _KNOWN = {
-    *("__keras_tensor__", "__slice__", "DTypePolicy", "Policy", "PolicyV1"),
+    *("__keras_tensor__", "__slice__", "__numpy__", "DTypePolicy", "Policy", "PolicyV1"),
     *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "OrthogonalInitializer"),
     *("VarianceScaling", "RandomNormal", "RandomUniform", "TruncatedNormal"),
     *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"),

@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.keras.arrays import side_by_side
 from rnnspec.backends.keras.gradients import loss_and_gradients
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import BackendError, brief
@@ -236,7 +237,7 @@ class KerasRuntime(Runtime):
         # The rows begin again where a batch would be too short.
         rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
         with _no_advice():
-            batches = [np.asarray(model.predict_on_batch(inputs[each])) for each in rows]
+            batches = [side_by_side(model.predict_on_batch(inputs[each])) for each in rows]
         return np.concatenate(batches)[: len(inputs)]
 
     def scale(self, model: keras.Model, share: float) -> None:
