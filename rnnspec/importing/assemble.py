@@ -38,12 +38,13 @@ class Taken:
     imported: Imported
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - all of a network
     account: Account,
     name: str,
     network_input: nodes.Input,
     layers: Sequence[nodes.Layer],
     kinds: Mapping[str, str],
+    *,
     outputs: Sequence[tuple[str, str]] = (),
 ) -> nodes.Network:
     """Return the network that has ``layers`` in their order.
@@ -67,6 +68,7 @@ def assemble(
         layers=tuple(layers),
         outputs=tuple(outputs),
     )
+    _check_branches(account, draft)
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -79,6 +81,32 @@ def assemble(
     check_same(account.source, replace(draft, layers=tuple(placed)), network)
     _check_sources(account, draft, network)
     return network
+
+
+def _check_branches(account: Account, draft: nodes.Network) -> None:
+    """Check that behind the first branch there are only layers that a head may have.
+
+    Raises:
+        ModelError: a branch has others.
+    """
+    branched = False
+    for layer in draft.layers:
+        branched = branched or layer.source is not None
+        if branched and isinstance(layer, _OF_STACK):
+            message = "expected one chain of layers up to the poolings and the heads, received"
+            account.refuse(layer.name, f"{message} this layer in a branch", "E704")
+    account.check()
+
+
+_OF_STACK = (
+    nodes.Embedding,
+    nodes.Recurrent,
+    nodes.Repeat,
+    nodes.Conv,
+    nodes.WindowPooling,
+    nodes.Residual,
+)
+"""The layers that no head has."""
 
 
 def _check_sources(account: Account, draft: nodes.Network, network: nodes.Network) -> None:

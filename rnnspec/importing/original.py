@@ -228,7 +228,7 @@ def _where_defined(case: Case) -> Array:
     layers = case.network.layers
     if any(isinstance(layer, Pooling) and layer.masked for layer in layers):
         # Keras divides by the number of real steps, 0 in a sequence of padding.
-        rows = case.mask(case.batch).any(axis=1)
+        rows = reference.padding_mask(case.network.input, case.batch).any(axis=1)
         real &= rows.reshape(-1, *[1] * (real.ndim - 1))
     return real
 

@@ -237,12 +237,19 @@ class KerasRuntime(Runtime):
         # The rows begin again where a batch would be too short.
         rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
         with _no_advice():
-            batches = [side_by_side(model.predict_on_batch(inputs[each])) for each in rows]
+            batches = [side_by_side(_predict(model, inputs[each])) for each in rows]
         return np.concatenate(batches)[: len(inputs)]
 
     def scale(self, model: keras.Model, share: float) -> None:
         """Multiply every array of a model."""
         model.set_weights([share * array for array in model.get_weights()])
+
+
+def _predict(model: keras.Model, batch: Array) -> Any:
+    # Compiled for one length, TimeDistributed fails at another.
+    if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
+        return model(batch, training=False)
+    return model.predict_on_batch(batch)
 
 
 def _keep_float64() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnnspec.backends.keras.arrays import Foreign
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.ir.initializers import Initializer
+    from rnnspec.words import WindowPadding
 
     Features = Callable[[Foreign], int | None] | None
     """Tells the number of features that go into a layer, by its arrays."""
@@ -201,7 +202,7 @@ class Chain:
         layers = [each.node for each in self.placed]
         kinds = {each.node.name: each.layer.kind for each in self.placed}
         network = assemble(
-            self.account, name, self.input, layers, kinds, self._name_outputs(layers)
+            self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
         )
         for placed, node in zip(self.placed, network.layers, strict=True):
             placed.node = node
@@ -388,7 +389,9 @@ class Chain:
         """Leave out a layer that changes nothing."""
         self.account.leave(what, layer.name, "changes nothing")
 
-    def _place(self, piece: pieces.Known, taken: Sequence[_Output]) -> None:
+    def _place(  # noqa: PLR0912 - a branch for each kind of piece
+        self, piece: pieces.Known, taken: Sequence[_Output]
+    ) -> None:
         layer = piece.layer
         if layer.mask is not None and (
             self._padding is None or in_float32(layer.mask) != in_float32(self._padding)
@@ -474,9 +477,10 @@ class Chain:
         match piece.axis:
             case [int(only)] | int(only) if type(only) is int and only in (-1, len(now.shape)):
                 pass
-            case axis if now.ranked:
+            case axis:
                 message = f"expected -1 (the features), received {show_value(axis)}"
-                self.account.refuse(f"{layer.name}.axis", message, "E703")
+                if now.ranked:
+                    self.account.refuse(f"{layer.name}.axis", message, "E703")
         node: nodes.Layer
         if piece.momentum is None:
             node = nodes.LayerNorm(name=layer.name, input=(), epsilon=piece.epsilon)
@@ -567,7 +571,14 @@ class Chain:
             kernel_initializer=self._drawn.kernel,
             bias_initializer=self._drawn.bias,
         )
+        self._check_steps(layer, window)
         self._add(node, layer)
+
+    def _check_steps(self, layer: Foreign, window: nodes.Window) -> None:
+        steps = self._now.shape[0]
+        if steps is not None and steps < window.least(1):
+            message = f"needs at least {window.least(1)} steps, its input has {steps}"
+            self.doubt(layer, message)
 
     def _window_pooling(self, piece: pieces.WindowPooling) -> None:
         layer, window = piece.layer, piece.window
@@ -582,6 +593,7 @@ class Chain:
             else:
                 message = f"adds zeros that {layer.name} counts; the language counts no padding"
                 self.refuse(now.padding.layer, message)
+        self._check_steps(layer, window)
         node = nodes.WindowPooling(
             name=layer.name, input=(), statistic=piece.statistic, window=window, masked=False
         )
@@ -604,8 +616,8 @@ class Chain:
         """Return the windows of the language that read the same steps with the zeros around."""
         before, after = zeros.before, zeros.after
         steps = self._now.shape[0]
-        for padding in ("causal", "same"):
-            other = replace(window, padding=padding)  # type: ignore[arg-type] - one of its words
+        for padding in _WITH_ZEROS:
+            other = replace(window, padding=padding)
             if window.padding == "valid" and _reads_same(window, other, before, after, steps):
                 self._became.append((zeros.layer, None, f"padding: {padding}"))
                 return other
@@ -696,7 +708,8 @@ class Chain:
         self._expect_rank(layer, 2)
         recurrent, once = self._find_recurrent(layer)
         node = recurrent.node if recurrent else None
-        simple = recurrent if isinstance(node, nodes.Recurrent) and node.merge is None else None
+        is_simple = isinstance(node, nodes.Recurrent) and node.merge is None
+        simple = recurrent if is_simple else None
         zeros = simple is not None and self._outputs[simple.layer.name].zeros
         if self._now.masked and (simple is None or zeros):
             message = "reads the last step, which is padding in a shorter sequence; expected the"
@@ -706,8 +719,8 @@ class Chain:
         if simple is not None and self._now.masked and simple.layer.kind in ("LSTM", "GRU"):
             what = "its last step holds the last real one, where cuDNN on a GPU has zeros"
             self.account.infer(what, simple.layer.name)
-        if simple is not None and once:
-            simple.node = replace(simple.node, return_sequences=False)  # type: ignore[call-arg]
+        if simple is not None and isinstance(simple.node, nodes.Recurrent) and once:
+            simple.node = replace(simple.node, return_sequences=False)
             self._became.append((layer, simple, "{name}: the last step"))
             self._now = replace(self._now, shape=self._now.shape[-1:], masked=False)
             return
@@ -859,6 +872,7 @@ class Chain:
         self._add(node, layer)
 
 
+_WITH_ZEROS: tuple[WindowPadding, ...] = ("causal", "same")
 _POSITIVE = ("relu", "sigmoid", "hard_sigmoid", "legacy_hard_sigmoid", "softmax", "softplus",
              "exponential")  # fmt: skip
 _ZERO_AT_ZERO = ("linear", "relu", "tanh", "softsign", "elu", "selu", "silu")

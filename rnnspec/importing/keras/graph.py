@@ -133,16 +133,21 @@ class Masks:
                     return float(value)
             case "Any", [source], [] if layer.config.get("axis") in (-1, [-1], 2):
                 return self._of(source, first, depth + 1)
-            case "ConvertToTensor", [source], []:
+            case "ConvertToTensor" | "ExpandDims", [source], []:
                 return self._of(source, first, depth + 1)
-            # Both sides of a residual have the mask of the input.
-            case "LogicalOr" | "LogicalAnd", [one, other], []:
-                value = self._of(one, first, depth + 1)
-                if one == other or value == self._of(other, first, depth + 1):
-                    return value
+            # All sides of a join have the mask of the input, which Concatenate adds to zeros.
+            case "LogicalOr" | "LogicalAnd" | "Concatenate", several, []:
+                masks = [name for name in several if not self._is_zeros(layer, name)]
+                values = {self._of(name, first, depth + 1) for name in dict.fromkeys(masks)}
+                if len(values) == 1:
+                    return values.pop()
             case _:
                 pass
         raise MaskError(_OTHER)
+
+    def _is_zeros(self, reader: Foreign, name: str) -> bool:
+        layer = self._layers.get(name)
+        return reader.kind == "LogicalOr" and layer is not None and layer.kind == "ZerosLike"
 
 
 MAX_LAYERS = 4_000

@@ -462,7 +462,10 @@ def _relu(settings: Settings) -> nodes.Activation:
         return nodes.LeakyRelu(slope=slope) if slope else "relu"
     if slope:
         settings.refuse("max_value", "expected None with a negative_slope, received a number")
-    return nodes.ClippedRelu(limit=settings.number("max_value"))
+    limit = settings.number("max_value")
+    if limit <= 0.0:
+        settings.refuse("max_value", f"expected a number above 0, received {limit!r}")
+    return nodes.ClippedRelu(limit=limit)
 
 
 def _leaky_relu(settings: Settings) -> nodes.Activation:
@@ -477,7 +480,7 @@ def _elu(settings: Settings) -> nodes.Activation:
 
 
 ACTIVATIONS: dict[str, Callable[[Settings], nodes.Activation]] = {
-    "Activation": lambda settings: _activation(settings),
+    "Activation": dense_activation,
     "Softmax": _softmax,
     "ReLU": _relu,
     "LeakyReLU": _leaky_relu,
@@ -568,6 +571,8 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
     axis, momentum = settings.take("axis", -1), None
     if batch:
         momentum = settings.number("momentum", 0.99)
+        if not 0.0 <= momentum < 1.0:
+            settings.refuse("momentum", f"expected 0 to below 1, received {momentum!r}")
         settings.only("renorm", False, why="the language lacks batch renormalization")
         settings.drop("renorm_clipping", "renorm_momentum", "fused")
         settings.only("virtual_batch_size", None, why="the language normalizes over the batch")
@@ -578,6 +583,8 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
                 "padding in the statistics of a batch", layer.name, "Keras 2 counts it in training"
             )
     epsilon = settings.number("epsilon", 1e-3)
+    if not 1e-12 <= epsilon <= 1.0:
+        settings.refuse("epsilon", f"expected 1e-12 to 1, received {epsilon!r}")
     return pieces.Norm(layer, axis, epsilon, tuple(lacks), momentum)
 
 

@@ -142,6 +142,7 @@ LAYERS = frozenset(
     {
         *(*CLASSES, *OPERATIONS, *CELLS, "StackedRNNCells", "Sequential", "Functional", "Model"),
         *("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ConvertToTensor"),
+        *("ExpandDims", "ZerosLike", "OnesLike"),
     }
 )
 """The classes of layers and operations of Keras's own that a file may name to be opened."""

@@ -78,7 +78,10 @@ def _is_operation(layer: Mapping[str, Any]) -> bool:
     match layer:
         case {"module": str(module)}:
             return module.startswith(_OPERATIONS)
-        # HDF5 files of Keras 3 have no modules. All settings of a layer have these.
+        # HDF5 files of Keras 3 have no modules.
+        case {"class_name": "ZerosLike" | "OnesLike"}:
+            return True
+        # All settings of a layer have these.
         case {"inbound_nodes": [{"args": _}, *_], "config": config}:
             return "trainable" not in config and "dtype" not in config
         case _:
