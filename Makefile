@@ -116,9 +116,10 @@ $(WHEELS): playground/requirements.txt | $(SITE_READY)
 playground: $(SITE_READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as a site and as one file, into build/ (with Node 20)
 	rm -rf $(PARTS) $(SITE)
 	mkdir -p $(PARTS)
-	$(BIN)/python playground/tools/collect.py $(WHEELS) $(PARTS)/packages.zip $(PARTS)/licences.txt
-	node playground/tools/compile.mjs $(PARTS)/packages.zip $(PARTS)
-	node playground/tools/bundle.mjs $(PARTS) $(PARTS)/licences.txt $(SITE) build/rnnspec-playground.html
+	$(BIN)/python playground/tools/collect.py $(WHEELS) $(PARTS)
+	$(BIN)/python -m docs.generate.playground >$(PARTS)/links.html
+	node playground/tools/compile.mjs $(PARTS)
+	node playground/tools/bundle.mjs $(PARTS) $(SITE) build/rnnspec-playground.html
 
 playground-test: playground $(READY)  ## Build the playground, and test it in Node and in Chromium
 	$(BIN)/python -m pytest tests/playground tests/extended/playground

@@ -8,6 +8,32 @@ addEventListener("load", () => {
   }
 });
 
+// A picture that could not be read if it fitted the screen scrolls, and says so.
+for (const event of ["load", "resize"]) {
+  addEventListener(event, () => {
+    for (const picture of document.querySelectorAll('.md-typeset p > a[href$=".svg"] > img')) {
+      const line = picture.closest("p");
+      line.classList.toggle("scrolls", 0.7 * picture.naturalWidth > line.clientWidth);
+    }
+  });
+}
+
+// A click on a picture shows it in its own size, in the scheme of the page.
+addEventListener("click", (event) => {
+  const link = event.target.closest('.md-typeset a[href$=".svg"]');
+  const picture = link && [...link.querySelectorAll("img")].find((image) => image.offsetParent);
+  if (!picture || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const dialog = document.createElement("dialog");
+  dialog.className = "picture";
+  dialog.setAttribute("aria-label", picture.alt);
+  dialog.append(picture.cloneNode());
+  dialog.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+});
+
 // The copy button of a console block copies what can be pasted: its commands, without prompts and output.
 addEventListener(
   "click",

@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal
 from rnnspec.ir.initializers import Constant, Initializer, in_words
 from rnnspec.ir.nodes import (
     LSTM,
+    Attention,
+    Concat,
+    Conv,
+    Dense,
     Dropout,
     Embedding,
+    Flatten,
     Input,
     Layer,
     Network,
     Normalize,
     Recurrent,
     TokenInput,
+    Window,
+    WindowPooling,
     cell_type,
 )
 from rnnspec.ir.params import Counts, count, counts
-from rnnspec.ir.text import type_name
+from rnnspec.ir.text import activation_text, type_name
 from rnnspec.shown import html_of
 
 if TYPE_CHECKING:
@@ -43,24 +50,33 @@ def layer_settings(network: Network) -> list[Settings]:
     """
     before = (None, *network.layers)
     return [
-        # No other key puts a dropout before a recurrent layer.
+        # A dropout of its own before a recurrent layer is the same network.
         _settings_of(layer) | {"dropout": entering.rate, "variational": False}
-        if isinstance(layer, Recurrent) and isinstance(entering, Dropout)
+        if isinstance(layer, Recurrent)
+        and isinstance(entering, Dropout)
+        and not (entering.variational or has_given_name(entering))
         else _settings_of(layer)
         for entering, layer in zip(before, network.layers, strict=False)
     ]
 
 
-_ELSEWHERE = {"name", "input", "masked", "return_sequences", "start"}
+_ELSEWHERE = {
+    *("name", "input", "inputs", "source", "masked", "return_sequences", "start", "backward"),
+}
 """Fields of layers that other layers decide, or the place of the layer."""
-_KEYS = {"statistic": "pooling"}
+_KEYS = {"statistic": "pooling", "count": "last_steps"}
 """Keys of the language by the field of a node that has another name."""
+_PRESENT: dict[type, Settings] = {
+    Normalize: {"normalize": "l2"},
+    Flatten: {"pooling": "flatten"},
+    Attention: {"pooling": "attention"},
+}
+"""What it means that a layer is there, if no field of it has the key."""
 
 
 def _settings_of(layer: Layer) -> Settings:
     """Return the settings of a layer: every field that is not decided elsewhere, by its key."""
-    # It has no setting of its own, but its presence is one.
-    settings: Settings = {"normalize": "l2"} if isinstance(layer, Normalize) else {}
+    settings: Settings = {**_PRESENT.get(type(layer), {})}
     for field in fields(layer):
         value = getattr(layer, field.name)
         match layer, field.name:
@@ -75,6 +91,17 @@ def _settings_of(layer: Layer) -> Settings:
                 settings |= {"dropout": value, "variational": True}
             case Embedding(), "masked":
                 settings["mask_zero"] = value
+            case Dense(), "tied":
+                settings["tied"] = value is not None
+            case WindowPooling(), "statistic":
+                settings["type"] = f"{value}_pool"
+            case _, "window":
+                settings |= _window(layer, value)
+            case _, "activation":
+                settings["activation"] = activation_text(value)
+            case Concat(), "of" if len(layer.input) == 1:
+                # A list of poolings, not a layer of the spec.
+                settings["pooling"] = value
             case _, name if name not in _ELSEWHERE and not isinstance(value, Initializer):
                 settings |= _plain(value) if is_dataclass(value) else {_KEYS.get(name, name): value}
     # Sorting is stable: the others are in the order of the fields.
@@ -86,6 +113,13 @@ _LAST = ("activation", "recurrent_activation", "reset_after", "bias")
 """Keys of recurrent layers that come after the others, as in the language."""
 
 
+def _window(layer: Layer, window: Window) -> Settings:
+    """Return the settings of the window of a convolution or a pool."""
+    size = {"kernel_size" if isinstance(layer, Conv) else "size": window.size}
+    dilation = {"dilation": window.dilation} if isinstance(layer, Conv) else {}
+    return {**size, "stride": window.stride, **dilation, "padding": window.padding}
+
+
 def _plain(node: Any) -> Settings:
     """Return the fields of a node inside a layer, without initial values."""
     names = [field.name for field in fields(node) if field.name != "forget_bias"]
@@ -95,8 +129,11 @@ def _plain(node: Any) -> Settings:
 def network_settings(network: Network) -> Settings:
     """Return the settings of the whole network: its name, input and initializers."""
     settings: Settings = {"name": network.name, **_input(network.input)}
+    if network.outputs:
+        # The layers that compute them follow from those of each head.
+        settings["heads"] = tuple(name for name, _ in network.outputs)
     # A description is no part of the network.
-    known = {"name", "description", "input", "layers"}
+    known = {"name", "description", "input", "layers", "outputs"}
     settings |= {f.name: getattr(network, f.name) for f in fields(network) if f.name not in known}
     for layer in network.layers:
         settings |= _initializers(layer)

@@ -45,8 +45,45 @@ NUMBERS: Data = {
     "embedding": None,
     "rnn": [{"type": kind, "units": 4} for kind in ("simple", "lstm", "gru", "lstm")],
 }
+# Layers of every type, and a name for each, so that no other type gives the same network.
+STACK: Data = {
+    "version": 1,
+    "name": "net",
+    "input": {"length": 24, "features": 4},
+    "rnn": [
+        {"type": "conv", "filters": 4, "kernel_size": 2},
+        {"type": "conv", "filters": 4, "kernel_size": 2, "activation": {"leaky_relu": 0.125}},
+        {"type": "max_pool", "size": 4, "stride": 1},
+        {"type": "average_pool", "size": 4, "stride": 1},
+        {"type": "batch_norm"},
+        {"type": "layer_norm"},
+        {"type": "dropout", "rate": 0.125},
+        {"type": "activation", "activation": {"clipped_relu": 4}},
+        {"type": "dense", "units": 4, "activation": {"leaky_relu": 0.125}},
+        {"type": "gru", "units": 4, "name": "one"},
+        {"type": "dense", "units": 4, "name": "two"},
+        {"type": "concat", "of": ["two", "one"]},
+    ],
+    "heads": {
+        "three": {
+            "pooling": {"last_steps": 1},
+            "hidden": [{"type": "dense", "units": 3, "dropout": 0.125}, {"type": "batch_norm"}],
+            "units": 2,
+        },
+        "four": {"pooling": ["mean", {"attention": {"units": 4}}]},
+        "five": {"pooling": {"attention": {"units": 4}}},
+    },
+}
+TIED: Data = {
+    "version": 1,
+    "name": "net",
+    "embedding": {"vocabulary": 9, "dim": 4},
+    "rnn": {"type": "gru", "units": 4},
+    "head": {"units": 9},
+}
 BASES = [
-    {key: value for key, value in base.items() if value is not None} for base in (TOKENS, NUMBERS)
+    {key: value for key, value in base.items() if value is not None}
+    for base in (TOKENS, NUMBERS, STACK, TIED)
 ]
 
 CANDIDATES: list[Any] = [
@@ -66,12 +103,19 @@ CANDIDATES: list[Any] = [
         "orthogonal",
     ),
     *({"uniform": 0.25}, {"normal": 0.25}, {"constant": 0.25}),
+    *("same", "causal", "max_pool", "average_pool", "batch_norm", "layer_norm"),
+    *(["one", "two"], ["two", "one", "one"], {"six": {"units": 3}}, {"attention": {}}, {}),
 ]
 """Values to try. A key that accepts none of them needs a further one."""
 
 NO_PART_OF_THE_NETWORK = {
     ("Spec", "version"): "names the language",
     ("RepeatVector", "type"): "tells a repeat from a layer, which has other keys",
+    ("Hidden", "type"): "tells a dense layer from others, which have other keys",
+    ("Conv", "type"): "tells a convolution from others, which have other keys",
+    ("Dropout", "type"): "tells a dropout from others, which have other keys",
+    ("ActivationLayer", "type"): "tells an activation from others, which have other keys",
+    ("Concat", "type"): "tells a join from others, which have other keys",
     ("Data", "examples"): "is for the advice of rnnspec lint",
     ("Expect", "parameters"): "is a promise, kept before anything is built",
     ("Expect", "max_parameters"): "is a promise, kept before anything is built",
@@ -87,6 +131,9 @@ def mappings(data: Any, model: Any, place: Place = ()) -> Iterator[tuple[Place, 
     elif isinstance(data, list):
         for index, value in enumerate(data):
             yield from mappings(value, model[index], (*place, index))
+    elif isinstance(data, dict) and isinstance(model, dict):
+        for name, value in data.items():
+            yield from mappings(value, model[name], (*place, name))
 
 
 def changed(base: Data, place: Place, key: str, value: Any) -> Data:

@@ -8,6 +8,7 @@ from pathlib import Path
 from docs.generate.examples import ROOT
 from docs.generate.gallery import gallery_pages
 from docs.generate.navigation import configuration
+from docs.generate.playground import link_to_site
 from docs.generate.project import project_pages
 from docs.generate.reference.codes import code_pages
 from docs.generate.reference.commands import command_page
@@ -52,6 +53,7 @@ def main() -> None:
     write(folder, pages())
     if _PLAYGROUND.is_dir():
         shutil.copytree(_PLAYGROUND, folder / "playground")
+        link_to_site(folder / "playground" / "index.html")
         home = folder / "index.md"
         home.write_text(home.read_text().replace("guides/playground.html", "playground/index.html"))
     else:

@@ -59,8 +59,9 @@ Keras or PyTorch. The tests build, count and compare each network on every backe
 
 def _page(path: Path, spec: Spec) -> str:
     text = path.read_text(encoding="utf-8")
-    parts = [f"# {spec.name}\n", spec.description + "\n", _remark(text)]
-    parts += [figure(f"{spec.name}, unrolled over time.", f"{spec.name}.svg")]
+    # Without a table of contents the picture has more room.
+    parts = [f"---\nhide: [toc]\n---\n\n# {spec.name}\n", spec.description + "\n", _remark(text)]
+    parts += [figure(f"{spec.name}, unrolled over time.", f"{spec.name}.svg") + "\n"]
     parts += [_layers(rnnspec.summary(spec)), "## Sources\n"]
     parts += [tab("Spec", fence("yaml", text)) + "".join(_sources(spec))]
     parts += [f"Compare them: `rnnspec parity specs/{path.name}`\n"]
@@ -88,7 +89,7 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _sources(spec: Spec) -> list[str]:
-    return [tab(backend.title, _source(spec, backend)) for backend in having(SOURCE)]
+    return [tab(backend.source_title, _source(spec, backend)) for backend in having(SOURCE)]
 
 
 def _source(spec: Spec, backend: Backend) -> str:

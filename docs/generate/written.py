@@ -25,7 +25,9 @@ ELSEWHERE = {
 }
 """Files outside docs/ that the site has too, by their place in the repository."""
 
-_HEADS = {"docs/index.md": "---\nhide: [navigation]\n---\n\n"}
+_HEADS = {
+    "docs/index.md": "---\ntitle: One spec, every framework\nhide: [navigation]\n---\n\n",
+}
 """What pages tell the theme."""
 
 GENERATED = {

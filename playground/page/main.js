@@ -5,27 +5,48 @@ import { createEditor } from "../editor/editor.js";
 import { explain } from "./explanation.js";
 import { save } from "./files.js";
 import { fromFragment, toFragment } from "./link.js";
+import { Loading } from "./loading.js";
+import { PARTS } from "../python/parts.js";
 import { Python } from "../python/python.js";
 import { Results } from "./results.js";
 
-const FIRST = "stacked_lstm";
+const FIRST = "imdb_bidirectional_lstm";
 
-// `create` makes the worker, `parts` are what Python is made of.
-export function run(create, parts) {
+// `create` makes the worker, `place` returns where a file is.
+export function run(create, place) {
   const missing = lacking();
   if (missing) {
     say("failed", missing);
+    find("panel").replaceChildren();
     return;
   }
-  const python = new Python(create, parts(), (state) => started(state));
+  const loading = new Loading(() => python.begin());
+  const places = PARTS.map(({ file }) => place(file));
+  const python = new Python(create, places, started, (file, bytes) => {
+    loading.add(file, bytes);
+    sayLoading();
+  });
   const ask = (name, given) => python.ask(name, given).catch(() => null);
   const editor = createEditor(find("editor"), ask, check);
   const part = (text, shown) => python.ask("answer", [text, shown], "part").catch(() => null);
   const results = new Results(part);
 
   function started(state) {
-    if (state === "loading" || state === "ready") document.body.dataset.python = state;
-    else say("failed", state);
+    if (state === "loading") {
+      loading.begin();
+      sayLoading();
+    } else if (state === "ready") {
+      loading.end();
+    } else {
+      loading.fail();
+      say("failed", state);
+    }
+    find("status").setAttribute("aria-busy", String(state === "loading" || state === "ready"));
+  }
+
+  // Says nothing when Python starts again, which is after an answer that took too long.
+  function sayLoading() {
+    if (loading.words) say("loading", loading.words);
   }
 
   async function check() {
@@ -57,7 +78,7 @@ export function run(create, parts) {
   find("link").addEventListener("click", () => share(editor.text()));
   find("save").addEventListener("click", () => save("spec.yaml", editor.text(), "application/yaml"));
   window.addEventListener("hashchange", () => open(editor, editor.text()));
-  open(editor, EXAMPLES[FIRST]);
+  open(editor, EXAMPLES.find(({ name }) => name === FIRST).text);
 }
 
 function lacking() {
@@ -101,19 +122,22 @@ function note(given, editor, ask) {
 }
 
 function offerExamples(editor) {
-  const names = Object.keys(EXAMPLES);
+  const groups = [...new Set(EXAMPLES.map(({ group }) => group))];
+  const option = ({ name, description }) => element("option", { value: name }, `${name}: ${description}`);
+  const options = (label) => EXAMPLES.filter(({ group }) => group === label).map(option);
   find("examples").append(
     element("option", { value: "" }, "Choose…"),
-    ...names.map((name) => element("option", {}, name)),
+    ...groups.map((label) => element("optgroup", { label }, ...options(label))),
   );
   find("examples").addEventListener("change", ({ target }) => {
-    if (target.value) editor.replace(EXAMPLES[target.value]);
+    const example = EXAMPLES.find(({ name }) => name === target.value);
+    if (example) editor.replace(example.text);
   });
 }
 
 // An example stays named as long as its text is unchanged.
 function nameExample(text) {
-  find("examples").value = Object.keys(EXAMPLES).find((name) => EXAMPLES[name] === text) ?? "";
+  find("examples").value = EXAMPLES.find((example) => example.text === text)?.name ?? "";
 }
 
 // Shows the spec in the link of the page, or `otherwise` if the link holds none.

@@ -6,7 +6,4 @@ import { run } from "./main.js";
 const bytes = (id) => Uint8Array.from(atob(find(id).textContent.trim()), (letter) => letter.charCodeAt(0));
 const blob = (id, type) => new Blob([bytes(id)], { type });
 
-run(
-  () => new Worker(URL.createObjectURL(blob("worker", "text/javascript"))),
-  () => ({ wasm: blob("wasm"), library: blob("library"), packages: blob("packages") }),
-);
+run(() => new Worker(URL.createObjectURL(blob("worker.js", "text/javascript"))), blob);

@@ -4,7 +4,4 @@ import { run } from "./main.js";
 
 const address = (name) => new URL(name, document.baseURI).href;
 
-run(
-  () => new Worker(address("worker.js"), { type: "module" }),
-  () => ({ wasm: address("wasm.gz"), library: address("library.gz"), packages: address("packages.gz") }),
-);
+run(() => new Worker(address("worker.js"), { type: "module" }), address);

@@ -5,20 +5,23 @@ export const LIMIT = 5_000;
 
 export class Python {
   #create;
-  #parts;
+  #places;
   #changed;
+  #loaded;
   #worker;
   #ready = false;
   #waiting = new Map();
   #asked = null;
   #timer;
 
-  // `changed` is called with "loading", "ready", or a sentence about what failed.
-  constructor(create, parts, changed) {
+  // `create` makes the worker, and `places` are where each of its parts is. `changed` is called with
+  // "loading", "ready", or a sentence about what failed; `loaded` with a file and its bytes so far.
+  constructor(create, places, changed, loaded) {
     this.#create = create;
-    this.#parts = parts;
+    this.#places = places;
     this.#changed = changed;
-    this.#begin();
+    this.#loaded = loaded;
+    this.begin();
   }
 
   // Returns the result of a function, or null if the same was asked again before it came to its turn.
@@ -30,13 +33,15 @@ export class Python {
     });
   }
 
-  #begin() {
+  // Starts, or starts again.
+  begin() {
+    this.#worker?.terminate();
     this.#ready = false;
     this.#changed("loading");
     this.#worker = this.#create();
-    this.#worker.onmessage = ({ data }) => this.#take(data);
+    this.#worker.onmessage = ({ data }) => (data.file ? this.#loaded(data.file, data.loaded) : this.#take(data));
     this.#worker.onerror = (event) => this.#take({ failure: event.message || "the worker did not start" });
-    this.#worker.postMessage({ parts: this.#parts });
+    this.#worker.postMessage({ places: this.#places });
   }
 
   #take({ ready, result, failure }) {
@@ -45,9 +50,14 @@ export class Python {
     if (ready) this.#changed("ready");
     if (this.#asked && failure) this.#asked.reject(new Error(`Python failed: ${failure}`));
     else if (this.#asked) this.#asked.resolve(result);
-    else if (failure) this.#changed(`Python could not be started: ${failure}. Reload the page to try again.`);
+    else if (failure) this.#fail(failure);
     this.#asked = null;
     this.#next();
+  }
+
+  #fail(failure) {
+    this.#worker.terminate(); // its other parts may still be loading
+    this.#changed(`Python could not be started: ${failure}.`);
   }
 
   #next() {
@@ -60,10 +70,9 @@ export class Python {
   }
 
   #stop() {
-    this.#worker.terminate();
     const slow = this.#asked;
     this.#asked = null;
-    this.#begin();
+    this.begin();
     slow.reject(
       new Error("This took longer than 5 seconds and was stopped. Python starts again; change the spec to go on."),
     );

@@ -29,7 +29,8 @@ describe("the page", { skip: lacking }, () => {
   });
 
   test("answers an example, and requests nothing from another host", async () => {
-    assert.match(await page.textContent("#status"), /^valid: 344,993 parameters$/);
+    assert.match(await page.textContent("#status"), /^valid: 2,757,761 parameters$/);
+    assert.equal(await page.inputValue("#examples"), "imdb_bidirectional_lstm");
     const hosts = new Set(page.requested.filter((url) => !url.startsWith("data:")).map((url) => new URL(url).origin));
     assert.deepEqual([...hosts], [new URL(server.address).origin]);
     assert.deepEqual(page.complaints, []);
@@ -39,11 +40,55 @@ describe("the page", { skip: lacking }, () => {
     );
   });
 
-  test("offers each spec of the gallery", async () => {
-    const files = (await readdir(path.join(ROOT, "specs"))).map((name) => path.basename(name, ".yaml")).sort();
-    assert.deepEqual((await page.locator("#examples option").allTextContents()).slice(1), files);
+  test("offers each spec of the gallery and each template, described, without notes", async () => {
+    const folders = ["templates/init", "specs"].map((folder) => path.join(ROOT, folder));
+    const files = (await Promise.all(folders.map((folder) => readdir(folder)))).map((names) => names.sort()).flat();
+    const options = await page.locator("#examples option").evaluateAll((all) => all.map((each) => each.value));
+    assert.deepEqual(options.slice(1).map((name) => `${name}.yaml`), files);
+    for (const [index, name] of options.slice(1).entries()) {
+      await page.selectOption("#examples", name);
+      await state(page, "valid");
+      assert.equal(await page.inputValue("#examples"), name);
+      assert.deepEqual(await page.locator("#notes li").allTextContents(), [], name);
+      const [, description] = /^description: (.*)$/m.exec(await text(page));
+      assert.equal(await page.locator("#examples option").nth(index + 1).textContent(), `${name}: ${description}`);
+    }
     await page.selectOption("#examples", "narrowing_gru");
     assert.equal(await text(page), await readFile(path.join(ROOT, "specs/narrowing_gru.yaml"), "utf-8"));
+  });
+
+  test("says how much of Python is loaded, and loads again what has failed", async () => {
+    let answer;
+    const held = new Promise((resolve) => (answer = resolve));
+    const prepare = (made) => made.route("**/packages.gz", async (route) => (await held, route.fulfill({ status: 503 })));
+    const slow = await opened(browser, server.address, { prepare });
+    const sizes = await Promise.all(
+      ["wasm.gz", "library.gz", "packages.gz"].map(async (name) => (await readFile(path.join(SITE, name))).length),
+    );
+    const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+    const whole = sizes.reduce((sum, size) => sum + size);
+    await slow.getByText(`Loading Python: ${megabytes(sizes[0] + sizes[1])} of ${megabytes(whole)} MB`).waitFor();
+    const bar = slow.getByRole("progressbar");
+    const [value, max] = await bar.evaluate((shown) => [shown.value, shown.max]);
+    assert.deepEqual([value, max], [sizes[0] + sizes[1], whole]);
+    const parts = await slow.locator(".loading li :last-child").allTextContents();
+    const loaded = [sizes[0], sizes[1], 0];
+    assert.deepEqual(
+      parts,
+      sizes.map((size, index) => `${megabytes(loaded[index])} of ${megabytes(size)} MB`),
+    );
+    assert.ok(await slow.getByRole("button", { name: "Try again" }).isHidden());
+    await type(slow, GOOD);
+    answer();
+    await state(slow, "failed");
+    assert.equal(await bar.count(), 0);
+    await slow.unroute("**/packages.gz");
+    await slow.getByRole("button", { name: "Try again" }).click();
+    await slow.getByText("Loading Python:").waitFor();
+    await state(slow, "valid");
+    assert.equal(await text(slow), GOOD);
+    assert.equal(await slow.locator(".loading").count(), 0);
+    await slow.context().close();
   });
 
   test("underlines a problem at its place, and keeps the last valid result until it is solved", async () => {
@@ -251,11 +296,21 @@ describe("the page", { skip: lacking }, () => {
     await old.context().close();
   });
 
-  test("says that Python cannot be loaded", async () => {
-    const prepare = (made) => made.route("**/wasm.gz", (route) => route.fulfill({ status: 404 }));
-    const cut = await opened(browser, server.address, { prepare });
-    assert.match(await cut.textContent('#status[data-state="failed"]'), /could not be started: .*404/);
-    await cut.context().close();
+  test("says that Python cannot be loaded, or not whole", async () => {
+    const half = (await readFile(path.join(SITE, "wasm.gz"))).subarray(0, 1e6);
+    for (const [answer, reason] of [
+      [{ status: 404 }, "404 Not Found"],
+      [{ body: half }, "Compressed input was truncated"],
+    ]) {
+      const prepare = (made) => made.route("**/wasm.gz", (route) => route.fulfill(answer));
+      const cut = await opened(browser, server.address, { prepare });
+      await state(cut, "failed");
+      assert.equal(
+        await cut.textContent("#status"),
+        `Python could not be started: wasm.gz could not be loaded (${reason}).`,
+      );
+      await cut.context().close();
+    }
   });
 
   test("is one file, which works from a disk without a network", async () => {

@@ -41,4 +41,36 @@ describe("the documentation", { skip: lacking }, () => {
       }
     });
   }
+
+  test("the copy button copies commands without prompts and output, and anything else as it is", async () => {
+    const page = await opened(browser, pathToFileURL(path.join(SITE, "guides/teach.html")).href);
+    const kinds = new Set();
+    for (const block of await page.locator(".highlight").all()) {
+      const text = await block.locator("code").textContent();
+      const commands = text.match(/^\$ .*/gm)?.map((line) => line.slice(2));
+      kinds.add(commands?.length);
+      await block.hover();
+      await block.locator("[data-clipboard-target]").click();
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      assert.equal(copied.trimEnd(), commands?.join("\n") ?? text.trimEnd());
+    }
+    assert.ok(kinds.has(undefined) && kinds.has(1) && kinds.has(2)); // no commands, one, several
+    await page.context().close();
+  });
+
+  test("a click on a picture shows it in its own size and scheme", async () => {
+    const address = pathToFileURL(path.join(SITE, "gallery/stacked_lstm.html")).href;
+    const page = await opened(browser, address, { colorScheme: "dark", viewport: { width: 390, height: 800 } });
+    await page.getByRole("link", { name: "stacked_lstm, unrolled over time." }).click();
+    const picture = page.getByRole("dialog").getByRole("img");
+    const { width, source } = await picture.evaluate((image) => ({
+      width: image.width === image.naturalWidth,
+      source: image.src,
+    }));
+    assert.ok(width);
+    assert.match(source, /-dark\.svg/);
+    await page.keyboard.press("Escape");
+    assert.equal(await page.getByRole("dialog").count(), 0);
+    await page.context().close();
+  });
 });

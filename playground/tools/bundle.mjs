@@ -1,14 +1,14 @@
-// Writes the page: bundle.mjs PARTS LICENCES SITE FILE, from the compressed parts of Python, as a site
-// to serve and as one file to open from a disk.
+// Writes the page: bundle.mjs PARTS SITE FILE, from a folder with the compressed parts of Python, as a
+// site to serve and as one file to open from a disk.
 
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
-const [, , parts, licences, site, file] = process.argv;
+const [, , parts, site, file] = process.argv;
 const root = path.join(import.meta.dirname, "..");
 const source = (name) => path.join(root, name);
 const require = createRequire(import.meta.url);
@@ -23,12 +23,7 @@ const POLICY = [
 const SERVED = [...POLICY, "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self'", "worker-src 'self'"];
 const fromDisk = (hash) => [...POLICY, `script-src '${hash}' 'wasm-unsafe-eval' blob:`, "worker-src blob:"];
 
-async function examples() {
-  const folder = path.join(root, "../specs");
-  const names = (await readdir(folder)).filter((name) => name.endsWith(".yaml")).sort();
-  const texts = await Promise.all(names.map((name) => readFile(path.join(folder, name), "utf-8")));
-  return Object.fromEntries(names.map((name, index) => [path.basename(name, ".yaml"), texts[index]]));
-}
+const read = (name) => readFile(path.join(parts, name));
 
 // No package of Pyodide's own distribution is used, so its list of them stays out.
 async function lock() {
@@ -36,7 +31,17 @@ async function lock() {
   return JSON.stringify({ info, packages: {} });
 }
 
-const define = { EXAMPLES: JSON.stringify(await examples()), LOCK: JSON.stringify(await lock()) };
+const files = {
+  "wasm.gz": gzipSync(await readFile(require.resolve("pyodide/pyodide.asm.wasm")), { level: 9 }),
+  "library.gz": await read("library.gz"),
+  "packages.gz": await read("packages.gz"),
+};
+const sizes = Object.fromEntries(Object.entries(files).map(([name, { length }]) => [name, length]));
+const define = {
+  EXAMPLES: String(await read("examples.json")),
+  LOCK: JSON.stringify(await lock()),
+  SIZES: JSON.stringify(sizes),
+};
 
 async function bundle(entry, isFromDisk) {
   const given = { FROM_DISK: String(isFromDisk), ...define };
@@ -76,18 +81,19 @@ const [page, worker] = [await bundle("page/page.js", false), await bundle("pytho
 const [diskPage, diskWorker] = [await bundle("page/page-from-disk.js", true), await bundle("python/worker.js", true)];
 const notices = [
   await readFile(path.join(root, "NOTICES"), "utf-8"),
-  await readFile(licences, "utf-8"),
+  String(await read("licences.txt")),
   ...(await npmLicences([...page.inputs, ...worker.inputs])),
 ].join("\n");
 const [html, style] = [
   await readFile(source("page/index.html"), "utf-8"),
   await readFile(source("page/style.css"), "utf-8"),
 ];
-const wasm = gzipSync(await readFile(require.resolve("pyodide/pyodide.asm.wasm")), { level: 9 });
+const links = String(await read("links.html"));
 
 function filled(policy, stylesheet, script, about) {
   const values = {
     POLICY: policy.join("; "),
+    "<!-- LINKS -->": links,
     "<!-- STYLE -->": stylesheet,
     "<!-- SCRIPT -->": script,
     "<!-- LICENCES -->": about,
@@ -107,19 +113,15 @@ const written = {
   "page.js": page.text,
   "worker.js": worker.text,
   "licences.txt": notices,
-  "wasm.gz": wasm,
+  ...files,
 };
 for (const [name, content] of Object.entries(written)) await writeFile(path.join(site, name), content);
-for (const name of ["packages.gz", "library.gz"]) await copyFile(path.join(parts, name), path.join(site, name));
 
 const script = inScript(diskPage.text);
 const hash = `sha256-${createHash("sha256").update(script).digest("base64")}`;
-const read = (name) => readFile(path.join(parts, name));
 const blocks = [
-  block("worker", Buffer.from(diskWorker.text)),
-  block("wasm", wasm),
-  block("library", await read("library.gz")),
-  block("packages", await read("packages.gz")),
+  block("worker.js", Buffer.from(diskWorker.text)),
+  ...Object.entries(files).map(([name, bytes]) => block(name, bytes)),
 ];
 await writeFile(
   file,

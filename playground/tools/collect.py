@@ -1,15 +1,18 @@
-"""Write the archive of the Python packages that run in the browser, as source, and their licences.
+"""Write what the page is made of: Python packages as source, their licences, and the examples.
 
-Usage: collect.py WHEELS ARCHIVE LICENCES, with a folder of wheels.
+Usage: collect.py WHEELS PARTS, with a folder of wheels and one to write to.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import rnnspec
 
 ROOT = Path(__file__).parents[2]
 DATA = (".py", ".md", ".j2", ".yaml")
@@ -54,13 +57,23 @@ def licences(files: dict[str, bytes]) -> Iterator[str]:
             yield f"{distribution}\n\n{content.decode().strip()}\n"
 
 
-def main(wheels: str, target: str, notices: str) -> None:
-    """Write the archive and the licences."""
-    third_party = dict(from_wheels(Path(wheels)))
-    with zipfile.ZipFile(target, "w") as archive:
+def examples() -> Iterator[dict[str, str]]:
+    """Yield the specs that the page offers: what ``rnnspec init`` writes, and the gallery."""
+    for group, folder in (("Templates", "templates/init"), ("Gallery", "specs")):
+        for path in sorted((ROOT / folder).glob("*.yaml")):
+            spec = rnnspec.load(path)
+            described = {"name": spec.name, "description": spec.description}
+            yield {"group": group, **described, "text": path.read_text("utf-8")}
+
+
+def main(wheels: Path, parts: Path) -> None:
+    """Write the archive, the licences and the examples."""
+    third_party = dict(from_wheels(wheels))
+    with zipfile.ZipFile(parts / "packages.zip", "w") as archive:
         for name, content in sorted({**third_party, **dict(from_checkout())}.items()):
             archive.writestr(name, content)
-    Path(notices).write_text("\n".join(licences(third_party)), "utf-8")
+    (parts / "licences.txt").write_text("\n".join(licences(third_party)), "utf-8")
+    (parts / "examples.json").write_text(json.dumps(list(examples())), "utf-8")
 
 
-main(*sys.argv[1:])
+main(*map(Path, sys.argv[1:]))

@@ -1,19 +1,18 @@
-// Compiles the Python modules of the page: compile.mjs PACKAGES OUT, from an archive of source to a
-// folder of two archives, compressed.
+// Compiles the Python modules of the page: compile.mjs PARTS, a folder with an archive of source, which
+// gets two archives, compressed.
 
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { FOLDER, load } from "../python/interpreter.js";
 
-const [, , packages, out] = process.argv;
+const [, , parts] = process.argv;
 const here = import.meta.dirname;
-const gallery = path.join(here, "../../specs");
-const names = (await readdir(gallery)).filter((name) => name.endsWith(".yaml"));
-const specs = await Promise.all(names.map((name) => readFile(path.join(gallery, name), "utf-8")));
+const examples = JSON.parse(await readFile(path.join(parts, "examples.json"), "utf-8"));
+const specs = examples.map(({ text }) => text);
 
-const archive = new Uint8Array(await readFile(packages));
+const archive = new Uint8Array(await readFile(path.join(parts, "packages.zip")));
 const library = createRequire(import.meta.url).resolve("pyodide/python_stdlib.zip");
 const python = await load({}, archive);
 python.FS.mkdir("/in");
@@ -23,5 +22,5 @@ python.runPython(await readFile(path.join(here, "compile.py"), "utf-8"));
 python.globals.get("run")(JSON.stringify(specs), FOLDER);
 for (const name of ["packages", "library"]) {
   const content = gzipSync(python.FS.readFile(`/out/${name}`), { level: 9 });
-  await writeFile(path.join(out, `${name}.gz`), content);
+  await writeFile(path.join(parts, `${name}.gz`), content);
 }

@@ -36,6 +36,8 @@ Level = Literal["counts", "forward", "gradients", "training"]
 class Backend:
     """The record of a backend: its names, requirements and capabilities.
 
+    ``title`` is the name of the framework, and ``format`` that of its source if other frameworks
+    run it too.
     ``package`` contains its modules ``emit``, ``slots`` and ``runtime``, and ``templates`` is the
     folder of its templates. ``distribution`` is the installed package that the runtime imports
     (empty if it needs none), ``minimum`` the oldest version of it that works, ``needed`` further
@@ -61,6 +63,7 @@ class Backend:
     name: str
     title: str
     package: str
+    format: str = ""
     templates: Path = TEMPLATES
     distribution: str = ""
     minimum: tuple[int, int] = (0, 0)
@@ -85,6 +88,11 @@ class Backend:
         """True if the framework can be found, without importing it."""
         packages = filter(None, (self.distribution, *self.needed))
         return all(find_spec(package) is not None for package in packages)
+
+    @property
+    def source_title(self) -> str:
+        """The name of the source: its format, or the framework that it is for."""
+        return self.format or self.title
 
     @property
     def requirement(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.ir.nodes import (
     GRU,
@@ -39,6 +39,9 @@ from rnnspec.ir.nodes import (
     WindowPooling,
 )
 from rnnspec.ir.params import counts, params
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 # repr() of a float is exact, so equal dumps mean equal networks.
@@ -103,7 +106,7 @@ def signature(network: Network, *, chunks: bool = False) -> tuple[str, ...]:
     trained = f", {total.trainable:,} of them trainable" if total.non_trainable else ""
     return (
         f"Input: {'a chunk of ' if chunks else ''}{_input_text(network.input)}.",
-        f"Output: {_output_text(network)}{so_far}.",
+        *_output_lines(network, so_far),
         f"Parameters: {total.total:,}{trained}.",
     )
 
@@ -121,11 +124,14 @@ def _input_text(network_input: Input) -> str:
             assert_never(network_input)
 
 
-def _output_text(network: Network) -> str:
+def _output_lines(network: Network, so_far: str) -> Iterator[str]:
     texts = {name: _result_text(layer) for name, layer in network.results.items()}
-    if network.outputs:
-        return "by name, " + "; ".join(f"{name}, {text}" for name, text in texts.items())
-    return texts[""]
+    if not network.outputs:
+        yield f"Output: {texts['']}{so_far}."
+        return
+    yield "Outputs, by name:"
+    for name, text in texts.items():
+        yield f"    {name}: {text}"
 
 
 def _result_text(last: Layer) -> str:

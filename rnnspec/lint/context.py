@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import Problem, Severity
 from rnnspec.ir import nodes
 from rnnspec.ir.params import Counts, counts
-from rnnspec.spec.models import RecurrentLayer, RepeatVector
+from rnnspec.spec.models import Dropout, Hidden, PointwiseLayer, RecurrentLayer, RepeatVector
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
@@ -41,11 +42,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """A spec, its network, and the recurrent entries that connect them."""
+    """A spec, its network, and what connects them.
+
+    ``entries`` are the recurrent entries, and ``places`` has the path of the layer of the spec, or
+    of the head, that each layer of the network comes from.
+    """
 
     spec: Spec
     network: nodes.Network
     entries: tuple[Entry, ...]
+    places: Mapping[str, Path]
 
     @property
     def examples(self) -> int | None:
@@ -71,14 +77,42 @@ class Context:
         repeats = (i for i, layer in enumerate(self.spec.rnn) if isinstance(layer, RepeatVector))
         first = next(repeats, None)
         if first is not None:
-            return self.entries[:first]
+            return tuple(entry for entry in self.entries if entry.index < first)
         head = self.spec.head
-        return self.entries if head is not None and head.pooling != "none" else ()
+        return self.entries if head is not None and not head.gives_steps else ()
 
     def is_repeated(self, entry: Entry) -> bool:
-        """Return whether a repeat follows an entry."""
-        after = entry.index + 1
-        return after < len(self.spec.rnn) and isinstance(self.spec.rnn[after], RepeatVector)
+        """Return whether a repeat follows an entry, perhaps after layers of single steps."""
+        after = self.spec.rnn[entry.index + 1 :]
+        others = (layer for layer in after if not isinstance(layer, PointwiseLayer))
+        return isinstance(next(others, None), RepeatVector)
+
+    @property
+    def keeps_last_state(self) -> bool:
+        """True if only layers of single steps follow the last recurrent layer."""
+        after = self.spec.rnn[self.entries[-1].index + 1 :]
+        return all(isinstance(layer, PointwiseLayer) for layer in after)
+
+    def rate_path(self, layer: nodes.Dropout) -> Path:
+        """Return the path of the rate of a dropout, which may be a key of another layer."""
+        path = self.places[layer.name]
+        match path:
+            case ("rnn", int() as index):
+                is_layer = isinstance(self.spec.rnn[index], Dropout)
+            case ("head", "hidden", int() as index) if self.spec.head is not None:
+                is_layer = isinstance(self.spec.head.hidden[index], Dropout)
+            case _:
+                is_layer = False
+        return (*path, "rate" if is_layer else "dropout")
+
+    @property
+    def edges(self) -> Iterator[tuple[nodes.Layer, nodes.Layer]]:
+        """Each layer with the one that takes its output, if no other does."""
+        by_name = {layer.name: layer for layer in self.network.layers}
+        kept = nodes.kept_outputs(self.network)
+        for name, (first, *others) in nodes.sources(self.network).items():
+            if first in by_name and first not in kept and not others:
+                yield by_name[first], by_name[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +138,35 @@ def context_of(program: Program) -> Context:
     entries = tuple(
         Entry(index, declared, tuple(next(layers) for _ in range(declared.layers)))
         for index, declared in enumerate(spec.rnn)
-        if not isinstance(declared, RepeatVector)
+        if isinstance(declared, RecurrentLayer)
     )
-    return Context(spec, network, entries)
+    return Context(spec, network, entries, dict(_places(program)))
+
+
+def _places(program: Program) -> Iterator[tuple[str, Path]]:
+    """Yield the name of each layer of the network, with the path of what it comes from."""
+    spec, layers = program.spec, iter(program.network.layers)
+
+    def take(path: Path, number: int = 1) -> Iterator[tuple[str, Path]]:
+        return ((layer.name, path) for layer in islice(layers, number))
+
+    if spec.embedding is not None:
+        yield from take(("embedding",))
+    for index, layer in enumerate(spec.rnn):
+        number = 1
+        if isinstance(layer, RecurrentLayer):
+            drops = bool(layer.dropout) and not layer.variational
+            number = layer.layers * (1 + drops + bool(layer.layer_norm) + layer.residual)
+        yield from take(("rnn", index), number)
+    if spec.head is None:
+        return
+    after = [*spec.head.hidden]
+    number = sum(1 + (isinstance(layer, Hidden) and layer.dropout > 0) for layer in after)
+    number += (spec.head.units is not None) + (spec.head.normalize != "none")
+    rest = list(layers)
+    layers = iter(rest)
+    yield from take(("head",), len(rest) - number)
+    for index, layer in enumerate(after):
+        drops = isinstance(layer, Hidden) and layer.dropout > 0
+        yield from take(("head", "hidden", index), 1 + drops)
+    yield from take(("head",), len(rest))

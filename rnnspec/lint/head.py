@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 
-from rnnspec.ir.nodes import Dense, Pooling, width
+from rnnspec.ir.nodes import Activation, Conv, Dense, Dropout, Pooling, Repeat, width
 from rnnspec.lint.context import Context, Finding
-from rnnspec.spec.models import Head
 from rnnspec.spec.yaml.text import Path
 
 _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
@@ -15,8 +13,8 @@ _OF_SINGLE_UNIT = {"softmax": 1, "log_softmax": 0}
 
 def certain_softmax(context: Context) -> Iterator[Finding]:
     """A softmax over a single unit."""
-    for path, units, activation in _dense(context.spec.head):
-        if units == 1 and activation in _OF_SINGLE_UNIT:
+    for path, units, activation in _dense(context):
+        if units == 1 and isinstance(activation, str) and activation in _OF_SINGLE_UNIT:
             value = _OF_SINGLE_UNIT[activation]
             message = (
                 f"the {activation} of a single unit is always {value}; use 'sigmoid' for a "
@@ -38,25 +36,27 @@ def independent_classes(context: Context) -> Iterator[Finding]:
 
 def two_linear_maps(context: Context) -> Iterator[Finding]:
     """A linear layer before another dense layer."""
-    head = context.spec.head
-    if head is None:
-        return
-    dense = [layer for layer in context.network.layers if isinstance(layer, Dense)]
-    for index, (layer, after) in enumerate(pairwise(dense)):
-        # A narrow layer limits the rank of the product, which one map would not.
-        narrow = layer.units < min(width(layer.input), after.units)
-        if layer.activation == "linear" and not narrow:
+    following = {layer.name: after for layer, after in context.edges}
+    for layer in context.network.layers:
+        if not isinstance(layer, Dense) or layer.activation != "linear":
+            continue
+        after, exception = following.get(layer.name), ""
+        if isinstance(after, Dropout):
             # Dropout between the two does have an effect in training.
-            exception = "except for the dropout, " if head.hidden[index].dropout else ""
+            after, exception = following.get(after.name), "except for the dropout, "
+        # A narrow layer limits the rank of the product, which one map would not.
+        if isinstance(after, Dense) and layer.units >= min(width(layer.input), after.units):
             message = f"linear before another dense layer: {exception}the two are one linear map"
-            yield ("head", "hidden", index, "activation"), message
+            yield (*context.places[layer.name], "activation"), message
 
 
 def one_step_to_pool(context: Context) -> Iterator[Finding]:
     """A pooling over the single time step of a repeat."""
+    steps = [layer.steps for layer in context.network.layers if isinstance(layer, Repeat)]
+    repeats_once = steps[-1:] == [1] and context.spec.input.length != 1
     for layer in context.network.layers:
-        # An input of one time step is reported by L207.
-        if isinstance(layer, Pooling) and layer.input[0] == 1 and context.spec.input.length != 1:
+        # An input of one time step is reported by L207, a window that leaves one by L504.
+        if isinstance(layer, Pooling) and layer.input[0] == 1 and repeats_once:
             statistic = layer.statistic.replace("_", " ")
             message = (
                 f"there is only one time step to pool, so its {statistic} is that step; "
@@ -84,8 +84,11 @@ def one_step_backwards(context: Context) -> Iterator[Finding]:
 
 
 def _reads_last_step(context: Context) -> bool:
-    """Return whether the head reads the last of several steps. L207, L304 report a single one."""
-    return any(
+    """Return whether the head reads the last of several steps of the last recurrent layer.
+
+    L207, L304 and L504 report a single step.
+    """
+    return context.keeps_last_state and any(
         isinstance(layer, Pooling) and layer.statistic == "last_step" and layer.input[0] != 1
         for layer in context.network.layers
     )
@@ -93,10 +96,10 @@ def _reads_last_step(context: Context) -> bool:
 
 def softmax_inside(context: Context) -> Iterator[Finding]:
     """A softmax in a hidden layer."""
-    for path, units, activation in _dense(context.spec.head):
+    for path, units, activation in _dense(context):
         # A softmax over a single unit is reported by L301.
         if path != ("head",) and activation == "softmax" and units > 1:
-            message = "softmax makes the units sum to 1; 'relu' is usual in a hidden layer"
+            message = "softmax makes the units sum to 1; 'relu' is usual before the output layer"
             yield (*path, "activation"), message
 
 
@@ -111,11 +114,8 @@ def dead_output(context: Context) -> Iterator[Finding]:
         yield ("head", "activation"), message
 
 
-def _dense(head: Head | None) -> Iterator[tuple[Path, int, str]]:
-    """Yield the path, the units and the activation of each dense layer."""
-    if head is None:
-        return
-    for index, hidden in enumerate(head.hidden):
-        yield ("head", "hidden", index), hidden.units, hidden.activation
-    if head.units is not None:
-        yield ("head",), head.units, head.activation
+def _dense(context: Context) -> Iterator[tuple[Path, int, Activation]]:
+    """Yield the path, the width and the activation of each dense layer and each convolution."""
+    for layer in context.network.layers:
+        if isinstance(layer, Dense | Conv):
+            yield context.places[layer.name], width(layer.output), layer.activation

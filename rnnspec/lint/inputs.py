@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rnnspec.lint.context import Context, Finding
+from rnnspec.spec.models import Attention
 
 # The thresholds are explained on the pages of L201, L205 and L208.
 LITTLE_DATA = 10_000
@@ -78,6 +79,15 @@ def unmasked_padding(context: Context) -> Iterator[Finding]:
         yield ("input", "length"), message
 
 
+_EFFECTS: dict[object, str] = {
+    "mean": "it counts in the mean",
+    "sum": "it counts in the sum",
+    "max": "the maximum may come from it",
+    "last_step": "the last step may be padding",
+    "flatten": "it has features of its own",
+}
+
+
 def _effect_of_padding(context: Context) -> str:
     """Return the effect of padding on a reduced sequence, empty if no sequence is reduced."""
     whole = context.read_whole
@@ -86,12 +96,11 @@ def _effect_of_padding(context: Context) -> str:
     repeated = context.is_repeated(whole[-1])
     # A repeat takes the last state, whatever the head pools later.
     pooling = context.spec.head.pooling if context.spec.head and not repeated else "last"
-    if pooling == "mean":
-        return "it counts in the mean"
-    if pooling == "max":
-        return "the maximum may come from it"
-    if pooling == "last_step":
-        return "the last step may be padding"
+    for part in pooling if isinstance(pooling, tuple) else (pooling,):
+        if isinstance(part, Attention):
+            return "attention may be paid to it"
+        if part in _EFFECTS:
+            return _EFFECTS[part]
     state = "repeated state" if repeated else "last state"
     # The backward direction ends at the first step, so padding on either side is harmful.
     if whole[-1].declared.bidirectional:

@@ -8,17 +8,18 @@ from itertools import groupby
 from rnnspec.backends import honouring
 from rnnspec.ir.initializers import Constant
 from rnnspec.ir.nodes import (
+    ClippedRelu,
+    Conv,
     Dense,
     Dropout,
-    LayerNorm,
-    Pooling,
+    Embedding,
+    LeakyRelu,
     Recurrent,
-    Repeat,
     Residual,
     width,
 )
 from rnnspec.lint.context import Context, Entry, Finding
-from rnnspec.spec.models import SimpleRNN
+from rnnspec.spec.models import Concat, RepeatVector, SimpleRNN
 from rnnspec.spec.yaml.text import Path
 
 # The most time steps that a simple RNN learns well: Bengio et al., 1994.
@@ -109,7 +110,7 @@ def bottleneck(context: Context) -> Iterator[Finding]:
                 f"this layer outputs {size} features, between {before} before it and {after} "
                 "after it: information that does not fit is lost"
             )
-            yield (*path, "units"), message
+            yield path, message
 
 
 def forgetful_start(context: Context) -> Iterator[Finding]:
@@ -136,12 +137,12 @@ def deep_stack(context: Context) -> Iterator[Finding]:
 
 
 def _plain_stacks(context: Context) -> Iterator[list[Entry]]:
-    """Yield each run of entries without a residual and without a repeat between them."""
-    # Entries leave repeats out, so index and place drift apart by one at each repeat.
-    place = {entry.index: place for place, entry in enumerate(context.entries)}
+    """Yield each run of entries without a residual, and without a repeat or join between them."""
+    # A join with an earlier layer is a way around the layers between, as a residual is.
+    ends = [isinstance(layer, RepeatVector | Concat) for layer in context.spec.rnn]
     stacks = groupby(
         context.entries,
-        key=lambda entry: (entry.declared.residual, entry.index - place[entry.index]),
+        key=lambda entry: (entry.declared.residual, sum(ends[: entry.index])),
     )
     yield from (list(entries) for (residual, _), entries in stacks if not residual)
 
@@ -151,18 +152,26 @@ def _simple(context: Context) -> Iterator[Entry]:
 
 
 def _widths(context: Context) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """Yield the path and the output size of each recurrent and hidden layer, after the input.
+    """Yield the path and the output size of each layer that sets its size, after the input.
 
-    The path is empty if the width is not a mistake: for the input, and for a state passed on by a
-    repeat, which is narrow on purpose.
+    The path is that of the size, and empty if it is not a mistake: for the input, for a state
+    passed on by a repeat, which is narrow on purpose, and for the output.
     """
-    yield (), context.entries[0].layers[0].features
-    for entry in context.entries:
-        path = () if context.is_repeated(entry) else entry.path
-        yield path, width(entry.layers[-1].output)
-    head = context.spec.head
-    for index, hidden in enumerate(head.hidden if head else ()):
-        yield ("head", "hidden", index), hidden.units
+    layers = context.network.layers
+    yield (), width(layers[0].output if isinstance(layers[0], Embedding) else layers[0].input)
+    repeated = {entry.path for entry in context.entries if context.is_repeated(entry)}
+    last = {entry.path: entry.layers[-1].name for entry in context.entries}
+    for layer in layers:
+        path = context.places[layer.name]
+        match layer:
+            case Recurrent() if layer.name == last[path]:
+                yield () if path in repeated else (*path, "units"), width(layer.output)
+            case Conv():
+                yield (*path, "filters"), layer.filters
+            case Dense() if path != ("head",):
+                yield (*path, "units"), layer.units
+            case _:
+                pass
 
 
 # Activations with the value 0 at 0.
@@ -179,25 +188,34 @@ def equal_units(context: Context) -> Iterator[Finding]:
         return
     path = ("initializers", "kernel")
     for index, layer in enumerate(layers):
-        following = layers[index + 1 :]
         # All kernels have the same initializer, so the next kernel treats identical units
-        # identically. The units of the output layer have targets of their own, which make them
-        # differ.
-        if not isinstance(layer, Recurrent | Dense) or not any(
-            isinstance(after, Recurrent | Dense) for after in following
+        # identically, as all layers without one do. The units of the output layer have targets
+        # of their own, which make them differ.
+        following = [
+            after
+            for after in layers[index + 1 :]
+            if isinstance(after, Recurrent | Dense | Conv | Dropout)
+        ]
+        if not isinstance(layer, Recurrent | Dense | Conv) or all(
+            isinstance(after, Dropout) for after in following
         ):
             continue
         activation = layer.cell.activation if isinstance(layer, Recurrent) else layer.activation
-        silent = layer.kernel_initializer == _ZERO and activation in _ZERO_AT_ZERO
+        at_zero = activation in _ZERO_AT_ZERO or isinstance(activation, LeakyRelu | ClippedRelu)
+        silent = layer.kernel_initializer == _ZERO and at_zero
         if silent and (not layer.bias or layer.bias_initializer == _ZERO):
             message = f"{layer.name} only ever outputs 0 and learns nothing; use random kernels"
             yield path, message
             return
-        # These treat all units alike; dropout before the next kernel drops each on its own.
-        alike = (LayerNorm, Pooling, Repeat)
-        after = next(layer for layer in following if not isinstance(layer, alike))
-        drops = isinstance(after, Dropout) or (isinstance(after, Recurrent) and after.dropout > 0)
-        if _starts_identical(layer) and not drops:
+        # Dropout before the next kernel drops each unit on its own, and a tied kernel is drawn as
+        # the embedding is.
+        after = following[0]
+        differ = isinstance(after, Dropout) or (
+            after.dropout > 0
+            if isinstance(after, Recurrent)
+            else isinstance(after, Dense) and after.tied is not None
+        )
+        if _starts_identical(layer) and not differ:
             message = (
                 f"all units of {layer.name} start identical and stay identical; use random kernels"
             )
@@ -205,7 +223,7 @@ def equal_units(context: Context) -> Iterator[Finding]:
             return
 
 
-def _starts_identical(layer: Recurrent | Dense) -> bool:
+def _starts_identical(layer: Recurrent | Dense | Conv) -> bool:
     """Return whether all units of a layer start with the same weights and are treated alike."""
     drawn = [layer.kernel_initializer, *([layer.bias_initializer] if layer.bias else [])]
     if isinstance(layer, Recurrent):
@@ -213,7 +231,8 @@ def _starts_identical(layer: Recurrent | Dense) -> bool:
         if layer.recurrent_dropout:
             return False
         drawn.append(layer.recurrent_initializer)
-    return layer.units > 1 and all(isinstance(source, Constant) for source in drawn)
+    units = layer.filters if isinstance(layer, Conv) else layer.units
+    return units > 1 and all(isinstance(source, Constant) for source in drawn)
 
 
 HIGH = 0.5
@@ -252,23 +271,19 @@ def nothing_left(context: Context) -> Iterator[Finding]:
 
 def _dropouts(context: Context) -> Iterator[tuple[Path, float, int]]:
     """Yield the path of each rate above 0, the rate, and the fewest values it applies to."""
-    for entry in context.entries:
-        # With 'layers', the copies after the first may have a wider or a narrower input.
-        size = min(layer.features for layer in entry.layers)
-        yield from _rate((*entry.path, "dropout"), entry.declared.dropout, size)
-        state = entry.declared.recurrent_dropout
-        yield from _rate((*entry.path, "recurrent_dropout"), state, entry.declared.units)
-    head = context.spec.head
-    if head is not None:
-        pooled = width(context.entries[-1].layers[-1].output)
-        yield from _rate(("head", "dropout"), head.dropout, pooled)
-        for index, hidden in enumerate(head.hidden):
-            yield from _rate(("head", "hidden", index, "dropout"), hidden.dropout, hidden.units)
-
-
-def _rate(path: Path, rate: float, size: int) -> Iterator[tuple[Path, float, int]]:
-    if rate:
-        yield path, rate, size
+    sizes: dict[tuple[Path, float], int] = {}
+    for layer in context.network.layers:
+        rates: list[tuple[Path, float, int]] = []
+        if isinstance(layer, Dropout):
+            rates = [(context.rate_path(layer), layer.rate, width(layer.input))]
+        elif isinstance(layer, Recurrent):
+            path, state = context.places[layer.name], layer.recurrent_dropout
+            rates = [((*path, "dropout"), layer.dropout, layer.features)]
+            rates += [((*path, "recurrent_dropout"), state, layer.units)]
+        for path, rate, size in rates:
+            # With 'layers', the copies after the first may have a wider or a narrower input.
+            sizes[path, rate] = min(size, sizes.get((path, rate), size))
+    yield from ((path, rate, size) for (path, rate), size in sizes.items() if rate)
 
 
 def not_fused(*keys: str) -> Callable[[Context], Iterator[Finding]]:

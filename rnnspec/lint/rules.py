@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 
 from rnnspec.errors import UsageError
-from rnnspec.lint import head, inputs, recurrent
+from rnnspec.lint import head, inputs, recurrent, stack
 from rnnspec.lint.context import Rule
 from rnnspec.wording import nearest, quoted
 
 # By the first digits: L10 and L11 are for recurrent layers, L12 for dropout, L2 for the input, L3
-# for the head, L4 for speed and L9 for suppression comments.
+# for the head, L4 for speed, L5 for other layers and L9 for suppression comments.
 RULES = (
     Rule("L101", "note", recurrent.plain_cell),
     Rule("L102", "warning", recurrent.too_far_back),
@@ -47,6 +47,12 @@ RULES = (
     Rule("L401", "note", recurrent.not_fused("recurrent_dropout")),
     Rule("L402", "note", recurrent.not_fused("activation", "recurrent_activation")),
     Rule("L403", "note", recurrent.not_fused("reset_after")),
+    Rule("L501", "note", stack.bias_before_norm),
+    Rule("L502", "warning", stack.activated_twice),
+    Rule("L503", "note", stack.long_flatten),
+    Rule("L504", "warning", stack.single_window),
+    Rule("L505", "note", stack.dropout_before_norm),
+    Rule("L506", "warning", stack.other_momentum),
 )
 
 UNKNOWN_IGNORE = "L901"

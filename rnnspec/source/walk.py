@@ -198,7 +198,9 @@ class Walk(ABC):
         *before, last = self.network.layers
         match last:
             case nodes.Dense(activation=activation) if (
-                self.form in self.checked_forms and activation in self.losses
+                self.form in self.checked_forms
+                and activation in self.losses
+                and not self.network.outputs
             ):
                 option = code(", *, logits: bool = False")
                 description = self.about_logits.format(self.losses[activation])
@@ -209,10 +211,16 @@ class Walk(ABC):
                     code("return x if logits else {}", self.activate(activation)),
                 )
             case _:
-                option, description = Code(), "Return the output for a batch."
+                what = (
+                    "outputs for a batch by name" if self.network.outputs else "output for a batch"
+                )
+                option, description = Code(), f"Return the {what}."
                 body = self.finish(lines(self._prepare(Code()), self._compute(self.network.layers)))
+        result = "dict[str, {array}]" if self.network.outputs else "{array}"
         yield function(
-            code("{}(self, x: {array}{}) -> {array}", self.method, option, array=self.array),
+            code(
+                f"{{}}(self, x: {{array}}{{}}) -> {result}", self.method, option, array=self.array
+            ),
             body,
             describes=[description],
         )
@@ -255,8 +263,11 @@ class Walk(ABC):
     @property
     def _last_windows(self) -> tuple[nodes.Window, ...]:
         """The windows that the mask of the result has gone through, but those that keep it."""
-        windows = nodes.windows_of_padding(self.network).get(self.network.layers[-1].name, ())
-        return tuple(window for window in windows if not window.keeps_steps)
+        after = nodes.windows_of_padding(self.network)
+        padded = (
+            after[layer.name] for layer in self.network.results.values() if layer.name in after
+        )
+        return tuple(window for window in next(padded, ()) if not window.keeps_steps)
 
     def _output_mask(self) -> Iterator[Code]:
         """Yield the body of ``mask``."""
@@ -455,7 +466,8 @@ class Walk(ABC):
 
     def finish(self, body: Code) -> Code:
         """Return the body of the method with its ``return``."""
-        return lines(body, code("return x"))
+        outputs = {name: self._taken(layer) for name, layer in self.network.outputs}
+        return lines(body, code("return {}", _entries(outputs) if outputs else code("x")))
 
 
 def _entries(entries: Mapping[str, Code]) -> Code:

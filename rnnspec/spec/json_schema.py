@@ -76,6 +76,9 @@ _RECURRENT: Schema = {
         },
     ],
 }
+_KEEPS_STEPS: Schema = {
+    "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
+}
 WITHIN: dict[str, Schema] = {
     "Input": {"minProperties": 1, "dependencies": {"mask_value": ["features"]}},
     "Embedding": {
@@ -86,7 +89,14 @@ WITHIN: dict[str, Schema] = {
     "SimpleRNN": _RECURRENT,
     "LSTM": _RECURRENT,
     "GRU": _RECURRENT,
-    "Head": {"dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")}},
+    "Head": {
+        "dependencies": {key: ["units"] for key in ("name", "activation", "bias", "tied")},
+        "if": {"required": ["pooling"], "properties": {"pooling": _KEEPS_STEPS}},
+        "then": {"properties": {"normalize": {"const": "none"}}},
+        "else": {
+            "properties": {"hidden": {"items": {"properties": {"variational": {"const": False}}}}}
+        },
+    },
     "AttentionSettings": {"dependencies": {"activation": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},
@@ -125,11 +135,20 @@ def _layer_with_bias(*types: str) -> Schema:
     return {**schema, "properties": {**schema["properties"], "bias": _KEEPS_BIAS}}
 
 
-def _pools(schema: Schema) -> Schema:
-    """Require a head whose written pooling matches ``schema``."""
-    return _inside(
-        "head", {"required": ["pooling"], "properties": {"pooling": schema}}, required=True
-    )
+def _each_head(schema: Schema) -> Schema:
+    """Apply ``schema`` to the only head, or to each of several."""
+    return {"properties": {"head": schema, "heads": {"additionalProperties": schema}}}
+
+
+def _some_head(schema: Schema) -> Schema:
+    """Require that at least one head matches ``schema``."""
+    several = {"type": "object", "not": {"additionalProperties": {"not": schema}}}
+    return {
+        "anyOf": [
+            _inside("head", schema, required=True),
+            _inside("heads", several, required=True),
+        ]
+    }
 
 
 def _pools_a_list_with(schema: Schema) -> Schema:
@@ -138,9 +157,6 @@ def _pools_a_list_with(schema: Schema) -> Schema:
 
 # Properties apply only to keys that are present, so this also matches the default of `pooling`.
 _POOLS_LAST = _inside("head", {"properties": {"pooling": {"const": "last"}}}, required=True)
-_KEEPS_STEPS: Schema = {
-    "anyOf": [{"const": "none"}, {"required": ["last_steps"], "type": "object"}]
-}
 _SCORES_WITH_UNITS: Schema = {
     "type": "object",
     "required": ["attention"],
@@ -149,26 +165,34 @@ _SCORES_WITH_UNITS: Schema = {
 _HAS_BIAS: Schema = {
     "anyOf": [
         _some_layer(_layer_with_bias(*models.RECURRENT, "dense", "conv")),
-        _inside(
-            "head",
+        _some_head(
             {
-                "required": ["hidden"],
-                "properties": {
-                    "hidden": {
-                        "contains": {
-                            "properties": {"type": {"const": "dense"}, "bias": _KEEPS_BIAS}
-                        }
-                    }
-                },
-            },
-            required=True,
+                "anyOf": [
+                    {"required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
+                    {
+                        "required": ["hidden"],
+                        "properties": {
+                            "hidden": {
+                                "contains": {
+                                    "properties": {"type": {"const": "dense"}, "bias": _KEEPS_BIAS}
+                                }
+                            }
+                        },
+                    },
+                    {
+                        "required": ["pooling"],
+                        "properties": {
+                            "pooling": {
+                                "anyOf": [
+                                    _SCORES_WITH_UNITS,
+                                    _pools_a_list_with(_SCORES_WITH_UNITS),
+                                ]
+                            }
+                        },
+                    },
+                ]
+            }
         ),
-        _inside(
-            "head",
-            {"required": ["units"], "properties": {"bias": _KEEPS_BIAS}},
-            required=True,
-        ),
-        _pools({"anyOf": [_SCORES_WITH_UNITS, _pools_a_list_with(_SCORES_WITH_UNITS)]}),
     ]
 }
 # After a repeat there is no padding, and the number of steps is known.
@@ -196,32 +220,20 @@ BETWEEN_SECTIONS: list[Schema] = [
         "then": _without("initializers", "forget_bias"),
     },
     _some_layer(_layer(*models.RECURRENT)),
-    {
-        "if": _pools(_KEEPS_STEPS),
-        "then": _inside("head", {"properties": {"normalize": {"const": "none"}}}),
-        "else": _inside(
-            "head",
-            {
-                "properties": {
-                    "hidden": {"items": {"properties": {"variational": {"const": False}}}}
-                }
-            },
-        ),
-    },
+    {"if": {"required": ["head"]}, "then": {"properties": {"heads": False}}},
     {
         "if": {"not": {"required": ["embedding"]}},
-        "then": _inside("head", {"properties": {"tied": {"const": False}}}),
+        "then": _each_head({"properties": {"tied": {"const": False}}}),
     },
     {
         "if": {
             "not": {"anyOf": [_REPEATS, _inside("input", {"required": ["length"]}, required=True)]}
         },
-        "then": _inside("head", {"properties": {"pooling": {"not": {"const": "flatten"}}}}),
+        "then": _each_head({"properties": {"pooling": {"not": {"const": "flatten"}}}}),
     },
     {
         "if": {"allOf": [_IS_MASKED, {"not": _REPEATS}]},
-        "then": _inside(
-            "head",
+        "then": _each_head(
             {
                 "properties": {
                     "pooling": {
@@ -305,6 +317,11 @@ def json_schema(taken: tuple[TakenNames, ...]) -> Schema:
             "Layer": _layer_schema(models.KINDS),
             "HiddenLayer": _layer_schema(models.HIDDEN, default="dense"),
             **defined,
+            "NamedHead": {
+                "title": "NamedHead",
+                "description": models.Head.__doc__,
+                **_mapping(models.Head, parts["Head"], parts),
+            },
             **forms,
             **_taken_names_schemas(taken),
         },
@@ -367,6 +384,14 @@ def _value(model: type[models.Model], key: str, plain: Schema, parts: dict[str, 
             return {"type": ["boolean", "object"], "if": {"type": "object"}, "then": inside}
         case {"oneOf": [{"enum": _}, *_]}:
             return _name_or_more(key, plain)
+        case {"patternProperties": {} as heads}:
+            (pattern,) = heads
+            return {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": {"pattern": pattern, "not": _reference("TakenLayerName")},
+                "additionalProperties": _reference("NamedHead"),
+            }
         case {"type": "array", "items": {"oneOf": _}}:
             return {**_keywords(key, plain), "items": _reference("HiddenLayer")}
         case _ if key == "name":

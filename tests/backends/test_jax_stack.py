@@ -210,11 +210,10 @@ def test_a_batch_norm_moves_in_training_by_the_real_steps() -> None:
     steps = np.asarray(model.embedding_1.embedding[...])[BATCH[BATCH != 0]]
     norm = model.batch_norm_1
 
-    @nnx.jit
     def train(model: Any, optimizer: Any) -> None:
         optimizer.update(model, nnx.grad(lambda model: jnp.square(model(BATCH)).sum())(model))
 
-    train(model, optimizer)
+    nnx.jit(train)(model, optimizer)
     np.testing.assert_allclose(norm.mean[...], 0.25 * steps.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(norm.var[...], 0.75 + 0.25 * steps.var(axis=0), atol=1e-6)
     moved = np.asarray(norm.mean[...])
@@ -257,7 +256,8 @@ def test_each_chunk_may_be_shorter_than_the_reach_of_a_convolution() -> None:
     text = text_of(rnn, "{pooling: none}")
     whole = rnnspec.build(rnnspec.loads(text), "jax", seed=1)
     model = rnnspec.build(rnnspec.loads(text), "jax", seed=1, form="step")
-    states, outputs = None, []
+    states: Any = None
+    outputs = []
     for chunk in np.split(BATCH, [1, 3, 4], axis=1):
         output, states = model(chunk, states)
         outputs.append(output)

@@ -43,7 +43,7 @@ def test_what_a_padded_step_holds_never_reaches_a_real_one(*, training: bool) ->
             arrays[f"{padded.layers[0].name}.embeddings"][0] = value
             with np.errstate(all="ignore"):
                 result = reference.run(padded, arrays, batch, training=training)
-            results.append(reference.outputs(padded, result, batch) | result.moved)
+            results.append({**reference.outputs(padded, result, batch), **result.moved})
         # The vectors themselves differ, and what is joined with them.
         for name in (padded.layers[-1].name, *result.moved):
             assert np.array_equal(results[0][name], results[1][name], equal_nan=True), (spec, name)

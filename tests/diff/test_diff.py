@@ -230,3 +230,66 @@ def test_a_name_that_nobody_gave_is_known_by_its_kind(gallery_spec: Path) -> Non
     layers = pipeline.read(gallery_spec).network.layers
     given = [layer.name for layer in layers if has_given_name(layer)]
     assert all(f"name: {name}" in gallery_spec.read_text() for name in given)
+
+
+STACK = """\
+version: 1
+name: net
+input: {length: 20, features: 3}
+rnn:
+- {type: conv, filters: 8, kernel_size: 3, activation: {leaky_relu: 0.1}}
+- {type: max_pool, size: 2}
+- {type: batch_norm}
+- {type: lstm, units: 8}
+- {type: dropout, rate: 0.2}
+- {type: dense, units: 8}
+- {type: concat, of: [lstm_1, dense_1]}
+head: {pooling: [mean, {attention: {units: 4}}], units: 5}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "layer", "changes"),
+    [
+        (
+            "kernel_size: 3",
+            "kernel_size: 5, dilation: 2",
+            "conv_1",
+            "kernel_size 3 5, dilation 1 2",
+        ),
+        ("filters: 8", "filters: 8, padding: same", "conv_1", "padding valid same"),
+        (
+            "{leaky_relu: 0.1}",
+            "{clipped_relu: 6}",
+            "conv_1",
+            "activation leaky_relu 0.1 clipped_relu 6.0",
+        ),
+        ("max_pool, size: 2", "max_pool, size: 2, stride: 1", "max_pool_1", "stride 2 1"),
+        ("batch_norm", "batch_norm, momentum: 0.9", "batch_norm_1", "momentum 0.99 0.9"),
+        ("rate: 0.2", "rate: 0.2, variational: true", "dropout_1", "variational False True"),
+        (
+            "[lstm_1, dense_1]",
+            "[dense_1, lstm_1]",
+            "concat_1",
+            "of ('lstm_1', 'dense_1') ('dense_1', 'lstm_1')",
+        ),
+        ("units: 4", "units: 6", "attention_pooling_1", "units 4 6"),
+        ("[mean, {", "[max, {", "mean_pooling_1", "pooling mean max"),
+    ],
+)
+def test_layers_of_a_stack_differ_by_their_keys(
+    old: str, new: str, layer: str, changes: str
+) -> None:
+    assert old in STACK
+    found = diff(pipeline.reads(STACK), pipeline.reads(STACK.replace(old, new)))
+    (changed,) = [each for each in found.layers if each.before and each.before.name == layer]
+    told = [f"{change.key} {change.before} {change.after}" for change in changed.changes]
+    assert ", ".join(told) == changes
+
+
+def test_heads_differ_by_their_names() -> None:
+    text = STACK.replace("head: {", "heads: {one: {pooling: max, units: 2}, two: {")[:-1] + "}\n"
+    found = diff(pipeline.reads(text), pipeline.reads(text.replace("one:", "three:")))
+    (change,) = found.network
+    assert (change.key, change.before, change.after) == ("heads", ("one", "two"), ("three", "two"))
+    assert diff(pipeline.reads(text), pipeline.reads(text)).same

@@ -6,6 +6,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import rnnspec
 from docs.generate.__main__ import pages
 from docs.generate.examples import ROOT
 from docs.generate.navigation import configuration
+from docs.generate.playground import link_to_site, links
 from docs.generate.reference.codes import PLACES
 from docs.generate.repository import has_owner, owned
 from docs.generate.written import relinked
@@ -48,6 +50,12 @@ def test_a_link_leads_to_a_file(site: Site) -> None:
             assert target in site, f"{place}: {link}"
 
 
+def test_a_table_is_a_block_of_its_own(site: Site) -> None:
+    for place, text in written(site):
+        for before in re.findall(r"^(.*)\n *\|.*\n *\|[-: |]+\|$", text, re.MULTILINE):
+            assert not before.strip(), f"{place}: a table after {before!r}"
+
+
 def test_a_page_is_in_the_navigation(site: Site) -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     found = set(entries(yaml.safe_load(configuration(text, site))["nav"]))
@@ -71,6 +79,43 @@ def test_the_playground_is_in_the_navigation_if_it_is_built() -> None:
     assert "Playground: playground/index.html" in configuration(text, ["playground/index.html"])
 
 
+def test_the_playground_links_to_pages_of_the_site_or_of_the_repository(
+    site: Site, tmp_path: Path
+) -> None:
+    url = "https://github.com/someone/rnnspec"
+    pages = {"Tutorial": "tutorial/first", "Language": "reference/language"}
+    inside, alone = (link_targets(links(url, in_site=in_site)) for in_site in (True, False))
+    assert inside == {
+        **{title: f"../{page}.html" for title, page in pages.items()},
+        "Repository": url,
+    }
+    assert alone == {
+        **{title: f"{url}/blob/main/docs/{page}.md" for title, page in pages.items()},
+        "Repository": url,
+    }
+    for page in pages.values():
+        assert f"{page}.md" in site
+        assert (ROOT / "docs" / f"{page}.md").is_file()
+    # Nothing leads to a repository that does not exist.
+    placeholder = url.replace("someone", "OWNER")
+    assert links(placeholder, in_site=False) == ""
+    assert list(link_targets(links(placeholder, in_site=True))) == list(pages)
+
+    source = (ROOT / "playground/page/index.html").read_text(encoding="utf-8")
+    built = tmp_path / "index.html"
+    built.write_text(source, encoding="utf-8")
+    link_to_site(built)
+    link_to_site(built)  # the links of before are replaced
+    assert link_targets(built.read_text(encoding="utf-8"))["Tutorial"] == inside["Tutorial"]
+    assert built.read_text(encoding="utf-8").count("../tutorial/first.html") == 1
+
+
+def link_targets(html: str) -> dict[str, str]:
+    return {
+        title: target for target, title in re.findall(r'<a href="([^"]*)"[^>]*>(\w+)</a>', html)
+    }
+
+
 def test_the_site_follows_the_owner_of_the_repository() -> None:
     url = "https://github.com/someone/rnnspec"
     assert owned("uses: OWNER/rnnspec@main", url) == "uses: someone/rnnspec@main"
@@ -90,7 +135,7 @@ def test_a_spec_of_the_gallery_has_its_picture_its_count_and_its_sources(site: S
         assert site[f"gallery/{path.stem}.svg"] == str(rnnspec.draw(spec))
         assert f"**{rnnspec.summary(spec).parameters.total:,}**" in page
         tabs = re.findall(r'^=== "(.*)"$', page, re.MULTILINE)
-        assert tabs == ["Spec", *(backend.title for backend in having(SOURCE))]
+        assert tabs == ["Spec", *(backend.source_title for backend in having(SOURCE))]
 
 
 def test_every_option_of_every_command_is_in_the_reference(site: Site) -> None:

@@ -18,6 +18,8 @@ from rnnspec.backends.needs import SOURCE
 from rnnspec.errors import Refusal, UnsupportedError
 from rnnspec.ir.forms import Form
 
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted([*ROOT.glob("specs/*.yaml"), *ROOT.glob("templates/init/*.yaml")])
 GOOD = "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
 
 
@@ -31,7 +33,7 @@ def test_a_spec_of_the_gallery_has_its_summary_pictures_and_sources(gallery_spec
     drawn = [str(rnnspec.draw(spec, form=form, theme="auto")) for form in forms]
     assert [each["svg"] for each in found["pictures"]] == drawn
     expected = [
-        (each.title, form.capitalize(), _source(gallery_spec, each.name, form))
+        (each.source_title, form.capitalize(), _source(gallery_spec, each.name, form))
         for each in having(SOURCE)
         for form in each.forms
     ]
@@ -43,6 +45,19 @@ def _source(spec: Path, backend: str, form: Form) -> str:
         return rnnspec.codegen(spec, backend, form=form)
     except UnsupportedError:
         return ""
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_has_a_description_and_opens_without_notes(example: Path) -> None:
+    assert rnnspec.load(example).description
+    found = answer(example.read_text("utf-8"), [])
+    assert (found["state"], found["notes"]) == ("valid", ())
+
+
+def test_source_has_the_name_of_its_format() -> None:
+    titles = {source["title"] for source in answer(GOOD, [])["sources"]}
+    assert {"Keras", "PyTorch", "JAX", "ONNX"} <= titles
+    assert "ONNX Runtime" not in titles
 
 
 def test_a_problem_has_its_place() -> None:

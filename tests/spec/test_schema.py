@@ -179,6 +179,18 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"head": {"pooling": {"last_step": 2}}}, "$.head.pooling", "'last_step' was unexpected"),
         ({"head": {"pooling": "flatten"}}, "$.head.pooling", "should not be valid under"),
         ({"head": {"units": 3, "tied": True}}, "$.head.tied", "False was expected"),
+        ({"heads": {}}, "$.heads", "non-empty"),
+        ({"heads": {"Topic": {"units": 3}}}, "$.heads", "does not match"),
+        ({"heads": {"self": {"units": 3}}}, "$.heads", "#/definitions/TakenLayerName"),
+        ({"heads": {"topic": {"unit": 3}}}, "$.heads.topic", "'unit' was unexpected"),
+        ({"heads": {"topic": {"activation": "relu"}}}, "$.heads.topic", "is a dependency of"),
+        ({"heads": {"topic": {"pooling": "flatten"}}}, "$.heads.topic.pooling", "not be valid"),
+        ({"heads": {"topic": {"units": 3}}, "head": {"units": 3}}, "$", "does not allow"),
+        (
+            {"heads": {"topic": {"pooling": "none", "normalize": "l2"}}},
+            "$.heads.topic.normalize",
+            "'none' was expected",
+        ),
     ],
 )
 def test_an_error_is_at_the_key_that_is_wrong(

@@ -62,7 +62,10 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     (r"but a '\w+' is before it", {**NUMBERS, "rnn": [GRU, CONV, REPEAT, GRU]}),
     (r"'variational' is for the steps", {**NUMBERS, "rnn": [GRU, SPATIAL], "head": LAST}),
     (r"'pooling: last' is the final state", {**NUMBERS, "rnn": [GRU, CONV], "head": LAST}),
-    (r"in a list, 'last'", {**NUMBERS, "rnn": [GRU, CONV], "head": {"pooling": ["last", "max"]}}),
+    (
+        r"beside another pooling, 'last'",
+        {**NUMBERS, "rnn": [GRU, DENSE], "head": {"pooling": ["last", "max"]}},
+    ),
     # Defaults that are written beside one that is not.
     (
         r"the list has this pooling already",
@@ -389,6 +392,16 @@ name: net
 input: {features: 4, mask_value: 0}
 rnn: [{type: gru, units: 4}, {type: dense, units: 4}]
 head: {pooling: {attention: {}}}
+---
+version: 1
+name: net
+input: {features: 4, length: 3}
+rnn: {type: gru, units: 4, bias: false}
+heads:
+  one: {pooling: mean, name: two, units: 2, bias: true, normalize: l2}
+  three: {pooling: none, hidden: [{type: dropout, rate: 0.5, variational: true}]}
+  four: {pooling: flatten, hidden: [{type: dropout, rate: 0.5, variational: false}]}
+initializers: {bias: ones}
 """
 ANY_VALUES: list[Data] = [
     *(None, True, False, 0, 1, -1, 3.0, 0.5, 1.5, 2**31, 10_001, 1e31, -1e31),

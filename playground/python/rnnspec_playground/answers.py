@@ -147,10 +147,10 @@ def _drawings(program: Program, shown: Sequence[str] | None) -> Iterator[Drawing
 def _codes(program: Program, shown: Sequence[str] | None) -> Iterator[Code]:
     for backend in having(SOURCE):
         for form in backend.forms:
-            if _is_in(backend.title, shown):
+            if _is_in(backend.source_title, shown):
                 yield _code(program, backend, form)
             else:
-                yield Code(backend.title, form.capitalize())
+                yield Code(backend.source_title, form.capitalize())
 
 
 def _is_in(title: str, shown: Sequence[str] | None) -> bool:
@@ -186,7 +186,7 @@ def _drawing(program: Program, form: Form) -> Drawing:
 
 
 def _code(program: Program, backend: Backend, form: SourceForm) -> Code:
-    title, name = backend.title, form.capitalize()
+    title, name = backend.source_title, form.capitalize()
     try:
         generated = pipeline.generate(program, backend, form)
     except UnsupportedError as error:

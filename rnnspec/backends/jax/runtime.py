@@ -123,7 +123,7 @@ class JaxRuntime(Runtime):
                     child.forward_layer = _Noted(name, child.forward_layer, inputs_of)
                 elif child is not None:
                     setattr(probe, name, _Noted(name, child, inputs_of))
-            return probe(x), inputs_of
+            return _join(probe(x)), inputs_of
 
         with _precision(model):
             compiled = jax.jit(run, compiler_options=_QUICKLY)
@@ -150,7 +150,7 @@ class JaxRuntime(Runtime):
             # A generator that counts its draws has to be made where it is used.
             probe = nnx.merge(graph, trained, jax.tree.map(lambda leaf: leaf, rest))
             x, target, weight = batch
-            value = jnp.sum(weight * (probe(x) - target) ** 2) / 2
+            value = jnp.sum(weight * (_join(probe(x)) - target) ** 2) / 2
             return value, nnx.state(probe, nnx.Any(nnx.RngState, nnx.BatchStat))
 
         derived = jax.value_and_grad(loss, has_aux=True)
@@ -216,6 +216,16 @@ class JaxRuntime(Runtime):
         arrays = load_file(folder / f"{name}.safetensors")
         nnx.update(model, nnx.traversals.unflatten_mapping(arrays, sep="."))
         return model
+
+
+def _join(output: jax.Array | dict[str, jax.Array]) -> jax.Array:
+    """Return the only output, or named ones as (batch, all of their numbers).
+
+    Inside what is compiled: its results have the names in another order.
+    """
+    if not isinstance(output, dict):
+        return output
+    return jnp.concatenate([each.reshape(len(each), -1) for each in output.values()], axis=1)
 
 
 def _view(model: nnx.Module, *, training: bool) -> nnx.Module:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.keras.hdf5.file import Stored
+from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
@@ -108,11 +109,15 @@ class Foreign:
 
 @dataclass(slots=True)
 class Placed:
-    """A node with the layer of the file whose arrays it has, but for those that it ``lacks``."""
+    """A node with the layer of the file whose arrays it has, but for those that it ``lacks``.
+
+    Behind them are those of ``others``.
+    """
 
     node: nodes.Layer
     layer: Foreign
     lacks: tuple[str, ...] = ()
+    others: tuple[Foreign, ...] = ()
 
     @property
     def number(self) -> int:
@@ -155,17 +160,40 @@ def side_by_side(outputs: Any) -> Array:
     return np.concatenate([each.reshape(len(each), -1) for each in arrays], axis=1)
 
 
-def arrays_of(
-    account: Account, form: str, version: Version, known: nodes.Network, source: Arrays
+def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
+    account: Account,
+    form: str,
+    version: Version,
+    known: nodes.Network,
+    source: Arrays,
+    order: Sequence[str] = (),
 ) -> Imported:
-    """Return the arrays of a known network, which no configuration describes.
+    """Return the arrays of a known network, whose source has the layers in an ``order``, if known.
 
     Raises:
         ModelError: they are not those of its layers.
     """
-    layers = [Foreign(_kind(node), node.name, {}) for node in known.layers]
-    placed = [Placed(*pair) for pair in zip(known.layers, layers, strict=True)]
-    own = [each.layer for each in placed if params(each.node)]
+    tied = {layer.tied for layer in known.layers if isinstance(layer, nodes.Dense)}
+    placed = [
+        Placed(
+            node,
+            Foreign("ReversibleEmbedding" if node.name in tied else _kind(node), node.name, {}),
+            # The hidden layer of an attention is one of its own.
+            others=tuple(
+                Foreign("Dense", name, {})
+                for role, name in parts_of(node).items()
+                if role == "query"
+            ),
+        )
+        for node in known.layers
+    ]
+    position = {name: at for at, name in enumerate(order)}
+    layers = [layer for each in placed for layer in (each.layer, *each.others)]
+    layers.sort(key=lambda layer: position.get(layer.name, -1))
+    with_arrays = {
+        layer.name for each in placed if params(each.node) for layer in (each.layer, *each.others)
+    }
+    own = [layer for layer in layers if layer.name in with_arrays]
     stored = source(account, layers, own)
     _check_number(account, own, stored)
     account.check()
@@ -210,8 +238,14 @@ def _kind(node: nodes.Layer) -> str:
             return "BatchNormalization"
         case nodes.Conv():
             return "Conv1D"
+        case nodes.Attention():
+            return "Dense"
         case _:
             return type(node).__name__
+
+
+def _is_tied(node: nodes.Layer) -> bool:
+    return isinstance(node, nodes.Dense) and node.tied is not None
 
 
 def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dict[str, Array]:
@@ -225,7 +259,15 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
     for each in placed:
         if not params(each.node):
             continue
-        every = stored_of(source, each.layer)
+        every = [
+            array
+            for layer in (each.layer, *each.others)
+            for array in stored_of(source, layer)
+            # A layer that is a bias alone has a kernel without elements.
+            if 0 not in array.shape or not _is_tied(each.node)
+        ]
+        if _is_tied(each.node):
+            used |= {array.name for array in source.of(each.layer) if 0 in array.shape}
         stored = [array for array in every if array.name not in ignored]
         used |= {array.name for array in stored}
         gone = [array.name for array in every if array.name in ignored]

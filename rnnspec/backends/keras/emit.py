@@ -16,6 +16,7 @@ from rnnspec.backends.keras.layers import (
     make_masking,
     make_query,
     make_recurrent,
+    make_scaling,
     make_scorer,
     parts_of,
 )
@@ -39,6 +40,8 @@ _PURPOSES: dict[Form, str] = {
 }
 _LONGEST_SEQUENTIAL = 100
 """The most layers in a ``Sequential``: loading one rebuilds it after each layer, in O(n^2) time."""
+_MOST_OPERATIONS = 4
+"""The most operations, one after the other, beside a layer of Keras with a mask."""
 SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
@@ -115,10 +118,11 @@ def _make_model(network: nodes.Network, form: Form, forget_biases: Code) -> Iter
 def recursion(network: nodes.Network) -> int:
     """Return the increase of Python's recursion limit that Keras needs to build the model.
 
-    Keras walks a model from its output to its input by recursion, one call for each layer.
-    Source: https://github.com/keras-team/keras/issues/15596.
+    Keras walks a model from its output to its input by recursion, one call for each layer or
+    operation. Source: https://github.com/keras-team/keras/issues/15596.
     """
-    return len(network.layers) if len(network.layers) > SHALLOW else 0
+    calls = len(network.layers) + _MOST_OPERATIONS * sum(map(_needs_mask, network.layers))
+    return calls if calls > SHALLOW else 0
 
 
 def _raise_limit(calls: int, statement: Code) -> Code:
@@ -145,8 +149,10 @@ def _is_sequential(network: nodes.Network) -> bool:
     """
     # A Sequential passes a single tensor through layers: no mask or earlier output beside it, and
     # no function or slice.
-    chain = len(network.layers) <= _LONGEST_SEQUENTIAL and all(
-        is_layer(layer) and layer.source is None for layer in network.layers
+    chain = (
+        len(network.layers) <= _LONGEST_SEQUENTIAL
+        and not network.outputs
+        and all(is_layer(layer) and layer.source is None for layer in network.layers)
     )
     return chain and network.input.steps is None
 
@@ -189,9 +195,9 @@ class _Graph:
     def start(self) -> Iterator[Code]:
         """Yield the statements before the first layer."""
         network_input = self.network.input
-        if isinstance(network_input, nodes.NumericInput) and network_input.mask_value is not None:
+        if self.masking is not None:
             yield from _compare_padding(network_input)
-            yield code("x = {}(inputs)", make_masking(network_input.mask_value))
+            yield code("x = {}(inputs)", make_masking(self.masking))
             yield from self._keep(nodes.INPUT)
         if (
             network_input.masked
@@ -200,7 +206,21 @@ class _Graph:
         ):
             yield code("mask = {}", _mask(network_input))
 
-    def connect(self, layer: nodes.Layer) -> Iterator[Code]:
+    @property
+    def masking(self) -> float | None:
+        """The padding of features, unless the first layer does without it and a mask."""
+        first = self.network.layers[0]
+        if isinstance(first, nodes.Conv | nodes.WindowPooling):
+            return None
+        match self.network.input:
+            case nodes.NumericInput(mask_value=value):
+                return value
+            case _:
+                return None
+
+    def connect(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> Iterator[Code]:
         """Yield the statements that compute a layer."""
         taken = [self._variable(name) for name in self.sources[layer.name]]
         x = taken[0]
@@ -234,6 +254,11 @@ class _Graph:
                 )
             case nodes.Dense(tied=str()):
                 yield from _project_tied(layer, x)
+            case nodes.Activate(activation="legacy_hard_sigmoid"):
+                # Not the layer for an activation of a layer: a Pipeline drops the mask.
+                yield code("x = {}({})", make_scaling(layer.name), x)
+                hard_sigmoid = make_activation("hard_sigmoid", parts_of(layer)["hard_sigmoid"])
+                yield code("x = {}(x)", hard_sigmoid)
             case nodes.Normalize():
                 yield code("x = l2_normalized({})", x)
             case nodes.Residual():
@@ -254,9 +279,9 @@ class _Graph:
         """Return the variable with the output of an earlier layer."""
         if name == self.previous:
             return self.current
-        masking = isinstance(self.network.input, nodes.NumericInput) and self.network.input.masked
-        kept = code("{}_out", code("{}", name))
-        return kept if name != nodes.INPUT or masking else code("inputs")
+        if name == nodes.INPUT and self.masking is None:
+            return code("inputs")
+        return code("{}_out", code("{}", name))
 
     def _mask_argument(self, layer: nodes.Recurrent | nodes.BatchNorm) -> Code:
         return code("mask=mask") if self.says_mask and layer.masked else Code()
@@ -282,6 +307,7 @@ class _Graph:
             yield code("x = {}", names[0])
 
     def _conv(self, layer: nodes.Conv, x: Code) -> Iterator[Code]:
+        conv = layer
         if layer.masked:
             yield code("x = fill_padding({}, mask, 0)", x)
             x = code("x")
@@ -291,8 +317,8 @@ class _Graph:
             yield code("{} = x[:, -{!r}:]", name, reach)
             x = code("x")
             # The steps before are there already.
-            layer = replace(layer, window=replace(layer.window, padding="valid"))
-        yield code("x = {}({})", make_layer(layer), x)
+            conv = replace(layer, window=replace(layer.window, padding="valid"))
+        yield code("x = {}({})", make_layer(conv), x)
         yield from self._pass_window(layer)
 
     def _window_pooling(self, layer: nodes.WindowPooling, x: Code) -> Iterator[Code]:
@@ -335,6 +361,15 @@ def _needs_mask(layer: nodes.Layer) -> bool:
 
 
 def _connected(network: nodes.Network, form: Form) -> Code:
+    if network.outputs:
+        kept = nodes.kept_outputs(network)
+        named = (
+            code(
+                "{!r}: {}", name, code("{}_out", code("{}", layer)) if layer in kept else code("x")
+            )
+            for name, layer in network.outputs
+        )
+        return code("keras.Model(inputs, {{{}}}, name={!r})", listed(*named), network.name)
     if form != "step":
         return code("keras.Model(inputs, x, name={!r})", network.name)
     after = listed(*(code("{!r}: {}", state.name, state.name) for state in states(network)))
@@ -439,8 +474,7 @@ def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
         yield code("bias = {}(x[{}:0])", make_layer(bias), first)
         yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
     if layer.activation != "linear":
-        activation = make_activation(layer.activation, names.get("activation", layer.name))
-        yield code("x = {}(x)", activation)
+        yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))
 
 
 def _step_pooling(layer: nodes.Pooling, variable: Code) -> Iterator[Code]:

@@ -58,7 +58,23 @@ def loss_and_gradients(
     return run
 
 
+def outputs_of(model: keras.Model) -> Any:
+    """Return the tensor of the only output, or a dict of named ones in their order."""
+    # A Sequential has one. ``model.outputs`` is sorted by name.
+    output = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
+    return output if isinstance(output, dict) else model.outputs[0]
+
+
+def join(output: Any) -> Any:
+    """Return the only output, or named ones side by side as (batch, all of their numbers)."""
+    if not isinstance(output, dict):
+        return output
+    flat = [keras.ops.reshape(each, (keras.ops.shape(each)[0], -1)) for each in output.values()]
+    return keras.ops.concatenate(flat, axis=1)
+
+
 def _loss(output: Any, target: Any, weight: Any) -> Any:
+    output = join(output)
     error = output - keras.ops.cast(target, output.dtype)
     return keras.ops.sum(keras.ops.cast(weight, output.dtype) * error**2) / 2
 

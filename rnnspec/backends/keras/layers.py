@@ -22,8 +22,11 @@ def parts_of(layer: nodes.Layer) -> dict[str, str]:
             roles = ["weights"]
         case nodes.Attention():
             roles = ["query", "weights"]
-        case nodes.Dense(tied=str()) if layer.bias:
-            roles = ["logits"] if layer.activation == "linear" else ["logits", "activation"]
+        case nodes.Dense(tied=str()):
+            roles = ["logits"] if layer.bias else []
+            roles += [] if layer.activation == "linear" else ["activation"]
+        case nodes.Activate(activation="legacy_hard_sigmoid"):
+            roles = ["hard_sigmoid"]
         case _:
             roles = []
     return {role: f"{layer.name}_{role}" for role in roles}
@@ -44,6 +47,8 @@ def is_layer(layer: nodes.Layer) -> bool:
             return not masked
         case nodes.Dense(tied=tied):
             return tied is None
+        case nodes.Activate(activation=activation):
+            return activation != "legacy_hard_sigmoid"
         case (
             nodes.Residual()
             | nodes.Concat()
@@ -56,7 +61,9 @@ def is_layer(layer: nodes.Layer) -> bool:
             return True
 
 
-def make_layer(layer: nodes.Layer) -> Code:
+def make_layer(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: nodes.Layer,
+) -> Code:
     """Return the call that makes a layer."""
     match layer:
         case nodes.Embedding():
@@ -160,6 +167,12 @@ def make_recurrent(layer: nodes.Recurrent, *, returns_states: bool = False) -> C
     if layer.merge is None:
         return one_way
     return _make("Bidirectional", one_way, merge_mode=layer.merge, name=layer.name)
+
+
+def make_scaling(name: str) -> Code:
+    """Return the layer before the hard sigmoid of Keras that makes it the one of Keras 2."""
+    # In an array, the factor stays float64; TensorFlow rounds a number to float32.
+    return _make("Rescaling", code("np.array([1.2])"), name=name)
 
 
 def make_scorer(layer: nodes.Attention, units: int) -> Code:

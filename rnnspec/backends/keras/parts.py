@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec.backends.docstrings import LEGACY_HARD_SIGMOID, running_docstring
 from rnnspec.ir.nodes import (
+    Activate,
     Attention,
     Conv,
     Normalize,
@@ -27,13 +28,18 @@ def parts(network: Network, form: Form, *, sets_forget_bias: bool) -> Iterator[C
     """Yield the parts of a network's source, those that others use first."""
     if sets_forget_bias:
         yield _SET_FORGET_BIAS
-    if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
+    if any(
+        "legacy_hard_sigmoid" in layer_activations(layer) and not isinstance(layer, Activate)
+        for layer in network.layers
+    ):
         yield _LEGACY_HARD_SIGMOID
     # Several layers may need the same part.
     yield from dict.fromkeys(part for layer in network.layers for part in _parts(layer, form))
 
 
-def _parts(layer: Layer, form: Form) -> Iterator[Code]:
+def _parts(  # noqa: PLR0912 - a branch for each kind of layer
+    layer: Layer, form: Form
+) -> Iterator[Code]:
     match layer:
         case Pooling(statistic="mean") if form == "step":
             yield from (_RUNNING_SUM, _running_mean(masked=layer.masked))

@@ -213,8 +213,22 @@ def saved(path: Path, network: Network) -> SavedFile:
     with open_model(path) as stored:
         if stored.compiled:
             account.leave("optimizer, loss and metrics")
-        imported = arrays_of(account, stored.form, stored.version, network, stored.source)
+        order = _names(stored.config)
+        imported = arrays_of(account, stored.form, stored.version, network, stored.source, order)
         return SavedFile(imported, stored.config)
+
+
+def _names(config: Any) -> list[str]:
+    """Return the names of the layers of a model in their order in its file."""
+    match config:
+        case {"config": {"layers": [*layers]}}:
+            return [
+                str(layer["config"].get("name"))
+                for layer in layers
+                if isinstance(layer, dict) and isinstance(layer.get("config"), dict)
+            ]
+        case _:
+            return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.backends.keras.arrays import side_by_side
-from rnnspec.backends.keras.gradients import loss_and_gradients
+from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import BackendError, brief
 from rnnspec.files.model import SPEC_KEY
@@ -120,18 +120,25 @@ class KerasRuntime(Runtime):
     def trace(self, model: keras.Model, layers: Sequence[str], inputs: Array) -> Trace:
         """Run one forward pass in inference, and record the input of each layer of the model."""
         children = _layers(model)
-        inputs_of = {name: children[name].input for name in layers if name in children}
+        # A reshape gets a part of the steps, and a layer that is a bias alone gets no features.
+        known = [
+            name for name in layers if not isinstance(children.get(name), keras.layers.Reshape)
+        ]
+        inputs_of = {name: children[name].input for name in known if name in children}
         first = {
             name: each[0] if isinstance(each, list) else each for name, each in inputs_of.items()
         }
-        # A layer that is a bias alone takes no features.
         first = {name: each for name, each in first.items() if each.shape[-1] != 0}
+        output = outputs_of(model)
+        results = [*output.values()] if isinstance(output, dict) else [output]
         # A second model over the same layers, because Keras has no hooks.
         with _recursion(len(model.layers)):
-            probe = keras.Model(model.inputs[0], [*first.values(), model.outputs[0]])
+            probe = keras.Model(model.inputs[0], [*first.values(), *results])
         with _no_advice():
-            *values, output = probe.predict_on_batch(inputs)
-        return Trace(dict(zip(first, map(np.asarray, values), strict=True)), np.asarray(output))
+            values = [*map(np.asarray, probe.predict_on_batch(inputs))]
+        inside, outputs = values[: len(first)], values[len(first) :]
+        whole = join(dict(enumerate(outputs))) if isinstance(output, dict) else outputs[0]
+        return Trace(dict(zip(first, inside, strict=True)), np.asarray(whole))
 
     def step(
         self, model: keras.Model, chunk: Array, states: Mapping[str, Array] | None

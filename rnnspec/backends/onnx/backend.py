@@ -5,6 +5,7 @@ from rnnspec.backends.base import Backend
 ONNX = Backend(
     name="onnx",
     title="ONNX Runtime",
+    format="ONNX",
     package="rnnspec.backends.onnx",
     distribution="onnxruntime",
     # Before it, RNN returns another final state for some lengths of sequences.

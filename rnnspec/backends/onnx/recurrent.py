@@ -97,17 +97,20 @@ def add_final_state(into: Builder, layer: Recurrent, name: str) -> str:
     """Add the final state of a layer whose outputs were added, named ``name``."""
     if not stepwise_reason(layer):
         last = replace(layer, name=name, return_sequences=False)
-        return _merge_directions(into, last, array(layer.name, "Y_h"))
+        return _merge_directions(into, last, array(layer.name, "Y_h"), array(name, "Y_h"))
     prefixes = (array(layer.name, direction_prefix(each)) for each in directions(layer))
     return into.add(name, "Concat", *(f"{prefix}Last_H" for prefix in prefixes), axis=-1)
 
 
-def _merge_directions(into: Builder, layer: Recurrent, result: str) -> str:
-    """Remove the axis of the directions, which is before that of the batch."""
+def _merge_directions(into: Builder, layer: Recurrent, result: str, about: str = "") -> str:
+    """Remove the axis of the directions, which is before that of the batch.
+
+    ``about`` begins the name of a value between, which is that of the result by default.
+    """
     if layer.merge == "concat":
         # Next to the features, both are one axis.
         order = (0, 2, 1, 3) if layer.return_sequences else (1, 0, 2)
-        beside = into.add(f"{result}_Beside", "Transpose", result, perm=order)
+        beside = into.add(f"{about or result}_Beside", "Transpose", result, perm=order)
         shape = into.integers(f"Joined_{len(order) - 1}", *[0] * (len(order) - 2), -1)
         return into.add(layer.name, "Reshape", beside, shape)
     axis = 1 if layer.return_sequences else 0

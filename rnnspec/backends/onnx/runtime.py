@@ -249,7 +249,8 @@ class _Layers:
     """The values and sources of layers in a graph of rnnspec."""
 
     def __init__(self, graph: onnx.GraphProto, layers: Sequence[str]) -> None:
-        self.makers = {name: node for node in graph.node for name in node.output}
+        # An empty name stands for an output, or an input, that is left out.
+        self.makers = {name: node for node in graph.node for name in node.output if name}
         self.layers = layers
         self.values = {
             layer: name for layer in layers for name in output_names(layer) if name in self.makers

@@ -96,6 +96,9 @@ class Padding:
         every = into.integers(f"Every_{window.stride}", window.stride)
         return self._add("Real", "Slice", self.before.real(), start, end, along, every)
 
+    def _mask(self) -> str:
+        return self._add("Mask", "Cast", self.real(), to=BOOL)
+
     def _length(self) -> str:
         """Return the number of real steps of each sequence, with the axes of the mask."""
         axis = self._step_axis
@@ -123,7 +126,7 @@ class Padding:
             return self._add(
                 "Is_Real", "Cast", self._add("Real_3", "Unsqueeze", moved, last), to=BOOL
             )
-        mask = self._add("Mask", "Cast", self.real(), to=BOOL)
+        mask = self._mask()
         if self.axes == "sb":
             mask = self._add("Mask_NW", "Transpose", mask, perm=(1, 0))
         if axes == "bfs":
@@ -145,22 +148,18 @@ class Padding:
         into, name = self.into, f"{self.prefix}{PLACE}"
         if name in self.added:
             return name
-        real, one = self._steps_first(), into.scalar("One", 1)
-        own = self.before is None and self.axes == "sb"
-        padded = f"{self.prefix}Padded" if own else self._add("Padded_Steps", "Sub", one, real)
-        first = into.integers("Axis_0", 0)
-        length = (
-            self._length()
-            if self.axes == "sb"
-            else self._add("Length_Steps", "ReduceSum", real, first)
-        )
-        axis = into.scalar("First", 0)
+        real, one = self.real(), into.scalar("One", 1)
+        padded = "Padded" if self.before is None else self._add("Padded", "Sub", one, real)
+        length, steps_first = self._length(), self.axes == "sb"
+        axis = into.scalar("First", 0) if steps_first else one
         counts = self._add("Real_Count", "CumSum", real, axis)
         behind = self._add("Padded_Count", "CumSum", padded, axis)
         behind = self._add("Padded_Place", "Add", behind, length)
-        is_real = self._add("Mask" if self.axes == "sb" else "Mask_Steps", "Cast", real, to=BOOL)
-        place = self._add("Place_1", "Where", is_real, counts, behind)
-        return self._add(PLACE, "Sub", place, one)
+        place = self._add("Place_1", "Where", self._mask(), counts, behind)
+        if steps_first:
+            return self._add(PLACE, "Sub", place, one)
+        place = self._add("Place_2", "Sub", place, one)
+        return self._add(PLACE, "Transpose", place, perm=(1, 0))
 
     def lengths(self) -> str:
         """Return the number of real steps of each sequence as fused operators take it, (batch)."""

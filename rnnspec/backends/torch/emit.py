@@ -564,7 +564,7 @@ class TorchWalk(Walk):
         # To a type checker, a module's call is Any, and so are the states that it returns. ``x`` is
         # declared a tensor.
         last = re.search(r"^x = (?!self\.)([\w.]+\(.*\))\Z", body, re.MULTILINE)
-        if last and self.form == "inference":
+        if last and self.form == "inference" and not self.network.outputs:
             return Code(f"{body[: last.start()]}return {last[1]}")
         return super().finish(body)
 

@@ -141,7 +141,7 @@ class TorchRuntime(Runtime):
         ]
         try:
             with torch.no_grad(), _mode(model, training=False):
-                output = model(_input(model, inputs))
+                output = _join(model(_input(model, inputs)))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -169,7 +169,7 @@ class TorchRuntime(Runtime):
                 torch.inference_mode(mode=False),
                 torch.enable_grad(),
             ):
-                output = model(_input(model, inputs))
+                output = _join(model(_input(model, inputs)))
                 goal, share = (torch.tensor(each).to(output) for each in (target, weight))
                 loss = (share * (output - goal) ** 2).sum() / 2
                 gradients = torch.autograd.grad(loss, parameters, materialize_grads=True)
@@ -215,6 +215,13 @@ class TorchRuntime(Runtime):
         model: nn.Module = load_entry(folder, name, entry)()
         model.load_state_dict(load_file(folder / f"{name}.safetensors"))
         return model
+
+
+def _join(output: torch.Tensor | dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the only output, or named ones as (batch, all of their numbers)."""
+    if isinstance(output, torch.Tensor):
+        return output
+    return torch.cat([each.flatten(1) for each in output.values()], 1)
 
 
 def _first_part(module: nn.Module) -> nn.Module:

@@ -115,10 +115,15 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
             return _missing_type(path, detail["input"], guess)
         case "union_tag_invalid" | "union_tag_not_found" if path[-2:-1] in (("rnn",), ("hidden",)):
             value = detail["input"]["type"]
-            kinds = tuple(models.HIDDEN if path[0] == "head" else models.KINDS)
+            kinds = tuple(models.KINDS if path[0] == "rnn" else models.HIDDEN)
             meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
             message = unknown_value("type", value, kinds, guess)
             return _Flaw((*path, "type"), *message, meant=meant or "")
+        case "too_short" if path == ("heads",):
+            # A name that is no string is reported, and then the mapping is not empty.
+            return _Flaw(path, *invalid_value(detail, path, document, guess), missing="name")
+        case _ if path[-1:] == ("[key]",):
+            return _Flaw(path[:-1], *invalid_value(detail, path, document, guess), key=True)
         case _:
             return _Flaw(path, *invalid_value(detail, path, document, guess))
 
@@ -135,6 +140,8 @@ def _path(loc: Path) -> Path:
 
 def _is_union(path: Path) -> bool:
     match path:
+        case ("heads", _):
+            return False
         case ("rnn" | "initializers", _) | ("rnn", _, "layer_norm") | (*_, "hidden", int()):
             return True
         case (*_, "activation" | "pooling") | (*_, "pooling", int()):
@@ -152,6 +159,8 @@ def _model(loc: Path) -> type[models.Model]:
             return models.LayerNorm
         case ("initializers", _, str() as form):
             return models.FORMS[form]
+        case ("heads", _):
+            return models.Head
         case (*_, "hidden", int(), str() as kind):
             return models.HIDDEN[kind]
         case (*_, "activation", str() as form):
@@ -176,7 +185,7 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
         return _without_space(path, name)
     # Before the search for similar keys: this one is spelled correctly, but belongs to another
     # type.
-    if "type" in allowed and not is_answered(key, str(loc[0]), part, allowed):
+    if "type" in allowed and not is_answered(key, _section(loc), part, allowed):
         kinds = models.KINDS if loc[0] == "rnn" else models.HIDDEN
         kind = str(loc[-2])
         if others := [kind for kind, model in kinds.items() if key in model.model_fields]:
@@ -195,6 +204,13 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
 _FORMS = {**models.FORMS, **models.ACTIVATION_FORMS, **models.POOLING_FORMS}
 
 
+def _section(loc: Path) -> str:
+    """Return the name of the section that ``loc`` is in, where ``heads`` are as ``head``."""
+    if len(loc) == 1:
+        return ""
+    return "head" if loc[0] == "heads" and len(loc) > len(("heads", "name")) else str(loc[0])
+
+
 def _part(loc: Path) -> str:
     """Return the name of the mapping at ``loc``: a section, a type of layer, or a part of one."""
     match loc:
@@ -206,6 +222,8 @@ def _part(loc: Path) -> str:
             return "form"
         case ("rnn", _, _, "layer_norm", _):
             return "layer_norm"
+        case ("heads", _):
+            return "head"
         case (*_, "attention", "attention"):
             return "attention"
         case (section,):
@@ -227,7 +245,7 @@ def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[
     # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign_keys import key_for
 
-    if known := key_for(key, str(loc[0]) if len(loc) > 1 else "", _part(loc[:-1]), allowed):
+    if known := key_for(key, _section(loc), _part(loc[:-1]), allowed):
         return ("E302", *known)
     if similar := guess(key, allowed):
         return "E301", f"did you mean {similar!r}?", similar

@@ -48,7 +48,8 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
     short = kind == "too_short" and value
     is_there = f"a list of {len(value)}" if short else received(value)
     text = f"expected {_expectation(kind, detail, path)}, received {is_there}"
-    text += _hint(value, kind, path) or _value_hint(value, kind, path, document)
+    as_head: Path = ("head", *path[2:]) if path[0] == "heads" and len(path) > 1 else path
+    text += _hint(value, kind, as_head) or _value_hint(value, kind, path, document)
     # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
         return _fraction(value, document.text_of(path))
@@ -276,6 +277,8 @@ def _expectation(kind: str, detail: ErrorDetails, path: Path) -> str:
 
 def _expected_layers(kind: str, path: Path) -> str:
     example = "{type: lstm, units: 32}" if path[0] == "rnn" else "{units: 64}"
+    if path[0] == "heads" and len(path) <= len(("heads", "name")):
+        return "at least one head" if kind == "too_short" else "a head like {units: 5}, by its name"
     if path[-1] == "of":
         names = "at least two names of layers" if kind == "too_short" else "a list of names"
         return f"{names} like [embedding_1, lstm_1]"

@@ -1,0 +1,373 @@
+"""The layers of a stack, poolings, joins and tied weights in Keras, in layers of Keras alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from offered import import_later
+from pydantic_core import PydanticCustomError
+
+import rnnspec
+from rnnspec.backends import get, taken_names
+from rnnspec.backends.keras.emit import SHALLOW, recursion
+from rnnspec.ir import forms
+from rnnspec.pipeline import program
+from rnnspec.spec.names import check_layer_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rnnspec.ir.forms import Form
+    from rnnspec.slots import Array
+
+keras = import_later("keras")
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+INPUTS = {
+    "tokens": "embedding: {vocabulary: 9, dim: 3}",
+    "padded_tokens": "embedding: {vocabulary: 9, dim: 3, mask_zero: true}",
+    "features": "input: {features: 3}",
+    "padded_features": "input: {features: 3, mask_value: -1.5}",
+    "padded_length": "input: {length: 12, features: 3, mask_value: 0}",
+    "length": "input: {length: 12, features: 3}",
+}
+CONVS = """
+  - {type: conv, filters: 4, kernel_size: 3, padding: same, activation: {leaky_relu: 0.3}}
+  - {type: conv, filters: 3, kernel_size: 2, dilation: 3, padding: causal, bias: false}
+  - {type: conv, filters: 4, kernel_size: 2, stride: 2, activation: {clipped_relu: 0.5}}
+  - {type: lstm, units: 3}
+"""
+POOLS = """
+  - {type: max_pool, size: 3, stride: 2, padding: same}
+  - {type: average_pool, size: 2, stride: 1, padding: same}
+  - {type: average_pool, size: 2}
+  - {type: max_pool, size: 2, stride: 1}
+  - {type: gru, units: 3, bidirectional: true}
+"""
+NORMS = """
+  - {type: batch_norm, momentum: 0.7, epsilon: 1.0e-4}
+  - {type: dense, units: 4, activation: {clipped_relu: 6}}
+  - {type: dropout, rate: 0.3, variational: true}
+  - {type: layer_norm}
+  - {type: simple, units: 3}
+  - {type: activation, activation: {leaky_relu: 0.01}}
+  - {type: batch_norm}
+  - {type: activation, activation: legacy_hard_sigmoid}
+"""
+JOINS = """
+  - {type: conv, filters: 3, kernel_size: 3, padding: causal, name: ahead}
+  - {type: batch_norm}
+  - {type: lstm, units: 2, name: state}
+  - {type: concat, of: [FIRST, ahead, state]}
+  - {type: gru, units: 3, name: decoder}
+"""
+STREAM = """
+  - {type: conv, filters: 3, kernel_size: 3, dilation: 2, padding: causal, activation: tanh}
+  - {type: conv, filters: 3, kernel_size: 1, padding: causal}
+  - {type: batch_norm}
+  - {type: lstm, units: 2, name: state}
+"""
+VECTOR = "hidden: [{units: 3, activation: {leaky_relu: 0.2}}, {type: batch_norm}], units: 2"
+ATTENTION = "{attention: {units: 3, activation: {clipped_relu: 1}}}"
+LISTS = f"[mean, max, sum, last, {{attention: {{}}}}, {ATTENTION}]"
+BOTH = "[{type: conv, filters: 4, kernel_size: 2, stride: 2}, {type: gru, units: 3}]"
+TIED = "rnn: {type: lstm, units: 3}\nhead: {tied: true, units: 9, "
+
+
+def text(entrance: str, rest: str) -> str:
+    first = "embedding_1" if "embedding" in INPUTS[entrance] else "input"
+    return f"version: 1\nname: net\n{INPUTS[entrance]}\n{rest.replace('FIRST', first)}\n"
+
+
+NETWORKS = {
+    "convs": f"rnn:{CONVS}head: {{{VECTOR}}}",
+    "pools": f"rnn:{POOLS}head: {{pooling: mean, {VECTOR}}}",
+    "norms": f"rnn:{NORMS}head: {{pooling: none}}",
+    "joins": f"rnn:{JOINS}head: {{pooling: {LISTS}, {VECTOR}}}",
+}
+TRAINED = [
+    *((entrance, name) for entrance in list(INPUTS)[:5] for name in NETWORKS),
+]
+TRAINED = [each for at, each in enumerate(TRAINED) if at % 5 != 2]
+OTHERS = [
+    ("length", f"rnn: {BOTH}\nhead: {{pooling: flatten, {VECTOR}}}"),
+    ("features", f"rnn: {BOTH}\nhead: {{pooling: {{last_steps: 2}}, {VECTOR}}}"),
+    ("features", f"rnn: {BOTH}\nhead: {{pooling: [last_step, sum], {VECTOR}}}"),
+    ("features", f"rnn: {BOTH}\nhead: {{pooling: {ATTENTION}, {VECTOR}}}"),
+    ("padded_tokens", f"{TIED} pooling: none, activation: softmax}}"),
+    ("tokens", f"{TIED} pooling: last, bias: false, activation: softmax}}"),
+    ("padded_tokens", f"{TIED} pooling: mean, bias: false}}"),
+    ("tokens", f"{TIED} pooling: none}}"),
+]
+
+
+@pytest.mark.parametrize(("entrance", "name"), TRAINED)
+def test_training_is_the_reference(entrance: str, name: str) -> None:
+    report = rnnspec.parity(rnnspec.loads(text(entrance, NETWORKS[name])), ["keras"])
+    assert report.equal, report.differences
+
+
+@pytest.mark.parametrize(("entrance", "rest"), OTHERS)
+def test_training_of_other_heads_is_the_reference(entrance: str, rest: str) -> None:
+    report = rnnspec.parity(rnnspec.loads(text(entrance, rest)), ["keras"])
+    assert report.equal, report.differences
+
+
+STREAMS = {
+    "sum": f"rnn:{STREAM}head: {{pooling: [sum, mean, max], {VECTOR}}}",
+    "last": f"rnn:{STREAM}head: {{{VECTOR}}}",
+    "none": "rnn:"
+    + STREAM
+    + "  - {type: concat, of: [FIRST, state]}\n  - {type: gru, units: 2}\nhead: {pooling: none}",
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("entrance", ["features", "padded_features", "padded_tokens"])
+def test_steps_are_the_reference(entrance: str, name: str) -> None:
+    spec = rnnspec.loads(text(entrance, STREAMS[name]))
+    report = rnnspec.parity(spec, ["keras"], form="step")
+    assert report.equal, report.differences
+
+
+def test_tied_steps_are_the_reference() -> None:
+    spec = rnnspec.loads(text("padded_tokens", f"{TIED} pooling: none}}"))
+    assert rnnspec.parity(spec, ["keras"], form="step").equal
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_inference_is_the_reference(name: str) -> None:
+    spec = rnnspec.loads(text("padded_features", NETWORKS[name]))
+    assert rnnspec.parity(spec, ["keras"], form="inference").equal
+
+
+PADDED = """\
+version: 1
+name: padded
+input: {features: 3, mask_value: 0}
+rnn:
+  - {type: conv, filters: 4, kernel_size: 3, stride: 2, activation: relu, bias: false}
+  - {type: batch_norm}
+  - {type: max_pool, size: 2, padding: same}
+  - {type: lstm, units: 5}
+head: {units: 1}
+"""
+SOURCE = """\
+    inputs = keras.Input(shape=(None, 3), name="inputs")
+    mask = keras.ops.any(keras.ops.not_equal(inputs, 0.0), axis=-1)
+    x = fill_padding(inputs, mask, 0)
+    x = keras.layers.Conv1D(
+        4, 3, strides=2, activation="relu", use_bias=False, name="conv_1"
+    )(x)
+    mask = mask[:, 2::2]
+    x = keras.layers.BatchNormalization(
+        momentum=0.99, epsilon=0.001, name="batch_norm_1"
+    )(x, mask=mask)
+    x = keras.layers.MaxPooling1D(2, padding="same", name="max_pool_1")(
+        fill_padding(x, mask, -3e38)
+    )
+    mask = mask[:, ::2]
+    x = fill_padding(x, mask, 0)
+    x = keras.layers.LSTM(5, return_sequences=False, name="lstm_1")(x, mask=mask)
+    x = keras.layers.Dense(1, name="dense_1")(x)
+    return keras.Model(inputs, x, name="padded")
+"""
+
+
+def test_the_mask_goes_through_windows() -> None:
+    assert rnnspec.codegen(rnnspec.loads(PADDED), "keras").endswith(f'    """\n{SOURCE}')
+
+
+def test_a_chain_without_a_mask_is_a_sequential() -> None:
+    spec = rnnspec.loads(PADDED.replace(", mask_value: 0", ""))
+    model = rnnspec.build(spec, "keras", seed=1)
+    assert type(model) is keras.Sequential
+    names = ["conv_1", "batch_norm_1", "max_pool_1", "lstm_1", "dense_1"]
+    assert [layer.name for layer in model.layers] == names
+
+
+def test_more_padding_changes_nothing() -> None:
+    """Neither the output, nor what a pass of training computes and moves."""
+    spec = rnnspec.loads(PADDED)
+    short = np.random.default_rng(0).standard_normal((4, 9, 3)).astype(np.float32)
+    short[0, 6:] = 0
+    longer = np.concatenate([short, np.zeros((4, 4, 3), np.float32)], axis=1)
+    seen = []
+    for batch in (short, longer):
+        model = rnnspec.build(spec, "keras", seed=1)
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        output = model.predict_on_batch(batch)
+        model.train_on_batch(batch, np.ones((4, 1)))
+        seen.append({"output": output, **rnnspec.read_weights(model)})
+    for name, array in seen[0].items():
+        np.testing.assert_allclose(seen[1][name], array, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_padding_alone_trains(name: str) -> None:
+    model = rnnspec.build(rnnspec.loads(text("padded_features", NETWORKS[name])), "keras")
+    batch = np.random.default_rng(0).standard_normal((3, 12, 3)).astype(np.float32)
+    batch[0] = -1.5
+    model.compile("adam", "mse")
+    target = np.zeros_like(model.predict_on_batch(batch))
+    for rows in (batch, batch[:1]):
+        model.train_on_batch(rows, target[: len(rows)])
+        assert all(np.isfinite(array).all() for array in model.get_weights())
+
+
+LOAD = """\
+import sys, keras, numpy as np
+model = keras.saving.load_model("net.keras", safe_mode=True)
+batch = np.load("batch.npy")
+np.save("output.npy", model.predict_on_batch(batch))
+model.compile("sgd", "mse")
+model.train_on_batch(batch, np.load("output.npy") + 1)
+assert not any(name.startswith("rnnspec") for name in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("entrance", "rest"),
+    [
+        ("padded_features", NETWORKS["joins"]),
+        ("padded_tokens", NETWORKS["pools"]),
+        ("padded_tokens", NETWORKS["norms"]),
+        ("padded_tokens", f"{TIED} pooling: none, activation: softmax}}"),
+    ],
+)
+def test_a_file_needs_only_keras(entrance: str, rest: str, tmp_path: Path) -> None:
+    model = rnnspec.build(rnnspec.loads(text(entrance, rest)), "keras", seed=1)
+    model.save(tmp_path / "net.keras")
+    batch = batch_for(model)
+    np.save(tmp_path / "batch.npy", batch)
+    subprocess.run([sys.executable, "-c", LOAD], cwd=tmp_path, check=True, capture_output=True)
+    output = np.load(tmp_path / "output.npy")
+    np.testing.assert_allclose(output, model.predict_on_batch(batch), atol=1e-6)
+    with zipfile.ZipFile(tmp_path / "net.keras") as saved:
+        config = saved.read("config.json").decode()
+    assert json.loads(config)["module"].startswith("keras")
+    assert '"registered_name": "net' not in config
+
+
+def batch_for(model: Any) -> Array:
+    rng = np.random.default_rng(3)
+    if model.inputs[0].dtype == "int32":
+        return rng.integers(0, 9, (4, 12), dtype=np.int32)
+    return rng.standard_normal((4, 12, 3)).astype(np.float32)
+
+
+def test_a_tied_kernel_is_one_array_in_a_loaded_model_too(tmp_path: Path) -> None:
+    spec = rnnspec.loads(text("tokens", f"{TIED} pooling: none}}"))
+    rnnspec.build(spec, "keras", seed=1).save(tmp_path / "net.keras")
+    model = keras.saving.load_model(tmp_path / "net.keras")
+    before = rnnspec.read_weights(model, spec)
+    assert [name for name in before if "embeddings" in name or "dense" in name] == [
+        "embedding_1.embeddings",
+        "dense_1.bias",
+    ]
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    # No batch has token 8, so only the projection moves its vector.
+    model.train_on_batch(np.arange(8)[None], np.full((1, 8, 9), 100.0))
+    after = rnnspec.read_weights(model, spec)["embedding_1.embeddings"]
+    assert np.abs(after - before["embedding_1.embeddings"])[8].max() > 1e-3
+
+
+def test_each_pass_of_training_moves_the_moving_arrays_once() -> None:
+    spec = rnnspec.loads("""\
+version: 1
+name: net
+input: {features: 2}
+rnn: [{type: batch_norm, momentum: 0.5}, {type: gru, units: 2}]
+""")
+    model = rnnspec.build(spec, "keras", seed=1)
+    runtime = get("keras").runtime
+    keys = [("batch_norm_1", "gamma")]
+    batch = np.random.default_rng(0).standard_normal((3, 5, 2)).astype(np.float32)
+    target, weight = np.zeros((3, 5, 2)), np.ones((3, 5, 2))
+    mean = batch.mean(axis=(0, 1))
+    still = runtime.learner(model, keys, training=False)
+    still(batch, target, weight)
+    assert not rnnspec.read_weights(model)["batch_norm_1.moving_mean"].any()
+    learn = runtime.learner(model, keys, training=True)
+    for share in (0.5, 0.75, 0.875):
+        learn(batch, target, weight)
+        moved = rnnspec.read_weights(model)["batch_norm_1.moving_mean"]
+        np.testing.assert_allclose(moved, share * mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("engine", "rnn", "layer", "key"),
+    [
+        (
+            "",
+            "{type: conv, filters: 2, kernel_size: 2, stride: 2, dilation: 2}",
+            "conv_1",
+            "dilation",
+        ),
+        ("", "{type: dense, units: 2, activation: {leaky_relu: -0.1}}", "dense_1", "activation"),
+        ("torch", "{type: average_pool, size: 2, padding: same}", "average_pool_1", "padding"),
+        ("jax", "[{type: dense, units: 1}, {type: batch_norm}]", "batch_norm_1", "type"),
+    ],
+)
+def test_what_keras_cannot_do_is_refused(
+    engine: str, rnn: str, layer: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", engine or "tensorflow")
+    rnn = f"[{rnn.strip('[]')}, {{type: lstm, units: 2}}]"
+    network = program(rnnspec.loads(text("padded_features", f"rnn: {rnn}"))).network
+    refusals = get("keras").emitter.refusals
+    found = refusals(network, "training")
+    assert [(refusal.layer, refusal.key) for refusal in found] == [(layer, key)]
+    if engine:
+        monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+        assert not refusals(network, "training")
+
+
+def test_a_name_of_a_further_layer_is_refused() -> None:
+    head = "head: {pooling: {attention: {}}, units: 2, name: attention_pooling_1_weights}"
+    network = program(rnnspec.loads(text("features", f"rnn: {BOTH}\n{head}"))).network
+    (found,) = get("keras").emitter.refusals(network, "training")
+    assert (found.layer, found.key) == ("attention_pooling_1_weights", "name")
+
+
+@pytest.mark.parametrize("rest", [NETWORKS["convs"], NETWORKS["pools"], OTHERS[1][1]])
+def test_a_sequence_too_short_for_a_layer_is_refused(rest: str) -> None:
+    from tensorflow.errors import InvalidArgumentError
+
+    model = rnnspec.build(rnnspec.loads(text("features", rest)), "keras")
+    model.predict_on_batch(np.ones((2, 12, 3)))
+    # If TensorFlow keeps its trace for any number of steps, the error is one of its own.
+    with pytest.raises((ValueError, InvalidArgumentError)):
+        model.predict_on_batch(np.ones((2, 1, 3)))
+
+
+@pytest.mark.parametrize("form", ["training", "step"])
+def test_no_layer_can_be_called_what_keras_calls_an_operation(form: Form) -> None:
+    rests = STREAMS.values() if form == "step" else [NETWORKS["pools"], NETWORKS["joins"]]
+    for rest in rests:
+        spec = rnnspec.loads(text("padded_features", rest))
+        network = program(spec).network
+        known = {layer.name for layer in network.layers} | {
+            state.name for state in forms.states(network)
+        }
+        operations = {each.name for each in rnnspec.build(spec, "keras", form=form).operations}
+        further = {name for name in operations if name.startswith("attention_pooling_")}
+        assert operations - known - further
+        for name in operations - known - further:
+            with pytest.raises(PydanticCustomError):
+                check_layer_name(name, taken_names())
+
+
+def test_operations_beside_layers_count_in_the_recursion_of_keras() -> None:
+    conv = "{type: conv, filters: 2, kernel_size: 2, padding: causal}"
+    rnn = ", ".join([conv] * (SHALLOW // 2))
+    network = program(
+        rnnspec.loads(text("padded_features", f"rnn: [{rnn}, {{type: lstm, units: 2}}]"))
+    ).network
+    assert recursion(network) > 2 * len(network.layers)
