@@ -92,7 +92,7 @@ def _check_branches(account: Account, draft: nodes.Network) -> None:
     branched = False
     for layer in draft.layers:
         branched = branched or layer.source is not None
-        if branched and isinstance(layer, _OF_STACK):
+        if layer.source == nodes.INPUT or (branched and isinstance(layer, _OF_STACK)):
             message = "expected one chain of layers up to the poolings and the heads, received"
             account.refuse(layer.name, f"{message} this layer in a branch", "E704")
     account.check()

@@ -473,9 +473,10 @@ class _Graph:
                 message = f"reads {several} of {source}; the language passes on one of them"
                 self.refuse(name, message)
                 return False
-        again = [source for source in dict.fromkeys(sources) if sources.count(source) > 1]
-        for source in again:
-            number = sources.count(source)
+        taken = [(source, at) for call in calls for source, at, _ in call.inputs]
+        again = [each for each in dict.fromkeys(taken) if taken.count(each) > 1]
+        for source, at in again:
+            number = taken.count((source, at))
             self.refuse(name, f"reads the output of {source} {number} times; expected it once")
         if layer.kind not in JOINS and len(sources) > 1 and not again:
             self.refuse(name, f"expected one input, received {listed(sources)}")

@@ -142,7 +142,7 @@ LAYERS = frozenset(
     {
         *(*CLASSES, *OPERATIONS, *CELLS, "StackedRNNCells", "Sequential", "Functional", "Model"),
         *("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ConvertToTensor"),
-        *("ExpandDims", "ZerosLike", "OnesLike"),
+        *("ExpandDims", "ZerosLike", "OnesLike", "Pipeline", "Rescaling"),
     }
 )
 """The classes of layers and operations of Keras's own that a file may name to be opened."""

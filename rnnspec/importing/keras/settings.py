@@ -286,12 +286,35 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
         what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
         settings.account.infer(what, settings.name)
         settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
+    if _is_legacy(given):
+        word = LEGACY
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)
     what = f"the function {show_value(given)}" if isinstance(given, dict) else show_value(given)
     settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
     return default
+
+
+def _is_legacy(value: Any) -> bool:
+    """Return whether an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
+    match value:
+        case {
+            "class_name": "Pipeline",
+            "config": {
+                "layers": [
+                    {"class_name": "Rescaling", "config": {"scale": scale, "offset": 0 | 0.0}},
+                    {"class_name": "Activation", "config": {"activation": "hard_sigmoid"}},
+                ]
+            },
+        }:
+            match scale:
+                case {"class_name": "__numpy__", "config": {"value": [1.2]}}:
+                    return True
+                case _:
+                    return isinstance(scale, np.ndarray) and scale.tolist() == [1.2]
+        case _:
+            return False
 
 
 def initializer(value: Any) -> Initializer | None:
