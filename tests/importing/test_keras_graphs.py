@@ -122,7 +122,7 @@ ANY: dict[str, Make] = {
     "a pooling behind a dense layer": lambda x: of.GlobalAveragePooling1D()(
         of.Dense(4)(of.Dense(3, use_bias=False)(sequence()(x)))
     ),
-    "an activation behind a sum": lambda x: of.GRU(4)(of.LeakyReLU(0.1)(added_by_layer(x))),
+    "an activation behind a sum": lambda x: of.GRU(4)(of.LeakyReLU(0.25)(added_by_layer(x))),
     "norms at each step": lambda x: of.GRU(4)(
         of.BatchNormalization()(of.Dense(3, activation="relu")(of.BatchNormalization()(x)))
     ),

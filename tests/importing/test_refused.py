@@ -150,7 +150,7 @@ SEQUENCE = changed(LSTM, return_sequences=True, units=3)
          "a: expected one input, received in and b"),
         ([("out", SEQUENCE, ["else"])], "else: is an input of another layer, and is not in"),
         ([("a", SEQUENCE, ["in"]), ("out", LSTM, ["a"]), ("c", DENSE, ["c"])], "c: not on the way"),
-        ([("a", layer("Add"), ["in", "out"]), ("out", SEQUENCE, ["a"])], "in: the layers form a cy"),
+        ([("a", layer("Add"), ["in", "out"]), ("out", SEQUENCE, ["a"])], "in: the layers form"),
     ],
 )  # fmt: skip
 def test_graphs_that_are_no_chain(layers: list[Any], wanted: str) -> None:
