@@ -78,7 +78,8 @@ def assemble(  # noqa: PLR0913 - all of a network
         ) from None
     network = _read_spec(dump(words), account.source).network
     placed = map(_with_place, draft.layers, network.layers)
-    check_same(account.source, replace(draft, layers=tuple(placed)), network)
+    rest = draft.layers[len(network.layers) :]
+    check_same(account.source, replace(draft, layers=(*placed, *rest)), network)
     _check_sources(account, draft, network)
     return network
 
