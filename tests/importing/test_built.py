@@ -66,8 +66,7 @@ STACKS = {
     "tied without a bias": TOKENS + "rnn: {type: gru, units: 3}\n"
     "head: {pooling: none, units: 9, activation: softmax, bias: false, tied: true}\n",
     # In Keras, the output layers of both are behind the hidden one.
-    "heads": TOKENS
-    + "rnn: {type: gru, units: 4}\n"
+    "heads": TOKENS + "rnn: {type: gru, units: 4}\n"
     "heads: {one: {units: 4}, two: {hidden: [{units: 4}], units: 4}}\n",
 }
 GALLERY = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))

@@ -556,6 +556,14 @@ def test_branches_that_the_language_lacks(name: str) -> None:
         rnnspec.from_keras(graph(make, 6, 3))
 
 
+def test_a_join_of_one_layer_twice() -> None:
+    def make(x: Any) -> Any:
+        x = of.LSTM(3, return_sequences=True)(x)
+        return of.GRU(2)(of.Concatenate()([x, x]))
+
+    assert "of: [lstm_1, lstm_1]" in str(rnnspec.from_keras(graph(make, 6, 3)).spec)
+
+
 def test_an_embedding_that_is_not_the_kernel_of_the_output() -> None:
     def make(words: Any) -> Any:
         embedding = of.ReversibleEmbedding(9, 4, tie_weights=False, name="table")

@@ -492,7 +492,9 @@ class Chain:
                 momentum=piece.momentum,
                 masked=False,
             )
-            if self._masks.at[layer.name].kept != (now.masked and len(now.shape) > 1):
+            masked = now.masked and len(now.shape) > 1
+            kept = self._masks.at[layer.name].kept
+            if kept != masked or (masked and piece.counts_padding):
                 what = "how padding counts in the statistics of a batch"
                 self.account.leave(what, layer.name)
         self._add(node, layer, lacks=piece.lacks)

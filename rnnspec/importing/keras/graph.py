@@ -469,12 +469,14 @@ class _Graph:
         for source in dict.fromkeys(sources):
             outputs = list(dict.fromkeys(at for other, at in reads if other == source))
             if len(outputs) > 1:
-                several = listed([_output_name(self.layers[source], at) for at in outputs])
-                message = f"reads {several} of {source}; the language passes on one of them"
+                names = listed([_output_name(self.layers[source], at) for at in outputs])
+                message = f"reads {names} of {source}; the language passes on one of them"
                 self.refuse(name, message)
                 return False
         taken = [(source, at) for call in calls for source, at, _ in call.inputs]
-        again = [each for each in dict.fromkeys(taken) if taken.count(each) > 1]
+        # A join may have an output twice.
+        several = [] if layer.kind == "Concatenate" else taken
+        again = [each for each in dict.fromkeys(several) if several.count(each) > 1]
         for source, at in again:
             number = taken.count((source, at))
             self.refuse(name, f"reads the output of {source} {number} times; expected it once")

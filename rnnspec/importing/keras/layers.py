@@ -578,14 +578,11 @@ def _norm(settings: Settings, layer: Foreign) -> Piece:
         settings.only("virtual_batch_size", None, why="the language normalizes over the batch")
         if settings.flag("synchronized", False):
             settings.account.leave("synchronized", layer.name)
-        if settings.version.major < 3:
-            settings.account.leave(
-                "padding in the statistics of a batch", layer.name, "Keras 2 counts it in training"
-            )
     epsilon = settings.number("epsilon", 1e-3)
     if not 1e-12 <= epsilon <= 1.0:
         settings.refuse("epsilon", f"expected 1e-12 to 1, received {epsilon!r}")
-    return pieces.Norm(layer, axis, epsilon, tuple(lacks), momentum)
+    old = settings.version.major < 3
+    return pieces.Norm(layer, axis, epsilon, tuple(lacks), momentum, counts_padding=old)
 
 
 def _flatten(settings: Settings, layer: Foreign) -> Piece:

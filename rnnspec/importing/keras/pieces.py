@@ -120,7 +120,7 @@ class ZeroPadding:
 class Norm:
     """A norm along an ``axis`` of the batch, without the arrays that it ``lacks``.
 
-    It is a batch norm if it has a ``momentum``.
+    It is a batch norm if it has a ``momentum``; that of Keras 2 may count padding in training.
     """
 
     layer: Foreign
@@ -128,6 +128,7 @@ class Norm:
     epsilon: float
     lacks: tuple[str, ...]
     momentum: float | None = None
+    counts_padding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
