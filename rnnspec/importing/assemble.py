@@ -38,12 +38,14 @@ class Taken:
     imported: Imported
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - the parts of a network
     account: Account,
     name: str,
     network_input: nodes.Input,
     layers: Sequence[nodes.Layer],
     kinds: Mapping[str, str],
+    *,
+    outputs: Sequence[tuple[str, str]] = (),
 ) -> nodes.Network:
     """Return the network that has ``layers`` in their order.
 
@@ -54,11 +56,18 @@ def assemble(
         layers: its layers without a place: with their names in the model (``start`` of a residual
             is such a name too), no shape and no mask. Lowering gives them their places.
         kinds: the classes of layers in the model by their names there, for errors.
+        outputs: the name of each output with that of its layer, if they have names.
 
     Raises:
         ModelError: the language cannot express the model.
     """
-    draft = nodes.Network(name=name, description="", input=network_input, layers=tuple(layers))
+    draft = nodes.Network(
+        name=name,
+        description="",
+        input=network_input,
+        layers=tuple(layers),
+        outputs=tuple(outputs),
+    )
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -148,7 +157,8 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         replace(each, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), each.became))
         for each in imported.layers
     )
-    network = replace(imported.network, layers=tuple(layers))
+    outputs = tuple((output, named(layer)) for output, layer in imported.network.outputs)
+    network = replace(imported.network, layers=tuple(layers), outputs=outputs)
     return replace(imported, network=network, arrays=arrays, layers=became)
 
 

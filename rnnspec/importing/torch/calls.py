@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rnnspec.errors import listed
 from rnnspec.importing.torch import layers
+from rnnspec.importing.torch.files import dense
 from rnnspec.importing.torch.scope import (
     NO_STATES,
     Lengths,
+    ModuleArray,
     Packed,
     RefusedError,
     Several,
@@ -19,16 +21,19 @@ from rnnspec.importing.torch.scope import (
     States,
     Tensor,
     Unknown,
+    Weighted,
+    Weights,
     Zeros,
     describe,
+    pooling,
 )
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rnnspec.importing.torch.scope import Given, Scope, Value
-    from rnnspec.words import Activation, Merge, Statistic
+    from rnnspec.importing.torch.scope import Form, Given, Scope, Value
+    from rnnspec.words import Activation, Merge, Statistic, WindowStatistic
 
 
 _INTEGERS = ("torch.int64", "torch.int32", "torch.int16", "torch.int8", "torch.uint8")
@@ -37,7 +42,7 @@ _CASTS = ("torch.float16", "torch.bfloat16", "torch.bool", "torch.complex64", "t
 
 def same(scope: Scope, x: Any, *_: Any, **__: Any) -> Value:
     """Return a value as it is."""
-    if isinstance(x, Lengths | Zeros | Size | States | State | Packed):
+    if isinstance(x, Lengths | Zeros | Size | States | State | Packed | Weights | ModuleArray):
         return x
     return scope.tensor(x, either_order=True)
 
@@ -68,7 +73,7 @@ def to(scope: Scope, x: Any, *args: Any, **kwargs: Any) -> Value:
 def long(scope: Scope, x: Any) -> Value:
     """Return a value as integers: tokens, or lengths."""
     if isinstance(x, Tensor):
-        if scope.chain.input is not None:
+        if x.at:
             raise RefusedError(
                 "expected a cast to integers of tokens alone, received it behind layers"
             )
@@ -89,6 +94,8 @@ def attribute(_: Scope, x: Any, name: str) -> Value:
         case "values" if isinstance(x, Several):
             value: Value = x.items[0]
             return value
+        case "T" | "mT" if isinstance(x, ModuleArray):
+            return replace(x, turned=not x.turned)
         case "T" | "mT":
             raise RefusedError(f"expected transpose(0, 1), received .{name}")
         case _:
@@ -104,23 +111,24 @@ def zeros(scope: Scope, *_: Any, **named: Any) -> Value:
 
 
 def transpose(scope: Scope, x: Any, dim0: Any, dim1: Any) -> Value:
-    """Exchange the steps and the batch."""
-    # A sequence before any layer may be of tokens.
-    features = isinstance(x, Tensor) and x.form == "steps" and bool(scope.chain.layers)
-    rank = 3 if isinstance(x, States) or features else 2
-    if sorted((_axis(dim0, rank), _axis(dim1, rank))) != [0, 1]:
-        raise RefusedError("expected an exchange of steps and batch, (0, 1), received other axes")
-    return _exchange(scope, x)
+    """Exchange two axes."""
+    if isinstance(x, ModuleArray):
+        return replace(x, turned=not x.turned)
+    rank = 3 if isinstance(x, States) else len(_axes(scope, x))
+    order = list(range(rank))
+    one, two = _axis(dim0, rank), _axis(dim1, rank)
+    order[one], order[two] = two, one
+    return _in_order(scope, x, tuple(order))
 
 
 def permute(scope: Scope, x: Any, *dims: Any) -> Value:
-    """Exchange the steps and the batch, or nothing."""
+    """Give the axes another order."""
     order = dims[0] if len(dims) == 1 and isinstance(dims[0], tuple) else dims
-    if order in ((0, 1, 2), (0, 1)):
-        return same(scope, x)
-    if order not in ((1, 0, 2), (1, 0)):
-        raise RefusedError(f"expected an exchange of steps and batch, (1, 0, 2), received {order}")
-    return _exchange(scope, x)
+    rank = 3 if isinstance(x, States) else len(_axes(scope, x))
+    numbers = tuple(_axis(each, rank) for each in order)
+    if sorted(numbers) != list(range(rank)):
+        raise RefusedError(f"expected an order of {rank} axes, received {order}", "E703")
+    return _in_order(scope, x, numbers)
 
 
 def turn(scope: Scope, x: Any) -> Value:
@@ -128,19 +136,27 @@ def turn(scope: Scope, x: Any) -> Value:
     return transpose(scope, x, 0, 1)
 
 
-def _exchange(scope: Scope, x: Any) -> Value:
+def _axes(scope: Scope, x: Any) -> str:
+    """Return the axes of a value."""
+    return x.axes if isinstance(x, Weights) else scope.tensor(x, with_pad=True).axes
+
+
+def _in_order(scope: Scope, x: Any, order: tuple[int, ...]) -> Value:
     if isinstance(x, States):
-        return replace(x, swapped=not x.swapped)
-    value = scope.tensor(x)
-    if value.form != "steps":
+        if order not in ((0, 1, 2), (1, 0, 2)):
+            raise RefusedError("expected an exchange of layers and batch, received other axes")
+        return replace(x, swapped=x.swapped != (order == (1, 0, 2)))
+    value = x if isinstance(x, Weights) else scope.tensor(x, with_pad=True)
+    if isinstance(value, Tensor) and value.form == "vector" and order != (0, 1):
         raise RefusedError(f"expected a sequence, received {describe(value)}")
-    return replace(value, turned=not value.turned)
+    return replace(value, axes="".join(value.axes[each] for each in order))
 
 
 def _axis(dim: Any, rank: int) -> int:
     """Return the number of an axis from the front."""
-    if type(dim) is not int:
-        raise RefusedError(f"expected the number of an axis, received {describe(dim)}", "E703")
+    if type(dim) is not int or not -rank <= dim < rank:
+        message = f"expected the number of one of {rank} axes, received {describe(dim)}"
+        raise RefusedError(message, "E703")
     return dim % rank
 
 
@@ -148,23 +164,29 @@ def squeeze(scope: Scope, x: Any, dim: Any = None) -> Value:
     """Remove the axis of a single final state, of a single step, or of a single unit."""
     if isinstance(x, States) and dim in (None, int(x.swapped)):
         return scope.whole(x)
+    axes = _axes(scope, x)
+    at = next((i for i, axis in enumerate(axes) if axis == "-"), -1)
+    if at >= 0 and (dim is None or _axis(dim, len(axes)) == at):
+        rest = axes[:at] + axes[at + 1 :]
+        if isinstance(x, Weights):
+            return replace(x, axes=rest)
+        return replace(scope.tensor(x), form="vector", axes=rest)
     value = scope.tensor(x)
-    if value.form == "one step" and dim in (None, 1):
-        return replace(value, form="vector")
-    rank = {"steps": 3, "vector": 2}.get(value.form, 0)
-    last = dim is None or (rank and _axis(dim, rank) == rank - 1)
-    if not last or scope.chain.shape[-1] != 1:
+    features = scope.axis(value, "features")
+    if (dim is not None and _axis(dim, len(axes)) != features) or scope.width(value.at) != 1:
         raise RefusedError(f"squeeze({'' if dim is None else dim}): expected a last axis of size 1")
-    scope.account.leave("squeeze of the result", reason="the spec keeps the last axis, of size 1")
-    return replace(value, form="squeezed")
+    return replace(value, form="squeezed", axes=axes[:features] + axes[features + 1 :])
 
 
 def unsqueeze(scope: Scope, x: Any, dim: Any) -> Value:
-    """Give a vector an axis for steps."""
+    """Give a value an axis of size 1."""
+    if isinstance(x, Weights):
+        at = _axis(dim, len(x.axes) + 1)
+        return replace(x, axes=f"{x.axes[:at]}-{x.axes[at:]}")
     value = scope.tensor(x)
-    if value.form != "vector" or dim != 1:
+    if value.form != "vector" or dim not in (1, -2):
         raise RefusedError(f"unsqueeze({dim}): expected unsqueeze(1) of a vector, to repeat it")
-    return replace(value, form="one step")
+    return replace(value, form="one step", axes=f"{value.axes[0]}-{value.axes[1]}")
 
 
 def repeat(scope: Scope, x: Any, *sizes: Any) -> Value:
@@ -172,11 +194,10 @@ def repeat(scope: Scope, x: Any, *sizes: Any) -> Value:
     value = scope.tensor(x)
     match sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes:
         case (1 | -1 | Size(), int(steps), 1 | -1 | Size()) if value.form == "one step":
-            scope.leave_drops(value, "before a repeat")
-            scope.chain.add(nodes.Repeat(name="repeat", input=(), steps=steps))
-            scope.chain.has_padding = False
-            turned = bool(scope.time_first)
-            return scope.result(value, form="steps", turned=turned)
+            at = scope.add(nodes.Repeat(name="repeat", input=(), steps=steps), value)
+            (missing,) = set("012") - set(value.axes)
+            axes = value.axes.replace("-", missing)
+            return scope.result(value, at, form="steps", axes=axes, padded=False)
         case _:
             raise RefusedError(
                 "expected a vector repeated as steps: unsqueeze(1).repeat(1, STEPS, 1)"
@@ -184,19 +205,29 @@ def repeat(scope: Scope, x: Any, *sizes: Any) -> Value:
 
 
 def flatten(scope: Scope, x: Any, start_dim: Any = 0, end_dim: Any = -1) -> Value:
-    """Join the final states of both directions."""
-    return reshape(scope, x, Size(), -1 if (start_dim, end_dim) == (1, -1) else 0)
+    """Join the final states of both directions, or all steps."""
+    return reshape(scope, x, Size(), -1 if (start_dim, end_dim) in ((1, -1), (1, 2)) else 0)
 
 
 def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
-    """Join the final states of both directions, or refuse any other change of shape."""
+    """Join the final states of both directions, or all steps; refuse other changes of shape."""
+    sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
     if isinstance(x, States):
-        sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
         if x.swapped and x.number == x.directions and sizes[1:] == (-1,):
             states = (State(x, -2), State(x, -1))[-x.directions :]
             return both(scope, states, "concat")
-        if x.number == 1 and sizes == (-1, scope.chain.shape[-1]):
+        if x.number == 1 and sizes == (-1, scope.width(x.at)):
             return scope.whole(x)
+    if isinstance(x, Tensor) and x.form != "squeezed":
+        match sizes:
+            case (Size(), -1):
+                return layers.flatten(scope, x)
+            case (Size() | -1, int(size)) if size > 0:
+                return layers.flatten(scope, x, size)
+            case (Size(), Size(), -1 | Size()) if x.form == "steps":
+                return x
+            case _:
+                pass
     raise RefusedError("expected no change of shapes, received one; the language has none", "E701")
 
 
@@ -217,7 +248,7 @@ def pack(
         )
     scope.lengths = scope.lengths or lengths.argument
     scope.decreasing |= enforce_sorted
-    scope.lay_out(value, batch_first=batch_first)
+    layers.lay_out_recurrent(scope, value, batch_first=batch_first)
     return Packed(value)
 
 
@@ -231,8 +262,9 @@ def pad(
     if padding_value != 0.0:
         raise RefusedError(f"padding_value: expected 0.0, received {padding_value}", "E703")
     value = scope.tensor(x.steps)
-    assert scope.time_first is not None, "a packed sequence has a layout"
-    return Several((replace(value, turned=scope.time_first == batch_first), Lengths()))
+    roles = ("batch", "steps") if batch_first else ("steps", "batch")
+    axes = "".join(value.axes[scope.axis(value, role)] for role in (*roles, "features"))
+    return Several((replace(value, axes=axes), Lengths()))
 
 
 _ALL = slice(None)
@@ -257,7 +289,7 @@ def item(scope: Scope, x: Any, index: Any) -> Value:
         case Lengths(argument=name) if name:
             raise RefusedError(f"takes a part of the argument '{name}' of forward; {NO_STATES}")
         case Tensor():
-            return _step(scope, scope.tensor(x), index)
+            return _part(scope, x, index)
         case _:
             raise RefusedError(f"expected a tensor, received a part of {describe(x)}")
 
@@ -272,29 +304,61 @@ def _state(states: States, index: Any) -> Value:
     return state
 
 
-def _step(scope: Scope, value: Tensor, index: Any) -> Value:
-    if value.form != "steps":
-        raise RefusedError(f"expected a step of a sequence, received a part of {describe(value)}")
-    if scope.time_first is None:
-        if isinstance(index, str):
-            raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
-        message = "takes a part of the input; expected a recurrent layer over all of its steps"
-        raise RefusedError(message)
-    wanted = (-1,) if scope.is_time_first(value) else (_ALL, -1)
-    given = _leading(index, len(wanted))
-    if given != (wanted[0] if len(wanted) == 1 else wanted):
-        last = "[-1]" if len(wanted) == 1 else "[:, -1]"
-        message = f"expected the last step, {last}, received [{_state_in_words(index)}]"
-        raise RefusedError(
-            f"{message}; 'pooling: last' of both directions is torch.cat((h[-2], h[-1]), 1)"
-        )
-    if scope.chain.has_padding:
+def _part(scope: Scope, x: Tensor, index: Any) -> Value:
+    """Return the last step or steps, or cut off those that a causal convolution does not have."""
+    if isinstance(index, str):
+        raise RefusedError(f"expected a tensor as the input, received a mapping with '{index}'")
+    if x.form != "steps":
+        raise RefusedError(f"expected a step of a sequence, received a part of {describe(x)}")
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if ... in parts:
+        at = parts.index(...)
+        parts[at : at + 1] = [_ALL] * (len(x.axes) - len(parts) + 1)
+    parts += [_ALL] * (len(x.axes) - len(parts))
+    if all(part == _ALL for part in parts):
+        return x
+    steps = scope.axis(x, "steps") if "" not in scope.roles(x) else 1
+    if len(parts) != len(x.axes) or any(
+        part != _ALL for at, part in enumerate(parts) if at != steps
+    ):
+        raise RefusedError(_other_part(index, steps))
+    match parts[steps]:
+        case slice(start=None, stop=int(stop), step=None | 1) if x.surplus and stop == -x.surplus:
+            return replace(x, surplus=0)
+        case slice(start=None, stop=Size(), step=None | 1) if x.surplus:
+            raise RefusedError(f"expected [..., :-{x.surplus}], received a size of a tensor")
+        case -1:
+            return _last_step(scope, scope.tensor(x), steps)
+        case slice(start=int(start), stop=None, step=None | 1) if start < 0:
+            return _last_steps(scope, scope.tensor(x), -start)
+        case _:
+            raise RefusedError(_other_part(index, steps))
+
+
+def _other_part(index: Any, steps: int) -> str:
+    last = "[-1]" if steps == 0 else "[:, -1]"
+    return (
+        f"expected the last step, {last}, received [{_state_in_words(index)}]; 'pooling: last' of "
+        "both directions is torch.cat((h[-2], h[-1]), 1)"
+    )
+
+
+def _last_step(scope: Scope, value: Tensor, steps: int) -> Value:
+    if value.padded:
         raise RefusedError(
             "reads the last step, which is padding in a shorter sequence; expected the final "
             "state, h[-1] or torch.cat((h[-2], h[-1]), dim=1)"
         )
-    scope.chain.last_step()
-    return replace(value, version=scope.chain.version, form="vector", turned=False)
+    axes = value.axes[:steps] + value.axes[steps + 1 :]
+    at = scope.add(pooling("last_step"), value)
+    return scope.result(value, at, form="vector", axes=axes)
+
+
+def _last_steps(scope: Scope, value: Tensor, count: int) -> Value:
+    if value.padded:
+        raise RefusedError("reads the last steps, which are padding in a shorter sequence")
+    layer = nodes.LastSteps(name="last_steps", input=(), count=count)
+    return scope.result(value, scope.add(layer, value))
 
 
 def _leading(index: Any, number: int) -> Any:
@@ -335,12 +399,13 @@ def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
         cells = "; the language passes on no cell state, c"
         raise RefusedError(message + cells * any(each.states.is_cell for each in states))
     value = scope.whole(replace(first, number=1))
-    if merge != "concat":
-        layer = scope.chain.layers[-1]
-        assert isinstance(layer, nodes.Recurrent), "it has just been changed"
-        scope.chain.change(replace(layer, merge=merge), (layer.units,))
-    turned = merge == "concat" and indices == (-1, -2)
-    return replace(value, version=scope.chain.version, backward_first=turned)
+    layer = scope.steps[first.at].layer
+    assert isinstance(layer, nodes.Recurrent), "it has states"
+    if merge != "concat" and layer.merge == "concat":
+        scope.merge(first.at, value.at, merge)
+    if layer.merge not in (merge, "concat"):
+        raise RefusedError("uses both the states of two directions and their sum; expected one")
+    return replace(value, backward_first=merge == "concat" and indices == (-1, -2))
 
 
 _SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
@@ -387,25 +452,103 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
     """Return a reduction of the steps; ``torch.max`` returns places too."""
 
     def pool(scope: Scope, x: Any, dim: Any = None, keepdim: bool = False) -> Value:
-        value = scope.tensor(x)
         if isinstance(dim, tuple) and len(dim) == 1:
             dim = dim[0]
-        steps = 0 if scope.is_time_first(value) else 1
-        if keepdim or value.form != "steps" or _axis(dim, 3) != steps:
+        if isinstance(x, Weighted) and statistic == "sum":
+            return _attention(scope, x, dim, keepdim=keepdim)
+        value = scope.tensor(x)
+        if value.form != "steps" or _axis(dim, len(value.axes)) != scope.axis(value, "steps"):
             raise RefusedError(
                 f"expected the {statistic} over the steps of a sequence, received other axes"
             )
-        if scope.chain.has_padding:
-            raise RefusedError(
-                f"the {statistic} counts the zeros that pad_packed_sequence puts at padding; "
-                f"'pooling: {statistic}' leaves padding out"
-            )
-        scope.leave_drops(value, f"before the {statistic} over the steps")
-        scope.chain.pool(statistic)
-        result = scope.result(value, form="vector")
+        layers.check_no_padding(value, statistic)
+        at = scope.add(pooling(statistic), value)
+        result = _without_steps(scope, value, at, keepdim=keepdim)
         return Several((result, Size())) if with_places else result
 
     return pool
+
+
+def _without_steps(scope: Scope, value: Tensor, at: int, *, keepdim: bool) -> Tensor:
+    """Return a result over all steps of a value."""
+    steps = scope.axis(value, "steps")
+    axes = value.axes[:steps] + "-" * keepdim + value.axes[steps + 1 :]
+    form: Form = "one step" if keepdim else "vector"
+    return scope.result(value, at, form=form, axes=axes)
+
+
+def _attention(scope: Scope, x: Weighted, dim: Any, *, keepdim: bool) -> Value:
+    value = x.steps
+    if _axis(dim, len(value.axes)) != scope.axis(value, "steps"):
+        raise RefusedError("expected the sum over the steps, received other axes")
+    at = layers.attend(scope, x.weights, value)
+    return _without_steps(scope, value, at, keepdim=keepdim)
+
+
+def _multiply(scope: Scope, x: Any, y: Any) -> Value:
+    """Return the steps of a sequence multiplied by weights of an attention."""
+    weights, steps = (x, y) if isinstance(x, Weights) else (y, x)
+    for value in (x, y):
+        if isinstance(value, ModuleArray):
+            scope.tensor(value)
+    if not isinstance(weights, Weights):
+        raise RefusedError(
+            "the language lacks the operation 'mul'; take it out of the module", "E701"
+        )
+    value = scope.sequence(steps)
+    # The axes of the weights are those of the steps, with one of size 1 for the features.
+    features = value.axes[scope.axis(value, "features")]
+    if weights.axes != value.axes.replace(features, "-"):
+        raise RefusedError("expected one weight for each step, received other axes")
+    return Weighted(weights, value)
+
+
+def _matrix_product(scope: Scope, x: Any, y: Any) -> Value:
+    """Return the sum of the steps multiplied by weights, or the output of a tied layer."""
+    if isinstance(y, ModuleArray):
+        return _linear(scope, x, replace(y, turned=not y.turned))
+    weights, steps, first = (x, y, True) if isinstance(x, Weights) else (y, x, False)
+    if not isinstance(weights, Weights):
+        raise RefusedError(
+            "the language lacks the operation 'bmm'; take it out of the module", "E701"
+        )
+    value = scope.sequence(steps)
+    batch, time, features = (
+        value.axes[scope.axis(value, role)] for role in ("batch", "steps", "features")
+    )
+    expected = (f"{batch}-{time}", batch + time + features)
+    if not first:
+        expected = (f"{batch}{time}-", batch + features + time)
+    if (weights.axes, value.axes) != expected:
+        raise RefusedError("expected a product over the steps, received other axes")
+    at = layers.attend(scope, weights, value)
+    axes = f"{batch}-{features}" if first else f"{batch}{features}-"
+    return scope.result(value, at, form="one step", axes=axes)
+
+
+def _linear(scope: Scope, x: Any, weight: Any, bias: Any = None) -> Value:
+    """Return the output of a dense layer whose weight is that of the embedding."""
+    value = scope.tensor(x)
+    arrays = (
+        isinstance(weight, ModuleArray)
+        and not weight.turned
+        and isinstance(bias, ModuleArray | None)
+    )
+    embeddings = [s for s in scope.steps.values() if isinstance(s.layer, nodes.Embedding)]
+    paths = [f"{step.modules[0]}.weight" for step in embeddings]
+    if not arrays or not any(scope.is_same(weight.path, path) for path in paths):
+        message = "expected the weight of the embedding, or nn.Linear; received another array"
+        raise RefusedError(message, "E701")
+    table = embeddings[0].layer
+    assert isinstance(table, nodes.Embedding), "of the list"
+    if scope.axis(value, "features") != len(value.axes) - 1:
+        raise RefusedError("expected the features as the last axis")
+    scope.fit(value, table.dim)
+    layer = dense("linear", table.vocabulary, activation="linear", bias=bias is not None)
+    at = scope.add(replace(layer, tied=table.name), value)
+    if bias is not None:
+        scope.steps[at].arrays = {"bias": bias.path}
+    return scope.result(value, at)
 
 
 def _add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
@@ -417,36 +560,70 @@ def _add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
         raise RefusedError(
             f"expected the sum of two sequences, received {describe(x)} and {describe(y)}"
         )
-    output, start = (x, y) if x.version >= y.version else (y, x)
-    if output.version == start.version or output.form != "steps":
+    output, start = (x, y) if x.at >= y.at else (y, x)
+    if output.at == start.at or output.form != "steps":
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")
-    scope.chain.take(output)
-    if output.turned != start.turned:
+    for value in (output, start):
+        scope.tensor(value)
+    if output.axes != start.axes:
         raise RefusedError(
             "expected the steps and the batch in the same order, received both orders"
         )
-    for value in (output, start):
-        scope.leave_drops(value, "before a sum")
-    scope.chain.residual(start)
-    return scope.result(output)
+    one, two = scope.width(start.at), scope.width(output.at)
+    if one != two and None not in (one, two):
+        message = f"received {one} and {two} features"
+        raise RefusedError(f"expected an input and an output of equal size, {message}")
+    at = scope.add(nodes.Residual(name="add", input=(), start=""), output, start)
+    return scope.result(output, at)
 
 
 def _cat(scope: Scope, x: Any, dim: Any = 0) -> Value:
-    if isinstance(x, tuple) and all(isinstance(each, State) for each in x):
+    """Put states, vectors or sequences side by side."""
+    if isinstance(x, tuple) and x and all(isinstance(each, State) for each in x):
         if dim not in (1, -1):
             raise RefusedError(f"dim: expected 1, the features, received {dim}", "E703")
         return both(scope, x, "concat")
-    kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
-    raise RefusedError(
-        f"expected h[-2] and h[-1], the final states of both directions, received {kinds}"
-    )
+    parts = list[Tensor]()
+    given = list(x) if isinstance(x, tuple) else []
+    while given:
+        match given:
+            case [State(index=-2) as one, State(index=-1) as two, *given] if (
+                one.states == two.states and one.states.directions == 2
+            ):
+                parts.append(scope.tensor(both(scope, (one, two), "concat")))
+            case [Tensor() | State() as part, *given]:
+                parts.append(scope.tensor(part))
+            case _:
+                given, parts = [], []
+                break
+    if len(parts) < 2:
+        kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
+        raise RefusedError(
+            "expected h[-2] and h[-1], the final states of both directions, or several sequences "
+            f"or vectors, received {kinds}"
+        )
+    first = parts[0]
+    if any((part.form, part.axes) != (first.form, first.axes) for part in parts):
+        raise RefusedError("expected sequences or vectors with the axes in one order")
+    if _axis(dim, len(first.axes)) != scope.axis(first, "features"):
+        raise RefusedError(f"dim: expected the features, received {dim}", "E703")
+    at = scope.add(nodes.Concat(name="concat", input=(), of=(), inputs=()), *parts)
+    return scope.result(first, at, padded=any(part.padded for part in parts))
 
 
-def _dropout(scope: Scope, x: Any, p: float = 0.5, training: Any = True, **_: Any) -> Value:
+def _dropout(
+    scope: Scope, x: Any, p: float = 0.5, training: Any = True, *, by_feature: bool = False,
+    **_: Any,
+) -> Value:  # fmt: skip
     if training:
         message = "drops in evaluation too; expected training=self.training"
         raise RefusedError(message, "E703")
-    return layers.with_dropout(scope.tensor(x, either_order=True), p)
+    return layers.with_dropout(scope, x, p, by_feature=by_feature)
+
+
+def _dropout_by_feature(scope: Scope, x: Any, p: float = 0.5, training: Any = True,
+                        **_: Any) -> Value:  # fmt: skip
+    return _dropout(scope, x, p, training, by_feature=True)
 
 
 def _normalize(scope: Scope, x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Value:
@@ -454,9 +631,51 @@ def _normalize(scope: Scope, x: Any, p: float = 2.0, dim: int = 1, eps: float = 
     if p != 2 or eps != 1e-12 or value.form != "vector" or dim not in (1, -1):
         message = "expected p=2, eps=1e-12 and the features of a vector, received others"
         raise RefusedError(message, "E703")
-    scope.leave_drops(value, "before the division by the norm")
-    scope.chain.add(nodes.Normalize(name="normalize", input=()))
-    return scope.result(value)
+    at = scope.add(nodes.Normalize(name="normalize", input=()), value)
+    return scope.result(value, at)
+
+
+def _pad(
+    scope: Scope, x: Any, pad: Any, mode: str = "constant", value: float | None = None
+) -> Value:
+    """Return a sequence with zeros around it."""
+    if mode != "constant" or value not in (None, 0):
+        message = f"expected zeros, received mode={mode!r} and value={value}"
+        raise RefusedError(message, "E703")
+    return layers.add_zeros(scope, x, pad)
+
+
+def _windows(statistic: WindowStatistic) -> Callable[..., Value]:
+    def pool_max(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+        scope: Scope, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+        dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False,
+    ) -> Value:  # fmt: skip
+        if dilation not in (1, (1,)) or return_indices:
+            key = "return_indices" if return_indices else "dilation"
+            raise RefusedError(f"{key}: expected the default, received another", "E703")
+        return layers.pool_windows(
+            scope, x, "max", kernel_size, stride, padding, ceil_mode=ceil_mode
+        )
+
+    def pool_average(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
+        scope: Scope, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+        ceil_mode: bool = False, count_include_pad: bool = True,
+    ) -> Value:  # fmt: skip
+        return layers.pool_windows(
+            scope, x, "average", kernel_size, stride, padding, ceil_mode=ceil_mode,
+            count_include_pad=count_include_pad,
+        )  # fmt: skip
+
+    return pool_max if statistic == "max" else pool_average
+
+
+def _pool_all(statistic: Statistic) -> Callable[..., Value]:
+    def pool(scope: Scope, x: Any, output_size: Any, return_indices: bool = False) -> Value:
+        if output_size not in (1, (1,)) or return_indices:
+            raise RefusedError(f"output_size: expected 1, received {output_size}", "E703")
+        return layers.pool_all(scope, x, statistic)
+
+    return pool
 
 
 def _activation(activation: Activation) -> Callable[..., Value]:
@@ -466,14 +685,35 @@ def _activation(activation: Activation) -> Callable[..., Value]:
         given = dict(zip(wanted, settings, strict=False)) | named
         if len(settings) > len(wanted) or any(wanted.get(k) != v for k, v in given.items()):
             raise RefusedError("expected the default settings, received others", "E703")
-        return layers.activate(scope, scope.tensor(x), activation, -1)
+        return layers.activate(scope, x, activation)
 
     return apply
 
 
+def _leaky(scope: Scope, x: Any, negative_slope: float = 0.01, inplace: bool = False) -> Value:
+    del inplace
+    return layers.activate(scope, x, nodes.LeakyRelu(slope=float(negative_slope)))
+
+
+def _clamp(scope: Scope, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002
+    return layers.activate(scope, x, layers.clipped(min, max))
+
+
+def _hardtanh(
+    scope: Scope, x: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
+) -> Value:
+    del inplace
+    return layers.activate(scope, x, layers.clipped(min_val, max_val))
+
+
+def _relu6(scope: Scope, x: Any, inplace: bool = False) -> Value:
+    del inplace
+    return layers.activate(scope, x, nodes.ClippedRelu(limit=6.0))
+
+
 def _softmax(activation: Literal["softmax", "log_softmax"]) -> Callable[..., Value]:
     def apply(scope: Scope, x: Any, dim: Any = None, _stacklevel: Any = 3) -> Value:
-        return layers.activate(scope, scope.tensor(x), activation, dim)
+        return layers.activate(scope, x, activation, dim)
 
     return apply
 
@@ -510,10 +750,24 @@ _CALLS: dict[str, Callable[..., Value]] = {
     "unsqueeze": unsqueeze,
     "flatten": flatten,
     "mean": _pool("mean"),
+    "sum": _pool("sum"),
     "amax": _pool("max"),
     "max": _pool("max", with_places=True),
     "dropout": _dropout,
+    "dropout1d": _dropout_by_feature,
     "normalize": _normalize,
+    "linear": _linear,
+    "pad": _pad,
+    "max_pool1d": _windows("max"),
+    "avg_pool1d": _windows("average"),
+    "adaptive_max_pool1d": _pool_all("max"),
+    "adaptive_avg_pool1d": _pool_all("mean"),
+    "leaky_relu": _leaky,
+    "relu6": _relu6,
+    **dict.fromkeys(("clamp", "clip"), _clamp),
+    "hardtanh": _hardtanh,
+    **dict.fromkeys(("mul", "multiply"), _multiply),
+    **dict.fromkeys(("bmm", "matmul"), _matrix_product),
     "pack_padded_sequence": pack,
     "pad_packed_sequence": pad,
     "getitem": item,

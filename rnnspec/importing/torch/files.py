@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -14,10 +14,15 @@ from rnnspec.files.arrays import HeaderError
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.torch.archive import FREE, MOST_TIMES, TensorError
 from rnnspec.importing.torch.state_dict import (
+    Attention,
+    BatchNorm,
+    Convolution,
+    Entry,
     Matrix,
     Module,
     Norm,
     Stack,
+    Tied,
     modules,
     order_modules,
     shapes_of,
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from rnnspec.importing.torch.state_dict import Entry, State
+    from rnnspec.importing.torch.state_dict import State
     from rnnspec.ir.nodes import Layer
     from rnnspec.ir.params import Param
     from rnnspec.slots import Array
@@ -105,6 +110,21 @@ def dense(name: str, units: int, *, activation: Activation, bias: bool) -> nodes
     )
 
 
+def conv(name: str, filters: int, window: nodes.Window, *, bias: bool) -> nodes.Conv:
+    """Return a convolution without a place and without an activation."""
+    return nodes.Conv(
+        name=name,
+        input=(),
+        filters=filters,
+        window=window,
+        activation="linear",
+        bias=bias,
+        masked=False,
+        kernel_initializer=GlorotUniform(),
+        bias_initializer=Constant(0.0),
+    )
+
+
 def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Network:
     """Return a network with the modules in their order.
 
@@ -118,7 +138,7 @@ def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Netwo
         account.refuse("the model", message, "E701")
         account.check()
         raise AssertionError("check raises")
-    network_input = chain.open(first)
+    network_input = chain.open()
     while chain.rest:
         chain.take(chain.rest.pop(0))
     account.check()
@@ -134,19 +154,22 @@ class _Chain:
         self.account = account
         self.layers: list[nodes.Layer] = []
         self.shape: nodes.Shape = ()
+        self.table: Matrix | None = None
 
-    def open(self, first: Stack) -> nodes.Input:
-        """Return the input, after an embedding if a matrix before the first stack is one."""
+    def open(self) -> nodes.Input:
+        """Return the input, after an embedding if the first matrix is one."""
         before = self.rest[0]
-        if not (isinstance(before, Matrix) and before.bias is None and self.rest[1:2] == [first]):
-            self.shape = (None, first.features)
-            return nodes.NumericInput(steps=None, features=first.features, mask_value=None)
+        if not (isinstance(before, Matrix) and before.bias is None):
+            features = _inputs(before)
+            self.shape = (None, features)
+            return nodes.NumericInput(steps=None, features=features, mask_value=None)
         self.rest.pop(0)
         vocabulary, dim = before.weight.shape
         tokens = nodes.TokenInput(steps=None, vocabulary=vocabulary, mask_zero=False)
         self.shape = tokens.shape
         self.account.guess("embedding", "no padding: a state dict has no padding_idx")
         self.add(embedding(before.name, vocabulary, dim, trainable=True))
+        self.table = before
         return tokens
 
     def add(self, layer: nodes.Layer) -> None:
@@ -159,10 +182,20 @@ class _Chain:
         match module:
             case Stack():
                 self._stack(module)
-            case Norm():
+            case Norm() | BatchNorm():
                 self._norm(module)
             case Matrix():
                 self._dense(module)
+            case Convolution():
+                message = (
+                    "a state dict tells neither the stride, the padding and the activation of a "
+                    "convolution nor the pools behind it; write the spec, and name it with --spec"
+                )
+                self.account.refuse(module.name, message, "E705")
+            case Attention() | Tied():
+                raise AssertionError("a state dict does not tell these")
+            case _:
+                assert_never(module)
 
     def _fits(self, module: Module, received: int) -> bool:
         width = self.shape[-1] if self.shape else None
@@ -176,10 +209,6 @@ class _Chain:
         return False
 
     def _stack(self, stack: Stack) -> None:
-        if any(isinstance(each, nodes.Dense) for each in self.layers):
-            message = "expected dense layers after the recurrent ones, received one before"
-            self.account.refuse(stack.name, message, "E704")
-            return
         if not self._fits(stack, stack.features):
             return
         self.account.guess("rnn", "no dropout; it acts in training only")
@@ -208,31 +237,83 @@ class _Chain:
             )
             self.account.guess("head", guess)
 
-    def _norm(self, norm: Norm) -> None:
-        if not isinstance(self.layers[-1] if self.layers else None, nodes.Recurrent):
-            message = "expected a layer norm after a recurrent layer, received it elsewhere"
-            self.account.refuse(norm.name, message, "E704")
-        elif self._fits(norm, norm.weight.shape[0]):
-            self.account.guess("rnn", f"epsilon {_EPSILON:g}, PyTorch's default")
+    def _norm(self, norm: Norm | BatchNorm) -> None:
+        if not self._fits(norm, norm.weight.shape[0]):
+            return
+        self.account.guess(self._section, f"epsilon {_EPSILON:g}, PyTorch's default")
+        if isinstance(norm, Norm):
             self.add(nodes.LayerNorm(name=norm.name, input=(), epsilon=_EPSILON))
+        else:
+            self.account.guess(self._section, "momentum 0.9, PyTorch's 0.1 of the new value")
+            layer = nodes.BatchNorm(
+                name=norm.name, input=(), epsilon=_EPSILON, momentum=0.9, masked=False
+            )
+            self.add(layer)
+        if isinstance(self.layers[-2], nodes.Dense) and self._is_hidden(norm):
+            self.account.guess(self._section, f"{norm.name}: relu behind it, none before it")
+            self.add(nodes.Activate(name=f"relu of {norm.name}", input=(), activation="relu"))
+
+    @property
+    def _section(self) -> str:
+        """The section of the spec that the next layer is in."""
+        return "rnn" if any(isinstance(each, Stack) for each in self.rest) else "head"
+
+    def _is_hidden(self, module: Module) -> bool:
+        """Return whether layers with activations come behind a module."""
+        if self.rest and _is_next(module.name, self.rest[0].name):
+            # In a Sequential an activation would have the number between them.
+            return False
+        return any(isinstance(each, Matrix | Stack) for each in self.rest)
 
     def _dense(self, matrix: Matrix) -> None:
-        if not self.layers or isinstance(self.layers[-1], nodes.Embedding):
-            message = "expected a recurrent layer first, received a dense one"
-            self.account.refuse(matrix.name, message, "E704")
-            return
         if not self._fits(matrix, matrix.weight.shape[1]):
             return
-        hidden, following = any(isinstance(each, Matrix) for each in self.rest), self.rest[:1]
-        if following and _is_next(matrix.name, following[0].name):
-            # In a Sequential an activation would have the number between them.
+        hidden, following = self._is_hidden(matrix), self.rest[:1]
+        tied = self._tied(matrix)
+        if following and isinstance(following[0], Norm | BatchNorm):
             hidden = False
+            guess = f"no activation before {following[0].name}"
+        elif following and _is_next(matrix.name, following[0].name):
             guess = f"no activation: {following[0].name} has the next number in one container"
         else:
             guess = "relu" if hidden else "no activation at the end"
-        self.account.guess("head", f"{matrix.name}: {guess}")
+        self.account.guess(self._section, f"{matrix.name}: {guess}")
         units, bias = matrix.weight.shape[0], matrix.bias is not None
-        self.add(dense(matrix.name, units, activation="relu" if hidden else "linear", bias=bias))
+        activation: Activation = "relu" if hidden else "linear"
+        layer = dense(matrix.name, units, activation=activation, bias=bias)
+        self.add(replace(layer, tied=tied))
+
+    def _tied(self, matrix: Matrix) -> str | None:
+        """Return the name of the embedding whose weight is that of an output layer, or None."""
+        table = self.table
+        if self.rest or table is None or not _is_equal(matrix.weight, table.weight):
+            return None
+        memories = {matrix.weight.memory, table.weight.memory}
+        names = (table.name.rpartition(".")[2], matrix.name.rpartition(".")[2])
+        if (len(memories) == 1 and None not in memories) or names == ("encoder", "decoder"):
+            self.account.infer(f"tied to {table.name}, whose array it has", matrix.name)
+            return table.name
+        message = (
+            f"its weight equals that of {table.name}, and nothing tells whether they are tied; "
+            "write the spec with 'tied: true' or without it, and name it with --spec"
+        )
+        self.account.refuse(matrix.name, message, "E704")
+        return None
+
+
+def _inputs(module: Module) -> int:
+    """Return the number of features that a module takes."""
+    match module:
+        case Stack():
+            return module.features
+        case Matrix() | Convolution():
+            return module.weight.shape[1]
+        case Norm() | BatchNorm():
+            return module.weight.shape[0]
+        case Attention() | Tied():
+            raise AssertionError("a state dict does not tell these")
+        case _:
+            assert_never(module)
 
 
 def _is_next(name: str, following: str) -> bool:
@@ -262,10 +343,20 @@ def parts(modules: Sequence[Module]) -> Iterator[tuple[str, Module, Mapping[str,
                         for own, entry in direction.items()
                     }
                     yield f"{module.name}[{index}]", module, arrays
-            case Matrix(name, weight, bias):
-                yield name, module, {"weight": weight} | ({"bias": bias} if bias else {})
-            case Norm(name, weight, bias):
-                yield name, module, {"weight": weight, "bias": bias}
+            case Matrix() | Convolution() | Norm() | BatchNorm() | Tied():
+                own = {each.name: getattr(module, each.name) for each in fields(module)}
+                yield (
+                    module.name,
+                    module,
+                    {
+                        key: entry
+                        for key, entry in own.items()
+                        if key != "name" and entry is not None
+                    },
+                )
+            case Attention(name, hidden, query):
+                own = dict(next(parts([hidden]))[2]) if hidden else {}
+                yield name, module, {**own, "query": query.weight}
             case _:
                 assert_never(module)
 
@@ -279,12 +370,21 @@ def _array(param: Param, module: Module, arrays: Mapping[str, Entry]) -> Array:
     match module:
         case Stack():
             return _recurrent(param, arrays)
-        case Matrix() if param.name == "kernel":
+        case Convolution() if param.name == "kernel":
+            return arrays["weight"].read().transpose(2, 1, 0)
+        case Attention() if param.name == "query":
+            return arrays["query"].read().T
+        case Matrix() | Attention() if param.name == "kernel":
             return arrays["weight"].read().T
-        case Matrix() | Norm():
-            return arrays["bias" if param.name in ("bias", "beta") else "weight"].read()
         case _:
-            assert_never(module)
+            return arrays[_NAMES.get(param.name, "weight")].read()
+
+
+_NAMES = {
+    "bias": "bias", "beta": "bias", "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}  # fmt: skip
+"""The names of PyTorch for canonical arrays; that of all others is ``weight``."""
 
 
 def _recurrent(param: Param, arrays: Mapping[str, Entry]) -> Array:
@@ -387,7 +487,12 @@ def arrays_of(
         ModelError: they are not those of its layers, or not finite.
         UsageError: one cannot be read.
     """
-    layers, found = [layer for layer in network.layers if params(layer)], list(parts(listed))
+    layers = [
+        layer
+        for layer in network.layers
+        if params(layer) or (isinstance(layer, nodes.Dense) and layer.tied)
+    ]
+    found = _merge(layers, list(parts(listed)), account)
     if len(layers) != len(found):
         message = (
             f"expected the arrays of {len(layers)} layers ({few([each.name for each in layers])}), "
@@ -417,6 +522,48 @@ def arrays_of(
     return arrays
 
 
+def _merge(layers: Sequence[Layer], found: list[Part], account: Account) -> list[Part]:
+    """Put together the modules of one layer, and leave out the weight that a layer shares."""
+    merged, rest, tables = list[Part](), list(found), dict[str, Entry]()
+    for layer in layers:
+        if not rest:
+            break
+        where, module, arrays = rest.pop(0)
+        following = rest[0][1] if rest else None
+        match layer:
+            case nodes.Embedding() if isinstance(module, Matrix):
+                tables[layer.name] = module.weight
+            case nodes.Attention() if isinstance(module, Matrix):
+                hidden, query = None, module
+                if layer.units is not None and isinstance(following, Matrix):
+                    hidden, query = module, following
+                    rest.pop(0)
+                if query.bias is not None:
+                    reason = "a softmax is the same without it"
+                    account.leave(f"{query.name}.bias", reason=reason)
+                arrays = {"query": query.weight}
+                if hidden is not None:
+                    arrays = dict(next(parts([hidden]))[2]) | arrays
+                module = Attention(where, hidden, query)
+            case nodes.Dense(tied=str() as tied) if isinstance(module, Matrix):
+                if not _is_equal(module.weight, tables.get(tied)):
+                    message = f"expected the weight of {tied}, to which {layer.name} is tied"
+                    account.refuse(where, f"{message}, received another", "E707")
+                arrays = {"bias": module.bias} if module.bias else {}
+                module = Tied(where, module.bias)
+            case _:
+                pass
+        merged.append((where, module, arrays))
+    return merged + rest
+
+
+def _is_equal(one: Entry, other: Entry | None) -> bool:
+    """Return whether two arrays are equal."""
+    return other is not None and (
+        one.shape == other.shape and np.array_equal(one.read(), other.read())
+    )
+
+
 def _compare(layer: nodes.Layer, part: Part, account: Account) -> None:
     """Refuse a module that is not the layer of the network at its place."""
     where, _, own = part
@@ -439,10 +586,21 @@ def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
             return {"weight": (layer.vocabulary, layer.dim)}
         case nodes.Dense():
             bias = {"bias": (layer.units,)} if layer.bias else {}
-            return {"weight": (layer.units, layer.features), **bias}
-        case nodes.LayerNorm():
+            return bias if layer.tied else {"weight": (layer.units, layer.features), **bias}
+        case nodes.Conv():
+            bias = {"bias": (layer.filters,)} if layer.bias else {}
+            return {"weight": (layer.filters, layer.features, layer.window.size), **bias}
+        case nodes.Attention(units=None):
+            return {"query": (1, layer.features)}
+        case nodes.Attention(units=int(units)):
+            return {"weight": (units, layer.features), "bias": (units,), "query": (1, units)}
+        case nodes.LayerNorm() | nodes.BatchNorm():
             size = nodes.width(layer.input)
-            return {"weight": (size,), "bias": (size,)}
+            own = ["weight", "bias"]
+            if isinstance(layer, nodes.BatchNorm):
+                own += ["running_mean", "running_var"]
+            vector: tuple[int, ...] = (size,)
+            return dict.fromkeys(own, vector)
         case nodes.Recurrent():
             number = len(gates(layer.cell))
             shapes = shapes_of(number, layer.units, layer.features, bias=layer.bias)
@@ -466,3 +624,13 @@ def _class(module: Module) -> str:
             return "nn.Linear"
         case Norm():
             return "nn.LayerNorm"
+        case Convolution():
+            return "nn.Conv1d"
+        case BatchNorm():
+            return "nn.BatchNorm1d"
+        case Attention():
+            return "nn.Linear and a softmax"
+        case Tied():
+            return "nn.Linear with the weight of nn.Embedding"
+        case _:
+            assert_never(module)

@@ -170,8 +170,8 @@ def array(values: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
 
 
-def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> Any:
-    """Return the result of a copy of a module in ``dtype``, which new tensors get as well.
+def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> list[Any]:
+    """Return the results of a copy of a module in ``dtype``, which new tensors get as well.
 
     Floating inputs are converted to ``dtype``.
     """
@@ -181,7 +181,13 @@ def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> Any:
         with torch.inference_mode(mode=False), torch.no_grad():
             floating = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs)
             pairs = zip(inputs, floating, strict=True)
-            return array(module(*(x.to(wanted) if converts else x for x, converts in pairs)))
+            found = module(*(x.to(wanted) if converts else x for x, converts in pairs))
+            results = list(found.values()) if isinstance(found, dict) else found
+            return (
+                [array(each) for each in results]
+                if isinstance(results, list | tuple)
+                else [array(results)]
+            )
     finally:
         torch.set_default_dtype(before)
 
