@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.backends import taken_names
-from rnnspec.errors import ModelError, Problem, SpecError, brief
+from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
 from rnnspec.spec.names import check_layer_name, check_network_name
@@ -38,7 +38,7 @@ class Taken:
     imported: Imported
 
 
-def assemble(  # noqa: PLR0913 - the parts of a network
+def assemble(  # noqa: PLR0913 - all of a network
     account: Account,
     name: str,
     network_input: nodes.Input,
@@ -78,7 +78,36 @@ def assemble(  # noqa: PLR0913 - the parts of a network
     network = _read_spec(dump(words), account.source).network
     placed = map(_with_place, draft.layers, network.layers)
     check_same(account.source, replace(draft, layers=tuple(placed)), network)
+    _check_sources(account, draft, network)
     return network
+
+
+def _check_sources(account: Account, draft: nodes.Network, network: nodes.Network) -> None:
+    """Check that each layer takes the outputs that it takes in the model.
+
+    Raises:
+        ModelError: the language gives it others.
+    """
+    names = {nodes.INPUT: nodes.INPUT}
+    names |= {
+        lowered.name: layer.name
+        for layer, lowered in zip(draft.layers, network.layers, strict=True)
+    }
+    lowered_sources = nodes.sources(network)
+    for layer, (wanted, lowered) in zip(
+        draft.layers,
+        zip(nodes.sources(draft).values(), lowered_sources.values(), strict=True),
+        strict=True,
+    ):
+        taken = tuple(names[name] for name in lowered)
+        if taken != wanted:
+            message = f"takes the output of {listed(wanted)}, expected that of {listed(taken)}"
+            account.refuse(layer.name, f"{message}: the language has one chain of layers", "E704")
+    for (name, layer_name), (_, lowered_name) in zip(draft.outputs, network.outputs, strict=True):
+        if names[lowered_name] != layer_name:
+            message = f"the output {name} is that of {layer_name}, which no head can give"
+            account.refuse(layer_name, message, "E704")
+    account.check()
 
 
 def _in_words_of_model(
@@ -106,12 +135,10 @@ def write_spec(source: str, imported: Imported) -> Taken:
     Raises:
         ModelError: the spec would be wrong.
     """
-    names = {
-        ours: theirs
-        for ours, theirs in imported.names.items()
-        if _is_valid(check_layer_name, theirs)
-    }
+    names = {ours: theirs for ours, theirs in imported.names.items() if is_layer_name(theirs)}
     others = {layer.name for layer in imported.network.layers} - set(names)
+    # Heads have names among those of layers.
+    others |= {name for name, _ in imported.network.outputs}
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
     text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
@@ -157,7 +184,7 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         replace(each, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), each.became))
         for each in imported.layers
     )
-    outputs = tuple((output, named(layer)) for output, layer in imported.network.outputs)
+    outputs = tuple((name, named(layer)) for name, layer in imported.network.outputs)
     network = replace(imported.network, layers=tuple(layers), outputs=outputs)
     return replace(imported, network=network, arrays=arrays, layers=became)
 
@@ -219,6 +246,11 @@ def name_network(text: str) -> str:
         if _is_valid(check_network_name, candidate):
             return candidate
     return "imported_net"
+
+
+def is_layer_name(name: str) -> bool:
+    """Return whether a layer, or a head, can have a name."""
+    return _is_valid(check_layer_name, name)
 
 
 def _is_valid(check: Callable[[str, tuple[TakenNames, ...]], str], name: str) -> bool:

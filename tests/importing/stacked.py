@@ -250,7 +250,7 @@ def norms(m: Any, x: Any) -> Any:
 def steps_of_heads(m: Any, x: Any) -> Any:
     h, _ = m.rnn(x.transpose(0, 1))
     mean = h.mean(0)
-    return m.one(m.drop(mean)), m.two(m.drop(mean)).squeeze(-1), h
+    return m.one(m.drop(mean)), m.two(m.drop(mean)).squeeze(-1), h.transpose(0, 1)
 
 
 BOTH: dict[str, Any] = {"bidirectional": True, "batch_first": True}
@@ -346,3 +346,11 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         features,
     ),
 }
+TURNED = {
+    "channels first": (0, 2, 1),
+    "DanQ": (0, 2, 1),
+    "language model": (1, 0),
+}
+"""Modules whose input is not (batch, steps, features), with the axes that make it so."""
+RESULTS = {"language model": (1, 0, 2)}
+"""Modules whose result is not batch first, with the axes that make it so."""

@@ -324,7 +324,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
             lambda m, x: m.rnn(m.conv(x.transpose(1, 2)))[0], conv=nn.Conv1d(3, 3, 1), rnn=lstm()
         ),
         "m.rnn(m.conv(",
-        "rnn: batch_first=True: expected (batch, steps, features), received (batch, features, steps",
+        "rnn: batch_first=True: expected (batch, steps, features), received (batch, features, st",
     ),
     (
         lambda: Written(
