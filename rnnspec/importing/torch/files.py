@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
+from glob import escape
 from typing import TYPE_CHECKING, assert_never
 
 import numpy as np
@@ -186,14 +187,8 @@ class _Chain:
                 self._norm(module)
             case Matrix():
                 self._dense(module)
-            case Convolution():
-                message = (
-                    "a state dict tells neither the stride, the padding and the activation of a "
-                    "convolution nor the pools behind it; write the spec, and name it with --spec"
-                )
-                self.account.refuse(module.name, message, "E705")
-            case Attention() | Tied():
-                raise AssertionError("a state dict does not tell these")
+            case Convolution() | Attention() | Tied():
+                raise AssertionError("refused, or never read, without a spec")
             case _:
                 assert_never(module)
 
@@ -446,7 +441,18 @@ def read(
         _leave(found, ignored, account)
         _check_sizes(weights, found.size, path)
         gone = [key for key in ignored if found.entries[key].floating]
-        listed = modules(weights, account, gone)
+        ties = known is not None and any(
+            isinstance(layer, nodes.Dense) and layer.tied for layer in known.layers
+        )
+        listed = modules(weights, account, gone, ties=ties)
+        for module in listed if known is None else ():
+            if isinstance(module, Convolution):
+                message = (
+                    f"weight {module.weight.shape}: of a convolution, a state dict tells neither "
+                    "stride, padding and activation nor the pools behind it; write the spec, and "
+                    f"name it with --spec{account.way_out([f'{escape(module.name)}.*'])}"
+                )
+                account.refuse(module.name, message, "E705")
         account.check()
         listed = order_modules(listed, account)
         network = known or draft(name, listed, account)

@@ -270,12 +270,17 @@ Module = Stack | Matrix | Norm | Convolution | BatchNorm | Attention | Tied
 
 
 def modules(
-    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
+    entries: Mapping[str, Entry],
+    account: Account,
+    ignored: Iterable[str] = (),
+    *,
+    ties: bool = False,
 ) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
     A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
-    are among those that the user leaves out.
+    are among those that the user leaves out. If the network ``ties`` a layer to the embedding, that
+    may have its bias alone: a file of safetensors has a shared array once.
     """
     grouped = dict[str, dict[str, "Entry"]]()
     for name, entry in entries.items():
@@ -300,12 +305,14 @@ def modules(
                 "leave out all of its arrays or none"
             )
             account.refuse(name or "the model", message, "E705")
-        elif (module_ := _module(name, arrays, account)) is not None:
+        elif (module_ := _module(name, arrays, account, ties=ties)) is not None:
             found.append(module_)
     return found
 
 
-def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
+def _module(
+    name: str, arrays: Mapping[str, Entry], account: Account, *, ties: bool
+) -> Module | None:
     names = arrays.keys()
     if all(map(_IN_STACK.fullmatch, names)):
         return _stack(name, arrays, account)
@@ -315,6 +322,8 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             return Matrix(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, **rest} if not rest:
             return Norm(name, arrays["weight"], arrays["bias"])
+        case {"bias": 1, **rest} if ties and not rest:
+            return Tied(name, arrays["bias"])
         case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
             return Convolution(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
@@ -479,7 +488,9 @@ def _width(taken: list[Module]) -> int:
             return last.weight.shape[1]
         case Norm() | BatchNorm() | Matrix() | Convolution():
             return last.weight.shape[0]
-        case Attention() | Tied():
-            raise AssertionError("a state dict does not tell these")
+        case Tied():  # an output, whose units no layer takes
+            return 0
+        case Attention():
+            raise AssertionError("a state dict does not tell it")
         case _:
             assert_never(last)
