@@ -121,7 +121,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     inputs = example if isinstance(example, tuple) else () if example is None else (example,)
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
     inner = RUNTIME.unwrap(module)
-    imported, layout = read_module(inner, chosen, len(inputs) or None)
+    imported, layout = read_module(inner, chosen, inputs)
     taken = write_spec("module", imported)
     compared = compare_module(inner, inputs, taken, layout)
     imported = taken.imported

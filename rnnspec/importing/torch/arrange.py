@@ -33,18 +33,19 @@ class Arranged:
     length: int | None
 
 
-def arrange(scope: Scope, results: Sequence[tuple[str, int]]) -> Arranged | None:
+def arrange(scope: Scope, results: Sequence[tuple[str, int]], steps: int | None) -> Arranged | None:
     """Return layers in the order of a spec, or None if the account has the reason why not.
 
     Args:
         scope: the layers.
         results: the name of each result with its place; a single one may have none.
+        steps: the number of steps of the example, if there is one.
     """
     plan = _Plan(scope, [at for _, at in results])
     try:
         plan.simplify()
         placed = plan.place(plan.order())
-        length = plan.length()
+        length = plan.length(steps)
     except _MisplacedError as error:
         op = error.step.op
         scope.account.refuse(op.where, error.message, error.code, op.place.file, op.place.span)
@@ -288,30 +289,38 @@ class _Plan:
         """Return the names of the layers of the results."""
         return [self._name(result) for result in self.results]
 
-    def length(self) -> int | None:
-        """Return the number of steps of the input that flattened sequences need, or None."""
+    def length(self, given: int | None) -> int | None:
+        """Return the number of steps of the input that a flattened sequence needs, or None.
+
+        Args:
+            given: the number of steps of the example.
+        """
         for at, step in self.steps.items():
             if not isinstance(step.layer, nodes.Flatten) or at not in self.scope.steps:
                 continue
             total = self.scope.flattened.get(at, 0)
             width = self.scope.width(self.scope.steps[at].sources[0])
+            if given is not None and not total:
+                return given
             if not total or not width:
-                message = "needs a fixed number of steps: expected nn.Linear behind it, which tells"
-                raise _MisplacedError(step, f"{message} it")
+                message = "needs a fixed number of steps: give inputs as example="
+                raise _MisplacedError(step, message)
             if total % width:
                 message = f"expected a multiple of {width} features, received {total}"
                 raise _MisplacedError(step, message)
-            steps, exact = total // width, True
-            for before in reversed(self._path(at)[:-1]):
-                match self.steps[before].layer:
-                    case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                        steps = window.least(steps)
-                        exact &= window.stride == 1
-                    case nodes.Repeat():
-                        return None
-                    case _:
-                        pass
-            if not exact:
-                self.account.infer(f"input.length {steps}, the smallest that gives as many steps")
-            return steps
+            layers = [self.steps[before].layer for before in self._path(at)[:-1]]
+            if any(isinstance(layer, nodes.Repeat) for layer in layers):
+                return None
+            windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]
+            left: int | None = given
+            for window in windows:
+                left = window.count(left)
+            if given is not None and left == total // width:
+                return given
+            least = total // width
+            for window in reversed(windows):
+                least = window.least(least)
+            if any(window.stride > 1 for window in windows):
+                self.account.infer(f"input.length {least}, the smallest that gives as many steps")
+            return least
         return None

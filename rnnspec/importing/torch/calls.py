@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,8 @@ from rnnspec.importing.torch import layers
 from rnnspec.importing.torch.files import dense
 from rnnspec.importing.torch.scope import (
     NO_STATES,
+    Half,
+    Halves,
     Lengths,
     ModuleArray,
     Packed,
@@ -226,6 +229,9 @@ def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
                 return layers.flatten(scope, x, size)
             case (Size(), Size(), -1 | Size()) if x.form == "steps":
                 return x
+            case (Size(), Size(), 2, _) if x.form == "steps" and _has_directions(scope, x):
+                if scope.axis(x, "features") == len(x.axes) - 1:
+                    return Halves(x)
             case _:
                 pass
     raise RefusedError("expected no change of shapes, received one; the language has none", "E701")
@@ -318,6 +324,8 @@ def _part(scope: Scope, x: Tensor, index: Any) -> Value:
     if all(part == _ALL for part in parts):
         return x
     steps = scope.axis(x, "steps") if "" not in scope.roles(x) else 1
+    if (half := _half(scope, x, parts, steps)) is not None:
+        return half
     if len(parts) != len(x.axes) or any(
         part != _ALL for at, part in enumerate(parts) if at != steps
     ):
@@ -333,6 +341,23 @@ def _part(scope: Scope, x: Tensor, index: Any) -> Value:
             return _last_steps(scope, scope.tensor(x), -start)
         case _:
             raise RefusedError(_other_part(index, steps))
+
+
+def _half(scope: Scope, x: Tensor, parts: list[Any], steps: int) -> Half | None:
+    """Return the part of a sequence that has the features of one direction, or None."""
+    features = len(x.axes) - 1
+    if not _has_directions(scope, x) or scope.axis(x, "features") != features or x.padded:
+        return None
+    units = (scope.width(x.at) or 0) // 2
+    found = (parts[features], parts[steps])
+    directions = {
+        0: (slice(None, units), slice(0, units), slice(None, -units)),
+        1: (slice(units, None), slice(-units, None), slice(units, 2 * units)),
+    }
+    for index, slices in directions.items():
+        if found[0] in slices and found[1] in (_ALL, 0, -1):
+            return Half(x, index, None if found[1] == _ALL else found[1])
+    return None
 
 
 def _other_part(index: Any, steps: int) -> str:
@@ -401,15 +426,18 @@ def both(scope: Scope, states: tuple[State, ...], merge: Merge) -> Value:
     value = scope.whole(replace(first, number=1))
     layer = scope.steps[first.at].layer
     assert isinstance(layer, nodes.Recurrent), "it has states"
-    if merge != "concat" and layer.merge == "concat":
-        scope.merge(first.at, value.at, merge)
-    if layer.merge not in (merge, "concat"):
+    if merge != "concat":
+        scope.merge(first.at, merge)
+    elif layer.merge != "concat":
         raise RefusedError("uses both the states of two directions and their sum; expected one")
     return replace(value, backward_first=merge == "concat" and indices == (-1, -2))
 
 
 _SAME = "clone contiguous tolist cpu cuda type_as requires_grad_ alias Variable"
-_SIZES = "size dim numel ndimension len floordiv mul add sub eq ne getattr iadd isub imul ifloordiv"
+_SIZES = (
+    "size dim numel ndimension len floordiv mod truediv mul add sub eq ne getattr iadd isub imul "
+    "ifloordiv"
+)
 _SHAPES = (
     "transpose swapaxes swapdims permute t squeeze unsqueeze flatten repeat expand reshape view "
     "getitem"
@@ -456,6 +484,11 @@ def _pool(statistic: Statistic, *, with_places: bool = False) -> Callable[..., V
             dim = dim[0]
         if isinstance(x, Weighted) and statistic == "sum":
             return _attention(scope, x, dim, keepdim=keepdim)
+        if isinstance(x, Halves):
+            if keepdim or dim not in (2, -2) or statistic not in ("sum", "mean"):
+                raise RefusedError("expected the sum or the mean of both directions")
+            scope.merge(x.sequence.at, "sum" if statistic == "sum" else "ave")
+            return x.sequence
         value = scope.tensor(x)
         if value.form != "steps" or _axis(dim, len(value.axes)) != scope.axis(value, "steps"):
             raise RefusedError(
@@ -487,6 +520,12 @@ def _attention(scope: Scope, x: Weighted, dim: Any, *, keepdim: bool) -> Value:
 
 def _multiply(scope: Scope, x: Any, y: Any) -> Value:
     """Return the steps of a sequence multiplied by weights of an attention."""
+    if isinstance(x, State) and isinstance(y, State):
+        return both(scope, (x, y), "mul")
+    if isinstance(x, Half) and isinstance(y, Half):
+        return _merge(scope, x, y, "mul")
+    if isinstance(x, Tensor) and y == 0.5 and scope.average(x.at):
+        return x
     weights, steps = (x, y) if isinstance(x, Weights) else (y, x)
     for value in (x, y):
         if isinstance(value, ModuleArray):
@@ -501,6 +540,36 @@ def _multiply(scope: Scope, x: Any, y: Any) -> Value:
     if weights.axes != value.axes.replace(features, "-"):
         raise RefusedError("expected one weight for each step, received other axes")
     return Weighted(weights, value)
+
+
+def _divide(scope: Scope, x: Any, y: Any) -> Value:
+    """Return the mean of both directions."""
+    if isinstance(x, Tensor) and y == 2 and scope.average(x.at):
+        return x
+    message = "the language lacks the operation 'truediv'; take it out of the module"
+    raise RefusedError(message, "E701")
+
+
+def _merge(scope: Scope, x: Half, y: Half, merge: Merge) -> Value:
+    """Return the features of both directions combined."""
+    if x.sequence != y.sequence or {x.index, y.index} != {0, 1} or (x.step, y.step) != (None, None):
+        raise RefusedError("expected the two directions of one layer, received others")
+    scope.merge(x.sequence.at, merge)
+    return x.sequence
+
+
+def _chunk(scope: Scope, x: Any, chunks: Any, dim: Any = 0) -> Value:
+    """Return the features of each direction."""
+    value = scope.sequence(x)
+    features = scope.axis(value, "features")
+    if chunks != 2 or _axis(dim, len(value.axes)) != features or not _has_directions(scope, value):
+        raise RefusedError("expected the features of both directions, chunk(2, -1)")
+    return Several((Half(value, 0), Half(value, 1)))
+
+
+def _has_directions(scope: Scope, value: Tensor) -> bool:
+    layer = scope.steps[value.at].layer if value.at else None
+    return isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
 
 
 def _matrix_product(scope: Scope, x: Any, y: Any) -> Value:
@@ -556,6 +625,8 @@ def _add(scope: Scope, x: Any, y: Any, alpha: float = 1) -> Value:
         raise RefusedError(f"alpha: expected 1, received {alpha}", "E703")
     if isinstance(x, State) and isinstance(y, State):
         return both(scope, (x, y), "sum")
+    if isinstance(x, Half) and isinstance(y, Half):
+        return _merge(scope, x, y, "sum")
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise RefusedError(
             f"expected the sum of two sequences, received {describe(x)} and {describe(y)}"
@@ -591,11 +662,17 @@ def _cat(scope: Scope, x: Any, dim: Any = 0) -> Value:
                 one.states == two.states and one.states.directions == 2
             ):
                 parts.append(scope.tensor(both(scope, (one, two), "concat")))
+            case [Half(index=0, step=-1) as one, Half(index=1, step=0) as two, *given] if (
+                one.sequence == two.sequence
+            ):
+                parts.append(_last(scope, one.sequence))
             case [Tensor() | State() as part, *given]:
                 parts.append(scope.tensor(part))
             case _:
                 given, parts = [], []
                 break
+    if len(parts) == 1 and isinstance(x, tuple) and len(x) == 2 and isinstance(x[0], Half):
+        return parts[0]
     if len(parts) < 2:
         kinds = ", ".join(map(describe, x)) if isinstance(x, tuple) else describe(x)
         raise RefusedError(
@@ -609,6 +686,12 @@ def _cat(scope: Scope, x: Any, dim: Any = 0) -> Value:
         raise RefusedError(f"dim: expected the features, received {dim}", "E703")
     at = scope.add(nodes.Concat(name="concat", input=(), of=(), inputs=()), *parts)
     return scope.result(first, at, padded=any(part.padded for part in parts))
+
+
+def _last(scope: Scope, value: Tensor) -> Tensor:
+    """Return the final states of both directions, read from their sequence."""
+    at = scope.add(pooling("last"), value)
+    return _without_steps(scope, value, at, keepdim=False)
 
 
 def _dropout(
@@ -639,10 +722,10 @@ def _pad(
     scope: Scope, x: Any, pad: Any, mode: str = "constant", value: float | None = None
 ) -> Value:
     """Return a sequence with zeros around it."""
-    if mode != "constant" or value not in (None, 0):
+    if mode != "constant" or value not in (None, 0, -math.inf):
         message = f"expected zeros, received mode={mode!r} and value={value}"
         raise RefusedError(message, "E703")
-    return layers.add_zeros(scope, x, pad)
+    return layers.add_steps(scope, x, pad, float(value or 0.0))
 
 
 def _windows(statistic: WindowStatistic) -> Callable[..., Value]:
@@ -683,6 +766,8 @@ def _activation(activation: Activation) -> Callable[..., Value]:
         del inplace  # the result is the same
         wanted = _SETTINGS.get(activation, {})
         given = dict(zip(wanted, settings, strict=False)) | named
+        if given.get("threshold", 0) > wanted.get("threshold", 0):
+            del given["threshold"]  # closer still
         if len(settings) > len(wanted) or any(wanted.get(k) != v for k, v in given.items()):
             raise RefusedError("expected the default settings, received others", "E703")
         return layers.activate(scope, x, activation)
@@ -767,6 +852,8 @@ _CALLS: dict[str, Callable[..., Value]] = {
     **dict.fromkeys(("clamp", "clip"), _clamp),
     "hardtanh": _hardtanh,
     **dict.fromkeys(("mul", "multiply"), _multiply),
+    **dict.fromkeys(("truediv", "div"), _divide),
+    "chunk": _chunk,
     **dict.fromkeys(("bmm", "matmul"), _matrix_product),
     "pack_padded_sequence": pack,
     "pad_packed_sequence": pad,

@@ -592,7 +592,8 @@ def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
             return {"weight": (layer.vocabulary, layer.dim)}
         case nodes.Dense():
             bias = {"bias": (layer.units,)} if layer.bias else {}
-            return bias if layer.tied else {"weight": (layer.units, layer.features), **bias}
+            weight = {} if layer.tied else {"weight": (layer.units, layer.features)}
+            return {**weight, **bias}
         case nodes.Conv():
             bias = {"bias": (layer.filters,)} if layer.bias else {}
             return {"weight": (layer.filters, layer.features, layer.window.size), **bias}
@@ -601,12 +602,9 @@ def _expected_shapes(layer: nodes.Layer) -> dict[str, tuple[int, ...]]:
         case nodes.Attention(units=int(units)):
             return {"weight": (units, layer.features), "bias": (units,), "query": (1, units)}
         case nodes.LayerNorm() | nodes.BatchNorm():
-            size = nodes.width(layer.input)
-            own = ["weight", "bias"]
-            if isinstance(layer, nodes.BatchNorm):
-                own += ["running_mean", "running_var"]
-            vector: tuple[int, ...] = (size,)
-            return dict.fromkeys(own, vector)
+            moving = isinstance(layer, nodes.BatchNorm)
+            own = ("weight", "bias", *(("running_mean", "running_var") if moving else ()))
+            return {name: (nodes.width(layer.input),) for name in own}
         case nodes.Recurrent():
             number = len(gates(layer.cell))
             shapes = shapes_of(number, layer.units, layer.features, bias=layer.bias)

@@ -258,7 +258,11 @@ class _Tracer(fx.Tracer):
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Return the value of a condition, which must not depend on the numbers of the input."""
         # Features are floats; a module may convert integers before its layers.
-        return obj.node.target == "is_floating_point" or bool(super().to_bool(obj))
+        if obj.node.target == "is_floating_point":
+            return True
+        if obj.node.target is operator.eq and isinstance(obj.node.args[1], torch.dtype):
+            return obj.node.args[1] == torch.float32
+        return bool(super().to_bool(obj))
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Return a node with its place in the source, and the modes that are on there."""
@@ -325,7 +329,7 @@ def _is_in_place(node: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
         return bool(getattr(root.get_submodule(name), "inplace", False))
     changes = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
-    assigns = node.target in (*_IN_PLACE, operator.setitem) or "out" in node.kwargs
+    assigns = node.target in (*_IN_PLACE, operator.setitem) or (node.kwargs.get("out") is not None)
     return node.op.startswith("call") and (changes or assigns or bool(node.kwargs.get("inplace")))
 
 

@@ -114,7 +114,7 @@ def _plain(scope: Scope, module: Any, kind: str, x: Any) -> Value:
         case "AdaptiveMaxPool1d" | "AdaptiveAvgPool1d":
             return pool_all(scope, x, "max" if "Max" in kind else "mean")
         case "ZeroPad1d" | "ConstantPad1d":
-            return add_zeros(scope, x, module.padding)
+            return add_steps(scope, x, module.padding)
         case "Flatten":
             return flatten(scope, x)
         case _:
@@ -285,6 +285,8 @@ def _convolution(scope: Scope, op: Op, value: Tensor) -> Tensor:
     size, stride, dilation = (_single(getattr(module, k)) for k in _WINDOW)
     reach = dilation * (size - 1)
     before, after = value.pad
+    if any(value.pad) and value.pad_value:
+        raise RefusedError(f"expected zeros before and after, received {value.pad_value}", "E703")
     match module.padding:
         case "valid":
             own = (0, 0)
@@ -334,8 +336,8 @@ def _other_padding(added: tuple[int, int], reach: int, stride: int) -> str:
     return f"{message}; expected none, {same}, or {reach} and 0 ('causal')"
 
 
-def add_zeros(scope: Scope, x: Any, pad: Any) -> Tensor:
-    """Return a sequence with zeros before and after it, for a convolution."""
+def add_steps(scope: Scope, x: Any, pad: Any, filler: float = 0.0) -> Tensor:
+    """Return a sequence with steps of one number before and after it, for a window."""
     value = scope.sequence(x, with_pad=True)
     numbers = (pad, pad) if isinstance(pad, int) else tuple(pad)
     pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
@@ -349,7 +351,10 @@ def add_zeros(scope: Scope, x: Any, pad: Any) -> Tensor:
     if set(used) - {steps} or any(type(n) is not int or n < 0 for n in numbers):
         raise RefusedError(f"pad: expected zeros before and after the steps, received {numbers}")
     before, after = used.get(steps, (0, 0))
-    return replace(value, pad=(value.pad[0] + before, value.pad[1] + after))
+    if any(value.pad) and value.pad_value != filler:
+        raise RefusedError("pad: expected one number at all steps that are added")
+    added = (value.pad[0] + before, value.pad[1] + after)
+    return replace(value, pad=added, pad_value=filler)
 
 
 def _is_known(scope: Scope, value: Tensor) -> bool:
@@ -368,12 +373,19 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     count_include_pad: bool = True,
 ) -> Tensor:
     """Return the maxima or means of windows over the steps."""
-    value = scope.sequence(x)
+    value = scope.sequence(x, with_pad=True)
     scope.lay_out(value, "batch", "features", "steps", where="a pool")
     size = _single(kernel_size)
     step, zeros = _single(stride) if stride else size, _single(padding)
     own: WindowPadding = "valid"
-    if zeros:
+    if any(value.pad):
+        same = ((size - 1) // 2, size - 1 - (size - 1) // 2)
+        if statistic != "max" or value.pad_value == 0.0 or (value.pad, step, zeros) != (same, 1, 0):
+            received = f"{value.pad_value} before and after the steps, {value.pad}"
+            message = f"pad: expected none, or -inf as 'same' adds it, received {received}"
+            raise RefusedError(message, "E703")
+        own = "same"
+    elif zeros:
         if statistic == "average" and count_include_pad:
             message = "count_include_pad: expected False, received True: in the language, steps "
             raise RefusedError(f"{message}outside the sequence never count", "E703")
@@ -390,7 +402,7 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
     layer = nodes.WindowPooling(
         name="pool", input=(), statistic=statistic, window=window, masked=False
     )
-    return scope.result(value, scope.add(layer, value))
+    return scope.result(value, scope.add(layer, value), pad=(0, 0))
 
 
 def pool_all(scope: Scope, x: Any, statistic: Any) -> Tensor:

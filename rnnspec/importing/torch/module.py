@@ -173,9 +173,16 @@ class Reader:
         self._say_layout(value)
         self.results.append((name, value))
 
-    def arrange(self) -> Arranged | None:
-        """Return the layers in the order of a spec, or None if the account has a problem."""
-        return arrange(self.scope, [(name, value.at) for name, value in self.results])
+    def arrange(self, shape: Sequence[int]) -> Arranged | None:
+        """Return the layers in the order of a spec, or None if the account has a problem.
+
+        Args:
+            shape: the shape of the example, empty if there is none.
+        """
+        order, steps = self.scope.order, None
+        if len(shape) == len(order):
+            steps = shape[order.index(1)]
+        return arrange(self.scope, [(name, value.at) for name, value in self.results], steps)
 
     @property
     def layout(self) -> Layout:
@@ -246,19 +253,19 @@ def _holds_unknown(value: Any) -> bool:
     )
 
 
-def read_module(module: Any, name: str, given: int | None) -> tuple[Imported, Layout]:
+def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Imported, Layout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
     Args:
         module: the module, which is not changed and not run.
         name: the name of the network.
-        given: how many arguments of ``forward`` are inputs; by default those without a default.
+        example: inputs of ``forward``; without them, they are the arguments without a default.
 
     Raises:
         ModelError: the language lacks something in it.
         UsageError: it cannot be copied.
     """
-    account = Account("module")
+    account, given = Account("module"), len(example) or None
     _check_calls(account, module)
     try:
         reader = Reader(account, module, graph.operations(module, given))
@@ -272,7 +279,7 @@ def read_module(module: Any, name: str, given: int | None) -> tuple[Imported, La
     _account_for(account, scope, module, given)
     _check_padding(account, scope)
     account.check()
-    arranged = reader.arrange()
+    arranged = reader.arrange(tuple(getattr(example[0], "shape", ())) if example else ())
     account.check()
     assert arranged is not None, "without a problem"
     steps = arranged.steps

@@ -78,8 +78,8 @@ class Tensor:
     ``axes`` has a character for each axis: that of the axis of the input that it comes from, 0, 1
     or 2, or ``-`` for an axis of size 1. ``padded`` is true if it has steps of padding, which a
     packed sequence left. ``backward_first`` is true if the features of the backward direction come
-    before those of the forward one, which the graph has the other way round. ``pad`` are the zeros
-    that the next convolution sees before and after the steps, and ``surplus`` is the number of
+    before those of the forward one, which the graph has the other way round. ``pad`` is how often
+    the next window sees ``pad_value`` before and after the steps, and ``surplus`` is the number of
     steps at the end that a causal convolution does not have.
     """
 
@@ -89,7 +89,27 @@ class Tensor:
     padded: bool = False
     backward_first: bool = False
     pad: tuple[int, int] = (0, 0)
+    pad_value: float = 0.0
     surplus: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """The features of one direction of a bidirectional layer, the forward one if ``index`` is 0.
+
+    ``step`` is 0 for those of the first step, -1 for those of the last, and None for all steps.
+    """
+
+    sequence: Tensor
+    index: int
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halves:
+    """The features of both directions along an axis of their own, before that of the features."""
+
+    sequence: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +211,8 @@ Value = (
     | States
     | State
     | Several
+    | Half
+    | Halves
     | Weights
     | Weighted
     | ModuleArray
@@ -259,6 +281,8 @@ _NAMES = {
     "Size": "a number",
     "States": "all final states",
     "Unknown": "an unknown value",
+    "Half": "the features of one direction",
+    "Halves": "the features of both directions, each by itself",
     "Weights": "the weights of an attention",
     "Weighted": "steps multiplied by weights; expected their sum over the steps",
     "ModuleArray": "an array of the module outside of a layer",
@@ -403,12 +427,34 @@ class Scope:
         """Return the output of a layer in the layout of ``value``."""
         return replace(value, at=at, **{"backward_first": False, **changes})
 
-    def merge(self, at: int, final: int, merge: Merge) -> None:
-        """Combine the directions of a recurrent layer, and so its final state, in another way."""
+    def merge(self, at: int, merge: Merge) -> None:
+        """Combine the directions of a recurrent layer in another way than side by side.
+
+        Raises:
+            RefusedError: the directions are used in yet another way.
+        """
+        users = [user for user, step in self.steps.items() if at in step.sources]
+        finals = [user for user in users if _is_final(self.steps[user].layer)]
         layer = self.steps[at].layer
         assert isinstance(layer, nodes.Recurrent), "it has directions"
+        if layer.merge not in ("concat", merge) or users != finals:
+            raise RefusedError("combines the directions that are used otherwise, too")
         self.steps[at].layer = replace(layer, merge=merge)
-        self._widths[at] = self._widths[final] = layer.units
+        for changed in (at, *finals):
+            self._widths[changed] = layer.units
+
+    def average(self, at: int) -> bool:
+        """Have the sum of both directions divided by 2, and return whether it is one."""
+        final = at and _is_final(self.steps[at].layer)
+        place = self.steps[at].sources[0] if final else at
+        layer = self.steps[place].layer if place else None
+        if not isinstance(layer, nodes.Recurrent) or layer.merge != "sum":
+            return False
+        users = [user for user, step in self.steps.items() if place in step.sources]
+        if users != ([at] if final else []):
+            return False
+        self.steps[place].layer = replace(layer, merge="ave")
+        return True
 
     def is_same(self, one: str, other: str) -> bool:
         """Return whether two paths lead to the same array of the module."""
@@ -419,6 +465,8 @@ class Scope:
         return self._widths[at]
 
     def _width_of(self, at: int) -> int | None:
+        if not at:
+            return None
         step = self.steps[at]
         match step.layer:
             case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
@@ -512,7 +560,7 @@ class Scope:
             message = f"takes {value.surplus} steps more than the language has; expected padding="
             raise RefusedError(f"{message}'same', or a causal convolution cut by [..., :-PADDING]")
         if any(value.pad) and not with_pad:
-            raise RefusedError("expected nn.Conv1d behind zeros that are added, received another")
+            raise RefusedError("expected a convolution or a pool behind steps that are added")
         return value
 
     def sequence(self, value: Any, **words: bool) -> Tensor:
@@ -525,6 +573,10 @@ class Scope:
         if tensor.form != "steps":
             raise RefusedError(f"expected a sequence, received {describe(tensor)}")
         return tensor
+
+
+def _is_final(layer: nodes.Layer) -> bool:
+    return isinstance(layer, nodes.Pooling) and layer.statistic == "last"
 
 
 def pooling(statistic: Statistic) -> nodes.Pooling:
