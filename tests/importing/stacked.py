@@ -253,6 +253,24 @@ def steps_of_heads(m: Any, x: Any) -> Any:
     return m.one(m.drop(mean)), m.two(m.drop(mean)).squeeze(-1), h.transpose(0, 1)
 
 
+def steps_as_rows(m: Any, x: Any) -> Any:
+    """Compute dense layers as people had to before PyTorch 0.2, when they took matrices alone."""
+    h, _ = m.rnn(x)
+    rows = h.contiguous().view(h.size(0) * h.size(1), h.size(2))
+    scores = F.log_softmax(m.fc(m.bn(torch.tanh(m.one(rows)))), dim=1)
+    return scores.view(h.size(0), h.size(1), -1)
+
+
+def averaged(m: Any, x: Any) -> Any:
+    ahead, back = m.rnn(x)[0].chunk(2, dim=-1)
+    return m.fc((ahead + back) / 2)
+
+
+def multiplied(m: Any, x: Any) -> Any:
+    h, _ = m.rnn(x)
+    return (h[:, :, :4] * h[:, :, 4:]).amax(1)
+
+
 BOTH: dict[str, Any] = {"bidirectional": True, "batch_first": True}
 STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     "convolutions": (ConvLstm, lambda: (torch.randn(4, 11, 3).double(),)),
@@ -319,6 +337,39 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
             drop=nn.Dropout(0.3),
             one=nn.Linear(4, 2),
             two=nn.Linear(4, 1),
+        ),
+        features,
+    ),
+    "steps as rows": (
+        written(
+            steps_as_rows,
+            rnn=nn.GRU(3, 4, **BOTH),
+            one=nn.Linear(8, 5),
+            bn=nn.BatchNorm1d(5),
+            fc=nn.Linear(5, 3),
+        ),
+        features,
+    ),
+    "directions averaged": (
+        written(
+            averaged,
+            rnn=nn.LSTM(3, 4, **BOTH),
+            fc=nn.Linear(4, 2),
+        ),
+        features,
+    ),
+    "directions summed by shape": (
+        written(
+            lambda m, x: m.fc(m.rnn(x)[0].view(x.size(0), x.size(1), 2, -1).sum(2)),
+            rnn=nn.LSTM(3, 4, **BOTH),
+            fc=nn.Linear(4, 2),
+        ),
+        features,
+    ),
+    "directions multiplied": (
+        written(
+            multiplied,
+            rnn=nn.GRU(3, 4, **BOTH),
         ),
         features,
     ),

@@ -193,6 +193,10 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         lambda: Written(lambda m, x: m.fc(x), fc=nn.Linear(3, 2)), "",
         "output: expected a recurrent layer, received none [E704]",
     ),
+    "rows": (
+        of(lambda m, x: m.rnn(x)[0].reshape(-1, 4)), "",
+        "output: expected a sequence or a vector, received the steps of all sequences as one batch",
+    ),
     "name of a result": (
         of(two_names), "", "heads: the spec would be wrong: expected a name of at most 64 lower",
     ),

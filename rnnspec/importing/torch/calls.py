@@ -221,20 +221,34 @@ def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
             return both(scope, states, "concat")
         if x.number == 1 and sizes == (-1, scope.width(x.at)):
             return scope.whole(x)
-    if isinstance(x, Tensor) and x.form != "squeezed":
-        match sizes:
-            case (Size(), -1):
-                return layers.flatten(scope, x)
-            case (Size() | -1, int(size)) if size > 0:
-                return layers.flatten(scope, x, size)
-            case (Size(), Size(), -1 | Size()) if x.form == "steps":
-                return x
-            case (Size(), Size(), 2, _) if x.form == "steps" and _has_directions(scope, x):
-                if scope.axis(x, "features") == len(x.axes) - 1:
-                    return Halves(x)
-            case _:
-                pass
+    if isinstance(x, Tensor) and (result := _reshaped(scope, x, sizes)) is not None:
+        return result
     raise RefusedError("expected no change of shapes, received one; the language has none", "E701")
+
+
+def _reshaped(scope: Scope, x: Tensor, sizes: tuple[Any, ...]) -> Value | None:
+    """Return a tensor in another shape that the language can say, or None."""
+    features = scope.width(x.at)
+    match sizes:
+        case (Size() | -1, Size() | int()) if (
+            x.form == "steps"
+            and scope.roles(x)[-1] == "features"
+            and (isinstance(sizes[1], Size) or sizes[1] == features)
+        ):
+            return replace(x, form="rows")
+        case (Size() | -1, Size() | -1, Size() | int()) if x.form == "rows":
+            known = isinstance(sizes[2], Size) or sizes[2] in (-1, features)
+            return replace(x, form="steps") if known else None
+        case (Size(), -1) if x.form != "squeezed":
+            return layers.flatten(scope, x)
+        case (Size() | -1, int(size)) if size > 0 and x.form != "squeezed":
+            return layers.flatten(scope, x, size)
+        case (Size(), Size(), -1 | Size()) if x.form == "steps":
+            return x
+        case (Size(), Size(), 2, _) if x.form == "steps" and _has_directions(scope, x):
+            return Halves(x) if scope.axis(x, "features") == len(x.axes) - 1 else None
+        case _:
+            return None
 
 
 def pack(

@@ -198,8 +198,10 @@ def _embedding(scope: Scope, op: Op, value: Tensor) -> Tensor:
 
 def _lay_out_features(scope: Scope, value: Tensor, where: str, expected: str = "last") -> None:
     """Note that an axis of a value has the features, by default the last one."""
-    if value.form not in ("steps", "vector"):
+    if value.form not in ("steps", "vector", "rows"):
         raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
+    # Rows have one axis for the batch and the steps.
+    expected = "last" if value.form == "rows" else expected
     others = [""] * (len(value.axes) - 1)
     at = 1 if expected == "second" else len(others)
     scope.lay_out(value, *others[:at], "features", *others[at:], where=where)
@@ -478,12 +480,14 @@ def activate(
     if activation in ("softmax", "log_softmax"):
         if type(dim) is not int:
             raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
+        if value.form == "rows" and dim > 0:
+            dim += 1
         role = scope.role(value.axes[dim]) if -len(value.axes) <= dim < len(value.axes) else ""
         if role == "steps" and activation == "softmax":
             return _weights(scope, value)
         if role != "features":
             raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
-        if value.form not in ("steps", "vector"):
+        if value.form not in ("steps", "vector", "rows"):
             raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     if activation == "softplus":
         scope.account.leave("the threshold of softplus", reason="changes less than 3e-9")

@@ -152,10 +152,8 @@ class Reader:
         if isinstance(value, State) and (alone or value.index == -1):
             value = scope.whole(value)
         match value:
-            case Tensor(form="one step"):
-                raise RefusedError(
-                    "expected a sequence or a vector, received a sequence of one step"
-                )
+            case Tensor(form="one step" | "rows"):
+                raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
             case Tensor():
                 scope.tensor(value)
             case _ if alone:

@@ -17,9 +17,9 @@ NO_STATES = (
     "a spec has no input for states, which start at zeros; give the argument the default None"
 )
 """What to do about initial states that are an argument."""
-Form = Literal["steps", "vector", "one step", "squeezed"]
-"""Tokens or features at all steps, one vector, a vector with an axis for a single step, or a result
-without its last axis of size 1.
+Form = Literal["steps", "vector", "one step", "squeezed", "rows"]
+"""Tokens or features at all steps, one vector, a vector with an axis for a single step, a result
+without its last axis of size 1, or the features of all steps of all sequences, one below another.
 """
 
 
@@ -273,6 +273,7 @@ _FORMS = {
     "vector": "a vector",
     "one step": "a sequence of one step",
     "squeezed": "a result without its last axis",
+    "rows": "the steps of all sequences as one batch; expected view(batch, steps, features)",
 }
 _NAMES = {
     "Several": "a tuple: nn.RNN, nn.GRU and nn.LSTM return their output and their states",
