@@ -154,6 +154,8 @@ class Reader:
         match value:
             case Tensor(form="one step" | "rows"):
                 raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
+            case Tensor(at=0):
+                raise RefusedError("expected the output of a layer, received the input")
             case Tensor():
                 scope.tensor(value)
             case _ if alone:
