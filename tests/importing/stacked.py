@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from importing.traced import Inputs, features, tokens, written
+from importing.traced import Inputs, features, padded_tokens, tokens, written
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 F = functional
 
@@ -145,6 +146,27 @@ class MeanAndMax(nn.Module):
         return self.fc(self.bn(torch.cat([h[-2], h[-1], mean, highest], 1)))
 
 
+class PackedHeads(nn.Module):
+    """A dense layer and a batch norm before a packed sequence, and a head for each of its ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb = nn.Embedding(9, 4, padding_idx=0)
+        self.fc = nn.Linear(4, 5)
+        self.bn = nn.BatchNorm1d(5)
+        self.gru = nn.GRU(5, 3, batch_first=True, bidirectional=True)
+        self.tags = nn.Linear(6, 4)
+        self.label = nn.Linear(6, 2)
+
+    def forward(self, x: Any, lengths: Any) -> Any:
+        x = F.relu(self.bn(self.fc(self.emb(x)).transpose(1, 2))).transpose(1, 2)
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        output, h = self.gru(packed)
+        output, _ = pad_packed_sequence(output, batch_first=True)
+        label = self.label(torch.cat((h[-2], h[-1]), 1))
+        return {"tags": F.log_softmax(self.tags(output), dim=-1), "label": label}
+
+
 class Tagger(nn.Module):
     """Two heads by name: one label a step, and one a sequence."""
 
@@ -209,6 +231,12 @@ def many_joins(m: Any, x: Any) -> Any:
     one, _ = m.one(x)
     two, _ = m.two(torch.cat([x, one], dim=2))
     return m.fc(torch.cat((one, two, x), -1))
+
+
+def windows_of_same(m: Any, x: Any) -> Any:
+    x = F.max_pool1d(F.pad(x.transpose(1, 2), (0, 1), value=float("-inf")), 2, 1)
+    x = F.avg_pool1d(m.pool(x), 3, 1, 1, count_include_pad=False)
+    return m.rnn(x.transpose(1, 2))[0]
 
 
 def scores_without_units(m: Any, x: Any) -> Any:
@@ -280,6 +308,7 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
     "DanQ": (DanQ, lambda: (torch.randn(4, 4, 14).double(),)),
     "attention": (Attended, tokens),
     "mean and max": (MeanAndMax, tokens),
+    "packed heads": (PackedHeads, padded_tokens),
     "tagger": (Tagger, tokens),
     "policy": (Policy, features),
     "causal": (Causal, features),
@@ -384,6 +413,14 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
             lambda m, x: m.fc(torch.relu(m.rnn(x)[0]).reshape(x.size(0), -1)),
             rnn=nn.GRU(3, 4, batch_first=True),
             fc=nn.Linear(24, 2),
+        ),
+        features,
+    ),
+    "windows of same": (
+        written(
+            windows_of_same,
+            pool=nn.MaxPool1d(5, stride=1, padding=2),
+            rnn=nn.GRU(3, 4, batch_first=True),
         ),
         features,
     ),

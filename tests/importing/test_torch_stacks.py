@@ -69,6 +69,9 @@ def test_the_network_computes_what_the_module_does(name: str) -> None:
         order = stacked.RESULTS.get(name, range(result.ndim))
         expected = result.transpose(order)
         received = parts[layer.name].reshape(expected.shape)
+        if result.ndim == 3 and len(inputs) == 2:  # the output at padding is unspecified
+            real = np.arange(result.shape[1]) < inputs[1].numpy()[:, None]
+            received, expected = received[real], expected[real]
         np.testing.assert_allclose(received, expected, rtol=0, atol=1e-12)
 
 

@@ -96,6 +96,10 @@ UNSTACKED: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
         behind(nn.Conv1d(3, 4, 3, stride=2, padding=1)), FIRST,
         "first: padding: 1 zeros before and 1 after a sequence with stride 2; expected none, or 2",
     ),
+    "stride of a padding to be cut": (
+        behind(nn.Conv1d(3, 4, 3, stride=2, padding=2)), FIRST,
+        "first: padding: 2 zeros before and 2 after a sequence with stride 2; expected none, or 2",
+    ),
     "not cut": (
         behind(nn.Conv1d(3, 4, 3, padding=2)), FIRST,
         "transpose: takes 2 steps more than the language has; expected padding='same', or a causal",
