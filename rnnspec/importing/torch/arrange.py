@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.importing.torch.scope import RefusedError, Step, pooling
+from rnnspec.importing.torch.scope import Step, pooling
+from rnnspec.importing.torch.values import RefusedError
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

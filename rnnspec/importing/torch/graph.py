@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
-from rnnspec.importing.torch.scope import HOOKS, Op, Place, Ref
+from rnnspec.importing.torch.values import HOOKS, Op, Place, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

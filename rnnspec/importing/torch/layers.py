@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from rnnspec.errors import listed
-from rnnspec.importing.torch.files import CELLS, conv, dense, embedding, recurrent
-from rnnspec.importing.torch.scope import (
+from rnnspec.importing.torch.attention import weights_of
+from rnnspec.importing.torch.unplaced import CELLS, dense, embedding, recurrent
+from rnnspec.importing.torch.values import (
     HOOKS,
     NO_STATES,
     Lengths,
@@ -20,15 +21,15 @@ from rnnspec.importing.torch.scope import (
     Weights,
     Zeros,
     describe,
-    pooling,
 )
+from rnnspec.importing.torch.windows import add_steps, convolution, pool_all, pool_windows
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
-    from rnnspec.importing.torch.scope import Given, Op, Scope, Value
-    from rnnspec.words import Activation, WindowPadding, WindowStatistic
-
+    from rnnspec.importing.torch.scope import Scope
+    from rnnspec.importing.torch.values import Given, Op, Value
+    from rnnspec.words import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -36,6 +37,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "Softmax": "softmax", "LogSoftmax": "log_softmax", "Identity": "linear",
 }  # fmt: skip
 """The activations of PyTorch's modules by their class."""
+
+
 _SETTINGS: dict[str, dict[str, object]] = {
     "ELU": {"alpha": 1.0}, "Softplus": {"beta": 1.0, "threshold": 20.0},
     "Embedding": {"max_norm": None},
@@ -49,12 +52,16 @@ _SETTINGS: dict[str, dict[str, object]] = {
     "Flatten": {"start_dim": 1, "end_dim": -1},
 }  # fmt: skip
 """The values of settings that the language has."""
+
+
 _PLAIN = (
     "Dropout", "Dropout1d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
     "AdaptiveMaxPool1d", "AdaptiveAvgPool1d", "ZeroPad1d", "ConstantPad1d", "Flatten",
     *ACTIVATIONS,
 )  # fmt: skip
 """Modules without arrays."""
+
+
 _WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
@@ -92,7 +99,7 @@ def call_module(scope: Scope, op: Op, given: Given) -> Value:
         case "BatchNorm1d":
             return _batch_norm(scope, op, value)
         case _:
-            return _convolution(scope, op, value)
+            return convolution(scope, op, value)
 
 
 def _plain(scope: Scope, module: Any, kind: str, x: Any) -> Value:
@@ -279,159 +286,6 @@ def _batch_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
     return scope.result(value, scope.add(layer, value, modules=(op.target,)))
 
 
-def _convolution(scope: Scope, op: Op, value: Tensor) -> Tensor:
-    module = op.module
-    value = scope.sequence(value, with_pad=True)
-    scope.lay_out(value, "batch", "features", "steps", where="a convolution")
-    scope.fit(value, module.in_channels)
-    size, stride, dilation = (_single(getattr(module, k)) for k in _WINDOW)
-    reach = dilation * (size - 1)
-    before, after = value.pad
-    if any(value.pad) and value.pad_value:
-        raise RefusedError(f"expected zeros before and after, received {value.pad_value}", "E703")
-    match module.padding:
-        case "valid":
-            own = (0, 0)
-        case "same":
-            own = (reach // 2, reach - reach // 2)
-        case (int(number),) | int(number):
-            own = (number, number)
-        case other:
-            raise RefusedError(f"padding: expected zeros, received {other!r}", "E703")
-    added, surplus = (before + own[0], after + own[1]), 0
-    causal = (reach, 0)
-    if added == (reach, reach) and stride == 1 and reach:
-        # As long as the last steps are cut off.
-        added, surplus = causal, reach
-    padding: WindowPadding
-    if added == (0, 0):
-        padding = "valid"
-    elif added == causal:
-        padding = "causal"
-    elif added == (reach // 2, reach - reach // 2) and stride == 1:
-        padding = "same"
-    else:
-        raise RefusedError(_other_padding(added, reach, stride), "E703")
-    window = nodes.Window(size=size, stride=stride, dilation=dilation, padding=padding)
-    layer = conv(op.target, module.out_channels, window, bias=module.bias is not None)
-    at = scope.add(layer, value, modules=(op.target,))
-    return scope.result(value, at, pad=(0, 0), surplus=surplus)
-
-
-_WINDOW = ("kernel_size", "stride", "dilation")
-
-
-def _single(size: Any) -> int:
-    """Return a size of one axis, which PyTorch may keep in a tuple."""
-    return int(size[0] if isinstance(size, tuple) else size)
-
-
-def _other_padding(added: tuple[int, int], reach: int, stride: int) -> str:
-    """Return why zeros before and after a sequence cannot be said."""
-    message = f"padding: {added[0]} zeros before and {added[1]} after a sequence"
-    if stride > 1:
-        return (
-            f"{message} with stride {stride}; expected none, or {reach} before it: 'same' of the "
-            "language divides them by the number of steps"
-        )
-    same = f"{reach // 2} and {reach - reach // 2} ('same')"
-    return f"{message}; expected none, {same}, or {reach} and 0 ('causal')"
-
-
-def add_steps(scope: Scope, x: Any, pad: Any, filler: float = 0.0) -> Tensor:
-    """Return a sequence with steps of one number before and after it, for a window."""
-    value = scope.sequence(x, with_pad=True)
-    numbers = (pad, pad) if isinstance(pad, int) else tuple(pad)
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=False))
-    # From the last axis to the first.
-    padded = dict(zip(reversed(value.axes), pairs, strict=False))
-    used = {axis: pair for axis, pair in padded.items() if any(pair)}
-    steps = value.axes[scope.axis(value, "steps")] if used and _is_known(scope, value) else ""
-    if used and not steps and set(used) == {value.axes[-1]}:
-        scope.lay_out(value, "batch", "features", "steps", where="zeros at the last axis")
-        steps = value.axes[-1]
-    if set(used) - {steps} or any(type(n) is not int or n < 0 for n in numbers):
-        raise RefusedError(f"pad: expected zeros before and after the steps, received {numbers}")
-    before, after = used.get(steps, (0, 0))
-    if any(value.pad) and value.pad_value != filler:
-        raise RefusedError("pad: expected one number at all steps that are added")
-    added = (value.pad[0] + before, value.pad[1] + after)
-    return replace(value, pad=added, pad_value=filler)
-
-
-def _is_known(scope: Scope, value: Tensor) -> bool:
-    return "" not in scope.roles(value)
-
-
-def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
-    scope: Scope,
-    x: Any,
-    statistic: WindowStatistic,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    *,
-    ceil_mode: bool,
-    count_include_pad: bool = True,
-) -> Tensor:
-    """Return the maxima or means of windows over the steps."""
-    value = scope.sequence(x, with_pad=True)
-    scope.lay_out(value, "batch", "features", "steps", where="a pool")
-    size = _single(kernel_size)
-    step, zeros = _single(stride) if stride else size, _single(padding)
-    own: WindowPadding = "valid"
-    if any(value.pad):
-        same = ((size - 1) // 2, size - 1 - (size - 1) // 2)
-        if statistic != "max" or value.pad_value == 0.0 or (value.pad, step, zeros) != (same, 1, 0):
-            received = f"{value.pad_value} before and after the steps, {value.pad}"
-            message = f"pad: expected none, or -inf as 'same' adds it, received {received}"
-            raise RefusedError(message, "E703")
-        own = "same"
-    elif zeros:
-        if statistic == "average" and count_include_pad:
-            message = "count_include_pad: expected False, received True: in the language, steps "
-            raise RefusedError(f"{message}outside the sequence never count", "E703")
-        if 2 * zeros != size - 1 or step != 1:
-            message = f"padding: {zeros} with kernel_size {size} and stride {step}; expected 0, or"
-            raise RefusedError(f"{message} (kernel_size - 1) / 2 with stride 1", "E703")
-        own = "same"
-    elif ceil_mode and step > 1 and size > 1:
-        if (size, step) != (2, 2):
-            message = "expected False, or kernel_size 2 and stride 2, where it is 'same'"
-            raise RefusedError(f"ceil_mode: {message}; received True", "E703")
-        own = "same"
-    window = nodes.Window(size=size, stride=step, dilation=1, padding=own)
-    layer = nodes.WindowPooling(
-        name="pool", input=(), statistic=statistic, window=window, masked=False
-    )
-    return scope.result(value, scope.add(layer, value), pad=(0, 0))
-
-
-def pool_all(scope: Scope, x: Any, statistic: Any) -> Tensor:
-    """Return a statistic over all steps, which are the last axis and stay as one of size 1."""
-    value = scope.sequence(x)
-    scope.lay_out(value, "batch", "features", "steps", where="a pool")
-    check_no_padding(value, statistic)
-    return replace(
-        scope.result(value, scope.add(pooling(statistic), value)),
-        form="one step",
-        axes=f"{value.axes[:2]}-",
-    )
-
-
-def check_no_padding(value: Tensor, statistic: str) -> None:
-    """Refuse a statistic that counts the zeros at padding.
-
-    Raises:
-        RefusedError: the value has padding.
-    """
-    if value.padded:
-        raise RefusedError(
-            f"the {statistic} counts the zeros that pad_packed_sequence puts at padding; "
-            f"'pooling: {statistic}' leaves padding out"
-        )
-
-
 def flatten(scope: Scope, x: Any, size: int = 0) -> Tensor:
     """Return the features of all steps in one vector, of a size if it is known."""
     value = scope.tensor(x)
@@ -484,7 +338,7 @@ def activate(
             dim += 1
         role = scope.role(value.axes[dim]) if -len(value.axes) <= dim < len(value.axes) else ""
         if role == "steps" and activation == "softmax":
-            return _weights(scope, value)
+            return weights_of(scope, value)
         if role != "features":
             raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
         if value.form not in ("steps", "vector", "rows"):
@@ -494,69 +348,6 @@ def activate(
     name = cast("str", activation) if isinstance(activation, str) else type(activation).__name__
     at = scope.add(nodes.Activate(name=name, input=(), activation=activation), value)
     return scope.result(value, at)
-
-
-def _weights(scope: Scope, value: Tensor) -> Weights:
-    """Return the weights of an attention: a softmax over the steps of one score each."""
-    if value.form not in ("steps", "squeezed") or scope.width(value.at) != 1:
-        raise RefusedError(
-            "expected a softmax over the features, or over the steps of one score for each, "
-            "received another"
-        )
-    if value.padded:
-        raise RefusedError("weighs padding, too; 'pooling: attention' leaves padding out")
-    features = value.axes[scope.roles(value).index("features")] if value.form == "steps" else ""
-    axes = value.axes.replace(features, "-") if features else value.axes
-    return Weights(value.at, axes)
-
-
-def attend(scope: Scope, weights: Weights, value: Tensor) -> int:
-    """Return the place of an attention: the sum of the steps multiplied by their weights.
-
-    Raises:
-        RefusedError: the scores are not made of these steps by one or two dense layers.
-    """
-    query = scope.steps.get(weights.at)
-    if query is None or not isinstance(query.layer, nodes.Dense) or not query.modules:
-        raise RefusedError("expected scores of nn.Linear(..., 1), received others")
-    start, activation, hidden = query.sources[0], cast("nodes.Activation", "linear"), None
-    while start != value.at and start:
-        step = scope.steps[start]
-        match step.layer:
-            case nodes.Activate() if hidden is None and activation == "linear":
-                activation = step.layer.activation
-            case nodes.Dropout(rate=rate):
-                scope.account.leave(f"dropout {rate:g} in an attention")
-            case nodes.Dense() if hidden is None and step.modules:
-                hidden = step
-            case _:
-                raise RefusedError(_OTHER_SCORES)
-        start = step.sources[0]
-    if start != value.at or (hidden is None and activation != "linear"):
-        raise RefusedError(_OTHER_SCORES)
-    query_path = query.modules[0]
-    if query.layer.bias:
-        reason = "a softmax is the same without it"
-        scope.account.leave(f"{query_path}.bias", reason=reason)
-    if hidden is not None and isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
-        scope.account.infer("bias 0, which the module lacks and the spec trains", hidden.modules[0])
-    layer = nodes.Attention(
-        name="attention",
-        input=(),
-        units=None if hidden is None else scope.width(query.sources[0]),
-        activation="tanh" if hidden is None else activation,
-        masked=False,
-        kernel_initializer=query.layer.kernel_initializer,
-        bias_initializer=query.layer.bias_initializer,
-    )
-    paths = (query_path,) if hidden is None else (hidden.modules[0], query_path)
-    return scope.add(layer, value, modules=paths)
-
-
-_OTHER_SCORES = (
-    "expected scores that are made of the steps that are summed by nn.Linear, an activation and "
-    "nn.Linear(UNITS, 1), or by nn.Linear(FEATURES, 1) alone, received others"
-)
 
 
 def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:

@@ -12,16 +12,17 @@ from rnnspec.backends.imported import Account, Imported
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.torch import calls, graph, layers
 from rnnspec.importing.torch.arrange import arrange
-from rnnspec.importing.torch.files import arrays_of
+from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
-from rnnspec.importing.torch.scope import (
+from rnnspec.importing.torch.scope import Scope
+from rnnspec.importing.torch.state_dict import Entry, Tied, modules
+from rnnspec.importing.torch.values import (
     Layout,
     Lengths,
     ModuleArray,
     Ref,
     RefusedError,
     Result,
-    Scope,
     Several,
     Size,
     State,
@@ -30,7 +31,6 @@ from rnnspec.importing.torch.scope import (
     Zeros,
     describe,
 )
-from rnnspec.importing.torch.state_dict import Entry, Tied, modules
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.torch.arrange import Arranged
-    from rnnspec.importing.torch.scope import Op, Step, Value
+    from rnnspec.importing.torch.scope import Step
     from rnnspec.importing.torch.state_dict import Module
+    from rnnspec.importing.torch.values import Op, Value
     from rnnspec.slots import Array
 
 

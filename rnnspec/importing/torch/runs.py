@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.assemble import Taken
-    from rnnspec.importing.torch.scope import Layout
+    from rnnspec.importing.torch.values import Layout
     from rnnspec.slots import Array
 
 _TOLERANCE = 1e-9
