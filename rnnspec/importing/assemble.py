@@ -68,6 +68,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         layers=tuple(layers),
         outputs=tuple(outputs),
     )
+    _check_branches(account, draft)
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -77,9 +78,36 @@ def assemble(  # noqa: PLR0913 - all of a network
         ) from None
     network = _read_spec(dump(words), account.source).network
     placed = map(_with_place, draft.layers, network.layers)
-    check_same(account.source, replace(draft, layers=tuple(placed)), network)
+    rest = draft.layers[len(network.layers) :]
+    check_same(account.source, replace(draft, layers=(*placed, *rest)), network)
     _check_sources(account, draft, network)
     return network
+
+
+def _check_branches(account: Account, draft: nodes.Network) -> None:
+    """Check that behind the first branch there are only layers that a head may have.
+
+    Raises:
+        ModelError: a branch has others.
+    """
+    branched = False
+    for layer in draft.layers:
+        branched = branched or layer.source is not None
+        if layer.source == nodes.INPUT or (branched and isinstance(layer, _OF_STACK)):
+            message = "expected one chain of layers up to the poolings and the heads, received"
+            account.refuse(layer.name, f"{message} this layer in a branch", "E704")
+    account.check()
+
+
+_OF_STACK = (
+    nodes.Embedding,
+    nodes.Recurrent,
+    nodes.Repeat,
+    nodes.Conv,
+    nodes.WindowPooling,
+    nodes.Residual,
+)
+"""The layers that no head has."""
 
 
 def _check_sources(account: Account, draft: nodes.Network, network: nodes.Network) -> None:
