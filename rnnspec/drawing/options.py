@@ -28,7 +28,8 @@ class Options:
     """What a picture shows, and how.
 
     ``steps`` is the number of time steps drawn, the last one included; ``None`` stands for all of
-    at most 5, else for 4. It applies to the input; a repeat shows all of at most 5 steps, else 4.
+    at most 5, else for 4, or up to 6 if windows gather more. It applies to the input; a repeat
+    shows all of at most 5 steps, else 4.
     The theme ``auto`` is ``colour``, and in an SVG file ``dark`` for readers of dark pages. The
     background ``white`` is dark in a dark theme.
     """

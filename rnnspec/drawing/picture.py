@@ -67,7 +67,7 @@ def draw(  # noqa: PLR0913 - the options of a picture
         spec: a path, or what ``load`` returned.
         form: ``unrolled`` over time, or ``folded``: one cell per layer, its state a loop.
         steps: the number of time steps drawn, the last one included, up to 64; by default all of
-            at most 5, else 4.
+            at most 5, else 4, or up to 6 if windows gather more.
         labels: ``full``, or ``none`` for the network without the table and the remarks.
         theme: ``colour``; ``dark`` for dark pages; ``auto`` for an SVG file that follows the page
             of its reader; or ``print`` for greys.

@@ -128,10 +128,11 @@ def input_steps(network: Network, shown: int | None) -> Steps:
     length = network.input.steps
     name = "T" if length is None else str(length)
     if length is None:
-        # No window leaves a step of this length over.
+        # No window leaves a step of this length over, and few add one to it.
         length = max(_MANY, least)
         for window in reversed(windows):
-            length = window.least(length)
+            is_same = window.padding == "same"
+            length = length * window.stride if is_same else window.least(length)
     if shown is None:
         shown = _usual(windows, length)
     masked = network.input.masked and length > 1

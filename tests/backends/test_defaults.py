@@ -152,6 +152,9 @@ def test_keras_words_for_initializers() -> None:
 
 def test_what_flax_draws_unasked() -> None:
     nnx = pytest.importorskip("flax.nnx")
-    norm = nnx.LayerNorm(3, rngs=nnx.Rngs(0))
-    assert nnx.Linear(2, 3, rngs=nnx.Rngs(0)).bias[...].tolist() == [0.0, 0.0, 0.0]
-    assert (norm.bias[...].tolist(), norm.scale[...].tolist()) == ([0.0] * 3, [1.0] * 3)
+    batch_norm = nnx.BatchNorm(3, rngs=nnx.Rngs(0))
+    for layer in (nnx.Linear(2, 3, rngs=nnx.Rngs(0)), nnx.Conv(2, 3, 1, rngs=nnx.Rngs(0))):
+        assert layer.bias[...].tolist() == [0.0, 0.0, 0.0]
+    for norm in (nnx.LayerNorm(3, rngs=nnx.Rngs(0)), batch_norm):
+        assert (norm.bias[...].tolist(), norm.scale[...].tolist()) == ([0.0] * 3, [1.0] * 3)
+    assert (batch_norm.mean[...].tolist(), batch_norm.var[...].tolist()) == ([0.0] * 3, [1.0] * 3)

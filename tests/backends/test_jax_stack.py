@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from mutation import source_edited
 from offered import import_later
 
 import rnnspec
@@ -230,6 +231,15 @@ def test_a_batch_norm_moves_in_training_by_the_real_steps() -> None:
     assert counts.non_trainable == norm.mean[...].size + norm.var[...].size
 
 
+def test_a_batch_of_padding_leaves_a_batch_norm_finite() -> None:
+    model = built("  - {type: batch_norm}\n  - {type: gru, units: 4}\n", "{units: 1}")
+    model(np.zeros((2, 5), np.int32))
+    assert all(
+        np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(nnx.state(model, nnx.BatchStat))
+    )
+    assert np.all(np.isfinite(model(BATCH)))
+
+
 def test_a_variational_dropout_drops_a_feature_in_all_steps() -> None:
     rnn = "  - {type: dropout, rate: 0.5, variational: true}\n  - {type: gru, units: 4}\n"
     model = built(rnn, "{units: 1}", "input: {features: 64}")
@@ -327,3 +337,58 @@ def test_a_convolution_is_drawn_with_the_fans_of_all_its_steps(kernel: str) -> N
         "lecun_uniform": np.sqrt(3 / (5 * 4)),
     }[kernel]
     assert 0.9 * limit < np.abs(drawn).max() <= limit
+
+
+CONV = "{type: conv, filters: 4, kernel_size: 2"
+NORM = "{type: batch_norm, momentum: 0.75, epsilon: 0.125}"
+POOL = "{type: average_pool, size: 3, stride: 1}"
+MUTANTS = {
+    "padded steps before a convolution": (f"{CONV}, padding: causal}}", ", x, 0)", ", x, x)"),
+    "the end of the padding": (f"{CONV}, padding: same}}", '"SAME"', "((1, 0),)"),
+    "the direction of a kernel": (f"{CONV}}}", "conv_1(x)", "conv_1(x[:, ::-1])[:, ::-1]"),
+    "the dilation": (f"{CONV}, dilation: 2, padding: same}}", "kernel_dilation=2", "strides=1"),
+    "the share that is kept": (NORM, "momentum=0.75", "momentum=0.25"),
+    "the epsilon": (NORM, "epsilon=0.125", "epsilon=1e-5"),
+    "the steps of a batch norm": (NORM, ", mask=norm_mask(mask)", ""),
+    "the steps of an average": (POOL, "jnp.maximum(share, 1 / 3)", "1"),
+    "the steps of an attention": (GRU, "jnp.where(real, scores, -3e38)", "scores"),
+    "the array of a tied layer": (
+        "{type: gru, units: 3}",
+        "embed.attend(x)",
+        "x @ jax.lax.stop_gradient(embed.embedding[...]).T",
+    ),
+}
+
+
+@pytest.mark.parametrize("broken", MUTANTS)
+def test_parity_finds(broken: str) -> None:
+    layer, old, new = MUTANTS[broken]
+    pooling = "{attention: {}}" if "attention" in broken else "max"
+    head = (
+        "{pooling: none, units: 9, tied: true}" if "tied" in broken else f"{{pooling: {pooling}}}"
+    )
+    last = "" if layer.startswith("{type: gru") else f"  - {GRU}\n"
+    text = text_of(f"  - {layer}\n{last}", head)
+    assert agrees(text)
+    with source_edited("jax", [(old, new)]):
+        assert not agrees(text)
+
+
+def test_named_outputs() -> None:
+    text = f"""\
+version: 1
+name: net
+{TOKENS}
+rnn: [{{type: conv, filters: 4, kernel_size: 2}}, {{type: gru, units: 3}}]
+heads:
+  next: {{pooling: none, units: 9, tied: true}}
+  label: {{pooling: {{attention: {{units: 2}}}}, hidden: [{{type: batch_norm}}], units: 2}}
+  other: {{pooling: [max, {{attention: {{units: 2, activation: relu}}}}]}}
+"""
+    assert agrees(text)
+    outputs = rnnspec.build(rnnspec.loads(text), "jax")(BATCH)
+    assert {name: output.shape for name, output in outputs.items()} == {
+        "next": (3, 6, 9),
+        "label": (3, 2),
+        "other": (3, 6),
+    }

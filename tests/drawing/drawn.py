@@ -101,6 +101,13 @@ rnn:
   - {type: conv, filters: 2, kernel_size: 2}
 head: {pooling: flatten, units: 1}
 """,
+    "wide": """\
+input: {features: 1, length: 2000000}
+rnn:
+  - {type: conv, filters: 2, kernel_size: 1000000, dilation: 2, padding: causal}
+  - {type: average_pool, size: 1000000, stride: 1000000}
+  - {type: gru, units: 2}
+""",
     "joins": """\
 input: {features: 8, length: 5, mask_value: 0}
 rnn:

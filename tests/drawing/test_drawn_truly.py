@@ -128,8 +128,8 @@ def test_a_window_gathers_its_steps(name: str) -> None:
         if window.keeps_steps:
             assert results == below
         for result in results[:-1]:
-            # Of any length, a window that begins at a step has its middle there.
-            before = window.added(length or 1001)[0]
+            # Any length is drawn as a multiple of the stride.
+            before = window.added(length or 1000 * window.stride)[0]
             first = (int(result) - 1) * window.stride - before + 1
             every = range(first, first + window.reach + 1, window.dilation)
             steps = {every[0], every[-1]} if window.size > 5 else set(every)
@@ -150,7 +150,11 @@ def check_gathered(
         numbers[length] = below[-1]
     expected = {numbers.get(step, "...") for step in inside} - {"pad"}
     edges = [edge for edge in found.edges if edge.target == target]
-    assert {step_of(edge.source) for edge in edges if edge.kind != "added"} == expected
+    starts = [edge.source for edge in edges if edge.kind != "added"]
+    if any("@" not in source for source in starts):  # all begin at one node, such as a repeat
+        assert len(starts) == len(expected)
+    else:
+        assert set(map(step_of, starts)) == expected
     added = {edge.source for edge in edges if edge.kind == "added"}
     outside = {"before": min(steps) < 1, "after": max(steps) > (length or 1e9)}
     # What is added to a pool does not count.
@@ -219,7 +223,7 @@ def test_both_directions_have_a_legend_and_the_same_words_in_both_forms(name: st
         found = {key: colours[key] for key in legend if key in colours}
         assert found == (legend if both else {})
     assert _last_states(unrolled) == _last_states(folded)
-    assert (len(_last_states(folded)) == 2) == any(not each.return_sequences for each in both)
+    assert (len(_last_states(folded)) >= 2) == any(not each.return_sequences for each in both)
 
 
 def _last_states(picture: Scene) -> set[str]:

@@ -74,6 +74,12 @@ def test_any_network_fits_names_each_layer_and_is_drawn_the_same_again() -> None
             assert starts[-2::-1] == ["input", *(layer.name for layer in of.layers), of.name]
 
 
+def pooling_word(layer: Pooling | Attention | Flatten) -> str:
+    if isinstance(layer, Pooling):
+        return layer.statistic.replace("_", " ")
+    return "attention" if isinstance(layer, Attention) else "flatten"
+
+
 def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
     for of in drawn():
         folded = text(of, form="folded")
@@ -87,14 +93,9 @@ def test_any_network_shows_a_cell_for_each_direction_and_each_dropout() -> None:
         assert folded.count(" norm") == 2 * norms + divided, "of a norm, there is a cell too"
         assert folded.count("x/|x|") == divided
         pools = [each for each in of.layers if isinstance(each, Pooling | Attention | Flatten)]
-        words = {
-            Pooling: lambda layer: layer.statistic.replace("_", " "),
-            Attention: lambda _: "attention",
-            Flatten: lambda _: "flatten",
-        }
         lists = [each.of for each in of.layers if isinstance(each, Concat) and len(each.input) == 1]
         beside = {name for names in lists for name in names}
-        boxes = [words[type(each)](each) for each in pools if each.name not in beside]
+        boxes = [pooling_word(each) for each in pools if each.name not in beside]
         for word in [*boxes, *(f"{len(names)} pools" for names in lists)]:
             assert f"[{word}]" in folded
         for name in dict(of.outputs):
@@ -202,6 +203,11 @@ def test_a_window_has_a_line_from_each_side_that_it_gathers() -> None:
     for of, expected in ((same, ["│╲", "╱│╲", "╱│╲", "╱│"]), (causal, ["│", "╱│", "╱│", "╱│"])):
         rows = lines(of)
         assert rows[rows.index(row(of, "conv_1")) + 1].split()[-4:] == expected
+    padded = network(
+        "input: {length: 3, features: 4, mask_value: 0}", cells.replace("PADDING", "same")
+    )
+    rows = lines(padded)
+    assert rows[rows.index(row(padded, "conv_1")) + 1].split()[-2:] == ["│╲", "╱│"]
     shorter = network(
         "input: {length: 8, features: 4}", "rnn: [{type: gru, units: 3}, {type: max_pool, size: 4}]"
     )

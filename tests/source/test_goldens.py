@@ -28,7 +28,7 @@ GOLDENS = ROOT / "tests" / "goldens"
 FOUNDING = ("bidirectional_lstm", "stacked_lstm", "standard_rnn")
 OWN = sorted(path.parent.name for path in GOLDENS.glob("*/spec.yaml"))
 EACH = pytest.mark.parametrize("name", [*FOUNDING, *OWN])
-INFERENCE = ("padded", "stacked_lstm")
+INFERENCE = ("padded", "sleep_staging", "stacked_lstm")
 STEP = ("stacked_lstm",)
 DEPLOYED = pytest.mark.parametrize("name", INFERENCE)
 

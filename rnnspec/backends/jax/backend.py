@@ -16,8 +16,8 @@ _TAKEN = TakenNames(
     in_source=frozenset(
         """
         attention_pooling callable frozen_embed gate_masks gate_products hard_sigmoid jnp
-        l2_normalized layers legacy_hard_sigmoid linear_attention_pooling model nn nnx partial
-        running_max running_mean running_sum softplus symmetric_uniform tied_linear
+        l2_normalized layers legacy_hard_sigmoid linear_attention_pooling model nn nnx norm_mask
+        partial running_max running_mean running_sum softplus symmetric_uniform tied_linear
         """.split()  # noqa: SIM905 - names side by side are easier to check
     ).union(map("".join, _CLASSES)),
     in_class=frozenset({"initial_states", "mask", "self"}),

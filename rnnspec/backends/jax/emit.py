@@ -247,7 +247,7 @@ class JaxWalk(Walk):
         """Yield the call of a batch normalization, over the real steps."""
         over = Code()
         if layer.masked:
-            over = code("mask=jnp.expand_dims(mask, -1)")
+            over = code("mask=norm_mask(mask)")
         yield code("x = self.{}({})", layer.name, listed("x", over))
 
     def attention(self, layer: nodes.Attention) -> Code:

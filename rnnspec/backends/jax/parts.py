@@ -35,6 +35,8 @@ def parts(network: nodes.Network, form: Form) -> Iterator[Code]:
         yield _LEGACY_HARD_SIGMOID
     if any(isinstance(layer, nodes.Normalize) for layer in network.layers):
         yield _L2_NORMALIZED
+    if any(isinstance(layer, nodes.BatchNorm) and layer.masked for layer in network.layers):
+        yield _NORM_MASK
     classes = cell_classes(network, form).values()
     if any(class_.first.recurrent_dropout for class_ in classes):
         yield from (_GATE_MASKS, _GATE_PRODUCTS)
@@ -227,6 +229,11 @@ _L2_NORMALIZED = code('''
         """Return x / max(norm, 1e-12), (batch, features), with a finite gradient at zeros."""
         square = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
         return x / jnp.sqrt(jnp.maximum(square, 1e-24))
+''')
+_NORM_MASK = code('''
+    def norm_mask(mask: jax.Array) -> jax.Array:
+        """Return the steps that a batch norm counts: the real ones, or all if there are none."""
+        return jnp.expand_dims(mask | ~mask.any(), -1)
 ''')
 _GATE_MASKS = code('''
     def gate_masks(dropout: nnx.Dropout, like: jax.Array, *shape: int) -> jax.Array | None:

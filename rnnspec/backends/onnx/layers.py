@@ -323,21 +323,15 @@ class Layers:
             total = into.add(array(name, "Sum"), "Add", product, array(name, "B"))
             hidden = into.activate(array(name, "Hidden"), total, layer.activation)
         score = into.add(array(name, "Score"), "MatMul", hidden, array(name, "Query"))
-        zero = into.scalar("Zero", 0.0) if padding is not None else ""
         if padding is not None:
-            lowest = into.scalar("Lowest", _LOWEST)
-            score = into.add(
-                array(name, "Real_Score"), "Where", padding.is_real(axes), score, lowest
-            )
-            x = into.add(array(name, "Kept"), "Where", padding.is_real(axes), x, zero)
+            zero, lowest = into.scalar("Zero", 0.0), into.scalar("Lowest", _LOWEST)
+            real = padding.is_real(axes)
+            score = into.add(array(name, "Real_Score"), "Where", real, score, lowest)
+            # So that a sequence of padding alone gives zeros.
+            x = into.add(array(name, "Kept"), "Where", real, x, zero)
         weight = into.add(array(name, "Weight"), "Softmax", score, axis=axis)
         weighted = into.add(array(name, "Weighted"), "Mul", weight, x)
-        if padding is None:
-            _reduce_steps(into, name, "ReduceSum", weighted, axis)
-        else:
-            total = _reduce_steps(into, array(name, "Total"), "ReduceSum", weighted, axis)
-            # A sequence of padding alone gives zeros.
-            into.add(name, "Where", padding.exists(), total, zero)
+        _reduce_steps(into, name, "ReduceSum", weighted, axis)
         self._put(layer, axes)
 
     def _add_pooling(self, layer: nodes.Pooling) -> None:

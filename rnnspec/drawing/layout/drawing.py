@@ -273,10 +273,12 @@ class Drawing:
 
         They end in a dot if more than the next layer takes them.
         """
-        y = self.place(10, 16, self.entry(layer))
+        is_forked = self.forked(layer)
+        # The remark on the dropout is below the dot, and above those on the node below.
+        y = self.place(10, 34 if is_forked else 16, self.entry(layer))
         self.floor = y - 10
         self.drop(layer)
-        if not self.forked(layer):
+        if not is_forked:
             return
         ports: list[Port | None] = []
         for column, port in zip(self.columns, self.ports, strict=True):

@@ -55,7 +55,10 @@ _Pools = Poolings | Pooling | Attention | Flatten | LastSteps
 
 @dataclass(slots=True)
 class _Strand:
-    """A head while it is drawn: its rows, its middle and half its width, and what goes up."""
+    """A head while it is drawn: its rows, its middle and width, and what goes up.
+
+    One that has a result for each step of the trunk has neither: it stands above the trunk.
+    """
 
     head: Head
     units: list[_Unit]
@@ -66,10 +69,15 @@ class _Strand:
 
 def draw_heads(drawing: Drawing, draw_layer: _Draw) -> None:
     """Draw all heads, row by row, and the results."""
-    # Above the place where the arrows part.
+    # The arrows part above the row, also if they begin inside a node that holds a state.
+    drawing.ports = [
+        replace(port, via=drawing.top) if port and port.y > drawing.top else port
+        for port in drawing.ports
+    ]
     remarks, drawing.notes = drawing.notes, []
     drawing.write_beside(drawing.last, drawing.columns[-1].x, drawing.top - 34, remarks)
-    drawing.floor -= 20 if remarks else 0
+    # A remark on a final state may stand beside the node below.
+    drawing.floor -= 28 if drawing.axis is None else 0
     strands = _strands(drawing)
     for row in range(max(len(strand.units) for strand in strands)):
         _draw_row(drawing, draw_layer, strands, row)

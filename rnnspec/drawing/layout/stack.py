@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rnnspec.drawing import words
 from rnnspec.drawing.layout.drawing import (
     SPACE,
@@ -15,7 +17,7 @@ from rnnspec.drawing.layout.drawing import (
     pill,
 )
 from rnnspec.drawing.layout.grid import Column, Poolings
-from rnnspec.drawing.scene import Box, Disc, Line, Role, Shape, text_width
+from rnnspec.drawing.scene import Box, Disc, Line, Point, Role, Shape, text_width
 from rnnspec.drawing.steps import Gathered, gather
 from rnnspec.ir.nodes import (
     Attention,
@@ -55,48 +57,55 @@ def draw_windows(drawing: Drawing, layer: Conv | WindowPooling) -> None:
     y = drawing.place(_HALF, gap(max(far, default=0)), drawing.entry(layer))
     if text := words.every(layer.window):
         drawing.notes.append(Note(text, "grey"))
-    zeros: dict[int, Port] = {}
+    real = [one for column, one in zip(drawing.columns, gathered, strict=True) if not column.padded]
+    zeros: dict[str, Port] = {}
     if isinstance(layer, Conv):  # what is added to a pool does not count
-        real = [
-            one for column, one in zip(drawing.columns, gathered, strict=True) if not column.padded
-        ]
-        sides = ((-1, any(one.before for one in real)), (1, any(one.after for one in real)))
-        zeros = {
-            side: _draw_zero(drawing, layer, columns, side) for side, is_used in sides if is_used
-        }
+        if any(one.before for one in real):
+            zeros["before"] = _draw_zero(drawing, layer, columns[0], "before")
+        if any(one.after for one in real):
+            zeros["after"] = _draw_zero(drawing, layer, columns[-1], "after")
     ports: list[Port | None] = []
     for column, one in zip(drawing.columns, gathered, strict=True):
-        name = drawing.canvas.node(layer.name, column, *_window(layer, column, y))
-        if column.padded:
-            ports.append(None)
-            continue
-        lines = [drawing.ports[at] for at in one.columns]
-        sources = [port for port in lines if port]
-        if one.hidden and below.dots is not None:
-            beside = -10 if column is not drawing.columns[-1] else 10
-            x = below.dots + beside
-            sources.append(Port(x, drawing.top, f"{drawing.last}@...", 4))
-        ends = [*sources]
-        ends += [zeros[-1]] if one.before and -1 in zeros else []
-        ends += [zeros[1]] if one.after and 1 in zeros else []
-        ends.sort(key=lambda port: port.x)
-        pitch = 56.0 if one.dots else min(15.0, 66 / max(1, len(ends)))
-        for index, port in enumerate(ends):
-            at = (column.x + pitch * (index - (len(ends) - 1) / 2), y + _HALF)
-            if port in sources:
-                drawing.slant(port, name, at)
-            else:
-                points = ((port.x, port.y - SPACE), (at[0], at[1] + SPACE))
-                line = Line(points=points, role="padding", width=1.1, dashed=True)
-                drawing.canvas.edge(port.node, name, line, kind="added")
-        if one.dots:
-            drawing.canvas.marks(layer.name, *dots(column.x, y + _HALF + 9))
-        ports.append(Port(column.x, y - _HALF, name, 42))
-    right = columns[-1].x - drawing.columns[-1].x + (84 if 1 in zeros else 30)
+        name = drawing.canvas.node(layer.name, column, *_window(drawing, layer, column, y))
+        ports.append(None if column.padded else Port(column.x, y - _HALF, name, 42))
+        if not column.padded:
+            begins = [port for at in one.columns if (port := drawing.ports[at])]
+            if one.hidden and below.dots is not None:
+                beside = 10 if column is drawing.columns[-1] else -10
+                begins.append(Port(below.dots + beside, drawing.top, f"{drawing.last}@...", 4))
+            added = [zeros["before"]] if one.before and zeros else []
+            added += [zeros["after"]] if one.after and zeros else []
+            _draw_lines(drawing, name, (column.x, y + _HALF), begins, added, dotted=one.dots)
+            if one.dots:
+                drawing.canvas.marks(layer.name, *dots(column.x, y + _HALF + 9))
+    right = columns[-1].x - drawing.columns[-1].x + (84 if "after" in zeros else 30)
     drawing.write_notes(layer.name, y + _HALF, right=right)
     if drawing.axis and drawing.axis.dots is not None:
         drawing.canvas.marks(layer.name, *dots(drawing.axis.dots, y))
     drawing.complete_row(ports, y - _HALF)
+
+
+def _draw_lines(  # noqa: PLR0913 - where the lines begin, and where they end
+    drawing: Drawing,
+    target: str,
+    end: Point,
+    begins: list[Port],
+    added: list[Port],
+    *,
+    dotted: bool,
+) -> None:
+    """Draw the lines from steps, and from steps that are added, to the lower edge of a node."""
+    ports = sorted([*begins, *added], key=lambda port: port.x)
+    # Dots between the outer two stand for the rest.
+    pitch = 56.0 if dotted else min(15.0, 66 / max(1, len(ports)))
+    for index, port in enumerate(ports):
+        tip = end[0] + pitch * (index - (len(ports) - 1) / 2), end[1]
+        if port in begins:
+            drawing.slant(port, target, tip)
+            continue
+        points = ((port.x, port.y - SPACE), (tip[0], tip[1] + SPACE))
+        line = Line(points=points, role="padding", width=1.1, dashed=True)
+        drawing.canvas.edge(port.node, target, line, kind="added")
 
 
 def gap(far: float) -> float:
@@ -104,13 +113,18 @@ def gap(far: float) -> float:
     return max(58.0, far / 8)
 
 
-def _window(layer: Conv | WindowPooling, column: Column, y: float) -> tuple[Shape, ...]:
+def _window(
+    drawing: Drawing, layer: Conv | WindowPooling, column: Column, y: float
+) -> tuple[Shape, ...]:
     """Return the node of a window."""
+    word = "Conv" if isinstance(layer, Conv) else {"max": "max", "average": "mean"}[layer.statistic]
+    content = f"{word} of {layer.window.size:,}"
+    if text_width(content, 12) > 78:
+        content = word
     if isinstance(layer, Conv):
         role: Role = "padding" if column.padded else "convolution"
-        return box(column.x, y, "Conv", role, (84, 2 * _HALF))
-    statistic = {"max": "max", "average": "mean"}[layer.statistic]
-    content = f"{statistic} of {layer.window.size:,}"
+        # The lines show the size, but in the folded form.
+        return box(column.x, y, content if drawing.folded else word, role, (84, 2 * _HALF))
     role = "padding" if column.padded else "plain"
     frame = Box(
         x=column.x, y=y, width=84, height=2 * _HALF, radius=_HALF, role=role, dashed=column.padded
@@ -118,15 +132,18 @@ def _window(layer: Conv | WindowPooling, column: Column, y: float) -> tuple[Shap
     return frame, label(column.x, y, content, "grey" if column.padded else "plain")
 
 
-def _draw_zero(drawing: Drawing, layer: Conv, columns: tuple[Column, ...], side: int) -> Port:
-    """Draw the zeros that are added before the first step (-1) or after the last (1)."""
-    column = columns[0] if side < 0 else columns[-1]
-    beside = max(64.0, drawing.left + 18) if side < 0 else 64.0 + drawing.route
-    x, y = column.x + side * beside, drawing.top - 8
+def _draw_zero(
+    drawing: Drawing, layer: Conv, column: Column, side: Literal["before", "after"]
+) -> Port:
+    """Draw the zeros that are added before the first step or after the last."""
+    if side == "before":
+        x = column.x - max(64.0, drawing.left + 18)
+    else:
+        x = column.x + 64.0 + drawing.route
+    y = drawing.top - 8
     disc = Disc(x=x, y=y, radius=9, role="padding", dashed=True)
-    direction = "before" if side < 0 else "after"
     zero = label(x, y, "0", "grey", 11)
-    name = drawing.canvas.node(layer.name, Column(x, ""), disc, zero, direction=direction)
+    name = drawing.canvas.node(layer.name, Column(x, ""), disc, zero, direction=side)
     return Port(x, y - 9, name, 9)
 
 
