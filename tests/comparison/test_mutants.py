@@ -86,8 +86,10 @@ head: {{units: 3, activation: log_softmax}}""",
     "reset_first": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, reset_after: false}}
 head: {{units: 2}}""",
-    "relu": f"""\
-{NUMBERS}rnn: {{type: gru, units: 4}}
+    "dilated": f"""\
+{NUMBERS}rnn:
+- {{type: conv, filters: 3, kernel_size: 2, dilation: 2, padding: causal}}
+- {{type: gru, units: 4}}
 head: {{hidden: [{{units: 3, activation: relu}}], units: 1}}""",
     "both_dropped": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, bidirectional: true, dropout: 0.5}}
@@ -117,6 +119,39 @@ head: {{pooling: max, units: 2}}""",
     "padded_steps": f"""\
 {PADDED_NUMBERS}rnn: {{type: gru, units: 4, reset_after: false, bidirectional: true}}
 head: {{units: 2}}""",
+    "windows": f"""\
+{PADDED_NUMBERS}rnn:
+- {{type: conv, filters: 4, kernel_size: 2, padding: same, activation: {{leaky_relu: 0.2}}}}
+- {{type: max_pool, size: 2, stride: 1}}
+- {{type: average_pool, size: 2, stride: 1, padding: same}}
+- {{type: batch_norm, momentum: 0.9}}
+- {{type: gru, units: 4}}""",
+    "windowed_heads": f"""\
+{NUMBERS}rnn:
+- type: conv
+  filters: 4
+  kernel_size: 2
+  stride: 2
+  padding: causal
+  activation: {{clipped_relu: 0.4}}
+- {{type: average_pool, size: 2, stride: 1, padding: same}}
+- {{type: batch_norm, momentum: 0.9}}
+- {{type: lstm, units: 3}}
+heads:
+  each: {{pooling: none, units: 3}}
+  last: {{units: 2}}
+  flat: {{pooling: flatten, units: 2}}
+  late: {{pooling: {{last_steps: 2}}, units: 2}}""",
+    "tied": f"""\
+{PADDED_TOKENS}rnn: {{type: lstm, units: 4}}
+head: {{pooling: {{attention: {{units: 3, activation: tanh}}}}, units: 7, tied: true}}""",
+    "joined": f"""\
+{PADDED_NUMBERS}rnn:
+- {{type: gru, units: 4, bidirectional: true}}
+- {{type: concat, of: [input, bidirectional_1]}}
+- {{type: dense, units: 3}}
+- {{type: gru, units: 4, bidirectional: true}}
+head: {{pooling: [last, sum], units: 2}}""",
 }
 
 
@@ -335,8 +370,8 @@ def test_a_mutant_is_found(mutant: Mutant) -> None:
 
 
 def test_the_mutants_break_every_spec_and_level_of_every_backend() -> None:
-    assert len(MUTANTS) >= 170
-    assert len({mutant.broken for mutant in MUTANTS}) >= 80
+    assert len(MUTANTS) >= 235
+    assert len({mutant.broken for mutant in MUTANTS}) >= 135
     assert {mutant.spec for mutant in MUTANTS} == set(SPECS)
     assert {(mutant.level, mutant.backend) for mutant in MUTANTS} == {
         (level, backend.name) for backend in shipped() for level in LEVELS if backend.reaches(level)
