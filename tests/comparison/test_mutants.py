@@ -522,6 +522,8 @@ of_each_direction = test_dropout.test_each_direction_has_a_mask_of_its_own
 of_each_layer = test_dropout.test_each_layer_of_a_stack_has_a_mask_of_its_own
 one_for_both = test_dropout.test_a_fresh_mask_each_step_is_one_for_both_directions
 between_levels = test_dropout.test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step
+of_a_layer = test_dropout.test_a_variational_layer_has_one_mask_a_sequence
+by_a_layer = test_dropout.test_a_layer_has_a_fresh_mask_each_step_by_default
 at_each_step = test_dropout.test_a_fresh_mask_each_step
 in_the_head = test_dropout.test_the_heads_dropout_is_fresh_at_each_number
 starts = test_initial.test_what_a_layer_starts_from_by_default
@@ -569,6 +571,24 @@ def of_dropout() -> Iterator[RandomMutant]:
     yield RandomMutant(in_head, "keras", once, in_the_head)
     once = ((STEP_BY_STEP, "x = x * self.dropout_1(torch.ones_like(x[:, :1]))"),)
     yield RandomMutant(in_head, "torch", once, in_the_head)
+
+
+def of_dropout_layers() -> Iterator[RandomMutant]:
+    """Yield faults of dropout layers that take one kind of mask for the other."""
+    for backend, variational, plain in (
+        ("torch", "nn.Dropout1d(", "nn.Dropout("),
+        ("keras", "SpatialDropout1D(", "Dropout("),
+        ("jax", "broadcast_dims=(1,), ", ""),
+    ):
+        drawn = "a variational layer's mask drawn at each step"
+        yield RandomMutant(drawn, backend, ((variational, plain),), of_a_layer, (PLAIN,))
+    features = (("broadcast_dims=(1,)", "broadcast_dims=(2,)"),)
+    yield RandomMutant("one mask for all features", "jax", features, of_a_layer, (PLAIN,))
+    rows = (("x = self.dropout_1(x.transpose(1, 2)).transpose(1, 2)", "x = self.dropout_1(x)"),)
+    yield RandomMutant("a mask of each step for all features", "torch", rows, of_a_layer, (PLAIN,))
+    once = (("keras.layers.Dropout(", "keras.layers.SpatialDropout1D("),)
+    of_a_sequence = "a layer's mask drawn once a sequence"
+    yield RandomMutant(of_a_sequence, "keras", once, by_a_layer, (PLAIN,))
 
 
 def of_shared_dropout() -> Iterator[RandomMutant]:
@@ -676,7 +696,13 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
         yield seen_by("keras", normal, keras_normal, "gru", form)
 
 
-RANDOM = [*of_dropout(), *of_shared_dropout(), *of_training(), *of_fresh_weights()]
+RANDOM = [
+    *of_dropout(),
+    *of_dropout_layers(),
+    *of_shared_dropout(),
+    *of_training(),
+    *of_fresh_weights(),
+]
 
 
 @pytest.mark.parametrize("mutant", RANDOM, ids=lambda m: f"{m.broken}-{m.backend}")
