@@ -687,6 +687,15 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
     for form in ("plain", "recurrent dropped", "padded", "both ways"):
         yield seen_by("keras", not_orthogonal, glorot, "lstm", form)
         yield seen_by("keras", without, nothing, "lstm", form)
+    of_steps = test_initial.test_the_fans_of_a_convolution_are_those_of_all_its_steps
+    of_one_step = "list(map(nn.init.xavier_uniform_, module.weight.unbind(2)))"
+    for backend, edit in (
+        ("torch", ("nn.init.xavier_uniform_(module.weight)", of_one_step)),
+        ("keras", ('name="conv_1"', 'kernel_initializer="he_uniform", name="conv_1"')),
+        ("jax", ("glorot_uniform()", "lecun_uniform()")),
+    ):
+        broken = "the fans of a convolution of another rule"
+        yield RandomMutant(broken, backend, (edit,), of_steps, ("glorot_uniform",))
     normal = "an embedding that starts from N(0, 1)"
     torch_normal = ("uniform_(module.weight, -0.05, 0.05)", "normal_(module.weight)")
     of_keras = "embeddings_initializer=keras.initializers.RandomNormal(0.0, 1.0)"
