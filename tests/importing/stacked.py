@@ -233,6 +233,10 @@ def many_joins(m: Any, x: Any) -> Any:
     return m.fc(torch.cat((one, two, x), -1))
 
 
+def before_all(m: Any, x: Any) -> Any:
+    return m.rnn(torch.cat((torch.softmax(x, -1), x), -1))[0]
+
+
 def windows_of_same(m: Any, x: Any) -> Any:
     x = F.max_pool1d(F.pad(x.transpose(1, 2), (0, 1), value=float("-inf")), 2, 1)
     x = F.avg_pool1d(m.pool(x), 3, 1, 1, count_include_pad=False)
@@ -416,6 +420,7 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         ),
         features,
     ),
+    "before all": (written(before_all, rnn=nn.GRU(6, 4, batch_first=True)), features),
     "windows of same": (
         written(
             windows_of_same,

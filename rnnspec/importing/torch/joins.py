@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.importing.torch.attention import attend
+from rnnspec.importing.torch.layers import expect_features
 from rnnspec.importing.torch.scope import pooling
 from rnnspec.importing.torch.shapes import (
     axis_number,
@@ -204,6 +205,8 @@ def concatenate(scope: Scope, x: Any, dim: Any = 0) -> Value:
     first = parts[0]
     if any((part.form, part.axes) != (first.form, first.axes) for part in parts):
         raise RefusedError("expected sequences or vectors with the axes in one order")
+    if first.form == "steps" and axis_number(dim, len(first.axes)) == 2:
+        expect_features(scope, first)
     if axis_number(dim, len(first.axes)) != scope.axis(first, "features"):
         raise RefusedError(f"dim: expected the features, received {dim}", "E703")
     at = scope.add(nodes.Concat(name="concat", input=(), of=(), inputs=()), *parts)

@@ -203,6 +203,12 @@ def _embedding(scope: Scope, op: Op, value: Tensor) -> Tensor:
     return scope.result(value, at, axes=f"{value.axes}2")
 
 
+def expect_features(scope: Scope, value: Tensor) -> None:
+    """Note that the last axis has the features, if no layer has told its axes yet."""
+    if not any(scope.roles(value)):
+        _lay_out_features(scope, value, "features")
+
+
 def _lay_out_features(scope: Scope, value: Tensor, where: str, expected: str = "last") -> None:
     """Note that an axis of a value has the features, by default the last one."""
     if value.form not in ("steps", "vector", "rows"):
@@ -336,6 +342,8 @@ def activate(
             raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
         if value.form == "rows" and dim > 0:
             dim += 1
+        if dim in (-1, len(value.axes) - 1) and value.form == "steps" and value.axes != "01":
+            expect_features(scope, value)
         role = scope.role(value.axes[dim]) if -len(value.axes) <= dim < len(value.axes) else ""
         if role == "steps" and activation == "softmax":
             return weights_of(scope, value)

@@ -200,13 +200,20 @@ class Scope:
         """
         at = value.at
         if self._widths[at] is None:
-            while at and not isinstance(self.steps[at].layer, nodes.Flatten | nodes.Concat):
-                at = self.steps[at].sources[0]
-            if at and isinstance(self.steps[at].layer, nodes.Concat):
-                raise RefusedError("expected known numbers of features, received a join of others")
+            size = features
+            while at and not isinstance(self.steps[at].layer, nodes.Flatten):
+                sources = self.steps[at].sources
+                if isinstance(self.steps[at].layer, nodes.Concat):
+                    # Of one input, side by side.
+                    known = any(self._widths[source] is not None for source in sources)
+                    if known or size % len(sources):
+                        message = "expected known numbers of features, received a join of others"
+                        raise RefusedError(message)
+                    size //= len(sources)
+                at = sources[0]
             if at:
-                self.flattened[at] = features
-            self._widths[at] = features
+                self.flattened[at] = size
+            self._widths[at] = size
             for later, width in self._widths.items():
                 if width is None:
                     self._widths[later] = self._width_of(later)
