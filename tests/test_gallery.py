@@ -235,8 +235,9 @@ def test_every_backend_computes_the_same(gallery_spec: Path) -> None:
     report = rnnspec.parity(gallery_spec, level="forward")
     assert report.equal, report.differences
     (spec,) = report.specs
-    for account in spec.backends.values():
-        assert 0.0 < account.forward_max_difference < 1e-12
+    # The toy backend computes as the reference does, to the bit.
+    differences = [account.forward_max_difference for account in spec.backends.values()]
+    assert 0.0 < max(differences) < 1e-12
 
 
 @pytest.mark.parametrize("name", PRINTED)
