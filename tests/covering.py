@@ -14,7 +14,7 @@ from typing import Any
 from rnnspec import pipeline
 
 Feature = tuple[str, str, object]
-_FREE_TEXT = ("name", "description", "start", "weights", "words")
+_FREE_TEXT = ("name", "description", "start", "weights", "words", "source", "of", "tied")
 
 
 def covering(paths: list[Path]) -> list[Path]:

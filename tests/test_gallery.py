@@ -37,6 +37,51 @@ ROWS = {
     "frozen_embedding_lstm": [2_000_000, 34_048, 0, 65],
     "imdb_recurrent_dropout": [2_560_000, 131_584, 129],
     "dialogue_policy_lstm": [6_528, 396],
+    "anomaly_autoencoder": [66_560, 0, 0, 131_584, 0, 129],
+    "appliance_bilstm": [80, 148_480, 1_050_624, 65_664, 129],
+    "appliance_window_gru": [80, 31_488, 0, 198_144, 0, 32_896, 0, 129],
+    "direct_forecast_lstm": [66_560, 131_584, 0, 16_512, 129],
+    "emoji_attention_lstm": [12_800_000, 0, 3_149_824, 6_295_552, 0, 2_304, 147_520],
+    "human_activity_lstm": [320, 8_320, 8_320, 198],
+    "music_generation_lstm": [67_584, 16_512, 129, 129],
+    "noise_suppression_gru": [1_032, 3_528, 0, 20_016, 0, 60_768, 2_134],
+    "regulatory_dna_bilstm": [33_600, 0, 0, 1_640_960, 0, 0, 44_400_925, 850_994],
+    "review_conv_lstm": [160_000, 3_104, 0, 53_200, 101],
+    "rna_conv_bilstm": [7_250, 437_750, 0, 161_280, 0, 0, 0, 897],
+    "seizure_conv_lstm": [
+        960,
+        0,
+        12_352,
+        12_352,
+        0,
+        12_352,
+        12_352,
+        256,
+        33_024,
+        33_024,
+        12_416,
+        165,
+    ],
+    "sentiment_conv_lstm": [2_560_000, 0, 41_024, 0, 37_800, 71],
+    "skip_conv_gru": [100, 2_520, 2_520, 210],
+    "stock_price_lstm": [10_400, 0, 20_200, 0, 20_200, 0, 20_200, 0, 51],
+    "temperature_conv_gru": [2_272, 0, 5_152, 6_240, 33],
+    "text_rcnn": [1_428_600, 1_140_736, 0, 0, 0, 8_130],
+    "tied_word_model": [6_655_600, 0, 320_800, 0, 320_800, 0, 33_278],
+    "trigger_word_gru": [297_136, 784, 0, 0, 124_800, 0, 512, 98_688, 0, 512, 0, 129],
+    "active_learning_bilstm": [384_000, 41_216, 0, 1_300, 0, 21],
+    "block_rnn_forecast": [700, 1_275, 156],
+    "chorale_conv_lstm": [235, 352, 128, 3_120, 192, 6_208, 256, 12_384, 384, 361_472, 12_079],
+    "heartbeat_conv_lstm": [256, 0, 0, 3_088, 0, 0, 64, 2_112, 17],
+    "methylation_conv_bilstm": [1_950, 0, 285_696, 0, 0, 257],
+    "pooled_gru": [9_000_000, 0, 182_880, 0, 0, 0, 1_926],
+    "pos_tagger_bilstm": [886_600, 0, 234_496, 0, 394_240, 0, 4_626],
+    "recurrent_actor_critic": [267_264, 16_448, 4_160, 130, 16_448, 4_160, 65],
+    "session_gru": [3_748_300, 60_600, 37_483],
+    "speech_clipped_lstm": [49_500, 0, 10_100, 0, 10_100, 0, 80_400, 10_100, 0, 2_929],
+    "sst2_attention_bilstm": [4_056_900, 0, 1_140_736, 0, 131_584, 0, 131_328, 0, 256],
+    "weight_dropped_lstm": [4_000_000, 0, 7_134_600, 0, 10_584_600, 0, 2_481_600, 0, 10_000],
+    "sketch_conv_lstm": [512, 128, 10_304, 256, 24_704, 512, 131_584, 131_584, 44_505],
 }
 TOTALS = {
     "standard_rnn": 322_113,
@@ -58,16 +103,76 @@ TOTALS = {
     "frozen_embedding_lstm": 2_034_113,
     "imdb_recurrent_dropout": 2_691_713,
     "dialogue_policy_lstm": 6_924,
+    "anomaly_autoencoder": 198_273,
+    "appliance_bilstm": 1_264_977,
+    "appliance_window_gru": 262_737,
+    "direct_forecast_lstm": 214_785,
+    "emoji_attention_lstm": 22_395_200,
+    "human_activity_lstm": 17_158,
+    "music_generation_lstm": 84_354,
+    "noise_suppression_gru": 87_478,
+    "regulatory_dna_bilstm": 46_926_479,
+    "review_conv_lstm": 216_405,
+    "rna_conv_bilstm": 607_177,
+    "seizure_conv_lstm": 129_253,
+    "sentiment_conv_lstm": 2_638_895,
+    "skip_conv_gru": 5_350,
+    "stock_price_lstm": 71_051,
+    "temperature_conv_gru": 13_697,
+    "text_rcnn": 2_577_466,
+    "tied_word_model": 7_330_478,
+    "trigger_word_gru": 522_561,
+    "active_learning_bilstm": 426_537,
+    "block_rnn_forecast": 2_131,
+    "chorale_conv_lstm": 396_810,
+    "heartbeat_conv_lstm": 5_537,
+    "methylation_conv_bilstm": 287_903,
+    "pooled_gru": 9_184_806,
+    "pos_tagger_bilstm": 1_519_962,
+    "recurrent_actor_critic": 308_675,
+    "session_gru": 3_846_383,
+    "speech_clipped_lstm": 163_129,
+    "sst2_attention_bilstm": 5_460_804,
+    "weight_dropped_lstm": 24_210_800,
+    "sketch_conv_lstm": 344_089,
 }
-FROZEN = {"frozen_embedding_lstm": 2_000_000}
+FROZEN = {
+    "frozen_embedding_lstm": 2_000_000,
+    "seizure_conv_lstm": 128,
+    "trigger_word_gru": 904,
+    "chorale_conv_lstm": 480,
+    "heartbeat_conv_lstm": 32,
+    "sketch_conv_lstm": 448,
+}
 PRINTED = {
     "torchinfo_stacked_lstm": 3_784_580,
     "torchinfo_packed_lstm": 29_010,
     "packed_sentiment_lstm": 4_810_857,
 }
 """The totals that the sources print for PyTorch's own layers."""
-KERAS_OWN = {"dialogue_policy_lstm": ["NotEqual", "Masking", "Any"]}
-"""Rows that Keras adds for the mask if steps are padded and their number is fixed."""
+KERAS_TYPES = {
+    "AttentionPooling": ("Dense",),
+    "BatchNorm": ("BatchNormalization",),
+    "Concat": ("Concatenate",),
+    "Conv": ("Conv1D",),
+    "Dropout": ("Dropout", "SpatialDropout1D"),
+    "Embedding": ("Embedding", "ReversibleEmbedding"),
+    "MaxPool": ("MaxPooling1D",),
+    "MaxPooling": ("GlobalMaxPooling1D",),
+    "MeanPooling": ("GlobalAveragePooling1D",),
+}
+"""Types of layers that Keras names otherwise."""
+_SOFTMAX = ["Where", "ExpandDims", "Softmax", "Where", "Einsum"]
+KERAS_OWN = {
+    "dialogue_policy_lstm": ["NotEqual", "Masking", "Any"],
+    "direct_forecast_lstm": ["GetItem"],
+    "emoji_attention_lstm": ["NotEqual", "NotEqual", "ExpandDims", *_SOFTMAX],
+    "session_gru": ["GetItem", "Add"],
+    "sst2_attention_bilstm": ["NotEqual", "NotEqual", "ExpandDims", "Dense", *_SOFTMAX],
+    "tied_word_model": ["GetItem", "Add", "Activation"],
+    "weight_dropped_lstm": ["GetItem", "Add"],
+}
+"""Rows that Keras adds: for masks, attention, slices and tied kernels."""
 
 
 def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
@@ -99,20 +204,28 @@ def test_keras_prints_the_layers_of_the_spec_and_nothing_else(
     gallery_spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("keras")
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "200")
     printed = rows_of(rnnspec.build(gallery_spec, "keras"))
     found = rnnspec.summary(gallery_spec)
-    own = KERAS_OWN.get(found.name, [])
-    assert [type_ for _, type_, _ in printed if type_ in own] == own
-    assert [row for row in printed if row[1] not in ("InputLayer", *own)] == [
-        (layer.name, layer.type, layer.parameters) for layer in found.layers
-    ]
+    # The steps that are kept are a slice in Keras.
+    layers = {layer.name: layer for layer in found.layers if layer.type != "LastSteps"}
+    own = [type_ for name, type_, _ in printed if name not in layers and type_ != "InputLayer"]
+    assert own == KERAS_OWN.get(found.name, [])
+    rows = [(name, type_) for name, type_, _ in printed if name in layers]
+    # Keras has the layers of several heads in turn.
+    order = sorted if found.outputs else list
+    assert order(name for name, _ in rows) == order(layers)
+    for name, type_ in rows:
+        assert type_ in KERAS_TYPES.get(layers[name].type, (layers[name].type,))
+        # In Keras the scores of attention are a layer of their own.
+        parts = [count for row, _, count in printed if row in (name, f"{name}_query")]
+        assert sum(parts) == layers[name].parameters
 
 
 def rows_of(model: Any) -> list[tuple[str, str, int]]:
     """Return the name, the type and the count of each row that ``model.summary()`` prints."""
     printed: list[str] = []
-    model.summary(print_fn=lambda text, **_: printed.append(text))
+    model.summary(line_length=200, print_fn=lambda text, **_: printed.append(text))
     rows = re.findall(r"^│ (\w+) \((\w+)\) +│[^│]*│ +([\d,]+) ", "".join(printed), re.MULTILINE)
     return [(name, type_, int(count.replace(",", ""))) for name, type_, count in rows]
 
@@ -122,8 +235,9 @@ def test_every_backend_computes_the_same(gallery_spec: Path) -> None:
     report = rnnspec.parity(gallery_spec, level="forward")
     assert report.equal, report.differences
     (spec,) = report.specs
-    for account in spec.backends.values():
-        assert 0.0 < account.forward_max_difference < 1e-12
+    # The toy backend computes as the reference does, to the bit.
+    differences = [account.forward_max_difference for account in spec.backends.values()]
+    assert 0.0 < max(differences) < 1e-12
 
 
 @pytest.mark.parametrize("name", PRINTED)

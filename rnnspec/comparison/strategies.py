@@ -30,7 +30,7 @@ ACTIVATIONS = CELL_ACTIVATIONS | st.sampled_from(["softmax", "log_softmax"])
 ANY_ACTIVATIONS = st.one_of(
     ACTIVATIONS,
     st.sampled_from([0.01, 0.2, 0.3]).map(lambda slope: {"leaky_relu": slope}),
-    st.sampled_from([1, 6.0, 20]).map(lambda limit: {"clipped_relu": limit}),
+    st.sampled_from([0.3, 1, 6.0, 20]).map(lambda limit: {"clipped_relu": limit}),
 )
 ATTENTIONS = st.one_of(
     st.just({"attention": {}}),

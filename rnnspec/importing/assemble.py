@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
 from rnnspec.backends import taken_names
-from rnnspec.errors import ModelError, Problem, SpecError, brief
+from rnnspec.errors import ModelError, Problem, SpecError, brief, listed
 from rnnspec.ir import nodes
 from rnnspec.raising import raise_spec
 from rnnspec.spec.names import check_layer_name, check_network_name
@@ -38,12 +38,14 @@ class Taken:
     imported: Imported
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 - all of a network
     account: Account,
     name: str,
     network_input: nodes.Input,
     layers: Sequence[nodes.Layer],
     kinds: Mapping[str, str],
+    *,
+    outputs: Sequence[tuple[str, str]] = (),
 ) -> nodes.Network:
     """Return the network that has ``layers`` in their order.
 
@@ -54,11 +56,19 @@ def assemble(
         layers: its layers without a place: with their names in the model (``start`` of a residual
             is such a name too), no shape and no mask. Lowering gives them their places.
         kinds: the classes of layers in the model by their names there, for errors.
+        outputs: the name of each output with that of its layer, if they have names.
 
     Raises:
         ModelError: the language cannot express the model.
     """
-    draft = nodes.Network(name=name, description="", input=network_input, layers=tuple(layers))
+    draft = nodes.Network(
+        name=name,
+        description="",
+        input=network_input,
+        layers=tuple(layers),
+        outputs=tuple(outputs),
+    )
+    _check_branches(account, draft)
     try:
         words = raise_spec(draft, account.source, placed=False)
     except ModelError as error:
@@ -68,8 +78,64 @@ def assemble(
         ) from None
     network = _read_spec(dump(words), account.source).network
     placed = map(_with_place, draft.layers, network.layers)
-    check_same(account.source, replace(draft, layers=tuple(placed)), network)
+    rest = draft.layers[len(network.layers) :]
+    check_same(account.source, replace(draft, layers=(*placed, *rest)), network)
+    _check_sources(account, draft, network)
     return network
+
+
+def _check_branches(account: Account, draft: nodes.Network) -> None:
+    """Check that behind the first branch there are only layers that a head may have.
+
+    Raises:
+        ModelError: a branch has others.
+    """
+    branched = False
+    for layer in draft.layers:
+        branched = branched or layer.source is not None
+        if layer.source == nodes.INPUT or (branched and isinstance(layer, _OF_STACK)):
+            message = "expected one chain of layers up to the poolings and the heads, received"
+            account.refuse(layer.name, f"{message} this layer in a branch", "E704")
+    account.check()
+
+
+_OF_STACK = (
+    nodes.Embedding,
+    nodes.Recurrent,
+    nodes.Repeat,
+    nodes.Conv,
+    nodes.WindowPooling,
+    nodes.Residual,
+)
+"""The layers that no head has."""
+
+
+def _check_sources(account: Account, draft: nodes.Network, network: nodes.Network) -> None:
+    """Check that each layer takes the outputs that it takes in the model.
+
+    Raises:
+        ModelError: the language gives it others.
+    """
+    names = {nodes.INPUT: nodes.INPUT}
+    names |= {
+        lowered.name: layer.name
+        for layer, lowered in zip(draft.layers, network.layers, strict=True)
+    }
+    lowered_sources = nodes.sources(network)
+    for layer, (wanted, lowered) in zip(
+        draft.layers,
+        zip(nodes.sources(draft).values(), lowered_sources.values(), strict=True),
+        strict=True,
+    ):
+        taken = tuple(names[name] for name in lowered)
+        if taken != wanted:
+            message = f"takes the output of {listed(wanted)}, expected that of {listed(taken)}"
+            account.refuse(layer.name, f"{message}: the language has one chain of layers", "E704")
+    for (name, layer_name), (_, lowered_name) in zip(draft.outputs, network.outputs, strict=True):
+        if names[lowered_name] != layer_name:
+            message = f"the output {name} is that of {layer_name}, which no head can give"
+            account.refuse(layer_name, message, "E704")
+    account.check()
 
 
 def _in_words_of_model(
@@ -97,12 +163,10 @@ def write_spec(source: str, imported: Imported) -> Taken:
     Raises:
         ModelError: the spec would be wrong.
     """
-    names = {
-        ours: theirs
-        for ours, theirs in imported.names.items()
-        if _is_valid(check_layer_name, theirs)
-    }
+    names = {ours: theirs for ours, theirs in imported.names.items() if is_layer_name(theirs)}
     others = {layer.name for layer in imported.network.layers} - set(names)
+    # Heads have names among those of layers.
+    others |= {name for name, _ in imported.network.outputs}
     unique = {ours: theirs for ours, theirs in names.items() if theirs not in others}
     named = rename(imported, unique)
     text = _with_guesses(dump(raise_spec(named.network, source)), imported.guesses)
@@ -148,7 +212,8 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         replace(each, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), each.became))
         for each in imported.layers
     )
-    network = replace(imported.network, layers=tuple(layers))
+    outputs = tuple((name, named(layer)) for name, layer in imported.network.outputs)
+    network = replace(imported.network, layers=tuple(layers), outputs=outputs)
     return replace(imported, network=network, arrays=arrays, layers=became)
 
 
@@ -209,6 +274,11 @@ def name_network(text: str) -> str:
         if _is_valid(check_network_name, candidate):
             return candidate
     return "imported_net"
+
+
+def is_layer_name(name: str) -> bool:
+    """Return whether a layer, or a head, can have a name."""
+    return _is_valid(check_layer_name, name)
 
 
 def _is_valid(check: Callable[[str, tuple[TakenNames, ...]], str], name: str) -> bool:

@@ -102,7 +102,8 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     Args:
         module: an ``nn.Module`` whose ``forward`` calls layers of PyTorch. Its first argument is
             tokens, shape (batch, steps), or features, shape (batch, steps, features), or the same
-            with the steps first; another may be lengths for ``pack_padded_sequence``.
+            with the axes in another order; another may be lengths for ``pack_padded_sequence``. Its
+            result is a tensor, or a tuple, a list or a dict of tensors, which are named outputs.
         example: the inputs of ``forward``, a tensor or a tuple; needed only for a module that
             fails on random ones. An argument with a default is an input only if the example has it.
         name: the name of the network; by default that of the module's class.
@@ -121,7 +122,7 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     inputs = example if isinstance(example, tuple) else () if example is None else (example,)
     chosen = name or name_network(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(module).__name__))
     inner = RUNTIME.unwrap(module)
-    imported, layout = read_module(inner, chosen, len(inputs) or None)
+    imported, layout = read_module(inner, chosen, inputs)
     taken = write_spec("module", imported)
     compared = compare_module(inner, inputs, taken, layout)
     imported = taken.imported

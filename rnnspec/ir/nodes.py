@@ -7,7 +7,6 @@ closed, so mypy checks every ``match`` that ends in ``assert_never``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal, assert_never
 
 from rnnspec import words
@@ -353,7 +352,8 @@ class Window:
 
     def count(self, steps: int | None) -> int | None:
         """Return the number of windows over a number of steps, which may be less than 1."""
-        return None if steps is None else ceil((steps - self.anchor) / self.stride)
+        # Of integers, as a float has no room for a large one.
+        return None if steps is None else -(-(steps - self.anchor) // self.stride)
 
     def least(self, windows: int) -> int:
         """Return the smallest number of steps that gives a number of windows."""
@@ -367,7 +367,7 @@ class Window:
             case "causal":
                 return (self.reach, 0)
             case "same":
-                last = (ceil(steps / self.stride) - 1) * self.stride
+                last = (-(-steps // self.stride) - 1) * self.stride
                 total = max(last + self.reach + 1 - steps, 0)
                 return (total // 2, total - total // 2)
             case _:

@@ -7,7 +7,7 @@ fixed seeds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,22 +31,27 @@ SIX_ERRORS = 6.0 * ROWS**-0.5
 
 @dataclass(frozen=True)
 class Form:
-    """A network that shows its mask: its input section, and the activation of its layer."""
+    """A network that shows its mask: its input section, and the activation of its layer.
+
+    Dropout is a key of that layer, or a layer before it that is variational or not.
+    """
 
     entrance: str
     activation: str = "tanh"
+    layer: bool | None = None
 
     @property
     def masked(self) -> bool:
         return "mask" in self.entrance
 
     def spec(self, words: str) -> str:
-        return f"""\
-version: 1
-name: shows_its_mask
-{self.entrance}
-rnn: {{type: simple, units: 4, bias: false, dropout: 0.25, activation: {self.activation}, {words}}}
-"""
+        activation = f"activation: {self.activation}"
+        if self.layer is None:
+            before, words = "", f"dropout: 0.25, {words}"
+        else:
+            before = f"{{type: dropout, rate: 0.25, variational: {str(self.layer).lower()}}}, "
+        rnn = f"{before}{{type: simple, units: 4, bias: false, {activation}, {words}}}"
+        return f"version: 1\nname: shows_its_mask\n{self.entrance}\nrnn: [{rnn}]\n"
 
 
 NUMBERS = "input: {features: 4}"
@@ -128,6 +133,19 @@ def test_one_mask_a_sequence(words: str, form: Form, backend: str) -> None:
 
 
 @in_every_form
+def test_a_variational_layer_has_one_mask_a_sequence(form: Form, backend: str) -> None:
+    layer = replace(form, layer=True)
+    test_one_mask_a_sequence("", layer, backend)
+    both = kept(masks(layer, BOTH, backend)[0])
+    assert (both[..., :UNITS] == both[..., UNITS:]).all()
+
+
+@in_every_form
+def test_a_layer_has_a_fresh_mask_each_step_by_default(form: Form, backend: str) -> None:
+    test_a_fresh_mask_each_step(replace(form, layer=False), backend)
+
+
+@in_every_form
 def test_each_direction_has_a_mask_of_its_own(form: Form, backend: str) -> None:
     mask = kept(masks(form, BOTH, backend)[0])
     assert mask.shape == (ROWS, STEPS, 2 * UNITS)
@@ -139,7 +157,9 @@ def test_each_direction_has_a_mask_of_its_own(form: Form, backend: str) -> None:
 
 @in_every_form
 def test_a_fresh_mask_each_step(form: Form, backend: str) -> None:
-    mask = kept(masks(form, EACH_STEP, backend)[0])
+    # A dropout layer has a fresh mask each step unless it is variational.
+    words = EACH_STEP if form.layer is None else ""
+    mask = kept(masks(form, words, backend)[0])
     for unit in range(UNITS):
         for step in range(STEPS):
             for earlier in range(step):
@@ -182,6 +202,11 @@ def test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(
 def test_none_in_inference(words: str, form: Form, backend: str) -> None:
     for mask in masks(form, words, backend, training=False, calls=2):
         np.testing.assert_allclose(mask, 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("variational", [True, False])
+def test_a_layer_drops_nothing_in_inference(variational: bool, backend: str) -> None:
+    test_none_in_inference("", replace(PLAIN, layer=variational), backend)
 
 
 HEAD = """\

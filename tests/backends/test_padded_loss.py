@@ -42,7 +42,36 @@ rnn: {{type: simple, units: 2, bidirectional: true}}""",
         "MeanSquaredError",
         "mse_loss",
     ),
+    "windows that leave fewer steps": (
+        f"""\
+{NUMBERS}
+rnn:
+- {{type: conv, filters: 4, kernel_size: 2, activation: relu}}
+- {{type: max_pool, size: 3, stride: 2}}
+- {{type: gru, units: 3}}
+head: {{pooling: none, units: 3, activation: softmax}}""",
+        "SparseCategoricalCrossentropy",
+        "cross_entropy",
+    ),
+    "windows that keep the steps": (
+        f"""\
+{TOKENS}
+rnn:
+- {{type: conv, filters: 4, kernel_size: 3, dilation: 2, padding: causal, activation: relu}}
+- {{type: average_pool, size: 2, stride: 1, padding: same}}
+- {{type: layer_norm}}
+- {{type: lstm, units: 2, bidirectional: true}}""",
+        "MeanSquaredError",
+        "mse_loss",
+    ),
 }
+HEADS = f"""\
+{NUMBERS}
+rnn: [{{type: conv, filters: 4, kernel_size: 2, padding: same}}, {{type: gru, units: 3}}]
+heads:
+  kind: {{pooling: none, units: 3, activation: softmax}}
+  value: {{pooling: none, units: 2}}
+  whole: {{pooling: mean, units: 1}}"""
 REPEATED = f"""\
 {TOKENS}
 rnn: [{{type: lstm, units: 4}}, {{type: repeat, steps: 6}}, {{type: gru, units: 2}}]"""
@@ -93,10 +122,12 @@ def arrays_after(text: str, loss: str, function: str, *, masked: bool) -> dict[s
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
     loss_of, raw = getattr(torch.nn.functional, function), {"logits": True}
     for x, y in batches(text, loss, model.outputs[0].shape[-1]):
-        model.train_on_batch(x, y)
-        inputs, target = torch.from_numpy(x), torch.from_numpy(y)
+        inputs = torch.from_numpy(x)
         output = net(inputs, **(raw if "cross" in function else {}))
-        real = net.mask(inputs) if masked else torch.ones(x.shape[:2], dtype=torch.bool)
+        targets = y[:, : output.shape[1]]
+        model.train_on_batch(x, targets)
+        target = torch.from_numpy(targets)
+        real = net.mask(inputs) if masked else torch.ones(output.shape[:2], dtype=torch.bool)
         optimizer.zero_grad()
         loss_of(output[real], target[real]).backward()
         optimizer.step()
@@ -113,6 +144,38 @@ def test_a_loss_at_the_real_steps_trains_as_keras_does(case: str) -> None:
     text, loss, function = PADDED[case]
     assert largest_difference(arrays_after(text, loss, function, masked=True)) < 1e-9
     assert largest_difference(arrays_after(text, loss, function, masked=False)) > 1e-3
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_losses_of_several_heads_train_as_in_keras(masked: bool) -> None:
+    made = models(HEADS)
+    model, net = made["keras"], made["torch"]
+    entropy = keras.losses.SparseCategoricalCrossentropy(dtype="float64")
+    squares = {name: keras.losses.MeanSquaredError(dtype="float64") for name in ("value", "whole")}
+    model.compile(keras.optimizers.SGD(RATE), {"kind": entropy, **squares})
+    optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
+    classes = batches(HEADS, "SparseCategoricalCrossentropy", 3)
+    values = batches(HEADS, "MeanSquaredError", 2)
+    for (x, of_kind), (_, of_value) in zip(classes, values, strict=True):
+        of_whole = of_value[:, 0, :1]
+        model.train_on_batch(x, {"kind": of_kind, "value": of_value, "whole": of_whole})
+        inputs = torch.from_numpy(x)
+        output = net(inputs)
+        real = net.mask(inputs) if masked else torch.ones(x.shape[:2], dtype=torch.bool)
+        entropy_of_kind = torch.nn.functional.nll_loss(
+            output["kind"][real].log(), torch.from_numpy(of_kind)[real]
+        )
+        value = torch.nn.functional.mse_loss(
+            output["value"][real], torch.from_numpy(of_value)[real]
+        )
+        whole = torch.nn.functional.mse_loss(output["whole"], torch.from_numpy(of_whole))
+        optimizer.zero_grad()
+        (entropy_of_kind + value + whole).backward()
+        optimizer.step()
+    difference = largest_difference(
+        {name: rnnspec.read_weights(each) for name, each in made.items()}
+    )
+    assert difference < 1e-9 if masked else difference > 1e-3
 
 
 def test_what_a_repeat_gives_has_no_padding() -> None:

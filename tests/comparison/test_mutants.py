@@ -86,8 +86,10 @@ head: {{units: 3, activation: log_softmax}}""",
     "reset_first": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, reset_after: false}}
 head: {{units: 2}}""",
-    "relu": f"""\
-{NUMBERS}rnn: {{type: gru, units: 4}}
+    "dilated": f"""\
+{NUMBERS}rnn:
+- {{type: conv, filters: 3, kernel_size: 2, dilation: 2, padding: causal}}
+- {{type: gru, units: 4}}
 head: {{hidden: [{{units: 3, activation: relu}}], units: 1}}""",
     "both_dropped": f"""\
 {NUMBERS}rnn: {{type: gru, units: 4, bidirectional: true, dropout: 0.5}}
@@ -117,6 +119,39 @@ head: {{pooling: max, units: 2}}""",
     "padded_steps": f"""\
 {PADDED_NUMBERS}rnn: {{type: gru, units: 4, reset_after: false, bidirectional: true}}
 head: {{units: 2}}""",
+    "windows": f"""\
+{PADDED_NUMBERS}rnn:
+- {{type: conv, filters: 4, kernel_size: 2, padding: same, activation: {{leaky_relu: 0.2}}}}
+- {{type: max_pool, size: 2, stride: 1}}
+- {{type: average_pool, size: 2, stride: 1, padding: same}}
+- {{type: batch_norm, momentum: 0.9}}
+- {{type: gru, units: 4}}""",
+    "windowed_heads": f"""\
+{NUMBERS}rnn:
+- type: conv
+  filters: 4
+  kernel_size: 2
+  stride: 2
+  padding: causal
+  activation: {{clipped_relu: 0.4}}
+- {{type: average_pool, size: 2, stride: 1, padding: same}}
+- {{type: batch_norm, momentum: 0.9}}
+- {{type: lstm, units: 3}}
+heads:
+  each: {{pooling: none, units: 3}}
+  last: {{units: 2}}
+  flat: {{pooling: flatten, units: 2}}
+  late: {{pooling: {{last_steps: 2}}, units: 2}}""",
+    "tied": f"""\
+{PADDED_TOKENS}rnn: {{type: lstm, units: 4}}
+head: {{pooling: {{attention: {{units: 3, activation: tanh}}}}, units: 7, tied: true}}""",
+    "joined": f"""\
+{PADDED_NUMBERS}rnn:
+- {{type: gru, units: 4, bidirectional: true}}
+- {{type: concat, of: [input, bidirectional_1]}}
+- {{type: dense, units: 3}}
+- {{type: gru, units: 4, bidirectional: true}}
+head: {{pooling: [last, sum], units: 2}}""",
 }
 
 
@@ -335,8 +370,8 @@ def test_a_mutant_is_found(mutant: Mutant) -> None:
 
 
 def test_the_mutants_break_every_spec_and_level_of_every_backend() -> None:
-    assert len(MUTANTS) >= 170
-    assert len({mutant.broken for mutant in MUTANTS}) >= 80
+    assert len(MUTANTS) >= 235
+    assert len({mutant.broken for mutant in MUTANTS}) >= 135
     assert {mutant.spec for mutant in MUTANTS} == set(SPECS)
     assert {(mutant.level, mutant.backend) for mutant in MUTANTS} == {
         (level, backend.name) for backend in shipped() for level in LEVELS if backend.reaches(level)
@@ -487,6 +522,8 @@ of_each_direction = test_dropout.test_each_direction_has_a_mask_of_its_own
 of_each_layer = test_dropout.test_each_layer_of_a_stack_has_a_mask_of_its_own
 one_for_both = test_dropout.test_a_fresh_mask_each_step_is_one_for_both_directions
 between_levels = test_dropout.test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step
+of_a_layer = test_dropout.test_a_variational_layer_has_one_mask_a_sequence
+by_a_layer = test_dropout.test_a_layer_has_a_fresh_mask_each_step_by_default
 at_each_step = test_dropout.test_a_fresh_mask_each_step
 in_the_head = test_dropout.test_the_heads_dropout_is_fresh_at_each_number
 starts = test_initial.test_what_a_layer_starts_from_by_default
@@ -534,6 +571,24 @@ def of_dropout() -> Iterator[RandomMutant]:
     yield RandomMutant(in_head, "keras", once, in_the_head)
     once = ((STEP_BY_STEP, "x = x * self.dropout_1(torch.ones_like(x[:, :1]))"),)
     yield RandomMutant(in_head, "torch", once, in_the_head)
+
+
+def of_dropout_layers() -> Iterator[RandomMutant]:
+    """Yield faults of dropout layers that take one kind of mask for the other."""
+    for backend, variational, plain in (
+        ("torch", "nn.Dropout1d(", "nn.Dropout("),
+        ("keras", "SpatialDropout1D(", "Dropout("),
+        ("jax", "broadcast_dims=(1,), ", ""),
+    ):
+        drawn = "a variational layer's mask drawn at each step"
+        yield RandomMutant(drawn, backend, ((variational, plain),), of_a_layer, (PLAIN,))
+    features = (("broadcast_dims=(1,)", "broadcast_dims=(2,)"),)
+    yield RandomMutant("one mask for all features", "jax", features, of_a_layer, (PLAIN,))
+    rows = (("x = self.dropout_1(x.transpose(1, 2)).transpose(1, 2)", "x = self.dropout_1(x)"),)
+    yield RandomMutant("a mask of each step for all features", "torch", rows, of_a_layer, (PLAIN,))
+    once = (("keras.layers.Dropout(", "keras.layers.SpatialDropout1D("),)
+    of_a_sequence = "a layer's mask drawn once a sequence"
+    yield RandomMutant(of_a_sequence, "keras", once, by_a_layer, (PLAIN,))
 
 
 def of_shared_dropout() -> Iterator[RandomMutant]:
@@ -632,6 +687,15 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
     for form in ("plain", "recurrent dropped", "padded", "both ways"):
         yield seen_by("keras", not_orthogonal, glorot, "lstm", form)
         yield seen_by("keras", without, nothing, "lstm", form)
+    of_steps = test_initial.test_the_fans_of_a_convolution_are_those_of_all_its_steps
+    of_one_step = "list(map(nn.init.xavier_uniform_, module.weight.unbind(2)))"
+    for backend, edit in (
+        ("torch", ("nn.init.xavier_uniform_(module.weight)", of_one_step)),
+        ("keras", ('name="conv_1"', 'kernel_initializer="he_uniform", name="conv_1"')),
+        ("jax", ("glorot_uniform()", "lecun_uniform()")),
+    ):
+        broken = "the fans of a convolution of another rule"
+        yield RandomMutant(broken, backend, (edit,), of_steps, ("glorot_uniform",))
     normal = "an embedding that starts from N(0, 1)"
     torch_normal = ("uniform_(module.weight, -0.05, 0.05)", "normal_(module.weight)")
     of_keras = "embeddings_initializer=keras.initializers.RandomNormal(0.0, 1.0)"
@@ -641,7 +705,13 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
         yield seen_by("keras", normal, keras_normal, "gru", form)
 
 
-RANDOM = [*of_dropout(), *of_shared_dropout(), *of_training(), *of_fresh_weights()]
+RANDOM = [
+    *of_dropout(),
+    *of_dropout_layers(),
+    *of_shared_dropout(),
+    *of_training(),
+    *of_fresh_weights(),
+]
 
 
 @pytest.mark.parametrize("mutant", RANDOM, ids=lambda m: f"{m.broken}-{m.backend}")

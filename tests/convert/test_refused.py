@@ -147,14 +147,14 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], None]]] = [
         lambda c: layer(c, "dense_1").update(registered_name="mine>Dense"),
     ),
     ("the language lacks Python code", add_lambda),
-    ("model: expected one output", lambda c: c["config"]["layers"].pop()),
-    ("model: expected one output", lambda c: layer(c, "dense_2").update(name="final")),
+    ("model: expected outputs, received 'dense_2'", lambda c: c["config"]["layers"].pop()),
+    ("model: expected outputs", lambda c: layer(c, "dense_2").update(name="final")),
     (
-        "its output is unused: the model ends at dense_1",
+        "dense_2: not on the way from the input to the output",
         lambda c: c["config"].update(output_layers=[["dense_1", 0, 0]]),
     ),
     (
-        "expected one layer that reads its output",
+        "dense_1: not on the way from the input to the output",
         lambda c: layer(c, "dense_2").update(
             inbound_nodes=json.loads(
                 json.dumps(layer(c, "dense_1")["inbound_nodes"]),

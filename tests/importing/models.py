@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.backends.keras.arrays import side_by_side
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +36,11 @@ def models(keras: Any) -> Iterator[tuple[str, Any]]:
         _plain,
         _nested,
         _cells,
+        _convolved,
+        _speech,
+        _joined,
+        _poolings,
+        _outputs,
     ):
         yield make.__name__.strip("_"), make(keras, keras.layers)
 
@@ -149,12 +156,76 @@ def _cells(keras: Any, of: Any) -> Any:
     return keras.Model(words, of.Dense(3)(h))
 
 
+def _convolved(keras: Any, of: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((STEPS, FEATURES)),
+            of.ZeroPadding1D((2, 0)),
+            of.Conv1D(4, 3, activation="relu", kernel_constraint="max_norm"),
+            of.BatchNormalization(scale=False, momentum=0.9),
+            of.MaxPooling1D(2, padding="same"),
+            of.SpatialDropout1D(0.2),
+            of.LSTM(3, return_sequences=True),
+            of.Flatten(),
+            of.Dense(4, name="hidden"),
+            of.LeakyReLU(0.1),
+            of.BatchNormalization(center=False, epsilon=0.01),
+            of.Dense(2),
+        ]
+    )
+
+
+def _speech(keras: Any, of: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((None, FEATURES)),
+            of.LayerNormalization(center=False, epsilon=1e-4),
+            of.Dense(6),
+            of.ReLU(20.0),
+            of.TimeDistributed(of.Dense(5, activation="tanh")),
+            of.ReLU(negative_slope=0.2),
+            of.Conv1D(4, 2, padding="causal", dilation_rate=2, use_bias=False),
+            of.Bidirectional(of.GRU(3, return_sequences=True), merge_mode="sum"),
+            of.AveragePooling1D(3, 1, padding="same"),
+            of.BatchNormalization(),
+            of.Activation("elu"),
+            of.Dense(4),
+            of.Softmax(),
+        ]
+    )
+
+
+def _joined(keras: Any, of: Any) -> Any:
+    words = keras.Input((STEPS,))
+    vectors = of.Embedding(VOCABULARY, 4, mask_zero=True)(words)
+    states = of.LSTM(3, return_sequences=True)(vectors)
+    x = of.LSTM(2, return_sequences=True)(of.Concatenate()([vectors, states]))
+    return keras.Model(words, of.GRU(3)(of.Concatenate()([states, x, vectors])))
+
+
+def _poolings(keras: Any, of: Any) -> Any:
+    start = keras.Input((STEPS, FEATURES))
+    x = of.Bidirectional(of.GRU(3, return_sequences=True))(start)
+    x = of.Concatenate()([of.GlobalMaxPooling1D()(x), of.GlobalAveragePooling1D()(x)])
+    return keras.Model(start, of.Dense(2)(of.Dropout(0.5)(x)))
+
+
+def _outputs(keras: Any, of: Any) -> Any:
+    words = keras.Input((STEPS,))
+    x = of.Embedding(VOCABULARY, 4, mask_zero=True)(words)
+    x = of.LSTM(3, return_sequences=True)(x)
+    # In the file, the layer of the second one is before that of the first.
+    rating = of.Dense(2, name="rating")(of.Dense(2)(of.GlobalAveragePooling1D()(x)))
+    return keras.Model(words, [of.Dense(2, name="tags")(x), rating])
+
+
 def batch(name: str, rng: np.random.Generator) -> Any:
     """Return a batch, with padding left, right, inside and alone if the model has a mask."""
     real = np.ones((5, STEPS), dtype=bool)
-    if name in ("tokens", "masked", "residual", "repeat", "nested", "cells"):
+    tokens = ("tokens", "residual", "repeat", "nested", "cells", "joined", "outputs")
+    if name in ("masked", *tokens):
         real[1, 4:] = real[2, :3] = real[3, 2:5] = False
-    if name in ("tokens", "residual", "repeat", "nested", "cells"):
+    if name in tokens:
         return np.where(real, rng.integers(1, VOCABULARY, real.shape), 0).astype(np.int32)
     numbers = rng.standard_normal((5, STEPS, FEATURES)).astype(np.float32)
     return np.where(real[..., None], numbers, np.float32(-1.5))
@@ -164,15 +235,14 @@ def write(keras: Any, folder: Path) -> None:
     """Write every model, its batch and what it predicts."""
     rng = np.random.default_rng(0)
     for name, model in models(keras):
-        model.set_weights(
-            [
-                rng.normal(0.0, 0.4, np.shape(each)).astype(np.float32)
-                for each in model.get_weights()
-            ]
-        )
+        drawn = [rng.normal(0.0, 0.4, np.shape(each)) for each in model.get_weights()]
+        for array, weight in zip(drawn, model.weights, strict=True):
+            if "variance" in getattr(weight, "path", weight.name):
+                np.abs(array, out=array)
+        model.set_weights([each.astype(np.float32) for each in drawn])
         model.compile("adam", "mse")
         given = batch(name, rng)
-        expected = np.asarray(model(given, training=False))
+        expected = side_by_side(model(given, training=False))
         np.savez(folder / f"{name}.npz", batch=given, expected=expected)
         for suffix in (".h5", ".keras"):
             model.save(folder / f"{name}{suffix}")

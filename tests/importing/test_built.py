@@ -52,6 +52,23 @@ TEXTS = {
     "  - {type: gru, units: 4, reset_after: false, recurrent_activation: legacy_hard_sigmoid}\n"
     "head: {pooling: mean, units: 2, normalize: l2}\n",
 }
+STACKS = {
+    "a stack": NUMBERS.replace(", mask_value: -1.5", "")
+    + "rnn:\n  - {type: conv, filters: 4, kernel_size: 3, activation: {leaky_relu: 0.25}}\n"
+    "  - {type: batch_norm}\n  - {type: max_pool, size: 2}\n  - {type: lstm, units: 3}\n"
+    "  - {type: dense, units: 2}\n"
+    "head: {pooling: [mean, max], hidden: [{type: batch_norm}], units: 2}\n",
+    "attention": TOKENS + "rnn: {type: gru, units: 4}\n"
+    "head: {pooling: {attention: {units: 5}}, hidden: [{units: 3}], units: 2}\n",
+    "attention without units": TOKENS
+    + "rnn: {type: gru, units: 4}\nhead: {pooling: {attention: {}}, units: 2}\n",
+    "tied": TOKENS + "rnn: {type: gru, units: 3}\nhead: {pooling: none, units: 9, tied: true}\n",
+    "tied without a bias": TOKENS + "rnn: {type: gru, units: 3}\n"
+    "head: {pooling: none, units: 9, activation: softmax, bias: false, tied: true}\n",
+    # In Keras, the output layers of both are behind the hidden one.
+    "heads": TOKENS + "rnn: {type: gru, units: 4}\n"
+    "heads: {one: {units: 4}, two: {hidden: [{units: 4}], units: 4}}\n",
+}
 GALLERY = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
 WRITERS = [each.name for each in backends.BACKENDS.values() if each.files]
 FOLDERS = [each.name for each in backends.BACKENDS.values() if len(each.files) > 1]
@@ -102,6 +119,17 @@ def test_every_form(tmp_path: Path, which: str, name: str) -> None:
         compared = compare_file(path, taken, lambda _: None)
         assert str(compared).startswith("compared with the original in ")
         assert largest(compared) < 1e-6
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("which", STACKS)
+def test_a_stack(tmp_path: Path, which: str, name: str) -> None:
+    text = STACKS[which]
+    backend = offered.require(name, FILES, pipeline.reads(text))
+    path, arrays = build(tmp_path / f"net{backend.suffix}", text, name)
+    taken = take(path)
+    check(taken, text, arrays)
+    assert largest(compare_file(path, taken, lambda _: None)) < 1e-6
 
 
 @pytest.mark.parametrize("name", WRITERS)

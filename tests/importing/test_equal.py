@@ -18,7 +18,7 @@ from rnnspec.importing.run import take
 import_later("h5py")
 NAMES = (
     *("stacked", "tokens", "masked", "residual", "per_step", "pooled", "repeat", "plain"),
-    *("nested", "cells"),
+    *("nested", "cells", "convolved", "speech", "joined", "poolings", "outputs"),
 )
 
 
@@ -39,8 +39,15 @@ def difference(taken: Taken, saved: Path) -> float:
     with np.load(saved) as held:
         batch, expected = held["batch"], held["expected"]
     arrays = {name: array.astype(np.float64) for name, array in taken.arrays.items()}
-    found = reference.run(taken.program.network, arrays, batch).output
+    network = taken.program.network
+    found = reference.run(network, arrays, batch).output
     assert found.shape == expected.shape
+    if network.outputs:
+        # A sequence beside others has outputs at padding, which are not specified.
+        real = np.ones_like(expected)
+        steps = np.repeat(batch != 0, 2, axis=1)
+        real[:, : steps.shape[1]] = steps
+        found, expected = found * real, expected * real
     return float(np.abs(found - expected).max())
 
 
@@ -58,7 +65,12 @@ def test_weights_with_an_architecture_beside_them(folder: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if name not in ("per_step", "repeat", "nested", "cells")]
+    "name",
+    [
+        name
+        for name in NAMES
+        if name not in ("per_step", "repeat", "nested", "cells", "convolved", "speech", "outputs")
+    ],
 )
 def test_weights_with_a_spec(folder: Path, name: str) -> None:
     spec = take(folder / f"{name}.h5").program

@@ -127,7 +127,7 @@ def test_all_reasons_are_given_at_once() -> None:
 
     module = traced.Written(
         forward,
-        conv=torch.nn.Conv1d(7, 7, 1),
+        conv=torch.nn.Conv2d(7, 7, 1),
         rnn=torch.nn.GRU(3, 4, batch_first=True),
         back=torch.nn.LSTM(4, 6, proj_size=2, batch_first=True),
     )
@@ -142,20 +142,20 @@ def test_all_reasons_are_given_at_once() -> None:
     assert received == [
         ("conv", "has a hook, whose code is not read"),
         ("module", "PyTorch has a hook for all modules, whic"),
-        ("conv", "the language lacks nn.Conv1d"),
+        ("conv", "the language lacks nn.Conv2d"),
         ("back", "proj_size: expected 0, received 2"),
         ("forward", "cannot be traced: expected no condition "),
     ]
     assert not ran
 
-    shared = untraced.tied()
-    shared.emb.weight.data[0] = float("nan")
-    shared.written = lambda m, x: torch.relu(m.fc(m.rnn(m.emb(x))[0]) + 1)
+    shared = untraced.shared()
+    shared.one.weight.data[0] = float("nan")
+    shared.written = lambda m, x: torch.relu(m.fc(m.one(m.rnn(x)[0])) + 1)
     with pytest.raises(ModelError) as caught:
         rnnspec.from_torch(shared)
     assert [(each.where, each.code) for each in caught.value.problems] == [
         ("add", "E704"),
-        ("emb.weight", "E708"),
+        ("one.weight", "E708"),
         ("fc.weight", "E704"),
     ]
 
@@ -200,7 +200,6 @@ def test_everything_is_accounted_for() -> None:
     assert found.spec.name == "tagger"
     assert found.left_out == (
         "sparse of emb (acts in training only)",
-        "dropout 0.25 behind the last layer (acts in training only)",
         "requires_grad=False of rnn.bias_hh_l0 (acts in training only)",
         "unused.running_mean (not used by forward)",
         "unused.running_var (not used by forward)",

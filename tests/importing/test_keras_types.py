@@ -32,6 +32,10 @@ SHAPES: dict[str, list[tuple[int, ...]]] = {
     "rnn": [(3, 6), (2, 6), (2, 8), (2, 8), (8,)],
     "bidirectional": [(2, 2), (2, 2), (2,)] * 2,
     "layernormalization": [(4,), (4,)],
+    "conv1d": [(3, 3, 4), (4,)],
+    "batchnormalization": [(4,), (4,), (4,)],
+    "second": [(4, 16), (4, 16), (16,)],
+    "hidden": [(24, 5), (5,)],
     "timedistributed": [(4, 5), (5,)],
     "dense": [(5, 1), (1,)],
 }
@@ -114,6 +118,33 @@ def with_operations() -> dict[str, Any]:
     return model_of(layers, "dropout")
 
 
+def stack() -> dict[str, Any]:
+    """Return what is around a recurrent layer, with two outputs."""
+    leaky = {"module": "keras.layers", **layer("LeakyReLU", negative_slope=0.1)}
+    layers = [
+        new(layer("InputLayer", batch_shape=[None, 6, 3])),
+        new(layer("ZeroPadding1D", padding=[2, 0]), tensor("inputlayer")),
+        new(layer("Conv1D", filters=4, kernel_size=[3], strides=[1], padding="valid", groups=1,
+                  activation=leaky), tensor("zeropadding1d")),
+        new(layer("BatchNormalization", axis=-1, momentum=0.9, epsilon=0.01, scale=False),
+            tensor("conv1d")),
+        new(layer("ReLU", max_value=6.0, negative_slope=0.0), tensor("batchnormalization")),
+        new(layer("AveragePooling1D", pool_size=[2], strides=1, padding="same"), tensor("relu")),
+        new(layer("SpatialDropout1D", rate=0.5), tensor("averagepooling1d")),
+        new(layer("LSTM", units=4, return_sequences=True, name="second"),
+            tensor("spatialdropout1d")),
+        new(layer("GlobalMaxPooling1D", keepdims=False), tensor("second")),
+        new(layer("GlobalAveragePooling1D"), tensor("second")),
+        new(layer("Concatenate", axis=-1), [tensor("globalmaxpooling1d"),
+                                            tensor("globalaveragepooling1d")]),
+        new(layer("Reshape", target_shape=[-1]), tensor("second")),
+        new(layer("Dense", units=5, name="hidden"), tensor("reshape")),
+    ]  # fmt: skip
+    outputs = {"pooled": ["concatenate", 0, 0], "whole": ["hidden", 0, 0]}
+    model = model_of(layers, "hidden")
+    return {**model, "config": {**model["config"], "output_layers": outputs}}
+
+
 def model_of(layers: list[dict[str, Any]], output: str) -> dict[str, Any]:
     config = {"layers": layers, "input_layers": [["inputlayer", 0, 0]],
               "output_layers": [output, 0, 0]}  # fmt: skip
@@ -167,7 +198,7 @@ def test_a_value_that_is_too_deep_to_show() -> None:
         take(deep, set())
 
 
-@pytest.mark.parametrize("make", [functional, with_operations, sequential])
+@pytest.mark.parametrize("make", [functional, with_operations, stack, sequential])
 def test_only_errors_of_rnnspec_come_out(make: Any) -> None:
     known = set[Network]()
     take(make(), known)

@@ -140,3 +140,24 @@ def test_a_model_of_keras_2() -> None:
     model.layers[-1].get_config = lambda: {**kept(), "activation": "tanh"}
     with pytest.raises(ModelError, match="E709"):
         rnnspec.from_keras(model)
+
+
+def test_a_stack_of_keras_2() -> None:
+    tf_keras = pytest.importorskip("tf_keras")
+    of = tf_keras.layers
+    start = tf_keras.Input((12, 3))
+    # Keras 2 keeps numbers of activations as arrays, and slopes in float32.
+    x = of.LeakyReLU(0.25)(of.BatchNormalization()(of.Conv1D(4, 3, groups=1)(start)))
+    x = of.ReLU(max_value=6.0)(of.Dense(5)(of.MaxPooling1D(2)(x)))
+    x = of.LSTM(4, return_sequences=True)(x)
+    outputs = {"whole": of.Flatten()(x), "best": of.GlobalMaxPooling1D()(x)}
+    found = rnnspec.from_keras(tf_keras.Model(start, outputs), "net")
+    assert found.compared.startswith("compared with the model in tf_keras 2.")
+    assert found.spec.document.text.partition("expect: ")[0] == (
+        "version: 1\nname: net\ninput: {length: 12, features: 3}\nrnn:\n"
+        "- {type: conv, filters: 4, kernel_size: 3}\n- {type: batch_norm}\n"
+        "- type: activation\n  activation: {leaky_relu: 0.25}\n- {type: max_pool, size: 2}\n"
+        "- type: dense\n  units: 5\n  activation: {clipped_relu: 6.0}\n- {type: lstm, units: 4}\n"
+        "heads:\n  whole: {pooling: flatten}\n  best: {pooling: max}\n"
+    )
+    assert "padding in the statistics of a batch" not in str(found)

@@ -72,6 +72,17 @@ def tied() -> Any:
     return module
 
 
+def shared() -> Any:
+    module: Any = Written(
+        lambda m, x: m.fc(m.one(m.rnn(x)[0])),
+        rnn=nn.GRU(3, 3, batch_first=True),
+        one=nn.Linear(3, 3),
+        fc=nn.Linear(3, 3),
+    )
+    module.fc.weight = module.one.weight
+    return module
+
+
 def hooked() -> Any:
     module: Any = Written(lambda m, x: m.rnn(x)[0], rnn=lstm())
     module.rnn.register_forward_hook(lambda *_: None)
@@ -271,10 +282,6 @@ def looped_cells(m: Any, x: Any) -> Any:
     return h
 
 
-def two_dense(m: Any, x: Any) -> Any:
-    return m.rnn(F.relu(m.fc(x)))[0]
-
-
 def attention(m: Any, x: Any) -> Any:
     output, _ = m.rnn(x)
     return torch.bmm(output, output.transpose(1, 2))
@@ -316,8 +323,17 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         lambda: Written(
             lambda m, x: m.rnn(m.conv(x.transpose(1, 2)))[0], conv=nn.Conv1d(3, 3, 1), rnn=lstm()
         ),
+        "m.rnn(m.conv(",
+        "rnn: batch_first=True: expected (batch, steps, features), received (batch, features, st",
+    ),
+    (
+        lambda: Written(
+            lambda m, x: m.rnn(m.conv(x.transpose(1, 2)))[0],
+            conv=nn.ConvTranspose1d(3, 3, 1),
+            rnn=lstm(),
+        ),
         "m.conv(x.transpose(1, 2))",
-        "conv: the language lacks nn.Conv1d; take it out of the module [E701]",
+        "conv: the language lacks nn.ConvTranspose1d; take it out of the module [E701]",
     ),
     (
         lambda: Written(attention, rnn=lstm()),
@@ -341,25 +357,20 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     ),
     (
         lambda: Written(used_both, rnn=lstm(), fc=nn.Linear(4, 4), fc2=nn.Linear(4, 4)),
-        "m.fc2(h[-1])",
-        "fc2: uses the final state beside the output; the language passes on one of them [E704]",
+        "m.fc(output[:, -1]) + m.fc2(h[-1])",
+        "add: expected the sum of the output of one recurrent layer and its input [E704]",
     ),
     (
         lambda: Written(returned_both, rnn=lstm()),
         "",
-        "output: expected one result, received several; return the first alone [E704]",
-    ),
-    (
-        lambda: Written(two_dense, rnn=nn.GRU(4, 4, batch_first=True), fc=nn.Linear(3, 4)),
-        "m.fc(x)",
-        "fc: expected dense layers behind the recurrent ones, received one before them [E704]",
+        "output: expected one result, or sequences and vectors alone, received a tuple: nn.RNN, nn",
     ),
     (
         lambda: Written(lambda m, x: m.rnn(x)[0], rnn=lstm(proj_size=2)),
         "m.rnn(x)",
         "rnn: proj_size: expected 0, received 2 [E703]",
     ),
-    (tied, "", "fc.weight: is the same array as emb.weight; the language shares no weights [E704]"),
+    (shared, "", "fc.weight: is the same array as one.weight; the language shares no weights, but"),
     (hooked, "", "rnn: has a hook, whose code is not read [E701]"),
     (nan, "", "rnn.bias_hh_l0: expected finite numbers, received others [E708]"),
     (
@@ -369,8 +380,8 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     ),
     (
         Scaled,
-        "self.scale",
-        "scale: expected layers of PyTorch alone, received an array of the module",
+        "self.rnn(x)[0] * self.scale",
+        "mul: expected layers of PyTorch alone, received an array of the module",
     ),
     (
         lambda: Written(lambda m, x: m.rnn(x)[0], rnn=Own(3, 4)),
@@ -410,8 +421,8 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
     ),
     (
         lambda: Written(lambda m, x: torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1), rnn=both()),
-        "x[:, -1]",
-        "getitem: uses the output of an earlier layer again; the language has a chain",
+        "torch.cat((m.rnn(x)[0][:, -1], x[:, -1]), 1)",
+        "cat: uses the output of an earlier layer again; the language has a chain",
     ),
     (
         lambda: Written(backward_first, rnn=nn.GRU(3, 4, bidirectional=True)),
@@ -517,24 +528,14 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "gelu: the language lacks the operation 'gelu'; take it out of the module [E701]",
     ),
     (
-        lambda: Written(lambda m, x: torch.relu(m.rnn(x)[0]), rnn=lstm()),
-        "torch.relu(m.rnn(x)[0])",
-        "relu: expected nn.Linear before 'relu', received rnn: the language has activations",
-    ),
-    (
         lambda: Written(lambda m, x: m.two(m.one(x)[0])[0], one=lstm(), two=nn.GRU(4, 4)),
         "m.two(m.one(x)[0])",
-        "two: batch_first=False and an input with the batch before the steps, as the layers",
+        "two: batch_first=False: expected (steps, batch, features), received (batch, steps, feat",
     ),
     (
         lambda: Written(lambda m, x: F.dropout(m.rnn(x)[1][0][-1], 0.5), rnn=lstm()),
         "F.dropout(m.rnn(x)",
         "dropout: drops in evaluation too; expected training=self.training [E703]",
-    ),
-    (
-        lambda: Written(lambda m, x: m.rnn(x)[0].sum(dim=1), rnn=lstm()),
-        "m.rnn(x)[0].sum(dim=1)",
-        "sum: the language lacks the operation 'sum'; take it out of the module [E701]",
     ),
     (
         lambda: Written(lambda m, x: m.rnn(x)[1][0][0], rnn=lstm(num_layers=2)),

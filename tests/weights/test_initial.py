@@ -304,6 +304,58 @@ def test_every_initializer_of_a_matrix(word: str, source: str) -> None:
     is_constant(arrays["gru_1.bias"], 0.0)
 
 
+TAPS = 5
+KERNELS: dict[str, Any] = {
+    "glorot_uniform": lambda w: is_uniform(w, sqrt(6.0 / (TAPS * (FEATURES + UNITS)))),
+    "he_uniform": lambda w: is_uniform(w, sqrt(6.0 / (TAPS * FEATURES))),
+    "lecun_uniform": lambda w: is_uniform(w, sqrt(3.0 / (TAPS * FEATURES))),
+    "orthogonal": lambda w: is_orthogonal(w.reshape(-1, UNITS)),
+}
+
+
+@SOURCES
+@pytest.mark.parametrize("word", KERNELS)
+def test_the_fans_of_a_convolution_are_those_of_all_its_steps(word: str, source: str) -> None:
+    rnn = f"[{{type: conv, filters: {UNITS}, kernel_size: {TAPS}}}, {{type: gru, units: 3}}]"
+    text = f"version: 1\nname: fresh\n{NUMBERS}\nrnn: {rnn}\n"
+    arrays = drawn_or_fresh(f"{text}initializers: {{kernel: {word}}}\n", source)
+    KERNELS[word](arrays["conv_1.kernel"])
+    is_constant(arrays["conv_1.bias"], 0.0)
+
+
+@SOURCES
+def test_what_a_stack_starts_from_by_default(source: str) -> None:
+    text = f"""\
+version: 1
+name: fresh
+{PADDED_TOKENS}
+rnn:
+- {{type: dense, units: {FEATURES}}}
+- {{type: batch_norm}}
+- {{type: conv, filters: {UNITS}, kernel_size: {TAPS}}}
+- {{type: layer_norm}}
+- {{type: gru, units: {UNITS}}}
+head:
+  pooling: {{attention: {{units: 50}}}}
+  hidden: [{{units: {FEATURES}}}]
+  units: 90
+  tied: true
+"""
+    arrays = drawn_or_fresh(text, source)
+    is_uniform(arrays["embedding_1.embeddings"], 0.05)
+    KERNELS["glorot_uniform"](arrays["conv_1.kernel"])
+    for name in ("dense_1", "attention_pooling_1", "dense_2"):
+        is_glorot_uniform(arrays[f"{name}.kernel"])
+    query = arrays["attention_pooling_1.query"]
+    limit = sqrt(6.0 / (50 + 1))
+    assert 0.7 * limit < np.abs(query).max() <= limit * (1.0 + ROUNDING)
+    ones = ("gamma", "moving_variance")
+    for name, array in arrays.items():
+        if array.ndim == 1:
+            is_constant(array, 1.0 if name.endswith(ones) else 0.0)
+    all_are_unlike(arrays)
+
+
 @SOURCES
 @pytest.mark.parametrize("word", VECTORS)
 def test_every_initializer_of_an_embedding_and_a_bias(word: str, source: str) -> None:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from glob import escape
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.backends.keras.hdf5.file import Stored
+from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import few
 from rnnspec.ir import nodes
+from rnnspec.ir.initializers import Constant
 from rnnspec.ir.params import directions, gates, has_recurrent_bias, params
 from rnnspec.slots import is_finite
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.keras.hdf5.file import Hdf5
     from rnnspec.backends.keras.hdf5.objects import Group
+    from rnnspec.ir.params import Param
 
 
 _MOST = 10
@@ -62,13 +66,14 @@ class Foreign:
 
     ``custom`` names the class if it is not one of Keras's own. An ``operation`` is a function of
     ``keras.ops`` or an operator; its class may have the name of a layer's, but it drops the mask.
-    ``skip`` is the layer whose output a sum adds, ``mask`` the value of padding that the graph says
-    its mask is made from, and ``constants`` are the arguments that no layer returns. ``output`` is
-    the number of the output that is used: a recurrent layer returns its states behind the first.
-    ``feeds`` is true if a recurrent layer gets what it returns, directly or not. ``within`` are the
-    models around the layer, the outermost first, each with its class; their names stand before that
-    of the layer. ``part`` is set if its arrays are some of those of a layer: its name, the first
-    array, and the first that is not one of them.
+    ``inputs`` are the names of the layers whose outputs it takes, ``mask`` is the value of padding
+    that the graph says its mask is made from, and ``constants`` are the arguments that no layer
+    returns. ``output`` is the number of the output that is used: a recurrent layer returns its
+    states behind the first. ``within`` are the models around the layer, the outermost first, each
+    with its class; their names stand before that of the layer. ``position`` is that in the file: of
+    those models, and in the innermost. ``part`` is set if its arrays are some of those of a layer:
+    its name, the first array, and the first that is not one of them. ``tied`` is the name of the
+    embedding that this call of it projects back to its tokens with.
     """
 
     kind: str
@@ -76,13 +81,14 @@ class Foreign:
     config: Mapping[str, Any]
     custom: str = ""
     operation: bool = False
-    skip: str = ""
+    inputs: tuple[str, ...] = ()
     mask: float | None = None
     constants: tuple[Any, ...] = ()
     output: int = 0
-    feeds: bool = False
     within: tuple[tuple[str, str], ...] = ()
+    position: tuple[int, ...] = ()
     part: tuple[str, int, int] | None = None
+    tied: str = ""
 
     @property
     def own_name(self) -> str:
@@ -94,17 +100,31 @@ class Foreign:
         return replace(
             self,
             name=f"{model.name}.{self.name}",
-            skip=f"{model.name}.{self.skip}" if self.skip else "",
+            inputs=tuple(f"{model.name}.{name}" for name in self.inputs),
             within=((model.kind, model.name), *self.within),
+            position=(*model.position, *self.position),
+            tied=f"{model.name}.{self.tied}" if self.tied else "",
         )
 
 
 @dataclass(slots=True)
 class Placed:
-    """A node with the layer of the file whose arrays it has."""
+    """A node with the layer of the file whose arrays it has, but for those that it ``lacks``.
+
+    Behind them are those of ``others``.
+    """
 
     node: nodes.Layer
     layer: Foreign
+    lacks: tuple[str, ...] = ()
+    others: tuple[Foreign, ...] = ()
+
+    @property
+    def number(self) -> int:
+        """The number of arrays that Keras has for it."""
+        if isinstance(self.node, nodes.Recurrent):
+            return (3 if self.node.bias else 2) * len(directions(self.node))
+        return len(params(self.node)) - len(self.lacks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +147,53 @@ class Version:
         return f"Keras {self.text}" if self.text else "Keras 2"
 
 
-def arrays_of(
-    account: Account, form: str, version: Version, known: nodes.Network, source: Arrays
+def side_by_side(outputs: Any) -> Array:
+    """Return the output of a model, or several as (batch, all of their numbers)."""
+    match outputs:
+        case dict():
+            several = list(outputs.values())
+        case list() | tuple():
+            several = list(outputs)
+        case _:
+            return np.asarray(outputs)
+    arrays = [np.asarray(each) for each in several]
+    return np.concatenate([each.reshape(len(each), -1) for each in arrays], axis=1)
+
+
+def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
+    account: Account,
+    form: str,
+    version: Version,
+    known: nodes.Network,
+    source: Arrays,
+    order: Sequence[str] = (),
 ) -> Imported:
-    """Return the arrays of a known network, which no configuration describes.
+    """Return the arrays of a known network, whose source has the layers in an ``order``, if known.
 
     Raises:
         ModelError: they are not those of its layers.
     """
-    layers = [Foreign(_kind(node), node.name, {}) for node in known.layers]
-    placed = [Placed(*pair) for pair in zip(known.layers, layers, strict=True)]
-    own = [each.layer for each in placed if params(each.node)]
+    tied = {layer.tied for layer in known.layers if isinstance(layer, nodes.Dense)}
+    placed = [
+        Placed(
+            node,
+            Foreign("ReversibleEmbedding" if node.name in tied else _kind(node), node.name, {}),
+            # The hidden layer of an attention is one of its own.
+            others=tuple(
+                Foreign("Dense", name, {})
+                for role, name in parts_of(node).items()
+                if role == "query"
+            ),
+        )
+        for node in known.layers
+    ]
+    position = {name: at for at, name in enumerate(order)}
+    layers = [layer for each in placed for layer in (each.layer, *each.others)]
+    layers.sort(key=lambda layer: position.get(layer.name, -1))
+    with_arrays = {
+        layer.name for each in placed if params(each.node) for layer in (each.layer, *each.others)
+    }
+    own = [layer for layer in layers if layer.name in with_arrays]
     stored = source(account, layers, own)
     _check_number(account, own, stored)
     account.check()
@@ -178,8 +234,18 @@ def _kind(node: nodes.Layer) -> str:
             return "Bidirectional"
         case nodes.LayerNorm():
             return "LayerNormalization"
+        case nodes.BatchNorm():
+            return "BatchNormalization"
+        case nodes.Conv():
+            return "Conv1D"
+        case nodes.Attention():
+            return "Dense"
         case _:
             return type(node).__name__
+
+
+def _is_tied(node: nodes.Layer) -> bool:
+    return isinstance(node, nodes.Dense) and node.tied is not None
 
 
 def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dict[str, Array]:
@@ -193,11 +259,19 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
     for each in placed:
         if not params(each.node):
             continue
-        every = stored_of(source, each.layer)
+        every = [
+            array
+            for layer in (each.layer, *each.others)
+            for array in stored_of(source, layer)
+            # A layer that is a bias alone has a kernel without elements.
+            if 0 not in array.shape or not _is_tied(each.node)
+        ]
+        if _is_tied(each.node):
+            used |= {array.name for array in source.of(each.layer) if 0 in array.shape}
         stored = [array for array in every if array.name not in ignored]
         used |= {array.name for array in stored}
         gone = [array.name for array in every if array.name in ignored]
-        if gone and len(stored) < _number(each.node):
+        if gone and len(stored) < each.number:
             message = f"needs {few(gone)}, which --ignore leaves out"
             account.refuse(each.layer.name, message, "E705")
         else:
@@ -217,7 +291,7 @@ def canonical(account: Account, placed: Sequence[Placed], source: Source) -> dic
 def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterator[Plan]:
     """Yield the canonical name and the reading of each array of a layer."""
     node, name = placed.node, placed.layer.name
-    number = _number(node)
+    number = placed.number
     if len(stored) < number:
         received = ", ".join(each.name for each in stored) or "none"
         account.refuse(name, f"expected {number} arrays, received {received}", "E705")
@@ -228,8 +302,12 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
     if len(stored) > number:
         return
     if not isinstance(node, nodes.Recurrent):
-        for param, each in zip(params(node), stored, strict=True):
-            if _fits(account, name, each, (param.shape,)):
+        left = iter(stored)
+        for param in params(node):
+            if param.name in placed.lacks:
+                # Keras computes without it what this value of it gives.
+                yield f"{node.name}.{param.name}", partial(_constant, param)
+            elif _fits(account, name, each := next(left), (param.shape,)):
                 yield f"{node.name}.{param.name}", each.read
         return
     each_way = len(stored) // len(directions(node))
@@ -238,11 +316,9 @@ def _layer(account: Account, placed: Placed, stored: Sequence[Stored]) -> Iterat
         yield from _direction(account, placed, f"{node.name}.{prefix}", own)
 
 
-def _number(node: nodes.Layer) -> int:
-    """Return how many arrays Keras has for a layer."""
-    if isinstance(node, nodes.Recurrent):
-        return (3 if node.bias else 2) * len(directions(node))
-    return len(params(node))
+def _constant(param: Param) -> Array:
+    assert isinstance(param.initializer, Constant), "only arrays of norms can be missing"
+    return np.full(param.shape, param.initializer.value, dtype=np.float32)
 
 
 def _direction(

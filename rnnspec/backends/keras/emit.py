@@ -10,6 +10,7 @@ from rnnspec.backends.keras.backend import engine
 from rnnspec.backends.keras.layers import (
     initialize_by_default,
     is_layer,
+    is_rounded,
     make_activation,
     make_embedding,
     make_layer,
@@ -82,7 +83,10 @@ def _imports(network: nodes.Network, *, is_deep: bool) -> Iterator[str]:
     if is_deep:
         yield from ("import sys", "")
     yield "import keras"
-    if any("legacy_hard_sigmoid" in layer_activations(layer) for layer in network.layers):
+    activations = [
+        activation for layer in network.layers for activation in layer_activations(layer)
+    ]
+    if "legacy_hard_sigmoid" in activations or any(map(is_rounded, activations)):
         yield "import numpy as np"
 
 

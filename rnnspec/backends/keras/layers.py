@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from typing import Any, assert_never
 
@@ -246,9 +247,19 @@ def make_activation(activation: nodes.Activation, name: str | None) -> Code:
         case nodes.LeakyRelu(slope=slope):
             return _make("LeakyReLU", negative_slope=slope, name=name or "leaky_relu")
         case nodes.ClippedRelu(limit=limit):
-            return _make("ReLU", max_value=limit, name=name or "clipped_relu")
+            exact = code("np.float64({!r})", limit) if is_rounded(activation) else limit
+            return _make("ReLU", max_value=exact, name=name or "clipped_relu")
         case _:
             return _make("Activation", _activation(activation), name=name)
+
+
+def is_rounded(activation: nodes.Activation) -> bool:
+    """Return whether TensorFlow, which rounds a number to float32, would change the limit."""
+    match activation:
+        case nodes.ClippedRelu(limit=limit):
+            return bool(struct.unpack("f", struct.pack("f", limit)) != (limit,))
+        case _:
+            return False
 
 
 def _bias(layer: nodes.Recurrent | nodes.Dense | nodes.Conv) -> Arguments:

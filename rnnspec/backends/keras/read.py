@@ -213,8 +213,22 @@ def saved(path: Path, network: Network) -> SavedFile:
     with open_model(path) as stored:
         if stored.compiled:
             account.leave("optimizer, loss and metrics")
-        imported = arrays_of(account, stored.form, stored.version, network, stored.source)
+        order = _names(stored.config)
+        imported = arrays_of(account, stored.form, stored.version, network, stored.source, order)
         return SavedFile(imported, stored.config)
+
+
+def _names(config: Any) -> list[str]:
+    """Return the names of the layers of a model in their order in its file."""
+    match config:
+        case {"config": {"layers": [*layers]}}:
+            return [
+                str(layer["config"].get("name"))
+                for layer in layers
+                if isinstance(layer, dict) and isinstance(layer.get("config"), dict)
+            ]
+        case _:
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +382,7 @@ def _differences_at(where: str, wanted: Any, found: Any) -> Iterator[str]:
 
 
 _KNOWN = {
-    *("__keras_tensor__", "__slice__", "DTypePolicy", "Policy", "PolicyV1"),
+    *("__keras_tensor__", "__slice__", "__numpy__", "DTypePolicy", "Policy", "PolicyV1"),
     *("Zeros", "Ones", "Constant", "Identity", "Orthogonal", "OrthogonalInitializer"),
     *("VarianceScaling", "RandomNormal", "RandomUniform", "TruncatedNormal"),
     *("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal"),

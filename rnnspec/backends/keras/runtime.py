@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.backends.keras.arrays import side_by_side
 from rnnspec.backends.keras.gradients import join, loss_and_gradients, outputs_of
 from rnnspec.backends.keras.layers import parts_of
 from rnnspec.errors import BackendError, brief
@@ -243,12 +244,19 @@ class KerasRuntime(Runtime):
         # The rows begin again where a batch would be too short.
         rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
         with _no_advice():
-            batches = [np.asarray(model.predict_on_batch(inputs[each])) for each in rows]
+            batches = [side_by_side(_predict(model, inputs[each])) for each in rows]
         return np.concatenate(batches)[: len(inputs)]
 
     def scale(self, model: keras.Model, share: float) -> None:
         """Multiply every array of a model."""
         model.set_weights([share * array for array in model.get_weights()])
+
+
+def _predict(model: keras.Model, batch: Array) -> Any:
+    # Compiled for one length, TimeDistributed fails at another.
+    if any(isinstance(layer, keras.layers.TimeDistributed) for layer in model._flatten_layers()):  # noqa: SLF001
+        return model(batch, training=False)
+    return model.predict_on_batch(batch)
 
 
 def _keep_float64() -> None:

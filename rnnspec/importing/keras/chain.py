@@ -5,30 +5,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.imported import Account, Became
+from rnnspec.backends.imported import Account, Became, show_value
 from rnnspec.backends.keras.arrays import Placed
-from rnnspec.importing.assemble import assemble
+from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.settings import in_float32
 from rnnspec.ir import initializers, nodes
-from rnnspec.ir.text import type_name
+from rnnspec.ir.text import default_kind, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from rnnspec.backends.keras.arrays import Foreign
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.ir.initializers import Initializer
-    from rnnspec.words import Statistic
+    from rnnspec.words import WindowPadding
 
     Features = Callable[[Foreign], int | None] | None
     """Tells the number of features that go into a layer, by its arrays."""
 
-BEFORE = "expected dense layers behind the last recurrent layer, received one before it"
 _LAYER = "{name} ({type})"
+_SAME = "{name}: the same"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +43,10 @@ class Drawn:
 def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
     """Return the one initializer of each role; where layers differ, the default of the language."""
     recurrent = [each for each in found if isinstance(each, pieces.Recurrent)]
-    drawn: list[pieces.Recurrent | pieces.Dense] = [
-        each for each in found if isinstance(each, pieces.Recurrent | pieces.Dense)
+    drawn: list[pieces.Recurrent | pieces.Dense | pieces.Conv] = [
+        each
+        for each in found
+        if isinstance(each, pieces.Recurrent | pieces.Dense | pieces.Conv) and not each.layer.tied
     ]
     forget = {e.cell.forget_bias for e in recurrent if isinstance(e.cell, nodes.LSTM) and e.bias}
     (value,) = forget if len(forget) == 1 else (math.nan,)
@@ -74,40 +75,123 @@ def _one(
     return default
 
 
-class Chain:
-    """The layers so far, with what is known of the input of the next one.
+@dataclass(frozen=True, slots=True)
+class _Mask:
+    """Whether Keras has a mask beside an output, and what dropped it if not."""
 
-    ``masked`` is whether the language has a mask here, ``kept`` whether Keras has: it drops the
-    mask at an operation. Once a layer was refused, nothing is ``certain`` of features and masks,
-    and what depends on them is not refused as well; the rank is known again behind the next
-    recurrent layer.
+    kept: bool = False
+    dropped: str = ""
+
+
+class Masks:
+    """Where Keras has a mask: beside the output of each layer, and at its input."""
+
+    def __init__(self, found: Sequence[Piece]) -> None:
+        self.at: dict[str, _Mask] = {}
+        self.behind: dict[str, _Mask] = {}
+        self.reader = False
+        """True if a layer computes something else with its mask than without."""
+        self.dropped = ""
+        for piece in found:
+            name = piece.layer.name
+            taken = [self.behind.get(source, _Mask()) for source in piece.layer.inputs]
+            own = self.at[name] = _mask_at(piece, taken)
+            behind = self.behind[name] = _mask_behind(piece, own)
+            self.reader |= own.kept and _reads_mask(piece)
+            if own.kept and not behind.kept:
+                self.dropped = self.dropped or behind.dropped
+
+
+def _mask_at(piece: Piece, taken: Sequence[_Mask]) -> _Mask:
+    layer = piece.layer
+    dropped = next((mask.dropped for mask in taken if mask.dropped), "")
+    if layer.operation:
+        lost = any(mask.kept for mask in taken)
+        return _Mask(dropped=f"the operation {layer.name}" if lost else dropped)
+    if layer.mask is not None:
+        return _Mask(kept=True)
+    either = isinstance(piece, pieces.Add | pieces.Concat) and piece.either
+    kept = [mask.kept for mask in taken]
+    return _Mask(kept=bool(kept) and (any(kept) if either else all(kept)), dropped=dropped)
+
+
+def _mask_behind(piece: Piece, own: _Mask) -> _Mask:
+    match piece:
+        case pieces.Masking() | pieces.Embedding(masked=True):
+            return _Mask(kept=True)
+        case pieces.Recurrent(return_sequences=True):
+            return own
+        case pieces.Repeat() | pieces.Input() | pieces.Lacking() | pieces.Recurrent():
+            return _Mask()
+        case (
+            pieces.Conv()
+            | pieces.WindowPooling()
+            | pieces.ZeroPadding()
+            | pieces.Pooling()
+            | pieces.LastStep()
+            | pieces.LastSteps()
+            | pieces.Reshape()
+            | pieces.Identity(drops=True)
+        ):
+            return _Mask(dropped=piece.layer.name) if own.kept else own
+        case pieces.Dense() if piece.layer.tied:
+            return _Mask(dropped=piece.layer.name) if own.kept else own
+        case _:
+            return own
+
+
+def _reads_mask(piece: Piece) -> bool:
+    match piece:
+        case pieces.Recurrent() | pieces.Activated(masks=True):
+            return True
+        case pieces.Pooling(statistic=statistic, layer=layer):
+            return statistic == "mean" and not layer.operation
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The output of a layer of the file.
+
+    ``node`` is the name of the node in the draft that computes it, and ``masked`` is whether the
+    language has a mask beside it. Behind a layer that was refused, nothing is ``certain`` of
+    features and masks, and what depends on them is not refused as well; whether it is a sequence is
+    ``ranked`` again behind the next recurrent layer. ``zeros`` is true if it is zero at padding,
+    and ``padding`` has the zeros that a ZeroPadding1D adds, with its layer.
     """
 
-    def __init__(self, account: Account, found: Sequence[Piece]) -> None:
+    node: str
+    shape: nodes.Shape
+    masked: bool
+    certain: bool = True
+    ranked: bool = True
+    zeros: bool = False
+    padding: pieces.ZeroPadding | None = None
+
+
+class Chain:
+    """The layers so far, with what is known of their outputs."""
+
+    def __init__(
+        self, account: Account, found: Sequence[Piece], outputs: Sequence[tuple[str, str]]
+    ) -> None:
         self.account = account
         self.placed: list[Placed] = []
         self.input: nodes.Input
         self._pieces = found
+        self._results = outputs
         self._drawn = drawn_by(account, found)
-        self._shape: nodes.Shape = ()
-        self._masked = False
-        self._kept = False
+        self._masks = Masks(found)
         self._padding: float | None = None
-        self._certain = True
-        self._ranked = True
-        self._lacking = False
-        # The last layer of the file that does something, and those before layers that do nothing.
-        self._before = ""
-        self._same: dict[str, str] = {}
-        # By a layer of the file: the first layer of the block behind it, and the shape there.
-        self._starts: dict[str, tuple[Placed, nodes.Shape]] = {}
-        self._masks: dict[str, bool] = {}
-        self._pending: pieces.Dropout | None = None
-        # The nodes whose outputs are zero at padding, and what dropped the mask.
-        self._zeros: list[nodes.Layer] = []
-        self._dropped = ""
+        self._outputs: dict[str, _Output] = {}
+        self._by_name: dict[str, Placed] = {}
+        self._readers = Counter(name for piece in found for name in piece.layer.inputs)
+        self._readers.update(layer for _, layer in outputs)
         # What each layer of the file became, in words that need the place of a node.
         self._became: list[tuple[Foreign, Placed | None, str]] = []
+        self._now = _Output(nodes.INPUT, (), masked=False)
+        """The input of the layer that is placed."""
 
     def assemble(self, name: str) -> nodes.Network:
         """Return the network of a chain that was built without a problem, its layers placed.
@@ -116,8 +200,10 @@ class Chain:
             ModelError: the language cannot express it.
         """
         layers = [each.node for each in self.placed]
-        kinds = {each.layer.name: each.layer.kind for each in self.placed}
-        network = assemble(self.account, name, self.input, layers, kinds)
+        kinds = {each.node.name: each.layer.kind for each in self.placed}
+        network = assemble(
+            self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
+        )
         for placed, node in zip(self.placed, network.layers, strict=True):
             placed.node = node
         for layer, became, words in self._became:
@@ -126,54 +212,62 @@ class Chain:
             self.account.became.append(Became(layer.name, layer.kind, words))
         return network
 
+    def _name_outputs(self, layers: Sequence[nodes.Layer]) -> tuple[tuple[str, str], ...]:
+        """Return the name of each output, and its node; nothing for an output without a name."""
+        if not any(name for name, _ in self._results):
+            return ()
+        kinds = {default_kind(layer) for layer in layers}
+        named = dict[str, str]()
+        for at, (given, layer) in enumerate(self._results, 1):
+            name, (kind, _, number) = given, given.rpartition("_")
+            # The language may give such a name to a layer.
+            made_up = kind in kinds and number.isdecimal()
+            if made_up or name in named or not is_layer_name(name):
+                name = f"output_{at}"
+                self.account.infer(f"output {at}, {show_value(given)}, is named {name}")
+            named[name] = self._outputs[layer].node
+        return tuple(named.items())
+
     def refuse(self, layer: Foreign, message: str) -> None:
         """Record that a layer is in a place that the language lacks."""
         self.account.refuse(layer.name, message, "E704")
 
     def doubt(self, layer: Foreign, message: str) -> None:
         """Refuse a layer for features or a mask, unless a layer before it was refused."""
-        if self._certain:
+        if self._now.certain:
             self.refuse(layer, message)
-        self._certain = False
+        self._now = replace(self._now, certain=False)
 
     def build(self, features: Features) -> None:
         """Place every piece. What does not fit is refused in the account.
 
         Without ``features``, the arrays are not looked at.
         """
-        rest = list(self._pieces_with_a_place())
-        first = self._pieces[0]
+        first, rest = self._pieces[0], list(self._pieces)
+        if isinstance(first, pieces.Input):
+            rest = rest[1:]
         if not rest:
             message = "expected layers behind the input, received none"
             self.account.refuse(first.layer.name, message, "E704")
             return
         rest = self._begin(first, rest, features)
-        self._masks[self._before] = self._masked
-        numbers = Counter(type(piece) for piece in rest)
-        for piece, after in zip_longest(rest, rest[1:]):
-            numbers[type(piece)] -= 1
+        start = self._now
+        for piece in rest:
+            taken = [self._outputs.get(name, start) for name in piece.layer.inputs] or [start]
+            self._now = taken[-1]
+            self._now = replace(
+                self._now,
+                certain=all(output.certain for output in taken),
+                ranked=all(output.ranked for output in taken),
+            )
             if isinstance(piece, pieces.Lacking):
-                self._certain, self._ranked, self._lacking = False, False, True
+                self._now = replace(self._now, certain=False, ranked=False)
             else:
-                self._place(piece, after, {kind for kind, number in numbers.items() if number})
-                self._lacking &= isinstance(piece, pieces.Activated | pieces.Dropout)
-            self._masks[piece.layer.name] = self._kept
-            if piece.layer.name not in self._same:
-                self._before = piece.layer.name
-
-    def _pieces_with_a_place(self) -> Iterator[Piece]:
-        """Yield the pieces that do something, if only to the mask, and note the others."""
-        masked, before = False, ""
-        for piece in self._pieces:
-            if isinstance(piece, pieces.Identity):
-                self._same[piece.layer.name] = before
-            else:
-                before = piece.layer.name
-            if isinstance(piece, pieces.Identity) and not (masked and piece.drops):
-                continue
-            masked |= isinstance(piece, pieces.Masking | pieces.Embedding)
-            if not isinstance(piece, pieces.Input):
-                yield piece
+                self._place(piece, taken)
+            self._outputs[piece.layer.name] = self._now
+        for _, layer in self._results:
+            if output := self._outputs.get(layer):
+                self._check_padding(layer, output)
 
     def _begin(self, first: Piece, rest: list[Piece], features: Features) -> list[Piece]:
         """Take the input: tokens behind an embedding, or numbers, perhaps with a mask.
@@ -182,48 +276,61 @@ class Chain:
         """
         shape = first.shape if isinstance(first, pieces.Input) else None
         shape = shape or pieces.stated_shape(first.layer)
-        if isinstance(first, pieces.Input):
-            self._before = first.layer.name
-        match rest[0]:
-            case pieces.Embedding() as tokens:
-                if fits := shape is None or len(shape) == 1:
-                    steps = tokens.steps if shape is None else shape[0]
-                else:
-                    steps = tokens.steps
-                    received = f"received {(None, *(shape or ()))}"
-                    message = f"expected tokens of shape (batch, steps), {received}"
-                    self.account.refuse(tokens.layer.name, message, "E704")
-                self.input = nodes.TokenInput(
-                    steps=steps, vocabulary=tokens.vocabulary, mask_zero=tokens.masked
-                )
-                self._padding = 0.0 if tokens.masked else None
-                self._certain = fits
-            case _:
-                if isinstance(masking := rest[0], pieces.Masking):
-                    self._padding, self._before = masking.value, masking.layer.name
-                    self._became.append((masking.layer, None, "input.mask_value"))
-                    rest = rest[1:]
-                numbers = self._numbers(rest, shape, features)
-                # Before a layer that was refused the input may be anything.
-                known = shape is not None or features is not None
-                if (
-                    numbers is None
-                    and known
-                    and not isinstance(next(iter(rest), None), pieces.Lacking)
-                ):
-                    received = "no shape" if shape is None else f"the shape {(None, *shape)}"
-                    message = (
-                        f"expected an input of shape (batch, steps, features), received {received}"
-                    )
-                    self.account.refuse(first.layer.name, message, "E704")
-                steps, width = numbers or (None, 1)
-                self.input = nodes.NumericInput(
-                    steps=steps, features=width, mask_value=self._padding
-                )
-                self._certain = numbers is not None
-        self._shape, self._ranked = self.input.shape, self._certain
-        self._masked = self._kept = self._padding is not None
+        embedding = next((piece for piece in rest if isinstance(piece, pieces.Embedding)), None)
+        before = rest[: rest.index(embedding)] if embedding else rest
+        masking = rest[0] if isinstance(rest[0], pieces.Masking) else None
+        certain = True
+        if embedding and all(isinstance(piece, pieces.Identity) for piece in before):
+            certain = shape is None or len(shape) == 1
+            steps = embedding.steps if shape is None or not certain else shape[0]
+            if not certain:
+                received = f"received {(None, *(shape or ()))}"
+                message = f"expected tokens of shape (batch, steps), {received}"
+                self.account.refuse(embedding.layer.name, message, "E704")
+            self._padding = 0.0 if self._uses_mask(embedding, masked=embedding.masked) else None
+            masked = self._padding is not None
+            self.input = nodes.TokenInput(
+                steps=steps, vocabulary=embedding.vocabulary, mask_zero=masked
+            )
+        else:
+            if masking is not None:
+                rest = rest[1:]
+                used = self._uses_mask(masking, masked=True)
+                self._padding = masking.value if used else None
+                became = "input.mask_value" if used else "nothing"
+                self._became.append((masking.layer, None, became))
+                if not used and masking.value != 0.0:
+                    message = "sets padding to zero, for layers that have no mask; expected the "
+                    self.refuse(masking.layer, f"{message}mask_value 0.0")
+            numbers = self._numbers(rest, shape, features)
+            # Before a layer that was refused the input may be anything.
+            known = shape is not None or features is not None
+            if numbers is None and known and not isinstance(next(iter(rest), None), pieces.Lacking):
+                received = "no shape" if shape is None else f"the shape {(None, *shape)}"
+                message = "expected an input of shape (batch, steps, features)"
+                self.account.refuse(first.layer.name, f"{message}, received {received}", "E704")
+            steps, width = numbers or (None, 1)
+            self.input = nodes.NumericInput(steps=steps, features=width, mask_value=self._padding)
+            certain = numbers is not None
+        self._now = _Output(
+            nodes.INPUT,
+            self.input.shape,
+            masked=self._padding is not None,
+            certain=certain,
+            ranked=certain,
+            zeros=masking is not None,
+        )
+        self._outputs[first.layer.name] = self._now
+        if masking is not None:
+            self._outputs[masking.layer.name] = self._now
         return rest
+
+    def _uses_mask(self, piece: pieces.Masking | pieces.Embedding, *, masked: bool) -> bool:
+        """Return whether any layer uses the mask that a layer makes."""
+        if masked and not self._masks.reader:
+            lost = f", which Keras drops at {self._masks.dropped}" if self._masks.dropped else ""
+            self.account.infer(f"no mask, as no layer uses that of Keras{lost}", piece.layer.name)
+        return masked and self._masks.reader
 
     def _numbers(
         self, rest: Sequence[Piece], shape: nodes.Shape | None, features: Features
@@ -233,114 +340,174 @@ class Chain:
             case (steps, int(width)):
                 return steps, width
             case None | (_, None):
-                recurrent = next((p for p in rest if isinstance(p, pieces.Recurrent)), None)
-                number = features(recurrent.layer) if recurrent and features else None
-                if recurrent is None or number is None:
+                first = next((piece for piece in rest if pieces.has_arrays(piece)), None)
+                number = features(first.layer) if first and features else None
+                if first is None or number is None:
                     return None
-                what = f"input.features {number}, from its kernel"
-                self.account.infer(what, recurrent.layer.name)
+                self.account.infer(f"input.features {number}, from its kernel", first.layer.name)
                 return (shape[0] if shape else None), number
             case _:
                 return None
 
-    def _add(self, node: nodes.Layer, layer: Foreign) -> Placed:
-        placed = Placed(node, layer)
+    def _add(
+        self, node: nodes.Layer, layer: Foreign, *, source: str = "", lacks: tuple[str, ...] = ()
+    ) -> Placed:
+        """Append a node that takes the current input, or ``source``."""
+        name = self._unique_name(node.name)
+        before = self.placed[-1].node.name if self.placed else nodes.INPUT
+        taken = source or self._now.node
+        # A join names what it takes.
+        joins = isinstance(node, nodes.Concat) or taken == before
+        node = replace(node, name=name, source=None if joins else taken)
+        placed = Placed(node, layer, lacks)
         self.placed.append(placed)
+        self._by_name[name] = placed
         self._became.append((layer, placed, _LAYER))
-        self._shape = replace(node, input=self._shape).output
-        self._ranked |= isinstance(node, nodes.Recurrent | nodes.Pooling | nodes.Repeat)
-        self._pending = None
+        shape = replace(node, input=self._now.shape).output
+        now = self._now
+        self._now = replace(
+            now,
+            node=name,
+            shape=shape,
+            masked=now.masked and len(shape) > 1 and not isinstance(node, nodes.Repeat),
+            ranked=now.ranked or isinstance(node, nodes.Recurrent | nodes.Pooling | nodes.Repeat),
+            zeros=now.zeros and _keeps_zeros(node),
+            padding=None,
+        )
         return placed
 
-    def _add_to_block(self, node: nodes.Layer, layer: Foreign) -> None:
-        """Append a layer that a residual may start before."""
-        before, shape = self._before, self._shape
-        self._starts[before] = self._add(node, layer), shape
+    def _unique_name(self, name: str) -> str:
+        """Return a name for the draft that no other node has, and that is not the input's."""
+        taken = {nodes.INPUT, *self._by_name}
+        return next(
+            candidate
+            for candidate in (name, *(f"{name}#{n}" for n in range(2, len(taken) + 3)))
+            if candidate not in taken
+        )
 
-    def _place(self, piece: pieces.Known, after: Piece | None, later: set[type]) -> None:
-        self._take_mask(piece.layer)
+    def _pass(self, layer: Foreign, what: str) -> None:
+        """Leave out a layer that changes nothing."""
+        self.account.leave(what, layer.name, "changes nothing")
+
+    def _place(  # noqa: PLR0912 - a branch for each kind of piece
+        self, piece: pieces.Known, taken: Sequence[_Output]
+    ) -> None:
+        layer = piece.layer
+        if layer.mask is not None and (
+            self._padding is None or in_float32(layer.mask) != in_float32(self._padding)
+        ):
+            wanted = "none" if self._padding is None else f"{self._padding!r}"
+            self.doubt(layer, f"expected the padding {wanted}, received a mask of {layer.mask!r}")
+        if not isinstance(piece, pieces.Conv | pieces.WindowPooling):
+            self._check_padding(layer.name, self._now)
         match piece:
             case pieces.Recurrent():
                 self._recurrent(piece)
+            case pieces.Conv():
+                self._conv(piece)
+            case pieces.WindowPooling():
+                self._window_pooling(piece)
+            case pieces.ZeroPadding():
+                self._zero_padding(piece)
             case pieces.Dropout():
-                self._dropout(piece, after, later)
+                self._dropout(piece)
             case pieces.Dense():
-                self._dense(piece, later)
+                self._dense(piece)
             case pieces.Activated():
                 self._activation(piece)
             case pieces.Embedding():
                 self._embedding(piece)
-            case pieces.Pooling() | pieces.LastStep():
+            case pieces.Pooling():
                 self._pooling(piece)
+            case pieces.LastStep():
+                self._last_step(piece)
+            case pieces.LastSteps():
+                self._last_steps(piece)
+            case pieces.Reshape():
+                self._reshape(piece)
             case pieces.Repeat():
-                self._repeat(piece)
-            case pieces.LayerNorm() | pieces.Normalize():
+                self._expect_rank(layer, 1)
+                self._add(nodes.Repeat(name=layer.name, input=(), steps=piece.steps), layer)
+            case pieces.Norm():
                 self._norm(piece)
+            case pieces.Normalize():
+                self._expect_rank(layer, 1)
+                self._add(nodes.Normalize(name=layer.name, input=()), layer)
             case pieces.Add():
-                self._residual(piece)
+                self._residual(piece, taken)
+            case pieces.Concat():
+                self._concat(piece, taken)
             case pieces.Identity():
-                self._drop_mask(piece.layer.name)
+                pass
             case pieces.Masking() | pieces.Input():
-                self.refuse(piece.layer, "expected a mask on the input only, received one inside")
+                self.refuse(layer, "expected a mask on the input only, received one inside")
             case _:
                 assert_never(piece)
 
-    def _take_mask(self, layer: Foreign) -> None:
-        """Find out whether Keras has a mask at a layer: the one it is called with, or none."""
-        if layer.operation:
-            self._drop_mask(f"the operation {layer.name}")
-        elif layer.mask is not None:
-            self._kept = True
-            if self._padding is None or in_float32(layer.mask) != in_float32(self._padding):
-                wanted = "none" if self._padding is None else f"{self._padding!r}"
-                received = f"received a mask of {layer.mask!r}"
-                self.doubt(layer, f"expected the padding {wanted}, {received}")
-
-    def _drop_mask(self, where: str) -> None:
-        if self._kept:
-            self._kept, self._dropped = False, where
+    def _check_padding(self, name: str, output: _Output) -> None:
+        """Refuse zeros that are added before a layer that has no padding of its own."""
+        if output.padding is not None:
+            layer = output.padding.layer
+            message = f"expected a convolution or a pooling of windows behind it, received {name}"
+            self.refuse(layer, message)
 
     def _check_mask(self, layer: Foreign) -> None:
         """Refuse a layer that reads a mask if Keras has none there and the language has one."""
-        if self._masked and not self._kept:
+        mask = self._masks.at[layer.name]
+        if self._now.masked and not mask.kept:
             message = (
-                f"has no mask, since Keras drops it at {self._dropped}, and the "
+                f"has no mask, since Keras drops it at {mask.dropped}, and the "
                 "language keeps it; expected a layer that keeps it, such as keras.layers.Add"
             )
             self.doubt(layer, message)
 
     def _expect_rank(self, layer: Foreign, rank: int) -> None:
-        if len(self._shape) != rank:
+        now = self._now
+        if len(now.shape) != rank:
             names = {1: "a vector", 2: "a sequence"}
-            received = names.get(len(self._shape), "tokens")
-            if self._ranked:
+            received = names.get(len(now.shape), "tokens")
+            if now.ranked:
                 self.refuse(layer, f"expected {names[rank]}, received {received}")
-            self._certain = False
             # Any shape of this rank, so that what comes next is looked at too.
-            self._shape = (1,) if rank == 1 else (None, 1)
+            shape: nodes.Shape = (1,) if rank == 1 else (None, 1)
+            self._now = replace(now, certain=False, shape=shape)
 
-    def _repeat(self, piece: pieces.Repeat) -> None:
-        self._expect_rank(piece.layer, 1)
-        self._add(nodes.Repeat(name=piece.layer.name, input=(), steps=piece.steps), piece.layer)
-        self._masked, self._kept, self._padding = False, False, None
-
-    def _norm(self, piece: pieces.LayerNorm | pieces.Normalize) -> None:
-        name = piece.layer.name
-        if isinstance(piece, pieces.LayerNorm):
-            self._add(nodes.LayerNorm(name=name, input=(), epsilon=piece.epsilon), piece.layer)
+    def _norm(self, piece: pieces.Norm) -> None:
+        layer, now = piece.layer, self._now
+        match piece.axis:
+            case [int(only)] | int(only) if type(only) is int and only in (-1, len(now.shape)):
+                pass
+            case axis:
+                message = f"expected -1 (the features), received {show_value(axis)}"
+                if now.ranked:
+                    self.account.refuse(f"{layer.name}.axis", message, "E703")
+        node: nodes.Layer
+        if piece.momentum is None:
+            node = nodes.LayerNorm(name=layer.name, input=(), epsilon=piece.epsilon)
         else:
-            self._expect_rank(piece.layer, 1)
-            self._add(nodes.Normalize(name=name, input=()), piece.layer)
+            node = nodes.BatchNorm(
+                name=layer.name,
+                input=(),
+                epsilon=piece.epsilon,
+                momentum=piece.momentum,
+                masked=False,
+            )
+            masked = now.masked and len(now.shape) > 1
+            kept = self._masks.at[layer.name].kept
+            if kept != masked or (masked and piece.counts_padding):
+                what = "how padding counts in the statistics of a batch"
+                self.account.leave(what, layer.name)
+        self._add(node, layer, lacks=piece.lacks)
 
     def _embedding(self, piece: pieces.Embedding) -> None:
+        layer = piece.layer
         if self.placed or not isinstance(self.input, nodes.TokenInput):
-            if self.placed or self._certain:
-                what = "expected an embedding of the input only, received one inside"
-                self.refuse(piece.layer, what)
-            self._certain = False
+            if self.placed or self._now.certain:
+                self.refuse(layer, "expected an embedding of the input only, received one inside")
+            self._now = replace(self._now, certain=False)
             return
         node = nodes.Embedding(
-            name=piece.layer.name,
+            name=layer.name,
             input=(),
             vocabulary=piece.vocabulary,
             dim=piece.dim,
@@ -350,34 +517,32 @@ class Chain:
             pretrained=None,
         )
         if piece.initializer is None:
-            self.account.leave("embeddings_initializer", piece.layer.name)
-        self._add(node, piece.layer)
+            self.account.leave("embeddings_initializer", layer.name)
+        self._add(node, layer)
 
     def _recurrent(self, piece: pieces.Recurrent) -> None:
-        self._expect_rank(piece.layer, 2)
-        self._check_mask(piece.layer)
-        if piece.zeros and self._masked and piece.merge is None:
+        layer = piece.layer
+        self._expect_rank(layer, 2)
+        self._check_mask(layer)
+        if piece.zeros and self._now.masked and piece.merge is None:
             what = "zero_output_for_mask"
             if piece.return_sequences:
-                self.account.leave(what, piece.layer.name, "changes outputs at padding only")
+                self.account.leave(what, layer.name, "changes outputs at padding only")
             else:
                 why = "the output of a sequence that ends in padding would be zero"
                 message = f"expected False, received True; {why}"
-                self.account.refuse(f"{piece.layer.name}.{what}", message, "E703")
-        pending = self._pending
-        drawn, cell, dropout = self._drawn, piece.cell, piece.dropout
+                self.account.refuse(f"{layer.name}.{what}", message, "E703")
+        drawn, cell = self._drawn, piece.cell
         if isinstance(cell, nodes.LSTM):
             cell = replace(cell, forget_bias=drawn.forget_bias)
-        if pending is not None and pending.spatial:
-            dropout = pending.rate
         node = nodes.Recurrent(
-            name=piece.layer.name,
+            name=layer.name,
             input=(),
             cell=cell,
             units=piece.units,
             merge=piece.merge,
             bias=piece.bias,
-            dropout=dropout,
+            dropout=piece.dropout,
             recurrent_dropout=piece.recurrent_dropout,
             masked=False,
             return_sequences=piece.return_sequences,
@@ -385,169 +550,355 @@ class Chain:
             recurrent_initializer=drawn.recurrent,
             bias_initializer=drawn.bias,
         )
-        self._add_to_block(node, piece.layer)
-        self._kept = self._kept and piece.return_sequences
-        if piece.zeros:
-            self._zeros.append(node)
+        self._add(node, layer)
+        self._now = replace(self._now, zeros=piece.zeros)
 
-    def _dropout(self, piece: pieces.Dropout, after: Piece | None, later: set[type]) -> None:
-        """Place dropout where the language has it; elsewhere name it, as inference has none."""
+    def _conv(self, piece: pieces.Conv) -> None:
+        layer, window = piece.layer, piece.window
+        self._expect_rank(layer, 2)
+        now = self._now
+        if now.masked and not now.zeros:
+            message = "reads padding, since Keras has no mask here, and the language sets it to"
+            self.doubt(layer, f"{message} zero")
+        if now.padding is not None:
+            window = self._with_zeros(window, now.padding)
+        node = nodes.Conv(
+            name=layer.name,
+            input=(),
+            filters=piece.filters,
+            window=window,
+            activation=piece.activation,
+            bias=piece.bias,
+            masked=False,
+            kernel_initializer=self._drawn.kernel,
+            bias_initializer=self._drawn.bias,
+        )
+        self._check_steps(layer, window)
+        self._add(node, layer)
+
+    def _check_steps(self, layer: Foreign, window: nodes.Window) -> None:
+        steps = self._now.shape[0]
+        if steps is not None and steps < window.least(1):
+            message = f"needs at least {window.least(1)} steps, its input has {steps}"
+            self.doubt(layer, message)
+
+    def _window_pooling(self, piece: pieces.WindowPooling) -> None:
+        layer, window = piece.layer, piece.window
+        self._expect_rank(layer, 2)
+        now = self._now
+        if now.masked:
+            self.doubt(layer, "counts padding, since Keras has no mask here; the language does not")
+        if now.padding is not None:
+            positive = piece.statistic == "max" and self._is_positive(now.node)
+            if positive and max(now.padding.before, now.padding.after) < window.size:
+                window = self._with_zeros(window, now.padding)
+            else:
+                message = f"adds zeros that {layer.name} counts; the language counts no padding"
+                self.refuse(now.padding.layer, message)
+        self._check_steps(layer, window)
+        node = nodes.WindowPooling(
+            name=layer.name, input=(), statistic=piece.statistic, window=window, masked=False
+        )
+        self._add(node, layer)
+
+    def _is_positive(self, name: str) -> bool:
+        """Return whether a node gives no negative number, so that a zero is no new maximum."""
+        placed = self._by_name.get(name)
+        activation = getattr(placed.node, "activation", None) if placed else None
+        return isinstance(activation, nodes.ClippedRelu) or activation in _POSITIVE
+
+    def _zero_padding(self, piece: pieces.ZeroPadding) -> None:
+        self._expect_rank(piece.layer, 2)
+        if piece.before == piece.after == 0:
+            self._pass(piece.layer, "padding of 0 steps")
+        else:
+            self._now = replace(self._now, padding=piece)
+
+    def _with_zeros(self, window: nodes.Window, zeros: pieces.ZeroPadding) -> nodes.Window:
+        """Return the windows of the language that read the same steps with the zeros around."""
+        before, after = zeros.before, zeros.after
+        steps = self._now.shape[0]
+        for padding in _WITH_ZEROS:
+            other = replace(window, padding=padding)
+            if window.padding == "valid" and _reads_same(window, other, before, after, steps):
+                self._became.append((zeros.layer, None, f"padding: {padding}"))
+                return other
+        length = "" if window.stride == 1 or steps is not None else " of any length"
+        message = f"adds {before} and {after} steps{length}, which is neither 'same' nor 'causal'"
+        self.account.refuse(f"{zeros.layer.name}.padding", message, "E703")
+        return window
+
+    def _dropout(self, piece: pieces.Dropout) -> None:
+        layer = piece.layer
         if piece.rate == 0.0:
-            self._same[piece.layer.name] = self._before
-            self.account.leave("a dropout of rate 0", piece.layer.name, "changes nothing")
-            return
-        what = f"{piece.layer.kind} {piece.rate:g}"
-        if reason := self._no_place(piece, after, later):
-            self._same[piece.layer.name] = self._before
-            self.account.leave(what, piece.layer.name, f"{reason}; it acts in training only")
+            self._pass(layer, "a dropout of rate 0")
             return
         if piece.spatial:
-            self._pending = piece
-            self._same[piece.layer.name] = self._before
-            self._became.append((piece.layer, None, "dropout"))
-            return
-        node = nodes.Dropout(name=piece.layer.name, input=(), rate=piece.rate)
-        self._add_to_block(node, piece.layer)
+            self._expect_rank(layer, 2)
+        node = nodes.Dropout(name=layer.name, input=(), rate=piece.rate, variational=piece.spatial)
+        self._add(node, layer)
 
-    def _no_place(self, piece: pieces.Dropout, after: Piece | None, later: set[type]) -> str:
-        """Return why the language has no place for a dropout, empty if it has one.
-
-        ``after`` is the next piece, and ``later`` are the types of all that come.
-        """
-        layers = [placed.node for placed in self.placed]
-        if layers and isinstance(layers[-1], nodes.Dropout):
-            return "the language has one dropout in a place"
-        if isinstance(after, pieces.Recurrent):
-            if after.dropout:
-                return "the next layer has a dropout of its own"
-            if piece.spatial and (after.merge or after.recurrent_dropout):
-                return "the language draws a mask for each direction or gate"
-            return ""
-        if piece.spatial:
-            return "the language has it before a layer in one direction"
-        if later & {pieces.Recurrent, pieces.Repeat, pieces.Add}:
-            return "the language has dropout before a recurrent layer"
-        if pieces.Pooling in later:
-            return "the language has dropout behind the pooling"
-        recurrent = any(isinstance(layer, nodes.Recurrent) for layer in layers)
-        return "" if recurrent else "the language has no place for it"
-
-    def _dense(self, piece: pieces.Dense, later: set[type]) -> None:
-        if later & {pieces.Recurrent, pieces.Repeat}:
-            self.refuse(piece.layer, BEFORE)
-        drawn = self._drawn
+    def _dense(self, piece: pieces.Dense) -> None:
+        layer, tied = piece.layer, None
+        if layer.tied:
+            tied = self._outputs[layer.tied].node if layer.tied in self._outputs else layer.tied
+            embedding = self._by_name.get(tied)
+            if embedding and self._now.shape[-1] != getattr(embedding.node, "dim", None):
+                message = f"expected {getattr(embedding.node, 'dim', None)} features"
+                self.doubt(layer, f"{message}, received {self._now.shape[-1]}")
         node = nodes.Dense(
-            name=piece.layer.name,
+            name=layer.name,
             input=(),
             units=piece.units,
             activation=piece.activation,
             bias=piece.bias,
-            kernel_initializer=drawn.kernel,
-            bias_initializer=drawn.bias,
+            kernel_initializer=self._drawn.kernel,
+            bias_initializer=self._drawn.bias,
+            tied=tied,
         )
-        self._add(node, piece.layer)
+        self._add(node, layer)
 
     def _activation(self, piece: pieces.Activated) -> None:
+        layer, now = piece.layer, self._now
         if piece.activation == "linear":
-            self._same[piece.layer.name] = self._before
-            self.account.leave("the activation 'linear'", piece.layer.name, "changes nothing")
+            self._pass(layer, "the activation 'linear'")
             return
-        if piece.masks and self._kept and len(self._shape) == 2:
-            self.doubt(piece.layer, "applies the mask of the steps to the features")
-        if self._lacking:
+        if piece.masks and self._masks.at[layer.name].kept and len(now.shape) == 2:
+            self.doubt(layer, "applies the mask of the steps to the features")
+        before = self.placed[-1] if self.placed else None
+        node = before.node if before else None
+        if (
+            before is not None
+            and isinstance(node, nodes.Dense | nodes.Conv)
+            and node.activation == "linear"
+            and node.name == now.node
+            and self._is_read_once(piece.layer)
+        ):
+            before.node = replace(node, activation=piece.activation)
+            self._became.append((layer, before, "{name}.activation"))
+            self._now = replace(now, zeros=now.zeros and _keeps_zeros(before.node))
             return
-        last = self.placed[-1] if self.placed else None
-        dense = last.node if last else None
-        if last is None or not isinstance(dense, nodes.Dense) or dense.activation != "linear":
-            before = self._before or "the input"
-            self.refuse(
-                piece.layer,
-                f"expected a linear dense layer before '{piece.activation}', received {before}: "
-                "the language has activations inside layers",
-            )
-            return
-        last.node = replace(dense, activation=piece.activation)
-        self._became.append((piece.layer, last, "{name}.activation"))
+        activate = nodes.Activate(name=layer.name, input=(), activation=piece.activation)
+        self._add(activate, layer)
 
-    def _pooling(self, piece: pieces.Pooling | pieces.LastStep) -> None:
-        self._expect_rank(piece.layer, 2)
-        if isinstance(piece, pieces.LastStep):
-            self._last_step(piece)
-            return
-        if self._masked and (piece.statistic == "max" or piece.layer.operation):
+    def _is_read_once(self, layer: Foreign) -> bool:
+        """Return whether nothing but a layer takes its input."""
+        return all(self._readers[name] <= 1 for name in layer.inputs)
+
+    def _pooling(self, piece: pieces.Pooling) -> None:
+        layer = piece.layer
+        self._expect_rank(layer, 2)
+        if self._now.masked and (piece.statistic != "mean" or layer.operation):
             what = "maximum" if piece.statistic == "max" else piece.statistic
             own = f"'pooling: {piece.statistic}' of a masked sequence does not"
-            self.doubt(piece.layer, f"the {what} of Keras counts padding, {own}")
+            self.doubt(layer, f"the {what} of Keras counts padding, {own}")
         elif piece.statistic == "mean":
-            self._check_mask(piece.layer)
-        if piece.statistic == "mean" and self._masked:
+            self._check_mask(layer)
+        if piece.statistic == "mean" and self._now.masked:
             self.account.infer(
-                "a sequence of padding alone has the mean 0, where Keras has no number",
-                piece.layer.name,
+                "a sequence of padding alone has the mean 0, where Keras has no number", layer.name
             )
-        self._add(_pooling(piece.layer, piece.statistic), piece.layer)
-        self._kept = False
+        node = nodes.Pooling(name=layer.name, input=(), statistic=piece.statistic, masked=False)
+        self._add(node, layer)
 
     def _last_step(self, piece: pieces.LastStep) -> None:
-        """Read the last step where it is in the language: right behind the recurrent layers.
+        """Read the last step, by the state of a recurrent layer if that is the same.
 
-        Dense layers and norms act on each step, so it makes no difference whether it is taken
-        before them.
+        Layers at each step make no difference, so it makes none whether it is taken before them.
         """
-        at = len(self.placed)
-        while at and isinstance(self.placed[at - 1].node, nodes.Dense | nodes.Dropout):
-            at -= 1
-        block = at
-        while block and isinstance(self.placed[block - 1].node, nodes.LayerNorm):
-            block -= 1
-        read = self.placed[block - 1] if block else None
-        node = read.node if read else None
-        if read is None or not isinstance(node, nodes.Recurrent | nodes.Residual):
-            message = "expected the last step of a recurrent layer, received that of another"
-            self.doubt(piece.layer, message)
-            return
-        simple = isinstance(node, nodes.Recurrent) and node.merge is None
-        if self._masked and (not simple or node in self._zeros):
+        layer = piece.layer
+        self._expect_rank(layer, 2)
+        recurrent, once = self._find_recurrent(layer)
+        node = recurrent.node if recurrent else None
+        is_simple = isinstance(node, nodes.Recurrent) and node.merge is None
+        simple = recurrent if is_simple else None
+        zeros = simple is not None and self._outputs[simple.layer.name].zeros
+        if self._now.masked and (simple is None or zeros):
             message = "reads the last step, which is padding in a shorter sequence; expected the"
-            self.doubt(piece.layer, f"{message} output of a layer with return_sequences=False")
-        if isinstance(node, nodes.Recurrent) and simple:
-            # At padding the output is that of the last real step, as the state is.
-            if self._masked and read.layer.kind in ("LSTM", "GRU"):
-                what = "its last step holds the last real one, where cuDNN on a GPU has zeros"
-                self.account.infer(what, read.layer.name)
-            read.node = replace(node, return_sequences=False)
-            self._became.append((piece.layer, read, "{name}: the last step"))
-        else:
-            pooled = Placed(_pooling(piece.layer, "last_step"), piece.layer)
-            self.placed.insert(at, pooled)
-            self._became.append((piece.layer, pooled, _LAYER))
-        self._shape, self._pending = self._shape[-1:], None
+            self.doubt(layer, f"{message} output of a layer with return_sequences=False")
+            return
+        # At padding the output is that of the last real step, as the state is.
+        if simple is not None and self._now.masked and simple.layer.kind in ("LSTM", "GRU"):
+            what = "its last step holds the last real one, where cuDNN on a GPU has zeros"
+            self.account.infer(what, simple.layer.name)
+        if simple is not None and isinstance(simple.node, nodes.Recurrent) and once:
+            simple.node = replace(simple.node, return_sequences=False)
+            self._became.append((layer, simple, "{name}: the last step"))
+            self._now = replace(self._now, shape=self._now.shape[-1:], masked=False)
+            return
+        direct = simple is not None and simple.node.name == self._now.node
+        if self._now.masked and not direct:
+            message = "expected the last step of a recurrent layer, received that of another"
+            self.doubt(layer, message)
+        self._add(
+            nodes.Pooling(
+                name=layer.name,
+                input=(),
+                statistic="last" if self._now.masked else "last_step",
+                masked=False,
+            ),
+            layer,
+        )
 
-    def _residual(self, piece: pieces.Add) -> None:
-        skip = self._same.get(piece.layer.skip, piece.layer.skip)
-        start, shape = self._starts.get(skip, (None, ())) if skip else (None, ())
+    def _find_recurrent(self, layer: Foreign) -> tuple[Placed | None, bool]:
+        """Return the recurrent layer behind layers at each step, and whether nothing else reads."""
+        by_layer = {piece.layer.name: piece for piece in self._pieces}
+        once = True
+        while len(layer.inputs) == 1 and (piece := by_layer.get(layer.inputs[0])):
+            once = once and self._readers[piece.layer.name] == 1
+            match piece:
+                case pieces.Recurrent():
+                    return self._by_name.get(self._outputs[piece.layer.name].node), once
+                case pieces.Dropout(spatial=True):
+                    return None, False
+                case (
+                    pieces.Dense()
+                    | pieces.Dropout()
+                    | pieces.Activated()
+                    | pieces.Identity()
+                    | pieces.Norm(momentum=None)
+                ):
+                    layer = piece.layer
+                case _:
+                    return None, False
+        return None, False
+
+    def _last_steps(self, piece: pieces.LastSteps) -> None:
+        layer = piece.layer
+        self._expect_rank(layer, 2)
+        if self._now.masked:
+            self.doubt(layer, "reads the last steps, which are padding in a shorter sequence")
+        self._add(nodes.LastSteps(name=layer.name, input=(), count=piece.count), layer)
+
+    def _reshape(self, piece: pieces.Reshape) -> None:
+        """Read a change of shape as one that the language has a word for."""
+        layer, now = piece.layer, self._now
+        shape = now.shape
+        known = None not in shape
+        size = math.prod(length or 0 for length in shape)
+        wanted = piece.shape if piece.shape is not None else (size if known else -1,)
+        free = -math.prod(wanted)
+        if known and wanted.count(-1) == 1 and free and size % free == 0:
+            wanted = tuple(size // free if length == -1 else length for length in wanted)
+        if wanted == shape or (wanted[:1] == (-1,) and wanted[1:] == shape[1:] and len(shape) > 1):
+            self._pass(layer, layer.kind)
+        elif len(shape) == 2 and len(wanted) == 1:
+            if now.masked:
+                message = "puts padding among the features; the language has no word for it"
+                self.doubt(layer, message)
+            if shape[0] is None:
+                self.doubt(layer, "needs a fixed number of steps, received sequences of any length")
+                self._now = replace(now, shape=(1,), masked=False)
+            else:
+                self._add(nodes.Flatten(name=layer.name, input=()), layer)
+        elif len(shape) == 1 and wanted == (1, *shape):
+            self._add(nodes.Repeat(name=layer.name, input=(), steps=1), layer)
+        elif now.certain:
+            message = f"expected the same shape or a vector, received {wanted} for {shape}"
+            self.account.refuse(f"{layer.name}.target_shape", message, "E703")
+            self._now = replace(now, certain=False, ranked=False)
+
+    def _residual(self, piece: pieces.Add, taken: Sequence[_Output]) -> None:
+        layer = piece.layer
         # A block is a dropout, a recurrent layer and a norm.
-        block = self.placed[-3:]
-        while block and block[0] is not start:
-            del block[0]
-        recurrent = sum(isinstance(placed.node, nodes.Recurrent) for placed in block)
-        self._kept = self._kept and self._masks.get(skip, False)
-        if recurrent == 1:
-            self._expect_rank(piece.layer, 2)
-        else:
+        kinds = [(nodes.LayerNorm,), (nodes.Recurrent,), (nodes.Dropout,)]
+        block, at = list[Placed](), len(self.placed)
+        for kind in kinds:
+            node = self.placed[at - 1].node if at else None
+            if isinstance(node, kind) and not (
+                isinstance(node, nodes.Dropout) and node.variational
+            ):
+                at -= 1
+                block.insert(0, self.placed[at])
+        end = self.placed[-1].node.name if self.placed else ""
+        others = [output for output in taken if output.node != end]
+        starts = [
+            each
+            for each in block
+            if isinstance(each.node, nodes.Recurrent | nodes.Dropout)
+            and [self._source(each)] == [output.node for output in others]
+        ]
+        recurrent = any(isinstance(each.node, nodes.Recurrent) for each in block)
+        if not starts or not recurrent or len(taken) != 2:
+            names = [
+                name
+                for name, output in zip(layer.inputs, taken, strict=False)
+                if output.node != end
+            ]
+            received = " and ".join(names) or "one layer"
             self.doubt(
-                piece.layer,
-                f"expected the sum of a recurrent layer and its input, received the output of "
-                f"{piece.layer.skip or 'one layer'}",
+                layer,
+                "expected the sum of a recurrent layer and its input, received the output of "
+                f"{received}",
             )
             return
-        if shape != self._shape:
-            received = f"received {shape} and {self._shape}"
-            self.doubt(piece.layer, f"expected equal shapes, {received}")
+        result = next(output for output in taken if output.node == end)
+        if others[0].shape != result.shape:
+            received = f"received {others[0].shape} and {result.shape}"
+            self.doubt(layer, f"expected equal shapes, {received}")
             return
-        name, first = piece.layer.name, block[0].node.name
-        self._add(nodes.Residual(name=name, input=(), start=first), piece.layer)
+        self._now = replace(result, zeros=result.zeros and others[0].zeros)
+        self._expect_rank(layer, 2)
+        start = starts[0].node.name
+        self._add(nodes.Residual(name=layer.name, input=(), start=start), layer)
+
+    def _source(self, placed: Placed) -> str:
+        """Return the name of the node that a node takes."""
+        at = self.placed.index(placed)
+        before = self.placed[at - 1].node.name if at else nodes.INPUT
+        return placed.node.source or before
+
+    def _concat(self, piece: pieces.Concat, taken: Sequence[_Output]) -> None:
+        layer, rank = piece.layer, len(taken[0].shape)
+        if any(len(output.shape) != rank for output in taken):
+            self.doubt(layer, "expected vectors, or sequences, received both")
+            return
+        if piece.axis not in (-1, rank) or isinstance(piece.axis, bool):
+            message = f"expected -1 (the features), received {show_value(piece.axis)}"
+            self.account.refuse(f"{layer.name}.axis", message, "E703")
+        if len(taken) == 1:
+            self._pass(layer, "a join of one layer")
+            return
+        if len({output.masked for output in taken}) > 1:
+            self.doubt(layer, "joins a sequence with a mask and one without")
+        zeros = all(output.zeros for output in taken)
+        for output in taken:
+            self._check_padding(layer.name, output)
+        self._now = replace(self._now, shape=taken[0].shape, zeros=zeros)
+        node = nodes.Concat(
+            name=layer.name,
+            input=taken[0].shape,
+            of=tuple(output.node for output in taken),
+            inputs=tuple(output.shape for output in taken),
+        )
+        self._add(node, layer)
 
 
-def _pooling(layer: Foreign, statistic: Statistic) -> nodes.Pooling:
-    return nodes.Pooling(name=layer.name, input=(), statistic=statistic, masked=False)
+_WITH_ZEROS: tuple[WindowPadding, ...] = ("causal", "same")
+_POSITIVE = ("relu", "sigmoid", "hard_sigmoid", "legacy_hard_sigmoid", "softmax", "softplus",
+             "exponential")  # fmt: skip
+_ZERO_AT_ZERO = ("linear", "relu", "tanh", "softsign", "elu", "selu", "silu")
+
+
+def _keeps_zeros(node: nodes.Layer) -> bool:
+    """Return whether zeros at padding stay zeros."""
+    match node:
+        case nodes.Activate(activation=nodes.LeakyRelu() | nodes.ClippedRelu()):
+            return True
+        case nodes.Activate(activation=activation):
+            return activation in _ZERO_AT_ZERO
+        case _:
+            return isinstance(node, nodes.Dropout | nodes.Residual | nodes.Concat)
+
+
+def _reads_same(
+    valid: nodes.Window, other: nodes.Window, before: int, after: int, steps: int | None
+) -> bool:
+    """Return whether windows read what ``valid`` ones do with zeros before and after the steps."""
+    if steps is not None:
+        windows = valid.count(before + steps + after)
+        return other.added(steps)[0] == before and other.count(steps) == windows
+    # Sequences of any length have as many windows only if nothing is left at their end.
+    if other.padding == "same" and valid.stride > 1:
+        return False
+    return other.added(max(valid.reach, 1)) == (before, after)

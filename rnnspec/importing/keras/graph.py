@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign
 from rnnspec.errors import UsageError, listed
-from rnnspec.importing.keras.layers import CELLS, CLASSES, KINDS, OPERATIONS
+from rnnspec.importing.keras.layers import CELLS, CLASSES, JOINS, KINDS, OPERATIONS
 from rnnspec.importing.keras.settings import MODELS, foreign, wrong
 
 if TYPE_CHECKING:
@@ -134,16 +133,21 @@ class Masks:
                     return float(value)
             case "Any", [source], [] if layer.config.get("axis") in (-1, [-1], 2):
                 return self._of(source, first, depth + 1)
-            case "ConvertToTensor", [source], []:
+            case "ConvertToTensor" | "ExpandDims", [source], []:
                 return self._of(source, first, depth + 1)
-            # Both sides of a residual have the mask of the input.
-            case "LogicalOr" | "LogicalAnd", [one, other], []:
-                value = self._of(one, first, depth + 1)
-                if one == other or value == self._of(other, first, depth + 1):
-                    return value
+            # All sides of a join have the mask of the input, which Concatenate adds to zeros.
+            case "LogicalOr" | "LogicalAnd" | "Concatenate", several, []:
+                masks = [name for name in several if not self._is_zeros(layer, name)]
+                values = {self._of(name, first, depth + 1) for name in dict.fromkeys(masks)}
+                if len(values) == 1:
+                    return values.pop()
             case _:
                 pass
         raise MaskError(_OTHER)
+
+    def _is_zeros(self, reader: Foreign, name: str) -> bool:
+        layer = self._layers.get(name)
+        return reader.kind == "LogicalOr" and layer is not None and layer.kind == "ZerosLike"
 
 
 MAX_LAYERS = 4_000
@@ -154,17 +158,29 @@ _RECURRENT = (*KINDS, *CELLS, "RNN", "Bidirectional")
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """The layers of a model, from the input to the output if they form a ``chain``."""
+    """The layers of a model, each behind those whose outputs it takes if they are ``ordered``.
+
+    ``outputs`` has each output of the model with its name, empty if it is the only one, and the
+    name of its layer.
+    """
 
     found: list[Foreign]
-    chain: bool
+    ordered: bool
+    outputs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def in_file(self) -> list[Foreign]:
+        """The layers in the order of the file, where each stands once."""
+        return sorted(
+            (layer for layer in self.found if not layer.tied), key=lambda layer: layer.position
+        )
 
 
 def layers_of(account: Account, config: Any) -> Layers:
     """Return the layers of a model in order, with the input layer if there is one.
 
-    The layers of a model that is itself a layer stand in its place. What forms no chain is refused
-    in ``account``; the layers then stand in the order of the file.
+    The layers of a model that is itself a layer stand in its place. What has no such order is
+    refused in ``account``; the layers then stand in the order of the file.
 
     Raises:
         UsageError: this is no configuration of a model.
@@ -173,50 +189,74 @@ def layers_of(account: Account, config: Any) -> Layers:
 
 
 def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
-    found, chain = list[Foreign](), layers.chain
-    for layer in layers.found:
+    found, ordered = list[Foreign](), layers.ordered
+    # The last layer of each model that is itself a layer.
+    ends = dict[str, str]()
+    for outer in layers.found:
+        layer = replace(outer, inputs=tuple(ends.get(name, name) for name in outer.inputs))
         if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST:
             found.append(layer)
             continue
         config = {"class_name": layer.kind, "config": layer.config}
         inner = _flat(account, _layers_of(account, config), depth + 1)
-        chain = chain and inner.chain
-        if layer.output:
-            message = f"its output {layer.output} is used; the language passes on the first"
+        ordered = ordered and inner.ordered
+        if layer.output or len(inner.outputs) > 1:
+            what = f"its output {layer.output} is used" if layer.output else "has several outputs"
+            message = f"{what}; the language passes on the first"
             account.refuse(layer.name, message, "E704")
         own = [each.inside(layer) for each in inner.found]
-        if found:
-            for each in own:
-                if each.mask is not None:
-                    message = "has a mask that is made from the output of another layer"
-                    message += "; the language has that of the input"
-                    account.refuse(each.name, message, "E704")
-            # Its input is the output of the layer before it.
-            inputs = {each.name for each in own if each.kind == "InputLayer"}
-            own = [
-                replace(each, skip=found[-1].name) if each.skip in inputs else each
-                for each in own
-                if each.name not in inputs
-            ]
-            if own and layer.mask is not None:
-                own[0] = replace(own[0], mask=layer.mask)
+        if layer.inputs:
+            own = _connect(account, layer, own)
+        for _, end in inner.outputs[:1]:
+            # A model of an input alone passes on what it gets.
+            name = f"{layer.name}.{end}"
+            passed = name not in {each.name for each in own} and layer.inputs
+            ends[layer.name] = layer.inputs[0] if passed else name
         found += own
-    return Layers(found, chain)
+    outputs = tuple((name, ends.get(layer, layer)) for name, layer in layers.outputs)
+    return Layers(found, ordered, outputs)
+
+
+def _connect(account: Account, model: Foreign, own: list[Foreign]) -> list[Foreign]:
+    """Return the layers of a model that takes the output of another layer, without its input."""
+    for each in own:
+        if each.mask is not None:
+            message = "has a mask that is made from the output of another layer"
+            message += "; the language has that of the input"
+            account.refuse(each.name, message, "E704")
+    starts = {each.name for each in own if each.kind == "InputLayer"}
+    connected = [
+        replace(
+            each,
+            inputs=tuple(model.inputs[0] if name in starts else name for name in each.inputs)
+            or model.inputs,
+        )
+        for each in own
+        if each.name not in starts
+    ]
+    if connected and model.mask is not None:
+        connected[0] = replace(connected[0], mask=model.mask)
+    return connected
 
 
 def _layers_of(account: Account, config: Any) -> Layers:
     match config:
         case {"class_name": "Sequential", "config": [] | {"layers": []}}:
             account.refuse("model", "expected layers, received none", "E704")
-            return Layers([], chain=False)
+            return Layers([], ordered=False)
         case {"class_name": "Sequential", "config": [*layers] | {"layers": [*layers]}}:
-            found = enumerate(_few(account, layers))
-            return Layers([foreign(account, each, f"layers[{n}]") for n, each in found], chain=True)
+            found = list[Foreign]()
+            for at, each in enumerate(_few(account, layers)):
+                layer = foreign(account, each, f"layers[{at}]")
+                inputs = tuple(before.name for before in found[-1:])
+                found.append(replace(layer, inputs=inputs, position=(at,)))
+            return Layers(found, ordered=True, outputs=(("", found[-1].name),))
         case {
             "class_name": "Model" | "Functional",
             "config": {"layers": [*layers], "input_layers": inputs, "output_layers": outputs},
         }:
-            return _Graph(account, _few(account, layers)).layers_between(
+            graph = _Graph(account, _few(account, layers))
+            return graph.layers_between(
                 _ends(account, "input_layers", inputs), _ends(account, "output_layers", outputs)
             )
         case {"class_name": "Sequential" | "Model" | "Functional" as name, "config": inner}:
@@ -230,7 +270,7 @@ def _layers_of(account: Account, config: Any) -> Layers:
                 "layers of a subclassed model are in its Python code, not in the file",
                 "E701",
             )
-            return Layers([], chain=False)
+            return Layers([], ordered=False)
         case _:
             wanted = "expected the configuration of a Keras model"
             raise UsageError(f"{wanted}, received {show_value(config)}", account.source)
@@ -244,38 +284,44 @@ def _few(account: Account, layers: list[Any]) -> list[Any]:
     return layers
 
 
-End = tuple[str, int]
-"""A layer, and which of its outputs the model has."""
+@dataclass(frozen=True, slots=True)
+class End:
+    """A layer at an end of a model, which of its calls and outputs, and its key in a mapping."""
+
+    layer: str
+    call: int
+    output: int
+    key: str | None = None
 
 
-def _ends(account: Account, key: str, value: Any) -> tuple[End, ...]:
+def _ends(account: Account, name: str, value: Any) -> tuple[End, ...]:
     """Return the input or the output layers.
 
     Raises:
         UsageError: they are no layers.
     """
     match value:
-        case [str(name), call, output] if type(call) is type(output) is int:
-            return ((name, output),)
+        case [str(), _, _]:
+            return (_end(account, name, value),)
         case [*several]:
-            return tuple(end for each in several for end in _one_end(account, key, each))
+            return tuple(_end(account, name, each) for each in several)
         case dict():
-            return tuple(end for each in value.values() for end in _one_end(account, key, each))
+            return tuple(_end(account, name, each, str(key)) for key, each in value.items())
         case _:
             raise UsageError(
-                f"{key}: expected layers, received {show_value(value)}", account.source
+                f"{name}: expected layers, received {show_value(value)}", account.source
             )
 
 
-def _one_end(account: Account, key: str, value: Any) -> tuple[End, ...]:
+def _end(account: Account, name: str, value: Any, key: str | None = None) -> End:
     match value:
-        case [str(), _, _]:
-            return _ends(account, key, value)
+        case [str(layer), call, output] if type(call) is type(output) is int:
+            return End(layer, call, output, key)
         case [[str(), _, _] as only]:
-            return _ends(account, key, only)
+            return _end(account, name, only, key)
         case _:
             raise UsageError(
-                f"{key}: expected a layer, received {show_value(value)}", account.source
+                f"{name}: expected a layer, received {show_value(value)}", account.source
             )
 
 
@@ -284,7 +330,10 @@ class _Graph:
 
     def __init__(self, account: Account, layers: Sequence[Any]) -> None:
         self.account = account
-        found = [foreign(account, each, f"layers[{at}]") for at, each in enumerate(layers)]
+        found = [
+            replace(foreign(account, each, f"layers[{at}]"), position=(at,))
+            for at, each in enumerate(layers)
+        ]
         self.layers = {each.name: each for each in found}
         if len(self.layers) < len(found):
             raise UsageError("expected layers of different names", account.source)
@@ -292,151 +341,171 @@ class _Graph:
             each.name: tuple(nodes(account, layer, each.name))
             for each, layer in zip(found, layers, strict=True)
         }
+        for layer in found:
+            if layer.kind == "ReversibleEmbedding" and not layer.custom:
+                self._split_calls(layer)
         self._masks = Masks(self.layers, self.calls)
-        self._data: list[str] = []
-        self._readers: dict[str, list[str]] = {}
+        self._order: list[str] = []
+
+    def _split_calls(self, layer: Foreign) -> None:
+        """Make each call of an embedding that projects back to its tokens a layer of its own."""
+        first, *others = self.calls[layer.name] or (Node((), {}),)
+        if not others or not all(call.kwargs.get("reverse") is True for call in others):
+            return
+        self.calls[layer.name] = (_without_reverse(first),)
+        for at, call in enumerate(others, 1):
+            name = f"{layer.name}:{at}"
+            self.layers[name] = replace(layer, name=name, tied=layer.name)
+            self.calls[name] = (_without_reverse(call),)
+        self.calls = {
+            name: tuple(
+                replace(call, inputs=tuple(map(self._name_call, call.inputs))) for call in calls
+            )
+            for name, calls in self.calls.items()
+        }
+
+    def _name_call(self, tensor: tuple[str, int, int]) -> tuple[str, int, int]:
+        layer, call, output = tensor
+        name = f"{layer}:{call}"
+        return (name, 0, output) if name in self.layers else tensor
 
     def refuse(self, where: str, message: str) -> None:
-        """Record that the layers form no chain."""
+        """Record that the layers have no order."""
         self.account.refuse(where, message, "E704")
 
     def layers_between(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> Layers:
-        """Return the layers from the input to the output."""
-        self._find_readers(outputs)
-        order = self._chain(inputs, outputs)
-        if not order:
-            feeding = self._feeding()
-            found = [replace(self.layers[name], feeds=name in feeding) for name in self._data]
-            return Layers(found, chain=False)
-        placed = [self._with_call(name, order, at) for at, name in enumerate(order)]
-        # Which output is used, the reader says, and for the last layer the model.
-        read = [
-            next(at for source, _, at in self.calls[name][0].inputs if source == before)
-            for before, name in pairwise(order)
-        ]
-        read.append(outputs[0][1])
-        pairs = zip(placed, read, strict=True)
-        return Layers([replace(layer, output=output) for layer, output in pairs], chain=True)
+        """Return the layers from the input to the outputs."""
+        outputs = tuple(
+            replace(end, layer=self._name_call((end.layer, end.call, end.output))[0])
+            for end in outputs
+        )
+        ends = [end.layer for end in outputs]
+        data = self._find_data(ends)
+        fits = self._check_ends(inputs, outputs)
+        if not fits or not self._sort(inputs[0].layer, ends):
+            return Layers([self.layers[name] for name in data], ordered=False)
+        unused = [name for name in data if name not in set(self._order)]
+        for name in unused[:_MOST_UNUSED]:
+            self.refuse(name, "not on the way from the input to the output")
+        read = self._find_outputs(outputs)
+        found = [self._with_call(name, inputs[0].layer, read) for name in self._order]
+        single = len(outputs) == 1 and outputs[0].key is None
+        names = tuple(
+            ("" if single else end.layer if end.key is None else end.key, end.layer)
+            for end in outputs
+        )
+        return Layers(found, ordered=not unused, outputs=names)
 
-    def _find_readers(self, outputs: tuple[End, ...]) -> None:
-        """Find the layers that data passes through, and who reads each of them.
+    def _check_ends(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> bool:
+        fits = True
+        for what, ends, most in (("one input", inputs, 1), ("outputs", outputs, len(outputs))):
+            if not 1 <= len(ends) <= most or any(end.layer not in self.layers for end in ends):
+                received = listed([show_value(end.layer) for end in ends]) or "none"
+                self.refuse("model", f"expected {what}, received {received}")
+                fits = False
+        return fits
 
-        Operations that only make masks are no part of it.
-        """
-        waiting, reached = [name for name, _ in outputs], set[str]()
+    def _find_data(self, ends: list[str]) -> list[str]:
+        """Return the layers that data passes through: operations that only make masks are none."""
+        waiting, reached = list(ends), set[str]()
         while waiting:
             if (name := waiting.pop()) not in reached:
                 reached.add(name)
                 calls = self.calls.get(name, ())
                 waiting += [source for call in calls for source, _, _ in call.inputs]
-        self._data = [
-            name for name, each in self.layers.items() if not each.operation or name in reached
-        ]
-        for name in self._data:
-            for call in self.calls[name]:
-                for source, _, _ in call.inputs:
-                    self._readers.setdefault(source, []).append(name)
+        return [name for name, each in self.layers.items() if not each.operation or name in reached]
 
-    def _feeding(self) -> set[str]:
-        """Return the layers whose output a recurrent layer gets, directly or not."""
-        waiting = [name for name in self._data if self.layers[name].kind in _RECURRENT]
-        found = set[str]()
-        while waiting:
-            for call in self.calls.get(waiting.pop(), ()):
-                for source, _, _ in call.inputs:
-                    if source not in found:
-                        found.add(source)
-                        waiting.append(source)
-        return found
+    def _sources(self, name: str) -> list[str]:
+        return [source for call in self.calls[name] for source, _, _ in call.inputs]
 
-    def _chain(self, inputs: tuple[End, ...], outputs: tuple[End, ...]) -> list[str]:
-        """Return the names from the input to the output, none if the layers form no chain."""
+    def _sort(self, first: str, ends: list[str]) -> bool:
+        """Find the order of the layers: each behind its inputs, and those in their order.
+
+        So the layers of a branch stand together. Returns whether there is an order.
+        """
+        placed, open_ = {first}, set[str]()
+        self._order = [first]
+        waiting = list(reversed(ends))
         fits = True
-        for what, ends in (("input", inputs), ("output", outputs)):
-            if len(ends) != 1 or ends[0][0] not in self.layers:
-                received = listed([show_value(name) for name, _ in ends]) or "none"
-                self.refuse("model", f"expected one {what}, received {received}")
-                fits = False
-        if not fits:
-            return []
-        order, (end, _) = self._order(inputs[0][0]), outputs[0]
-        if order and order[-1] != end:
-            self.refuse(order[-1], f"its output is unused: the model ends at {end}")
-            return []
-        unused = sorted(set(self._data) - set(order)) if order else []
-        for name in unused[:_MOST_UNUSED]:
-            self.refuse(name, "not on the way from the input to the output")
-        return [] if unused else order
-
-    def _order(self, first: str) -> list[str]:
-        order, passed = [first], {first}
-        while readers := self._readers.get(order[-1]):
-            # A sum is the next layer when both of its inputs are known.
-            ready = [
-                name
-                for name in readers
-                if self.layers[name].kind != "Add" or self._sources(name) <= passed
-            ]
-            if len(ready) != 1 or len(self.calls[ready[0]]) != 1:
-                self._branch(order[-1], readers)
-                return []
-            if ready[0] in passed:
+        while waiting:
+            name = waiting[-1]
+            if name in placed:
+                waiting.pop()
+                continue
+            sources = [] if name not in self.layers else self._sources(name)
+            missing = [source for source in sources if source not in placed]
+            if name not in open_:
+                fits = self._check_calls(name) and fits
+            if name in open_ and missing:
                 self.refuse(first, "the layers form a cycle")
-                return []
-            order.append(ready[0])
-            passed.add(ready[0])
-        return order
+                return False
+            open_.add(name)
+            if missing and fits:
+                waiting += reversed(missing)
+                continue
+            waiting.pop()
+            placed.add(name)
+            self._order.append(name)
+        return fits
 
-    def _sources(self, name: str) -> set[str]:
-        return {source for call in self.calls[name] for source, _, _ in call.inputs}
+    def _check_calls(self, name: str) -> bool:
+        """Return whether a layer takes what it may take."""
+        if name not in self.layers:
+            self.refuse(name, "is an input of another layer, and is not in the model")
+            return False
+        layer, calls, sources = self.layers[name], self.calls[name], self._sources(name)
+        if len(calls) > 1:
+            message = f"called {len(calls)} times, with the same weights"
+            self.refuse(name, f"{message}; the language shares none")
+            return False
+        known = layer.kind in (OPERATIONS if layer.operation else (*CLASSES, *MODELS))
+        # Any other layer is refused for its class, whatever it takes.
+        if not known or layer.custom:
+            return bool(sources)
+        if not sources:
+            self.refuse(name, "takes no output of another layer")
+            return False
+        reads = [(source, at) for call in calls for source, _, at in call.inputs]
+        for source in dict.fromkeys(sources):
+            outputs = list(dict.fromkeys(at for other, at in reads if other == source))
+            if len(outputs) > 1:
+                names = listed([_output_name(self.layers[source], at) for at in outputs])
+                message = f"reads {names} of {source}; the language passes on one of them"
+                self.refuse(name, message)
+                return False
+        taken = [(source, at) for call in calls for source, at, _ in call.inputs]
+        # A join may have an output twice.
+        several = [] if layer.kind == "Concatenate" else taken
+        again = [each for each in dict.fromkeys(several) if several.count(each) > 1]
+        for source, at in again:
+            number = taken.count((source, at))
+            self.refuse(name, f"reads the output of {source} {number} times; expected it once")
+        if layer.kind not in JOINS and len(sources) > 1 and not again:
+            self.refuse(name, f"expected one input, received {listed(sources)}")
+            return False
+        return not again
 
-    def _branch(self, name: str, readers: list[str]) -> None:
-        again = [each for each in dict.fromkeys(readers) if len(self.calls[each]) != 1]
-        for each in again:
-            message = f"called {len(self.calls[each])} times, with the same weights"
-            self.refuse(each, f"{message}; the language shares none")
-        if again:
-            return
-        if len(set(readers)) == 1:
-            self._reads_several(readers[0], name)
-            return
-        reading = listed([f"{each} ({self.layers[each].kind})" for each in readers])
-        self.refuse(
-            name,
-            f"expected one layer that reads its output, received {reading}: the language has a "
-            "chain of layers, and 'residual' around a recurrent layer",
-        )
+    def _find_outputs(self, outputs: tuple[End, ...]) -> dict[str, int]:
+        """Return the number of the output that is used of each layer."""
+        read: dict[str, dict[int, None]] = {end.layer: {end.output: None} for end in outputs}
+        for name in self._order:
+            for call in self.calls[name]:
+                for source, _, at in call.inputs:
+                    read.setdefault(source, {})[at] = None
+        for source, several in read.items():
+            if len(several) > 1:
+                what = listed([_output_name(self.layers[source], at) for at in several])
+                self.refuse(source, f"{what} are used; the language passes on one of them")
+        return {source: next(iter(several)) for source, several in read.items()}
 
-    def _reads_several(self, name: str, source: str) -> None:
-        """Refuse a layer that reads several outputs of another, or one of them again."""
-        reader = self.layers[name]
-        read = [at for s, _, at in self.calls[name][0].inputs if s == source]
-        if len(set(read)) > 1:
-            outputs = listed([_output_name(self.layers[source], at) for at in dict.fromkeys(read)])
-            message = f"reads {outputs} of {source}; the language passes on one of them"
-            self.refuse(name, message)
-        elif reader.kind in (OPERATIONS if reader.operation else (*CLASSES, *MODELS)):
-            self.refuse(name, f"reads the output of {source} {len(read)} times; expected it once")
-        # Any other reader is refused for its class, whatever it reads.
-
-    def _with_call(self, name: str, order: list[str], at: int) -> Foreign:
-        layer = self.layers[name]
-        if at == 0:
+    def _with_call(self, name: str, first: str, read: Mapping[str, int]) -> Foreign:
+        layer = replace(self.layers[name], output=read.get(name, 0))
+        if name == first:
             return layer
         call = self.calls[name][0]
-        others = [(source, n) for source, _, n in call.inputs if source != order[at - 1]]
-        wanted = 1 if layer.kind == "Add" else 0
-        if len(others) != wanted or len(call.inputs) != wanted + 1:
-            before = order[at - 1]
-            received = listed([source for source, _, _ in call.inputs])
-            self.refuse(name, f"expected the output of {before} alone, received {received}")
-        for source, n in others:
-            if n:
-                what = _output_name(self.layers[source], n)
-                self.refuse(name, f"reads {what} of {source}, which a residual does not add")
-        skip = others[0][0] if others else ""
-        mask = self._mask(name, call, order[0])
-        return replace(layer, skip=skip, mask=mask, constants=call.constants)
+        inputs = tuple(source for source, _, _ in call.inputs)
+        mask = self._mask(name, call, first)
+        return replace(layer, inputs=inputs, mask=mask, constants=call.constants)
 
     def _mask(self, name: str, call: Node, first: str) -> float | None:
         """Return the value of padding behind the mask that a call is given, if it is given one."""
@@ -456,6 +525,12 @@ class _Graph:
         except MaskError as error:
             self.refuse(name, str(error))
             return None
+
+
+def _without_reverse(call: Node) -> Node:
+    return replace(
+        call, kwargs={key: value for key, value in call.kwargs.items() if key != "reverse"}
+    )
 
 
 def _output_name(layer: Foreign, at: int) -> str:

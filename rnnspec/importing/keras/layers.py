@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign, Version, snake
+from rnnspec.errors import listed
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.settings import (
     MODELS,
@@ -19,19 +20,24 @@ from rnnspec.importing.keras.settings import (
 )
 from rnnspec.ir import nodes
 from rnnspec.ir.initializers import Constant
-from rnnspec.words import CellActivation, Merge
+from rnnspec.words import CellActivation, Merge, WindowPadding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rnnspec.importing.keras.pieces import Piece
     from rnnspec.ir.initializers import Initializer
+    from rnnspec.words import Statistic
 
     Reading = Callable[[Settings, Foreign], Piece | pieces.Stack]
 
 
 KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
 """The classes of recurrent layers."""
+EMBEDDINGS = ("Embedding", "ReversibleEmbedding")
+"""The classes of embeddings."""
+JOINS = ("Add", "Concatenate")
+"""The classes of layers, and the operations, that take several outputs."""
 CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
 """The classes of cells for the layer RNN, each with the layer that has such a cell."""
 _MOST_CELLS = 1_000
@@ -85,7 +91,9 @@ def of_cells(
             return pieces.Lacking(layer)
         after = first + (3 if piece.bias else 2)
         name = layer.name if top else f"{layer.name}.{one.name}"
-        placed = replace(layer, name=name, part=(layer.name, first, after))
+        # Each cell takes what the one before it gives.
+        inputs = (found[-1].layer.name,) if found else layer.inputs
+        placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
         found.append(replace(piece, layer=placed))
         first = after
     return pieces.Stack(layer, tuple(found))
@@ -257,16 +265,12 @@ _MISSING = {
     "TFOpLambda": "a TensorFlow operation",
     "TensorFlowOpLayer": "a TensorFlow operation",
     "SlicingOpLambda": "a TensorFlow operation",
-    "Flatten": "flattening of a sequence",
-    "Reshape": "a change of shape",
     "Permute": "a change of axes",
-    "BatchNormalization": "batch normalization",
-    "Concatenate": "several branches",
+    "Cropping1D": "a part of a sequence",
     "Attention": "attention",
     "AdditiveAttention": "attention",
     "MultiHeadAttention": "attention",
-    "MaxPooling1D": "pooling of a part of a sequence",
-    "AveragePooling1D": "pooling of a part of a sequence",
+    **dict.fromkeys(("PReLU", "ThresholdedReLU", "GaussianError"), "this activation"),
     **dict.fromkeys(MODELS, "models inside models at this depth"),
 }
 
@@ -287,7 +291,7 @@ def pieces_of(account: Account, version: Version, layer: Foreign) -> tuple[Piece
         message = f"its output {layer.output} is used; the language passes on the first"
         account.refuse(layer.name, message, "E704")
     settings = Settings(account, version, layer.name, layer.config)
-    if layer.kind != "Embedding":
+    if layer.kind not in EMBEDDINGS or layer.tied:
         settings.common(tokens=layer.kind == "InputLayer")
     _shape(settings, layer)
     found = reading(settings, layer)
@@ -300,7 +304,7 @@ def _no_counterpart(layer: Foreign) -> str:
         function = f"keras.ops.{snake(layer.kind)}"
         return f"cannot carry over the operation {function}: the language has layers of Keras"
     kind = layer.kind
-    what = _MISSING.get(kind) or ("a convolution" if "Conv" in kind else "")
+    what = _MISSING.get(kind) or ("this convolution" if "Conv" in kind else "")
     missing = f"the language lacks {what}" if what else "the language has no such layer"
     return f"cannot carry over a layer of the class {show_value(kind)}: {missing}"
 
@@ -312,11 +316,27 @@ def _shape(settings: Settings, layer: Foreign) -> None:
     settings.only("ragged", False, why="the language has padded sequences")
     if layer.kind == "InputLayer":
         settings.drop("optional")
-    elif layer.kind != "Embedding":
+    elif layer.kind not in EMBEDDINGS:
         settings.drop("input_length", "input_dim")
 
 
 def _embedding(settings: Settings, layer: Foreign) -> Piece:
+    if layer.kind == "ReversibleEmbedding":
+        if settings.flag("tie_weights", True) is False and layer.tied:
+            settings.refuse("tie_weights", "expected True, received False: the kernel is its own")
+        settings.only("reverse_dtype", None, why="the language has one dtype")
+        settings.only("logit_soft_cap", None, why="the language has the plain product")
+    if layer.tied:
+        vocabulary = settings.size("input_dim")
+        settings.drop(*(key for key in layer.config if settings.states(key)))
+        return pieces.Dense(
+            layer=layer,
+            units=vocabulary,
+            activation="linear",
+            bias=False,
+            kernel=None,
+            bias_initializer=None,
+        )
     trainable = settings.flag("trainable", True)
     # Old files have the type of the tokens here.
     settings.common(tokens=True)
@@ -348,18 +368,74 @@ def _dense(settings: Settings, layer: Foreign) -> Piece:
     return pieces.Dense(
         layer=layer,
         units=settings.size("units"),
-        activation=dense_activation(settings),
+        activation=_activation(settings),
         bias=settings.flag("use_bias", True),
         kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
         bias_initializer=initializer(settings.take("bias_initializer", "zeros")),
     )
 
 
+def _conv(settings: Settings, layer: Foreign) -> Piece:
+    settings.leave_training("kernel_regularizer", "bias_regularizer", "activity_regularizer")
+    settings.leave_training("kernel_constraint", "bias_constraint")
+    settings.only("groups", 1, why="each filter of the language reads all features")
+    return pieces.Conv(
+        layer=layer,
+        filters=settings.size("filters"),
+        window=_window(settings, "kernel_size", settings.size_over_steps("strides", 1)),
+        activation=_activation(settings),
+        bias=settings.flag("use_bias", True),
+        kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
+        bias_initializer=initializer(settings.take("bias_initializer", "zeros")),
+    )
+
+
+def _window_pooling(settings: Settings, layer: Foreign) -> Piece:
+    size = settings.size_over_steps("pool_size", 2)
+    window = _window(settings, "pool_size", settings.size_over_steps("strides", size), size)
+    return pieces.WindowPooling(layer, "max" if layer.kind == "MaxPooling1D" else "average", window)
+
+
+def _window(settings: Settings, key: str, stride: int, size: int | None = None) -> nodes.Window:
+    """Take the settings of a window over the steps."""
+    _steps_first(settings)
+    allowed = get_args(WindowPadding) if key == "kernel_size" else ("valid", "same")
+    padding = settings.only(
+        "padding", *allowed, why="the language has no other padding", default="valid"
+    )
+    return nodes.Window(
+        size=size or settings.size_over_steps(key),
+        stride=stride,
+        dilation=settings.size_over_steps("dilation_rate", 1) if key == "kernel_size" else 1,
+        padding=padding if padding in allowed else "valid",
+    )
+
+
+def _steps_first(settings: Settings) -> None:
+    why = "the language has the steps first"
+    settings.only("data_format", "channels_last", why=why)
+
+
+def _zero_padding(settings: Settings, layer: Foreign) -> Piece:
+    _steps_first(settings)
+    match settings.take("padding", 1):
+        case int(both) if type(both) is int and both >= 0:
+            return pieces.ZeroPadding(layer, both, both)
+        case [int(before), int(after)] if (
+            type(before) is type(after) is int and min(before, after) >= 0
+        ):
+            return pieces.ZeroPadding(layer, before, after)
+        case other:
+            wanted = "expected numbers of steps before and after"
+            settings.refuse("padding", f"{wanted}, received {show_value(other)}")
+            return pieces.Lacking(layer)
+
+
 def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stack:
     inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
-    if inner.kind not in ("Dense", "Activation", "Dropout") or inner.custom:
-        message = f"expected Dense, Activation or Dropout, received {show_value(inner.kind)}"
-        settings.refuse("layer", message)
+    if inner.kind not in _AT_EACH_STEP or inner.custom:
+        received = show_value(inner.custom or inner.kind)
+        settings.refuse("layer", f"expected {listed(_AT_EACH_STEP, 'or')}, received {received}")
         return pieces.Lacking(layer)
     own = Settings(settings.account, settings.version, f"{layer.name}.{inner.name}", inner.config)
     own.common()
@@ -369,17 +445,74 @@ def _time_distributed(settings: Settings, layer: Foreign) -> Piece | pieces.Stac
     return found
 
 
-def _softmax(settings: Settings, layer: Foreign) -> Piece:
+_AT_EACH_STEP = ("Dense", "Activation", "ReLU", "LeakyReLU", "ELU", "Dropout")
+
+
+def _softmax(settings: Settings) -> nodes.Activation:
     settings.only("axis", -1, why="the language has the softmax over the features", default=-1)
-    return pieces.Activated(layer, "softmax", masks=not layer.operation)
+    return "softmax"
 
 
-def _relu(settings: Settings, layer: Foreign) -> Piece:
-    why = "the language has the plain relu"
-    settings.only("max_value", None, why=why)
-    settings.only("negative_slope", 0.0, 0, None, why=why)
-    settings.only("threshold", 0.0, 0, None, why=why)
-    return pieces.Activated(layer, "relu")
+def _relu(settings: Settings) -> nodes.Activation:
+    settings.only("threshold", 0.0, 0, None, why="the language has the threshold 0")
+    slope = 0.0 if settings.peek("negative_slope") is None else settings.number("negative_slope")
+    settings.drop("negative_slope")
+    if settings.peek("max_value") is None:
+        settings.drop("max_value")
+        return nodes.LeakyRelu(slope=slope) if slope else "relu"
+    if slope:
+        settings.refuse("max_value", "expected None with a negative_slope, received a number")
+    limit = settings.number("max_value")
+    if limit <= 0.0:
+        settings.refuse("max_value", f"expected a number above 0, received {limit!r}")
+    return nodes.ClippedRelu(limit=limit)
+
+
+def _leaky_relu(settings: Settings) -> nodes.Activation:
+    # Keras 2 has another name for it.
+    key = "alpha" if settings.states("alpha") else "negative_slope"
+    return nodes.LeakyRelu(slope=settings.number(key, 0.3))
+
+
+def _elu(settings: Settings) -> nodes.Activation:
+    settings.only("alpha", 1.0, 1, why="the language has the factor 1", default=1.0)
+    return "elu"
+
+
+ACTIVATIONS: dict[str, Callable[[Settings], nodes.Activation]] = {
+    "Activation": dense_activation,
+    "Softmax": _softmax,
+    "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
+}
+"""The layers that are an activation."""
+
+
+def _activation_layer(kind: str) -> Reading:
+    def read(settings: Settings, layer: Foreign) -> Piece:
+        masks = kind == "Softmax" and not layer.operation
+        return pieces.Activated(layer, ACTIVATIONS[kind](settings), masks)
+
+    return read
+
+
+def _activation(settings: Settings) -> nodes.Activation:
+    """Return the activation of a layer: a name, or a layer itself."""
+    match settings.peek("activation"):
+        case {"class_name": str(kind), "config": dict()} as value if kind in ACTIVATIONS:
+            path = f"{settings.name}.activation"
+            inner = foreign(settings.account, value, path)
+            if inner.custom:
+                return dense_activation(settings)
+            settings.drop("activation")
+            own = Settings(settings.account, settings.version, path, inner.config)
+            own.common()
+            activation = ACTIVATIONS[kind](own)
+            own.close()
+            return activation
+        case _:
+            return dense_activation(settings)
 
 
 def _dropout(settings: Settings, layer: Foreign) -> Piece:
@@ -401,7 +534,7 @@ def _noise(settings: Settings, layer: Foreign) -> Piece:
 
 def _pooling_layer(settings: Settings, layer: Foreign) -> Piece:
     settings.only("keepdims", False, why="the language pools to a vector")
-    settings.only("data_format", "channels_last", why="the language has the steps first")
+    _steps_first(settings)
     return pieces.Pooling(layer, "max" if layer.kind == "GlobalMaxPooling1D" else "mean")
 
 
@@ -414,33 +547,65 @@ def _pooling_function(settings: Settings, layer: Foreign) -> Piece:
             settings.refuse("axis", f"expected 1 (the steps), received {show_value(axis)}")
     if layer.kind == "Max":
         settings.only("initial", None, why="the language has the plain maximum")
-    return pieces.Pooling(layer, "max" if layer.kind == "Max" else "mean")
+    statistics: dict[str, Statistic] = {"Max": "max", "Mean": "mean", "Sum": "sum"}
+    return pieces.Pooling(layer, statistics[layer.kind])
 
 
-def _layer_norm(settings: Settings, layer: Foreign) -> Piece:
-    _features_axis(settings, 2)
-    for key in ("center", "scale"):
-        settings.only(key, True, why="the layer norm of the language has both arrays")
+def _norm(settings: Settings, layer: Foreign) -> Piece:
+    batch = layer.kind == "BatchNormalization"
+    lacks = list[str]()
+    for key, name in (("scale", "gamma"), ("center", "beta")):
+        if not settings.flag(key, True):
+            lacks.append(name)
+            what = f"{name}, {int(name == 'gamma')} everywhere, is an array that learns"
+            settings.account.infer(f"{what}, where {key} is false", layer.name)
     settings.only("rms_scaling", False, why="the language lacks the RMS norm")
-    for name in ("beta", "gamma"):
+    initial = {"gamma": "ones", "beta": "zeros"}
+    if batch:
+        initial |= {"moving_mean": "zeros", "moving_variance": "ones"}
+    for name, usual in initial.items():
         value = initializer(settings.take(f"{name}_initializer", None))
-        if value is not None and value != initializer({"beta": "zeros", "gamma": "ones"}[name]):
+        if value is not None and value != initializer(usual):
             settings.account.leave(f"{name}_initializer", layer.name)
         settings.leave_training(f"{name}_regularizer", f"{name}_constraint")
-    return pieces.LayerNorm(layer, settings.number("epsilon", 1e-3))
+    axis, momentum = settings.take("axis", -1), None
+    if batch:
+        momentum = settings.number("momentum", 0.99)
+        if not 0.0 <= momentum < 1.0:
+            settings.refuse("momentum", f"expected 0 to below 1, received {momentum!r}")
+        settings.only("renorm", False, why="the language lacks batch renormalization")
+        settings.drop("renorm_clipping", "renorm_momentum", "fused")
+        settings.only("virtual_batch_size", None, why="the language normalizes over the batch")
+        if settings.flag("synchronized", False):
+            settings.account.leave("synchronized", layer.name)
+    epsilon = settings.number("epsilon", 1e-3)
+    if not 1e-12 <= epsilon <= 1.0:
+        settings.refuse("epsilon", f"expected 1e-12 to 1, received {epsilon!r}")
+    old = settings.version.major < 3
+    return pieces.Norm(layer, axis, epsilon, tuple(lacks), momentum, counts_padding=old)
 
 
-def _features_axis(settings: Settings, last: int) -> None:
-    """Take the axis of a norm, which has to be the last, -1 or ``last``."""
-    match axis := settings.take("axis", -1):
-        case [int(only)] | int(only) if type(only) is int and only in (-1, last):
-            pass
-        case _:
-            settings.refuse("axis", f"expected -1 (the features), received {show_value(axis)}")
+def _flatten(settings: Settings, layer: Foreign) -> Piece:
+    _steps_first(settings)
+    return pieces.Reshape(layer, None)
+
+
+def _reshape(settings: Settings, layer: Foreign) -> Piece:
+    match settings.take("target_shape" if settings.states("target_shape") else "newshape", None):
+        case [*sizes] if all(type(size) is int and size >= -1 for size in sizes):
+            return pieces.Reshape(layer, tuple(sizes))
+        case other:
+            message = f"expected a list of sizes, received {show_value(other)}"
+            settings.refuse("target_shape", message)
+            return pieces.Lacking(layer)
 
 
 def _normalize(settings: Settings, layer: Foreign) -> Piece:
-    _features_axis(settings, 1)
+    match axis := settings.take("axis", -1):
+        case [int(only)] | int(only) if type(only) is int and only in (-1, 1):
+            pass
+        case _:
+            settings.refuse("axis", f"expected -1 (the features), received {show_value(axis)}")
     if settings.version.major < 3:
         settings.account.infer(
             "norms below 1e-6 are not raised to 1e-6, as Keras 2 does", layer.name
@@ -451,13 +616,29 @@ def _normalize(settings: Settings, layer: Foreign) -> Piece:
 def _get_item(settings: Settings, layer: Foreign) -> Piece:
     match layer.constants:
         case ([steps, last, *features],) if (
-            type(last) is int and last == -1 and len(features) < 2 and steps == _EVERYTHING
-        ) and all(each == _EVERYTHING for each in features):
-            return pieces.LastStep(layer)
+            (len(features) < 2 and steps == _EVERYTHING)
+            and all(each == _EVERYTHING for each in features)
+            and _count(last)
+        ):
+            return pieces.LastStep(layer) if last == -1 else pieces.LastSteps(layer, _count(last))
         case _:
             received = show_value(list(layer.constants))
             settings.refuse("", f"expected the last step, [:, -1], received {received}", "E701")
             return pieces.Lacking(layer)
+
+
+def _count(index: Any) -> int:
+    """Return the number of steps if an index of the steps is that of the last ones, or else 0."""
+    match index:
+        case -1:
+            return 1
+        case {
+            "class_name": "__slice__",
+            "config": {"start": int(start), "stop": None, "step": None | 1},
+        } if start < 0:
+            return -start
+        case _:
+            return 0
 
 
 _EVERYTHING = {
@@ -472,34 +653,42 @@ CLASSES: dict[str, Reading] = {
     "Masking": lambda settings, layer: pieces.Masking(
         layer, in_float32(settings.number("mask_value", 0.0))
     ),
-    "Embedding": _embedding,
+    **dict.fromkeys(EMBEDDINGS, _embedding),
     **dict.fromkeys(KINDS, recurrent),
     "Bidirectional": bidirectional,
     "RNN": of_cells,
     "TimeDistributed": _time_distributed,
     "Dense": _dense,
-    "Activation": lambda settings, layer: pieces.Activated(layer, dense_activation(settings)),
-    "Softmax": _softmax,
-    "ReLU": _relu,
+    **{kind: _activation_layer(kind) for kind in ACTIVATIONS},
+    "Conv1D": _conv,
+    "MaxPooling1D": _window_pooling,
+    "AveragePooling1D": _window_pooling,
+    "ZeroPadding1D": _zero_padding,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
     "Dropout": _dropout,
     "SpatialDropout1D": _dropout,
     **dict.fromkeys(_NOISE, _noise),
     "GlobalAveragePooling1D": _pooling_layer,
     "GlobalMaxPooling1D": _pooling_layer,
     "RepeatVector": lambda settings, layer: pieces.Repeat(layer, settings.size("n")),
-    "LayerNormalization": _layer_norm,
+    "LayerNormalization": _norm,
+    "BatchNormalization": _norm,
     "UnitNormalization": _normalize,
-    "Add": lambda _, layer: pieces.Add(layer),
+    "Add": lambda settings, layer: pieces.Add(layer, settings.version.major < 3),
+    "Concatenate": lambda settings, layer: pieces.Concat(
+        layer, settings.take("axis", -1), settings.version.major < 3
+    ),
     "Identity": lambda settings, layer: pieces.Identity(layer, drops=settings.version.major < 3),
 }
 """The reading of the settings of each class of layers."""
 
 OPERATIONS: dict[str, Reading] = {
     "Add": CLASSES["Add"],
+    "Concatenate": CLASSES["Concatenate"],
     "GetItem": _get_item,
-    "Max": _pooling_function,
-    "Mean": _pooling_function,
-    "Softmax": _softmax,
+    **dict.fromkeys(("Max", "Mean", "Sum"), _pooling_function),
+    "Softmax": CLASSES["Softmax"],
 }
 """The reading of operators and functions of ``keras.ops``, some of which have a layer's name."""
 

@@ -13,16 +13,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.backends.imported import Account, Imported, show_value
-from rnnspec.backends.keras.arrays import Foreign, Version, arrays_of, canonical, snake, stored_of
+from rnnspec.backends.keras.arrays import (
+    Foreign,
+    Version,
+    arrays_of,
+    canonical,
+    side_by_side,
+    snake,
+    stored_of,
+)
 from rnnspec.backends.keras.hdf5.file import Stored
 from rnnspec.backends.keras.read import StoredModel, open_model, read_json, unknown_class
 from rnnspec.errors import UsageError, brief, listed
-from rnnspec.importing.keras.chain import BEFORE, Chain
+from rnnspec.importing.keras.chain import Chain
 from rnnspec.importing.keras.graph import layers_of
 from rnnspec.importing.keras.layers import CELLS, CLASSES, OPERATIONS, pieces_of
-from rnnspec.importing.keras.pieces import WITH_ARRAYS
-from rnnspec.importing.keras.pieces import Dense as DensePiece
-from rnnspec.ir.nodes import Dense, Embedding, Recurrent, Repeat
+from rnnspec.importing.keras.pieces import has_arrays
+from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.imported import Imported
     from rnnspec.backends.keras.arrays import Arrays, Source
-    from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
 
@@ -56,21 +62,18 @@ def read_model(account: Account, given: Description, arrays: Arrays) -> Imported
     """
     layers = layers_of(account, given.config)
     version = _version(account, given, layers.found)
-    read = [(layer, pieces_of(account, version, layer)) for layer in layers.found]
-    pieces = [piece for _, several in read for piece in several]
-    if not layers.chain:
-        for piece in pieces:
-            if isinstance(piece, DensePiece) and piece.layer.feeds:
-                account.refuse(piece.layer.name, BEFORE, "E704")
+    read = {layer.name: pieces_of(account, version, layer) for layer in layers.found}
+    pieces = [piece for several in read.values() for piece in several]
+    if not layers.ordered:
         account.check()
-        raise AssertionError("what forms no chain was refused")
-    chain = Chain(account, pieces)
+        raise AssertionError("what has no order was refused")
+    chain = Chain(account, pieces, layers.outputs)
     if account.problems:
         # Its arrays may be those of other layers, but its places can be looked at.
         chain.build(None)
         account.check()
-    own = [layer for layer, several in read if isinstance(several[0], WITH_ARRAYS)]
-    source = arrays(account, layers.found, own)
+    own = [layer for layer in layers.in_file if has_arrays(read[layer.name][0])]
+    source = arrays(account, layers.in_file, own)
     chain.build(partial(_features, source))
     account.check()
     network = chain.assemble(given.name)
@@ -109,7 +112,8 @@ def _is_of_keras_3(layer: Foreign) -> bool:
 def _features(source: Source, layer: Foreign) -> int | None:
     """Return the number of features that go into a layer, by its first array."""
     stored = stored_of(source, layer)
-    return stored[0].shape[0] if stored and len(stored[0].shape) == 2 else None
+    shape = stored[0].shape if stored else ()
+    return shape[max(len(shape) - 2, 0)] if 1 <= len(shape) <= 3 else None
 
 
 def _given_names(chain: Chain) -> dict[str, str]:
@@ -117,16 +121,28 @@ def _given_names(chain: Chain) -> dict[str, str]:
     found = {}
     for each in chain.placed:
         made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
-        named = isinstance(each.node, Embedding | Recurrent | Repeat | Dense)
+        named = isinstance(each.node, _WITH_NAMES)
         if named and not made_up:
             found[each.node.name] = each.layer.name
     return found
 
 
+_WITH_NAMES = (
+    nodes.Embedding,
+    nodes.Recurrent,
+    nodes.Repeat,
+    nodes.Dense,
+    nodes.Conv,
+    nodes.WindowPooling,
+    nodes.BatchNorm,
+)
+"""The nodes whose names in the file are worth keeping."""
+
 LAYERS = frozenset(
     {
         *(*CLASSES, *OPERATIONS, *CELLS, "StackedRNNCells", "Sequential", "Functional", "Model"),
         *("NotEqual", "Any", "LogicalOr", "LogicalAnd", "ConvertToTensor"),
+        *("ExpandDims", "ZerosLike", "OnesLike", "Pipeline", "Rescaling"),
     }
 )
 """The classes of layers and operations of Keras's own that a file may name to be opened."""
@@ -136,7 +152,7 @@ def read_file(
     path: Path,
     name: str,
     config: Path | None = None,
-    known: Network | None = None,
+    known: nodes.Network | None = None,
     ignore: Sequence[str] = (),
 ) -> Imported:
     """Return the model in a file, as ``name``.
@@ -267,15 +283,17 @@ def output(model: Any, inputs: Array) -> Array:
     rows = np.arange(-(-len(inputs) // size) * size).reshape(-1, size) % len(inputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = np.concatenate([_call_model(model, inputs[each]) for each in rows])[: len(inputs)]
+        batches = [side_by_side(_call_model(model, inputs[each])) for each in rows]
+    found = np.concatenate(batches)[: len(inputs)]
     # NumPy has no bfloat16: the dtype that ml_dtypes adds is of the kind V, as void is.
     return found.astype(np.float32) if found.dtype.kind == "V" else found
 
 
-def _call_model(model: Any, batch: Array) -> Array:
+def _call_model(model: Any, batch: Array) -> Any:
+    """Return the output of a model, or its outputs, as arrays."""
     keras = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
-        return np.asarray(model(batch, training=False))
+        return model(batch, training=False)
     # Without a state, nothing is kept of the call, such as a compiled function for predictions.
     held = [each.value for each in model.trainable_variables]
     others = [each.value for each in model.non_trainable_variables]
@@ -284,7 +302,7 @@ def _call_model(model: Any, batch: Array) -> Array:
         # Compiled as a whole: operation by operation, it takes many times as long.
         call = sys.modules["jax"].jit(call)
     found, _ = call(held, others, batch)
-    return np.asarray(keras.ops.convert_to_numpy(found))
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, found)
 
 
 def _engine(keras: Any) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rnnspec.backends.keras.arrays import Foreign
     from rnnspec.ir.initializers import Initializer
-    from rnnspec.ir.nodes import Cell
-    from rnnspec.words import Activation, Merge, Statistic
+    from rnnspec.ir.nodes import Activation, Cell, Window
+    from rnnspec.words import Merge, Statistic, WindowStatistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,50 @@ class Repeat:
     steps: int
 
 
-@dataclass(frozen=True, slots=True)
-class LayerNorm:
-    """Layer norm over the features."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv:
+    """A convolution over the steps."""
 
     layer: Foreign
+    filters: int
+    window: Window
+    activation: Activation
+    bias: bool
+    kernel: Initializer | None
+    bias_initializer: Initializer | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPooling:
+    """A statistic of windows over the steps."""
+
+    layer: Foreign
+    statistic: WindowStatistic
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroPadding:
+    """Zeros ``before`` and ``after`` the steps."""
+
+    layer: Foreign
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """A norm along an ``axis`` of the batch, without the arrays that it ``lacks``.
+
+    It is a batch norm if it has a ``momentum``; that of Keras 2 may count padding in training.
+    """
+
+    layer: Foreign
+    axis: Any
     epsilon: float
+    lacks: tuple[str, ...]
+    momentum: float | None = None
+    counts_padding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +140,19 @@ class Normalize:
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """The sum with the output of ``layer.skip``."""
+    """The sum of outputs, which has a mask if ``either`` or else if all have."""
 
     layer: Foreign
+    either: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Outputs side by side along an ``axis`` of the batch; for ``either`` see ``Add``."""
+
+    layer: Foreign
+    axis: Any
+    either: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +179,25 @@ class LastStep:
     layer: Foreign
 
 
+@dataclass(frozen=True, slots=True)
+class LastSteps:
+    """The last ``count`` time steps of a sequence, padded or not."""
+
+    layer: Foreign
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """Another shape of a sample, with -1 for one size; a vector of all numbers if it is None."""
+
+    layer: Foreign
+    shape: tuple[int, ...] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
-    """A dense layer."""
+    """A dense layer; its kernel is that of the embedding named ``layer.tied``, if there is one."""
 
     layer: Foreign
     units: int
@@ -166,12 +230,18 @@ Known = (
     | Embedding
     | Recurrent
     | Repeat
-    | LayerNorm
+    | Conv
+    | WindowPooling
+    | ZeroPadding
+    | Norm
     | Normalize
     | Add
+    | Concat
     | Dropout
     | Pooling
     | LastStep
+    | LastSteps
+    | Reshape
     | Dense
     | Activated
     | Identity
@@ -180,8 +250,16 @@ Known = (
 
 Piece = Known | Lacking
 
-WITH_ARRAYS = (Embedding, Recurrent, LayerNorm, Dense)
-"""The pieces that have arrays."""
+
+def has_arrays(piece: Piece) -> bool:
+    """Return whether a file has arrays for a piece."""
+    match piece:
+        case Dense():
+            return not piece.layer.tied
+        case Norm():
+            return piece.momentum is not None or len(piece.lacks) < len(("gamma", "beta"))
+        case _:
+            return isinstance(piece, Embedding | Recurrent | Conv)
 
 
 def sizes(value: Any) -> tuple[int | None, ...] | None:

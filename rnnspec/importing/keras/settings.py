@@ -6,11 +6,13 @@ import math
 import struct
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+import numpy as np
+
 from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign, Version
 from rnnspec.backends.keras.read import MODULES
 from rnnspec.errors import UsageError
-from rnnspec.ir import initializers
+from rnnspec.ir import initializers, nodes
 from rnnspec.words import Activation, CellActivation
 
 if TYPE_CHECKING:
@@ -76,7 +78,10 @@ def _is_operation(layer: Mapping[str, Any]) -> bool:
     match layer:
         case {"module": str(module)}:
             return module.startswith(_OPERATIONS)
-        # HDF5 files of Keras 3 have no modules. All settings of a layer have these.
+        # HDF5 files of Keras 3 have no modules.
+        case {"class_name": "ZerosLike" | "OnesLike"}:
+            return True
+        # All settings of a layer have these.
         case {"inbound_nodes": [{"args": _}, *_], "config": config}:
             return "trainable" not in config and "dtype" not in config
         case _:
@@ -98,7 +103,7 @@ class Settings:
         self.account = account
         self.version = version
         self.name = name
-        self._config = dict(config)
+        self._config = {key: _plain(value) for key, value in config.items()}
         for key in _WITHOUT_EFFECT:
             self._config.pop(key, None)
 
@@ -118,6 +123,10 @@ class Settings:
             return None
         return value
 
+    def peek(self, key: str) -> Any:
+        """Return a setting that is still to be taken, or None."""
+        return self._config.get(key)
+
     def flag(self, key: str, default: Any = _ABSENT) -> bool:
         """Return a boolean."""
         value = self._config.pop(key, default)
@@ -135,6 +144,15 @@ class Settings:
             self._other(key, f"an integer from 1 to {MAX_SIZE:,}", value)
             return 1
         return value
+
+    def size_over_steps(self, key: str, default: int | None = None) -> int:
+        """Return a positive integer, by itself or the only one of a list."""
+        value = self._config.get(key)
+        if isinstance(value, list | tuple) and len(value) == 1:
+            self._config[key] = value[0]
+        if value is None and default is not None:
+            self._config[key] = default
+        return self.size(key)
 
     def number(self, key: str, default: Any = _ABSENT) -> float:
         """Return a finite number."""
@@ -208,6 +226,17 @@ class Settings:
         self.refuse(key, f"expected {wanted}, received {received}")
 
 
+def _plain(value: Any) -> Any:
+    """Return a number that Keras 2 keeps as an array as a number."""
+    match value:
+        case {"class_name": "__numpy__", "config": {"value": int() | float() as number}}:
+            return number
+        case np.ndarray() | np.generic() if value.ndim == 0:
+            return value.item()
+        case _:
+            return value
+
+
 def _policy(value: Any) -> Any:
     match value:
         case {"config": {"name": str(name)}, "class_name": "DTypePolicy" | "Policy" | "PolicyV1"}:
@@ -228,9 +257,18 @@ def cell_activation(settings: Settings, key: str, default: str) -> CellActivatio
     return cast("CellActivation", activation(settings, key, CELL_WORDS, default))
 
 
-def dense_activation(settings: Settings, key: str = "activation") -> Activation:
-    """Return the activation of a dense layer; see ``activation``."""
-    return cast("Activation", activation(settings, key, DENSE_WORDS, "linear"))
+def dense_activation(settings: Settings) -> nodes.Activation:
+    """Return the activation of anything but a cell; see ``activation``."""
+    match settings.peek("activation"):
+        case "relu6":
+            settings.drop("activation")
+            return nodes.ClippedRelu(limit=6.0)
+        case "leaky_relu":
+            settings.drop("activation")
+            # That of the function, where the layer LeakyReLU has 0.3.
+            return nodes.LeakyRelu(slope=0.2)
+        case _:
+            return cast("Activation", activation(settings, "activation", DENSE_WORDS, "linear"))
 
 
 def activation(settings: Settings, key: str, words: tuple[str, ...], default: str) -> str:
@@ -248,12 +286,35 @@ def activation(settings: Settings, key: str, words: tuple[str, ...], default: st
         what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
         settings.account.infer(what, settings.name)
         settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
+    if _is_legacy(given):
+        word = LEGACY
     if isinstance(word, str) and word in words:
         return word
     known = ", ".join(words)
     what = f"the function {show_value(given)}" if isinstance(given, dict) else show_value(given)
     settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
     return default
+
+
+def _is_legacy(value: Any) -> bool:
+    """Return whether an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
+    match value:
+        case {
+            "class_name": "Pipeline",
+            "config": {
+                "layers": [
+                    {"class_name": "Rescaling", "config": {"scale": scale, "offset": 0 | 0.0}},
+                    {"class_name": "Activation", "config": {"activation": "hard_sigmoid"}},
+                ]
+            },
+        }:
+            match scale:
+                case {"class_name": "__numpy__", "config": {"value": [1.2]}}:
+                    return True
+                case _:
+                    return isinstance(scale, np.ndarray) and scale.tolist() == [1.2]
+        case _:
+            return False
 
 
 def initializer(value: Any) -> Initializer | None:

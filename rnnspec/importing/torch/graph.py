@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
-from rnnspec.importing.torch.scope import HOOKS, Op, Place, Ref
+from rnnspec.importing.torch.values import HOOKS, Op, Place, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -170,8 +170,8 @@ def array(values: Any) -> Any:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy().copy()
 
 
-def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> Any:
-    """Return the result of a copy of a module in ``dtype``, which new tensors get as well.
+def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> list[Any]:
+    """Return the results of a copy of a module in ``dtype``, which new tensors get as well.
 
     Floating inputs are converted to ``dtype``.
     """
@@ -181,7 +181,13 @@ def outcome(module: nn.Module, inputs: Sequence[Any], dtype: str) -> Any:
         with torch.inference_mode(mode=False), torch.no_grad():
             floating = (isinstance(x, torch.Tensor) and x.is_floating_point() for x in inputs)
             pairs = zip(inputs, floating, strict=True)
-            return array(module(*(x.to(wanted) if converts else x for x, converts in pairs)))
+            found = module(*(x.to(wanted) if converts else x for x, converts in pairs))
+            results = list(found.values()) if isinstance(found, dict) else found
+            return (
+                [array(each) for each in results]
+                if isinstance(results, list | tuple)
+                else [array(results)]
+            )
     finally:
         torch.set_default_dtype(before)
 
@@ -252,7 +258,11 @@ class _Tracer(fx.Tracer):
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Return the value of a condition, which must not depend on the numbers of the input."""
         # Features are floats; a module may convert integers before its layers.
-        return obj.node.target == "is_floating_point" or bool(super().to_bool(obj))
+        if obj.node.target == "is_floating_point":
+            return True
+        if obj.node.target is operator.eq and isinstance(obj.node.args[1], torch.dtype):
+            return obj.node.args[1] == torch.float32
+        return bool(super().to_bool(obj))
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         """Return a node with its place in the source, and the modes that are on there."""
@@ -319,7 +329,7 @@ def _is_in_place(node: fx.Node, root: nn.Module) -> bool:
     if node.op == "call_module":
         return bool(getattr(root.get_submodule(name), "inplace", False))
     changes = name.endswith("_") and not name.endswith("__") and name != "requires_grad_"
-    assigns = node.target in (*_IN_PLACE, operator.setitem) or "out" in node.kwargs
+    assigns = node.target in (*_IN_PLACE, operator.setitem) or (node.kwargs.get("out") is not None)
     return node.op.startswith("call") and (changes or assigns or bool(node.kwargs.get("inplace")))
 
 

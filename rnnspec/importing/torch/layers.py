@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast
 
 from rnnspec.errors import listed
-from rnnspec.importing.torch.files import CELLS, dense, embedding, recurrent
-from rnnspec.importing.torch.scope import (
+from rnnspec.importing.torch.attention import weights_of
+from rnnspec.importing.torch.unplaced import CELLS, dense, embedding, recurrent
+from rnnspec.importing.torch.values import (
     HOOKS,
     NO_STATES,
     Lengths,
@@ -17,16 +18,18 @@ from rnnspec.importing.torch.scope import (
     States,
     Tensor,
     Unknown,
+    Weights,
     Zeros,
     describe,
 )
+from rnnspec.importing.torch.windows import add_steps, convolution, pool_all, pool_windows
 from rnnspec.ir import nodes
-from rnnspec.words import Activation
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
-    from rnnspec.importing.torch.scope import Given, Op, Scope, Value
-
+    from rnnspec.importing.torch.scope import Scope
+    from rnnspec.importing.torch.values import Given, Op, Value
+    from rnnspec.words import Activation
 
 ACTIVATIONS: dict[str, Activation] = {
     "ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softsign": "softsign", "SiLU": "silu",
@@ -34,12 +37,32 @@ ACTIVATIONS: dict[str, Activation] = {
     "Softmax": "softmax", "LogSoftmax": "log_softmax", "Identity": "linear",
 }  # fmt: skip
 """The activations of PyTorch's modules by their class."""
+
+
 _SETTINGS: dict[str, dict[str, object]] = {
     "ELU": {"alpha": 1.0}, "Softplus": {"beta": 1.0, "threshold": 20.0},
-    "Embedding": {"max_norm": None}, "LayerNorm": {"elementwise_affine": True},
+    "Embedding": {"max_norm": None},
     "RNN": {"proj_size": 0}, "GRU": {"proj_size": 0}, "LSTM": {"proj_size": 0},
+    "Conv1d": {"groups": 1, "padding_mode": "zeros"},
+    "MaxPool1d": {"dilation": 1, "return_indices": False},
+    "BatchNorm1d": {"track_running_stats": True},
+    "AdaptiveMaxPool1d": {"output_size": 1, "return_indices": False},
+    "AdaptiveAvgPool1d": {"output_size": 1},
+    "ConstantPad1d": {"value": 0},
+    "Flatten": {"start_dim": 1, "end_dim": -1},
 }  # fmt: skip
 """The values of settings that the language has."""
+
+
+_PLAIN = (
+    "Dropout", "Dropout1d", "LeakyReLU", "ReLU6", "Hardtanh", "MaxPool1d", "AvgPool1d",
+    "AdaptiveMaxPool1d", "AdaptiveAvgPool1d", "ZeroPad1d", "ConstantPad1d", "Flatten",
+    *ACTIVATIONS,
+)  # fmt: skip
+"""Modules without arrays."""
+
+
+_WITH_ARRAYS = ("Embedding", "Linear", "LayerNorm", "Conv1d", "BatchNorm1d", *CELLS)
 
 
 def call_module(scope: Scope, op: Op, given: Given) -> Value:
@@ -54,18 +77,18 @@ def call_module(scope: Scope, op: Op, given: Given) -> Value:
     args, kwargs = given
     if "input" in kwargs:  # the first argument of every layer
         args, kwargs = (kwargs["input"], *args), {k: v for k, v in kwargs.items() if k != "input"}
-    if kind not in ("RNN", "GRU", "LSTM"):
-        if len(args) != 1 or kwargs:
-            raise RefusedError("expected one argument, received others")
-        orderless = kind in ("Linear", "LayerNorm", "Dropout", "Identity")
-        value = scope.tensor(args[0], either_order=orderless)
-        if kind == "Dropout":
-            return with_dropout(value, op.module.p)
-        if kind in ACTIVATIONS:
-            return activate(scope, value, ACTIVATIONS[kind], getattr(op.module, "dim", -1))
+    if kind not in CELLS and (len(args) != 1 or kwargs):
+        raise RefusedError("expected one argument, received others")
+    if kind in _PLAIN:
+        return _plain(scope, op.module, kind, args[0])
     if any(op.module is each for each in scope.modules.values()):
         raise RefusedError("called again, with the same weights; the language shares none")
     scope.modules[op.target] = op.module
+    if kind in CELLS:
+        return _recurrent(scope, op, *args, **kwargs)
+    value = scope.tensor(
+        args[0], either_order=kind in ("Linear", "LayerNorm"), with_pad=kind == "Conv1d"
+    )
     match kind:
         case "Embedding":
             return _embedding(scope, op, value)
@@ -73,8 +96,36 @@ def call_module(scope: Scope, op: Op, given: Given) -> Value:
             return _linear(scope, op, value)
         case "LayerNorm":
             return _layer_norm(scope, op, value)
+        case "BatchNorm1d":
+            return _batch_norm(scope, op, value)
         case _:
-            return _recurrent(scope, op, *args, **kwargs)
+            return convolution(scope, op, value)
+
+
+def _plain(scope: Scope, module: Any, kind: str, x: Any) -> Value:
+    """Return the result of a module without arrays."""
+    match kind:
+        case "Dropout" | "Dropout1d":
+            return with_dropout(scope, x, module.p, by_feature=kind == "Dropout1d")
+        case "LeakyReLU":
+            return activate(scope, x, nodes.LeakyRelu(slope=float(module.negative_slope)))
+        case "ReLU6" | "Hardtanh":
+            return activate(scope, x, clipped(module.min_val, module.max_val))
+        case "MaxPool1d" | "AvgPool1d":
+            settings = {
+                key: getattr(module, key)
+                for key in ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+                if hasattr(module, key)
+            }
+            return pool_windows(scope, x, "max" if kind == "MaxPool1d" else "average", **settings)
+        case "AdaptiveMaxPool1d" | "AdaptiveAvgPool1d":
+            return pool_all(scope, x, "max" if "Max" in kind else "mean")
+        case "ZeroPad1d" | "ConstantPad1d":
+            return add_steps(scope, x, module.padding)
+        case "Flatten":
+            return flatten(scope, x)
+        case _:
+            return activate(scope, x, ACTIVATIONS[kind], getattr(module, "dim", -1))
 
 
 def _check_class(op: Op) -> str:
@@ -83,8 +134,7 @@ def _check_class(op: Op) -> str:
     if not op.layer:
         message = f"the class {kind} is a subclass of a layer, whose own code is not read"
         raise RefusedError(message, "E701")
-    known = {"Embedding", "Linear", "LayerNorm", "Dropout", *CELLS, *ACTIVATIONS}
-    if kind not in known:
+    if kind not in (*_PLAIN, *_WITH_ARRAYS):
         raise RefusedError(lacks(kind), "E701")
     if has_own_forward(module) or not type(module).forward.__module__.startswith(
         "torch.nn.modules"
@@ -93,7 +143,7 @@ def _check_class(op: Op) -> str:
         raise RefusedError(message, "E701")
     for setting, wanted in _SETTINGS.get(kind, {}).items():
         received = getattr(module, setting, wanted)
-        if received != wanted:
+        if received not in (wanted, (wanted,)):
             message = f"{setting}: expected {wanted!r}, received {received!r}"
             raise RefusedError(message, "E703")
     return kind
@@ -125,131 +175,210 @@ def is_alone(module: Any) -> bool:
     return kind.__module__.startswith("torch.nn.modules") and kind.__name__ != "Sequential"
 
 
-def with_dropout(value: Tensor, rate: float) -> Tensor:
-    """Return a tensor behind a dropout, which gets its place later."""
-    return replace(value, drops=(*value.drops, float(rate))) if rate else value
+def with_dropout(scope: Scope, x: Any, rate: float, *, by_feature: bool = False) -> Tensor:
+    """Return a tensor behind a dropout."""
+    value = scope.tensor(x, either_order=True)
+    if not rate:
+        return value
+    layer = nodes.Dropout(name="dropout", input=(), rate=float(rate), variational=by_feature)
+    if by_feature and scope.roles(value) != ("batch", "features", "steps"):
+        scope.account.leave(f"nn.Dropout1d of {rate:g}, which drops whole steps here")
+        return value
+    return scope.result(value, scope.add(layer, value), backward_first=value.backward_first)
 
 
 def _embedding(scope: Scope, op: Op, value: Tensor) -> Tensor:
-    chain, module = scope.chain, op.module
-    if chain.input is not None or value.drops:
+    module = op.module
+    if value.at or value.form != "steps" or len(value.axes) != 2:
         raise RefusedError("expected an embedding of the input, received one behind other layers")
     vocabulary, dim = module.num_embeddings, module.embedding_dim
-    chain.open(nodes.TokenInput(steps=None, vocabulary=vocabulary, mask_zero=False))
     if module.padding_idx is not None:
         scope.padding = op, module.padding_idx
     trainable = bool(module.weight.requires_grad)
-    chain.add(embedding(op.target, vocabulary, dim, trainable=trainable))
+    layer = embedding(op.target, vocabulary, dim, trainable=trainable)
     for setting in ("scale_grad_by_freq", "sparse"):
         if getattr(module, setting):
             scope.account.leave(setting, op.target)
-    return scope.result(value)
+    at = scope.add(layer, value, modules=(op.target,))
+    return scope.result(value, at, axes=f"{value.axes}2")
+
+
+def expect_features(scope: Scope, value: Tensor) -> None:
+    """Note that the last axis has the features, if no layer has told its axes yet."""
+    if not any(scope.roles(value)):
+        _lay_out_features(scope, value, "features")
+
+
+def _lay_out_features(scope: Scope, value: Tensor, where: str, expected: str = "last") -> None:
+    """Note that an axis of a value has the features, by default the last one."""
+    if value.form not in ("steps", "vector", "rows"):
+        raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
+    # Rows have one axis for the batch and the steps.
+    expected = "last" if value.form == "rows" else expected
+    others = [""] * (len(value.axes) - 1)
+    at = 1 if expected == "second" else len(others)
+    scope.lay_out(value, *others[:at], "features", *others[at:], where=where)
 
 
 def _linear(scope: Scope, op: Op, value: Tensor) -> Tensor:
-    chain, module = scope.chain, op.module
-    if not any(isinstance(each, nodes.Recurrent) for each in chain.layers):
-        raise RefusedError(
-            "expected dense layers behind the recurrent ones, received one before them"
-        )
-    if value.form not in ("steps", "vector"):
-        raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
-    _fits(scope, module.in_features)
-    scope.place_drops(value, f"before {op.target}")
-    bias = module.bias is not None
-    chain.add(dense(op.target, module.out_features, activation="linear", bias=bias))
+    module = op.module
+    _lay_out_features(scope, value, "features")
+    scope.fit(value, module.in_features)
+    layer = dense(op.target, module.out_features, activation="linear", bias=module.bias is not None)
+    embeddings = [e.layer for e in scope.steps.values() if isinstance(e.layer, nodes.Embedding)]
+    for table in embeddings:
+        if scope.is_same(f"{op.target}.weight", f"{table.name}.weight"):
+            layer = replace(layer, tied=table.name)
+    at = scope.add(layer, value, modules=(op.target,))
     if value.backward_first:
-        _turn(scope, op)
-    return scope.result(value, backward_first=False)
+        _turn(scope, op, at)
+    return scope.result(value, at)
 
 
-def _turn(scope: Scope, op: Op) -> None:
+def _turn(scope: Scope, op: Op, at: int) -> None:
     """Have the arrays of a layer take the features of the forward direction first."""
-    scope.backward_first.append(op.target)
+    scope.steps[at].turned = True
     scope.account.infer(
         "takes h[-1] before h[-2]; in the spec h[-2] comes first, and its arrays are in that order",
         op.target,
     )
 
 
-def _fits(scope: Scope, features: int) -> None:
-    if scope.chain.shape[-1] != features:
-        message = f"expected {features} features, received {scope.chain.shape[-1]}"
-        raise RefusedError(message, "E707")
-
-
 def _layer_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
     module = op.module
-    if module.bias is None:
-        raise RefusedError("bias: expected True, received False", "E703")
-    if scope.chain.input is None:
-        raise RefusedError("expected it directly behind a recurrent layer, received the input")
-    if tuple(module.normalized_shape) != scope.chain.shape[-1:]:
+    if len(module.normalized_shape) != 1:
         message = f"expected the last axis, received {tuple(module.normalized_shape)}"
         raise RefusedError(f"normalized_shape: {message}", "E703")
-    scope.leave_drops(value, "before a layer norm")
-    scope.chain.norm(op.target, float(module.eps))
+    _lay_out_features(scope, value, "features")
+    scope.fit(value, module.normalized_shape[0])
+    _say_missing(scope, op)
+    layer = nodes.LayerNorm(name=op.target, input=(), epsilon=float(module.eps))
+    at = scope.add(layer, value, modules=(op.target,))
     if value.backward_first:
-        _turn(scope, op)
-    return scope.result(value)
+        _turn(scope, op, at)
+    return scope.result(value, at, backward_first=value.backward_first)
 
 
-def activate(scope: Scope, value: Tensor, activation: Activation, dim: int | None) -> Tensor:
-    """Return a tensor behind an activation, which becomes that of the last dense layer.
+def _say_missing(scope: Scope, op: Op) -> None:
+    """Record the arrays that a norm of PyTorch may lack, and a norm of the language has."""
+    missing = {"gamma 1": op.module.weight is None, "beta 0": op.module.bias is None}
+    if any(missing.values()):
+        words = " and ".join(each for each, lacks_it in missing.items() if lacks_it)
+        scope.account.infer(f"{words}, which the module lacks and the spec trains", op.target)
+
+
+def _batch_norm(scope: Scope, op: Op, value: Tensor) -> Tensor:
+    module = op.module
+    if module.running_mean is None or module.running_var is None:
+        raise RefusedError("track_running_stats: expected True, received False", "E703")
+    if module.momentum is None:
+        message = "expected a number, received None: the language has no mean over all batches"
+        raise RefusedError(f"momentum: {message}", "E703")
+    # In PyTorch, it is the share of the new value.
+    kept = round(1.0 - float(module.momentum), 12)
+    if not 0.0 <= kept < 1.0:
+        message = f"expected more than 0 and at most 1, received {module.momentum}"
+        raise RefusedError(f"momentum: {message}", "E703")
+    _lay_out_features(scope, value, "features", "second")
+    scope.fit(value, module.num_features)
+    _say_missing(scope, op)
+    scope.account.leave(
+        "the unbiased variance that nn.BatchNorm1d stores", op.target, "the spec stores the biased "
+        "one of each batch of training; the stored array is the same",
+    )  # fmt: skip
+    layer = nodes.BatchNorm(
+        name=op.target, input=(), epsilon=float(module.eps), momentum=kept, masked=False
+    )
+    return scope.result(value, scope.add(layer, value, modules=(op.target,)))
+
+
+def flatten(scope: Scope, x: Any, size: int = 0) -> Tensor:
+    """Return the features of all steps in one vector, of a size if it is known."""
+    value = scope.tensor(x)
+    if value.form == "one step":
+        return replace(value, form="vector", axes=value.axes.replace("-", ""))
+    if value.form == "vector" and not size:
+        return value
+    if value.form != "steps" or scope.roles(value) != ("batch", "steps", "features"):
+        axes = " before ".join(each or "an unknown axis" for each in scope.roles(value))
+        message = f"expected the batch before the steps before the features, received {axes}"
+        raise RefusedError(f"{message}; the language flattens step after step")
+    if value.padded:
+        raise RefusedError("expected sequences of equal length, received padding")
+    at = scope.add(nodes.Flatten(name="flatten", input=()), value)
+    result = Tensor(at, "vector", value.axes[0] + value.axes[2])
+    if size:
+        scope.fit(result, size)
+    return result
+
+
+def clipped(low: Any, high: Any) -> nodes.Activation:
+    """Return the activation between two limits.
 
     Raises:
-        RefusedError: there is no linear dense layer before it, or it is over another axis.
+        RefusedError: the language has none.
     """
+    if high is None and low == 0:
+        return "relu"
+    if low != 0 or not isinstance(high, int | float) or high <= 0:
+        message = f"expected limits 0 and a positive number, received {low} and {high}"
+        raise RefusedError(message, "E703")
+    return nodes.ClippedRelu(limit=float(high))
+
+
+def activate(
+    scope: Scope, x: Any, activation: nodes.Activation, dim: int | None = -1
+) -> Tensor | Weights:
+    """Return a tensor behind an activation, or weights behind a softmax over the steps.
+
+    Raises:
+        RefusedError: it is over another axis.
+    """
+    value = scope.tensor(x, either_order=activation == "linear")
     if activation == "linear":
         return value
-    assert activation in get_args(Activation), "of the tables"
-    last = scope.chain.layers[-1] if scope.chain.layers else None
-    if not isinstance(last, nodes.Dense) or last.activation != "linear":
-        received = last.name if last else "the input"
-        raise RefusedError(
-            f"expected nn.Linear before '{activation}', received {received}: the language has "
-            "activations inside layers"
-        )
-    axes = {"steps": 3, "vector": 2}.get(value.form, 0)
-    if activation in ("softmax", "log_softmax") and dim not in (-1, axes - 1):
-        raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
+    if activation in ("softmax", "log_softmax"):
+        if type(dim) is not int:
+            raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
+        if value.form == "rows" and dim > 0:
+            dim += 1
+        if dim in (-1, len(value.axes) - 1) and value.form == "steps" and value.axes != "01":
+            expect_features(scope, value)
+        role = scope.role(value.axes[dim]) if -len(value.axes) <= dim < len(value.axes) else ""
+        if role == "steps" and activation == "softmax":
+            return weights_of(scope, value)
+        if role != "features":
+            raise RefusedError(f"dim: expected -1, the features, received {dim}", "E703")
+        if value.form not in ("steps", "vector", "rows"):
+            raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
     if activation == "softplus":
         scope.account.leave("the threshold of softplus", reason="changes less than 3e-9")
-    if value.drops and activation != "relu":
-        scope.leave_drops(value, f"before '{activation}'")
-        value = replace(value, drops=())
-    scope.chain.change(replace(last, activation=activation))
-    return replace(value, version=scope.chain.version)
+    name = cast("str", activation) if isinstance(activation, str) else type(activation).__name__
+    at = scope.add(nodes.Activate(name=name, input=(), activation=activation), value)
+    return scope.result(value, at)
 
 
 def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
     packed = isinstance(given, Packed)
-    value = scope.tensor(given.steps if packed else given)
+    value = scope.sequence(given.steps if packed else given)
     _check_states(scope, hx)
     _check_mode(op)
-    if value.form != "steps":
-        raise RefusedError(f"expected a sequence, received {describe(value)}")
-    chain, module = scope.chain, op.module
-    if dense_before := [e.name for e in chain.layers if isinstance(e, nodes.Dense)]:
-        raise RefusedError(
-            f"expected recurrent layers before dense ones, received {dense_before[0]}"
-        )
+    module = op.module
     if not packed:
-        scope.lay_out(value, batch_first=module.batch_first)
-    if chain.input is None:
-        size = module.input_size
-        chain.open(nodes.NumericInput(steps=None, features=size, mask_value=None))
-    _fits(scope, module.input_size)
-    scope.place_drops(value, f"before {op.target}")
+        lay_out_recurrent(scope, value, batch_first=module.batch_first)
+    scope.fit(value, module.input_size)
+    at = value.at
     for index in range(module.num_layers):
         if index and module.dropout:
-            chain.add(nodes.Dropout(name="dropout", input=(), rate=float(module.dropout)))
-        chain.add(_level(op, index))
-    chain.packed[op.target] = packed
-    chain.has_padding |= packed
+            rate = float(module.dropout)
+            at = scope.add(nodes.Dropout(name="dropout", input=(), rate=rate), at)
+        at = scope.add(_level(op, index), at, modules=(op.target,))
+    scope.packed[op.target] = packed
     number, directions = module.num_layers * (1 + module.bidirectional), 1 + module.bidirectional
-    result = scope.result(value)
-    hidden = States(op.target, chain.version, number, directions)
+    result = scope.result(value, at, padded=value.padded or packed)
+    by_role = dict(zip(scope.roles(value), value.axes, strict=True))
+    axes = by_role["batch"] + by_role["features"]
+    hidden = States(op.target, at, number, directions, axes)
     states = Several((hidden, replace(hidden, is_cell=True)))
     return Several(
         (
@@ -257,6 +386,16 @@ def _recurrent(scope: Scope, op: Op, given: Any, hx: Any = None) -> Several:
             states if type(module).__name__ == "LSTM" else hidden,
         )
     )
+
+
+def lay_out_recurrent(scope: Scope, value: Tensor, *, batch_first: bool) -> None:
+    """Note the layout that a recurrent layer expects of a value.
+
+    Raises:
+        RefusedError: an earlier layer expected another.
+    """
+    axes = ("batch", "steps") if batch_first else ("steps", "batch")
+    scope.lay_out(value, *axes, "features", where=f"batch_first={batch_first}")
 
 
 def _level(op: Op, index: int) -> nodes.Recurrent:

@@ -11,14 +11,18 @@ import numpy as np
 from rnnspec.backends.imported import Account, Imported
 from rnnspec.importing.assemble import assemble
 from rnnspec.importing.torch import calls, graph, layers
-from rnnspec.importing.torch.files import arrays_of
+from rnnspec.importing.torch.arrange import arrange
+from rnnspec.importing.torch.arrays import arrays_of
 from rnnspec.importing.torch.layers import has_own_forward, is_alone, lacks, refuse_hooks
-from rnnspec.importing.torch.scope import (
+from rnnspec.importing.torch.scope import Scope
+from rnnspec.importing.torch.state_dict import Entry, Tied, modules
+from rnnspec.importing.torch.values import (
     Layout,
     Lengths,
+    ModuleArray,
     Ref,
     RefusedError,
-    Scope,
+    Result,
     Several,
     Size,
     State,
@@ -27,34 +31,39 @@ from rnnspec.importing.torch.scope import (
     Zeros,
     describe,
 )
-from rnnspec.importing.torch.state_dict import Entry, modules
 from rnnspec.ir import nodes
 from rnnspec.slots import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.torch.scope import Op, Value
+    from rnnspec.importing.torch.arrange import Arranged
+    from rnnspec.importing.torch.scope import Step
+    from rnnspec.importing.torch.state_dict import Module
+    from rnnspec.importing.torch.values import Op, Value
     from rnnspec.slots import Array
 
 
 class Reader:
     """The value of each operation so far."""
 
-    def __init__(self, account: Account) -> None:
-        self.scope = Scope(account)
-        self.result: Tensor | None = None
+    def __init__(self, account: Account, module: Any, operations: Sequence[Op]) -> None:
+        tokens = any(type(op.module).__name__ == "Embedding" for op in operations)
+        self.scope = Scope(account, graph.parameters(module), tokens=tokens)
+        self.results: list[tuple[str, Tensor]] = []
+        self._operations = operations
         self._values: dict[str, Value] = {}
         self._users: dict[str, list[Op]] = {}
         self._inputs = list[str]()
         self._in_autocast = False
 
-    def read(self, operations: Sequence[Op]) -> None:
+    def read(self) -> None:
         """Read all operations; what cannot be taken over is refused in the account."""
-        for op in operations:
+        for op in self._operations:
             for name in _names((op.args, tuple(op.kwargs.values()))):
                 self._users.setdefault(name, []).append(op)
-        for op in operations:
+        for op in self._operations:
+            self.scope.op = op
             if op.kind == "input" and op.name not in self._users:
                 self.scope.account.leave(
                     f"the argument '{op.target}'", reason="not used by forward"
@@ -67,8 +76,7 @@ class Reader:
             self._check_modes(op)
 
     def _refuse(self, op: Op, message: str, code: str) -> None:
-        where = op.target if op.kind in ("module", "array", "call") else op.name
-        self.scope.account.refuse(where, message, code, op.place.file, op.place.span)
+        self.scope.account.refuse(op.where, message, code, op.place.file, op.place.span)
 
     def _value(self, op: Op) -> Value:
         args = self._resolve(op.args)
@@ -84,14 +92,15 @@ class Reader:
             case "input":
                 self._inputs.append(op.target)
                 first = len(self._inputs) == 1
-                return Tensor(self.scope.chain.version, "steps") if first else Lengths(op.target)
+                axes = "01" if self.scope.tokens else "012"
+                return Tensor(0, "steps", axes) if first else Lengths(op.target)
             case "module":
                 return layers.call_module(self.scope, op, given)
             case "array":
                 return self._array(op)
             case "output":
-                if not unknown or isinstance(args[0], tuple):
-                    self._output(args[0])
+                if not unknown:
+                    self._outputs(args[0])
                 return Size()
             case _:
                 return calls.call_function(self.scope, op.target, given)
@@ -100,8 +109,11 @@ class Reader:
         match value:
             case tuple():
                 return tuple(map(self._resolve, value))
+            case dict():
+                return {key: self._resolve(each) for key, each in value.items()}
             case slice():
-                return value
+                ends = (value.start, value.stop, value.step)
+                return slice(*map(self._resolve, ends))
             case Ref():
                 return self._values[value.name]
             case _:
@@ -122,126 +134,245 @@ class Reader:
             return Zeros(op.module.shape[1] if op.module.ndim == 3 else 0)
         if all(user.target in ("new_zeros", "zeros_like") for user in self._users[op.name]):
             return Size()
-        shape = "an array of the module outside of a layer"
-        raise RefusedError(f"expected layers of PyTorch alone, received {shape}", "E701")
+        return ModuleArray(op.target)
 
-    def _output(self, value: Any) -> None:
+    def _outputs(self, value: Any) -> None:
+        """Note the results of the module, several of which have names."""
         match value:
-            case Tensor(form="one step"):
-                raise RefusedError(
-                    "expected a sequence or a vector, received a sequence of one step"
-                )
-            case Tensor():
-                self.scope.tensor(value)
-                if not any(isinstance(each, nodes.Recurrent) for each in self.scope.chain.layers):
-                    raise RefusedError("expected a recurrent layer, received none")
-                self.scope.leave_drops(value, "behind the last layer")
-                self._say_layout(value)
-                self.result = value
-            case Several() | tuple():
-                raise RefusedError("expected one result, received several; return the first alone")
-            case State():
-                self._output(self.scope.whole(value))
+            case dict() if value and all(isinstance(key, str) for key in value):
+                named = dict(value)
+            case tuple() if value:
+                named = {f"output_{place}": each for place, each in enumerate(value)}
             case _:
+                named = {"": value}
+        for name, each in named.items():
+            self._output(name, each, alone=len(named) == 1)
+
+    def _output(self, name: str, value: Any, *, alone: bool) -> None:
+        scope = self.scope
+        if isinstance(value, State) and (alone or value.index == -1):
+            value = scope.whole(value)
+        match value:
+            case Tensor(form="one step" | "rows"):
+                raise RefusedError(f"expected a sequence or a vector, received {describe(value)}")
+            case Tensor(at=0):
+                raise RefusedError("expected the output of a layer, received the input")
+            case Tensor():
+                scope.tensor(value)
+            case _ if alone:
                 raise RefusedError(f"expected a tensor as the result, received {describe(value)}")
+            case _:
+                raise RefusedError(
+                    "expected one result, or sequences and vectors alone, received "
+                    f"{describe(value)}; return the first result alone"
+                )
+        if not any(isinstance(step.layer, nodes.Recurrent) for step in scope.steps.values()):
+            raise RefusedError("expected a recurrent layer, received none")
+        if value.form == "squeezed":
+            reason = "the spec keeps the last axis, of size 1"
+            scope.account.leave("squeeze of the result", reason=reason)
+        self._say_layout(value)
+        self.results.append((name, value))
+
+    def arrange(self, shape: Sequence[int]) -> Arranged | None:
+        """Return the layers in the order of a spec, or None if the account has a problem.
+
+        Args:
+            shape: the shape of the example, empty if there is none.
+        """
+        order, steps = self.scope.order, None
+        if len(shape) == len(order):
+            steps = shape[order.index(1)]
+        return arrange(self.scope, [(name, value.at) for name, value in self.results], steps)
 
     @property
     def layout(self) -> Layout:
-        """The layout of the input and the result, once they have been read."""
-        assert self.result is not None, "without a result the account has a problem"
-        is_sequence = self.result.form == "steps"
+        """The layout of the input and the results, once they have been read."""
+        scope = self.scope
         return Layout(
-            time_first=bool(self.scope.time_first),
-            gives_time_first=is_sequence and self.scope.is_time_first(self.result),
-            padded=len(self.scope.chain.shape) == 2 and self.scope.chain.has_padding,
+            order=scope.order,
+            results=tuple(
+                Result(name, _batch_first(scope.roles(value)), value.padded)
+                for name, value in self.results
+            ),
             inputs=len(self._inputs),
-            lengths=self._inputs.index(self.scope.lengths) if self.scope.lengths else 0,
-            decreasing=self.scope.decreasing,
-            batch=self.scope.batch,
-            casts=self.scope.casts,
+            lengths=self._inputs.index(scope.lengths) if scope.lengths else 0,
+            decreasing=scope.decreasing,
+            batch=scope.batch,
+            casts=scope.casts,
         )
 
     def _say_layout(self, value: Tensor) -> None:
-        if self.scope.time_first:
-            self.scope.account.infer("the module takes (steps, batch), the spec (batch, steps)")
-        if value.form == "steps" and self.scope.is_time_first(value):
-            self.scope.account.infer(
-                "the module returns (steps, batch, features), the spec batch first"
-            )
+        names = ("batch", "steps", "features")
+        order = self.scope.order
+        if order != tuple(sorted(order)):
+            own = ", ".join(names[axis] for axis in order[:2])
+            usual = "(batch, steps)"
+            if len(order) == 3 and order[2] != 2:
+                own, usual = ", ".join(names[axis] for axis in order), "(batch, steps, features)"
+            self.scope.account.infer(f"the module takes ({own}), the spec {usual}")
+        roles = self.scope.roles(value)
+        if value.form != "vector" and roles != tuple(sorted(roles, key=names.index)):
+            message = f"the module returns ({', '.join(roles)}), the spec batch first"
+            self.scope.account.infer(message)
+
+
+def _batch_first(roles: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the order of axes in which the batch is first, then the steps."""
+    names = ("batch", "steps", "features")
+    return tuple(sorted(range(len(roles)), key=lambda axis: names.index(roles[axis])))
 
 
 def _names(value: Any) -> Iterator[str]:
     """Yield the names of all results in the arguments of an operation."""
-    if isinstance(value, Ref):
-        yield value.name
-    for each in value if isinstance(value, tuple) else ():
-        yield from _names(each)
+    match value:
+        case Ref(name=name):
+            yield name
+        case tuple():
+            for each in value:
+                yield from _names(each)
+        case dict():
+            yield from _names(tuple(value.values()))
+        case slice():
+            yield from _names((value.start, value.stop, value.step))
+        case _:
+            pass
 
 
 def _holds_unknown(value: Any) -> bool:
-    if isinstance(value, Several):
-        value = value.items
+    match value:
+        case Several():
+            value = value.items
+        case dict():
+            value = tuple(value.values())
+        case slice():
+            value = (value.start, value.stop, value.step)
+        case _:
+            pass
     return isinstance(value, Unknown) or (
         isinstance(value, tuple) and any(map(_holds_unknown, value))
     )
 
 
-def read_module(module: Any, name: str, given: int | None) -> tuple[Imported, Layout]:
+def read_module(module: Any, name: str, example: Sequence[Any] = ()) -> tuple[Imported, Layout]:
     """Return a live module as ``name``, and the layout of its inputs and result.
 
     Args:
         module: the module, which is not changed and not run.
         name: the name of the network.
-        given: how many arguments of ``forward`` are inputs; by default those without a default.
+        example: inputs of ``forward``; without them, they are the arguments without a default.
 
     Raises:
         ModelError: the language lacks something in it.
         UsageError: it cannot be copied.
     """
-    account = Account("module")
+    account, given = Account("module"), len(example) or None
     _check_calls(account, module)
-    reader = Reader(account)
-    scope = reader.scope
     try:
-        reader.read(graph.operations(module, given))
+        reader = Reader(account, module, graph.operations(module, given))
+        reader.read()
     except graph.TraceError as fault:
-        reader.read(fault.before)
+        reader = Reader(account, module, fault.before)
+        reader.read()
         _name_causes(account, module)
         account.refuse("forward", fault.reason, "E704", fault.place.file, fault.place.span)
-    found = graph.parameters(module)
-    _account_for(account, scope, found, module, given)
+    scope = reader.scope
+    _account_for(account, scope, module, given)
     _check_padding(account, scope)
     account.check()
-    chain = scope.chain
-    assert chain.input is not None, "the reader refuses an empty chain"
-    given_input = _with_padding(account, chain.input) if any(chain.packed.values()) else chain.input
-    paths = {layer.name: layer.name.partition("[")[0] for layer in chain.layers}
+    arranged = reader.arrange(tuple(getattr(example[0], "shape", ())) if example else ())
+    account.check()
+    assert arranged is not None, "without a problem"
+    steps = arranged.steps
     kinds = {
-        own: f"nn.{type(scope.modules[path]).__name__}"
-        for own, path in paths.items()
-        if path in scope.modules
+        step.layer.name: f"nn.{type(scope.modules[step.modules[0]]).__name__}"
+        for step in steps
+        if step.modules
     }
-    network = assemble(account, name, given_input, chain.layers, kinds)
-    pairs = list(zip(chain.layers, network.layers, strict=True))
-    lowered = {layer.name: node.name for layer, node in pairs}
-    entries = {key: _entry(found[key]) for key in found if _owner(key) in scope.modules}
-    ordered = {
-        key: entries[key] for path in scope.modules for key in entries if _owner(key) == path
-    }
-    arrays = arrays_of(network, modules(ordered, account), account, Path("module"))
-    for path in scope.backward_first:
-        for key in (f"{lowered[path]}.{array}" for array in ("kernel", "gamma", "beta")):
-            if key in arrays:
+    network = assemble(
+        account,
+        name,
+        _network_input(account, scope, arranged),
+        [step.layer for step in steps],
+        kinds,
+        outputs=arranged.outputs,
+    )
+    pairs = list(zip(steps, network.layers, strict=True))
+    listed = [own for step in _with_arrays(steps) for own in _modules_of(scope, step, account)]
+    arrays = arrays_of(network, listed, account, Path("module"))
+    for step, node in pairs:
+        for key in (f"{node.name}.{array}" for array in ("kernel", "gamma", "beta")):
+            if step.turned and key in arrays:
                 arrays[key] = np.roll(arrays[key], len(arrays[key]) // 2, axis=0)
     # Without the numbers of a Sequential.
     names = {
-        node.name: layer.name.replace(".", "_")
-        for layer, node in pairs
-        if layer.name in scope.modules
-        and not isinstance(layer, nodes.LayerNorm)
-        and not layer.name.rpartition(".")[2].isdigit()
+        node.name: step.layer.name.replace(".", "_")
+        for step, node in pairs
+        if step.modules
+        and not isinstance(step.layer, nodes.LayerNorm | nodes.Attention)
+        and not step.layer.name.rpartition(".")[2].isdigit()
     }
     return account.finish(network, arrays, "module of PyTorch", names), reader.layout
+
+
+def _network_input(account: Account, scope: Scope, arranged: Arranged) -> nodes.Input:
+    """Return the input, with the padding that the lengths of packed sequences stand for."""
+    masked, first = any(scope.packed.values()), arranged.steps[0].layer
+    if isinstance(first, nodes.Embedding):
+        if masked:
+            account.infer("padding is token 0; the module takes lengths")
+        size = first.vocabulary
+        return nodes.TokenInput(steps=arranged.length, vocabulary=size, mask_zero=masked)
+    if masked:
+        account.infer("padding has zeros in every feature; the module takes lengths")
+    value, features = 0.0 if masked else None, scope.width(0)
+    assert features is not None, "a recurrent layer tells it"
+    return nodes.NumericInput(steps=arranged.length, features=features, mask_value=value)
+
+
+def _with_arrays(steps: Sequence[Step]) -> Iterator[Step]:
+    """Yield the layers with arrays, several layers of one module once."""
+    before: tuple[str, ...] = ()
+    for step in steps:
+        tied = isinstance(step.layer, nodes.Dense) and step.layer.tied
+        if tied or (step.modules and step.modules != before):
+            yield step
+        before = step.modules or before
+
+
+def _modules_of(scope: Scope, step: Step, account: Account) -> list[Module]:
+    """Return what has the arrays of a layer, with those that a module of PyTorch may lack."""
+    match step.layer:
+        case nodes.Dense(tied=str()):
+            paths = [f"{path}.bias" for path in step.modules] or list((step.arrays or {}).values())
+            bias = scope.arrays.get(paths[0]) if paths else None
+            return [Tied(step.layer.name, None if bias is None else _entry(bias))]
+        case _:
+            return modules(_entries(scope, step), account)
+
+
+def _entries(scope: Scope, step: Step) -> dict[str, Entry]:
+    """Return the arrays of the modules of a layer by their paths."""
+    entries = {
+        key: _entry(scope.arrays[key])
+        for path in step.modules
+        for key in scope.arrays
+        if _owner(key) == path
+    }
+    path = step.modules[0]
+    match step.layer:
+        case nodes.LayerNorm() | nodes.BatchNorm():
+            module = scope.modules[path]
+            norm = isinstance(step.layer, nodes.LayerNorm)
+            size = module.normalized_shape[0] if norm else module.num_features
+            entries.setdefault(f"{path}.weight", _constant(1.0, size))
+            entries.setdefault(f"{path}.bias", _constant(0.0, size))
+            entries.pop(f"{path}.num_batches_tracked", None)
+        case nodes.Attention(units=int(units)):
+            entries.setdefault(f"{path}.bias", _constant(0.0, units))
+        case _:
+            pass
+    return entries
 
 
 def _check_calls(account: Account, module: Any) -> None:
@@ -301,37 +432,55 @@ def _entry(tensor: Any) -> Entry:
     return Entry(tuple(tensor.shape), bool(tensor.is_floating_point()), read)
 
 
-def _account_for(
-    account: Account, scope: Scope, found: dict[str, Any], module: Any, given: int | None
-) -> None:
+def _constant(value: float, size: int) -> Entry:
+    def read() -> Array:
+        array: Array = np.full(size, value)
+        return array
+
+    return Entry((size,), floating=True, read=read)
+
+
+def _account_for(account: Account, scope: Scope, module: Any, given: int | None) -> None:
     """Name every array and argument that no layer has, and refuse shared and broken arrays."""
     owners = dict[int, str]()
-    for key, tensor in found.items():
-        if _owner(key) not in scope.modules:
+    outside = {path for step in scope.steps.values() for path in (step.arrays or {}).values()}
+    tied = {
+        f"{step.modules[0]}.weight"
+        for step in scope.steps.values()
+        if isinstance(step.layer, nodes.Dense) and step.layer.tied and step.modules
+    }
+    for key, tensor in scope.arrays.items():
+        path, own = _owner(key), key.rpartition(".")[2]
+        if path not in scope.modules and key not in outside:
             account.leave(key, reason="not used by forward")
+            continue
+        if key in tied:
+            continue
+        if own == "num_batches_tracked":
+            account.leave(own, path, reason="it counts batches")
             continue
         other = owners.setdefault(id(tensor), key)
         if other != key:
             message = f"is the same array as {other}; the language shares no weights"
-            account.refuse(key, message, "E704")
+            account.refuse(key, f"{message}, but those of an embedding and an output", "E704")
         elif not is_finite(graph.array(tensor)):
             account.refuse(key, "expected finite numbers, received others", "E708")
-        embeds = type(scope.modules[_owner(key)]).__name__ == "Embedding"
-        if not tensor.requires_grad and not embeds:
+        embeds = type(scope.modules.get(path)).__name__ == "Embedding"
+        if not tensor.requires_grad and not embeds and not own.startswith("running_"):
             account.leave("requires_grad=False", key)
     for each in list(inspect.signature(module.forward).parameters.values())[given or 0 :]:
         if each.default is not each.empty:
             account.infer(
                 f"the argument '{each.name}' of forward has its default, {each.default!r}"
             )
-    if scope.casts_to_integers and not isinstance(scope.chain.input, nodes.TokenInput):
+    if scope.casts_to_integers and not scope.tokens:
         account.refuse("long", "expected an embedding of the integers, received none", "E704")
 
 
 def _check_padding(account: Account, scope: Scope) -> None:
     """Refuse what differs from the padding that the lengths of packed sequences stand for."""
     op, index = scope.padding or (None, 0)
-    if op and not any(scope.chain.packed.values()):
+    if op and not any(scope.packed.values()):
         reason = "PyTorch masks nothing by it, and only keeps that vector from being trained"
         account.leave(f"padding_idx={index}", reason=reason)
     elif op and index != 0:
@@ -340,18 +489,17 @@ def _check_padding(account: Account, scope: Scope) -> None:
             f"tokens 0 and {index} in the vocabulary, and these rows of {op.target}.weight"
         )
         account.refuse(op.target, message, "E703", op.place.file, op.place.span)
-    plain = [name for name, packed in scope.chain.packed.items() if not packed]
-    if plain and len(plain) < len(scope.chain.packed):
+    plain = [name for name, packed in scope.packed.items() if not packed]
+    if plain and len(plain) < len(scope.packed):
         message = "expected packed sequences in every recurrent layer or in none; received others"
         account.refuse(plain[0], message, "E704")
-
-
-def _with_padding(account: Account, given: nodes.Input) -> nodes.Input:
-    """Return the input with the padding that the lengths of packed sequences stand for."""
-    match given:
-        case nodes.TokenInput():
-            account.infer("padding is token 0; the module takes lengths")
-            return nodes.TokenInput(steps=given.steps, vocabulary=given.vocabulary, mask_zero=True)
-        case nodes.NumericInput():
-            account.infer("padding has zeros in every feature; the module takes lengths")
-            return nodes.NumericInput(steps=given.steps, features=given.features, mask_value=0.0)
+    for step in scope.steps.values() if any(scope.packed.values()) else ():
+        where, place = step.op.where, step.op.place
+        if isinstance(step.layer, nodes.Conv | nodes.WindowPooling):
+            message = (
+                "sees what padded steps hold, which the language leaves out; expected it without "
+                "pack_padded_sequence"
+            )
+            account.refuse(where, message, "E704", place.file, place.span)
+        if isinstance(step.layer, nodes.BatchNorm):
+            account.leave("padding in the statistics of a batch", where)

@@ -10,6 +10,7 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import get
+from rnnspec.comparison.reference import split_outputs
 from rnnspec.errors import ModelError, Problem, UsageError, brief
 from rnnspec.importing.torch import graph
 from rnnspec.ir import nodes
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.assemble import Taken
-    from rnnspec.importing.torch.scope import Layout
+    from rnnspec.importing.torch.values import Layout
     from rnnspec.slots import Array
 
 _TOLERANCE = 1e-9
 """The largest difference in float64, relative to the largest value or to 1."""
-_STEPS = (7, 4, 1)
 _ROWS = 3
 
 
@@ -60,13 +60,13 @@ def compare_module(module: Any, example: tuple[Any, ...], taken: Taken, layout: 
     """
     with graph.randomness_kept(module):
         runs = _Runs(module, taken, layout)
-        wanted = taken.program.network.input
-        several = [_of_example(example, wanted, layout)] if example else []
+        network = taken.program.network
+        several = [_of_example(example, network.input, layout)] if example else []
         if several:
             runs.compare(several)
         where = "the example and random inputs" if example else "random inputs"
         try:
-            dtype = runs.compare(list(_draw(module, wanted, layout)))
+            dtype = runs.compare(list(_draw(module, network, layout)))
         except UsageError:
             if not example:
                 raise
@@ -142,45 +142,62 @@ class _Runs:
             raise _ModuleError(brief(error)) from error
 
     def _distance(self, module: Any, inputs: _Inputs, dtype: str) -> str:
-        layout = self._layout
         try:
-            wanted = graph.outcome(module, inputs.values, dtype)
+            results = graph.outcome(module, inputs.values, dtype)
         except Exception as error:
             raise _ModuleError(brief(error)) from error
         given = inputs.given
         if dtype == "float32" and given.dtype.kind == "f":
             given = given.astype(np.float32)
-        found = self._output("float64", given)
+        found = self._outputs("float64", given)
         # What float32 costs the network itself is what it may cost the module.
-        rounded = self._output("float32", given) if dtype == "float32" else found
-        wanted = wanted.swapaxes(0, 1) if layout.gives_time_first else wanted
-        if layout.padded:
-            found, rounded = (each[:, : wanted.shape[1]] for each in (found, rounded))
-        if layout.padded and found.shape == wanted.shape:  # at padding, the result is unspecified
-            lengths = graph.array(inputs.values[layout.lengths])
-            is_real = np.arange(wanted.shape[1]) < lengths[:, np.newaxis]
-            found, rounded, wanted = (each[is_real] for each in (found, rounded, wanted))
-        if found.size != wanted.size:
-            return f"shape {found.shape} in place of {wanted.shape}"
-        # The module may have squeezed a last axis of size 1.
-        wanted = wanted.reshape(found.shape)
-        scale = float(np.abs(wanted).max(initial=1.0, where=np.isfinite(wanted)))
-        tolerance = _TOLERANCE * scale
-        if dtype == "float32":
-            cost = float(np.abs(rounded - found).max(initial=0.0, where=np.isfinite(rounded)))
-            tolerance = 8 * cost + 16 * float(np.finfo(np.float32).eps) * scale
-        unequal = found != wanted  # leaves out equal infinities, which have no difference
-        far = float(np.abs(found[unequal] - wanted[unequal]).max(initial=0.0))
-        return "" if far <= tolerance else f"a difference of {far:.3g}"
+        rounded = self._outputs("float32", given) if dtype == "float32" else found
+        if len(results) != len(found):
+            return f"{len(results)} results in place of {len(found)}"
+        for which, layout in enumerate(self._layout.results):
+            lengths = inputs.values[self._layout.lengths] if layout.padded else None
+            wanted = results[which]
+            if wanted.ndim == len(layout.order):
+                wanted = wanted.transpose(layout.order)
+            far = _difference(found[which], rounded[which], wanted, lengths, dtype)
+            if far:
+                return f"{far} in '{layout.name}'" if layout.name else far
+        return ""
 
-    def _output(self, dtype: str, given: Array) -> Array:
+    def _outputs(self, dtype: str, given: Array) -> list[Array]:
         generated = self._inference
         if dtype not in self._networks:
             model = pipeline.instantiate(generated, dtype, drawn=False)
             generated.store.write(model, self._taken.arrays)
             self._networks[dtype] = model
-        output: Array = generated.backend.runtime.trace(self._networks[dtype], [], given).output
-        return output
+        output = generated.backend.runtime.trace(self._networks[dtype], [], given).output
+        network = self._taken.program.network
+        parts = split_outputs(network, output)
+        return [parts[layer.name] for layer in network.results.values()]
+
+
+def _difference(found: Array, rounded: Array, wanted: Array, lengths: Any, dtype: str) -> str:
+    """Return how a result differs from that of the module, empty if they are equal.
+
+    ``rounded`` is the result in ``dtype``. ``lengths`` are None if no step of it is padding.
+    """
+    if lengths is not None:
+        found, rounded = (each[:, : wanted.shape[1]] for each in (found, rounded))
+        if found.shape == wanted.shape:  # at padding, the result is unspecified
+            is_real = np.arange(wanted.shape[1]) < graph.array(lengths)[:, np.newaxis]
+            found, rounded, wanted = (each[is_real] for each in (found, rounded, wanted))
+    if found.size != wanted.size:
+        return f"shape {found.shape} in place of {wanted.shape}"
+    # The module may have squeezed a last axis of size 1.
+    wanted = wanted.reshape(found.shape)
+    scale = float(np.abs(wanted).max(initial=1.0, where=np.isfinite(wanted)))
+    tolerance = _TOLERANCE * scale
+    if dtype == "float32":
+        cost = float(np.abs(rounded - found).max(initial=0.0, where=np.isfinite(rounded)))
+        tolerance = 8 * cost + 16 * float(np.finfo(np.float32).eps) * scale
+    unequal = found != wanted  # leaves out equal infinities, which have no difference
+    far = float(np.abs(found[unequal] - wanted[unequal]).max(initial=0.0))
+    return "" if far <= tolerance else f"a difference of {far:.3g}"
 
 
 def _of_example(example: tuple[Any, ...], wanted: nodes.Input, layout: Layout) -> _Inputs:
@@ -192,18 +209,21 @@ def _of_example(example: tuple[Any, ...], wanted: nodes.Input, layout: Layout) -
     axes = "(batch, steps)" if isinstance(wanted, nodes.TokenInput) else "(batch, steps, features)"
     if given.ndim != axes.count(",") + 1:
         raise UsageError(f"expected the shape {axes}, received {given.shape}", "example")
-    given = given.swapaxes(0, 1) if layout.time_first else given
+    given = given.transpose(np.argsort(layout.order))
     given = given.astype(np.int64) if isinstance(wanted, nodes.TokenInput) else given
     return _Inputs("the example", example, given)
 
 
-def _draw(module: Any, wanted: nodes.Input, layout: Layout) -> Iterator[_Inputs]:
+def _draw(module: Any, network: nodes.Network, layout: Layout) -> Iterator[_Inputs]:
     """Yield random inputs with different numbers of steps, padded at the end if there are lengths.
 
     Without lengths no step is padding, so zeros at the start and at the end are steps like others.
     """
     rng, rows = np.random.default_rng(0), layout.batch or _ROWS
-    for steps in (wanted.steps,) if wanted.steps else _STEPS:
+    wanted = network.input
+    least = nodes.least_steps(network)
+    several = dict.fromkeys((max(7, least + 4), max(4, least + 1), least))
+    for steps in (wanted.steps,) if wanted.steps else several:
         given = _values(rng, wanted, rows, steps)
         lengths = np.linspace(steps, 1, rows).round().astype(np.int64)
         if not layout.lengths:
@@ -220,7 +240,7 @@ def _draw(module: Any, wanted: nodes.Input, layout: Layout) -> Iterator[_Inputs]
 
 
 def _inputs(module: Any, given: Array, lengths: Array, layout: Layout) -> _Inputs:
-    values = given.swapaxes(0, 1) if layout.time_first else given
+    values = given.transpose(layout.order)
     kind = "tokens" if given.ndim == 2 else "features"
     title = f"random {kind} of shape {values.shape}"
     if layout.lengths:

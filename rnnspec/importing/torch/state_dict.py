@@ -38,13 +38,15 @@ _USUAL = ("state_dict", "model_state_dict", "model_state", "model", "module", "n
 class Entry:
     """An array of a state dict; ``read`` returns it, bfloat16 as float32.
 
-    ``size`` is the number of bytes of its elements in a file.
+    ``size`` is the number of bytes of its elements in a file, and ``memory`` is equal for arrays
+    that share their elements, if the file tells.
     """
 
     shape: tuple[int, ...]
     floating: bool
     read: Callable[[], Array]
     size: int = 0
+    memory: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def _entries(saved: Archive, found: Mapping[str, Any]) -> Iterator[tuple[str, En
             raise TensorError(f"{brief(name)}: {error}") from None
         if tensor is not None:
             read = partial(_read_tensor, saved, name, tensor)
-            yield name, Entry(tensor.shape, tensor.floating, read, tensor.size)
+            memory = (tensor.key, tensor.offset, tensor.stride)
+            yield name, Entry(tensor.shape, tensor.floating, read, tensor.size, memory)
 
 
 def _read_tensor(saved: Archive, name: str, tensor: Tensor) -> Array:
@@ -226,16 +229,58 @@ class Norm:
     bias: Entry
 
 
-Module = Stack | Matrix | Norm
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """``nn.Conv1d``: (out, in, step)."""
+
+    name: str
+    weight: Entry
+    bias: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """``nn.BatchNorm1d`` with its running statistics."""
+
+    name: str
+    weight: Entry
+    bias: Entry
+    running_mean: Entry
+    running_var: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """The dense layers that score a step, ``nn.Linear``; the last one has no bias."""
+
+    name: str
+    hidden: Matrix | None
+    query: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Tied:
+    """``nn.Linear`` with the weight of an embedding, and what is its own."""
+
+    name: str
+    bias: Entry | None
+
+
+Module = Stack | Matrix | Norm | Convolution | BatchNorm | Attention | Tied
 
 
 def modules(
-    entries: Mapping[str, Entry], account: Account, ignored: Iterable[str] = ()
+    entries: Mapping[str, Entry],
+    account: Account,
+    ignored: Iterable[str] = (),
+    *,
+    ties: bool = False,
 ) -> list[Module]:
     """Return the modules in the order of a state dict, which is that of their definition.
 
     A module is refused in ``account`` if its arrays have other names or shapes, or if some of them
-    are among those that the user leaves out.
+    are among those that the user leaves out. If the network ``ties`` a layer to the embedding, that
+    may have its bias alone: a file of safetensors has a shared array once.
     """
     grouped = dict[str, dict[str, "Entry"]]()
     for name, entry in entries.items():
@@ -260,12 +305,14 @@ def modules(
                 "leave out all of its arrays or none"
             )
             account.refuse(name or "the model", message, "E705")
-        elif (module_ := _module(name, arrays, account)) is not None:
+        elif (module_ := _module(name, arrays, account, ties=ties)) is not None:
             found.append(module_)
     return found
 
 
-def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module | None:
+def _module(
+    name: str, arrays: Mapping[str, Entry], account: Account, *, ties: bool
+) -> Module | None:
     names = arrays.keys()
     if all(map(_IN_STACK.fullmatch, names)):
         return _stack(name, arrays, account)
@@ -275,6 +322,13 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             return Matrix(name, arrays["weight"], arrays.get("bias"))
         case {"weight": 1, "bias": 1, **rest} if not rest:
             return Norm(name, arrays["weight"], arrays["bias"])
+        case {"bias": 1, **rest} if ties and not rest:
+            return Tied(name, arrays["bias"])
+        case {"weight": 3, **rest} if rest in ({}, {"bias": 1}):
+            return Convolution(name, arrays["weight"], arrays.get("bias"))
+        case {"weight": 1, "bias": 1, "running_mean": 1, "running_var": 1, **rest} if not rest:
+            own = (arrays[own] for own in ("weight", "bias", "running_mean", "running_var"))
+            return BatchNorm(name, *own)
         case _:
             shapes = ", ".join(f"{own} {entry.shape}" for own, entry in arrays.items())
             odd = [own for own in arrays if not _IN_STACK.fullmatch(own)]
@@ -282,8 +336,9 @@ def _module(name: str, arrays: Mapping[str, Entry], account: Account) -> Module 
             if name and len(odd) == len(arrays):
                 patterns = [f"{escape(name)}.*"]
             message = (
-                "expected the arrays of nn.RNN, nn.LSTM, nn.GRU, nn.Embedding, nn.Linear or "
-                f"nn.LayerNorm, received {shapes}{account.way_out(patterns)}"
+                "expected the arrays of nn.RNN, nn.LSTM, nn.GRU, nn.Embedding, nn.Linear, "
+                "nn.Conv1d, nn.BatchNorm1d or nn.LayerNorm, received "
+                f"{shapes}{account.way_out(patterns)}"
             )
             account.refuse(name or "the model", message, "E701")
             return None
@@ -359,7 +414,9 @@ def order_modules(modules: Sequence[Module], account: Account) -> list[Module]:
     """
     if len(modules) > _MOST_MODULES:
         return list(modules)
-    found = list(islice(_Search(modules).orders(), 2))
+    # Dense layers and norms usually come behind the recurrent layers.
+    searches = (_Search(modules, dense_first=dense_first) for dense_first in (False, True))
+    found = next(filter(None, (list(islice(each.orders(), 2)) for each in searches)), [])
     if len(found) == 2:
         names = [module.name for module in found[0]]
         account.infer(f"the order of the modules by their place in the file: {', '.join(names)}")
@@ -369,8 +426,9 @@ def order_modules(modules: Sequence[Module], account: Account) -> list[Module]:
 class _Search:
     """A search for orders by trying each module that fits, the first of the file first."""
 
-    def __init__(self, modules: Sequence[Module]) -> None:
+    def __init__(self, modules: Sequence[Module], *, dense_first: bool) -> None:
         self.modules = modules
+        self.dense_first = dense_first
         self.tries = 0
 
     def orders(self) -> Iterator[list[Module]]:
@@ -384,33 +442,55 @@ class _Search:
             self.tries += 1
             if self.tries > _MOST_TRIES:
                 return
-            if _fits(taken, module):
+            if _fits(taken, module) and (self.dense_first or not _is_dense_first(taken, module)):
                 yield from self._from([*taken, module], rest[:index] + rest[index + 1 :])
 
 
-def _fits(taken: list[Module], module: Module) -> bool:
+def _is_dense_first(taken: list[Module], module: Module) -> bool:
+    """Return whether a module puts a dense layer, or a norm, before a recurrent layer."""
     before = taken[-1] if taken else None
     match module:
         case Stack():
-            dense = isinstance(before, Matrix) and len(taken) > 1
-            return not dense and (before is None or _width(taken) == module.features)
-        case Norm():
-            return isinstance(before, Stack) and _width(taken) == module.weight.shape[0]
-        case Matrix() if before is None:  # an embedding
-            return module.bias is None
+            return isinstance(before, Matrix) and len(taken) > 1
+        case Norm() | BatchNorm():
+            return not any(isinstance(each, Stack) for each in taken)
+        case Matrix() if before is None:
+            return module.bias is not None
         case Matrix():
-            embedded = len(taken) == 1 and isinstance(before, Matrix)
-            return not embedded and _width(taken) == module.weight.shape[1]
+            return len(taken) == 1 and isinstance(before, Matrix)
+        case _:
+            return False
+
+
+def _fits(taken: list[Module], module: Module) -> bool:
+    match module:
+        case _ if not taken:
+            return isinstance(module, Stack | Matrix | Convolution)
+        case Stack():
+            return _width(taken) == module.features
+        case Norm() | BatchNorm():
+            return _width(taken) == module.weight.shape[0]
+        case Matrix() | Convolution():
+            return _width(taken) == module.weight.shape[1]
+        case Attention() | Tied():
+            return True
         case _:
             assert_never(module)
 
 
 def _width(taken: list[Module]) -> int:
     """Return the number of features that the last module gives."""
-    match taken[-1]:
-        case Stack() as stack:
-            return stack.units * len(stack.layers[0])
-        case Norm(weight=weight):
-            return weight.shape[0]
-        case Matrix(weight=weight):
-            return weight.shape[1 if len(taken) == 1 else 0]
+    last = taken[-1]
+    match last:
+        case Stack():
+            return last.units * len(last.layers[0])
+        case Matrix(bias=None) if len(taken) == 1:  # an embedding
+            return last.weight.shape[1]
+        case Norm() | BatchNorm() | Matrix() | Convolution():
+            return last.weight.shape[0]
+        case Tied():  # an output, whose units no layer takes
+            return 0
+        case Attention():
+            raise AssertionError("a state dict does not tell it")
+        case _:
+            assert_never(last)

@@ -1,0 +1,223 @@
+"""A network from the modules of a state dict, which tells only some of their settings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.backends.imported import Account
+from rnnspec.importing.assemble import assemble
+from rnnspec.importing.torch.arrays import class_of, is_equal, parts
+from rnnspec.importing.torch.state_dict import (
+    Attention,
+    BatchNorm,
+    Convolution,
+    Matrix,
+    Module,
+    Norm,
+    Stack,
+    Tied,
+)
+from rnnspec.importing.torch.unplaced import CELLS, dense, embedding, recurrent
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.words import Activation
+
+_EPSILON = 1e-5
+"""PyTorch's default epsilon of a layer norm, which a state dict does not contain."""
+
+
+def draft(name: str, modules: Sequence[Module], account: Account) -> nodes.Network:
+    """Return a network with the modules in their order.
+
+    Raises:
+        ModelError: the modules are in an order, or have sizes, that the language cannot express.
+    """
+    chain = _Chain(modules, account)
+    first = next((each for each in modules if isinstance(each, Stack)), None)
+    if first is None:
+        message = f"expected a recurrent layer, received none{account.reminder()}"
+        account.refuse("the model", message, "E701")
+        account.check()
+        raise AssertionError("check raises")
+    network_input = chain.open()
+    while chain.rest:
+        chain.take(chain.rest.pop(0))
+    account.check()
+    kinds = {where: class_of(module) for where, module, _ in parts(modules)}
+    return assemble(account, name, network_input, chain.layers, kinds)
+
+
+class _Chain:
+    """The layers so far, the shape of their output, and the modules that are left."""
+
+    def __init__(self, modules: Sequence[Module], account: Account) -> None:
+        self.rest = list(modules)
+        self.account = account
+        self.layers: list[nodes.Layer] = []
+        self.shape: nodes.Shape = ()
+        self.table: Matrix | None = None
+
+    def open(self) -> nodes.Input:
+        """Return the input, after an embedding if the first matrix is one."""
+        before = self.rest[0]
+        if not (isinstance(before, Matrix) and before.bias is None):
+            features = _inputs(before)
+            self.shape = (None, features)
+            return nodes.NumericInput(steps=None, features=features, mask_value=None)
+        self.rest.pop(0)
+        vocabulary, dim = before.weight.shape
+        tokens = nodes.TokenInput(steps=None, vocabulary=vocabulary, mask_zero=False)
+        self.shape = tokens.shape
+        self.account.guess("embedding", "no padding: a state dict has no padding_idx")
+        self.add(embedding(before.name, vocabulary, dim, trainable=True))
+        self.table = before
+        return tokens
+
+    def add(self, layer: nodes.Layer) -> None:
+        """Append a layer."""
+        self.layers.append(layer)
+        self.shape = replace(layer, input=self.shape).output
+
+    def take(self, module: Module) -> None:
+        """Append the layers of a module."""
+        match module:
+            case Stack():
+                self._stack(module)
+            case Norm() | BatchNorm():
+                self._norm(module)
+            case Matrix():
+                self._dense(module)
+            case Convolution() | Attention() | Tied():
+                raise AssertionError("refused, or never read, without a spec")
+            case _:
+                assert_never(module)
+
+    def _fits(self, module: Module, received: int) -> bool:
+        width = self.shape[-1] if self.shape else None
+        if width == received:
+            return True
+        message = (
+            f"expected {width} inputs, as the module before it gives, received {received}; "
+            "write the spec, and name it with --spec"
+        )
+        self.account.refuse(module.name, message, "E707")
+        return False
+
+    def _stack(self, stack: Stack) -> None:
+        if not self._fits(stack, stack.features):
+            return
+        self.account.guess("rnn", "no dropout; it acts in training only")
+        if stack.gates == 1:
+            self.account.guess("rnn", "tanh; nn.RNN may have nonlinearity='relu'")
+        last = not any(isinstance(each, Stack) for each in self.rest)
+        for index in range(len(stack.layers)):
+            final = last and index + 1 == len(stack.layers)
+            layer = recurrent(
+                f"{stack.name}[{index}]",
+                CELLS[stack.kind],
+                stack.units,
+                merge="concat" if stack.bidirectional else None,
+                bias=stack.bias,
+                return_sequences=not final,
+            )
+            self.add(layer)
+        if not last:
+            return
+        guess = "the last state is used; 'none' uses every step, 'mean' and 'max' all of them"
+        self.account.guess("head", guess)
+        if stack.bidirectional:
+            guess = (
+                "torch.cat((h[-2], h[-1]), 1); for output[:, -1] write 'pooling: last_step', where "
+                "the backward direction has read one step only"
+            )
+            self.account.guess("head", guess)
+
+    def _norm(self, norm: Norm | BatchNorm) -> None:
+        if not self._fits(norm, norm.weight.shape[0]):
+            return
+        self.account.guess(self._section, f"epsilon {_EPSILON:g}, PyTorch's default")
+        if isinstance(norm, Norm):
+            self.add(nodes.LayerNorm(name=norm.name, input=(), epsilon=_EPSILON))
+        else:
+            self.account.guess(self._section, "momentum 0.9, PyTorch's 0.1 of the new value")
+            layer = nodes.BatchNorm(
+                name=norm.name, input=(), epsilon=_EPSILON, momentum=0.9, masked=False
+            )
+            self.add(layer)
+        if isinstance(self.layers[-2], nodes.Dense) and self._is_hidden(norm):
+            self.account.guess(self._section, f"{norm.name}: relu behind it, none before it")
+            self.add(nodes.Activate(name=f"relu of {norm.name}", input=(), activation="relu"))
+
+    @property
+    def _section(self) -> str:
+        """The section of the spec that the next layer is in."""
+        return "rnn" if any(isinstance(each, Stack) for each in self.rest) else "head"
+
+    def _is_hidden(self, module: Module) -> bool:
+        """Return whether layers with activations come behind a module."""
+        if self.rest and _is_next(module.name, self.rest[0].name):
+            # In a Sequential an activation would have the number between them.
+            return False
+        return any(isinstance(each, Matrix | Stack) for each in self.rest)
+
+    def _dense(self, matrix: Matrix) -> None:
+        if not self._fits(matrix, matrix.weight.shape[1]):
+            return
+        hidden, following = self._is_hidden(matrix), self.rest[:1]
+        tied = self._tied(matrix)
+        if following and isinstance(following[0], Norm | BatchNorm):
+            hidden = False
+            guess = f"no activation before {following[0].name}"
+        elif following and _is_next(matrix.name, following[0].name):
+            guess = f"no activation: {following[0].name} has the next number in one container"
+        else:
+            guess = "relu" if hidden else "no activation at the end"
+        self.account.guess(self._section, f"{matrix.name}: {guess}")
+        units, bias = matrix.weight.shape[0], matrix.bias is not None
+        activation: Activation = "relu" if hidden else "linear"
+        layer = dense(matrix.name, units, activation=activation, bias=bias)
+        self.add(replace(layer, tied=tied))
+
+    def _tied(self, matrix: Matrix) -> str | None:
+        """Return the name of the embedding whose weight is that of an output layer, or None."""
+        table = self.table
+        if self.rest or table is None or not is_equal(matrix.weight, table.weight):
+            return None
+        memories = {matrix.weight.memory, table.weight.memory}
+        names = (table.name.rpartition(".")[2], matrix.name.rpartition(".")[2])
+        if (len(memories) == 1 and None not in memories) or names == ("encoder", "decoder"):
+            self.account.infer(f"tied to {table.name}, whose array it has", matrix.name)
+            return table.name
+        message = (
+            f"its weight equals that of {table.name}, and nothing tells whether they are tied; "
+            "write the spec with 'tied: true' or without it, and name it with --spec"
+        )
+        self.account.refuse(matrix.name, message, "E704")
+        return None
+
+
+def _inputs(module: Module) -> int:
+    """Return the number of features that a module takes."""
+    match module:
+        case Stack():
+            return module.features
+        case Matrix() | Convolution():
+            return module.weight.shape[1]
+        case Norm() | BatchNorm():
+            return module.weight.shape[0]
+        case Attention() | Tied():
+            raise AssertionError("a state dict does not tell these")
+        case _:
+            assert_never(module)
+
+
+def _is_next(name: str, following: str) -> bool:
+    """Return whether two modules have numbers in a row in one container."""
+    one, two = name.rpartition("."), following.rpartition(".")
+    numbers = [int(last) for *_, last in (one, two) if re.fullmatch("[0-9]{1,9}", last)]
+    return one[0] == two[0] and len(numbers) == 2 and numbers[1] == numbers[0] + 1

@@ -1,0 +1,196 @@
+"""State dicts with convolutions, norms, tied weights and attention: what arrays tell, what not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnspec import pipeline
+from rnnspec.comparison import reference
+from rnnspec.errors import ModelError
+from rnnspec.importing.run import take
+
+torch = pytest.importorskip("torch")
+nn: Any = torch.nn
+
+START = "version: 1\nname: net\n"
+TOKENS = START + "embedding: {vocabulary: 9, dim: 4}\n"
+
+
+def modules(**layers: Any) -> Any:
+    """Return modules whose arrays are those of trained ones."""
+    torch.manual_seed(3)
+    made = nn.ModuleDict(layers).double()
+    for name, array in [*made.named_parameters(), *made.named_buffers()]:
+        if array.is_floating_point():
+            array.data.uniform_(0.5, 1.5) if name.endswith("var") else array.data.normal_()
+    return made
+
+
+def run(taken: Any, batch: Any) -> Any:
+    return reference.run(taken.program.network, dict(taken.arrays), batch).output
+
+
+CONV: dict[str, Callable[[], Any]] = {
+    "emb": lambda: nn.Embedding(9, 4),
+    "conv": lambda: nn.Conv1d(4, 6, 3, padding=1, bias=False),
+    "bn": lambda: nn.BatchNorm1d(6),
+    "lstm": lambda: nn.LSTM(6, 5, batch_first=True),
+    "fc": lambda: nn.Linear(5, 2),
+}
+CONV_SPEC = f"""{TOKENS}rnn:
+- {{type: conv, filters: 6, kernel_size: 3, padding: same, bias: false}}
+- {{type: batch_norm, epsilon: 1.0e-5}}
+- {{type: activation, activation: relu}}
+- {{type: lstm, units: 5}}
+head: {{units: 2}}
+"""
+
+
+def test_a_convolution_needs_its_spec(tmp_path: Path) -> None:
+    net = modules(**{name: make() for name, make in CONV.items()})
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ModelError) as caught:
+        take(tmp_path / "net.pt")
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.code) == ("conv", "E705")
+    assert "tells neither stride, padding and activation nor the pools behind it" in problem.message
+    assert "write the spec, and name it with --spec" in problem.message
+    assert "--ignore 'conv.*'" in problem.message
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(CONV_SPEC))
+    batch = np.random.default_rng(0).integers(0, 9, (3, 7))
+    with torch.no_grad():
+        x = net["conv"](net["emb"](torch.from_numpy(batch)).transpose(1, 2))
+        x = torch.relu(net["bn"].eval()(x)).transpose(1, 2)
+        expected = net["fc"](net["lstm"](x)[1][0][-1]).numpy()
+    np.testing.assert_allclose(run(taken, batch), expected, rtol=0, atol=1e-12)
+    assert taken.imported.left_out == ("bn.num_batches_tracked (a buffer of integers)",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("kernel_size: 3", "kernel_size: 5", r"conv: expected conv_1 with weight \(6, 4, 5\)"),
+        ("- {type: batch_norm, epsilon: 1.0e-5}\n", "", "expected the arrays of 4 layers"),
+        (", bias: false}", "}", r"conv: expected conv_1 with weight \(6, 4, 3\), bias \(6,\), rec"),
+    ],
+)
+def test_another_spec_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    net = modules(**{name: make() for name, make in CONV.items()})
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    assert old in CONV_SPEC
+    with pytest.raises(ModelError, match=message):
+        take(tmp_path / "net.pt", spec=pipeline.reads(CONV_SPEC.replace(old, new)))
+
+
+def test_dense_layers_and_norms_before_a_recurrent_layer_are_guessed_aloud(tmp_path: Path) -> None:
+    net = modules(
+        inp=nn.Linear(3, 4),
+        bn=nn.BatchNorm1d(4),
+        lstm=nn.LSTM(4, 5, batch_first=True),
+        ln=nn.LayerNorm(5),
+        fc=nn.Linear(5, 6),
+        out=nn.Linear(6, 2),
+    )
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt")
+    for guess in (
+        ("rnn", "inp: no activation before bn"),
+        ("rnn", "bn: relu behind it, none before it"),
+        ("rnn", "momentum 0.9, PyTorch's 0.1 of the new value"),
+        ("rnn", "epsilon 1e-05, PyTorch's default"),
+        ("head", "fc: relu"),
+        ("head", "out: no activation at the end"),
+    ):
+        assert guess in taken.imported.guesses
+        assert f"# guessed: {guess[1]}\n" in taken.text
+    batch = np.random.default_rng(0).standard_normal((3, 7, 3))
+    with torch.no_grad():
+        x = net["bn"].eval()(net["inp"](torch.from_numpy(batch)).transpose(1, 2))
+        x = net["lstm"](torch.relu(x).transpose(1, 2))[0]
+        x = torch.relu(net["fc"](net["ln"](x)[:, -1]))
+        expected = net["out"](x).numpy()
+    np.testing.assert_allclose(run(taken, batch), expected, rtol=0, atol=1e-12)
+
+
+def tied(first: str, last: str) -> Any:
+    net = modules(
+        **{first: nn.Embedding(9, 4), "rnn": nn.GRU(4, 4, batch_first=True), last: nn.Linear(4, 9)}
+    )
+    net[last].weight = net[first].weight
+    return net.state_dict()
+
+
+def test_one_array_of_two_layers_ties_them(tmp_path: Path) -> None:
+    torch.save(tied("emb", "out"), tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt")
+    assert "head: {units: 9, tied: true}\n" in taken.text
+    assert taken.imported.inferred == ("out: tied to emb, whose array it has",)
+    assert list(taken.arrays)[-1] == "dense_1.bias"
+
+
+@pytest.mark.parametrize("name", ["net.pt", "net.safetensors"])
+def test_two_equal_arrays_are_asked_about(tmp_path: Path, name: str) -> None:
+    from safetensors.torch import save_file
+
+    save = torch.save if name.endswith("pt") else save_file
+    save({key: array.clone() for key, array in tied("emb", "out").items()}, tmp_path / name)
+    with pytest.raises(ModelError, match=r"out: its weight equals that of emb, .* with --spec"):
+        take(tmp_path / name)
+    for words, number in ((", tied: true", 9), ("", 45)):
+        text = f"{TOKENS}rnn: {{type: gru, units: 4}}\nhead: {{units: 9{words}}}\n"
+        taken = take(tmp_path / name, spec=pipeline.reads(text))
+        sizes = [array.size for key, array in taken.arrays.items() if key.startswith("dense")]
+        assert sum(sizes) == number
+    save({key: array.clone() for key, array in tied("encoder", "decoder").items()}, tmp_path / name)
+    taken = take(tmp_path / name)
+    assert "head: {units: 9, tied: true}\n" in taken.text
+
+
+def test_a_tied_layer_of_the_spec(tmp_path: Path) -> None:
+    text = f"{TOKENS}rnn: {{type: gru, units: 4}}\nhead: {{units: 9, tied: true}}\n"
+    state = tied("emb", "out")
+    other = {**state, "out.weight": state["out.weight"] + 1}
+    torch.save(other, tmp_path / "net.pt")
+    with pytest.raises(ModelError, match=r"out: expected the weight of embedding_1, .* \[E707\]"):
+        take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    del state["out.weight"]
+    torch.save(state, tmp_path / "net.pt")
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    assert taken.arrays["dense_1.bias"].shape == (9,)
+    with pytest.raises(ModelError, match=r"out: expected the arrays of .*, received bias \(9,\)"):
+        take(tmp_path / "net.pt")
+
+
+def test_attention_and_heads_of_a_spec(tmp_path: Path) -> None:
+    net = modules(
+        rnn=nn.GRU(3, 4, batch_first=True),
+        hidden=nn.Linear(4, 5),
+        score=nn.Linear(5, 1),
+        one=nn.Linear(4, 2),
+        two=nn.Linear(4, 3),
+    )
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    with pytest.raises(ModelError, match="write the spec, and name it with --spec"):
+        take(tmp_path / "net.pt")
+    text = f"""{START}input: {{features: 3}}
+rnn: {{type: gru, units: 4}}
+heads:
+  first: {{pooling: {{attention: {{units: 5}}}}, units: 2}}
+  second: {{pooling: none, units: 3}}
+"""
+    taken = take(tmp_path / "net.pt", spec=pipeline.reads(text))
+    assert taken.imported.left_out == ("score.bias (a softmax is the same without it)",)
+    batch = np.random.default_rng(0).standard_normal((3, 7, 3))
+    with torch.no_grad():
+        h, _ = net["rnn"](torch.from_numpy(batch))
+        weights = torch.softmax(net["score"](torch.tanh(net["hidden"](h))), 1)
+        expected = [net["one"]((weights * h).sum(1)).numpy(), net["two"](h).numpy()]
+    network = taken.program.network
+    received = reference.split_outputs(network, run(taken, batch))
+    for layer, result in zip(network.results.values(), expected, strict=True):
+        np.testing.assert_allclose(received[layer.name], result, rtol=0, atol=1e-12)

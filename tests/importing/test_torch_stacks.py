@@ -1,0 +1,205 @@
+"""Live modules with layers around the recurrent ones: the network computes what the module does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.backends import get
+from rnnspec.comparison.random import Texts
+from rnnspec.comparison.reference import run, split_outputs
+from rnnspec.errors import ModelError, SpecError
+from rnnspec.importing import live
+from rnnspec.importing.assemble import write_spec
+from rnnspec.ir.nodes import Activate, BatchNorm, Dropout, Network, Pooling
+from rnnspec.ir.params import counts, params
+from rnnspec.spec.write import dump
+from rnnspec.weights.initial import draw_scaled
+
+torch = pytest.importorskip("torch")
+stacked = pytest.importorskip("importing.stacked")
+unstacked = pytest.importorskip("importing.unstacked")
+
+
+def with_statistics(module: Any) -> Any:
+    """Return a module in float64 whose norms are those of a trained one."""
+    for part in module.double().modules():
+        if isinstance(part, torch.nn.BatchNorm1d | torch.nn.LayerNorm):
+            for array in part.parameters():
+                torch.nn.init.normal_(array)
+        if isinstance(part, torch.nn.BatchNorm1d) and part.track_running_stats:
+            part.running_mean.normal_()
+            part.running_var.uniform_(0.5, 2.0)
+    return module
+
+
+def results_of(found: Any) -> list[Any]:
+    match found:
+        case dict():
+            return list(found.values())
+        case tuple():
+            return list(found)
+        case _:
+            return [found]
+
+
+@pytest.mark.parametrize("name", stacked.STACKS)
+def test_the_network_computes_what_the_module_does(name: str) -> None:
+    torch.manual_seed(5)
+    make, draw = stacked.STACKS[name]
+    module, inputs = with_statistics(make()), draw()
+    found = rnnspec.from_torch(module, inputs)
+    assert "equal on the example and random inputs (float64)" in found.compared
+    assert rnnspec.from_torch(module).spec == found.spec
+    with torch.no_grad():
+        wanted = [each.numpy() for each in results_of(module.eval()(*inputs))]
+    given = inputs[0].numpy()
+    if name in stacked.TURNED:
+        given = given.transpose(stacked.TURNED[name])
+    network = pipeline.program(found.spec).network
+    output = run(network, found.arrays, given).output
+    parts = split_outputs(network, output)
+    for layer, result in zip(network.results.values(), wanted, strict=True):
+        order = stacked.RESULTS.get(name, range(result.ndim))
+        expected = result.transpose(order)
+        received = parts[layer.name].reshape(expected.shape)
+        if result.ndim == 3 and len(inputs) == 2:  # the output at padding is unspecified
+            real = np.arange(result.shape[1]) < inputs[1].numpy()[:, None]
+            received, expected = received[real], expected[real]
+        np.testing.assert_allclose(received, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", unstacked.UNSTACKED)
+def test_what_the_language_lacks_is_refused_once_with_its_line(name: str) -> None:
+    make, code, message = unstacked.UNSTACKED[name]
+    with pytest.raises(ModelError) as caught:
+        rnnspec.from_torch(make())
+    (problem,) = caught.value.problems
+    assert message in str(caught.value)
+    if code:
+        assert problem.span is not None
+        assert problem.span.text[problem.span.column - 1 :].startswith(code)
+
+
+def written(name: str) -> str:
+    text: str = rnnspec.from_torch(stacked.STACKS[name][0]()).spec.document.text
+    return text
+
+
+def test_settings_of_batch_norms_are_those_of_the_language() -> None:
+    found = rnnspec.from_torch(stacked.ConvLstm())
+    norms = [n for n in pipeline.program(found.spec).network.layers if isinstance(n, BatchNorm)]
+    assert [(norm.momentum, norm.epsilon) for norm in norms] == [(0.9, 1e-5), (0.99, 1e-5)]
+    kept = "the unbiased variance that nn.BatchNorm1d stores of features.1 and features.5"
+    assert any(line.startswith(kept) for line in found.left_out)
+
+
+def test_arrays_that_a_norm_lacks_are_those_that_change_nothing() -> None:
+    found = rnnspec.from_torch(stacked.STACKS["norms"][0]())
+    assert found.inferred == (
+        "bn and plain: gamma 1 and beta 0, which the module lacks and the spec trains",
+        "last: beta 0, which the module lacks and the spec trains",
+    )
+    np.testing.assert_array_equal(found.arrays["bn.gamma"], [1, 1, 1])
+
+
+def test_paddings_are_those_of_the_language() -> None:
+    text = written("causal")
+    assert "kernel_size: 3\n  padding: causal\n  activation: {clipped_relu: 6.0}\n" in text
+    assert "kernel_size: 2, stride: 2, dilation: 2, padding: causal}" in text
+    text = written("rounded up")
+    assert "kernel_size: 4, padding: same}" in text
+    assert "{type: max_pool, size: 2, padding: same}" in text
+
+
+def test_a_tied_array_is_counted_once() -> None:
+    found = rnnspec.from_torch(stacked.LanguageModel())
+    assert "name: decoder, units: 9, tied: true}" in found.spec.document.text
+    assert "decoder.kernel" not in found.arrays
+    assert not [line for line in found.left_out if "decoder" in line]
+
+
+def test_heads_have_the_names_of_the_results() -> None:
+    assert "heads:\n  slots: {pooling: none, units: 6}\n  intent:\n" in written("tagger")
+    assert "heads:\n  output_0: {name: actor, " in written("policy")
+
+
+def test_the_length_of_a_flattened_sequence_is_told() -> None:
+    found = rnnspec.from_torch(stacked.DanQ())
+    assert "input: {length: 14, features: 4}\n" in found.spec.document.text
+    smallest = "input.length 14, the smallest that gives as many steps"
+    assert smallest in found.inferred
+    found = rnnspec.from_torch(stacked.DanQ(), torch.randn(2, 4, 16))
+    assert "input: {length: 16, features: 4}\n" in found.spec.document.text
+    assert smallest not in found.inferred
+
+
+def test_every_result_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tampered(source: str, imported: Any) -> Any:
+        taken = write_spec(source, imported)
+        arrays = dict(taken.arrays)
+        arrays["critic.kernel"] = 1.0001 * arrays["critic.kernel"]
+        return replace(taken, arrays=arrays)
+
+    torch.manual_seed(2)
+    monkeypatch.setattr(live, "write_spec", tampered)
+    with pytest.raises(ModelError, match=r"received a difference of .* in 'output_1' \[E709\]"):
+        rnnspec.from_torch(stacked.Policy())
+
+
+def stock_text(text: str) -> str:
+    """Return a spec without what PyTorch has no layers for, which is written as functions."""
+    words = yaml.safe_load(text)
+    for key, masks in (("input", "mask_value"), ("embedding", "mask_zero")):
+        words.get(key, {}).pop(masks, None)
+    layers = words["rnn"] if isinstance(words["rnn"], list) else [words["rnn"]]
+    for layer in layers:
+        kind, stride = layer["type"], layer.get("stride")
+        if kind in ("lstm", "gru"):
+            for key in ("activation", "recurrent_activation", "reset_after"):
+                layer.pop(key, None)
+        elif kind == "simple" and layer.get("activation") != "relu":
+            layer.pop("activation", None)
+        # With a stride, what 'same' adds depends on the length.
+        if layer.get("padding") == "same":
+            moves = (stride or (1 if kind == "conv" else layer["size"])) > 1
+            if moves or (kind == "average_pool" and layer["size"] % 2 == 0):
+                del layer["padding"]
+    return dump(words).replace("legacy_hard_sigmoid", "hard_sigmoid")
+
+
+def shape_of(network: Network) -> list[Any]:
+    """Return the layers of a network without names and what the source of PyTorch leaves open."""
+    left_out = Dropout | Activate | Pooling
+    return [
+        (type(layer), [param.shape for param in params(layer)])
+        for layer in network.layers
+        if not isinstance(layer, left_out)
+    ]
+
+
+def test_source_of_random_specs_gives_the_same_network() -> None:
+    texts = list(dict.fromkeys(map(stock_text, Texts(40, 3).all())))
+    read = 0
+    for text in texts:
+        try:
+            program = pipeline.reads(text)
+        except SpecError:  # a length that a window without padding leaves nothing of
+            continue
+        generated = pipeline.generate(program, get("torch"), "inference")
+        model = pipeline.instantiate(generated, "float64", drawn=False)
+        arrays = draw_scaled(program.network, 1)
+        generated.store.write(model, arrays)
+        found = rnnspec.from_torch(model, name=program.network.name)
+        network = pipeline.program(found.spec).network
+        assert shape_of(network) == shape_of(program.network), text
+        assert counts(network).total == counts(program.network).total
+        assert found.compared.endswith("equal on random inputs (float64)"), text
+        read += 1
+    assert read > len(texts) * 0.9
