@@ -14,7 +14,8 @@ from conftest import ROOT
 MODELS = (
     *("Spec", "Input", "Embedding", "SimpleRNN", "LSTM", "GRU", "RepeatVector", "LayerNorm"),
     *("Head", "Hidden", "Initializers", "Conv", "BatchNorm", "LayerNormLayer", "Dropout"),
-    *("ActivationLayer", "Concat", "AttentionSettings"),
+    *("ActivationLayer", "Concat", "AttentionSettings", "Attention", "LastSteps", "Dense"),
+    *("MaxPool", "AveragePool", "LeakyRelu", "ClippedRelu"),
 )
 KEY = "    added: float = Field(default=0.5, description='A key that was added.', examples=[1.5])\n"
 
