@@ -19,19 +19,37 @@ _MANY_STEPS = 100
 
 
 def outputs(model: Any, batch: Array, *, training: bool) -> Array:
-    """Return the output for a batch, in training (with dropout) or in inference."""
+    """Return the output for a batch, in training (with dropout) or in inference.
+
+    Named outputs are side by side, sorted by name.
+    """
+    output = _output(model, batch, training=training)
+    if not isinstance(output, dict):
+        return np.array(output)
+    return np.concatenate(
+        [np.array(output[name]).reshape(len(batch), -1) for name in sorted(output)], 1
+    )
+
+
+def _output(model: Any, batch: Array, *, training: bool) -> Any:
     keras = sys.modules.get("keras")
     # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
         if batch.shape[1] > _MANY_STEPS and not training:
-            return np.array(model.predict_on_batch(batch))
-        return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
+            return model.predict_on_batch(batch)
+        output = model(batch, training=training)
+        return keras.tree.map_structure(keras.ops.convert_to_numpy, output)
     onnx = sys.modules.get("rnnspec.backends.onnx.runtime")
     if onnx is not None and isinstance(model, onnx.OnnxModel):
-        return np.array(model(batch))
+        return model(batch)
     nnx = sys.modules.get("flax.nnx")
     if nnx is not None and isinstance(model, nnx.Module):
-        view = nnx.view(model, deterministic=not training, raise_if_not_found=False)
+        view = nnx.view(
+            model,
+            deterministic=not training,
+            use_running_average=not training,
+            raise_if_not_found=False,
+        )
         double = any(
             leaf.dtype == np.float64
             for leaf in sys.modules["jax"].tree.leaves(nnx.state(model, nnx.Param))
@@ -39,12 +57,11 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
         with sys.modules["jax"].enable_x64(double):
             output, draws = _compiled()(*nnx.split(view), batch)
             nnx.update(view, draws)
-            return np.array(output)
+            return output
     import torch
 
     with torch.no_grad():
-        result: Array = model.train(training)(torch.from_numpy(batch)).numpy()
-        return result
+        return model.train(training)(torch.from_numpy(batch))
 
 
 @cache
