@@ -24,8 +24,13 @@ def outputs(model: Any, batch: Array, *, training: bool) -> Array:
     # With the PyTorch engine, a Keras model is a PyTorch module too.
     if keras is not None and isinstance(model, keras.Model):
         if batch.shape[1] > _MANY_STEPS and not training:
-            return np.array(model.predict_on_batch(batch))
-        return np.array(keras.ops.convert_to_numpy(model(batch, training=training)))
+            output = model.predict_on_batch(batch)
+        else:
+            output = model(batch, training=training)
+        # Several heads give a mapping.
+        return keras.tree.map_structure(
+            lambda head: np.array(keras.ops.convert_to_numpy(head)), output
+        )
     onnx = sys.modules.get("rnnspec.backends.onnx.runtime")
     if onnx is not None and isinstance(model, onnx.OnnxModel):
         return np.array(model(batch))

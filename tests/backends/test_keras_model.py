@@ -74,7 +74,6 @@ def test_every_kind_of_network_is_saved_and_loaded(covering_spec: Path, tmp_path
     model = rnnspec.build(covering_spec, "keras", seed=1)
     other = reloaded(model, tmp_path / "model.keras")
     batch = batch_for(model)
-    # Several heads give a mapping of outputs.
     keras.tree.map_structure(
         np.testing.assert_array_equal,
         outputs(other, batch, training=False),
