@@ -18,7 +18,7 @@ _MANY_STEPS = 100
 """From here on, compiling a loop of Keras takes less time than running it step by step."""
 
 
-def outputs(model: Any, batch: Array, *, training: bool) -> Array:
+def outputs(model: Any, batch: Array, *, training: bool) -> Any:
     """Return the output for a batch, in training (with dropout) or in inference."""
     keras = sys.modules.get("keras")
     # With the PyTorch engine, a Keras model is a PyTorch module too.
