@@ -60,7 +60,8 @@ def output(backend: str, form: str, live: Any, batch: Array) -> Array:
     if form == "step":
         found: Array = require(backend).runtime.step(live, batch, None)[0]
         return found
-    return outputs(live, batch, training=False)
+    result: Array = outputs(live, batch, training=False)
+    return result
 
 
 def zeros(entrance: str, rows: int, steps: int) -> Array:
