@@ -64,9 +64,7 @@ def test_what_the_network_takes_is_taken_as_a_model_is_given_it() -> None:
         (NUMBERS, [[[1e39, 1.0]]], "[0, 0, 0]: expected numbers that float32 can hold, rec"),
     ],
 )
-def test_what_it_does_not_take_is_refused(
-    network: Network, batch: Any, message: str
-) -> None:
+def test_what_it_does_not_take_is_refused(network: Network, batch: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         checked_batch(network, np.array(batch), "it")
     assert message in str(caught.value)
