@@ -92,8 +92,8 @@ def test_a_backend_that_is_left_out(run: Run, spec: str) -> None:
 
 
 def test_random_specs_that_are_refused(run: Run) -> None:
-    ran = run("parity", "--random", 100, "--level", "counts", "--backend", "toy")
+    ran = run("parity", "--random", 400, "--level", "counts", "--backend", "toy")
     assert (ran.code, ran.err) == (0, "")
     refused, equal = ran.out.splitlines()
-    assert refused.startswith("refused: 9")
+    assert refused.startswith("refused: 39")
     assert equal.startswith("equal: ")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from rnnspec_playground import complete, describe, explain
 
 from rnnspec.pages import page
-from rnnspec.spec.models import LSTM, Head, Spec
+from rnnspec.spec.models import KINDS, LSTM, Head, PoolingName, Spec
 
 HEAD = "version: 1\nname: net\n"
 LAYER = list(LSTM.model_fields)
-POOLINGS = list(get_args(Head.model_fields["pooling"].annotation))
+POOLINGS = list(get_args(PoolingName))
 
 
 def at(text: str) -> tuple[str, int, int]:
@@ -35,7 +35,7 @@ def offered(text: str) -> list[str]:
         (f"{HEAD}in|", [key for key in Spec.model_fields if key not in ("version", "name")]),
         (f"{HEAD}rnn:\n  |", ["type"]),
         (f"{HEAD}rnn:\n  - |", ["type"]),
-        (f"{HEAD}rnn:\n  type: |", ["simple", "lstm", "gru", "repeat"]),
+        (f"{HEAD}rnn:\n  type: |", list(KINDS)),
         (f"{HEAD}rnn:\n  - type: repeat\n    |", ["name", "steps"]),
         (f"{HEAD}rnn: {{type: lstm, |}}", [key for key in LAYER if key != "type"]),
         (f"{HEAD}rnn: {{type: lstm, un|", [key for key in LAYER if key != "type"]),

@@ -47,8 +47,10 @@ def refusals(network: Network, _form: Form) -> tuple[Refusal, ...]:
 
 
 def _refusals(layer: Layer) -> list[Refusal]:
+    if layer.source is not None:
+        return [Refusal(layer.name, "pooling", "it has no branches")]
     if isinstance(layer, Dense):
-        return []
+        return [Refusal(layer.name, "tied", "it has no Embedding")] if layer.tied else []
     if not (isinstance(layer, Recurrent) and isinstance(layer.cell, SimpleRNN)):
         return [Refusal(layer.name, "type", f"it has no {text.type_name(layer)}")]
     keys = {"bidirectional": layer.merge, "mask_value": layer.masked, "dropout": layer.dropout}

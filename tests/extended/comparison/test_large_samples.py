@@ -16,6 +16,13 @@ from rnnspec.backends import BACKENDS, honouring
 from rnnspec.backends.needs import SOURCE
 from rnnspec.comparison.strategies import sample, spec_text, specs
 
+PLAIN = {
+    "version": 1,
+    "name": "plain",
+    "input": {"features": 2},
+    "rnn": {"type": "simple", "units": 2},
+}
+"""A spec that every backend accepts."""
 TYPED = 20
 """The number of generated files of each kind and backend that mypy checks; ruff checks all."""
 
@@ -37,7 +44,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with files of every backend, with short and with long names, in its forms."""
     folder = tmp_path_factory.mktemp("sources")
     for kind, chosen in (
-        ("short", sample(specs(), 150)),
+        ("short", [PLAIN, *sample(specs(), 150)]),
         ("long", sample(specs(long_names=True), 150)),
     ):
         for number, spec in enumerate(chosen):
