@@ -299,7 +299,8 @@ def _pool_windows(layer: nodes.WindowPooling, x: Array, mask: Array) -> Array:
     real = np.stack(list(_windows(layer.window, mask)))[..., np.newaxis]
     if layer.statistic == "average":
         # A window without a real step is padding, whose value means nothing.
-        average: Array = np.where(real, values, 0.0).sum(axis=0) / np.maximum(real.sum(axis=0), 1)
+        count = np.maximum(real.sum(axis=0), 1).astype(values.real.dtype)
+        average: Array = np.where(real, values, 0.0).sum(axis=0) / count
         return average
     # Chosen by the real part: the imaginary part of complex arrays carries a derivative.
     at = np.where(real, values.real, -np.inf).argmax(axis=0)

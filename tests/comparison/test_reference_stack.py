@@ -25,7 +25,7 @@ def network(layers: list[dict[str, Any]], head: dict[str, Any] | None = None) ->
 
 PADDED = [
     spec
-    for spec in sample(specs(), 400)
+    for spec in sample(specs(), 700)
     if spec.get("embedding", {}).get("mask_zero")
     and not any("tied" in head for head in (spec.get("head", {}), *spec.get("heads", {}).values()))
 ]
