@@ -93,8 +93,16 @@ name: conv
 input: {features: 3}
 rnn: [{type: lstm, units: 2}, {type: conv, filters: 2, kernel_size: 2}]
 """
+# The second head could take the output of the first as well as that of the stack.
+ALIKE = """\
+version: 1
+name: heads
+input: {features: 3}
+rnn: {type: gru, units: 4, name: trunk}
+heads: {one: {pooling: none, units: 4}, two: {pooling: none, units: 4}}
+"""
 PROGRAMS = [
-    pipeline.reads(text) for text in (MORE, PLAIN, VECTORS, MASKED, STACK, FLAT, TIED, CONV)
+    pipeline.reads(text) for text in (MORE, PLAIN, VECTORS, MASKED, STACK, FLAT, TIED, CONV, ALIKE)
 ]
 
 UNTOLD = {
