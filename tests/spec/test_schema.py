@@ -179,7 +179,7 @@ SMALL = {"version": 1, "name": "net", "input": {"features": 3}, "rnn": {"type": 
         ({"head": {"pooling": {"last_step": 2}}}, "$.head.pooling", "'last_step' was unexpected"),
         ({"head": {"pooling": "flatten"}}, "$.head.pooling", "should not be valid under"),
         ({"head": {"units": 3, "tied": True}}, "$.head.tied", "False was expected"),
-        ({"heads": {}}, "$.heads", "non-empty"),
+        ({"heads": {}}, "$.heads", "{} "),  # whose words depend on the version of jsonschema
         ({"heads": {"Topic": {"units": 3}}}, "$.heads", "does not match"),
         ({"heads": {"self": {"units": 3}}}, "$.heads", "#/definitions/TakenLayerName"),
         ({"heads": {"topic": {"unit": 3}}}, "$.heads.topic", "'unit' was unexpected"),
