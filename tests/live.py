@@ -61,7 +61,10 @@ def _output(model: Any, batch: Array, *, training: bool) -> Any:
     import torch
 
     with torch.no_grad():
-        return model.train(training)(torch.from_numpy(batch))
+        result = model.train(training)(torch.from_numpy(batch))
+    if isinstance(result, dict):
+        return {name: head.numpy() for name, head in result.items()}
+    return result.numpy()
 
 
 @cache
