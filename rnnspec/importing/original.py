@@ -32,7 +32,7 @@ from rnnspec.ir.nodes import Pooling, Recurrent
 from rnnspec.ir.params import directions, params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rnnspec.backends import Backend
     from rnnspec.comparison.case import Case
@@ -151,33 +151,38 @@ def compare(original: Original, taken: Taken) -> Compared:
             if original.live:
                 original.differs(f"on a random batch of shape {batch.shape}, {reason}")
             return Compared(original.what, reason=reason)
-        far = _difference(case, found)
-        allowed = _tolerance(case, original, far)
-        if not (allowed <= _LARGEST_ROUNDING or original.scale):
-            reason = f"rounding to {original.dtype} alone moves its output by up to {allowed:.2g}"
+        distances = _distances(case, found)
+        tolerated = _tolerated(case, original, distances)
+        largest = max(tolerated.values())
+        if not (largest <= _LARGEST_ROUNDING or original.scale):
+            reason = f"rounding to {original.dtype} alone moves its output by up to {largest:.2g}"
             return Compared(original.what, reason=reason)
-        _check(original, far, allowed)
-        farthest, rounding = max(farthest, far), max(rounding, allowed)
+        _check(original, distances, tolerated)
+        farthest, rounding = max(farthest, *distances.values()), max(rounding, largest)
     closer = ""
     if farthest > tolerances(DTYPE)["forward"] and original.scale:
         smaller = steady_case(taken.program, taken.arrays, original.function_error)
         if smaller is not None:
             case, share = smaller
             original.scale(share)
-            far = _difference(case, original.output(case.batch))
-            _check(original, far, _tolerance(case, original, far))
+            distances = _distances(case, original.output(case.batch))
+            _check(original, distances, _tolerated(case, original, distances))
             closer = "with smaller arrays"
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
 
 
-def _check(original: Original, far: float, allowed: float) -> None:
-    # Written this way, the test also refuses NaN.
-    if not far <= allowed:
-        original.differs(
-            f"on random batches, expected the output of {original.what} in "
-            f"{original.framework} within {allowed:.2g}, received a difference of {far:.3g}"
-        )
+def _check(
+    original: Original, distances: Mapping[str, float], tolerated: Mapping[str, float]
+) -> None:
+    for name, far in distances.items():
+        # Written this way, the test also refuses NaN.
+        if not far <= tolerated[name]:
+            original.differs(
+                f"on random batches, expected the output of {original.what} in "
+                f"{original.framework} within {tolerated[name]:.2g}, received a difference of "
+                f"{far:.3g}"
+            )
 
 
 def _runner(
@@ -217,9 +222,17 @@ def _load(path: Path, generated: Generated) -> Any:
         return backend.runtime.reload(Path(folder), name, generated.entry)
 
 
-def _difference(case: Case, found: Array) -> float:
-    expected, kept = case.truth.output, _where_defined(case)
-    return distance(found[kept], expected[kept]) if found.shape == expected.shape else math.inf
+def _distances(case: Case, found: Array) -> dict[str, float]:
+    """Return how far an output is from that of the reference, for each layer that gives one."""
+    network, truth = case.network, case.truth.output
+    if found.shape != truth.shape:
+        return {layer.name: math.inf for layer in network.results.values()}
+    expected, received, kept = (
+        reference.split_outputs(network, array) for array in (truth, found, _where_defined(case))
+    )
+    return {
+        name: distance(received[name][kept[name]], expected[name][kept[name]]) for name in expected
+    }
 
 
 def _where_defined(case: Case) -> Array:
@@ -233,12 +246,14 @@ def _where_defined(case: Case) -> Array:
     return real
 
 
-def _tolerance(case: Case, original: Original, far: float) -> float:
-    """Return the largest difference that the dtype of the original explains."""
+def _tolerated(case: Case, original: Original, distances: Mapping[str, float]) -> dict[str, float]:
+    """Return the largest differences that the dtype of the original explains, by layer."""
     if original.dtype not in _ROUNDING:
-        return case.bounds(original.function_error, {case.last: far})[case.last]
+        limits = case.bounds(original.function_error, distances)
+        return {name: limits[name] for name in distances}
     # Eight times what moves the reference if every number is rounded once.
-    unit, rng, farthest = _ROUNDING[original.dtype], np.random.default_rng(0), 1.0
+    unit, rng = _ROUNDING[original.dtype], np.random.default_rng(0)
+    farthest = dict.fromkeys(distances, unit)
     for _ in range(3):
         arrays = {
             name: array * (1.0 + unit * rng.choice((-1.0, 1.0), array.shape))
@@ -246,8 +261,9 @@ def _tolerance(case: Case, original: Original, far: float) -> float:
         }
         with np.errstate(all="ignore"):
             moved = reference.run(case.network, arrays, case.batch).output
-        farthest = max(farthest, _difference(case, moved) / unit)
-    return 8.0 * unit * farthest
+        for name, far in _distances(case, moved).items():
+            farthest[name] = max(farthest[name], far)
+    return {name: 8.0 * far for name, far in farthest.items()}
 
 
 def _too_large(network: Network) -> str:

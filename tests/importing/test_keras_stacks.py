@@ -460,6 +460,13 @@ def test_what_the_language_says_otherwise(make: Make) -> None:
     assert found.remarks[:-1] == REMARKS[make]
 
 
+def test_each_output_has_the_rounding_of_its_own() -> None:
+    model = outputs_by_layer()
+    price = model.get_layer("price")
+    price.set_weights([np.zeros_like(array) for array in price.get_weights()])
+    assert "largest difference" in rnnspec.from_keras(model).remarks[-1]
+
+
 MASKING = layer("Masking", mask_value=-1.0)
 SEQUENCE = changed(LSTM, return_sequences=True)
 CONV = layer("Conv1D", filters=2, kernel_size=[2], strides=[1])
