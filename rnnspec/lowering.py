@@ -350,7 +350,8 @@ def _pointwise(chain: _Chain, path: Path, layer: models.PointwiseLayer) -> None:
                 )
             )
         case models.Dropout():
-            if layer.variational and len(chain.shape) < 2:
+            # At a rate of 0, spec.rules has refused the key.
+            if layer.variational and layer.rate and len(chain.shape) < 2:
                 message = "'variational' is for the steps of a sequence, but this is a vector"
                 chain.refuse((*path, "variational"), message, code="E407", key=True)
             chain.add(

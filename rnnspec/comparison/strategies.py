@@ -242,8 +242,10 @@ def _others(
         case "layer_norm":
             layer |= draw(st.fixed_dictionaries({}, optional={"epsilon": _EPSILONS}))
         case "dropout":
-            optional = {} if pointwise else {"variational": st.booleans()}
-            layer |= draw(st.fixed_dictionaries({"rate": RATES}, optional=optional))
+            layer["rate"] = draw(RATES)
+            # At a rate of 0, 'variational' has no effect, which is an error.
+            if layer["rate"] and not pointwise and draw(st.booleans()):
+                layer["variational"] = draw(st.booleans())
         case "activation":
             layer["activation"] = draw(ANY_ACTIVATIONS)
         case _:
@@ -267,10 +269,10 @@ def _windows(draw: st.DrawFn, kind: str, flow: _Flow) -> Words:
     size = draw(st.integers(1, longest))
     stride = draw(st.integers(1, 3)) if draw(st.booleans()) else None
     dilation = 1
-    # Keras has either a stride or a dilation.
-    if is_conv and stride in (None, 1) and draw(st.integers(0, 3)) == 0:
+    # Keras has either a stride or a dilation, which has no effect on windows of one step.
+    if is_conv and size > 1 and stride in (None, 1) and draw(st.integers(0, 3)) == 0:
         room = 3 if flow.steps is None or padding != "valid" else flow.steps
-        dilation = draw(st.integers(1, 3 if size == 1 else max(1, (room - 1) // (size - 1))))
+        dilation = draw(st.integers(1, max(1, (room - 1) // (size - 1))))
         dilation = min(dilation, 3)
     layer: Words = {"kernel_size" if is_conv else "size": size}
     if is_conv:

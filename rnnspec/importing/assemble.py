@@ -65,7 +65,7 @@ def assemble(  # noqa: PLR0913 - all of a network
         name=name,
         description="",
         input=network_input,
-        layers=tuple(layers),
+        layers=tuple(map(_without_idle_dilation, layers)),
         outputs=tuple(outputs),
     )
     _check_branches(account, draft)
@@ -82,6 +82,13 @@ def assemble(  # noqa: PLR0913 - all of a network
     check_same(account.source, replace(draft, layers=(*placed, *rest)), network)
     _check_sources(account, draft, network)
     return network
+
+
+def _without_idle_dilation(layer: nodes.Layer) -> nodes.Layer:
+    """Return a layer without a dilation that has no effect, which a spec must not have."""
+    if isinstance(layer, nodes.Conv) and layer.window.size == 1:
+        return replace(layer, window=replace(layer.window, dilation=1))
+    return layer
 
 
 def _check_branches(account: Account, draft: nodes.Network) -> None:

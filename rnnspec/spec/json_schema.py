@@ -97,6 +97,14 @@ WITHIN: dict[str, Schema] = {
             "properties": {"hidden": {"items": {"properties": {"variational": {"const": False}}}}}
         },
     },
+    "Conv": {
+        "if": {"required": ["kernel_size"], "properties": {"kernel_size": {"const": 1}}},
+        "then": {"properties": {"dilation": {"maximum": 1}}},
+    },
+    "Dropout": {
+        "if": {"required": ["rate"], "properties": {"rate": {"const": 0}}},
+        "then": {"properties": {"variational": {"const": False}}},
+    },
     "AttentionSettings": {"dependencies": {"activation": ["units"]}},
     "Initializers": {"minProperties": 1},
     "Data": {"minProperties": 1},

@@ -396,7 +396,8 @@ class Conv(Model):
     )
     dilation: Size = Field(
         default=1,
-        description="The number of steps from one step of a window to the next.",
+        description="The number of steps from one step of a window to the next. Above 1, "
+        "`kernel_size` must be too.",
         examples=[2],
     )
     padding: WindowPadding = Field(
@@ -495,7 +496,7 @@ class Dropout(Model):
     variational: bool = Field(
         default=False,
         description="If true, one mask for all time steps of a sequence: a feature is zero in all "
-        "of them or in none.",
+        "of them or in none. Needs a `rate` above 0.",
         examples=[True],
     )
 

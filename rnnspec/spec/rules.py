@@ -9,6 +9,8 @@ from rnnspec.errors import listed
 from rnnspec.spec.models import (
     LSTM,
     Attention,
+    Conv,
+    Dropout,
     Head,
     PointwiseLayer,
     RecurrentLayer,
@@ -19,9 +21,10 @@ from rnnspec.spec.yaml.text import Path
 from rnnspec.wording import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rnnspec.errors import Problem
+    from rnnspec.spec.models import AnyLayer, HiddenLayer
 
 MAX_LAYERS = 2_000
 
@@ -83,6 +86,23 @@ def _recurrent_layers(spec: Spec) -> Iterator[Broken]:
                 "only its final state"
             )
             yield ((*path, "residual"), "E408", message)
+
+
+def _idle_settings(spec: Spec) -> Iterator[Broken]:
+    lists: list[tuple[Path, Sequence[AnyLayer | HiddenLayer]]] = [(("rnn",), spec.rnn)]
+    lists += [((*path, "hidden"), head.hidden) for path, head in spec.all_heads]
+    for path, layers in lists:
+        for index, layer in enumerate(layers):
+            match layer:
+                case Conv(kernel_size=1, dilation=dilation) if dilation > 1:
+                    message = f"'dilation: {dilation}' has no effect with 'kernel_size: 1'"
+                    message = f"{message}, expected a kernel_size above 1"
+                    yield ((*path, index, "dilation"), "E428", message)
+                case Dropout(rate=0.0, variational=True):
+                    message = "'variational' has no effect with 'rate: 0', expected a rate above 0"
+                    yield ((*path, index, "variational"), "E407", message)
+                case _:
+                    pass
 
 
 def _repeats(spec: Spec) -> Iterator[Broken]:
@@ -258,6 +278,7 @@ _RULES = (
     _masks,
     _empty_sections,
     _recurrent_layers,
+    _idle_settings,
     _repeats,
     _recurrent_layer,
     _final_state,

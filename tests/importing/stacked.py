@@ -421,6 +421,15 @@ STACKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]] = {
         features,
     ),
     "before all": (written(before_all, rnn=nn.GRU(6, 4, batch_first=True)), features),
+    "without effect": (
+        written(
+            lambda m, x: m.rnn(m.drop(m.conv(x.transpose(1, 2))).transpose(1, 2))[0],
+            conv=nn.Conv1d(3, 4, 1, stride=2, dilation=2),
+            drop=nn.Dropout1d(0.0),
+            rnn=nn.GRU(4, 4, batch_first=True),
+        ),
+        features,
+    ),
     "windows of same": (
         written(
             windows_of_same,

@@ -140,6 +140,9 @@ def outputs_by_key() -> Any:
 
 
 def outputs_by_layer() -> Any:
+    # Otherwise the layer without a name may be dense_1, by the models that were made before.
+    keras.utils.clear_session()
+
     def make(x: Any) -> Any:
         x = of.Dropout(0.1)(of.LSTM(4)(x))
         first = of.Dense(3, name="dense_1")(x)
@@ -458,6 +461,17 @@ def test_what_the_language_says_otherwise(make: Make) -> None:
     keras.utils.clear_session()
     found = rnnspec.from_keras(make())
     assert found.remarks[:-1] == REMARKS[make]
+
+
+def test_settings_without_effect_are_left_out() -> None:
+    model = sequential(
+        keras.Input((6, 3)),
+        of.Conv1D(4, 1, dilation_rate=2),
+        of.SpatialDropout1D(0.0),
+        of.LSTM(5),
+    )
+    text = rnnspec.from_keras(drawn(model)).spec.document.text
+    assert "\n- {type: conv, filters: 4, kernel_size: 1}\n- {type: lstm, units: 5}\n" in text
 
 
 def test_each_output_has_the_rounding_of_its_own() -> None:

@@ -118,6 +118,11 @@ def test_paddings_are_those_of_the_language() -> None:
     assert "{type: max_pool, size: 2, padding: same}" in text
 
 
+def test_settings_without_effect_are_left_out() -> None:
+    conv = "{type: conv, name: conv, filters: 4, kernel_size: 1, stride: 2}"
+    assert f"\n- {conv}\n- {{type: gru, name: rnn, units: 4}}\n" in written("without effect")
+
+
 def test_a_tied_array_is_counted_once() -> None:
     found = rnnspec.from_torch(stacked.LanguageModel())
     assert "name: decoder, units: 9, tied: true}" in found.spec.document.text
