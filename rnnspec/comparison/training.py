@@ -26,8 +26,7 @@ from rnnspec.backends.optimizers import Optimizer
 from rnnspec.comparison import reference
 from rnnspec.comparison.levels import distance, tolerances
 from rnnspec.comparison.report import Finding, OwnOptimizer
-from rnnspec.ir.nodes import BatchNorm
-from rnnspec.ir.params import named_params, params
+from rnnspec.ir.params import named_params
 from rnnspec.weights.store import gather
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from rnnspec.backends.optimizers import Cause, Step
     from rnnspec.comparison.case import Case, Live
-    from rnnspec.comparison.reference import Result
     from rnnspec.slots import Array
 
     Gradients = Callable[[Array, Array, Array], tuple[float, dict[str, Array]]]
@@ -76,7 +74,12 @@ def trained_keys(live: Live) -> list[tuple[str, str]]:
 
 def directional_derivatives(case: Case) -> dict[str, Array]:
     """Return the reference's derivative of the loss along a direction of each array."""
-    truth = _trained(case)
+    # In training, but without dropout.
+    truth = (
+        reference.run(case.network, case.arrays, case.batch, training=True)
+        if _moving(case)
+        else case.truth
+    )
 
     def along(name: str, direction: Array) -> float:
         arrays = {**case.arrays, name: case.arrays[name] + 1j * _STEP * direction}
@@ -94,24 +97,15 @@ def directional_derivatives(case: Case) -> dict[str, Array]:
     )
 
 
-def _trained(case: Case) -> Result:
-    """Return what the reference computes for the batch in training, but without dropout."""
-    if case.trains and any(isinstance(layer, BatchNorm) for layer in case.network.layers):
-        return reference.run(case.network, case.arrays, case.batch, training=True)
-    return case.truth
+def _moving(case: Case) -> list[str]:
+    """Return the names of the arrays that batches move."""
+    arrays = named_params(case.network) if case.trains else ()
+    return [name for name, _, param in arrays if param.learned_from == "batches"]
 
 
 def moved_arrays(case: Case, live: Live) -> dict[str, Array]:
     """Return the arrays of a model that batches move, which the gradients of one have moved."""
-    if not case.trains:
-        return {}
-    moving = [
-        f"{layer.name}.{param.name}"
-        for layer in case.network.layers
-        for param in params(layer)
-        if isinstance(layer, BatchNorm) and not param.trainable
-    ]
-    return {name: live.store.read_one(live.model, name) for name in moving}
+    return {name: live.store.read_one(live.model, name) for name in _moving(case)}
 
 
 def along_directions(case: Case, gradients: Mapping[str, Array]) -> dict[str, Array]:

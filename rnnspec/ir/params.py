@@ -7,10 +7,10 @@ rnnspec prints from a spec is the size of these arrays, and weight files use the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
-from typing import assert_never
+from typing import Literal, assert_never
 
 from rnnspec.ir.initializers import Constant, Initializer
 from rnnspec.ir.nodes import (
@@ -49,7 +49,8 @@ class Param:
     ``axes`` names its axes in order, with merged axes in brackets: ``in (gate out)`` has the shape
     (in, gates * out), with the gates in the order of ``gates``, one letter per gate.
     ``gate_values`` are the gates whose part starts with a constant instead of ``initializer``.
-    An array that is not ``trainable`` has no gradient, and a ``positive`` one no negative element.
+    ``learned_from`` is what changes the array in training: its gradient, what each batch holds, or
+    None if nothing does. A ``positive`` array has no negative element.
     """
 
     name: str
@@ -58,8 +59,13 @@ class Param:
     initializer: Initializer
     gates: str = ""
     gate_values: tuple[tuple[str, float], ...] = ()
-    trainable: bool = True
+    learned_from: Literal["gradient", "batches"] | None = "gradient"
     positive: bool = False
+
+    @property
+    def trainable(self) -> bool:
+        """True if the array has a gradient."""
+        return self.learned_from == "gradient"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -101,8 +107,8 @@ def params(layer: Layer) -> tuple[Param, ...]:
     match layer:
         case Embedding():
             table = (("token", layer.vocabulary), ("out", layer.dim))
-            trainable, source = layer.trainable, layer.initializer
-            return (Param("embeddings", "token out", table, source, trainable=trainable),)
+            param = Param("embeddings", "token out", table, layer.initializer)
+            return (param if layer.trainable else replace(param, learned_from=None),)
         case Recurrent():
             return tuple(
                 param for prefix in directions(layer) for param in _direction(layer, prefix)
@@ -133,19 +139,12 @@ def params(layer: Layer) -> tuple[Param, ...]:
             return (kernel, Param("bias", "out", sizes, layer.bias_initializer), query)
         case BatchNorm():
             features = (("out", width(layer.input)),)
+            mean = Param("moving_mean", "out", features, Constant(0.0), learned_from="batches")
             return (
                 Param("gamma", "out", features, Constant(1.0)),
                 Param("beta", "out", features, Constant(0.0)),
-                # Learned from the batches, not by gradients.
-                Param("moving_mean", "out", features, Constant(0.0), trainable=False),
-                Param(
-                    "moving_variance",
-                    "out",
-                    features,
-                    Constant(1.0),
-                    trainable=False,
-                    positive=True,
-                ),
+                mean,
+                replace(mean, name="moving_variance", initializer=Constant(1.0), positive=True),
             )
         case LayerNorm():
             features = (("out", width(layer.input)),)

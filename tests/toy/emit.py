@@ -50,8 +50,8 @@ def _refusals(layer: Layer) -> list[Refusal]:
     if layer.source is not None:
         return [Refusal(layer.name, "pooling", "it has no branches")]
     if isinstance(layer, Dense):
-        keys = {"tied": layer.tied, "activation": not isinstance(layer.activation, str)}
-        return [Refusal(layer.name, key, "its layers are plain") for key in keys if keys[key]]
+        refused = {"tied": layer.tied, "activation": not isinstance(layer.activation, str)}
+        return [Refusal(layer.name, key, "its layers are plain") for key in refused if refused[key]]
     if not (isinstance(layer, Recurrent) and isinstance(layer.cell, SimpleRNN)):
         return [Refusal(layer.name, "type", f"it has no {text.type_name(layer)}")]
     keys = {"bidirectional": layer.merge, "mask_value": layer.masked, "dropout": layer.dropout}
