@@ -29,9 +29,9 @@ class Walk(ABC):
 
     ``array`` is the type of arrays, ``axis`` the keyword for an axis, and ``method`` the method
     that computes. In ``checked_forms``, the method refuses a batch of another shape, and unless it
-    computes chunks, the class serves a loss too: with a mask, and with the output before the
-    activation if one of the ``losses`` takes it. ``about_logits`` then describes the method, with a
-    hole for the loss.
+    computes chunks, the class serves a loss too: with a mask, and with each output before its
+    activation if one of the ``losses`` takes it. ``about_logits`` then describes the method of one
+    output, with a hole for the loss.
     """
 
     network: nodes.Network
@@ -119,7 +119,23 @@ class Walk(ABC):
         """Return the statement that applies the activation of a layer, empty if it is linear."""
         if layer.activation == "linear":
             return Code()
-        return code("x = {}", self.activate(layer.activation))
+        otherwise = code("x if logits else ") if layer in self._logits.values() else Code()
+        return code("x = {}{}", otherwise, self.activate(layer.activation))
+
+    @cached_property
+    def _logits(self) -> dict[str, nodes.Dense]:
+        """The layers from which a loss takes what enters the activation, by output."""
+        if self.form not in self.checked_forms or self.form == "step":
+            return {}
+        # A layer that takes the output of another needs it after the activation.
+        taken = {name for names in nodes.sources(self.network).values() for name in names}
+        return {
+            name: layer
+            for name, layer in self.network.results.items()
+            if isinstance(layer, nodes.Dense)
+            and layer.activation in self.losses
+            and layer.name not in taken
+        }
 
     def _pool(self, layer: nodes.Pooling) -> Code:
         names = [state.name for state in states_of(layer)]
@@ -195,34 +211,33 @@ class Walk(ABC):
                 ],
                 decorators=[code("staticmethod")],
             )
-        *before, last = self.network.layers
-        match last:
-            case nodes.Dense(activation=activation) if (
-                self.form in self.checked_forms
-                and activation in self.losses
-                and not self.network.outputs
-            ):
-                option = code(", *, logits: bool = False")
-                description = self.about_logits.format(self.losses[activation])
-                body = lines(
-                    self._prepare(Code()),
-                    self._compute(before),
-                    self._project(last),
-                    code("return x if logits else {}", self.activate(activation)),
-                )
-            case _:
-                what = (
-                    "outputs for a batch by name" if self.network.outputs else "output for a batch"
-                )
-                option, description = Code(), f"Return the {what}."
-                body = self.finish(lines(self._prepare(Code()), self._compute(self.network.layers)))
-        result = "dict[str, {array}]" if self.network.outputs else "{array}"
+        outputs, logits = self.network.outputs, self._logits
+        if logits and not outputs:
+            *before, _ = self.network.layers
+            (last,) = logits.values()
+            describes = [self.about_logits.format(self.losses[last.activation])]
+            body = lines(
+                self._prepare(Code()),
+                self._compute(before),
+                self._project(last),
+                code("return x if logits else {}", self.activate(last.activation)),
+            )
+        else:
+            what = "outputs for a batch by name" if outputs else "output for a batch"
+            describes = [f"Return the {what}."]
+            if logits:
+                describes += ["", "With ``logits``, these outputs are what their losses take:"]
+                losses = ((name, self.losses[layer.activation]) for name, layer in logits.items())
+                describes += [f"    {name}: ``{loss}``" for name, loss in losses]
+            body = self.finish(lines(self._prepare(Code()), self._compute(self.network.layers)))
+        option = code(", *, logits: bool = False") if logits else Code()
+        result = "dict[str, {array}]" if outputs else "{array}"
         yield function(
             code(
                 f"{{}}(self, x: {{array}}{{}}) -> {result}", self.method, option, array=self.array
             ),
             body,
-            describes=[description],
+            describes=describes,
         )
 
     def _chunk_methods(self) -> Iterator[Code]:

@@ -150,6 +150,17 @@ def test_a_tied_kernel(bias: str, trainable: str) -> None:
     assert agrees(text, form="step")
 
 
+def test_each_head_has_logits_if_a_loss_takes_them() -> None:
+    heads = "{mean: {pooling: mean, units: 3}, kind: {units: 2, activation: softmax}}"
+    text = text_of(GRU, heads, NUMBERS).replace("head:", "heads:")
+    model = rnnspec.build(rnnspec.loads(text), "jax", seed=1)
+    x = jnp.ones((2, 5, 3))
+    outputs, logits = model(x), model(x, logits=True)
+    assert not np.allclose(logits["kind"], outputs["kind"])
+    np.testing.assert_array_equal(jax.nn.softmax(logits["kind"]), outputs["kind"])
+    np.testing.assert_array_equal(logits["mean"], outputs["mean"])
+
+
 def test_a_tied_kernel_is_the_embedding_itself(tmp_path: Path) -> None:
     text = text_of("{type: lstm, units: 3}", "{units: 9, tied: true, activation: softmax}")
     model = rnnspec.build(rnnspec.loads(text), "jax", seed=1)

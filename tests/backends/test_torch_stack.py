@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 from dataclasses import replace
 from typing import Any
@@ -321,6 +322,27 @@ def test_a_shared_array_gets_the_gradients_of_both_uses(bias: str) -> None:
     assert model.embedding_1.weight.grad.any(dim=1).all()
     one = spec(TOKENS, LSTM, TIED % f", bias: {bias}")
     assert rnnspec.parity(one, ["torch"], level="gradients").equal
+
+
+def test_each_head_has_logits_if_a_loss_takes_them() -> None:
+    # The output of the trunk is that of a head and the input of others.
+    trunk = f"{LSTM}, {{type: dense, units: 3, activation: softmax}}"
+    model, batch = build(
+        TOKENS,
+        trunk,
+        "heads: {raw: {pooling: none}, tags: {pooling: none, units: 2, activation: softmax}, "
+        "kind: {pooling: mean, units: 1, activation: sigmoid}, "
+        "vector: {pooling: max, units: 3, activation: tanh}}",
+    )
+    outputs, logits = model(batch), model(batch, logits=True)
+    assert not torch.allclose(logits["tags"], outputs["tags"])
+    logits["tags"], logits["kind"] = logits["tags"].softmax(dim=-1), logits["kind"].sigmoid()
+    torch.testing.assert_close(logits, outputs, rtol=0, atol=0)
+    described = "    tags: ``CrossEntropyLoss``\n    kind: ``BCEWithLogitsLoss``\n"
+    assert described in inspect.getsource(type(model)).replace("        ", "")
+    model, batch = build(TOKENS, trunk, "heads: {raw: {pooling: none}, mean: {pooling: mean}}")
+    with pytest.raises(TypeError, match="unexpected keyword argument 'logits'"):
+        model(batch, logits=True)
 
 
 def test_only_plain_neighbours_are_one_module() -> None:

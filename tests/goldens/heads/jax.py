@@ -106,8 +106,12 @@ class Heads(nnx.Module):
             5, 3, kernel_init=nnx.initializers.glorot_uniform(), rngs=rngs
         )
 
-    def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
-        """Return the outputs for a batch by name."""
+    def __call__(self, x: jax.Array, *, logits: bool = False) -> dict[str, jax.Array]:
+        """Return the outputs for a batch by name.
+
+        With ``logits``, these outputs are what their losses take:
+            tags: ``optax.softmax_cross_entropy``
+        """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(f"expected (batch, steps > 0), received {x.shape}")
         x = self.embedding_1(x)
@@ -120,7 +124,7 @@ class Heads(nnx.Module):
         x = jnp.tanh(x)
         dense_1_out = x
         x = self.dense_2(x)
-        x = jax.nn.softmax(x)
+        x = x if logits else jax.nn.softmax(x)
         dense_2_out = x
         x = dense_1_out
         x = self.dense_3(x, self.embedding_1)

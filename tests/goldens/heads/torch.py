@@ -104,8 +104,14 @@ class Heads(nn.Module):
                 nn.init.zeros_(module.running_mean)
                 nn.init.ones_(module.running_var)
 
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the outputs for a batch by name."""
+    def forward(
+        self, x: torch.Tensor, *, logits: bool = False
+    ) -> dict[str, torch.Tensor]:
+        """Return the outputs for a batch by name.
+
+        With ``logits``, these outputs are what their losses take:
+            tags: ``CrossEntropyLoss``
+        """
         if x.ndim != 2 or x.shape[1] == 0:
             raise ValueError(f"expected (batch, steps > 0), received {x.shape}")
         x = self.embedding_1(x)
@@ -121,7 +127,7 @@ class Heads(nn.Module):
         x = torch.tanh(x)
         dense_1_out = x
         x = self.dense_2(x)
-        x = torch.softmax(x, dim=-1)
+        x = x if logits else torch.softmax(x, dim=-1)
         dense_2_out = x
         x = dense_1_out
         x = self.dense_3(x, self.embedding_1.weight)
