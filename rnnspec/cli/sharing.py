@@ -44,7 +44,7 @@ class Processes:
         """Return the results of comparing given specs."""
         if not self.jobs:
             self._import()
-            return list(ready.compared(ready.tasks, self.step))
+            return list(ready.compare(ready.tasks, self.step))
         work = Work(Task.compare, self._prepare, lambda task: task.source)
         return work.share(ready.tasks, self.jobs, self._start())
 

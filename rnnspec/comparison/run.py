@@ -87,7 +87,7 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
         BackendError: a backend is not installed or too old.
         OutOfMemoryError: the arrays or a batch do not fit into memory.
     """
-    ready = prepared(
+    ready = prepare(
         specs,
         backends,
         level=level,
@@ -99,7 +99,7 @@ def parity(  # noqa: PLR0913 - each is an option of the command line
     )
     if not callable(progress):
         raise UsageError(f"progress: expected a function, received {received(progress)}")
-    return ready.report(ready.compared(ready.tasks, progress))
+    return ready.report(ready.compare(ready.tasks, progress))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Prepared:
     dtype: str
     form: Form | None
 
-    def compared(self, tasks: Iterable[Task], progress: Callable[[str], None]) -> list[SpecParity]:
+    def compare(self, tasks: Iterable[Task], progress: Callable[[str], None]) -> list[SpecParity]:
         """Compare specs in this process."""
         with _ONE_AT_A_TIME:
             return [task.compare(progress) for task in tasks]
@@ -122,7 +122,7 @@ class Prepared:
         return ParityReport(self.level, self.dtype, allowed, tuple(compared), self.form)
 
 
-def prepared(  # noqa: PLR0913 - each is an option of the command line
+def prepare(  # noqa: PLR0913 - each is an option of the command line
     specs: Source | Iterable[Source],
     backends: Iterable[str] | None = None,
     *,

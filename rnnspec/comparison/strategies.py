@@ -142,10 +142,10 @@ class _Names:
 
     def layer(self, draw: st.DrawFn, *, room: int = 0) -> Words:
         """Return a ``name`` key, or nothing; ``room`` is left for a suffix."""
-        drawn = self.given(room=room)
+        drawn = self.new(room=room)
         return drawn if self.length or draw(st.integers(0, 3)) == 0 else {}
 
-    def given(self, *, room: int = 0) -> Words:
+    def new(self, *, room: int = 0) -> Words:
         """Return a ``name`` key; ``room`` is left for a suffix."""
         self._number += 1
         if self.length:
@@ -301,7 +301,7 @@ def _join(draw: st.DrawFn, names: _Names, flow: _Flow, before: Words) -> Words:
         named = before.get("layers", 1) == 1 and before["type"] != "repeat"
         if not named:
             return {"type": "activation", "activation": "tanh"}
-        before |= names.given()
+        before |= names.new()
         flow.outputs.append((before["name"], flow.width))
     own = next(item for item in flow.outputs if item[0] == before["name"])
     others = draw(st.lists(st.sampled_from(flow.outputs), min_size=1, max_size=2))

@@ -47,15 +47,15 @@ def endings() -> list[str]:
     return list(_WRITERS)
 
 
-def _fixed(options: Options) -> Options:
+def _fix_theme(options: Options) -> Options:
     """Return options with the colours of a format that cannot adapt to its reader."""
     return replace(options, theme="colour") if options.theme == "auto" else options
 
 
 _WRITERS: dict[str, Writer] = {
     ".svg": lambda network, options: svg_text(network, options).encode(),
-    ".png": lambda network, options: png(svg_text(network, _fixed(options))),
-    ".pdf": lambda network, options: pdf(svg_text(network, _fixed(options))),
+    ".png": lambda network, options: png(svg_text(network, _fix_theme(options))),
+    ".pdf": lambda network, options: pdf(svg_text(network, _fix_theme(options))),
     ".tex": lambda network, options: tikz(scene(network, options)).encode(),
     ".mmd": lambda network, _: mermaid(network).encode(),
     ".txt": lambda network, options: plain_text(network, options, unicode=True).encode(),

@@ -1,4 +1,4 @@
-"""The time steps that a picture shows, and which of them a window gathers.
+"""The time steps that a picture shows, which of them a window gathers, and whose padding is used.
 
 A sequence is shown in full, or by its first steps and its last; the steps between are hidden.
 """
@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnnspec.ir.nodes import Conv, LastSteps, Network, Repeat, Window, WindowPooling
+from rnnspec.ir.nodes import (
+    Conv,
+    LastSteps,
+    Network,
+    Recurrent,
+    Repeat,
+    Residual,
+    Window,
+    WindowPooling,
+    sources,
+    windows_of_padding,
+)
 
 _MANY = 1000
 """A number of steps that stands for any number."""
@@ -85,10 +96,10 @@ class Gathered:
 
 def gather(window: Window, steps: Steps, results: Steps) -> list[Gathered]:
     """Return what the window of each result that is shown gathers."""
-    return [_gathered(window, steps, results.step(column)) for column in range(results.shown)]
+    return [_gather_one(window, steps, results.step(column)) for column in range(results.shown)]
 
 
-def _gathered(window: Window, steps: Steps, result: int) -> Gathered:
+def _gather_one(window: Window, steps: Steps, result: int) -> Gathered:
     before, _ = window.added(steps.length)
     first = result * window.stride - before
     dots = window.size > _MOST_LINES
@@ -152,3 +163,17 @@ def _usual(windows: list[Window], length: int) -> int:
 def steps_of(length: int, name: str) -> Steps:
     """Return the steps of a new sequence, which has no padding."""
     return Steps(length=length, shown=_usual([], length), name=name)
+
+
+def padding_uses(network: Network) -> set[str]:
+    """Return the layers, and the input, whose output at a padded step is used."""
+    taken = sources(network)
+    padded = windows_of_padding(network)
+    uses = {layer.name for layer in network.results.values() if layer.name in padded}
+    for layer in reversed(network.layers):
+        # A recurrent layer holds its state whatever comes in, and a window skips padding.
+        if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
+            uses.update(taken[layer.name])
+            if isinstance(layer, Residual):
+                uses.update(taken[layer.start])
+    return uses

@@ -120,7 +120,7 @@ def parity(
         from rnnspec.cli.inputs import files_to_keep, find_inputs, load_all
         from rnnspec.comparison.batch import read_batch
         from rnnspec.comparison.levels import level_for, trains_own
-        from rnnspec.comparison.run import comparable, prepared
+        from rnnspec.comparison.run import comparable, prepare
 
         inputs = find_inputs(specs or [], allow_outside=allow_outside)
         programs = load_all(inputs)
@@ -134,7 +134,7 @@ def parity(
             check_target(html, force=force, inputs=kept)
             if html.suffix not in (".html", ".htm"):
                 raise UsageError("expected a path that ends in .html", str(html))
-        ready = prepared(
+        ready = prepare(
             [program.spec for program in programs],
             backends,
             level=highest,

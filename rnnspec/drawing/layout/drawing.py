@@ -198,7 +198,7 @@ class Drawing:
         """Return how far left of a column the output of a layer goes up to its joins."""
         return self._lane + LANE * self._lanes[layer]
 
-    def forked(self, layer: Layer) -> bool:
+    def is_forked(self, layer: Layer) -> bool:
         """Return whether more than the next layer takes the output of a layer."""
         takers = [other for other, taken in sources(self.network).items() if layer.name in taken]
         return layer.name in kept_outputs(self.network) or not self._starts.isdisjoint(takers)
@@ -273,7 +273,7 @@ class Drawing:
 
         They end in a dot if more than the next layer takes them.
         """
-        is_forked = self.forked(layer)
+        is_forked = self.is_forked(layer)
         # The remark on the dropout is below the dot, and above those on the node below.
         y = self.place(10, 34 if is_forked else 16, self.entry(layer))
         self.floor = y - 10

@@ -202,10 +202,10 @@ class Axis:
         """Return the same steps with another distance and middle."""
         if len(self.columns) == 1:
             return replace(self, columns=(replace(self.columns[0], x=x),), dots=None)
-        half = _needed(self.steps, pitch) / 2
+        half = _needed_width(self.steps, pitch) / 2
         return _axis(self.steps, x - half, x + half)
 
-    def shifted(self, by: float) -> Axis:
+    def shift(self, by: float) -> Axis:
         """Return the same steps further right."""
         columns = tuple(replace(column, x=column.x + by) for column in self.columns)
         return replace(self, columns=columns)
@@ -235,7 +235,7 @@ def axes(network: Network, options: Options) -> list[Axis]:
     if options.form == "folded":
         return [Axis(steps, (Column(0.0, "t"),)) for steps, _ in found]
     pitch = _pitch(network)
-    width = max(_needed(steps, pitch) for steps, _ in found)
+    width = max(_needed_width(steps, pitch) for steps, _ in found)
     result: list[Axis] = []
     for steps, windowed in found:
         left, right = 0.0, width
@@ -244,7 +244,7 @@ def axes(network: Network, options: Options) -> list[Axis]:
             gathered = gather(windowed.window, before.steps, steps)
             left = _middle(before, gathered[0])
             right = width if steps.has_hidden else _middle(before, gathered[-1])
-            if right - left < _needed(steps, pitch):
+            if right - left < _needed_width(steps, pitch):
                 left, right = 0.0, width
         result.append(_axis(steps, left, right))
     return result
@@ -288,7 +288,7 @@ def _pitch(network: Network) -> float:
     return max(pitch, HEAD * beside + 24)
 
 
-def _needed(steps: Steps, pitch: float) -> float:
+def _needed_width(steps: Steps, pitch: float) -> float:
     """Return the width of an axis with a distance between its columns."""
     return (steps.shown - 1) * pitch + (_ROOM_FOR_DOTS if steps.has_hidden else 0)
 

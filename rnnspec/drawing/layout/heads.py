@@ -101,7 +101,7 @@ def _strands(drawing: Drawing) -> list[_Strand]:
         if head in stepwise:
             by = HEAD * (stepwise.index(head) - (len(stepwise) - 1) / 2)
             assert flow.axis is not None, "it has steps"
-            axis = flow.axis.shifted(by)
+            axis = flow.axis.shift(by)
             flow = replace(flow, axis=axis, columns=axis.columns)
         else:
             width = widths[head.name]

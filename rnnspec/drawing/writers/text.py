@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
 
 from rnnspec.drawing.layout.grid import Hidden, Poolings, lanes, side_by_side, split_heads
 from rnnspec.drawing.options import Form
-from rnnspec.drawing.steps import Steps, gather, input_steps
+from rnnspec.drawing.steps import Steps, gather, input_steps, padding_uses
 from rnnspec.drawing.words import (
     activation_name,
     cell_name,
@@ -26,6 +25,7 @@ from rnnspec.drawing.words import (
     remarks,
     total,
 )
+from rnnspec.drawing.writers.characters import FOLDED, SUBSCRIPTS, Canvas, Column, Grid
 from rnnspec.ir.nodes import (
     INPUT,
     LSTM,
@@ -49,7 +49,6 @@ from rnnspec.ir.nodes import (
     Residual,
     WindowPooling,
     sources,
-    windows_of_padding,
 )
 
 _WIDTH = 80
@@ -63,17 +62,6 @@ _SIDE = 2
 _LONGEST_WORD = 7
 """The longest word in a column."""
 _DOTS, _PAD, _HELD = "···", "pad", "held"
-_SUBSCRIPTS = {str(digit): chr(0x2080 + digit) for digit in range(10)}
-_ASCII = str.maketrans(
-    {
-        **dict.fromkeys("╭╮╰╯├┤┴", "+"),
-        **dict(zip("╱╲●", "/\\o", strict=True)),
-        **dict(zip("─→←│↑═⇒⇐", "-><|^=><", strict=True)),
-        **dict(zip("┄⇢⇠┊⇡↺·×ŷ", "~><:^@.xy", strict=True)),
-        **{subscript: digit for digit, subscript in _SUBSCRIPTS.items()},
-    }
-)
-"""Each character of a picture in ASCII, as wide as before."""
 
 
 def text(
@@ -92,7 +80,7 @@ def text(
             one included, however wide the picture becomes. Unrolled only.
         unicode: draw with box and arrow characters; otherwise in ASCII.
     """
-    grid = _FOLDED if form == "folded" else _widest_grid(network, steps)
+    grid = FOLDED if form == "folded" else _widest_grid(network, steps)
     canvas = _Picture(network, grid, _margin(network, grid) or _LEAST_MARGIN).draw()
     picture = canvas.draw(max(map(len, canvas.labels)) + _SPACE, unicode=unicode)
     # The name stands left of the result, or above it if there is no room.
@@ -101,7 +89,7 @@ def text(
     return name + (picture[len(name) :] if len(name) <= room else f"\n{picture}")
 
 
-def _widest_grid(network: Network, steps: int | None) -> _Grid:
+def _widest_grid(network: Network, steps: int | None) -> Grid:
     """Return the grid that shows so many ``steps``, by default the widest with room for labels."""
     both = any(_is_bidirectional(layer) for layer in network.layers)
     adds = any(isinstance(layer, Residual) for layer in network.layers)
@@ -112,127 +100,16 @@ def _widest_grid(network: Network, steps: int | None) -> _Grid:
     pitch, zero = pitch + room, 7 + room
     left = zero + _SIDE * both
     if steps is not None:
-        return _Grid(_SHOWN, pitch, left, steps, zero)
-    grids = (_Grid(shown, pitch, left, zero=zero) for shown in range(_SHOWN, 0, -1))
-    return next((grid for grid in grids if _margin(network, grid) is not None), _FOLDED)
+        return Grid(_SHOWN, pitch, left, steps, zero)
+    grids = (Grid(shown, pitch, left, zero=zero) for shown in range(_SHOWN, 0, -1))
+    return next((grid for grid in grids if _margin(network, grid) is not None), FOLDED)
 
 
-def _margin(network: Network, grid: _Grid) -> int | None:
+def _margin(network: Network, grid: Grid) -> int | None:
     """Return how many columns are left for the labels, or None if they need more."""
     canvas = _Picture(network, grid, 1).draw()  # a line for each word
     room = _WIDTH - _SPACE - max(map(len, canvas.rows))
     return room if room >= max(_LEAST_MARGIN, *map(len, canvas.labels)) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """One time step; ``step`` is its number, ``T`` for the last of any number."""
-
-    step: str
-    x: int
-    padded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """The columns of a sequence, and which steps they show."""
-
-    columns: tuple[_Column, ...]
-    steps: Steps
-
-    @property
-    def has_dots(self) -> bool:
-        """True if steps are left out before the last column."""
-        return len(self.columns) > 1 and self.steps.has_hidden
-
-    @property
-    def real(self) -> tuple[_Column, ...]:
-        """The columns that are not padding."""
-        return tuple(column for column in self.columns if not column.padded)
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """The measures of a picture.
-
-    ``shown`` is the number of columns before the dots, 0 in the folded form, and ``chosen`` the
-    number of columns of the input if someone chose it. The first state is ``zero`` left of its
-    cell.
-    """
-
-    shown: int
-    pitch: int
-    left: int
-    chosen: int | None = None
-    zero: int = 7
-
-    @property
-    def is_folded(self) -> bool:
-        """True if all time steps share one column."""
-        return self.shown == 0
-
-    def usual(self, length: int | None) -> int:
-        """Return how many columns a sequence of some length has."""
-        # The dots take the place of one column.
-        fits = length is not None and length <= self.shown + 2
-        return length if fits and length is not None else self.shown + 1
-
-    def axis(self, steps: Steps) -> _Axis:
-        """Return the columns of a sequence."""
-        if self.is_folded:
-            return _Axis((_Column("", self.left),), steps)
-        places = [self.left + self.pitch * index for index in range(steps.shown)]
-        if steps.has_hidden and steps.shown > 1:
-            places[-1] += self.pitch - 1
-        columns = list(map(_Column, steps.labels, places))
-        if steps.padded:
-            columns[-1] = _Column("", places[-1], padded=True)
-        return _Axis(tuple(columns), steps)
-
-    def dots(self, axis: _Axis) -> int:
-        """Return the place of the dots, before the last column."""
-        return axis.columns[-1].x - self.pitch
-
-
-_FOLDED = _Grid(shown=0, pitch=0, left=4)
-
-
-class _Canvas:
-    """Rows of characters, the lowest first; ``labels`` has the text beside each."""
-
-    def __init__(self) -> None:
-        self.rows: list[list[str]] = []
-        self.labels: list[str] = []
-
-    def add_row(self, label: Sequence[str] = ()) -> int:
-        """Add a row on top, with a label beside it and below, and return its number."""
-        self.rows.append([])
-        self.labels.append("")
-        for row, line in enumerate(label):
-            self.labels[-1 - row] = line
-        return len(self.rows) - 1
-
-    def put(self, row: int, x: int, text: str) -> None:
-        """Write ``text`` from column ``x`` on."""
-        cells = self.rows[row]
-        cells.extend(" " * (x + len(text) - len(cells)))
-        cells[x : x + len(text)] = text
-
-    def centre(self, row: int, x: int, text: str) -> None:
-        """Write ``text`` around column ``x``, further right if it would leave the picture."""
-        self.put(row, max(0, x - len(text) // 2), text)
-
-    def mark(self, row: int, places: Sequence[int], character: str) -> None:
-        """Write a character in each of some columns."""
-        for x in places:
-            self.put(row, x, character)
-
-    def draw(self, margin: int, *, unicode: bool) -> str:
-        """Return all rows, from the top, each label in ``margin`` columns."""
-        pairs = zip(reversed(self.labels), reversed(self.rows), strict=True)
-        lines = [f"{label:{margin}}{''.join(row)}".rstrip() for label, row in pairs]
-        picture = "\n".join(lines) + "\n"
-        return picture if unicode else picture.replace(" · ", " : ").translate(_ASCII)
 
 
 class _Picture:
@@ -242,25 +119,25 @@ class _Picture:
     sequence. Labels are wrapped at ``margin`` characters.
     """
 
-    def __init__(self, network: Network, grid: _Grid, margin: int) -> None:
+    def __init__(self, network: Network, grid: Grid, margin: int) -> None:
         self.network = network
         self.grid = grid
         self.margin = margin
-        self.canvas = _Canvas()
+        self.canvas = Canvas()
         length = network.input.steps
         shown = None if grid.is_folded else grid.chosen or grid.usual(length)
         self.axis = grid.axis(input_steps(network, shown))
         self.place: int | None = None
         self._names = lengths(network)
         self._sources = sources(network)
-        self._uses_padding = _padding_uses(network)
+        self._uses_padding = padding_uses(network)
         self._sums = {layer.start: layer for layer in network.layers if isinstance(layer, Residual)}
         self._lanes = {} if grid.is_folded else lanes(network)
         self._layers = {layer.name: layer for layer in network.layers}
         self._branches: dict[str, int] = {}
         self._last = INPUT
 
-    def draw(self) -> _Canvas:
+    def draw(self) -> Canvas:
         """Draw the input, the layers and the output."""
         self.canvas.add_row([" ".join(total(self.network))])
         words = input_entry(self.network.input)
@@ -279,7 +156,7 @@ class _Picture:
             if number:  # a head of its own, from the same output
                 self.canvas.add_row()
                 row = self.canvas.add_row(self._wrap(f"from {last}", "  "))
-                columns = self._outputs(last) if place is None else self._vector()
+                columns = self._outputs(last)
                 self.canvas.mark(row, [column.x for column in columns], "●")
             self._draw_rows(head.layers)
             self._draw_result(head.name)
@@ -303,7 +180,7 @@ class _Picture:
 
     def _draw_result(self, name: str = "") -> None:
         """Draw the result, with its name if there are several."""
-        columns = self._outputs(self._last) if self.place is None else self._vector()
+        columns = self._outputs(self._last)
         label = self._wrap(f"→ {name}", "  ") if name else []
         self._draw_arrows([column.x for column in columns], len(label) - 1)
         row = self.canvas.add_row(label)
@@ -312,9 +189,9 @@ class _Picture:
         else:
             self.canvas.put(row, self.place, "ŷ")
 
-    def _draw_tokens(self, row: int, letter: str, columns: Sequence[_Column]) -> None:
+    def _draw_tokens(self, row: int, letter: str, columns: Sequence[Column]) -> None:
         for column in columns:
-            index = "".join(_SUBSCRIPTS.get(digit, digit) for digit in column.step)
+            index = "".join(SUBSCRIPTS.get(digit, digit) for digit in column.step)
             token = _PAD if column.padded else f"{letter}{index}"
             self.canvas.put(row, column.x - (len(token) - 1) // 2, token)
         if self.axis.has_dots:
@@ -356,7 +233,10 @@ class _Picture:
             case Repeat() | LastSteps():
                 self._draw_spread(layer, label)
             case Recurrent(merge=None):
-                self._draw_one_way(layer, label)
+                self._draw_arrows(self._places(layer), len(label) - 1, dashed=bool(layer.dropout))
+                self._draw_cells(self.canvas.add_row(label), layer, 0)
+                if not layer.return_sequences:
+                    self.place = self.axis.columns[-1].x
             case Recurrent():
                 self._draw_both_ways(layer, label)
             case _:
@@ -383,23 +263,17 @@ class _Picture:
             break_on_hyphens=False,
         )
 
-    def _columns(self, layer: Layer) -> tuple[_Column, ...]:
-        """Return the columns whose value goes into a layer."""
-        if self.place is not None:
-            return self._vector()
-        # A layer that skips padding reads none.
-        skips = isinstance(layer, Recurrent | Conv | WindowPooling)
-        return self.axis.real if skips else self._outputs(self._last)
-
-    def _vector(self) -> tuple[_Column, ...]:
-        assert self.place is not None
-        return (_Column("", self.place),)
-
     def _places(self, layer: Layer) -> list[int]:
-        return [column.x for column in self._columns(layer)]
+        """Return the places of the columns whose value goes into a layer."""
+        # A layer that skips padding reads none.
+        skips = isinstance(layer, Recurrent | Conv | WindowPooling) and self.place is None
+        columns = self.axis.real if skips else self._outputs(self._last)
+        return [column.x for column in columns]
 
-    def _outputs(self, name: str) -> tuple[_Column, ...]:
+    def _outputs(self, name: str) -> tuple[Column, ...]:
         """Return the columns in which the output of a layer is used."""
+        if self.place is not None:
+            return (Column("", self.place),)
         return self.axis.columns if name in self._uses_padding else self.axis.real
 
     def _draw_arrows(self, places: Sequence[int], height: int = 1, *, dashed: bool = False) -> int:
@@ -506,12 +380,6 @@ class _Picture:
             self.canvas.centre(row, (left + right + 1) // 2, f"[{word}]")
         else:
             self.canvas.put(row, left, f"[{f' {word} ':─^{right - left - 1}}]")
-
-    def _draw_one_way(self, layer: Recurrent, label: list[str]) -> None:
-        self._draw_arrows(self._places(layer), len(label) - 1, dashed=bool(layer.dropout))
-        self._draw_cells(self.canvas.add_row(label), layer, 0)
-        if not layer.return_sequences:
-            self.place = self.axis.columns[-1].x
 
     def _draw_both_ways(self, layer: Recurrent, label: list[str]) -> None:
         places, dashed = self._places(layer), bool(layer.dropout)
@@ -636,17 +504,3 @@ class _Picture:
 
 def _is_bidirectional(layer: Layer) -> bool:
     return isinstance(layer, Recurrent) and layer.merge is not None
-
-
-def _padding_uses(network: Network) -> set[str]:
-    """Return the layers, and the input, whose output at a padded step is used."""
-    taken = sources(network)
-    padded = windows_of_padding(network)
-    uses = {layer.name for layer in network.results.values() if layer.name in padded}
-    for layer in reversed(network.layers):
-        # A recurrent layer holds its state whatever comes in, and a window skips padding.
-        if layer.name in uses and not isinstance(layer, Recurrent | Conv | WindowPooling):
-            uses.update(taken[layer.name])
-            if isinstance(layer, Residual):
-                uses.update(taken[layer.start])
-    return uses
