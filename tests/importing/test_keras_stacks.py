@@ -153,7 +153,8 @@ def joined_with_mask() -> Any:
         vectors = of.Embedding(20, 6, mask_zero=True)(words)
         states = of.LSTM(4, return_sequences=True)(vectors)
         x = of.LSTM(5, return_sequences=True)(of.Concatenate()([vectors, states]))
-        return of.LSTM(3)(of.Concatenate()([states, x, vectors]))
+        join = of.Concatenate(name="noise_input")
+        return of.LSTM(3)(join([states, x, vectors]))
 
     return graph(make, 12)
 
@@ -345,6 +346,7 @@ rnn:
   of: [embedding_1, lstm_1]
 - {type: lstm, units: 5}
 - type: concat
+  name: noise_input
   of: [lstm_1, lstm_2, embedding_1]
 - {type: lstm, units: 3}
 head: {pooling: last}

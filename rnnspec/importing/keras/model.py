@@ -121,7 +121,12 @@ def _given_names(chain: Chain) -> dict[str, str]:
     found = {}
     for each in chain.placed:
         made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
-        named = isinstance(each.node, _WITH_NAMES)
+        match each.node:
+            case nodes.Concat(output=output):
+                # A list of poolings is a join of vectors, and has no name.
+                named = len(output) > 1
+            case node:
+                named = isinstance(node, _WITH_NAMES)
         if named and not made_up:
             found[each.node.name] = each.layer.name
     return found
