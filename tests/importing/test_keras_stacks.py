@@ -159,6 +159,16 @@ def joined_with_mask() -> Any:
     return graph(make, 12)
 
 
+def joined_behind_masking() -> Any:
+    def make(x: Any) -> Any:
+        x = of.Masking()(x)
+        for _ in range(2):
+            x = of.Concatenate()([of.Dense(3)(x), x])
+        return of.LSTM(3)(x)
+
+    return graph(make, None, 4)
+
+
 def tied() -> Any:
     def make(words: Any) -> Any:
         embedding = of.ReversibleEmbedding(20, 6, mask_zero=True)
@@ -351,6 +361,18 @@ rnn:
 - {type: lstm, units: 3}
 head: {pooling: last}
 """,
+    joined_behind_masking: """\
+input: {features: 4, mask_value: 0.0}
+rnn:
+- {type: dense, units: 3}
+- type: concat
+  of: [dense_1, input]
+- {type: dense, units: 3}
+- type: concat
+  of: [dense_2, concat_1]
+- {type: lstm, units: 3}
+head: {pooling: last}
+""",
     tied: """\
 embedding: {vocabulary: 20, dim: 6, mask_zero: true}
 rnn: {type: lstm, units: 6}
@@ -463,6 +485,7 @@ def test_what_the_language_says_otherwise(make: Make) -> None:
 
 
 def test_each_output_has_the_rounding_of_its_own() -> None:
+    keras.utils.clear_session()
     model = outputs_by_layer()
     price = model.get_layer("price")
     price.set_weights([np.zeros_like(array) for array in price.get_weights()])
