@@ -300,7 +300,8 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
         and isinstance(node, nodes.Dense | nodes.Conv)
         and node.activation == "linear"
         and node.name == now.node
-        and _is_read_once(draft, piece.layer)
+        # Nothing else takes it without the activation.
+        and all(draft.readers[name] <= 1 for name in layer.inputs)
     ):
         before.node = replace(node, activation=piece.activation)
         draft.became.append((layer, before, "{name}.activation"))
@@ -308,11 +309,6 @@ def _place_activation(draft: Draft, piece: pieces.Activated) -> None:
         return
     activate = nodes.Activate(name=layer.name, input=(), activation=piece.activation)
     draft.add(activate, layer)
-
-
-def _is_read_once(draft: Draft, layer: Foreign) -> bool:
-    """Return whether nothing but a layer takes its input."""
-    return all(draft.readers[name] <= 1 for name in layer.inputs)
 
 
 def _place_pooling(draft: Draft, piece: pieces.Pooling) -> None:
