@@ -81,6 +81,8 @@ ROWS = {
     "speech_clipped_lstm": [49_500, 0, 10_100, 0, 10_100, 0, 80_400, 10_100, 0, 2_929],
     "sst2_attention_bilstm": [4_056_900, 0, 1_140_736, 0, 131_584, 0, 131_328, 0, 256],
     "weight_dropped_lstm": [4_000_000, 0, 7_134_600, 0, 10_584_600, 0, 2_481_600, 0, 10_000],
+    "intent_slot_lstm": [258_900, 400_800, 26_130, 0, 5_226],
+    "sleep_stage_gru": [144, 2_368, 3_552, 1_248, 68],
     "sketch_conv_lstm": [512, 128, 10_304, 256, 24_704, 512, 131_584, 131_584, 44_505],
 }
 TOTALS = {
@@ -134,6 +136,8 @@ TOTALS = {
     "speech_clipped_lstm": 163_129,
     "sst2_attention_bilstm": 5_460_804,
     "weight_dropped_lstm": 24_210_800,
+    "intent_slot_lstm": 691_056,
+    "sleep_stage_gru": 7_380,
     "sketch_conv_lstm": 344_089,
 }
 FROZEN = {
@@ -143,11 +147,13 @@ FROZEN = {
     "chorale_conv_lstm": 480,
     "heartbeat_conv_lstm": 32,
     "sketch_conv_lstm": 448,
+    "sleep_stage_gru": 72,
 }
 PRINTED = {
     "torchinfo_stacked_lstm": 3_784_580,
     "torchinfo_packed_lstm": 29_010,
     "packed_sentiment_lstm": 4_810_857,
+    "intent_slot_lstm": 691_856,
 }
 """The totals that the sources print for PyTorch's own layers."""
 KERAS_TYPES = {
@@ -162,12 +168,15 @@ KERAS_TYPES = {
     "MeanPooling": ("GlobalAveragePooling1D",),
 }
 """Types of layers that Keras names otherwise."""
+_LAST_STEP = ["Cast", "Cumsum", "GetItem", "Equal", "LogicalAnd"]
 _SOFTMAX = ["Where", "ExpandDims", "Softmax", "Where", "Einsum"]
 KERAS_OWN = {
     "dialogue_policy_lstm": ["NotEqual", "Masking", "Any"],
     "direct_forecast_lstm": ["GetItem"],
     "emoji_attention_lstm": ["NotEqual", "NotEqual", "ExpandDims", *_SOFTMAX],
+    "intent_slot_lstm": ["NotEqual", *_LAST_STEP, "NotEqual", "ExpandDims", "Where", "Sum"],
     "session_gru": ["GetItem", "Add"],
+    "sleep_stage_gru": ["Masking"],
     "sst2_attention_bilstm": ["NotEqual", "NotEqual", "ExpandDims", "Dense", *_SOFTMAX],
     "tied_word_model": ["GetItem", "Add", "Activation"],
     "weight_dropped_lstm": ["GetItem", "Add"],
@@ -207,8 +216,9 @@ def test_keras_prints_the_layers_of_the_spec_and_nothing_else(
     monkeypatch.setenv("COLUMNS", "200")
     printed = rows_of(rnnspec.build(gallery_spec, "keras"))
     found = rnnspec.summary(gallery_spec)
-    # The steps that are kept are a slice in Keras.
-    layers = {layer.name: layer for layer in found.layers if layer.type != "LastSteps"}
+    # The steps that are kept are operations in Keras.
+    kept = ("LastPooling", "LastSteps")
+    layers = {layer.name: layer for layer in found.layers if layer.type not in kept}
     own = [type_ for name, type_, _ in printed if name not in layers and type_ != "InputLayer"]
     assert own == KERAS_OWN.get(found.name, [])
     rows = [(name, type_) for name, type_, _ in printed if name in layers]

@@ -194,20 +194,20 @@ def _read_spec(text: str, source: str) -> Program:
 def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
     """Return a model with some layers under other names."""
 
-    def named(name: str) -> str:
+    def new_name(name: str) -> str:
         return names.get(name, name)
 
     layers = list[nodes.Layer]()
     for layer in imported.network.layers:
-        source = layer.source and named(layer.source)
-        renamed: nodes.Layer = replace(layer, name=named(layer.name), source=source)
+        source = layer.source and new_name(layer.source)
+        renamed: nodes.Layer = replace(layer, name=new_name(layer.name), source=source)
         match renamed:
             case nodes.Residual(start=start):
-                renamed = replace(renamed, start=named(start))
+                renamed = replace(renamed, start=new_name(start))
             case nodes.Concat(of=of):
-                renamed = replace(renamed, of=tuple(map(named, of)))
+                renamed = replace(renamed, of=tuple(map(new_name, of)))
             case nodes.Dense(tied=str() as tied):
-                renamed = replace(renamed, tied=named(tied))
+                renamed = replace(renamed, tied=new_name(tied))
             case _:
                 pass
         layers.append(renamed)
@@ -219,7 +219,7 @@ def rename(imported: Imported, names: Mapping[str, str]) -> Imported:
         replace(each, became=re.sub(r"^\w+", lambda word: names.get(word[0], word[0]), each.became))
         for each in imported.layers
     )
-    outputs = tuple((name, named(layer)) for name, layer in imported.network.outputs)
+    outputs = tuple((name, new_name(layer)) for name, layer in imported.network.outputs)
     network = replace(imported.network, layers=tuple(layers), outputs=outputs)
     return replace(imported, network=network, arrays=arrays, layers=became)
 

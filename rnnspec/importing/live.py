@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import received
-from rnnspec.errors import UsageError
+from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.assemble import name_network, write_spec
 from rnnspec.importing.original import Original, compare
 from rnnspec.shown import html_of, text_of
@@ -73,12 +73,22 @@ def from_keras(model: Any, name: str = "") -> Model:
             gives other results.
         UsageError: ``model`` is no Keras model, or has no weights yet.
     """
+    from rnnspec.importing import own
     from rnnspec.importing.keras.model import framework, output, precision, read_live
 
     version = _version(model)
     if version is None:
         raise UsageError(f"expected a Keras model, received {received(model)}")
-    taken = write_spec("model", read_live(model, name or name_network(model.name), version))
+    chosen = name or name_network(model.name)
+    try:
+        imported = read_live(model, chosen, version)
+    except ModelError:
+        # Attention and a tied kernel with a bias are several operations in our own source.
+        own_model = own.read_live(model, chosen, f"model of Keras {version}")
+        if own_model is None:
+            raise
+        imported = own_model
+    taken = write_spec("model", imported)
     original = Original(
         source="model",
         what="the model",

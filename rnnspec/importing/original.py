@@ -152,7 +152,7 @@ def compare(original: Original, taken: Taken) -> Compared:
                 original.differs(f"on a random batch of shape {batch.shape}, {reason}")
             return Compared(original.what, reason=reason)
         distances = _distances(case, found)
-        tolerated = _tolerated(case, original, distances)
+        tolerated = _limits(case, original, distances)
         largest = max(tolerated.values())
         if not (largest <= _LARGEST_ROUNDING or original.scale):
             reason = f"rounding to {original.dtype} alone moves its output by up to {largest:.2g}"
@@ -166,7 +166,7 @@ def compare(original: Original, taken: Taken) -> Compared:
             case, share = smaller
             original.scale(share)
             distances = _distances(case, original.output(case.batch))
-            _check(original, distances, _tolerated(case, original, distances))
+            _check(original, distances, _limits(case, original, distances))
             closer = "with smaller arrays"
     words = in_words(farthest, rounding, closer, original.dtype)
     return Compared(original.what, original.framework, words)
@@ -246,7 +246,7 @@ def _where_defined(case: Case) -> Array:
     return real
 
 
-def _tolerated(case: Case, original: Original, distances: Mapping[str, float]) -> dict[str, float]:
+def _limits(case: Case, original: Original, distances: Mapping[str, float]) -> dict[str, float]:
     """Return the largest differences that the dtype of the original explains, by layer."""
     if original.dtype not in _ROUNDING:
         limits = case.bounds(original.function_error, distances)

@@ -1,22 +1,27 @@
-"""Files that rnnspec itself wrote for a framework, with the spec in them or named by the user."""
+"""Models that rnnspec itself made: in files with their spec, or live ones of Keras."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rnnspec import pipeline
+from rnnspec.backends import Backend
 from rnnspec.backends.imported import Imported
 from rnnspec.backends.kept import reader
 from rnnspec.errors import UsageError, listed
+from rnnspec.ir.nodes import Embedding
+from rnnspec.raising import raise_spec
 from rnnspec.slots import is_finite
+from rnnspec.spec.write import dump
+from rnnspec.weights.origins import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rnnspec.backends import Backend
     from rnnspec.backends.kept import Saved
     from rnnspec.pipeline import Generated, Program
 
@@ -49,24 +54,51 @@ def read_built(
     # Files of vectors that the spec names are not read: their numbers are among the arrays.
     inside = f"{path} (the spec in it)"
     program = named or pipeline.reads(text, inside, allow_outside=True)
-    imported = _fitting(path, backend, program, importing)
+    # First: a model of the spec is built only if it is no larger than the arrays in the file.
+    saved = reader(backend).saved(path, program.network)
+    imported = _fitting(saved, str(path), backend, program, importing)
     for name, array in imported.arrays.items():
         if not is_finite(array):
             raise UsageError(f"{name}: expected finite numbers, received others", str(path))
     return replace(imported, spec=text)
 
 
-def _fitting(path: Path, backend: Backend, program: Program, importing: Importing) -> Imported:
-    """Return the model in a file, in the form of source whose model it is.
+def read_live(model: Any, name: str, tool: str) -> Imported | None:
+    """Return a live Keras model that ``rnnspec.build`` made, as ``name``, by its source.
+
+    Returns None if it made another model or this one was changed, and for a model of the step form.
+    """
+    from rnnspec.backends.keras.read import SavedFile
+
+    if (store := origin(model)) is None:
+        return None
+    # The arrays of an embedding are in the model, wherever they came from.
+    layers = tuple(
+        replace(layer, pretrained=None) if isinstance(layer, Embedding) else layer
+        for layer in store.network.layers
+    )
+    network = replace(store.network, name=name, description="", layers=layers)
+    program = pipeline.reads(dump(raise_spec(network, "model")), "model")
+    read = Imported(network=program.network, arrays=store.read(model), form=tool)
+    saved = SavedFile(read, json.loads(model.to_json()))
+    try:
+        imported = _fitting(saved, "model", store.backend, program, Backend.require)
+    except UsageError:
+        return None
+    return None if imported.source == "step" else imported
+
+
+def _fitting(
+    saved: Saved, source: str, backend: Backend, program: Program, importing: Importing
+) -> Imported:
+    """Return a saved model in the form of source whose model it is.
 
     If it may be of several, it is the first one that can be run.
     """
-    # First: a model of the spec is built only if it is no larger than the arrays in the file.
-    saved = reader(backend).saved(path, program.network)
     forms = pipeline.forms_of(program, backend)
     if saved.form and saved.form not in forms:
         message = f"expected a model for {listed(forms, 'or')}, received one for {saved.form:.40}"
-        raise UsageError(message, str(path))
+        raise UsageError(message, source)
     problems, closed = list[str](), list[Imported]()
     for form in [form for form in forms if saved.form in ("", form)]:
         generated = pipeline.generate(program, backend, form)
@@ -80,7 +112,7 @@ def _fitting(path: Path, backend: Backend, program: Program, importing: Importin
             return imported
         closed.append(imported)
     if not closed:
-        raise UsageError(problems[0], str(path))
+        raise UsageError(problems[0], source)
     return closed[0]
 
 

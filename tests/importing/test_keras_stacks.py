@@ -156,9 +156,20 @@ def joined_with_mask() -> Any:
         vectors = of.Embedding(20, 6, mask_zero=True)(words)
         states = of.LSTM(4, return_sequences=True)(vectors)
         x = of.LSTM(5, return_sequences=True)(of.Concatenate()([vectors, states]))
-        return of.LSTM(3)(of.Concatenate()([states, x, vectors]))
+        join = of.Concatenate(name="noise_input")
+        return of.LSTM(3)(join([states, x, vectors]))
 
     return graph(make, 12)
+
+
+def joined_behind_masking() -> Any:
+    def make(x: Any) -> Any:
+        x = of.Masking()(x)
+        for _ in range(2):
+            x = of.Concatenate()([of.Dense(3)(x), x])
+        return of.LSTM(3)(x)
+
+    return graph(make, None, 4)
 
 
 def tied() -> Any:
@@ -348,7 +359,20 @@ rnn:
   of: [embedding_1, lstm_1]
 - {type: lstm, units: 5}
 - type: concat
+  name: noise_input
   of: [lstm_1, lstm_2, embedding_1]
+- {type: lstm, units: 3}
+head: {pooling: last}
+""",
+    joined_behind_masking: """\
+input: {features: 4, mask_value: 0.0}
+rnn:
+- {type: dense, units: 3}
+- type: concat
+  of: [dense_1, input]
+- {type: dense, units: 3}
+- type: concat
+  of: [dense_2, concat_1]
 - {type: lstm, units: 3}
 head: {pooling: last}
 """,
@@ -475,6 +499,7 @@ def test_settings_without_effect_are_left_out() -> None:
 
 
 def test_each_output_has_the_rounding_of_its_own() -> None:
+    keras.utils.clear_session()
     model = outputs_by_layer()
     price = model.get_layer("price")
     price.set_weights([np.zeros_like(array) for array in price.get_weights()])

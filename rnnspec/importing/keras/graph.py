@@ -8,94 +8,28 @@ from typing import TYPE_CHECKING, Any
 from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign
 from rnnspec.errors import UsageError, listed
-from rnnspec.importing.keras.layers import CELLS, CLASSES, JOINS, KINDS, OPERATIONS
-from rnnspec.importing.keras.settings import MODELS, foreign, wrong
+from rnnspec.importing.keras.calls import Call, End, read_calls, read_ends
+from rnnspec.importing.keras.layers import CLASSES, JOINS, OPERATIONS
+from rnnspec.importing.keras.recurrent import CELLS, KINDS
+from rnnspec.importing.keras.settings import MODELS, foreign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One call of a layer in a functional model: (layer, call, output) of each input."""
-
-    inputs: tuple[tuple[str, int, int], ...]
-    kwargs: Mapping[str, Any]
-    constants: tuple[Any, ...] = ()
-
-
-def nodes(account: Account, layer: Mapping[str, Any], name: str) -> Iterator[Node]:
-    """Yield the calls of the layer ``name``, as Keras 2 and Keras 3 write them.
-
-    Raises:
-        UsageError: they are none.
-    """
-    path, calls = f"{name}.inbound_nodes", layer.get("inbound_nodes")
-    if not isinstance(calls, list | tuple | None):
-        raise wrong(account, path, f"expected a list of calls, received {show_value(calls)}")
-    for at, call in enumerate(calls or ()):
-        match call:
-            case {"args": [*args], "kwargs": dict(kwargs)}:
-                yield _new_node(args, kwargs)
-            case [*inputs]:
-                yield _old_node(inputs)
-            case _:
-                raise wrong(
-                    account, f"{path}[{at}]", f"expected a call, received {show_value(call)}"
-                )
-
-
-def tensor(value: Any) -> tuple[str, int, int] | None:
-    """Return the (layer, call, output) of a tensor in a configuration of Keras 3."""
-    match value:
-        case {
-            "class_name": "__keras_tensor__",
-            "config": {"keras_history": [str(name), call, index]},
-        } if type(call) is int and type(index) is int:
-            return name, call, index
-        case _:
-            return None
-
-
-def _new_node(args: list[Any], kwargs: Mapping[str, Any]) -> Node:
-    flat = args[0] if len(args) == 1 and isinstance(args[0], list | tuple) else args
-    found = [(value, tensor(value)) for value in flat]
-    constants = tuple(value for value, each in found if each is None and value is not None)
-    return Node(tuple(each for _, each in found if each), kwargs, constants)
-
-
-def _old_node(inputs: list[Any]) -> Node:
-    found, constants, kwargs = list[tuple[str, int, int]](), list[Any](), dict[str, Any]()
-    # A single input is sometimes written without the list around it.
-    for each in [inputs] if inputs and isinstance(inputs[0], str) else inputs:
-        match each:
-            case [str(name), call, index, *rest] if (
-                name != "_CONSTANT_VALUE"
-                and type(call) is type(index) is int
-                and all(isinstance(more, dict) for more in rest)
-            ):
-                found.append((name, call, index))
-                for more in rest:
-                    kwargs |= more
-            case _:
-                constants.append(each)
-    return Node(tuple(found), kwargs, tuple(constants))
-
-
-_DEEPEST = 50
+_DEEPEST_MASK = 50
 _LARGEST = 1e30
 _OTHER = "has a mask that is not that of the input, which the language lacks"
 
 
-class MaskError(Exception):
+class _MaskError(Exception):
     """A mask that is not made from the padding of the input."""
 
 
-class Masks:
+class _MaskOperations:
     """The operations of a graph that compute masks."""
 
     def __init__(
-        self, layers: Mapping[str, Foreign], calls: Mapping[str, tuple[Node, ...]]
+        self, layers: Mapping[str, Foreign], calls: Mapping[str, tuple[Call, ...]]
     ) -> None:
         self._layers = layers
         self._calls = calls
@@ -106,7 +40,7 @@ class Masks:
         """Return the value of padding: the mask is true where the input ``first`` is another.
 
         Raises:
-            MaskError: the mask is another.
+            _MaskError: the mask is another.
         """
         match mask:
             case {"config": {"keras_history": [str(name), int(), int()]}}:
@@ -114,7 +48,7 @@ class Masks:
             case [str(name), int(), int()]:
                 return self._of(name, first, 0)
             case _:
-                raise MaskError(_OTHER)
+                raise _MaskError(_OTHER)
 
     def _of(self, name: str, first: str, depth: int) -> float:
         if (name, first) not in self._found:
@@ -123,8 +57,8 @@ class Masks:
 
     def _made_by(self, name: str, first: str, depth: int) -> float:
         layer, calls = self._layers.get(name), self._calls.get(name, ())
-        if layer is None or layer.custom or len(calls) != 1 or depth > _DEEPEST:
-            raise MaskError(_OTHER)
+        if layer is None or layer.custom or len(calls) != 1 or depth > _DEEPEST_MASK:
+            raise _MaskError(_OTHER)
         inputs = [source for source, _, _ in calls[0].inputs]
         match layer.kind, inputs, calls[0].constants:
             case "NotEqual", [source], [int() | float() as value] if source == first:
@@ -143,7 +77,7 @@ class Masks:
                     return values.pop()
             case _:
                 pass
-        raise MaskError(_OTHER)
+        raise _MaskError(_OTHER)
 
     def _is_zeros(self, reader: Foreign, name: str) -> bool:
         layer = self._layers.get(name)
@@ -151,7 +85,7 @@ class Masks:
 
 
 MAX_LAYERS = 4_000
-_DEEPEST = 4
+_DEEPEST_MODEL = 4
 _MOST_UNUSED = 10
 _RECURRENT = (*KINDS, *CELLS, "RNN", "Bidirectional")
 
@@ -194,7 +128,7 @@ def _flat(account: Account, layers: Layers, depth: int = 0) -> Layers:
     ends = dict[str, str]()
     for outer in layers.found:
         layer = replace(outer, inputs=tuple(ends.get(name, name) for name in outer.inputs))
-        if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST:
+        if layer.kind not in MODELS or layer.custom or depth >= _DEEPEST_MODEL:
             found.append(layer)
             continue
         config = {"class_name": layer.kind, "config": layer.config}
@@ -257,7 +191,8 @@ def _layers_of(account: Account, config: Any) -> Layers:
         }:
             graph = _Graph(account, _few(account, layers))
             return graph.layers_between(
-                _ends(account, "input_layers", inputs), _ends(account, "output_layers", outputs)
+                read_ends(account, "input_layers", inputs),
+                read_ends(account, "output_layers", outputs),
             )
         case {"class_name": "Sequential" | "Model" | "Functional" as name, "config": inner}:
             wanted = "expected the layers with the input and the output layers"
@@ -284,47 +219,6 @@ def _few(account: Account, layers: list[Any]) -> list[Any]:
     return layers
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """A layer at an end of a model, which of its calls and outputs, and its key in a mapping."""
-
-    layer: str
-    call: int
-    output: int
-    key: str | None = None
-
-
-def _ends(account: Account, name: str, value: Any) -> tuple[End, ...]:
-    """Return the input or the output layers.
-
-    Raises:
-        UsageError: they are no layers.
-    """
-    match value:
-        case [str(), _, _]:
-            return (_end(account, name, value),)
-        case [*several]:
-            return tuple(_end(account, name, each) for each in several)
-        case dict():
-            return tuple(_end(account, name, each, str(key)) for key, each in value.items())
-        case _:
-            raise UsageError(
-                f"{name}: expected layers, received {show_value(value)}", account.source
-            )
-
-
-def _end(account: Account, name: str, value: Any, key: str | None = None) -> End:
-    match value:
-        case [str(layer), call, output] if type(call) is type(output) is int:
-            return End(layer, call, output, key)
-        case [[str(), _, _] as only]:
-            return _end(account, name, only, key)
-        case _:
-            raise UsageError(
-                f"{name}: expected a layer, received {show_value(value)}", account.source
-            )
-
-
 class _Graph:
     """The layers of a functional model with the calls that connect them."""
 
@@ -338,18 +232,18 @@ class _Graph:
         if len(self.layers) < len(found):
             raise UsageError("expected layers of different names", account.source)
         self.calls = {
-            each.name: tuple(nodes(account, layer, each.name))
+            each.name: tuple(read_calls(account, layer, each.name))
             for each, layer in zip(found, layers, strict=True)
         }
         for layer in found:
             if layer.kind == "ReversibleEmbedding" and not layer.custom:
                 self._split_calls(layer)
-        self._masks = Masks(self.layers, self.calls)
+        self._masks = _MaskOperations(self.layers, self.calls)
         self._order: list[str] = []
 
     def _split_calls(self, layer: Foreign) -> None:
         """Make each call of an embedding that projects back to its tokens a layer of its own."""
-        first, *others = self.calls[layer.name] or (Node((), {}),)
+        first, *others = self.calls[layer.name] or (Call((), {}),)
         if not others or not all(call.kwargs.get("reverse") is True for call in others):
             return
         self.calls[layer.name] = (_without_reverse(first),)
@@ -507,7 +401,7 @@ class _Graph:
         mask = self._mask(name, call, first)
         return replace(layer, inputs=inputs, mask=mask, constants=call.constants)
 
-    def _mask(self, name: str, call: Node, first: str) -> float | None:
+    def _mask(self, name: str, call: Call, first: str) -> float | None:
         """Return the value of padding behind the mask that a call is given, if it is given one."""
         given = {key: value for key, value in call.kwargs.items() if value is not None}
         if given.pop("training", False) is not False:
@@ -522,12 +416,12 @@ class _Graph:
             return None
         try:
             return self._masks.padding(mask, first)
-        except MaskError as error:
+        except _MaskError as error:
             self.refuse(name, str(error))
             return None
 
 
-def _without_reverse(call: Node) -> Node:
+def _without_reverse(call: Call) -> Call:
     return replace(
         call, kwargs={key: value for key, value in call.kwargs.items() if key != "reverse"}
     )

@@ -25,10 +25,12 @@ from rnnspec.backends.keras.arrays import (
 from rnnspec.backends.keras.hdf5.file import Stored
 from rnnspec.backends.keras.read import StoredModel, open_model, read_json, unknown_class
 from rnnspec.errors import UsageError, brief, listed
-from rnnspec.importing.keras.chain import Chain
+from rnnspec.importing.keras.chain import place_pieces
+from rnnspec.importing.keras.draft import Draft
 from rnnspec.importing.keras.graph import layers_of
-from rnnspec.importing.keras.layers import CELLS, CLASSES, OPERATIONS, pieces_of
+from rnnspec.importing.keras.layers import CLASSES, OPERATIONS, pieces_of
 from rnnspec.importing.keras.pieces import has_arrays
+from rnnspec.importing.keras.recurrent import CELLS
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -67,19 +69,19 @@ def read_model(account: Account, given: Description, arrays: Arrays) -> Imported
     if not layers.ordered:
         account.check()
         raise AssertionError("what has no order was refused")
-    chain = Chain(account, pieces, layers.outputs)
+    draft = Draft(account, pieces, layers.outputs)
     if account.problems:
         # Its arrays may be those of other layers, but its places can be looked at.
-        chain.build(None)
+        place_pieces(draft, None)
         account.check()
     own = [layer for layer in layers.in_file if has_arrays(read[layer.name][0])]
     source = arrays(account, layers.in_file, own)
-    chain.build(partial(_features, source))
+    place_pieces(draft, partial(_features, source))
     account.check()
-    network = chain.assemble(given.name)
-    found = canonical(account, chain.placed, source)
+    network = draft.assemble(given.name)
+    found = canonical(account, draft.placed, source)
     account.check()
-    form, names = f"{given.form} of {version}", _given_names(chain)
+    form, names = f"{given.form} of {version}", _given_names(draft)
     return account.finish(network, found, form, names, opener="keras")
 
 
@@ -116,12 +118,17 @@ def _features(source: Source, layer: Foreign) -> int | None:
     return shape[max(len(shape) - 2, 0)] if 1 <= len(shape) <= 3 else None
 
 
-def _given_names(chain: Chain) -> dict[str, str]:
+def _given_names(draft: Draft) -> dict[str, str]:
     """Return the names in the file by those of the nodes, without those that Keras made up."""
     found = {}
-    for each in chain.placed:
+    for each in draft.placed:
         made_up = re.fullmatch(rf"{snake(each.layer.kind)}(_?\d+)?", each.layer.name)
-        named = isinstance(each.node, _WITH_NAMES)
+        match each.node:
+            case nodes.Concat(output=output):
+                # A list of poolings is a join of vectors, and has no name.
+                named = len(output) > 1
+            case node:
+                named = isinstance(node, _WITH_NAMES)
         if named and not made_up:
             found[each.node.name] = each.layer.name
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.keras.arrays import Foreign, Version
 from rnnspec.backends.keras.read import MODULES
 from rnnspec.errors import UsageError
-from rnnspec.ir import initializers, nodes
-from rnnspec.words import Activation, CellActivation
+from rnnspec.ir import initializers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -183,6 +182,10 @@ class Settings:
             self.refuse(key, f"expected {wanted}, received {show_value(value)}; {why}")
         return value
 
+    def expect_steps_first(self) -> None:
+        """Take the order of the axes."""
+        self.only("data_format", "channels_last", why="the language has the steps first")
+
     def leave_training(self, *keys: str) -> None:
         """Take settings that act in training only, and name those that are set."""
         for key in keys:
@@ -245,76 +248,6 @@ def _policy(value: Any) -> Any:
             return "float32"
         case _:
             return value
-
-
-LEGACY = "legacy_hard_sigmoid"
-CELL_WORDS = get_args(CellActivation)
-DENSE_WORDS = get_args(Activation)
-
-
-def cell_activation(settings: Settings, key: str, default: str) -> CellActivation:
-    """Return the activation of gates or candidates; see ``activation``."""
-    return cast("CellActivation", activation(settings, key, CELL_WORDS, default))
-
-
-def dense_activation(settings: Settings) -> nodes.Activation:
-    """Return the activation of anything but a cell; see ``activation``."""
-    match settings.peek("activation"):
-        case "relu6":
-            settings.drop("activation")
-            return nodes.ClippedRelu(limit=6.0)
-        case "leaky_relu":
-            settings.drop("activation")
-            # That of the function, where the layer LeakyReLU has 0.3.
-            return nodes.LeakyRelu(slope=0.2)
-        case _:
-            return cast("Activation", activation(settings, "activation", DENSE_WORDS, "linear"))
-
-
-def activation(settings: Settings, key: str, words: tuple[str, ...], default: str) -> str:
-    """Return an activation as a word of the language.
-
-    Before version 3, Keras's ``hard_sigmoid`` is clip(0.2 x + 0.5, 0, 1), now it is
-    relu6(x + 3) / 6; the version of the file decides.
-    """
-    given = settings.take(key, default)
-    if given is None:
-        given = "linear"
-    word = "silu" if given == "swish" else given
-    if word == "hard_sigmoid" and settings.version.major < 3:
-        word = LEGACY
-        what = f"{key} {LEGACY}, which {settings.version} calls hard_sigmoid"
-        settings.account.infer(what, settings.name)
-        settings.account.differ("Keras 3 reads hard_sigmoid in this file as another function")
-    if _is_legacy(given):
-        word = LEGACY
-    if isinstance(word, str) and word in words:
-        return word
-    known = ", ".join(words)
-    what = f"the function {show_value(given)}" if isinstance(given, dict) else show_value(given)
-    settings.refuse(key, f"expected one of {known}; received {what}, which the language lacks")
-    return default
-
-
-def _is_legacy(value: Any) -> bool:
-    """Return whether an activation is hard_sigmoid(1.2 x), as rnnspec says it in Keras 3."""
-    match value:
-        case {
-            "class_name": "Pipeline",
-            "config": {
-                "layers": [
-                    {"class_name": "Rescaling", "config": {"scale": scale, "offset": 0 | 0.0}},
-                    {"class_name": "Activation", "config": {"activation": "hard_sigmoid"}},
-                ]
-            },
-        }:
-            match scale:
-                case {"class_name": "__numpy__", "config": {"value": [1.2]}}:
-                    return True
-                case _:
-                    return isinstance(scale, np.ndarray) and scale.tolist() == [1.2]
-        case _:
-            return False
 
 
 def initializer(value: Any) -> Initializer | None:

@@ -273,15 +273,13 @@ class _Plan:
                     case _:
                         raise _MisplacedError(step, ONE_USE)
                 if isinstance(step.layer, nodes.Residual):
-                    start = self._first_behind(order[0], step.sources[1])
+                    trunk, source = order[0], step.sources[1]
+                    start = trunk[trunk.index(source) + 1 if source else 0]
                     step.layer = replace(step.layer, start=self._name(start))
                 reached.add(at)
                 placed.append(step)
                 previous = at
         return tuple(placed)
-
-    def _first_behind(self, trunk: list[int], start: int) -> int:
-        return trunk[trunk.index(start) + 1 if start else 0]
 
     def _name(self, at: int) -> str:
         return self.steps[at].layer.name if at else nodes.INPUT

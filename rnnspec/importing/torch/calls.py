@@ -328,14 +328,14 @@ def _leaky(scope: Scope, x: Any, negative_slope: float = 0.01, inplace: bool = F
 
 
 def _clamp(scope: Scope, x: Any, min: Any = None, max: Any = None) -> Value:  # noqa: A002
-    return layers.activate(scope, x, layers.clipped(min, max))
+    return layers.activate(scope, x, layers.activation_between(min, max))
 
 
 def _hardtanh(
     scope: Scope, x: Any, min_val: Any = -1.0, max_val: Any = 1.0, inplace: bool = False
 ) -> Value:
     del inplace
-    return layers.activate(scope, x, layers.clipped(min_val, max_val))
+    return layers.activate(scope, x, layers.activation_between(min_val, max_val))
 
 
 def _relu6(scope: Scope, x: Any, inplace: bool = False) -> Value:

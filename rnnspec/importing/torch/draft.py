@@ -169,7 +169,7 @@ class _Chain:
         if not self._fits(matrix, matrix.weight.shape[1]):
             return
         hidden, following = self._is_hidden(matrix), self.rest[:1]
-        tied = self._tied(matrix)
+        tied = self._find_embedding(matrix)
         if following and isinstance(following[0], Norm | BatchNorm):
             hidden = False
             guess = f"no activation before {following[0].name}"
@@ -183,7 +183,7 @@ class _Chain:
         layer = dense(matrix.name, units, activation=activation, bias=bias)
         self.add(replace(layer, tied=tied))
 
-    def _tied(self, matrix: Matrix) -> str | None:
+    def _find_embedding(self, matrix: Matrix) -> str | None:
         """Return the name of the embedding whose weight is that of an output layer, or None."""
         table = self.table
         if self.rest or table is None or not is_equal(matrix.weight, table.weight):

@@ -110,7 +110,7 @@ def _plain(scope: Scope, module: Any, kind: str, x: Any) -> Value:
         case "LeakyReLU":
             return activate(scope, x, nodes.LeakyRelu(slope=float(module.negative_slope)))
         case "ReLU6" | "Hardtanh":
-            return activate(scope, x, clipped(module.min_val, module.max_val))
+            return activate(scope, x, activation_between(module.min_val, module.max_val))
         case "MaxPool1d" | "AvgPool1d":
             settings = {
                 key: getattr(module, key)
@@ -312,7 +312,7 @@ def flatten(scope: Scope, x: Any, size: int = 0) -> Tensor:
     return result
 
 
-def clipped(low: Any, high: Any) -> nodes.Activation:
+def activation_between(low: Any, high: Any) -> nodes.Activation:
     """Return the activation between two limits.
 
     Raises:

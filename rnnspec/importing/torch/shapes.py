@@ -148,12 +148,12 @@ def reshape(scope: Scope, x: Any, *sizes: Any) -> Value:
             return both(scope, states, "concat")
         if x.number == 1 and sizes == (-1, scope.width(x.at)):
             return scope.whole(x)
-    if isinstance(x, Tensor) and (result := _reshaped(scope, x, sizes)) is not None:
+    if isinstance(x, Tensor) and (result := _reshape_tensor(scope, x, sizes)) is not None:
         return result
     raise RefusedError("expected no change of shapes, received one; the language has none", "E701")
 
 
-def _reshaped(scope: Scope, x: Tensor, sizes: tuple[Any, ...]) -> Value | None:
+def _reshape_tensor(scope: Scope, x: Tensor, sizes: tuple[Any, ...]) -> Value | None:
     """Return a tensor in another shape that the language can say, or None."""
     features = scope.width(x.at)
     match sizes:

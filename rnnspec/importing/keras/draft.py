@@ -1,0 +1,247 @@
+"""The layers of a Keras model as nodes, with what is known of their outputs."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.imported import Account, Became, show_value
+from rnnspec.backends.keras.arrays import Placed
+from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.keras import pieces
+from rnnspec.importing.keras.masks import Masks
+from rnnspec.ir import initializers, nodes
+from rnnspec.ir.text import default_kind, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.pieces import Piece
+    from rnnspec.ir.initializers import Initializer
+
+_LAYER = "{name} ({type})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The initializers of the whole network."""
+
+    kernel: Initializer
+    recurrent: Initializer
+    bias: Initializer
+    forget_bias: float
+
+
+def drawn_by(account: Account, found: Sequence[Piece]) -> Drawn:
+    """Return the one initializer of each role; where layers differ, the default of the language."""
+    recurrent = [each for each in found if isinstance(each, pieces.Recurrent)]
+    drawn: list[pieces.Recurrent | pieces.Dense | pieces.Conv] = [
+        each
+        for each in found
+        if isinstance(each, pieces.Recurrent | pieces.Dense | pieces.Conv) and not each.layer.tied
+    ]
+    forget = {e.cell.forget_bias for e in recurrent if isinstance(e.cell, nodes.LSTM) and e.bias}
+    (value,) = forget if len(forget) == 1 else (math.nan,)
+    if math.isnan(value) and forget:
+        account.leave("the initial forget_bias", reason="layers differ, or the language lacks it")
+    biased = [each for each in drawn if each.bias]
+    return Drawn(
+        kernel=_one(account, "kernel", [e.kernel for e in drawn], initializers.GlorotUniform()),
+        recurrent=_one(
+            account, "recurrent", [e.recurrent for e in recurrent], initializers.Orthogonal()
+        ),
+        bias=_one(
+            account, "bias", [e.bias_initializer for e in biased], initializers.Constant(0.0)
+        ),
+        forget_bias=1.0 if math.isnan(value) else value,
+    )
+
+
+def _one(
+    account: Account, role: str, given: Sequence[Initializer | None], default: Initializer
+) -> Initializer:
+    first = next(iter(given), default)
+    if first is not None and all(each == first for each in given):
+        return first
+    account.leave(f"{role} initializers", reason="layers differ, or the language lacks one")
+    return default
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The output of a layer of the file.
+
+    ``node`` is the name of the node in the draft that computes it, and ``masked`` is whether the
+    language has a mask beside it. Behind a layer that was refused, nothing is ``certain`` of
+    features and masks, and what depends on them is not refused as well; whether it is a sequence is
+    ``ranked`` again behind the next recurrent layer. ``zeros`` is true if it is zero at padding,
+    and ``padding`` has the zeros that a ZeroPadding1D adds, with its layer.
+    """
+
+    node: str
+    shape: nodes.Shape
+    masked: bool
+    certain: bool = True
+    ranked: bool = True
+    zeros: bool = False
+    padding: pieces.ZeroPadding | None = None
+
+
+class Draft:
+    """The layers so far, with what is known of their outputs.
+
+    ``placed`` are the nodes with their layers in the file, and ``by_name`` the same by the names
+    of the nodes; ``outputs`` are by the names of layers. ``padding`` is the value of a padded step,
+    None without a mask. ``readers`` counts the layers that take the output of each layer.
+    """
+
+    def __init__(
+        self, account: Account, found: Sequence[Piece], outputs: Sequence[tuple[str, str]]
+    ) -> None:
+        self.account = account
+        self.placed: list[Placed] = []
+        self.input: nodes.Input
+        self.pieces = found
+        self.results = outputs
+        self.drawn = drawn_by(account, found)
+        self.masks = Masks(found)
+        self.padding: float | None = None
+        self.outputs: dict[str, Output] = {}
+        self.by_name: dict[str, Placed] = {}
+        self.readers = Counter(name for piece in found for name in piece.layer.inputs)
+        self.readers.update(layer for _, layer in outputs)
+        # What each layer of the file became, in words that need the place of a node.
+        self.became: list[tuple[Foreign, Placed | None, str]] = []
+        self.now = Output(nodes.INPUT, (), masked=False)
+        """The input of the layer that is placed."""
+
+    def assemble(self, name: str) -> nodes.Network:
+        """Return the network of a draft that was built without a problem, its layers placed.
+
+        Raises:
+            ModelError: the language cannot express it.
+        """
+        layers = [each.node for each in self.placed]
+        kinds = {each.node.name: each.layer.kind for each in self.placed}
+        network = assemble(
+            self.account, name, self.input, layers, kinds, outputs=self._name_outputs(layers)
+        )
+        for placed, node in zip(self.placed, network.layers, strict=True):
+            placed.node = node
+        for layer, became, words in self.became:
+            if became is not None:
+                words = words.format(name=became.node.name, type=type_name(became.node))  # noqa: PLW2901
+            self.account.became.append(Became(layer.name, layer.kind, words))
+        return network
+
+    def _name_outputs(self, layers: Sequence[nodes.Layer]) -> tuple[tuple[str, str], ...]:
+        """Return the name of each output, and its node; nothing for an output without a name."""
+        if not any(name for name, _ in self.results):
+            return ()
+        kinds = {default_kind(layer) for layer in layers}
+        named = dict[str, str]()
+        for at, (given, layer) in enumerate(self.results, 1):
+            name, (kind, _, number) = given, given.rpartition("_")
+            # The language may give such a name to a layer.
+            made_up = kind in kinds and number.isdecimal()
+            if made_up or name in named or not is_layer_name(name):
+                name = f"output_{at}"
+                self.account.infer(f"output {at}, {show_value(given)}, is named {name}")
+            named[name] = self.outputs[layer].node
+        return tuple(named.items())
+
+    def refuse(self, layer: Foreign, message: str) -> None:
+        """Record that a layer is in a place that the language lacks."""
+        self.account.refuse(layer.name, message, "E704")
+
+    def doubt(self, layer: Foreign, message: str) -> None:
+        """Refuse a layer for features or a mask, unless a layer before it was refused."""
+        if self.now.certain:
+            self.refuse(layer, message)
+        self.now = replace(self.now, certain=False)
+
+    def add(
+        self, node: nodes.Layer, layer: Foreign, *, source: str = "", lacks: tuple[str, ...] = ()
+    ) -> Placed:
+        """Append a node that takes the current input, or ``source``."""
+        name = self._unique_name(node.name)
+        before = self.placed[-1].node.name if self.placed else nodes.INPUT
+        taken = source or self.now.node
+        # A join names what it takes.
+        joins = isinstance(node, nodes.Concat) or taken == before
+        node = replace(node, name=name, source=None if joins else taken)
+        placed = Placed(node, layer, lacks)
+        self.placed.append(placed)
+        self.by_name[name] = placed
+        self.became.append((layer, placed, _LAYER))
+        shape = replace(node, input=self.now.shape).output
+        now = self.now
+        self.now = replace(
+            now,
+            node=name,
+            shape=shape,
+            masked=now.masked and len(shape) > 1 and not isinstance(node, nodes.Repeat),
+            ranked=now.ranked or isinstance(node, nodes.Recurrent | nodes.Pooling | nodes.Repeat),
+            zeros=now.zeros and keeps_zeros(node),
+            padding=None,
+        )
+        return placed
+
+    def _unique_name(self, name: str) -> str:
+        """Return a name for the draft that no other node has, and that is not the input's."""
+        taken = {nodes.INPUT, *self.by_name}
+        return next(
+            candidate
+            for candidate in (name, *(f"{name}#{n}" for n in range(2, len(taken) + 3)))
+            if candidate not in taken
+        )
+
+    def leave_out(self, layer: Foreign, what: str) -> None:
+        """Leave out a layer that changes nothing."""
+        self.account.leave(what, layer.name, "changes nothing")
+
+    def check_padding(self, name: str, output: Output) -> None:
+        """Refuse zeros that are added before a layer that has no padding of its own."""
+        if output.padding is not None:
+            layer = output.padding.layer
+            message = f"expected a convolution or a pooling of windows behind it, received {name}"
+            self.refuse(layer, message)
+
+    def check_mask(self, layer: Foreign) -> None:
+        """Refuse a layer that reads a mask if Keras has none there and the language has one."""
+        mask = self.masks.at[layer.name]
+        if self.now.masked and not mask.kept:
+            message = (
+                f"has no mask, since Keras drops it at {mask.dropped}, and the "
+                "language keeps it; expected a layer that keeps it, such as keras.layers.Add"
+            )
+            self.doubt(layer, message)
+
+    def expect_rank(self, layer: Foreign, rank: int) -> None:
+        """Refuse a layer whose input is no vector (rank 1), or no sequence (rank 2)."""
+        now = self.now
+        if len(now.shape) != rank:
+            names = {1: "a vector", 2: "a sequence"}
+            received = names.get(len(now.shape), "tokens")
+            if now.ranked:
+                self.refuse(layer, f"expected {names[rank]}, received {received}")
+            # Any shape of this rank, so that what comes next is looked at too.
+            shape: nodes.Shape = (1,) if rank == 1 else (None, 1)
+            self.now = replace(now, certain=False, shape=shape)
+
+
+_ZERO_AT_ZERO = ("linear", "relu", "tanh", "softsign", "elu", "selu", "silu")
+
+
+def keeps_zeros(node: nodes.Layer) -> bool:
+    """Return whether zeros at padding stay zeros."""
+    match node:
+        case nodes.Activate(activation=nodes.LeakyRelu() | nodes.ClippedRelu()):
+            return True
+        case nodes.Activate(activation=activation):
+            return activation in _ZERO_AT_ZERO
+        case _:
+            return isinstance(node, nodes.Dropout | nodes.Residual | nodes.Concat)

@@ -1,0 +1,402 @@
+"""Recurrent layers of Keras: their settings, and their place in the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast, get_args
+
+from rnnspec.backends.imported import show_value
+from rnnspec.backends.keras.arrays import Placed
+from rnnspec.importing.keras import pieces
+from rnnspec.importing.keras.activations import cell_activation
+from rnnspec.importing.keras.settings import Settings, foreign, initializer
+from rnnspec.ir import nodes
+from rnnspec.ir.initializers import Constant
+from rnnspec.words import CellActivation, Merge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.draft import Draft, Output
+    from rnnspec.ir.initializers import Initializer
+
+KINDS = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU")
+"""The classes of recurrent layers."""
+CELLS = {"SimpleRNNCell": "SimpleRNN", "LSTMCell": "LSTM", "GRUCell": "GRU"}
+"""The classes of cells for the layer RNN, each with the layer that has such a cell."""
+_MOST_CELLS = 1_000
+_STATEFUL = (
+    "the state of a call would be the start of the next; if each call may start from zeros, pass "
+    "the architecture with 'stateful' false with --config"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """How a layer is run over time."""
+
+    return_sequences: bool
+    zeros: bool
+
+
+def read_recurrent(settings: Settings, layer: Foreign) -> pieces.Recurrent:
+    """Return a recurrent layer in one direction."""
+    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    return _direction(settings, layer, layer.kind)
+
+
+def read_cells(
+    settings: Settings, layer: Foreign
+) -> pieces.Recurrent | pieces.Stack | pieces.Lacking:
+    """Return the layer RNN with a cell of Keras's own, or one layer for each cell of a stack."""
+    settings.only("go_backwards", False, why="the language reads backwards in 'bidirectional' only")
+    run, path = _running(settings, layer), f"{settings.name}.cell"
+    cell = foreign(settings.account, settings.take("cell"), path)
+    if cell.kind != "StackedRNNCells" or cell.custom:
+        return _cell_of(settings, layer, cell, path, run) or pieces.Lacking(layer)
+    own = Settings(settings.account, settings.version, path, cell.config)
+    own.common()
+    cells = own.take("cells", [])
+    own.close()
+    if not isinstance(cells, list | tuple) or not 1 <= len(cells) <= _MOST_CELLS:
+        own.refuse("cells", f"expected 1 to {_MOST_CELLS:,} cells, received {show_value(cells)}")
+        return pieces.Lacking(layer)
+    if layer.output:
+        message = f"its output {layer.output} is used; the language passes on the first, that of"
+        settings.account.refuse(layer.name, f"{message} the last cell", "E704")
+    found, first = list[pieces.Recurrent](), 0
+    # Each cell hands its output to the next one at every step.
+    lower = _Run(return_sequences=True, zeros=False)
+    for at, each in enumerate(cells):
+        path = f"{settings.name}.cell.cells[{at}]"
+        one, top = foreign(settings.account, each, path), at + 1 == len(cells)
+        piece = _cell_of(settings, layer, one, path, run if top else lower)
+        if piece is None:
+            return pieces.Lacking(layer)
+        after = first + (3 if piece.bias else 2)
+        name = layer.name if top else f"{layer.name}.{one.name}"
+        # Each cell takes what the one before it gives.
+        inputs = (found[-1].layer.name,) if found else layer.inputs
+        placed = replace(layer, name=name, inputs=inputs, part=(layer.name, first, after))
+        found.append(replace(piece, layer=placed))
+        first = after
+    return pieces.Stack(layer, tuple(found))
+
+
+def _cell_of(
+    settings: Settings, layer: Foreign, cell: Foreign, path: str, run: _Run
+) -> pieces.Recurrent | None:
+    own = Settings(settings.account, settings.version, path, cell.config)
+    if cell.custom or cell.kind not in CELLS:
+        wanted = f"expected one of {', '.join(CELLS)}"
+        own.refuse("", f"{wanted}, received {show_value(cell.custom or cell.kind)}", "E701")
+        return None
+    own.common()
+    found = _recurrent_layer(own, layer, CELLS[cell.kind], run)
+    own.close()
+    return found
+
+
+def read_bidirectional(settings: Settings, layer: Foreign) -> pieces.Recurrent | pieces.Lacking:
+    """Return a recurrent layer in both directions."""
+    inner = foreign(settings.account, settings.take("layer"), f"{settings.name}.layer")
+    merge = settings.take("merge_mode", "concat")
+    if merge not in get_args(Merge):
+        wanted = f"expected one of {', '.join(get_args(Merge))}"
+        settings.refuse("merge_mode", f"{wanted}, received {show_value(merge)}")
+        merge = "concat"
+    backward = settings.take("backward_layer", None)
+    settings.drop("return_sequences", "return_state", "stateful", "weights")
+    if inner.kind not in KINDS or inner.custom:
+        wanted = f"expected one of {', '.join(KINDS)}"
+        settings.refuse("layer", f"{wanted}, received {show_value(inner.custom or inner.kind)}")
+        return pieces.Lacking(layer)
+    found = _inner(settings, inner, layer, backwards=False)
+    if backward is not None:
+        other = foreign(settings.account, backward, f"{settings.name}.backward_layer")
+        if other.kind not in KINDS or other.kind != inner.kind or other.custom:
+            received = show_value(other.custom or other.kind)
+            settings.refuse("backward_layer", f"expected {inner.kind}, received {received}")
+        elif replace(_inner(settings, other, layer, backwards=True), layer=found.layer) != found:
+            message = "expected the settings of the forward layer, received others"
+            settings.refuse("backward_layer", message)
+    # Keras zeroes padding by itself if sequences are returned, and else it holds the state.
+    return replace(found, merge=cast("Merge", merge), zeros=found.return_sequences)
+
+
+def _inner(
+    settings: Settings, inner: Foreign, layer: Foreign, *, backwards: bool
+) -> pieces.Recurrent:
+    name = f"{layer.name}.{'backward_layer' if backwards else 'layer'}"
+    own = Settings(settings.account, settings.version, name, inner.config)
+    own.common()
+    own.drop("batch_shape", "batch_input_shape", "input_shape", "input_dim", "input_length")
+    why = "one direction has to read forwards, the other backwards"
+    own.only("go_backwards", backwards, why=why, default=backwards)
+    found = _direction(own, layer, inner.kind)
+    own.close()
+    return found
+
+
+def _direction(settings: Settings, layer: Foreign, kind: str) -> pieces.Recurrent:
+    return _recurrent_layer(settings, layer, kind, _running(settings, layer))
+
+
+def _recurrent_layer(settings: Settings, layer: Foreign, kind: str, run: _Run) -> pieces.Recurrent:
+    """Return a layer in one direction, whose cell has the settings."""
+    for name in ("kernel", "recurrent", "bias"):
+        settings.leave_training(f"{name}_regularizer", f"{name}_constraint")
+    settings.leave_training("activity_regularizer")
+    bias_initializer = initializer(settings.take("bias_initializer", "zeros"))
+    fused = kind.startswith("CuDNN")
+    return pieces.Recurrent(
+        layer=layer,
+        units=settings.size("units"),
+        cell=_cell(settings, kind, bias_initializer),
+        merge=None,
+        # The layers of cuDNN have no such setting.
+        bias=True if fused else settings.flag("use_bias", True),
+        dropout=0.0 if fused else settings.rate("dropout", 0.0),
+        recurrent_dropout=0.0 if fused else settings.rate("recurrent_dropout", 0.0),
+        return_sequences=run.return_sequences,
+        zeros=run.zeros,
+        kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
+        recurrent=initializer(settings.take("recurrent_initializer", "orthogonal")),
+        bias_initializer=bias_initializer,
+    )
+
+
+def _running(settings: Settings, layer: Foreign) -> _Run:
+    """Take the settings that say how the layer is run over time."""
+    settings.only("stateful", False, why=_STATEFUL)
+    settings.only("time_major", False, why="the language has the batch first")
+    run = _Run(
+        settings.flag("return_sequences", False), settings.flag("zero_output_for_mask", False)
+    )
+    if settings.flag("return_state", False) and not layer.output:
+        settings.account.leave("return_state", settings.name, "nothing reads the states")
+    if settings.flag("unroll", False):
+        settings.account.leave("unroll", settings.name, "changes the speed only")
+    settings.drop("use_cudnn")
+    if not layer.output:
+        return run
+    if layer.kind == "Bidirectional":
+        message = f"its output {layer.output} is used; the language passes on the first, the merged"
+        settings.account.refuse(layer.name, message, "E704")
+    elif layer.output > 1:
+        message = "its cell state c is used; the language passes on the hidden state h"
+        settings.account.refuse(layer.name, message, "E704")
+    # The hidden state is the last output, which is held at padding.
+    return _Run(return_sequences=False, zeros=False)
+
+
+def _cell(settings: Settings, kind: str, bias: Initializer | None) -> nodes.Cell:
+    match kind:
+        case "SimpleRNN":
+            return nodes.SimpleRNN(activation=cell_activation(settings, "activation", "tanh"))
+        case "LSTM":
+            return nodes.LSTM(
+                activation=cell_activation(settings, "activation", "tanh"),
+                recurrent_activation=_gates(settings),
+                forget_bias=_forget_bias(settings, bias),
+            )
+        case "GRU":
+            return nodes.GRU(
+                activation=cell_activation(settings, "activation", "tanh"),
+                recurrent_activation=_gates(settings),
+                reset_after=_reset_after(settings),
+            )
+        case "CuDNNLSTM":
+            forget = _forget_bias(settings, bias)
+            return nodes.LSTM(activation="tanh", recurrent_activation="sigmoid", forget_bias=forget)
+        case _:
+            return nodes.GRU(activation="tanh", recurrent_activation="sigmoid", reset_after=True)
+
+
+def _gates(settings: Settings) -> CellActivation:
+    """Return the activation of the gates, by the default of the file's version if it is absent."""
+    key, version = "recurrent_activation", settings.version
+    # The default is sigmoid since Keras 2.3.
+    default = "hard_sigmoid" if (version.major, version.minor) < (2, 3) else "sigmoid"
+    if not settings.states(key):
+        settings.account.infer(f"{key} '{default}', the default of {version}", settings.name)
+    return cell_activation(settings, key, default)
+
+
+def _reset_after(settings: Settings) -> bool:
+    key, version = "reset_after", settings.version
+    # It exists since Keras 2.1.5, false by default until Keras 3 (and in TensorFlow's, where files
+    # always state it).
+    default = version.major >= 3
+    if not settings.states(key):
+        settings.account.infer(
+            f"{key} {str(default).lower()}, the default of {version}", settings.name
+        )
+        if not default:
+            settings.account.differ("Keras 3 reads a GRU without reset_after in another way")
+    return settings.flag(key, default)
+
+
+def _forget_bias(settings: Settings, bias: Initializer | None) -> float:
+    """Return the initial bias of the forget gate; NaN stands for one that the language lacks."""
+    if settings.flag("unit_forget_bias", True):
+        return 1.0
+    return bias.value if isinstance(bias, Constant) else float("nan")
+
+
+def place_recurrent(draft: Draft, piece: pieces.Recurrent) -> None:
+    """Place a recurrent layer."""
+    layer = piece.layer
+    draft.expect_rank(layer, 2)
+    draft.check_mask(layer)
+    if piece.zeros and draft.now.masked and piece.merge is None:
+        what = "zero_output_for_mask"
+        if piece.return_sequences:
+            draft.account.leave(what, layer.name, "changes outputs at padding only")
+        else:
+            why = "the output of a sequence that ends in padding would be zero"
+            message = f"expected False, received True; {why}"
+            draft.account.refuse(f"{layer.name}.{what}", message, "E703")
+    drawn, cell = draft.drawn, piece.cell
+    if isinstance(cell, nodes.LSTM):
+        cell = replace(cell, forget_bias=drawn.forget_bias)
+    node = nodes.Recurrent(
+        name=layer.name,
+        input=(),
+        cell=cell,
+        units=piece.units,
+        merge=piece.merge,
+        bias=piece.bias,
+        dropout=piece.dropout,
+        recurrent_dropout=piece.recurrent_dropout,
+        masked=False,
+        return_sequences=piece.return_sequences,
+        kernel_initializer=drawn.kernel,
+        recurrent_initializer=drawn.recurrent,
+        bias_initializer=drawn.bias,
+    )
+    draft.add(node, layer)
+    draft.now = replace(draft.now, zeros=piece.zeros)
+
+
+def place_last_step(draft: Draft, piece: pieces.LastStep) -> None:
+    """Read the last step, by the state of a recurrent layer if that is the same.
+
+    Layers at each step make no difference, so it makes none whether it is taken before them.
+    """
+    layer = piece.layer
+    draft.expect_rank(layer, 2)
+    recurrent, once = _find_recurrent(draft, layer)
+    node = recurrent.node if recurrent else None
+    is_simple = isinstance(node, nodes.Recurrent) and node.merge is None
+    simple = recurrent if is_simple else None
+    zeros = simple is not None and draft.outputs[simple.layer.name].zeros
+    if draft.now.masked and (simple is None or zeros):
+        message = "reads the last step, which is padding in a shorter sequence; expected the"
+        draft.doubt(layer, f"{message} output of a layer with return_sequences=False")
+        return
+    # At padding the output is that of the last real step, as the state is.
+    if simple is not None and draft.now.masked and simple.layer.kind in ("LSTM", "GRU"):
+        what = "its last step holds the last real one, where cuDNN on a GPU has zeros"
+        draft.account.infer(what, simple.layer.name)
+    if simple is not None and isinstance(simple.node, nodes.Recurrent) and once:
+        simple.node = replace(simple.node, return_sequences=False)
+        draft.became.append((layer, simple, "{name}: the last step"))
+        draft.now = replace(draft.now, shape=draft.now.shape[-1:], masked=False)
+        return
+    direct = simple is not None and simple.node.name == draft.now.node
+    if draft.now.masked and not direct:
+        message = "expected the last step of a recurrent layer, received that of another"
+        draft.doubt(layer, message)
+    draft.add(
+        nodes.Pooling(
+            name=layer.name,
+            input=(),
+            statistic="last" if draft.now.masked else "last_step",
+            masked=False,
+        ),
+        layer,
+    )
+
+
+def _find_recurrent(draft: Draft, layer: Foreign) -> tuple[Placed | None, bool]:
+    """Return the recurrent layer behind layers at each step, and whether nothing else reads."""
+    by_layer = {piece.layer.name: piece for piece in draft.pieces}
+    once = True
+    while len(layer.inputs) == 1 and (piece := by_layer.get(layer.inputs[0])):
+        once = once and draft.readers[piece.layer.name] == 1
+        match piece:
+            case pieces.Recurrent():
+                return draft.by_name.get(draft.outputs[piece.layer.name].node), once
+            case pieces.Dropout(spatial=True):
+                return None, False
+            case (
+                pieces.Dense()
+                | pieces.Dropout()
+                | pieces.Activated()
+                | pieces.Identity()
+                | pieces.Norm(momentum=None)
+            ):
+                layer = piece.layer
+            case _:
+                return None, False
+    return None, False
+
+
+def place_last_steps(draft: Draft, piece: pieces.LastSteps) -> None:
+    """Keep the last steps of a sequence."""
+    layer = piece.layer
+    draft.expect_rank(layer, 2)
+    if draft.now.masked:
+        draft.doubt(layer, "reads the last steps, which are padding in a shorter sequence")
+    draft.add(nodes.LastSteps(name=layer.name, input=(), count=piece.count), layer)
+
+
+def place_residual(draft: Draft, piece: pieces.Add, taken: Sequence[Output]) -> None:
+    """Place the sum of a recurrent layer and its input."""
+    layer = piece.layer
+    # A block is a dropout, a recurrent layer and a norm.
+    kinds = [(nodes.LayerNorm,), (nodes.Recurrent,), (nodes.Dropout,)]
+    block, at = list[Placed](), len(draft.placed)
+    for kind in kinds:
+        node = draft.placed[at - 1].node if at else None
+        if isinstance(node, kind) and not (isinstance(node, nodes.Dropout) and node.variational):
+            at -= 1
+            block.insert(0, draft.placed[at])
+    end = draft.placed[-1].node.name if draft.placed else ""
+    others = [output for output in taken if output.node != end]
+    starts = [
+        each
+        for each in block
+        if isinstance(each.node, nodes.Recurrent | nodes.Dropout)
+        and [_source(draft, each)] == [output.node for output in others]
+    ]
+    recurrent = any(isinstance(each.node, nodes.Recurrent) for each in block)
+    if not starts or not recurrent or len(taken) != 2:
+        names = [
+            name for name, output in zip(layer.inputs, taken, strict=False) if output.node != end
+        ]
+        received = " and ".join(names) or "one layer"
+        draft.doubt(
+            layer,
+            "expected the sum of a recurrent layer and its input, received the output of "
+            f"{received}",
+        )
+        return
+    result = next(output for output in taken if output.node == end)
+    if others[0].shape != result.shape:
+        received = f"received {others[0].shape} and {result.shape}"
+        draft.doubt(layer, f"expected equal shapes, {received}")
+        return
+    draft.now = replace(result, zeros=result.zeros and others[0].zeros)
+    draft.expect_rank(layer, 2)
+    start = starts[0].node.name
+    draft.add(nodes.Residual(name=layer.name, input=(), start=start), layer)
+
+
+def _source(draft: Draft, placed: Placed) -> str:
+    """Return the name of the node that a node takes."""
+    at = draft.placed.index(placed)
+    before = draft.placed[at - 1].node.name if at else nodes.INPUT
+    return placed.node.source or before

@@ -1,0 +1,174 @@
+"""Convolutions and poolings of windows in Keras: their settings, and their place in the network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
+
+from rnnspec.backends.imported import show_value
+from rnnspec.importing.keras import pieces
+from rnnspec.importing.keras.activations import layer_activation
+from rnnspec.importing.keras.settings import Settings, initializer
+from rnnspec.ir import nodes
+from rnnspec.words import WindowPadding
+
+if TYPE_CHECKING:
+    from rnnspec.backends.keras.arrays import Foreign
+    from rnnspec.importing.keras.draft import Draft
+    from rnnspec.importing.keras.pieces import Piece
+
+
+def read_conv(settings: Settings, layer: Foreign) -> Piece:
+    """Return a convolution."""
+    settings.leave_training("kernel_regularizer", "bias_regularizer", "activity_regularizer")
+    settings.leave_training("kernel_constraint", "bias_constraint")
+    settings.only("groups", 1, why="each filter of the language reads all features")
+    return pieces.Conv(
+        layer=layer,
+        filters=settings.size("filters"),
+        window=_window(settings, "kernel_size", settings.size_over_steps("strides", 1)),
+        activation=layer_activation(settings),
+        bias=settings.flag("use_bias", True),
+        kernel=initializer(settings.take("kernel_initializer", "glorot_uniform")),
+        bias_initializer=initializer(settings.take("bias_initializer", "zeros")),
+    )
+
+
+def read_window_pooling(settings: Settings, layer: Foreign) -> Piece:
+    """Return a pooling of windows."""
+    size = settings.size_over_steps("pool_size", 2)
+    window = _window(settings, "pool_size", settings.size_over_steps("strides", size), size)
+    return pieces.WindowPooling(layer, "max" if layer.kind == "MaxPooling1D" else "average", window)
+
+
+def _window(settings: Settings, key: str, stride: int, size: int | None = None) -> nodes.Window:
+    """Take the settings of a window over the steps."""
+    settings.expect_steps_first()
+    allowed = get_args(WindowPadding) if key == "kernel_size" else ("valid", "same")
+    padding = settings.only(
+        "padding", *allowed, why="the language has no other padding", default="valid"
+    )
+    return nodes.Window(
+        size=size or settings.size_over_steps(key),
+        stride=stride,
+        dilation=settings.size_over_steps("dilation_rate", 1) if key == "kernel_size" else 1,
+        padding=padding if padding in allowed else "valid",
+    )
+
+
+def read_zero_padding(settings: Settings, layer: Foreign) -> Piece:
+    """Return zeros before and after the steps."""
+    settings.expect_steps_first()
+    match settings.take("padding", 1):
+        case int(both) if type(both) is int and both >= 0:
+            return pieces.ZeroPadding(layer, both, both)
+        case [int(before), int(after)] if (
+            type(before) is type(after) is int and min(before, after) >= 0
+        ):
+            return pieces.ZeroPadding(layer, before, after)
+        case other:
+            wanted = "expected numbers of steps before and after"
+            settings.refuse("padding", f"{wanted}, received {show_value(other)}")
+            return pieces.Lacking(layer)
+
+
+def place_conv(draft: Draft, piece: pieces.Conv) -> None:
+    """Place a convolution, with the zeros that were added before it."""
+    layer, window = piece.layer, piece.window
+    draft.expect_rank(layer, 2)
+    now = draft.now
+    if now.masked and not now.zeros:
+        message = "reads padding, since Keras has no mask here, and the language sets it to"
+        draft.doubt(layer, f"{message} zero")
+    if now.padding is not None:
+        window = _with_zeros(draft, window, now.padding)
+    node = nodes.Conv(
+        name=layer.name,
+        input=(),
+        filters=piece.filters,
+        window=window,
+        activation=piece.activation,
+        bias=piece.bias,
+        masked=False,
+        kernel_initializer=draft.drawn.kernel,
+        bias_initializer=draft.drawn.bias,
+    )
+    _check_steps(draft, layer, window)
+    draft.add(node, layer)
+
+
+def _check_steps(draft: Draft, layer: Foreign, window: nodes.Window) -> None:
+    steps = draft.now.shape[0]
+    if steps is not None and steps < window.least(1):
+        message = f"needs at least {window.least(1)} steps, its input has {steps}"
+        draft.doubt(layer, message)
+
+
+def place_window_pooling(draft: Draft, piece: pieces.WindowPooling) -> None:
+    """Place a pooling of windows, with zeros that were added before it and never count."""
+    layer, window = piece.layer, piece.window
+    draft.expect_rank(layer, 2)
+    now = draft.now
+    if now.masked:
+        draft.doubt(layer, "counts padding, since Keras has no mask here; the language does not")
+    if now.padding is not None:
+        positive = piece.statistic == "max" and _is_positive(draft, now.node)
+        if positive and max(now.padding.before, now.padding.after) < window.size:
+            window = _with_zeros(draft, window, now.padding)
+        else:
+            message = f"adds zeros that {layer.name} counts; the language counts no padding"
+            draft.refuse(now.padding.layer, message)
+    _check_steps(draft, layer, window)
+    node = nodes.WindowPooling(
+        name=layer.name, input=(), statistic=piece.statistic, window=window, masked=False
+    )
+    draft.add(node, layer)
+
+
+def _is_positive(draft: Draft, name: str) -> bool:
+    """Return whether a node gives no negative number, so that a zero is no new maximum."""
+    placed = draft.by_name.get(name)
+    activation = getattr(placed.node, "activation", None) if placed else None
+    return isinstance(activation, nodes.ClippedRelu) or activation in _POSITIVE
+
+
+def place_zero_padding(draft: Draft, piece: pieces.ZeroPadding) -> None:
+    """Keep zeros for the windows behind them."""
+    draft.expect_rank(piece.layer, 2)
+    if piece.before == piece.after == 0:
+        draft.leave_out(piece.layer, "padding of 0 steps")
+    else:
+        draft.now = replace(draft.now, padding=piece)
+
+
+def _with_zeros(draft: Draft, window: nodes.Window, zeros: pieces.ZeroPadding) -> nodes.Window:
+    """Return the windows of the language that read the same steps with the zeros around."""
+    before, after = zeros.before, zeros.after
+    steps = draft.now.shape[0]
+    for padding in _WITH_ZEROS:
+        other = replace(window, padding=padding)
+        if window.padding == "valid" and _reads_same(window, other, before, after, steps):
+            draft.became.append((zeros.layer, None, f"padding: {padding}"))
+            return other
+    length = "" if window.stride == 1 or steps is not None else " of any length"
+    message = f"adds {before} and {after} steps{length}, which is neither 'same' nor 'causal'"
+    draft.account.refuse(f"{zeros.layer.name}.padding", message, "E703")
+    return window
+
+
+_WITH_ZEROS: tuple[WindowPadding, ...] = ("causal", "same")
+_POSITIVE = ("relu", "sigmoid", "hard_sigmoid", "legacy_hard_sigmoid", "softmax", "softplus",
+             "exponential")  # fmt: skip
+
+
+def _reads_same(
+    valid: nodes.Window, other: nodes.Window, before: int, after: int, steps: int | None
+) -> bool:
+    """Return whether windows read what ``valid`` ones do with zeros before and after the steps."""
+    if steps is not None:
+        windows = valid.count(before + steps + after)
+        return other.added(steps)[0] == before and other.count(steps) == windows
+    # Sequences of any length have as many windows only if nothing is left at their end.
+    if other.padding == "same" and valid.stride > 1:
+        return False
+    return other.added(max(valid.reach, 1)) == (before, after)
