@@ -514,7 +514,7 @@ def calling(what: str) -> tuple[str, str]:
 
 
 PLAIN, PADDED = (test_dropout.FORMS[form] for form in ("plain", "padded"))
-one_mask = partial(test_dropout.test_one_mask_a_sequence, "")
+one_mask = test_dropout.test_one_mask_a_sequence
 of_each_direction = test_dropout.test_each_direction_has_a_mask_of_its_own
 of_each_layer = test_dropout.test_each_layer_of_a_stack_has_a_mask_of_its_own
 one_for_both = test_dropout.test_a_fresh_mask_each_step_is_one_for_both_directions
