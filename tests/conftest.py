@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from covering import covering
 from hypothesis import settings
+from small import write_small
 
 from rnnspec.backends import BACKENDS
 
@@ -18,8 +19,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # In small models, waiting for a second thread costs more than it gains. So do two test workers.
 for _name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
     os.environ.setdefault(_name, "1")
-# JAX compiles each small network anew, and with its older code generator in a third of the time.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+# JAX compiles each small network anew: with its older code generator in a third of the time, and
+# without optimization in half of that. tests/extended/engines optimizes.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+)
 # In a CI service, reports have the same format as on a developer's machine.
 for _name in ("GITHUB_ACTIONS", "GITHUB_WORKSPACE", "TF_BUILD", "TEAMCITY_VERSION"):
     os.environ.pop(_name, None)
@@ -43,7 +47,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gallery_spec" in metafunc.fixturenames:
         metafunc.parametrize("gallery_spec", GALLERY, ids=lambda path: path.stem)
     if "covering_spec" in metafunc.fixturenames:
-        metafunc.parametrize("covering_spec", _covering(), ids=lambda path: path.stem)
+        metafunc.parametrize(
+            "covering_spec", _covering(), ids=lambda path: path.stem, indirect=True
+        )
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", list(BACKENDS))
 
@@ -51,6 +57,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @cache
 def _covering() -> list[Path]:
     return covering(GALLERY)
+
+
+@pytest.fixture
+def covering_spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The file of one of few networks, in small, that have all that the gallery has."""
+    return write_small(request.param, tmp_path)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -81,9 +81,7 @@ def _compiled() -> Callable[..., Any]:
         module = nnx.merge(graph, jax.tree.map(lambda leaf: leaf, state))
         return module(batch), nnx.state(module, nnx.RngState)
 
-    # Compiling takes longer than running, and half as long at this level.
-    options = {"xla_backend_optimization_level": 0}
-    compiled: Callable[..., Any] = jax.jit(call, static_argnums=0, compiler_options=options)
+    compiled: Callable[..., Any] = jax.jit(call, static_argnums=0)
     return compiled
 
 

@@ -17,6 +17,7 @@ from offered import require
 from recurrent_masks import at_real_steps, scattered
 
 import rnnspec
+from rnnspec import pipeline
 from rnnspec.backends import needs
 
 if TYPE_CHECKING:
@@ -118,10 +119,15 @@ def independent(one: Array, other: Array) -> bool:
     return bool(abs(np.corrcoef(one, other)[0, 1]) < SIX_ERRORS)
 
 
+@pytest.mark.parametrize("words", ["variational: true", "layers: 1"])
+def test_what_is_so_by_default_may_be_said(words: str) -> None:
+    said, unsaid = (pipeline.reads(PLAIN.spec(each)).network for each in (words, ""))
+    assert said == unsaid
+
+
 @in_every_form
-@pytest.mark.parametrize("words", ["", "variational: true"])
-def test_one_mask_a_sequence(words: str, form: Form, backend: str) -> None:
-    first, second = map(kept, masks(form, words, backend, calls=2))
+def test_one_mask_a_sequence(form: Form, backend: str) -> None:
+    first, second = map(kept, masks(form, "", backend, calls=2))
     assert (first == first[:, :1]).all()
     assert (second == second[:, :1]).all()
     for unit in range(UNITS):
@@ -135,7 +141,7 @@ def test_one_mask_a_sequence(words: str, form: Form, backend: str) -> None:
 @in_every_form
 def test_a_variational_layer_has_one_mask_a_sequence(form: Form, backend: str) -> None:
     layer = replace(form, layer=True)
-    test_one_mask_a_sequence("", layer, backend)
+    test_one_mask_a_sequence(layer, backend)
     both = kept(masks(layer, BOTH, backend)[0])
     assert (both[..., :UNITS] == both[..., UNITS:]).all()
 
@@ -198,7 +204,7 @@ def test_between_the_levels_of_a_stack_the_mask_is_fresh_at_each_step(
 
 
 @in_every_form
-@pytest.mark.parametrize("words", ["", BOTH, EACH_STEP, f"{EACH_STEP}, {BOTH}", "layers: 1"])
+@pytest.mark.parametrize("words", ["", BOTH, EACH_STEP, f"{EACH_STEP}, {BOTH}"])
 def test_none_in_inference(words: str, form: Form, backend: str) -> None:
     for mask in masks(form, words, backend, training=False, calls=2):
         np.testing.assert_allclose(mask, 1.0, atol=1e-5)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from functools import cache, partial
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -474,29 +474,26 @@ REAL: dict[str, Callable[[Array], Any]] = {
 }
 
 
-def combinations(remainder: int) -> list[tuple[str, str, str]]:
-    """Return half of all inputs, cells and kinds of dropout: with every pair of these."""
-    numbers = product(range(len(ENTRANCES)), range(len(CELLS)), range(len(NEARLY)))
-    return [
-        (list(ENTRANCES)[e], list(CELLS)[c], list(NEARLY)[n])
-        for e, c, n in numbers
-        if (e + c + n) % 2 == remainder
-    ]
+CHOICES = [list(choices) for choices in (ENTRANCES, CELLS, NEARLY, WAYS, ENDS)]
+COMBINATIONS = [
+    tuple(
+        choices[number % len(choices)]
+        for choices, number in zip(CHOICES, (c + e, c, c + e, c + 2 * e, e), strict=True)
+    )
+    for c, e in product(range(len(CELLS)), range(len(ENDS)))
+]
+"""Every cell at every end, with the other choices in turn."""
 
 
-@pytest.mark.parametrize("combination", combinations(0), ids="-".join)
-def test_nearly_no_dropout_changes_nothing(combination: tuple[str, str, str], backend: str) -> None:
-    """Combine all inputs, cells and kinds of dropout, and each of them with all ways and ends.
+def test_the_combinations_have_every_pair_of_choices() -> None:
+    for one, other in combinations(range(len(CHOICES)), 2):
+        pairs = {(combination[one], combination[other]) for combination in COMBINATIONS}
+        assert pairs == set(product(CHOICES[one], CHOICES[other]))
 
-    tests/extended has the other half of the combinations.
-    """
-    entrance, cell, nearly = combination
-    e, c, n = list(ENTRANCES).index(entrance), list(CELLS).index(cell), list(NEARLY).index(nearly)
-    # More of PyTorch's source is generated, and it runs faster.
-    for turn in range(2 if backend == "torch" else 1):
-        way = list(WAYS)[(e + 2 * c + n + turn) % len(WAYS)]
-        end = list(ENDS)[(4 * e + c + n + 3 * turn) % len(ENDS)]
-        nearly_no_dropout_changes_nothing(entrance, cell, nearly, way, end, backend)
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids="-".join)
+def test_nearly_no_dropout_changes_nothing(combination: tuple[str, ...], backend: str) -> None:
+    nearly_no_dropout_changes_nothing(*combination, backend)
 
 
 MASK = "keep = x.new_ones(x.shape[0], 1, x.shape[2])"
@@ -517,7 +514,7 @@ def calling(what: str) -> tuple[str, str]:
 
 
 PLAIN, PADDED = (test_dropout.FORMS[form] for form in ("plain", "padded"))
-one_mask = partial(test_dropout.test_one_mask_a_sequence, "")
+one_mask = test_dropout.test_one_mask_a_sequence
 of_each_direction = test_dropout.test_each_direction_has_a_mask_of_its_own
 of_each_layer = test_dropout.test_each_layer_of_a_stack_has_a_mask_of_its_own
 one_for_both = test_dropout.test_a_fresh_mask_each_step_is_one_for_both_directions

@@ -1,4 +1,4 @@
-"""What other tests prove for a few specs that cover the gallery, for the rest of the gallery."""
+"""What other tests prove for a few networks that cover the gallery, for the rest of the gallery."""
 
 from __future__ import annotations
 
@@ -9,34 +9,30 @@ from conftest import GALLERY
 from covering import covering
 from forms.test_equal import computes_the_same
 from importing.test_live import is_taken_over
+from small import write_small
 from steps.test_equal import is_equal_or_refused
 
 from rnnspec import pipeline
-from rnnspec.ir.params import counts
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-LARGEST = 5_000_000
-"""The most parameters: larger networks take minutes, and have nothing that others lack."""
-REST = [
-    path
-    for path in sorted({*GALLERY} - {*covering(GALLERY)})
-    if counts(pipeline.read(path).network).total <= LARGEST
-]
-EACH = pytest.mark.parametrize("spec", REST, ids=lambda path: path.stem)
+REST = sorted({*GALLERY} - {*covering(GALLERY)})
 
 
-@EACH
+@pytest.fixture(params=REST, ids=lambda path: path.stem)
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The file of a network, in small: as it is, tests/test_gallery.py has it."""
+    return write_small(request.param, tmp_path)
+
+
 def test_source_for_inference_computes_the_same(spec: Path, backend: str) -> None:
     computes_the_same(pipeline.read(spec), backend)
 
 
-@EACH
 def test_source_in_step_form_is_equal_or_refused(spec: Path, backend: str) -> None:
     is_equal_or_refused(spec, backend)
 
 
-@EACH
 def test_a_live_model_of_keras_is_taken_over(spec: Path) -> None:
     pytest.importorskip("keras")
     is_taken_over(spec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,13 +14,14 @@ from offered import require, require_all
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import needs
-from rnnspec.comparison.batch import draw_batch
+from rnnspec.comparison.case import Case, run_forward
 from rnnspec.comparison.levels import distance
 from rnnspec.comparison.random import compare_random
-from rnnspec.comparison.reference import padding_mask
 from rnnspec.ir.forms import for_inference
 from rnnspec.ir.nodes import Residual
-from rnnspec.weights.initial import draw_scaled
+
+if TYPE_CHECKING:
+    from rnnspec.ir.forms import Form
 
 BOTH = needs.form("training"), needs.form("inference")
 
@@ -42,23 +43,25 @@ head: {units: 2}
 """
 
 
-def computes_the_same(program: pipeline.Program, backend: str) -> None:
-    """Compare the two forms with the same arrays, which are read back by the spec alone."""
+def computes_the_same(
+    program: pipeline.Program, backend: str, forms: tuple[Form, ...] = ("inference",)
+) -> None:
+    """Compare forms with the reference; their arrays are read back by the spec alone.
+
+    tests/test_gallery.py compares the gallery in the form for training.
+    """
     chosen = require(backend, *BOTH, needs.dtype("float64"), program)
-    network, found = program.network, list[Any]()
-    arrays = draw_scaled(network, 3)
-    batch = draw_batch(network.input, np.random.default_rng(3))
-    kept = padding_mask(network.input, batch) if network.pads else slice(None)
-    for form in ("training", "inference"):
-        generated = pipeline.generate(program, chosen, form)
-        model = pipeline.instantiate(generated, "float64")
-        generated.store.write(model, arrays)
-        found.append(chosen.runtime.trace(model, [network.layers[-1].name], batch).output[kept])
-        again = rnnspec.read_weights(model, program.spec)
-        assert list(again) == list(arrays)
-        for name, array in arrays.items():
-            np.testing.assert_array_equal(again[name], array)
-    assert distance(found[0], found[1]) < 1e-12
+    for form in forms:
+        case = Case.of(program, 3, "float64", form=form)
+        live = case.build(chosen)
+        case.reset(live)
+        truth = case.outputs(case.truth)
+        for name, output in run_forward(live.generated, live.model, case).items():
+            assert distance(output, truth[name]) < 1e-12, name
+        arrays = rnnspec.read_weights(live.model, program.spec)
+        assert list(arrays) == list(case.arrays)
+        for name, array in case.arrays.items():
+            np.testing.assert_array_equal(arrays[name], array)
 
 
 def test_every_kind_of_network_computes_the_same(covering_spec: Path, backend: str) -> None:
@@ -67,14 +70,15 @@ def test_every_kind_of_network_computes_the_same(covering_spec: Path, backend: s
 
 @pytest.mark.parametrize("name", ["everything", "padded", "plain_numbers"])
 def test_so_do_other_specs(name: str, backend: str) -> None:
-    computes_the_same(pipeline.read(ROOT / "tests" / "goldens" / name / "spec.yaml"), backend)
+    program = pipeline.read(ROOT / "tests" / "goldens" / name / "spec.yaml")
+    computes_the_same(program, backend, ("training", "inference"))
 
 
 def test_a_residual_over_dropout_starts_after_it(backend: str) -> None:
     program = pipeline.reads(SKIPPED)
     starts = [x.start for x in for_inference(program.network).layers if isinstance(x, Residual)]
     assert starts == ["lstm_2", "lstm_3"]
-    computes_the_same(program, backend)
+    computes_the_same(program, backend, ("training", "inference"))
 
 
 def test_random_specs_are_equal_for_inference() -> None:

@@ -16,8 +16,7 @@ import pytest
 from offered import require
 
 import rnnspec
-from rnnspec import pipeline
-from rnnspec.backends import BACKENDS, get
+from rnnspec.backends import BACKENDS
 from rnnspec.errors import UsageError, listed
 
 if TYPE_CHECKING:
@@ -246,9 +245,3 @@ def test_a_model_of_no_framework_is_refused() -> None:
     titles = listed([backend.title for backend in BACKENDS.values()], "or")
     with pytest.raises(UsageError, match=f"expected a model of {titles}, received 'model'"):
         rnnspec.read_weights("model", SPEC)
-
-
-def test_a_model_has_the_structure_of_its_spec(covering_spec: Path, backend: str) -> None:
-    require(backend, covering_spec)
-    generated = pipeline.generate(pipeline.read(covering_spec), get(backend))
-    generated.store.check(pipeline.instantiate(generated))

@@ -14,6 +14,7 @@ from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import dtype
 from rnnspec.errors import UsageError
+from rnnspec.weights.initial import draw_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,9 +68,16 @@ def test_what_was_written_is_read(model: Any) -> None:
     same(rnnspec.read_weights(model), written)
 
 
-def test_every_kind_of_network_is_read_back(covering_spec: Path, backend: str) -> None:
+def test_every_kind_of_network_has_the_bits_of_a_seed_and_is_read_back(
+    covering_spec: Path, backend: str
+) -> None:
     require(backend, covering_spec)
-    made = rnnspec.build(covering_spec, backend)
+    made = rnnspec.build(covering_spec, backend, seed=5)
+    drawn = draw_fresh(pipeline.program(covering_spec).network, 5)
+    same(
+        rnnspec.read_weights(made),
+        {name: array.astype(np.float32) for name, array in drawn.items()},
+    )
     written = random_arrays(made, np.float32)
     rnnspec.write_weights(made, written)
     same(rnnspec.read_weights(made), written)

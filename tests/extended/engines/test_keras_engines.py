@@ -13,6 +13,7 @@ from typing import Any
 import keras_facts
 import pytest
 from offered import import_later
+from small import write_small
 
 keras = import_later("keras")
 
@@ -30,15 +31,20 @@ print(json.dumps(rnnspec.from_keras(rnnspec.build(specs[0], "keras")).compared))
 """
 
 
-def _run(engine: str, root: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _run(engine: str, root: Path, folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the facts, and the report of each level, from a process with Keras on ``engine``."""
-    paths = {level: [str(root / f"specs/{name}.yaml") for name in SPECS[level]] for level in SPECS}
+    paths = {
+        level: [str(write_small(root / f"specs/{name}.yaml", folder)) for name in names]
+        for level, names in SPECS.items()
+    }
     told = {
         "KERAS_BACKEND": engine,
         "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}",
         "PYTHONWARNINGS": "error::UserWarning",
         # With so few units, waiting for a second thread costs more than it gains on a busy machine.
         "OMP_NUM_THREADS": "1",
+        # JAX optimizes here, as it does for its users.
+        "XLA_FLAGS": "--xla_cpu_use_fusion_emitters=false",
     }
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, json.dumps(paths)],
@@ -55,12 +61,14 @@ def _run(engine: str, root: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]
 
 
 @pytest.mark.parametrize("engine", ["tensorflow", "torch", "jax"])
-def test_the_network_is_the_same(engine: str, request: pytest.FixtureRequest) -> None:
+def test_the_network_is_the_same(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     if engine == keras.backend.backend():
         pytest.skip(f"{engine} is what all other tests run on")
     if find_spec(engine) is None:
         pytest.skip(f"{engine} is not installed")
-    facts, reports = _run(engine, request.config.rootpath)
+    facts, reports = _run(engine, request.config.rootpath, tmp_path)
     assert facts["negative token"] == 0.0
     assert facts["known differences of Adam"] == ["epsilon"]
     assert facts["masked"] < keras_facts.ROUNDED
