@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from benchmarks.handwritten.keras import LAYERS, MODELS, Cells
+from benchmarks.handwritten.keras import DEPTH, MODELS, Cells, around
 from benchmarks.lanes.steps import prepare_loops, tokens
-from benchmarks.networks import OURS, RATE, UNITS, XLA, Case
+from benchmarks.networks import LAYERS, OURS, RATE, STOCK, UNITS, XLA, Case
 from benchmarks.processes import Prepared
 from benchmarks.race import Run
 
@@ -19,6 +19,8 @@ def prepare(case: Case) -> Prepared:
         return _prepare_steps(case)
     # Otherwise the graphs of earlier cases stay in memory.
     keras.utils.clear_session()
+    if case.network in LAYERS:
+        return _prepare_layers(case)
     ours = case.build("keras")
     theirs = {name: make(padded=case.padded) for name, make in MODELS[case.network].items()}
     models = {OURS: ours, **theirs, **({XLA: case.build("keras")} if case.compiled else {})}
@@ -45,6 +47,29 @@ def _run(case: Case, model: keras.Model, batch: Any, labels: Any) -> Run:
     return lambda: model.predict_on_batch(batch)
 
 
+def _prepare_layers(case: Case) -> Prepared:
+    """Build a network with layers around the recurrent ones, and the same in stock layers."""
+    ours, theirs = case.build("keras"), around(case.network, padded=case.padded)
+    # The kernel of an output with a tied one is empty.
+    theirs.set_weights([array for array in ours.get_weights() if array.size])
+    batch, _ = case.draw()
+    models = {OURS: ours, STOCK: theirs}
+    # First as in inference: a pass in training changes moving arrays.
+    for training in (False, True) if case.training else (False,):
+        outputs = (keras.tree.flatten(m(batch, training=training)) for m in models.values())
+        for mine, other in zip(*outputs, strict=True):
+            # The output of a padded step is up to each.
+            real = batch != 0 if len(mine.shape) > 2 else ...
+            arrays = (keras.ops.convert_to_numpy(output)[real] for output in (mine, other))
+            np.testing.assert_allclose(*arrays, rtol=1e-3, atol=1e-4)
+    runs = {}
+    for name, model in models.items():
+        model.compile(keras.optimizers.SGD(RATE), "mse")
+        labels = keras.tree.map_structure(np.zeros_like, model.predict_on_batch(batch))
+        runs[name] = _run(case, model, batch, labels)
+    return Prepared(runs, [])
+
+
 def _prepare_steps(case: Case) -> Prepared:
     """Build the step form, and a loop of ``LSTMCell`` in a model of its own."""
     import tensorflow as tf
@@ -55,7 +80,7 @@ def _prepare_steps(case: Case) -> Prepared:
     ours, cells = case.build("keras"), Cells()
     chunks, singles = tokens(case, np.asarray)
     zeros = np.zeros((case.batch, UNITS), np.float32)
-    cell_states = [[zeros, zeros] for _ in range(LAYERS)]
+    cell_states = [[zeros, zeros] for _ in range(DEPTH)]
     cells.predict_on_batch((singles[0], cell_states))
     cells.set_weights(ours.get_weights())
     states = {tensor.name: zeros for tensor in ours.inputs if tensor.name != "inputs"}
