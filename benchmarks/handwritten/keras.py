@@ -88,7 +88,7 @@ def _fill(x: Any, real: Any, value: float) -> Any:
 
 def conv_norm_pool(x: Any, real: Any, _: Any) -> Any:
     """Return the output of a convolution, a batch norm and a pool before a bidirectional layer."""
-    mask = None if real is None else ops.squeeze(real, -1)
+    mask: Any = None if real is None else ops.squeeze(real, -1)
     x = layers.Conv1D(UNITS, 5, padding="same", activation="relu")(_fill(x, real, 0))
     x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x, mask=mask)
     x = layers.MaxPooling1D(2)(_fill(x, real, -1e9))
