@@ -11,6 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOUNDING = ("stacked_lstm", "standard_rnn", "bidirectional_lstm")
 # As in the specs of the founding networks.
 STEPS, SHORTEST, VOCABULARY, DIM, UNITS = 500, 50, 10_000, 32, 32
+# Smaller in the networks of ``LAYERS``, so that the recurrent layers do not hide the others.
+FEW_STEPS, FEW_WORDS = 100, 1_000
 RATE = 0.01
 
 # Names of contestants that lanes and suites use.
@@ -35,15 +37,55 @@ _OWN = {
     "reset_before": "{type: gru, units: 32, reset_after: false}",
     "hard_gates": "{type: lstm, units: 32, recurrent_activation: hard_sigmoid}",
 }
+# Layers around the recurrent ones, poolings, tied weights, heads and joins.
+LAYERS = {
+    "conv_norm_pool": """\
+rnn:
+  - {type: conv, filters: 32, kernel_size: 5, padding: same, activation: relu}
+  - {type: batch_norm}
+  - {type: max_pool, size: 2}
+  - {type: lstm, units: 32, bidirectional: true}
+head: {units: 1}
+""",
+    "attention": """\
+rnn: {type: lstm, units: 32}
+head: {pooling: {attention: {units: 32, activation: tanh}}, units: 1}
+""",
+    "poolings": """\
+rnn: {type: lstm, units: 32, bidirectional: true}
+head: {pooling: [mean, max, last], units: 1}
+""",
+    "tied_output": """\
+rnn: {type: lstm, units: 32}
+head: {pooling: none, units: 1000, tied: true}
+""",
+    "two_heads": """\
+rnn: {type: lstm, units: 32}
+heads: {tags: {pooling: none, units: 9}, topic: {pooling: mean, units: 5}}
+""",
+    "concat_join": """\
+rnn:
+  - {type: lstm, units: 32}
+  - {type: concat, of: [embedding_1, lstm_1]}
+  - {type: lstm, units: 32}
+head: {units: 1}
+""",
+    "dense_layer_norm": """\
+rnn:
+  - {type: dense, units: 32, activation: {leaky_relu: 0.1}}
+  - {type: layer_norm}
+  - {type: lstm, units: 32}
+head: {units: 1}
+""",
+}
 _TEXT = """\
 version: 1
 name: {name}
-input: {{length: 500}}
+input: {{length: {steps}}}
 embedding:
-  vocabulary: 10000
+  vocabulary: {words}
   dim: 32
-rnn: {rnn}
-head: {{units: 1, activation: sigmoid}}
+{layers}
 """
 
 
@@ -75,10 +117,21 @@ class Case:
         return f"{self.network}, batch {self.batch}{padding}{thread}, {task}{source}"
 
     @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The number of steps, that of the shortest sequence of a padded batch, and of words."""
+        if self.network in LAYERS:
+            return FEW_STEPS, FEW_STEPS // 10, FEW_WORDS
+        return STEPS, SHORTEST, VOCABULARY
+
+    @property
     def text(self) -> str:
         """The spec, with a mask if the batch is padded."""
-        if self.network in _OWN:
-            text = _TEXT.format(name=self.network, rnn=_OWN[self.network])
+        steps, _, words = self.sizes
+        if layers := LAYERS.get(self.network):
+            text = _TEXT.format(name=self.network, steps=steps, words=words, layers=layers)
+        elif rnn := _OWN.get(self.network):
+            layers = f"rnn: {rnn}\nhead: {{units: 1, activation: sigmoid}}"
+            text = _TEXT.format(name=self.network, steps=steps, words=words, layers=layers)
         else:
             text = (ROOT / "specs" / f"{self.network}.yaml").read_text("utf-8")
         # Source for inference has no argument for logits, which all opponents return.
@@ -99,12 +152,12 @@ class Case:
 
     def draw(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return tokens and labels, the same ones every time; padding is zeros on the right."""
-        rng = np.random.default_rng(0)
+        rng, (steps, shortest, words) = np.random.default_rng(0), self.sizes
         # From 1 on, because token 0 is padding.
-        tokens = rng.integers(1, VOCABULARY, (self.batch, STEPS), dtype=np.int64)
+        tokens = rng.integers(1, words, (self.batch, steps), dtype=np.int64)
         labels = rng.integers(0, 2, (self.batch, 1)).astype(np.float32)
         if self.padded:
-            lengths = rng.integers(SHORTEST, STEPS + 1, (self.batch, 1))
+            lengths = rng.integers(shortest, steps + 1, (self.batch, 1))
             # On the right, where pack_padded_sequence needs it.
-            tokens[np.arange(STEPS) >= lengths] = 0
+            tokens[np.arange(steps) >= lengths] = 0
         return tokens, labels

@@ -11,6 +11,7 @@ from benchmarks.lanes.steps import STEPS
 from benchmarks.networks import (
     CELLS,
     FOUNDING,
+    LAYERS,
     LEGACY_EXPORT,
     NNX_RNN,
     OURS,
@@ -102,6 +103,33 @@ def stack(budget: Budget) -> None:
     cases = [Case("three_lstm", training=training) for training in (True, False)]
     aims = {"batch first": 1.0, "one module of 3 layers": 1.0}
     _race_cases(budget, Lane("torch"), cases, lambda _: aims)
+
+
+def layers(budget: Budget) -> None:
+    """Race the layers around recurrent ones, poolings, tied weights, heads and joins.
+
+    In each framework the opponent is a model of stock layers with the same meaning.
+    """
+    networks = list(LAYERS)[: 1 if budget.quick else None]
+    # The package of each lane, its title, and whether it can run on one thread.
+    frameworks = {
+        "torch": ("torch", "PyTorch", True),
+        "keras": ("tensorflow", "Keras", True),
+        "jax": ("flax", "JAX", False),
+    }
+    lanes = [lane for lane, (package, *_) in frameworks.items() if find_spec(package)]
+    for number, name in enumerate(lanes[: 1 if budget.quick else None], 1):
+        _, title, single = frameworks[name]
+        cases = [
+            Case(network, batch, training, padded, single=single)
+            for network in networks
+            for batch in (32, 1)
+            for padded in (False, True)
+            for training in (True, False)
+        ]
+        lane = Lane(name, "tensorflow" if name == "keras" else "", timeout=_JAX_TIMEOUT)
+        after = len(cases) * (len(lanes) - number)
+        _race_cases(budget, lane, cases, lambda _: _by_speed(1.02), f", {title}", after=after)
 
 
 def keras(budget: Budget) -> None:
@@ -263,6 +291,7 @@ SUITES = (
     Suite("engines", 120, 16, engines, "torch"),
     Suite("flax", 100, 12, flax, "flax"),
     Suite("cells", 45, 6, cells, "torch"),
+    Suite("layers", 480, 6, layers),
     Suite("keras", 50, 14, keras, "tensorflow"),
     Suite("stack", 15, 10, stack, "torch"),
     Suite("onnx", 80, 16, onnx, "onnxruntime"),

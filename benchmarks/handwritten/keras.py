@@ -4,22 +4,31 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
-from benchmarks.networks import CELLS, DIM, SEQUENTIAL, STEPS, UNITS, VOCABULARY
+from benchmarks.networks import (
+    CELLS,
+    DIM,
+    FEW_STEPS,
+    FEW_WORDS,
+    SEQUENTIAL,
+    STEPS,
+    UNITS,
+    VOCABULARY,
+)
 
-LAYERS, RATE = 3, 0.2
+DEPTH, RATE = 3, 0.2
 
 
 def stacked_lstm(*, padded: bool) -> keras.Model:
     """Return the textbook model, with one layer after another."""
-    between = (layers.LSTM(UNITS, return_sequences=True, dropout=RATE) for _ in range(LAYERS - 1))
+    between = (layers.LSTM(UNITS, return_sequences=True, dropout=RATE) for _ in range(DEPTH - 1))
     return _model([*between, layers.LSTM(UNITS, dropout=RATE)], padded=padded)
 
 
 def stacked_cells(*, padded: bool) -> keras.Model:
     """Return the model with a single loop over time for all three cells."""
-    cells = [layers.LSTMCell(UNITS, dropout=RATE) for _ in range(LAYERS)]
+    cells = [layers.LSTMCell(UNITS, dropout=RATE) for _ in range(DEPTH)]
     return _model([layers.RNN(cells)], padded=padded)
 
 
@@ -52,13 +61,104 @@ MODELS: dict[str, dict[str, Callable[..., keras.Model]]] = {
 }
 
 
+class TiedOutput(layers.Layer):  # type: ignore[misc]
+    """An output layer with the matrix of an embedding."""
+
+    def __init__(self, embedding: keras.Layer) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.bias = self.add_weight(shape=(FEW_WORDS,), initializer="zeros")
+
+    def call(self, x: Any) -> Any:
+        """Return the logits."""
+        return ops.matmul(x, ops.transpose(self.embedding.embeddings)) + self.bias
+
+
+def _mean(x: Any, real: Any) -> Any:
+    if real is None:
+        return layers.GlobalAveragePooling1D()(x)
+    # GlobalAveragePooling1D takes a mask, and would return nan for padding alone.
+    return layers.GlobalAveragePooling1D()(x, mask=ops.squeeze(real, -1))
+
+
+def _fill(x: Any, real: Any, value: float) -> Any:
+    """Return ``x`` with another value at padded steps."""
+    return x if real is None else ops.where(real, x, value)
+
+
+def conv_norm_pool(x: Any, real: Any, _: Any) -> Any:
+    """Return the output of a convolution, a batch norm and a pool before a bidirectional layer."""
+    mask: Any = None if real is None else ops.squeeze(real, -1)
+    x = layers.Conv1D(UNITS, 5, padding="same", activation="relu")(_fill(x, real, 0))
+    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3)(x, mask=mask)
+    x = layers.MaxPooling1D(2)(_fill(x, real, -1e9))
+    if real is not None:
+        # A window is padding if its last step is.
+        mask = mask[:, 1::2]
+    return layers.Dense(1)(layers.Bidirectional(layers.LSTM(UNITS))(x, mask=mask))
+
+
+def attention(x: Any, real: Any, _: Any) -> Any:
+    """Return the output of the mean of the steps, weighted by a softmax of their scores."""
+    x = layers.LSTM(UNITS, return_sequences=True)(x)
+    scores = layers.Dense(UNITS, activation="tanh")(x)
+    scores = layers.Dense(1, use_bias=False)(scores)
+    weights = layers.Softmax(axis=1)(_fill(scores, real, -1e9))
+    return layers.Dense(1)(ops.sum(weights * x, axis=1))
+
+
+def poolings(x: Any, real: Any, _: Any) -> Any:
+    """Return the output of the mean, the maximum and the final states of a bidirectional layer."""
+    layer = layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True, return_state=True))
+    x, ahead, _, back, _ = layer(x)
+    highest = layers.GlobalMaxPooling1D()(_fill(x, real, -1e9))
+    return layers.Dense(1)(layers.Concatenate()([_mean(x, real), highest, ahead, back]))
+
+
+def tied_output(x: Any, _: Any, embedding: keras.Layer) -> Any:
+    """Return the output of a language model with one matrix."""
+    return TiedOutput(embedding)(layers.LSTM(UNITS, return_sequences=True)(x))
+
+
+def two_heads(x: Any, real: Any, _: Any) -> Any:
+    """Return a tag for each step and a topic for the whole sequence."""
+    x = layers.LSTM(UNITS, return_sequences=True)(x)
+    return {"tags": layers.Dense(9)(x), "topic": layers.Dense(5)(_mean(x, real))}
+
+
+def concat_join(x: Any, *_: Any) -> Any:
+    """Return the output of a layer over the vectors and the outputs of the first one."""
+    first = layers.LSTM(UNITS, return_sequences=True)(x)
+    return layers.Dense(1)(layers.LSTM(UNITS)(layers.Concatenate()([x, first])))
+
+
+def dense_layer_norm(x: Any, *_: Any) -> Any:
+    """Return the output of a dense layer and a layer norm before the recurrent layer."""
+    x = layers.LeakyReLU(0.1)(layers.Dense(UNITS)(x))
+    return layers.Dense(1)(layers.LSTM(UNITS)(layers.LayerNormalization(epsilon=1e-3)(x)))
+
+
+_AROUND = (
+    conv_norm_pool, attention, poolings, tied_output, two_heads, concat_join, dense_layer_norm
+)  # fmt: skip
+
+
+def around(network: str, *, padded: bool) -> keras.Model:
+    """Return a network with layers around the recurrent ones; padding is token 0."""
+    build = {build.__name__: build for build in _AROUND}[network]
+    inputs = keras.Input((FEW_STEPS,), dtype="int32")
+    embedding = layers.Embedding(FEW_WORDS, DIM, mask_zero=padded)
+    real = ops.expand_dims(ops.not_equal(inputs, 0), -1) if padded else None
+    return keras.Model(inputs, build(embedding(inputs), real, embedding))
+
+
 class Cells(keras.Model):  # type: ignore[misc]
     """The founding stack as cells, for one step at a time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.embedding = layers.Embedding(VOCABULARY, DIM)
-        self.cells = [layers.LSTMCell(UNITS) for _ in range(LAYERS)]
+        self.cells = [layers.LSTMCell(UNITS) for _ in range(DEPTH)]
         self.head = layers.Dense(1, activation="sigmoid")
 
     def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:

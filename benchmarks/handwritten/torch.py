@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from benchmarks.networks import DIM, UNITS, VOCABULARY
+from benchmarks.networks import DIM, FEW_WORDS, UNITS, VOCABULARY
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -308,3 +308,175 @@ class Cells(nn.Module):
     def zeros(self, size: int) -> list[Pair]:
         """Return the states before the first step."""
         return [(torch.zeros(size, UNITS), torch.zeros(size, UNITS)) for _ in self.cells]
+
+
+class Around(nn.Module):
+    """A network with layers around the recurrent ones; padding is on the right, with token 0."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__()
+        self.padded = padded
+        self.embedding = nn.Embedding(FEW_WORDS, DIM)
+
+    def read(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the vectors of tokens, and True at real steps, (batch, steps, 1), if padded."""
+        return self.embedding(tokens), (tokens != 0).unsqueeze(-1) if self.padded else None
+
+    @staticmethod
+    def run(
+        layer: nn.LSTM, x: torch.Tensor, real: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the outputs of a layer, and its final states side by side."""
+        if real is None:
+            x, (h, _) = layer(x)
+        else:
+            lengths = real.sum(dim=(1, 2)).cpu()
+            packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            packed, (h, _) = layer(packed)
+            x, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
+        return x, torch.cat([h[-2], h[-1]], dim=-1) if layer.bidirectional else h[-1]
+
+    @staticmethod
+    def mean(x: torch.Tensor, real: torch.Tensor | None) -> torch.Tensor:
+        """Return the mean of the real steps."""
+        return x.mean(dim=1) if real is None else (x * real).sum(dim=1) / real.sum(dim=1)
+
+
+class ConvNormPool(Around):
+    """A convolution, a batch norm and a pool before a bidirectional layer."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.conv = nn.Conv1d(DIM, UNITS, 5, padding="same")
+        self.norm = nn.BatchNorm1d(UNITS, eps=1e-3, momentum=0.01)
+        self.pool = nn.MaxPool1d(2)
+        self.layer = nn.LSTM(UNITS, UNITS, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(2 * UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, real = self.read(tokens)
+        if real is None:
+            x = self.pool(self.norm(torch.relu(self.conv(x.transpose(1, 2))))).transpose(1, 2)
+        else:
+            x = torch.relu(self.conv((x * real).transpose(1, 2))).transpose(1, 2)
+            normed, steps = torch.full_like(x, -torch.inf), real.squeeze(-1)
+            # nn.BatchNorm1d takes no mask, but a list of steps.
+            normed[steps] = self.norm(x[steps])
+            real = real[:, 1::2]
+            # A window is padding if its last step is.
+            x = self.pool(normed.transpose(1, 2)).transpose(1, 2).masked_fill(~real, 0)
+        _, state = self.run(self.layer, x, real)
+        logits: torch.Tensor = self.head(state)
+        return logits
+
+
+class AttentionPooling(Around):
+    """The mean of the steps, weighted by a softmax of their scores."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.layer = nn.LSTM(DIM, UNITS, batch_first=True)
+        self.hidden = nn.Linear(UNITS, UNITS)
+        self.query = nn.Linear(UNITS, 1, bias=False)
+        self.head = nn.Linear(UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, real = self.read(tokens)
+        x, _ = self.run(self.layer, x, real)
+        scores = self.query(torch.tanh(self.hidden(x)))
+        if real is not None:
+            scores = scores.masked_fill(~real, -torch.inf)
+        logits: torch.Tensor = self.head((torch.softmax(scores, dim=1) * x).sum(dim=1))
+        return logits
+
+
+class ListOfPoolings(Around):
+    """The mean, the maximum and the final states of a bidirectional layer, side by side."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.layer = nn.LSTM(DIM, UNITS, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(6 * UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, real = self.read(tokens)
+        x, state = self.run(self.layer, x, real)
+        candidates = x if real is None else x.masked_fill(~real, -torch.inf)
+        poolings = [self.mean(x, real), candidates.amax(dim=1), state]
+        logits: torch.Tensor = self.head(torch.cat(poolings, dim=-1))
+        return logits
+
+
+class TiedOutput(Around):
+    """A language model with one matrix for the embedding and the output."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.layer = nn.LSTM(DIM, UNITS, batch_first=True)
+        self.head = nn.Linear(DIM, FEW_WORDS)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, _ = self.run(self.layer, *self.read(tokens))
+        logits: torch.Tensor = self.head(x)
+        return logits
+
+
+class TwoHeads(Around):
+    """A tag for each step and a topic for the whole sequence."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.layer = nn.LSTM(DIM, UNITS, batch_first=True)
+        self.tags, self.topic = nn.Linear(UNITS, 9), nn.Linear(UNITS, 5)
+
+    def forward(self, tokens: torch.Tensor) -> dict[str, torch.Tensor]:
+        x, real = self.read(tokens)
+        x, _ = self.run(self.layer, x, real)
+        return {"tags": self.tags(x), "topic": self.topic(self.mean(x, real))}
+
+
+class ConcatJoin(Around):
+    """A second layer over the vectors and the outputs of the first one."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.first = nn.LSTM(DIM, UNITS, batch_first=True)
+        self.second = nn.LSTM(DIM + UNITS, UNITS, batch_first=True)
+        self.head = nn.Linear(UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        vectors, real = self.read(tokens)
+        x, _ = self.run(self.first, vectors, real)
+        _, state = self.run(self.second, torch.cat([vectors, x], dim=-1), real)
+        logits: torch.Tensor = self.head(state)
+        return logits
+
+
+class DenseLayerNorm(Around):
+    """A dense layer with a leaky relu and a layer norm before the recurrent layer."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__(padded=padded)
+        self.dense = nn.Linear(DIM, UNITS)
+        self.norm = nn.LayerNorm(UNITS, eps=1e-3)
+        self.layer = nn.LSTM(UNITS, UNITS, batch_first=True)
+        self.head = nn.Linear(UNITS, 1)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        x, real = self.read(tokens)
+        x = self.norm(functional.leaky_relu(self.dense(x), 0.1))
+        _, state = self.run(self.layer, x, real)
+        logits: torch.Tensor = self.head(state)
+        return logits
+
+
+AROUND: dict[str, type[Around]] = {
+    "conv_norm_pool": ConvNormPool,
+    "attention": AttentionPooling,
+    "poolings": ListOfPoolings,
+    "tied_output": TiedOutput,
+    "two_heads": TwoHeads,
+    "concat_join": ConcatJoin,
+    "dense_layer_norm": DenseLayerNorm,
+}

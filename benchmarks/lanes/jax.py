@@ -9,9 +9,9 @@ import optax
 from flax import nnx
 
 import rnnspec
-from benchmarks.handwritten.jax import STACKS, Stack
+from benchmarks.handwritten.jax import AROUND, STACKS, Stack
 from benchmarks.lanes.steps import Step, prepare_loops, tokens
-from benchmarks.networks import NNX_RNN, OURS, RATE, UNITS, Case
+from benchmarks.networks import LAYERS, NNX_RNN, OURS, RATE, STOCK, UNITS, Case
 from benchmarks.processes import Prepared
 from benchmarks.race import Run
 
@@ -19,6 +19,8 @@ from benchmarks.race import Run
 def prepare(case: Case) -> Prepared:
     """Build the contestants of a case, and check that they are the same network."""
     ours = case.build("jax")
+    if case.network in LAYERS:
+        return _prepare_layers(case, ours)
     models = {OURS: ours}
     if case.network in STACKS and not case.padded:
         models[NNX_RNN] = Stack(*STACKS[case.network])
@@ -37,17 +39,26 @@ def prepare(case: Case) -> Prepared:
     return Prepared(runs, outputs[0].ravel().tolist())
 
 
-def _infer(model: nnx.Module, batch: Any) -> Any:
-    view = nnx.view(model, deterministic=True, raise_if_not_found=False)
+def _view(model: nnx.Module, *, training: bool) -> Any:
+    """Return the model in training or in inference."""
+    modes = {"deterministic": not training, "use_running_average": not training}
+    return nnx.view(model, **modes, raise_if_not_found=False)
+
+
+def _infer(model: nnx.Module, batch: Any, *, training: bool = False) -> Any:
+    view = _view(model, training=training)
     infer = nnx.jit(lambda model, x: model(x))
     return lambda: jax.block_until_ready(infer(view, batch))
 
 
-def _train(model: nnx.Module, batch: Any, labels: Any) -> Run:
-    view = nnx.view(model, deterministic=False, raise_if_not_found=False)
+def _train(model: nnx.Module, batch: Any, labels: Any = None) -> Run:
+    """Return a training step, which makes the outputs small if there are no labels."""
+    view = _view(model, training=True)
     optimizer = nnx.Optimizer(view, optax.sgd(RATE), wrt=nnx.Param)
 
     def loss(model: Any) -> Any:
+        if labels is None:
+            return sum(jnp.square(output).mean() for output in jax.tree.leaves(model(batch)))
         output = model(batch, logits=True)
         return optax.sigmoid_binary_cross_entropy(output, labels).mean()
 
@@ -58,6 +69,22 @@ def _train(model: nnx.Module, batch: Any, labels: Any) -> Run:
 
     compiled = nnx.jit(step)
     return lambda: jax.block_until_ready(compiled(view, optimizer))
+
+
+def _prepare_layers(case: Case, ours: Any) -> Prepared:
+    """Build a network with layers around the recurrent ones, and the same in stock modules."""
+    theirs, batch = AROUND[case.network](padded=case.padded), jnp.asarray(case.draw()[0])
+    theirs.take(rnnspec.read_weights(ours))
+    models = {OURS: ours, STOCK: theirs}
+    # First as in inference: a pass in training changes moving arrays.
+    for training in (False, True) if case.training else (False,):
+        outputs = (_infer(model, batch, training=training)() for model in models.values())
+        for mine, other in zip(*map(jax.tree.leaves, outputs), strict=True):
+            # The output of a padded step is up to each.
+            real = np.asarray(batch != 0) if mine.ndim > 2 else ...
+            np.testing.assert_allclose(mine[real], other[real], rtol=1e-3, atol=1e-4)
+    run = _train if case.training else _infer
+    return Prepared({name: run(model, batch) for name, model in models.items()}, [])
 
 
 def _prepare_steps(case: Case, ours: Any, theirs: Stack) -> Prepared:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from benchmarks.handwritten.torch import (
+    AROUND,
     LOOPS,
     NETS,
     BatchFirst,
@@ -20,6 +22,7 @@ from benchmarks.handwritten.torch import (
 )
 from benchmarks.lanes.steps import prepare_loops, tokens
 from benchmarks.networks import (
+    LAYERS,
     OURS,
     PACKED,
     PICKED,
@@ -42,6 +45,8 @@ def prepare(case: Case) -> Prepared:
     torch.set_num_threads(1 if case.single else _THREADS)
     if case.stepped:
         return _prepare_steps(case)
+    if case.network in LAYERS:
+        return _prepare_layers(case)
     batch, labels = map(torch.from_numpy, case.draw())
     ours = case.build("torch")
     theirs = dict(_opponents(case))
@@ -158,3 +163,41 @@ def _prepare_steps(case: Case) -> Prepared:
         prepared = prepare_loops(loops)
     runs = {name: torch.inference_mode()(run) for name, run in prepared.runs.items()}
     return Prepared(runs, prepared.output)
+
+
+def _prepare_layers(case: Case) -> Prepared:
+    """Build a network with layers around the recurrent ones, and the same in stock modules."""
+    batch = torch.from_numpy(case.draw()[0])
+    ours, theirs = case.build("torch"), AROUND[case.network](padded=case.padded)
+    copy_parameters(theirs, ours)
+    with torch.no_grad():
+        # First as in inference: a pass in training changes moving arrays.
+        for training in (False, True) if case.training else (False,):
+            pair = [outputs(model.train(training)(batch)) for model in (ours, theirs)]
+            for mine, other in zip(*pair, strict=True):
+                # The output of a padded step is up to each.
+                real = batch != 0 if mine.ndim > 2 else ...
+                torch.testing.assert_close(mine[real], other[real], atol=1e-4, rtol=1e-3)
+    models = {OURS: ours, STOCK: theirs}
+    return Prepared({name: _run_layers(case, models[name], batch) for name in models}, [])
+
+
+def outputs(output: Any) -> list[torch.Tensor]:
+    """Return the outputs of a model, which may be named."""
+    return [*output.values()] if isinstance(output, dict) else [output]
+
+
+def _run_layers(case: Case, model: nn.Module, batch: torch.Tensor) -> Run:
+    """Return a training step that makes the outputs small, or an inference pass."""
+    model.train(case.training)
+    if not case.training:
+        return torch.inference_mode()(lambda: model(batch))
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+
+    def train() -> None:
+        optimizer.zero_grad()
+        losses = [output.square().mean() for output in outputs(model(batch))]
+        torch.autograd.backward(torch.stack(losses).sum())
+        optimizer.step()
+
+    return train

@@ -14,7 +14,7 @@ import pytest
 
 import rnnspec
 from benchmarks.gpu import Check
-from benchmarks.networks import Case
+from benchmarks.networks import LAYERS, Case
 from benchmarks.processes import BenchmarkError, imports_of, output
 from benchmarks.race import (
     Budget,
@@ -114,7 +114,7 @@ def test_results_are_written_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", [*NETWORKS, *LAYERS])
 def test_each_network_is_a_right_spec(network: str, padded: bool) -> None:
     spec = rnnspec.loads(Case(network, padded=padded).text)
     assert spec.embedding is not None
