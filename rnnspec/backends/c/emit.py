@@ -1,0 +1,523 @@
+"""IR -> C source: one header in which ``NAME_IMPLEMENTATION`` asks for the functions too."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+from typing import TYPE_CHECKING, assert_never
+
+from rnnspec.backends.c.arrays import stored_arrays
+from rnnspec.backends.c.layers import Function, Layers, number
+from rnnspec.backends.contract import Emitter
+from rnnspec.errors import Refusal
+from rnnspec.ir import nodes, text
+from rnnspec.ir.forms import State, states
+from rnnspec.ir.params import counts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.backends.c.arrays import Stored
+    from rnnspec.ir.forms import Form
+
+MOST_STEPS = 512
+"""The longest sequence of a network that takes any length, unless another one is asked for."""
+_MOST_PARAMETERS = 2**23
+"""Each takes about 12 characters of source, which the compiler reads into memory."""
+_MOST_STACK = 2**16
+"""The bytes that a step may take of the stack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A constant of the interface, with its comment."""
+
+    name: str
+    value: int
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A state in the structure of states, filled up to whole blocks of units."""
+
+    name: str
+    size: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CSource:
+    """The source of a network."""
+
+    template: str = "c/model.h.j2"
+    entry: str
+    title: str
+    about: tuple[str, ...]
+    constants: tuple[Constant, ...]
+    states: tuple[Field, ...]
+    number: str
+    step_input: str
+    step_output: str
+    chunk_input: str
+    chunk_output: tuple[str, ...]
+    outputs: str
+    stride: str
+    output_stride: str
+    functions: tuple[Function, ...]
+    arrays: tuple[Stored, ...]
+    body: tuple[str, ...]
+    names: frozenset[str]
+    products: tuple[tuple[str, int, int], ...]
+    before_loading: tuple[str, ...] = ()
+
+    @property
+    def mathematics(self) -> bool:
+        """True if the source needs the library of mathematical functions."""
+        return bool(self.names & _MATHEMATICAL)
+
+
+_MATHEMATICAL = frozenset({"sqrtf", "softplus", "elu", "selu", "log_softmax"})
+
+
+def block_of(units: int) -> int:
+    """Return the number of units of a block, which a compiler puts side by side in registers."""
+    return 16 if units % 16 == 0 else 8
+
+
+def emit(network: nodes.Network, form: Form) -> CSource:
+    """Return the source of a network, in which every array is zeros."""
+    stepped = form == "step"
+    most = _most_steps(network)
+    arrays = tuple(stored_arrays(network, block_of))
+    made = Layers(
+        network, {(stored.layer, stored.path): stored for stored in arrays}, stepped, most
+    )
+    functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
+    body = _Body(network, functions, most, stepped=stepped)
+    lines = tuple(body.lines())
+    every = tuple(chain.from_iterable(functions.values()))
+    fields = tuple(_fields(network)) if stepped else ()
+    tokens = isinstance(network.input, nodes.TokenInput)
+    width = nodes.width(network.layers[-1].output)
+    sequence = len(network.layers[-1].output) > 1
+    return CSource(
+        entry=network.name,
+        title=text.title(network),
+        about=tuple(_about(network, stepped=stepped)),
+        constants=tuple(_constants(network, most, body.floats, stepped=stepped)),
+        states=fields,
+        number="int32_t" if tokens else "float",
+        step_input="a token" if tokens else f"{_features(network)} numbers",
+        step_output=f"{width} numbers",
+        chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
+        chunk_output=(
+            (f"steps x {width} numbers" if sequence else f"{width} numbers, for the steps so far",)
+            if stepped
+            else tuple(_output_lines(network))
+        ),
+        outputs=", ".join(f"float *{pointer}" for pointer in body.results.values()),
+        stride="" if tokens else f" * {_features(network)}",
+        output_stride=f" + t * {width}" if sequence else "",
+        functions=tuple(_signed(function, network.name) for function in every),
+        arrays=arrays,
+        body=lines,
+        names=frozenset().union(*(function.kernels for function in every)),
+        products=tuple(sorted(frozenset().union(*(function.products for function in every)))),
+    )
+
+
+def _signed(function: Function, entry: str) -> Function:
+    from dataclasses import replace
+
+    return replace(
+        function, signature=function.signature.replace("STATE", f"{entry}_state *state")
+    )
+
+
+def _features(network: nodes.Network) -> int:
+    return network.input.features if isinstance(network.input, nodes.NumericInput) else 1
+
+
+def _most_steps(network: nodes.Network) -> int:
+    return network.input.steps or max(MOST_STEPS, nodes.least_steps(network))
+
+
+def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
+    for line in (*text.comment(network).splitlines(), *text.signature(network, chunks=stepped)):
+        yield line.replace("*/", "* /").replace("/*", "/ *")
+
+
+def _constants(
+    network: nodes.Network, most: int, floats: int, *, stepped: bool
+) -> Iterator[Constant]:
+    yield Constant("OK", 0, "done")
+    yield Constant("BAD_LENGTH", 1, "a status: too few or too many steps")
+    match network.input:
+        case nodes.TokenInput(vocabulary=vocabulary):
+            yield Constant("BAD_TOKEN", 2, "a status: a token out of range")
+            yield Constant("VOCABULARY", vocabulary, "tokens are from 0 to one less")
+        case nodes.NumericInput(features=features):
+            yield Constant("FEATURES", features, "numbers of a step")
+        case _:
+            assert_never(network.input)
+    if not stepped:
+        yield Constant("MIN_STEPS", _fewest_steps(network), "steps of the shortest sequence")
+        yield Constant("MAX_STEPS", most, "steps of the longest sequence")
+        yield Constant("WORKSPACE", floats, "floats that a call computes with")
+    for name, layer in network.results.items():
+        prefix = f"{name.upper()}_" if name else ""
+        yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
+
+
+def _fewest_steps(network: nodes.Network) -> int:
+    exact = any(isinstance(layer, nodes.Flatten) for layer in network.layers)
+    return network.input.steps if exact and network.input.steps else nodes.least_steps(network)
+
+
+def _output_lines(network: nodes.Network) -> Iterator[str]:
+    for name, layer in network.results.items():
+        pointer = f"y_{name}" if name else "y"
+        shape = " x ".join("steps" if size is None else str(size) for size in layer.output)
+        yield f"{pointer} is {shape} numbers."
+
+
+def _fields(network: nodes.Network) -> Iterator[Field]:
+    of_layer = {layer.name: layer for layer in network.layers}
+    for state in states(network):
+        yield Field(state.name, _padded(state, of_layer[state.layer]), state.shape)
+
+
+def _padded(state: State, layer: nodes.Layer) -> int:
+    if not isinstance(layer, nodes.Recurrent):
+        return prod(state.shape)
+    block = block_of(layer.units)
+    return -(-layer.units // block) * block
+
+
+class _Body:
+    """The body of the function that calls those of the layers, and the memory that they share."""
+
+    def __init__(
+        self,
+        network: nodes.Network,
+        functions: Mapping[str, Sequence[Function]],
+        most: int,
+        *,
+        stepped: bool,
+    ) -> None:
+        self.network, self.functions, self.stepped = network, functions, stepped
+        self.sources = nodes.sources(network)
+        self.windows = nodes.windows_of_padding(network)
+        self.results = {
+            layer.name: f"y_{name}" if name else "y" for name, layer in network.results.items()
+        }
+        self.pointers = {nodes.INPUT: "x", **self.results}
+        self.steps = {nodes.INPUT: "steps"}
+        self.masks: dict[tuple[nodes.Window, ...], str] = {}
+        self.most = most
+        self.floats = 0
+        self.places = self._places()
+
+    def _size(self, shape: nodes.Shape) -> int:
+        """Return the most floats of a shape."""
+        if self.stepped and len(shape) > 1:
+            return prod(size or 1 for size in shape[1:])
+        return prod(self.most if size is None else size for size in shape)
+
+    def _last_uses(self) -> dict[str, int]:
+        """Return the place in the order of the layer that is the last to read an output."""
+        last: dict[str, int] = {}
+        for index, layer in enumerate(self.network.layers):
+            read = [*self.sources[layer.name]]
+            if isinstance(layer, nodes.Residual):
+                read.append(self.sources[layer.start][0])
+            for name in read:
+                last[self._owner(name)] = index
+        return last
+
+    def _owner(self, name: str) -> str:
+        """Return the layer in whose memory an output is: a flattened one stays where it was."""
+        layers = {layer.name: layer for layer in self.network.layers}
+        while isinstance(layers.get(name), nodes.Flatten) and name not in self.results:
+            name = self.sources[name][0]
+        return name
+
+    def _places(self) -> dict[str, int]:
+        """Return where in the workspace the output of each layer is, and count its floats."""
+        last, places = self._last_uses(), dict[str, int]()
+        live: list[tuple[int, int, int]] = []
+        for index, layer in enumerate(self.network.layers):
+            if layer.name in self.results or self._owner(layer.name) != layer.name:
+                continue
+            size, at = self._size(layer.output), 0
+            live = [each for each in live if each[2] >= index]
+            for begin, end, _ in sorted(live):
+                if at + size <= begin:
+                    break
+                at = max(at, end)
+            places[layer.name] = at
+            live.append((at, at + size, last.get(layer.name, index)))
+            self.floats = max(self.floats, at + size)
+        return places
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the function."""
+        work = max(
+            (function.work for each in self.functions.values() for function in each), default=0
+        )
+        self.work = self.floats
+        self.floats += work
+        calls = list(self._calls())
+        if self.stepped:
+            if self.floats:
+                yield f"float workspace[{self.floats}];"
+        for name, place in self.places.items():
+            at = f" + {place}" if place else ""
+            yield f"float *const {name}_out = workspace{at};"
+        if work:
+            yield f"float *const work = workspace + {self.work};"
+        for mask, place in self._mask_places.items():
+            yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
+        yield ""
+        yield from self._checks()
+        yield from calls
+
+    @property
+    def _mask_places(self) -> dict[str, int]:
+        return self.__dict__.get("mask_places", {})
+
+    def _checks(self) -> Iterator[str]:
+        upper = self.network.name.upper()
+        if not self.stepped:
+            yield f"if (steps < {upper}_MIN_STEPS || steps > {upper}_MAX_STEPS) {{"
+            yield f"    return {upper}_BAD_LENGTH;"
+            yield "}"
+        if not isinstance(self.network.input, nodes.TokenInput):
+            return
+        if self.stepped:
+            yield f"if (x[0] < 0 || x[0] >= {upper}_VOCABULARY) {{"
+            yield f"    return {upper}_BAD_TOKEN;"
+            yield "}"
+            return
+        yield "for (size_t t = 0; t < steps; ++t) {"
+        yield f"    if (x[t] < 0 || x[t] >= {upper}_VOCABULARY) {{"
+        yield f"        return {upper}_BAD_TOKEN;"
+        yield "    }"
+        yield "}"
+
+    def _calls(self) -> Iterator[str]:
+        if self.stepped and any(getattr(layer, "masked", False) for layer in self.network.layers):
+            yield from self._real()
+        for layer in self.network.layers:
+            yield from self._call(layer)
+
+    def _real(self) -> Iterator[str]:
+        match self.network.input:
+            case nodes.TokenInput():
+                yield "const int real = x[0] != 0;"
+            case nodes.NumericInput(features=features, mask_value=float() as value):
+                yield "int real = 0;"
+                yield ""
+                yield f"for (size_t i = 0; i < {features}; ++i) {{"
+                yield f"    real = real || x[i] != {number(value)};"
+                yield "}"
+            case _:
+                return
+
+    def _call(self, layer: nodes.Layer) -> Iterator[str]:
+        (first, *others) = self.sources[layer.name]
+        source, steps = self._pointer(first), self.steps.get(first, "1")
+        self.steps[layer.name] = self._steps_after(layer, steps)
+        if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not self.stepped:
+            window = self.functions[layer.name][0].layer["windows"].replace("steps", steps)
+            if self.steps[layer.name] != steps:
+                yield f"const size_t {self.steps[layer.name]} = {window};"
+        shapes = f"{_dims(layer.input, steps)} -> {_dims(layer.output, self.steps[layer.name])}"
+        if isinstance(layer, nodes.Flatten):
+            yield ""
+            yield f"/* {layer.name}: {shapes} */"
+            if layer.name in self.results:
+                size = f"{prod(size or 0 for size in layer.output)} * sizeof(float)"
+                yield f"memcpy({self.results[layer.name]}, {source}, {size});"
+            else:
+                self.pointers[layer.name] = f"{layer.name}_out"
+                yield f"const float *const {layer.name}_out = {source};"
+            return
+        mask = ""
+        if self._takes_mask(layer) and not self.stepped:
+            mask_name = self.masks.get(self._windows_of(first))
+            if mask_name is None:
+                yield from self._mask(first)
+                mask_name = self.masks[self._windows_of(first)]
+            mask = mask_name
+        yield ""
+        yield f"/* {layer.name}: {shapes} */"
+        for function in self.functions[layer.name]:
+            taken = [self._pointer(name) for name in others]
+            if isinstance(layer, nodes.Residual):
+                taken = [self._pointer(self.sources[layer.start][0])]
+            signature = function.signature
+            arguments = [source, *taken]
+            if self.stepped and "int real" in signature:
+                arguments.insert(0, "real")
+            if "STATE" in signature:
+                arguments.insert(0, "state")
+            if "size_t steps" in signature:
+                arguments.append("1" if self.stepped else steps)
+            if mask:
+                arguments.append(mask)
+            arguments.append(self._pointer(layer.name))
+            if function.work:
+                arguments.append("work")
+            yield f"{self.network.name}_{function.name}({', '.join(arguments)});"
+
+    def _takes_mask(self, layer: nodes.Layer) -> bool:
+        return any("mask" in each.signature for each in self.functions[layer.name])
+
+    def _pointer(self, name: str) -> str:
+        return self.pointers.get(name, f"{name}_out")
+
+    def _steps_after(self, layer: nodes.Layer, steps: str) -> str:
+        match layer:
+            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                return steps if window.keeps_steps or self.stepped else f"{layer.name}_steps"
+            case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
+                return str(count)
+            case _:
+                return steps
+
+    def _windows_of(self, name: str) -> tuple[nodes.Window, ...]:
+        """Return the windows that change the mask before the output of a layer."""
+        windows = self.windows.get(name, ())
+        return tuple(window for window in windows if not window.keeps_steps)
+
+    def _mask(self, name: str) -> Iterator[str]:
+        """Yield the lines that make the mask of the output of a layer."""
+        windows, steps = self._windows_of(name), self.steps[name]
+        made = "mask" if not windows else f"mask_{len(self.masks)}"
+        size = -(-self.most // 4)
+        if "mask_places" not in self.__dict__:
+            self.__dict__["mask_places"] = {}
+        if windows:
+            before = self._before(name)
+            if self._windows_of(before) not in self.masks:
+                yield from self._mask(before)
+            made = f"mask_{len(self.masks)}"
+            window, old = windows[-1], self.masks[self._windows_of(before)]
+            at = f"t * {window.stride}" if window.stride > 1 else "t"
+            at = f"{window.anchor} + {at}" if window.anchor else at
+            yield ""
+            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
+            yield f"    {made}[t] = {old}[{at}];"
+            yield "}"
+        else:
+            yield ""
+            yield "/* Steps that are not padding. */"
+            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
+            match self.network.input:
+                case nodes.TokenInput():
+                    yield f"    {made}[t] = x[t] != 0;"
+                case nodes.NumericInput(features=features, mask_value=float() as value):
+                    yield f"    {made}[t] = 0;"
+                    yield f"    for (size_t i = 0; i < {features}; ++i) {{"
+                    yield f"        {made}[t] |= x[t * {features} + i] != {number(value)};"
+                    yield "    }"
+                case _:
+                    pass
+            yield "}"
+        self.masks[windows] = made
+        self.__dict__["mask_places"][made] = self.floats
+        self.floats += size
+
+    def _before(self, name: str) -> str:
+        """Return the output whose mask has one window less than that of a layer."""
+        windows = self._windows_of(name)
+        while self._windows_of(name) == windows:
+            name = self.sources[name][0]
+        return name
+
+
+def _dims(shape: nodes.Shape, steps: str) -> str:
+    """Return a shape as it is when the function runs."""
+    sizes = [str(size) for size in shape]
+    if len(shape) > 1 or shape == (None,):
+        sizes[0] = steps
+    return f"({', '.join(sizes)})"
+
+
+_OWN_NAMES = frozenset({"run", "step", "chunk", "reset", "state", "self_test"})
+_KERNEL = re.compile(
+    r"exp|tanh|sigmoid|dot|sum|(multiply|project)_\dx\d+(_int8)?"
+    r"|(softmax|log_softmax|softmax)|\w+s"
+)
+
+
+def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
+    """Return every setting that the source cannot say."""
+    found = list(_clashes(network))
+    total = counts(network).total
+    if total > _MOST_PARAMETERS:
+        largest = max(network.layers, key=_count)
+        key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
+        reason = f"{total:,} parameters are too many for source; at most {_MOST_PARAMETERS:,} fit"
+        found.append(Refusal(largest.name, key, reason))
+    elif form == "step":
+        found.extend(_too_large_for_stack(network))
+    return tuple(found)
+
+
+def _count(layer: nodes.Layer) -> int:
+    from rnnspec.ir.params import count
+
+    return count(layer)
+
+
+def _clashes(network: nodes.Network) -> Iterator[Refusal]:
+    """Yield a refusal of each layer whose function or array has the name of another one."""
+    if network.name in _HEADERS:
+        reason = "in C, a header of the standard library has this name"
+        yield Refusal(network.name, "name", reason)
+    names = Counter(stored.symbol for stored in stored_arrays(network, block_of))
+    names.update(f"{network.name}_{layer.name}" for layer in network.layers)
+    for layer in network.layers:
+        own = {f"{network.name}_{layer.name}"}
+        own |= {s.symbol for s in stored_arrays(network, block_of) if s.layer == layer.name}
+        if layer.name in _OWN_NAMES or _KERNEL.fullmatch(layer.name):
+            yield Refusal(layer.name, "name", "in C, another function of the source has this name")
+        elif any(names[name] > 1 for name in own):
+            yield Refusal(layer.name, "name", "in C, an array of another layer has this name")
+
+
+_HEADERS = frozenset(
+    {"assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits"}
+    | {"locale", "math", "setjmp", "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio"}
+    | {"stdlib", "string", "tgmath", "time", "wchar", "wctype"}
+)
+
+
+def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
+    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, block_of)}
+    made = Layers(network, arrays, stepped=True, most=1)
+    refused = any(
+        isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
+        for layer in network.layers
+    )
+    if refused:
+        return
+    functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
+    body = _Body(network, functions, 1, stepped=True)
+    list(body.lines())
+    if 4 * body.floats > _MOST_STACK:
+        largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))
+        reason = (
+            f"in step form, a step would take {4 * body.floats:,} bytes of the stack; "
+            f"at most {_MOST_STACK:,} are taken"
+        )
+        yield Refusal(largest.name, "units", reason)
+
+
+EMITTER = Emitter(emit=emit, refusals=refusals)
