@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
+from rnnspec.backends.c.backend import C
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
 from rnnspec.backends.needs import FILES, MODEL, SOURCE, Need
@@ -43,7 +44,7 @@ __all__ = [
 
 # The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
 # the first backend that recognises a live model gets it.
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH, JAX, ONNX)}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH, JAX, ONNX, C)}
 
 
 def get(name: str, *needs: Need) -> Backend:

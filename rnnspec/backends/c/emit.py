@@ -27,6 +27,8 @@ MOST_STEPS = 512
 """The longest sequence of a network that takes any length, unless another one is asked for."""
 _MOST_PARAMETERS = 2**23
 """Each takes about 12 characters of source, which the compiler reads into memory."""
+_FEW_UNITS = 4
+"""Fewer units would be mostly zeros that fill up a block."""
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
@@ -63,28 +65,27 @@ class CSource:
     step_input: str
     step_output: str
     chunk_input: str
-    chunk_output: tuple[str, ...]
+    output: tuple[str, ...]
+    output_steps: str
     outputs: str
     stride: str
     output_stride: str
     functions: tuple[Function, ...]
     arrays: tuple[Stored, ...]
     body: tuple[str, ...]
-    names: frozenset[str]
-    products: tuple[tuple[str, int, int], ...]
+    kernels: tuple[str, ...]
     before_loading: tuple[str, ...] = ()
 
     @property
     def mathematics(self) -> bool:
         """True if the source needs the library of mathematical functions."""
-        return bool(self.names & _MATHEMATICAL)
-
-
-_MATHEMATICAL = frozenset({"sqrtf", "softplus", "elu", "selu", "log_softmax"})
+        return "sqrtf" in self.kernels
 
 
 def block_of(units: int) -> int:
     """Return the number of units of a block, which a compiler puts side by side in registers."""
+    if units < _FEW_UNITS:
+        return 1
     return 16 if units % 16 == 0 else 8
 
 
@@ -112,22 +113,25 @@ def emit(network: nodes.Network, form: Form) -> CSource:
         states=fields,
         number="int32_t" if tokens else "float",
         step_input="a token" if tokens else f"{_features(network)} numbers",
-        step_output=f"{width} numbers",
+        step_output=f"{width} number{'s' if width > 1 else ''}",
         chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
-        chunk_output=(
-            (f"steps x {width} numbers" if sequence else f"{width} numbers, for the steps so far",)
-            if stepped
-            else tuple(_output_lines(network))
-        ),
+        output=tuple(_output_lines(network, body)),
+        output_steps=_output_steps(network, body),
         outputs=", ".join(f"float *{pointer}" for pointer in body.results.values()),
         stride="" if tokens else f" * {_features(network)}",
         output_stride=f" + t * {width}" if sequence else "",
         functions=tuple(_signed(function, network.name) for function in every),
         arrays=arrays,
         body=lines,
-        names=frozenset().union(*(function.kernels for function in every)),
-        products=tuple(sorted(frozenset().union(*(function.products for function in every)))),
+        kernels=tuple(sorted(_kernels(every))),
     )
+
+
+def _kernels(functions: Sequence[Function]) -> set[str]:
+    """Return the names of the shared functions that those of layers call."""
+    products = {product for function in functions for product in function.products}
+    names = {name for function in functions for name in function.kernels}
+    return names | {f"{how}_{gates}x{block}" for how, gates, block in products}
 
 
 def _signed(function: Function, entry: str) -> Function:
@@ -178,11 +182,23 @@ def _fewest_steps(network: nodes.Network) -> int:
     return network.input.steps if exact and network.input.steps else nodes.least_steps(network)
 
 
-def _output_lines(network: nodes.Network) -> Iterator[str]:
+def _output_lines(network: nodes.Network, body: _Body) -> Iterator[str]:
     for name, layer in network.results.items():
-        pointer = f"y_{name}" if name else "y"
-        shape = " x ".join("steps" if size is None else str(size) for size in layer.output)
-        yield f"{pointer} is {shape} numbers."
+        pointer, width = f"y_{name}" if name else "y", nodes.width(layer.output)
+        sizes = [str(width)]
+        if len(layer.output) > 1:
+            steps = body.steps[layer.name]
+            known = steps.isdigit() or steps == "steps"
+            sizes.insert(0, steps if known else f"{network.name.upper()}_OUTPUT_STEPS(steps)")
+        yield f"{pointer} is {' x '.join(sizes)} number{'' if sizes == ['1'] else 's'}."
+
+
+def _output_steps(network: nodes.Network, body: _Body) -> str:
+    """Return the number of steps of an output in those of the input, empty if it is no other."""
+    for layer in network.results.values():
+        if len(layer.output) > 1 and layer.name in body.expressions:
+            return body.expressions[layer.name]
+    return ""
 
 
 def _fields(network: nodes.Network) -> Iterator[Field]:
@@ -217,6 +233,7 @@ class _Body:
         }
         self.pointers = {nodes.INPUT: "x", **self.results}
         self.steps = {nodes.INPUT: "steps"}
+        self.expressions: dict[str, str] = {}
         self.masks: dict[tuple[nodes.Window, ...], str] = {}
         self.most = most
         self.floats = 0
@@ -332,11 +349,15 @@ class _Body:
         (first, *others) = self.sources[layer.name]
         source, steps = self._pointer(first), self.steps.get(first, "1")
         self.steps[layer.name] = self._steps_after(layer, steps)
-        if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not self.stepped:
-            window = self.functions[layer.name][0].layer["windows"].replace("steps", steps)
-            if self.steps[layer.name] != steps:
-                yield f"const size_t {self.steps[layer.name]} = {window};"
-        shapes = f"{_dims(layer.input, steps)} -> {_dims(layer.output, self.steps[layer.name])}"
+        before = self.expressions.get(first, "(steps)")
+        if self.steps[layer.name].endswith("_steps"):
+            self.expressions[layer.name] = before
+        if self.steps[layer.name] == f"{layer.name}_steps":
+            windows = self.functions[layer.name][0].layer["windows"]
+            self.expressions[layer.name] = f"({windows.replace('steps', before)})"
+            yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
+        taken = "(steps)" if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
+        shapes = f"{taken} -> {_dims(layer.output, self.steps[layer.name])}"
         if isinstance(layer, nodes.Flatten):
             yield ""
             yield f"/* {layer.name}: {shapes} */"
@@ -357,11 +378,11 @@ class _Body:
         yield ""
         yield f"/* {layer.name}: {shapes} */"
         for function in self.functions[layer.name]:
-            taken = [self._pointer(name) for name in others]
+            more = [self._pointer(name) for name in others]
             if isinstance(layer, nodes.Residual):
-                taken = [self._pointer(self.sources[layer.start][0])]
+                more = [self._pointer(self.sources[layer.start][0])]
             signature = function.signature
-            arguments = [source, *taken]
+            arguments = [source, *more]
             if self.stepped and "int real" in signature:
                 arguments.insert(0, "real")
             if "STATE" in signature:
@@ -444,7 +465,7 @@ class _Body:
 def _dims(shape: nodes.Shape, steps: str) -> str:
     """Return a shape as it is when the function runs."""
     sizes = [str(size) for size in shape]
-    if len(shape) > 1 or shape == (None,):
+    if len(shape) > 1:
         sizes[0] = steps
     return f"({', '.join(sizes)})"
 

@@ -27,6 +27,13 @@ class Activation:
     argument: str = ""
 
     @property
+    def function(self) -> str:
+        """The name of the function, which takes many numbers unless it is one of a vector."""
+        if self.over_features:
+            return self.name
+        return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
+
+    @property
     def over_features(self) -> bool:
         """True if it is not one of each element."""
         return self.name in ("softmax", "log_softmax")
@@ -257,6 +264,7 @@ class Layers:
         cell = _cell(layer)
         gate = getattr(layer.cell, "recurrent_activation", layer.cell.activation)
         made, of_gates = activation(layer.cell.activation), activation(gate)
+        fused = made.name == "tanh" and of_gates.name == "sigmoid" and cell in ("lstm", "gru")
         beside = {"simple": 0, "lstm": 1, "gru": 3, "gru_reset_first": 1}[cell]
         values = {
             "cell": cell,
@@ -272,6 +280,7 @@ class Layers:
             "width": nodes.width(layer.output),
             "activation": made,
             "gate": of_gates,
+            "fused": fused,
             "backward": backward,
             "kernel": self._symbol(layer, f"{prefix}kernel"),
             "bias": self._symbol(layer, f"{prefix}bias"),
@@ -283,7 +292,8 @@ class Layers:
         }
         products = {("project", count, block)}
         own = (2, 1) if cell == "gru_reset_first" else (count,)
-        products |= {("multiply", size, block) for size in own}
+        how = "project" if cell == "gru" else "multiply"
+        products |= {(how, size, block) for size in own}
         if self.stepped:
             kind, work = "recurrent_step", padded * (count + (0 if cell == "lstm" else beside))
         else:
@@ -295,7 +305,7 @@ class Layers:
             ("STATE, " if self.stepped else "") + self._inputs(self.rows, masked=layer.masked),
             name=f"{layer.name}_{prefix[:-1]}" if prefix else layer.name,
             work=work,
-            kernels=_kernels(made) | _kernels(of_gates),
+            kernels={f"{cell}_cell"} if fused else _kernels(made) | _kernels(of_gates),
             products=products,
         )
 
@@ -409,7 +419,7 @@ _COMBINED = {"sum": "*merged + h[u]", "mul": "*merged * h[u]", "ave": "(*merged 
 
 
 def _kernels(made: Activation) -> set[str]:
-    return set() if made.name == "linear" else {made.name}
+    return set() if made.name == "linear" else {made.function}
 
 
 def _cell(layer: nodes.Recurrent) -> str:

@@ -1,0 +1,17 @@
+"""The record of the C backend."""
+
+from rnnspec.backends.base import Backend
+from rnnspec.backends.c.compiler import command
+
+C = Backend(
+    name="c",
+    title="C",
+    package="rnnspec.backends.c",
+    command=command,
+    forms=("inference", "step"),
+    level="forward",
+    dtypes=("float32",),
+    ending=".h",
+    files=("{name}.h", "{name}.c"),
+    loading=("# Compile {name}.c with -O3, and include {name}.h.",),
+)
