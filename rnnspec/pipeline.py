@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.arguments import check_flag, one_of, path_from, received
 from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, taken_names
-from rnnspec.backends.base import SourceOptions
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
 from rnnspec.ir.nodes import least_steps
 from rnnspec.ir.params import counts
@@ -150,7 +150,14 @@ def summary(spec: Source) -> Summary:
     return summarize(program(spec).network)
 
 
-def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
+def codegen(
+    spec: Source,
+    backend: str,
+    *,
+    form: str | None = None,
+    target: str | None = None,
+    max_steps: int | None = None,
+) -> str:
     """Return source that builds the network in ``backend`` without rnnspec.
 
     The same spec gives the same bytes. No framework is needed.
@@ -161,6 +168,8 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
         form: ``training``, ``inference`` for source to deploy, without dropout and initial
             weights, or ``step`` for such source that takes a sequence in chunks, with the states
             of all layers as inputs and outputs. By default the first form that the backend writes.
+        target: the kind of processor, for a backend that has several, such as ``c``.
+        max_steps: the longest sequence of a network that takes any length, for such a backend.
 
     Raises:
         SpecError: the spec is invalid.
@@ -169,14 +178,15 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
             a path nor a spec, or the file cannot be read.
     """
     source = form_named(form)
-    return generate(program(spec), get(backend, *needs.source(source)), source).text
+    options = SourceOptions(target=target, max_steps=max_steps)
+    return generate(program(spec), get(backend, *needs.source(source)), source, options).text
 
 
 def generate(
     program: Program,
     backend: Backend,
     form: Form | None = None,
-    options: SourceOptions = SourceOptions(),
+    options: SourceOptions = DEFAULTS,
 ) -> Generated:
     """Return the source of a network for a backend, in a form that it writes.
 
@@ -211,9 +221,7 @@ def _check_options(options: SourceOptions, backend: Backend, network: Network, f
             f"max_steps: input.length is {network.input.steps:,} already; leave max_steps out"
         )
     if options.max_steps < (least := least_steps(network)):
-        raise UsageError(
-            f"max_steps: expected at least {least:,}, received {options.max_steps:,}"
-        )
+        raise UsageError(f"max_steps: expected at least {least:,}, received {options.max_steps:,}")
 
 
 def arrange(program: Program, backend: Backend, form: Form | None = None) -> Network:

@@ -34,18 +34,6 @@ Level = Literal["counts", "forward", "gradients", "training"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceOptions:
-    """What is asked of source beside its form.
-
-    ``target`` is one of the ``targets`` of a backend, the first one if it is None, and
-    ``max_steps`` the longest sequence of a network that takes any length.
-    """
-
-    target: str | None = None
-    max_steps: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The record of a backend: its names, requirements and capabilities.
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from rnnspec.backends.base import SourceOptions
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
@@ -23,6 +22,22 @@ if TYPE_CHECKING:
     from rnnspec.ir.params import Counts
     from rnnspec.slots import Array, Slot
     from rnnspec.source.code import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What is asked of source beside its form.
+
+    ``target`` is one of the ``targets`` of a backend, the first one if it is None, and
+    ``max_steps`` the longest sequence of a network that takes any length.
+    """
+
+    target: str | None = None
+    max_steps: int | None = None
+
+
+DEFAULTS = SourceOptions()
+"""What is written if nothing is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +85,8 @@ class Emitter:
     """Functions from the IR to source, without the framework.
 
     ``emit`` returns the source of a network in one of the forms of the record, with the options
-    that the record offers. The network is arranged for the form. Except for training, it has no dropout; in step form, it takes any number
-    of steps.
+    that the record offers. The network is arranged for the form. Except for training, it has no
+    dropout; in step form, it takes any number of steps.
     ``refusals`` returns every setting of the network that the backend does not support in a form.
     The registry adds the backends that support it.
     ``arrange`` returns the network in the arrangement of the source, the slots and the runtime. It

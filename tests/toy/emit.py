@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from rnnspec.backends.base import SourceOptions
-from rnnspec.backends.contract import Emitter
+from rnnspec.backends.contract import Emitter, SourceOptions
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
 from rnnspec.ir.forms import Form

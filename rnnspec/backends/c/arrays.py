@@ -65,7 +65,7 @@ class Stored:
             first += gates
             missing = _padded(dims) - part.shape[2]
             part = np.pad(part, ((0, 0), (0, 0), (0, missing)))
-            if len(dims) > 2:  # noqa: PLR2004 - a kernel, in blocks
+            if len(dims) > 2:
                 blocks, _, _, block = dims
                 part = part.reshape(*part.shape[:2], blocks, block).transpose(2, 0, 1, 3)
             packed.append(part.reshape(-1))
@@ -82,7 +82,7 @@ class Stored:
         for dims in self.parts:
             part = stored[first : first + prod(dims)].reshape(dims)
             first += prod(dims)
-            if len(dims) > 2:  # noqa: PLR2004
+            if len(dims) > 2:
                 part = part.transpose(1, 2, 0, 3)
             columns.append(part.reshape(-1, _gates(dims), _padded(dims))[..., :units])
         return np.concatenate(columns, axis=1).reshape(self.shape)
@@ -90,7 +90,7 @@ class Stored:
     def _columns(self, array: Array) -> Array:
         """Return a canonical array as (inputs, gates, units)."""
         gates = sum(map(_gates, self.parts))
-        inputs = self.parts[0][1] if len(self.parts[0]) > 2 else 1  # noqa: PLR2004
+        inputs = self.parts[0][1] if len(self.parts[0]) > 2 else 1
         return array.reshape(inputs, gates, -1)
 
 
@@ -99,7 +99,7 @@ def _gates(dims: Dims) -> int:
 
 
 def _padded(dims: Dims) -> int:
-    return dims[-1] if len(dims) == 2 else dims[0] * dims[3]  # noqa: PLR2004
+    return dims[-1] if len(dims) == 2 else dims[0] * dims[3]
 
 
 _FEW_UNITS = 4

@@ -10,7 +10,8 @@ from math import prod
 from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
-from rnnspec.backends.c.layers import Function, Layers, number
+from rnnspec.backends.c.body import Body
+from rnnspec.backends.c.layers import Function, Layers
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
@@ -18,10 +19,10 @@ from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import counts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from rnnspec.backends.base import SourceOptions
     from rnnspec.backends.c.arrays import Stored
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
 MOST_STEPS = 512
@@ -105,7 +106,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         network, {(stored.layer, stored.path): stored for stored in arrays}, stepped, most
     )
     functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
-    body = _Body(network, functions, most, stepped=stepped)
+    body = Body(network, functions, most, stepped=stepped)
     lines = tuple(body.lines())
     every = tuple(chain.from_iterable(functions.values()))
     fields = tuple(_fields(network, target)) if stepped else ()
@@ -147,9 +148,7 @@ def _kernels(functions: Sequence[Function]) -> set[str]:
 def _signed(function: Function, entry: str) -> Function:
     from dataclasses import replace
 
-    return replace(
-        function, signature=function.signature.replace("STATE", f"{entry}_state *state")
-    )
+    return replace(function, signature=function.signature.replace("STATE", f"{entry}_state *state"))
 
 
 def _features(network: nodes.Network) -> int:
@@ -187,9 +186,7 @@ def _constants(
         yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
 
 
-def _tests(
-    network: nodes.Network, body: _Body, most: int, *, stepped: bool
-) -> Iterator[Recorded]:
+def _tests(network: nodes.Network, body: Body, most: int, *, stepped: bool) -> Iterator[Recorded]:
     """Yield the arrays of the self-test."""
     steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
     yield Recorded("x", steps * _features(network), steps)
@@ -219,7 +216,7 @@ def _fewest_steps(network: nodes.Network) -> int:
     return network.input.steps if exact and network.input.steps else nodes.least_steps(network)
 
 
-def _output_lines(network: nodes.Network, body: _Body) -> Iterator[str]:
+def _output_lines(network: nodes.Network, body: Body) -> Iterator[str]:
     for name, layer in network.results.items():
         pointer, width = f"y_{name}" if name else "y", nodes.width(layer.output)
         sizes = [str(width)]
@@ -230,7 +227,7 @@ def _output_lines(network: nodes.Network, body: _Body) -> Iterator[str]:
         yield f"{pointer} is {' x '.join(sizes)} number{'' if sizes == ['1'] else 's'}."
 
 
-def _output_steps(network: nodes.Network, body: _Body) -> str:
+def _output_steps(network: nodes.Network, body: Body) -> str:
     """Return the number of steps of an output in those of the input, empty if it is no other."""
     for layer in network.results.values():
         if len(layer.output) > 1 and layer.name in body.expressions:
@@ -249,262 +246,6 @@ def _padded(state: State, layer: nodes.Layer, target: str) -> int:
         return prod(state.shape)
     block = block_of(layer.units, target)
     return -(-layer.units // block) * block
-
-
-class _Body:
-    """The body of the function that calls those of the layers, and the memory that they share."""
-
-    def __init__(
-        self,
-        network: nodes.Network,
-        functions: Mapping[str, Sequence[Function]],
-        most: int,
-        *,
-        stepped: bool,
-    ) -> None:
-        self.network, self.functions, self.stepped = network, functions, stepped
-        self.sources = nodes.sources(network)
-        self.windows = nodes.windows_of_padding(network)
-        self.results = {
-            layer.name: f"y_{name}" if name else "y" for name, layer in network.results.items()
-        }
-        self.pointers = {nodes.INPUT: "x", **self.results}
-        self.steps = {nodes.INPUT: "steps"}
-        self.expressions: dict[str, str] = {}
-        self.masks: dict[tuple[nodes.Window, ...], str] = {}
-        self.most = most
-        self.floats = 0
-        self.places = self._places()
-
-    def _size(self, shape: nodes.Shape) -> int:
-        """Return the most floats of a shape."""
-        if self.stepped and len(shape) > 1:
-            return prod(size or 1 for size in shape[1:])
-        return prod(self.most if size is None else size for size in shape)
-
-    def _last_uses(self) -> dict[str, int]:
-        """Return the place in the order of the layer that is the last to read an output."""
-        last: dict[str, int] = {}
-        for index, layer in enumerate(self.network.layers):
-            read = [*self.sources[layer.name]]
-            if isinstance(layer, nodes.Residual):
-                read.append(self.sources[layer.start][0])
-            for name in read:
-                last[self._owner(name)] = index
-        return last
-
-    def _owner(self, name: str) -> str:
-        """Return the layer in whose memory an output is: a flattened one stays where it was."""
-        layers = {layer.name: layer for layer in self.network.layers}
-        while isinstance(layers.get(name), nodes.Flatten) and name not in self.results:
-            name = self.sources[name][0]
-        return name
-
-    def _places(self) -> dict[str, int]:
-        """Return where in the workspace the output of each layer is, and count its floats."""
-        last, places = self._last_uses(), dict[str, int]()
-        live: list[tuple[int, int, int]] = []
-        for index, layer in enumerate(self.network.layers):
-            if layer.name in self.results or self._owner(layer.name) != layer.name:
-                continue
-            size, at = self._size(layer.output), 0
-            live = [each for each in live if each[2] >= index]
-            for begin, end, _ in sorted(live):
-                if at + size <= begin:
-                    break
-                at = max(at, end)
-            places[layer.name] = at
-            live.append((at, at + size, last.get(layer.name, index)))
-            self.floats = max(self.floats, at + size)
-        return places
-
-    def lines(self) -> Iterator[str]:
-        """Yield the lines of the function."""
-        work = max(
-            (function.work for each in self.functions.values() for function in each), default=0
-        )
-        self.work = self.floats
-        self.floats += work
-        calls = list(self._calls())
-        if self.stepped:
-            if self.floats:
-                yield f"float workspace[{self.floats}];"
-        for name, place in self.places.items():
-            at = f" + {place}" if place else ""
-            yield f"float *const {name}_out = workspace{at};"
-        if work:
-            yield f"float *const work = workspace + {self.work};"
-        for mask, place in self._mask_places.items():
-            yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
-        yield ""
-        yield from self._checks()
-        yield from calls
-
-    @property
-    def _mask_places(self) -> dict[str, int]:
-        return self.__dict__.get("mask_places", {})
-
-    def _checks(self) -> Iterator[str]:
-        upper = self.network.name.upper()
-        if not self.stepped:
-            yield f"if (steps < {upper}_MIN_STEPS || steps > {upper}_MAX_STEPS) {{"
-            yield f"    return {upper}_BAD_LENGTH;"
-            yield "}"
-        if not isinstance(self.network.input, nodes.TokenInput):
-            return
-        if self.stepped:
-            yield f"if (x[0] < 0 || x[0] >= {upper}_VOCABULARY) {{"
-            yield f"    return {upper}_BAD_TOKEN;"
-            yield "}"
-            return
-        yield "for (size_t t = 0; t < steps; ++t) {"
-        yield f"    if (x[t] < 0 || x[t] >= {upper}_VOCABULARY) {{"
-        yield f"        return {upper}_BAD_TOKEN;"
-        yield "    }"
-        yield "}"
-
-    def _calls(self) -> Iterator[str]:
-        if self.stepped and any(getattr(layer, "masked", False) for layer in self.network.layers):
-            yield from self._real()
-        for layer in self.network.layers:
-            yield from self._call(layer)
-
-    def _real(self) -> Iterator[str]:
-        match self.network.input:
-            case nodes.TokenInput():
-                yield "const int real = x[0] != 0;"
-            case nodes.NumericInput(features=features, mask_value=float() as value):
-                yield "int real = 0;"
-                yield ""
-                yield f"for (size_t i = 0; i < {features}; ++i) {{"
-                yield f"    real = real || x[i] != {number(value)};"
-                yield "}"
-            case _:
-                return
-
-    def _call(self, layer: nodes.Layer) -> Iterator[str]:
-        (first, *others) = self.sources[layer.name]
-        source, steps = self._pointer(first), self.steps.get(first, "1")
-        self.steps[layer.name] = self._steps_after(layer, steps)
-        before = self.expressions.get(first, "(steps)")
-        if self.steps[layer.name].endswith("_steps"):
-            self.expressions[layer.name] = before
-        if self.steps[layer.name] == f"{layer.name}_steps":
-            windows = self.functions[layer.name][0].layer["windows"]
-            self.expressions[layer.name] = f"({windows.replace('steps', before)})"
-            yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
-        taken = "(steps)" if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
-        shapes = f"{taken} -> {_dims(layer.output, self.steps[layer.name])}"
-        if isinstance(layer, nodes.Flatten):
-            yield ""
-            yield f"/* {layer.name}: {shapes} */"
-            if layer.name in self.results:
-                size = f"{prod(size or 0 for size in layer.output)} * sizeof(float)"
-                yield f"memcpy({self.results[layer.name]}, {source}, {size});"
-            else:
-                self.pointers[layer.name] = f"{layer.name}_out"
-                yield f"const float *const {layer.name}_out = {source};"
-            return
-        mask = ""
-        if self._takes_mask(layer) and not self.stepped:
-            mask_name = self.masks.get(self._windows_of(first))
-            if mask_name is None:
-                yield from self._mask(first)
-                mask_name = self.masks[self._windows_of(first)]
-            mask = mask_name
-        yield ""
-        yield f"/* {layer.name}: {shapes} */"
-        for function in self.functions[layer.name]:
-            more = [self._pointer(name) for name in others]
-            if isinstance(layer, nodes.Residual):
-                more = [self._pointer(self.sources[layer.start][0])]
-            signature = function.signature
-            arguments = [source, *more]
-            if self.stepped and "int real" in signature:
-                arguments.insert(0, "real")
-            if "STATE" in signature:
-                arguments.insert(0, "state")
-            if "size_t steps" in signature:
-                arguments.append("1" if self.stepped else steps)
-            if mask:
-                arguments.append(mask)
-            arguments.append(self._pointer(layer.name))
-            if function.work:
-                arguments.append("work")
-            yield f"{self.network.name}_{function.name}({', '.join(arguments)});"
-
-    def _takes_mask(self, layer: nodes.Layer) -> bool:
-        return any("mask" in each.signature for each in self.functions[layer.name])
-
-    def _pointer(self, name: str) -> str:
-        return self.pointers.get(name, f"{name}_out")
-
-    def _steps_after(self, layer: nodes.Layer, steps: str) -> str:
-        match layer:
-            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                return steps if window.keeps_steps or self.stepped else f"{layer.name}_steps"
-            case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
-                return str(count)
-            case _:
-                return steps
-
-    def _windows_of(self, name: str) -> tuple[nodes.Window, ...]:
-        """Return the windows that change the mask before the output of a layer."""
-        windows = self.windows.get(name, ())
-        return tuple(window for window in windows if not window.keeps_steps)
-
-    def _mask(self, name: str) -> Iterator[str]:
-        """Yield the lines that make the mask of the output of a layer."""
-        windows, steps = self._windows_of(name), self.steps[name]
-        made = "mask" if not windows else f"mask_{len(self.masks)}"
-        size = -(-self.most // 4)
-        if "mask_places" not in self.__dict__:
-            self.__dict__["mask_places"] = {}
-        if windows:
-            before = self._before(name)
-            if self._windows_of(before) not in self.masks:
-                yield from self._mask(before)
-            made = f"mask_{len(self.masks)}"
-            window, old = windows[-1], self.masks[self._windows_of(before)]
-            at = f"t * {window.stride}" if window.stride > 1 else "t"
-            at = f"{window.anchor} + {at}" if window.anchor else at
-            yield ""
-            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
-            yield f"    {made}[t] = {old}[{at}];"
-            yield "}"
-        else:
-            yield ""
-            yield "/* Steps that are not padding. */"
-            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
-            match self.network.input:
-                case nodes.TokenInput():
-                    yield f"    {made}[t] = x[t] != 0;"
-                case nodes.NumericInput(features=features, mask_value=float() as value):
-                    yield f"    {made}[t] = 0;"
-                    yield f"    for (size_t i = 0; i < {features}; ++i) {{"
-                    yield f"        {made}[t] |= x[t * {features} + i] != {number(value)};"
-                    yield "    }"
-                case _:
-                    pass
-            yield "}"
-        self.masks[windows] = made
-        self.__dict__["mask_places"][made] = self.floats
-        self.floats += size
-
-    def _before(self, name: str) -> str:
-        """Return the output whose mask has one window less than that of a layer."""
-        windows = self._windows_of(name)
-        while self._windows_of(name) == windows:
-            name = self.sources[name][0]
-        return name
-
-
-def _dims(shape: nodes.Shape, steps: str) -> str:
-    """Return a shape as it is when the function runs."""
-    sizes = [str(size) for size in shape]
-    if len(shape) > 1:
-        sizes[0] = steps
-    return f"({', '.join(sizes)})"
 
 
 _OWN_NAMES = frozenset({"run", "step", "chunk", "reset", "state", "self_test"})
@@ -567,7 +308,7 @@ def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     if refused:
         return
     functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
-    body = _Body(network, functions, 1, stepped=True)
+    body = Body(network, functions, 1, stepped=True)
     list(body.lines())
     if 4 * body.floats > _MOST_STACK:
         largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))

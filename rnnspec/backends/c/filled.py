@@ -90,6 +90,7 @@ def split(text: str, name: str) -> tuple[str, str]:
     header, _, body = text.partition(f"#ifdef {upper}_IMPLEMENTATION\n")
     body = body.rpartition(f"#endif /* {upper}_IMPLEMENTATION */")[0]
     title = header.partition("\n")[0]
+    header = header.replace(_usage(upper), "", 1)
     return f"{header.rstrip()}\n", f'{title} */\n#include "{name}.h"\n{body.rstrip()}\n'
 
 
@@ -97,8 +98,17 @@ def join(header: str, body: str, name: str) -> str:
     """Return the text that ``split`` has split."""
     upper = name.upper()
     header = header.partition(f"#ifdef {upper}_IMPLEMENTATION\n")[0].rstrip()
+    if _usage(upper) not in header:
+        header = header.replace(" */\n#ifndef", f"{_usage(upper)} */\n#ifndef", 1)
     body = body.partition(f'#include "{name}.h"\n')[2].rstrip()
-    return f"{header}\n\n#ifdef {upper}_IMPLEMENTATION\n{body}\n\n#endif /* {upper}_IMPLEMENTATION */\n"
+    marker = f"{upper}_IMPLEMENTATION"
+    return f"{header}\n\n#ifdef {marker}\n{body}\n\n#endif /* {marker} */\n"
+
+
+def _usage(upper: str) -> str:
+    """Return the lines of a single file on how it is used."""
+    how = f"Define {upper}_IMPLEMENTATION in one source file before this one is included."
+    return f" *\n * {how}\n"
 
 
 def _literals(numbers: Array) -> str:

@@ -101,7 +101,9 @@ class Layers:
             case _:
                 yield self._function(layer)
 
-    def _function(self, layer: nodes.Layer) -> Function:  # noqa: PLR0911 - one for each kind
+    def _function(  # noqa: PLR0912 - a branch for each kind of layer
+        self, layer: nodes.Layer
+    ) -> Function:
         sequence = len(layer.input) > 1
         rows = "1" if self.stepped or not sequence else "steps"
         masked = bool(getattr(layer, "masked", False)) and not isinstance(layer, nodes.Embedding)
@@ -249,7 +251,7 @@ class Layers:
         return self._made(layer, kind, values, inputs, kernels={*kernels, *mathematics})
 
     def _concat(self, layer: nodes.Concat, rows: str) -> Function:
-        parts, at = [], 0
+        parts, at = list[dict[str, Any]](), 0
         for index, shape in enumerate(layer.inputs):
             width = nodes.width(shape)
             parts.append({"name": f"x{index}", "width": width, "at": at})
@@ -266,7 +268,8 @@ class Layers:
         made, of_gates = activation(layer.cell.activation), activation(gate)
         fused = made.name == "tanh" and of_gates.name == "sigmoid" and cell in ("lstm", "gru")
         beside = {"simple": 0, "lstm": 1, "gru": 3, "gru_reset_first": 1}[cell]
-        values = {
+        kept = padded * (1 + beside)
+        values: dict[str, Any] = {
             "cell": cell,
             "units": layer.units,
             "inputs": layer.features,
@@ -274,7 +277,7 @@ class Layers:
             "padded": padded,
             "gates": count,
             "chunk": CHUNK,
-            "kept": padded * (1 + beside),
+            "kept": kept,
             "masked": layer.masked,
             "sequences": layer.return_sequences,
             "width": nodes.width(layer.output),
@@ -297,7 +300,7 @@ class Layers:
         if self.stepped:
             kind, work = "recurrent_step", padded * (count + (0 if cell == "lstm" else beside))
         else:
-            kind, work = "direction", values["kept"] + CHUNK * count * padded
+            kind, work = "direction", kept + CHUNK * count * padded
         return self._made(
             layer,
             kind,
@@ -367,9 +370,7 @@ class Layers:
     def _window_pooling(self, layer: nodes.WindowPooling, *, masked: bool) -> Function:
         values = {"units": nodes.width(layer.input), "statistic": layer.statistic, "masked": masked}
         values |= self._windows(layer.window)
-        return self._made(
-            layer, "window_pooling", values, self._inputs(self.rows, masked=masked)
-        )
+        return self._made(layer, "window_pooling", values, self._inputs(self.rows, masked=masked))
 
     def _pooling(self, layer: nodes.Pooling, *, masked: bool) -> Function:
         units = nodes.width(layer.input)

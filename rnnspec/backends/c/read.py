@@ -42,7 +42,9 @@ class SavedSource:
             arrays = arrays_in(self.text)
         except ValueError as error:
             raise UsageError(f"expected numbers in its arrays: {error}", str(self.path)) from None
-        return gather(NamedArrays({f"{layer}.{path}": each for (layer, path), each in arrays.items()}))
+        return gather(
+            NamedArrays({f"{layer}.{path}": each for (layer, path), each in arrays.items()})
+        )
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why this is not the source of a spec but for its numbers, empty if it is."""
@@ -60,7 +62,7 @@ def recognises(path: Path) -> bool:
 
 
 def files(path: Path) -> tuple[Path, ...]:
-    """Return the header, and the source beside it if there is one.
+    """Return the source and the header, or the header if it has everything.
 
     Raises:
         UsageError: a folder has several headers.
@@ -69,18 +71,21 @@ def files(path: Path) -> tuple[Path, ...]:
     if len(headers) != 1:
         raise UsageError(f"expected one header, received {len(headers)}", str(path))
     source = headers[0].with_suffix(".c")
-    return (headers[0], source) if source.exists() else (headers[0],)
+    return (source, headers[0]) if source.exists() else (headers[0],)
 
 
 def _text(path: Path) -> str:
-    header, *source = map(_read, files(path))
-    return join(header, source[0], files(path)[0].stem) if source else header
+    *source, header = files(path)
+    text = _read(header)
+    return join(text, _read(source[0]), header.stem) if source else text
 
 
 def _read(path: Path) -> str:
     with opened(path) as (stream, size):
         if size > _MOST_BYTES:
-            raise UsageError(f"expected at most {_MOST_BYTES:,} bytes, received {size:,}", str(path))
+            raise UsageError(
+                f"expected at most {_MOST_BYTES:,} bytes, received {size:,}", str(path)
+            )
         return stream.read().decode("utf-8", "replace")
 
 

@@ -150,6 +150,7 @@ static void rnnspec_see(int index, const void *x, size_t count) {
 
 """
 
+
 @dataclass(eq=False)
 class CModel:
     """C source with its arrays. Call it with a batch: it returns the output.
@@ -181,7 +182,11 @@ class CModel:
                 "a model in step form takes chunks: output, states = model.step(chunk, states)"
             )
         outputs = self.run(np.asarray(inputs))
-        return {n.removeprefix("y_"): y for n, y in outputs.items()} if "y" not in outputs else outputs["y"]
+        return (
+            {n.removeprefix("y_"): y for n, y in outputs.items()}
+            if "y" not in outputs
+            else outputs["y"]
+        )
 
     def run(self, inputs: Array, seen: dict[str, list[Array]] | None = None) -> dict[str, Array]:
         """Return the outputs for a batch by the names of their pointers, a sequence at a time.
@@ -192,7 +197,10 @@ class CModel:
         steps = batch.shape[1]
         windows = int(library.rnnspec_output_steps(steps)) if steps else 0
         outputs = {
-            name: np.zeros((len(batch), *(int(size) if size.isdigit() else windows for size in shape)), np.float32)
+            name: np.zeros(
+                (len(batch), *(int(size) if size.isdigit() else windows for size in shape)),
+                np.float32,
+            )
             for name, shape in self.outputs.items()
         }
         workspace = np.empty(max(self.constants["WORKSPACE"], 1), np.float32)
@@ -202,7 +210,10 @@ class CModel:
         try:
             for index, row in enumerate(batch):
                 pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
-                self._refuse(run(_pointer(row), ctypes.c_size_t(steps), *pointers, _pointer(workspace)), steps)
+                self._refuse(
+                    run(_pointer(row), ctypes.c_size_t(steps), *pointers, _pointer(workspace)),
+                    steps,
+                )
         finally:
             library.rnnspec_watch(_SEE())
         return outputs
@@ -226,7 +237,10 @@ class CModel:
         output = np.zeros(shape, np.float32)
         for index, row in enumerate(batch):
             status = library[f"{self.entry}_chunk"](
-                _pointer(kept[index : index + 1]), _pointer(row), ctypes.c_size_t(steps), _pointer(output[index : index + 1])
+                _pointer(kept[index : index + 1]),
+                _pointer(row),
+                ctypes.c_size_t(steps),
+                _pointer(output[index : index + 1]),
             )
             self._refuse(status, steps)
         return output, self._states_after(kept)
@@ -351,13 +365,13 @@ class CModel:
         """
         features = self.constants.get("FEATURES")
         if features is None:
-            if batch.ndim != 2:  # noqa: PLR2004
+            if batch.ndim != 2:
                 raise UsageError(f"expected (batch, steps), received {batch.shape}")
             if batch.dtype.kind not in "iu":
                 raise UsageError(f"expected integers as tokens, received {brief(batch.dtype)}")
             # Wider numbers must not wrap around into tokens.
             return np.ascontiguousarray(np.clip(batch, -1, 2**31 - 1), np.int32)
-        if batch.ndim != 3 or batch.shape[2] != features:  # noqa: PLR2004
+        if batch.ndim != 3 or batch.shape[2] != features:
             raise UsageError(f"expected (batch, steps, {features}), received {batch.shape}")
         return np.ascontiguousarray(batch, np.float32)
 
@@ -373,13 +387,16 @@ class CModel:
     def recorded(self) -> dict[str, Array]:
         """Return the arrays of the self-test: a random input, and what the model gives for it."""
         prefix = f"{self.entry}_test_"
-        sizes = {name: int(size) for name, size in re.findall(rf"{prefix}(\w+)\[(\d+)\]", self.text)}
+        sizes = {
+            name: int(size) for name, size in re.findall(rf"{prefix}(\w+)\[(\d+)\]", self.text)
+        }
         rng, features = np.random.default_rng(0), self.constants.get("FEATURES")
+        x: Array
         if features is None:
             x = rng.integers(0, self.constants["VOCABULARY"], (1, sizes["x"]), dtype=np.int32)
         else:
-            x = rng.standard_normal((1, sizes["x"] // features, features)).round(3)
-            x = x.astype(np.float32)
+            shape = (1, sizes["x"] // features, features)
+            x = rng.standard_normal(shape).round(3).astype(np.float32)
         outputs = {"y": self.step(x)[0]} if self.stepped else self.run(x)
         arrays = {name: output.reshape(-1) for name, output in outputs.items()}
         return {f"{prefix}{name}": array for name, array in {"x": x.reshape(-1), **arrays}.items()}

@@ -26,9 +26,9 @@ from rnnspec.source.code import Code, Module, call, code, docstring, function, l
 from rnnspec.source.walk import Walk
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import SourceOptions
     from collections.abc import Iterator, Mapping
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.jax.cells import CellClass
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal

@@ -30,9 +30,9 @@ from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import SourceOptions
     from collections.abc import Iterator
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
 _PURPOSES: dict[Form, str] = {

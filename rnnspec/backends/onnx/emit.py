@@ -30,9 +30,9 @@ from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import count
 
 if TYPE_CHECKING:
-    from rnnspec.backends.base import SourceOptions
     from collections.abc import Iterator
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.onnx.graph import Dims
     from rnnspec.ir.forms import Form
 
