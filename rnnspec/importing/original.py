@@ -199,7 +199,7 @@ def _runner(
         model = runtime.open_original(path)
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
-        generated = pipeline.generate(taken.program, backend, form)
+        generated = pipeline.generate(taken.program, backend, form, taken.imported.options)
         model, arrays = _load(path, generated), taken.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731

@@ -69,7 +69,7 @@ def _fitting(path: Path, backend: Backend, program: Program, importing: Importin
         raise UsageError(message, str(path))
     problems, closed = list[str](), list[Imported]()
     for form in [form for form in forms if saved.form in ("", form)]:
-        generated = pipeline.generate(program, backend, form)
+        generated = pipeline.generate(program, backend, form, saved.options)
         try:
             imported = _of_form(saved, generated, program, importing)
         # The store knows nothing of files.
@@ -109,4 +109,5 @@ def _of_form(
         opener=generated.backend.name,
         unlike=saved.unlike(generated.text, fresh),
         source=generated.form,
+        options=saved.options,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.c.filled import arrays_in, empty, join, spec_in
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.kept import NamedArrays, Reader
 from rnnspec.errors import UsageError
 from rnnspec.files.regular import opened
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
+_TARGET = re.compile(r"^ \* Target: ([\w-]+)\.$", re.MULTILINE)
+_MOST_STEPS = re.compile(r"^#define \w+_MAX_STEPS (\d{1,9})\b", re.MULTILINE)
 _MOST_BYTES = 2**28
 """No source that rnnspec writes is larger."""
 
@@ -28,8 +32,9 @@ class SavedSource:
 
     path: Path
     text: str
+    form: str
+    options: SourceOptions
     tool: str = "C source of rnnspec, with the spec in it"
-    form: str = ""
     left_out: tuple[str, ...] = ()
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
@@ -94,9 +99,16 @@ def spec_text(path: Path) -> str:
     return spec_in(_text(path))
 
 
-def saved(path: Path, network: Network) -> SavedSource:  # noqa: ARG001 - the text says enough
+def saved(path: Path, network: Network) -> SavedSource:
     """Return the source in a file or a folder."""
-    return SavedSource(path, _text(path))
+    text = _text(path)
+    target, most = _TARGET.search(text), _MOST_STEPS.search(text)
+    is_open = network.input.steps is None
+    options = SourceOptions(
+        target=target[1] if target else None,
+        max_steps=int(most[1]) if most and is_open else None,
+    )
+    return SavedSource(path, text, "inference" if most else "step", options)
 
 
 READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)
