@@ -320,6 +320,6 @@ def test_cells(library: ctypes.CDLL, units: int) -> None:
     of_gru = h.copy()
     call(library.net_gru_cell, z.copy(), recurrent, padded, units, of_gru)
     assert_close(of_gru, new_h, 1e-6)
-    call(library.net_lstm_cell, z, padded, units, h, c)
+    call(library.net_lstm_cell, z.copy(), padded, units, h, c)
     assert_close(c, new_c, 1e-6)
     assert_close(h, gate(o) * np.tanh(new_c), 1e-6)
