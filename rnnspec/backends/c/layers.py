@@ -326,7 +326,7 @@ class Layers:
             before = window.reach
         elif window.padding == "same" and stride == 1:
             before = window.reach // 2
-        elif window.padding == "same":
+        elif window.padding == "same" and window.reach:
             # Half of what the last window needs beyond the last step.
             end = f"(windows - 1) * {stride} + {window.reach + 1}"
             before = f"{end} > steps ? ({end} - steps) / 2 : 0"
@@ -344,8 +344,8 @@ class Layers:
         values = self._kernel(layer, layer.filters, window.size * layer.features)
         values |= self._windows(window)
         values |= {"features": layer.features, "masked": masked, "activation": made}
-        contiguous = window.dilation == 1 or window.size == 1
-        values["whole"] = not masked and not values["before"] and contiguous
+        inside = window.padding == "valid" or not window.reach
+        values["whole"] = not masked and inside and (window.dilation == 1 or not window.reach)
         padded, padding = values["padded"], values["padded"] != layer.filters
         if self.stepped:
             kind, gathered = "conv_step", bool(window.reach)
