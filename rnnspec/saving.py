@@ -114,6 +114,8 @@ def save(  # noqa: PLR0913 - each is needed for the files
         staged.mkdir()
         try:
             backend.runtime.save(model, staged, name, generated.text, spec)
+            if backend.files == (backend.single_file,):
+                backend.runtime.unite(staged, name)
         except (OSError, SafetensorError) as error:  # either, if the disk is full
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             raise OutputError(f"cannot be written: {reason}", str(output)) from error

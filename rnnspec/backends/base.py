@@ -34,6 +34,18 @@ Level = Literal["counts", "forward", "gradients", "training"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What is asked of source beside its form.
+
+    ``target`` is one of the ``targets`` of a backend, the first one if it is None, and
+    ``max_steps`` the longest sequence of a network that takes any length.
+    """
+
+    target: str | None = None
+    max_steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """The record of a backend: its names, requirements and capabilities.
 
@@ -52,6 +64,9 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
+    ``single_file`` is the one that holds all of them, if a single one is asked for.
+    ``targets`` are the kinds of processor that its source can be written for; a backend with
+    targets also takes the longest sequence.
     ``quantized`` are the types to which a file can be quantized.
     ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
     it is more than a relative one of a few units.
@@ -76,6 +91,8 @@ class Backend:
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
+    single_file: str = ""
+    targets: tuple[str, ...] = ()
     quantized: tuple[str, ...] = ()
     function_error: float = 0.0
     loading: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    from rnnspec.backends.base import SourceOptions
     from rnnspec.backends.optimizers import Optimizer, Step
     from rnnspec.errors import Refusal
     from rnnspec.ir.forms import Form
@@ -68,8 +69,8 @@ class Learner(Protocol):
 class Emitter:
     """Functions from the IR to source, without the framework.
 
-    ``emit`` returns the source of a network in one of the forms of the record. The network is
-    arranged for the form. Except for training, it has no dropout; in step form, it takes any number
+    ``emit`` returns the source of a network in one of the forms of the record, with the options
+    that the record offers. The network is arranged for the form. Except for training, it has no dropout; in step form, it takes any number
     of steps.
     ``refusals`` returns every setting of the network that the backend does not support in a form.
     The registry adds the backends that support it.
@@ -79,7 +80,7 @@ class Emitter:
     ``stock`` returns the layers whose stock counterpart has another number of parameters.
     """
 
-    emit: Callable[[Network, Form], Source]
+    emit: Callable[[Network, Form, SourceOptions], Source]
     refusals: Callable[[Network, Form], tuple[Refusal, ...]] = lambda _network, _form: ()
     arrange: Callable[[Network, Form], Network] = lambda network, _form: network
     stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}
@@ -192,6 +193,10 @@ class Runtime(ABC):
 
     def save(self, model: Any, folder: Path, name: str, source: str, spec: str) -> None:
         """Write the model's files, all named ``name``, into an empty folder."""
+        raise NotImplementedError
+
+    def unite(self, folder: Path, name: str) -> None:
+        """Put the files that ``save`` wrote into the single one of the record, in place."""
         raise NotImplementedError
 
     def reload(self, folder: Path, name: str, entry: str) -> Any:

@@ -16,7 +16,7 @@ from rnnspec.ir.nodes import GRU, Attention, Conv, Dense, Layer, Network, Recurr
 from rnnspec.ir.params import Param, params
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rnnspec.slots import Array
 
@@ -102,11 +102,23 @@ def _padded(dims: Dims) -> int:
     return dims[-1] if len(dims) == 2 else dims[0] * dims[3]  # noqa: PLR2004
 
 
-def stored_arrays(network: Network, block_of: Callable[[int], int]) -> Iterator[Stored]:
-    """Yield the arrays of a network; ``block_of`` returns the block for a number of units."""
+_FEW_UNITS = 4
+"""Fewer units would be mostly zeros that fill up a block."""
+
+
+def block_of(units: int, target: str) -> int:
+    """Return the number of units of a block, which a compiler puts side by side in registers."""
+    # A microcontroller has room for the gates of one unit.
+    if target == "cortex-m" or units < _FEW_UNITS:
+        return 1
+    return 16 if units % 16 == 0 else 8
+
+
+def stored_arrays(network: Network, target: str) -> Iterator[Stored]:
+    """Yield the arrays of a network as they are stored for a target."""
     for layer in network.layers:
         for param in params(layer):
-            parts = _parts(layer, param, block_of)
+            parts = _parts(layer, param, target)
             name = param.name.replace(".", "_")
             yield Stored(
                 f"{network.name}_{layer.name}_{name}",
@@ -118,7 +130,7 @@ def stored_arrays(network: Network, block_of: Callable[[int], int]) -> Iterator[
             )
 
 
-def _parts(layer: Layer, param: Param, block_of: Callable[[int], int]) -> tuple[Dims, ...]:
+def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
     match layer:
         case Recurrent(units=units):
             gates = len(param.gates)
@@ -129,7 +141,7 @@ def _parts(layer: Layer, param: Param, block_of: Callable[[int], int]) -> tuple[
     name = param.name.rpartition(".")[2]
     if name == "query":
         return ()
-    block = block_of(units)
+    block = block_of(units, target)
     blocks = -(-units // block)
     if name.endswith("bias"):
         return ((gates, blocks * block),)

@@ -13,5 +13,7 @@ C = Backend(
     dtypes=("float32",),
     ending=".h",
     files=("{name}.h", "{name}.c"),
-    loading=("# Compile {name}.c with -O3, and include {name}.h.",),
+    single_file="{name}.h",
+    targets=("portable", "avx2", "cortex-m"),
+    loading=('#include "{name}.h" /* in C or C++; compile with -O3 */',),
 )

@@ -9,7 +9,7 @@ from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, assert_never
 
-from rnnspec.backends.c.arrays import stored_arrays
+from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.layers import Function, Layers, number
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
@@ -20,6 +20,7 @@ from rnnspec.ir.params import counts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from rnnspec.backends.base import SourceOptions
     from rnnspec.backends.c.arrays import Stored
     from rnnspec.ir.forms import Form
 
@@ -27,8 +28,8 @@ MOST_STEPS = 512
 """The longest sequence of a network that takes any length, unless another one is asked for."""
 _MOST_PARAMETERS = 2**23
 """Each takes about 12 characters of source, which the compiler reads into memory."""
-_FEW_UNITS = 4
-"""Fewer units would be mostly zeros that fill up a block."""
+_TEST_STEPS = 8
+"""The steps of the self-test, unless the network takes fewer or more."""
 _MOST_STACK = 2**16
 """The bytes that a step may take of the stack."""
 
@@ -51,6 +52,15 @@ class Field:
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An array of the self-test: the input of a number of steps first, then the outputs."""
+
+    name: str
+    size: int
+    steps: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CSource:
     """The source of a network."""
@@ -60,6 +70,8 @@ class CSource:
     title: str
     about: tuple[str, ...]
     constants: tuple[Constant, ...]
+    target: str
+    tests: tuple[Recorded, ...]
     states: tuple[Field, ...]
     number: str
     step_input: str
@@ -68,6 +80,7 @@ class CSource:
     output: tuple[str, ...]
     output_steps: str
     outputs: str
+    pointers: str
     stride: str
     output_stride: str
     functions: tuple[Function, ...]
@@ -82,18 +95,12 @@ class CSource:
         return "sqrtf" in self.kernels
 
 
-def block_of(units: int) -> int:
-    """Return the number of units of a block, which a compiler puts side by side in registers."""
-    if units < _FEW_UNITS:
-        return 1
-    return 16 if units % 16 == 0 else 8
-
-
-def emit(network: nodes.Network, form: Form) -> CSource:
+def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     """Return the source of a network, in which every array is zeros."""
     stepped = form == "step"
-    most = _most_steps(network)
-    arrays = tuple(stored_arrays(network, block_of))
+    most = options.max_steps or _most_steps(network)
+    target = options.target or "portable"
+    arrays = tuple(stored_arrays(network, target))
     made = Layers(
         network, {(stored.layer, stored.path): stored for stored in arrays}, stepped, most
     )
@@ -101,7 +108,7 @@ def emit(network: nodes.Network, form: Form) -> CSource:
     body = _Body(network, functions, most, stepped=stepped)
     lines = tuple(body.lines())
     every = tuple(chain.from_iterable(functions.values()))
-    fields = tuple(_fields(network)) if stepped else ()
+    fields = tuple(_fields(network, target)) if stepped else ()
     tokens = isinstance(network.input, nodes.TokenInput)
     width = nodes.width(network.layers[-1].output)
     sequence = len(network.layers[-1].output) > 1
@@ -110,6 +117,8 @@ def emit(network: nodes.Network, form: Form) -> CSource:
         title=text.title(network),
         about=tuple(_about(network, stepped=stepped)),
         constants=tuple(_constants(network, most, body.floats, stepped=stepped)),
+        target=target,
+        tests=tuple(_tests(network, body, most, stepped=stepped)),
         states=fields,
         number="int32_t" if tokens else "float",
         step_input="a token" if tokens else f"{_features(network)} numbers",
@@ -117,6 +126,7 @@ def emit(network: nodes.Network, form: Form) -> CSource:
         chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
         output=tuple(_output_lines(network, body)),
         output_steps=_output_steps(network, body),
+        pointers=", ".join(body.results.values()),
         outputs=", ".join(f"float *{pointer}" for pointer in body.results.values()),
         stride="" if tokens else f" * {_features(network)}",
         output_stride=f" + t * {width}" if sequence else "",
@@ -177,6 +187,33 @@ def _constants(
         yield Constant(f"{prefix}OUTPUTS", nodes.width(layer.output), "numbers of an output")
 
 
+def _tests(
+    network: nodes.Network, body: _Body, most: int, *, stepped: bool
+) -> Iterator[Recorded]:
+    """Yield the arrays of the self-test."""
+    steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
+    yield Recorded("x", steps * _features(network), steps)
+    for name, pointer in body.results.items():
+        layer = next(layer for layer in network.layers if layer.name == name)
+        rows = _steps_of(network, name, steps) if len(layer.output) > 1 else 1
+        yield Recorded(pointer, rows * nodes.width(layer.output), steps if stepped else rows)
+
+
+def _steps_of(network: nodes.Network, name: str, steps: int) -> int:
+    """Return the number of steps of the output of a layer."""
+    sources, layers = nodes.sources(network), {layer.name: layer for layer in network.layers}
+    if name == nodes.INPUT:
+        return steps
+    layer = layers[name]
+    match layer:
+        case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
+            return count
+        case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+            return window.count(_steps_of(network, sources[name][0], steps)) or 0
+        case _:
+            return _steps_of(network, sources[name][0], steps)
+
+
 def _fewest_steps(network: nodes.Network) -> int:
     exact = any(isinstance(layer, nodes.Flatten) for layer in network.layers)
     return network.input.steps if exact and network.input.steps else nodes.least_steps(network)
@@ -201,16 +238,16 @@ def _output_steps(network: nodes.Network, body: _Body) -> str:
     return ""
 
 
-def _fields(network: nodes.Network) -> Iterator[Field]:
+def _fields(network: nodes.Network, target: str) -> Iterator[Field]:
     of_layer = {layer.name: layer for layer in network.layers}
     for state in states(network):
-        yield Field(state.name, _padded(state, of_layer[state.layer]), state.shape)
+        yield Field(state.name, _padded(state, of_layer[state.layer], target), state.shape)
 
 
-def _padded(state: State, layer: nodes.Layer) -> int:
+def _padded(state: State, layer: nodes.Layer, target: str) -> int:
     if not isinstance(layer, nodes.Recurrent):
         return prod(state.shape)
-    block = block_of(layer.units)
+    block = block_of(layer.units, target)
     return -(-layer.units // block) * block
 
 
@@ -502,11 +539,11 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
     if network.name in _HEADERS:
         reason = "in C, a header of the standard library has this name"
         yield Refusal(network.name, "name", reason)
-    names = Counter(stored.symbol for stored in stored_arrays(network, block_of))
+    names = Counter(stored.symbol for stored in stored_arrays(network, "portable"))
     names.update(f"{network.name}_{layer.name}" for layer in network.layers)
     for layer in network.layers:
         own = {f"{network.name}_{layer.name}"}
-        own |= {s.symbol for s in stored_arrays(network, block_of) if s.layer == layer.name}
+        own |= {s.symbol for s in stored_arrays(network, "portable") if s.layer == layer.name}
         if layer.name in _OWN_NAMES or _KERNEL.fullmatch(layer.name):
             yield Refusal(layer.name, "name", "in C, another function of the source has this name")
         elif any(names[name] > 1 for name in own):
@@ -521,7 +558,7 @@ _HEADERS = frozenset(
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
-    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, block_of)}
+    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
     made = Layers(network, arrays, stepped=True, most=1)
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)

@@ -15,6 +15,7 @@ import numpy as np
 
 from rnnspec.backends.c import compiler
 from rnnspec.backends.c.arrays import declared_arrays
+from rnnspec.backends.c.filled import arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.errors import UsageError, brief
 from rnnspec.ir.params import Counts
@@ -103,33 +104,29 @@ class CRuntime(Runtime):
         """Return the output for the steps so far, and the new states."""
         return model.step(chunk, states)
 
-    def save(self, model: CModel, folder: Path, name: str, source: str, spec: str) -> None:  # noqa: ARG002
+    def save(self, model: CModel, folder: Path, name: str, source: str, spec: str) -> None:
         """Write ``NAME.h`` and ``NAME.c``."""
-        header, body = split(model.filled(), name)
-        (folder / f"{name}.h").write_text(header, encoding="utf-8")
-        (folder / f"{name}.c").write_text(body, encoding="utf-8")
+        text = fill(source, model.arrays, model.recorded(), spec)
+        for suffix, part in zip((".h", ".c"), split(text, name), strict=True):
+            (folder / f"{name}{suffix}").write_text(part, encoding="utf-8", newline="\n")
+
+    def unite(self, folder: Path, name: str) -> None:
+        """Put ``NAME.c`` into ``NAME.h``."""
+        text = _text_in(folder, name)
+        (folder / f"{name}.c").unlink()
+        (folder / f"{name}.h").write_text(text, encoding="utf-8", newline="\n")
 
     def reload(self, folder: Path, name: str, entry: str) -> CModel:
-        """Return the model in files of ``save``, compiled as they are."""
-        header = (folder / f"{name}.h").read_text("utf-8")
-        body = (folder / f"{name}.c").read_text("utf-8")
-        return CModel.in_text(entry, join(header, body, name))
+        """Return the model in files of ``save``, whose self-test must pass."""
+        text = _text_in(folder, name)
+        return CModel("", entry, text, arrays_in(text), changed=False)
 
 
-def split(text: str, name: str) -> tuple[str, str]:
-    """Return the interface of a text with the implementation in it, and the implementation."""
-    header, _, body = text.partition(f"#ifdef {name.upper()}_IMPLEMENTATION\n")
-    body, _, _ = body.rpartition("#endif")
-    first = text.partition("\n")[0] + " */"
-    return header.rstrip("\n") + "\n", f'{first}\n#include "{name}.h"\n{body.rstrip()}\n'
-
-
-def join(header: str, body: str, name: str) -> str:
-    """Return the text that ``split`` has split."""
-    _, _, body = body.partition(f'#include "{name}.h"\n')
-    upper = name.upper()
-    middle = f"\n#ifdef {upper}_IMPLEMENTATION\n{body}\n"
-    return f"{header}{middle}#endif /* {upper}_IMPLEMENTATION */\n"
+def _text_in(folder: Path, name: str) -> str:
+    """Return the whole text of a model in the files of a folder."""
+    header, body = folder / f"{name}.h", folder / f"{name}.c"
+    text = header.read_text("utf-8")
+    return join(text, body.read_text("utf-8"), name) if body.exists() else text
 
 
 _CONSTANT = re.compile(r"^#define (\w+) (\d+)\b", re.MULTILINE)
@@ -152,9 +149,6 @@ static void rnnspec_see(int index, const void *x, size_t count) {
 }
 
 """
-_NUMBERS = 8
-"""The number of array elements on a line."""
-
 
 @dataclass(eq=False)
 class CModel:
@@ -169,15 +163,6 @@ class CModel:
     arrays: dict[tuple[str, str], Array]
     changed: bool = True
 
-    @classmethod
-    def in_text(cls, entry: str, text: str) -> CModel:
-        """Return the model of a text with numbers, with the arrays that the compiler reads."""
-        model = cls("", entry, text, {}, changed=False)
-        for index, stored in enumerate(model.stored):
-            array = stored.unpack(model.memory_of(index, stored).copy())
-            model.arrays[stored.layer, stored.path] = array
-        return model
-
     def __reduce__(self) -> tuple[Any, ...]:
         # A library can be neither pickled nor copied.
         arrays = {place: array.copy() for place, array in self.arrays.items()}
@@ -191,7 +176,7 @@ class CModel:
         Raises:
             UsageError: the batch does not fit the network, or the model is in step form.
         """
-        if self.states:
+        if self.stepped:
             raise UsageError(
                 "a model in step form takes chunks: output, states = model.step(chunk, states)"
             )
@@ -298,6 +283,11 @@ class CModel:
         }
 
     @cached_property
+    def stepped(self) -> bool:
+        """True if the model is in step form."""
+        return f"}} {self.entry}_state;" in self._interface
+
+    @cached_property
     def by_step(self) -> bool:
         """True if a model in step form has an output at each step."""
         return "y steps x" in self._interface
@@ -326,7 +316,7 @@ class CModel:
 
     @cached_property
     def _loaded(self) -> ctypes.CDLL:
-        compiled = compiler.compile_library(_watched(self.text, self.entry, self.stored))
+        compiled = compiler.compile_library(_watched(self))
         # Each model has a file of its own, as the loader gives the same library for the same file.
         with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
             path = Path(folder, "model.so")
@@ -380,34 +370,30 @@ class CModel:
         if status:
             raise UsageError(f"expected tokens from 0 to {constants['VOCABULARY'] - 1}")
 
-    def filled(self) -> str:
-        """Return the text with the numbers of the arrays."""
-        text = self.text
-        for stored in self.stored:
-            numbers = stored.pack(self.arrays[stored.layer, stored.path])
-            declared = f"static const float {stored.symbol}[{stored.size}] = "
-            head, found, tail = text.partition(declared)
-            assert found
-            _, _, tail = tail.partition("};")
-            text = f"{head}{declared}{{\n{_literals(numbers)}\n}};{tail}"
-        return text
-
-
-def _literals(numbers: Array) -> str:
-    """Return the literals of numbers in lines, each the shortest that reads back the same."""
-    words = [f"{text}f" if "." in text or "e" in text else f"{text}.0f" for text in map(str, numbers)]
-    lines = (words[at : at + _NUMBERS] for at in range(0, len(words), _NUMBERS))
-    return ",\n".join("    " + ", ".join(line) for line in lines)
+    def recorded(self) -> dict[str, Array]:
+        """Return the arrays of the self-test: a random input, and what the model gives for it."""
+        prefix = f"{self.entry}_test_"
+        sizes = {name: int(size) for name, size in re.findall(rf"{prefix}(\w+)\[(\d+)\]", self.text)}
+        rng, features = np.random.default_rng(0), self.constants.get("FEATURES")
+        if features is None:
+            x = rng.integers(0, self.constants["VOCABULARY"], (1, sizes["x"]), dtype=np.int32)
+        else:
+            x = rng.standard_normal((1, sizes["x"] // features, features)).round(3)
+            x = x.astype(np.float32)
+        outputs = {"y": self.step(x)[0]} if self.stepped else self.run(x)
+        arrays = {name: output.reshape(-1) for name, output in outputs.items()}
+        return {f"{prefix}{name}": array for name, array in {"x": x.reshape(-1), **arrays}.items()}
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _watched(text: str, entry: str, stored: Sequence[Stored]) -> str:
-    """Return a text whose arrays can be written, and which shows what enters each layer."""
+def _watched(model: CModel) -> str:
+    """Return the text of a model, whose arrays can be written, and which shows what layers get."""
+    text, stored, upper = model.text, model.stored, model.entry.upper()
     # In step form, no input of a layer is asked for.
-    calls = [] if f"}} {entry}_state;" in text else list(_CALL.finditer(text))
+    calls = [] if model.stepped else list(_CALL.finditer(text))
     parts, end = [], 0
     for index, call in enumerate(calls):
         count = " * ".join(f"(size_t)({size})" for size in call["shape"].split(", "))
@@ -420,7 +406,6 @@ def _watched(text: str, entry: str, stored: Sequence[Stored]) -> str:
         watched = watched.replace(
             f"static const float {each.symbol}[", f"static float {each.symbol}["
         )
-    upper = entry.upper()
     cases = "".join(
         f"    case {index}:\n        return {each.symbol};\n" for index, each in enumerate(stored)
     )

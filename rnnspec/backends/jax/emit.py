@@ -26,6 +26,7 @@ from rnnspec.source.code import Code, Module, call, code, docstring, function, l
 from rnnspec.source.walk import Walk
 
 if TYPE_CHECKING:
+    from rnnspec.backends.base import SourceOptions
     from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.jax.cells import CellClass
@@ -45,7 +46,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 
-def emit(network: nodes.Network, form: Form) -> Module:
+def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: an ``nnx.Module`` named after it."""
     walk = JaxWalk(network, form)
     imports = []

@@ -30,6 +30,7 @@ from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Module, call, code, function, lines, listed
 
 if TYPE_CHECKING:
+    from rnnspec.backends.base import SourceOptions
     from collections.abc import Iterator
 
     from rnnspec.ir.forms import Form
@@ -47,7 +48,7 @@ SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
 
-def emit(network: nodes.Network, form: Form) -> Module:
+def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: a function ``build_model``."""
     if form != "training":
         network = initialize_by_default(network)
