@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.layers import Function, Layers, number
+from rnnspec.backends.c.linebreaks import break_lines
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
@@ -93,6 +94,10 @@ class CSource:
     def mathematics(self) -> bool:
         """True if the source needs the library of mathematical functions."""
         return "sqrtf" in self.kernels
+
+    def lay_out(self, text: str) -> str:
+        """Return the text of the source with lines that are not too long."""
+        return break_lines(text)
 
 
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
@@ -386,7 +391,7 @@ class _Body:
         (first, *others) = self.sources[layer.name]
         source, steps = self._pointer(first), self.steps.get(first, "1")
         self.steps[layer.name] = self._steps_after(layer, steps)
-        before = self.expressions.get(first, f"({steps})")
+        before = self.expressions.get(first, f"(({steps}))")
         if self.steps[layer.name].endswith("_steps"):
             self.expressions[layer.name] = before
         if self.steps[layer.name] == f"{layer.name}_steps":

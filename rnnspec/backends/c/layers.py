@@ -316,11 +316,11 @@ class Layers:
 
     def _windows(self, window: nodes.Window) -> dict[str, Any]:
         """Return the number of windows, and that of the steps before the first, in C."""
-        count, stride = "steps", window.stride
-        if window.anchor:
-            count = f"steps - {window.anchor}"
+        stride = window.stride
+        more = stride - 1 - window.anchor
+        count = f"steps {'-' if more < 0 else '+'} {abs(more)}" if more else "steps"
         if stride > 1:
-            count = f"({count} + {stride - 1}) / {stride}"
+            count = f"({count}) / {stride}" if more else f"steps / {stride}"
         before: str | int = ""
         if window.padding == "causal":
             before = window.reach

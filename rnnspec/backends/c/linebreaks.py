@@ -20,6 +20,8 @@ _OF_FIRST = 15
 """The first break between two brackets, or in one operation."""
 _OF_LEVEL = 20
 """A break, for each bracket around it and one more."""
+_OF_RETURN_TYPE = 60
+"""A return type on a line of its own."""
 _TOKEN = re.compile(r" ?(?:[([{](?=\S)|[)\]},;]|[^\s()\[\]{},;]+|\S)")
 _PRECEDENCES = {
     **dict.fromkeys(("=", "+=", "-=", "*=", "/=", "|="), 2),
@@ -31,27 +33,38 @@ _PRECEDENCES = {
     **dict.fromkeys(("+", "-"), 13),
     **dict.fromkeys(("*", "/", "%"), 14),
 }
-_ASSIGNMENT, _CONDITIONAL = 2, 3
-_COMMENT = re.compile(r"^( *)/\*.*?\*/$", re.MULTILINE | re.DOTALL)
+_ASSIGNMENT, _CONDITIONAL, _COMPARISONS = 2, 3, (9, 10)
+_FUNCTION = re.compile(r"(?:(?:static|inline|const) )*\w+ \**\w+\((?:const |\w+ \**\w)")
+_MACRO = re.compile(r"(#define \w+\([\w, ]*\)) (\S.*)$")
+_BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 _SHORT = re.compile(r"^(\w.*\) \{)\n    (.*;)\n\}$", re.MULTILINE)
 _TRAILING = re.compile(r"^(.*\S) +(/\* .* \*/)$")
 
 
 def break_lines(text: str) -> str:
     """Return source of which no line is too long if there is a place to break it."""
-    lines, statement, comment = list[str](), "", False
+    text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
+    lines, statement, inside, off = list[str](), "", False, False
     for line in text.split("\n"):
-        comment = comment or line.lstrip().startswith("/*")
-        if comment or line.startswith("#"):
+        off = (off and line != "/* clang-format on */") or line == "/* clang-format off */"
+        is_text = inside or line.lstrip().startswith("/*")
+        inside = is_text and not line.endswith("*/")
+        if off or is_text:
             lines.append(line)
-            comment = comment and not line.rstrip().endswith("*/")
-            continue
-        statement = f"{statement} {line.strip()}" if statement else line
-        if statement.count("(") == statement.count(")"):
-            lines += [statement] if len(statement) <= COLUMNS else _broken(statement)
-            statement = ""
-    joined = _SHORT.sub(_on_one_line, "\n".join([*lines, *([statement] if statement else [])]))
+        elif line.startswith("#"):
+            lines += _broken_macro(line)
+        else:
+            statement = f"{statement} {line.strip()}" if statement else line
+            if statement.count("(") == statement.count(")"):
+                lines += [statement] if len(statement) <= COLUMNS else _broken(statement)
+                statement = ""
+    joined = _SHORT.sub(_on_one_line, "\n".join(lines))
     return "\n".join(_aligned(joined.split("\n")))
+
+
+def _broken_macro(line: str) -> list[str]:
+    match = _MACRO.match(line) if len(line) > COLUMNS else None
+    return [f"{match[1]:<{COLUMNS - 1}}\\", " " * _INDENT + match[2]] if match else [line]
 
 
 def _on_one_line(match: re.Match[str]) -> str:
@@ -115,7 +128,9 @@ def _broken(statement: str) -> list[str]:
     margin = len(statement) - len(statement.lstrip(" "))
     tokens = _tokens(statement.strip())
     order = count()
-    queue = [(0, next(order), 0, margin, (_Level(margin + _INDENT, margin),), ())]
+    # The name of a function begins a line as far to the left as its return type.
+    hanging = margin if _FUNCTION.match(statement) else margin + _INDENT
+    queue = [(0, next(order), 0, margin, (_Level(hanging, margin),), ())]
     seen = set[tuple[int, int, tuple[_Level, ...]]]()
     while True:
         penalty, _, index, column, levels, breaks = heappop(queue)
@@ -148,7 +163,9 @@ def _excess(column: int) -> int:
 
 def _separates(before: _Token, token: _Token) -> bool:
     text = before.text.strip()
-    return text in (",", ";") or text in _PRECEDENCES or token.text.strip() in ("?", ":")
+    # A comparison after what is broken may stay on its line.
+    operator = _PRECEDENCES.get(text) not in (None, *_COMPARISONS)
+    return text in (",", ";") or operator or token.text.strip() in ("?", ":")
 
 
 def _place(  # noqa: PLR0913 - a token, and where it is placed
@@ -207,12 +224,14 @@ def _tokens(statement: str) -> list[_Token]:
     """Return the tokens of a statement, with the operations that they begin and end."""
     texts = [match[0] for match in _TOKEN.finditer(statement)]
     opened, closed = _operations([text.strip() for text in texts])
-    declares = bool(re.match(r"(?:static |inline |const )*\w+ \**\w+\((?:const |size_t |\w+ \*)", statement))
+    declares = bool(_FUNCTION.match(statement))
     tokens, brackets = list[_Token](), list[str]()
     for index, text in enumerate(texts):
         before = texts[index - 1].strip() if index else ""
         strength = _OF_LEVEL * (1 + len(brackets))
         own = _penalty(texts, index, before, brackets, declares=declares)
+        if declares and not brackets and texts[index + 1 : index + 2] == ["("]:
+            own = _OF_RETURN_TYPE
         penalty = None if own is None or "[" in brackets else own + strength
         tokens.append(_Token(text, tuple(opened[index]), closed[index], penalty))
         if text.strip() in ("(", "[", "{"):
