@@ -145,7 +145,7 @@ class Body:
         (first, *others) = self.sources[layer.name]
         source, steps = self._pointer(first), self.steps.get(first, "1")
         self.steps[layer.name] = self._steps_after(layer, steps)
-        before = self.expressions.get(first, "(steps)")
+        before = self.expressions.get(first, f"(({steps}))")
         if self.steps[layer.name].endswith("_steps"):
             self.expressions[layer.name] = before
         if self.steps[layer.name] == f"{layer.name}_steps":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, assert_never
 from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.body import Body
 from rnnspec.backends.c.layers import Function, Layers
+from rnnspec.backends.c.linebreaks import break_lines
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
@@ -94,6 +95,10 @@ class CSource:
     def mathematics(self) -> bool:
         """True if the source needs the library of mathematical functions."""
         return "sqrtf" in self.kernels
+
+    def lay_out(self, text: str) -> str:
+        """Return the text of the source with lines that are not too long."""
+        return break_lines(text)
 
 
 def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:

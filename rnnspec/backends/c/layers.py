@@ -319,17 +319,17 @@ class Layers:
 
     def _windows(self, window: nodes.Window) -> dict[str, Any]:
         """Return the number of windows, and that of the steps before the first, in C."""
-        count, stride = "steps", window.stride
-        if window.anchor:
-            count = f"steps - {window.anchor}"
+        stride = window.stride
+        more = stride - 1 - window.anchor
+        count = f"steps {'-' if more < 0 else '+'} {abs(more)}" if more else "steps"
         if stride > 1:
-            count = f"({count} + {stride - 1}) / {stride}"
+            count = f"({count}) / {stride}" if more else f"steps / {stride}"
         before: str | int = ""
         if window.padding == "causal":
             before = window.reach
         elif window.padding == "same" and stride == 1:
             before = window.reach // 2
-        elif window.padding == "same":
+        elif window.padding == "same" and window.reach:
             # Half of what the last window needs beyond the last step.
             end = f"(windows - 1) * {stride} + {window.reach + 1}"
             before = f"{end} > steps ? ({end} - steps) / 2 : 0"
@@ -347,8 +347,8 @@ class Layers:
         values = self._kernel(layer, layer.filters, window.size * layer.features)
         values |= self._windows(window)
         values |= {"features": layer.features, "masked": masked, "activation": made}
-        contiguous = window.dilation == 1 or window.size == 1
-        values["whole"] = not masked and not values["before"] and contiguous
+        inside = window.padding == "valid" or not window.reach
+        values["whole"] = not masked and inside and (window.dilation == 1 or not window.reach)
         padded, padding = values["padded"], values["padded"] != layer.filters
         if self.stepped:
             kind, gathered = "conv_step", bool(window.reach)

@@ -130,11 +130,11 @@ def _text_in(folder: Path, name: str) -> str:
 
 
 _CONSTANT = re.compile(r"^#define (\w+) (\d+)\b", re.MULTILINE)
-_STATE = re.compile(r"^    float (\w+)\[(\d+)\]; /\* \(([\d, ]+)\) \*/$", re.MULTILINE)
+_STATE = re.compile(r"^    float (\w+)\[(\d+)\]; +/\* \(([\d, ]+)\) \*/$", re.MULTILINE)
 _OUTPUT = re.compile(r"^ \* (y\w*) is ([\w() x]+) numbers?\.$", re.MULTILINE)
 _SHAPES = r"^    /\* (?P<layer>\w+): \((?P<shape>[^)]*)\) -> [^*]* \*/\n"
 _CALL = re.compile(
-    rf"{_SHAPES}    (?:\w+\((?:state, )?(?:real, )?|const float \*const \w+ = )(?P<input>\w+)",
+    rf"{_SHAPES}    (?:\w+\(\s*(?:state,\s+)?(?:real,\s+)?|const float \*const \w+ = )(?P<input>\w+)",
     re.MULTILINE,
 )
 _PRELUDE = """\
