@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnspec import pipeline, saving
 from rnnspec.arguments import seed_from
 from rnnspec.backends import Backend, form_named, get, needs
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.needs import MODEL
 from rnnspec.errors import UsageError
 from rnnspec.files import Inputs
@@ -27,7 +28,15 @@ if TYPE_CHECKING:
     from rnnspec.vectors.read import Vectors
 
 
-def build(spec: Source, backend: str, *, seed: int | None = None, form: str | None = None) -> Any:
+def build(  # noqa: PLR0913 - the options of the command
+    spec: Source,
+    backend: str,
+    *,
+    seed: int | None = None,
+    form: str | None = None,
+    target: str | None = None,
+    max_steps: int | None = None,
+) -> Any:
     """Return a live model: a ``keras.Model``, a ``torch.nn.Module`` or an ONNX graph, in float32.
 
     The model is made by the source that ``codegen`` returns. Its input is tokens (batch, steps),
@@ -43,6 +52,8 @@ def build(spec: Source, backend: str, *, seed: int | None = None, form: str | No
             Without it, the framework initializes the weights from the same distributions, or NumPy
             does if the source does not.
         form: the form of the source, as for ``codegen``.
+        target: the kind of processor, as for ``codegen``.
+        max_steps: the longest sequence, as for ``codegen``.
 
     Raises:
         SpecError: the spec is invalid, or a file of vectors or words that it names.
@@ -54,7 +65,9 @@ def build(spec: Source, backend: str, *, seed: int | None = None, form: str | No
     """
     source = form_named(form)
     program, chosen = pipeline.program(spec), get(backend, *needs.source(source), MODEL)
-    return build_model(program, chosen, source, None if seed is None else seed_from(seed)).model
+    options = SourceOptions(target=target, max_steps=max_steps)
+    at = None if seed is None else seed_from(seed)
+    return build_model(program, chosen, source, at, options=options).model
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
     seed: int | None = None,
     output: Output | None = None,
     *,
+    options: SourceOptions = DEFAULTS,
     importing: Callable[[Backend], None] = Backend.require,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Built:
@@ -107,6 +121,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
         form: the form of the source.
         seed: as for ``build``.
         output: the files to write.
+        options: the options of the source.
         importing: called before the framework is needed.
         progress: called while vectors are read; see ``pretrained_vectors``.
 
@@ -119,7 +134,7 @@ def build_model(  # noqa: PLR0913 - the options of the command
         output.check(program, backend)
     # Before the vectors, which may take minutes to read.
     backend.require()
-    generated = pipeline.generate(program, backend, form)
+    generated = pipeline.generate(program, backend, form, options)
     if output is not None and output.quantize is not None:
         # Imported here, as below: a model that is not compared needs no reference.
         from rnnspec.convert.quantized import check

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.arguments import check_flag, path_from, received
+from rnnspec.arguments import check_flag, one_of, path_from, received
 from rnnspec.backends import form_named, get, in_form, lack, needs, refusals, taken_names
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import Problem, SpecError, UnsupportedError, UsageError
+from rnnspec.ir.nodes import least_steps
 from rnnspec.ir.params import counts
 from rnnspec.ir.verify import verify
 from rnnspec.lowering import lower
@@ -71,6 +73,7 @@ class Generated:
     text: str
     entry: str
     before_loading: tuple[str, ...]
+    options: SourceOptions = DEFAULTS
 
     @property
     def store(self) -> Store:
@@ -148,7 +151,14 @@ def summary(spec: Source) -> Summary:
     return summarize(program(spec).network)
 
 
-def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
+def codegen(
+    spec: Source,
+    backend: str,
+    *,
+    form: str | None = None,
+    target: str | None = None,
+    max_steps: int | None = None,
+) -> str:
     """Return source that builds the network in ``backend`` without rnnspec.
 
     The same spec gives the same bytes. No framework is needed.
@@ -159,6 +169,8 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
         form: ``training``, ``inference`` for source to deploy, without dropout and initial
             weights, or ``step`` for such source that takes a sequence in chunks, with the states
             of all layers as inputs and outputs. By default the first form that the backend writes.
+        target: the kind of processor, for a backend that has several, such as ``c``.
+        max_steps: the longest sequence of a network that takes any length, for such a backend.
 
     Raises:
         SpecError: the spec is invalid.
@@ -167,25 +179,50 @@ def codegen(spec: Source, backend: str, *, form: str | None = None) -> str:
             a path nor a spec, or the file cannot be read.
     """
     source = form_named(form)
-    return generate(program(spec), get(backend, *needs.source(source)), source).text
+    options = SourceOptions(target=target, max_steps=max_steps)
+    return generate(program(spec), get(backend, *needs.source(source)), source, options).text
 
 
-def generate(program: Program, backend: Backend, form: Form | None = None) -> Generated:
+def generate(
+    program: Program,
+    backend: Backend,
+    form: Form | None = None,
+    options: SourceOptions = DEFAULTS,
+) -> Generated:
     """Return the source of a network for a backend, in a form that it writes.
 
     Without ``form``, it is the first form of the backend.
 
     Raises:
         UnsupportedError: the backend cannot honour a key of the spec.
-        UsageError: the backend generates no source, or not in this form.
+        UsageError: the backend generates no source, or not in this form or with these options.
     """
     from rnnspec.source.render import render
 
     network = arrange(program, backend, form)
     form = backend.form(form)
-    source = backend.emitter.emit(network, form)
+    _check_options(options, backend, network, form)
+    source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
-    return Generated(backend, form, network, text, source.entry, source.before_loading)
+    return Generated(backend, form, network, text, source.entry, source.before_loading, options)
+
+
+def _check_options(options: SourceOptions, backend: Backend, network: Network, form: Form) -> None:
+    for name in ("target", "max_steps"):
+        if getattr(options, name) is not None and (missing := lack(backend, needs.TARGETS)):
+            raise UsageError(f"{name}: {missing}")
+    if options.target is not None:
+        one_of("target", options.target, backend.targets)
+    if options.max_steps is None:
+        return
+    if form == "step":
+        raise UsageError("max_steps: in step form, a sequence may have any number of steps")
+    if network.input.steps is not None:
+        raise UsageError(
+            f"max_steps: input.length is {network.input.steps:,} already; leave max_steps out"
+        )
+    if options.max_steps < (least := least_steps(network)):
+        raise UsageError(f"max_steps: expected at least {least:,}, received {options.max_steps:,}")
 
 
 def arrange(program: Program, backend: Backend, form: Form | None = None) -> Network:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 from rnnspec.arguments import one_of
 from rnnspec.backends.base import Backend
+from rnnspec.backends.c.backend import C
 from rnnspec.backends.jax.backend import JAX
 from rnnspec.backends.keras.backend import KERAS
-from rnnspec.backends.needs import FILES, MODEL, SOURCE, Need
+from rnnspec.backends.needs import FILES, MODEL, SINGLE_FILE, SOURCE, Need
 from rnnspec.backends.needs import form as writing
 from rnnspec.backends.onnx.backend import ONNX
 from rnnspec.backends.torch.backend import TORCH
@@ -38,12 +39,13 @@ __all__ = [
     "names",
     "quantized",
     "refusals",
+    "single_file",
     "taken_names",
 ]
 
 # The order matters: on the PyTorch engine of Keras, a Keras model is also a torch.nn.Module, and
 # the first backend that recognises a live model gets it.
-BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH, JAX, ONNX)}
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in (KERAS, TORCH, JAX, ONNX, C)}
 
 
 def get(name: str, *needs: Need) -> Backend:
@@ -110,6 +112,17 @@ def form_named(name: str | None) -> Form | None:
         UsageError: no backend writes a form of that name.
     """
     return None if name is None else cast("Form", one_of("form", name, forms()))
+
+
+def single_file(backend: Backend) -> Backend:
+    """Return a backend as one that saves a model in a single file.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if message := lack(backend, SINGLE_FILE):
+        raise UsageError(message)
+    return replace(backend, files=(backend.single_file,))
 
 
 def quantized() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -51,9 +52,14 @@ class Backend:
     for the name of the network: a single file, or several in a folder. ``loading`` is the Python
     code that loads them; ``{name}``, ``{entry}``, ``{arguments}``, ``{path!r}`` and ``{folder!r}``
     are filled in. ``arguments`` are those of the entry, for the forms of source that need some.
-    ``quantized`` are the types to which a file can be quantized.
+    ``single_file`` is the one that holds all of them, if a single one is asked for.
+    ``targets`` are the kinds of processor that its source can be written for; a backend with
+    targets also takes the longest sequence.
+    ``quantized`` are the types to which a file can be quantized; with ``quantizes_source``, another
+    source is written for that.
     ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
     it is more than a relative one of a few units.
+    ``command`` returns the name of the program that the runtime needs, if it needs one.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has ``own_steps``; ``causes`` returns known differences of these.
@@ -74,10 +80,14 @@ class Backend:
     level: Level | None = "training"
     dtypes: tuple[str, ...] = ("float64", "float32")
     files: tuple[str, ...] = ()
+    single_file: str = ""
+    targets: tuple[str, ...] = ()
     quantized: tuple[str, ...] = ()
+    quantizes_source: bool = False
     function_error: float = 0.0
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()
+    command: Callable[[], str] | None = None
     engine: Callable[[], str] | None = None
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
@@ -87,6 +97,8 @@ class Backend:
     def installed(self) -> bool:
         """True if the framework can be found, without importing it."""
         packages = filter(None, (self.distribution, *self.needed))
+        if self.command is not None and shutil.which(self.command()) is None:
+            return False
         return all(find_spec(package) is not None for package in packages)
 
     @property
@@ -146,6 +158,11 @@ class Backend:
         # Imported here: a command that needs no framework starts sooner without it.
         from importlib import metadata
 
+        if not self.installed and self.command is not None:
+            raise BackendError(
+                f"no C compiler: {self.command()!r} is not a program of this machine; install one, "
+                "or set CC to its path"
+            )
         if not self.installed:
             raise BackendError(f"{self.title} is not installed: pip install {self.requirement}")
         try:

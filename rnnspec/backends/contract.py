@@ -24,6 +24,24 @@ if TYPE_CHECKING:
     from rnnspec.source.code import Source
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What is asked of source beside its form.
+
+    ``target`` is one of the ``targets`` of a backend, the first one if it is None, and
+    ``max_steps`` the longest sequence of a network that takes any length. ``quantize`` is the type
+    to which weights are rounded, for a backend that does so when it writes source.
+    """
+
+    target: str | None = None
+    max_steps: int | None = None
+    quantize: str | None = None
+
+
+DEFAULTS = SourceOptions()
+"""What is written if nothing is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """The input of each layer, and the output of the model, in one forward pass in inference.
@@ -68,9 +86,9 @@ class Learner(Protocol):
 class Emitter:
     """Functions from the IR to source, without the framework.
 
-    ``emit`` returns the source of a network in one of the forms of the record. The network is
-    arranged for the form. Except for training, it has no dropout; in step form, it takes any number
-    of steps.
+    ``emit`` returns the source of a network in one of the forms of the record, with the options
+    that the record offers. The network is arranged for the form. Except for training, it has no
+    dropout; in step form, it takes any number of steps.
     ``refusals`` returns every setting of the network that the backend does not support in a form.
     The registry adds the backends that support it.
     ``arrange`` returns the network in the arrangement of the source, the slots and the runtime. It
@@ -79,7 +97,7 @@ class Emitter:
     ``stock`` returns the layers whose stock counterpart has another number of parameters.
     """
 
-    emit: Callable[[Network, Form], Source]
+    emit: Callable[[Network, Form, SourceOptions], Source]
     refusals: Callable[[Network, Form], tuple[Refusal, ...]] = lambda _network, _form: ()
     arrange: Callable[[Network, Form], Network] = lambda network, _form: network
     stepwise: Callable[[Network], dict[str, str]] = lambda _network: {}
@@ -194,6 +212,10 @@ class Runtime(ABC):
         """Write the model's files, all named ``name``, into an empty folder."""
         raise NotImplementedError
 
+    def unite(self, folder: Path, name: str) -> None:
+        """Put the files that ``save`` wrote into the single one of the record, in place."""
+        raise NotImplementedError
+
     def reload(self, folder: Path, name: str, entry: str) -> Any:
         """Return the model in files that ``save`` wrote, loaded as a user would load them.
 
@@ -204,6 +226,10 @@ class Runtime(ABC):
     def quantizes(self, layer: Layer) -> bool:
         """Return whether ``quantize`` rounds the arrays of a layer."""
         raise NotImplementedError
+
+    def size(self, folder: Path, name: str) -> int:  # noqa: ARG002
+        """Return the bytes of a model in files that ``save`` wrote, all named ``name``."""
+        return sum(path.stat().st_size for path in folder.iterdir())
 
     def quantize(self, path: Path, kind: str) -> None:
         """Quantize a file that ``save`` wrote, in place, to one of the types of the record."""

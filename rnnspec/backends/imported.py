@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Imported:
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
     reasons why what it opens would not be this model, or why there is nothing to open. ``spec`` is
     the text of the spec, if the file has it, and ``source`` the form of source that rnnspec built
-    the file from.
+    the file from, with its ``options``.
     """
 
     network: Network
@@ -59,6 +60,7 @@ class Imported:
     unlike: tuple[str, ...] = ()
     spec: str = ""
     source: Form | None = None
+    options: SourceOptions = DEFAULTS
 
 
 class Account:

@@ -8,7 +8,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rnnspec.backends.contract import ArrayType
+from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
 from rnnspec.errors import UsageError
 from rnnspec.files.arrays import read_metadata, read_safetensors, sort_metadata
 from rnnspec.files.model import SPEC_KEY
@@ -101,6 +101,10 @@ class Saved(Protocol):
         """The form of source that the files state, empty if they state none."""
 
     @property
+    def options(self) -> SourceOptions:
+        """The options of the source that the files state."""
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """Sentences on what is not carried over."""
 
@@ -122,6 +126,7 @@ class SavedByName:
     tool: str
     arrays: Mapping[str, Array]
     form: str = ""
+    options: SourceOptions = DEFAULTS
     left_out: tuple[str, ...] = ()
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:

@@ -102,6 +102,11 @@ def labels(incomplete: str) -> list[str]:
     return _starting(incomplete, options.LABELS)
 
 
+def targets(incomplete: str) -> list[str]:
+    """Return targets of source."""
+    return _starting(incomplete, [name for each in BACKENDS.values() for name in each.targets])
+
+
 def themes(incomplete: str) -> list[str]:
     """Return themes of pictures."""
     from rnnspec.drawing import options

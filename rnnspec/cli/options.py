@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnnspec.backends import forms, having, names
-from rnnspec.backends.needs import FILES, SOURCE
+from rnnspec.backends.needs import FILES, SINGLE_FILE, SOURCE, TARGETS
 from rnnspec.cli import completers
 from rnnspec.errors import listed
 
@@ -50,6 +50,35 @@ SourceForm = Annotated[
         help=f"{listed(forms(), 'or')}; by default {', '.join([_FORM, *_OTHER_FORMS])}.",
         show_default=False,
         autocompletion=completers.source_forms,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="NAME",
+        help=f"Of {listed([backend.name for backend in having(TARGETS)])}: "
+        f"{listed([name for backend in having(TARGETS) for name in backend.targets], 'or')}.",
+        show_default=False,
+        autocompletion=completers.targets,
+    ),
+]
+MaxSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--max-steps",
+        min=1,
+        metavar="N",
+        help=f"Of {listed([backend.name for backend in having(TARGETS)])}: the longest sequence, "
+        "if input.length does not say it.",
+        show_default=False,
+    ),
+]
+SingleHeader = Annotated[
+    bool,
+    typer.Option(
+        "--single-header",
+        help=f"Of {listed([backend.name for backend in having(SINGLE_FILE)])}: write one file.",
     ),
 ]
 Format = Annotated[

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS, Backend, get, lack, needs
+from rnnspec.backends import BACKENDS, Backend, get, lack, needs, single_file
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.needs import FILES
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Source
 from rnnspec.errors import UsageError, listed
@@ -114,7 +115,14 @@ def kind_of(
     return _first(path, found, (*KINDS, foreign))
 
 
-def kind_named(output: Path, backend: str | None = None, form: Form | None = None) -> Kind:
+def kind_named(
+    output: Path,
+    backend: str | None = None,
+    form: Form | None = None,
+    options: SourceOptions = DEFAULTS,
+    *,
+    single: bool = False,
+) -> Kind:
     """Return the kind of an output, judged by its path, or the one of a named backend.
 
     A folder without a named backend is of the first one that writes folders. A kind with source
@@ -126,15 +134,18 @@ def kind_named(output: Path, backend: str | None = None, form: Form | None = Non
     """
     kinds: tuple[Kind, ...] = KINDS
     if backend is not None:
-        kinds = (FrameworkFiles(get(backend, FILES)),)
+        named = get(backend, FILES)
+        kinds = (FrameworkFiles(single_file(named) if single else named),)
     found = _first(output, [kind for kind in kinds if kind.is_named(output)], kinds)
-    if form is None:
+    asked = form is not None or options != DEFAULTS
+    if not asked:
         return found
     if not isinstance(found, FrameworkFiles):
-        raise UsageError(f"a canonical file has no source; it cannot honour --form {form}")
+        what = "--target and --max-steps" if form is None else f"--form {form}"
+        raise UsageError(f"a canonical file has no source; it cannot honour {what}")
     if missing := lack(found.backend, *needs.source(form)):
         raise UsageError(missing)
-    return replace(found, written=form)
+    return replace(found, written=form, options=options)
 
 
 def _first(path: Path, found: list[Found], known: Sequence[Source]) -> Found:

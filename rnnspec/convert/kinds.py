@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rnnspec import files, pipeline, saving
 from rnnspec.backends import Backend
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.imported import Imported
 from rnnspec.backends.kept import reader
 from rnnspec.comparison.verify import Proof
@@ -174,6 +175,7 @@ class FrameworkFiles:
 
     backend: Backend
     written: Form | None = None
+    options: SourceOptions = DEFAULTS
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -215,7 +217,7 @@ class FrameworkFiles:
         self, output: Path, program: Program, arrays: Arrays, importing: Importing, *, force: bool
     ) -> Written:
         """Write a model with the arrays, and check the model that is loaded from its files."""
-        generated = pipeline.generate(program, self.backend, self.written)
+        generated = pipeline.generate(program, self.backend, self.written, self.options)
         importing(self.backend)
         model = pipeline.instantiate(generated, drawn=False)
         generated.store.write(model, arrays)

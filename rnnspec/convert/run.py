@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnspec import pipeline
 from rnnspec.backends import Backend, form_named
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.convert.choice import kind_named, kind_of
 from rnnspec.diff import Diff, diff
 from rnnspec.errors import UsageError
@@ -46,6 +47,8 @@ def convert(  # noqa: PLR0913 - the options of the command
     ignore: Sequence[str] = (),
     backend: str | None = None,
     form: str | None = None,
+    options: SourceOptions = DEFAULTS,
+    single_header: bool = False,
     force: bool = False,
     allow_outside: bool = False,
     importing: Importing = Backend.require,
@@ -60,6 +63,8 @@ def convert(  # noqa: PLR0913 - the options of the command
         ignore: patterns of the arrays in a file of another tool that are left out.
         backend: the backend of a folder to write; by default the first that writes folders.
         form: the form of the source to write.
+        options: the options of the source.
+        single_header: whether the files of a backend are to be a single one.
         force: replace files that exist.
         allow_outside: let specs name files outside their folders.
         importing: called before a framework is needed.
@@ -75,7 +80,7 @@ def convert(  # noqa: PLR0913 - the options of the command
     """
     named = spec is not None
     kind = kind_of(source, named=named, config=config, ignore=ignore, importing=importing)
-    target = kind_named(output, backend, form_named(form))
+    target = kind_named(output, backend, form_named(form), options, single=single_header)
     read_spec = None if spec is None else pipeline.read(spec, allow_outside=allow_outside)
     program = spec_for(kind, source, read_spec, allow_outside=allow_outside)
     files = [*kind.files(source), *([] if spec is None else [Path(spec)])]

@@ -14,7 +14,7 @@ import numpy as np
 
 from rnnspec import pipeline
 from rnnspec.backends import get
-from rnnspec.backends.kept import weights_in
+from rnnspec.backends.kept import reader
 from rnnspec.comparison import reference
 from rnnspec.comparison.batch import ROWS
 from rnnspec.comparison.case import random_split, step_through
@@ -112,7 +112,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
     backend = get(imported.opener)
     try:
         importing(backend)
-        output, scale = _runner(weights_in(path), taken, backend)
+        output, scale = _runner(reader(backend).files(path)[0], taken, backend)
     except BackendError as error:
         return Compared(what, reason=brief(error.message))
     except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -199,7 +199,7 @@ def _runner(
         model = runtime.open_original(path)
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
-        generated = pipeline.generate(taken.program, backend, form)
+        generated = pipeline.generate(taken.program, backend, form, taken.imported.options)
         model, arrays = _load(path, generated), taken.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731

@@ -101,7 +101,7 @@ def _fitting(
         raise UsageError(message, source)
     problems, closed = list[str](), list[Imported]()
     for form in [form for form in forms if saved.form in ("", form)]:
-        generated = pipeline.generate(program, backend, form)
+        generated = pipeline.generate(program, backend, form, saved.options)
         try:
             imported = _of_form(saved, generated, program, importing)
         # The store knows nothing of files.
@@ -141,4 +141,5 @@ def _of_form(
         opener=generated.backend.name,
         unlike=saved.unlike(generated.text, fresh),
         source=generated.form,
+        options=saved.options,
     )

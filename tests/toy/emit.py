@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rnnspec.backends.contract import Emitter
+from rnnspec.backends.contract import Emitter, SourceOptions
 from rnnspec.errors import Refusal
 from rnnspec.ir import text
 from rnnspec.ir.forms import Form
@@ -11,7 +11,7 @@ from rnnspec.ir.params import params
 from rnnspec.source.code import Code, Module, code, docstring, function, listed
 
 
-def emit(network: Network, _form: Form) -> Module:
+def emit(network: Network, _form: Form, _options: SourceOptions) -> Module:
     make, run = map(_arrays, network.layers), map(_call, network.layers)
     return Module(
         template="model.py.j2",

@@ -28,6 +28,7 @@ from rnnspec.source.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.jax.cells import CellClass
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
@@ -45,7 +46,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of Flax's modules; a test compares them with Flax."""
 
 
-def emit(network: nodes.Network, form: Form) -> Module:
+def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: an ``nnx.Module`` named after it."""
     walk = JaxWalk(network, form)
     imports = []

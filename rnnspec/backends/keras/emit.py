@@ -32,6 +32,7 @@ from rnnspec.source.code import Code, Module, call, code, function, lines, liste
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
 
 _PURPOSES: dict[Form, str] = {
@@ -47,7 +48,7 @@ SHALLOW = 250
 """The most layers that leave most of Python's recursion limit, 1,000, to the caller."""
 
 
-def emit(network: nodes.Network, form: Form) -> Module:
+def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: a function ``build_model``."""
     if form != "training":
         network = initialize_by_default(network)

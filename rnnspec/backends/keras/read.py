@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.backends.imported import Account, show_value
 from rnnspec.backends.kept import Reader
 from rnnspec.backends.keras.arrays import Foreign, Named, Numbered, Version, arrays_of
@@ -238,6 +239,7 @@ class SavedFile:
     imported: Imported
     config: Any
     form: str = ""
+    options: SourceOptions = DEFAULTS
 
     @property
     def tool(self) -> str:

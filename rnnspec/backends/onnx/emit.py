@@ -32,6 +32,7 @@ from rnnspec.ir.params import count
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.backends.onnx.graph import Dims
     from rnnspec.ir.forms import Form
 
@@ -48,7 +49,7 @@ _STEP_SUMMARY = (
 """The documentation in a file in step form."""
 
 
-def emit(network: nodes.Network, form: Form) -> GraphSource:
+def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> GraphSource:
     """Return the source of a network: a graph named after it, without its weights."""
     builder, stepped = Builder(), form == "step"
     Layers(builder, network, stepped=stepped).add()

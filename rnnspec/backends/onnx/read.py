@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.backends.contract import ArrayType
+from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
 from rnnspec.backends.kept import Reader
 from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
 from rnnspec.errors import BackendError, UsageError, brief
@@ -69,6 +69,11 @@ class OwnFile:
     def tool(self) -> str:
         """The kind of file and what wrote it, in words."""
         return f"ONNX file of {_writer(self.proto)}"
+
+    @property
+    def options(self) -> SourceOptions:
+        """No options: source of this backend has none."""
+        return DEFAULTS
 
     @property
     def left_out(self) -> tuple[str, ...]:

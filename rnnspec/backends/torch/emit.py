@@ -39,6 +39,7 @@ from rnnspec.source.walk import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rnnspec.backends.contract import SourceOptions
     from rnnspec.ir.forms import Form
     from rnnspec.source.code import Literal
 
@@ -65,7 +66,7 @@ DEFAULTS: Mapping[str, Mapping[str, Literal]] = MappingProxyType(
 """The default arguments of PyTorch's modules; a test compares them with PyTorch."""
 
 
-def emit(network: nodes.Network, form: Form) -> Module:
+def emit(network: nodes.Network, form: Form, _options: SourceOptions) -> Module:
     """Return the source of a network: an ``nn.Module`` named after it."""
     walk = TorchWalk(network, form)
     description = [

@@ -5,5 +5,6 @@ from __future__ import annotations
 from rnnspec.backends.kept import folder_reader, framework_of
 
 READER = folder_reader(
-    "PyTorch", lambda path: path.is_dir() and framework_of(path) in ("", "torch")
+    "PyTorch",
+    lambda path: any(path.glob("*.safetensors")) and framework_of(path) in ("", "torch"),
 )

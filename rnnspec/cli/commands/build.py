@@ -11,7 +11,8 @@ import typer
 
 from rnnspec.arguments import one_of
 from rnnspec.backends import Backend as Record
-from rnnspec.backends import choose, form_named, needs, quantized
+from rnnspec.backends import choose, form_named, needs, quantized, single_file
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.needs import FILES, MODEL, Need
 from rnnspec.cli import completers
 from rnnspec.cli.options import (
@@ -20,8 +21,11 @@ from rnnspec.cli.options import (
     AllowOutside,
     Backend,
     Force,
+    MaxSteps,
+    SingleHeader,
     SourceForm,
     SpecPath,
+    Target,
 )
 from rnnspec.errors import UsageError, listed, printable
 
@@ -63,6 +67,9 @@ def build(
             show_default=False,
         ),
     ] = None,
+    target: Target = None,
+    max_steps: MaxSteps = None,
+    single_header: SingleHeader = False,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -80,8 +87,11 @@ def build(
     chosen = choose(
         backend, *needs.source(source), MODEL, *files, *_quantization_needs(quantize, output)
     )
+    if single_header:
+        chosen = single_file(chosen)
+    options = SourceOptions(target=target, max_steps=max_steps)
     inputs = files_to_keep([Input(program.source)], [program])
-    target = None if output is None else Output(output, force, inputs, quantize)
+    written = None if output is None else Output(output, force, inputs, quantize)
     with ExitStack() as bar:
 
         def import_framework(framework: Record) -> None:
@@ -90,7 +100,14 @@ def build(
 
         progress = bar.enter_context(reading())
         built = build_model(
-            program, chosen, source, seed, target, importing=import_framework, progress=progress
+            program,
+            chosen,
+            source,
+            seed,
+            written,
+            options=options,
+            importing=import_framework,
+            progress=progress,
         )
     tables.print_result(_count(built.generated, built.model))
     _print_account(built, output)

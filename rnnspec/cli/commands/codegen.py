@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnnspec.backends import BACKENDS, choose, form_named, needs
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.cli.messages import in_colour, print_parts, tell
-from rnnspec.cli.options import AllowOutside, Backend, Force, Paths, SourceForm
+from rnnspec.cli.options import (
+    AllowOutside,
+    Backend,
+    Force,
+    MaxSteps,
+    Paths,
+    SourceForm,
+    Target,
+)
 from rnnspec.errors import UnsupportedError, UsageError, printable
 from rnnspec.files import NO_WORKING_FOLDER, check_target, has_working_folder, write_file
 
@@ -38,6 +47,8 @@ def codegen(
         ),
     ] = None,
     form: SourceForm = None,
+    target: Target = None,
+    max_steps: MaxSteps = None,
     force: Force = False,
     check: Annotated[
         bool,
@@ -47,7 +58,7 @@ def codegen(
     ] = False,
     allow_outside: AllowOutside = False,
 ) -> None:
-    """Print Python source that builds the model without rnnspec."""
+    """Print source that builds the model without rnnspec."""
     # Imported here because '--help' reads no spec.
     from rnnspec import pipeline
     from rnnspec.cli.inputs import files_to_keep, find_inputs, load_all
@@ -65,8 +76,10 @@ def codegen(
     source_form = form_named(form)
     chosen = choose(backend, *needs.source(source_form))
 
+    asked = SourceOptions(target=target, max_steps=max_steps)
+
     def text(program: Program) -> str:
-        return pipeline.generate(program, chosen, source_form).text
+        return pipeline.generate(program, chosen, source_form, asked).text
 
     if output is None:
         if len(programs) > 1:
@@ -77,16 +90,18 @@ def codegen(
     if check:
         # A check writes nothing, so the targets are not checked for writing.
         options = ["--backend", chosen.name, *(["--form", form] if form else [])]
+        options += [*(["--target", target] if target else [])]
+        options += [*(["--max-steps", str(max_steps)] if max_steps else [])]
         _check(_generate(programs, targets, text), [*options, "-o", str(output), "--force"])
         return
     kept = files_to_keep(inputs, programs)
-    for target in targets:
-        check_target(target, force=force, inputs=kept)
+    for path in targets:
+        check_target(path, force=force, inputs=kept)
     # All sources are generated before the first is written, so a refusal leaves nothing half
     # written.
-    for _, target, source in _generate(programs, targets, text):
-        write_file(target, source, force=force, inputs=kept)
-        print(printable(f"wrote {target}"))
+    for _, path, source in _generate(programs, targets, text):
+        write_file(path, source, force=force, inputs=kept)
+        print(printable(f"wrote {path}"))
 
 
 def _targets(programs: Sequence[Program], output: Path, ending: str, *, check: bool) -> list[Path]:

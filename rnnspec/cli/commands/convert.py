@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.cli import completers
 from rnnspec.cli.options import (
     BACKENDS_OF_FILES,
@@ -15,7 +16,10 @@ from rnnspec.cli.options import (
     Config,
     Force,
     Ignore,
+    MaxSteps,
+    SingleHeader,
     SourceForm,
+    Target,
 )
 from rnnspec.errors import listed, printable
 from rnnspec.files.model import SUFFIX
@@ -61,6 +65,9 @@ def convert(
         ),
     ] = None,
     form: SourceForm = None,
+    target: Target = None,
+    max_steps: MaxSteps = None,
+    single_header: SingleHeader = False,
     force: Force = False,
     allow_outside: AllowOutside = False,
 ) -> None:
@@ -87,6 +94,8 @@ def convert(
             ignore=ignore or (),
             backend=backend,
             form=form,
+            options=SourceOptions(target=target, max_steps=max_steps),
+            single_header=single_header,
             force=force,
             allow_outside=allow_outside,
             importing=import_required,

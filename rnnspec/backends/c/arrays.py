@@ -1,0 +1,259 @@
+"""Arrays in C source: the layout of each, which the comment above it states.
+
+A product goes through its weights in the order in which they are stored: blocks of units, in each
+block the inputs, for each input the gates, and for each gate the units of the block. The last block
+is filled up with zeros. Whoever fills in the numbers reads the layout from the comment.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from rnnspec.ir.nodes import GRU, Attention, Conv, Dense, Layer, Network, Recurrent
+from rnnspec.ir.params import Param, params
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rnnspec.slots import Array
+
+    Dims = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A canonical array of a layer as C source stores it.
+
+    ``parts`` are the dimensions of its parts, one after the other: (blocks, inputs, gates, block)
+    of a kernel, (gates, units) of a bias that is filled up to whole blocks, and none of an array
+    that is stored as it is. If it is ``rounded``, it is stored as int8, each number a multiple of
+    the scale of its gate and unit, or of its row in a table.
+    """
+
+    symbol: str
+    layer: str
+    path: str
+    shape: Dims
+    trainable: bool = True
+    parts: tuple[Dims, ...] = ()
+    rounded: bool = False
+
+    @property
+    def size(self) -> int:
+        """The number of elements that are stored."""
+        return sum(map(prod, self.parts)) if self.parts else prod(self.shape)
+
+    @property
+    def comment(self) -> str:
+        """What the comment above the array says."""
+        shape = ", ".join(map(str, self.shape))
+        frozen = "" if self.trainable else ", not trainable"
+        layout = " then ".join("".join(f"[{size}]" for size in dims) for dims in self.parts)
+        unit = "gate and unit" if self.parts else "row"
+        scaled = f", times the scale of its {unit}" if self.rounded else ""
+        return f"{self.layer}.{self.path} ({shape}){frozen}{layout and f', as {layout}'}{scaled}"
+
+    @property
+    def number(self) -> str:
+        """The type of an element in C."""
+        return "int8_t" if self.rounded else "float"
+
+    @property
+    def scale(self) -> str:
+        """The symbol of the scales of an array that is rounded."""
+        return f"{self.symbol}_scale"
+
+    @property
+    def scales(self) -> int:
+        """The number of scales, 0 if it is not rounded."""
+        if not self.rounded:
+            return 0
+        return sum(_gates(dims) * _padded(dims) for dims in self.parts) or self.shape[0]
+
+    def stored(self, array: Array) -> dict[str, Array]:
+        """Return what is stored of a canonical array, by symbol."""
+        import numpy as np
+
+        packed = self.pack(array)
+        if not self.rounded:
+            return {self.symbol: packed}
+        largest = self._of_scales(np.abs(packed), lambda part: part.max(axis=1))
+        scale = (np.concatenate(largest) / _LARGEST_INT8).astype(np.float32)
+        each = self._of_each(np.where(scale > 0.0, scale, np.float32(1.0)))
+        return {self.symbol: np.rint(packed / each).astype(np.int8), self.scale: scale}
+
+    def restored(self, stored: Mapping[str, Array]) -> Array:
+        """Return the canonical array of what is stored."""
+        packed = stored[self.symbol]
+        if self.rounded:
+            packed = packed * self._of_each(stored[self.scale])
+        return self.unpack(packed)
+
+    def _of_scales(self, packed: Array, reduce: Callable[[Array], Array]) -> list[Array]:
+        """Return what is reduced from all numbers with the same scale, in the order of scales."""
+        if not self.parts:
+            return [reduce(packed.reshape(self.shape))]
+        reduced, first = [], 0
+        for dims in self.parts:
+            part = packed[first : first + prod(dims)].reshape(dims)
+            first += prod(dims)
+            # (blocks, gates, block) in the order of gates and units.
+            reduced.append(reduce(part).transpose(1, 0, 2).reshape(-1))
+        return reduced
+
+    def _of_each(self, scale: Array) -> Array:
+        """Return the scale of each number as it is stored."""
+        import numpy as np
+
+        if not self.parts:
+            return np.repeat(scale, self.shape[1])
+        spread, first = [], 0
+        for blocks, inputs, gates, block in self.parts:
+            part = scale[first : first + gates * blocks * block].reshape(gates, blocks, block)
+            first += gates * blocks * block
+            whole = np.broadcast_to(
+                part.transpose(1, 0, 2)[:, np.newaxis], (blocks, inputs, gates, block)
+            )
+            spread.append(whole.reshape(-1))
+        return np.concatenate(spread)
+
+    def pack(self, array: Array) -> Array:
+        """Return a canonical array as it is stored, as one axis."""
+        import numpy as np
+
+        if not self.parts:
+            return array.reshape(-1)
+        columns, first, packed = self._columns(array), 0, []
+        for dims in self.parts:
+            gates = _gates(dims)
+            part = columns[:, first : first + gates]
+            first += gates
+            missing = _padded(dims) - part.shape[2]
+            part = np.pad(part, ((0, 0), (0, 0), (0, missing)))
+            if len(dims) > 2:
+                blocks, _, _, block = dims
+                part = part.reshape(*part.shape[:2], blocks, block).transpose(2, 0, 1, 3)
+            packed.append(part.reshape(-1))
+        return np.concatenate(packed)
+
+    def unpack(self, stored: Array) -> Array:
+        """Return the canonical array of what is stored."""
+        import numpy as np
+
+        if not self.parts:
+            return stored.reshape(self.shape)
+        first, columns = 0, []
+        units = self._columns(np.empty(self.shape)).shape[2]
+        for dims in self.parts:
+            part = stored[first : first + prod(dims)].reshape(dims)
+            first += prod(dims)
+            if len(dims) > 2:
+                part = part.transpose(1, 2, 0, 3)
+            columns.append(part.reshape(-1, _gates(dims), _padded(dims))[..., :units])
+        return np.concatenate(columns, axis=1).reshape(self.shape)
+
+    def _columns(self, array: Array) -> Array:
+        """Return a canonical array as (inputs, gates, units)."""
+        gates = sum(map(_gates, self.parts))
+        inputs = self.parts[0][1] if len(self.parts[0]) > 2 else 1
+        return array.reshape(inputs, gates, -1)
+
+
+def _gates(dims: Dims) -> int:
+    return dims[-2]
+
+
+def _padded(dims: Dims) -> int:
+    return dims[-1] if len(dims) == 2 else dims[0] * dims[3]
+
+
+_LARGEST_INT8 = 127.0
+_FEW_UNITS = 4
+"""Fewer units would be mostly zeros that fill up a block."""
+
+
+def block_of(units: int, target: str) -> int:
+    """Return the number of units of a block, which a compiler puts side by side in registers."""
+    # A microcontroller has room for the gates of one unit.
+    if target == "cortex-m" or units < _FEW_UNITS:
+        return 1
+    return 16 if units % 16 == 0 else 8
+
+
+def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:
+    """Yield the arrays of a network as they are stored for a target, kernels and tables rounded."""
+    for layer in network.layers:
+        for param in params(layer):
+            parts = _parts(layer, param, target)
+            name = param.name.replace(".", "_")
+            yield Stored(
+                f"{network.name}_{layer.name}_{name}",
+                layer.name,
+                param.name,
+                param.shape,
+                param.trainable,
+                parts,
+                rounded
+                and (param.name == "embeddings" or (len(parts[:1]) == 1 and len(parts[0]) > 2)),
+            )
+
+
+def _parts(layer: Layer, param: Param, target: str) -> tuple[Dims, ...]:
+    match layer:
+        case Recurrent(units=units):
+            gates = len(param.gates)
+        case Dense(units=units) | Conv(filters=units) | Attention(units=int(units)):
+            gates = 1
+        case _:
+            return ()
+    name = param.name.rpartition(".")[2]
+    if name == "query":
+        return ()
+    block = block_of(units, target)
+    blocks = -(-units // block)
+    if name.endswith("bias"):
+        return ((gates, blocks * block),)
+    inputs = prod(param.shape) // (gates * units)
+    if name == "recurrent_kernel" and isinstance(layer, Recurrent) and resets_first(layer):
+        # The candidate has its product after the gates have theirs.
+        return ((blocks, inputs, 2, block), (blocks, inputs, 1, block))
+    return ((blocks, inputs, gates, block),)
+
+
+def resets_first(layer: Recurrent) -> bool:
+    """Return whether the reset gate is applied before the recurrent product."""
+    return isinstance(layer.cell, GRU) and not layer.cell.reset_after
+
+
+_DECLARED = re.compile(
+    r"/\* (?P<layer>\w+)\.(?P<path>[\w.]+) \((?P<shape>[\d, ]+)\)(?P<frozen>, not trainable)?"
+    r"(?:, as (?P<parts>[^*,]+))?(?P<scaled>, times the scale of its [a-z ]+)? \*/\n"
+    r"static const \w+ (?P<symbol>\w+)\[\d+\] =\s*\{",
+    re.ASCII,
+)
+
+
+def declared_arrays(text: str) -> dict[str, Stored]:
+    """Return the arrays that a text declares, by the names of their symbols."""
+    found = (_declared(match) for match in _DECLARED.finditer(text))
+    return {stored.symbol: stored for stored in found}
+
+
+def _declared(match: re.Match[str]) -> Stored:
+    parts = match["parts"].split(" then ") if match["parts"] else []
+    return Stored(
+        match["symbol"],
+        match["layer"],
+        match["path"],
+        _numbers(match["shape"]),
+        not match["frozen"],
+        tuple(map(_numbers, parts)),
+        bool(match["scaled"]),
+    )
+
+
+def _numbers(text: str) -> Dims:
+    return tuple(map(int, re.findall(r"\d+", text)))

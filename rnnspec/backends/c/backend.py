@@ -1,0 +1,21 @@
+"""The record of the C backend."""
+
+from rnnspec.backends.base import Backend
+from rnnspec.backends.c.compiler import command
+
+C = Backend(
+    name="c",
+    title="C",
+    package="rnnspec.backends.c",
+    command=command,
+    forms=("inference", "step"),
+    level="forward",
+    dtypes=("float32",),
+    ending=".h",
+    files=("{name}.h", "{name}.c"),
+    single_file="{name}.h",
+    quantized=("int8",),
+    quantizes_source=True,
+    targets=("portable", "avx2", "cortex-m"),
+    loading=('#include "{name}.h" /* in C or C++; compile with -O3 */',),
+)

@@ -1,0 +1,259 @@
+"""The body of the function that calls those of the layers, and the memory that they share."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from rnnspec.backends.c.layers import number
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.backends.c.layers import Function
+
+
+class Body:
+    """The body of the function that calls those of the layers, and the memory that they share."""
+
+    def __init__(
+        self,
+        network: nodes.Network,
+        functions: Mapping[str, Sequence[Function]],
+        most: int,
+        *,
+        stepped: bool,
+    ) -> None:
+        self.network, self.functions, self.stepped = network, functions, stepped
+        self.sources = nodes.sources(network)
+        self.windows = nodes.windows_of_padding(network)
+        self.results = {
+            layer.name: f"y_{name}" if name else "y" for name, layer in network.results.items()
+        }
+        self.pointers = {nodes.INPUT: "x", **self.results}
+        self.steps = {nodes.INPUT: "steps"}
+        self.expressions: dict[str, str] = {}
+        self.masks: dict[tuple[nodes.Window, ...], str] = {}
+        self.mask_places: dict[str, int] = {}
+        self.most = most
+        self.floats = 0
+        self.places = self._places()
+
+    def _size(self, shape: nodes.Shape) -> int:
+        """Return the most floats of a shape."""
+        if self.stepped and len(shape) > 1:
+            return prod(size or 1 for size in shape[1:])
+        return prod(self.most if size is None else size for size in shape)
+
+    def _last_uses(self) -> dict[str, int]:
+        """Return the place in the order of the layer that is the last to read an output."""
+        last: dict[str, int] = {}
+        for index, layer in enumerate(self.network.layers):
+            read = [*self.sources[layer.name]]
+            if isinstance(layer, nodes.Residual):
+                read.append(self.sources[layer.start][0])
+            for name in read:
+                last[self._owner(name)] = index
+        return last
+
+    def _owner(self, name: str) -> str:
+        """Return the layer in whose memory an output is: a flattened one stays where it was."""
+        layers = {layer.name: layer for layer in self.network.layers}
+        while isinstance(layers.get(name), nodes.Flatten) and name not in self.results:
+            name = self.sources[name][0]
+        return name
+
+    def _places(self) -> dict[str, int]:
+        """Return where in the workspace the output of each layer is, and count its floats."""
+        last, places = self._last_uses(), dict[str, int]()
+        live: list[tuple[int, int, int]] = []
+        for index, layer in enumerate(self.network.layers):
+            if layer.name in self.results or self._owner(layer.name) != layer.name:
+                continue
+            size, at = self._size(layer.output), 0
+            live = [each for each in live if each[2] >= index]
+            for begin, end, _ in sorted(live):
+                if at + size <= begin:
+                    break
+                at = max(at, end)
+            places[layer.name] = at
+            live.append((at, at + size, last.get(layer.name, index)))
+            self.floats = max(self.floats, at + size)
+        return places
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the function."""
+        work = max(
+            (function.work for each in self.functions.values() for function in each), default=0
+        )
+        self.work = self.floats
+        self.floats += work
+        calls = list(self._calls())
+        if self.stepped and self.floats:
+            yield f"float workspace[{self.floats}];"
+        for name, place in self.places.items():
+            at = f" + {place}" if place else ""
+            yield f"float *const {name}_out = workspace{at};"
+        if work:
+            yield f"float *const work = workspace + {self.work};"
+        for mask, place in self.mask_places.items():
+            yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
+        yield ""
+        yield from self._checks()
+        yield from calls
+
+    def _checks(self) -> Iterator[str]:
+        upper = self.network.name.upper()
+        if not self.stepped:
+            yield f"if (steps < {upper}_MIN_STEPS || steps > {upper}_MAX_STEPS) {{"
+            yield f"    return {upper}_BAD_LENGTH;"
+            yield "}"
+        if not isinstance(self.network.input, nodes.TokenInput):
+            return
+        if self.stepped:
+            yield f"if (x[0] < 0 || x[0] >= {upper}_VOCABULARY) {{"
+            yield f"    return {upper}_BAD_TOKEN;"
+            yield "}"
+            return
+        yield "for (size_t t = 0; t < steps; ++t) {"
+        yield f"    if (x[t] < 0 || x[t] >= {upper}_VOCABULARY) {{"
+        yield f"        return {upper}_BAD_TOKEN;"
+        yield "    }"
+        yield "}"
+
+    def _calls(self) -> Iterator[str]:
+        if self.stepped and any(getattr(layer, "masked", False) for layer in self.network.layers):
+            yield from self._real()
+        for layer in self.network.layers:
+            yield from self._call(layer)
+
+    def _real(self) -> Iterator[str]:
+        match self.network.input:
+            case nodes.TokenInput():
+                yield "const int real = x[0] != 0;"
+            case nodes.NumericInput(features=features, mask_value=float() as value):
+                yield "int real = 0;"
+                yield ""
+                yield f"for (size_t i = 0; i < {features}; ++i) {{"
+                yield f"    real = real || x[i] != {number(value)};"
+                yield "}"
+            case _:
+                return
+
+    def _call(self, layer: nodes.Layer) -> Iterator[str]:
+        (first, *others) = self.sources[layer.name]
+        source, steps = self._pointer(first), self.steps.get(first, "1")
+        self.steps[layer.name] = self._steps_after(layer, steps)
+        before = self.expressions.get(first, f"(({steps}))")
+        if self.steps[layer.name].endswith("_steps"):
+            self.expressions[layer.name] = before
+        if self.steps[layer.name] == f"{layer.name}_steps":
+            windows = self.functions[layer.name][0].layer["windows"]
+            self.expressions[layer.name] = f"({windows.replace('steps', before)})"
+            yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
+        taken = "(steps)" if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
+        shapes = f"{taken} -> {_dims(layer.output, self.steps[layer.name])}"
+        mask = ""
+        if self._takes_mask(layer):
+            if self._windows_of(first) not in self.masks:
+                yield from self._mask(first)
+            mask = self.masks[self._windows_of(first)]
+        yield ""
+        yield f"/* {layer.name}: {shapes} */"
+        if isinstance(layer, nodes.Flatten):
+            yield self._flattened(layer, source)
+        if isinstance(layer, nodes.Residual):
+            others = [self.sources[layer.start][0]]
+        inputs = [source, *map(self._pointer, others)]
+        for function in self.functions[layer.name]:
+            signature = function.signature
+            arguments = [
+                *(["state"] if "STATE" in signature else []),
+                *(["real"] if "int real" in signature else []),
+                *inputs,
+                *(["1" if self.stepped else steps] if "size_t steps" in signature else []),
+                *([mask] if mask else []),
+                self._pointer(layer.name),
+                *(["work"] if function.work else []),
+            ]
+            yield f"{self.network.name}_{function.name}({', '.join(arguments)});"
+
+    def _flattened(self, layer: nodes.Flatten, source: str) -> str:
+        """Return the line after which the output of a layer is another name for its input."""
+        if layer.name in self.results:
+            size = f"{self._size(layer.output)} * sizeof(float)"
+            return f"memcpy({self.results[layer.name]}, {source}, {size});"
+        self.pointers[layer.name] = f"{layer.name}_out"
+        return f"const float *const {layer.name}_out = {source};"
+
+    def _takes_mask(self, layer: nodes.Layer) -> bool:
+        return any("mask" in each.signature for each in self.functions[layer.name])
+
+    def _pointer(self, name: str) -> str:
+        return self.pointers.get(name, f"{name}_out")
+
+    def _steps_after(self, layer: nodes.Layer, steps: str) -> str:
+        match layer:
+            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                return steps if window.keeps_steps or self.stepped else f"{layer.name}_steps"
+            case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
+                return str(count)
+            case _:
+                return steps
+
+    def _windows_of(self, name: str) -> tuple[nodes.Window, ...]:
+        """Return the windows that change the mask before the output of a layer."""
+        windows = self.windows.get(name, ())
+        return tuple(window for window in windows if not window.keeps_steps)
+
+    def _mask(self, name: str) -> Iterator[str]:
+        """Yield the lines that make the mask of the output of a layer."""
+        windows, steps = self._windows_of(name), self.steps[name]
+        made = "mask" if not windows else f"mask_{len(self.masks)}"
+        size = -(-self.most // 4)
+        if windows:
+            before = self._before(name)
+            if self._windows_of(before) not in self.masks:
+                yield from self._mask(before)
+            made = f"mask_{len(self.masks)}"
+            window, old = windows[-1], self.masks[self._windows_of(before)]
+            at = f"t * {window.stride}" if window.stride > 1 else "t"
+            at = f"{window.anchor} + {at}" if window.anchor else at
+            yield ""
+            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
+            yield f"    {made}[t] = {old}[{at}];"
+            yield "}"
+        else:
+            yield ""
+            yield "/* Steps that are not padding. */"
+            yield f"for (size_t t = 0; t < {steps}; ++t) {{"
+            match self.network.input:
+                case nodes.TokenInput():
+                    yield f"    {made}[t] = x[t] != 0;"
+                case nodes.NumericInput(features=features, mask_value=float() as value):
+                    yield f"    {made}[t] = 0;"
+                    yield f"    for (size_t i = 0; i < {features}; ++i) {{"
+                    yield f"        {made}[t] |= x[t * {features} + i] != {number(value)};"
+                    yield "    }"
+                case _:
+                    pass
+            yield "}"
+        self.masks[windows] = made
+        self.mask_places[made] = self.floats
+        self.floats += size
+
+    def _before(self, name: str) -> str:
+        """Return the output whose mask has one window less than that of a layer."""
+        windows = self._windows_of(name)
+        while self._windows_of(name) == windows:
+            name = self.sources[name][0]
+        return name
+
+
+def _dims(shape: nodes.Shape, steps: str) -> str:
+    """Return a shape as it is when the function runs."""
+    sizes = [str(size) for size in shape]
+    if len(shape) > 1:
+        sizes[0] = steps
+    return f"({', '.join(sizes)})"

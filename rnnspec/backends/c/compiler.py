@@ -1,0 +1,75 @@
+"""The C compiler of the machine: ``CC`` if it is set, else ``cc``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from rnnspec.errors import GenerationError, brief
+
+_SECONDS = 300.0
+"""A source of a hundred megabytes takes a minute."""
+
+
+def command() -> str:
+    """Return the name of the compiler, without its options."""
+    return _words()[0]
+
+
+def _words() -> list[str]:
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
+
+
+def version() -> str:
+    """Return the first line of what the compiler says of its version."""
+    shown = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
+        [*_words(), "--version"], capture_output=True, check=False, text=True, timeout=_SECONDS
+    )
+    return next(iter(shown.stdout.splitlines()), command())
+
+
+def compile_library(text: str, *, folder: Path | None = None) -> bytes:
+    """Return a shared library of a text, which may include files of a folder.
+
+    Raises:
+        GenerationError: the compiler does not take it.
+    """
+    return _compiled(text, _words_of(folder))
+
+
+def _words_of(folder: Path | None) -> tuple[str, ...]:
+    include = () if folder is None else ("-I", str(folder))
+    return (*_words(), "-std=c99", "-O1", "-fPIC", "-shared", *include)
+
+
+def _compiled(text: str, words: tuple[str, ...]) -> bytes:
+    return _cached(text, words) if "-I" not in words else _run(text, words)
+
+
+@lru_cache(maxsize=64)
+def _cached(text: str, words: tuple[str, ...]) -> bytes:
+    return _run(text, words)
+
+
+def _run(text: str, words: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
+        source, library = Path(folder, "source.c"), Path(folder, "library.so")
+        source.write_text(text, encoding="utf-8")
+        try:
+            done = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
+                [*words, str(source), "-o", str(library), "-lm"],
+                capture_output=True,
+                check=False,
+                text=True,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            message = f"{words[0]} did not compile the source in {_SECONDS:.0f} s"
+            raise GenerationError(message) from None
+        if done.returncode:
+            raise GenerationError(f"{words[0]} cannot compile the source: {brief(done.stderr)}")
+        return library.read_bytes()

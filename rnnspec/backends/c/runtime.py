@@ -1,0 +1,470 @@
+"""Models in memory: C source with its arrays, compiled into a library that runs in this process."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property, partial
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.backends.c import compiler
+from rnnspec.backends.c.arrays import declared_arrays
+from rnnspec.backends.c.filled import arrays_in, fill, join, split
+from rnnspec.backends.contract import ArrayType, Runtime, Trace
+from rnnspec.errors import UsageError, brief
+from rnnspec.ir.params import Counts, params
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from types import ModuleType
+
+    from numpy.typing import ArrayLike
+
+    from rnnspec.backends.c.arrays import Stored
+    from rnnspec.ir.nodes import Layer
+    from rnnspec.slots import Array
+
+_SEE = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class CRuntime(Runtime):
+    """The C compiler of the machine."""
+
+    def version(self) -> str:
+        """Return the version of the compiler."""
+        return compiler.version()
+
+    def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> CModel:  # noqa: ARG002
+        """Return the model of a text, with arrays that are all zero."""
+        assert dtype == "float32"
+        text = module.TEXT
+        arrays = {
+            (stored.layer, stored.path): np.zeros(stored.shape, np.float32)
+            for stored in declared_arrays(text).values()
+        }
+        return CModel(module.__name__, entry, text, arrays)
+
+    def layer_count(self, model: CModel, layer: Layer) -> int:
+        """Return the size of the arrays of a layer."""
+        return sum(array.size for (name, _), array in model.arrays.items() if name == layer.name)
+
+    def counts(self, model: CModel) -> Counts:
+        """Return the size of all arrays."""
+        sizes = {True: 0, False: 0}
+        for stored in declared_arrays(model.text).values():
+            sizes[stored.trainable] += prod(stored.shape)
+        return Counts(trainable=sizes[True], non_trainable=sizes[False])
+
+    def unwrap(self, model: Any) -> CModel | None:
+        """Return the model, or None if it is not one of this backend."""
+        return model if isinstance(model, CModel) else None
+
+    def array_type(self, model: CModel, layer: str, path: str) -> ArrayType:
+        """Return the dtype and shape of one array."""
+        array = model.arrays[layer, path]
+        return ArrayType(array.dtype.name, array.shape)
+
+    def other_shapes(
+        self, model: CModel, known: Collection[tuple[str, str]]
+    ) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of all arrays that are not at a known (layer, path)."""
+        return {
+            f"{layer}.{path}": array.shape
+            for (layer, path), array in model.arrays.items()
+            if (layer, path) not in known
+        }
+
+    def get(self, model: CModel, layer: str, path: str) -> Array:
+        """Return a copy of one array."""
+        return model.arrays[layer, path].copy()
+
+    def put(self, model: CModel, layer: str, path: str, array: Array) -> None:
+        """Replace one array."""
+        model.arrays[layer, path][...] = array
+        model.changed = True
+
+    def trace(self, model: CModel, layers: Sequence[str], inputs: Array) -> Trace:
+        """Run a batch, and record the input of each layer."""
+        seen: dict[str, list[Array]] = {}
+        outputs = model.run(inputs, seen)
+        named = [array.reshape(len(array), -1) for array in outputs.values()]
+        output = outputs["y"] if "y" in outputs else np.concatenate(named, axis=1)
+        kept = {name: np.stack(rows) for name, rows in seen.items() if name in layers}
+        return Trace(kept, output)
+
+    def step(
+        self, model: CModel, chunk: Array, states: Mapping[str, Array] | None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output for the steps so far, and the new states."""
+        return model.step(chunk, states)
+
+    def save(self, model: CModel, folder: Path, name: str, source: str, spec: str) -> None:
+        """Write ``NAME.h`` and ``NAME.c``."""
+        text = fill(source, model.arrays, model.recorded(), spec)
+        for suffix, part in zip((".h", ".c"), split(text, name), strict=True):
+            (folder / f"{name}{suffix}").write_text(part, encoding="utf-8", newline="\n")
+
+    def quantizes(self, layer: Layer) -> bool:
+        """Return whether a layer has a kernel of its own, or a table."""
+        return any(
+            param.name.endswith("kernel") or param.name == "embeddings" for param in params(layer)
+        )
+
+    def size(self, folder: Path, name: str) -> int:
+        """Return the bytes of the arrays, which a program has in its read-only memory."""
+        stored = declared_arrays(_text_in(folder, name)).values()
+        return sum(
+            each.size + 4 * each.scales if each.rounded else 4 * each.size for each in stored
+        )
+
+    def unite(self, folder: Path, name: str) -> None:
+        """Put ``NAME.c`` into ``NAME.h``."""
+        text = _text_in(folder, name)
+        (folder / f"{name}.c").unlink()
+        (folder / f"{name}.h").write_text(text, encoding="utf-8", newline="\n")
+
+    def reload(self, folder: Path, name: str, entry: str) -> CModel:
+        """Return the model in files of ``save``, whose self-test must pass."""
+        text = _text_in(folder, name)
+        return CModel("", entry, text, arrays_in(text), changed=False)
+
+
+def _text_in(folder: Path, name: str) -> str:
+    """Return the whole text of a model in the files of a folder."""
+    header, body = folder / f"{name}.h", folder / f"{name}.c"
+    text = header.read_text("utf-8")
+    return join(text, body.read_text("utf-8"), name) if body.exists() else text
+
+
+_CONSTANT = re.compile(r"^#define (\w+) (\d+)\b", re.MULTILINE)
+_STATE = re.compile(r"^    float (\w+)\[(\d+)\]; +/\* \(([\d, ]+)\) \*/$", re.MULTILINE)
+_OUTPUT = re.compile(r"^ \* (y\w*) is ([\w() x]+) numbers?\.$", re.MULTILINE)
+_SHAPES = r"^    /\* (?P<layer>\w+): \((?P<shape>[^)]*)\) -> [^*]* \*/\n"
+_CALL = re.compile(
+    rf"{_SHAPES}    (?:\w+\(\s*(?:state,\s+)?(?:real,\s+)?|const float \*const \w+ = )"
+    r"(?P<input>\w+)",
+    re.MULTILINE,
+)
+_PRELUDE = """\
+#include <stddef.h>
+
+static void (*rnnspec_watcher)(int, const void *, size_t);
+
+static void rnnspec_see(int index, const void *x, size_t count) {
+    if (rnnspec_watcher) {
+        rnnspec_watcher(index, x, count);
+    }
+}
+
+"""
+
+
+@dataclass(eq=False)
+class CModel:
+    """C source with its arrays. Call it with a batch: it returns the output.
+
+    ``text`` has zeros in place of the arrays, or the numbers of a file.
+    """
+
+    module: str
+    entry: str
+    text: str
+    arrays: dict[tuple[str, str], Array]
+    changed: bool = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A library can be neither pickled nor copied.
+        arrays = {place: array.copy() for place, array in self.arrays.items()}
+        return CModel, (self.module, self.entry, self.text, arrays)
+
+    def __call__(self, inputs: ArrayLike) -> Array | dict[str, Array]:
+        """Return the output for tokens (batch, steps) or values (batch, steps, features).
+
+        It is a mapping by name if the spec has named heads.
+
+        Raises:
+            UsageError: the batch does not fit the network, or the model is in step form.
+        """
+        if self.stepped:
+            raise UsageError(
+                "a model in step form takes chunks: output, states = model.step(chunk, states)"
+            )
+        outputs = self.run(np.asarray(inputs))
+        return (
+            {n.removeprefix("y_"): y for n, y in outputs.items()}
+            if "y" not in outputs
+            else outputs["y"]
+        )
+
+    def run(self, inputs: Array, seen: dict[str, list[Array]] | None = None) -> dict[str, Array]:
+        """Return the outputs for a batch by the names of their pointers, a sequence at a time.
+
+        ``seen`` is filled with what enters each layer, for each sequence.
+        """
+        batch, library = self._checked(inputs), self.library
+        steps, constants = batch.shape[1], self.constants
+        if not constants["MIN_STEPS"] <= steps <= constants["MAX_STEPS"]:
+            self._refuse(constants["BAD_LENGTH"], steps)
+        windows = int(library.rnnspec_output_steps(steps)) if steps else 0
+        outputs = {
+            name: np.zeros(
+                (len(batch), *(int(size) if size.isdigit() else windows for size in shape)),
+                np.float32,
+            )
+            for name, shape in self.outputs.items()
+        }
+        workspace = np.empty(max(self.constants["WORKSPACE"], 1), np.float32)
+        watch = _SEE(partial(self._see, seen)) if seen is not None else _SEE()
+        library.rnnspec_watch(watch)
+        run = library[f"{self.entry}_run"]
+        try:
+            for index, row in enumerate(batch):
+                pointers = [_pointer(output[index : index + 1]) for output in outputs.values()]
+                self._refuse(
+                    run(_pointer(row), ctypes.c_size_t(steps), *pointers, _pointer(workspace)),
+                    steps,
+                )
+        finally:
+            library.rnnspec_watch(_SEE())
+        return outputs
+
+    def step(
+        self, chunk: ArrayLike, states: Mapping[str, ArrayLike] | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """Return the output for the steps so far, and the states for the next chunk, by name.
+
+        Args:
+            chunk: tokens (batch, steps) or values (batch, steps, features).
+            states: those that the chunk before it gave, or None at the start.
+
+        Raises:
+            UsageError: the chunk or the states do not fit the network.
+        """
+        batch, library = self._checked(np.asarray(chunk)), self.library
+        kept = self._states_before(states, len(batch))
+        steps, width = batch.shape[1], self.constants["OUTPUTS"]
+        shape = (len(batch), steps, width) if self.by_step else (len(batch), width)
+        output = np.zeros(shape, np.float32)
+        for index, row in enumerate(batch):
+            status = library[f"{self.entry}_chunk"](
+                _pointer(kept[index : index + 1]),
+                _pointer(row),
+                ctypes.c_size_t(steps),
+                _pointer(output[index : index + 1]),
+            )
+            self._refuse(status, steps)
+        return output, self._states_after(kept)
+
+    def _states_before(self, states: Mapping[str, ArrayLike] | None, rows: int) -> Array:
+        """Return the structure of states of each row."""
+        kept = np.zeros((rows, sum(size for size, _ in self.states.values())), np.float32)
+        if not states:
+            return kept
+        if set(states) != set(self.states):
+            raise UsageError(
+                f"states: expected {', '.join(self.states)}, received {brief(', '.join(states))}"
+            )
+        at = 0
+        for name, (size, shape) in self.states.items():
+            array = np.asarray(states[name], np.float32)
+            if array.shape != (rows, *shape):
+                raise UsageError(
+                    f"{name}: expected the shape {(rows, *shape)}, received {array.shape}"
+                )
+            kept[:, at : at + prod(shape)] = array.reshape(rows, -1)
+            at += size
+        return kept
+
+    def _states_after(self, kept: Array) -> dict[str, Array]:
+        states, at = {}, 0
+        for name, (size, shape) in self.states.items():
+            states[name] = kept[:, at : at + prod(shape)].reshape(-1, *shape).copy()
+            at += size
+        return states
+
+    @cached_property
+    def stored(self) -> list[Stored]:
+        """How each array is stored."""
+        return list(declared_arrays(self.text).values())
+
+    @cached_property
+    def constants(self) -> dict[str, int]:
+        """The constants of the interface."""
+        start = f"{self.entry.upper()}_"
+        found = _CONSTANT.findall(self.text)
+        return {name.removeprefix(start): int(value) for name, value in found}
+
+    @cached_property
+    def _interface(self) -> str:
+        return self.text.partition("_IMPLEMENTATION\n")[0]
+
+    @cached_property
+    def states(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """The size in floats and the shape of each state, none if it is not in step form."""
+        return {
+            name: (int(size), tuple(map(int, shape.split(","))))
+            for name, size, shape in _STATE.findall(self._interface)
+        }
+
+    @cached_property
+    def stepped(self) -> bool:
+        """True if the model is in step form."""
+        return f"}} {self.entry}_state;" in self._interface
+
+    @cached_property
+    def by_step(self) -> bool:
+        """True if a model in step form has an output at each step."""
+        return "y steps x" in self._interface
+
+    @cached_property
+    def outputs(self) -> dict[str, tuple[str, ...]]:
+        """The shape of each output of whole sequences by the name of its pointer."""
+        return {name: tuple(shape.split(" x ")) for name, shape in _OUTPUT.findall(self._interface)}
+
+    @cached_property
+    def _calls(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Each layer with the shape of its input, in which a number of steps is -1."""
+        calls = []
+        for call in _CALL.finditer(self.text):
+            sizes = call["shape"].split(", ")
+            calls.append(
+                (call["layer"], tuple(int(size) if size.isdigit() else -1 for size in sizes))
+            )
+        return calls
+
+    def _see(self, seen: dict[str, list[Array]], index: int, pointer: int, count: int) -> None:
+        layer, shape = self._calls[index]
+        floats = ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float))
+        array = np.ctypeslib.as_array(floats, (count,)).copy()
+        seen.setdefault(layer, []).append(array.reshape(shape))
+
+    @cached_property
+    def _loaded(self) -> ctypes.CDLL:
+        compiled = compiler.compile_library(_watched(self))
+        # Each model has a file of its own, as the loader gives the same library for the same file.
+        with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
+            path = Path(folder, "model.so")
+            path.write_bytes(compiled)
+            library = ctypes.CDLL(str(path))
+        library.rnnspec_array.restype = ctypes.c_void_p
+        library.rnnspec_output_steps.argtypes = [ctypes.c_size_t]
+        library.rnnspec_output_steps.restype = ctypes.c_size_t
+        library.rnnspec_watch.argtypes = [_SEE]
+        return library
+
+    def _put(self, index: int, array: Array) -> None:
+        """Replace the memory of an array in the library."""
+        ctypes.memmove(self._loaded.rnnspec_array(index), array.ctypes.data, array.nbytes)
+
+    @property
+    def library(self) -> ctypes.CDLL:
+        """The compiled library, with the arrays of the model."""
+        if self.changed:
+            index = 0
+            for stored in self.stored:
+                for array in stored.stored(self.arrays[stored.layer, stored.path]).values():
+                    self._put(index, np.ascontiguousarray(array))
+                    index += 1
+            self.changed = False
+        return self._loaded
+
+    def _checked(self, batch: Array) -> Array:
+        """Return a batch in the type of the interface.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        features = self.constants.get("FEATURES")
+        if features is None:
+            if batch.ndim != 2:
+                raise UsageError(f"expected (batch, steps), received {batch.shape}")
+            if batch.dtype.kind not in "iu":
+                raise UsageError(f"expected integers as tokens, received {brief(batch.dtype)}")
+            # Wider numbers must not wrap around into tokens.
+            return np.ascontiguousarray(np.clip(batch, -1, 2**31 - 1), np.int32)
+        if batch.ndim != 3 or batch.shape[2] != features:
+            raise UsageError(f"expected (batch, steps, {features}), received {batch.shape}")
+        return np.ascontiguousarray(batch, np.float32)
+
+    def _refuse(self, status: int, steps: int) -> None:
+        constants = self.constants
+        if status == constants["BAD_LENGTH"]:
+            least, most = constants.get("MIN_STEPS", 1), constants.get("MAX_STEPS")
+            upto = f" to {most}" if most else ""
+            raise UsageError(f"expected {least}{upto} steps, received {steps}")
+        if status:
+            raise UsageError(f"expected tokens from 0 to {constants['VOCABULARY'] - 1}")
+
+    def recorded(self) -> dict[str, Array]:
+        """Return the arrays of the self-test: a random input, and what the model gives for it."""
+        prefix = f"{self.entry}_test_"
+        sizes = {
+            name: int(size) for name, size in re.findall(rf"{prefix}(\w+)\[(\d+)\]", self.text)
+        }
+        rng, features = np.random.default_rng(0), self.constants.get("FEATURES")
+        x: Array
+        if features is None:
+            x = rng.integers(0, self.constants["VOCABULARY"], (1, sizes["x"]), dtype=np.int32)
+        else:
+            shape = (1, sizes["x"] // features, features)
+            x = rng.standard_normal(shape).round(3).astype(np.float32)
+        outputs = {"y": self.step(x)[0]} if self.stepped else self.run(x)
+        arrays = {name: output.reshape(-1) for name, output in outputs.items()}
+        return {f"{prefix}{name}": array for name, array in {"x": x.reshape(-1), **arrays}.items()}
+
+
+def _pointer(array: Array) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _watched(model: CModel) -> str:
+    """Return the text of a model, whose arrays can be written, and which shows what layers get."""
+    text, stored, upper = model.text, model.stored, model.entry.upper()
+    # In step form, no input of a layer is asked for.
+    calls = [] if model.stepped else list(_CALL.finditer(text))
+    parts, end = [], 0
+    for index, call in enumerate(calls):
+        count = " * ".join(f"(size_t)({size})" for size in call["shape"].split(", "))
+        parts.append(text[end : call.start()])
+        parts.append(f"    rnnspec_see({index}, {call['input']}, {count});\n")
+        end = call.start()
+    parts.append(text[end:])
+    watched = "".join(parts)
+    symbols = [
+        name
+        for each in stored
+        for name in ([each.symbol, each.scale] if each.rounded else [each.symbol])
+    ]
+    for name in symbols:
+        watched = re.sub(rf"static const (\w+ {name}\[)", r"static \1", watched)
+    cases = "".join(
+        f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
+    )
+    steps = f"{upper}_OUTPUT_STEPS(steps)" if f"{upper}_OUTPUT_STEPS(" in text else "steps"
+    return f"""\
+#define {upper}_IMPLEMENTATION
+{_PRELUDE}{watched}
+void rnnspec_watch(void (*watcher)(int, const void *, size_t)) {{
+    rnnspec_watcher = watcher;
+}}
+
+void *rnnspec_array(int index) {{
+    switch (index) {{
+{cases}    default:
+        return NULL;
+    }}
+}}
+
+size_t rnnspec_output_steps(size_t steps) {{
+    return {steps};
+}}
+"""
+
+
+RUNTIME = CRuntime()

@@ -1,0 +1,325 @@
+"""The functions that layers in plain C share, compiled and compared with NumPy."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pytest
+
+from rnnspec.backends.base import TEMPLATES
+from rnnspec.comparison.reference import activate
+from rnnspec.ir import nodes
+from rnnspec.source.environment import environment
+from rnnspec.words import Activation
+
+if TYPE_CHECKING:
+    from rnnspec.slots import Array
+
+COMPILER = shlex.split(os.environ.get("CC", "cc"))
+WARNINGS = shlex.split(
+    "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Wunused -Werror"
+)
+LANGUAGES = {
+    "C99": [*COMPILER, "-x", "c", "-std=c99"],
+    "gcc": ["gcc", "-x", "c", "-std=c99"],
+    "clang": ["clang", "-x", "c", "-std=c99"],
+    "C++11": ["g++", "-x", "c++", "-std=c++11"],
+}
+PRODUCTS = [
+    f"{name}_{gates}x{block}{suffix}"
+    for name in ("multiply", "project")
+    for gates in (1, 3, 4)
+    for block in (16, 8, 1)
+    for suffix in ("", "_int8")
+]
+SINGLE = ("exp", "tanh", "sigmoid")
+PLURALS = {"softmax": "softmax", "log_softmax": "log_softmax", "softplus": "softpluses"}
+ACTIVATIONS = {
+    name: PLURALS.get(name, f"{name}s") for name in get_args(Activation) if name != "linear"
+}
+SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 3e38, -3e38, 3.0, -3.0, 2.5, -2.5]
+
+pytestmark = pytest.mark.skipif(
+    shutil.which(COMPILER[0]) is None, reason=f"there is no C compiler: {COMPILER[0]} is not found"
+)
+
+
+def laid_out(functions: Sequence[str], prefix: str = "net") -> str:
+    template = environment(TEMPLATES / "c").get_template("kernels.c.j2")
+    return template.render(p=prefix, functions=functions)
+
+
+def compiled(functions: Sequence[str], folder: Path, *flags: str) -> ctypes.CDLL:
+    """Return a library in which the functions, which are static in a network, are not."""
+    source, library = folder / "kernels.c", folder / "kernels.so"
+    source.write_text(laid_out(functions).replace("static void ", "void "))
+    command = [*COMPILER, "-std=c99", "-O3", *flags, "-shared", "-fPIC", str(source), "-lm", "-o"]
+    subprocess.run([*command, str(library)], check=True)
+    return ctypes.CDLL(str(library))
+
+
+@pytest.fixture(scope="module", params=["portable", "native"])
+def library(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ctypes.CDLL:
+    functions = [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus", *PRODUCTS]
+    flags = ["-march=native"] if request.param == "native" else []
+    folder = tmp_path_factory.mktemp("kernels")
+    return compiled([*functions, "lstm_cell", "gru_cell"], folder, *flags)
+
+
+def call(function: Callable[..., object], *arguments: Array | float | None) -> None:
+    def passed(argument: Array | float | None) -> object:
+        match argument:
+            case np.ndarray():
+                return ctypes.c_void_p(argument.ctypes.data)
+            case int():
+                return ctypes.c_size_t(argument)
+            case float():
+                return ctypes.c_float(argument)
+            case None:
+                return ctypes.c_void_p(None)
+
+    function(*map(passed, arguments))
+
+
+def uses(functions: Sequence[str]) -> str:
+    """Return a program that calls each function, so that none is unused."""
+    arguments = {"leaky_relus": "a, 1, 0.1f", "clipped_relus": "a, 1, 6.0f"}
+    for name in PRODUCTS:
+        weights = "q, b" if name.endswith("int8") else "b"
+        rows = "c, 1, 1" if name.startswith("project") else "1"
+        arguments[name] = f"{weights}, a, {rows}, 16, z"
+    arguments |= {"lstm_cell": "z, 16, 16, a, b", "gru_cell": "z, c, 16, 16, a"}
+    calls = [
+        f"a[0] = net_{name}(a[0]);"
+        if name in SINGLE
+        else f"net_{name}({arguments.get(name, 'a, 1')});"
+        for name in functions
+    ]
+    arrays = "static float a[64], b[64], c[64], z[64];\nstatic int8_t q[64];\n"
+    touch = "z[0] = a[0] + b[0] + c[0] + (float)q[0];"
+    return f"{arrays}int main(void) {{\n{touch}\n" + "\n".join(calls) + "\nreturn 0;\n}\n"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_nothing_warns(language: str, tmp_path: Path) -> None:
+    command = LANGUAGES[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not found")
+    families = [
+        [*ACTIVATIONS.values(), "leaky_relus", "clipped_relus"],
+        *([name] for name in (*SINGLE, "lstm_cell", "gru_cell", "elus", "softmax", "relus")),
+        *([f"multiply_{size}", f"project_{size}_int8"] for size in ("1x16", "3x8", "4x1")),
+        PRODUCTS,
+    ]
+    for functions in families:
+        source = tmp_path / "kernels.c"
+        source.write_text(laid_out(functions) + "\n" + uses(functions))
+        output = ["-O1", "-c", str(source), "-o", str(tmp_path / "kernels.o")]
+        subprocess.run([*command, *WARNINGS, *output], check=True)
+
+
+ERRORS = """
+#include <math.h>
+#include <stdio.h>
+
+static double error(float y, double exact) {
+    if (isnan(exact)) {
+        return isnan(y) ? 0.0 : INFINITY;
+    }
+    const float nearest = (float)exact;
+    if (isinf(nearest) || isinf(y)) {
+        return nearest == y ? 0.0 : INFINITY;
+    }
+    int exponent;
+    frexp(fmax(fabs(exact), 0x1p-126), &exponent);
+    return fabs((double)y - exact) / ldexp(1.0, exponent - 24);
+}
+
+enum { SIZE = 4096 };
+
+int main(void) {
+    static float x[SIZE], y[3][SIZE];
+    double worst[3] = {0.0, 0.0, 0.0};
+    uint32_t bits = 0;
+    for (int more = 1; more;) {
+        for (int j = 0; j < SIZE; ++j) {
+            const uint32_t magnitude = bits & 0x7fffffff;
+            const int plain = magnitude < 0x30800000 || magnitude > 0x42dc0000;
+            x[j] = net_float(bits);
+            const uint32_t next = bits + (plain ? 6007 : STRIDE);
+            more = more && next > bits;
+            bits = next;
+        }
+        for (int j = 0; j < SIZE; ++j) {
+            y[0][j] = net_exp(x[j]);
+        }
+        for (int j = 0; j < SIZE; ++j) {
+            y[1][j] = net_tanh(x[j]);
+        }
+        for (int j = 0; j < SIZE; ++j) {
+            y[2][j] = net_sigmoid(x[j]);
+        }
+        for (int j = 0; j < SIZE; ++j) {
+            const double exact = exp((double)x[j]);
+            worst[0] = fmax(worst[0], error(y[0][j], exact));
+            worst[1] = fmax(worst[1], error(y[1][j], tanh((double)x[j])));
+            const double logistic = 1.0 / (1.0 + exp(-(double)x[j]));
+            const int tiny = logistic < 0x1p-126 && y[2][j] <= 0x1p-126f;
+            worst[2] = fmax(worst[2], tiny ? 0.0 : error(y[2][j], logistic));
+        }
+    }
+    printf("%.9g %.9g %.9g\\n", worst[0], worst[1], worst[2]);
+    return 0;
+}
+"""
+"""Prints the largest error of exp, tanh and sigmoid, in units in the last place.
+
+It sees every STRIDE-th float between 2^-30 and 110, and fewer where the functions are plain.
+Sigmoids below 2^-126 may be 0.
+"""
+
+
+@pytest.mark.parametrize("flags", ["", "-march=native"], ids=["portable", "native"])
+def test_errors_in_the_last_place(flags: str, tmp_path: Path) -> None:
+    source, program = tmp_path / "errors.c", tmp_path / "errors"
+    source.write_text(laid_out(SINGLE) + ERRORS)
+    options = [*shlex.split(flags), "-std=c99", "-O3", "-DSTRIDE=13", "-o", str(program)]
+    subprocess.run([*COMPILER, *options, str(source), "-lm"], check=True)
+    printed = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
+    exp, tanh, sigmoid = map(float, printed.split())
+    assert exp <= 1.1
+    assert tanh <= 2.6
+    assert sigmoid <= 2.5
+
+
+def assert_close(values: Array, exact: Array, tolerance: float) -> None:
+    # Infinities and NaN must be where the reference has them.
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(values, exact.astype(np.float32), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        *ACTIVATIONS,
+        nodes.LeakyRelu(slope=0.1),
+        nodes.LeakyRelu(slope=2.5),
+        nodes.ClippedRelu(limit=6.0),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("size", [1, 3, 16, 1000])
+def test_activations(library: ctypes.CDLL, activation: nodes.Activation, size: int) -> None:
+    values = np.random.default_rng(size).normal(0.0, 6.0, size).astype(np.float32)
+    if size == 1000 and activation not in {"softmax", "log_softmax"}:
+        values[: len(SPECIAL)] = SPECIAL
+    with np.errstate(all="ignore"):
+        exact = activate(values.astype(np.float64), activation)
+    match activation:
+        case nodes.LeakyRelu(slope=slope):
+            call(library.net_leaky_relus, values, size, slope)
+        case nodes.ClippedRelu(limit=limit):
+            call(library.net_clipped_relus, values, size, limit)
+        case _:
+            call(library[f"net_{ACTIVATIONS[activation]}"], values, size)
+    assert_close(values, exact, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        [-np.inf] * 3,
+        [np.nan, 1.0],
+        [1.0, np.nan],
+        [np.inf, 1.0],
+        [1e38, -1e38],
+        [-np.inf, 0.0],
+        [5],
+    ],
+)
+def test_softmax_of_extremes(
+    library: ctypes.CDLL, name: Literal["softmax", "log_softmax"], values: list[float]
+) -> None:
+    vector = np.array(values, np.float32)
+    with np.errstate(all="ignore"):
+        exact = activate(vector.astype(np.float64), name)
+    call(library[f"net_{name}"], vector, len(values))
+    assert_close(vector, exact, 1e-6)
+
+
+def blocks(kernel: Array, gates: int, block: int) -> Array:
+    """Return a kernel (inputs, gates * units) as [blocks][inputs][gates][block]."""
+    inputs, units = kernel.shape[0], kernel.shape[1] // gates
+    padded = -(-units // block) * block
+    filled = np.zeros((inputs, gates, padded), kernel.dtype)
+    filled[:, :, :units] = kernel.reshape(inputs, gates, units)
+    by_block = filled.reshape(inputs, gates, padded // block, block).transpose(2, 0, 1, 3)
+    return np.ascontiguousarray(by_block)
+
+
+@pytest.mark.parametrize("product", PRODUCTS)
+@pytest.mark.parametrize("inputs", [1, 2, 7, 40])
+@pytest.mark.parametrize("units", [1, 16, 40])
+def test_products(library: ctypes.CDLL, product: str, inputs: int, units: int) -> None:
+    name, size, *int8 = product.split("_")
+    gates, block = map(int, size.split("x"))
+    padded = -(-units // block) * block
+    rows = 7 if name == "project" else 1
+    random = np.random.default_rng([gates, block, inputs, units])
+    x = random.normal(size=(rows, inputs)).astype(np.float32)
+    if int8:
+        kernel = random.integers(-127, 128, (inputs, gates * units), np.int8)
+        scale = random.uniform(0.001, 0.01, (gates, padded)).astype(np.float32)
+    else:
+        kernel = random.normal(size=(inputs, gates * units)).astype(np.float32)
+        scale = np.ones((gates, padded), np.float32)
+    unscaled = blocks(kernel.astype(np.float64), gates, block)
+    exact = np.einsum("rk,bkgl->rgbl", x.astype(np.float64), unscaled)
+    exact = exact.reshape(rows, gates, padded) * scale
+    first = random.normal(size=(gates, padded)).astype(np.float32)
+    weights = [blocks(kernel, gates, block), *([scale] if int8 else [])]
+    function = library[f"net_{product}"]
+    if name == "multiply":
+        z = first.copy()
+        call(function, *weights, x, inputs, padded, z)
+        assert_close(z, exact[0] + first, 2e-6 * inputs)
+        return
+    for bias in (first, None):
+        z = np.full((rows, gates, padded), np.nan, np.float32)
+        call(function, *weights, bias, x, rows, inputs, padded, z)
+        assert_close(z, exact + (0.0 if bias is None else bias), 2e-6 * inputs)
+
+
+@pytest.mark.parametrize("units", [1, 16, 40])
+def test_cells(library: ctypes.CDLL, units: int) -> None:
+    padded = units + 3
+    random = np.random.default_rng(units)
+    h, c = random.normal(size=(2, units)).astype(np.float32)
+    z, recurrent = random.normal(0.0, 2.0, (2, 4, padded)).astype(np.float32)
+
+    def gate(x: Array) -> Array:
+        return activate(x.astype(np.float64), "sigmoid")
+
+    i, f, candidate, o = z[:, :units]
+    new_c = gate(f) * c + gate(i) * np.tanh(candidate.astype(np.float64))
+    update = gate(z[0] + recurrent[0])[:units]
+    reset = gate(z[1] + recurrent[1])
+    candidate = np.tanh((z[2] + reset * recurrent[2])[:units])
+    new_h = update * h + (1.0 - update) * candidate
+    of_gru = h.copy()
+    call(library.net_gru_cell, z.copy(), recurrent, padded, units, of_gru)
+    assert_close(of_gru, new_h, 1e-6)
+    call(library.net_lstm_cell, z.copy(), padded, units, h, c)
+    assert_close(c, new_c, 1e-6)
+    assert_close(h, gate(o) * np.tanh(new_c), 1e-6)
