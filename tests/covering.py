@@ -23,7 +23,7 @@ def covering(paths: list[Path]) -> list[Path]:
     networks = {path: pipeline.read(path).network for path in paths}
     # Of two that add as much, the one with fewer parameters is faster to build.
     paths = sorted(paths, key=lambda path: counts(networks[path]).total)
-    found = {path: set(_features(network)) for path, network in networks.items()}
+    found = {path: set(features(network)) for path, network in networks.items()}
     missing, chosen = set[Feature]().union(*found.values()), list[Path]()
     while missing:
         best = max(paths, key=lambda path: len(found[path] & missing))
@@ -32,7 +32,8 @@ def covering(paths: list[Path]) -> list[Path]:
     return chosen
 
 
-def _features(node: Any) -> Iterator[Feature]:
+def features(node: Any) -> Iterator[Feature]:
+    """Yield the kinds of nodes in a network, and their settings."""
     kind = type(node).__name__
     for each in fields(node):
         value = getattr(node, each.name)
@@ -40,7 +41,7 @@ def _features(node: Any) -> Iterator[Feature]:
         for part in parts:
             if is_dataclass(part):
                 yield kind, each.name, type(part).__name__
-                yield from _features(part)
+                yield from features(part)
             elif isinstance(part, bool | str) and each.name not in _FREE_TEXT:
                 yield kind, each.name, part
             else:

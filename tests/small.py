@@ -56,3 +56,5 @@ def _sizes_in(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
         case list():
             for item in value:
                 yield from _sizes_in(item)
+        case _:
+            pass

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from covering import features
 from offered import require_all
+from small import in_small
 
 import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.needs import level
 from rnnspec.ir.nodes import Recurrent
+from rnnspec.ir.params import counts
 
 # Rows and totals as in the sources that the specs cite. If these used PyTorch's own layers, which
 # have a second bias, the numbers are without it. Dropout has a row of 0.
@@ -186,6 +189,16 @@ def test_the_gallery_is_the_one_with_printed_tables(gallery_spec: Path) -> None:
     spec = rnnspec.load(gallery_spec)
     assert spec.name == gallery_spec.stem
     assert spec.expect.parameters == TOTALS[spec.name]
+
+
+def test_a_network_in_small_has_all_that_the_network_has(gallery_spec: Path) -> None:
+    whole, small = (
+        pipeline.read(gallery_spec).network,
+        pipeline.reads(in_small(gallery_spec)).network,
+    )
+    assert set(features(small)) == set(features(whole))
+    assert len(small.layers) == len(whole.layers)
+    assert counts(small).total < 1500
 
 
 def test_the_summary_is_the_printed_table(gallery_spec: Path) -> None:
