@@ -171,22 +171,21 @@ class Task:
 
     def compare(self, progress: Callable[[str], None] = lambda _: None) -> SpecParity:
         """Build the spec on each backend, and compare them."""
-        options, network = self.options, self.network
+        options, network, program = self.options, self.network, self.plan.program
+        seed, dtype, form = options.seed, options.dtype, options.form
         total = counts(network)
-        size = np.dtype(options.dtype).itemsize * (total.trainable + total.non_trainable)
-        with memory_for(size, f"the arrays of {network.name} in {options.dtype}"):
-            comparison = Comparison(self._case(), options.level, options.own)
+        size = np.dtype(dtype).itemsize * (total.trainable + total.non_trainable)
+        with memory_for(size, f"the arrays of {network.name} in {dtype}"):
+            # A batch may be larger than the memory, and counting needs none.
+            if options.level == "counts":
+                case = Case.to_count(program, seed, dtype, form)
+            else:
+                case = Case.of(program, seed, dtype, options.batch, form)
+            comparison = Comparison(case, options.level, options.own)
             for backend in map(get, self.plan.backends):
                 progress(f"{network.name} on {backend.title}")
                 comparison.add(backend)
             return replace(comparison.report(), refused=self.plan.refused)
-
-    def _case(self) -> Case:
-        options = self.options
-        # A batch may be larger than the memory, and counting needs none.
-        if options.level == "counts":
-            return Case.to_count(self.plan.program, options.seed, options.dtype, options.form)
-        return Case.of(self.plan.program, options.seed, options.dtype, options.batch, options.form)
 
 
 def comparable(
