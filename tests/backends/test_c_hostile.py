@@ -113,7 +113,9 @@ def checks(name: str, text: str) -> str:
 
 def program(networks: dict[str, str]) -> str:
     """Return a program that calls all networks."""
-    defined = "".join(f"#define {name.upper()}_IMPLEMENTATION\n{text}" for name, text in networks.items())
+    defined = "".join(
+        f"#define {name.upper()}_IMPLEMENTATION\n{text}" for name, text in networks.items()
+    )
     calls = "".join(f"    {name}_check();\n" for name in networks)
     checked = "".join(checks(name, text) for name, text in networks.items())
     return f"{MAIN}{defined}{checked}\nint main(void) {{\n{calls}    return 0;\n}}\n"
@@ -126,7 +128,9 @@ def program(networks: dict[str, str]) -> str:
 )
 def test_no_compiler_warns(words: str, networks: dict[str, str], tmp_path: Path) -> None:
     require(words.partition(" ")[0])
-    done = run(f"{words} {FLAGS} -c -x {'c++' if '++' in words else 'c'}", program(networks), tmp_path)
+    done = run(
+        f"{words} {FLAGS} -c -x {'c++' if '++' in words else 'c'}", program(networks), tmp_path
+    )
     assert done.returncode == 0, done.stderr[:3000]
 
 
@@ -141,7 +145,9 @@ def test_hostile_calls_reach_nothing_outside(networks: dict[str, str], tmp_path:
 
 
 def test_nothing_is_included_but_what_is_promised(networks: dict[str, str]) -> None:
-    included = {header for text in networks.values() for header in re.findall("#include <(.*)>", text)}
+    included = {
+        header for text in networks.values() for header in re.findall("#include <(.*)>", text)
+    }
     assert included == {"stddef.h", "stdint.h", "string.h", "math.h"}
 
 
@@ -162,7 +168,7 @@ input: {features: 2}
 rnn: {type: %s, units: 3}
 head: {units: 1}
 """
-UNIT = "#define %s_IMPLEMENTATION\n#include \"one.h\"\n#include \"two.h\"\n"
+UNIT = '#define %s_IMPLEMENTATION\n#include "one.h"\n#include "two.h"\n'
 CALLS = """
 int main() {
     const float x[8] = {0};

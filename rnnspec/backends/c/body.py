@@ -260,9 +260,7 @@ def _without_unused(lines: list[str]) -> list[str]:
     read = " ".join(line.partition(" -> ")[0] if line.startswith("/*") else line for line in lines)
     names = Counter(re.findall(r"\w+_steps\b", read))
     declared = re.compile(r"const size_t (\w+_steps) = ")
-    return [
-        line for line in lines if not (match := declared.match(line)) or names[match[1]] > 1
-    ]
+    return [line for line in lines if not (match := declared.match(line)) or names[match[1]] > 1]
 
 
 def _dims(shape: nodes.Shape, steps: str) -> str:
