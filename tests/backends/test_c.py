@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_every_array_is_stored_as_its_comment_says(
         assert sorted(packed[packed != 0]) == list(numbers.ravel())
         if array.path.endswith("recurrent_kernel"):
             first = array.parts[0]
-            blocks, of_inputs, gates, block = first
+            _, of_inputs, gates, block = first
             part = packed[: np.prod(first)].reshape(first)
             columns = numbers.reshape(of_inputs, -1, units)
             for unit in (0, units - 1):
@@ -123,6 +124,34 @@ def test_refusals(words: dict[str, object], form: str, key: str, reason: str) ->
 def test_outputs_and_layers_have_different_names() -> None:
     with pytest.raises(UnsupportedError, match="in C, the outputs have names that begin so"):
         rnnspec.codegen(rnnspec.loads(HEADS), "c")
+
+
+DESCRIPTION = """\
+*/ #error 1 /* // C# and C++ ??/
+#ifdef NET_IMPLEMENTATION
+#ifndef NET_H
+y is 7 numbers.
+} net_state; y steps x ... \\
+Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
+"""
+
+
+@pytest.mark.parametrize("form", ["inference", "step"])
+def test_a_description_is_only_a_comment(form: str, tmp_path: Path) -> None:
+    fitting = {"name": "net", "first": "one", "second": "two", "units": 3, "both": "false"}
+    text = NET % (fitting | {"wide": 3}) + f"description: {json.dumps(DESCRIPTION)}\n"
+    spec = rnnspec.loads(text)
+    source, model = rnnspec.codegen(spec, "c", form=form), rnnspec.build(spec, "c", form=form)
+    assert " * * / #error 1 / * // C# and C++ ??/\n" in source
+    runtime = get("c").runtime
+    runtime.save(model, tmp_path, "net", source, text)
+    again = runtime.reload(tmp_path, "net", "net")
+    assert (tmp_path / "net.c").read_text().count("The spec:") == 1
+    assert again.outputs == model.outputs
+    assert again.states == model.states
+    assert {key: array.tolist() for key, array in again.arrays.items()} == {
+        key: array.tolist() for key, array in model.arrays.items()
+    }
 
 
 @pytest.mark.parametrize("name", ["words", "gates", "int", "x", "y", "work"])

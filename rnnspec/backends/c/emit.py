@@ -18,6 +18,7 @@ from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import counts, directions, params
+from rnnspec.source.environment import comment
 from rnnspec.words import Activation
 
 if TYPE_CHECKING:
@@ -169,7 +170,8 @@ def _most_steps(network: nodes.Network) -> int:
 
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
-    for line in (*text.comment(network).splitlines(), *text.signature(network, chunks=stepped)):
+    free = (line.removeprefix("# ") for line in comment(text.comment(network)).splitlines())
+    for line in (*free, *text.signature(network, chunks=stepped)):
         yield line.replace("*/", "* /").replace("/*", "/ *")
 
 
