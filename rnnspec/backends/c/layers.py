@@ -58,9 +58,10 @@ class Function:
 
 
 def number(value: float) -> str:
-    """Return a literal of the float that is nearest to a value."""
-    (single,) = struct.unpack("f", struct.pack("f", value))
-    text = f"{single:.9g}"
+    """Return the shortest literal of the float that is nearest to a value."""
+    single = struct.pack("f", value)
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    text = next(text for text in texts if struct.pack("f", float(text)) == single)
     return f"{text if '.' in text or 'e' in text else text + '.0'}f"
 
 
