@@ -132,15 +132,15 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         tests=tuple(_tests(network, body, most, stepped=stepped)),
         states=fields,
         number="int32_t" if tokens else "float",
-        step_input="a token" if tokens else f"{_features(network)} numbers",
-        step_output=f"{width} number{'s' if width > 1 else ''}",
+        step_input="a token" if tokens else _numbers(_features(network)),
+        step_output=_numbers(width),
         chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
         output=tuple(_output_lines(network, body)),
         output_steps=_output_steps(network, body),
         pointers=", ".join(body.results.values()),
         outputs=", ".join(f"float *{pointer}" for pointer in body.results.values()),
-        stride="" if tokens else f" * {_features(network)}",
-        output_stride=f" + t * {width}" if sequence else "",
+        stride=_times(_features(network)),
+        output_stride=f" + t{_times(width)}" if sequence else "",
         functions=tuple(_signed(function, network.name) for function in every),
         arrays=arrays,
         body=lines,
@@ -163,6 +163,14 @@ def _signed(function: Function, entry: str) -> Function:
 
 def _features(network: nodes.Network) -> int:
     return network.input.features if isinstance(network.input, nodes.NumericInput) else 1
+
+
+def _numbers(count: int) -> str:
+    return f"{count} number{'s' if count > 1 else ''}"
+
+
+def _times(count: int) -> str:
+    return f" * {count}" if count > 1 else ""
 
 
 def _most_steps(network: nodes.Network) -> int:
