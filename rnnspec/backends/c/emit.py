@@ -301,7 +301,7 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
     if network.name in _HEADERS:
         reason = "in C, a header of the standard library has this name"
         yield Refusal(network.name, "name", reason)
-    symbols = {layer.name: tuple(_symbols(network, layer)) for layer in network.layers}
+    symbols = {layer.name: tuple(_symbols(layer)) for layer in network.layers}
     names = Counter(chain.from_iterable(symbols.values()))
     for layer, own in symbols.items():
         if _SHARED.fullmatch(layer):
@@ -312,7 +312,7 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
             yield Refusal(layer, "name", "in C, an array of another layer has this name")
 
 
-def _symbols(network: nodes.Network, layer: nodes.Layer) -> Iterator[str]:
+def _symbols(layer: nodes.Layer) -> Iterator[str]:
     """Yield the names of the functions and the arrays of a layer, without that of the network."""
     prefixes = directions(layer) if isinstance(layer, nodes.Recurrent) else ("",)
     yield from (f"{layer.name}_{prefix[:-1]}" if prefix else layer.name for prefix in prefixes)
