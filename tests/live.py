@@ -39,9 +39,6 @@ def _output(model: Any, batch: Array, *, training: bool) -> Any:
             return model.predict_on_batch(batch)
         output = model(batch, training=training)
         return keras.tree.map_structure(keras.ops.convert_to_numpy, output)
-    # Models of backends without a framework of their own are classes of these backends.
-    if type(model).__module__.startswith("rnnspec.backends."):
-        return model(batch)
     nnx = sys.modules.get("flax.nnx")
     if nnx is not None and isinstance(model, nnx.Module):
         view = nnx.view(
@@ -58,6 +55,8 @@ def _output(model: Any, batch: Array, *, training: bool) -> Any:
             output, draws = _compiled()(*nnx.split(view), batch)
             nnx.update(view, draws)
             return output
+    if not hasattr(model, "train"):  # a graph of ONNX, or compiled C
+        return model(batch)
     import torch
 
     with torch.no_grad():

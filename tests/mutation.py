@@ -31,9 +31,11 @@ def source_edited(backend: str, edits: Edits, *, everywhere: bool = True) -> Ite
     generate = pipeline.generate
     edited = 0
 
-    def planted(program: Program, of: Backend, form: Form | None = None) -> Generated:
+    def planted(
+        program: Program, of: Backend, form: Form | None = None, *options: Any
+    ) -> Generated:
         nonlocal edited
-        generated = generate(program, of, form)
+        generated = generate(program, of, form, *options)
         text = generated.text
         if of.name != backend:
             return generated

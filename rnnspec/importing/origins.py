@@ -116,7 +116,7 @@ def _read_built(path: Path, request: Request) -> Imported:
     if request.config is not None or request.ignore:
         option = "--ignore" if request.config is None else "--config"
         raise UsageError(f"this file takes no {option}; its spec is in it", str(path))
-    backend = _framework(path) or get("onnx")
+    backend = _framework(path) or get({".onnx": "onnx", ".h": "c"}[path.suffix.lower()])
     return own.read_built(path, backend, request.importing)
 
 
@@ -165,6 +165,7 @@ ORIGINS = (
         _read_state_dict,
     ),
     Origin("an ONNX file of rnnspec (.onnx)", _has_suffix(".onnx"), _read_built),
+    Origin("C source of rnnspec (.h)", _has_suffix(".h"), _read_built),
 )
 """Every origin, in the order in which a path is tried."""
 

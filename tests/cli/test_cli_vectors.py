@@ -22,7 +22,7 @@ LOAD = {
     "keras": "keras.saving.load_model('made.keras').get_layer('embedding_1').get_weights()[0]",
     "torch": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.weight']",
     "jax": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.embedding']",
-    "c": "rnnspec.backends.c.filled.arrays_in(open('made/small.c').read())"
+    "c": "rnnspec.backends.c.filled.arrays_in(Path('made/small.c').read_text())"
     "['embedding_1', 'embeddings']",
     "onnx": "onnx.numpy_helper.to_array(onnx.load('made.onnx').graph.initializer[0])",
 }
@@ -48,7 +48,7 @@ def test_says_what_was_found_and_writes_it(run: Run, spec: str, backend: str) ->
         "Read 2 vectors from specs/vectors.txt\n"
         "1 of 3 words has no vector in specs/vectors.txt; it keeps its random initial row\n"
     ) in ran.out
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"Path": Path}
     module = LOAD[backend].partition(".load" if backend in ("torch", "jax") else ".")[0]
     exec(f"import {module}\nrows = {LOAD[backend]}", namespace)
     np.testing.assert_array_equal(namespace["rows"][:2], [[1, 2], [0.5, 0.25]])

@@ -73,6 +73,8 @@ class Body:
         for index, layer in enumerate(self.network.layers):
             if layer.name in self.results or self._owner(layer.name) != layer.name:
                 continue
+            if self._is_state(layer):
+                continue
             size, at = self._size(layer.output), 0
             live = [each for each in live if each[2] >= index]
             for begin, end, _ in sorted(live):
@@ -100,7 +102,8 @@ class Body:
             at = f" + {place}" if place else ""
             yield f"float *const {name}_out = workspace{at};"
         if work:
-            yield f"float *const work = workspace + {self.work};"
+            at = f" + {self.work}" if self.work else ""
+            yield f"float *const work = workspace{at};"
         for mask, place in self.mask_places.items():
             yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
         yield from calls
@@ -158,6 +161,10 @@ class Body:
         if isinstance(layer, nodes.Flatten):
             taken = _dims(layer.input, str(layer.input[0]))
         shapes = f"{taken} -> {_dims(layer.output, self.steps[layer.name])}"
+        if self.stepped:
+            shapes = shapes.replace("(steps, ", "(")
+        if self._is_state(layer) and layer.name not in self.results:
+            self.pointers[layer.name] = f"state->{layer.name}_h"
         mask = ""
         if self._takes_mask(layer):
             if self._windows_of(first) not in self.masks:
@@ -178,10 +185,17 @@ class Body:
                 *inputs,
                 *(["1" if self.stepped else steps] if "size_t steps" in signature else []),
                 *([mask] if mask else []),
-                self._pointer(layer.name),
+                *([] if self._is_state(layer) else [self._pointer(layer.name)]),
                 *(["work"] if function.work else []),
             ]
             yield f"{self.network.name}_{function.name}({', '.join(arguments)});"
+        if self._is_state(layer) and layer.name in self.results:
+            size = f"{self._size(layer.output)} * sizeof(float)"
+            yield f"memcpy({self.results[layer.name]}, state->{layer.name}_h, {size});"
+
+    def _is_state(self, layer: nodes.Layer) -> bool:
+        """Return whether the output of a layer is in the structure of states."""
+        return self.stepped and isinstance(layer, nodes.Recurrent)
 
     def _flattened(self, layer: nodes.Flatten, source: str) -> str:
         """Return the line after which the output of a layer is another name for its input."""

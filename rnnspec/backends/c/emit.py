@@ -132,15 +132,15 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         tests=tuple(_tests(network, body, most, stepped=stepped)),
         states=fields,
         number="int32_t" if tokens else "float",
-        step_input="a token" if tokens else f"{_features(network)} numbers",
-        step_output=f"{width} number{'s' if width > 1 else ''}",
+        step_input="a token" if tokens else _numbers(_features(network)),
+        step_output=_numbers(width),
         chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
         output=tuple(_output_lines(network, body)),
         output_steps=_output_steps(network, body),
         pointers=", ".join(body.results.values()),
         outputs=", ".join(f"float *{pointer}" for pointer in body.results.values()),
-        stride="" if tokens else f" * {_features(network)}",
-        output_stride=f" + t * {width}" if sequence else "",
+        stride=_times(_features(network)),
+        output_stride=f" + t{_times(width)}" if sequence else "",
         functions=tuple(_signed(function, network.name) for function in every),
         arrays=arrays,
         body=lines,
@@ -163,6 +163,14 @@ def _signed(function: Function, entry: str) -> Function:
 
 def _features(network: nodes.Network) -> int:
     return network.input.features if isinstance(network.input, nodes.NumericInput) else 1
+
+
+def _numbers(count: int) -> str:
+    return f"{count} number{'s' if count > 1 else ''}"
+
+
+def _times(count: int) -> str:
+    return f" * {count}" if count > 1 else ""
 
 
 def _most_steps(network: nodes.Network) -> int:
@@ -293,7 +301,7 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
     if network.name in _HEADERS:
         reason = "in C, a header of the standard library has this name"
         yield Refusal(network.name, "name", reason)
-    symbols = {layer.name: tuple(_symbols(network, layer)) for layer in network.layers}
+    symbols = {layer.name: tuple(_symbols(layer)) for layer in network.layers}
     names = Counter(chain.from_iterable(symbols.values()))
     for layer, own in symbols.items():
         if _SHARED.fullmatch(layer):
@@ -304,7 +312,7 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
             yield Refusal(layer, "name", "in C, an array of another layer has this name")
 
 
-def _symbols(network: nodes.Network, layer: nodes.Layer) -> Iterator[str]:
+def _symbols(layer: nodes.Layer) -> Iterator[str]:
     """Yield the names of the functions and the arrays of a layer, without that of the network."""
     prefixes = directions(layer) if isinstance(layer, nodes.Recurrent) else ("",)
     yield from (f"{layer.name}_{prefix[:-1]}" if prefix else layer.name for prefix in prefixes)

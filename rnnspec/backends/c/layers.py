@@ -58,9 +58,10 @@ class Function:
 
 
 def number(value: float) -> str:
-    """Return a literal of the float that is nearest to a value."""
-    (single,) = struct.unpack("f", struct.pack("f", value))
-    text = f"{single:.9g}"
+    """Return the shortest literal of the float that is nearest to a value."""
+    single = struct.pack("f", value)
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    text = next(text for text in texts if struct.pack("f", float(text)) == single)
     return f"{text if '.' in text or 'e' in text else text + '.0'}f"
 
 
@@ -164,17 +165,28 @@ class Layers:
         kernels: frozenset[str] | set[str] = frozenset(),
         products: frozenset[tuple[str, int, str]] | set[tuple[str, int, str]] = frozenset(),
     ) -> Function:
-        signature = f"{inputs}, float *y" + (", float *work" if work else "")
+        # In step form, a recurrent layer has its output in the state.
+        output = "" if kind == "recurrent_step" else ", float *y"
+        signature = f"{inputs}{output}" + (", float *work" if work else "")
         return Function(
             name=name or layer.name,
             kind=kind,
-            comment=f"{name or layer.name}: {_shape(layer.input)} -> {_shape(layer.output)}.",
+            comment=f"{name or layer.name}: {self._shapes(layer)}.",
             layer={"name": layer.name, **values},
             signature=signature,
             work=work,
             kernels=frozenset(kernels),
             products=frozenset(products),
         )
+
+    def _shapes(self, layer: nodes.Layer) -> str:
+        """Return the shapes of the input and the output: of a step, or of a whole sequence."""
+        shapes = [layer.input, layer.output]
+        if self.stepped:
+            shapes = [shape[1:] if len(shape) > 1 else shape for shape in shapes]
+        if isinstance(layer, nodes.Embedding):
+            shapes[0] = (1,) if self.stepped else (None,)
+        return " -> ".join(map(shape_text, shapes))
 
     def _symbol(self, layer: nodes.Layer, path: str) -> str:
         stored = self.arrays.get((layer.name, path))
@@ -446,5 +458,6 @@ def _cell(layer: nodes.Recurrent) -> str:
             assert_never(layer.cell)
 
 
-def _shape(shape: nodes.Shape) -> str:
+def shape_text(shape: nodes.Shape) -> str:
+    """Return a shape, in which ``steps`` stands for any number of steps."""
     return "(" + ", ".join("steps" if size is None else str(size) for size in shape) + ")"

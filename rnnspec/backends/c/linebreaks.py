@@ -10,6 +10,10 @@ import re
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COLUMNS = 100
 """The length of a line."""
@@ -35,7 +39,8 @@ _PRECEDENCES = {
 }
 _ASSIGNMENT, _CONDITIONAL, _COMPARISONS = 2, 3, (9, 10)
 _FUNCTION = re.compile(r"(?:(?:static|inline|const) )*\w+ \**\w+\((?:const |\w+ \**\w)")
-_MACRO = re.compile(r"(#define \w+\([\w, ]*\)) (\S.*)$")
+_MACRO = re.compile(r"(#define \w+(?:\([\w, ]*\))?) ([^\d\s].*)$")
+_OPENING, _CLOSING = ("(", "[", "{"), (")", "]", "}")
 _COMMENT = re.compile(r"^/\* .*(?:\n   \S.*)* \*/$", re.MULTILINE)
 _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 _SHORT = re.compile(r"^(\w.*\) \{)\n    (.*;)\n\}$", re.MULTILINE)
@@ -57,10 +62,19 @@ def break_lines(text: str) -> str:
         else:
             statement = f"{statement} {line.strip()}" if statement else line
             if statement.count("(") == statement.count(")"):
-                lines += [statement] if len(statement) <= COLUMNS else _broken(statement)
+                lines += [statement] if len(statement) <= COLUMNS else _without_comment(statement)
                 statement = ""
     joined = _SHORT.sub(_on_one_line, "\n".join(lines))
     return "\n".join(_aligned(joined.split("\n")))
+
+
+def _without_comment(statement: str) -> list[str]:
+    """Return the lines of a statement that is too long, with the comment at its end below it."""
+    match = _TRAILING.match(statement)
+    code = match[1] if match else statement
+    margin = " " * (len(code) - len(code.lstrip(" ")))
+    lines = [code] if len(code) <= COLUMNS else _broken(code)
+    return [*lines, margin + match[2]] if match else lines
 
 
 def _refilled(match: re.Match[str]) -> str:
@@ -139,6 +153,10 @@ class _Level:
     must: bool = False
 
 
+_State = tuple[int, int, int, int, tuple[_Level, ...], tuple[tuple[int, int], ...]]
+"""Penalty, order, index of the next token, column, levels, and the breaks: (index, column)."""
+
+
 def _broken(statement: str) -> list[str]:
     """Return the lines of a statement with the smallest sum of penalties."""
     margin = len(statement) - len(statement.lstrip(" "))
@@ -146,7 +164,7 @@ def _broken(statement: str) -> list[str]:
     order = count()
     # The name of a function begins a line as far to the left as its return type.
     hanging = margin if _FUNCTION.match(statement) else margin + _INDENT
-    queue = [(0, next(order), 0, margin, (_Level(hanging, margin),), ())]
+    queue: list[_State] = [(0, next(order), 0, margin, (_Level(hanging, margin),), ())]
     seen = set[tuple[int, int, tuple[_Level, ...]]]()
     while True:
         penalty, _, index, column, levels, breaks = heappop(queue)
@@ -161,16 +179,14 @@ def _broken(statement: str) -> list[str]:
             after = tuple(replace(level, must=True) for level in levels[:-1])
             inner = replace(levels[-1], broken=True, last=levels[-1].indent)
             more = token.penalty + (0 if levels[-1].broken else _OF_FIRST)
-            place = (index, inner.indent, token.text.strip(), (*after, inner))
-            new = _place(token, before, *place[1:], on_new_line=True)
-            more += _excess(new[0])
-            heappush(
-                queue, (penalty + more, next(order), index + 1, *new, (*breaks, (index, place[1])))
-            )
+            stack, start = (*after, inner), inner.indent
+            end, new = _place(token, before, start, token.text.strip(), stack, on_new_line=True)
+            more += penalty + _excess(end)
+            heappush(queue, (more, next(order), index + 1, end, new, (*breaks, (index, start))))
         if not must or token.penalty is None:
-            new = _place(token, before, column, token.text, levels, on_new_line=False)
-            more = _excess(new[0])
-            heappush(queue, (penalty + more, next(order), index + 1, *new, breaks))
+            end, new = _place(token, before, column, token.text, levels, on_new_line=False)
+            more = penalty + _excess(end)
+            heappush(queue, (more, next(order), index + 1, end, new, breaks))
 
 
 def _excess(column: int) -> int:
@@ -214,10 +230,10 @@ def _place(  # noqa: PLR0913 - a token, and where it is placed
         stack.append(_Level(indent, stack[-1].last))
     column += len(text)
     bracket = text.strip()
-    if bracket in ("(", "[", "{"):
+    if bracket in _OPENING:
         last = stack[-1].last
         stack.append(_Level(last + _INDENT, last))
-    elif bracket in (")", "]", "}") and len(stack) > 1:
+    elif bracket in _CLOSING and len(stack) > 1:
         stack.pop()
     for _ in range(token.closed):
         stack.pop()
@@ -248,9 +264,9 @@ def _tokens(statement: str) -> list[_Token]:
             own = _OF_RETURN_TYPE
         penalty = None if own is None or "[" in brackets else own + strength
         tokens.append(_Token(text, tuple(opened[index]), closed[index], penalty))
-        if text.strip() in ("(", "[", "{"):
+        if text.strip() in _OPENING:
             brackets.append(text.strip())
-        elif text.strip() in (")", "]", "}") and brackets:
+        elif text.strip() in _CLOSING and brackets:
             brackets.pop()
     return tokens
 
@@ -281,49 +297,13 @@ def _operations(texts: list[str]) -> tuple[list[list[int]], list[int]]:
     opened: list[list[int]] = [[] for _ in texts]
     closed = [0] * len(texts)
 
-    def read(first: int, last: int) -> None:
-        """Mark the operations between two brackets, which commas separate."""
-        depth, start = 0, first
-        for index in range(first, last + 1):
-            text = texts[index] if index < last else ","
-            depth += text in ("(", "[", "{")
-            depth -= text in (")", "]", "}")
-            if not depth and text in (",", ";"):
-                mark(start, index)
-                start = index + 1
-
     def mark(first: int, last: int) -> None:
-        operators, depth, bracket = list[tuple[int, int]](), 0, first
-        for index in range(first, last):
-            text = texts[index]
-            if text in (")", "]", "}"):
-                depth -= 1
-                if not depth:
-                    read(bracket + 1, index)
-            elif text in ("(", "[", "{"):
-                bracket = bracket if depth else index
-                depth += 1
-            elif not depth and text in _PRECEDENCES and first < index:
-                operators.append((_PRECEDENCES[text], index))
-        if not operators:
-            return
-        lowest = min(precedence for precedence, _ in operators)
-        start = first + (texts[first] == "return")
-        opened[start].insert(len(opened[start]), lowest)
-        closed[last - 1] += 1
-        places = [index for precedence, index in operators if precedence == lowest]
-        for begin, end in zip([start, *(at + 1 for at in places)], [*places, last], strict=True):
-            operation(begin, end)
-
-    def operation(first: int, last: int) -> None:
-        """Mark an operand that is an operation of its own, whose brackets have been read."""
+        """Mark an operation and, in turn, the operands that are operations too."""
         depth, operators = 0, list[tuple[int, int]]()
         for index in range(first, last):
-            text = texts[index]
-            depth += text in ("(", "[", "{")
-            depth -= text in (")", "]", "}")
-            if not depth and text in _PRECEDENCES and first < index:
-                operators.append((_PRECEDENCES[text], index))
+            depth += (texts[index] in _OPENING) - (texts[index] in _CLOSING)
+            if not depth and texts[index] in _PRECEDENCES and first < index:
+                operators.append((_PRECEDENCES[texts[index]], index))
         if not operators:
             return
         lowest = min(precedence for precedence, _ in operators)
@@ -331,7 +311,22 @@ def _operations(texts: list[str]) -> tuple[list[list[int]], list[int]]:
         closed[last - 1] += 1
         places = [index for precedence, index in operators if precedence == lowest]
         for begin, end in zip([first, *(at + 1 for at in places)], [*places, last], strict=True):
-            operation(begin, end)
+            mark(begin, end)
 
-    read(0, len(texts))
+    for first, last in _expressions(texts):
+        mark(first + (texts[first : first + 1] == ["return"]), last)
     return opened, closed
+
+
+def _expressions(texts: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield where what is between brackets and commas begins and ends."""
+    starts = [0]
+    for index, text in enumerate([*texts, ";"]):
+        if text in _OPENING:
+            starts.append(index + 1)
+        elif text in (*_CLOSING, ",", ";"):
+            yield starts[-1], index
+            if text not in _CLOSING:
+                starts[-1] = index + 1
+            elif len(starts) > 1:
+                starts.pop()

@@ -38,7 +38,7 @@ class CRuntime(Runtime):
 
     def version(self) -> str:
         """Return the version of the compiler."""
-        return compiler.version()
+        return f"C compiler {compiler.version()}"
 
     def instantiate(self, module: ModuleType, entry: str, dtype: str, *, drawn: bool) -> CModel:  # noqa: ARG002
         """Return the model of a text, with arrays that are all zero."""
