@@ -14,6 +14,8 @@ STEPS, SHORTEST, VOCABULARY, DIM, UNITS = 500, 50, 10_000, 32, 32
 # Smaller in the networks of ``LAYERS``, so that the recurrent layers do not hide the others.
 FEW_STEPS, FEW_WORDS = 100, 1_000
 RATE = 0.01
+# A layer over one feature, as for audio.
+LSTM_40 = "lstm_40"
 
 # Names of contestants that lanes and suites use.
 OURS = "rnnspec.build"
@@ -22,6 +24,7 @@ NNX_RNN = "nnx.RNN of nnx.OptimizedLSTMCell"
 SHARED_MASK = "one dropout mask for both directions"
 CELLS = "stacked cells, which cuDNN cannot run"
 LEGACY_EXPORT = "torch.onnx.export by tracing, in ONNX Runtime"
+ONNX_RUNTIME = "ONNX Runtime"
 PICKED = "last step picked"
 PYTORCH = "rnnspec.build, PyTorch"
 STOCK = "stock layers, written plainly"
@@ -89,6 +92,15 @@ embedding:
 """
 
 
+_LSTM_40 = """\
+version: 1
+name: lstm_40
+input: {length: 500, features: 1}
+rnn: {type: lstm, units: 40}
+head: {units: 1}
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A network, a batch size, and a task."""
@@ -105,6 +117,8 @@ class Case:
     """True if it is built from source for inference."""
     stepped: bool = False
     """True if it is built from source in step form, and runs one step at a time."""
+    flags: str = ""
+    """What C is compiled with, or an empty string if it is no contestant."""
 
     @property
     def title(self) -> str:
@@ -114,7 +128,13 @@ class Case:
         task = "training step" if self.training else "inference"
         task = "one step at a time" if self.stepped else task
         source = ", source for inference" if self.deployed else ""
-        return f"{self.network}, batch {self.batch}{padding}{thread}, {task}{source}"
+        flags = f", {self.flags}" if self.flags else ""
+        return f"{self.network}, batch {self.batch}{padding}{thread}, {task}{source}{flags}"
+
+    @property
+    def has_tokens(self) -> bool:
+        """True if its inputs are tokens, and false if they are features."""
+        return self.network != LSTM_40
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -127,7 +147,9 @@ class Case:
     def text(self) -> str:
         """The spec, with a mask if the batch is padded."""
         steps, _, words = self.sizes
-        if layers := LAYERS.get(self.network):
+        if not self.has_tokens:
+            text = _LSTM_40
+        elif layers := LAYERS.get(self.network):
             text = _TEXT.format(name=self.network, steps=steps, words=words, layers=layers)
         elif rnn := _OWN.get(self.network):
             layers = f"rnn: {rnn}\nhead: {{units: 1, activation: sigmoid}}"
@@ -146,13 +168,16 @@ class Case:
         """Return the model of rnnspec, with the same weights every time."""
         import rnnspec
 
-        form = "inference" if self.deployed or backend == "onnx" else "training"
+        form = "inference" if self.deployed or backend in ("onnx", "c") else "training"
         form = "step" if self.stepped else form
         return rnnspec.build(rnnspec.loads(self.text), backend, seed=0, form=form)
 
     def draw(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return tokens and labels, the same ones every time; padding is zeros on the right."""
+        """Return inputs and labels, the same ones every time; padding is zeros on the right."""
         rng, (steps, shortest, words) = np.random.default_rng(0), self.sizes
+        if not self.has_tokens:
+            features = rng.standard_normal((self.batch, STEPS, 1), np.float32)
+            return features, np.zeros((self.batch, 1), np.float32)
         # From 1 on, because token 0 is padding.
         tokens = rng.integers(1, words, (self.batch, steps), dtype=np.int64)
         labels = rng.integers(0, 2, (self.batch, 1)).astype(np.float32)

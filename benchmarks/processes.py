@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from benchmarks.networks import ROOT, Case
-from benchmarks.race import Run, log, seconds
+from benchmarks.race import Measure, Run, log, seconds
 
 SPEC = "specs/stacked_lstm.yaml"
 SCRIPT = str(Path(sysconfig.get_path("scripts")) / "rnnspec")
@@ -90,10 +90,14 @@ main()
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The contestants of a case in one framework, and the output of rnnspec's model."""
+    """The contestants of a case in one framework, and the output of rnnspec's model.
+
+    ``measure`` returns the seconds of a run in the lane.
+    """
 
     runs: Mapping[str, Run]
     output: list[float]
+    measure: Measure = seconds
 
 
 class Lane:
@@ -161,16 +165,16 @@ def _serve(module: str) -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     prepare = import_module(f"benchmarks.lanes.{module}").prepare
-    runs: Mapping[str, Run] = {}
+    prepared = Prepared({}, [])
     for line in sys.stdin:
         question = json.loads(line)
         if "run" in question:
-            answer: object = seconds(runs[question["run"]])
+            answer: object = prepared.measure(prepared.runs[question["run"]])
         else:
             # Free the models of the case before.
-            runs = {}
+            prepared = Prepared({}, [])
             prepared = prepare(Case(**question["case"]))
-            runs, answer = prepared.runs, {"names": [*prepared.runs], "output": prepared.output}
+            answer = {"names": [*prepared.runs], "output": prepared.output}
             # Models live as long as the case: a collection during a run need not look at them.
             gc.unfreeze()
             gc.collect()

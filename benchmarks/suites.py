@@ -1,19 +1,22 @@
 """The suites by name, each with its time limit; this module has those that run in lanes."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 
-from benchmarks import commands
+from benchmarks import commands, programs
 from benchmarks.lanes.steps import STEPS
 from benchmarks.networks import (
     CELLS,
     FOUNDING,
     LAYERS,
     LEGACY_EXPORT,
+    LSTM_40,
     NNX_RNN,
+    ONNX_RUNTIME,
     OURS,
     PACKED,
     PICKED,
@@ -26,6 +29,7 @@ from benchmarks.networks import (
     XLA,
     Case,
 )
+from benchmarks.networks import STEPS as SEQUENCE
 from benchmarks.processes import BenchmarkError, Lane, is_installed
 from benchmarks.race import (
     Aims,
@@ -35,6 +39,7 @@ from benchmarks.race import (
     Ratio,
     Runs,
     log,
+    ratios,
     ratios_by_speed,
     result,
 )
@@ -44,6 +49,7 @@ from rnnspec.backends import get
 _JAX_TIMEOUT = 240.0
 # torch.compile may take longer than all other races together.
 _COMPILE_TIMEOUT = 60.0
+_COMPILE_C_TIMEOUT = 300.0
 # The lane of each backend that has a step form, and the packages that it needs.
 STEP_LANES = {
     "torch": ("torch",),
@@ -175,6 +181,57 @@ def step(budget: Budget) -> None:
                 )  # fmt: skip
 
 
+def c(budget: Budget) -> None:
+    """Race C, one step at a time and whole sequences, with several flags of the compiler.
+
+    The opponents are RTNeural, the C that onnx2c and emx-onnx-cgen make of the same network's ONNX
+    file, ONNX Runtime from Python, and PyTorch.
+    """
+    ways = [
+        (network, stepped) for network in ("stacked_lstm", LSTM_40) for stepped in (True, False)
+    ]
+    cases = [
+        Case(network, 1, single=True, stepped=stepped, flags=flags)
+        for network, stepped in ways[2 if budget.quick else 0 :]
+        for flags in programs.flag_sets()[-1 if budget.quick else 0 :]
+    ]
+    notes = [*programs.missing_peers(), f"compiled by {programs.compilers()}"]
+    budget.findings.notes += [f"c: {note}" for note in notes]
+    # Eigen and xsimd take long to compile on a busy machine.
+    with Lane("c", timeout=_COMPILE_C_TIMEOUT) as lane:
+        for case, effort in budget.shared(cases):
+            ours, theirs = _split(lane.prepare(case).runs)
+            budget.race(
+                f"{case.title}, C", ours, theirs, effort, partial(aimed_ratios, case), warmups=1,
+                unit="ns", measure=lambda run: result(run) / SEQUENCE * 1e9,
+            )  # fmt: skip
+
+
+# By the beginning of the opponent's name, and by flags: some have no aim.
+_STEP_AIMS = {
+    programs.RTNEURAL: {programs.PORTABLE: 1.05, programs.NATIVE: 0.85},
+    programs.ONNX2C: dict.fromkeys(programs.FLAGS, 0.30),
+    programs.EMX: dict.fromkeys(programs.FLAGS, 0.30),
+    ONNX_RUNTIME: dict.fromkeys(programs.FLAGS, 0.05),
+}
+_WHOLE_AIMS = {
+    ONNX_RUNTIME: {programs.PORTABLE: 1.2, programs.NATIVE: 0.65},
+    STOCK: dict.fromkeys(programs.FLAGS, 0.5),
+}
+
+
+def aimed_ratios(case: Case, race: Race) -> Iterator[Ratio]:
+    """Yield the ratio to each opponent in C, the fastest first.
+
+    The fastest one of a tool has the aim for it.
+    """
+    by_tool = _STEP_AIMS if case.stepped else _WHOLE_AIMS
+    aims = {tool: by_flags.get(case.flags) for tool, by_flags in by_tool.items()}
+    for ratio in sorted(ratios(race), key=lambda ratio: ratio.theirs_median):
+        tool = next((tool for tool in aims if ratio.theirs.startswith(tool)), "")
+        yield replace(ratio, aim=aims.pop(tool, None))
+
+
 def engines(budget: Budget) -> None:
     """Race the PyTorch model of rnnspec against handwritten Keras on each engine."""
     titles = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
@@ -296,6 +353,7 @@ SUITES = (
     Suite("stack", 15, 10, stack, "torch"),
     Suite("onnx", 80, 16, onnx, "onnxruntime"),
     Suite("step", 60, 8, step, "torch"),
+    Suite("c", 300, 40, c, "onnxruntime"),
     Suite("commands", 75, 16, commands.commands),
     Suite("growth", 55, 6, commands.growth),
     Suite("memory", 90, 10, commands.memory),

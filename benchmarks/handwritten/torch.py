@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from benchmarks.networks import DIM, FEW_WORDS, UNITS, VOCABULARY
+from benchmarks.networks import DIM, FEW_WORDS, LSTM_40, UNITS, VOCABULARY
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -65,6 +65,7 @@ NETS = {
         vocabulary=25_002, dim=100, units=256, layers=2, bidirectional=True, fresh=0.5
     ),
     "three_lstm": Net(layers=3),
+    LSTM_40: Net(vocabulary=0, dim=1, units=40),
 }
 
 

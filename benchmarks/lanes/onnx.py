@@ -59,7 +59,7 @@ def prepare(case: Case) -> Prepared:
     inputs = {"inputs": drawn.astype(np.int64)}
     outputs, runs = [], dict[str, Run]()
     for name, content in files.items():
-        runs[name] = _run_of(_open(content), inputs)
+        runs[name] = _run_of(open_session(content), inputs)
         outputs.append(np.asarray(runs[name]()))
         np.testing.assert_allclose(outputs[-1], outputs[0], atol=1e-5)
     for name, model in {PYTORCH: ours, **theirs}.items():
@@ -82,7 +82,7 @@ def _run_of(session: Any, inputs: dict[str, Any]) -> Run:
     return lambda: session.run(None, inputs)[0]
 
 
-def _open(content: bytes) -> Any:
+def open_session(content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -137,7 +137,7 @@ def _prepare_steps(case: Case) -> Prepared:
     loops = {}
     exported = "cells exported by tracing, in ONNX Runtime"
     for name, content, parts in ((OURS, ours, chunks), (exported, theirs, singles)):
-        session = _open(content)
+        session = open_session(content)
         _, *states = session.get_inputs()
         start = [np.zeros((case.batch, state.shape[1]), np.float32) for state in states]
         loops[name] = (_step(session), parts, start)

@@ -94,8 +94,19 @@ class Body:
         self.work = self.floats
         self.floats += work
         calls = _without_unused(list(self._calls()))
-        yield from self._checks()
-        yield ""
+        # Above the checks, gcc would keep the checks alone in line and be slower in step form; below
+        # them, it would split a function for whole sequences and inline all layers into it.
+        if self.stepped:
+            yield from self._checks()
+            yield ""
+        yield from self._memory(work)
+        if not self.stepped:
+            yield ""
+            yield from self._checks()
+        yield from calls
+
+    def _memory(self, work: int) -> Iterator[str]:
+        """Yield the declarations of what the layers compute with."""
         if self.stepped and self.floats:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
@@ -106,7 +117,6 @@ class Body:
             yield f"float *const work = workspace{at};"
         for mask, place in self.mask_places.items():
             yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
-        yield from calls
 
     def _checks(self) -> Iterator[str]:
         upper = self.network.name.upper()
