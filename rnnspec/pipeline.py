@@ -73,6 +73,7 @@ class Generated:
     text: str
     entry: str
     before_loading: tuple[str, ...]
+    options: SourceOptions = DEFAULTS
 
     @property
     def store(self) -> Store:
@@ -203,7 +204,7 @@ def generate(
     _check_options(options, backend, network, form)
     source = backend.emitter.emit(network, form, options)
     text = render(source, backend.templates)
-    return Generated(backend, form, network, text, source.entry, source.before_loading)
+    return Generated(backend, form, network, text, source.entry, source.before_loading, options)
 
 
 def _check_options(options: SourceOptions, backend: Backend, network: Network, form: Form) -> None:

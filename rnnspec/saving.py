@@ -113,9 +113,7 @@ def save(  # noqa: PLR0913 - each is needed for the files
         staged = folder / name
         staged.mkdir()
         try:
-            backend.runtime.save(model, staged, name, generated.text, spec)
-            if backend.files == (backend.single_file,):
-                backend.runtime.unite(staged, name)
+            write(generated, model, staged, spec)
         except (OSError, SafetensorError) as error:  # either, if the disk is full
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             raise OutputError(f"cannot be written: {reason}", str(output)) from error
@@ -124,6 +122,14 @@ def save(  # noqa: PLR0913 - each is needed for the files
             files.publish({staged / f"{name}{backend.suffix}": output}, force=force)
         else:
             _publish_folder(staged, output, force=force)
+
+
+def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
+    """Write the files of a model into a folder."""
+    backend, name = generated.backend, generated.network.name
+    backend.runtime.save(model, folder, name, generated.text, spec)
+    if backend.files == (backend.single_file,):
+        backend.runtime.unite(folder, name)
 
 
 def _publish_folder(folder: Path, output: Path, *, force: bool) -> None:

@@ -55,7 +55,8 @@ class Backend:
     ``single_file`` is the one that holds all of them, if a single one is asked for.
     ``targets`` are the kinds of processor that its source can be written for; a backend with
     targets also takes the longest sequence.
-    ``quantized`` are the types to which a file can be quantized.
+    ``quantized`` are the types to which a file can be quantized; with ``quantizes_source``, another
+    source is written for that.
     ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
     it is more than a relative one of a few units.
     ``command`` returns the name of the program that the runtime needs, if it needs one.
@@ -82,6 +83,7 @@ class Backend:
     single_file: str = ""
     targets: tuple[str, ...] = ()
     quantized: tuple[str, ...] = ()
+    quantizes_source: bool = False
     function_error: float = 0.0
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()

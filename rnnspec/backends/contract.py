@@ -29,11 +29,13 @@ class SourceOptions:
     """What is asked of source beside its form.
 
     ``target`` is one of the ``targets`` of a backend, the first one if it is None, and
-    ``max_steps`` the longest sequence of a network that takes any length.
+    ``max_steps`` the longest sequence of a network that takes any length. ``quantize`` is the type
+    to which weights are rounded, for a backend that does so when it writes source.
     """
 
     target: str | None = None
     max_steps: int | None = None
+    quantize: str | None = None
 
 
 DEFAULTS = SourceOptions()
@@ -224,6 +226,10 @@ class Runtime(ABC):
     def quantizes(self, layer: Layer) -> bool:
         """Return whether ``quantize`` rounds the arrays of a layer."""
         raise NotImplementedError
+
+    def size(self, folder: Path, name: str) -> int:  # noqa: ARG002
+        """Return the bytes of a model in files that ``save`` wrote, all named ``name``."""
+        return sum(path.stat().st_size for path in folder.iterdir())
 
     def quantize(self, path: Path, kind: str) -> None:
         """Quantize a file that ``save`` wrote, in place, to one of the types of the record."""

@@ -16,7 +16,7 @@ from rnnspec.ir.nodes import GRU, Attention, Conv, Dense, Layer, Network, Recurr
 from rnnspec.ir.params import Param, params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rnnspec.slots import Array
 
@@ -29,7 +29,8 @@ class Stored:
 
     ``parts`` are the dimensions of its parts, one after the other: (blocks, inputs, gates, block)
     of a kernel, (gates, units) of a bias that is filled up to whole blocks, and none of an array
-    that is stored as it is.
+    that is stored as it is. If it is ``rounded``, it is stored as int8, each number a multiple of
+    the scale of its gate and unit, or of its row in a table.
     """
 
     symbol: str
@@ -38,6 +39,7 @@ class Stored:
     shape: Dims
     trainable: bool = True
     parts: tuple[Dims, ...] = ()
+    rounded: bool = False
 
     @property
     def size(self) -> int:
@@ -50,7 +52,73 @@ class Stored:
         shape = ", ".join(map(str, self.shape))
         frozen = "" if self.trainable else ", not trainable"
         layout = " then ".join("".join(f"[{size}]" for size in dims) for dims in self.parts)
-        return f"{self.layer}.{self.path} ({shape}){frozen}{layout and f', as {layout}'}"
+        unit = "gate and unit" if self.parts else "row"
+        scaled = f", times the scale of its {unit}" if self.rounded else ""
+        return f"{self.layer}.{self.path} ({shape}){frozen}{layout and f', as {layout}'}{scaled}"
+
+    @property
+    def number(self) -> str:
+        """The type of an element in C."""
+        return "int8_t" if self.rounded else "float"
+
+    @property
+    def scale(self) -> str:
+        """The symbol of the scales of an array that is rounded."""
+        return f"{self.symbol}_scale"
+
+    @property
+    def scales(self) -> int:
+        """The number of scales, 0 if it is not rounded."""
+        if not self.rounded:
+            return 0
+        return sum(_gates(dims) * _padded(dims) for dims in self.parts) or self.shape[0]
+
+    def stored(self, array: Array) -> dict[str, Array]:
+        """Return what is stored of a canonical array, by symbol."""
+        import numpy as np
+
+        packed = self.pack(array)
+        if not self.rounded:
+            return {self.symbol: packed}
+        largest = self._of_scales(np.abs(packed), lambda part: part.max(axis=1))
+        scale = (np.concatenate(largest) / _LARGEST_INT8).astype(np.float32)
+        each = self._of_each(np.where(scale > 0.0, scale, np.float32(1.0)))
+        return {self.symbol: np.rint(packed / each).astype(np.int8), self.scale: scale}
+
+    def restored(self, stored: Mapping[str, Array]) -> Array:
+        """Return the canonical array of what is stored."""
+        packed = stored[self.symbol]
+        if self.rounded:
+            packed = packed * self._of_each(stored[self.scale])
+        return self.unpack(packed)
+
+    def _of_scales(self, packed: Array, reduce: Callable[[Array], Array]) -> list[Array]:
+        """Return what is reduced from all numbers with the same scale, in the order of scales."""
+        if not self.parts:
+            return [reduce(packed.reshape(self.shape))]
+        reduced, first = [], 0
+        for dims in self.parts:
+            part = packed[first : first + prod(dims)].reshape(dims)
+            first += prod(dims)
+            # (blocks, gates, block) in the order of gates and units.
+            reduced.append(reduce(part).transpose(1, 0, 2).reshape(-1))
+        return reduced
+
+    def _of_each(self, scale: Array) -> Array:
+        """Return the scale of each number as it is stored."""
+        import numpy as np
+
+        if not self.parts:
+            return np.repeat(scale, self.shape[1])
+        spread, first = [], 0
+        for blocks, inputs, gates, block in self.parts:
+            part = scale[first : first + gates * blocks * block].reshape(gates, blocks, block)
+            first += gates * blocks * block
+            whole = np.broadcast_to(
+                part.transpose(1, 0, 2)[:, np.newaxis], (blocks, inputs, gates, block)
+            )
+            spread.append(whole.reshape(-1))
+        return np.concatenate(spread)
 
     def pack(self, array: Array) -> Array:
         """Return a canonical array as it is stored, as one axis."""
@@ -102,6 +170,7 @@ def _padded(dims: Dims) -> int:
     return dims[-1] if len(dims) == 2 else dims[0] * dims[3]
 
 
+_LARGEST_INT8 = 127.0
 _FEW_UNITS = 4
 """Fewer units would be mostly zeros that fill up a block."""
 
@@ -114,8 +183,8 @@ def block_of(units: int, target: str) -> int:
     return 16 if units % 16 == 0 else 8
 
 
-def stored_arrays(network: Network, target: str) -> Iterator[Stored]:
-    """Yield the arrays of a network as they are stored for a target."""
+def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:
+    """Yield the arrays of a network as they are stored for a target, kernels and tables rounded."""
     for layer in network.layers:
         for param in params(layer):
             parts = _parts(layer, param, target)
@@ -127,6 +196,8 @@ def stored_arrays(network: Network, target: str) -> Iterator[Stored]:
                 param.shape,
                 param.trainable,
                 parts,
+                rounded
+                and (param.name == "embeddings" or (len(parts[:1]) == 1 and len(parts[0]) > 2)),
             )
 
 
@@ -159,7 +230,8 @@ def resets_first(layer: Recurrent) -> bool:
 
 _DECLARED = re.compile(
     r"/\* (?P<layer>\w+)\.(?P<path>[\w.]+) \((?P<shape>[\d, ]+)\)(?P<frozen>, not trainable)?"
-    r"(?:, as (?P<parts>[^*]+))? \*/\nstatic const float (?P<symbol>\w+)\[\d+\] =\s*\{",
+    r"(?:, as (?P<parts>[^*,]+))?(?P<scaled>, times the scale of its [a-z ]+)? \*/\n"
+    r"static const \w+ (?P<symbol>\w+)\[\d+\] =\s*\{",
     re.ASCII,
 )
 
@@ -179,6 +251,7 @@ def _declared(match: re.Match[str]) -> Stored:
         _numbers(match["shape"]),
         not match["frozen"],
         tuple(map(_numbers, parts)),
+        bool(match["scaled"]),
     )
 
 

@@ -14,6 +14,8 @@ C = Backend(
     ending=".h",
     files=("{name}.h", "{name}.c"),
     single_file="{name}.h",
+    quantized=("int8",),
+    quantizes_source=True,
     targets=("portable", "avx2", "cortex-m"),
     loading=('#include "{name}.h" /* in C or C++; compile with -O3 */',),
 )

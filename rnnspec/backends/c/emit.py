@@ -73,6 +73,7 @@ class CSource:
     about: tuple[str, ...]
     constants: tuple[Constant, ...]
     target: str
+    rounded: bool
     tests: tuple[Recorded, ...]
     states: tuple[Field, ...]
     number: str
@@ -106,7 +107,8 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     stepped = form == "step"
     most = options.max_steps or _most_steps(network)
     target = options.target or "portable"
-    arrays = tuple(stored_arrays(network, target))
+    rounded = options.quantize is not None
+    arrays = tuple(stored_arrays(network, target, rounded=rounded))
     made = Layers(
         network, {(stored.layer, stored.path): stored for stored in arrays}, stepped, most
     )
@@ -124,6 +126,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         about=tuple(_about(network, stepped=stepped)),
         constants=tuple(_constants(network, most, body.floats, stepped=stepped)),
         target=target,
+        rounded=rounded,
         tests=tuple(_tests(network, body, most, stepped=stepped)),
         states=fields,
         number="int32_t" if tokens else "float",

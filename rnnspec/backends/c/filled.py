@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _EMPTY = " * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.\n"
 _FILLED = re.compile(r" \* Arrays: SHA-256 [0-9a-f]{64}\.\n")
 _NUMBERS = re.compile(
-    r"^static const (?:float|int32_t) (?P<symbol>\w+)\[\d+\] = \{(?P<numbers>[^}]*)\};$",
+    r"^static const (?:float|int8_t|int32_t) (?P<symbol>\w+)\[\d+\] = \{(?P<numbers>[^}]*)\};$",
     re.MULTILINE | re.ASCII,
 )
 _SPEC = re.compile(r"/\* The spec:\n(?P<lines>(?: \*.*\n)*) \*/\n\n")
@@ -35,10 +35,9 @@ def fill(text: str, arrays: Arrays, recorded: Mapping[str, Array], spec: str) ->
 
     ``recorded`` are the arrays of the self-test by their names in the text.
     """
-    packed = {
-        symbol: stored.pack(arrays[stored.layer, stored.path])
-        for symbol, stored in declared_arrays(text).items()
-    }
+    packed: dict[str, Array] = {}
+    for stored in declared_arrays(text).values():
+        packed |= stored.stored(arrays[stored.layer, stored.path])
     numbers = {**packed, **recorded}
     digest = hashlib.sha256(b"".join(array.tobytes() for array in packed.values())).hexdigest()
 
@@ -71,16 +70,17 @@ def arrays_in(filled: str) -> dict[tuple[str, str], Array]:
     Raises:
         ValueError: an array has something else, or another number of numbers.
     """
-    stored = declared_arrays(filled)
+    numbers = {match["symbol"]: match["numbers"] for match in _NUMBERS.finditer(filled)}
     arrays = {}
-    for match in _NUMBERS.finditer(filled):
-        if match["symbol"] in stored:
-            each = stored[match["symbol"]]
-            words = match["numbers"].replace("f", "").split(",")
-            numbers = np.array(words, np.float32)
-            if len(numbers) != each.size:
-                raise ValueError(f"{each.layer}.{each.path}: {len(numbers)} numbers")
-            arrays[each.layer, each.path] = each.unpack(numbers)
+    for each in declared_arrays(filled).values():
+        sizes = {each.symbol: each.size, **({each.scale: each.scales} if each.rounded else {})}
+        read = {
+            symbol: np.array(numbers[symbol].replace("f", "").split(","), np.float32)
+            for symbol in sizes
+        }
+        if any(len(read[symbol]) != size for symbol, size in sizes.items()):
+            raise ValueError(f"{each.layer}.{each.path}: another number of numbers")
+        arrays[each.layer, each.path] = each.restored(read)
     return arrays
 
 

@@ -54,7 +54,7 @@ class Function:
     signature: str
     work: int = 0
     kernels: frozenset[str] = frozenset()
-    products: frozenset[tuple[str, int, int]] = frozenset()
+    products: frozenset[tuple[str, int, str]] = frozenset()
 
 
 def number(value: float) -> str:
@@ -109,7 +109,9 @@ class Layers:
         masked = bool(getattr(layer, "masked", False)) and not isinstance(layer, nodes.Embedding)
         match layer:
             case nodes.Embedding(dim=dim):
-                values = {"units": dim, "table": self._symbol(layer, "embeddings")}
+                table = self.arrays[layer.name, "embeddings"]
+                values = {"units": dim, "table": table.symbol}
+                values["scale"] = table.scale if table.rounded else ""
                 return self._made(layer, "embedding", values, "const int32_t *x, size_t steps")
             case nodes.Dense():
                 return self._dense(layer, rows)
@@ -160,7 +162,7 @@ class Layers:
         name: str = "",
         work: int = 0,
         kernels: frozenset[str] | set[str] = frozenset(),
-        products: frozenset[tuple[str, int, int]] | set[tuple[str, int, int]] = frozenset(),
+        products: frozenset[tuple[str, int, str]] | set[tuple[str, int, str]] = frozenset(),
     ) -> Function:
         signature = f"{inputs}, float *y" + (", float *work" if work else "")
         return Function(
@@ -178,10 +180,16 @@ class Layers:
         stored = self.arrays.get((layer.name, path))
         return stored.symbol if stored else "NULL"
 
-    def _block(self, layer: nodes.Layer, path: str) -> tuple[int, int]:
-        """Return the block of a kernel, and its units with those that fill up the last one."""
-        dims = self.arrays[layer.name, path].parts[0]
-        return dims[3], dims[0] * dims[3]
+    def _weights(self, layer: nodes.Layer, path: str) -> str:
+        """Return the arguments of a product that are its weights."""
+        stored = self.arrays[layer.name, path]
+        return f"{stored.symbol}, {stored.scale}" if stored.rounded else stored.symbol
+
+    def _block(self, layer: nodes.Layer, path: str) -> tuple[str, int]:
+        """Return the block of a kernel in the names of products, and its units in whole blocks."""
+        stored = self.arrays[layer.name, path]
+        blocks, _, _, block = stored.parts[0]
+        return f"{block}{'_int8' if stored.rounded else ''}", blocks * block
 
     def _kernel(self, layer: nodes.Layer, units: int, inputs: int) -> dict[str, Any]:
         """Return the values of a product with one gate."""
@@ -191,7 +199,7 @@ class Layers:
             "inputs": inputs,
             "block": block,
             "padded": padded,
-            "kernel": self._symbol(layer, "kernel"),
+            "kernel": self._weights(layer, "kernel"),
             "bias": self._symbol(layer, "bias"),
         }
 
@@ -207,9 +215,10 @@ class Layers:
         if layer.tied:
             bias = self._symbol(layer, "bias")
             values |= {"units": layer.units, "inputs": layer.features}
-            values |= {"tied": self.arrays[layer.tied, "embeddings"].symbol}
+            table = self.arrays[layer.tied, "embeddings"]
+            values |= {"tied": table.symbol, "scale": table.scale if table.rounded else ""}
             values |= {"bias": "" if bias == "NULL" else bias}
-            kernels = {"dot"} | _kernels(made)
+            kernels = {"dot_int8" if table.rounded else "dot"} | _kernels(made)
             return self._made(layer, "dense", values, self._inputs(rows), kernels=kernels)
         values |= self._kernel(layer, layer.units, layer.features)
         work = 0 if values["units"] == values["padded"] else values["padded"]
@@ -285,9 +294,9 @@ class Layers:
             "gate": of_gates,
             "fused": fused,
             "backward": backward,
-            "kernel": self._symbol(layer, f"{prefix}kernel"),
+            "kernel": self._weights(layer, f"{prefix}kernel"),
             "bias": self._symbol(layer, f"{prefix}bias"),
-            "recurrent": self._symbol(layer, f"{prefix}recurrent_kernel"),
+            "recurrent": self._weights(layer, f"{prefix}recurrent_kernel"),
             "recurrent_bias": self._symbol(layer, f"{prefix}recurrent_bias"),
             "candidate": self._candidate(layer, prefix),
             "at": layer.units if backward and layer.merge == "concat" else 0,
@@ -312,10 +321,12 @@ class Layers:
             products=products,
         )
 
-    def _candidate(self, layer: nodes.Recurrent, prefix: str) -> int:
-        """Return where the second part of a recurrent kernel begins."""
+    def _candidate(self, layer: nodes.Recurrent, prefix: str) -> str:
+        """Return the arguments that are the second part of a recurrent kernel."""
         stored = self.arrays[layer.name, f"{prefix}recurrent_kernel"]
-        return 2 * stored.size // 3 if resets_first(layer) else 0
+        weights = f"{stored.symbol} + {2 * stored.size // 3}"
+        scale = f", {stored.scale} + {2 * stored.scales // 3}" if stored.rounded else ""
+        return weights + scale if resets_first(layer) else ""
 
     def _windows(self, window: nodes.Window) -> dict[str, Any]:
         """Return the number of windows, and that of the steps before the first, in C."""
@@ -397,7 +408,7 @@ class Layers:
             "masked": masked,
             "activation": made,
         }
-        kernels, products, work = {"dot", "exp"}, set[tuple[str, int, int]](), 0
+        kernels, products, work = {"dot", "exp"}, set[tuple[str, int, str]](), 0
         if layer.units is not None:
             kernel = self._kernel(layer, layer.units, layer.features)
             values |= {key: kernel[key] for key in ("block", "padded", "kernel", "bias")}

@@ -208,9 +208,7 @@ def _place(  # noqa: PLR0913 - a token, and where it is placed
     return column, tuple(stack)
 
 
-def _laid_out(
-    tokens: list[_Token], breaks: tuple[tuple[int, int], ...], margin: int
-) -> list[str]:
+def _laid_out(tokens: list[_Token], breaks: tuple[tuple[int, int], ...], margin: int) -> list[str]:
     starts, lines = dict(breaks), [" " * margin]
     for index, token in enumerate(tokens):
         if index in starts:

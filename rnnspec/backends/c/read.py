@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.backends.c.arrays import declared_arrays
 from rnnspec.backends.c.filled import arrays_in, empty, join, spec_in
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.kept import NamedArrays, Reader
@@ -102,6 +103,12 @@ def spec_text(path: Path) -> str:
 def saved(path: Path, network: Network) -> SavedSource:
     """Return the source in a file or a folder."""
     text = _text(path)
+    if any(stored.rounded for stored in declared_arrays(text).values()):
+        message = (
+            "expected exact arrays, received arrays rounded to int8; import the model that it was "
+            "quantized from"
+        )
+        raise UsageError(message, str(path))
     target, most = _TARGET.search(text), _MOST_STEPS.search(text)
     is_open = network.input.steps is None
     options = SourceOptions(

@@ -18,7 +18,7 @@ from rnnspec.backends.c.arrays import declared_arrays
 from rnnspec.backends.c.filled import arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.errors import UsageError, brief
-from rnnspec.ir.params import Counts
+from rnnspec.ir.params import Counts, params
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -110,6 +110,19 @@ class CRuntime(Runtime):
         for suffix, part in zip((".h", ".c"), split(text, name), strict=True):
             (folder / f"{name}{suffix}").write_text(part, encoding="utf-8", newline="\n")
 
+    def quantizes(self, layer: Layer) -> bool:
+        """Return whether a layer has a kernel of its own, or a table."""
+        return any(
+            param.name.endswith("kernel") or param.name == "embeddings" for param in params(layer)
+        )
+
+    def size(self, folder: Path, name: str) -> int:
+        """Return the bytes of the arrays, which a program has in its read-only memory."""
+        stored = declared_arrays(_text_in(folder, name)).values()
+        return sum(
+            each.size + 4 * each.scales if each.rounded else 4 * each.size for each in stored
+        )
+
     def unite(self, folder: Path, name: str) -> None:
         """Put ``NAME.c`` into ``NAME.h``."""
         text = _text_in(folder, name)
@@ -134,7 +147,8 @@ _STATE = re.compile(r"^    float (\w+)\[(\d+)\]; +/\* \(([\d, ]+)\) \*/$", re.MU
 _OUTPUT = re.compile(r"^ \* (y\w*) is ([\w() x]+) numbers?\.$", re.MULTILINE)
 _SHAPES = r"^    /\* (?P<layer>\w+): \((?P<shape>[^)]*)\) -> [^*]* \*/\n"
 _CALL = re.compile(
-    rf"{_SHAPES}    (?:\w+\(\s*(?:state,\s+)?(?:real,\s+)?|const float \*const \w+ = )(?P<input>\w+)",
+    rf"{_SHAPES}    (?:\w+\(\s*(?:state,\s+)?(?:real,\s+)?|const float \*const \w+ = )"
+    r"(?P<input>\w+)",
     re.MULTILINE,
 )
 _PRELUDE = """\
@@ -194,7 +208,9 @@ class CModel:
         ``seen`` is filled with what enters each layer, for each sequence.
         """
         batch, library = self._checked(inputs), self.library
-        steps = batch.shape[1]
+        steps, constants = batch.shape[1], self.constants
+        if not constants["MIN_STEPS"] <= steps <= constants["MAX_STEPS"]:
+            self._refuse(constants["BAD_LENGTH"], steps)
         windows = int(library.rnnspec_output_steps(steps)) if steps else 0
         outputs = {
             name: np.zeros(
@@ -342,18 +358,19 @@ class CModel:
         library.rnnspec_watch.argtypes = [_SEE]
         return library
 
-    def memory_of(self, index: int, stored: Stored) -> Array:
-        """Return the memory of an array in the library."""
-        pointer = ctypes.cast(self._loaded.rnnspec_array(index), ctypes.POINTER(ctypes.c_float))
-        return np.ctypeslib.as_array(pointer, (stored.size,))
+    def _put(self, index: int, array: Array) -> None:
+        """Replace the memory of an array in the library."""
+        ctypes.memmove(self._loaded.rnnspec_array(index), array.ctypes.data, array.nbytes)
 
     @property
     def library(self) -> ctypes.CDLL:
         """The compiled library, with the arrays of the model."""
         if self.changed:
-            for index, stored in enumerate(self.stored):
-                packed = stored.pack(self.arrays[stored.layer, stored.path])
-                self.memory_of(index, stored)[...] = packed
+            index = 0
+            for stored in self.stored:
+                for array in stored.stored(self.arrays[stored.layer, stored.path]).values():
+                    self._put(index, np.ascontiguousarray(array))
+                    index += 1
             self.changed = False
         return self._loaded
 
@@ -419,12 +436,15 @@ def _watched(model: CModel) -> str:
         end = call.start()
     parts.append(text[end:])
     watched = "".join(parts)
-    for each in stored:
-        watched = watched.replace(
-            f"static const float {each.symbol}[", f"static float {each.symbol}["
-        )
+    symbols = [
+        name
+        for each in stored
+        for name in ([each.symbol, each.scale] if each.rounded else [each.symbol])
+    ]
+    for name in symbols:
+        watched = re.sub(rf"static const (\w+ {name}\[)", r"static \1", watched)
     cases = "".join(
-        f"    case {index}:\n        return {each.symbol};\n" for index, each in enumerate(stored)
+        f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
     )
     steps = f"{upper}_OUTPUT_STEPS(steps)" if f"{upper}_OUTPUT_STEPS(" in text else "steps"
     return f"""\
