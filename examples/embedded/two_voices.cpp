@@ -1,5 +1,5 @@
 // The network in C++, from one header: a class for a sequence, and two sequences at once.
-//   rnnspec build ../audio/amplifier.yaml --backend c --form step --single-header -o build
+//   rnnspec build ../audio/amplifier.yaml --backend c --form step --single-header -o build/amplifier.h
 //   g++ -std=c++11 -O3 -I build two_voices.cpp -o build/two_voices
 #define AMPLIFIER_IMPLEMENTATION // in one file of a program
 #include "amplifier.h"
