@@ -13,5 +13,5 @@ int main(void) {
     gesture_run(x, GESTURE_MAX_STEPS, y, workspace);
     const uint32_t instructions = board_stop();
     board_report(difference, instructions, sizeof workspace);
-    return difference < 1e-5f ? 0 : 1;
+    return difference < 1e-6f ? 0 : 1;
 }

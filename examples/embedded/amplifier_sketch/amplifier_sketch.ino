@@ -8,7 +8,7 @@ void setup() {
     float y[AMPLIFIER_OUTPUTS];
     Serial.begin(115200);
     const float difference = amplifier_self_test(&state, y);
-    Serial.println(difference < 1e-5f ? "self-test: equal" : "self-test: differs");
+    Serial.println(difference < 1e-6f ? "self-test: equal" : "self-test: differs");
     amplifier_reset(&state);
 }
 
