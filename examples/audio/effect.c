@@ -19,7 +19,7 @@ int main(int count, char **words) {
         fprintf(stderr, "usage: effect IN.wav OUT.wav\n");
         return 2;
     }
-    wav sound;
+    wav sound = {0, 0, 0, NULL};
     FILE *file = fopen(words[1], "rb");
     if (!file) {
         return fail(words[1], "cannot be opened");

@@ -75,8 +75,35 @@ def effect(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tools("make", "cc")
     folder = tmp_path_factory.mktemp("audio")
     pattern = r"2 channels, 3\.0 s at 48000 Hz, in \d+\.\d\d s: a real-time factor of \d+\.\d{3}"
-    assert re.fullmatch(pattern, make("audio", folder).splitlines()[-1])
+    printed = make("audio", folder, "CFLAGS=-O3 -Werror")
+    assert re.fullmatch(pattern, printed.splitlines()[-1])
     return folder / "effect"
+
+
+def test_an_effect_of_trained_weights(tmp_path: Path) -> None:
+    tools("make", "cc")
+    require("torch")
+    *_, last = re.findall(
+        r"error-to-signal ratio (.+)",
+        make("audio", tmp_path, "trained", f"PYTHON={sys.executable}"),
+    )
+    assert float(last) < 0.01
+    chord, amplified = sound_files(tmp_path)
+    # The target of train.py, which starts from silence too.
+    filtered, target = 0.0, []
+    for sample in np.tanh(6 * chord[:2000] + 0.4) - np.tanh(0.4):
+        filtered = filtered + 0.4 * (sample - filtered)
+        target.append(0.5 * filtered)
+    error = amplified[100:2000] - target[100:]
+    assert np.square(error).sum() / np.square(target[100:]).sum() < 0.02
+
+
+def sound_files(folder: Path) -> tuple[Any, Any]:
+    """Return the chord and the output of the effect, shape (frames, channels)."""
+    with wave.open(str(folder / "chord.wav")) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, 48_000)
+        chord = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
+    return chord, np.fromfile(folder / "amplified.wav", "<f4", offset=44).reshape(-1, 2)
 
 
 def write_wav(path: Path, samples: Any, width: int = 2) -> bytes:
@@ -106,14 +133,11 @@ def test_the_effect_takes_a_step_for_each_sample_of_each_channel(
 
 
 def test_the_chord_decays(effect: Path) -> None:
-    with wave.open(str(effect.parent / "chord.wav")) as file:
-        assert (file.getnchannels(), file.getframerate()) == (2, 48_000)
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2) / 32768
-    assert 0.2 < abs(samples[:4800]).max() < 0.95
-    assert 0.001 < abs(samples[-4800:]).max() < 0.05
-    found = np.fromfile(effect.parent / "amplified.wav", "<f4", offset=44).reshape(-1, 2)
-    assert found.shape == samples.shape
-    np.testing.assert_allclose(found[:500].T, outputs(samples[:500].T), rtol=0, atol=1e-5)
+    chord, amplified = sound_files(effect.parent)
+    assert 0.2 < abs(chord[:4800]).max() < 0.95
+    assert 0.001 < abs(chord[-4800:]).max() < 0.05
+    assert amplified.shape == chord.shape
+    np.testing.assert_allclose(amplified[:500].T, outputs(chord[:500].T), rtol=0, atol=1e-5)
 
 
 def test_files_that_are_no_sound(effect: Path, tmp_path: Path) -> None:
