@@ -19,7 +19,7 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test playground playground-serve ci dist matrix bench fuzz clean
+.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test playground playground-serve ci dist matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -133,6 +133,9 @@ ci: lint playground-test docs-test wheel lowest test-all  ## Run what continuous
 bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks
+
+device: $(READY)  ## Run C on a Cortex-M4F and an M7 in QEMU (with arm-none-eabi-gcc, newlib and qemu-system-arm)
+	$(MAKE) -C examples/embedded RNNSPEC=$(CURDIR)/$(BIN)/rnnspec
 
 fuzz: $(READY)  ## Try hostile inputs, RUNS specs of each kind (100,000) and MODELS files (20,000); a failing one is kept in tests/
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'

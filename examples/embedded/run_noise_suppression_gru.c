@@ -1,0 +1,18 @@
+/* Three GRUs in step form: one call for each frame of 10 milliseconds. */
+#include "board.h"
+#include "noise_suppression_gru.h"
+
+static noise_suppression_gru_state state;
+
+int main(void) {
+    static const float x[NOISE_SUPPRESSION_GRU_FEATURES] = {0.25f, -0.5f};
+    float y[NOISE_SUPPRESSION_GRU_OUTPUTS];
+    const float difference = noise_suppression_gru_self_test(&state, y);
+
+    noise_suppression_gru_reset(&state);
+    board_start();
+    noise_suppression_gru_step(&state, x, y);
+    const uint32_t instructions = board_stop();
+    board_report(difference, instructions, sizeof state);
+    return difference < 1e-6f ? 0 : 1;
+}
