@@ -41,7 +41,7 @@ PRODUCTS = [
     f"{name}_{gates}x{block}{suffix}"
     for name in ("multiply", "project")
     for gates in (1, 3, 4)
-    for block in (16, 8, 1)
+    for block in (16, 8, 4, 2, 1)
     for suffix in ("", "_int8")
 ]
 SINGLE = ("exp", "tanh", "sigmoid")

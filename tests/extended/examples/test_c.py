@@ -261,6 +261,6 @@ def test_microcontrollers_in_qemu(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows["amplifier", "M4F"][1:], told, rtol=0.25)
     for chip in ("M4F", "M7"):
         _, instructions, stack, _, code, _ = rows["amplifier", chip]
-        assert instructions < 34_000
+        assert instructions < 28_000
         assert stack < 1000
         assert code < 3000
