@@ -134,12 +134,13 @@ def test_refusals(words: dict[str, object], form: str, key: str, reason: str) ->
 SAME = """
 version: 1
 name: net
-input: {features: 2}
+input: {features: 2, length: 4}
 rnn: [{type: conv, filters: 3, kernel_size: 2, padding: same, stride: 2}, {type: gru, units: 3}]
 heads:
   one: {pooling: none}
   same: {pooling: none, dropout: 0.5}
   mean: {pooling: mean}
+  flat: {pooling: flatten}
 """
 
 
