@@ -68,6 +68,16 @@ def test_every_array_is_stored_as_its_comment_says(
                     )
 
 
+def test_every_target_computes_the_same() -> None:
+    words = {"type": "gru", "reset": ", reset_after: false", "units": 13, "inputs": 5}
+    spec = rnnspec.loads(LAYERS % (words | {"both": "true", "bias": "true"}))
+    batch = np.random.default_rng(0).integers(0, 3, (4, 21))
+    models = [rnnspec.build(spec, "c", seed=3, target=target) for target in TARGETS]
+    assert len({model.text for model in models}) == len(TARGETS)
+    for model in models[1:]:
+        np.testing.assert_allclose(model(batch), models[0](batch), rtol=0, atol=1e-6)
+
+
 NET = """
 version: 1
 name: %(name)s
@@ -119,6 +129,23 @@ def test_refusals(words: dict[str, object], form: str, key: str, reason: str) ->
         f"{words.get('name')}: "
     )
     assert reason in str(caught.value)
+
+
+SAME = """
+version: 1
+name: net
+input: {features: 2, length: 4}
+rnn: [{type: conv, filters: 3, kernel_size: 2, padding: same, stride: 2}, {type: gru, units: 3}]
+heads:
+  one: {pooling: none}
+  same: {pooling: none, dropout: 0.5}
+  mean: {pooling: mean}
+  flat: {pooling: flatten}
+"""
+
+
+def test_heads_that_have_the_output_of_one_layer() -> None:
+    assert rnnspec.parity(rnnspec.loads(SAME), ["c"], level="forward", dtype="float32").equal
 
 
 def test_outputs_and_layers_have_different_names() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -75,10 +76,10 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             for path in map(folder.joinpath, drawn)
             if not refusals(get("c"), pipeline.program(path).network, form)
         ]
-        for path in covering(offered):
+        for path, target in zip(covering(offered), cycle(get("c").targets)):
             name = f"{form}_{path.stem}"
             spec = rnnspec.loads(spec_text(drawn[path.name] | {"name": name}))
-            sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form))
+            sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form, target=target))
     return sources
 
 

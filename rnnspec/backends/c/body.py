@@ -30,9 +30,11 @@ class Body:
         self.network, self.functions, self.stepped = network, functions, stepped
         self.sources = nodes.sources(network)
         self.windows = nodes.windows_of_padding(network)
-        self.results = {
-            layer.name: f"y_{name}" if name else "y" for name, layer in network.results.items()
+        self.outputs = {
+            f"y_{name}" if name else "y": layer for name, layer in network.results.items()
         }
+        # Of several heads with the output of one layer, the first is where it is computed.
+        self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.pointers = {nodes.INPUT: "x", **self.results}
         self.steps = {nodes.INPUT: "steps"}
         self.expressions: dict[str, str] = {}
@@ -104,6 +106,12 @@ class Body:
             yield ""
             yield from self._checks()
         yield from calls
+        for pointer, layer in self.outputs.items():
+            first = self.results[layer.name]
+            if pointer != first:
+                rows = f"{self.steps[layer.name]} * " if len(layer.output) > 1 else ""
+                size = f"{rows}{nodes.width(layer.output)} * sizeof(float)"
+                yield f"memcpy({pointer}, {first}, {size});"
 
     def _memory(self, work: int) -> Iterator[str]:
         """Yield the declarations of what the layers compute with."""

@@ -137,8 +137,8 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
         chunk_input="a token for each step" if tokens else f"steps x {_features(network)} numbers",
         output=tuple(_output_lines(network, body)),
         output_steps=_output_steps(network, body),
-        pointers=", ".join(body.results.values()),
-        outputs=", ".join(f"float *{pointer}" for pointer in body.results.values()),
+        pointers=", ".join(body.outputs),
+        outputs=", ".join(f"float *{pointer}" for pointer in body.outputs),
         stride=_times(_features(network)),
         output_stride=f" + t{_times(width)}" if sequence else "",
         functions=tuple(_signed(function, network.name) for function in every),
@@ -209,9 +209,8 @@ def _tests(network: nodes.Network, body: Body, most: int, *, stepped: bool) -> I
     """Yield the arrays of the self-test."""
     steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
     yield Recorded("x", steps * _features(network), steps)
-    for name, pointer in body.results.items():
-        layer = next(layer for layer in network.layers if layer.name == name)
-        rows = _steps_of(network, name, steps) if len(layer.output) > 1 else 1
+    for pointer, layer in body.outputs.items():
+        rows = _steps_of(network, layer.name, steps) if len(layer.output) > 1 else 1
         yield Recorded(pointer, rows * nodes.width(layer.output), steps if stepped else rows)
 
 

@@ -147,8 +147,8 @@ _STATE = re.compile(r"^    float (\w+)\[(\d+)\]; +/\* \(([\d, ]+)\) \*/$", re.MU
 _OUTPUT = re.compile(r"^ \* (y\w*) is ([\w() x]+) numbers?\.$", re.MULTILINE)
 _SHAPES = r"^    /\* (?P<layer>\w+): \((?P<shape>[^)]*)\) -> [^*]* \*/\n"
 _CALL = re.compile(
-    rf"{_SHAPES}    (?:\w+\(\s*(?:state,\s+)?(?:real,\s+)?|const float \*const \w+ = )"
-    r"(?P<input>\w+)",
+    rf"{_SHAPES}    (?:memcpy\(\w+,\s+|\w+\(\s*(?:state,\s+)?(?:real,\s+)?"
+    r"|const float \*const \w+ = )(?P<input>\w+)",
     re.MULTILINE,
 )
 _PRELUDE = """\
