@@ -22,7 +22,6 @@ from rnnspec.files.arrays import read_metadata
 from rnnspec.importing.assemble import Taken
 from rnnspec.importing.original import Compared, compare_file
 from rnnspec.importing.run import take
-from rnnspec.ir.params import counts
 from rnnspec.weights.initial import draw_scaled
 
 # Dropout and reset_after say what the arrays alone do not.

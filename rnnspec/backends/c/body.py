@@ -96,8 +96,8 @@ class Body:
         self.work = self.floats
         self.floats += work
         calls = _without_unused(list(self._calls()))
-        # Above the checks, gcc would keep the checks alone in line and be slower in step form; below
-        # them, it would split a function for whole sequences and inline all layers into it.
+        # gcc splits a function behind early returns, unless what it declares is used above them. That
+        # is faster in step form, and slower for whole sequences, where all layers are then in line.
         if self.stepped:
             yield from self._checks()
             yield ""
