@@ -140,12 +140,19 @@ heads:
   one: {pooling: none}
   same: {pooling: none, dropout: 0.5}
   mean: {pooling: mean}
-  flat: {pooling: flatten}
+"""
+FLAT = """
+version: 1
+name: net
+input: {features: 2, length: 4}
+rnn: {type: gru, units: 3}
+head: {pooling: flatten}
 """
 
 
-def test_heads_that_have_the_output_of_one_layer() -> None:
-    assert rnnspec.parity(rnnspec.loads(SAME), ["c"], level="forward", dtype="float32").equal
+@pytest.mark.parametrize("text", [SAME, FLAT], ids=["the output of one layer", "no layer"])
+def test_heads_without_a_layer_of_their_own(text: str) -> None:
+    assert rnnspec.parity(rnnspec.loads(text), ["c"], level="forward", dtype="float32").equal
 
 
 def test_outputs_and_layers_have_different_names() -> None:
