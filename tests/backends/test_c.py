@@ -14,6 +14,7 @@ import rnnspec
 from rnnspec import pipeline
 from rnnspec.backends import get
 from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
+from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import UnsupportedError
 
 TARGETS = get("c").targets
@@ -200,3 +201,49 @@ def test_other_names_are_taken(name: str) -> None:
     }
     spec = rnnspec.loads(NET % fitting)
     assert rnnspec.parity(spec, ["c"], level="forward", dtype="float32").equal
+
+
+TIED = """
+version: 1
+name: net
+embedding: {vocabulary: 7, dim: 5}
+rnn: {type: lstm, units: 5}
+head: {pooling: none, units: 7, tied: true}
+"""
+ROUNDED = {
+    "tied": TIED,
+    **{
+        name: LAYERS
+        % {"type": type_, "reset": reset, "units": 9, "inputs": 5, "both": both, "bias": "true"}
+        for name, type_, reset, both in (
+            ("lstm", "lstm", "", "true"),
+            ("gru", "gru", "", "false"),
+            ("original", "gru", ", reset_after: false", "true"),
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("target", ["portable", "cortex-m"])
+@pytest.mark.parametrize("text", ROUNDED.values(), ids=ROUNDED)
+def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str) -> None:
+    program, backend = pipeline.program(rnnspec.loads(text)), get("c")
+    exact = rnnspec.build(program.spec, "c", seed=1, target=target)
+    options = SourceOptions(target=target, quantize="int8")
+    generated = pipeline.generate(program, backend, "inference", options)
+    arrays, rounded = generated.store.read(exact), pipeline.instantiate(generated, drawn=False)
+    generated.store.write(rounded, arrays)
+    for stored in stored_arrays(program.network, target, rounded=True):
+        name = f"{stored.layer}.{stored.path}"
+        restored = stored.restored(kept := stored.stored(arrays[name]))
+        if stored.rounded:
+            # The largest number of each scale is as far as a byte goes, and none is off by more
+            # than half of one.
+            scale = np.repeat(kept[stored.scale].max(), arrays[name].size).reshape(stored.shape)
+            assert np.abs(kept[stored.symbol]).max() == 127
+            assert (np.abs(restored - arrays[name]) <= 0.5001 * scale).all()
+            assert not np.array_equal(restored, arrays[name])
+        arrays[name] = restored
+    generated.store.write(exact, arrays)
+    batch = np.random.default_rng(0).integers(0, 3, (4, 21))
+    np.testing.assert_allclose(rounded(batch), exact(batch), rtol=0, atol=1e-5)

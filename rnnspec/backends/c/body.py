@@ -96,8 +96,8 @@ class Body:
         self.work = self.floats
         self.floats += work
         calls = _without_unused(list(self._calls()))
-        # gcc splits a function behind early returns, unless what it declares is used above them. That
-        # is faster in step form, and slower for whole sequences, where all layers are then in line.
+        # gcc splits a function behind early returns, unless what it declares is used above them:
+        # faster in step form, slower for whole sequences, as it then has all layers in line.
         if self.stepped:
             yield from self._checks()
             yield ""

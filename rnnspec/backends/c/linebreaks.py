@@ -47,15 +47,22 @@ _SHORT = re.compile(r"^(\w.*\) \{)\n    (.*;)\n\}$", re.MULTILINE)
 _TRAILING = re.compile(r"^(.*\S) +(/\* .* \*/)$")
 
 
+_OFF, _ON = "/* clang-format off */", "/* clang-format on */"
+
+
 def break_lines(text: str) -> str:
     """Return source of which no line is too long if there is a place to break it."""
-    text = _COMMENT.sub(_refilled, _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text)))
-    lines, statement, inside, off = list[str](), "", False, False
+    text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
+    # The comments of arrays are read again, so they stay on one line.
+    before, off, rest = text.partition(_OFF)
+    arrays, on, after = rest.partition(_ON)
+    text = _COMMENT.sub(_refilled, before) + off + arrays + on + _COMMENT.sub(_refilled, after)
+    lines, statement, inside, is_off = list[str](), "", False, False
     for line in text.split("\n"):
-        off = (off and line != "/* clang-format on */") or line == "/* clang-format off */"
+        is_off = (is_off and line != _ON) or line == _OFF
         is_text = inside or line.lstrip().startswith("/*")
         inside = is_text and not line.endswith("*/")
-        if off or is_text:
+        if is_off or is_text:
             lines.append(line)
         elif line.startswith("#"):
             lines += _broken_macro(line)
