@@ -44,7 +44,8 @@ SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
 OPTIMIZERS = Need("train with an optimizer of its own", lambda backend: bool(backend.optimizers))
 TARGETS = Need("write source for a target", lambda backend: bool(backend.targets))
-SINGLE_FILE = Need("save a model in a single file", lambda backend: bool(backend.single_file))
+LENGTHS = Need("limit the steps of a sequence", lambda backend: bool(backend.targets))
+SINGLE_FILE = Need("write a single header", lambda backend: bool(backend.single_file))
 FILES = Need("save a model", lambda backend: bool(backend.files))
 
 
