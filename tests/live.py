@@ -39,8 +39,8 @@ def _output(model: Any, batch: Array, *, training: bool) -> Any:
             return model.predict_on_batch(batch)
         output = model(batch, training=training)
         return keras.tree.map_structure(keras.ops.convert_to_numpy, output)
-    onnx = sys.modules.get("rnnspec.backends.onnx.runtime")
-    if onnx is not None and isinstance(model, onnx.OnnxModel):
+    # Models of backends without a framework of their own are classes of these backends.
+    if type(model).__module__.startswith("rnnspec.backends."):
         return model(batch)
     nnx = sys.modules.get("flax.nnx")
     if nnx is not None and isinstance(model, nnx.Module):

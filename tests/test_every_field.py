@@ -117,9 +117,13 @@ UNUSED = {
     ("onnx", "BatchNorm", "masked"): "the graph is for inference, where nothing is averaged",
     ("onnx", "BatchNorm", "momentum"): "the graph is for inference, where nothing is averaged",
     ("onnx", "Pooling", "backward"): "the graph takes the states of the recurrent layer",
+    ("c", "Embedding", "masked"): "the C source computes the mask from the input",
+    ("c", "BatchNorm", "masked"): "the C source is for inference, where nothing is averaged",
+    ("c", "BatchNorm", "momentum"): "the C source is for inference, where nothing is averaged",
     **{
         (backend, "Concat", "inputs"): "the sizes follow from the layers that are joined"
         for backend in BACKENDS
+        if backend != "c"
     },
 }
 """Fields that one backend does not use, and why."""

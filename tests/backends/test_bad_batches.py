@@ -30,10 +30,10 @@ def model(entrance: str, backend: str) -> Any:
 def refusal(backend: str) -> tuple[type[Exception], ...]:
     if backend == "torch":
         return (ValueError, IndexError)
-    if backend == "onnx":
-        return (UsageError,)
     if backend == "jax":
         return (ValueError,)
+    if backend != "keras":
+        return (UsageError,)
     from tensorflow.errors import InvalidArgumentError
 
     return (ValueError, InvalidArgumentError)

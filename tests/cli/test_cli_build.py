@@ -35,6 +35,16 @@ ALONE = {
     "keras": "y = model.predict_on_batch(x)",
     "torch": "import torch; y = model.eval()(torch.from_numpy(x)).detach().numpy()",
     "jax": "model.eval(); y = numpy.array(model(x))",
+    "c": """
+import ctypes, subprocess
+flags = "-std=c99 -O1 -fPIC -shared made/small.c -o small.so -lm"
+subprocess.run(["cc", *flags.split()], check=True)
+run = ctypes.CDLL("./small.so").small_run
+y, work = numpy.zeros((3, 1), "float32"), numpy.zeros(100_000, "float32")
+for row, result in zip(x, y):
+    pointers = [ctypes.c_void_p(array.ctypes.data) for array in (row, result, work)]
+    assert run(pointers[0], ctypes.c_size_t(5), *pointers[1:]) == 0
+""",
     "onnx": "(y,) = session.run(None, {'inputs': x.astype('int64')})",
 }
 
@@ -50,7 +60,7 @@ def outputs(model: Any, backend: str) -> Any:
         return model.predict_on_batch(TOKENS)
     if backend == "jax":
         model.eval()
-    if backend in ("jax", "onnx"):
+    if backend in ("jax", "onnx", "c"):
         return np.array(model(TOKENS))
     torch = pytest.importorskip("torch")
     return model.eval()(torch.from_numpy(TOKENS)).detach().numpy()
@@ -87,8 +97,10 @@ def test_names_what_it_wrote(run: Run, entries: Run, spec: str, backend: str) ->
     wrote = {line.removeprefix("wrote ") for line in ran.out.splitlines() if "wrote" in line}
     assert wrote == {name for name in FILES[backend] if Path(name).is_file()}
     assert entries() == {spec, *FILES[backend]}
-    loading = {"keras": "load_model", "torch": "load_state_dict", "jax": "load_file"}
-    assert loading.get(backend, "InferenceSession") in ran.out
+    loading = "\n".join(BACKENDS[backend].loading)
+    for word in ("load_model", "load_state_dict", "load_file", "InferenceSession", "-O3"):
+        assert (word in ran.out) == (word in loading)
+    assert "To load it, without rnnspec:\n" in ran.out
 
 
 def test_files_get_the_permissions_of_any_new_file(run: Run, spec: str, backend: str) -> None:
@@ -102,7 +114,8 @@ def test_files_get_the_permissions_of_any_new_file(run: Run, spec: str, backend:
 def test_nothing_is_replaced_unasked(run: Run, entries: Run, spec: str, backend: str) -> None:
     if backend in FOLDERS:
         Path("made").mkdir()
-    old = Path("made/small.safetensors" if backend in FOLDERS else OUTPUT[backend])
+    own = BACKENDS[backend].files
+    old = Path(f"made/{own[-1]}".format(name="small") if backend in FOLDERS else OUTPUT[backend])
     old.write_text("old")
     before = entries()
     ran = run("build", spec, "-b", backend, "-o", OUTPUT[backend])

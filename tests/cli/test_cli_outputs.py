@@ -93,8 +93,8 @@ def test_a_model_replaces_no_input(
     run: Run, contents: Run, spec: str, backend: str, key: str
 ) -> None:
     require(backend, FILES, spec)
-    suffix = get(backend).suffix
-    name = f"small{suffix or ('.py' if key == 'spec' else '.safetensors')}"
+    suffix, files = get(backend).suffix, get(backend).files
+    name = f"small{suffix}" if suffix else files[0 if key == "spec" else -1].format(name="small")
     old = {"weights": "vectors.txt", "words": "words.txt", "spec": spec}[key]
     Path(old).rename(name)
     if key == "spec":

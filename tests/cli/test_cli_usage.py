@@ -154,10 +154,12 @@ def test_without_a_name_the_only_one_installed_is_it(
     run: Run, spec: str, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only = require(backend, spec)
+    if not only.distribution:
+        pytest.skip(f"{backend} needs no framework")
     with_frameworks(monkeypatch, only.distribution)
     assert only.title in run("build", spec).out
     source = run("codegen", spec).out
-    assert source.startswith("#" if only.ending != ".py" else '"""')
+    assert source.startswith(("#", "/*") if only.ending != ".py" else '"""')
     assert only.ending != ".py" or re.search(f"(import|from) {only.distribution}", source)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -89,7 +91,9 @@ class Body:
         )
         self.work = self.floats
         self.floats += work
-        calls = list(self._calls())
+        calls = _without_unused(list(self._calls()))
+        yield from self._checks()
+        yield ""
         if self.stepped and self.floats:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
@@ -99,8 +103,6 @@ class Body:
             yield f"float *const work = workspace + {self.work};"
         for mask, place in self.mask_places.items():
             yield f"unsigned char *const {mask} = (unsigned char *)(workspace + {place});"
-        yield ""
-        yield from self._checks()
         yield from calls
 
     def _checks(self) -> Iterator[str]:
@@ -153,6 +155,8 @@ class Body:
             self.expressions[layer.name] = f"({windows.replace('steps', before)})"
             yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
         taken = "(steps)" if isinstance(layer, nodes.Embedding) else _dims(layer.input, steps)
+        if isinstance(layer, nodes.Flatten):
+            taken = _dims(layer.input, str(layer.input[0]))
         shapes = f"{taken} -> {_dims(layer.output, self.steps[layer.name])}"
         mask = ""
         if self._takes_mask(layer):
@@ -249,6 +253,14 @@ class Body:
         while self._windows_of(name) == windows:
             name = self.sources[name][0]
         return name
+
+
+def _without_unused(lines: list[str]) -> list[str]:
+    """Return lines without the numbers of steps that only the comment of an output mentions."""
+    read = " ".join(line.partition(" -> ")[0] if line.startswith("/*") else line for line in lines)
+    names = Counter(re.findall(r"\w+_steps\b", read))
+    declared = re.compile(r"const size_t (\w+_steps) = ")
+    return [line for line in lines if not (match := declared.match(line)) or names[match[1]] > 1]
 
 
 def _dims(shape: nodes.Shape, steps: str) -> str:

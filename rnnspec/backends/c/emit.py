@@ -7,17 +7,19 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, assert_never, get_args
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.body import Body
-from rnnspec.backends.c.layers import Function, Layers
+from rnnspec.backends.c.layers import Function, Layers, activation
 from rnnspec.backends.c.linebreaks import break_lines
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import State, states
-from rnnspec.ir.params import counts
+from rnnspec.ir.params import counts, directions, params
+from rnnspec.source.environment import comment
+from rnnspec.words import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -168,7 +170,8 @@ def _most_steps(network: nodes.Network) -> int:
 
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
-    for line in (*text.comment(network).splitlines(), *text.signature(network, chunks=stepped)):
+    free = (line.removeprefix("# ") for line in comment(text.comment(network)).splitlines())
+    for line in (*free, *text.signature(network, chunks=stepped)):
         yield line.replace("*/", "* /").replace("/*", "/ *")
 
 
@@ -256,11 +259,13 @@ def _padded(state: State, layer: nodes.Layer, target: str) -> int:
     return -(-layer.units // block) * block
 
 
-_OWN_NAMES = frozenset({"run", "step", "chunk", "reset", "state", "self_test"})
-_KERNEL = re.compile(
-    r"exp|tanh|sigmoid|dot|sum|(multiply|project)_\dx\d+(_int8)?"
-    r"|(softmax|log_softmax|softmax)|\w+s"
+_SHARED = re.compile(
+    r"run|step|chunk|reset|state|self_test|test_\w+|farther|dot|bits|float|limit|short_expm1"
+    r"|exp|negative_expm1|tanh|sigmoid|lstm_cell|gru_cell|(?:multiply|project)_\dx\d+(?:_int8)?"
+    rf"|{'|'.join(activation(name).function for name in get_args(Activation) if name != 'linear')}"
+    r"|leaky_relus|clipped_relus"
 )
+"""The functions and arrays that a source may have beside those of its layers."""
 
 
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
@@ -288,15 +293,22 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
     if network.name in _HEADERS:
         reason = "in C, a header of the standard library has this name"
         yield Refusal(network.name, "name", reason)
-    names = Counter(stored.symbol for stored in stored_arrays(network, "portable"))
-    names.update(f"{network.name}_{layer.name}" for layer in network.layers)
-    for layer in network.layers:
-        own = {f"{network.name}_{layer.name}"}
-        own |= {s.symbol for s in stored_arrays(network, "portable") if s.layer == layer.name}
-        if layer.name in _OWN_NAMES or _KERNEL.fullmatch(layer.name):
-            yield Refusal(layer.name, "name", "in C, another function of the source has this name")
+    symbols = {layer.name: tuple(_symbols(network, layer)) for layer in network.layers}
+    names = Counter(chain.from_iterable(symbols.values()))
+    for layer, own in symbols.items():
+        if _SHARED.fullmatch(layer):
+            yield Refusal(layer, "name", "in C, another function of the source has this name")
+        elif layer == "y" and "" not in network.results:
+            yield Refusal(layer, "name", "in C, the outputs have names that begin so")
         elif any(names[name] > 1 for name in own):
-            yield Refusal(layer.name, "name", "in C, an array of another layer has this name")
+            yield Refusal(layer, "name", "in C, an array of another layer has this name")
+
+
+def _symbols(network: nodes.Network, layer: nodes.Layer) -> Iterator[str]:
+    """Yield the names of the functions and the arrays of a layer, without that of the network."""
+    prefixes = directions(layer) if isinstance(layer, nodes.Recurrent) else ("",)
+    yield from (f"{layer.name}_{prefix[:-1]}" if prefix else layer.name for prefix in prefixes)
+    yield from (f"{layer.name}_{param.name.replace('.', '_')}" for param in params(layer))
 
 
 _HEADERS = frozenset(

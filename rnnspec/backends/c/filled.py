@@ -87,7 +87,7 @@ def arrays_in(filled: str) -> dict[tuple[str, str], Array]:
 def split(text: str, name: str) -> tuple[str, str]:
     """Return the interface in a text, and the implementation, which includes it."""
     upper = name.upper()
-    header, _, body = text.partition(f"#ifdef {upper}_IMPLEMENTATION\n")
+    header, _, body = text.partition(f"\n#ifdef {upper}_IMPLEMENTATION\n")
     body = body.rpartition(f"#endif /* {upper}_IMPLEMENTATION */")[0]
     title = header.partition("\n")[0]
     header = header.replace(_usage(upper), "", 1)
@@ -97,7 +97,7 @@ def split(text: str, name: str) -> tuple[str, str]:
 def join(header: str, body: str, name: str) -> str:
     """Return the text that ``split`` has split."""
     upper = name.upper()
-    header = header.partition(f"#ifdef {upper}_IMPLEMENTATION\n")[0].rstrip()
+    header = header.partition(f"\n#ifdef {upper}_IMPLEMENTATION\n")[0].rstrip()
     if _usage(upper) not in header:
         header = header.replace(" */\n#ifndef", f"{_usage(upper)} */\n#ifndef", 1)
     body = body.partition(f'#include "{name}.h"\n')[2].rstrip()

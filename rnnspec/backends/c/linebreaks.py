@@ -36,6 +36,7 @@ _PRECEDENCES = {
 _ASSIGNMENT, _CONDITIONAL, _COMPARISONS = 2, 3, (9, 10)
 _FUNCTION = re.compile(r"(?:(?:static|inline|const) )*\w+ \**\w+\((?:const |\w+ \**\w)")
 _MACRO = re.compile(r"(#define \w+\([\w, ]*\)) (\S.*)$")
+_COMMENT = re.compile(r"^/\* .*(?:\n   \S.*)* \*/$", re.MULTILINE)
 _BLANK = re.compile(r"(?<=\{)\n{2,}|\n{2,}(?= *\})")
 _SHORT = re.compile(r"^(\w.*\) \{)\n    (.*;)\n\}$", re.MULTILINE)
 _TRAILING = re.compile(r"^(.*\S) +(/\* .* \*/)$")
@@ -43,7 +44,7 @@ _TRAILING = re.compile(r"^(.*\S) +(/\* .* \*/)$")
 
 def break_lines(text: str) -> str:
     """Return source of which no line is too long if there is a place to break it."""
-    text = _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text))
+    text = _COMMENT.sub(_refilled, _BLANK.sub("\n", re.sub(r"\n{3,}", "\n\n", text)))
     lines, statement, inside, off = list[str](), "", False, False
     for line in text.split("\n"):
         off = (off and line != "/* clang-format on */") or line == "/* clang-format off */"
@@ -60,6 +61,21 @@ def break_lines(text: str) -> str:
                 statement = ""
     joined = _SHORT.sub(_on_one_line, "\n".join(lines))
     return "\n".join(_aligned(joined.split("\n")))
+
+
+def _refilled(match: re.Match[str]) -> str:
+    """Return a comment of which what is too long is at the beginning of the next line."""
+    # The end of a comment stays with the word before it.
+    lines = match[0].replace(" */", "\0*/").split("\n")
+    filled, words = list[str](), list[str]()
+    while lines or words:
+        words += lines.pop(0).split() if lines else []
+        start, size = "   " if filled else "", len(words)
+        while size > 1 and len(start + " ".join(words[:size])) > COLUMNS:
+            size -= 1
+        filled.append(start + " ".join(words[:size]))
+        words = words[size:]
+    return "\n".join(filled).replace("\0", " ")
 
 
 def _broken_macro(line: str) -> list[str]:

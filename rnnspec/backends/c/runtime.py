@@ -249,6 +249,8 @@ class CModel:
         batch, library = self._checked(np.asarray(chunk)), self.library
         kept = self._states_before(states, len(batch))
         steps, width = batch.shape[1], self.constants["OUTPUTS"]
+        if not steps:
+            self._refuse(self.constants["BAD_LENGTH"], steps)
         shape = (len(batch), steps, width) if self.by_step else (len(batch), width)
         output = np.zeros(shape, np.float32)
         for index, row in enumerate(batch):
@@ -302,7 +304,10 @@ class CModel:
 
     @cached_property
     def _interface(self) -> str:
-        return self.text.partition("_IMPLEMENTATION\n")[0]
+        # A description may have any text, but no line that begins with a directive.
+        upper = self.entry.upper()
+        interface = self.text.partition(f"\n#ifndef {upper}_H\n")[2]
+        return interface.partition(f"\n#ifdef {upper}_IMPLEMENTATION\n")[0]
 
     @cached_property
     def states(self) -> dict[str, tuple[int, tuple[int, ...]]]:

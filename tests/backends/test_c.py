@@ -1,0 +1,168 @@
+"""C: where arrays are stored, what is refused, and the length of lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.backends import get
+from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
+from rnnspec.errors import UnsupportedError
+
+TARGETS = get("c").targets
+LAYERS = """
+version: 1
+name: net
+embedding: {vocabulary: 3, dim: %(inputs)d}
+rnn:
+- {type: %(type)s, units: %(units)d, bidirectional: %(both)s, bias: %(bias)s%(reset)s}
+- {type: conv, filters: %(units)d, kernel_size: 3}
+- {type: batch_norm}
+head: {pooling: {attention: {units: %(units)d}}, units: 3}
+"""
+
+
+@settings(max_examples=40)
+@given(
+    type_=st.sampled_from(["simple", "lstm", "gru", "original"]),
+    target=st.sampled_from(TARGETS),
+    units=st.integers(1, 40),
+    inputs=st.integers(1, 9),
+    both=st.booleans(),
+    bias=st.booleans(),
+)
+def test_every_array_is_stored_as_its_comment_says(
+    type_: str, target: str, units: int, inputs: int, *, both: bool, bias: bool
+) -> None:
+    words = {"type": type_, "reset": "", "units": units, "inputs": inputs}
+    words |= {"both": str(both).lower(), "bias": str(bias).lower()}
+    if type_ == "original":
+        words |= {"type": "gru", "reset": ", reset_after: false"}
+    program = pipeline.program(rnnspec.loads(LAYERS % words))
+    text = rnnspec.codegen(program.spec, "c", target=target)
+    stored = tuple(stored_arrays(program.network, target))
+    assert tuple(declared_arrays(text).values()) == stored
+    for array in stored:
+        numbers = np.arange(1.0, 1 + np.prod(array.shape)).reshape(array.shape)
+        packed = array.pack(numbers)
+        assert packed.shape == (array.size,)
+        np.testing.assert_array_equal(array.unpack(packed), numbers)
+        # All that is there beside them are zeros.
+        assert sorted(packed[packed != 0]) == list(numbers.ravel())
+        if array.path.endswith("recurrent_kernel"):
+            first = array.parts[0]
+            _, of_inputs, gates, block = first
+            part = packed[: np.prod(first)].reshape(first)
+            columns = numbers.reshape(of_inputs, -1, units)
+            for unit in (0, units - 1):
+                for gate in range(gates):
+                    np.testing.assert_array_equal(
+                        part[unit // block, :, gate, unit % block], columns[:, gate, unit]
+                    )
+
+
+NET = """
+version: 1
+name: %(name)s
+input: {features: 2}
+rnn:
+- {type: lstm, name: %(first)s, units: %(units)d, bidirectional: %(both)s}
+- {type: dense, name: %(second)s, units: %(wide)d}
+"""
+HEADS = """
+version: 1
+name: net
+input: {features: 2}
+rnn: {type: lstm, name: y, units: 2}
+heads:
+  out: {units: 1}
+  other: {units: 1}
+"""
+TAKEN = "in C, another function of the source has this name"
+
+
+@pytest.mark.parametrize(
+    ("words", "form", "key", "reason"),
+    [
+        ({"name": "stdio"}, "inference", "name", "in C, a header of the standard library"),
+        ({"first": "tanh"}, "inference", "name", TAKEN),
+        ({"first": "step"}, "step", "name", TAKEN),
+        ({"first": "test_x"}, "inference", "name", TAKEN),
+        ({"second": "log_softmax"}, "inference", "name", TAKEN),
+        ({"second": "project_4x8"}, "inference", "name", TAKEN),
+        ({"second": "first_kernel"}, "inference", "name", "in C, an array of another layer"),
+        ({"second": "first_forward", "both": "true"}, "inference", "name", "in C, an array"),
+        ({"both": "true"}, "step", "bidirectional", "in step form, a backward direction"),
+        ({"units": 2000}, "inference", "units", "parameters are too many for source; at most"),
+        ({"wide": 17_001}, "step", "units", "bytes of the stack; at most 65,536"),
+    ],
+)
+def test_refusals(words: dict[str, object], form: str, key: str, reason: str) -> None:
+    fitting = {
+        "name": "net",
+        "first": "first",
+        "second": "second",
+        "units": 3,
+        "wide": 3,
+        "both": "false",
+    }
+    with pytest.raises(UnsupportedError) as caught:
+        rnnspec.codegen(rnnspec.loads(NET % (fitting | words)), "c", form=form)
+    assert f".{key}: " in str(caught.value) or str(caught.value).startswith(
+        f"{words.get('name')}: "
+    )
+    assert reason in str(caught.value)
+
+
+def test_outputs_and_layers_have_different_names() -> None:
+    with pytest.raises(UnsupportedError, match="in C, the outputs have names that begin so"):
+        rnnspec.codegen(rnnspec.loads(HEADS), "c")
+
+
+DESCRIPTION = """\
+*/ #error 1 /* // C# and C++ ??/
+#ifdef NET_IMPLEMENTATION
+#ifndef NET_H
+y is 7 numbers.
+} net_state; y steps x ... \\
+Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.
+"""
+
+
+@pytest.mark.parametrize("form", ["inference", "step"])
+def test_a_description_is_only_a_comment(form: str, tmp_path: Path) -> None:
+    fitting = {"name": "net", "first": "one", "second": "two", "units": 3, "both": "false"}
+    text = NET % (fitting | {"wide": 3}) + f"description: {json.dumps(DESCRIPTION)}\n"
+    spec = rnnspec.loads(text)
+    source, model = rnnspec.codegen(spec, "c", form=form), rnnspec.build(spec, "c", form=form)
+    assert " * * / #error 1 / * // C# and C++ ??/\n" in source
+    runtime = get("c").runtime
+    runtime.save(model, tmp_path, "net", source, text)
+    again = runtime.reload(tmp_path, "net", "net")
+    assert (tmp_path / "net.c").read_text().count("The spec:") == 1
+    assert again.outputs == model.outputs
+    assert again.states == model.states
+    assert {key: array.tolist() for key, array in again.arrays.items()} == {
+        key: array.tolist() for key, array in model.arrays.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["words", "gates", "int", "x", "y", "work"])
+def test_other_names_are_taken(name: str) -> None:
+    fitting = {
+        "name": "register",
+        "first": name,
+        "second": "main",
+        "units": 3,
+        "wide": 3,
+        "both": "false",
+    }
+    spec = rnnspec.loads(NET % fitting)
+    assert rnnspec.parity(spec, ["c"], level="forward", dtype="float32").equal

@@ -1,0 +1,194 @@
+"""C: no warnings, nothing read or written outside, and many networks in one program."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from random import Random
+
+import pytest
+from covering import covering
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.backends import form_named, get, refusals
+from rnnspec.comparison.strategies import sample, spec_text, specs
+
+FLAGS = "-pedantic -Wall -Wextra -Wconversion -Wdouble-promotion -Wshadow -Werror"
+SANITIZERS = "-O0 -fsanitize=address,undefined -fno-sanitize-recover=all"
+FORMS = ("inference", "step")
+DRIVER = Path(__file__).with_name("hostile.c").read_text()
+SAMPLE = 80
+"""Random specs, of which the few are taken that together have all that any of them has."""
+STYLE = "{BasedOnStyle: LLVM, IndentWidth: 4, ColumnLimit: 100}"
+MAIN = """\
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const float hostile[] = {0.0f,   1.0f,    -1.5f,  NAN,      INFINITY, -INFINITY,
+                                1e-42f, -1e-38f, 3.4e38f, -3.4e38f, -0.0f};
+
+static void expect(const char *what, int holds) {
+    if (!holds) {
+        printf("%s\\n", what);
+        exit(1);
+    }
+}
+"""
+
+
+def require(*names: str) -> str:
+    """Return the first compiler there is, or skip."""
+    for name in names:
+        if shutil.which(name):
+            return name
+    pytest.skip(f"no compiler: {' and '.join(names)} are not installed")
+
+
+def run(words: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Compile a text that may include files of a folder."""
+    return subprocess.run(
+        [*words.split(), "-I", str(folder), "-"],
+        input=text,
+        capture_output=True,
+        check=False,
+        text=True,
+        cwd=folder,
+    )
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return source in both forms by the names of the networks."""
+    folder = tmp_path_factory.mktemp("specs")
+    drawn = {f"{number}.yaml": words for number, words in enumerate(sample(specs(), SAMPLE))}
+    for name, words in drawn.items():
+        (folder / name).write_text(spec_text(words))
+    sources = {}
+    for form in map(form_named, FORMS):
+        offered = [
+            path
+            for path in map(folder.joinpath, drawn)
+            if not refusals(get("c"), pipeline.program(path).network, form)
+        ]
+        for path in covering(offered):
+            name = f"{form}_{path.stem}"
+            spec = rnnspec.loads(spec_text(drawn[path.name] | {"name": name}))
+            sources[name] = with_numbers(rnnspec.codegen(spec, "c", form=form))
+    return sources
+
+
+def with_numbers(text: str) -> str:
+    """Return a text in which small arrays, which are zeros, are numbers from -1 to 1."""
+    draw = Random(1)
+
+    def numbers(match: re.Match[str]) -> str:
+        values = (f"{draw.uniform(-1, 1):.6f}f" for _ in range(int(match[1])))
+        return f"[{match[1]}] = {{{', '.join(values)}}};"
+
+    return re.sub(r"(?<=_)\[(\d{1,4})\] = \{0\};", numbers, text)
+
+
+def checks(name: str, text: str) -> str:
+    """Return the calls of a network."""
+    outputs = re.findall(r"^ \* y\w* is ([\w() x]+) numbers?\.$", text, re.MULTILINE)
+    mask = re.search(r"a step of (\S+) alone is padding", text)
+    words = {
+        "NET": name,
+        "CAP": name.upper(),
+        "MASK": f"{float(mask[1]) if mask else 0.0}f",
+        "HEADS": str(len(outputs)),
+        "SIZES": ", ".join(sizes.replace(" x ", " * ") for sizes in outputs),
+        "POINTERS": ", ".join(f"y[{index}]" for index in range(len(outputs))),
+        "EACH": str(int("y steps x" in text)),
+    }
+    return re.sub(
+        r"\b(?:MASK|HEADS|SIZES|POINTERS|EACH)\b|NET|CAP", lambda found: words[found[0]], DRIVER
+    )
+
+
+def program(networks: dict[str, str]) -> str:
+    """Return a program that calls all networks."""
+    defined = "".join(
+        f"#define {name.upper()}_IMPLEMENTATION\n{text}" for name, text in networks.items()
+    )
+    calls = "".join(f"    {name}_check();\n" for name in networks)
+    checked = "".join(checks(name, text) for name, text in networks.items())
+    return f"{MAIN}{defined}{checked}\nint main(void) {{\n{calls}    return 0;\n}}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["gcc -std=c99 -O1", "clang -std=c99 -fsyntax-only", "g++ -x c++ -std=c++11 -fsyntax-only"],
+    ids=lambda words: words.partition(" ")[0],
+)
+def test_no_compiler_warns(words: str, networks: dict[str, str], tmp_path: Path) -> None:
+    require(words.partition(" ")[0])
+    done = run(
+        f"{words} {FLAGS} -c -x {'c++' if '++' in words else 'c'}", program(networks), tmp_path
+    )
+    assert done.returncode == 0, done.stderr[:3000]
+
+
+def test_hostile_calls_reach_nothing_outside(networks: dict[str, str], tmp_path: Path) -> None:
+    # Clang compiles this in half the time.
+    name = require("clang", "gcc", "cc")
+    words = f"{name} -std=c99 {FLAGS} {SANITIZERS} -o hostile -x c"
+    done = run(words, program(networks), tmp_path)
+    assert done.returncode == 0, done.stderr[:3000]
+    done = subprocess.run([tmp_path / "hostile"], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr[:3000]
+
+
+def test_nothing_is_included_but_what_is_promised(networks: dict[str, str]) -> None:
+    included = {
+        header for text in networks.values() for header in re.findall("#include <(.*)>", text)
+    }
+    assert included == {"stddef.h", "stdint.h", "string.h", "math.h"}
+
+
+def test_the_style_is_that_of_clang_format(networks: dict[str, str], tmp_path: Path) -> None:
+    require("clang-format")
+    path = tmp_path / "networks.h"
+    path.write_text("".join(networks.values()))
+    done = subprocess.run(
+        ["clang-format", f"--style={STYLE}", path], capture_output=True, check=True, text=True
+    )
+    assert done.stdout == path.read_text()
+
+
+SMALL = """
+version: 1
+name: %s
+input: {features: 2}
+rnn: {type: %s, units: 3}
+head: {units: 1}
+"""
+UNIT = '#define %s_IMPLEMENTATION\n#include "one.h"\n#include "two.h"\n'
+CALLS = """
+int main() {
+    const float x[8] = {0};
+    float workspace[ONE_WORKSPACE], y[1];
+    two_state state;
+
+    two_reset(&state);
+    return one_run(x, 4, y, workspace) + two_chunk(&state, x, 4, y);
+}
+"""
+
+
+def test_a_program_of_c_and_cpp_has_two_networks(tmp_path: Path) -> None:
+    for name, type_, form in [("one", "lstm", "inference"), ("two", "gru", "step")]:
+        text = rnnspec.codegen(rnnspec.loads(SMALL % (name, type_)), "c", form=form)
+        (tmp_path / f"{name}.h").write_text(text)
+    units = [("gcc -std=c99 -x c", "ONE", ""), ("g++ -std=c++11 -x c++", "TWO", CALLS)]
+    for words, name, more in units:
+        require(words.partition(" ")[0])
+        done = run(f"{words} {FLAGS} -c -o {name}.o", UNIT % name + more, tmp_path)
+        assert done.returncode == 0, done.stderr
+    subprocess.run(["g++", "ONE.o", "TWO.o", "-o", "both"], check=True, cwd=tmp_path)
+    assert subprocess.run([tmp_path / "both"], check=False).returncode == 0
