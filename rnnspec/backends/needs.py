@@ -65,6 +65,12 @@ def source(name: Form | None) -> tuple[Need, ...]:
     return (SOURCE,) if name is None else (SOURCE, form(name))
 
 
+def options(target: str | None, max_steps: int | None) -> tuple[Need, ...]:
+    """Return the needs to write source for a target, and of a longest sequence."""
+    asked = ((target, TARGETS), (max_steps, LENGTHS))
+    return tuple(need for value, need in asked if value is not None)
+
+
 def quantized(kind: str) -> Need:
     """Return the need to quantize files to a type."""
     return Need(f"quantize to {kind}", lambda backend: kind in backend.quantized)
