@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,13 @@ from rnnspec.backends.c import compiler
 from rnnspec.errors import BackendError
 
 Run = Callable[..., Any]
+BOTH = """\
+version: 1
+name: both
+input: {features: 32}
+rnn: {type: lstm, units: 64, bidirectional: true}
+head: {units: 1}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +110,10 @@ def test_options_that_do_not_fit(
     ran = run("build", spec, *words)
     assert (ran.code, ran.out, ran.err) == (2, "", f"rnnspec: error: {message}\n")
     assert entries() == {spec}
+
+
+def test_int8_takes_every_kernel_however_long_its_comment(run: Run) -> None:
+    Path("both.yaml").write_text(BOTH)
+    ran = run("build", "both.yaml", "-b", "c", "--quantize", "int8", "--seed", 1, "-o", "both")
+    assert (ran.code, ran.err) == (0, "")
+    assert "quantized to int8: bidirectional_1 and dense_1\n" in ran.out

@@ -229,9 +229,10 @@ def resets_first(layer: Recurrent) -> bool:
 
 
 _DECLARED = re.compile(
+    # A long comment is broken at any of its spaces.
     r"/\* (?P<layer>\w+)\.(?P<path>[\w.]+) \((?P<shape>[\d, ]+)\)(?P<frozen>, not trainable)?"
     r"(?:, as (?P<parts>[^*,]+))?(?P<scaled>, times the scale of its [a-z ]+)? \*/\n"
-    r"static const \w+ (?P<symbol>\w+)\[\d+\] =\s*\{",
+    r"static const \w+ (?P<symbol>\w+)\[\d+\] =\s*\{".replace(" ", r"\s+"),
     re.ASCII,
 )
 
@@ -243,7 +244,7 @@ def declared_arrays(text: str) -> dict[str, Stored]:
 
 
 def _declared(match: re.Match[str]) -> Stored:
-    parts = match["parts"].split(" then ") if match["parts"] else []
+    parts = re.split(r"\s+then\s+", match["parts"]) if match["parts"] else []
     return Stored(
         match["symbol"],
         match["layer"],

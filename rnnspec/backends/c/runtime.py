@@ -400,6 +400,8 @@ class CModel:
             return np.ascontiguousarray(np.clip(batch, -1, 2**31 - 1), np.int32)
         if batch.ndim != 3 or batch.shape[2] != features:
             raise UsageError(f"expected (batch, steps, {features}), received {batch.shape}")
+        if batch.dtype.kind not in "biuf":
+            raise UsageError(f"expected numbers as features, received {brief(batch.dtype)}")
         return np.ascontiguousarray(batch, np.float32)
 
     def _refuse(self, status: int, steps: int) -> None:
