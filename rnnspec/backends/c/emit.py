@@ -18,7 +18,6 @@ from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import State, states
 from rnnspec.ir.params import counts, directions, params
-from rnnspec.source.environment import comment
 from rnnspec.words import Activation
 
 if TYPE_CHECKING:
@@ -170,6 +169,9 @@ def _most_steps(network: nodes.Network) -> int:
 
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
+    # Imported here: what looks for refusals needs no templates.
+    from rnnspec.source.environment import comment
+
     free = (line.removeprefix("# ") for line in comment(text.comment(network)).splitlines())
     for line in (*free, *text.signature(network, chunks=stepped)):
         yield line.replace("*/", "* /").replace("/*", "/ *")
