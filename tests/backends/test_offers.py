@@ -207,7 +207,8 @@ def test_a_runtime_has_the_methods_that_its_record_offers(name: str) -> None:
         "step": "step" in backend.forms,
         **dict.fromkeys(("save", "reload"), bool(backend.files)),
         **dict.fromkeys(("open_original", "output", "scale"), bool(backend.suffix)),
-        **dict.fromkeys(("quantize", "quantizes"), bool(backend.quantized)),
+        "quantizes": bool(backend.quantized),
+        "quantize": bool(backend.quantized) and not backend.quantizes_source,
     }
     own = type(backend.runtime)
     has = {method: getattr(own, method) is not getattr(Runtime, method) for method in offers}
