@@ -1,4 +1,4 @@
-"""One YAML file, the same recurrent network in Keras, PyTorch, JAX and ONNX.
+"""One YAML file, the same recurrent network in Keras, PyTorch, JAX, ONNX and C.
 
 ``import rnnspec`` loads no framework; neither do ``load``, ``summary``, ``draw`` and
 ``codegen``.

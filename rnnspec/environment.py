@@ -121,6 +121,10 @@ def _version(distribution: str) -> str:
 
 
 def _backend_version(backend: Backend) -> str:
+    if backend.command is not None and not backend.distribution:
+        if backend.installed:
+            return backend.command_version()
+        return f"no compiler: {backend.missing}"
     if not backend.distribution:
         return f"part of rnnspec {__version__}"
     version = _module_version(backend.distribution)

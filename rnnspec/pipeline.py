@@ -208,8 +208,8 @@ def generate(
 
 
 def _check_options(options: SourceOptions, backend: Backend, network: Network, form: Form) -> None:
-    for name in ("target", "max_steps"):
-        if getattr(options, name) is not None and (missing := lack(backend, needs.TARGETS)):
+    for name, need in (("target", needs.TARGETS), ("max_steps", needs.LENGTHS)):
+        if getattr(options, name) is not None and (missing := lack(backend, need)):
             raise UsageError(f"{name}: {missing}")
     if options.target is not None:
         one_of("target", options.target, backend.targets)

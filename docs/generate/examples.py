@@ -34,6 +34,15 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Compilation:
+    """A line for the shell that compiles and runs a program, and what the page shows of it."""
+
+    line: int
+    text: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """Python code, and the output that the page shows: in a block after it, or in comments."""
 
@@ -51,11 +60,13 @@ class Excerpt:
     text: str
 
 
-Example = File | Command | Code | Excerpt
+Example = File | Command | Compilation | Code | Excerpt
+
+_COMPILERS = ("cc", "c++")
 
 # Blocks in tabs are indented. Each ends at a fence with the indentation of the first.
 _BLOCKS = re.compile(
-    r"`(?P<name>[\w/-]+\.(?:json|py|txt|yaml))`:\n\n(?P<i> *)```\w+\n(?P<file>.*?)^(?P=i)```$"
+    r"`(?P<name>[\w/-]+\.(?:c|cpp|json|py|txt|yaml))`:\n\n(?P<i> *)```\w+\n(?P<file>.*?)^(?P=i)```$"
     r"|^(?P<j> *)```console\n(?P<console>.*?)^(?P=j)```$"
     r"|^(?P<k> *)```python\n(?P<code>.*?)^(?P=k)```$"
     r"(?:\n\n(?P=k)```text\n(?P<output>.*?)^(?P=k)```$)?"
@@ -69,7 +80,7 @@ def examples(page: str) -> Iterator[Example]:
     """Yield the examples of a page in their order.
 
     Raises:
-        ValueError: a console block has a command other than ``rnnspec``.
+        ValueError: a console block has a command other than ``rnnspec`` or a compiler.
     """
     for found in _BLOCKS.finditer(page):
         line = page.count("\n", 0, found.start()) + 1
@@ -86,7 +97,7 @@ def examples(page: str) -> Iterator[Example]:
             yield Command(line, tuple(shlex.split(found["picture"])), None)
 
 
-def _commands(line: int, block: str) -> Iterator[Command]:
+def _commands(line: int, block: str) -> Iterator[Command | Compilation]:
     before, *parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
     if before or not parts:
         raise ValueError(f"line {line}: expected a console block to start with '$ '")
@@ -94,9 +105,12 @@ def _commands(line: int, block: str) -> Iterator[Command]:
         # A command goes on in the next line after a backslash.
         command, _, output = part.replace("\\\n", "").partition("\n")
         program, *arguments = shlex.split(command)
-        if program != "rnnspec":
+        if program in _COMPILERS:
+            yield Compilation(line, command, output)
+        elif program == "rnnspec":
+            yield Command(line, tuple(arguments), output)
+        else:
             raise ValueError(f"line {line}: expected the command rnnspec, received {program!r}")
-        yield Command(line, tuple(arguments), output)
 
 
 def _in_comments(code: str) -> str:

@@ -92,8 +92,11 @@ def _sources(spec: Spec) -> list[str]:
     return [tab(backend.source_title, _source(spec, backend)) for backend in having(SOURCE)]
 
 
+_LANGUAGES = {".py": "python", ".h": "c"}
+
+
 def _source(spec: Spec, backend: Backend) -> str:
-    language = "python" if backend.ending == ".py" else "text"
+    language = _LANGUAGES.get(backend.ending, "text")
     try:
         return fence(language, rnnspec.codegen(spec, backend.name))
     except UnsupportedError as error:

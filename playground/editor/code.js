@@ -1,12 +1,16 @@
 // Source with colours.
 
+import { parser as cpp } from "@lezer/cpp";
 import { classHighlighter, highlightCode } from "@lezer/highlight";
-import { parser } from "@lezer/python";
+import { parser as python } from "@lezer/python";
 import { element } from "../page/dom.js";
+
+const PARSERS = { py: python, h: cpp };
 
 export function coloured(text, file) {
   const code = element("code");
-  if (!file.endsWith(".py")) {
+  const parser = PARSERS[file.split(".").pop()];
+  if (!parser) {
     code.append(text);
     return code;
   }

@@ -63,31 +63,34 @@ def get(name: str, *needs: Need) -> Backend:
 def choose(name: str | None, *needs: Need) -> Backend:
     """Return the backend named ``name``, or without a name the only one installed.
 
-    A backend that lacks one of ``needs`` does not count.
+    A backend that lacks one of ``needs`` does not count. One that runs a program of the machine,
+    such as ``c``, counts only if no other can: a machine has a compiler for other reasons.
 
     Raises:
         UsageError: no backend has that name, it lacks one of ``needs``, or none is named where
             several are installed, or where none is and none is needed.
-        BackendError: no backend is installed, and one is needed.
+        BackendError: none of several backends is installed, and one is needed.
     """
     if name is not None:
         return get(name, *needs)
     able = having(*needs)
     if not able:
         raise UsageError(f"no backend can {listed([need.words for need in needs])}")
-    installed = [backend for backend in able if backend.installed]
-    if not installed and not {MODEL, FILES} & set(needs):
+    packaged = [backend for backend in able if backend.command is None] or able
+    installed = [backend for backend in packaged if backend.installed]
+    if len(installed or packaged) == 1:
+        return (installed or packaged)[0]
+    if installed:
+        choice = listed([backend.name for backend in able if backend.installed], "or")
+        raise UsageError(f"several backends are installed; choose one with --backend {choice}")
+    if not {MODEL, FILES} & set(needs):
         choice = listed([backend.name for backend in able], "or")
         raise UsageError(
             f"no backend is installed, and none is needed: choose one with --backend {choice}"
         )
-    if not installed:
-        commands = [f"pip install {backend.requirement}" for backend in able]
-        raise BackendError(f"no backend is installed: {listed(commands, 'or')}")
-    if len(installed) > 1:
-        choice = listed([backend.name for backend in installed], "or")
-        raise UsageError(f"several backends are installed; choose one with --backend {choice}")
-    return installed[0]
+    ways = [backend.missing for backend in packaged]
+    ways += [f"--backend {backend.name}" for backend in able if backend.installed]
+    raise BackendError(f"no backend is installed: {listed(ways, 'or')}")
 
 
 def names(last: str = "and") -> str:

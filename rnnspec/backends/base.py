@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec.errors import BackendError
+from rnnspec.errors import BackendError, brief
 from rnnspec.taken_names import NO_NAMES, TakenNames
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class Backend:
     source is written for that.
     ``function_error`` is the absolute error of the functions in its recurrent layers in float32, if
     it is more than a relative one of a few units.
-    ``command`` returns the name of the program that the runtime needs, if it needs one.
+    ``command`` returns the name of the program that the runtime needs, if it needs one, and
+    ``command_version`` its version.
     ``engine`` returns the name of the framework that the runtime is set to run on, if it has
     several, without importing it. ``optimizers`` is the package of the framework's own optimizers,
     if the runtime has ``own_steps``; ``causes`` returns known differences of these.
@@ -88,6 +89,7 @@ class Backend:
     loading: tuple[str, ...] = ()
     arguments: tuple[tuple[Form, str], ...] = ()
     command: Callable[[], str] | None = None
+    command_version: Callable[[], str] = str
     engine: Callable[[], str] | None = None
     optimizers: str = ""
     causes: Callable[[], tuple[Cause, ...]] = tuple
@@ -113,6 +115,13 @@ class Backend:
         pip would look for the extra itself on an index, which has no rnnspec.
         """
         return shlex.join(_requirements_of(self.extra) or [self.distribution])
+
+    @property
+    def missing(self) -> str:
+        """What to do if the framework, or the program that the runtime needs, is not installed."""
+        if self.command is None:
+            return f"pip install {self.requirement}"
+        return f"{brief(self.command())!r} was not found; install one, or set CC to its path"
 
     @property
     def suffix(self) -> str:
@@ -158,13 +167,9 @@ class Backend:
         # Imported here: a command that needs no framework starts sooner without it.
         from importlib import metadata
 
-        if not self.installed and self.command is not None:
-            raise BackendError(
-                f"no C compiler: {self.command()!r} is not a program of this machine; install one, "
-                "or set CC to its path"
-            )
         if not self.installed:
-            raise BackendError(f"{self.title} is not installed: pip install {self.requirement}")
+            what = f"no {self.title} compiler" if self.command else f"{self.title} is not installed"
+            raise BackendError(f"{what}: {self.missing}")
         try:
             version = metadata.version(self.distribution) if self.distribution else ""
         except metadata.PackageNotFoundError:

@@ -44,7 +44,8 @@ SOURCE = Need("write source", lambda backend: bool(backend.forms))
 MODEL = Need("build a model", lambda backend: backend.level is not None)
 OPTIMIZERS = Need("train with an optimizer of its own", lambda backend: bool(backend.optimizers))
 TARGETS = Need("write source for a target", lambda backend: bool(backend.targets))
-SINGLE_FILE = Need("save a model in a single file", lambda backend: bool(backend.single_file))
+LENGTHS = Need("limit the steps of a sequence", lambda backend: bool(backend.targets))
+SINGLE_FILE = Need("write a single header", lambda backend: bool(backend.single_file))
 FILES = Need("save a model", lambda backend: bool(backend.files))
 
 
@@ -62,6 +63,12 @@ def form(name: Form) -> Need:
 def source(name: Form | None) -> tuple[Need, ...]:
     """Return the needs to write source, in a form if one is named."""
     return (SOURCE,) if name is None else (SOURCE, form(name))
+
+
+def options(target: str | None, max_steps: int | None) -> tuple[Need, ...]:
+    """Return the needs to write source for a target, and of a longest sequence."""
+    asked = ((target, TARGETS), (max_steps, LENGTHS))
+    return tuple(need for value, need in asked if value is not None)
 
 
 def quantized(kind: str) -> Need:

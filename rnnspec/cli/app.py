@@ -79,7 +79,7 @@ def _is_argument(parameter: Any) -> bool:
 app = typer.Typer(
     name="rnnspec",
     cls=Group,
-    help="One YAML file: the same recurrent network in Keras, PyTorch, JAX and ONNX.",
+    help="One YAML file: the same recurrent network in Keras, PyTorch, JAX, ONNX and C.",
     epilog="Example: rnnspec build specs/stacked_lstm.yaml --backend keras",
     no_args_is_help=True,
     add_completion=False,

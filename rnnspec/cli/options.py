@@ -13,7 +13,11 @@ from rnnspec.cli import completers
 from rnnspec.errors import listed
 
 _FORM = forms()[0]
-_OTHER_FORMS = [f"for {b.name} {b.forms[0]}" for b in having(SOURCE) if b.forms[0] != _FORM]
+_OTHER_FORMS = [
+    f"for {listed(backends)} {form}"
+    for form in forms()
+    if form != _FORM and (backends := [b.name for b in having(SOURCE) if b.forms[0] == form])
+]
 BACKENDS_OF_FILES = [backend for backend in having(FILES) if backend.suffix]
 BACKENDS_OF_FOLDERS = [backend for backend in having(FILES) if not backend.suffix]
 
@@ -38,7 +42,7 @@ Backend = Annotated[
         "--backend",
         "-b",
         metavar="NAME",
-        help=f"{names('or')}; not needed if only one is installed.",
+        help=f"{names('or')}; not needed if only one framework is installed.",
         autocompletion=completers.backends,
     ),
 ]
@@ -78,7 +82,8 @@ SingleHeader = Annotated[
     bool,
     typer.Option(
         "--single-header",
-        help=f"Of {listed([backend.name for backend in having(SINGLE_FILE)])}: write one file.",
+        help=f"Of {listed([backend.name for backend in having(SINGLE_FILE)])}: write a single "
+        "header, with its path as OUT.",
     ),
 ]
 Format = Annotated[

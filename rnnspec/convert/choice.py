@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnspec.backends import BACKENDS, Backend, get, lack, needs, single_file
+from rnnspec.backends import BACKENDS, Backend, get, having, lack, needs, single_file
 from rnnspec.backends.contract import DEFAULTS, SourceOptions
-from rnnspec.backends.needs import FILES
+from rnnspec.backends.needs import FILES, SINGLE_FILE
 from rnnspec.convert.kinds import CanonicalFile, FrameworkFiles, Kind, Source
 from rnnspec.errors import UsageError, listed
 from rnnspec.files.regular import missing
@@ -133,9 +133,11 @@ def kind_named(
             form.
     """
     kinds: tuple[Kind, ...] = KINDS
-    if backend is not None:
-        named = get(backend, FILES)
-        kinds = (FrameworkFiles(single_file(named) if single else named),)
+    if single:
+        able = having(SINGLE_FILE) if backend is None else [get(backend, FILES)]
+        kinds = tuple(FrameworkFiles(single_file(each)) for each in able)
+    elif backend is not None:
+        kinds = (FrameworkFiles(get(backend, FILES)),)
     found = _first(output, [kind for kind in kinds if kind.is_named(output)], kinds)
     asked = form is not None or options != DEFAULTS
     if not asked:

@@ -104,6 +104,19 @@ def test_onnx_runtime_is_not_asked(entrance: str, batch: Any, message: str) -> N
         model(entrance, "onnx")(batch)
 
 
+@pytest.mark.parametrize(
+    ("entrance", "batch", "message"),
+    [
+        (TOKENS, np.array([[0.0, 1.0, 2.0]]), "expected integers as tokens, received float64"),
+        (NUMBERS, np.zeros((1, 3, 2), np.complex64), "expected numbers as features, received comp"),
+        (NUMBERS, np.full((1, 3, 2), "1"), "expected numbers as features, received <U1"),
+    ],
+)
+def test_c_is_not_given_another_type(entrance: str, batch: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        model(entrance, "c")(batch)
+
+
 @pytest.mark.parametrize("token", [7, -8])
 def test_a_token_outside_the_vocabulary_where_keras_trains_and_predicts(token: int) -> None:
     live = model(TOKENS, "keras")

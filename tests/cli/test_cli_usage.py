@@ -364,9 +364,12 @@ def test_an_ending_is_no_part_of_a_version(run: Run, spec: str) -> None:
 
 def test_the_help_of_a_form_says_which_is_the_default(run: Run) -> None:
     said = " ".join(run("build", "--help").out.split())
-    others = [each for each in having(needs.SOURCE) if each.forms[0] != "training"]
-    said_of_others = "".join(f", for {each.name} {each.forms[0]}" for each in others)
-    assert f"by default training{said_of_others}" in said
+    others: dict[str, list[str]] = {}
+    for each in having(needs.SOURCE):
+        others.setdefault(each.forms[0], []).append(each.name)
+    del others["training"]
+    shown = (f"for {listed(backends)} {form}" for form, backends in others.items())
+    assert f"by default training, {', '.join(shown)}" in said
 
 
 def test_the_help_of_convert_names_every_kind_of_file(run: Run) -> None:

@@ -12,9 +12,10 @@ from textwrap import dedent, indent
 
 import pytest
 import yaml
+from offered import shipped
 from pydantic import BaseModel
 
-from docs.generate.examples import Code, Command, Excerpt, File, examples, provide
+from docs.generate.examples import Code, Command, Compilation, Excerpt, File, examples, provide
 from docs.generate.written import draw_pictures
 from rnnspec.cli import main
 from rnnspec.spec import models
@@ -34,7 +35,8 @@ def settled(text: str) -> str:
     """Return output without the parts that differ between machines."""
     text = re.sub(r"(Largest difference in \w+): .*", r"\1", text)
     text = re.sub(r"\d\.\de[+-]\d\d", "0.0e-00", text)
-    return re.sub(r"(Keras|PyTorch|ONNX Runtime|ONNX|JAX|Flax) [\w.+]+", r"\1", text)
+    text = re.sub(r"(Keras|PyTorch|ONNX Runtime|ONNX|JAX|Flax) [\w.+]+", r"\1", text)
+    return re.sub(r"(Built with|the original in) (?:cc|gcc|\w+ clang|clang) .*", r"\1", text)
 
 
 @pytest.fixture
@@ -77,6 +79,9 @@ def test_a_page_shows_what_its_examples_print(
                 called(arguments, monkeypatch)
                 printed = capfd.readouterr().out
                 assert settled(printed) == settled(output or ""), place
+            case Compilation(text=text, output=output):
+                done = subprocess.run(text, shell=True, capture_output=True, text=True, check=True)
+                assert done.stdout + done.stderr == output, place
             case Code(text=text, output=output):
                 exec(compile(text, place, "exec"), names)
                 assert settled(capfd.readouterr().out) == settled(output), place
@@ -89,6 +94,14 @@ def called(arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr(sys, "stderr", sys.stdout)
         with pytest.raises(SystemExit):
             main()
+
+
+def test_the_language_says_what_each_backend_offers() -> None:
+    for backend in shipped():
+        files = [name.format(name="NAME") for name in backend.files]
+        parts = ([backend.name], backend.forms, [str(backend.level)], backend.dtypes, files)
+        row = " | ".join(", ".join(f"`{word}`" for word in words) for words in parts)
+        assert f"\n| {row} |" in PAGES["docs/reference/language.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -56,7 +56,7 @@ def test_an_example_has_a_description_and_opens_without_notes(example: Path) -> 
 
 def test_source_has_the_name_of_its_format() -> None:
     titles = {source["title"] for source in answer(GOOD, [])["sources"]}
-    assert {"Keras", "PyTorch", "JAX", "ONNX"} <= titles
+    assert {"Keras", "PyTorch", "JAX", "ONNX", "C"} <= titles
     assert "ONNX Runtime" not in titles
 
 

@@ -1,13 +1,14 @@
 """The record of the C backend."""
 
 from rnnspec.backends.base import Backend
-from rnnspec.backends.c.compiler import command
+from rnnspec.backends.c.compiler import command, version
 
 C = Backend(
     name="c",
     title="C",
     package="rnnspec.backends.c",
     command=command,
+    command_version=version,
     forms=("inference", "step"),
     level="forward",
     dtypes=("float32",),

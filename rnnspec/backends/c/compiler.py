@@ -9,10 +9,20 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
-from rnnspec.errors import GenerationError, brief
+from rnnspec.errors import BackendError, GenerationError, brief
 
 _SECONDS = 300.0
 """A source of a hundred megabytes takes a minute."""
+_SMALLEST = """\
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+float root(float x) {
+    return sqrtf(x);
+}
+"""
 
 
 def command() -> str:
@@ -21,14 +31,21 @@ def command() -> str:
 
 
 def _words() -> list[str]:
-    return shlex.split(os.environ.get("CC", "")) or ["cc"]
+    value = os.environ.get("CC", "")
+    try:
+        return shlex.split(value) or ["cc"]
+    except ValueError:  # a quotation that does not end
+        return [value]
 
 
 def version() -> str:
     """Return the first line of what the compiler says of its version."""
-    shown = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
-        [*_words(), "--version"], capture_output=True, check=False, text=True, timeout=_SECONDS
-    )
+    try:
+        shown = subprocess.run(  # noqa: S603 - the compiler that the user has chosen
+            [*_words(), "--version"], capture_output=True, check=False, text=True, timeout=10.0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return command()
     return next(iter(shown.stdout.splitlines()), command())
 
 
@@ -36,7 +53,8 @@ def compile_library(text: str, *, folder: Path | None = None) -> bytes:
     """Return a shared library of a text, which may include files of a folder.
 
     Raises:
-        GenerationError: the compiler does not take it.
+        BackendError: the compiler takes no C at all, such as one whose headers are missing.
+        GenerationError: it does not take this text.
     """
     return _compiled(text, _words_of(folder))
 
@@ -65,11 +83,24 @@ def _run(text: str, words: tuple[str, ...]) -> bytes:
                 capture_output=True,
                 check=False,
                 text=True,
+                errors="replace",
                 timeout=_SECONDS,
             )
         except subprocess.TimeoutExpired:
             message = f"{words[0]} did not compile the source in {_SECONDS:.0f} s"
             raise GenerationError(message) from None
-        if done.returncode:
-            raise GenerationError(f"{words[0]} cannot compile the source: {brief(done.stderr)}")
+        if done.returncode or not library.is_file():
+            reason = _reason(done.stderr)
+            if text == _SMALLEST:
+                raise BackendError(f"{shlex.join(_words())} cannot compile C: {reason}")
+            # Raises, if the fault is that of the compiler.
+            _run(_SMALLEST, words)
+            raise GenerationError(f"{words[0]} cannot compile the source: {reason}")
         return library.read_bytes()
+
+
+def _reason(messages: str) -> str:
+    """Return the first error in what a compiler prints; notes and warnings may precede it."""
+    lines = messages.splitlines()
+    errors = [line for line in lines if "error" in line]
+    return brief((errors or lines or ["it wrote no file"])[0])

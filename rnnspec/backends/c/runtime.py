@@ -17,7 +17,7 @@ from rnnspec.backends.c import compiler
 from rnnspec.backends.c.arrays import declared_arrays
 from rnnspec.backends.c.filled import arrays_in, fill, join, split
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import BackendError, UsageError, brief
 from rnnspec.ir.params import Counts, params
 
 if TYPE_CHECKING:
@@ -356,7 +356,12 @@ class CModel:
         with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
             path = Path(folder, "model.so")
             path.write_bytes(compiled)
-            library = ctypes.CDLL(str(path))
+            try:
+                library = ctypes.CDLL(str(path))
+            except OSError as error:  # of another processor
+                raise BackendError(
+                    f"what {compiler.command()} compiles cannot be loaded here: {error}"
+                ) from None
         library.rnnspec_array.restype = ctypes.c_void_p
         library.rnnspec_output_steps.argtypes = [ctypes.c_size_t]
         library.rnnspec_output_steps.restype = ctypes.c_size_t
@@ -395,6 +400,8 @@ class CModel:
             return np.ascontiguousarray(np.clip(batch, -1, 2**31 - 1), np.int32)
         if batch.ndim != 3 or batch.shape[2] != features:
             raise UsageError(f"expected (batch, steps, {features}), received {batch.shape}")
+        if batch.dtype.kind not in "biuf":
+            raise UsageError(f"expected numbers as features, received {brief(batch.dtype)}")
         return np.ascontiguousarray(batch, np.float32)
 
     def _refuse(self, status: int, steps: int) -> None:

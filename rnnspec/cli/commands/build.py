@@ -62,7 +62,7 @@ def build(
         str | None,
         typer.Option(
             metavar="TYPE",
-            help="int8: round the weights of an ONNX file, and print how much outputs change.",
+            help="int8: round the weights of the files, and print how much outputs change.",
             autocompletion=completers.quantized_types,
             show_default=False,
         ),
@@ -85,7 +85,13 @@ def build(
     source = form_named(form)
     files = () if output is None else (FILES,)
     chosen = choose(
-        backend, *needs.source(source), MODEL, *files, *_quantization_needs(quantize, output)
+        backend,
+        *needs.source(source),
+        MODEL,
+        *files,
+        *needs.options(target, max_steps),
+        *_quantization_needs(quantize, output),
+        *_header_needs(output, single=single_header),
     )
     if single_header:
         chosen = single_file(chosen)
@@ -120,6 +126,12 @@ def _quantization_needs(quantize: str | None, output: Path | None) -> tuple[Need
     if output is None:
         raise UsageError("--quantize needs -o: the file is quantized")
     return (needs.quantized(kind),)
+
+
+def _header_needs(output: Path | None, *, single: bool) -> tuple[Need, ...]:
+    if single and output is None:
+        raise UsageError("--single-header needs -o: the path of the header")
+    return (needs.SINGLE_FILE,) if single else ()
 
 
 def _count(generated: Generated, model: Any) -> Summary:

@@ -74,7 +74,7 @@ def codegen(
         )
     programs = load_all(inputs)
     source_form = form_named(form)
-    chosen = choose(backend, *needs.source(source_form))
+    chosen = choose(backend, *needs.source(source_form), *needs.options(target, max_steps))
 
     asked = SourceOptions(target=target, max_steps=max_steps)
 

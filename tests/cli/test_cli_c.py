@@ -1,0 +1,119 @@
+"""C on the command line: compilers that are missing or do not work, options, implicit choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from offered import require, shipped
+
+from rnnspec.backends import BACKENDS, choose, needs
+from rnnspec.backends.c import compiler
+from rnnspec.errors import BackendError
+
+Run = Callable[..., Any]
+BOTH = """\
+version: 1
+name: both
+input: {features: 32}
+rnn: {type: lstm, units: 64, bidirectional: true}
+head: {units: 1}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _compiler() -> None:
+    require("c")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("/nosuch/cc", "no C compiler: '/nosuch/cc' was not found; install one, or set CC to its"),
+        ('cc "', "no C compiler: 'cc \"' was not found; install one, or set CC to its path"),
+        ("cc -include nosuch.h", "cc -include nosuch.h cannot compile C: "),
+        ("true", "true cannot compile C: it wrote no file"),
+    ],
+)
+def test_a_compiler_that_does_not_work_is_one_error(
+    run: Run,
+    entries: Run,
+    spec: str,
+    value: str,
+    message: str,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CC", value)
+        ran = run("build", spec, "-b", "c", "-o", "out")
+        # Source needs no compiler.
+        assert run("codegen", spec, "-b", "c").code == 0
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.startswith(f"rnnspec: error: {message}")
+    assert (ran.err.count("\n"), "bug" in ran.err) == (1, False)
+    assert entries() == {spec}
+
+
+def test_doctor_shows_the_compiler(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = run("doctor").out.splitlines()
+    assert f"c            {compiler.version()}" in rows
+    monkeypatch.setenv("CC", "nosuch_cc")
+    ran = run("doctor")
+    missing = "no compiler: 'nosuch_cc' was not found; install one, or set CC to its path"
+    assert f"c            {missing}" in ran.out.splitlines()
+    assert (ran.code, ran.err) == (0, "")
+
+
+def test_a_compiler_alone_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend in shipped():
+        if backend.distribution:
+            absent = replace(backend, distribution="nosuch", needed=())
+            monkeypatch.setitem(BACKENDS, backend.name, absent)
+    with pytest.raises(BackendError, match=r"pip install 'onnx.* or --backend c$"):
+        choose(None, needs.FILES)
+    present = replace(BACKENDS["torch"], distribution="numpy")
+    monkeypatch.setitem(BACKENDS, "torch", present)
+    assert choose(None, needs.FILES) is present
+    assert choose(None, needs.FILES, needs.TARGETS).name == "c"
+
+
+def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
+    assert run("build", spec, "--single-header", "-o", "small.h").code == 0
+    assert run("convert", "small.h", "other.h", "--single-header").code == 0
+    assert run("build", spec, "-b", "c", "-o", "folder").code == 0
+    assert entries() == {
+        *(spec, "small.h", "other.h"),
+        *("folder", "folder/small.h", "folder/small.c"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-b", "c", "--single-header"], "--single-header needs -o: the path of the header"),
+        (
+            ["-b", "keras", "--single-header", "-o", "x.h"],
+            "keras cannot write a single header; c can",
+        ),
+        (["-b", "keras", "--max-steps", 9], "keras cannot limit the steps of a sequence; c can"),
+        (
+            ["-b", "c", "--target", "avx512"],
+            "unknown target 'avx512'; expected portable, avx2 or cortex-m",
+        ),
+    ],
+)
+def test_options_that_do_not_fit(
+    run: Run, entries: Run, spec: str, words: list[Any], message: str
+) -> None:
+    ran = run("build", spec, *words)
+    assert (ran.code, ran.out, ran.err) == (2, "", f"rnnspec: error: {message}\n")
+    assert entries() == {spec}
+
+
+def test_int8_takes_every_kernel_however_long_its_comment(run: Run) -> None:
+    Path("both.yaml").write_text(BOTH)
+    ran = run("build", "both.yaml", "-b", "c", "--quantize", "int8", "--seed", 1, "-o", "both")
+    assert (ran.code, ran.err) == (0, "")
+    assert "quantized to int8: bidirectional_1 and dense_1\n" in ran.out
