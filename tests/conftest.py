@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from covering import covering
 from hypothesis import settings
-from small import write_small
+from small_networks import write_small
 
 from rnnspec.backends import BACKENDS
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from covering import features
 from offered import require_all
-from small import in_small
+from small_networks import in_small
 
 import rnnspec
 from rnnspec import pipeline

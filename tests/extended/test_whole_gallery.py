@@ -9,7 +9,7 @@ from conftest import GALLERY
 from covering import covering
 from forms.test_equal import computes_the_same
 from importing.test_live import is_taken_over
-from small import write_small
+from small_networks import write_small
 from steps.test_equal import is_equal_or_refused
 
 from rnnspec import pipeline

@@ -13,7 +13,7 @@ import pytest
 from conftest import GALLERY, ROOT
 from covering import covering
 from offered import import_later
-from small import in_small
+from small_networks import in_small
 
 from rnnspec import pipeline
 from rnnspec.backends import get

@@ -13,7 +13,7 @@ from typing import Any
 import keras_facts
 import pytest
 from offered import import_later
-from small import write_small
+from small_networks import write_small
 
 keras = import_later("keras")
 
