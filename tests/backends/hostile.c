@@ -79,10 +79,12 @@ static void NET_check(void) {
     {
         /* Nothing may be read or written. */
         float *y[HEADS] = {NULL};
+        float *workspace = (float *)malloc(CAP_WORKSPACE * sizeof(float));
 
-        expect("NET: no step", NET_run(NULL, CAP_MIN_STEPS - 1, POINTERS, NULL) == CAP_BAD_LENGTH);
-        expect("NET: many", NET_run(NULL, CAP_MAX_STEPS + 1, POINTERS, NULL) == CAP_BAD_LENGTH);
-        expect("NET: most", NET_run(NULL, (size_t)-1, POINTERS, NULL) == CAP_BAD_LENGTH);
+        expect("NET: no step", NET_run(NULL, CAP_MIN_STEPS - 1, POINTERS, workspace) == CAP_BAD_LENGTH);
+        expect("NET: many", NET_run(NULL, CAP_MAX_STEPS + 1, POINTERS, workspace) == CAP_BAD_LENGTH);
+        expect("NET: most", NET_run(NULL, (size_t)-1, POINTERS, workspace) == CAP_BAD_LENGTH);
+        free(workspace);
     }
 }
 #else

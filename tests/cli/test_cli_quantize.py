@@ -111,7 +111,7 @@ TINY = "input: {features: 2}\nrnn: {type: lstm, units: 2}"
         (
             TINY,
             ("-b", "keras", "-o", "net.keras"),
-            "rnnspec: error: keras cannot quantize to int8; onnx can\n",
+            "rnnspec: error: keras cannot quantize to int8; onnx and c can\n",
         ),
         (
             TINY,

@@ -43,8 +43,10 @@ def bare(backend: str) -> str:
 
 
 def without_comments(text: str) -> str:
-    """Return the lines of a text that are no comments of ONNX."""
-    # Split at line feeds alone, as its parser does.
+    """Return a text without the comments of C, or the lines that are no comments of ONNX."""
+    if text.startswith("/*"):
+        return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    # Split at line feeds alone, as the parser of ONNX does.
     return "\n".join(line for line in text.split("\n") if not line.startswith("#"))
 
 
