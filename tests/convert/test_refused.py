@@ -264,7 +264,10 @@ def test_integers(refused: Refused) -> None:
         ),
         (["moved.yaml", "out"], "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo"),
         (["in.safetensors", "-"], "expected the path of a folder"),
-        (["empty", "out.keras"], "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo"),
+        (
+            ["empty", "out.keras"],
+            "expected NAME.safetensors, NAME.keras, a folder of PyTorch, a fo",
+        ),
         (["in.safetensors", "no/out.keras"], "no: error: no such folder"),
     ],
 )
