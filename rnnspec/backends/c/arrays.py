@@ -183,8 +183,8 @@ def block_of(units: int, target: str) -> int:
         return next(block for block in (4, 2, 1) if units % block == 0)
     if units < _FEW_UNITS:
         return 1
-    # Four registers of 128 bits, or one of 256, for each gate.
-    return 16 if units % 16 == 0 and target == "portable" else 8
+    # Two registers for each gate: of 128 bits, or of 256.
+    return 16 if units % 16 == 0 and target == "avx2" else 8
 
 
 def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:

@@ -186,32 +186,44 @@ static void bidirectional_lstm_project_1x1(const float *BIDIRECTIONAL_LSTM_RESTR
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 16][k][gate][unit % 16]. */
+/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
 BIDIRECTIONAL_LSTM_VERSIONS
-static void bidirectional_lstm_multiply_4x16(const float *BIDIRECTIONAL_LSTM_RESTRICT w,
-                                             const float *BIDIRECTIONAL_LSTM_RESTRICT x,
-                                             size_t inputs, size_t padded,
-                                             float *BIDIRECTIONAL_LSTM_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 16) {
-        float a0[64];
+static void bidirectional_lstm_multiply_4x8(const float *BIDIRECTIONAL_LSTM_RESTRICT w,
+                                            const float *BIDIRECTIONAL_LSTM_RESTRICT x,
+                                            size_t inputs, size_t padded,
+                                            float *BIDIRECTIONAL_LSTM_RESTRICT z) {
+    for (size_t unit = 0; unit < padded; unit += 8) {
+        float a0[32];
+        float a1[32];
         for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 16; ++j) {
-                const size_t at = gate * 16 + j;
+            for (size_t j = 0; j < 8; ++j) {
+                const size_t at = gate * 8 + j;
                 const size_t to = gate * padded + unit + j;
                 a0[at] = z[to];
+                a1[at] = 0.0f;
             }
         }
-        for (size_t k = 0; k < inputs; ++k) {
-            for (size_t j = 0; j < 64; ++j) {
+        size_t k = 0;
+        for (; k + 1 < inputs; k += 2) {
+            for (size_t j = 0; j < 32; ++j) {
                 a0[j] = BIDIRECTIONAL_LSTM_MADD(x[k], w[j], a0[j]);
+            }
+            for (size_t j = 0; j < 32; ++j) {
+                a1[j] = BIDIRECTIONAL_LSTM_MADD(x[k + 1], w[32 + j], a1[j]);
             }
             w += 64;
         }
+        for (; k < inputs; ++k) {
+            for (size_t j = 0; j < 32; ++j) {
+                a0[j] = BIDIRECTIONAL_LSTM_MADD(x[k], w[j], a0[j]);
+            }
+            w += 32;
+        }
         for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 16; ++j) {
-                const size_t at = gate * 16 + j;
+            for (size_t j = 0; j < 8; ++j) {
+                const size_t at = gate * 8 + j;
                 const size_t to = gate * padded + unit + j;
-                z[to] = a0[at];
+                z[to] = a0[at] + a1[at];
             }
         }
     }
@@ -219,16 +231,16 @@ static void bidirectional_lstm_multiply_4x16(const float *BIDIRECTIONAL_LSTM_RES
 
 /* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
 BIDIRECTIONAL_LSTM_VERSIONS
-static void bidirectional_lstm_project_4x16(const float *BIDIRECTIONAL_LSTM_RESTRICT w,
-                                            const float *BIDIRECTIONAL_LSTM_RESTRICT bias,
-                                            const float *BIDIRECTIONAL_LSTM_RESTRICT x, size_t rows,
-                                            size_t inputs, size_t padded,
-                                            float *BIDIRECTIONAL_LSTM_RESTRICT z) {
+static void bidirectional_lstm_project_4x8(const float *BIDIRECTIONAL_LSTM_RESTRICT w,
+                                           const float *BIDIRECTIONAL_LSTM_RESTRICT bias,
+                                           const float *BIDIRECTIONAL_LSTM_RESTRICT x, size_t rows,
+                                           size_t inputs, size_t padded,
+                                           float *BIDIRECTIONAL_LSTM_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row) {
         for (size_t j = 0; j < 4 * padded; ++j) {
             z[j] = bias ? bias[j] : 0.0f;
         }
-        bidirectional_lstm_multiply_4x16(w, x, inputs, padded, z);
+        bidirectional_lstm_multiply_4x8(w, x, inputs, padded, z);
         x += inputs;
         z += 4 * padded;
     }
@@ -257,19 +269,19 @@ static void bidirectional_lstm_lstm_cell(float *BIDIRECTIONAL_LSTM_RESTRICT z, s
 /* embedding_1.embeddings (10000, 32) */
 static const float bidirectional_lstm_embedding_1_embeddings[320000] = {0};
 
-/* bidirectional_1.forward.kernel (32, 128), as [2][32][4][16] */
+/* bidirectional_1.forward.kernel (32, 128), as [4][32][4][8] */
 static const float bidirectional_lstm_bidirectional_1_forward_kernel[4096] = {0};
 
-/* bidirectional_1.forward.recurrent_kernel (32, 128), as [2][32][4][16] */
+/* bidirectional_1.forward.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float bidirectional_lstm_bidirectional_1_forward_recurrent_kernel[4096] = {0};
 
 /* bidirectional_1.forward.bias (128), as [4][32] */
 static const float bidirectional_lstm_bidirectional_1_forward_bias[128] = {0};
 
-/* bidirectional_1.backward.kernel (32, 128), as [2][32][4][16] */
+/* bidirectional_1.backward.kernel (32, 128), as [4][32][4][8] */
 static const float bidirectional_lstm_bidirectional_1_backward_kernel[4096] = {0};
 
-/* bidirectional_1.backward.recurrent_kernel (32, 128), as [2][32][4][16] */
+/* bidirectional_1.backward.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float bidirectional_lstm_bidirectional_1_backward_recurrent_kernel[4096] = {0};
 
 /* bidirectional_1.backward.bias (128), as [4][32] */
@@ -306,14 +318,14 @@ static void bidirectional_lstm_bidirectional_1_forward(const float *x, size_t st
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = done;
 
-        bidirectional_lstm_project_4x16(bidirectional_lstm_bidirectional_1_forward_kernel,
-                                        bidirectional_lstm_bidirectional_1_forward_bias,
-                                        x + first * 32, count, 32, 32, chunk);
+        bidirectional_lstm_project_4x8(bidirectional_lstm_bidirectional_1_forward_kernel,
+                                       bidirectional_lstm_bidirectional_1_forward_bias,
+                                       x + first * 32, count, 32, 32, chunk);
         for (size_t i = 0; i < count; ++i) {
             const size_t at = i;
             float *const z = chunk + at * 128;
 
-            bidirectional_lstm_multiply_4x16(
+            bidirectional_lstm_multiply_4x8(
                 bidirectional_lstm_bidirectional_1_forward_recurrent_kernel, h, 32, 32, z);
             bidirectional_lstm_lstm_cell(z, 32, 32, h, c);
         }
@@ -333,14 +345,14 @@ static void bidirectional_lstm_bidirectional_1_backward(const float *x, size_t s
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = steps - done - count;
 
-        bidirectional_lstm_project_4x16(bidirectional_lstm_bidirectional_1_backward_kernel,
-                                        bidirectional_lstm_bidirectional_1_backward_bias,
-                                        x + first * 32, count, 32, 32, chunk);
+        bidirectional_lstm_project_4x8(bidirectional_lstm_bidirectional_1_backward_kernel,
+                                       bidirectional_lstm_bidirectional_1_backward_bias,
+                                       x + first * 32, count, 32, 32, chunk);
         for (size_t i = 0; i < count; ++i) {
             const size_t at = count - 1 - i;
             float *const z = chunk + at * 128;
 
-            bidirectional_lstm_multiply_4x16(
+            bidirectional_lstm_multiply_4x8(
                 bidirectional_lstm_bidirectional_1_backward_recurrent_kernel, h, 32, 32, z);
             bidirectional_lstm_lstm_cell(z, 32, 32, h, c);
         }

@@ -193,31 +193,43 @@ static void stacked_lstm_project_1x1(const float *STACKED_LSTM_RESTRICT w,
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 16][k][gate][unit % 16]. */
+/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
 STACKED_LSTM_VERSIONS
-static void stacked_lstm_multiply_4x16(const float *STACKED_LSTM_RESTRICT w,
-                                       const float *STACKED_LSTM_RESTRICT x, size_t inputs,
-                                       size_t padded, float *STACKED_LSTM_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 16) {
-        float a0[64];
+static void stacked_lstm_multiply_4x8(const float *STACKED_LSTM_RESTRICT w,
+                                      const float *STACKED_LSTM_RESTRICT x, size_t inputs,
+                                      size_t padded, float *STACKED_LSTM_RESTRICT z) {
+    for (size_t unit = 0; unit < padded; unit += 8) {
+        float a0[32];
+        float a1[32];
         for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 16; ++j) {
-                const size_t at = gate * 16 + j;
+            for (size_t j = 0; j < 8; ++j) {
+                const size_t at = gate * 8 + j;
                 const size_t to = gate * padded + unit + j;
                 a0[at] = z[to];
+                a1[at] = 0.0f;
             }
         }
-        for (size_t k = 0; k < inputs; ++k) {
-            for (size_t j = 0; j < 64; ++j) {
+        size_t k = 0;
+        for (; k + 1 < inputs; k += 2) {
+            for (size_t j = 0; j < 32; ++j) {
                 a0[j] = STACKED_LSTM_MADD(x[k], w[j], a0[j]);
+            }
+            for (size_t j = 0; j < 32; ++j) {
+                a1[j] = STACKED_LSTM_MADD(x[k + 1], w[32 + j], a1[j]);
             }
             w += 64;
         }
+        for (; k < inputs; ++k) {
+            for (size_t j = 0; j < 32; ++j) {
+                a0[j] = STACKED_LSTM_MADD(x[k], w[j], a0[j]);
+            }
+            w += 32;
+        }
         for (size_t gate = 0; gate < 4; ++gate) {
-            for (size_t j = 0; j < 16; ++j) {
-                const size_t at = gate * 16 + j;
+            for (size_t j = 0; j < 8; ++j) {
+                const size_t at = gate * 8 + j;
                 const size_t to = gate * padded + unit + j;
-                z[to] = a0[at];
+                z[to] = a0[at] + a1[at];
             }
         }
     }
@@ -225,16 +237,15 @@ static void stacked_lstm_multiply_4x16(const float *STACKED_LSTM_RESTRICT w,
 
 /* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
 STACKED_LSTM_VERSIONS
-static void stacked_lstm_project_4x16(const float *STACKED_LSTM_RESTRICT w,
-                                      const float *STACKED_LSTM_RESTRICT bias,
-                                      const float *STACKED_LSTM_RESTRICT x, size_t rows,
-                                      size_t inputs, size_t padded,
-                                      float *STACKED_LSTM_RESTRICT z) {
+static void stacked_lstm_project_4x8(const float *STACKED_LSTM_RESTRICT w,
+                                     const float *STACKED_LSTM_RESTRICT bias,
+                                     const float *STACKED_LSTM_RESTRICT x, size_t rows,
+                                     size_t inputs, size_t padded, float *STACKED_LSTM_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row) {
         for (size_t j = 0; j < 4 * padded; ++j) {
             z[j] = bias ? bias[j] : 0.0f;
         }
-        stacked_lstm_multiply_4x16(w, x, inputs, padded, z);
+        stacked_lstm_multiply_4x8(w, x, inputs, padded, z);
         x += inputs;
         z += 4 * padded;
     }
@@ -262,28 +273,28 @@ static void stacked_lstm_lstm_cell(float *STACKED_LSTM_RESTRICT z, size_t padded
 /* embedding_1.embeddings (10000, 32) */
 static const float stacked_lstm_embedding_1_embeddings[320000] = {0};
 
-/* lstm_1.kernel (32, 128), as [2][32][4][16] */
+/* lstm_1.kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_1_kernel[4096] = {0};
 
-/* lstm_1.recurrent_kernel (32, 128), as [2][32][4][16] */
+/* lstm_1.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_1_recurrent_kernel[4096] = {0};
 
 /* lstm_1.bias (128), as [4][32] */
 static const float stacked_lstm_lstm_1_bias[128] = {0};
 
-/* lstm_2.kernel (32, 128), as [2][32][4][16] */
+/* lstm_2.kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_2_kernel[4096] = {0};
 
-/* lstm_2.recurrent_kernel (32, 128), as [2][32][4][16] */
+/* lstm_2.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_2_recurrent_kernel[4096] = {0};
 
 /* lstm_2.bias (128), as [4][32] */
 static const float stacked_lstm_lstm_2_bias[128] = {0};
 
-/* lstm_3.kernel (32, 128), as [2][32][4][16] */
+/* lstm_3.kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_3_kernel[4096] = {0};
 
-/* lstm_3.recurrent_kernel (32, 128), as [2][32][4][16] */
+/* lstm_3.recurrent_kernel (32, 128), as [4][32][4][8] */
 static const float stacked_lstm_lstm_3_recurrent_kernel[4096] = {0};
 
 /* lstm_3.bias (128), as [4][32] */
@@ -314,9 +325,8 @@ static void stacked_lstm_lstm_1(stacked_lstm_state *state, const float *x, float
     float *const c = state->lstm_1_c;
     float *const z = work;
 
-    stacked_lstm_project_4x16(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_bias, x, 1, 32, 32,
-                              z);
-    stacked_lstm_multiply_4x16(stacked_lstm_lstm_1_recurrent_kernel, h, 32, 32, z);
+    stacked_lstm_project_4x8(stacked_lstm_lstm_1_kernel, stacked_lstm_lstm_1_bias, x, 1, 32, 32, z);
+    stacked_lstm_multiply_4x8(stacked_lstm_lstm_1_recurrent_kernel, h, 32, 32, z);
     stacked_lstm_lstm_cell(z, 32, 32, h, c);
 }
 
@@ -326,9 +336,8 @@ static void stacked_lstm_lstm_2(stacked_lstm_state *state, const float *x, float
     float *const c = state->lstm_2_c;
     float *const z = work;
 
-    stacked_lstm_project_4x16(stacked_lstm_lstm_2_kernel, stacked_lstm_lstm_2_bias, x, 1, 32, 32,
-                              z);
-    stacked_lstm_multiply_4x16(stacked_lstm_lstm_2_recurrent_kernel, h, 32, 32, z);
+    stacked_lstm_project_4x8(stacked_lstm_lstm_2_kernel, stacked_lstm_lstm_2_bias, x, 1, 32, 32, z);
+    stacked_lstm_multiply_4x8(stacked_lstm_lstm_2_recurrent_kernel, h, 32, 32, z);
     stacked_lstm_lstm_cell(z, 32, 32, h, c);
 }
 
@@ -338,9 +347,8 @@ static void stacked_lstm_lstm_3(stacked_lstm_state *state, const float *x, float
     float *const c = state->lstm_3_c;
     float *const z = work;
 
-    stacked_lstm_project_4x16(stacked_lstm_lstm_3_kernel, stacked_lstm_lstm_3_bias, x, 1, 32, 32,
-                              z);
-    stacked_lstm_multiply_4x16(stacked_lstm_lstm_3_recurrent_kernel, h, 32, 32, z);
+    stacked_lstm_project_4x8(stacked_lstm_lstm_3_kernel, stacked_lstm_lstm_3_bias, x, 1, 32, 32, z);
+    stacked_lstm_multiply_4x8(stacked_lstm_lstm_3_recurrent_kernel, h, 32, 32, z);
     stacked_lstm_lstm_cell(z, 32, 32, h, c);
 }
 

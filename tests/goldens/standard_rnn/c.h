@@ -153,50 +153,55 @@ static void standard_rnn_sigmoids(float *x, size_t n) {
     }
 }
 
-/* z[gate][unit] += the sum over k of x[k] * w[unit / 16][k][gate][unit % 16]. */
+/* z[gate][unit] += the sum over k of x[k] * w[unit / 8][k][gate][unit % 8]. */
 STANDARD_RNN_VERSIONS
-static void standard_rnn_multiply_1x16(const float *STANDARD_RNN_RESTRICT w,
-                                       const float *STANDARD_RNN_RESTRICT x, size_t inputs,
-                                       size_t padded, float *STANDARD_RNN_RESTRICT z) {
-    for (size_t unit = 0; unit < padded; unit += 16) {
-        float a0[16];
-        float a1[16];
-        for (size_t j = 0; j < 16; ++j) {
+static void standard_rnn_multiply_1x8(const float *STANDARD_RNN_RESTRICT w,
+                                      const float *STANDARD_RNN_RESTRICT x, size_t inputs,
+                                      size_t padded, float *STANDARD_RNN_RESTRICT z) {
+    for (size_t unit = 0; unit < padded; unit += 8) {
+        float a0[8];
+        float a1[8];
+        float a2[8];
+        float a3[8];
+        for (size_t j = 0; j < 8; ++j) {
             a0[j] = z[unit + j];
             a1[j] = 0.0f;
+            a2[j] = 0.0f;
+            a3[j] = 0.0f;
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
-            for (size_t j = 0; j < 16; ++j) {
+        for (; k + 3 < inputs; k += 4) {
+            for (size_t j = 0; j < 8; ++j) {
                 a0[j] = STANDARD_RNN_MADD(x[k], w[j], a0[j]);
-                a1[j] = STANDARD_RNN_MADD(x[k + 1], w[16 + j], a1[j]);
+                a1[j] = STANDARD_RNN_MADD(x[k + 1], w[8 + j], a1[j]);
+                a2[j] = STANDARD_RNN_MADD(x[k + 2], w[16 + j], a2[j]);
+                a3[j] = STANDARD_RNN_MADD(x[k + 3], w[24 + j], a3[j]);
             }
             w += 32;
         }
         for (; k < inputs; ++k) {
-            for (size_t j = 0; j < 16; ++j) {
+            for (size_t j = 0; j < 8; ++j) {
                 a0[j] = STANDARD_RNN_MADD(x[k], w[j], a0[j]);
             }
-            w += 16;
+            w += 8;
         }
-        for (size_t j = 0; j < 16; ++j) {
-            z[unit + j] = a0[j] + a1[j];
+        for (size_t j = 0; j < 8; ++j) {
+            z[unit + j] = a0[j] + a1[j] + a2[j] + a3[j];
         }
     }
 }
 
 /* z[row][gate][unit] = bias[gate][unit], or 0 without a bias, + the product of x[row] with w. */
 STANDARD_RNN_VERSIONS
-static void standard_rnn_project_1x16(const float *STANDARD_RNN_RESTRICT w,
-                                      const float *STANDARD_RNN_RESTRICT bias,
-                                      const float *STANDARD_RNN_RESTRICT x, size_t rows,
-                                      size_t inputs, size_t padded,
-                                      float *STANDARD_RNN_RESTRICT z) {
+static void standard_rnn_project_1x8(const float *STANDARD_RNN_RESTRICT w,
+                                     const float *STANDARD_RNN_RESTRICT bias,
+                                     const float *STANDARD_RNN_RESTRICT x, size_t rows,
+                                     size_t inputs, size_t padded, float *STANDARD_RNN_RESTRICT z) {
     for (size_t row = 0; row < rows; ++row) {
         for (size_t j = 0; j < padded; ++j) {
             z[j] = bias ? bias[j] : 0.0f;
         }
-        standard_rnn_multiply_1x16(w, x, inputs, padded, z);
+        standard_rnn_multiply_1x8(w, x, inputs, padded, z);
         x += inputs;
         z += padded;
     }
@@ -237,10 +242,10 @@ static void standard_rnn_project_1x1(const float *STANDARD_RNN_RESTRICT w,
 /* embedding_1.embeddings (10000, 32) */
 static const float standard_rnn_embedding_1_embeddings[320000] = {0};
 
-/* simple_rnn_1.kernel (32, 32), as [2][32][1][16] */
+/* simple_rnn_1.kernel (32, 32), as [4][32][1][8] */
 static const float standard_rnn_simple_rnn_1_kernel[1024] = {0};
 
-/* simple_rnn_1.recurrent_kernel (32, 32), as [2][32][1][16] */
+/* simple_rnn_1.recurrent_kernel (32, 32), as [4][32][1][8] */
 static const float standard_rnn_simple_rnn_1_recurrent_kernel[1024] = {0};
 
 /* simple_rnn_1.bias (32), as [1][32] */
@@ -275,13 +280,13 @@ static void standard_rnn_simple_rnn_1(const float *x, size_t steps, float *y, fl
         const size_t count = steps - done < 16 ? steps - done : 16;
         const size_t first = done;
 
-        standard_rnn_project_1x16(standard_rnn_simple_rnn_1_kernel, standard_rnn_simple_rnn_1_bias,
-                                  x + first * 32, count, 32, 32, chunk);
+        standard_rnn_project_1x8(standard_rnn_simple_rnn_1_kernel, standard_rnn_simple_rnn_1_bias,
+                                 x + first * 32, count, 32, 32, chunk);
         for (size_t i = 0; i < count; ++i) {
             const size_t at = i;
             float *const z = chunk + at * 32;
 
-            standard_rnn_multiply_1x16(standard_rnn_simple_rnn_1_recurrent_kernel, h, 32, 32, z);
+            standard_rnn_multiply_1x8(standard_rnn_simple_rnn_1_recurrent_kernel, h, 32, 32, z);
             standard_rnn_tanhs(z, 32);
             memcpy(h, z, 32 * sizeof(float));
         }
