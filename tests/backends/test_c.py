@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.importing.run import take
+from rnnspec.ir.forms import Form
 
 TARGETS = get("c").targets
 LAYERS = """
@@ -268,3 +270,24 @@ def test_source_that_was_changed_is_neither_compiled_nor_taken(
     monkeypatch.setattr(compiler, "compile_library", compile_nothing)
     with pytest.raises(UsageError, match="not the source of the spec: it was changed"):
         take(tmp_path / "net.h")
+
+
+@pytest.mark.parametrize("form", ["inference", "step"])
+def test_the_self_test_of_a_file_finds_another_weight(form: Form, tmp_path: Path) -> None:
+    program, backend = pipeline.program(rnnspec.loads(TIED)), get("c")
+    generated = pipeline.generate(program, backend, form)
+    model = rnnspec.build(program.spec, "c", seed=1, form=form)
+    saving.write(generated, model, tmp_path, program.spec.document.text)
+    again = backend.runtime.reload(tmp_path, "net", generated.entry)
+    buffers = [np.zeros(2**16, np.float32) for _ in range(2)]
+
+    def largest() -> float:
+        test = again.library.net_self_test
+        test.restype = ctypes.c_float
+        return float(test(*(ctypes.c_void_p(buffer.ctypes.data) for buffer in buffers)))
+
+    assert largest() <= 1e-7
+    bias = generated.store.read_one(again, "lstm_1.bias")
+    bias += 1.0
+    generated.store.write_one(again, "lstm_1.bias", bias)
+    assert largest() > 1e-3

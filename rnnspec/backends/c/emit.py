@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
 from typing import TYPE_CHECKING, assert_never, get_args
@@ -17,7 +17,7 @@ from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import State, states
-from rnnspec.ir.params import counts, directions, params
+from rnnspec.ir.params import count, counts, directions, params
 from rnnspec.words import Activation
 
 if TYPE_CHECKING:
@@ -155,8 +155,6 @@ def _kernels(functions: Sequence[Function]) -> set[str]:
 
 
 def _signed(function: Function, entry: str) -> Function:
-    from dataclasses import replace
-
     return replace(function, signature=function.signature.replace("STATE", f"{entry}_state *state"))
 
 
@@ -282,19 +280,13 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     found = list(_clashes(network))
     total = counts(network).total
     if total > _MOST_PARAMETERS:
-        largest = max(network.layers, key=_count)
+        largest = max(network.layers, key=count)
         key = "vocabulary" if isinstance(largest, nodes.Embedding) else "units"
         reason = f"{total:,} parameters are too many for source; at most {_MOST_PARAMETERS:,} fit"
         found.append(Refusal(largest.name, key, reason))
     elif form == "step":
         found.extend(_too_large_for_stack(network))
     return tuple(found)
-
-
-def _count(layer: nodes.Layer) -> int:
-    from rnnspec.ir.params import count
-
-    return count(layer)
 
 
 def _clashes(network: nodes.Network) -> Iterator[Refusal]:

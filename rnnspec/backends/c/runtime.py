@@ -130,7 +130,7 @@ class CRuntime(Runtime):
         (folder / f"{name}.h").write_text(text, encoding="utf-8", newline="\n")
 
     def reload(self, folder: Path, name: str, entry: str) -> CModel:
-        """Return the model in files of ``save``, whose self-test must pass."""
+        """Return the model in files of ``save``, with the numbers in their text."""
         text = _text_in(folder, name)
         return CModel("", entry, text, arrays_in(text), changed=False)
 
