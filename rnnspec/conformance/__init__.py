@@ -1,0 +1,1 @@
+"""The conformance suite: cases that each show one fact, and what runs them in other tools."""
