@@ -37,7 +37,43 @@ GROUPS = {
 }
 """The tables of the page, with their headings."""
 
-_ALL = (Tool("onnxruntime", "ONNX Runtime", "onnx", "onnxruntime", "onnx", ("onnxruntime",)),)
+_SHORT = MappingProxyType({"RUST_BACKTRACE": "0"})
+"""No stack after a message of Rust."""
+_IREE = ("iree-base-compiler[onnx]", "iree-base-runtime")
+
+_ALL = (
+    Tool("onnxruntime", "ONNX Runtime", "onnx", "onnxruntime", "onnx", ("onnxruntime",)),
+    Tool(
+        "onnxruntime-web",
+        "onnxruntime-web in Node.js",
+        "onnx",
+        "onnxruntime_web",
+        "onnx",
+        ("(npm) onnxruntime-web",),
+    ),
+    Tool("onnx-reference", "onnx.reference", "onnx", "onnx_reference", "onnx", ("onnx",)),
+    Tool("openvino", "OpenVINO", "onnx", "openvino", "onnx", ("openvino",)),
+    Tool("openvino-fixed", "OpenVINO, fixed sizes", "onnx", "openvino", "onnx", ("openvino",)),
+    Tool("tract", "tract", "onnx", "tract", "onnx", ("tract",), _SHORT),
+    Tool("tract-fixed", "tract, fixed sizes", "onnx", "tract", "onnx", ("tract",), _SHORT),
+    Tool("iree", "IREE", "onnx", "iree", "onnx", _IREE),
+    Tool("iree-fixed", "IREE, fixed sizes", "onnx", "iree", "onnx", _IREE),
+    Tool("mnn", "MNN", "onnx", "mnn", "onnx", ("MNN", "onnx")),
+    Tool("mnn-operators", "MNN, --useOriginRNNImpl", "onnx", "mnn", "onnx", ("MNN", "onnx")),
+    Tool("opencv", "OpenCV", "onnx", "opencv", "onnx", ("opencv-python-headless>=5", "onnx")),
+    Tool("emx-onnx-cgen", "emx-onnx-cgen", "onnx", "emx_onnx_cgen", "onnx", ("emx-onnx-cgen",)),
+    Tool(
+        "emx-onnx-cgen-fixed",
+        "emx-onnx-cgen, fixed sizes",
+        "onnx",
+        "emx_onnx_cgen",
+        "onnx",
+        ("emx-onnx-cgen",),
+    ),
+    Tool(
+        "onnx2c", "onnx2c, fixed sizes", "onnx", "onnx2c", "onnx", ("onnx",)
+    ),  # built from https://github.com/kraiskil/onnx2c
+)
 
 TOOLS = {tool.name: tool for tool in _ALL}
 """The tools by name, in the order of the page."""
