@@ -157,7 +157,7 @@ def _read_case(folder: Path) -> Case:
 
 def data_set(folder: Path, call: int) -> Path:
     """Return the folder of one call, as ONNX's backend tests name it."""
-    return folder / f"testdata_set_{call}"
+    return folder / f"test_data_set_{call}"
 
 
 def _read_arrays(folder: Path, kind: str, count: int) -> tuple[Array, ...]:
