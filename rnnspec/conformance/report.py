@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rnnspec.conformance.results import Cell, Results, State, ToolRun
 
 _MARKS: dict[State, str] = {
-    "equal": "=",
+    "equal": ".",
     "absent": "-",
     "refused": "R",
     "crashed": "C",
@@ -45,52 +45,58 @@ def print_results(results: Results) -> None:
 
 
 def _parts(results: Results, width: int) -> Iterator[str | Grid]:
-    grid = _grid(results, in_words=True)
+    grid = _grid_in_words(results)
     in_words = grid.width <= width
     for number, tool in enumerate(results.tools.values(), 1):
         yield printable(f"{tool}, {tool.date}" if in_words else f"{number:>2} {tool}, {tool.date}")
     if in_words:
         yield grid
     else:
-        # As few tables as fit.
-        names = [*results.tools]
-        for tables in range(1, len(names) + 1):
-            size = -(-len(names) // tables)
-            groups = [names[at : at + size] for at in range(0, len(names), size)]
-            grids = [_grid(results, group) for group in groups]
-            if all(grid.width <= width for grid in grids):
-                break
-        yield from grids
+        yield from _grids_of_marks(results, width)
         present = {cell.state for row in results.cells.values() for cell in row.values()}
         for state in STATES:
             if state in present:
                 yield f"{_MARKS[state]} {state}: {_MEANINGS[state]}"
     for case, failures in _failures(results):
-        facts = results.cases[case]
         yield ""
-        yield printable(f"{case}: {facts.fact}")
+        yield printable(f"{case}: {results.cases[case].fact}")
         for tool, cell in failures:
             yield printable(f"  {tool.title}: {cell}")
     yield ""
     yield verdict(results)
 
 
-def _grid(results: Results, names: Sequence[str] = (), *, in_words: bool = False) -> Grid:
-    """Return a table of some of the tools, or of all, with marks or in words."""
-    numbers = {name: str(number) for number, name in enumerate(results.tools, 1)}
-    names = names or [*results.tools]
-    titles = [printable(results.tools[name].title if in_words else numbers[name]) for name in names]
-    grid = Grid("case", *titles)
+def _grid_in_words(results: Results) -> Grid:
+    grid = Grid("case", *(printable(tool.title) for tool in results.tools.values()))
     for case, row in results.cells.items():
-        cells = (row.get(name) for name in names)
-        grid.add_row(printable(case), *(_cell(cell, in_words=in_words) for cell in cells))
+        cells = (row[name].short if name in row else "" for name in results.tools)
+        grid.add_row(printable(case), *cells)
     return grid
 
 
-def _cell(cell: Cell | None, *, in_words: bool) -> str:
-    if cell is None:
-        return ""
-    return cell.short if in_words else _MARKS[cell.state]
+def _grids_of_marks(results: Results, width: int) -> list[Grid]:
+    """Return one table with a mark for each tool, or in a narrow terminal as few as fit."""
+    numbered = [*enumerate(results.tools, 1)]
+    grids: list[Grid] = []
+    for size in range(len(numbered), 0, -1):
+        groups = [numbered[at : at + size] for at in range(0, len(numbered), size)]
+        grids = [_grid_of_marks(results, dict(group)) for group in groups]
+        if all(grid.width <= width for grid in grids):
+            break
+    return grids
+
+
+def _grid_of_marks(results: Results, tools: dict[int, str]) -> Grid:
+    # The numbers of the tools stand upright, so that a tool takes two characters.
+    height = len(str(max(tools, default=0)))
+    digits = zip(*(f"{number:>{height}}" for number in tools), strict=True)
+    grid = Grid(
+        "\n" * (height - 1) + "case", "\n".join(map(" ".join, digits)), left=frozenset({0, 1})
+    )
+    for case, row in results.cells.items():
+        marks = (_MARKS[row[name].state] if name in row else " " for name in tools.values())
+        grid.add_row(printable(case), " ".join(marks))
+    return grid
 
 
 def _failures(results: Results) -> Iterator[tuple[str, list[tuple[ToolRun, Cell]]]]:
