@@ -118,7 +118,8 @@ class Results:
                 raise UsageError(f"no results of {tool!r} in the baseline, which has {names}")
         return tuple(
             Difference(case, self.tools[tool].title, "", "result", str(before), str(cell))
-            for case, tool, cell in self.failures
+            for case, row in self.cells.items()
+            for tool, cell in row.items()
             if (before := baseline.cells.get(case, {}).get(tool))
             and STATES.index(cell.state) > STATES.index(before.state)
         )

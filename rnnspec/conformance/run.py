@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _ADAPTERS = Path(__file__).with_name("adapters")
 _START_SECONDS = 300.0
 """The time that a tool may take to be imported."""
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.05
 _PLACEHOLDERS = ("{model}", "{inputs}", "{outputs}")
 
 

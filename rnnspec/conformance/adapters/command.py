@@ -75,16 +75,23 @@ def _run(words: list[str]) -> None:
 
 def _read_outputs(folder: Path) -> list[np.ndarray]:
     outputs: list[np.ndarray] = []
-    while True:
-        stem = folder / f"output_{len(outputs)}"
-        if (path := stem.with_suffix(".npy")).exists():
-            outputs.append(np.load(path))
-        elif (path := stem.with_suffix(".pb")).exists():
-            import onnx
+    while (path := folder / f"output_{len(outputs)}.npy").exists() or (
+        path := path.with_suffix(".pb")
+    ).exists():
+        try:
+            outputs.append(_read_array(path))
+        except Exception as error:
+            raise ValueError(f"{path.name} cannot be read: {error}") from error
+    if not outputs:
+        written = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise ValueError(f"expected output_0.npy or output_0.pb, the command wrote {written}")
+    return outputs
 
-            outputs.append(onnx.numpy_helper.to_array(onnx.load_tensor(path)))
-        elif outputs:
-            return outputs
-        else:
-            written = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-            raise ValueError(f"expected output_0.npy or output_0.pb, the command wrote {written}")
+
+def _read_array(path: Path) -> np.ndarray:
+    if path.suffix == ".npy":
+        array: np.ndarray = np.load(path)
+        return array
+    import onnx
+
+    return onnx.numpy_helper.to_array(onnx.load_tensor(path))
