@@ -1,1 +1,1 @@
-"""The conformance suite: cases that each show one fact, and what runs them in other tools."""
+"""A public suite of small cases that shows which tools compute recurrent networks right."""

@@ -5,8 +5,8 @@ Requests come as lines of JSON on standard input, and replies go to standard out
 
     {"version": true}                          {"version": "ONNX Runtime 1.32.0", "system": ...}
                                                {"missing": "No module named 'onnxruntime'"}
-    {"case": FOLDER, "outputs": FOLDER,        {"begins": "load"}
-     "seconds": 60}                            {"begins": "call 1"} ... {"done": true}
+    {"case": FOLDER, "outputs": FOLDER,        {"loaded": true}
+     "seconds": 60}                            {"returned": true} ... {"done": true}
                                                {"refused": "ValueError: ..."}
 
 An adapter is a module with two functions:
@@ -29,6 +29,7 @@ import json
 import os
 import platform
 import queue
+import re
 import signal
 import sys
 import threading
@@ -41,14 +42,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-_LONGEST_MESSAGE = 4000
+_FOLDER = Path(__file__).resolve().parent
+_LONGEST_MESSAGE = 2000
 
 
 def main(adapter_path: str, tool: str) -> None:
     """Answer requests until standard input ends."""
     requests, replies = _own_streams()
-    # The folder of this file would shadow the tools that adapters are named after.
-    sys.path.pop(0)
+    # Where the adapters would shadow the tools that they are named after.
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _FOLDER]
 
     def reply(**answer: object) -> None:
         replies.write(json.dumps(answer) + "\n")
@@ -67,7 +69,7 @@ def main(adapter_path: str, tool: str) -> None:
                 # Its own thread ends the process even if the tool never yields to Python, which
                 # matters if the parent has been killed.
                 faulthandler.dump_traceback_later(request["seconds"] + 5, exit=True)
-                _run_case(adapter, tool, request, lambda stage: reply(begins=stage))
+                _run_case(adapter, tool, request, lambda event: reply(**{event: True}))
                 faulthandler.cancel_dump_traceback_later()
                 reply(done=True)
         except Exception as error:
@@ -76,12 +78,20 @@ def main(adapter_path: str, tool: str) -> None:
             kind = "refused"
             if "version" in request and isinstance(error, ImportError):
                 kind = "missing"
-            message = f"{type(error).__name__}: {error}"
-            reply(**{kind: message[:_LONGEST_MESSAGE]})
+            reply(**{kind: _describe(error, request)})
 
 
 def _system() -> str:
     return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+
+
+def _describe(error: Exception, request: dict[str, Any]) -> str:
+    """Return the message of an error, the same in each run and on each machine."""
+    message = f"{type(error).__name__}: {error}"
+    for folder in (request.get("case"), request.get("outputs"), sys.prefix, str(Path.cwd())):
+        if folder:
+            message = message.replace(folder + os.sep, "")
+    return re.sub(r"0x[0-9a-f]{6,}", "0x...", message)[:_LONGEST_MESSAGE]
 
 
 def _own_streams() -> tuple[Any, Any]:
@@ -116,19 +126,18 @@ def _read_in_thread(requests: Any) -> Iterator[dict[str, Any]]:
 
 
 def _run_case(
-    adapter: Any, tool: str, request: dict[str, Any], begin: Callable[[str], None]
+    adapter: Any, tool: str, request: dict[str, Any], tell: Callable[[str], None]
 ) -> None:
     """Run all calls of a case, and write what each returns to a folder of its own."""
     import numpy as np
 
     case = Path(request["case"])
-    begin("load")
     run = adapter.load(case, tool)
+    tell("loaded")
     folders = case.glob("test_data_set_*")
     for folder in sorted(folders, key=lambda folder: _number(folder.name)):
         paths = sorted(folder.glob("input_*.npy"), key=lambda path: _number(path.stem))
         inputs = [np.load(path) for path in paths]
-        begin(f"call {_number(folder.name) + 1}")
         outputs = run(inputs)
         if not isinstance(outputs, (list, tuple)):
             raise TypeError(f"expected a list of outputs, received {type(outputs).__name__}")
@@ -139,6 +148,7 @@ def _run_case(
             if array.dtype.kind not in "biuf":  # such as bfloat16
                 array = array.astype(np.float64)
             np.save(target / f"output_{index}.npy", array)
+        tell("returned")
 
 
 def _number(name: str) -> int:

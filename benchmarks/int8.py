@@ -1,4 +1,4 @@
-"""Files quantized to int8 beside those in float32: ``python -m benchmarks.runtimes.int8``.
+"""Files quantized to int8 beside those in float32: ``python -m benchmarks.int8``.
 
 Prints a Markdown table for a large network and for the networks of the gallery that have something
 to quantize, with random arrays: size, speed in ONNX Runtime on one thread, and how far outputs
@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnxruntime
 
+from benchmarks.networks import ROOT
 from benchmarks.race import Effort, race
 from benchmarks.report import table
-from benchmarks.runtimes.__main__ import GALLERY, typed, write_file
-from rnnspec import pipeline
+from rnnspec import pipeline, saving
 from rnnspec.backends import get
 from rnnspec.comparison.batch import draw_batch
 from rnnspec.comparison.case import Case
 
 if TYPE_CHECKING:
     from rnnspec.pipeline import Program
+    from rnnspec.slots import Array
 
+GALLERY = sorted((ROOT / "specs").glob("*.yaml"))
 LARGE = """\
 version: 1
 name: large
@@ -54,14 +56,14 @@ def _row(program: Program) -> list[str]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
-        exact = write_file(case, Path(folder))
+        exact = _write_file(case, Path(folder))
         rounded = Path(shutil.copy(exact, exact.with_name("int8.onnx")))
         get("onnx").runtime.quantize(rounded, "int8")
         sizes = [path.stat().st_size for path in (exact, rounded)]
         sessions = [onnxruntime.InferenceSession(path, options) for path in (exact, rounded)]
     # 32 sequences, with every pattern of padding if the network has a mask.
     rng = np.random.default_rng(0)
-    batch = typed(np.concatenate([draw_batch(case.network.input, rng, STEPS) for _ in range(6)]))
+    batch = _typed(np.concatenate([draw_batch(case.network.input, rng, STEPS) for _ in range(6)]))
     speeds, outputs = [], []
     for part in (batch[:1], batch[:32]):
         runs = [partial(session.run, None, {"inputs": part}) for session in sessions]
@@ -72,6 +74,21 @@ def _row(program: Program) -> list[str]:
     size = f"{sizes[1] / 1000:,.0f} kB", f"{sizes[1] / sizes[0]:.0%}"
     moved, largest = np.abs(one - other).max(), np.abs(one).max()
     return [case.network.name, *size, *speeds, f"{moved:.1e}", f"{largest:.1e}"]
+
+
+def _write_file(case: Case, folder: Path) -> Path:
+    """Return the ONNX file of a case, with its arrays."""
+    generated = pipeline.generate(case.program, get("onnx"))
+    model = pipeline.instantiate(generated)
+    generated.store.write(model, case.arrays)
+    output = folder / f"{case.network.name}.onnx"
+    saving.save(output, generated, case.program.spec.document.text, model, force=True)
+    return output
+
+
+def _typed(batch: Array) -> Array:
+    """Return a batch in the type of the file's input."""
+    return batch.astype(np.int64 if batch.dtype.kind == "i" else np.float32)
 
 
 if __name__ == "__main__":
