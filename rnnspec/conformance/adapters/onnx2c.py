@@ -41,7 +41,8 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
         )
         if done.returncode:
             # Without the time, so that the same refusal has the same words.
-            raise RuntimeError(re.sub(r"^[\d-]+ [\d.-]+ ", "", done.stderr.strip()))
+            message = re.sub(r"^[\d-]+ [\d.-]+ ", "", done.stderr.strip())
+            raise RuntimeError(message or f"onnx2c: exit code {done.returncode}")
         return call_function(done.stdout, "entry", inputs)
 
     return run

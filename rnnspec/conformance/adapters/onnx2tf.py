@@ -47,7 +47,8 @@ def _convert(path: Path) -> Interpreter:
     input_names, _ = names(path)
     with tempfile.TemporaryDirectory() as folder:
         # -kat: otherwise the axes of sequences are taken for those of pictures, and moved.
-        command = [Path(sys.executable).with_name("onnx2tf"), "-n", "-i", path, "-o", folder]
+        program = Path(sys.executable).with_name("onnx2tf")
+        command: list[str | Path] = [program, "-n", "-i", path, "-o", folder]
         done = subprocess.run(
             [*command, "-coion", "-kat", *input_names], check=False, capture_output=True, text=True
         )
