@@ -16,7 +16,7 @@ import yaml
 from docs.generate.examples import ROOT
 from docs.generate.markdown import cell as in_cell
 from docs.generate.markdown import fence
-from rnnspec.conformance.results import STATES, Cell, Results, ToolRun, merge, read_results
+from rnnspec.conformance.results import STATES, TITLES, Cell, Results, ToolRun, merge, read_results
 from rnnspec.conformance.tools import GROUPS, TOOLS
 
 PAGE = ROOT / "docs" / "conformance.md"
@@ -29,8 +29,7 @@ NOT_FOUND = "not found"
 """The upstream link of a failure that nobody has reported, as far as one could find."""
 
 _MARKS = {"equal": "✓", "absent": "–", "refused": "R", "crashed": "C", "wrong": "**X**"}
-_TITLES = {**dict(zip(STATES, STATES, strict=True)), "absent": "no model"}
-_LEGEND = [f"{_MARKS[state]} {_TITLES[state]}" for state in STATES]
+_LEGEND = [f"{_MARKS[state]} {TITLES[state]}" for state in STATES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def _table_of_tools(results: Results, tools: Mapping[int, ToolRun]) -> str:
         states = [row[tool.name].state for row in results.cells.values() if tool.name in row]
         counts = [states.count(state) for state in STATES]
         rows.append([str(number), str(tool), tool.date, *(str(count or "") for count in counts)])
-    return _table(["", "tool", "run on", *_TITLES.values()], rows)
+    return _table(["", "tool", "run on", *TITLES.values()], rows)
 
 
 def _table_of_cases(
