@@ -23,7 +23,9 @@ class Tool:
     format: str
     """The model of a case that it takes: a key of ``models`` in ``case.json``."""
     packages: tuple[str, ...]
-    """What ``pip install`` takes to have it, or a command if that is no pip package."""
+    """What ``pip install`` takes to have it."""
+    install: str = ""
+    """How to install what pip cannot."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Environment variables of its process."""
 
@@ -37,7 +39,55 @@ GROUPS = {
 }
 """The tables of the page, with their headings."""
 
-_ALL = (Tool("onnxruntime", "ONNX Runtime", "onnx", "onnxruntime", "onnx", ("onnxruntime",)),)
+_NO_STACK = MappingProxyType({"RUST_BACKTRACE": "0"})
+"""Rust's messages without a stack."""
+
+
+def _onnx(
+    name: str,
+    title: str,
+    adapter: str,
+    *packages: str,
+    install: str = "",
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Tool:
+    return Tool(name, title, "onnx", adapter, "onnx", packages, install, environment)
+
+
+_IREE = ("iree-base-compiler[onnx]", "iree-base-runtime")
+_OPENCV = ("opencv-python-headless>=5", "onnx")
+
+_ALL = (
+    _onnx("onnxruntime", "ONNX Runtime", "onnxruntime", "onnxruntime"),
+    _onnx(
+        "onnxruntime-web",
+        "onnxruntime-web in Node.js",
+        "onnxruntime_web",
+        install="npm install --prefix FOLDER onnxruntime-web; export NODE_PATH=FOLDER/node_modules",
+    ),
+    _onnx("onnx-reference", "onnx.reference", "onnx_reference", "onnx"),
+    _onnx("openvino", "OpenVINO", "openvino", "openvino"),
+    _onnx("openvino-fixed", "OpenVINO, fixed sizes", "openvino", "openvino"),
+    _onnx("tract", "tract", "tract", "tract", environment=_NO_STACK),
+    _onnx("tract-fixed", "tract, fixed sizes", "tract", "tract", environment=_NO_STACK),
+    _onnx("iree", "IREE", "iree", *_IREE),
+    _onnx("iree-fixed", "IREE, fixed sizes", "iree", *_IREE),
+    _onnx("mnn", "MNN", "mnn", "MNN", "onnx"),
+    _onnx("mnn-operators", "MNN, --useOriginRNNImpl", "mnn", "MNN", "onnx"),
+    _onnx("opencv", "OpenCV", "opencv", *_OPENCV),
+    _onnx("onnx2pytorch", "onnx2pytorch", "onnx2pytorch", "onnx2pytorch"),
+    _onnx("onnx2tf", "onnx2tf", "onnx2tf", "onnx2tf"),
+    _onnx("onnx2tf-fixed", "onnx2tf, fixed sizes", "onnx2tf", "onnx2tf"),
+    _onnx("emx-onnx-cgen", "emx-onnx-cgen", "emx_onnx_cgen", "emx-onnx-cgen"),
+    _onnx("emx-onnx-cgen-fixed", "emx-onnx-cgen, fixed sizes", "emx_onnx_cgen", "emx-onnx-cgen"),
+    _onnx(
+        "onnx2c",
+        "onnx2c, fixed sizes",
+        "onnx2c",
+        "onnx",
+        install="build https://github.com/kraiskil/onnx2c, and add its folder to PATH",
+    ),
+)
 
 TOOLS = {tool.name: tool for tool in _ALL}
 """The tools by name, in the order of the page."""
