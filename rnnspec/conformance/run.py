@@ -101,6 +101,12 @@ def run_suite(
     """
     tools: dict[str, ToolRun] = {}
     cells: dict[str, dict[str, Cell]] = {case.name: {} for case in cases}
+    if len(launches) > 1:
+        # Nobody wants to learn after an hour that the last tool is missing.
+        for launch in launches:
+            done(f"looking for {launch.tool.title}")
+            with _Process(launch) as process:
+                process.describe()
     for launch in launches:
         name = launch.tool.name
         done(f"starting {launch.tool.title}")

@@ -215,6 +215,15 @@ def test_a_tool_that_is_not_installed_is_one_error(
     assert "No module named 'a_module_that_nobody_has'" in str(error.value)
 
 
+def test_nothing_is_run_if_a_later_tool_is_missing(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    told: list[str] = []
+    with pytest.raises(BackendError, match="fake-package"):
+        run_suite(cases, [fake("is right"), fake("missing")], told.append)
+    assert told == ["looking for Fake", "looking for Fake"]
+
+
 def test_a_tool_that_does_not_start_is_one_error(
     cases: tuple[Case, ...], fake: Callable[..., Launch]
 ) -> None:
