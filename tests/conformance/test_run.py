@@ -40,7 +40,7 @@ def version():
 def load(case, tool):
     assert tool == "fake"
     if KIND == "refuses to load":
-        raise ValueError(f"no operator at {hex(id(case))} in {case / 'model.onnx'}")
+        raise ValueError(f"no /lstm/LSTM at {hex(id(case))} in {case / 'model.onnx'}")
     calls = iter(range(100))
 
     def run(inputs):
@@ -172,7 +172,7 @@ def test_wrong_outputs_without_a_difference_say_why(
 @pytest.mark.parametrize(
     ("kind", "where", "message"),
     [
-        ("refuses to load", "load", "ValueError: no operator at 0x... in model.onnx"),
+        ("refuses to load", "load", "ValueError: no /lstm/LSTM at 0x... in model.onnx"),
         ("refuses a call", "call 2", "ValueError: one call is enough"),
         ("returns an array", "call 1", "TypeError: expected a list of outputs, received ndarray"),
         ("returns text", "call 1", "ValueError: could not convert string to float"),
