@@ -58,7 +58,7 @@ def write_models(
 
 def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backend) -> str:
     form = scenario.form if scenario.form in backend.forms else None
-    generated = pipeline.generate(scenario.program, backend, form)
+    generated = pipeline.generate(drawn.program, backend, form)
     backend.require()
     backend.runtime.forget()
     model = pipeline.instantiate(generated, drawn=False)
