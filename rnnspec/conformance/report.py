@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
-from rnnspec.conformance.results import STATES
+from rnnspec.conformance.results import STATES, TITLES
 from rnnspec.errors import printable
 from rnnspec.html.elements import Content, element, lines, table
 from rnnspec.html.page import document, wide
@@ -27,7 +27,7 @@ _MARKS: dict[State, str] = {
 }
 _MEANINGS: dict[State, str] = {
     "equal": "outputs within the tolerance of the case",
-    "absent": "no model in the format of the tool",
+    "absent": "in the format of the tool",
     "refused": "an error, in loading the model or in a call",
     "crashed": "the process died, or took too long",
     "wrong": "outputs that differ, without an error",
@@ -56,7 +56,7 @@ def _parts(results: Results, width: int) -> Iterator[str | Grid]:
         present = {cell.state for row in results.cells.values() for cell in row.values()}
         for state in STATES:
             if state in present:
-                yield f"{_MARKS[state]} {state}: {_MEANINGS[state]}"
+                yield f"{_MARKS[state]} {TITLES[state]}: {_MEANINGS[state]}"
     for case, failures in _failures(results):
         yield ""
         yield printable(f"{case}: {results.cases[case].fact}")
@@ -112,9 +112,8 @@ def _failures(results: Results) -> Iterator[tuple[str, list[tuple[ToolRun, Cell]
 def verdict(results: Results) -> str:
     """Return one line: how many results are equal, and how many are what else."""
     cells = [cell.state for row in results.cells.values() for cell in row.values()]
-    counts = [(cells.count(state), state) for state in STATES if state in cells]
-    number = f"{len(cells)} result{'' if len(cells) == 1 else 's'}"
-    return f"{number}: {', '.join(f'{count} {state}' for count, state in counts)}"
+    counts = [f"{cells.count(state)} {TITLES[state]}" for state in STATES if state in cells]
+    return f"{len(cells)} result{'' if len(cells) == 1 else 's'}: {', '.join(counts)}"
 
 
 _STYLE = """
@@ -152,7 +151,7 @@ def page(results: Results, *, command: str) -> str:
     ]
     titles = (element("th", str(tool), scope="col") for tool in results.tools.values())
     head = element("tr", element("th", "Case", scope="col"), *titles)
-    legend = (f"{state}: {_MEANINGS[state]}" for state in STATES)
+    legend = (f"{TITLES[state]}: {_MEANINGS[state]}" for state in STATES)
     return document(
         heading,
         element("h1", heading),

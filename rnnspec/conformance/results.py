@@ -17,6 +17,8 @@ State = Literal["equal", "absent", "refused", "crashed", "wrong"]
 """From the best to the worst: an error is better than outputs that are silently wrong."""
 
 STATES: tuple[State, ...] = get_args(State)
+TITLES: dict[State, str] = {state: state for state in STATES} | {"absent": "no model"}
+"""The states in words for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,8 @@ class Cell:
     @property
     def short(self) -> str:
         """One or two words."""
-        match self.state:
-            case "absent":
-                return "no model"
-            case "wrong" if self.difference is not None:
-                return f"wrong {self.difference:.1g}"
-            case _:
-                return self.state
+        difference = f" {self.difference:.1g}" if self.difference and self.state == "wrong" else ""
+        return f"{TITLES[self.state]}{difference}"
 
     def __str__(self) -> str:
         place = f" in {self.where}" if self.where else ""

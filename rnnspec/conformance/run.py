@@ -226,7 +226,8 @@ class _Process:
         """
         tool, reply = self.launch.tool, self._start()
         if "missing" in reply:
-            install = f"{shlex.quote(self.launch.python)} -m pip install {' '.join(tool.packages)}"
+            pip = f"{shlex.quote(self.launch.python)} -m pip install {' '.join(tool.packages)}"
+            install = tool.install or pip
             raise BackendError(f"{tool.title}: {brief(reply['missing'])}; to install it: {install}")
         if "version" not in reply:
             raise BackendError(f"{tool.title} does not start: {brief(_message(reply))}")

@@ -21,6 +21,7 @@ TOOL = """
 import shutil, sys
 from pathlib import Path
 
+Path("ran").touch()
 model, inputs, outputs = map(Path, sys.argv[1:4])
 for path in (model.parent / "test_data_set_0").glob("output_*.npy"):
     shutil.copy(path, outputs)
@@ -183,11 +184,12 @@ def test_the_python_of_another_environment_is_used(run: Run, suite: Path, tmp_pa
     assert f"{python} -m pip install onnxruntime" in ran.err
 
 
-def test_an_output_is_not_replaced_without_force(run: Run, suite: Path) -> None:
+def test_an_output_is_not_replaced_without_force(run: Run, suite: Path, tool: str) -> None:
     Path("out.json").write_text("{}")
-    arguments = ("--suite", suite, "--tool", "onnxruntime", "--json", "out.json")
+    arguments = ("--suite", suite, "--case", CASE, "--command", tool, "--json", "out.json")
     assert "already exists" in run("conformance", "run", *arguments).err
     assert Path("out.json").read_text() == "{}"
+    assert not Path("ran").exists()
     assert run("conformance", "run", *arguments, "--force").code == 0
     ran = run("conformance", "report", "out.json", "--json", "out.json", "--force")
     assert "this is the input out.json" in ran.err

@@ -149,7 +149,7 @@ case-crashed: case-crashed is so.
 case-wrong: case-wrong is so.
   The tool: wrong by 0.12 in call 1, as with 'gates in another order'
 
-5 results: 1 equal, 1 absent, 1 refused, 1 crashed, 1 wrong
+5 results: 1 equal, 1 no model, 1 refused, 1 crashed, 1 wrong
 """
     )
 
@@ -170,7 +170,7 @@ def test_many_tools_are_shown_as_marks_in_80_columns(capsys: pytest.CaptureFixtu
 | short                    |                       X |
 +----------------------------------------------------+
 . equal: outputs within the tolerance of the case
-- absent: no model in the format of the tool
+- no model: in the format of the tool
 """
         in out
     )
@@ -190,7 +190,7 @@ def test_more_tools_than_fit_are_shown_in_several_tables(
 
 def test_the_verdict_counts_what_is_there(every: Results) -> None:
     assert verdict(results({"a": {"x": CELLS["equal"]}})) == "1 result: 1 equal"
-    five = "5 results: 1 equal, 1 absent, 1 refused, 1 crashed, 1 wrong"
+    five = "5 results: 1 equal, 1 no model, 1 refused, 1 crashed, 1 wrong"
     assert verdict(every) == five
 
 

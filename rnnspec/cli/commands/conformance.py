@@ -63,8 +63,9 @@ def list_(
     if tools:
         from rnnspec.conformance.tools import TOOLS
 
+        needs = {tool.name: tool.install or ", ".join(tool.packages) for tool in TOOLS.values()}
         rows = [
-            (tool.name, f"{tool.title}; takes {tool.format}; needs {', '.join(tool.packages)}")
+            (tool.name, f"{tool.title}; takes {tool.format}; needs {needs[tool.name]}")
             for tool in TOOLS.values()
         ]
     else:

@@ -1,0 +1,17 @@
+"""MNN's converter dies of an LSTM, unless it is told --useOriginRNNImpl."""
+
+import _tools
+import onnx.parser
+
+TEXT = """
+<ir_version: 8, opset_import: ["": 18]>
+lstm (float[3,1,1] x) => (float[1,1] y)
+<float[1,4,1] w = {1, 1, 1, 1}, float[1,4,1] r = {1, 1, 1, 1}, float[1,8] b = {0, 0, 0, 0, 0, 0, 0, 0}, int64[1] axis = {0}>
+{ "", state = LSTM <hidden_size: int = 1> (x, w, r, b)
+  y = Squeeze (state, axis) }
+"""
+onnx.save(onnx.parser.parse_model(TEXT), "/tmp/lstm.onnx")
+print("expected: Converted Success!")
+_tools.mnnconvert(
+    "mnnconvert -f ONNX --modelFile /tmp/lstm.onnx --MNNModel /tmp/lstm.mnn --bizCode x".split()
+)
