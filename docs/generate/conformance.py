@@ -72,6 +72,11 @@ def _any_matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def explanation(case: str, tool: str, failures: Sequence[Failure]) -> Failure | None:
+    """Return the first entry that is about a cell, or None."""
+    return next((failure for failure in failures if failure.explains(case, tool)), None)
+
+
 def read_all_results() -> Results:
     """Return the results of all runs, with tools in the order of the registry."""
     merged = merge([read_results(path) for path in sorted((FOLDER / "results").glob("*.json"))])
@@ -102,14 +107,12 @@ def _parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]:
         tools = dict(enumerate(group_tools, 1))
         if tools:
             yield f"### {title}\n"
-            yield _table_of_tools(results, tools)
-            yield '<div class="marks" markdown="1">\n'
-            yield _table_of_cases(results, tools, failures)
-            yield "</div>\n"
+            yield _division("tools", _table_of_tools(results, tools))
+            yield _division("marks", _table_of_cases(results, tools, failures))
     if failures:
         yield "## What the failures mean\n"
         for failure in failures:
-            yield from _explanation(results, failure)
+            yield from _explanation(results, failure, failures)
     yield "## The cases\n"
     for name, case in results.cases.items():
         yield f"- **`{name}`**: {case.fact} *If not:* {case.consequence}"
@@ -122,7 +125,7 @@ def _table_of_tools(results: Results, tools: Mapping[int, ToolRun]) -> str:
         states = [row[tool.name].state for row in results.cells.values() if tool.name in row]
         counts = [states.count(state) for state in STATES]
         rows.append([str(number), str(tool), tool.date, *(str(count or "") for count in counts)])
-    return _table(["", "tool", "run on", *TITLES.values()], rows)
+    return _table(["", "tool", "run on", *_MARKS.values()], rows)
 
 
 def _table_of_cases(
@@ -135,6 +138,11 @@ def _table_of_cases(
     return _table(["case", *map(str, tools)], rows)
 
 
+def _division(name: str, text: str) -> str:
+    """Return Markdown in an element for the style sheet."""
+    return f'<div class="{name}" markdown="1">\n\n{text}\n</div>\n'
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -144,37 +152,43 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
     if cell is None:
         return ""
     mark = _MARKS[cell.state]
-    failure = next((one for one in failures if one.explains(case, tool.name)), None)
+    failure = explanation(case, tool.name, failures)
     if cell.state in {"equal", "absent"} or failure is None:
         return mark
     details = in_cell(str(cell)).replace('"', "'").replace("[", "(").replace("]", ")")
     return f'[{mark}](#{failure.anchor} "{details}")'
 
 
-def _explanation(results: Results, failure: Failure) -> Iterator[str]:
-    cells: dict[str, dict[str, Cell]] = {}
-    for case, tool, cell in results.failures:
-        if failure.explains(case, tool):
-            cells.setdefault(tool, {})[case] = cell
+def _explanation(results: Results, failure: Failure, failures: Sequence[Failure]) -> Iterator[str]:
     yield f"### {failure.title}\n"
     yield f"{failure.cause.strip()}\n"
     yield f"What a user meets: {failure.consequence.strip()}\n"
+    cells: dict[str, dict[str, Cell]] = {}
+    for case, tool, cell in results.failures:
+        if explanation(case, tool, failures) == failure:
+            cells.setdefault(tool, {})[case] = cell
     for tool, row in cells.items():
-        cases = ", ".join(f"`{case}` ({_outcome(cell)})" for case, cell in row.items())
-        yield f"- {results.tools[tool]}: {cases}"
+        yield f"- {results.tools[tool]}: {'; '.join(_outcomes(row))}"
     links = [link if link == NOT_FOUND else f"<{link}>" for link in failure.upstream]
     yield f"- Upstream: {', '.join(links)}"
     yield ""
     if failure.script is not None:
         text = (FOLDER / "scripts" / failure.script).read_text(encoding="utf-8")
-        yield '<details markdown="1"><summary>It can be seen without rnnspec</summary>\n'
+        yield '<details markdown="1"><summary>A script that shows it, without rnnspec</summary>\n'
         yield fence("python", text)
         yield "</details>\n"
 
 
-def _outcome(cell: Cell) -> str:
-    fault = f", as with {cell.fault}" if cell.fault else ""
-    return f"{cell.short}{fault}"
+def _outcomes(row: Mapping[str, Cell]) -> Iterator[str]:
+    """Yield what happened, with the cases in which it did."""
+    groups: dict[tuple[str, str], dict[str, Cell]] = {}
+    for case, cell in row.items():
+        groups.setdefault((cell.state, cell.fault), {})[case] = cell
+    for (state, fault), cells in groups.items():
+        differences = [cell.difference for cell in cells.values() if cell.difference is not None]
+        by = f" by up to {max(differences):.1g}" if state == "wrong" and differences else ""
+        like = f", as with {fault}" if fault else ""
+        yield f"{state}{by}{like}: {', '.join(f'`{case}`' for case in cells)}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -57,10 +58,13 @@ def write_models(
 
 def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backend) -> str:
     form = scenario.form if scenario.form in backend.forms else None
-    generated = pipeline.generate(scenario.program, backend, form)
+    generated = pipeline.generate(drawn.program, backend, form)
     backend.require()
+    backend.runtime.forget()
     model = pipeline.instantiate(generated, drawn=False)
     generated.store.write(model, drawn.arrays)
+    if scenario.halved:
+        _halve_biases(generated, model)
     name = f"model{backend.suffix}" if backend.suffix else backend.name
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made = Path(temporary)
@@ -75,10 +79,23 @@ def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backen
         from rnnspec.backends.onnx.runtime import write_test_data
 
         for at, call in enumerate(drawn.calls):
-            write_test_data(
-                folder / name, folder / f"test_data_set_{at}", call.inputs, call.outputs
-            )
+            data = folder / f"test_data_set_{at}"
+            write_test_data(folder / name, data, call.inputs, call.outputs)
+        # ONNX's loader takes its tolerances from here.
+        limits = {"atol": drawn.tolerance, "rtol": 0.0}
+        (folder / "data.json").write_text(f"{json.dumps(limits)}\n", encoding="utf-8", newline="\n")
     return name
+
+
+def _halve_biases(generated: Generated, model: Any) -> None:
+    """Put half of each bias into the array that is added to it, where there is one."""
+    runtime = generated.backend.runtime
+    for _, layer, _, slot in generated.store.places:
+        if slot.addend is not None:
+            # Halves are exact.
+            half = runtime.get(model, layer, slot.path) / 2
+            runtime.put(model, layer, slot.path, half)
+            runtime.put(model, layer, slot.addend, half)
 
 
 def _check(generated: Generated, folder: Path, scenario: Scenario, drawn: Drawn) -> None:

@@ -54,6 +54,22 @@ def _onnx(
     return Tool(name, title, "onnx", adapter, "onnx", packages, install, environment)
 
 
+def _torch(name: str, title: str, adapter: str, *packages: str, group: str = "torch") -> Tool:
+    return Tool(name, title, group, adapter, "torch", ("torch", "safetensors", *packages))
+
+
+def _keras(
+    name: str, title: str, engine: str, adapter: str, *packages: str, group: str = "keras"
+) -> Tool:
+    environment = {"KERAS_BACKEND": engine}
+    needs = ("keras", engine, *packages)
+    return Tool(name, title, group, adapter, "keras", needs, environment=environment)
+
+
+def _jax(name: str, title: str, adapter: str, *packages: str, group: str = "other") -> Tool:
+    return Tool(name, title, group, adapter, "jax", ("jax", "flax", "safetensors", *packages))
+
+
 _IREE = ("iree-base-compiler[onnx]", "iree-base-runtime")
 _OPENCV = ("opencv-python-headless>=5", "onnx")
 
@@ -87,6 +103,84 @@ _ALL = (
         "onnx",
         install="build https://github.com/kraiskil/onnx2c, and add its folder to PATH",
     ),
+    _torch(
+        "torch-onnx-dynamo",
+        "torch.onnx, dynamo=True",
+        "torch_onnx",
+        "onnxscript",
+        "onnxruntime",
+        group="export",
+    ),
+    _torch(
+        "torch-onnx-legacy",
+        "torch.onnx, dynamo=False",
+        "torch_onnx",
+        "onnx",
+        "onnxruntime",
+        group="export",
+    ),
+    _keras("tf2onnx", "tf2onnx", "tensorflow", "tf2onnx", "tf2onnx", "onnxruntime", group="export"),
+    _keras(
+        "keras-onnx-tensorflow",
+        "Keras on TensorFlow to ONNX",
+        "tensorflow",
+        "keras_exports",
+        "tf2onnx",
+        "onnxruntime",
+        group="export",
+    ),
+    _keras(
+        "keras-onnx-torch",
+        "Keras on PyTorch to ONNX",
+        "torch",
+        "keras_exports",
+        "onnxscript",
+        "onnxruntime",
+        group="export",
+    ),
+    _keras(
+        "keras-onnx-jax",
+        "Keras on JAX to ONNX",
+        "jax",
+        "keras_exports",
+        "jax2onnx",
+        "onnxruntime",
+        group="export",
+    ),
+    _jax("jax2onnx", "jax2onnx", "jax2onnx", "jax2onnx", "onnxruntime", group="export"),
+    _keras("keras-tensorflow", "Keras on TensorFlow", "tensorflow", "keras_engines"),
+    _keras("keras-jax", "Keras on JAX", "jax", "keras_engines"),
+    _keras("keras-torch", "Keras on PyTorch", "torch", "keras_engines"),
+    _keras("keras-saved-model", "Keras to SavedModel", "tensorflow", "keras_exports"),
+    _keras(
+        "keras-saved-model-jax", "Keras on JAX to SavedModel", "jax", "keras_exports", "tensorflow"
+    ),
+    _keras("keras-openvino", "Keras to OpenVINO", "tensorflow", "keras_exports", "openvino"),
+    _keras("keras-litert", "Keras to LiteRT", "tensorflow", "keras_exports", "ai-edge-litert"),
+    _keras(
+        "keras-litert-fixed",
+        "Keras to LiteRT, fixed sizes",
+        "tensorflow",
+        "keras_exports",
+        "ai-edge-litert",
+    ),
+    _keras(
+        "keras-litert-torch", "Keras on PyTorch to LiteRT", "torch", "keras_exports", "litert-torch"
+    ),
+    _torch("torch", "PyTorch", "torch_programs"),
+    _torch("torch-compile", "torch.compile", "torch_programs"),
+    _torch("torch-compile-aot-eager", "torch.compile, aot_eager", "torch_programs"),
+    _torch("torch-export", "torch.export", "torch_programs"),
+    _torch("torch-aot-inductor", "AOTInductor", "torch_programs"),
+    _torch("torchscript-trace", "torch.jit.trace", "torch_programs"),
+    _torch("torchscript-script", "torch.jit.script", "torch_programs"),
+    _torch("executorch", "ExecuTorch", "executorch", "executorch"),
+    _torch("executorch-fixed", "ExecuTorch, fixed sizes", "executorch", "executorch"),
+    _torch("litert-torch", "litert-torch", "litert_torch", "litert-torch"),
+    _torch("litert-torch-fixed", "litert-torch, fixed sizes", "litert_torch", "litert-torch"),
+    _torch("openvino-torch", "PyTorch to OpenVINO", "openvino_torch", "openvino"),
+    _jax("jax", "JAX", "jax_programs"),
+    _jax("jax-export", "jax.export", "jax_programs"),
 )
 
 TOOLS = {tool.name: tool for tool in _ALL}

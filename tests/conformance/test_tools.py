@@ -20,7 +20,7 @@ def test_a_tool_has_an_adapter_a_group_and_a_format(tool: Tool) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", tool.name)
     assert tool.group in GROUPS
     assert tool.format in suite.formats()
-    assert tool.packages
+    assert tool.packages or tool.install
     assert {"version", "load"} <= functions(ADAPTERS[tool.adapter])
 
 

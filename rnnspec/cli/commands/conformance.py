@@ -180,7 +180,7 @@ def run(
         output = _Output(json, html, baseline, force=force)
         with _suite(suite, launches) as all_cases:
             cases = _matching(all_cases, case)
-            with progress(len(launches) * (len(cases) + 1)) as step:
+            with progress(len(launches) * (len(cases) + 2)) as step:
                 results = run_suite(cases, launches, step)
         output.write(results)
     if baseline is None and any(results.failures):
