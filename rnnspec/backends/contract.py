@@ -135,6 +135,12 @@ class Runtime(ABC):
         Source that is not Python is the attribute ``TEXT`` of the module.
         """
 
+    def forget(self) -> None:  # noqa: B027 - most frameworks name nothing themselves
+        """Name what comes next as a new process would: the same model then has the same bytes.
+
+        Models that exist stay as they are.
+        """
+
     @abstractmethod
     def layer_count(self, model: Any, layer: Layer) -> int:
         """Return the parameter count of a layer according to the framework."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from math import prod
 from typing import TYPE_CHECKING, Literal, assert_never
@@ -30,19 +30,25 @@ def _exact(state: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Result(Trace):
-    """A trace with the output of each layer, and the moving arrays after a batch of training."""
+    """A trace with the output of each layer, and the moving arrays after a batch of training.
+
+    ``states`` has the last state of each recurrent layer of one direction, (2, batch, units): h,
+    and the c of an LSTM.
+    """
 
     outputs: Mapping[str, Array]
     moved: Mapping[str, Array]
+    states: Mapping[str, Array] = field(default_factory=dict)
 
 
-def run(
+def run(  # noqa: PLR0913 - how a pass may differ from a plain one
     network: nodes.Network,
     arrays: Arrays,
     inputs: Array,
     noise: Callable[[Array], Array] = _exact,
     *,
     training: bool = False,
+    states: Arrays | None = None,
 ) -> Result:
     """Return what each layer gets and gives, in inference.
 
@@ -54,6 +60,7 @@ def run(
         noise: applied to the state of every recurrent layer after each time step, and to the
             output of every other layer that computes.
         training: whether batch norms use the batch, as in training, but without any dropout.
+        states: the first states, like those of the result; by default they are zeros.
 
     Raises:
         OutOfMemoryError: the outputs of the layers do not fit into memory.
@@ -64,6 +71,7 @@ def run(
     what = f"the outputs of the layers of {network.name} for {rows} sequences of {steps:,} steps"
     check_memory(inputs.nbytes + 8 * rows * steps * width, what)
     run = _Run(network, arrays, inputs, noise, training=training)
+    run.states.update(states or {})
     return run.compute(network.layers)
 
 
@@ -118,6 +126,7 @@ class _Run:
         self.entered: dict[str, Array] = {}
         self.outputs: dict[str, Array] = {nodes.INPUT: inputs}
         self.moved: dict[str, Array] = {}
+        self.states: dict[str, Array] = {}
 
     def compute(self, layers: Sequence[nodes.Layer]) -> Result:
         """Compute layers in order."""
@@ -128,7 +137,7 @@ class _Run:
             output = self._layer(layer, own, taken)
             self.outputs[layer.name] = output if isinstance(layer, _EXACT) else self.noise(output)
         output = join_outputs(self.network, self.outputs)
-        return Result(self.entered, output, self.outputs, self.moved)
+        return Result(self.entered, output, self.outputs, self.moved, self.states)
 
     def _layer(  # noqa: PLR0912 - a branch for each kind of layer
         self, layer: nodes.Layer, own: Arrays, taken: Sequence[Array]
@@ -138,7 +147,7 @@ class _Run:
             case nodes.Embedding():
                 return own["embeddings"].take(x, axis=0)
             case nodes.Recurrent():
-                return _recurrent(layer, own, x, self._mask(layer, x), self.noise)
+                return self._recurrent(layer, own, x)
             case nodes.Repeat():
                 return np.repeat(x[:, np.newaxis], layer.steps, axis=1)
             case nodes.Conv():
@@ -183,6 +192,23 @@ class _Run:
         """Return the mask of the input of a layer, true everywhere unless the layer is masked."""
         (source, *_) = self.sources[layer.name]
         return self.masks[source] if layer.masked else np.ones(x.shape[:2], dtype=bool)
+
+    def _recurrent(self, layer: nodes.Recurrent, own: Arrays, x: Array) -> Array:
+        mask, results = self._mask(layer, x), []
+        for prefix in directions(layer):
+            arrays = {
+                name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)
+            }
+            # Each direction ends in its own last state: the backward one at the first time step.
+            order = -1 if prefix == "backward." else 1
+            first = self.states.get(layer.name)
+            outputs, state = _scan(
+                layer, arrays, x[:, ::order], mask[:, ::order], noise=self.noise, first=first
+            )
+            if layer.merge is None:
+                self.states[layer.name] = state
+            results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
+        return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
 
     def _batch_norm(self, layer: nodes.BatchNorm, own: Arrays, x: Array) -> Array:
         mean, variance = own["moving_mean"], own["moving_variance"]
@@ -355,27 +381,20 @@ def _statistic(layer: nodes.Pooling, steps: Array) -> Array:
             assert_never(layer.statistic)
 
 
-def _recurrent(
-    layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array, noise: Callable[[Array], Array]
-) -> Array:
-    results = []
-    for prefix in directions(layer):
-        arrays = {name.removeprefix(prefix): own[name] for name in own if name.startswith(prefix)}
-        # Each direction ends in its own last state: the backward one at the first time step.
-        order = -1 if prefix == "backward." else 1
-        outputs = _scan(layer, arrays, x[:, ::order], mask[:, ::order], noise)
-        results.append(outputs[:, ::order] if layer.return_sequences else outputs[:, -1])
-    return results[0] if layer.merge is None else _merge(results[0], results[1], layer.merge)
-
-
-def _scan(
-    layer: nodes.Recurrent, own: Arrays, x: Array, mask: Array, noise: Callable[[Array], Array]
-) -> Array:
-    """Return the state at each time step, (batch, steps, units), zero at first, kept at padding."""
+def _scan(  # noqa: PLR0913 - a layer, and what it is run on
+    layer: nodes.Recurrent,
+    own: Arrays,
+    x: Array,
+    mask: Array,
+    *,
+    noise: Callable[[Array], Array],
+    first: Array | None,
+) -> tuple[Array, Array]:
+    """Return h at each time step, (batch, steps, units), and the last h and c, kept at padding."""
     # The part of every gate that does not depend on the state, for all time steps at once.
     projected = x @ own["kernel"] + own.get("bias", 0.0)
     dtype = np.result_type(projected, *own.values())
-    state = np.zeros((2, len(x), layer.units), dtype=dtype)
+    state = np.zeros((2, len(x), layer.units), dtype=dtype) if first is None else first
     step = _step(layer.cell, own)
     outputs = np.empty((*x.shape[:2], layer.units), dtype=dtype)
     padded = not mask.all()
@@ -383,7 +402,7 @@ def _scan(
         moved = noise(step(projected[:, t], state))
         state = np.where(mask[:, t, np.newaxis], moved, state) if padded else moved
         outputs[:, t] = state[0]
-    return outputs
+    return outputs, state
 
 
 def _step(cell: nodes.Cell, own: Arrays) -> Step:

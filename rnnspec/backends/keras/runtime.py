@@ -60,6 +60,10 @@ class KerasRuntime(Runtime):
         with _ONE_AT_A_TIME, _dtype(dtype):
             return getattr(module, entry)()
 
+    def forget(self) -> None:
+        """Forget the names of layers and operations, which Keras numbers in the whole process."""
+        keras.utils.clear_session(free_memory=False)
+
     def layer_count(self, model: keras.Model, layer: Layer) -> int:
         """Return the parameter count of one layer, 0 for a layer made of operations."""
         children = _layers(model)

@@ -245,6 +245,23 @@ class OnnxRuntime(Runtime):
         path.write_bytes(rounded.SerializeToString(deterministic=True))
 
 
+def write_test_data(
+    model: Path, folder: Path, inputs: Sequence[Array], outputs: Sequence[Array]
+) -> None:
+    """Write ``input_0.pb``, ``output_0.pb`` and so on, in the layout of ONNX's backend tests.
+
+    Their types are those of the graph in the file ``model``.
+    """
+    graph = onnx.load_model(model, load_external_data=False).graph
+    stored = {each.name for each in graph.initializer}
+    given = [each for each in graph.input if each.name not in stored]
+    for kind, declared, values in (("input", given, inputs), ("output", graph.output, outputs)):
+        for at, (info, numbers) in enumerate(zip(declared, values, strict=True)):
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+            tensor = numpy_helper.from_array(np.ascontiguousarray(numbers, dtype), info.name)
+            (folder / f"{kind}_{at}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
+
+
 class _Layers:
     """The values and sources of layers in a graph of rnnspec."""
 

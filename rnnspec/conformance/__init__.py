@@ -1,0 +1,1 @@
+"""A public suite of small cases that shows which tools compute recurrent networks right."""

@@ -1,0 +1,13 @@
+"""The catalogue of cases, by subject."""
+
+from rnnspec.conformance.cases import calls, numbers, padding, recurrent, stack
+from rnnspec.conformance.scenario import Scenario
+
+CASES: tuple[Scenario, ...] = (
+    *recurrent.CASES,
+    *calls.CASES,
+    *padding.CASES,
+    *stack.CASES,
+    *numbers.CASES,
+)
+"""All cases in the order of a suite."""
