@@ -59,7 +59,8 @@ def _parts(results: Results, width: int) -> Iterator[str | Grid]:
                 yield f"{_MARKS[state]} {TITLES[state]}: {_MEANINGS[state]}"
     for case, failures in _failures(results):
         yield ""
-        yield printable(f"{case}: {results.cases[case].fact}")
+        facts = results.cases[case]
+        yield printable(f"{case}: {facts.fact} (tolerance {facts.tolerance:.1e})")
         for tool, cell in failures:
             yield printable(f"  {tool.title}: {cell}")
     yield ""
@@ -199,6 +200,7 @@ def _details(results: Results) -> Iterator[Element]:
             element("h3", case),
             element("p", facts.fact),
             element("p", f"When it is wrong: {facts.consequence}"),
+            element("p", f"Tolerance: {facts.tolerance:.1e}"),
             lines(texts),
             id=case,
         )
