@@ -153,7 +153,7 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
         return ""
     mark = _MARKS[cell.state]
     failure = explanation(case, tool.name, failures)
-    if cell.state in {"equal", "absent"} or failure is None:
+    if failure is None or not cell.is_failure:
         return mark
     details = in_cell(str(cell)).replace('"', "'").replace("[", "(").replace("]", ")")
     return f'[{mark}](#{failure.anchor} "{details}")'
