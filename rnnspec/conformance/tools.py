@@ -165,7 +165,11 @@ _ALL = (
         "ai-edge-litert",
     ),
     _keras(
-        "keras-litert-torch", "Keras on PyTorch to LiteRT", "torch", "keras_exports", "litert-torch"
+        "keras-litert-torch",
+        "Keras on PyTorch to LiteRT, fixed sizes",
+        "torch",
+        "keras_exports",
+        "litert-torch",
     ),
     _torch("torch", "PyTorch", "torch_programs"),
     _torch("torch-compile", "torch.compile", "torch_programs"),

@@ -42,7 +42,7 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
             from .litert_files import open_litert
 
             path = Path(folder, "model.tflite")
-            sizes = _fix_sizes(case, model) if tool == "keras-litert-fixed" else {}
+            sizes = {} if tool == "keras-litert" else _fix_sizes(case, model)
             model.model.export(path, format="litert", verbose=False, **sizes)
             return model.by_position(open_litert(path.read_bytes()))
         model.model.export(folder, verbose=False)
@@ -59,7 +59,10 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
 
 
 def _fix_sizes(case: Path, model: KerasModel) -> dict[str, Any]:
-    """Return a signature with the sizes of the first call: LiteRT has a fused LSTM for such."""
+    """Return a signature with the sizes of the first call.
+
+    LiteRT needs no operators of TensorFlow then, and from PyTorch, Keras exports no others.
+    """
     shapes = {
         name: array.shape for name, array in zip(model.inputs, read_example(case), strict=True)
     }
@@ -78,8 +81,6 @@ def _open_in_openvino(
     # Without the hint, a processor with bfloat16 rounds to it.
     options = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.compile_model(openvino.convert_model(folder), "CPU", options)
-    inputs = {name: port for port in compiled.inputs for name in port.names}
-    print(inputs, compiled.outputs)
 
     def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
         result = compiled(
