@@ -93,10 +93,14 @@ class Grid:
             self._widths[column] = max(self._widths[column], *map(_width, lines))
         self._rows.append((split, style or Style.null()))
 
+    @property
+    def width(self) -> int:
+        """The number of columns of a terminal that it takes."""
+        return sum(self._widths) + 3 * len(self._widths) + 1
+
     def fits(self, console: Console) -> bool:
         """Return false if ``console`` is a terminal that would break the lines of the table."""
-        width = sum(self._widths) + 3 * len(self._widths) + 1
-        return not console.file.isatty() or width <= get_terminal_size().columns
+        return not console.file.isatty() or self.width <= get_terminal_size().columns
 
     def add_section(self) -> None:
         """Draw a line between the rows so far and those that follow."""

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from rnnspec.arguments import one_of
+from rnnspec.cli.commands import conformance
 from rnnspec.cli.commands.build import build
 from rnnspec.cli.commands.codegen import codegen
 from rnnspec.cli.commands.completion import completion
@@ -124,7 +125,37 @@ _COMMANDS = (
 )
 """The function of each command, and an example."""
 
-for _function, _example in _COMMANDS:
-    # A function named after a keyword of Python, import_, has an underscore that the command lacks.
-    _name = _function.__name__.rstrip("_")
-    app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)
+_CONFORMANCE = (
+    (conformance.list_, "rnnspec conformance list"),
+    (conformance.write, "rnnspec conformance write suite --format onnx"),
+    (conformance.run, "rnnspec conformance run --tool onnxruntime --json results.json"),
+    (conformance.report, "rnnspec conformance report results.json other.json --html all.html"),
+)
+"""Those of ``rnnspec conformance``."""
+
+conformance_app = typer.Typer(
+    cls=Group,
+    help="Show which tools compute recurrent networks right.",
+    epilog="Example: rnnspec conformance run --tool onnxruntime",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@conformance_app.callback(invoke_without_command=True)
+def _conformance(
+    context: typer.Context,
+    listing: Annotated[
+        bool, typer.Option("--list", help="List the cases, as 'conformance list' does.")
+    ] = False,
+) -> None:
+    if listing and context.invoked_subcommand is None:
+        conformance.list_()
+
+
+for _app, _commands in ((app, _COMMANDS), (conformance_app, _CONFORMANCE)):
+    for _function, _example in _commands:
+        # A function whose name Python has taken has an underscore that the command lacks.
+        _name = _function.__name__.rstrip("_")
+        _app.command(_name, cls=Command, epilog=f"Example: {_example}")(_function)
+app.add_typer(conformance_app, name="conformance")

@@ -121,6 +121,34 @@ def backgrounds(incomplete: str) -> list[str]:
     return _starting(incomplete, options.BACKGROUNDS)
 
 
+def cases(incomplete: str) -> list[str]:
+    """Return names of cases of the conformance suite."""
+    from rnnspec.conformance.cases import CASES
+
+    return _starting(incomplete, [case.name for case in CASES])
+
+
+def several_tools(incomplete: str) -> list[str]:
+    """Return lists of tools that run the conformance suite, separated by commas."""
+    from rnnspec.conformance.tools import TOOLS
+
+    return _in_list(incomplete, TOOLS)
+
+
+def suite_formats(incomplete: str) -> list[str]:
+    """Return the formats of models in the conformance suite."""
+    from rnnspec.conformance.suite import formats
+
+    return _starting(incomplete, formats())
+
+
+def several_suite_formats(incomplete: str) -> list[str]:
+    """Return lists of formats of models in the conformance suite, separated by commas."""
+    from rnnspec.conformance.suite import formats
+
+    return _in_list(incomplete, formats())
+
+
 def shells(incomplete: str) -> list[str]:
     """Return names of shells."""
     return _starting(incomplete, SHELLS)

@@ -1,4 +1,4 @@
-"""The report of parity as one page: no script, nothing fetched, for light, dark and paper."""
+"""Pages: no script, nothing fetched, for light, dark and paper; and the report of parity as one."""
 
 from __future__ import annotations
 
@@ -50,17 +50,7 @@ def page(report: ParityReport, specs: Sequence[Spec], *, seed: int, command: str
         seed: the seed of everything random.
         command: the command that compared them.
     """
-    style = element("style")
-    style.text = _STYLE  # element() would escape its line breaks
     heading = "Parity: equal" if report.equal else "Parity: NOT equal"
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", **{"http-equiv": "Content-Security-Policy", "content": _POLICY}),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", heading),
-        style,
-    )
     verdict = results.verdict(report)
     verdict.set("class", "verdict")
     sections = (
@@ -68,26 +58,42 @@ def page(report: ParityReport, specs: Sequence[Spec], *, seed: int, command: str
         for result, spec in zip(report.specs, specs, strict=True)
     )
     again = element("section", element("h2", "How to repeat it"), _details(report, seed, command))
-    body = element("body", element("h1", heading), verdict, *sections, again)
-    return f"<!DOCTYPE html>\n{render(element('html', head, body, lang='en'))}\n"
+    return document(heading, element("h1", heading), verdict, *sections, again)
+
+
+def document(title: str, *content: Content, style: str = "") -> str:
+    """Return a page that fetches nothing, in the colours that its reader prefers."""
+    sheet = element("style")
+    sheet.text = _STYLE + style  # element() would escape its line breaks
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", **{"http-equiv": "Content-Security-Policy", "content": _POLICY}),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", title),
+        sheet,
+    )
+    root = element("html", head, element("body", *content), lang="en")
+    return f"<!DOCTYPE html>\n{render(root)}\n"
 
 
 def _spec(result: SpecParity, spec: Spec, tolerances: dict[str, float]) -> Iterator[Element]:
     yield element("h2", result.name)
     yield from results.description(spec.description)
     yield from results.remarks(result)
-    yield _wide(results.parity_table(result, tolerances))
+    yield wide(results.parity_table(result, tolerances))
     if tolerances:
         yield element("h3", "Largest differences")
         yield element("p", "On a logarithmic scale from 1e-18 to 1; the line is the tolerance.")
-        yield _wide(table(_TITLES, _bars(result, tolerances), left=frozenset({0, 1, 2, 4})))
+        yield wide(table(_TITLES, _bars(result, tolerances), left=frozenset({0, 1, 2, 4})))
     yield from results.picture(spec)
 
 
 _TITLES = ("Level", "Backend", "", "Difference", "Where")
 
 
-def _wide(content: Element) -> Element:
+def wide(content: Element) -> Element:
+    """Return content that scrolls sideways where the page is too narrow for it."""
     return element("div", content, **{"class": "wide"})
 
 
@@ -127,4 +133,4 @@ def _details(report: ParityReport, seed: int, command: str) -> Element:
         ("rnnspec", __version__),
         ("Backends", ", ".join(report.versions)),
     ]
-    return _wide(table(("", ""), rows, left=frozenset({0, 1})))
+    return wide(table(("", ""), rows, left=frozenset({0, 1})))

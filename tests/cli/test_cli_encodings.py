@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "parity": (NAME, "--backend", "onnx", "--level", "forward", "--dtype", "float32"),
     "doctor": (),
     "completion": ("bash",),
+    "conformance": ("list",),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from typer.main import get_command
@@ -12,9 +13,18 @@ from rnnspec.cli.app import app
 
 def command_page() -> dict[str, str]:
     """Return the page with every command, argument and option."""
-    group: Any = get_command(app)
-    parts = [_section(name, command) for name, command in group.commands.items()]
+    parts = [_section(name, command) for name, command in all_commands()]
     return {"reference/options.md": "# Every command and option\n\n" + "\n".join(parts)}
+
+
+def all_commands() -> Iterator[tuple[str, Any]]:
+    """Yield each command with its name, which for one of a group has two words."""
+    top: Any = get_command(app)
+    for name, command in top.commands.items():
+        if inner := getattr(command, "commands", None):
+            yield from ((f"{name} {each}", one) for each, one in inner.items())
+        else:
+            yield name, command
 
 
 def _section(name: str, command: Any) -> str:

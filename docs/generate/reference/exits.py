@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
-from typing import Any
-
-from typer.main import get_command
 
 from docs.generate.markdown import table
+from docs.generate.reference.commands import all_commands
 from rnnspec import errors
-from rnnspec.cli.app import app
 
 _HEAD = """# Exit codes
 
@@ -67,7 +64,6 @@ def _classes(base: type[errors.RnnspecError]) -> Iterator[type[errors.RnnspecErr
 
 def _commands() -> Iterator[tuple[str, str]]:
     """Yield each command whose help describes its exit codes, with the description."""
-    group: Any = get_command(app)
-    for name, command in group.commands.items():
+    for name, command in all_commands():
         if found := _SENTENCE.search(" ".join(command.help.split())):
             yield f"`rnnspec {name}`", found[1]

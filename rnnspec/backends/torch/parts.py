@@ -228,7 +228,9 @@ def _masked_to_deploy(kind: str) -> Code:
                 {docstring}
                 # Not pack_padded_sequence, which is slower and takes padding at the end only.
                 # The real steps of each sequence move to its front, in order, before any padding.
-                order = torch.argsort((~mask).int(), dim=1, stable=True)
+                # ONNX has no stable sort.
+                step = torch.arange(x.shape[1], device=x.device)
+                order = torch.argsort(torch.where(mask, step, step + x.shape[1]), dim=1)
                 outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))
                 {result}
         ''',
@@ -267,7 +269,9 @@ def _init_masked(kind: str) -> Code:
 
 _PACK = code("""
     # The real steps of each sequence move to its front, in order, before any padding.
-    order = torch.argsort((~mask).int(), dim=1, stable=True)
+    # ONNX has no stable sort.
+    step = torch.arange(x.shape[1], device=x.device)
+    order = torch.argsort(torch.where(mask, step, step + x.shape[1]), dim=1)
     steps = mask.sum(dim=1)
     # A packed sequence has at least one step; a state without real steps is kept below.
     packed = nn.utils.rnn.pack_padded_sequence(

@@ -34,6 +34,10 @@ CASES = [
     ("rnnspec init --network tag", {"tagger"}),
     ("rnnspec completion f", {"fish"}),
     ("rnnspec draw --theme p", {"print"}),
+    ("rnnspec conformance r", {"run", "report"}),
+    ("rnnspec conformance run --case backward-", {"backward-last-state"}),
+    ("rnnspec conformance run --tool onnxruntime,onnxruntime", set()),
+    ("rnnspec conformance write suite --format onnx,ke", {"onnx,keras"}),
     ("rnnspec summary deep", {"deep/", "deep/net.yaml", "deep/other.yml"}),
     ("rnnspec diff ./deep/n", {"./deep/net.yaml"}),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import subprocess
@@ -182,3 +183,38 @@ def test_colour_may_be_forced(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert (b"\x1b" in done.stderr) == coloured
         assert b"\x1b" not in done.stdout
+
+
+def test_results_of_conformance_fit_into_80_columns(tmp_path: Path) -> None:
+    states = ["equal", "absent", "refused", "crashed", "wrong"]
+    tools = [f"tool-{number}" for number in range(30)]
+    cases = [f"the-long-name-of-case-{state}" for state in states]
+    document = {
+        "suite": 1,
+        "tools": [
+            {"name": name, "title": name, "version": "", "date": "2026-11-27", "system": "Linux"}
+            for name in tools
+        ],
+        "cases": {
+            name: {"fact": "So it is.", "consequence": "It is not so.", "tolerance": 1e-5}
+            for name in cases
+        },
+        "cells": {
+            name: {tool: {"state": state, "difference": 0.5} for tool in tools}
+            for name, state in zip(cases, states, strict=True)
+        },
+    }
+    (tmp_path / "results.json").write_text(json.dumps(document))
+    terminal, _ = on_terminal("conformance", "report", str(tmp_path / "results.json"), out=True)
+    rows = table_lines(terminal)
+    assert len(rows) == 2 * (len(cases) + 5)
+    assert max(map(len, rows)) <= 80
+    wide, _ = on_terminal(
+        "conformance", "report", str(tmp_path / "results.json"), out=True, columns=110
+    )
+    assert len(table_lines(wide)) < len(rows)
+
+
+def table_lines(terminal: str) -> list[str]:
+    plain = re.sub(r"\x1b\[[\d;]*m", "", terminal)
+    return [line for line in plain.splitlines() if "│" in line or "─" in line]

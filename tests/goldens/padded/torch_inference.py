@@ -15,7 +15,9 @@ class Masked(nn.Module):
         """Return the outputs, (batch, steps, units)."""
         # Not pack_padded_sequence, which is slower and takes padding at the end only.
         # The real steps of each sequence move to its front, in order, before any padding.
-        order = torch.argsort((~mask).int(), dim=1, stable=True)
+        # ONNX has no stable sort.
+        step = torch.arange(x.shape[1], device=x.device)
+        order = torch.argsort(torch.where(mask, step, step + x.shape[1]), dim=1)
         outputs, _ = self.layer(x.gather(1, order.unsqueeze(-1).expand_as(x)))
         place = torch.argsort(order, dim=1).unsqueeze(-1)
         return torch.gather(outputs, 1, place.expand_as(outputs))

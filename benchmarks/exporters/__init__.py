@@ -1,1 +1,0 @@
-"""Tools that export recurrent networks to ONNX, and what their files compute."""

@@ -1,1 +1,0 @@
-"""The gallery as ONNX files, in several runtimes."""

@@ -1,0 +1,29 @@
+"""LiteRT runs what litert-torch, formerly ai-edge-torch, converts of the case's PyTorch model."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING
+
+import litert_torch
+
+from .torch_models import dynamic_shapes, open_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+
+
+def version() -> str:
+    """Return the name and version of the tool, and of what runs its files."""
+    return f"litert-torch {version_of('litert-torch')}, LiteRT {version_of('ai-edge-litert')}"
+
+
+def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    """Convert the model of a case, with open sizes or those of the first call."""
+    model = open_model(case)
+    shapes = dynamic_shapes(model) if tool == "litert-torch" else None
+    converted = litert_torch.convert(model.module, model.example, dynamic_shapes=shapes)
+    return model.runner(converted)

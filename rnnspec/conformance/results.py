@@ -1,0 +1,199 @@
+"""Results: what each tool made of each case, as a document that can be merged and compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rnnspec.errors import Difference, UsageError, brief, listed
+
+VERSION = 1
+"""The version of the document; it grows when docs/reference/reports.md changes."""
+
+State = Literal["equal", "absent", "refused", "crashed", "wrong"]
+"""From the best to the worst: an error is better than outputs that are silently wrong."""
+
+STATES: tuple[State, ...] = get_args(State)
+TITLES: dict[State, str] = {state: state for state in STATES} | {"absent": "no model"}
+"""The states in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The result of one case in one tool.
+
+    ``difference`` is the largest from the reference, None if there are no finite outputs of the
+    right shape. ``where`` is ``load`` or, for example, ``call 2``: where the state shows first.
+    ``fault`` is the known fault that gives the same outputs, empty if there is none.
+    """
+
+    state: State
+    difference: float | None = None
+    where: str = ""
+    fault: str = ""
+    message: str = ""
+
+    @property
+    def is_failure(self) -> bool:
+        """True if the tool has a model, but not equal outputs."""
+        return self.state not in {"equal", "absent"}
+
+    @property
+    def short(self) -> str:
+        """One or two words."""
+        difference = f" {self.difference:.1g}" if self.difference and self.state == "wrong" else ""
+        return f"{TITLES[self.state]}{difference}"
+
+    def __str__(self) -> str:
+        place = f" in {self.where}" if self.where else ""
+        fault = f", as with {self.fault!r}" if self.fault else ""
+        message = f": {brief(self.message)}" if self.message else ""
+        match self.state:
+            case "equal":
+                return f"equal, difference {self.difference:.1e}"
+            case "absent":
+                return f"no model in the tool's format{message}"
+            case "wrong" if self.difference is not None:
+                return f"wrong by {self.difference:.2g}{place}{fault}{message}"
+            case _:
+                return f"{self.state}{place}{fault}{message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a case is about, from its ``case.json``."""
+
+    fact: str
+    consequence: str
+    tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """A tool as it was run; ``date`` is that of the run, in UTC."""
+
+    name: str
+    title: str
+    version: str
+    date: str
+    system: str
+
+    def __str__(self) -> str:
+        if not self.version or self.version.startswith(self.title):
+            return self.version or self.title
+        return f"{self.title} ({self.version})"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The tools and the cases by name, and the cells by case, then by tool.
+
+    A cell is missing if the tool was not run on the case.
+    """
+
+    tools: Mapping[str, ToolRun]
+    cases: Mapping[str, Facts]
+    cells: Mapping[str, Mapping[str, Cell]]
+
+    @property
+    def failures(self) -> Iterator[tuple[str, str, Cell]]:
+        """The case, the tool and the cell of each failure."""
+        for case, row in self.cells.items():
+            for tool, cell in row.items():
+                if cell.is_failure:
+                    yield case, tool, cell
+
+    def worse_than(self, baseline: Results) -> tuple[Difference, ...]:
+        """Return every cell that is worse than in the baseline.
+
+        A cell that the baseline lacks is not worse than anything.
+
+        Raises:
+            UsageError: the baseline has no results of a tool, which would hide all of them.
+        """
+        for tool in self.tools:
+            if tool not in baseline.tools:
+                names = listed([*baseline.tools]) or "none"
+                raise UsageError(f"no results of {tool!r} in the baseline, which has {names}")
+        return tuple(
+            Difference(case, self.tools[tool].title, "", "result", str(before), str(cell))
+            for case, row in self.cells.items()
+            for tool, cell in row.items()
+            if (before := baseline.cells.get(case, {}).get(tool))
+            and STATES.index(cell.state) > STATES.index(before.state)
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the document that ``--json`` writes."""
+        return {
+            "suite": VERSION,
+            "tools": [asdict(tool) for tool in self.tools.values()],
+            "cases": {name: asdict(case) for name, case in self.cases.items()},
+            "cells": {
+                case: {
+                    tool: {
+                        key: value
+                        for key, value in asdict(cell).items()
+                        if value is not None and value != ""
+                    }
+                    for tool, cell in row.items()
+                }
+                for case, row in self.cells.items()
+            },
+        }
+
+
+def merge(parts: Sequence[Results]) -> Results:
+    """Return all results in one; where a tool has run a case twice, the later part counts."""
+    tools: dict[str, ToolRun] = {}
+    cases: dict[str, Facts] = {}
+    cells: dict[str, dict[str, Cell]] = {}
+    for part in parts:
+        tools |= part.tools
+        cases |= part.cases
+        for case, row in part.cells.items():
+            cells.setdefault(case, {}).update(row)
+    return Results(tools, cases, cells)
+
+
+def read_results(path: Path) -> Results:
+    """Return the results in a file that ``--json`` wrote.
+
+    Raises:
+        UsageError: the file cannot be read, or is another one.
+    """
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError((error.strerror or str(error)).lower(), str(path)) from None
+    except ValueError as error:
+        raise UsageError(f"not JSON: {brief(error)}", str(path)) from None
+    try:
+        if document["suite"] != VERSION:
+            raise UsageError(
+                f"expected version {VERSION} of results, received {document['suite']!r}", str(path)
+            )
+        results = Results(
+            {tool["name"]: ToolRun(**tool) for tool in document["tools"]},
+            {name: Facts(**case) for name, case in document["cases"].items()},
+            {
+                case: {tool: Cell(**cell) for tool, cell in row.items()}
+                for case, row in document["cells"].items()
+            },
+        )
+        known = all(
+            case in results.cases and tool in results.tools and cell.state in STATES
+            for case, row in results.cells.items()
+            for tool, cell in row.items()
+        )
+    except (AttributeError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise UsageError(
+            "not the results of a suite, which 'rnnspec conformance run --json FILE' writes",
+            str(path),
+        )
+    return results

@@ -1,0 +1,409 @@
+"""Each tool runs in a process of its own; whatever it does becomes one cell of the results."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from rnnspec.conformance import suite
+from rnnspec.conformance.cases import CASES
+from rnnspec.conformance.layout import Case
+from rnnspec.conformance.results import Cell
+from rnnspec.conformance.run import Launch, launch_command, run_suite
+from rnnspec.conformance.tools import TOOLS, Tool
+from rnnspec.errors import BackendError, UsageError
+
+pytest.importorskip("onnxruntime")
+
+NAMES = ("backward-last-state", "state-carried")
+
+ADAPTER = """
+import ctypes, os, signal, subprocess, sys, time
+import numpy as np
+
+def version():
+    if KIND == "missing":
+        import a_module_that_nobody_has
+    if KIND == "dies at the start":
+        os._exit(7)
+    return "Fake 1.0"
+
+def load(case, tool):
+    assert tool == "fake"
+    if KIND == "refuses to load":
+        raise ValueError(f"no /lstm/LSTM at {hex(id(case))} in {case / 'model.onnx'}")
+    calls = iter(range(100))
+
+    def run(inputs):
+        number = next(calls)
+        outputs = read(case, number)
+        match KIND:
+            case "prints":
+                print("to standard output")
+                ctypes.CDLL(None).puts(b"from C")
+                subprocess.run(["echo", "from a child"], check=True)
+                assert sys.stdin.read() == ""
+            case "has a fault":
+                return read(case / "fault_0", number)
+            case "is wrong":
+                return [output + 0.25 for output in outputs]
+            case "is wrong, then refuses":
+                if number == 1:
+                    raise ValueError("enough")
+                return [output + 0.25 for output in outputs]
+            case "has another shape":
+                return [output[..., None] for output in outputs]
+            case "returns too many":
+                return [*outputs, outputs[0]]
+            case "returns NaN":
+                return [np.full_like(output, np.nan) for output in outputs]
+            case "returns an array":
+                return outputs[0]
+            case "returns text":
+                return [np.array("text") for output in outputs]
+            case "refuses a call" if number == 1:
+                raise ValueError("one call is enough")
+            case "dies by a signal":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "exits":
+                print("out of luck", file=sys.stderr)
+                os._exit(3)
+            case "hangs":
+                time.sleep(1000)
+            case "takes all memory":
+                np.ones(10**9)
+        return outputs
+    return run
+
+def read(folder, number):
+    folder = folder / f"test_data_set_{number}"
+    return [np.load(folder / f"output_{n}.npy") for n in range(len([*folder.glob("output_*.npy")]))]
+"""
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
+    """A suite of few cases, with ONNX files only."""
+    folder = tmp_path_factory.mktemp("conformance") / "suite"
+    return suite.write(folder, [case for case in CASES if case.name in NAMES], ["onnx"])
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Callable[..., Launch]:
+    """A function that returns a tool of a kind, with options of its process."""
+
+    def fake(kind: str, seconds: float = 60, memory: int | None = None) -> Launch:
+        path = tmp_path / f"fake{len(list(tmp_path.iterdir()))}.py"
+        path.write_text(f"KIND = {kind!r}\n{ADAPTER}")
+        tool = Tool("fake", "Fake", "other", str(path.with_suffix("")), "onnx", ("fake-package",))
+        return Launch(tool, "fake", seconds=seconds, memory=memory)
+
+    return fake
+
+
+def cells(cases: tuple[Case, ...], launch: Launch) -> tuple[Cell, Cell]:
+    results = run_suite(cases, [launch])
+    assert list(results.cells) == list(NAMES)
+    first, second = (row[launch.tool.name] for row in results.cells.values())
+    return first, second
+
+
+@pytest.mark.parametrize("kind", ["is right", "prints"])
+def test_a_tool_that_is_right(
+    kind: str,
+    cases: tuple[Case, ...],
+    fake: Callable[..., Launch],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert cells(cases, fake(kind)) == (Cell("equal", 0.0), Cell("equal", 0.0))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_wrong_outputs_name_the_fault_that_they_match(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    for case, cell in zip(cases, cells(cases, fake("has a fault")), strict=True):
+        assert (cell.state, cell.fault) == ("wrong", case.faults[0].name)
+        assert cell.difference is not None
+        assert cell.difference > case.tolerance
+
+
+def test_wrong_outputs_that_match_no_fault_have_their_difference(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    for cell in cells(cases, fake("is wrong")):
+        assert cell.difference == pytest.approx(0.25)
+        assert cell == Cell("wrong", cell.difference, "call 1")
+
+
+def test_an_error_does_not_hide_wrong_outputs_before_it(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    _, cell = cells(cases, fake("is wrong, then refuses"))
+    assert (cell.state, cell.where) == ("wrong", "call 1")
+    assert cell.message == "refused in call 2: ValueError: enough"
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("has another shape", "expected the shape ("),
+        ("returns too many", "expected 1 outputs, received 2"),
+        ("returns NaN", "outputs are not finite"),
+    ],
+)
+def test_wrong_outputs_without_a_difference_say_why(
+    kind: str, message: str, cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    cell, _ = cells(cases, fake(kind))
+    assert (cell.state, cell.difference, cell.where) == ("wrong", None, "call 1")
+    assert cell.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "message"),
+    [
+        ("refuses to load", "load", "ValueError: no /lstm/LSTM at 0x... in model.onnx"),
+        ("refuses a call", "call 2", "ValueError: one call is enough"),
+        ("returns an array", "call 1", "TypeError: expected a list of outputs, received ndarray"),
+        ("returns text", "call 1", "ValueError: could not convert string to float"),
+    ],
+)
+def test_an_exception_refuses(
+    kind: str, where: str, message: str, cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    _, cell = cells(cases, fake(kind))
+    assert (cell.state, cell.where) == ("refused", where)
+    assert cell.message.startswith(message)
+
+
+def test_a_process_that_dies_is_started_again(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    crashed = Cell("crashed", where="call 1", message="SIGSEGV")
+    assert cells(cases, fake("dies by a signal")) == (crashed, crashed)
+    crashed = Cell("crashed", where="call 1", message="exit code 3: out of luck")
+    assert cells(cases, fake("exits")) == (crashed, crashed)
+
+
+def test_a_tool_that_hangs_is_ended(cases: tuple[Case, ...], fake: Callable[..., Launch]) -> None:
+    crashed = Cell("crashed", where="call 1", message="not done after 0.5 seconds")
+    assert cells(cases, fake("hangs", seconds=0.5)) == (crashed, crashed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prlimit")
+def test_memory_is_limited(cases: tuple[Case, ...], fake: Callable[..., Launch]) -> None:
+    cell, _ = cells(cases, fake("takes all memory", memory=10**9))
+    assert cell.state == "refused"
+    assert "MemoryError" in cell.message
+
+
+def test_a_tool_that_is_not_installed_is_one_error(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    with pytest.raises(BackendError, match="-m pip install fake-package") as error:
+        run_suite(cases, [fake("missing")])
+    assert "No module named 'a_module_that_nobody_has'" in str(error.value)
+
+
+def test_nothing_is_run_if_a_later_tool_is_missing(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    told: list[str] = []
+    with pytest.raises(BackendError, match="fake-package"):
+        run_suite(cases, [fake("is right"), fake("missing")], told.append)
+    assert told == ["looking for Fake", "looking for Fake"]
+
+
+def test_a_tool_that_does_not_start_is_one_error(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    with pytest.raises(BackendError, match="Fake does not start: exit code 7"):
+        run_suite(cases, [fake("dies at the start")])
+
+
+def test_a_format_that_a_case_lacks(cases: tuple[Case, ...]) -> None:
+    reason = "no such network"
+    changed = [replace(case, models={}, refused={"onnx": reason}) for case in cases]
+    results = run_suite(changed, [Launch(TOOLS["onnxruntime"], "onnxruntime")])
+    for row in results.cells.values():
+        assert row == {"onnxruntime": Cell("absent", message=reason)}
+    assert not any(results.failures)
+
+
+def test_onnx_runtime_is_right(cases: tuple[Case, ...]) -> None:
+    results = run_suite(cases, [Launch(TOOLS["onnxruntime"], "onnxruntime")])
+    assert [cell["onnxruntime"].state for cell in results.cells.values()] == ["equal", "equal"]
+    tool = results.tools["onnxruntime"]
+    assert str(tool).startswith("ONNX Runtime 1.")
+    assert "Python" in tool.system
+    assert results.cases[NAMES[0]].fact == cases[0].fact
+
+
+COMMAND = """
+import os, shutil, signal, sys
+from pathlib import Path
+
+kind, model, inputs, outputs = sys.argv[1:]
+inputs, outputs = Path(inputs), Path(outputs)
+assert Path(model).name == "model.onnx"
+assert not list(outputs.iterdir())
+assert {path.suffix for path in inputs.iterdir()} == {".npy", ".pb"}
+import numpy as np
+import onnx
+import onnxruntime
+
+names = [value.name for value in onnxruntime.InferenceSession(model).get_inputs()]
+arrays = [np.load(inputs / f"input_{n}.npy") for n in range(len(names))]
+for n, array in enumerate(arrays):
+    proto = onnx.load_tensor(inputs / f"input_{n}.pb")
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(proto), array)
+results = onnxruntime.InferenceSession(model).run(None, dict(zip(names, arrays, strict=True)))
+print("printed", flush=True)
+for n, result in enumerate(results):
+    match kind:
+        case "npy":
+            np.save(outputs / f"output_{n}.npy", result)
+        case "pb":
+            proto = onnx.numpy_helper.from_array(result)
+            (outputs / f"output_{n}.pb").write_bytes(proto.SerializeToString())
+        case "garbage":
+            (outputs / f"output_{n}.npy").write_bytes(b"garbage")
+        case "other":
+            (outputs / "result.npy").touch()
+if kind == "refuses":
+    sys.exit("the model is too good")
+if kind == "dies":
+    os.kill(os.getpid(), signal.SIGABRT)
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[[str], Launch]:
+    """A function that returns a command of a kind."""
+    path = tmp_path / "my tool.py"
+    path.write_text(COMMAND)
+
+    def command(kind: str) -> Launch:
+        words = f"'{sys.executable}' '{path}' {kind} {{model}} {{inputs}} {{outputs}}"
+        return launch_command(words, "mytool", "onnx")
+
+    return command
+
+
+@pytest.mark.parametrize("kind", ["npy", "pb"])
+def test_a_command_that_is_right(
+    kind: str, cases: tuple[Case, ...], command: Callable[[str], Launch]
+) -> None:
+    assert [cell.state for cell in cells(cases, command(kind))] == ["equal", "equal"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "message"),
+    [
+        ("garbage", "refused", "output_0.npy"),
+        ("other", "refused", "expected output_0.npy or output_0.pb, the command wrote result.npy"),
+        ("refuses", "refused", "exit code 1: the model is too good"),
+        ("dies", "crashed", "SIGABRT"),
+    ],
+)
+def test_a_command_that_fails(
+    kind: str, state: str, message: str, cases: tuple[Case, ...], command: Callable[[str], Launch]
+) -> None:
+    cell, _ = cells(cases, command(kind))
+    assert (cell.state, cell.where) == (state, "call 1")
+    assert message in cell.message
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("mytool {model} {inputs}", "{outputs} is missing"),
+        ("mytool", "{model}, {inputs} and {outputs} are missing"),
+        ("mytool {model} {input} {outputs}", "unknown placeholder {input}; expected {model}, "),
+        ("mytool {model} {inputs} {outputs}", "no program 'mytool' was found"),
+        ("'mytool {model} {inputs} {outputs}", "no closing quotation"),
+    ],
+)
+def test_a_wrong_command_is_refused(words: str, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        launch_command(words, "", "onnx")
+    assert message in str(error.value)
+
+
+def test_the_name_of_a_command_is_that_of_its_program() -> None:
+    launch = launch_command(f"{sys.executable} {{model}} {{inputs}} {{outputs}}", "", "onnx")
+    assert launch.tool.name == Path(sys.executable).stem
+
+
+TREE = """
+import subprocess, sys, time
+from pathlib import Path
+
+def version():
+    return "Tree 1.0"
+
+def load(case, tool):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    Path(tool).write_text(str(child.pid))
+    time.sleep(1000)
+"""
+RUN = """
+import signal, sys
+from pathlib import Path
+from rnnspec.conformance.layout import read
+from rnnspec.conformance.run import Launch, run_suite
+from rnnspec.conformance.tools import Tool
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+suite, adapter, told, seconds = sys.argv[1:]
+tool = Tool("tree", "Tree", "other", adapter, "onnx", ())
+print(run_suite(read(Path(suite))[:1], [Launch(tool, told, seconds=float(seconds))]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL, None])
+def test_no_process_outlives_the_run(
+    end: signal.Signals | None, cases: tuple[Case, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "tree.py").write_text(dedent(TREE))
+    told = tmp_path / "told"
+    arguments = [cases[0].folder.parent, tmp_path / "tree", told, "1" if end is None else "100"]
+    run = subprocess.Popen(
+        [sys.executable, "-c", RUN, *map(str, arguments)], stderr=subprocess.DEVNULL
+    )
+    try:
+        child = int(wait_for(lambda: told.exists() and told.read_text()))
+        if end is not None:
+            run.send_signal(end)
+        run.wait(20)
+        wait_for(lambda: not is_running(child))
+    finally:
+        run.kill()
+        run.wait()
+
+
+def wait_for(condition: Callable[[], object]) -> str:
+    end = time.monotonic() + 20
+    while not (result := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return str(result)
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
