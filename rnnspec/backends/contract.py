@@ -135,7 +135,7 @@ class Runtime(ABC):
         Source that is not Python is the attribute ``TEXT`` of the module.
         """
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027 - most frameworks name nothing themselves
         """Name what comes next as a new process would: the same model then has the same bytes.
 
         Models that exist stay as they are.

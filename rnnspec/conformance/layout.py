@@ -99,11 +99,15 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "not JSON"
-        raise UsageError(f"cannot be read: {reason.lower()}", str(path)) from None
+        raise UsageError(_reason(error, "not JSON"), str(path)) from None
     if not isinstance(data, dict):
         raise UsageError("expected an object of JSON", str(path))
     return data
+
+
+def _reason(error: Exception, otherwise: str) -> str:
+    reason = getattr(error, "strerror", None)
+    return f"cannot be read: {reason.lower() if reason else otherwise}"
 
 
 def _file_name(name: object) -> str:
@@ -168,8 +172,7 @@ def _read_array(path: Path) -> Array:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "not an array of NumPy"
-        raise UsageError(f"cannot be read: {reason.lower()}", str(path)) from None
+        raise UsageError(_reason(error, "not an array of NumPy"), str(path)) from None
     if not isinstance(array, np.ndarray):
         raise UsageError("expected one array, received an archive", str(path))
     return array

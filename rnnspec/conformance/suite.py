@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,8 +69,10 @@ def write(
         for scenario in scenarios:
             progress(scenario.name)
             _write_case(new / scenario.name, scenario, chosen, write_models)
-        for text in sorted(_TEXTS.iterdir()):
+        for text in _TEXTS.iterdir():
             shutil.copyfile(text, new / text.name)
+        with (new / "README.md").open("a", encoding="utf-8", newline="\n") as readme:
+            readme.writelines(_table(scenarios))
         names = [scenario.name for scenario in scenarios]
         _write_json(new / INDEX, {"version": VERSION, "rnnspec": __version__, "cases": names})
         _check_folder(folder, force=force)
@@ -84,6 +86,12 @@ def write(
                 old.rename(folder)
             raise
     return read(folder)
+
+
+def _table(scenarios: Sequence[Scenario]) -> Iterator[str]:
+    yield "\n## Cases\n\n| case | what is right | what happens otherwise |\n|---|---|---|\n"
+    for each in scenarios:
+        yield f"| [`{each.name}`]({each.name}/case.json) | {each.fact} | {each.consequence} |\n"
 
 
 def _known_formats(names: Collection[str] | None) -> list[str]:

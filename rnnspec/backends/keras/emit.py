@@ -474,9 +474,12 @@ def _project_tied(layer: nodes.Dense, x: Code) -> Iterator[Code]:
     names = parts_of(layer)
     if layer.bias:
         bias = replace(layer, tied=None, activation="linear")
-        first = code(":1, " * len(layer.input))
         yield code("# A dense layer without features has only its bias.")
-        yield code("bias = {}(x[{}:0])", make_layer(bias), first)
+        if len(layer.input) > 1:
+            yield code("bias = {}(x[:1, :1, :0])", make_layer(bias))
+        else:
+            # oneDNN, in TensorFlow, ends the process at a product of two such matrices.
+            yield code("bias = {}(x[:1, None, :0])[:, 0]", make_layer(bias))
         yield code("x = keras.layers.Add(name={!r})([x, bias])", names["logits"])
     if layer.activation != "linear":
         yield code("x = {}(x)", make_activation(layer.activation, names["activation"]))

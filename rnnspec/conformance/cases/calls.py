@@ -44,7 +44,7 @@ head: {pooling: none, units: 2}
     Scenario(
         name="one-step",
         fact="A sequence may have one step.",
-        consequence="The axis of the steps is dropped because its size is 1, and that of the batch is taken for it.",
+        consequence="The axis of the steps is dropped because its size is 1, and the sequences of the batch are taken for steps.",
         spec="""
 input: {features: 3}
 rnn: {type: lstm, units: 4}

@@ -235,9 +235,9 @@ head: {units: 2}
         mistakes=(Mistake(name="epsilon 1e-5", instead={"1.0e-3": "1.0e-5"}),),
     ),
     Scenario(
-        name="layer-norm-axis",
-        fact="A layer norm is over the features of each step.",
-        consequence="It is over the steps too, so that each step depends on later ones.",
+        name="layer-norm-in-stack",
+        fact="A layer norm between recurrent layers is over the features of each step, with its gamma and beta.",
+        consequence="It is dropped, or its arrays are, when layers are fused.",
         spec="""
 input: {features: 4}
 rnn: [{type: lstm, units: 4, layer_norm: true}, {type: gru, units: 3}]

@@ -1,0 +1,359 @@
+"""The catalogue of cases, and the folders that a suite is written to."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from conftest import ROOT
+from onnx.backend.base import Backend
+from onnx.backend.test.runner import Runner
+from safetensors.numpy import load_file
+
+from rnnspec.backends import having, needs
+from rnnspec.conformance import layout, models, suite
+from rnnspec.conformance.cases import CASES
+from rnnspec.conformance.layout import Case
+from rnnspec.conformance.scenario import FAR, Mistake, Scenario, scaled
+from rnnspec.errors import GenerationError, OutputError, ParityError, UsageError
+
+NAMES = [case.name for case in CASES]
+FAST = ("torch", "onnx", models.CANONICAL)
+"""Formats whose models take no seconds to compile."""
+SLOW = (
+    "lstm-second-bias",
+    "backward-last-state",
+    "state-carried",
+    "padding-inside",
+    "conv-same-even-kernel",
+    "tied-weights",
+    "two-outputs",
+    "dropout-in-inference",
+)
+"""Cases of every form, of padding and of several outputs: all backends compute all of them."""
+WRITTEN_TWICE = ("state-carried", "padding-inside", "two-outputs")
+MOST_BYTES = 10_000_000
+
+
+def chosen(*names: str) -> list[Scenario]:
+    return [case for case in CASES if case.name in names]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite of all cases in the fast formats, whose models were compared with the reference."""
+    path = tmp_path_factory.mktemp("conformance") / "suite"
+    suite.write(path, formats=FAST)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cases(folder: Path) -> dict[str, Case]:
+    return {case.name: case for case in suite.read(folder)}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite of few cases in all formats."""
+    path = tmp_path_factory.mktemp("conformance") / "whole"
+    suite.write(path, chosen(*SLOW), [backend.name for backend in having(needs.FILES)])
+    return path
+
+
+def test_a_case_is_named_for_its_fact() -> None:
+    assert len(set(NAMES)) == len(NAMES) >= 60
+    assert set(SLOW) <= set(NAMES)
+    assert len({case.fact for case in CASES}) == len(CASES)
+    for case in CASES:
+        # ONNX's loader reads the sixth character of a name.
+        assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", case.name), case.name
+        assert len(case.name) > 5, case.name
+        for sentence in (case.fact, case.consequence):
+            assert sentence.endswith("."), sentence
+        faults = [mistake.name for mistake in case.mistakes]
+        assert len(set(faults)) == len(faults) >= 1
+
+
+def test_what_is_read_is_what_was_written(cases: dict[str, Case]) -> None:
+    assert list(cases) == NAMES
+    for scenario in CASES:
+        case = cases[scenario.name]
+        assert (case.fact, case.consequence) == (scenario.fact, scenario.consequence)
+        assert [fault.name for fault in case.faults] == [each.name for each in scenario.mistakes]
+        assert len(case.calls) == len(scenario.batches)
+        for name in FAST:
+            path = case.model(name)
+            assert (path is None) == (name in case.refused)
+            assert path is None or path.exists()
+
+
+def test_each_fault_is_far_from_the_truth(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        for fault in case.faults:
+            far = 0.0
+            for call, outputs in zip(case.calls, fault.outputs, strict=True):
+                for right, wrong in zip(call.outputs, outputs, strict=True):
+                    if right.shape != wrong.shape or not np.isfinite(wrong).all():
+                        far = np.inf
+                    else:
+                        far = max(far, float(np.abs(right - wrong).max()))
+            assert far >= FAR * case.tolerance, (case.name, fault.name)
+
+
+def test_a_tolerance_is_near_what_float32_costs(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        largest = max(float(np.abs(out).max()) for call in case.calls for out in call.outputs)
+        assert 1e-5 <= case.tolerance <= 3e-5 * max(1.0, largest), case.name
+
+
+def test_inputs_are_exact_in_float32(cases: dict[str, Case]) -> None:
+    for case in cases.values():
+        for call in case.calls:
+            assert {array.dtype.name for array in call.inputs} <= {"int64", "float32"}
+            assert {array.dtype.name for array in call.outputs} == {"float64"}
+            assert all(np.isfinite(array).all() for array in (*call.inputs, *call.outputs))
+            for output in call.outputs:
+                # Those that ONNX's own runner compares relatively.
+                assert np.all((np.abs(output) >= 0.01) | (output == 0.0)), case.name
+
+
+class EmptyRunner(Runner):
+    """ONNX's runner, without its own cases, which take seconds to make."""
+
+    def __init__(self, backend: type[Backend], parent_module: str) -> None:
+        self.backend = backend
+        self._parent_module = parent_module
+        self._include_patterns = set()
+        self._exclude_patterns = set()
+        self._xfail_patterns = set()
+        self._test_kwargs = {}
+        self._test_items = {"SimpleModel": {}}
+
+
+@pytest.mark.filterwarnings("ignore:onnx.version is deprecated:DeprecationWarning")
+def test_the_runner_of_onnx_takes_the_suite_as_its_readme_says(folder: Path) -> None:
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    for old, new in (
+        ("from onnx.backend.test.runner import Runner\n", ""),
+        ("FOLDER OF THE SUITE", str(folder.parent)),
+        ("NAME OF THE SUITE", folder.name),
+    ):
+        assert old in code
+        code = code.replace(old, new)
+    names: dict[str, Any] = {"Runner": EmptyRunner}
+    exec(code, names)
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(names["OnnxBackendSimpleModelTest"]).run(
+        result
+    )
+    assert result.failures == result.errors == []
+    # The others are those for CUDA.
+    assert result.testsRun - len(result.skipped) == len(CASES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx_runtime_computes_the_outputs(name: str, cases: dict[str, Case]) -> None:
+    case = cases[name]
+    session = onnxruntime.InferenceSession(case.model("onnx"))
+    for at, call in enumerate(case.calls):
+        named = zip(session.get_inputs(), call.inputs, strict=True)
+        outputs = session.run(None, {given.name: array for given, array in named})
+        for number, (output, expected) in enumerate(zip(outputs, call.outputs, strict=True)):
+            assert output.shape == expected.shape
+            assert np.abs(output - expected).max() <= case.tolerance
+            tensor = onnx.load_tensor(case.folder / f"test_data_set_{at}" / f"output_{number}.pb")
+            stored = onnx.numpy_helper.to_array(tensor)
+            assert np.array_equal(stored, expected.astype(np.float32))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def test_two_processes_write_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    # In the other order, and without what this process has built before.
+    code = (
+        "import sys; from pathlib import Path; from rnnspec.conformance import suite\n"
+        "from rnnspec.conformance.cases import CASES\n"
+        "cases = {case.name: case for case in CASES}\n"
+        "folder, formats, *names = sys.argv[1:]\n"
+        "suite.write(Path(folder), [cases[name] for name in names], formats.split(','))\n"
+    )
+    names = [name for name in reversed(NAMES) if name in WRITTEN_TWICE]
+    formats = ",".join(backend.name for backend in having(needs.FILES))
+    command = [sys.executable, "-c", code, str(tmp_path / "other"), formats, *names]
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    one, other = tree(whole), tree(tmp_path / "other")
+    # These list the cases.
+    for file in ("suite.json", "README.md"):
+        del other[file]
+    assert {name.partition("/")[0] for name in other} == {*names, "LICENSE"}
+    one = {name: content for name, content in one.items() if name.partition("/")[0] in names}
+    assert one.keys() == {name for name in other if name != "LICENSE"}
+    assert [name for name in one if one[name] != other[name]] == []
+    assert not any(str(tmp_path).encode() in content for content in other.values())
+
+
+def test_both_biases_of_an_lstm_are_written(whole: Path) -> None:
+    """Only then does a tool show whether it adds them."""
+    case = next(case for case in suite.read(whole) if case.name == "lstm-second-bias")
+    state = load_file(case.folder / "torch" / "network.safetensors")
+    assert np.array_equal(state["lstm_1.bias_ih_l0"], state["lstm_1.bias_hh_l0"])
+    assert np.all(state["lstm_1.bias_hh_l0"] != 0)
+    graph = onnx.load_model(case.folder / "model.onnx").graph
+    (node,) = (node for node in graph.node if node.op_type == "LSTM")
+    (bias,) = (array for array in graph.initializer if array.name == node.input[3])
+    of_input, of_state = np.split(onnx.numpy_helper.to_array(bias)[0], 2)
+    assert np.array_equal(of_input, of_state)
+
+
+def test_a_suite_is_small(folder: Path, whole: Path) -> None:
+    fast, slow = (sum(map(len, tree(path).values())) for path in (folder, whole))
+    assert fast < MOST_BYTES / 4
+    assert slow / len(SLOW) * len(CASES) < MOST_BYTES
+
+
+def test_each_format_is_the_one_of_its_backend(whole: Path) -> None:
+    for case in suite.read(whole):
+        for backend in having(needs.FILES):
+            path = case.model(backend.name)
+            assert path is not None, case.refused
+            if backend.suffix:
+                assert path.name == f"model{backend.suffix}"
+            else:
+                names = {name.format(name="network") for name in backend.files}
+                assert {each.name for each in path.iterdir()} == names
+
+
+def test_the_licence_is_that_of_the_repository(folder: Path) -> None:
+    assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert (folder / "README.md").is_file()
+
+
+def test_reading_needs_numpy_only(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from rnnspec.conformance import suite\n"
+        "suite.read(Path(sys.argv[1]))\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})\n"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    loaded = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert "numpy" in loaded
+    assert not {"onnx", "torch", "keras", "jax", "safetensors", "pydantic", "yaml"} & set(loaded)
+
+
+ONE = chosen("lstm-gate-order")
+
+
+def test_a_model_that_differs_is_not_written(tmp_path: Path) -> None:
+    (right,) = ONE
+    drawn = right.draw()
+    other = replace(drawn.program, network=chosen("lstm-relu")[0].program.network)
+    with pytest.raises(ParityError, match="lstm-gate-order"):
+        models.write_models(tmp_path, right, replace(drawn, program=other), ["torch"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fact_that_does_not_show_is_an_error() -> None:
+    (right,) = ONE
+    same = Mistake(name="nothing", arrays=(scaled(1.0, "lstm_1.bias"),))
+    case = Scenario(name="nothing", fact="", consequence="", spec=right.spec, mistakes=(same,))
+    with pytest.raises(GenerationError, match="'nothing' shows nowhere"):
+        case.draw()
+
+
+def test_a_folder_with_other_things_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "suite"
+    target.mkdir()
+    suite.write(target, ONE, [models.CANONICAL])
+    before = tree(target)
+    with pytest.raises(UsageError, match="already exists; use --force"):
+        suite.write(target, ONE, [models.CANONICAL])
+    suite.write(target, ONE, [models.CANONICAL], force=True)
+    assert tree(target) == before
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"also has notes\.txt"):
+        suite.write(target, ONE, [models.CANONICAL], force=True)
+    (target / "suite.json").unlink()
+    with pytest.raises(UsageError, match="expected a new or empty"):
+        suite.write(target, ONE, [models.CANONICAL], force=True)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["suite"]
+    with pytest.raises(OutputError, match="no such folder"):
+        suite.write(tmp_path / "absent" / "suite", ONE, [models.CANONICAL])
+
+
+def test_an_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
+    def interrupt(name: str) -> None:
+        if name == SLOW[1]:
+            raise KeyboardInterrupt
+
+    target = tmp_path / "suite"
+    with pytest.raises(KeyboardInterrupt):
+        suite.write(target, chosen(*SLOW), [], progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    suite.write(target, ONE, [])
+    before = tree(target)
+    with pytest.raises(KeyboardInterrupt):
+        suite.write(target, chosen(*SLOW), [], force=True, progress=interrupt)
+    assert tree(target) == before
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="canonical"):
+        suite.write(tmp_path / "suite", ONE, ["tflite"])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("suite.json", "{", "not JSON"),
+        ("suite.json", "[]", "expected an object"),
+        ("suite.json", '{"version": 2}', "expected a suite of version 1"),
+        ("suite.json", '{"version": 1, "cases": ["../x"]}', "not the name of a file"),
+        ("lstm-gate-order/case.json", "{}", "not a case of a suite"),
+        ("lstm-gate-order/test_data_set_0/input_0.npy", "x", "not an array of NumPy"),
+        ("lstm-gate-order/fault_1/test_data_set_0/output_0.npy", None, "no such file"),
+    ],
+)
+def test_a_broken_suite_is_one_error(
+    file: str, content: str | None, message: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "suite"
+    suite.write(target, ONE, [])
+    if content is None:
+        (target / file).unlink()
+    else:
+        (target / file).write_text(content)
+    with pytest.raises(UsageError, match=message):
+        layout.read(target)
+
+
+def test_a_path_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    target = tmp_path / "suite"
+    suite.write(target, ONE, [models.CANONICAL])
+    path = target / "lstm-gate-order" / "case.json"
+    data = json.loads(path.read_text())
+    for key, value in (
+        ("models", {"canonical": "../../model.safetensors"}),
+        ("faults", [{"name": "x", "folder": "/tmp"}]),
+    ):
+        path.write_text(json.dumps({**data, key: value}))
+        with pytest.raises(UsageError, match="not the name of a file"):
+            suite.read(target)
