@@ -94,11 +94,12 @@ def page_text() -> str:
     """Return the page with its results as they should be."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    results = "\n".join(_parts(read_all_results(), read_failures()))
+    results = "\n".join(result_parts(read_all_results(), read_failures()))
     return f"{before}{BEGIN}\n{results}\n{END}{after}"
 
 
-def _parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]:
+def result_parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]:
+    """Yield the tables, the explanations and the cases as Markdown."""
     systems = sorted({tool.system for tool in results.tools.values()})
     yield f"Run on {'; '.join(systems)}."
     yield f"The marks: {', '.join(_LEGEND)}. A failure leads to what it means.\n"
@@ -153,9 +154,10 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
         return ""
     mark = _MARKS[cell.state]
     failure = explanation(case, tool.name, failures)
-    if cell.state in {"equal", "absent"} or failure is None:
+    if failure is None or not cell.is_failure:
         return mark
-    details = in_cell(str(cell)).replace('"', "'").replace("[", "(").replace("]", ")")
+    # Without what ends the title of a link, or begins something else.
+    details = in_cell(str(cell)).translate(str.maketrans('"`[]<>', "''()()"))
     return f'[{mark}](#{failure.anchor} "{details}")'
 
 
@@ -175,7 +177,7 @@ def _explanation(results: Results, failure: Failure, failures: Sequence[Failure]
     if failure.script is not None:
         text = (FOLDER / "scripts" / failure.script).read_text(encoding="utf-8")
         yield '<details markdown="1"><summary>A script that shows it, without rnnspec</summary>\n'
-        yield fence("python", text)
+        yield fence("py", text)  # the tests of the pages run blocks of "python"
         yield "</details>\n"
 
 

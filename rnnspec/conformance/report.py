@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ def _parts(results: Results, width: int) -> Iterator[str | Grid]:
                 yield f"{_MARKS[state]} {TITLES[state]}: {_MEANINGS[state]}"
     for case, failures in _failures(results):
         yield ""
-        yield printable(f"{case}: {results.cases[case].fact}")
+        facts = results.cases[case]
+        yield printable(f"{case}: {facts.fact} (tolerance {facts.tolerance:.1e})")
         for tool, cell in failures:
             yield printable(f"  {tool.title}: {cell}")
     yield ""
@@ -101,12 +103,8 @@ def _grid_of_marks(results: Results, tools: dict[int, str]) -> Grid:
 
 def _failures(results: Results) -> Iterator[tuple[str, list[tuple[ToolRun, Cell]]]]:
     """Yield each case that is not equal everywhere, with the tools and cells."""
-    for case in results.cells:
-        failures = [
-            (results.tools[tool], cell) for name, tool, cell in results.failures if name == case
-        ]
-        if failures:
-            yield case, failures
+    for case, failures in groupby(results.failures, lambda failure: failure[0]):
+        yield case, [(results.tools[tool], cell) for _, tool, cell in failures]
 
 
 def verdict(results: Results) -> str:
@@ -174,7 +172,7 @@ def page(results: Results, *, command: str) -> str:
 
 def _heading_of_row(results: Results, case: str) -> Element:
     title = results.cases[case].fact
-    if any(name == case for name, _, _ in results.failures):
+    if any(cell.is_failure for cell in results.cells[case].values()):
         return element("th", element("a", case, href=f"#{case}"), scope="row", title=title)
     return element("th", case, scope="row", title=title)
 
@@ -199,6 +197,7 @@ def _details(results: Results) -> Iterator[Element]:
             element("h3", case),
             element("p", facts.fact),
             element("p", f"When it is wrong: {facts.consequence}"),
+            element("p", f"Tolerance: {facts.tolerance:.1e}"),
             lines(texts),
             id=case,
         )

@@ -37,6 +37,11 @@ class Cell:
     message: str = ""
 
     @property
+    def is_failure(self) -> bool:
+        """True if the tool has a model, but not equal outputs."""
+        return self.state not in {"equal", "absent"}
+
+    @property
     def short(self) -> str:
         """One or two words."""
         difference = f" {self.difference:.1g}" if self.difference and self.state == "wrong" else ""
@@ -95,10 +100,10 @@ class Results:
 
     @property
     def failures(self) -> Iterator[tuple[str, str, Cell]]:
-        """The case, the tool and the cell wherever a tool has a model, but not equal outputs."""
+        """The case, the tool and the cell of each failure."""
         for case, row in self.cells.items():
             for tool, cell in row.items():
-                if cell.state not in {"equal", "absent"}:
+                if cell.is_failure:
                     yield case, tool, cell
 
     def worse_than(self, baseline: Results) -> tuple[Difference, ...]:

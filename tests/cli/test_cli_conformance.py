@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from docs.generate.examples import ROOT, File, examples
 from rnnspec.conformance.cases import CASES
 from rnnspec.conformance.tools import TOOLS
 
@@ -61,7 +62,7 @@ def test_cases_are_listed(run: Run) -> None:
 def test_tools_are_listed(run: Run) -> None:
     out = run("conformance", "list", "--tools").out
     assert [line.split()[0] for line in out.splitlines()] == [*TOOLS]
-    assert "ONNX Runtime; takes onnx; needs onnxruntime" in out
+    assert "ONNX Runtime; takes onnx; pip install onnxruntime\n" in out
 
 
 def test_without_a_command_there_is_help(run: Run) -> None:
@@ -104,6 +105,16 @@ def test_a_command_is_run_beside_a_tool(run: Run, suite: Path, tool: str) -> Non
     ran = run("conformance", "run", *arguments, "--command", tool, "--name", "mine")
     assert ran.code == 0, ran.err
     assert f"| {CASE} |        equal | equal |" in ran.out
+
+
+def test_the_tool_of_the_page_is_right(run: Run, suite: Path) -> None:
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    (file,) = (one for one in examples(page) if isinstance(one, File))
+    Path(file.name).write_text(file.text)
+    command = f"{sys.executable} mytool.py {{model}} {{inputs}} {{outputs}}"
+    ran = run("conformance", "run", "--suite", suite, "--command", command)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.endswith("2 results: 2 equal\n")
 
 
 def test_a_wrong_tool_is_explained(run: Run, suite: Path, tool: str) -> None:

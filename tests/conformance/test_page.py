@@ -17,9 +17,10 @@ from docs.generate.conformance import (
     page_text,
     read_all_results,
     read_failures,
+    result_parts,
 )
 from rnnspec.conformance.cases import CASES
-from rnnspec.conformance.results import STATES
+from rnnspec.conformance.results import STATES, Cell, Results
 from rnnspec.conformance.tools import GROUPS, TOOLS
 
 RESULTS = read_all_results()
@@ -90,6 +91,21 @@ def test_the_page_counts_every_result() -> None:
         states = [row[name].state for row in RESULTS.cells.values() if name in row]
         assert counts == [states.count(state) for state in STATES]
         assert TOOLS[name].group in GROUPS
+
+
+def test_the_message_of_a_tool_stays_in_its_cell() -> None:
+    message = 'no "Scan" | in [a](b) `c\n<img src=x> **d'
+    (name, tool), *_ = RESULTS.tools.items()
+    case, facts = next(iter(RESULTS.cases.items()))
+    results = Results(
+        {name: tool}, {case: facts}, {case: {name: Cell("refused", where="load", message=message)}}
+    )
+    failure = Failure("It fails", ("*",), ("*",), "It does.", "It does not work.", (NOT_FOUND,))
+    text = "\n".join(result_parts(results, [failure]))
+    assert (
+        f"| `{case}` | [R](#it-fails \"refused in load: no 'Scan' \\| in (a)(b) 'c\") |\n" in text
+    )
+    assert f"- {tool}: refused: `{case}`\n" in text
 
 
 def test_results_say_nothing_of_the_machine() -> None:

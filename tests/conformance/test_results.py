@@ -140,13 +140,13 @@ The tool 1.0, 2026-11-27
 | case-wrong   | wrong 0.1 |
 +--------------------------+
 
-case-refused: case-refused is so.
+case-refused: case-refused is so. (tolerance 1.0e-05)
   The tool: refused in load: ValueError: no <b>Scan</b> & more
 
-case-crashed: case-crashed is so.
+case-crashed: case-crashed is so. (tolerance 1.0e-05)
   The tool: crashed in call 2: SIGSEGV
 
-case-wrong: case-wrong is so.
+case-wrong: case-wrong is so. (tolerance 1.0e-05)
   The tool: wrong by 0.12 in call 1, as with 'gates in another order'
 
 5 results: 1 equal, 1 no model, 1 refused, 1 crashed, 1 wrong
@@ -210,6 +210,7 @@ def test_the_page_says_in_text_what_its_cells_say_on_hover(every: Results) -> No
         assert link is not None
         assert root.find(f".//*[@id='{link[1:]}']") is not None
     assert "All is lost." in words
+    assert "Tolerance: 1.0e-05" in words
     assert "--tool <x>" in words
     assert "<script" not in text
     assert "://" not in text

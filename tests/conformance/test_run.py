@@ -40,7 +40,7 @@ def version():
 def load(case, tool):
     assert tool == "fake"
     if KIND == "refuses to load":
-        raise ValueError(f"no operator at {hex(id(case))} in {case / 'model.onnx'}")
+        raise ValueError(f"no /lstm/LSTM at {hex(id(case))} in {case / 'model.onnx'}")
     calls = iter(range(100))
 
     def run(inputs):
@@ -172,7 +172,7 @@ def test_wrong_outputs_without_a_difference_say_why(
 @pytest.mark.parametrize(
     ("kind", "where", "message"),
     [
-        ("refuses to load", "load", "ValueError: no operator at 0x... in model.onnx"),
+        ("refuses to load", "load", "ValueError: no /lstm/LSTM at 0x... in model.onnx"),
         ("refuses a call", "call 2", "ValueError: one call is enough"),
         ("returns an array", "call 1", "TypeError: expected a list of outputs, received ndarray"),
         ("returns text", "call 1", "ValueError: could not convert string to float"),
@@ -213,6 +213,15 @@ def test_a_tool_that_is_not_installed_is_one_error(
     with pytest.raises(BackendError, match="-m pip install fake-package") as error:
         run_suite(cases, [fake("missing")])
     assert "No module named 'a_module_that_nobody_has'" in str(error.value)
+
+
+def test_nothing_is_run_if_a_later_tool_is_missing(
+    cases: tuple[Case, ...], fake: Callable[..., Launch]
+) -> None:
+    told: list[str] = []
+    with pytest.raises(BackendError, match="fake-package"):
+        run_suite(cases, [fake("is right"), fake("missing")], told.append)
+    assert told == ["looking for Fake", "looking for Fake"]
 
 
 def test_a_tool_that_does_not_start_is_one_error(

@@ -12,11 +12,10 @@ rnn (float[1,1,1] x) => (float[1,1] y)
 { "", state = RNN <hidden_size: int = 1, activations: strings = ["Relu"]> (x, w, r, b)
   y = Squeeze (state, axis) }
 """
-onnx.save(onnx.parser.parse_model(TEXT), "/tmp/rnn.onnx")
-_tools.mnnconvert(
-    "mnnconvert -f ONNX --modelFile /tmp/rnn.onnx --MNNModel /tmp/rnn.mnn --bizCode x".split()
-)
-module = MNN.nn.load_module_from_file("/tmp/rnn.mnn", ["x"], ["y"])
+onnx.save(onnx.parser.parse_model(TEXT), "rnn.onnx")
+command = "mnnconvert -f ONNX --modelFile rnn.onnx --MNNModel rnn.mnn --bizCode x"
+_tools.mnnconvert(command.split())
+module = MNN.nn.load_module_from_file("rnn.mnn", ["x"], ["y"])
 x = np.full((1, 1, 1), 2, np.float32)
 print("expected", [[2.0]])
 print("received", module.forward([MNN.expr.const(x, [1, 1, 1], MNN.expr.NCHW)])[0].read())

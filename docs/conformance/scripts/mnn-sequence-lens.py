@@ -8,15 +8,15 @@ import onnx.parser
 TEXT = """
 <ir_version: 8, opset_import: ["": 18]>
 rnn (float[3,1,1] x) => (float[1,1] y)
-<float[1,1,1] w = {1}, float[1,1,1] r = {1}, float[1,2] b = {0, 0}, int32[1] lengths = {1}, int64[1] axis = {0}>
+<float[1,1,1] w = {1}, float[1,1,1] r = {1}, float[1,2] b = {0, 0}, int32[1] lengths = {1},
+ int64[1] axis = {0}>
 { "", state = RNN <hidden_size: int = 1> (x, w, r, b, lengths)
   y = Squeeze (state, axis) }
 """
-onnx.save(onnx.parser.parse_model(TEXT), "/tmp/rnn.onnx")
-_tools.mnnconvert(
-    "mnnconvert -f ONNX --modelFile /tmp/rnn.onnx --MNNModel /tmp/rnn.mnn --bizCode x".split()
-)
-module = MNN.nn.load_module_from_file("/tmp/rnn.mnn", ["x"], ["y"])
+onnx.save(onnx.parser.parse_model(TEXT), "rnn.onnx")
+command = "mnnconvert -f ONNX --modelFile rnn.onnx --MNNModel rnn.mnn --bizCode x"
+_tools.mnnconvert(command.split())
+module = MNN.nn.load_module_from_file("rnn.mnn", ["x"], ["y"])
 x = np.ones((3, 1, 1), np.float32)
 print("expected", np.tanh([[1.0]]))
 print("received", module.forward([MNN.expr.const(x, [3, 1, 1], MNN.expr.NCHW)])[0].read())

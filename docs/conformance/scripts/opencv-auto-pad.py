@@ -9,8 +9,8 @@ TEXT = """
 conv (float[1,1,4] x) => (float[1,1,2] y) <float[1,1,3] w = {100, 10, 1}>
 { y = Conv <auto_pad: string = "SAME_UPPER", strides: ints = [2]> (x, w) }
 """
-onnx.save(onnx.parser.parse_model(TEXT), "/tmp/conv.onnx")
-net = cv2.dnn.readNetFromONNX("/tmp/conv.onnx")
+onnx.save(onnx.parser.parse_model(TEXT), "conv.onnx")
+net = cv2.dnn.readNetFromONNX("conv.onnx")
 net.setInput(np.array([[[1, 2, 3, 4]]], np.float32))
 print("expected", [123.0, 340.0])
 print("received", net.forward().ravel())

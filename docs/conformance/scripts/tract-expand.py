@@ -10,7 +10,7 @@ repeat (float[1,3,2] x) => (float[4,3,1] y) <float[2,1] w = {1, 1}, int64[3] tim
 { repeated = Expand (x, times)
   y = MatMul (repeated, w) }
 """
-onnx.save(onnx.parser.parse_model(TEXT), "/tmp/repeat.onnx")
+onnx.save(onnx.parser.parse_model(TEXT), "repeat.onnx")
 print("expected twelve times 2.0")
-model = tract.onnx().load("/tmp/repeat.onnx").into_model().into_runnable()
+model = tract.onnx().load("repeat.onnx").into_model().into_runnable()
 print("received", model.run([np.ones((1, 3, 2), np.float32)])[0].to_numpy().ravel())

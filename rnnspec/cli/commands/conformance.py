@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import tempfile
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,11 +63,10 @@ def list_(
     if tools:
         from rnnspec.conformance.tools import TOOLS
 
-        needs = {tool.name: tool.install or ", ".join(tool.packages) for tool in TOOLS.values()}
-        rows = [
-            (tool.name, f"{tool.title}; takes {tool.format}; needs {needs[tool.name]}")
-            for tool in TOOLS.values()
-        ]
+        rows = []
+        for tool in TOOLS.values():
+            install = tool.install or f"pip install {join(tool.packages)}"
+            rows.append((tool.name, f"{tool.title}; takes {tool.format}; {install}"))
     else:
         from rnnspec.conformance.cases import CASES
 
@@ -180,7 +179,7 @@ def run(
         output = _Output(json, html, baseline, force=force)
         with _suite(suite, launches) as all_cases:
             cases = _matching(all_cases, case)
-            with progress(len(launches) * (len(cases) + 1)) as step:
+            with progress(len(launches) * (len(cases) + 2)) as step:
                 results = run_suite(cases, launches, step)
         output.write(results)
     if baseline is None and any(results.failures):
@@ -253,7 +252,7 @@ class _Output:
             text = json.dumps(results.as_dict(), indent=1) + "\n"
             write_file(self._json, text, force=self._force, inputs=self._inputs)
         if self._html is not None:
-            text = page(results, command=shlex.join(["rnnspec", *sys.argv[1:]]))
+            text = page(results, command=join(["rnnspec", *sys.argv[1:]]))
             write_file(self._html, text, force=self._force, inputs=self._inputs)
         if self._baseline is not None and (worse := results.worse_than(self._baseline)):
             raise ParityError(worse)

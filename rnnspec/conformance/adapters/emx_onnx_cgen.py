@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from emx_onnx_cgen.cli import run_cli_command
 
 from .c_code import call_function
 from .onnx_files import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import numpy as np
 
 
 def version() -> str:
     """Return the name and version of the tool."""
-    try:
-        return f"emx-onnx-cgen {metadata.version('emx-onnx-cgen')}"
-    except metadata.PackageNotFoundError as error:
-        raise ImportError("no package emx-onnx-cgen") from error
+    return f"emx-onnx-cgen {metadata.version('emx-onnx-cgen')}"
 
 
 def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
@@ -41,16 +37,8 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
 
 
 def _generate(model: Path, *arguments: str) -> str:
-    command = Path(sys.executable).with_name("emx-onnx-cgen")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.c")
-        done = subprocess.run(
-            [command, "compile", "--model-name=model", *arguments, model, path],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            result = (done.stdout + done.stderr).strip().splitlines()
-            raise RuntimeError(result[-1].removeprefix("Result: "))
-        return path.read_text("utf-8")
+    # Weights stay in the source, whatever their size.
+    result = run_cli_command(["compile", "--large-weight-threshold=0", *arguments, str(model)])
+    if result.exit_code:
+        raise RuntimeError(result.result)
+    return str(result.generated)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -237,3 +238,52 @@ def test_processes_that_share_the_files(tmp_path: Path, whom: str, name: str, co
     )
     told = "rnnspec: interrupted\n" if code > 0 else ""
     assert (done.returncode, done.stdout, done.stderr) == (code, "", told)
+
+
+TREE = """
+import subprocess, sys, time
+from pathlib import Path
+
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+Path("child").write_text(str(child.pid))
+time.sleep(1000)
+"""
+
+
+def test_no_tool_of_conformance_outlives_an_interrupted_run() -> None:
+    pytest.importorskip("onnxruntime")
+    from rnnspec.conformance import suite
+    from rnnspec.conformance.cases import CASES
+
+    suite.write(Path("suite"), CASES[:1], ["onnx"])
+    Path("tree.py").write_text(TREE)
+    command = f"{sys.executable} tree.py {{model}} {{inputs}} {{outputs}}"
+    words = ["conformance", "run", "--suite", "suite", "--command", command]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "rnnspec", *words], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: Path("child").exists() and Path("child").read_text() != "")
+        child = int(Path("child").read_text())
+        run.send_signal(signal.SIGINT)
+        assert run.communicate(timeout=60)[1] == "rnnspec: interrupted\n"
+        assert run.returncode == 128 + signal.SIGINT
+        wait_for(lambda: not is_running(child))
+    finally:
+        run.kill()
+        run.wait()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
