@@ -56,6 +56,20 @@ def test_every_cell_the_ir_can_say_is_the_reference_s(cell: nodes.Cell, backend:
     assert np.max(np.abs(found - expected)) < 1e-13 * max(1.0, np.max(np.abs(expected)))
 
 
+@pytest.mark.parametrize("cell", [GRU, LSTM, nodes.SimpleRNN(activation="tanh")], ids=str)
+def test_a_run_goes_on_from_given_states(cell: nodes.Cell) -> None:
+    network = program(cell).network
+    arrays = draw_scaled(network, 3)
+    batch = np.random.default_rng(4).standard_normal((2, 5, 3))
+    whole = reference.run(network, arrays, batch)
+    first = reference.run(network, arrays, batch[:, :2])
+    second = reference.run(network, arrays, batch[:, 2:], states=first.states)
+    both = np.concatenate([first.output, second.output], axis=1)
+    assert np.allclose(both, whole.output, rtol=0, atol=1e-14)
+    assert np.allclose(second.states["gru_1"], whole.states["gru_1"], rtol=0, atol=1e-14)
+    assert np.array_equal(whole.states["gru_1"][0], whole.output[:, -1])
+
+
 @pytest.mark.parametrize(
     ("activation", "kink"), [("hard_sigmoid", 3.0), ("legacy_hard_sigmoid", 2.5)]
 )

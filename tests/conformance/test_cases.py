@@ -10,14 +10,16 @@ import sys
 import unittest
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from conftest import ROOT
-from onnx.backend.test.loader import load_model_tests
+from onnx.backend.base import Backend
 from onnx.backend.test.runner import Runner
+from safetensors.numpy import load_file
 
 from rnnspec.backends import having, needs
 from rnnspec.conformance import layout, models, suite
@@ -40,6 +42,7 @@ SLOW = (
     "dropout-in-inference",
 )
 """Cases of every form, of padding and of several outputs: all backends compute all of them."""
+WRITTEN_TWICE = ("state-carried", "padding-inside", "two-outputs")
 MOST_BYTES = 10_000_000
 
 
@@ -125,32 +128,40 @@ def test_inputs_are_exact_in_float32(cases: dict[str, Case]) -> None:
                 assert np.all((np.abs(output) >= 0.01) | (output == 0.0)), case.name
 
 
-class SuiteRunner(Runner):
-    """ONNX's runner with the cases of a suite only: its own ones take seconds to make."""
+class EmptyRunner(Runner):
+    """ONNX's runner, without its own cases, which take seconds to make."""
 
-    def __init__(self, backend: object, folder: Path) -> None:
-        self.backend = backend  # type: ignore[assignment]
-        self._parent_module = __name__
+    def __init__(self, backend: type[Backend], parent_module: str) -> None:
+        self.backend = backend
+        self._parent_module = parent_module
         self._include_patterns = set()
         self._exclude_patterns = set()
         self._xfail_patterns = set()
         self._test_kwargs = {}
         self._test_items = {"SimpleModel": {}}
-        for case in load_model_tests(data_dir=str(folder.parent), kind=folder.name):
-            case.name = f"test_{case.name}"
-            self._add_model_test(case, "Simple")
 
 
 @pytest.mark.filterwarnings("ignore:onnx.version is deprecated:DeprecationWarning")
-def test_the_runner_of_onnx_takes_the_suite_as_it_is(folder: Path, cases: dict[str, Case]) -> None:
-    import onnxruntime.backend
-
-    runner = SuiteRunner(onnxruntime.backend, folder)
+def test_the_runner_of_onnx_takes_the_suite_as_its_readme_says(folder: Path) -> None:
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (folder / "README.md").read_text("utf-8"), re.DOTALL
+    )
+    for old, new in (
+        ("from onnx.backend.test.runner import Runner\n", ""),
+        ("FOLDER OF THE SUITE", str(folder.parent)),
+        ("NAME OF THE SUITE", folder.name),
+    ):
+        assert old in code
+        code = code.replace(old, new)
+    names: dict[str, Any] = {"Runner": EmptyRunner}
+    exec(code, names)
     result = unittest.TestResult()
-    runner.test_suite.run(result)
+    unittest.defaultTestLoader.loadTestsFromTestCase(names["OnnxBackendSimpleModelTest"]).run(
+        result
+    )
     assert result.failures == result.errors == []
-    # One on a CPU, and one on CUDA, which is skipped.
-    assert result.testsRun - len(result.skipped) == len(cases)
+    # The others are those for CUDA.
+    assert result.testsRun - len(result.skipped) == len(CASES)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -182,19 +193,33 @@ def test_two_processes_write_the_same_bytes(whole: Path, tmp_path: Path) -> None
         "folder, formats, *names = sys.argv[1:]\n"
         "suite.write(Path(folder), [cases[name] for name in names], formats.split(','))\n"
     )
-    names = [name for name in reversed(NAMES) if name in SLOW]
+    names = [name for name in reversed(NAMES) if name in WRITTEN_TWICE]
     formats = ",".join(backend.name for backend in having(needs.FILES))
     command = [sys.executable, "-c", code, str(tmp_path / "other"), formats, *names]
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run(command, check=True, env=environment, capture_output=True)
     one, other = tree(whole), tree(tmp_path / "other")
-    for files in (one, other):
-        del files["suite.json"]
-        # The cases are in the other order there too.
-        files["README.md"] = b"\n".join(sorted(files["README.md"].splitlines()))
-    assert one.keys() == other.keys()
+    # These list the cases.
+    for file in ("suite.json", "README.md"):
+        del other[file]
+    assert {name.partition("/")[0] for name in other} == {*names, "LICENSE"}
+    one = {name: content for name, content in one.items() if name.partition("/")[0] in names}
+    assert one.keys() == {name for name in other if name != "LICENSE"}
     assert [name for name in one if one[name] != other[name]] == []
     assert not any(str(tmp_path).encode() in content for content in other.values())
+
+
+def test_both_biases_of_an_lstm_are_written(whole: Path) -> None:
+    """Only then does a tool show whether it adds them."""
+    case = next(case for case in suite.read(whole) if case.name == "lstm-second-bias")
+    state = load_file(case.folder / "torch" / "network.safetensors")
+    assert np.array_equal(state["lstm_1.bias_ih_l0"], state["lstm_1.bias_hh_l0"])
+    assert np.all(state["lstm_1.bias_hh_l0"] != 0)
+    graph = onnx.load_model(case.folder / "model.onnx").graph
+    (node,) = (node for node in graph.node if node.op_type == "LSTM")
+    (bias,) = (array for array in graph.initializer if array.name == node.input[3])
+    of_input, of_state = np.split(onnx.numpy_helper.to_array(bias)[0], 2)
+    assert np.array_equal(of_input, of_state)
 
 
 def test_a_suite_is_small(folder: Path, whole: Path) -> None:
@@ -271,6 +296,23 @@ def test_a_folder_with_other_things_is_not_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["suite"]
     with pytest.raises(OutputError, match="no such folder"):
         suite.write(tmp_path / "absent" / "suite", ONE, [models.CANONICAL])
+
+
+def test_an_interrupt_leaves_what_was_there(tmp_path: Path) -> None:
+    def interrupt(name: str) -> None:
+        if name == SLOW[1]:
+            raise KeyboardInterrupt
+
+    target = tmp_path / "suite"
+    with pytest.raises(KeyboardInterrupt):
+        suite.write(target, chosen(*SLOW), [], progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    suite.write(target, ONE, [])
+    before = tree(target)
+    with pytest.raises(KeyboardInterrupt):
+        suite.write(target, chosen(*SLOW), [], force=True, progress=interrupt)
+    assert tree(target) == before
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

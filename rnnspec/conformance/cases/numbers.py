@@ -33,7 +33,7 @@ input: {features: 3}
 rnn: {type: lstm, units: 4}
 head: {units: 3, activation: softplus}
 """,
-        arrays=(scaled(200.0, "dense_1.kernel"),),
+        arrays=(lambda arrays: {**arrays, "dense_1.bias": np.array([200.0, 90.0, 0.0])},),
         mistakes=(
             _overflowing(88.7, np.inf),
             _activation("softplus", "relu"),

@@ -1,0 +1,22 @@
+"""All cases of the conformance suite, in all formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rnnspec.backends import having, needs
+from rnnspec.conformance import models, suite
+from rnnspec.conformance.cases import CASES
+
+MOST_BYTES = 10_000_000
+
+
+def test_all_models_of_all_cases_compute_their_outputs(tmp_path: Path) -> None:
+    """Writing compares each model, loaded from its files, with the reference."""
+    formats = [*(backend.name for backend in having(needs.FILES)), models.CANONICAL]
+    folder = tmp_path / "suite"
+    cases = suite.write(folder, formats=formats)
+    assert len(cases) == len(CASES)
+    for case in cases:
+        assert set(case.models) == set(formats), case.refused
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < MOST_BYTES
