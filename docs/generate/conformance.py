@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from docs.generate.examples import ROOT
-from docs.generate.markdown import cell as in_cell
 from docs.generate.markdown import fence
 from rnnspec.conformance.results import STATES, TITLES, Cell, Results, ToolRun, merge, read_results
 from rnnspec.conformance.tools import GROUPS, TOOLS
@@ -156,9 +155,9 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
     failure = explanation(case, tool.name, failures)
     if failure is None or not cell.is_failure:
         return mark
-    # Without what ends the title of a link, or begins something else.
-    details = in_cell(str(cell)).translate(str.maketrans('"`[]<>', "''()()"))
-    return f'[{mark}](#{failure.anchor} "{details}")'
+    # In HTML, because each reader of Markdown has its own idea of a title with quotes or brackets.
+    details = re.sub(r"[^\w ,.:;-]", lambda found: f"&#{ord(found[0])};", str(cell))
+    return f'<a href="#{failure.anchor}" title="{details}">{mark}</a>'
 
 
 def _explanation(results: Results, failure: Failure, failures: Sequence[Failure]) -> Iterator[str]:
