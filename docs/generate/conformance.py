@@ -27,6 +27,7 @@ BEGIN, END = (
 NOT_FOUND = "not found"
 """The upstream link of a failure that nobody has reported, as far as one could find."""
 
+_MOST_CASES = 16
 _MARKS = {"equal": "✓", "absent": "–", "refused": "R", "crashed": "C", "wrong": "**X**"}
 _LEGEND = [f"{_MARKS[state]} {TITLES[state]}" for state in STATES]
 
@@ -189,7 +190,10 @@ def _outcomes(row: Mapping[str, Cell]) -> Iterator[str]:
         differences = [cell.difference for cell in cells.values() if cell.difference is not None]
         by = f" by up to {max(differences):.1g}" if state == "wrong" and differences else ""
         like = f", as with {fault}" if fault else ""
-        yield f"{state}{by}{like}: {', '.join(f'`{case}`' for case in cells)}"
+        names = [f"`{case}`" for case in cells]
+        # The table has all of them.
+        shown = names if len(names) <= _MOST_CASES else [*names[:3], f"{len(names) - 3} more"]
+        yield f"{state}{by}{like}: {', '.join(shown)}"
 
 
 if __name__ == "__main__":
