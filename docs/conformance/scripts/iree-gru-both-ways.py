@@ -11,8 +11,8 @@ gru (float[3,1,1] x) => (float[2,1,1] states)
 { "", states = GRU <hidden_size: int = 1, direction: string = "bidirectional"> (x, w, r) }
 """
 onnx.save(onnx.parser.parse_model(TEXT), "gru.onnx")
-subprocess.run(["iree-import-onnx", "gru.onnx", "-o", "gru.mlir"], check=True)
-command = ["iree-compile", "gru.mlir", "--iree-hal-target-backends=llvm-cpu", "-o", "gru.vmfb"]
-done = subprocess.run(command, check=False, capture_output=True, text=True)
+subprocess.run("iree-import-onnx gru.onnx -o gru.mlir", shell=True, check=True)
+command = "iree-compile gru.mlir --iree-hal-target-backends=llvm-cpu -o gru.vmfb"
+done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
 print("expected: exit code 0")
 print("received: exit code", done.returncode, done.stderr)

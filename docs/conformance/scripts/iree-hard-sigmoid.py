@@ -15,9 +15,9 @@ lstm (float[1,1,1] x) => (float[1,1,1] state)
                     activation_alpha: floats = [0.2], activation_beta: floats = [0.5]> (x, w, r, b) }
 """
 onnx.save(onnx.parser.parse_model(TEXT), "lstm.onnx")
-subprocess.run(["iree-import-onnx", "lstm.onnx", "-o", "lstm.mlir"], check=True)
-command = ["iree-compile", "lstm.mlir", "--iree-hal-target-backends=llvm-cpu", "-o", "lstm.vmfb"]
-subprocess.run(command, check=True)
+subprocess.run("iree-import-onnx lstm.onnx -o lstm.mlir", shell=True, check=True)
+command = "iree-compile lstm.mlir --iree-hal-target-backends=llvm-cpu -o lstm.vmfb"
+subprocess.run(command, shell=True, check=True)
 module = iree.runtime.load_vm_flatbuffer_file("lstm.vmfb", driver="local-task")
 print("expected", 0.7 * np.tanh(0.7 * np.tanh([[[1.0]]])))
 print("received", module.lstm(np.ones((1, 1, 1), np.float32)).to_host())
