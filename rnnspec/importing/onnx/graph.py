@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_NODES = 20_000
 """The most nodes and arrays, with all functions inlined."""
+_MOST_BYTES = 2**29
+"""The most bytes of all arrays: what reads them needs copies."""
 _MOST_PROBLEMS = 100
 _DEEPEST_CALLS = 50
 _LONGEST_NAME = 1_000
@@ -125,6 +127,7 @@ class _Reading:
         self._source = str(contents.path)
         self._problems: dict[Problem, None] = {}
         self._size = 0
+        self._bytes = 0
         self._calls = 0
         self._functions: dict[tuple[str, str, str], _Function] = {}
         self._opset = 0
@@ -202,11 +205,23 @@ class _Reading:
         for tensor in tensors:
             name = self._name(tensor.name)
             self._give(givers, name, "an array")
-            try:
-                arrays[name] = self._contents.array(tensor)
-            except ArrayError as error:
-                self._refuse(name or "an array without a name", str(error), "E707")
+            array = self._array(tensor, name or "an array without a name")
+            if array is not None:
+                arrays[name] = array
         return arrays
+
+    def _array(self, tensor: Any, where: str) -> Array | None:
+        """Return an array, None if it is refused."""
+        try:
+            array = self._contents.array(tensor)
+        except ArrayError as error:
+            self._refuse(where, str(error), "E707")
+            return None
+        self._bytes += array.nbytes
+        if self._bytes > _MOST_BYTES:
+            message = f"expected arrays of at most {_MOST_BYTES:,} bytes in all, received more"
+            raise UsageError(message, self._source)
+        return array
 
     def _infos(self, protos: Iterable[Any], arrays: Mapping[str, Array]) -> tuple[Info, ...]:
         infos = dict[str, Info]()
@@ -264,6 +279,7 @@ class _Reading:
             where = nodes[cycle[0]].where
             through = few([nodes[i].where for i in cycle])
             self._refuse(where, f"expected no cycle of nodes, received one through {through}")
+            return tuple(nodes)
         return tuple(ordered)
 
     # Nodes
@@ -334,11 +350,7 @@ class _Reading:
             case "STRING":
                 return _text(value)
             case "TENSOR":
-                try:
-                    return self._contents.array(value)
-                except ArrayError as error:
-                    self._refuse(where, str(error), "E707")
-                    return None
+                return self._array(value, where)
             case "GRAPH":
                 return self._graph(value, where)
             case _:
@@ -544,7 +556,9 @@ def _find_cycle(waiting: Sequence[int], users: Sequence[Sequence[int]]) -> list[
         seen[at] = None
         at = makers[at]
     order = list(seen)
-    return order[order.index(at) :][::-1]
+    cycle = order[order.index(at) :][::-1]
+    first = cycle.index(min(cycle))
+    return cycle[first:] + cycle[:first]
 
 
 def _text(value: Any) -> str:
