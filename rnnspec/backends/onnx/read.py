@@ -134,6 +134,27 @@ def own(path: Path) -> OwnFile:
     return OwnFile(contents)
 
 
+def is_own(path: Path) -> bool:
+    """Return whether rnnspec wrote a file, with its spec in it.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        UsageError: the file cannot be read.
+    """
+    proto = load(path).proto
+    return bool(proto.producer_name == "rnnspec" and _word(proto, SPEC))
+
+
+def is_quantized(path: Path) -> bool:
+    """Return whether a file of rnnspec says that its arrays are rounded.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        UsageError: the file cannot be read.
+    """
+    return bool(_word(load(path).proto, QUANTIZED))
+
+
 def recognises(path: Path) -> bool:
     """Return whether the path has the ending of ONNX files."""
     return path.suffix.lower() == ".onnx" and not path.is_dir()

@@ -1,18 +1,17 @@
-"""The layers of a traced ``forward`` in the order of a spec: a stack, and the heads behind it."""
+"""The layers of a graph in the order of a spec: a stack, and the heads behind it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.importing.torch.scope import Step, pooling
-from rnnspec.importing.torch.values import RefusedError
+from rnnspec.importing.layer_graph import RefusedError, Step, pooling
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.torch.scope import Scope
+    from rnnspec.importing.layer_graph import LayerGraph
 
 ONE_USE = (
     "uses the output of an earlier layer again; the language has a chain: the output of a layer "
@@ -34,7 +33,9 @@ class Arranged:
     length: int | None
 
 
-def arrange(scope: Scope, results: Sequence[tuple[str, int]], steps: int | None) -> Arranged | None:
+def arrange(
+    scope: LayerGraph, results: Sequence[tuple[str, int]], steps: int | None
+) -> Arranged | None:
     """Return layers in the order of a spec, or None if the account has the reason why not.
 
     Args:
@@ -67,7 +68,7 @@ class _MisplacedError(RefusedError):
 class _Plan:
     """The graph of the layers, which becomes that of a spec."""
 
-    def __init__(self, scope: Scope, results: list[int]) -> None:
+    def __init__(self, scope: LayerGraph, results: list[int]) -> None:
         self.scope = scope
         self.results = results
         self.account = scope.account
