@@ -118,6 +118,19 @@ class Contents:
             flat = flat.view(_bfloat16())
         return flat.reshape(dims)
 
+    def fill(self, tensor: Any) -> None:
+        """Put the numbers of a ``TensorProto`` that are elsewhere into it.
+
+        Raises:
+            ArrayError: they cannot be read.
+        """
+        if tensor.data_location or len(tensor.external_data):
+            tensor.raw_data = bytes(self._external(tensor))
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+        elif tensor.HasField("raw_data"):
+            tensor.raw_data = bytes(self._raw(tensor))
+
     def _raw(self, tensor: Any) -> bytes | memoryview:
         raw: bytes = tensor.raw_data
         if not raw.startswith(self.mark):

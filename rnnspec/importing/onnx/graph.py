@@ -101,6 +101,54 @@ def read_graph(path: Path) -> Graph:
     return _Reading(load(path)).read()
 
 
+def live_model(path: Path) -> bytes:
+    """Return the model in an ONNX file that ``read_graph`` takes, for a runtime.
+
+    It has no nodes that no output needs, because a runtime computes them too, whatever they take.
+    All of its numbers are in it: the runtime opens no file.
+    """
+    contents = load(path)
+    proto = contents.proto
+    for body in (proto.graph, *proto.functions):
+        _keep_live(body, contents)
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _keep_live(body: Any, contents: Contents) -> set[str]:
+    """Remove nodes that no output of a graph or a function needs; return the names it takes."""
+    makers = {name: node for node in body.node for name in node.output if name}
+    is_graph = hasattr(body, "initializer")
+    waiting = [each.name for each in body.output] if is_graph else list(body.output)
+    live, needed = set[int](), set(waiting)
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or id(node) in live:
+            continue
+        live.add(id(node))
+        taken = set(node.input)
+        for attribute in node.attribute:
+            # A field that is not there would be made by changing what is in it.
+            graphs = [attribute.g] if attribute.HasField("g") else attribute.graphs
+            for graph in graphs:
+                taken |= _keep_live(graph, contents)
+            tensors = [attribute.t] if attribute.HasField("t") else attribute.tensors
+            for tensor in tensors:
+                contents.fill(tensor)
+        waiting.extend(taken - needed)
+        needed |= taken
+    kept = [node for node in body.node if id(node) in live]
+    del body.node[:]
+    body.node.extend(kept)
+    if is_graph:
+        arrays = [tensor for tensor in body.initializer if tensor.name in needed]
+        for tensor in arrays:
+            contents.fill(tensor)
+        del body.initializer[:]
+        body.initializer.extend(arrays)
+    return needed
+
+
 @dataclass(frozen=True, slots=True)
 class _Argument:
     """An attribute of a node in a function that takes the value of the call's attribute."""

@@ -17,7 +17,7 @@ from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.onnx.graph import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
-from rnnspec.importing.onnx.reader import Reader
+from rnnspec.importing.onnx.reader import Budget, Reader
 from rnnspec.importing.onnx.values import RestartError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
@@ -97,9 +97,10 @@ def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
     the language has words for; of several that fail, the one with the most layers does.
     """
     best: tuple[Account, Reader] | None = None
+    budget = Budget(source, graph)
     for setting in _settings(source, graph):
         account = Account(source)
-        reader = _read_with(account, graph, setting)
+        reader = _read_with(account, graph, setting, budget)
         if best is None or len(reader.scope.steps) > len(best[1].scope.steps):
             best = account, reader
         if not account.problems:
@@ -148,11 +149,11 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
         account.check()
 
 
-def _read_with(account: Account, graph: Graph, setting: Setting) -> Reader:
+def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget) -> Reader:
     """Read a graph, again whenever it turns out that other probes are needed."""
     for _ in range(_MOST_RESTARTS):
         tried = Account(account.source)
-        reader = Reader(tried, graph, draw_probes(setting))
+        reader = Reader(tried, graph, draw_probes(setting), budget)
         try:
             reader.read()
         except RestartError as restart:
