@@ -17,7 +17,7 @@ from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.onnx.graph import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
-from rnnspec.importing.onnx.reader import Budget, Reader
+from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
 from rnnspec.importing.onnx.values import RestartError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _MOST_RESTARTS = 8
+_OPERATORS = {op.lower() for op in HANDLED}
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
@@ -273,11 +274,9 @@ def _op(step: Step) -> str:
 
 def _name_of(step: Step) -> str:
     """Return the name that a node has for a layer in the model that was exported, or nothing."""
-    op, parts = _op(step), re.split(r"[/.:]+", step.op.where)
+    parts = re.split(r"[/.:]+", step.op.where)
     while parts and (
-        not parts[-1]
-        or re.fullmatch(rf"{re.escape(op)}(_\d+)?", parts[-1], re.IGNORECASE)
-        or _DEFAULT_NAMES.fullmatch(parts[-1])
+        _DEFAULT_NAMES.fullmatch(parts[-1]) or re.sub(r"_\d+$", "", parts[-1]).lower() in _OPERATORS
     ):
         parts.pop()
     name = _sanitized(parts[-1]) if len(parts) and " at " not in step.op.where else ""
