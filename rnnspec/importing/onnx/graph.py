@@ -110,7 +110,11 @@ def live_model(path: Path) -> bytes:
     contents = load(path)
     proto = contents.proto
     for body in (proto.graph, *proto.functions):
-        _keep_live(body, contents)
+        needed = _keep_live(body, contents)
+        if body is proto.graph:
+            inputs = [each for each in body.input if each.name in needed]
+            del body.input[:]
+            body.input.extend(inputs)
     data: bytes = proto.SerializeToString()
     return data
 
@@ -505,11 +509,21 @@ class _Reading:
             elif not _fits(value, attribute.type.name):
                 expected = attribute.type.name.lower()
                 self._refuse(where, f"expected a value of type {expected}", "E703")
+            elif name in _WINDOW and "strides" in schema.attributes:
+                numbers = value if isinstance(value, tuple) else (value,)
+                if not all(_WINDOW[name] <= number <= _LARGEST_WINDOW for number in numbers):
+                    expected = f"{_WINDOW[name]} to {_LARGEST_WINDOW:,}"
+                    self._refuse(
+                        where, f"expected numbers from {expected}, received others", "E703"
+                    )
         for name, attribute in schema.attributes.items():
             if attribute.required and name not in node.attributes:
                 self._refuse(f"{node.where}.{name}", f"{node.op} needs this attribute", "E703")
 
 
+_LARGEST_WINDOW = 2**15
+_WINDOW = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}
+"""The smallest number in an attribute of a window over steps."""
 _VALUES = {
     "FLOAT": "f",
     "INT": "i",

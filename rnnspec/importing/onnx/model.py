@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _MOST_RESTARTS = 8
+_MOST_STEPS = 2**22
+"""The most steps of all sequences of a batch of fixed sizes, in any order of its axes."""
 _OPERATORS = {op.lower() for op in HANDLED}
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
@@ -129,6 +132,12 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
         account.refuse(brief(first.name), message + received, "E707")
     elif 0 in dims:
         account.refuse(brief(first.name), "expected sizes of at least 1, received 0", "E707")
+    elif not first.dtype.startswith(("int", "uint", "float", "bfloat")):
+        message = f"expected an input of numbers, received {brief(first.dtype)}"
+        account.refuse(brief(first.name), message, "E703")
+    elif math.prod(sorted(size for size in dims if isinstance(size, int))[-2:]) > _MOST_STEPS:
+        message = f"expected fewer steps and sequences, received {brief(list(dims))}"
+        account.refuse(brief(first.name), message, "E707")
     account.check()
     assert dims is not None, "checked before"
     sizes = tuple(size if isinstance(size, int) else None for size in dims)
