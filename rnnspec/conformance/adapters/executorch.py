@@ -15,6 +15,7 @@ from .torch_models import dynamic_shapes, open_model
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
     import numpy as np
 
@@ -33,5 +34,14 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
     shapes = dynamic_shapes(model, max=64) if tool == "executorch" else None
     program = torch.export.export(model.module, model.example, dynamic_shapes=shapes)
     lowered = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    method = Runtime.get().load_program(lowered.to_executorch().buffer).load_method("forward")
-    return model.runner(lambda *inputs: method.execute(inputs))
+    # A method reads the memory of its program, and a program that of its buffer.
+    buffer = lowered.to_executorch().buffer
+    loaded = Runtime.get().load_program(buffer)
+    method = loaded.load_method("forward")
+
+    def execute(*inputs: torch.Tensor) -> Any:
+        assert buffer
+        assert loaded
+        return method.execute(inputs)
+
+    return model.runner(execute)

@@ -124,8 +124,13 @@ def _split(formula: Formula, width: int) -> list[tuple[Formula, Piece]] | None:
     """Return the pieces of a function from its first to its last, or None."""
     rest, pieces = formula, list[tuple[Formula, Piece]]()
     while True:
+        if (bias := _zero_bias(rest, width)) is not None:
+            return [(rest, Affine(np.ones_like(bias), bias)), *pieces]
+        cuts: list[Formula | None] = [None, *_cuts(rest)]
+        if len(cuts) > 1 and cuts[1] is not None and _zero_bias(cuts[1], width) is not None:
+            cuts = cuts[1:]
         # Whole functions first, then those behind a value that everything goes through.
-        for start in (None, *_cuts(rest)):
+        for start in cuts:
             if (piece := _match(rest, start, width)) is not None:
                 break
         else:
@@ -135,6 +140,21 @@ def _split(formula: Formula, width: int) -> list[tuple[Formula, Piece]] | None:
         if start is None:
             return pieces
         rest = start
+
+
+def _zero_bias(formula: Formula, width: int) -> Array | None:
+    """Return the zeros that are all that a function adds, or None.
+
+    They change nothing, but a layer has them as its bias.
+    """
+    if formula.op != "Add" or formula.depth > 1:
+        return None
+    arrays = [part for part in formula.parts if isinstance(part, np.ndarray)]
+    return (
+        arrays[0]
+        if len(arrays) == 1 and arrays[0].shape == (width,) and not arrays[0].any()
+        else None
+    )
 
 
 def _walk(formula: Formula, until: Formula | None = None) -> Iterator[Formula]:
@@ -191,7 +211,28 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
         for name, function in _FUNCTIONS.items():
             if _equal(y, function(x)):
                 return name
-        return _slope(x, y) or _limit(x, y) or _line(x, y) or _norm(x, y, formula.small)
+        piece = _slope(x, y) or _limit(x, y) or _line(x, y) or _norm(x, y, formula.small)
+        return _with_constants(piece, formula, start)
+
+
+def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None) -> Piece | None:
+    """Return a piece with the very arrays of the formula in place of those that were found."""
+    parts = [part for each in _walk(formula, start) for part in each.parts]
+    constants = [part for part in parts if isinstance(part, np.ndarray)]
+
+    def exact(found: Array) -> Array:
+        for constant in constants:
+            if constant.shape == found.shape and np.allclose(constant, found, rtol=1e-5, atol=1e-7):
+                return constant
+        return found.astype(np.float32)
+
+    match piece:
+        case Affine(a=a, b=b):
+            return Affine(exact(a), exact(b))
+        case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
+            return Norm(exact(gamma), exact(beta), epsilon)
+        case _:
+            return piece
 
 
 def _equal(y: Array, other: Array) -> bool:

@@ -164,8 +164,8 @@ def _direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
 
 
 _PART = (
-    "takes a part of the features, which the language has no word for; a cell in a loop over the "
-    "steps that was unrolled is not read"
+    "takes a part of the features, which the language has no word for; expected each recurrent "
+    "layer as one node LSTM, GRU or RNN"
 )
 
 
@@ -194,14 +194,24 @@ def _steps(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
     if rank == 0:
         axes = (*x.axes[:axis], *x.axes[axis + 1 :])
         steps = tuple(old[:, int(i)] for old, i in zip(before, indices, strict=True))
+        _note_step(scope, steps)
         return _numbers_gone(replace(x, axes=axes, steps=steps))
     after = tuple(old[:, index] for old, index in zip(before, indices, strict=True))
     if all(index.size == 1 for index in indices) and min(scope.sizes(x, "T")) > 1:
         axes = (*x.axes[:axis], "", *x.axes[axis + 1 :])
-        return _numbers_gone(replace(x, axes=axes, steps=tuple(steps[:, 0] for steps in after)))
+        steps = tuple(each[:, 0] for each in after)
+        _note_step(scope, steps)
+        return _numbers_gone(replace(x, axes=axes, steps=steps))
     if (last := _last_steps(scope, x, after)) is not None:
         return last
     return _numbers_gone(with_steps(scope, x, after))
+
+
+def _note_step(scope: Scope, steps: Probed) -> None:
+    """Note that one step is taken by itself, if it is the same of all sequences."""
+    found = set(np.concatenate(steps).tolist())
+    if len(found) == 1 and scope.op is not None:
+        scope.single_steps.setdefault(found.pop(), scope.op)
 
 
 def with_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor:

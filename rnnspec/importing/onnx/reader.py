@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rnnspec.errors import brief
+import numpy as np
+
+from rnnspec.errors import UsageError, brief
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import joins, layers, masks, numbers, parts, settings, shapes
 from rnnspec.importing.onnx.graph import Graph
-from rnnspec.importing.onnx.recurrent import NO_STATES, read_recurrent
+from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
 from rnnspec.importing.onnx.scope import Scope
 from rnnspec.importing.onnx.values import (
     Argument,
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.graph import Info, Node
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.slots import Array
 
+_FUSED = "expected each recurrent layer as one node LSTM, GRU or RNN"
+_UNROLLED = 3
+"""The number of steps that are taken one by one in a loop that was unrolled, or more."""
 _LOOPS = {"Loop": "a loop", "Scan": "a loop", "If": "a choice"}
 _QUANTIZED = (
     "Quantize",
@@ -42,6 +48,30 @@ _QUANTIZED = (
 )
 
 
+_COST_OF_NODE = 2**12
+"""The time that a node takes, as a number of bytes that are computed in it."""
+
+
+class Budget:
+    """How many bytes may still be computed for a file, in all ways to read it."""
+
+    def __init__(self, source: str, graph: Graph) -> None:
+        self._source = source
+        # Weights may be put in another order, once for each way.
+        self._left = 2**28 + 8 * sum(array.nbytes for array in graph.arrays.values())
+
+    def spend(self, number: int) -> None:
+        """Take some bytes.
+
+        Raises:
+            UsageError: there are not as many left.
+        """
+        self._left -= number
+        if self._left < 0:
+            message = "expected a graph of a recurrent network, received one that computes too much"
+            raise UsageError(f"{message} from constants and sizes", self._source)
+
+
 class Reader:
     """The values so far, by their names.
 
@@ -49,13 +79,14 @@ class Reader:
     none.
     """
 
-    def __init__(self, account: Account, graph: Graph, probes: Probes) -> None:
+    def __init__(self, account: Account, graph: Graph, probes: Probes, budget: Budget) -> None:
         self.scope = Scope(account, probes)
         self.results: list[tuple[str, Tensor]] = []
         self.lengths = ""
         self._graph = graph
+        self._budget = budget
         self._values: dict[str, Value] = {}
-        self._casts: set[str] = set()
+        self._refused: list[tuple[Node, RefusedError]] = []
 
     def read(self) -> None:
         """Read all nodes; what cannot be taken over is refused in the account."""
@@ -70,12 +101,28 @@ class Reader:
         for info in others:
             self._values[info.name] = self._other_input(info)
         self._read_nodes(self._graph, _needed_nodes(self._graph))
+        self._refuse()
         self._check_masks()
         for info in self._graph.outputs:
             try:
                 self._note_result(info.name, self._values.get(info.name))
             except RefusedError as refused:
                 self.scope.account.refuse(brief(info.name), refused.message, refused.code)
+
+    def _refuse(self) -> None:
+        """Refuse nodes in the account; those of an unrolled loop have one reason together."""
+        account, singles = self.scope.account, self.scope.single_steps
+        unrolled = len(singles) >= _UNROLLED
+        for node, refused in self._refused:
+            if _is_lacking(node) or not unrolled:
+                account.refuse(node.where, refused.message, refused.code)
+        if self._refused and unrolled:
+            message = (
+                f"takes {len(singles)} steps one by one, as a loop over the steps does that was "
+                "unrolled, and is not read"
+            )
+            where = next(iter(singles.values())).where
+            account.refuse(where, f"{message}; {_FUSED}", "E701")
 
     def _check_masks(self) -> None:
         """Have the graph read with padding at the end alone, if it is right only then.
@@ -125,8 +172,9 @@ class Reader:
             try:
                 outputs = self._outputs(node, inputs)
             except RefusedError as refused:
-                self.scope.account.refuse(node.where, refused.message, refused.code)
+                self._refused.append((node, refused))
                 outputs = (Unknown(),) * len(node.outputs)
+            self._budget.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
 
@@ -136,7 +184,7 @@ class Reader:
             raise RefusedError(
                 f"the language lacks {brief(node.op)} of the domain {domain}", "E701"
             )
-        if node.op in _LOOPS:
+        if node.op in _LOOPS and not (node.op == "If" and isinstance(inputs[0], Unknown)):
             return self._branch(node, inputs)
         if node.op.startswith(_QUANTIZED):
             message = "expected exact arrays; import the model that the file was quantized from"
@@ -193,6 +241,9 @@ class Reader:
             for value in inputs
         )
         probes = range(1 if constant else len(self.scope.probes.rows))
+        for i in probes:
+            arrays = [None if found is None else found[i] for found in numbers_of]
+            self._budget.spend(numbers.effort(node, arrays))
         try:
             several = [
                 numbers.compute(node, [None if found is None else found[i] for found in numbers_of])
@@ -238,7 +289,9 @@ class Reader:
 
     def _check_known(self, node: Node) -> None:
         """Refuse an operator that the language lacks whatever it is given."""
-        if node.op not in _HANDLED and not numbers.is_known(node):
+        if node.op in _RECURRENT:
+            check_settings(node)
+        if node.op not in HANDLED and not numbers.is_known(node):
             raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
 
     def _branch(self, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
@@ -250,11 +303,8 @@ class Reader:
         condition = inputs[0] if inputs else None
         decided = condition.constant if isinstance(condition, Known) else None
         if node.op != "If" or decided is None:
-            raise RefusedError(
-                f"{node.op} is {_LOOPS[node.op]}, and not read; the language has layers: export "
-                "the model so that each is a node LSTM, GRU or RNN",
-                "E701",
-            )
+            kind = _LOOPS[node.op]
+            raise RefusedError(f"{node.op} is {kind}, and not read; {_FUSED}", "E701")
         graph = node.attributes["then_branch" if decided.any() else "else_branch"]
         assert isinstance(graph, Graph), "checked when it was read"
         self._read_nodes(graph, _needed_nodes(graph))
@@ -289,13 +339,13 @@ def _is_lacking(node: Node) -> bool:
 
 
 def _needed_nodes(graph: Graph) -> list[Node]:
-    """Return the nodes that outputs need, without those that only lead to what is refused."""
+    """Return the nodes that outputs need, without those that only lead to a loop."""
     needed, result = {info.name for info in graph.outputs}, list["Node"]()
     for node in reversed(graph.nodes):
         if needed.isdisjoint(node.outputs):
             continue
         result.append(node)
-        if not _is_lacking(node):
+        if node.domain or node.op not in ("Loop", "Scan"):
             needed.update(_taken_names(node))
     return result[::-1]
 
@@ -365,7 +415,8 @@ _JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
     **dict.fromkeys(numbers.REDUCTIONS, joins.reduce),
     **dict.fromkeys((*numbers.OVER_FEATURES, "LayerNormalization"), joins.over_features),
 }
-_HANDLED = {*_SHAPES, *_JOINS, *_RECURRENT, *_SAME, "Split", "If"}
+HANDLED = {*_SHAPES, *_JOINS, *_RECURRENT, *_SAME, "Split", "If"}
+"""The operators that are read."""
 
 
 def _is_cast(node: Node) -> bool:
@@ -414,3 +465,25 @@ def _same(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...
     if _is_cast(node):
         raise RefusedError(f"expected real numbers, received a cast of {describe(x)} to others")
     return (x,)
+
+
+def _new_bytes(outputs: Sequence[Value], inputs: Sequence[Value]) -> int:
+    """Return the size of the arrays of a node's outputs that are not parts of its inputs'."""
+    known = [array for value in inputs for array in _arrays_of(value)]
+    new = {id(array): array for value in outputs for array in _arrays_of(value)}
+    return sum(
+        array.nbytes
+        for array in new.values()
+        if not any(np.may_share_memory(array, other) for other in known)
+    )
+
+
+def _arrays_of(value: Value) -> Iterator[Array]:
+    match value:
+        case Known(arrays=arrays):
+            yield from arrays
+        case Tensor(steps=steps, rows=rows, numbers=numbers):
+            for arrays in (steps, rows, numbers):
+                yield from arrays or ()
+        case _:
+            pass

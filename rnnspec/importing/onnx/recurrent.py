@@ -69,14 +69,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         RefusedError: the language lacks a setting, or its inputs are others than it can have.
     """
     given, kernel, recurrent_kernel, bias, lengths, *more = [*inputs, *[None] * 8][:8]
-    layout = node.attributes.get("layout", 0)
-    if layout not in (0, 1):
-        raise RefusedError(f"layout: expected 0 or 1, received {layout}", "E703")
-    way = str(node.attributes.get("direction", "forward"))
-    if way not in ("forward", "reverse", "bidirectional"):
-        raise RefusedError(
-            f"direction: expected a direction of ONNX, received {brief(way)}", "E703"
-        )
+    cell, way, layout = check_settings(node)
     number = 2 if way == "bidirectional" else 1
     w, r, b, p = (
         _constant(each, what)
@@ -89,9 +82,6 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     )
     if p is not None and p.any():
         raise RefusedError("P: expected no peepholes, received some", "E703")
-    for each in more[:2] if node.op == "LSTM" else more[:1]:
-        _check_state(each)
-    cell = _cell(node, number)
     if w is None or r is None or w.ndim != 3 or r.ndim != 3 or len(w) != number:
         raise RefusedError(f"W and R: expected arrays of {number} directions", "E707")
     units = int(r.shape[2])
@@ -101,6 +91,9 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     if w.shape[2] != scope.features(value):
         message = f"W: expected {scope.features(value)} features, received {w.shape[2]}"
         raise RefusedError(message, "E707")
+    states = (number, scope.probes.rows[0], units)
+    for each in more[:2] if node.op == "LSTM" else more[:1]:
+        _check_state(each, (states[1], number, units) if layout else states)
     seen = _Seen(scope, value, lengths)
     backward = (seen.is_backward() != (way == "reverse")) if number == 1 else False
     if number == 2 and seen.is_backward():
@@ -123,6 +116,22 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     half = None if number == 2 else int(backward)
     state = Tensor(at, (), half=half, rows=value.rows)
     return _outputs(seen, state, layout, two=number == 2)
+
+
+def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
+    """Return the cell of a node, its direction and its layout.
+
+    Raises:
+        RefusedError: the language lacks a setting of it.
+    """
+    layout = node.attributes.get("layout", 0)
+    if layout not in (0, 1):
+        raise RefusedError(f"layout: expected 0 or 1, received {layout}", "E703")
+    way = str(node.attributes.get("direction", "forward"))
+    if way not in ("forward", "reverse", "bidirectional"):
+        message = f"direction: expected a direction of ONNX, received {brief(way)}"
+        raise RefusedError(message, "E703")
+    return _cell(node, 2 if way == "bidirectional" else 1), way, layout
 
 
 def _outputs(seen: _Seen, state: Tensor, layout: int, *, two: bool) -> tuple[Value, ...]:
@@ -241,8 +250,8 @@ def _constant(value: Value, what: str) -> Array | None:
     return array
 
 
-def _check_state(value: Value) -> None:
-    """Check that an initial state is zeros.
+def _check_state(value: Value, shape: tuple[int, ...]) -> None:
+    """Check that an initial state is zeros, of a shape for the first probe.
 
     Raises:
         RefusedError: it is another.
@@ -253,6 +262,9 @@ def _check_state(value: Value) -> None:
         case Known(arrays=arrays):
             if any(array.any() for array in arrays):
                 raise RefusedError("expected initial states of zeros, received others")
+            if arrays[0].shape != shape:
+                message = f"(directions, sequences, units), {shape}, received {arrays[0].shape}"
+                raise RefusedError(f"expected initial states of {message}", "E707")
         case Argument(name=name):
             raise RefusedError(f"its initial states are the input '{brief(name)}'; {NO_STATES}")
         case _:

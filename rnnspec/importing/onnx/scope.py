@@ -46,7 +46,7 @@ class Scope(LayerGraph):
     ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
     backward alone. ``masked`` says of each recurrent layer and pooling whether it leaves out
     padding. ``is_counted`` is true if a node takes the lengths of sequences, so that padding is at
-    the end alone.
+    the end alone. ``single_steps`` has the node that takes each step by itself.
     """
 
     def __init__(self, account: Account, probes: Probes) -> None:
@@ -56,6 +56,7 @@ class Scope(LayerGraph):
         self.backward: set[int] = set()
         self.masked: dict[int, bool] = {}
         self.is_counted = False
+        self.single_steps: dict[int, Op] = {}
         self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
         self._finals: dict[int, int] = {}
@@ -377,6 +378,8 @@ class Scope(LayerGraph):
             step.layer = replace(layer, bias=True)
             step.arrays = self.arrays(at) | {"bias": b}
             self._used.add(at)
+            return at
+        if (a == 1.0).all() and not b.any():
             return at
         self.account.infer(
             f"a scale and an offset of each feature are a batch norm, with epsilon {_EPSILON:g}, "
