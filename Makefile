@@ -19,7 +19,7 @@ MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test playground playground-serve ci dist matrix bench device fuzz clean
+.PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -121,14 +121,18 @@ playground: $(SITE_READY) $(NODE_MODULES) $(WHEELS)  ## Build the playground, as
 	node playground/tools/compile.mjs $(PARTS)
 	node playground/tools/bundle.mjs $(PARTS) $(SITE) build/rnnspec-playground.html
 
-playground-test: playground $(READY)  ## Build the playground, and test it in Node and in Chromium
+playground-test: page-test  ## Build the playground, and test it in Node and in Chromium
 	$(BIN)/python -m pytest tests/playground tests/extended/playground
+
+page-test: playground $(READY)
 	node --test playground/test/page.test.mjs
 
 playground-serve: playground  ## Build the playground, and serve it on this machine
 	node playground/tools/serve.mjs $(SITE)
 
-ci: lint playground-test docs-test wheel lowest test-all  ## Run what continuous integration runs
+ci: $(READY)  ## Run what continuous integration runs, some of it side by side
+	$(MAKE) -j2 --output-sync=target lint page-test docs-test wheel lowest
+	$(MAKE) test-all
 
 bench: $(READY)  ## Measure against hand-written code, for about a quarter of an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

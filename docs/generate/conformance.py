@@ -14,7 +14,6 @@ from typing import Any
 import yaml
 
 from docs.generate.examples import ROOT
-from docs.generate.markdown import cell as in_cell
 from docs.generate.markdown import fence
 from rnnspec.conformance.results import STATES, TITLES, Cell, Results, ToolRun, merge, read_results
 from rnnspec.conformance.tools import GROUPS, TOOLS
@@ -28,6 +27,7 @@ BEGIN, END = (
 NOT_FOUND = "not found"
 """The upstream link of a failure that nobody has reported, as far as one could find."""
 
+_MOST_CASES = 16
 _MARKS = {"equal": "✓", "absent": "–", "refused": "R", "crashed": "C", "wrong": "**X**"}
 _LEGEND = [f"{_MARKS[state]} {TITLES[state]}" for state in STATES]
 
@@ -156,9 +156,9 @@ def _mark(cell: Cell | None, case: str, tool: ToolRun, failures: Sequence[Failur
     failure = explanation(case, tool.name, failures)
     if failure is None or not cell.is_failure:
         return mark
-    # Without what ends the title of a link, or begins something else.
-    details = in_cell(str(cell)).translate(str.maketrans('"`[]<>', "''()()"))
-    return f'[{mark}](#{failure.anchor} "{details}")'
+    # In HTML, because each reader of Markdown has its own idea of a title with quotes or brackets.
+    details = re.sub(r"[^\w ,.:;-]", lambda found: f"&#{ord(found[0])};", str(cell))
+    return f'<a href="#{failure.anchor}" title="{details}">{mark}</a>'
 
 
 def _explanation(results: Results, failure: Failure, failures: Sequence[Failure]) -> Iterator[str]:
@@ -190,7 +190,10 @@ def _outcomes(row: Mapping[str, Cell]) -> Iterator[str]:
         differences = [cell.difference for cell in cells.values() if cell.difference is not None]
         by = f" by up to {max(differences):.1g}" if state == "wrong" and differences else ""
         like = f", as with {fault}" if fault else ""
-        yield f"{state}{by}{like}: {', '.join(f'`{case}`' for case in cells)}"
+        names = [f"`{case}`" for case in cells]
+        # The table has all of them.
+        shown = names if len(names) <= _MOST_CASES else [*names[:3], f"{len(names) - 3} more"]
+        yield f"{state}{by}{like}: {', '.join(shown)}"
 
 
 if __name__ == "__main__":

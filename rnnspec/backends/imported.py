@@ -11,7 +11,7 @@ from rnnspec.backends.contract import DEFAULTS, SourceOptions
 from rnnspec.errors import ModelError, Problem, UsageError, few, listed, printable, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.errors import Span
     from rnnspec.ir.forms import Form
@@ -45,7 +45,9 @@ class Imported:
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
     reasons why what it opens would not be this model, or why there is nothing to open. ``spec`` is
     the text of the spec, if the file has it, and ``source`` the form of source that rnnspec built
-    the file from, with its ``options``.
+    the file from, with its ``options``. ``open_file`` returns what computes the output of the file
+    for a batch of the network, if its own framework does not do so by itself; with
+    ``padded_at_end``, it takes batches with padding at the end of their sequences alone.
     """
 
     network: Network
@@ -61,6 +63,8 @@ class Imported:
     spec: str = ""
     source: Form | None = None
     options: SourceOptions = DEFAULTS
+    open_file: Callable[[], Callable[[Array], Array]] | None = None
+    padded_at_end: bool = False
 
 
 class Account:

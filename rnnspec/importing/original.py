@@ -60,6 +60,7 @@ class Original:
     exact one that it computes in, with functions of an absolute ``function_error``. ``scale``
     multiplies its arrays, if they may be changed. A ``live`` model has to run; a file is another
     matter, as the framework that is installed may be another one than that which wrote it.
+    With ``padded_at_end``, it takes sequences with padding at their end alone.
     """
 
     source: str
@@ -70,6 +71,7 @@ class Original:
     function_error: float = 0.0
     scale: Callable[[float], None] | None = None
     live: bool = False
+    padded_at_end: bool = False
 
     def differs(self, message: str) -> NoReturn:
         """Raise the error for another result."""
@@ -112,7 +114,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
     backend = get(imported.opener)
     try:
         importing(backend)
-        output, scale = _runner(reader(backend).files(path)[0], taken, backend)
+        output, scale = _runner(path, taken, backend)
     except BackendError as error:
         return Compared(what, reason=brief(error.message))
     except Exception as error:  # noqa: BLE001 - of a framework, which may raise anything
@@ -124,6 +126,7 @@ def compare_file(path: Path, taken: Taken, importing: Callable[[Backend], None])
         output=output,
         function_error=backend.function_error,
         scale=scale,
+        padded_at_end=imported.padded_at_end,
     )
     return compare(original, taken)
 
@@ -138,7 +141,8 @@ def compare(original: Original, taken: Taken) -> Compared:
         return Compared(original.what, reason=reason)
     farthest, rounding, shapes = 0.0, 0.0, set[tuple[int, ...]]()
     dtype = "float64" if original.dtype == "float64" else DTYPE
-    for batch in batches(taken.program.network):
+    for drawn in batches(taken.program.network):
+        batch = _padded_at_end(taken.program.network, drawn) if original.padded_at_end else drawn
         # All batches of a network of fixed length are alike.
         if batch.shape in shapes:
             continue
@@ -187,12 +191,15 @@ def _check(
 
 def _runner(
     path: Path, taken: Taken, backend: Backend
-) -> tuple[Callable[[Array], Array], Callable[[float], None]]:
-    """Return what runs a file and what scales its arrays.
+) -> tuple[Callable[[Array], Array], Callable[[float], None] | None]:
+    """Return what runs a file and what scales its arrays, if anything does.
 
     Its framework does, with our source where a file has arrays only.
     """
     form, runtime = taken.imported.source, backend.runtime
+    if taken.imported.open_file is not None:
+        return taken.imported.open_file(), None
+    path = reader(backend).files(path)[0]
     run: Callable[[Array], Array]
     scale: Callable[[float], None]
     if backend.suffix:
@@ -220,6 +227,19 @@ def _load(path: Path, generated: Generated) -> Any:
         source.write_text(generated.text, encoding="utf-8", newline="\n")
         shutil.copyfile(path, source.with_suffix(path.suffix))
         return backend.runtime.reload(Path(folder), name, generated.entry)
+
+
+def _padded_at_end(network: Network, batch: Array) -> Array:
+    """Return a batch with the padding of each sequence at its end, without those of padding alone.
+
+    The batch is returned as it is if its network has no mask.
+    """
+    if not network.input.masked:
+        return batch
+    real = reference.padding_mask(network.input, batch)
+    order = np.argsort(~real, axis=1, kind="stable")
+    moved = np.take_along_axis(batch, order.reshape(*order.shape, *[1] * (batch.ndim - 2)), axis=1)
+    return moved[real.any(axis=1)] if real.any() else moved[:1]
 
 
 def _distances(case: Case, found: Array) -> dict[str, float]:

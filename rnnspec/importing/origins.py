@@ -120,6 +120,34 @@ def _read_built(path: Path, request: Request) -> Imported:
     return own.read_built(path, backend, request.importing)
 
 
+def _read_onnx(path: Path, request: Request) -> Imported:
+    """Return the model in an ONNX file: by the spec in it, or by its graph."""
+    from rnnspec.backends.onnx.read import is_own, is_quantized
+    from rnnspec.importing.onnx.model import read_file
+
+    if request.config is not None or request.ignore:
+        option = "--ignore" if request.config is None else "--config"
+        raise UsageError(f"an ONNX file takes no {option}; its graph is in it", str(path))
+    if not is_own(path):
+        return read_file(path, request.name)
+    try:
+        return _read_built(path, request)
+    except BackendError:
+        raise
+    except RnnspecError as error:
+        if is_quantized(path):
+            raise
+        problem = error
+    try:
+        imported = read_file(path, request.name)
+    except ModelError as error:
+        raise ModelError((_unused_spec(path, problem), *error.problems)) from None
+    except UsageError:
+        raise problem from None
+    inferred = (*imported.inferred, _unused_spec(path, problem).message)
+    return replace(imported, inferred=inferred)
+
+
 def _framework(path: Path) -> Backend | None:
     """Return the backend that a file of arrays names."""
     if path.suffix.lower() != ".safetensors":
@@ -164,7 +192,7 @@ ORIGINS = (
         _is_state_dict,
         _read_state_dict,
     ),
-    Origin("an ONNX file of rnnspec (.onnx)", _has_suffix(".onnx"), _read_built),
+    Origin("an ONNX file (.onnx)", _has_suffix(".onnx"), _read_onnx),
     Origin("C source of rnnspec (.h)", _has_suffix(".h"), _read_built),
 )
 """Every origin, in the order in which a path is tried."""

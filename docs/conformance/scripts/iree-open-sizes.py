@@ -10,8 +10,8 @@ rnn (float[steps,1,1] x) => (float[1,1,1] state) <float[1,1,1] w = {1}, float[1,
 { "", state = RNN <hidden_size: int = 1> (x, w, r) }
 """
 onnx.save(onnx.parser.parse_model(TEXT), "rnn.onnx")
-subprocess.run(["iree-import-onnx", "rnn.onnx", "-o", "rnn.mlir"], check=True)
-command = ["iree-compile", "rnn.mlir", "--iree-hal-target-backends=llvm-cpu", "-o", "rnn.vmfb"]
-done = subprocess.run(command, check=False, capture_output=True, text=True)
+subprocess.run("iree-import-onnx rnn.onnx -o rnn.mlir", shell=True, check=True)
+command = "iree-compile rnn.mlir --iree-hal-target-backends=llvm-cpu -o rnn.vmfb"
+done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
 print("expected: exit code 0")
 print("received: exit code", done.returncode, done.stderr)

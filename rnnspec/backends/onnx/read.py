@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.backends.contract import DEFAULTS, ArrayType, SourceOptions
 from rnnspec.backends.kept import Reader
+from rnnspec.backends.onnx.contents import ArrayError, Contents, load
 from rnnspec.backends.onnx.slots import FORM, array_of, find_array, other_shapes
-from rnnspec.errors import BackendError, UsageError, brief
-from rnnspec.files.regular import opened
+from rnnspec.errors import UsageError, brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -50,10 +50,14 @@ class KeptInFile:
 
 @dataclass(frozen=True, slots=True)
 class OwnFile:
-    """An ONNX file that rnnspec wrote; ``proto`` is its content."""
+    """An ONNX file that rnnspec wrote."""
 
-    path: Path
-    proto: Any
+    contents: Contents
+
+    @property
+    def proto(self) -> Any:
+        """The message of the file."""
+        return self.contents.proto
 
     @property
     def spec(self) -> str:
@@ -86,7 +90,7 @@ class OwnFile:
         Raises:
             UsageError: they cannot be read, or are others.
         """
-        return gather(KeptInFile(_weights(self.proto, self.path)))
+        return gather(KeptInFile(_weights(self.contents)))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why the graph of the file, without its weights, is not that of the source."""
@@ -112,7 +116,8 @@ def own(path: Path) -> OwnFile:
         BackendError: the package ``onnx`` is not installed.
         UsageError: the file cannot be read, rnnspec did not write it, or it is quantized.
     """
-    proto = _proto(path)
+    contents = load(path)
+    proto = contents.proto
     if proto.producer_name != "rnnspec" or not _word(proto, SPEC):
         by = f" of {brief(_writer(proto))}" if proto.producer_name else ""
         message = (
@@ -126,7 +131,28 @@ def own(path: Path) -> OwnFile:
             "import the model that it was quantized from"
         )
         raise UsageError(message, str(path))
-    return OwnFile(path, proto)
+    return OwnFile(contents)
+
+
+def is_own(path: Path) -> bool:
+    """Return whether rnnspec wrote a file, with its spec in it.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        UsageError: the file cannot be read.
+    """
+    proto = load(path).proto
+    return bool(proto.producer_name == "rnnspec" and _word(proto, SPEC))
+
+
+def is_quantized(path: Path) -> bool:
+    """Return whether a file of rnnspec says that its arrays are rounded.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        UsageError: the file cannot be read.
+    """
+    return bool(_word(load(path).proto, QUANTIZED))
 
 
 def recognises(path: Path) -> bool:
@@ -149,25 +175,6 @@ def saved(path: Path, network: Network) -> OwnFile:  # noqa: ARG001 - the graph 
     return own(path)
 
 
-def _proto(path: Path) -> Any:
-    try:
-        import onnx
-    except ImportError as error:
-        raise BackendError("reading ONNX files needs onnx: pip install onnx") from error
-    from google.protobuf.message import DecodeError
-
-    with opened(path) as (stream, _):
-        data = stream.read()
-    proto = onnx.ModelProto()
-    try:
-        proto.ParseFromString(data)
-    except DecodeError as error:
-        raise UsageError("expected an ONNX file, received other bytes", str(path)) from error
-    if not proto.graph.node:
-        raise UsageError("expected an ONNX file, received one without a graph", str(path))
-    return proto
-
-
 def _word(proto: Any, key: str) -> str:
     """Return the text of a key in the metadata, empty if there is none."""
     found = (each.value for each in proto.metadata_props if each.key == key)
@@ -183,21 +190,21 @@ def _writer(proto: Any) -> str:
     return f"{proto.producer_name} {proto.producer_version}".strip()
 
 
-def _weights(proto: Any, path: Path) -> dict[str, Array]:
-    from onnx import TensorProto, numpy_helper
+def _weights(contents: Contents) -> dict[str, Array]:
+    from onnx import TensorProto
 
-    weights = dict[str, "Array"]()
-    for each in proto.graph.initializer:
+    weights, path = dict[str, "Array"](), str(contents.path)
+    for each in contents.proto.graph.initializer:
         if not array_of(str(each.name))[0]:
             continue
         if each.data_location == TensorProto.EXTERNAL:
             message = f"{brief(each.name)}: expected its numbers in this file, not in another one"
-            raise UsageError(message, str(path))
+            raise UsageError(message, path)
         try:
-            weights[each.name] = numpy_helper.to_array(each)
-        except (ValueError, TypeError, KeyError) as error:
-            message = f"{brief(each.name)}: its numbers cannot be read"
-            raise UsageError(message, str(path)) from error
+            weights[each.name] = contents.array(each)
+        except ArrayError as error:
+            message = f"{brief(each.name)}: its numbers cannot be read: {error}"
+            raise UsageError(message, path) from error
     return weights
 
 

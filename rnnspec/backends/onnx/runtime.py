@@ -15,6 +15,7 @@ from onnx import checker, numpy_helper, parser
 from rnnspec.arguments import received
 from rnnspec.backends.contract import ArrayType, Runtime, Trace
 from rnnspec.backends.onnx.read import QUANTIZED, SPEC
+from rnnspec.backends.onnx.session import open_session
 from rnnspec.backends.onnx.slots import (
     INPUT,
     LEAST_STEPS,
@@ -302,10 +303,6 @@ def _size(model: OnnxModel, names: Collection[str]) -> int:
     return sum(each.size for name in names for each in model.parameters(name))
 
 
-_FATAL = 4
-"""The severity from which ONNX Runtime prints: it raises errors as well."""
-
-
 @dataclass(eq=False)
 class OnnxModel:
     """A graph and its weights by name. Call it with a batch: it returns the output.
@@ -441,11 +438,7 @@ class OnnxModel:
         if names not in self._sessions:
             whole = self.to_proto()
             whole.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-            options = onnxruntime.SessionOptions()
-            options.log_severity_level = _FATAL
-            self._sessions[names] = onnxruntime.InferenceSession(
-                whole.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            self._sessions[names] = open_session(whole.SerializeToString())
         return self._sessions[names]
 
     @property

@@ -1,7 +1,8 @@
 """MNN runs what its converter makes of the case's ONNX file, with one operator a layer or a loop.
 
 The converter's command line would send usage data and install packages for that; its function does
-not.
+not. The libraries of MNN 3.6 ask for an executable stack, which glibc refuses since 2.41:
+``patchelf --clear-execstack`` on ``_mnncengine*.so`` and ``_tools*.so`` takes that away.
 """
 
 from __future__ import annotations

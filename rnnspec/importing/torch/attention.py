@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.torch.values import (
-    RefusedError,
     Tensor,
     Weights,
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch import layers
 from rnnspec.importing.torch.attention import attend
 from rnnspec.importing.torch.joins import (
@@ -19,7 +20,6 @@ from rnnspec.importing.torch.joins import (
     multiply,
     without_steps,
 )
-from rnnspec.importing.torch.scope import pooling
 from rnnspec.importing.torch.shapes import (
     axis_number,
     flatten,
@@ -38,7 +38,6 @@ from rnnspec.importing.torch.values import (
     Lengths,
     ModuleArray,
     Packed,
-    RefusedError,
     Several,
     Size,
     Tensor,

@@ -19,7 +19,7 @@ from rnnspec.importing.torch.state_dict import (
     Stack,
     Tied,
 )
-from rnnspec.importing.torch.unplaced import CELLS, dense, embedding, recurrent
+from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

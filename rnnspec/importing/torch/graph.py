@@ -18,7 +18,8 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
-from rnnspec.importing.torch.values import HOOKS, Op, Place, Ref
+from rnnspec.importing.layer_graph import Place
+from rnnspec.importing.torch.values import HOOKS, Op, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

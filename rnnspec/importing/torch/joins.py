@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch.attention import attend
 from rnnspec.importing.torch.layers import expect_features
-from rnnspec.importing.torch.scope import pooling
 from rnnspec.importing.torch.shapes import (
     axis_number,
     both,
     has_directions,
 )
-from rnnspec.importing.torch.unplaced import dense
 from rnnspec.importing.torch.values import (
     Half,
     ModuleArray,
-    RefusedError,
     Several,
     State,
     Tensor,
@@ -25,6 +23,7 @@ from rnnspec.importing.torch.values import (
     Weights,
     describe,
 )
+from rnnspec.importing.unplaced import dense
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from rnnspec.errors import listed
+from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.torch.attention import weights_of
-from rnnspec.importing.torch.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.importing.torch.values import (
     HOOKS,
     NO_STATES,
     Lengths,
     Packed,
-    RefusedError,
     Several,
     States,
     Tensor,
@@ -23,6 +22,7 @@ from rnnspec.importing.torch.values import (
     describe,
 )
 from rnnspec.importing.torch.windows import add_steps, convolution, pool_all, pool_windows
+from rnnspec.importing.unplaced import CELLS, dense, embedding, recurrent
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from rnnspec.slots import is_finite
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rnnspec.importing.torch.arrange import Arranged
-    from rnnspec.importing.torch.scope import Scope, Step
+    from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.layer_graph import Step
+    from rnnspec.importing.torch.scope import Scope
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout
     from rnnspec.slots import Array

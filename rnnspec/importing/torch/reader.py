@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.arrange import arrange
+from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.torch import calls, graph, layers
-from rnnspec.importing.torch.arrange import arrange
 from rnnspec.importing.torch.scope import Scope
 from rnnspec.importing.torch.values import (
     Layout,
     Lengths,
     ModuleArray,
     Ref,
-    RefusedError,
     Result,
     Several,
     Size,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.backends.imported import Account
-    from rnnspec.importing.torch.arrange import Arranged
+    from rnnspec.importing.arrange import Arranged
     from rnnspec.importing.torch.values import Op, Value
 
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.importing.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.torch.values import (
     ModuleArray,
     Op,
-    RefusedError,
     State,
     States,
     Tensor,
     describe,
 )
-from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from rnnspec.backends.imported import Account
-    from rnnspec.words import Merge, Statistic
+    from rnnspec.ir import nodes
 
 _SIZE_ONE = "-"
 
@@ -26,25 +25,7 @@ _SIZE_ONE = "-"
 _ROLES = ("batch", "steps", "features")
 
 
-@dataclass(slots=True)
-class Step:
-    """A layer without a place, and where its input comes from.
-
-    ``sources`` are places in the graph, and ``op`` is the operation that made it. ``modules`` are
-    the paths of the modules that have its arrays. ``turned`` is true if it takes the features of
-    the backward direction first. ``arrays`` are the paths of arrays outside of modules by their
-    names in PyTorch's layer.
-    """
-
-    layer: nodes.Layer
-    sources: tuple[int, ...]
-    op: Op
-    modules: tuple[str, ...] = ()
-    turned: bool = False
-    arrays: dict[str, str] | None = None
-
-
-class Scope:
+class Scope(LayerGraph):
     """The layers so far, as a graph, and where they come from.
 
     ``steps`` has the layers by their places, which begin at 1. ``modules`` are those with arrays,
@@ -55,14 +36,12 @@ class Scope:
     """
 
     def __init__(self, account: Account, arrays: dict[str, Any], *, tokens: bool) -> None:
-        self.account = account
+        super().__init__(account)
         self.arrays = arrays
         self.tokens = tokens
         self.op: Op | None = None
-        self.steps: dict[int, Step] = {}
         self.modules: dict[str, Any] = {}
         self.packed: dict[str, bool] = {}
-        self.flattened: dict[int, int] = {}
         self.casts_to_integers = False
         self.casts = False
         self.lengths = ""
@@ -70,7 +49,6 @@ class Scope:
         self.batch = 0
         self.padding: tuple[Op, int] | None = None
         self._roles: dict[str, str] = {"2": "features"} if tokens else {}
-        self._widths: dict[int, int | None] = {0: None}
         self._final: dict[str, int] = {}
 
     # Axes
@@ -127,70 +105,15 @@ class Scope:
         """Add a layer, and return its place."""
         assert self.op is not None, "layers are made by operations"
         places = tuple(each.at if isinstance(each, Tensor) else each for each in sources)
-        at = len(self.steps) + 1
-        names = {step.layer.name for step in self.steps.values()}
-        name = layer.name if layer.name not in names else f"{layer.name} {at}"
-        self.steps[at] = Step(replace(layer, name=name), places, self.op, modules)
-        self._widths[at] = self._width_of(at)
-        return at
+        return self.add_layer(layer, places, self.op, modules)
 
     def result(self, value: Tensor, at: int, **changes: Any) -> Tensor:
         """Return the output of a layer in the layout of ``value``."""
         return replace(value, at=at, **{"backward_first": False, **changes})
 
-    def merge(self, at: int, merge: Merge) -> None:
-        """Combine the directions of a recurrent layer in another way than side by side.
-
-        Raises:
-            RefusedError: the directions are used in yet another way.
-        """
-        users = [user for user, step in self.steps.items() if at in step.sources]
-        finals = [user for user in users if _is_final(self.steps[user].layer)]
-        layer = self.steps[at].layer
-        assert isinstance(layer, nodes.Recurrent), "it has directions"
-        if layer.merge not in ("concat", merge) or users != finals:
-            raise RefusedError("combines the directions that are used otherwise, too")
-        self.steps[at].layer = replace(layer, merge=merge)
-        for changed in (at, *finals):
-            self._widths[changed] = layer.units
-
-    def average(self, at: int) -> bool:
-        """Have the sum of both directions divided by 2, and return whether it is one."""
-        final = at and _is_final(self.steps[at].layer)
-        place = self.steps[at].sources[0] if final else at
-        layer = self.steps[place].layer if place else None
-        if not isinstance(layer, nodes.Recurrent) or layer.merge != "sum":
-            return False
-        users = [user for user, step in self.steps.items() if place in step.sources]
-        if users != ([at] if final else []):
-            return False
-        self.steps[place].layer = replace(layer, merge="ave")
-        return True
-
     def is_same(self, one: str, other: str) -> bool:
         """Return whether two paths lead to the same array of the module."""
         return one == other or self.arrays.get(one, 0) is self.arrays.get(other, 1)
-
-    def width(self, at: int) -> int | None:
-        """Return the number of features at a place, None if it is not known yet."""
-        return self._widths[at]
-
-    def _width_of(self, at: int) -> int | None:
-        if not at:
-            return None
-        step = self.steps[at]
-        match step.layer:
-            case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
-                return size
-            case nodes.Recurrent(units=units, merge=merge):
-                return 2 * units if merge == "concat" else units
-            case nodes.Flatten():
-                return self.flattened.get(at)
-            case nodes.Concat():
-                sizes = [self._widths[source] for source in step.sources]
-                return None if None in sizes else sum(size or 0 for size in sizes)
-            case _:
-                return self._widths[step.sources[0]]
 
     def fit(self, value: Tensor, features: int) -> None:
         """Check the number of features of a value, or note it.
@@ -198,28 +121,7 @@ class Scope:
         Raises:
             RefusedError: it has another number.
         """
-        at = value.at
-        if self._widths[at] is None:
-            size = features
-            while at and not isinstance(self.steps[at].layer, nodes.Flatten):
-                sources = self.steps[at].sources
-                if isinstance(self.steps[at].layer, nodes.Concat):
-                    # Of one input, side by side.
-                    known = any(self._widths[source] is not None for source in sources)
-                    if known or size % len(sources):
-                        message = "expected known numbers of features, received a join of others"
-                        raise RefusedError(message)
-                    size //= len(sources)
-                at = sources[0]
-            if at:
-                self.flattened[at] = size
-            self._widths[at] = size
-            for later, width in self._widths.items():
-                if width is None:
-                    self._widths[later] = self._width_of(later)
-        if self._widths[value.at] != features:
-            message = f"expected {features} features, received {self._widths[value.at]}"
-            raise RefusedError(message, "E707")
+        self.fit_features(value.at, features)
 
     def whole(self, value: State | States) -> Tensor:
         """Return final states as one vector.
@@ -291,12 +193,3 @@ class Scope:
         if tensor.form != "steps":
             raise RefusedError(f"expected a sequence, received {describe(tensor)}")
         return tensor
-
-
-def _is_final(layer: nodes.Layer) -> bool:
-    return isinstance(layer, nodes.Pooling) and layer.statistic == "last"
-
-
-def pooling(statistic: Statistic) -> nodes.Pooling:
-    """Return a pooling without a place."""
-    return nodes.Pooling(name=statistic, input=(), statistic=statistic, masked=False)

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch import layers
-from rnnspec.importing.torch.scope import pooling
 from rnnspec.importing.torch.values import (
     NO_STATES,
     Half,
@@ -15,7 +15,6 @@ from rnnspec.importing.torch.values import (
     Lengths,
     ModuleArray,
     Packed,
-    RefusedError,
     Several,
     Size,
     State,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from rnnspec.errors import Span
+    from rnnspec.importing.layer_graph import Place
 
 
 NO_STATES = (
@@ -23,14 +23,6 @@ without its last axis of size 1, or the features of all steps of all sequences, 
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Attributes of a module with functions that are called before or after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A piece of a source file, empty if the source is not at hand."""
-
-    file: str = ""
-    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,15 +248,6 @@ class Layout:
 
 Given = tuple[tuple[Any, ...], dict[str, Any]] | None
 """The arguments of a call, None if the operations that give them were refused."""
-
-
-class RefusedError(Exception):
-    """The reason why an operation cannot be taken over, with its code."""
-
-    def __init__(self, message: str, code: str = "E704") -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
 
 
 _FORMS = {

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.torch.scope import pooling
-from rnnspec.importing.torch.unplaced import conv
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch.values import (
-    RefusedError,
     Tensor,
 )
+from rnnspec.importing.unplaced import conv
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

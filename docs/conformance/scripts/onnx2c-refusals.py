@@ -1,0 +1,23 @@
+"""onnx2c refuses GRU and RNN, slopes of HardSigmoid, casts to int64, and parts of a shape."""
+
+import subprocess
+
+import onnx.parser
+
+ONES = "<float[1,{0},1] w = {{{1}}}, float[1,{0},1] r = {{{1}}}>"
+GRAPHS = {
+    "GRU": ONES.format(3, "1, 1, 1") + "{ y = GRU <hidden_size: int = 1> (x, w, r) }",
+    "RNN": ONES.format(1, "1") + "{ y = RNN <hidden_size: int = 1> (x, w, r) }",
+    "LSTM": ONES.format(4, "1, 1, 1, 1")
+    + """{ y = LSTM <hidden_size: int = 1, activations: strings = ["HardSigmoid", "Tanh", "Tanh"],
+        activation_alpha: floats = [0.2], activation_beta: floats = [0.5]> (x, w, r) }""",
+    "Cast": "{ n = Cast <to: int = 7> (x) m = Neg (n) y = Cast <to: int = 1> (m) }",
+    "Shape": "{ size = Shape <start: int = 1> (x) y = Cast <to: int = 1> (size) }",
+}
+HEAD = '<ir_version: 8, opset_import: ["": 18]> graph (float[3,1,1] x) => (float y) '
+for name, text in GRAPHS.items():
+    onnx.save(onnx.parser.parse_model(HEAD + text), "model.onnx")
+    command = "onnx2c model.onnx > model.c"
+    done = subprocess.run(command, shell=True, check=False, stderr=subprocess.PIPE, text=True)
+    print(f"expected of {name}: exit code 0")
+    print(f"received of {name}: exit code {done.returncode}", done.stderr)

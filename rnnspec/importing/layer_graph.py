@@ -1,0 +1,175 @@
+"""The layers of a model so far, as a graph: each by its place, with the places that it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends.imported import Account
+    from rnnspec.errors import Span
+    from rnnspec.words import Merge, Statistic
+
+
+class RefusedError(Exception):
+    """The reason why an operation cannot be taken over, with its code."""
+
+    def __init__(self, message: str, code: str = "E704") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A piece of a source file, empty if the source is not at hand."""
+
+    file: str = ""
+    span: Span | None = None
+
+
+class Operation(Protocol):
+    """What makes a layer."""
+
+    @property
+    def where(self) -> str:
+        """What errors call it."""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in a source file."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A layer without a place, and where its input comes from.
+
+    ``sources`` are places in the graph, and ``op`` is the operation that made it. ``modules`` are
+    what has its arrays in the model. ``turned`` is true if it takes the features of the backward
+    direction first. ``arrays`` are arrays outside of modules, or where they are, by their names.
+    """
+
+    layer: nodes.Layer
+    sources: tuple[int, ...]
+    op: Operation
+    modules: tuple[str, ...] = ()
+    turned: bool = False
+    arrays: Mapping[str, Any] | None = None
+
+
+class LayerGraph:
+    """The layers so far, and where they come from.
+
+    ``steps`` has the layers by their places, which begin at 1; 0 is the input. ``flattened`` has
+    the sizes of flattened sequences by their places.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.steps: dict[int, Step] = {}
+        self.flattened: dict[int, int] = {}
+        self._widths: dict[int, int | None] = {0: None}
+
+    def add_layer(
+        self, layer: nodes.Layer, sources: tuple[int, ...], op: Operation, modules: tuple[str, ...]
+    ) -> int:
+        """Add a layer, and return its place."""
+        at = len(self.steps) + 1
+        names = {step.layer.name for step in self.steps.values()}
+        name = layer.name if layer.name not in names else f"{layer.name} {at}"
+        self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
+        self._widths[at] = self._width_of(at)
+        return at
+
+    def merge(self, at: int, merge: Merge) -> None:
+        """Combine the directions of a recurrent layer in another way than side by side.
+
+        Raises:
+            RefusedError: the directions are used in yet another way.
+        """
+        users = [user for user, step in self.steps.items() if at in step.sources]
+        finals = [user for user in users if is_final(self.steps[user].layer)]
+        layer = self.steps[at].layer
+        assert isinstance(layer, nodes.Recurrent), "it has directions"
+        if layer.merge not in ("concat", merge) or users != finals:
+            raise RefusedError("combines the directions that are used otherwise, too")
+        self.steps[at].layer = replace(layer, merge=merge)
+        for changed in (at, *finals):
+            self._widths[changed] = layer.units
+
+    def average(self, at: int) -> bool:
+        """Have the sum of both directions divided by 2, and return whether it is one."""
+        final = at and is_final(self.steps[at].layer)
+        place = self.steps[at].sources[0] if final else at
+        layer = self.steps[place].layer if place else None
+        if not isinstance(layer, nodes.Recurrent) or layer.merge != "sum":
+            return False
+        users = [user for user, step in self.steps.items() if place in step.sources]
+        if users != ([at] if final else []):
+            return False
+        self.steps[place].layer = replace(layer, merge="ave")
+        return True
+
+    def width(self, at: int) -> int | None:
+        """Return the number of features at a place, None if it is not known yet."""
+        return self._widths[at]
+
+    def _width_of(self, at: int) -> int | None:
+        if not at:
+            return None
+        step = self.steps[at]
+        match step.layer:
+            case nodes.Embedding(dim=size) | nodes.Dense(units=size) | nodes.Conv(filters=size):
+                return size
+            case nodes.Recurrent(units=units, merge=merge):
+                return 2 * units if merge == "concat" else units
+            case nodes.Flatten():
+                return self.flattened.get(at)
+            case nodes.Concat():
+                sizes = [self._widths[source] for source in step.sources]
+                return None if None in sizes else sum(size or 0 for size in sizes)
+            case _:
+                return self._widths[step.sources[0]]
+
+    def fit_features(self, at: int, features: int) -> None:
+        """Check the number of features at a place, or note it.
+
+        Raises:
+            RefusedError: it has another number.
+        """
+        place = at
+        if self._widths[at] is None:
+            size = features
+            while at and not isinstance(self.steps[at].layer, nodes.Flatten):
+                sources = self.steps[at].sources
+                if isinstance(self.steps[at].layer, nodes.Concat):
+                    # Of one input, side by side.
+                    known = any(self._widths[source] is not None for source in sources)
+                    if known or size % len(sources):
+                        message = "expected known numbers of features, received a join of others"
+                        raise RefusedError(message)
+                    size //= len(sources)
+                at = sources[0]
+            if at:
+                self.flattened[at] = size
+            self._widths[at] = size
+            for later, width in self._widths.items():
+                if width is None:
+                    self._widths[later] = self._width_of(later)
+        if self._widths[place] != features:
+            message = f"expected {features} features, received {self._widths[place]}"
+            raise RefusedError(message, "E707")
+
+
+def is_final(layer: nodes.Layer) -> bool:
+    """Return whether a layer takes the final states of another."""
+    return isinstance(layer, nodes.Pooling) and layer.statistic == "last"
+
+
+def pooling(statistic: Statistic) -> nodes.Pooling:
+    """Return a pooling without a place."""
+    return nodes.Pooling(name=statistic, input=(), statistic=statistic, masked=False)

@@ -1,0 +1,1 @@
+"""ONNX files of other tools."""

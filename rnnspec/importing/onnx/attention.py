@@ -1,0 +1,126 @@
+"""Attention over the steps: a softmax of scores, and the sum of the steps weighted by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx.values import Tensor
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from rnnspec.importing.onnx.scope import Scope
+    from rnnspec.importing.onnx.values import Value
+
+_OTHER_SCORES = (
+    "expected scores that one or two dense layers make of the steps that are summed, received "
+    "others"
+)
+
+
+def weights_of(scope: Scope, value: Tensor) -> Tensor:
+    """Return the weights of an attention: a softmax over the steps of one score each.
+
+    Raises:
+        RefusedError: there are several scores.
+    """
+    filler = value.filler
+    solid = scope.solid(replace(value, filler=None))
+    if scope.features(solid) != 1:
+        raise RefusedError("expected a softmax over the features, or over one score for each step")
+    masked = filler is not None and filler <= -1e9
+    axes = tuple("" if axis == "F" else axis for axis in solid.axes)
+    return Tensor(solid.at, axes, role="weights", steps=solid.steps, filler=0.0 if masked else None)
+
+
+def is_attention(x: Value, y: Value) -> bool:
+    """Return whether a product is of steps and of their weights."""
+    return any(isinstance(each, Tensor) and each.role == "weights" for each in (x, y))
+
+
+def weigh(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
+    """Return steps multiplied by their weights.
+
+    Raises:
+        RefusedError: the weights are not those of the steps.
+    """
+    weights, steps = (x, y) if x.role == "weights" else (y, x)
+    value = scope.solid(steps)
+    rank = len(value.axes)
+    aligned = ("",) * (rank - len(weights.axes)) + weights.axes
+    if aligned != tuple("" if axis == "F" else axis for axis in value.axes):
+        raise RefusedError("expected one weight for each step, received other axes")
+    return replace(value, role="weighted", scores=weights.at, filler=weights.filler)
+
+
+def attend(scope: Scope, x: Value, y: Value) -> Tensor:
+    """Return the product of the weights of steps and of the steps.
+
+    Raises:
+        RefusedError: it is no sum over the steps.
+    """
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor):
+        raise RefusedError("expected weights and steps, received others")
+    if x.role == "weights":
+        value = scope.solid(y)
+        if (x.axes, value.axes) == (("B", "", "T"), ("B", "T", "F")):
+            at = attention(scope, value.at, x)
+            return Tensor(at, ("B", "", "F"))
+    else:
+        value = scope.solid(x)
+        if (value.axes, y.axes) == (("B", "F", "T"), ("B", "T", "")):
+            at = attention(scope, value.at, y)
+            return Tensor(at, ("B", "F", ""))
+    raise RefusedError("expected a product over the steps, received other axes")
+
+
+def attention(scope: Scope, start: int, weights: Tensor) -> int:
+    """Return the place of the sum of the steps at ``start`` with weights.
+
+    Raises:
+        RefusedError: the scores are not made of these steps by one or two dense layers.
+    """
+    scores = weights.scores if weights.role == "weighted" else weights.at
+    query = scope.steps.get(scores)
+    if query is None or not isinstance(query.layer, nodes.Dense):
+        raise RefusedError(_OTHER_SCORES)
+    at, activation, hidden = query.sources[0], cast("nodes.Activation", "linear"), 0
+    while at not in (start, 0):
+        layer = scope.steps[at].layer
+        match layer:
+            case nodes.Activate() if not hidden and activation == "linear":
+                activation = layer.activation
+            case nodes.Dense(tied=None) if not hidden:
+                hidden = at
+            case _:
+                raise RefusedError(_OTHER_SCORES)
+        at = scope.steps[at].sources[0]
+    if at != start or (not hidden and activation != "linear"):
+        raise RefusedError(_OTHER_SCORES)
+    arrays = {"query": scope.arrays(scores)["kernel"]}
+    if query.layer.bias:
+        scope.account.leave("the bias of scores", reason="a softmax is the same without it")
+    units = None
+    if hidden:
+        own = scope.arrays(hidden)
+        units = own["kernel"].shape[1]
+        if "bias" not in own:
+            where = scope.steps[hidden].op.where
+            scope.account.infer("bias 0, which the file lacks and the spec trains", where)
+        arrays |= {"kernel": own["kernel"], "bias": own.get("bias", 0 * own["kernel"][0])}
+    made = scope.add(
+        nodes.Attention(
+            name="attention",
+            input=(),
+            units=units,
+            activation=activation if hidden else "tanh",
+            masked=False,
+            kernel_initializer=query.layer.kernel_initializer,
+            bias_initializer=query.layer.bias_initializer,
+        ),
+        start,
+        arrays=arrays,
+    )
+    scope.masked[made] = weights.filler == 0.0
+    return made

@@ -1,0 +1,304 @@
+"""Functions of the features of a step, known by what they compute and not by how.
+
+An activation, a norm or a bias is one node or a dozen. They are collected until a layer takes the
+result. Then they are run on samples, and compared with everything that the language can say there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rnnspec.slots import Array
+    from rnnspec.words import Activation
+
+_ROWS = 48
+_LONGEST = 60
+"""The most nodes of a function."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Formula:
+    """A function of the features of one step: an operator applied to others and to constants.
+
+    ``parts`` are formulas, constants, and None for the features. The result is one number for all
+    features if it ``is_single``. ``ops`` are the operators, for messages, and ``depth`` is how many
+    stand one behind the other at most.
+    """
+
+    function: Callable[..., Array]
+    parts: tuple[Formula | Array | None, ...]
+    is_single: bool
+    op: str
+    depth: int
+    small: tuple[float, ...] = ()
+    """Single constants between 0 and 1: one may be the epsilon of a norm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Affine:
+    """a x + b with numbers for each feature."""
+
+    a: Array
+    b: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Norm:
+    """A layer norm."""
+
+    gamma: Array
+    beta: Array
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class L2:
+    """The division by the Euclidean norm."""
+
+
+Piece = nodes.Activation | Affine | Norm | L2
+"""What the language can say: an activation, or one of the others."""
+
+
+def apply(
+    op: str,
+    function: Callable[..., Array],
+    parts: tuple[Formula | Array | None, ...],
+    *,
+    is_single: bool = False,
+    small: tuple[float, ...] = (),
+) -> Formula:
+    """Return an operator applied to formulas, to constants, and to the features.
+
+    Raises:
+        RefusedError: there are too many operators.
+    """
+    inner = [part for part in parts if isinstance(part, Formula)]
+    constants = [part for part in parts if isinstance(part, np.ndarray)]
+    depth = 1 + max((part.depth for part in inner), default=0)
+    if depth > _LONGEST:
+        raise RefusedError(f"expected a layer of the language, received {depth} operators in a row")
+    epsilons = dict.fromkeys(
+        [*small, *(each for part in inner for each in part.small)]
+        + [float(each.flat[0]) for each in constants if each.size == 1]
+    )
+    return Formula(
+        function,
+        parts,
+        is_single,
+        op,
+        depth,
+        tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
+    )
+
+
+def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
+    """Return what a function consists of, each with the formula that it completes.
+
+    Args:
+        formula: the function of the features of a step.
+        width: the number of features.
+
+    Raises:
+        RefusedError: the language lacks it.
+    """
+    pieces = _split(formula, width)
+    if pieces is None:
+        ops = dict.fromkeys(each.op for each in _walk(formula))
+        raise RefusedError(
+            f"the language has no function of features like {', '.join(ops)}", "E701"
+        )
+    return pieces
+
+
+def _split(formula: Formula, width: int) -> list[tuple[Formula, Piece]] | None:
+    """Return the pieces of a function from its first to its last, or None."""
+    rest, pieces = formula, list[tuple[Formula, Piece]]()
+    while True:
+        if (bias := _zero_bias(rest, width)) is not None:
+            return [(rest, Affine(np.ones_like(bias), bias)), *pieces]
+        cuts: list[Formula | None] = [None, *_cuts(rest)]
+        if len(cuts) > 1 and cuts[1] is not None and _zero_bias(cuts[1], width) is not None:
+            cuts = cuts[1:]
+        # Whole functions first, then those behind a value that everything goes through.
+        for start in cuts:
+            if (piece := _match(rest, start, width)) is not None:
+                break
+        else:
+            return None
+        if piece != "linear":
+            pieces.insert(0, (rest, piece))
+        if start is None:
+            return pieces
+        rest = start
+
+
+def _zero_bias(formula: Formula, width: int) -> Array | None:
+    """Return the zeros that are all that a function adds, or None.
+
+    They change nothing, but a layer has them as its bias.
+    """
+    if formula.op != "Add" or formula.depth > 1:
+        return None
+    arrays = [part for part in formula.parts if isinstance(part, np.ndarray)]
+    return (
+        arrays[0]
+        if len(arrays) == 1 and arrays[0].shape == (width,) and not arrays[0].any()
+        else None
+    )
+
+
+def _walk(formula: Formula, until: Formula | None = None) -> Iterator[Formula]:
+    """Yield the formulas within one, once each, the outer ones first."""
+    seen, waiting = {id(until)}, [formula]
+    while waiting:
+        now = waiting.pop(0)
+        if id(now) in seen:
+            continue
+        seen.add(id(now))
+        yield now
+        waiting += [part for part in now.parts if isinstance(part, Formula)]
+
+
+def _cuts(formula: Formula) -> list[Formula]:
+    """Return the formulas within one through which it gets its features, the inner ones first."""
+    inner = [each for each in _walk(formula) if each is not formula and not each.is_single]
+    cuts = [
+        cut
+        for cut in inner
+        if not any(part is None for each in _walk(formula, cut) for part in each.parts)
+    ]
+    return sorted(cuts, key=lambda cut: cut.depth)
+
+
+def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> Array:
+    """Return a function of features, or of the result of the formula at which it starts."""
+    done: dict[int, Array] = {id(start): x} if start is not None else {}
+
+    def value(part: Formula | Array | None) -> Array:
+        if part is None:
+            return x
+        return done[id(part)] if isinstance(part, Formula) else part
+
+    for each in sorted(_walk(formula, start), key=lambda each: each.depth):
+        done[id(each)] = each.function(*map(value, each.parts))
+    return done[id(formula)]
+
+
+def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
+    """Return what a function is, ``linear`` if it changes nothing, or None."""
+    if formula.is_single and width > 1:
+        return None
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((_ROWS, width)) * np.logspace(-3, 1.4, _ROWS)[:, None]
+    with np.errstate(all="ignore"):
+        try:
+            y = evaluate(formula, x, start)
+            y = np.broadcast_to(y, x.shape).astype("f8")
+        except (ValueError, TypeError, KeyError):
+            return None
+        if not np.isfinite(y).all():
+            return None
+        for name, function in _FUNCTIONS.items():
+            if _equal(y, function(x)):
+                return name
+        piece = _slope(x, y) or _limit(x, y) or _line(x, y) or _norm(x, y, formula.small)
+        return _with_constants(piece, formula, start)
+
+
+def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None) -> Piece | None:
+    """Return a piece with the very arrays of the formula in place of those that were found."""
+    parts = [part for each in _walk(formula, start) for part in each.parts]
+    constants = [part for part in parts if isinstance(part, np.ndarray)]
+
+    def exact(found: Array) -> Array:
+        for constant in constants:
+            if constant.shape == found.shape and np.allclose(constant, found, rtol=1e-5, atol=1e-7):
+                return constant
+        return found.astype(np.float32)
+
+    match piece:
+        case Affine(a=a, b=b):
+            return Affine(exact(a), exact(b))
+        case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
+            return Norm(exact(gamma), exact(beta), epsilon)
+        case _:
+            return piece
+
+
+def _equal(y: Array, other: Array) -> bool:
+    return bool(np.allclose(y, other, rtol=3e-6, atol=1e-6))
+
+
+def _slope(x: Array, y: Array) -> nodes.LeakyRelu | None:
+    at = np.unravel_index(x.argmin(), x.shape)
+    slope = float(np.float32(y[at] / x[at])) if x[at] < 0 else 1.0
+    fits = 0 <= slope < 1 and _equal(y, np.where(x > 0, x, slope * x))
+    return nodes.LeakyRelu(slope=_rounded(slope)) if fits else None
+
+
+def _limit(x: Array, y: Array) -> nodes.ClippedRelu | None:
+    limit = float(y.max())
+    fits = 0 < limit < x.max() and _equal(y, np.clip(x, 0, limit))
+    return nodes.ClippedRelu(limit=_rounded(limit)) if fits else None
+
+
+def _rounded(number: float) -> float:
+    """Return the shortest number that float32 cannot tell from one."""
+    return float(str(np.float32(number)))
+
+
+def _line(x: Array, y: Array) -> Affine | None:
+    # The rows with the largest numbers, of different signs or sizes.
+    high, low = x.argmax(0), x.argmin(0)
+    at = np.arange(x.shape[1])
+    a = (y[high, at] - y[low, at]) / (x[high, at] - x[low, at])
+    b = y[high, at] - a * x[high, at]
+    return Affine(a, b) if _equal(y, a * x + b) and a.any() else None
+
+
+def _norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
+    if x.shape[1] == 1:
+        return None
+    length = np.sqrt((x * x).sum(-1, keepdims=True))
+    if _equal(y, x / length):
+        return L2()
+    for epsilon in epsilons:
+        z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
+        fit = _line(z, y)
+        if fit is not None:
+            return Norm(fit.a, fit.b, _rounded(epsilon))
+    return None
+
+
+def _softmax(x: Array) -> Array:
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    result: Array = powers / powers.sum(-1, keepdims=True)
+    return result
+
+
+_FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softmax": _softmax,
+    "log_softmax": lambda x: np.log(_softmax(x)),
+    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "legacy_hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
+    "softplus": lambda x: np.logaddexp(x, 0),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
+    "selu": lambda x: 1.05070098 * np.where(x > 0, x, 1.67326324 * np.expm1(x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "exponential": np.exp,
+}

@@ -1,0 +1,299 @@
+"""An ONNX file of another tool as a network and its canonical arrays."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from functools import partial
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.backends.imported import Account, Became, Imported
+from rnnspec.errors import brief
+from rnnspec.importing.arrange import arrange
+from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.onnx.graph import read_graph
+from rnnspec.importing.onnx.original import Layout, Result, open_file
+from rnnspec.importing.onnx.probes import Setting, draw_probes
+from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
+from rnnspec.importing.onnx.values import RestartError
+from rnnspec.ir import nodes
+from rnnspec.ir.params import params
+from rnnspec.ir.text import type_name
+from rnnspec.slots import is_finite, packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from rnnspec.importing.arrange import Arranged
+    from rnnspec.importing.layer_graph import Step
+    from rnnspec.importing.onnx.graph import Graph
+    from rnnspec.slots import Array
+
+_MOST_RESTARTS = 8
+_MOST_STEPS = 2**22
+"""The most steps of all sequences of a batch of fixed sizes, in any order of its axes."""
+_OPERATORS = {op.lower() for op in HANDLED}
+_DEFAULT_NAMES = re.compile(
+    r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
+    r"|statefulpartitionedcall|transpose|loop)?_*\d*",
+    re.IGNORECASE,
+)
+
+
+def read_file(path: Path, name: str) -> Imported:
+    """Return the model in an ONNX file as ``name``.
+
+    Raises:
+        BackendError: the package ``onnx`` is not installed.
+        ModelError: the language cannot express the model.
+        UsageError: the file cannot be read.
+    """
+    graph = read_graph(path)
+    account, reader = _read(str(path), graph)
+    account.check()
+    scope = reader.scope
+    steps = scope.probes.setting.size("T")
+    arranged = arrange(scope, [(n, value.at) for n, value in _named(reader)], steps)
+    account.check()
+    assert arranged is not None, "without a problem"
+    kinds = {step.layer.name: _op(step) for step in arranged.steps}
+    network = assemble(
+        account,
+        name,
+        _network_input(account, reader, arranged),
+        [step.layer for step in arranged.steps],
+        kinds,
+        outputs=arranged.outputs,
+    )
+    pairs = list(zip(arranged.steps, network.layers, strict=True))
+    arrays = _arrays(account, pairs)
+    _check_masks(account, reader, pairs)
+    account.check()
+    names = {node.name: given for step, node in pairs if (given := _name_of(step))}
+    unique = {ours: own for ours, own in names.items() if list(names.values()).count(own) == 1}
+    form = f"ONNX file of {brief(graph.writer or 'an unknown tool')}"
+    imported = account.finish(network, arrays, form, unique, opener="onnx")
+    layout = _layout(graph, reader)
+    return replace(
+        imported,
+        open_file=partial(open_file, path, layout),
+        padded_at_end=scope.is_counted or bool(reader.lengths),
+    )
+
+
+def _layout(graph: Graph, reader: Reader) -> Layout:
+    """Return how a file differs from its network."""
+    given, *others = graph.inputs
+    lengths = next((info for info in others if info.name == reader.lengths), None)
+    results = tuple(Result(name, "".join(value.axes)) for name, value in reader.results)
+    return Layout(reader.scope.probes.setting, given, lengths, results)
+
+
+def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
+    """Return what a graph is, with the input laid out as the graph takes it.
+
+    Nothing in a file says which axis is which. Each order is tried, and the first one counts that
+    the language has words for; of several that fail, the one with the most layers does.
+    """
+    best: tuple[Account, Reader] | None = None
+    budget = Budget(source, graph)
+    for setting in _settings(source, graph):
+        account = Account(source)
+        reader = _read_with(account, graph, setting, budget)
+        if best is None or len(reader.scope.steps) > len(best[1].scope.steps):
+            best = account, reader
+        if not account.problems:
+            return account, reader
+    assert best is not None, "there are settings"
+    return best
+
+
+def _settings(source: str, graph: Graph) -> Iterator[Setting]:
+    """Yield how the first input may be laid out, the usual ways first.
+
+    Raises:
+        ModelError: it is no sequence.
+    """
+    account = Account(source)
+    first = graph.inputs[0] if graph.inputs else None
+    if first is None or not graph.outputs:
+        account.refuse("the graph", "expected an input and an output, received none", "E704")
+        account.check()
+        raise AssertionError("check raises")
+    dims = first.dims
+    if dims is None or len(dims) not in (2, 3):
+        received = "no shape" if dims is None else f"{len(dims)} axes"
+        message = "expected tokens (batch, steps) or features (batch, steps, features), received "
+        account.refuse(brief(first.name), message + received, "E707")
+    elif 0 in dims:
+        account.refuse(brief(first.name), "expected sizes of at least 1, received 0", "E707")
+    elif not first.dtype.startswith(("int", "uint", "float", "bfloat")):
+        message = f"expected an input of numbers, received {brief(first.dtype)}"
+        account.refuse(brief(first.name), message, "E703")
+    elif math.prod(sorted(size for size in dims if isinstance(size, int))[-2:]) > _MOST_STEPS:
+        message = f"expected fewer steps and sequences, received {brief(list(dims))}"
+        account.refuse(brief(first.name), message, "E707")
+    account.check()
+    assert dims is not None, "checked before"
+    sizes = tuple(size if isinstance(size, int) else None for size in dims)
+    if len(sizes) == 2:
+        kinds = [(True, "BT"), (True, "TB")]
+        numbers = [(False, "BT"), (False, "TB")]
+        kinds = kinds + numbers if first.dtype.startswith("int") else [*numbers, *kinds]
+        for tokens, order in kinds:
+            yield Setting(order=order, sizes=sizes, tokens=tokens)
+        return
+    orders = ["BTF", "TBF", "BFT"]
+    orders += [o for o in map("".join, permutations("BTF")) if o not in orders]
+    for order in orders:
+        # The features of a network have a fixed number.
+        if sizes[order.index("F")] is not None:
+            yield Setting(order=order, sizes=sizes, tokens=False)
+    if all(size is None for size in sizes):
+        account.refuse(brief(first.name), "expected a fixed number of features", "E707")
+        account.check()
+
+
+def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget) -> Reader:
+    """Read a graph, again whenever it turns out that other probes are needed."""
+    for _ in range(_MOST_RESTARTS):
+        tried = Account(account.source)
+        reader = Reader(tried, graph, draw_probes(setting), budget)
+        try:
+            reader.read()
+        except RestartError as restart:
+            changes: dict[str, Any] = restart.changes
+            setting = replace(setting, **changes)
+            continue
+        _adopt(account, tried, reader)
+        return reader
+    raise AssertionError("each reason for another start is one that is gone then")
+
+
+def _adopt(account: Account, tried: Account, reader: Reader) -> None:
+    """Let an account have all of another, which is that of the reader's layers."""
+    vars(account).update(vars(tried))
+    reader.scope.account = account
+    if not reader.results and not account.problems:
+        account.refuse("the graph", "expected the output of a layer, received none", "E704")
+    layers = [step.layer for step in reader.scope.steps.values()]
+    if not account.problems and not any(isinstance(each, nodes.Recurrent) for each in layers):
+        account.refuse("the graph", "expected a recurrent layer, received none", "E701")
+
+
+def _named(reader: Reader) -> list[tuple[str, Any]]:
+    """Return the results, with names if there are several."""
+    if len(reader.results) == 1:
+        return [("", reader.results[0][1])]
+    names = [_sanitized(name) for name, _ in reader.results]
+    # Layers without a name of their own are numbered.
+    names = [f"{name}_head" if re.fullmatch(r".*_\d+", name) else name for name in names]
+    usable = all(map(is_layer_name, names)) and len(set(names)) == len(names)
+    taken = names if usable else [f"output_{i}" for i in range(len(names))]
+    return [(name, value) for name, (_, value) in zip(taken, reader.results, strict=True)]
+
+
+def _network_input(account: Account, reader: Reader, arranged: Arranged) -> nodes.Input:
+    """Return the input, with its length if the file fixes it."""
+    scope = reader.scope
+    setting = scope.probes.setting
+    masked = any(scope.masked.values())
+    fixed, length = setting.size("T"), arranged.length or setting.size("T")
+    if fixed is not None:
+        account.infer(f"input.length {fixed}: the file takes sequences of {fixed} steps alone")
+    if (rows := setting.size("B")) is not None:
+        account.infer(f"any number of sequences; the file takes {rows} at a time")
+    if "B" in setting.order and setting.order.index("B") != 0:
+        words = {"B": "batch", "T": "steps", "F": "features"}
+        order = ", ".join(words[letter] for letter in setting.order)
+        account.infer(f"the file takes ({order}), the spec the batch first")
+    if masked and (scope.is_counted or reader.lengths):
+        own = f"; the file takes lengths as its input {brief(reader.lengths)}"
+        account.infer(
+            "padding is skipped wherever it is; in the file it is at the end alone"
+            + own * bool(reader.lengths)
+        )
+    first = arranged.steps[0].layer
+    if isinstance(first, nodes.Embedding):
+        return nodes.TokenInput(steps=length, vocabulary=first.vocabulary, mask_zero=masked)
+    width = scope.width(0)
+    assert width is not None, "of numbers"
+    value = setting.filler if masked else None
+    return nodes.NumericInput(steps=length, features=width, mask_value=value)
+
+
+def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict[str, Array]:
+    """Return the canonical arrays of the layers."""
+    arrays: dict[str, Array] = {}
+    for step, node in pairs:
+        own = dict(step.arrays or {})
+        for param in params(node):
+            array = own.pop(param.name, None)
+            if array is None or array.shape != param.shape:
+                shape = "none" if array is None else array.shape
+                message = f"{param.name}: expected {param.shape}, received {shape}"
+                account.refuse(step.op.where, message, "E707")
+            elif array.dtype.kind != "f":
+                account.refuse(
+                    step.op.where, f"{param.name}: expected real numbers, received others", "E707"
+                )
+            elif not is_finite(array):
+                message = f"{param.name}: expected finite numbers, received others"
+                account.refuse(step.op.where, message, "E708")
+            elif param.positive and (array < 0).any():
+                message = f"{param.name}: expected no negative numbers, received some"
+                account.refuse(step.op.where, message, "E708")
+            else:
+                wide = array if array.dtype.itemsize > 2 else array.astype(np.float32)
+                arrays[f"{node.name}.{param.name}"] = packed(wide)
+        became = f"{node.name} ({type_name(node)})"
+        if params(node) or isinstance(node, nodes.Dense):
+            account.became.append(Became(step.op.where, _op(step), became))
+    return arrays
+
+
+def _check_masks(
+    account: Account, reader: Reader, pairs: Sequence[tuple[Step, nodes.Layer]]
+) -> None:
+    """Refuse layers that see padding where those of the language leave it out."""
+    masked = {reader.scope.steps[at].op.where: value for at, value in reader.scope.masked.items()}
+    at_end = reader.scope.probes.setting.at_end
+    for step, node in pairs:
+        # Padding at the end does not change what a forward layer has read before.
+        if at_end and isinstance(node, nodes.Recurrent) and node.merge is None:
+            continue
+        if isinstance(node, nodes.Recurrent | nodes.Attention | nodes.Pooling):
+            seen = masked.get(step.op.where, node.masked)
+            if seen != node.masked and getattr(node, "statistic", "") not in ("last", "last_step"):
+                what = "counts padding" if node.masked else "leaves out padding"
+                other = "leaves it out" if node.masked else "does not"
+                message = f"{what}, where the network of the language {other}"
+                account.refuse(step.op.where, message, "E704")
+
+
+def _op(step: Step) -> str:
+    op: str = getattr(getattr(step.op, "node", None), "op", "")
+    return op
+
+
+def _name_of(step: Step) -> str:
+    """Return the name that a node has for a layer in the model that was exported, or nothing."""
+    parts = re.split(r"[/.:]+", step.op.where)
+    while parts and (
+        _DEFAULT_NAMES.fullmatch(parts[-1]) or re.sub(r"_\d+$", "", parts[-1]).lower() in _OPERATORS
+    ):
+        parts.pop()
+    name = _sanitized(parts[-1]) if len(parts) and " at " not in step.op.where else ""
+    generic = re.match(r"(node|onnx)_|.*__\d+$", name)
+    # Norms and attentions may be keys of other layers.
+    named = step.modules and not isinstance(step.layer, nodes.LayerNorm | nodes.Attention)
+    return name if named and not generic and is_layer_name(name) else ""
+
+
+def _sanitized(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]

@@ -1,0 +1,92 @@
+"""A file of another tool in ONNX Runtime, on batches of the network that it became."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.importing.onnx.graph import live_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rnnspec.importing.onnx.graph import Info
+    from rnnspec.importing.onnx.probes import Setting
+    from rnnspec.slots import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An output, and the axes of the network's output that its axes are; F may be missing."""
+
+    name: str
+    axes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the inputs and the outputs of a file differ from those of its network.
+
+    ``lengths`` is an input of lengths, None if there is none. ``filler`` is what padded steps hold.
+    """
+
+    setting: Setting
+    given: Info
+    lengths: Info | None
+    results: tuple[Result, ...]
+
+    def feed(self, batch: Array) -> dict[str, Array]:
+        """Return the inputs for a batch of the network."""
+        tokens = self.setting.tokens
+        letters = "BT" if tokens else "BTF"
+        order = [letters.index(letter) for letter in self.setting.order]
+        missing = [i for i in range(len(letters)) if i not in order]
+        laid_out = batch.transpose([*order, *missing])
+        laid_out = laid_out.reshape(laid_out.shape[: len(order)])
+        inputs = {self.given.name: np.ascontiguousarray(laid_out, _dtype(self.given))}
+        if self.lengths is not None:
+            real = batch != self.setting.filler
+            counts = (real if tokens else real.any(2)).sum(1)
+            inputs[self.lengths.name] = counts.astype(_dtype(self.lengths))
+        return inputs
+
+    def join(self, outputs: list[Array]) -> Array:
+        """Return the outputs as one of the network: several as (batch, all of their numbers)."""
+        laid_out = []
+        for result, output in zip(self.results, outputs, strict=True):
+            letters = [letter for letter in "BTF" if letter in result.axes]
+            array = output.transpose([result.axes.index(letter) for letter in letters])
+            # A last axis of size 1 may be missing.
+            laid_out.append(array if "F" in letters else array[..., None])
+        if len(laid_out) == 1:
+            return laid_out[0]
+        return np.concatenate([each.reshape(len(each), -1) for each in laid_out], axis=1)
+
+
+def _dtype(info: Info) -> str:
+    return info.dtype if info.dtype.startswith(("int", "float", "uint")) else "float32"
+
+
+def open_file(path: Path, layout: Layout) -> Callable[[Array], Array]:
+    """Return what computes the output of a file for a batch of its network."""
+    from rnnspec.backends.onnx.session import open_limited
+
+    session: Any = open_limited(live_model(path))
+    names = [result.name for result in layout.results]
+    rows = layout.setting.size("B")
+
+    def run(batch: Array) -> Array:
+        if rows is None:
+            return layout.join(session.run(names, layout.feed(batch)))
+        # As many sequences as the file takes, the last ones once more.
+        outputs = []
+        for start in range(0, len(batch), rows):
+            part = batch[start : start + rows]
+            full = np.concatenate([part, np.repeat(part[-1:], rows - len(part), axis=0)])
+            outputs.append(layout.join(session.run(names, layout.feed(full)))[: len(part)])
+        return np.concatenate(outputs)
+
+    return run

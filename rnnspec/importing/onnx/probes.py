@@ -1,0 +1,118 @@
+"""Probes: batches on which sizes, indices and masks are computed, to see what they mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rnnspec.importing.onnx.values import Probed
+    from rnnspec.slots import Array
+
+_SIZES = ((7, 37), (6, 58), (5, 41))
+"""The sequences and the steps of the probes of an input with open sizes: no two are alike."""
+_FEWEST_ROWS = 6
+"""The number of sequences that have each pattern of padding."""
+_MOST_NUMBERS = 2**22
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is taken for granted about the input while a graph is read.
+
+    ``order`` has the letters of its axes in their order in the graph: B, T and, of numbers, F; it
+    may lack F if there is one feature. ``sizes`` are the sizes of these axes, None if they are
+    open. ``filler`` is the number in every feature of a padded step, which the graph
+    ``names_filler`` if it compares features with one. With ``at_end``, padding is at
+    the end of a sequence alone. ``longer`` multiplies the open number of steps.
+    """
+
+    order: str
+    sizes: tuple[int | None, ...]
+    tokens: bool
+    filler: float = 0.0
+    names_filler: bool = False
+    at_end: bool = False
+    longer: int = 1
+
+    def size(self, letter: str) -> int | None:
+        """Return the size of an axis, None if it is open."""
+        at = self.order.find(letter)
+        return self.sizes[at] if at >= 0 else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """Batches of the network, (batch, steps) or (batch, steps, features), and their real steps."""
+
+    setting: Setting
+    batches: Probed
+    real: Probed
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The number of sequences of each."""
+        return tuple(len(batch) for batch in self.batches)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The number of steps of each."""
+        return tuple(batch.shape[1] for batch in self.batches)
+
+    @property
+    def lengths(self) -> Probed:
+        """The number of real steps of each sequence."""
+        return tuple(real.sum(1) for real in self.real)
+
+    def laid_out(self) -> Probed:
+        """Return the batches in the order of axes of the graph's input."""
+        letters = "BT" if self.setting.tokens else "BTF"
+        order = [letters.index(letter) for letter in self.setting.order]
+        missing = [i for i in range(len(letters)) if i not in order]
+        return tuple(
+            batch.transpose([*order, *missing]).reshape([batch.shape[i] for i in order])
+            for batch in self.batches
+        )
+
+
+def draw_probes(setting: Setting) -> Probes:
+    """Return probes with every pattern of padding."""
+    rng = np.random.default_rng(0)
+    rows, steps = setting.size("B"), setting.size("T")
+    number = len(_SIZES) if rows is None or rows >= _FEWEST_ROWS else _FEWEST_ROWS
+    batches, reals = [], []
+    for index in range(number):
+        open_rows, open_steps = _SIZES[index % len(_SIZES)]
+        size = (rows or open_rows, steps or open_steps * setting.longer)
+        real = np.stack(
+            [_real(rng, size[1], index + row, at_end=setting.at_end) for row in range(size[0])]
+        )
+        if setting.tokens:
+            # No token twice in a sequence, so that each tells where it came from.
+            tokens = rng.permuted(np.broadcast_to(np.arange(1, size[1] + 1), size), axis=1)
+            batch = np.where(real, tokens, 0)
+        else:
+            features = setting.size("F") or 1
+            several = features if size[0] * size[1] * features <= _MOST_NUMBERS else 1
+            numbers = rng.standard_normal((*size, several))
+            # A step is padding if every feature is the filler, not if one is.
+            if several > 1:
+                numbers[..., 0] = np.where(rng.random(size) < 0.5, setting.filler, numbers[..., 0])
+            numbers = np.where(real[..., None], numbers, setting.filler)
+            batch = np.broadcast_to(numbers, (*size, features))
+        batches.append(batch)
+        reals.append(real)
+    return Probes(setting, tuple(batches), tuple(reals))
+
+
+def _real(rng: np.random.Generator, steps: int, kind: int, *, at_end: bool) -> Array:
+    """Return the real steps of a sequence with one pattern of padding."""
+    at, cut = np.arange(steps), rng.integers(1, max(steps, 2))
+    holes = (rng.random(steps) < 0.5) | (at == steps // 2)
+    single = at == rng.integers(0, steps)
+    if at_end:
+        return at < (steps if kind % 3 == 0 else cut)
+    patterns: list[Array] = [at >= 0, at < cut, at >= steps - cut, holes, single, at < 0]
+    return patterns[kind % _FEWEST_ROWS]

@@ -1,0 +1,489 @@
+"""The value of each node of a graph, in the order in which they are computed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.errors import UsageError, brief
+from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx import joins, layers, masks, numbers, parts, settings, shapes
+from rnnspec.importing.onnx.graph import Graph
+from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
+from rnnspec.importing.onnx.scope import Scope
+from rnnspec.importing.onnx.values import (
+    Argument,
+    Known,
+    Op,
+    RestartError,
+    Stack,
+    Tensor,
+    Unknown,
+    describe,
+)
+from rnnspec.ir import nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rnnspec.backends.imported import Account
+    from rnnspec.importing.onnx.graph import Info, Node
+    from rnnspec.importing.onnx.probes import Probes
+    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.slots import Array
+
+_FUSED = "expected each recurrent layer as one node LSTM, GRU or RNN"
+_UNROLLED = 3
+"""The number of steps that are taken one by one in a loop that was unrolled, or more."""
+_LOOPS = {"Loop": "a loop", "Scan": "a loop", "If": "a choice"}
+_QUANTIZED = (
+    "Quantize",
+    "Dequantize",
+    "QLinear",
+    "MatMulInteger",
+    "ConvInteger",
+    "DynamicQuantize",
+)
+
+
+_COST_OF_NODE = 2**12
+"""The time that a node takes, as a number of bytes that are computed in it."""
+
+
+class Budget:
+    """How many bytes may still be computed for a file, in all ways to read it."""
+
+    def __init__(self, source: str, graph: Graph) -> None:
+        self._source = source
+        # Weights may be put in another order, once for each way.
+        self._left = 2**28 + 8 * sum(array.nbytes for array in graph.arrays.values())
+
+    def spend(self, number: int) -> None:
+        """Take some bytes.
+
+        Raises:
+            UsageError: there are not as many left.
+        """
+        self._left -= number
+        if self._left < 0:
+            message = "expected a graph of a recurrent network, received one that computes too much"
+            raise UsageError(f"{message} from constants and sizes", self._source)
+
+
+class Reader:
+    """The values so far, by their names.
+
+    ``results`` are the outputs, ``lengths`` is the name of an input of lengths, empty if there is
+    none.
+    """
+
+    def __init__(self, account: Account, graph: Graph, probes: Probes, budget: Budget) -> None:
+        self.scope = Scope(account, probes)
+        self.results: list[tuple[str, Tensor]] = []
+        self.lengths = ""
+        self._graph = graph
+        self._budget = budget
+        self._values: dict[str, Value] = {}
+        self._refused: list[tuple[Node, RefusedError]] = []
+
+    def read(self) -> None:
+        """Read all nodes; what cannot be taken over is refused in the account."""
+        first, *others = self._graph.inputs
+        probes = self.scope.probes
+        laid_out = probes.laid_out()
+        setting = probes.setting
+        if setting.tokens:
+            self._values[first.name] = Known(laid_out)
+        else:
+            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=laid_out)
+        for info in others:
+            self._values[info.name] = self._other_input(info)
+        self._read_nodes(self._graph, _needed_nodes(self._graph))
+        self._refuse()
+        self._check_masks()
+        for info in self._graph.outputs:
+            try:
+                self._note_result(info.name, self._values.get(info.name))
+            except RefusedError as refused:
+                self.scope.account.refuse(brief(info.name), refused.message, refused.code)
+
+    def _refuse(self) -> None:
+        """Refuse nodes in the account; those of an unrolled loop have one reason together."""
+        account, singles = self.scope.account, self.scope.single_steps
+        unrolled = len(singles) >= _UNROLLED
+        for node, refused in self._refused:
+            if _is_lacking(node) or not unrolled:
+                account.refuse(node.where, refused.message, refused.code)
+        if self._refused and unrolled:
+            message = (
+                f"takes {len(singles)} steps one by one, as a loop over the steps does that was "
+                "unrolled, and is not read"
+            )
+            where = next(iter(singles.values())).where
+            account.refuse(where, f"{message}; {_FUSED}", "E701")
+
+    def _check_masks(self) -> None:
+        """Have the graph read with padding at the end alone, if it is right only then.
+
+        A layer that runs forward may read padding behind what a later layer takes of it.
+        """
+        scope = self.scope
+        plain = [
+            at
+            for at, masked in scope.masked.items()
+            if isinstance(layer := scope.steps[at].layer, nodes.Recurrent)
+            and not masked
+            and layer.merge is None
+            and at not in scope.backward
+            and not self._is_repeated(at)
+        ]
+        if plain and any(scope.masked.values()):
+            if not scope.probes.setting.at_end:
+                raise RestartError(at_end=True)
+            scope.is_counted = True
+
+    def _is_repeated(self, at: int) -> bool:
+        """Return whether a layer takes a vector that was repeated, which has no padding."""
+        while at:
+            if isinstance(self.scope.steps[at].layer, nodes.Repeat):
+                return True
+            at = next(iter(self.scope.steps[at].sources), 0)
+        return False
+
+    def _other_input(self, info: Info) -> Value:
+        """Return an input behind the first one: lengths, if it can be, or something unknown."""
+        lengths = self.scope.probes.lengths
+        if info.dtype.startswith("int") and info.dims is not None and len(info.dims) == 1:
+            if not self.scope.probes.setting.at_end:
+                raise RestartError(at_end=True)
+            self.lengths = info.name
+            return Known(tuple(each.astype(info.dtype) for each in lengths))
+        return Argument(info.name)
+
+    def _read_nodes(self, graph: Graph, needed: Sequence[Node]) -> None:
+        number = len(self.scope.probes.rows)
+        for name, array in graph.arrays.items():
+            self._values[name] = Known((array,) * number, name)
+        for node in needed:
+            self.scope.op = Op(node)
+            inputs = [self._values.get(name) if name else None for name in node.inputs]
+            try:
+                outputs = self._outputs(node, inputs)
+            except RefusedError as refused:
+                self._refused.append((node, refused))
+                outputs = (Unknown(),) * len(node.outputs)
+            self._budget.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
+            for name, value in zip(node.outputs, outputs, strict=False):
+                self._values[name] = value
+
+    def _outputs(self, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+        if node.domain:
+            domain = brief(node.domain)
+            raise RefusedError(
+                f"the language lacks {brief(node.op)} of the domain {domain}", "E701"
+            )
+        if node.op in _LOOPS and not (node.op == "If" and isinstance(inputs[0], Unknown)):
+            return self._branch(node, inputs)
+        if node.op.startswith(_QUANTIZED):
+            message = "expected exact arrays; import the model that the file was quantized from"
+            raise RefusedError(f"{node.op} is of a quantized model: {message}", "E701")
+        if any(isinstance(each, Unknown) for each in inputs):
+            self._check_known(node)
+            return (Unknown(),) * len(node.outputs)
+        numbers_of = [_numbers(each) for each in inputs]
+        computed = self._compute(node, inputs, numbers_of)
+        tensors = any(isinstance(each, Tensor) for each in inputs)
+        if computed is not None and (not tensors or node.op in _NO_FEATURES or _is_cast(node)):
+            return computed
+        try:
+            return self._read(node, inputs, computed)
+        except RefusedError:
+            if computed is None:
+                raise
+            return computed
+
+    def _read(
+        self, node: Node, inputs: list[Value], computed: tuple[Known, ...] | None
+    ) -> tuple[Value, ...]:
+        """Return the outputs of a node with a tensor, with its numbers if it has any."""
+        for each in inputs:
+            if isinstance(each, Argument) and node.op not in _RECURRENT:
+                name = brief(each.name)
+                raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
+        outputs = _read_node(self.scope, node, inputs)
+        if computed is None:
+            return outputs
+        return tuple(
+            replace(value, numbers=known.arrays)
+            if isinstance(value, Tensor) and value.at == 0
+            else value
+            for value, known in zip(outputs, computed, strict=False)
+        )
+
+    def _compute(
+        self, node: Node, inputs: Sequence[Value], numbers_of: Sequence[Probed | None]
+    ) -> tuple[Known, ...] | None:
+        """Return the numbers that a node computes of numbers, None if it has other inputs."""
+        self._look_for_filler(node, inputs)
+        pairs = list(zip(inputs, numbers_of, strict=True))
+        if any(value is not None and found is None for value, found in pairs):
+            return None
+        if not numbers.is_known(node) or (not pairs and node.inputs):
+            return None
+        tensors = any(isinstance(value, Tensor) for value in inputs)
+        # Products of features are no ingredients of a mask.
+        if self._is_embedding(node, inputs) or (tensors and node.op == "MatMul"):
+            return None
+        constant = not tensors and all(
+            value is None or (isinstance(value, Known) and value.constant is not None)
+            for value in inputs
+        )
+        probes = range(1 if constant else len(self.scope.probes.rows))
+        for i in probes:
+            arrays = [None if found is None else found[i] for found in numbers_of]
+            self._budget.spend(numbers.effort(node, arrays))
+        try:
+            several = [
+                numbers.compute(node, [None if found is None else found[i] for found in numbers_of])
+                for i in probes
+            ]
+        except RefusedError:
+            if tensors:
+                return None
+            raise
+        if constant:
+            several *= len(self.scope.probes.rows)
+        name = inputs[0].name if inputs and isinstance(inputs[0], Known) else ""
+        return tuple(Known(arrays, name) for arrays in zip(*several, strict=True))
+
+    def _look_for_filler(self, node: Node, inputs: Sequence[Value]) -> None:
+        """Have the graph read again with the number of padding that it compares features with."""
+        setting = self.scope.probes.setting
+        if node.op != "Equal" or setting.names_filler:
+            return
+        match inputs:
+            case [Tensor(at=0, numbers=tuple()), Known() as y] | [
+                Known() as y,
+                Tensor(at=0, numbers=tuple()),
+            ]:
+                number = y.constant
+                if number is not None and number.size == 1:
+                    raise RestartError(filler=float(number.flat[0]), names_filler=True)
+            case _:
+                pass
+
+    def _is_embedding(self, node: Node, inputs: Sequence[Value]) -> bool:
+        if node.op != "Gather" or node.attributes.get("axis", 0) or len(inputs) != 2:
+            return False
+        table, indices = inputs
+        return (
+            isinstance(table, Known)
+            and isinstance(indices, Known)
+            and indices.constant is None
+            and (array := table.constant) is not None
+            and array.ndim == 2
+            and array.dtype.kind == "f"
+        )
+
+    def _check_known(self, node: Node) -> None:
+        """Refuse an operator that the language lacks whatever it is given."""
+        if node.op in _RECURRENT:
+            check_settings(node)
+        if node.op not in HANDLED and not numbers.is_known(node):
+            raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
+
+    def _branch(self, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+        """Return the results of the one branch of an ``If`` that sizes decide.
+
+        Raises:
+            RefusedError: it is a loop, or the numbers decide.
+        """
+        condition = inputs[0] if inputs else None
+        decided = condition.constant if isinstance(condition, Known) else None
+        if node.op != "If" or decided is None:
+            kind = _LOOPS[node.op]
+            raise RefusedError(f"{node.op} is {kind}, and not read; {_FUSED}", "E701")
+        graph = node.attributes["then_branch" if decided.any() else "else_branch"]
+        assert isinstance(graph, Graph), "checked when it was read"
+        self._read_nodes(graph, _needed_nodes(graph))
+        return tuple(self._values.get(info.name) for info in graph.outputs)
+
+    def _note_result(self, name: str, value: Value) -> None:
+        scope = self.scope
+        if isinstance(value, Unknown):
+            return
+        tensor = value if isinstance(value, Tensor) else scope.plain(value)
+        scope.op = Op(_Output(name))  # type: ignore[arg-type]
+        solid = scope.with_features(scope.solid(tensor))
+        solid = scope.in_place(solid)
+        letters = "".join(solid.axes)
+        sequence = scope.is_sequence(solid.at)
+        wanted = "BTF" if sequence else "BF"
+        missing = set(wanted) - set(letters)
+        if (
+            any(len(axis) > 1 for axis in solid.axes)
+            or (missing - {"F"})
+            or ("F" in missing and scope.features(solid) != 1)
+        ):
+            raise RefusedError(f"expected a sequence or a vector, received {describe(solid)}")
+        if solid.at == 0:
+            raise RefusedError("expected the output of a layer, received the input")
+        self.results.append((name, solid))
+
+
+def _is_lacking(node: Node) -> bool:
+    """Return whether the language lacks a node, whatever it is given."""
+    return bool(node.domain) or node.op in ("Loop", "Scan") or node.op.startswith(_QUANTIZED)
+
+
+def _needed_nodes(graph: Graph) -> list[Node]:
+    """Return the nodes that outputs need, without those that only lead to a loop."""
+    needed, result = {info.name for info in graph.outputs}, list["Node"]()
+    for node in reversed(graph.nodes):
+        if needed.isdisjoint(node.outputs):
+            continue
+        result.append(node)
+        if node.domain or node.op not in ("Loop", "Scan"):
+            needed.update(_taken_names(node))
+    return result[::-1]
+
+
+def _taken_names(node: Node) -> Iterator[str]:
+    """Yield the names that a node takes, and those that the branches of an ``If`` take."""
+    yield from node.inputs
+    for value in node.attributes.values():
+        if isinstance(value, Graph):
+            yield from (info.name for info in value.outputs)
+            for inner in value.nodes:
+                yield from _taken_names(inner)
+
+
+class _Output:
+    """What makes a layer at an output."""
+
+    def __init__(self, name: str) -> None:
+        self.where = brief(name)
+        self.op = "output"
+        self.name = name
+
+
+def _numbers(value: Value) -> Probed | None:
+    match value:
+        case Known(arrays=arrays):
+            return arrays
+        case Tensor(numbers=found):
+            return found
+        case _:
+            return None
+
+
+_NO_FEATURES = (*numbers.COMPARISONS, "Shape", "Size", "ArgMax", "ArgMin")
+_RECURRENT = ("LSTM", "GRU", "RNN")
+_SAME = ("Identity", "Dropout", "Cast", "CastLike")
+_SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] = {
+    "Transpose": shapes.transpose,
+    "Squeeze": shapes.squeeze,
+    "Unsqueeze": shapes.unsqueeze,
+    "Reshape": shapes.reshape,
+    "Flatten": shapes.reshape,
+    "Expand": shapes.expand,
+    "Tile": shapes.expand,
+    "Slice": parts.slice_,
+    "Gather": parts.gather,
+    "GatherElements": parts.gather_elements,
+    "GatherND": parts.gather_nd,
+    "ReverseSequence": parts.reverse_sequence,
+    "ScatterElements": parts.scatter_elements,
+    "Shape": shapes.size,
+    "Size": shapes.size,
+}
+_JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
+    "MatMul": layers.matrix_product,
+    "Gemm": layers.general_product,
+    "Conv": layers.convolution,
+    "MaxPool": layers.pool_windows,
+    "AveragePool": layers.pool_windows,
+    "GlobalMaxPool": joins.pool_all,
+    "GlobalAveragePool": joins.pool_all,
+    "Pad": layers.add_steps,
+    "BatchNormalization": layers.batch_norm,
+    "Concat": joins.concatenate,
+    "Where": masks.where,
+    **dict.fromkeys(numbers.ELEMENTWISE, joins.elementwise),
+    **dict.fromkeys(numbers.REDUCTIONS, joins.reduce),
+    **dict.fromkeys((*numbers.OVER_FEATURES, "LayerNormalization"), joins.over_features),
+}
+HANDLED = {*_SHAPES, *_JOINS, *_RECURRENT, *_SAME, "Split", "If"}
+"""The operators that are read."""
+
+
+def _is_cast(node: Node) -> bool:
+    return node.op == "Cast" and not settings.is_cast_to_numbers(node)
+
+
+def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ...]:
+    """Return the outputs of a node.
+
+    Raises:
+        RefusedError: the language lacks it, or it in this place.
+    """
+    x = inputs[0] if inputs else None
+    if node.op in _RECURRENT:
+        return read_recurrent(scope, node, inputs)
+    if node.op in _SAME:
+        return _same(scope, node, inputs)
+    if node.op == "Gather" and isinstance(x, Known) and isinstance(inputs[1], Known):
+        table = x.constant
+        assert table is not None, "of the caller"
+        return (layers.embed(scope, table, inputs[1]),)
+    if isinstance(x, Stack) and node.op != "Concat":
+        return (parts.part_of_stack(scope, node, x, inputs),)
+    if node.op == "Split" and isinstance(x, Tensor):
+        return parts.split(scope, node, x, inputs)
+    if (shape := _SHAPES.get(node.op)) is not None:
+        if not isinstance(x, Tensor):
+            raise RefusedError(f"expected the output of a layer, received {describe(x)}")
+        return (shape(scope, node, x, inputs),)
+    if (join := _JOINS.get(node.op)) is not None:
+        return (join(scope, node, inputs),)
+    raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
+
+
+def _same(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """Return a value as it is."""
+    x = inputs[0]
+    if node.op == "Dropout":
+        training = inputs[2] if len(inputs) > 2 else None
+        if training is not None and (
+            not isinstance(training, Known) or any(each.any() for each in training.arrays)
+        ):
+            raise RefusedError("training_mode: expected false, received true", "E703")
+        scope.account.leave("Dropout", node.where)
+        return (x, Unknown())
+    if _is_cast(node):
+        raise RefusedError(f"expected real numbers, received a cast of {describe(x)} to others")
+    return (x,)
+
+
+def _new_bytes(outputs: Sequence[Value], inputs: Sequence[Value]) -> int:
+    """Return the size of the arrays of a node's outputs that are not parts of its inputs'."""
+    known = [array for value in inputs for array in _arrays_of(value)]
+    new = {id(array): array for value in outputs for array in _arrays_of(value)}
+    return sum(
+        array.nbytes
+        for array in new.values()
+        if not any(np.may_share_memory(array, other) for other in known)
+    )
+
+
+def _arrays_of(value: Value) -> Iterator[Array]:
+    match value:
+        case Known(arrays=arrays):
+            yield from arrays
+        case Tensor(steps=steps, rows=rows, numbers=numbers):
+            for arrays in (steps, rows, numbers):
+                yield from arrays or ()
+        case _:
+            pass

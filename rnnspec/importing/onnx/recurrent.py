@@ -1,0 +1,395 @@
+"""The nodes ``LSTM``, ``GRU`` and ``RNN``: their settings, their arrays, and the steps they see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnnspec.errors import brief
+from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx.values import (
+    Argument,
+    CellState,
+    Junk,
+    Known,
+    RestartError,
+    Tensor,
+    describe,
+)
+from rnnspec.importing.unplaced import recurrent
+from rnnspec.ir import nodes
+from rnnspec.ir.params import gates, has_recurrent_bias, params
+from rnnspec.slots import Slot, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.onnx.scope import Scope
+    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.ir.params import Param
+    from rnnspec.slots import Array
+    from rnnspec.words import CellActivation
+
+NO_STATES = "a spec has no input for states, which start at zeros"
+_GATES = {"h": "h", "ifco": "iofc", "zrn": "zrn"}
+"""ONNX's order of the gates for each canonical one."""
+_NEAR = 1e-6
+"""The error of the slopes of activations, which a file has in float32."""
+_DEFAULTS = {
+    "RNN": ("Tanh",),
+    "GRU": ("Sigmoid", "Tanh"),
+    "LSTM": ("Sigmoid", "Tanh", "Tanh"),
+}
+"""The default activations of one direction."""
+_PLAIN: dict[str, CellActivation] = {
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+    "relu": "relu",
+    "softsign": "softsign",
+    "softplus": "softplus",
+}
+_WITH_NUMBERS: dict[str, tuple[float | None, float | None]] = {
+    "affine": (1.0, 0.0),
+    "leakyrelu": (0.01, None),
+    "thresholdedrelu": (1.0, None),
+    "scaledtanh": (1.0, 1.0),
+    "hardsigmoid": (0.2, 0.5),
+    "elu": (1.0, None),
+}
+"""The defaults of alpha and beta of the activations that have them."""
+
+
+def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+    """Return the outputs of a recurrent node: all states, the final ones, and those of cells.
+
+    Raises:
+        RefusedError: the language lacks a setting, or its inputs are others than it can have.
+    """
+    given, kernel, recurrent_kernel, bias, lengths, *more = [*inputs, *[None] * 8][:8]
+    cell, way, layout = check_settings(node)
+    number = 2 if way == "bidirectional" else 1
+    w, r, b, p = (
+        _constant(each, what)
+        for each, what in (
+            (kernel, "W"),
+            (recurrent_kernel, "R"),
+            (bias, "B"),
+            (more[2] if node.op == "LSTM" else None, "P"),
+        )
+    )
+    if p is not None and p.any():
+        raise RefusedError("P: expected no peepholes, received some", "E703")
+    if w is None or r is None or w.ndim != 3 or r.ndim != 3 or len(w) != number:
+        raise RefusedError(f"W and R: expected arrays of {number} directions", "E707")
+    units = int(r.shape[2])
+    if node.attributes.get("hidden_size", units) != units:
+        raise RefusedError("hidden_size: expected the size of R, received another", "E707")
+    value = scope.sequence(given, "BTF" if layout else "TBF", in_any_row=True)
+    if w.shape[2] != scope.features(value):
+        message = f"W: expected {scope.features(value)} features, received {w.shape[2]}"
+        raise RefusedError(message, "E707")
+    states = (number, scope.probes.rows[0], units)
+    for each in more[:2] if node.op == "LSTM" else more[:1]:
+        _check_state(each, (states[1], number, units) if layout else states)
+    seen = _Seen(scope, value, lengths)
+    backward = (seen.is_backward() != (way == "reverse")) if number == 1 else False
+    if number == 2 and seen.is_backward():
+        raise RefusedError("expected the steps in their order, received them backward")
+    if way != "forward" and seen.masked and lengths is None:
+        raise RefusedError("sequence_lens: expected the lengths of the sequences, received none")
+    layer = recurrent(
+        node.op.lower(),
+        cell,
+        units,
+        merge="concat" if number == 2 else None,
+        bias=b is not None,
+        return_sequences=True,
+    )
+    arrays = _arrays(replace(layer, input=(None, w.shape[2])), w, r, b)
+    at = scope.add(layer, value.at, arrays=arrays)
+    scope.masked[at] = seen.masked
+    if backward:
+        scope.backward.add(at)
+    half = None if number == 2 else int(backward)
+    state = Tensor(at, (), half=half, rows=value.rows)
+    return _outputs(seen, state, layout, two=number == 2)
+
+
+def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
+    """Return the cell of a node, its direction and its layout.
+
+    Raises:
+        RefusedError: the language lacks a setting of it.
+    """
+    layout = node.attributes.get("layout", 0)
+    if layout not in (0, 1):
+        raise RefusedError(f"layout: expected 0 or 1, received {layout}", "E703")
+    way = str(node.attributes.get("direction", "forward"))
+    if way not in ("forward", "reverse", "bidirectional"):
+        message = f"direction: expected a direction of ONNX, received {brief(way)}"
+        raise RefusedError(message, "E703")
+    return _cell(node, 2 if way == "bidirectional" else 1), way, layout
+
+
+def _outputs(seen: _Seen, state: Tensor, layout: int, *, two: bool) -> tuple[Value, ...]:
+    direction, features = ("D", "U") if two else ("", "F")
+    if layout:
+        all_axes = ("B", "T", direction, features)
+        final_axes = ("B", direction, features)
+    else:
+        all_axes = ("T", direction, "B", features)
+        final_axes = (direction, "B", features)
+    # Behind padding that was moved to the end without telling the node, the state is another.
+    final: Value = replace(state, axes=final_axes, is_final=True)
+    if seen.masked and not seen.is_told:
+        final = Junk()
+    filler = 0.0 if seen.masked and seen.is_told else None
+    every = replace(state, axes=all_axes, steps=seen.steps, filler=filler)
+    return every, final, CellState()
+
+
+class _Seen:
+    """The steps that a node sees, by their places in the layer before it.
+
+    ``masked`` is true if they are the real ones, and ``is_told`` if the node knows how many these
+    are. ``steps`` is the step of each position, -1 for padding, or None if each is in its place.
+    """
+
+    def __init__(self, scope: Scope, value: Tensor, lengths: Value) -> None:
+        self._real = scope.real(value)
+        self._orders: Probed = value.steps or tuple(
+            np.broadcast_to(np.arange(real.shape[1]), real.shape) for real in self._real
+        )
+        self._lengths = _lengths(scope, lengths, self._orders, value)
+        full = all(
+            (length == order.shape[1]).all()
+            for length, order in zip(self._lengths, self._orders, strict=True)
+        )
+        self.is_told = not full
+        plain = [np.broadcast_to(np.arange(real.shape[1]), real.shape) for real in self._real]
+        self.masked = not full
+        self.steps: Probed | None = value.steps
+        self._backward = False
+        if full and self._is_like(plain):
+            return
+        if full and self._is_like([each[:, ::-1] for each in plain]):
+            self._backward = True
+            return
+        self.masked = True
+        rows = [[np.flatnonzero(row) for row in real] for real in self._real]
+        if not self._sees(rows):
+            back = [[steps[::-1] for steps in of_probe] for of_probe in rows]
+            if not self._sees(back):
+                self._refuse(scope, value)
+            self._backward = True
+        if value.steps is not None:
+            self.steps = tuple(
+                np.where(np.arange(order.shape[1]) < real.sum(1)[:, None], order, -1)
+                for order, real in zip(self._orders, self._real, strict=True)
+            )
+
+    def is_backward(self) -> bool:
+        """Return whether the steps come from the last to the first."""
+        return self._backward
+
+    def _is_like(self, orders: Sequence[Array]) -> bool:
+        return all(map(np.array_equal, self._orders, orders))
+
+    def _sees(self, rows: Sequence[Sequence[Array]]) -> bool:
+        """Return whether the real steps of each sequence come first, in some order."""
+        for order, lengths, of_probe in zip(self._orders, self._lengths, rows, strict=True):
+            for seen, length, steps in zip(order, lengths, of_probe, strict=True):
+                if not np.array_equal(seen[: len(steps)], steps):
+                    return False
+                if self.is_told and length != max(len(steps), 1) and length != len(steps):
+                    return False
+        return True
+
+    def _refuse(self, scope: Scope, value: Tensor) -> None:
+        counted = all(
+            np.array_equal(length, real.sum(1)) or np.array_equal(length, real.sum(1).clip(1))
+            for length, real in zip(self._lengths, self._real, strict=True)
+        )
+        if counted and value.steps is None and not scope.probes.setting.at_end:
+            raise RestartError(at_end=True)
+        if self.is_told and not counted:
+            message = (
+                "sequence_lens: expected the number of tokens that are not 0, or of steps with "
+                "another number than that of padding in a feature"
+            )
+            raise RefusedError(f"{message}; received other lengths")
+        raise RefusedError("expected the steps in their order, received another")
+
+
+def _lengths(scope: Scope, value: Value, orders: Probed, given: Tensor) -> Probed:
+    """Return the lengths of sequences that a node is told, or all steps."""
+    match value:
+        case None:
+            return tuple(np.full(len(order), order.shape[1]) for order in orders)
+        case Known(arrays=arrays):
+            lengths = tuple(np.ravel(array) for array in arrays)
+            if any(len(a) != len(b) for a, b in zip(lengths, orders, strict=True)):
+                raise RefusedError("sequence_lens: expected one length of each sequence", "E707")
+            full = all((a == b.shape[1]).all() for a, b in zip(lengths, orders, strict=True))
+            scope.is_counted |= not full and given.steps is None
+            return lengths
+        case _:
+            raise RefusedError(f"sequence_lens: expected lengths, received {describe(value)}")
+
+
+def _constant(value: Value, what: str) -> Array | None:
+    """Return an array of a node, None if it is left out."""
+    if value is None:
+        return None
+    array = value.constant if isinstance(value, Known) else None
+    if array is None:
+        raise RefusedError(f"{what}: expected an array of the file, received {describe(value)}")
+    return array
+
+
+def _check_state(value: Value, shape: tuple[int, ...]) -> None:
+    """Check that an initial state is zeros, of a shape for the first probe.
+
+    Raises:
+        RefusedError: it is another.
+    """
+    match value:
+        case None:
+            return
+        case Known(arrays=arrays):
+            if any(array.any() for array in arrays):
+                raise RefusedError("expected initial states of zeros, received others")
+            if arrays[0].shape != shape:
+                message = f"(directions, sequences, units), {shape}, received {arrays[0].shape}"
+                raise RefusedError(f"expected initial states of {message}", "E707")
+        case Argument(name=name):
+            raise RefusedError(f"its initial states are the input '{brief(name)}'; {NO_STATES}")
+        case _:
+            message = f"expected initial states of zeros, received {describe(value)}"
+            raise RefusedError(f"{message}; the language passes on none")
+
+
+def _cell(node: Node, directions: int) -> nodes.Cell:
+    """Return the cell of a node.
+
+    Raises:
+        RefusedError: the language lacks a setting of it.
+    """
+    attributes = node.attributes
+    if "clip" in attributes:
+        raise RefusedError("clip: the language has no limit for what enters a gate", "E703")
+    if attributes.get("input_forget", 0):
+        raise RefusedError("input_forget: expected 0, received 1", "E703")
+    functions = list(_activations(node, directions))
+    number = len(_DEFAULTS[node.op])
+    if functions[:number] * directions != functions:
+        message = "expected the same in both directions"
+        raise RefusedError(f"activations: {message}, received others", "E703")
+    match functions[:number]:
+        case [activation]:
+            return nodes.SimpleRNN(activation=activation)
+        case [gate, activation]:
+            after = bool(attributes.get("linear_before_reset", 0))
+            return nodes.GRU(activation=activation, recurrent_activation=gate, reset_after=after)
+        case [gate, activation, output]:
+            if output != activation:
+                message = f"expected one for the cell and its output, received {activation}"
+                raise RefusedError(f"activations: {message} and {output}", "E703")
+            return nodes.LSTM(activation=activation, recurrent_activation=gate, forget_bias=1.0)
+        case _:
+            raise AssertionError("no operator has more")
+
+
+def _activations(node: Node, directions: int) -> Iterator[CellActivation]:
+    """Yield the activations of all directions."""
+    defaults = _DEFAULTS[node.op] * directions
+    names = node.attributes.get("activations") or defaults
+    if len(names) != len(defaults):
+        message = f"expected {len(defaults)}, received {len(names)}"
+        raise RefusedError(f"activations: {message}", "E703")
+    # Only the functions that have numbers take one from each list.
+    numbers = [iter(node.attributes.get(f"activation_{key}") or ()) for key in ("alpha", "beta")]
+    for name in names:
+        key = str(name).lower()
+        defaults_of = _WITH_NUMBERS.get(key, (None, None))
+        alpha, beta = (
+            None if default is None else next(values, default)
+            for values, default in zip(numbers, defaults_of, strict=True)
+        )
+        yield _activation(key, str(name), alpha, beta)
+
+
+def _activation(key: str, name: str, alpha: float | None, beta: float | None) -> CellActivation:
+    slope = alpha if beta is not None and abs(beta - 0.5) < _NEAR else None
+    match key:
+        case _ if key in _PLAIN:
+            return _PLAIN[key]
+        case "hardsigmoid" if slope is not None and abs(slope - 0.2) < _NEAR:
+            return "legacy_hard_sigmoid"
+        case "hardsigmoid" if slope is not None and abs(slope - 1 / 6) < _NEAR:
+            return "hard_sigmoid"
+        case "affine" if (alpha, beta) == (1.0, 0.0):
+            return "linear"
+        case "elu" if alpha == 1.0:
+            return "elu"
+        case "scaledtanh" if (alpha, beta) == (1.0, 1.0):
+            return "tanh"
+        case "leakyrelu" | "thresholdedrelu" if alpha == 0.0:
+            return "relu"
+        case _:
+            settings = [
+                f"{word} {number:g}"
+                for word, number in (("alpha", alpha), ("beta", beta))
+                if number is not None
+            ]
+            words = " with ".join([brief(name), *([", ".join(settings)] if settings else [])])
+            raise RefusedError(f"activations: a cell of the language has no {words}", "E703")
+
+
+def _arrays(layer: nodes.Recurrent, w: Array, r: Array, b: Array | None) -> Mapping[str, Array]:
+    """Return the canonical arrays of a layer.
+
+    Raises:
+        RefusedError: they have other shapes.
+    """
+    number, units = len(gates(layer.cell)), layer.units
+    directions = len(w)
+    wanted: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
+        ("W", w.shape, (directions, number * units, w.shape[2])),
+        ("R", r.shape, (directions, number * units, units)),
+    ]
+    if b is not None:
+        wanted.append(("B", b.shape, (directions, 2 * number * units)))
+    for name, shape, expected in wanted:
+        if shape != expected:
+            raise RefusedError(f"{name}: expected {expected}, received {shape}", "E707")
+    apart = has_recurrent_bias(layer.cell)
+    return {param.name: _array(param, w, r, b, apart=apart) for param in params(layer)}
+
+
+def _array(param: Param, w: Array, r: Array, b: Array | None, *, apart: bool) -> Array:
+    """Return a canonical array; the two biases are ``apart`` if they do not act as their sum."""
+    prefix, _, own = param.name.rpartition(".")
+    row = 1 if prefix == "backward" else 0
+
+    def read(array: Array, axes: str) -> Array:
+        slot = Slot(param=param.name, path="", axes=axes, gates=_GATES[param.gates])
+        return unpack(param, slot, array)
+
+    match own:
+        case "kernel":
+            return read(w[row], "(gate out) in")
+        case "recurrent_kernel":
+            return read(r[row], "(gate out) in")
+        case _:
+            assert b is not None, "it has a bias"
+            of_input, of_state = np.split(b[row], 2)
+            if own == "recurrent_bias":
+                return read(of_state, "(gate out)")
+            if apart or not of_state.any():
+                return read(of_input, "(gate out)")
+            # In float64, so that the sum is rounded once.
+            return read(of_input.astype("f8") + of_state.astype("f8"), "(gate out)")

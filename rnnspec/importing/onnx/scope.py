@@ -1,0 +1,477 @@
+"""The layers so far of a graph of another tool, and what their outputs are for the probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rnnspec.importing.layer_graph import LayerGraph, RefusedError, pooling
+from rnnspec.importing.onnx.formulas import L2, Affine, Norm, recognise
+from rnnspec.importing.onnx.values import (
+    Known,
+    Op,
+    RestartError,
+    Tensor,
+    describe,
+)
+from rnnspec.ir import nodes
+from rnnspec.ir.initializers import Constant, GlorotUniform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rnnspec.backends.imported import Account
+    from rnnspec.importing.onnx.formulas import Formula, Piece
+    from rnnspec.importing.onnx.probes import Probes
+    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.slots import Array
+
+_MOST_STEPS = 2**14
+_EPSILON = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """The steps of an output for each probe, and which of them are real."""
+
+    steps: tuple[int, ...]
+    real: Probed = field(repr=False)
+
+
+class Scope(LayerGraph):
+    """The layers so far.
+
+    ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
+    backward alone. ``masked`` says of each recurrent layer and pooling whether it leaves out
+    padding. ``is_counted`` is true if a node takes the lengths of sequences, so that padding is at
+    the end alone. ``single_steps`` has the node that takes each step by itself.
+    """
+
+    def __init__(self, account: Account, probes: Probes) -> None:
+        super().__init__(account)
+        self.probes = probes
+        self.op: Op | None = None
+        self.backward: set[int] = set()
+        self.masked: dict[int, bool] = {}
+        self.is_counted = False
+        self.single_steps: dict[int, Op] = {}
+        self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
+        self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
+        self._finals: dict[int, int] = {}
+        self._pooled: dict[tuple[int, str], int] = {}
+        self._used: set[int] = set()
+        self._fused: dict[int, int] = {}
+        if not probes.setting.tokens:
+            self._widths[0] = probes.batches[0].shape[2]
+
+    # Layers
+
+    def add(
+        self,
+        layer: nodes.Layer,
+        *sources: int,
+        arrays: Mapping[str, Array] | None = None,
+        sequences: Sequences | None = None,
+    ) -> int:
+        """Add a layer, and return its place.
+
+        Args:
+            layer: the layer.
+            sources: the places that it takes.
+            arrays: its canonical arrays.
+            sequences: the steps of its output, if they are others than those of what it takes.
+        """
+        assert self.op is not None, "nodes make layers"
+        self._used.update(sources)
+        where = self.op.where
+        at = self.add_layer(layer, sources, self.op, (where,) if arrays else ())
+        self.steps[at].arrays = arrays
+        is_vector = isinstance(layer, nodes.Pooling | nodes.Attention | nodes.Flatten)
+        self._sequences[at] = None if is_vector else sequences or self._sequences[sources[0]]
+        return at
+
+    def sequences(self, at: int) -> Sequences:
+        """Return the steps of an output for the probes.
+
+        Raises:
+            RefusedError: it is a vector.
+        """
+        found = self._sequences[at]
+        if found is None:
+            raise RefusedError("expected a sequence, received one vector of each sequence")
+        return found
+
+    def is_sequence(self, at: int) -> bool:
+        """Return whether an output has steps."""
+        return self._sequences[at] is not None
+
+    def arrays(self, at: int) -> dict[str, Array]:
+        """Return the canonical arrays of the layer at a place."""
+        return dict(self.steps[at].arrays or {})
+
+    # Sizes
+
+    def sizes(self, value: Tensor, letter: str) -> tuple[int, ...]:
+        """Return the size of what lies along an axis, for each probe."""
+        number = len(self.probes.rows)
+        match letter:
+            case "B":
+                return self.probes.rows
+            case "T" if value.steps is not None:
+                return tuple(each.shape[1] for each in value.steps)
+            case "T":
+                more = sum(value.pad) + value.surplus
+                return tuple(steps + more for steps in self.sequences(value.at).steps)
+            case "D":
+                return (2,) * number
+            case "U":
+                return (self.features(value) // 2,) * number
+            case _:
+                return (self.features(value),) * number
+
+    def features(self, value: Tensor) -> int:
+        """Return the number of features of a value."""
+        width = self.width(value.at) or 1
+        layer = self.steps[value.at].layer if value.at else None
+        two = isinstance(layer, nodes.Recurrent) and layer.merge == "concat"
+        return width // 2 if value.half is not None and two else width
+
+    def shape(self, value: Tensor) -> list[tuple[int, ...]]:
+        """Return the shape of a value for each probe."""
+        columns = []
+        for axis in value.axes:
+            sizes = [self.sizes(value, letter) for letter in axis]
+            columns.append([int(np.prod(each)) for each in zip(*sizes, strict=True)])
+        number = len(self.probes.rows)
+        return [tuple(column[i] if column else 1 for column in columns) for i in range(number)]
+
+    def real(self, value: Tensor, at: int | None = None) -> Probed:
+        """Return the real steps of each sequence, in the order that these have in a value."""
+        real = self.sequences(value.at if at is None else at).real
+        if value.rows is None:
+            return real
+        return tuple(mask[rows] for mask, rows in zip(real, value.rows, strict=True))
+
+    # What a value is
+
+    def plain(self, value: Value) -> Tensor:
+        """Return a value as a tensor that may differ from the output of its layer.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        match value:
+            case Tensor(role="plain"):
+                return value
+            case Known() if (tensor := self.as_input(value)) is not None:
+                return tensor
+            case _:
+                raise RefusedError(f"expected the output of a layer, received {describe(value)}")
+
+    def as_input(self, value: Known) -> Tensor | None:
+        """Return numbers as the input that they are equal to, or None."""
+        setting, batches = self.probes.setting, self.probes.batches
+        if setting.tokens or value.constant is not None:
+            return None
+        for letters in ("BTF", "TBF", "BFT"):
+            order = ["BTF".index(letter) for letter in letters]
+            if all(
+                np.array_equal(array, batch.transpose(order))
+                for array, batch in zip(value.arrays, batches, strict=True)
+            ):
+                return Tensor(0, tuple(letters), numbers=value.arrays)
+        return None
+
+    def solid(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
+        """Return a value as the output of a layer, whose features it has, in some order of axes.
+
+        Args:
+            value: the value.
+            padded: whether it may have more steps, for a window.
+            in_any_row: whether the sequences may be in another order.
+
+        Raises:
+            RefusedError: the language has no such layer.
+        """
+        tensor = self._whole(self.plain(value))
+        if tensor.rows is not None and not in_any_row:
+            raise RefusedError("expected the sequences of the batch in their order")
+        if tensor.surplus:
+            message = f"takes {tensor.surplus} steps more than the language has; expected a "
+            raise RefusedError(f"{message}convolution whose last steps are cut off")
+        if any(tensor.pad) and not padded:
+            raise RefusedError("expected a convolution or a pool behind steps that are added")
+        if any("TF" in axis for axis in tensor.axes):
+            tensor = self._flat(tensor)
+        if tensor.formula is None:
+            self._used.add(tensor.at)
+            return tensor
+        width = self.features(tensor)
+        at = tensor.at
+        for formula, piece in recognise(tensor.formula, width):
+            key = (at, id(formula))
+            if key not in self._settled:
+                self._settled[key] = self._apply(at, piece), formula
+            at = self._settled[key][0]
+        return replace(tensor, at=at, formula=None, numbers=None)
+
+    def sequence(self, value: Value, axes: str, **words: bool) -> Tensor:
+        """Return a value as the output of a layer with the axes in some order.
+
+        Raises:
+            RefusedError: it is something else.
+        """
+        tensor = self.with_features(self.solid(value, **words))
+        if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
+            expected = describe(Tensor(0, tuple(axes)))
+            raise RefusedError(f"expected {expected}, received {describe(tensor)}")
+        return tensor
+
+    def in_place(self, tensor: Tensor) -> Tensor:
+        """Return a sequence whose real steps are where they are in its layer.
+
+        Raises:
+            RefusedError: they are elsewhere.
+        """
+        if tensor.steps is None or tensor.axis("T") < 0:
+            return tensor
+        sequences = self.sequences(tensor.at)
+        for steps, real in zip(tensor.steps, sequences.real, strict=True):
+            if steps.shape != real.shape:
+                raise RefusedError("takes a part of the steps, which the language has no word for")
+            if not np.array_equal(
+                steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
+            ):
+                raise RefusedError("expected the steps in their order, received another")
+        return replace(tensor, steps=None, filler=None)
+
+    def in_step(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Return sequences with the same steps at each position.
+
+        Raises:
+            RefusedError: they have others.
+        """
+        first = tensors[0].steps
+        same = first is not None and all(
+            each.steps is not None and all(map(np.array_equal, first, each.steps))
+            for each in tensors
+        )
+        return tensors if same else tuple(map(self.in_place, tensors))
+
+    def with_features(self, tensor: Tensor, place: int = -1) -> Tensor:
+        """Return a value of one feature with an axis of size 1 as that of the features.
+
+        It is the axis at ``place`` if that has size 1, and otherwise the last one that has.
+        """
+        if tensor.axis("F") >= 0 or tensor.axis("U") >= 0 or self.features(tensor) != 1:
+            return tensor
+        ends = [i for i, axis in enumerate(tensor.axes) if not axis]
+        if not ends:
+            return tensor
+        axes = list(tensor.axes)
+        axes[place if place in ends else ends[-1]] = "F"
+        return replace(tensor, axes=tuple(axes))
+
+    def _whole(self, tensor: Tensor) -> Tensor:
+        """Return a final state, or one step, as what a pooling gives."""
+        if tensor.half is not None:
+            if tensor.at in self._fused or tensor.at in self.backward or self._is_both(tensor.at):
+                way = "backward" if tensor.half else "forward"
+                raise RefusedError(f"uses the {way} direction alone; expected both, side by side")
+            tensor = replace(tensor, half=None)
+        if tensor.is_final:
+            return replace(tensor, at=self.final(tensor.at), is_final=False, steps=None)
+        if tensor.steps is None or tensor.axis("T") >= 0:
+            return tensor
+        at = tensor.at
+        if self.is_at(tensor, "last"):
+            return replace(tensor, at=self._pool(at, "last_step"), steps=None)
+        if self.is_at(tensor, "last real"):
+            self.masked[at] = True
+            # Where padding is at the end alone, a layer need not leave it out to be right here.
+            self.is_counted |= self.probes.setting.at_end
+            return replace(tensor, at=self.final(at), steps=None)
+        counts = tuple(mask.sum(1) - 1 for mask in self.real(tensor))
+        if not self.probes.setting.at_end and all(
+            np.array_equal(steps % mask.shape[1], count % mask.shape[1])
+            for steps, count, mask in zip(tensor.steps, counts, self.real(tensor), strict=True)
+        ):
+            raise RestartError(at_end=True)
+        raise RefusedError("expected the last step of each sequence, received another one")
+
+    def final(self, at: int) -> int:
+        """Return the place of the final states of a layer."""
+        return self._pool(at, "last")
+
+    def _pool(self, at: int, statistic: Any) -> int:
+        if (at, statistic) not in self._pooled:
+            self._pooled[at, statistic] = self.add(pooling(statistic), at)
+        return self._pooled[at, statistic]
+
+    def is_at(self, tensor: Tensor, which: str) -> bool:
+        """Return whether a value has the first or the last step, or the first or last real one."""
+        assert tensor.steps is not None, "of one step"
+        sequences = self.sequences(tensor.at)
+        for steps, real, number in zip(
+            tensor.steps, self.real(tensor), sequences.steps, strict=True
+        ):
+            rows: Array = np.ones(len(real), dtype=bool)
+            if which in ("first", "last"):
+                wanted = np.full(len(real), 0 if which == "first" else number - 1)
+            else:
+                rows = np.asarray(real.any(1))
+                first, last = real.argmax(1), number - 1 - real[:, ::-1].argmax(1)
+                wanted = first if which == "first real" else last
+            if not np.array_equal(steps[rows], wanted[rows]):
+                return False
+        return True
+
+    def _is_both(self, at: int) -> bool:
+        layer = self.steps[at].layer if at else None
+        return isinstance(layer, nodes.Recurrent) and layer.merge is not None
+
+    def _flat(self, tensor: Tensor) -> Tensor:
+        """Return all steps in one vector."""
+        inner = (
+            tensor if tensor.formula is None else self.solid(replace(tensor, axes=("B", "T", "F")))
+        )
+        at, features = inner.at, self.features(inner)
+        self.in_place(replace(inner, axes=("B", "T", "F")))
+        place = self.add(nodes.Flatten(name="flatten", input=()), at)
+        lengths = set(self.sequences(at).steps)
+        if len(lengths) == 1:
+            self.flattened[place] = lengths.pop() * features
+            self._widths[place] = self.flattened[place]
+        axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
+        return Tensor(place, axes)
+
+    # Functions of the features
+
+    def _apply(self, at: int, piece: Piece) -> int:
+        """Add what a function of the features is, and return its place."""
+        match piece:
+            case Affine(a=a, b=b):
+                return self._shift(at, a, b)
+            case Norm(gamma=gamma, beta=beta, epsilon=epsilon):
+                norm = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+                return self.add(norm, at, arrays={"gamma": gamma, "beta": beta})
+            case L2():
+                return self.add(nodes.Normalize(name="normalize", input=()), at)
+            case _:
+                name = piece if isinstance(piece, str) else type(piece).__name__
+                layer = nodes.Activate(name=name, input=(), activation=piece)
+                return self.add(layer, at)
+
+    def _shift(self, at: int, a: Array, b: Array) -> int:
+        """Add a scale and an offset for each feature: as the bias of a layer, or as a norm."""
+        step = self.steps.get(at)
+        layer = step.layer if step else None
+        if (
+            step is not None
+            and isinstance(layer, nodes.Dense | nodes.Conv)
+            and not layer.bias
+            and at not in self._used
+            and np.allclose(a, 1.0, rtol=1e-7, atol=0)
+        ):
+            step.layer = replace(layer, bias=True)
+            step.arrays = self.arrays(at) | {"bias": b}
+            self._used.add(at)
+            return at
+        if (a == 1.0).all() and not b.any():
+            return at
+        self.account.infer(
+            f"a scale and an offset of each feature are a batch norm, with epsilon {_EPSILON:g}, "
+            "momentum 0.99, mean 0 and variance 1",
+            self.op.where if self.op else "",
+        )
+        layer = nodes.BatchNorm(
+            name="batch_norm", input=(), epsilon=_EPSILON, momentum=0.99, masked=False
+        )
+        zeros = np.zeros_like(a)
+        arrays = {
+            "gamma": a,
+            "beta": b,
+            "moving_mean": zeros,
+            "moving_variance": zeros + (1.0 - _EPSILON),
+        }
+        return self.add(layer, at, arrays=arrays)
+
+    # Directions
+
+    def fuse(self, one: Tensor, two: Tensor) -> Tensor:
+        """Return the features of both directions of a recurrent layer, side by side.
+
+        Raises:
+            RefusedError: they are others.
+        """
+        first, second = one.at, two.at
+        if first != second and self._fused.get(second) != first:
+            self._fuse_layers(first, second)
+        whole = replace(one, half=None)
+        if one.is_final or one.axis("T") >= 0:
+            return whole
+        # The last step of the one and the first step of the other.
+        ends = (("last", "first"), ("last real", "first real"))
+        if not any(self.is_at(one, a) and self.is_at(replace(two, at=first), b) for a, b in ends):
+            if (
+                one.steps is not None
+                and two.steps is not None
+                and all(map(np.array_equal, one.steps, two.steps))
+            ):
+                return whole
+            raise RefusedError("expected the final states of both directions, received others")
+        return replace(whole, is_final=True, steps=None)
+
+    def _fuse_layers(self, first: int, second: int) -> None:
+        one, two = self.steps[first], self.steps[second]
+        forward, backward = one.layer, two.layer
+        assert isinstance(forward, nodes.Recurrent), "it has a direction"
+        assert isinstance(backward, nodes.Recurrent), "it has a direction"
+        alike = replace(backward, name=forward.name) == forward and one.sources == two.sources
+        if not alike or first in self.backward or second not in self.backward:
+            message = "expected two directions with the same settings over the same sequence"
+            raise RefusedError(f"{message}, received others")
+        taken = {at for step in self.steps.values() for at in step.sources}
+        if self._is_both(first) or taken & {first, second}:
+            raise RefusedError("uses one direction by itself, too")
+        one.layer = replace(forward, merge="concat")
+        one.arrays = {f"forward.{key}": array for key, array in self.arrays(first).items()} | {
+            f"backward.{key}": array for key, array in self.arrays(second).items()
+        }
+        self._widths[first] = 2 * forward.units
+        self._fused[second] = first
+        self._fused[first] = first
+        two.sources = ()
+
+    def same_directions(self, one: Tensor, two: Tensor) -> bool:
+        """Return whether two values have the forward and the backward direction of a layer."""
+        if (one.half, two.half) != (0, 1) or one.formula or two.formula:
+            return False
+        return one.at == two.at or two.at in self.backward
+
+
+def dense(name: str, units: int, *, tied: str | None = None) -> nodes.Dense:
+    """Return a dense layer without a place, a bias and an activation."""
+    return nodes.Dense(
+        name=name,
+        input=(),
+        units=units,
+        activation="linear",
+        bias=False,
+        kernel_initializer=GlorotUniform(),
+        bias_initializer=Constant(0.0),
+        tied=tied,
+    )
+
+
+def restart_longer(scope: Scope) -> None:
+    """Have the graph read again with longer sequences, which its windows need.
+
+    Raises:
+        RestartError: always, unless sequences are long or of a fixed length.
+    """
+    setting = scope.probes.setting
+    if setting.size("T") is None and min(scope.probes.steps) < _MOST_STEPS:
+        raise RestartError(longer=setting.longer * 4)

@@ -1,0 +1,170 @@
+"""The values in a graph of another tool: numbers, and tensors by the layers that give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from rnnspec.importing.layer_graph import Place
+
+if TYPE_CHECKING:
+    from rnnspec.importing.onnx.formulas import Formula
+    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.slots import Array
+
+    Probed = tuple[Array, ...]
+    """An array for each probe."""
+
+_FEW_NUMBERS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """A node, as what makes a layer."""
+
+    node: Node
+
+    @property
+    def where(self) -> str:
+        """What errors call it."""
+        return self.node.where
+
+    @property
+    def place(self) -> Place:
+        """Nowhere in a source file."""
+        return Place()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Numbers that follow from the input and from constants, for each of the probes.
+
+    Sizes, indices, masks and weights are such numbers. ``name`` is that of an array of the file.
+    """
+
+    arrays: Probed
+    name: str = ""
+
+    @property
+    def constant(self) -> Array | None:
+        """The array, if it is the same for every probe."""
+        first, *others = self.arrays
+        for other in others:
+            if other is first:
+                continue
+            if first.size > _FEW_NUMBERS or not np.array_equal(first, other):
+                return None
+        return first
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """What follows from the output of the layer at ``at`` in the graph of layers; 0 is the input.
+
+    ``axes`` has a text for each axis: the letters of what lies along it, outermost first, B for the
+    batch, T for the steps, F for the features, and D and U for their directions and units. An axis
+    of size 1 may be empty. Apart from axes, it may differ from the output of the layer: by a
+    ``formula`` of its features; ``half`` is the direction whose features it has, 0 or 1;
+    ``is_final`` if it is the final state; ``steps`` has the step that stands at each position, or
+    the one step of each sequence if it has no axis of steps; -1 is any step of padding.
+
+    ``rows`` has the sequence at each position of the batch, None if each is in its place. ``pad``
+    is how often the next window sees ``pad_value`` before and after the steps, and ``surplus`` is
+    the number of steps at the end that a causal convolution does not have. ``filler`` is what
+    padded steps hold, None for anything.
+
+    ``role`` says if it is the weights of an attention with the scores at ``at``, or the steps of a
+    sequence multiplied by the weights with the scores at ``scores``. ``numbers`` are those that it
+    has for the probes, as long as no layer is before it.
+    """
+
+    at: int
+    axes: tuple[str, ...]
+    formula: Formula | None = None
+    half: int | None = None
+    is_final: bool = False
+    steps: Probed | None = None
+    rows: Probed | None = None
+    pad: tuple[int, int] = (0, 0)
+    pad_value: float = 0.0
+    surplus: int = 0
+    filler: float | None = None
+    role: Literal["plain", "weights", "weighted"] = "plain"
+    scores: int = 0
+    numbers: Probed | None = None
+
+    def axis(self, letter: str) -> int:
+        """Return the number of the axis that a letter is along, -1 if there is none."""
+        return next((i for i, axis in enumerate(self.axes) if letter in axis), -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """Final states of several layers, one after the other along an axis; ``sizes`` are theirs."""
+
+    parts: tuple[Tensor, ...]
+    sizes: tuple[int, ...]
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """The final cell states of an LSTM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Junk:
+    """A state after the steps of padding, which no network of the language has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Another input of the graph than the first one, which is no lengths."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The result of a node that was refused."""
+
+
+Value = Known | Tensor | Stack | CellState | Junk | Argument | Unknown | None
+"""A value; None is an input that is left out."""
+
+
+class RestartError(Exception):
+    """The graph has to be read again, with other probes."""
+
+    def __init__(self, **changes: object) -> None:
+        super().__init__()
+        self.changes = changes
+
+
+_NAMES = {
+    "Known": "numbers that are no output of a layer",
+    "Stack": "the final states of several layers",
+    "CellState": "the cell states of an LSTM",
+    "Junk": "a state that padding has changed",
+    "Unknown": "an unknown value",
+    "NoneType": "nothing",
+}
+
+
+def describe(value: Value) -> str:
+    """Return what a value is, for messages."""
+    match value:
+        case Tensor(role="weights"):
+            return "the weights of an attention"
+        case Tensor(role="weighted"):
+            return "steps multiplied by weights; expected their sum over the steps"
+        case Tensor(axes=axes):
+            words = {"B": "batch", "T": "steps", "F": "features", "D": "directions", "U": "units"}
+            named = (" x ".join(words[letter] for letter in axis) or "1" for axis in axes)
+            return f"({', '.join(named)})"
+        case Argument(name=name):
+            return f"the input '{name}'"
+        case _:
+            return _NAMES[type(value).__name__]

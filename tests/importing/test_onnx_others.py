@@ -1,0 +1,583 @@
+"""ONNX files of other tools become specs by what their graphs compute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from importing.onnx_graphs import (
+    AFTER,
+    AHEAD,
+    COUNT,
+    EMBED,
+    FEATURES,
+    HEAD,
+    LSTM,
+    OUT,
+    STATE,
+    TABLE,
+    TOKENS,
+    TURN,
+    imported,
+    kinds,
+    layers,
+    onnx,
+    write,
+)
+from offered import import_later
+
+import rnnspec
+from rnnspec import pipeline
+from rnnspec.convert.run import convert
+from rnnspec.importing.to_files import import_file
+from rnnspec.ir import nodes
+
+import_later("onnxruntime")
+
+# Recurrent nodes
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize(
+    ("op", "functions", "more", "expected"),
+    [
+        ("LSTM", "", "", ("tanh", "sigmoid")),
+        ("LSTM", '"HardSigmoid", "Tanh", "Tanh"', "", ("tanh", "legacy_hard_sigmoid")),
+        (
+            "LSTM",
+            '"HardSigmoid", "Relu", "Relu"',
+            ", activation_alpha = [0.16666667], activation_beta = [0.5]",
+            ("relu", "hard_sigmoid"),
+        ),
+        ("GRU", "", "", ("tanh", "sigmoid")),
+        ("GRU", "", ", linear_before_reset = 1", ("tanh", "sigmoid")),
+        ("GRU", '"Sigmoid", "Softsign"', ", linear_before_reset = 1", ("softsign", "sigmoid")),
+        ("RNN", "", "", ("tanh", "")),
+        ("RNN", '"Relu"', "", ("relu", "")),
+        (
+            "RNN",
+            '"Affine"',
+            ", activation_alpha = [1.0], activation_beta = [0.0]",
+            ("linear", ""),
+        ),
+    ],
+)
+def test_a_recurrent_node(  # noqa: PLR0917 - all of a node
+    tmp_path: Path,
+    op: str,
+    functions: str,
+    more: str,
+    expected: tuple[str, str],
+    biased: bool,
+    direction: str,
+) -> None:
+    number, size = (2 if direction == "bidirectional" else 1), 4 * GATES[op]
+    shapes: dict[str, Any] = {"W": (number, size, 3), "R": (number, size, 4)}
+    if biased:
+        shapes["B"] = (number, 2 * size)
+    if number == 2:
+        # Each direction has its own.
+        functions = f"{functions}, {functions}" if functions else ""
+        for value in ("0.16666667", "0.5", "1.0", "0.0"):
+            more = more.replace(f"[{value}]", f"[{value}, {value}]")
+    named = f", activations = [{functions}]" if functions else ""
+    attributes = f'<hidden_size = 4, direction = "{direction}"{named}{more}>'
+    body = (
+        f"{AHEAD}a = {op} {attributes} (t, W, R{', B' * biased})\n"
+        "o = Transpose <perm = [2, 0, 1, 3]> (a)\ny = Reshape (o, SHAPE)"
+    )
+    shape = np.array([0, 0, -1])
+    (layer,) = layers(imported(write(tmp_path, body, **shapes, SHAPE=shape)))
+    assert isinstance(layer, nodes.Recurrent)
+    assert (layer.bias, layer.merge) == (biased, "concat" if number == 2 else None)
+    own, gates = layer.cell.activation, getattr(layer.cell, "recurrent_activation", "")
+    assert (own, gates) == expected
+    if isinstance(layer.cell, nodes.GRU):
+        assert layer.cell.reset_after is ("linear_before_reset" in more)
+
+
+ZEROS = {
+    "shape": (
+        "n = Shape (x)\nr = Gather (n, ZERO)\nk = Concat <axis = 0> (ONE, r, UNITS)\n"
+        "z = ConstantOfShape (k)\n"
+    ),
+    "expand": (
+        "n = Shape <start = 0, end = 1> (x)\nk = Concat <axis = 0> (ONE, n, UNITS)\n"
+        "z = Expand (NOTHING, k)\n"
+    ),
+    "slice": (
+        "n = Shape (t)\nr = Slice (n, ONE, TWO, ZERO)\nk = Concat <axis = 0> (TWO, r, UNITS)\n"
+        "w = ConstantOfShape (k)\nz = Slice (w, ONE, TWO, ZERO)\n"
+    ),
+    "product": (
+        "n = Shape (x)\nr = Gather <axis = 0> (n, FIRST)\nu = Unsqueeze (r, ZERO)\n"
+        "i = Cast <to = 6> (u)\nj = Cast <to = 7> (i)\nk = Concat <axis = 0> (ONE, j, UNITS)\n"
+        "w = ConstantOfShape <value = float[1] {1.0}> (k)\nz = Mul (w, NOTHING)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ZEROS)
+def test_zero_states_however_they_are_computed(tmp_path: Path, way: str) -> None:
+    body = f"{AHEAD}{ZEROS[way]}a, h = LSTM <hidden_size = 4> (t, W, R, B, , z, z)\n{OUT}"
+    assert kinds(imported(write(tmp_path, body, **LSTM, **HEAD))) == ["Recurrent", "Dense"]
+
+
+def test_layout_1_is_read_and_not_compared(tmp_path: Path) -> None:
+    # ONNX Runtime refuses it.
+    body = "a, h = LSTM <hidden_size = 4, layout = 1> (x, W, R, B)\ns = Squeeze (h, ONE)\n"
+    path = write(tmp_path, f"{body}y = Gemm (s, K, b)", **LSTM, **HEAD)
+    model = import_file(path, tmp_path / "taken.yaml")
+    assert kinds(model) == ["Recurrent", "Dense"]
+    assert "layout" in str(model.compared).lower() or "does not" in str(model.compared)
+
+
+TWO = (
+    "a, h = LSTM <hidden_size = 4> (t, W, R, B)\n"
+    'c, g = LSTM <hidden_size = 4, direction = "reverse"> (t, V, Q, P)\n'
+)
+SECOND = {"V": (1, 16, 3), "Q": (1, 16, 4), "P": (1, 32)}
+JOINS = {
+    "concat": (
+        "i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\ny = Concat <axis = 2> (i, j)",
+        "concat",
+    ),
+    "states": (
+        "i = Squeeze (h, ZERO)\nj = Squeeze (g, ZERO)\ny = Concat <axis = -1> (i, j)",
+        "concat",
+    ),
+    "stacked": (
+        (
+            "i = Concat <axis = 0> (h, g)\nj = Transpose <perm = [1, 0, 2]> (i)\n"
+            "y = Reshape (j, SHAPE)"
+        ),
+        "concat",
+    ),
+    "steps": (
+        (
+            "i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\nk = Gather (i, FINAL)\n"
+            "l = Gather (j, FIRST)\ny = Concat <axis = -1> (k, l)"
+        ),
+        "concat",
+    ),
+    "sum": ("i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\ny = Add (i, j)", "sum"),
+    "mean": (
+        "i = Squeeze (h, ZERO)\nj = Squeeze (g, ZERO)\nk = Add (j, i)\ny = Mul (k, HALF)",
+        "ave",
+    ),
+    "product": ("i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\ny = Mul (i, j)", "mul"),
+}
+
+
+@pytest.mark.parametrize("way", JOINS)
+def test_two_nodes_are_the_directions_of_one_layer(tmp_path: Path, way: str) -> None:
+    body, merge = JOINS[way]
+    shape = np.array([0, -1])
+    model = imported(write(tmp_path, AHEAD + TWO + body, **LSTM, **SECOND, SHAPE=shape))
+    layer = layers(model)[0]
+    assert isinstance(layer, nodes.Recurrent)
+    assert layer.merge == merge
+
+
+def test_a_reversed_input_is_the_backward_direction(tmp_path: Path) -> None:
+    back = np.array([-9223372036854775807])
+    body = (
+        f"{AHEAD}r = Slice (t, LAST, BACK, ZERO, LAST)\n"
+        "a, h = LSTM <hidden_size = 4> (t, W, R, B)\nc, g = LSTM <hidden_size = 4> (r, V, Q, P)\n"
+        "i = Squeeze (a, ONE)\nj = Squeeze (c, ONE)\nk = Slice (j, LAST, BACK, ZERO, LAST)\n"
+        "y = Concat <axis = 2> (i, k)"
+    )
+    model = imported(write(tmp_path, body, **LSTM, **SECOND, BACK=back))
+    (layer,) = layers(model)
+    assert isinstance(layer, nodes.Recurrent)
+    assert layer.merge == "concat"
+
+
+def test_the_state_of_the_top_layer_among_all(tmp_path: Path) -> None:
+    body = (
+        f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
+        "c, g = LSTM <hidden_size = 4> (i, V, Q, P)\nk = Concat <axis = 0> (h, g)\n"
+        "s = Gather (k, FINAL)\ny = Gemm (s, K, b)"
+    )
+    second = {"V": (1, 16, 4), "Q": (1, 16, 4), "P": (1, 32)}
+    model = imported(write(tmp_path, body, **LSTM, **second, **HEAD))
+    assert kinds(model) == ["Recurrent", "Recurrent", "Dense"]
+
+
+# Masks
+
+
+def test_lengths_from_tokens_are_a_mask(tmp_path: Path) -> None:
+    body = f"{EMBED}{COUNT}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
+    model = imported(write(tmp_path, body, TOKENS, **TABLE, **LSTM, **HEAD))
+    network = model.taken.imported.network
+    assert network.input == nodes.TokenInput(steps=None, vocabulary=9, mask_zero=True)
+    assert "in the file it is at the end alone" in "".join(model.taken.imported.inferred)
+
+
+def test_lengths_from_features_are_a_mask(tmp_path: Path) -> None:
+    body = (
+        "n = Equal (x, VALUE)\nm = Not (n)\nq = Cast <to = 6> (m)\n"
+        "p = ReduceMax <keepdims = 0> (q, TWO)\nl = ReduceSum <keepdims = 0> (p, ONE)\n"
+        f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
+    )
+    network = imported(write(tmp_path, body, **LSTM, **HEAD)).taken.imported.network
+    assert network.input == nodes.NumericInput(steps=None, features=3, mask_value=-1.0)
+
+
+def test_lengths_that_are_an_input(tmp_path: Path) -> None:
+    body = f"{EMBED}l = Cast <to = 6> (n)\na, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
+    path = write(tmp_path, body, f"{TOKENS}, int64[batch] n", **TABLE, **LSTM, **HEAD)
+    model = imported(path)
+    assert model.taken.imported.network.input.masked
+    assert "takes lengths as its input n" in "".join(model.taken.imported.inferred)
+
+
+def test_lengths_of_all_steps_are_no_mask(tmp_path: Path) -> None:
+    body = (
+        "n = Shape (x)\nv = Gather (n, ONE)\nr = Gather (n, ZERO)\nw = Expand (v, r)\n"
+        f"l = Cast <to = 6> (w)\n{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\n{OUT}"
+    )
+    model = imported(write(tmp_path, body, **LSTM, **HEAD))
+    assert not model.taken.imported.network.input.masked
+
+
+def test_the_last_real_step_of_a_sequence(tmp_path: Path) -> None:
+    body = (
+        f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
+        "o = Transpose <perm = [1, 0, 2]> (i)\nj = Cast <to = 7> (l)\nk = Sub (j, ONE)\n"
+        "v = Unsqueeze (k, ONE)\nu = Unsqueeze (v, TWO)\nd = Shape (o)\n"
+        "c = Gather (d, ZERO)\ng = Concat <axis = 0> (c, ONE, UNITS)\nw = Expand (u, g)\n"
+        "p = GatherElements <axis = 1> (o, w)\ns = Squeeze (p, ONE)\ny = Gemm (s, K, b)"
+    )
+    model = imported(write(tmp_path, body, TOKENS, **TABLE, **LSTM, **HEAD))
+    assert kinds(model) == ["Embedding", "Recurrent", "Dense"]
+    assert model.taken.imported.network.input.masked
+
+
+def test_a_mean_of_the_real_steps(tmp_path: Path) -> None:
+    body = (
+        f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B, l)\ni = Squeeze (a, ONE)\n"
+        "o = Transpose <perm = [1, 0, 2]> (i)\nf = Cast <to = 1> (m)\nu = Unsqueeze (f, TWO)\n"
+        "p = Mul (o, u)\nk = ReduceSum <keepdims = 0> (p, ONE)\n"
+        "g = ReduceSum <keepdims = 0> (u, ONE)\nd = Clip (g, LEAST)\ny = Div (k, d)"
+    )
+    least = np.array(1, np.float32)
+    model = imported(write(tmp_path, body, TOKENS, **TABLE, **LSTM, LEAST=least))
+    pool = layers(model)[-1]
+    assert isinstance(pool, nodes.Pooling)
+    assert (pool.statistic, pool.masked) == ("mean", True)
+
+
+# Functions of features
+
+FUNCTIONS = {
+    "relu": "y = Relu (z)",
+    "softmax": "y = Softmax <axis = -1> (z)",
+    "log_softmax": "y = LogSoftmax <axis = 1> (z)",
+    "selu": "y = Selu (z)",
+    "softsign": "p = Abs (z)\nq = Add (p, UNIT)\ny = Div (z, q)",
+    "silu": "p = Sigmoid (z)\ny = Mul (z, p)",
+    "softplus": "p = Exp (z)\nq = Add (p, UNIT)\ny = Log (q)",
+    "sigmoid": "p = Neg (z)\nq = Exp (p)\nr = Add (q, UNIT)\ny = Reciprocal (r)",
+    "tanh": "p = Mul (z, PAIR)\nq = Sigmoid (p)\nr = Mul (q, PAIR)\ny = Sub (r, UNIT)",
+    "hard_sigmoid": "y = HardSigmoid <alpha = 0.16666667> (z)",
+    "legacy_hard_sigmoid": "p = Mul (z, FIFTH)\nq = Add (p, HALF)\ny = Clip (q, NOTHING, UNIT)",
+    "elu": "y = Elu (z)",
+    "exponential": "y = Exp (z)",
+}
+NUMBERS = {
+    "UNIT": np.array(1, np.float32),
+    "PAIR": np.array(2, np.float32),
+    "FIFTH": np.array(0.2, np.float32),
+    "SIX": np.array(6, np.float32),
+    "TENTH": np.array(0.1, np.float32),
+    "EPSILON": np.array(1e-5, np.float32),
+    "TINY": np.array(1e-12, np.float32),
+}
+Z = "s = Squeeze (h, ZERO)\nz = Gemm (s, K, b)\n"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_activation_is_known_by_what_it_computes(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, STATE + Z + FUNCTIONS[name], **LSTM, **HEAD, **NUMBERS)
+    layer = layers(imported(path))[-1]
+    assert isinstance(layer, nodes.Dense)
+    assert layer.activation == name
+
+
+@pytest.mark.parametrize(
+    ("body", "activation"),
+    [
+        ("y = LeakyRelu <alpha = 0.2> (z)", nodes.LeakyRelu(slope=0.2)),
+        ("p = Mul (z, TENTH)\ny = Max (z, p)", nodes.LeakyRelu(slope=0.1)),
+        ("y = Clip (z, NOTHING, SIX)", nodes.ClippedRelu(limit=6.0)),
+        ("p = Relu (z)\ny = Min (p, SIX)", nodes.ClippedRelu(limit=6.0)),
+    ],
+)
+def test_an_activation_with_a_number(
+    tmp_path: Path, body: str, activation: nodes.Activation
+) -> None:
+    layer = layers(imported(write(tmp_path, STATE + Z + body, **LSTM, **HEAD, **NUMBERS)))[-1]
+    assert isinstance(layer, nodes.Dense)
+    assert layer.activation == activation
+
+
+NORMS = {
+    "one node": "y = LayerNormalization <epsilon = 1e-5> (s, G, H)",
+    "many nodes": (
+        "m = ReduceMean <keepdims = 1> (s, LAST)\nd = Sub (s, m)\np = Pow (d, PAIR)\n"
+        "v = ReduceMean <keepdims = 1> (p, LAST)\ne = Add (v, EPSILON)\nq = Sqrt (e)\n"
+        "r = Div (d, q)\ng = Mul (r, G)\ny = Add (g, H)"
+    ),
+    "the scale first": (
+        "m = ReduceMean <keepdims = 1> (s, LAST)\nd = Sub (s, m)\np = Mul (d, d)\n"
+        "v = ReduceMean <keepdims = 1> (p, LAST)\ne = Add (v, EPSILON)\nq = Sqrt (e)\n"
+        "i = Reciprocal (q)\nj = Mul (i, G)\nk = Mul (s, j)\nn = Neg (m)\no = Mul (n, j)\n"
+        "w = Add (k, o)\ny = Add (w, H)"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", NORMS)
+def test_a_layer_norm(tmp_path: Path, way: str) -> None:
+    arrays = {"G": np.array([1.0, -0.5, 2.0, 0.25]), "H": (4,)}
+    body = f"{STATE}s = Squeeze (h, ZERO)\n{NORMS[way]}"
+    model = imported(write(tmp_path, body, **LSTM, **arrays, **NUMBERS))
+    norm = layers(model)[-1]
+    assert isinstance(norm, nodes.LayerNorm)
+    assert norm.epsilon == 1e-5
+    gamma = model.taken.arrays[f"{norm.name}.gamma"]
+    np.testing.assert_array_equal(gamma, np.array([1.0, -0.5, 2.0, 0.25], np.float32))
+
+
+def test_a_division_by_the_norm(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}s = Squeeze (h, ZERO)\np = ReduceL2 <keepdims = 1> (s, LAST)\n"
+        "q = Clip (p, TINY)\ny = Div (s, q)"
+    )
+    assert kinds(imported(write(tmp_path, body, **LSTM, **NUMBERS)))[-1] == "Normalize"
+
+
+def test_a_scale_and_an_offset_are_a_batch_norm(tmp_path: Path) -> None:
+    body = f"p = Mul (x, G)\nu = Add (p, H)\n{STATE.replace('(x)', '(u)')}{OUT}"
+    model = imported(write(tmp_path, body, **LSTM, **HEAD, G=(3,), H=(1, 1, 3)))
+    assert kinds(model) == ["BatchNorm", "Recurrent", "Dense"]
+    assert "a scale and an offset" in "".join(model.taken.imported.inferred)
+
+
+# Layers around recurrent ones
+
+WINDOWS = {
+    "valid": "d = Conv (c, F, G)",
+    "same": "d = Conv <pads = [1, 1]> (c, F, G)",
+    "auto": 'd = Conv <auto_pad = "SAME_UPPER", strides = [2]> (c, F, G)',
+    "causal": "p = Pad (c, PADS)\nd = Conv <dilations = [2]> (p, F, G)",
+    "cut": "p = Conv <dilations = [2], pads = [4, 4]> (c, F, G)\nd = Slice (p, ZERO, CUT, TWO)",
+    "two axes": (
+        "p = Unsqueeze (c, TWO)\nq = Conv <pads = [0, 1, 0, 1]> (p, J, G)\nd = Squeeze (q, TWO)"
+    ),
+    "max": "d = MaxPool <kernel_shape = [2], strides = [2]> (c)",
+    "max same": 'd = MaxPool <kernel_shape = [3], strides = [2], auto_pad = "SAME_UPPER"> (c)',
+    "average": "d = AveragePool <kernel_shape = [3], strides = [3]> (c)",
+    "norm": "d = BatchNormalization (c, M1, M2, M3, M4)",
+}
+PADDINGS = {"causal": "causal", "cut": "causal", "valid": "valid"}
+
+
+@pytest.mark.parametrize("way", WINDOWS)
+def test_a_layer_over_the_steps(tmp_path: Path, way: str) -> None:
+    arrays = {"F": (3, 3, 3), "J": (3, 3, 1, 3), "G": (3,), "M1": (3,), "M2": (3,), "M3": (3,)}
+    pads = np.array([0, 0, 4, 0, 0, 0])
+    path = write(
+        tmp_path, f"{TURN}{WINDOWS[way]}\n{AFTER}{OUT}", **arrays, **LSTM, **HEAD,
+        PADS=pads, CUT=np.array([-4]), M4=np.array([0.5, 1.5, 2.0]),
+    )  # fmt: skip
+    first, *_ = layers(imported(path))
+    window = getattr(first, "window", None)
+    assert isinstance(first, nodes.Conv | nodes.WindowPooling | nodes.BatchNorm)
+    if window is not None:
+        expected = "same" if "same" in way or way in ("auto", "two axes") else "valid"
+        assert window.padding == PADDINGS.get(way, expected)
+
+
+POOLS = {
+    "mean": "y = ReduceMean <keepdims = 0> (i, ZERO)",
+    "max": "y = ReduceMax <keepdims = 0> (i, ZERO)",
+    "sum": "y = ReduceSum <keepdims = 0> (i, ZERO)",
+    "one node": "o = Transpose <perm = [1, 2, 0]> (i)\np = GlobalMaxPool (o)\ny = Squeeze (p, TWO)",
+    "both": (
+        "p = ReduceMean <keepdims = 0> (i, ZERO)\nq = ReduceMax <keepdims = 0> (i, ZERO)\n"
+        "y = Concat <axis = 1> (p, q)"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", POOLS)
+def test_a_pool_of_all_steps(tmp_path: Path, way: str) -> None:
+    body = f"{STATE}i = Squeeze (a, ONE)\n{POOLS[way]}"
+    found = layers(imported(write(tmp_path, body, **LSTM)))
+    pools = [layer.statistic for layer in found if isinstance(layer, nodes.Pooling)]
+    assert pools == {"one node": ["max"], "both": ["mean", "max"]}.get(way, [way])
+
+
+def test_attention_over_the_steps(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\np = MatMul (o, K1)\n"
+        "q = Add (p, k1)\nr = Tanh (q)\ns = MatMul (r, K2)\nw = Softmax <axis = 1> (s)\n"
+        "v = Mul (w, o)\ny = ReduceSum <keepdims = 0> (v, ONE)"
+    )
+    model = imported(write(tmp_path, body, **LSTM, K1=(4, 5), k1=(5,), K2=(5, 1)))
+    attention = layers(model)[-1]
+    assert isinstance(attention, nodes.Attention)
+    assert (attention.units, attention.activation) == (5, "tanh")
+
+
+def test_residuals_and_joins(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}i = Squeeze (a, ONE)\nc = LSTM <hidden_size = 4> (i, V, Q, P)\n"
+        "j = Squeeze (c, ONE)\nk = Add (j, i)\nl = Concat <axis = 2> (k, i)\n"
+        "o = Transpose <perm = [1, 0, 2]> (l)\ny = MatMul (o, K1)"
+    )
+    second = {"V": (1, 16, 4), "Q": (1, 16, 4), "P": (1, 32)}
+    model = imported(write(tmp_path, body, **LSTM, **second, K1=(8, 2)))
+    assert kinds(model) == ["Recurrent", "Recurrent", "Residual", "Concat", "Dense"]
+
+
+def test_tied_weights(tmp_path: Path) -> None:
+    body = (
+        f"{EMBED}a = LSTM <hidden_size = 3> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
+        "o = Transpose <perm = [1, 0, 2]> (i)\nk = Transpose (E)\nl = MatMul (o, k)\ny = Add (l, b)"
+    )
+    arrays = {"W": (1, 12, 3), "R": (1, 12, 3), "B": (1, 24), "b": (9,)}
+    model = imported(write(tmp_path, body, TOKENS, **TABLE, **arrays))
+    last = layers(model)[-1]
+    assert isinstance(last, nodes.Dense)
+    assert last.tied == layers(model)[0].name
+    assert f"{last.name}.kernel" not in model.taken.arrays
+
+
+def test_two_results_are_heads(tmp_path: Path) -> None:
+    body = f"{STATE}s = Squeeze (h, ZERO)\npolicy = Gemm (s, K, b)\nvalue = MatMul (s, K2)"
+    path = write(tmp_path, body, FEATURES, "float policy, float value", **LSTM, **HEAD, K2=(4, 1))
+    network = imported(path).taken.program.network
+    assert [name for name, _ in network.outputs] == ["policy", "value"]
+
+
+def test_a_repeated_vector(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}s = Squeeze (h, ZERO)\nu = Unsqueeze (s, ZERO)\nv = Tile (u, TIMES)\n"
+        "c = LSTM <hidden_size = 4> (v, V, Q, P)\nj = Squeeze (c, ONE)\n"
+        "y = Transpose <perm = [1, 0, 2]> (j)"
+    )
+    second = {"V": (1, 16, 4), "Q": (1, 16, 4), "P": (1, 32), "TIMES": np.array([6, 1, 1])}
+    model = imported(write(tmp_path, body, **LSTM, **second))
+    assert kinds(model) == ["Recurrent", "Repeat", "Recurrent"]
+
+
+# The input and the output
+
+ORDERS = {
+    "time first": ("float[steps, batch, 3] x", "t = Identity (x)\n"),
+    "features second": ("float[batch, 3, steps] x", "t = Transpose <perm = [2, 0, 1]> (x)\n"),
+    "one feature": (
+        "float[batch, steps] x",
+        "u = Unsqueeze (x, TWO)\nt = Transpose <perm = [1, 0, 2]> (u)\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ORDERS)
+def test_another_order_of_axes(tmp_path: Path, way: str) -> None:
+    inputs, first = ORDERS[way]
+    shapes = {**LSTM, "W": (1, 16, 1)} if way == "one feature" else LSTM
+    body = f"{first}a = LSTM <hidden_size = 4> (t, W, R, B)\ny = Squeeze (a, ONE)"
+    assert kinds(imported(write(tmp_path, body, inputs, **shapes))) == ["Recurrent"]
+
+
+def test_frozen_sizes_are_said(tmp_path: Path) -> None:
+    body = f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, , z, z)\n{OUT}"
+    zeros = np.zeros((1, 2, 4), np.float32)
+    model = imported(write(tmp_path, body, "float[2, 7, 3] x", **LSTM, **HEAD, z=zeros))
+    assert model.taken.program.network.input.steps == 7
+    assert model.taken.imported.inferred == (
+        "input.length 7: the file takes sequences of 7 steps alone",
+        "any number of sequences; the file takes 2 at a time",
+    )
+
+
+def test_all_steps_in_one_vector(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\n"
+        "f = Flatten (o)\ny = MatMul (f, K1)"
+    )
+    model = imported(write(tmp_path, body, "float[batch, 7, 3] x", **LSTM, K1=(28, 2)))
+    assert kinds(model) == ["Recurrent", "Flatten", "Dense"]
+    assert model.taken.program.network.input.steps == 7
+
+
+def test_layers_have_the_names_of_the_model(tmp_path: Path) -> None:
+    path = write(tmp_path, STATE + OUT, **LSTM, **HEAD)
+    proto = onnx.load_model(path)
+    by_op = {node.op_type: node for node in proto.graph.node}
+    by_op["LSTM"].name, by_op["Gemm"].name = "/net/encoder/LSTM", "model/scores/MatMul"
+    path.write_bytes(proto.SerializeToString())
+    text = imported(path).taken.text
+    assert "name: encoder" in text
+    assert "name: scores" in text
+
+
+def test_convert_writes_a_model_of_another_tool(tmp_path: Path) -> None:
+    path, output = write(tmp_path, STATE + OUT, **LSTM, **HEAD), tmp_path / "model.safetensors"
+    converted = convert(path, output)
+    assert str(converted.compared).startswith("compared with the original")
+    assert output.exists()
+
+
+def test_an_if_that_sizes_decide(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}n = Shape <start = 0, end = 1> (h)\nc = Equal (n, ONE)\nk = Squeeze (c, ZERO)\n"
+        "s = If <then_branch = one () => (float[batch, 4] p) { p = Squeeze (h, ZERO) },\n"
+        "else_branch = two () => (float[1, batch, 4] q) { q = Identity (h) }> (k)\n"
+        "y = Gemm (s, K, b)"
+    )
+    assert kinds(imported(write(tmp_path, body, **LSTM, **HEAD))) == ["Recurrent", "Dense"]
+
+
+def test_a_file_of_rnnspec_without_its_spec(tmp_path: Path) -> None:
+    spec = tmp_path / "tagger.yaml"
+    spec.write_text(
+        "version: 1\nname: tagger\nembedding: {vocabulary: 9, dim: 3, mask_zero: true}\n"
+        "rnn:\n  - {type: lstm, units: 4, bidirectional: true}\n  - {type: gru, units: 2}\n"
+        "head: {pooling: none, units: 2, activation: softmax}\n"
+    )
+    path = tmp_path / "tagger.onnx"
+    path.write_bytes(rnnspec.build(spec, "onnx").to_proto().SerializeToString())
+    model = import_file(path, tmp_path / "again.yaml")
+    assert str(model.compared).startswith("compared with the original")
+    assert model.taken.program.network.layers == pipeline.read(str(spec)).network.layers
+
+
+def test_a_changed_file_of_rnnspec(tmp_path: Path) -> None:
+    spec = tmp_path / "net.yaml"
+    spec.write_text(
+        "version: 1\nname: net\ninput: {features: 3}\nrnn: {type: lstm, units: 4}\n"
+        "head: {units: 2}\n"
+    )
+    proto = rnnspec.build(spec, "onnx").to_proto()
+    proto.producer_name = "rnnspec"
+    proto.metadata_props.add(key="rnnspec", value=spec.read_text())
+    proto.graph.node.add(op_type="Tanh", input=[proto.graph.output[0].name], output=["changed"])
+    proto.graph.output[0].name = "changed"
+    path = tmp_path / "net.onnx"
+    path.write_bytes(proto.SerializeToString())
+    model = imported(path)
+    last = layers(model)[-1]
+    assert isinstance(last, nodes.Dense)
+    assert last.activation == "tanh"
+    assert "the spec in the file is not used" in "".join(model.taken.imported.inferred)
