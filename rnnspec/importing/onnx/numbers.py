@@ -23,6 +23,10 @@ _MOST_NUMBERS = 2**22
 """The most numbers of a result that is larger than twice its inputs."""
 
 
+_MOST_PRODUCTS = 2**26
+"""The most products of two numbers in a product of matrices."""
+
+
 def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     """Return the outputs of a node for plain numbers.
 
@@ -303,7 +307,9 @@ def _one_hot(node: Node, inputs: Inputs, largest: int) -> Array:
 
 def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
     x, y = _needed(inputs)
-    _bound([x.size // max(x.shape[-1], 1), y.shape[-1] if y.ndim > 1 else 1], largest)
+    columns = y.shape[-1] if y.ndim > 1 else 1
+    _bound([x.size // max(x.shape[-1], 1), columns], largest)
+    _bound([x.size, columns], _MOST_PRODUCTS)
     result: Array = np.matmul(x, y)
     return result
 

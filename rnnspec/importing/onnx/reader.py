@@ -69,7 +69,8 @@ class Reader:
         if setting.tokens:
             self._values[first.name] = Known(laid_out)
         else:
-            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=laid_out)
+            given = laid_out if probes.has_numbers else None
+            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=given)
         for info in others:
             self._values[info.name] = self._other_input(info)
         self._read_nodes(self._graph, _needed_nodes(self._graph))
@@ -183,7 +184,12 @@ class Reader:
             if isinstance(each, Argument) and node.op not in _RECURRENT:
                 name = brief(each.name)
                 raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
-        outputs = _read_node(self.scope, node, inputs)
+        try:
+            outputs = _read_node(self.scope, node, inputs)
+        except (TypeError, ValueError, IndexError, KeyError, ArithmeticError) as error:
+            # An attribute or an index of no meaning, which no other check has found.
+            message = f"{node.op} does not fit its inputs and attributes"
+            raise RefusedError(message, "E707") from error
         if computed is None:
             return outputs
         return tuple(
