@@ -309,7 +309,7 @@ def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
 def _top(node: Node, inputs: Inputs, largest: int) -> tuple[Array, Array]:
     x, count = _needed(inputs)
     axis = node.attributes.get("axis", -1)
-    (number,) = _bound(np.ravel(count)[:1], largest)
+    (number,) = _bound(np.ravel(count)[:1].tolist(), largest)
     order = np.argsort(-x if node.attributes.get("largest", 1) else x, axis, kind="stable")
     indices = np.take(order, np.arange(number), axis)
     return np.take_along_axis(x, indices, axis), indices

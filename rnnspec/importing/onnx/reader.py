@@ -482,8 +482,8 @@ def _arrays_of(value: Value) -> Iterator[Array]:
     match value:
         case Known(arrays=arrays):
             yield from arrays
-        case Tensor(steps=steps, rows=rows, numbers=numbers):
-            for arrays in (steps, rows, numbers):
+        case Tensor():
+            for arrays in (value.steps, value.rows, value.numbers):
                 yield from arrays or ()
         case _:
             pass
