@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     Inputs = Sequence[Array | None]
 
-_UNFIT = (
+UNFIT = (
     *(TypeError, ValueError, IndexError, KeyError),
     *(ArithmeticError, AttributeError, MemoryError),
 )
+"""What NumPy and Python raise for inputs that do not fit an operator."""
 _MOST_NUMBERS = 2**22
 """The most numbers of a result that is larger than twice its inputs."""
 
@@ -42,7 +43,7 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     try:
         with np.errstate(all="ignore"):
             result = function(node, inputs, largest)
-    except _UNFIT as error:
+    except UNFIT as error:
         raise RefusedError(f"{node.op} does not fit its inputs: {error}", "E707") from None
     outputs = result if isinstance(result, tuple) else (result,)
     return tuple(np.asarray(each) for each in outputs)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import joins, layers, masks, numbers, parts, settings, shapes
 from rnnspec.importing.onnx.graph import Graph
@@ -212,7 +212,12 @@ class Reader:
             if isinstance(each, Argument) and node.op not in _RECURRENT:
                 name = brief(each.name)
                 raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
-        outputs = _read_node(self.scope, node, inputs)
+        try:
+            outputs = _read_node(self.scope, node, inputs)
+        except (*numbers.UNFIT, AssertionError) as error:
+            # Inputs of other kinds, axes that are not there: any file can have them.
+            message = f"{node.op} does not fit {_kinds(inputs)}: {brief(error)}"
+            raise RefusedError(message, "E707") from None
         if computed is None:
             return outputs
         return tuple(
@@ -487,3 +492,7 @@ def _arrays_of(value: Value) -> Iterator[Array]:
                 yield from arrays or ()
         case _:
             pass
+
+
+def _kinds(inputs: Sequence[Value]) -> str:
+    return listed([describe(value) for value in inputs[:4]]) or "no inputs"
