@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 from cli.conftest import _own_folder
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from offered import import_later
 
 from rnnspec.errors import ModelError, UsageError
@@ -1053,6 +1057,35 @@ def test_windows(op: str, settings: dict[str, Any], wanted: str) -> None:
     with pytest.raises(ModelError) as caught:
         take(written(windowed(op, **settings)))
     assert str(caught.value).startswith(f"model.onnx: error: {wanted}")
+
+
+# Files that are changed at random
+
+
+@given(st.integers(0, 2**32), st.integers(0, 2**32))
+@settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_changed_files(first: int, second: int) -> None:
+    """The graph of a file with a few fields or bytes changed is read, or there is one error."""
+    from fuzz.breaking import broken_bytes
+    from fuzz.of_onnx import changed
+
+    whole = with_functions(function("f0", node("Relu", "a", "b", name="relu")))
+    raw = changed(whole, random.Random(first)).SerializeToString()
+    for content in (raw, broken_bytes(raw, random.Random(second))):
+        with suppress(ModelError, UsageError):
+            read_graph(written(content))
+
+
+def test_changed_files_of_the_gallery() -> None:
+    import_later("onnxruntime")
+    from fuzz import of_onnx
+
+    accepted = of_onnx.run(60, seed=3)
+    assert 0 < accepted < 60
 
 
 # What ONNX Runtime is given

@@ -488,8 +488,8 @@ def _arrays_of(value: Value) -> Iterator[Array]:
         case Known(arrays=arrays):
             yield from arrays
         case Tensor():
-            for arrays in (value.steps, value.rows, value.numbers):
-                yield from arrays or ()
+            for probed in (value.steps, value.rows, value.numbers):
+                yield from probed or ()
         case _:
             pass
 
