@@ -189,7 +189,22 @@ class _Plan:
             self.steps[source].layer = replace(recurrent, return_sequences=False)
             self._remove(at)
 
-    def _path(self, at: int) -> list[int]:
+    def _lengths(self) -> dict[int, int]:
+        """Return how many places are on the path to each."""
+        lengths, waiting = {0: 0}, list(self.steps)
+        while waiting:
+            step = self.steps[waiting[-1]]
+            pools = all(self._is_pool(source) for source in step.sources)
+            # All of a join's pools are on the path to it, else the longest one of its inputs.
+            before = self.steps[step.sources[0]].sources[:1] if pools else step.sources
+            if missing := [source for source in before if source not in lengths]:
+                waiting += missing
+                continue
+            added = 1 + len(set(step.sources)) if pools else 1
+            lengths[waiting.pop()] = added + max(lengths[source] for source in before)
+        return lengths
+
+    def _path(self, at: int, lengths: dict[int, int]) -> list[int]:
         """Return the places from the first layer to one, each of which takes the one before it."""
         path = list[int]()
         while at:
@@ -206,7 +221,7 @@ class _Plan:
                 at = starts.pop()
             else:
                 # The one that is farthest from the input.
-                at = max(step.sources, key=lambda source: len(self._path(source)))
+                at = max(step.sources, key=lambda source: lengths[source])
         return path
 
     def _is_pool(self, at: int) -> bool:
@@ -214,7 +229,8 @@ class _Plan:
 
     def order(self) -> list[list[int]]:
         """Return the places of the stack, then those of each head."""
-        paths = [self._path(result) for result in self.results]
+        lengths = self._lengths()
+        paths = [self._path(result, lengths) for result in self.results]
         trunk = 0
         if len(paths) == 1:
             pools = (i for i, at in enumerate(paths[0]) if isinstance(self.steps[at].layer, _POOLS))
@@ -308,7 +324,7 @@ class _Plan:
             if total % width:
                 message = f"expected a multiple of {width} features, received {total}"
                 raise _MisplacedError(step, message)
-            layers = [self.steps[before].layer for before in self._path(at)[:-1]]
+            layers = [self.steps[before].layer for before in self._path(at, self._lengths())[:-1]]
             if any(isinstance(layer, nodes.Repeat) for layer in layers):
                 return None
             windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]

@@ -35,7 +35,10 @@ _DEEPEST = 40
 """The most messages inside each other; a body of a loop takes three."""
 _LARGE = 2**12
 """The fewest bytes of raw data that stay in the file."""
-_RAW_DATA, _LENGTH_DELIMITED = 9, 2
+_RAW_DATA = 9
+_VARINT, _LENGTH_DELIMITED = 0, 2
+_WIRES = {_VARINT: 0, 1: 8, _LENGTH_DELIMITED: 0, 5: 4}
+"""The bytes of fields that have no length of their own, by their type in a file."""
 _MOST_AXES = 32  # as in NumPy 1
 
 _TYPES = {
@@ -114,6 +117,19 @@ class Contents:
         elif kind == "BFLOAT16":
             flat = flat.view(_bfloat16())
         return flat.reshape(dims)
+
+    def fill(self, tensor: Any) -> None:
+        """Put the numbers of a ``TensorProto`` that are elsewhere into it.
+
+        Raises:
+            ArrayError: they cannot be read.
+        """
+        if tensor.data_location or len(tensor.external_data):
+            tensor.raw_data = bytes(self._external(tensor))
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+        elif tensor.HasField("raw_data"):
+            tensor.raw_data = bytes(self._raw(tensor))
 
     def _raw(self, tensor: Any) -> bytes | memoryview:
         raw: bytes = tensor.raw_data
@@ -217,53 +233,55 @@ class _Walk:
             _BrokenError: the bytes are no message.
             UsageError: it is too large or too deep.
         """
-        self._check(depth)
+        if depth > _DEEPEST:
+            raise self._too_much(f"{_DEEPEST} messages inside each other")
         kinds, data = self._kinds_of(message), self._data
         pieces, copied, at = list[Any](), begin, begin
         while at < end:
             start = at
             key, at = self._varint(at, end)
-            self._fields += 1
-            if self._fields > _MOST_FIELDS:
-                self._check(depth)
+            self._count_field()
             number, wire = key >> 3, key & 7
+            if not number or wire not in _WIRES:
+                raise _BrokenError
             if wire == _LENGTH_DELIMITED:
                 length, content = self._varint(at, end)
                 at, kind = content + length, kinds.get(number, 1)
+                new: list[Any] = []
                 if at > end:
                     raise _BrokenError
-                new: list[Any] = []
                 if not isinstance(kind, int):
                     new = self.shrink(content, at, kind, depth + 1)
                 elif length >= _LARGE and number == _RAW_DATA and message.name == "TensorProto":
                     new = [self.mark, content.to_bytes(8, "little"), at.to_bytes(8, "little")]
                 else:
-                    self._bytes += kind * length
-                    self._check(depth)
+                    self._count_bytes(kind * length)
                 if new:
                     size = sum(map(len, new))
                     pieces += [data[copied:start], _varint(key), _varint(size), *new]
                     copied = at
-            elif wire == 0:
+            elif wire == _VARINT:
                 _, at = self._varint(at, end)
-            elif wire in (1, 5):
-                at += 8 if wire == 1 else 4
             else:
-                raise _BrokenError
+                at += _WIRES[wire]
         if at != end:
             raise _BrokenError
         # A message in which nothing is replaced is copied with the one around it.
         return [*pieces, data[copied:end]] if pieces or depth == 1 else []
 
-    def _check(self, depth: int) -> None:
-        message = "expected an ONNX file of a recurrent network, received more than "
-        if depth > _DEEPEST:
-            raise UsageError(f"{message}{_DEEPEST} messages inside each other", self._source)
+    def _count_field(self) -> None:
+        self._fields += 1
         if self._fields > _MOST_FIELDS:
-            raise UsageError(f"{message}{_MOST_FIELDS:,} fields", self._source)
+            raise self._too_much(f"{_MOST_FIELDS:,} fields")
+
+    def _count_bytes(self, number: int) -> None:
+        self._bytes += number
         if self._bytes > _MOST_BYTES:
-            message += f"{_MOST_BYTES:,} bytes beside the raw data of arrays"
-            raise UsageError(message, self._source)
+            raise self._too_much(f"{_MOST_BYTES:,} bytes beside the raw data of arrays")
+
+    def _too_much(self, what: str) -> UsageError:
+        message = f"expected an ONNX file of a recurrent network, received more than {what}"
+        return UsageError(message, self._source)
 
     def _kinds_of(self, message: Any) -> dict[int, Any]:
         """Return by number the messages of fields, or how costly a byte of a field is."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_NODES = 20_000
 """The most nodes and arrays, with all functions inlined."""
+_MOST_BYTES = 2**29
+"""The most bytes of all arrays: what reads them needs copies."""
 _MOST_PROBLEMS = 100
 _DEEPEST_CALLS = 50
 _LONGEST_NAME = 1_000
@@ -99,6 +101,58 @@ def read_graph(path: Path) -> Graph:
     return _Reading(load(path)).read()
 
 
+def live_model(path: Path) -> bytes:
+    """Return the model in an ONNX file that ``read_graph`` takes, for a runtime.
+
+    It has no nodes that no output needs, because a runtime computes them too, whatever they take.
+    All of its numbers are in it: the runtime opens no file.
+    """
+    contents = load(path)
+    proto = contents.proto
+    for body in (proto.graph, *proto.functions):
+        needed = _keep_live(body, contents)
+        if body is proto.graph:
+            inputs = [each for each in body.input if each.name in needed]
+            del body.input[:]
+            body.input.extend(inputs)
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _keep_live(body: Any, contents: Contents) -> set[str]:
+    """Remove nodes that no output of a graph or a function needs; return the names it takes."""
+    makers = {name: node for node in body.node for name in node.output if name}
+    is_graph = hasattr(body, "initializer")
+    waiting = [each.name for each in body.output] if is_graph else list(body.output)
+    live, needed = set[int](), set(waiting)
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or id(node) in live:
+            continue
+        live.add(id(node))
+        taken = set(node.input)
+        for attribute in node.attribute:
+            # A field that is not there would be made by changing what is in it.
+            graphs = [attribute.g] if attribute.HasField("g") else attribute.graphs
+            for graph in graphs:
+                taken |= _keep_live(graph, contents)
+            tensors = [attribute.t] if attribute.HasField("t") else attribute.tensors
+            for tensor in tensors:
+                contents.fill(tensor)
+        waiting.extend(taken - needed)
+        needed |= taken
+    kept = [node for node in body.node if id(node) in live]
+    del body.node[:]
+    body.node.extend(kept)
+    if is_graph:
+        arrays = [tensor for tensor in body.initializer if tensor.name in needed]
+        for tensor in arrays:
+            contents.fill(tensor)
+        del body.initializer[:]
+        body.initializer.extend(arrays)
+    return needed
+
+
 @dataclass(frozen=True, slots=True)
 class _Argument:
     """An attribute of a node in a function that takes the value of the call's attribute."""
@@ -125,6 +179,7 @@ class _Reading:
         self._source = str(contents.path)
         self._problems: dict[Problem, None] = {}
         self._size = 0
+        self._bytes = 0
         self._calls = 0
         self._functions: dict[tuple[str, str, str], _Function] = {}
         self._opset = 0
@@ -202,11 +257,23 @@ class _Reading:
         for tensor in tensors:
             name = self._name(tensor.name)
             self._give(givers, name, "an array")
-            try:
-                arrays[name] = self._contents.array(tensor)
-            except ArrayError as error:
-                self._refuse(name or "an array without a name", str(error), "E707")
+            array = self._array(tensor, name or "an array without a name")
+            if array is not None:
+                arrays[name] = array
         return arrays
+
+    def _array(self, tensor: Any, where: str) -> Array | None:
+        """Return an array, None if it is refused."""
+        try:
+            array = self._contents.array(tensor)
+        except ArrayError as error:
+            self._refuse(where, str(error), "E707")
+            return None
+        self._bytes += array.nbytes
+        if self._bytes > _MOST_BYTES:
+            message = f"expected arrays of at most {_MOST_BYTES:,} bytes in all, received more"
+            raise UsageError(message, self._source)
+        return array
 
     def _infos(self, protos: Iterable[Any], arrays: Mapping[str, Array]) -> tuple[Info, ...]:
         infos = dict[str, Info]()
@@ -264,6 +331,7 @@ class _Reading:
             where = nodes[cycle[0]].where
             through = few([nodes[i].where for i in cycle])
             self._refuse(where, f"expected no cycle of nodes, received one through {through}")
+            return tuple(nodes)
         return tuple(ordered)
 
     # Nodes
@@ -334,11 +402,7 @@ class _Reading:
             case "STRING":
                 return _text(value)
             case "TENSOR":
-                try:
-                    return self._contents.array(value)
-                except ArrayError as error:
-                    self._refuse(where, str(error), "E707")
-                    return None
+                return self._array(value, where)
             case "GRAPH":
                 return self._graph(value, where)
             case _:
@@ -445,11 +509,21 @@ class _Reading:
             elif not _fits(value, attribute.type.name):
                 expected = attribute.type.name.lower()
                 self._refuse(where, f"expected a value of type {expected}", "E703")
+            elif name in _WINDOW and "strides" in schema.attributes:
+                numbers = value if isinstance(value, tuple) else (value,)
+                if not all(_WINDOW[name] <= number <= _LARGEST_WINDOW for number in numbers):
+                    expected = f"{_WINDOW[name]} to {_LARGEST_WINDOW:,}"
+                    self._refuse(
+                        where, f"expected numbers from {expected}, received others", "E703"
+                    )
         for name, attribute in schema.attributes.items():
             if attribute.required and name not in node.attributes:
                 self._refuse(f"{node.where}.{name}", f"{node.op} needs this attribute", "E703")
 
 
+_LARGEST_WINDOW = 2**15
+_WINDOW = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}
+"""The smallest number in an attribute of a window over steps."""
 _VALUES = {
     "FLOAT": "f",
     "INT": "i",
@@ -544,7 +618,9 @@ def _find_cycle(waiting: Sequence[int], users: Sequence[Sequence[int]]) -> list[
         seen[at] = None
         at = makers[at]
     order = list(seen)
-    return order[order.index(at) :][::-1]
+    cycle = order[order.index(at) :][::-1]
+    first = cycle.index(min(cycle))
+    return cycle[first:] + cycle[:first]
 
 
 def _text(value: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from rnnspec.errors import brief
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
@@ -200,6 +201,10 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         raise RefusedError("W: expected an array of the file with the axes of the input", "E707")
     if node.attributes.get("group", 1) != 1:
         raise RefusedError("group: expected 1, received another number", "E703")
+    kernel_shape = tuple(node.attributes.get("kernel_shape", w.shape[2:]))
+    if kernel_shape != w.shape[2:]:
+        message = f"kernel_shape: expected {brief(w.shape[2:])}, received {brief(kernel_shape)}"
+        raise RefusedError(message, "E707")
     place, sizes = _steps_axis(value, node, w.shape[2:])
     if w.shape[1] != scope.features(value):
         message = f"W: expected {scope.features(value)} features, received {w.shape[1]}"

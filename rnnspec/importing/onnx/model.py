@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx.graph import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
-from rnnspec.importing.onnx.reader import HANDLED, Reader
+from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader
 from rnnspec.importing.onnx.values import RestartError
 from rnnspec.ir import nodes
 from rnnspec.ir.params import params
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _MOST_RESTARTS = 8
+_MOST_STEPS = 2**22
+"""The most steps of all sequences of a batch of fixed sizes, in any order of its axes."""
 _OPERATORS = {op.lower() for op in HANDLED}
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
@@ -99,9 +102,10 @@ def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
     the language has words for; of several that fail, the one with the most layers does.
     """
     best: tuple[Account, Reader] | None = None
+    budget = Budget(source, graph)
     for setting in _settings(source, graph):
         account = Account(source)
-        reader = _read_with(account, graph, setting)
+        reader = _read_with(account, graph, setting, budget)
         if best is None or len(reader.scope.steps) > len(best[1].scope.steps):
             best = account, reader
         if not account.problems:
@@ -129,6 +133,12 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
         account.refuse(brief(first.name), message + received, "E707")
     elif 0 in dims:
         account.refuse(brief(first.name), "expected sizes of at least 1, received 0", "E707")
+    elif not first.dtype.startswith(("int", "uint", "float", "bfloat")):
+        message = f"expected an input of numbers, received {brief(first.dtype)}"
+        account.refuse(brief(first.name), message, "E703")
+    elif math.prod(sorted(size for size in dims if isinstance(size, int))[-2:]) > _MOST_STEPS:
+        message = f"expected fewer steps and sequences, received {brief(list(dims))}"
+        account.refuse(brief(first.name), message, "E707")
     account.check()
     assert dims is not None, "checked before"
     sizes = tuple(size if isinstance(size, int) else None for size in dims)
@@ -150,7 +160,7 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
         account.check()
 
 
-def _read_with(account: Account, graph: Graph, setting: Setting) -> Reader:
+def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget) -> Reader:
     """Read a graph, again whenever it turns out that other probes are needed."""
     for _ in range(_MOST_RESTARTS):
         tried = Account(account.source)
@@ -159,7 +169,7 @@ def _read_with(account: Account, graph: Graph, setting: Setting) -> Reader:
         except RefusedError as refused:
             account.refuse(brief(graph.inputs[0].name), refused.message, refused.code)
             account.check()
-        reader = Reader(tried, graph, probes)
+        reader = Reader(tried, graph, probes, budget)
         try:
             reader.read()
         except RestartError as restart:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     Inputs = Sequence[Array | None]
 
+UNFIT = (
+    *(TypeError, ValueError, IndexError, KeyError),
+    *(ArithmeticError, AttributeError, MemoryError),
+)
+"""What NumPy and Python raise for inputs that do not fit an operator."""
 _MOST_NUMBERS = 2**22
 """The most numbers of a result that is larger than twice its inputs."""
 
@@ -36,14 +41,33 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     function = _FUNCTIONS.get(node.op) if not node.domain else None
     if function is None:
         raise RefusedError(f"the language lacks the operator {node.op}", "E701")
-    largest = max(_MOST_NUMBERS, *(2 * each.size for each in inputs if each is not None), 0)
+    # An array that is taken many times explains no large result.
+    distinct = {id(each): each.size for each in inputs if each is not None}
+    largest = max(_MOST_NUMBERS, 2 * sum(distinct.values()))
     try:
         with np.errstate(all="ignore"):
             result = function(node, inputs, largest)
-    except (TypeError, ValueError, IndexError, KeyError, ArithmeticError, AttributeError) as error:
+    except UNFIT as error:
         raise RefusedError(f"{node.op} does not fit its inputs: {error}", "E707") from None
     outputs = result if isinstance(result, tuple) else (result,)
     return tuple(np.asarray(each) for each in outputs)
+
+
+def effort(node: Node, inputs: Inputs) -> int:
+    """Return how much longer than others an operator takes, as a number of bytes to write."""
+    x = next((each for each in inputs if each is not None), None)
+    if x is None:
+        return 0
+    if node.op in ("MatMul", "Gemm"):
+        return (
+            x.size
+            * max(
+                (each.shape[-1] for each in inputs[1:2] if each is not None and each.ndim),
+                default=1,
+            )
+            // 8
+        )
+    return 256 * x.size if node.op in ("Erf", "Gelu") else 0
 
 
 def is_known(node: Node) -> bool:
@@ -270,8 +294,10 @@ def _pad(node: Node, inputs: Inputs, largest: int) -> Array:
     return np.pad(x, pairs, constant_values=value)
 
 
-def _concat(node: Node, inputs: Inputs, _: int) -> Array:
-    return np.concatenate(_needed(inputs), node.attributes["axis"])
+def _concat(node: Node, inputs: Inputs, largest: int) -> Array:
+    arrays = _needed(inputs)
+    _bound([sum(each.size for each in arrays)], largest)
+    return np.concatenate(arrays, node.attributes["axis"])
 
 
 def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
@@ -285,10 +311,10 @@ def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
     return np.moveaxis(taken, (0, 1), axes)
 
 
-def _top(node: Node, inputs: Inputs, _: int) -> tuple[Array, Array]:
+def _top(node: Node, inputs: Inputs, largest: int) -> tuple[Array, Array]:
     x, count = _needed(inputs)
     axis = node.attributes.get("axis", -1)
-    number = int(np.ravel(count)[0])
+    (number,) = _bound(np.ravel(count)[:1].tolist(), largest)
     order = np.argsort(-x if node.attributes.get("largest", 1) else x, axis, kind="stable")
     indices = np.take(order, np.arange(number), axis)
     return np.take_along_axis(x, indices, axis), indices
@@ -307,9 +333,9 @@ def _one_hot(node: Node, inputs: Inputs, largest: int) -> Array:
 
 def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
     x, y = _needed(inputs)
-    columns = y.shape[-1] if y.ndim > 1 else 1
-    _bound([x.size // max(x.shape[-1], 1), columns], largest)
-    _bound([x.size, columns], _MOST_PRODUCTS)
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    _bound([*batch, *x.shape[-2:-1], *(y.shape[-1:] if y.ndim > 1 else ())], largest)
+    _bound([x.size, y.shape[-1] if y.ndim > 1 else 1], _MOST_PRODUCTS)
     result: Array = np.matmul(x, y)
     return result
 

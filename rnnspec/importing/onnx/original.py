@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.importing.onnx.graph import live_model
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -75,9 +77,9 @@ def _dtype(info: Info) -> str:
 
 def open_file(path: Path, layout: Layout) -> Callable[[Array], Array]:
     """Return what computes the output of a file for a batch of its network."""
-    from rnnspec.backends.onnx.session import open_session
+    from rnnspec.backends.onnx.session import open_limited
 
-    session: Any = open_session(str(path))
+    session: Any = open_limited(live_model(path))
     names = [result.name for result in layout.results]
     rows = layout.setting.size("B")
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rnnspec.errors import brief
+import numpy as np
+
+from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import joins, layers, masks, numbers, parts, settings, shapes
 from rnnspec.importing.onnx.graph import Graph
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.graph import Info, Node
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.slots import Array
 
 _FUSED = "expected each recurrent layer as one node LSTM, GRU or RNN"
 _UNROLLED = 3
@@ -45,6 +48,30 @@ _QUANTIZED = (
 )
 
 
+_COST_OF_NODE = 2**12
+"""The time that a node takes, as a number of bytes that are computed in it."""
+
+
+class Budget:
+    """How many bytes may still be computed for a file, in all ways to read it."""
+
+    def __init__(self, source: str, graph: Graph) -> None:
+        self._source = source
+        # Weights may be put in another order, once for each way.
+        self._left = 2**28 + 8 * sum(array.nbytes for array in graph.arrays.values())
+
+    def spend(self, number: int) -> None:
+        """Take some bytes.
+
+        Raises:
+            UsageError: there are not as many left.
+        """
+        self._left -= number
+        if self._left < 0:
+            message = "expected a graph of a recurrent network, received one that computes too much"
+            raise UsageError(f"{message} from constants and sizes", self._source)
+
+
 class Reader:
     """The values so far, by their names.
 
@@ -52,11 +79,12 @@ class Reader:
     none.
     """
 
-    def __init__(self, account: Account, graph: Graph, probes: Probes) -> None:
+    def __init__(self, account: Account, graph: Graph, probes: Probes, budget: Budget) -> None:
         self.scope = Scope(account, probes)
         self.results: list[tuple[str, Tensor]] = []
         self.lengths = ""
         self._graph = graph
+        self._budget = budget
         self._values: dict[str, Value] = {}
         self._refused: list[tuple[Node, RefusedError]] = []
 
@@ -147,6 +175,7 @@ class Reader:
             except RefusedError as refused:
                 self._refused.append((node, refused))
                 outputs = (Unknown(),) * len(node.outputs)
+            self._budget.spend(_COST_OF_NODE + _new_bytes(outputs, inputs))
             for name, value in zip(node.outputs, outputs, strict=False):
                 self._values[name] = value
 
@@ -186,10 +215,10 @@ class Reader:
                 raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
         try:
             outputs = _read_node(self.scope, node, inputs)
-        except (TypeError, ValueError, IndexError, KeyError, ArithmeticError) as error:
-            # An attribute or an index of no meaning, which no other check has found.
-            message = f"{node.op} does not fit its inputs and attributes"
-            raise RefusedError(message, "E707") from error
+        except (*numbers.UNFIT, AssertionError) as error:
+            # Inputs of other kinds, axes that are not there: any file can have them.
+            message = f"{node.op} does not fit {_kinds(inputs)}: {brief(error)}"
+            raise RefusedError(message, "E707") from None
         if computed is None:
             return outputs
         return tuple(
@@ -218,6 +247,9 @@ class Reader:
             for value in inputs
         )
         probes = range(1 if constant else len(self.scope.probes.rows))
+        for i in probes:
+            arrays = [None if found is None else found[i] for found in numbers_of]
+            self._budget.spend(numbers.effort(node, arrays))
         try:
             several = [
                 numbers.compute(node, [None if found is None else found[i] for found in numbers_of])
@@ -439,3 +471,29 @@ def _same(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...
     if _is_cast(node):
         raise RefusedError(f"expected real numbers, received a cast of {describe(x)} to others")
     return (x,)
+
+
+def _new_bytes(outputs: Sequence[Value], inputs: Sequence[Value]) -> int:
+    """Return the size of the arrays of a node's outputs that are not parts of its inputs'."""
+    known = [array for value in inputs for array in _arrays_of(value)]
+    new = {id(array): array for value in outputs for array in _arrays_of(value)}
+    return sum(
+        array.nbytes
+        for array in new.values()
+        if not any(np.may_share_memory(array, other) for other in known)
+    )
+
+
+def _arrays_of(value: Value) -> Iterator[Array]:
+    match value:
+        case Known(arrays=arrays):
+            yield from arrays
+        case Tensor():
+            for probed in (value.steps, value.rows, value.numbers):
+                yield from probed or ()
+        case _:
+            pass
+
+
+def _kinds(inputs: Sequence[Value]) -> str:
+    return listed([describe(value) for value in inputs[:4]]) or "no inputs"
