@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _MOST_RESTARTS = 8
-_MOST_STEPS = 2**22
+_MOST_STEPS = 2**20
 """The most steps of all sequences of a batch of fixed sizes, in any order of its axes."""
 _OPERATORS = {op.lower() for op in HANDLED}
+_COST_OF_STEP = 32
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
@@ -135,7 +136,9 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
     elif not first.dtype.startswith(("int", "uint", "float", "bfloat")):
         message = f"expected an input of numbers, received {brief(first.dtype)}"
         account.refuse(brief(first.name), message, "E703")
-    elif math.prod(sorted(size for size in dims if isinstance(size, int))[-2:]) > _MOST_STEPS:
+    elif (
+        math.prod(sorted(size if isinstance(size, int) else 7 for size in dims)[-2:]) > _MOST_STEPS
+    ):
         message = f"expected fewer steps and sequences, received {brief(list(dims))}"
         account.refuse(brief(first.name), message, "E707")
     account.check()
@@ -163,7 +166,10 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
     """Read a graph, again whenever it turns out that other probes are needed."""
     for _ in range(_MOST_RESTARTS):
         tried = Account(account.source)
-        reader = Reader(tried, graph, draw_probes(setting), budget)
+        probes = draw_probes(setting)
+        # Each step of each sequence takes random numbers, patterns of padding and masks.
+        budget.spend(_COST_OF_STEP * sum(real.size for real in probes.real))
+        reader = Reader(tried, graph, probes, budget)
         try:
             reader.read()
         except RestartError as restart:
