@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx.graph import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _MOST_RESTARTS = 8
-_MOST_STEPS = 2**20
-"""The most steps of all sequences of a batch of fixed sizes, in any order of its axes."""
 _OPERATORS = {op.lower() for op in HANDLED}
 _COST_OF_STEP = 32
 _DEFAULT_NAMES = re.compile(
@@ -91,7 +89,7 @@ def _layout(graph: Graph, reader: Reader) -> Layout:
     """Return how a file differs from its network."""
     given, *others = graph.inputs
     lengths = next((info for info in others if info.name == reader.lengths), None)
-    results = tuple(Result(name, "".join(value.axes)) for name, value in reader.results)
+    results = tuple(Result(name, value.axes) for name, value in reader.results)
     return Layout(reader.scope.probes.setting, given, lengths, results)
 
 
@@ -136,11 +134,6 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
     elif not first.dtype.startswith(("int", "uint", "float", "bfloat")):
         message = f"expected an input of numbers, received {brief(first.dtype)}"
         account.refuse(brief(first.name), message, "E703")
-    elif (
-        math.prod(sorted(size if isinstance(size, int) else 7 for size in dims)[-2:]) > _MOST_STEPS
-    ):
-        message = f"expected fewer steps and sequences, received {brief(list(dims))}"
-        account.refuse(brief(first.name), message, "E707")
     account.check()
     assert dims is not None, "checked before"
     sizes = tuple(size if isinstance(size, int) else None for size in dims)
@@ -166,7 +159,11 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
     """Read a graph, again whenever it turns out that other probes are needed."""
     for _ in range(_MOST_RESTARTS):
         tried = Account(account.source)
-        probes = draw_probes(setting)
+        try:
+            probes = draw_probes(setting)
+        except RefusedError as refused:
+            account.refuse(brief(graph.inputs[0].name), refused.message, refused.code)
+            account.check()
         # Each step of each sequence takes random numbers, patterns of padding and masks.
         budget.spend(_COST_OF_STEP * sum(real.size for real in probes.real))
         reader = Reader(tried, graph, probes, budget)

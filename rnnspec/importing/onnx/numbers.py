@@ -28,6 +28,10 @@ _MOST_NUMBERS = 2**22
 """The most numbers of a result that is larger than twice its inputs."""
 
 
+_MOST_PRODUCTS = 2**26
+"""The most products of two numbers in a product of matrices."""
+
+
 def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     """Return the outputs of a node for plain numbers.
 
@@ -331,6 +335,7 @@ def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
     x, y = _needed(inputs)
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     _bound([*batch, *x.shape[-2:-1], *(y.shape[-1:] if y.ndim > 1 else ())], largest)
+    _bound([x.size, y.shape[-1] if y.ndim > 1 else 1], _MOST_PRODUCTS)
     result: Array = np.matmul(x, y)
     return result
 

@@ -97,7 +97,8 @@ class Reader:
         if setting.tokens:
             self._values[first.name] = Known(laid_out)
         else:
-            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=laid_out)
+            given = laid_out if probes.has_numbers else None
+            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=given)
         for info in others:
             self._values[info.name] = self._other_input(info)
         self._read_nodes(self._graph, _needed_nodes(self._graph))
