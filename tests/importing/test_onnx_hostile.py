@@ -749,13 +749,21 @@ def _initializers() -> bytes:
     return graph_of(b"".join(each))
 
 
-def _few_initializers() -> bytes:
-    """As many as are read, of as many numbers as there is memory for."""
+def _some_initializers(count: int) -> bytes:
     each = (
         field(5, b"\x08\x01\x10\x01" + field(9, bytes(4)) + field(8, b"w%d" % i))
-        for i in range(19_000)
+        for i in range(count)
     )
     return graph_of(b"".join(each))
+
+
+def _few_initializers() -> bytes:
+    """About as many as are read."""
+    return _some_initializers(19_000)
+
+
+def _more_initializers() -> bytes:
+    return _some_initializers(21_000)
 
 
 def _nodes_in_a_chain() -> bytes:
@@ -840,7 +848,15 @@ def _problems() -> bytes:
 
 COSTLY = (
     *(_nodes, _nodes_in_a_chain, _deep_graphs(10), _deep_graphs(30), _deep_graphs(3000)),
-    *(_initializers, _few_initializers, _empty_messages, _metadata, _long_names, _problems),
+    *(
+        _initializers,
+        _few_initializers,
+        _more_initializers,
+        _empty_messages,
+        _metadata,
+        _long_names,
+        _problems,
+    ),
     *(_small_numbers, _some_small_numbers, _single_numbers, _integers_of_an_attribute),
     *(_inputs_of_a_node, _inputs_of_the_graph, _wide_functions, _wide_nodes_of_functions),
 )
