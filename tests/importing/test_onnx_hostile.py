@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli.conftest import _own_folder
+from cli.conftest import Ran, _own_folder, _signals, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from offered import import_later
@@ -27,7 +27,7 @@ from rnnspec.importing.to_files import import_file
 
 onnx: Any = import_later("onnx")
 
-__all__ = ["_own_folder"]
+__all__ = ["_own_folder", "_signals", "run"]
 
 UNITS, FEATURES = 4, 3
 
@@ -119,6 +119,32 @@ def test_a_truncated_file_at_every_length() -> None:
     whole = chain().SerializeToString()
     for length in range(len(whole)):
         assert "expected" in message(written(whole[:length]))
+
+
+def _cut(raw: bytes) -> bytes:
+    return raw[: len(raw) // 2]
+
+
+def _of_another_operator(raw: bytes) -> bytes:
+    return raw.replace(b"LSTM", b"L\x1b[m")
+
+
+def _without_input(raw: bytes) -> bytes:
+    return raw.replace(b"ahead", b"<b>xy", 1)
+
+
+@pytest.mark.parametrize("change", [_cut, _of_another_operator, _without_input])
+@pytest.mark.parametrize("arguments", [("import",), ("convert", "other.safetensors")])
+def test_commands(
+    run: Callable[..., Ran], change: Callable[[bytes], bytes], arguments: tuple[str, ...]
+) -> None:
+    command, *output = arguments
+    written(change(chain().SerializeToString()))
+    ran = run(command, "model.onnx", *output)
+    assert ran.code in (1, 2)
+    assert not ran.out
+    assert all(line.startswith("model.onnx: error: ") for line in ran.err.splitlines())
+    assert [path.name for path in Path().iterdir()] == ["model.onnx"]
 
 
 # Graphs
