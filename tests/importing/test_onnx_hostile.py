@@ -1030,6 +1030,7 @@ def costly_models() -> Iterator[tuple[str, Any]]:
     yield "rows", fixed(batch=10**9)
     yield "all", fixed(batch=2**62, time=2**62, features=2**62)
     yield "features", fixed(features=10**9)
+    yield "more_features", fixed(features=2**62)
     yield "dilation", windowed("Conv", dilations=[10**7], pads=[10**7, 0])
     yield "joins", behind(*repeated("Concat", 40, 2, axis=1))
     yield "sums", behind(*repeated("Add", 200, 2))
