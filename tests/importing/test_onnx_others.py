@@ -511,6 +511,26 @@ def test_frozen_sizes_are_said(tmp_path: Path) -> None:
     )
 
 
+def test_sizes_that_constants_fix(tmp_path: Path) -> None:
+    body = (
+        f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, , z, z)\ni = Squeeze (a, ONE)\n"
+        "o = Transpose <perm = [1, 0, 2]> (i)\ny = Reshape (o, SHAPE)"
+    )
+    zeros, shape = np.zeros((1, 2, 4), np.float32), np.array([-1, 7, 4])
+    model = imported(write(tmp_path, body, **LSTM, z=zeros, SHAPE=shape))
+    assert model.taken.program.network.input.steps == 7
+    assert "the file takes 2 at a time" in "".join(model.taken.imported.inferred)
+
+
+def test_a_vector_of_all_steps_fixes_their_number(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\n"
+        "f = Flatten (o)\ny = MatMul (f, K1)"
+    )
+    model = imported(write(tmp_path, body, **LSTM, K1=(28, 2)))
+    assert model.taken.program.network.input.steps == 7
+
+
 def test_all_steps_in_one_vector(tmp_path: Path) -> None:
     body = (
         f"{STATE}i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\n"

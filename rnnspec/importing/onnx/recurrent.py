@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.errors import brief
 from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx.scope import restart_with
 from rnnspec.importing.onnx.values import (
     Argument,
     CellState,
@@ -93,7 +94,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
         raise RefusedError(message, "E707")
     states = (number, scope.probes.rows[0], units)
     for each in more[:2] if node.op == "LSTM" else more[:1]:
-        _check_state(each, (states[1], number, units) if layout else states)
+        _check_state(scope, each, (states[1], number, units) if layout else states)
     seen = _Seen(scope, value, lengths)
     backward = (seen.is_backward() != (way == "reverse")) if number == 1 else False
     if number == 2 and seen.is_backward():
@@ -250,18 +251,22 @@ def _constant(value: Value, what: str) -> Array | None:
     return array
 
 
-def _check_state(value: Value, shape: tuple[int, ...]) -> None:
+def _check_state(scope: Scope, value: Value, shape: tuple[int, ...]) -> None:
     """Check that an initial state is zeros, of a shape for the first probe.
 
     Raises:
         RefusedError: it is another.
     """
+    rows = scope.probes.rows[0]
     match value:
         case None:
             return
         case Known(arrays=arrays):
             if any(array.any() for array in arrays):
                 raise RefusedError("expected initial states of zeros, received others")
+            fixed = {array.shape[shape.index(rows)] for array in arrays if array.ndim == 3}
+            if arrays[0].shape != shape and len(fixed) == 1:
+                restart_with(scope, "B", fixed.pop())
             if arrays[0].shape != shape:
                 message = f"(directions, sequences, units), {shape}, received {arrays[0].shape}"
                 raise RefusedError(f"expected initial states of {message}", "E707")

@@ -465,6 +465,18 @@ def dense(name: str, units: int, *, tied: str | None = None) -> nodes.Dense:
     )
 
 
+def restart_with(scope: Scope, letter: str, size: int) -> None:
+    """Have the graph read again with a size of its input that constants of it fix.
+
+    Raises:
+        RestartError: always, unless the size is fixed already.
+    """
+    setting = scope.probes.setting
+    if letter in setting.order and setting.size(letter) is None and size > 0:
+        at = setting.order.index(letter)
+        raise RestartError(sizes=(*setting.sizes[:at], size, *setting.sizes[at + 1 :]))
+
+
 def restart_longer(scope: Scope) -> None:
     """Have the graph read again with longer sequences, which its windows need.
 

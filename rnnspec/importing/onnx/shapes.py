@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
-from rnnspec.importing.onnx.scope import Sequences
+from rnnspec.importing.onnx.scope import Sequences, restart_with
 from rnnspec.importing.onnx.values import Known, Tensor, describe
 from rnnspec.ir import nodes
 
@@ -107,10 +107,26 @@ def reshape(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Ten
         raise RefusedError("expected a shape with a fixed number of axes, received others")
     axes = _regroup(scope, x, shapes)
     if axes is None:
+        _look_for_length(scope, x, shapes)
         few = ", ".join(map(str, shapes[0]))
         message = f"from {describe(x)}, received ({few}) where that is {scope.shape(x)[0]}"
         raise RefusedError(f"expected a shape that the language has a word for, {message}", "E704")
     return replace(x, axes=axes)
+
+
+def _look_for_length(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> None:
+    """Have the graph read again with the number of steps that a shape fixes, if it fixes one.
+
+    Raises:
+        RestartError: it does.
+    """
+    steps, wanted = (
+        x.axis("T"),
+        {shape[x.axis("T")] for shape in shapes if x.axis("T") < len(shape)},
+    )
+    whole = scope.is_sequence(x.at) and scope.sequences(x.at).steps == scope.probes.steps
+    if steps >= 0 and x.axes[steps] == "T" and len(wanted) == 1 and whole:
+        restart_with(scope, "T", wanted.pop())
 
 
 def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...] | None:
@@ -179,6 +195,10 @@ def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tens
     if not changed:
         return replace(x, axes=axes)
     steps = {shape[i] for shape in wanted for i in changed}
+    if x.formula is not None and x.formula.is_single and changed and steps == {scope.features(x)}:
+        # One number for all features, such as their norm, becomes one for each.
+        axes = tuple("F" if i in changed else axis for i, axis in enumerate(axes))
+        return replace(x, axes=axes, formula=replace(x.formula, is_single=False))
     letters = "".join(axis for axis in axes if axis)
     if len(changed) != 1 or len(steps) != 1 or sorted(letters) != ["B", "F"]:
         raise RefusedError("expected a vector repeated as a fixed number of steps, received others")
