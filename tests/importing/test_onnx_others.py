@@ -601,3 +601,13 @@ def test_a_changed_file_of_rnnspec(tmp_path: Path) -> None:
     assert isinstance(last, nodes.Dense)
     assert last.activation == "tanh"
     assert "the spec in the file is not used" in "".join(model.taken.imported.inferred)
+
+
+def test_what_no_output_needs_is_named(tmp_path: Path) -> None:
+    shapes = {**LSTM, **HEAD, "spare": (2, 2)}
+    model = imported(write(tmp_path, STATE + OUT, f"{FEATURES}, float[batch] more", **shapes))
+    reason = "no output needs it"
+    assert [line for line in model.taken.imported.left_out if reason in line] == [
+        f"input more ({reason})",
+        f"array spare ({reason})",
+    ]

@@ -243,7 +243,8 @@ class _Reading:
             self._refuse(where, "expected outputs, received none")
         model = self._contents.proto
         writer = f"{_text(model.producer_name)} {_text(model.producer_version)}"
-        return Graph(inputs, outputs, self._sort(kept), arrays, self._opset, brief(writer))
+        writer = brief(writer) if writer.strip() else "an unknown tool"
+        return Graph(inputs, outputs, self._sort(kept), arrays, self._opset, writer)
 
     def _give(self, givers: dict[str, str], name: str, who: str) -> None:
         if name in givers:

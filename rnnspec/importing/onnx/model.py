@@ -75,7 +75,7 @@ def read_file(path: Path, name: str) -> Imported:
     account.check()
     names = {node.name: given for step, node in pairs if (given := _name_of(step))}
     unique = {ours: own for ours, own in names.items() if list(names.values()).count(own) == 1}
-    form = f"ONNX file of {brief(graph.writer or 'an unknown tool')}"
+    form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
     layout = _layout(graph, reader)
     return replace(

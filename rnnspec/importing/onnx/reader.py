@@ -101,7 +101,9 @@ class Reader:
             self._values[first.name] = Tensor(0, tuple(setting.order), numbers=given)
         for info in others:
             self._values[info.name] = self._other_input(info)
-        self._read_nodes(self._graph, _needed_nodes(self._graph))
+        needed = _needed_nodes(self._graph)
+        self._read_nodes(self._graph, needed)
+        self._leave_unused(needed)
         self._refuse()
         self._check_masks()
         for info in self._graph.outputs:
@@ -109,6 +111,18 @@ class Reader:
                 self._note_result(info.name, self._values.get(info.name))
             except RefusedError as refused:
                 self.scope.account.refuse(brief(info.name), refused.message, refused.code)
+
+    def _leave_unused(self, needed: Sequence[Node]) -> None:
+        """Name the inputs and the arrays that no output needs."""
+        taken = {info.name for info in self._graph.outputs}
+        taken.update(name for node in needed for name in _taken_names(node))
+        unused = [("input", info.name) for info in self._graph.inputs]
+        # Those that are not weights are what a tool that simplifies graphs has left behind.
+        weights = (n for n, array in self._graph.arrays.items() if array.dtype.kind == "f")
+        unused += [("array", name) for name in weights if self._graph.arrays[name].ndim]
+        for kind, name in unused:
+            if name not in taken:
+                self.scope.account.leave(f"{kind} {brief(name)}", reason="no output needs it")
 
     def _refuse(self) -> None:
         """Refuse nodes in the account; those of an unrolled loop have one reason together."""
