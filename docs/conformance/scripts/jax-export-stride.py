@@ -15,5 +15,5 @@ batch, steps = jax.export.symbolic_shape("batch, steps")
 shape = jax.ShapeDtypeStruct((batch, steps, 3), x.dtype)
 try:
     print("received", jax.export.export(jax.jit(function))(shape).call(x).shape)
-except Exception as error:
+except TypeError as error:
     print("received", error)

@@ -3,14 +3,19 @@
 import jax2onnx
 from flax import nnx
 
-for name in ("max_pool", "avg_pool"):
-    for function in (
-        lambda x: getattr(nnx, name)(x, window_shape=(2,)),
-        lambda x: getattr(nnx, name)(x, (2,)),
-    ):
-        print(name, "expected a model")
-        try:
-            jax2onnx.to_onnx(function, inputs=[(1, 6, 3)])
-            print(name, "received one")
-        except TypeError as error:
-            print(name, "received TypeError:", error)
+
+def by_name(x):
+    return nnx.max_pool(x, window_shape=(2,))
+
+
+def by_position(x):
+    return nnx.max_pool(x, (2,))
+
+
+for function in (by_name, by_position):
+    print(function.__name__, "expected a model")
+    try:
+        jax2onnx.to_onnx(function, inputs=[(1, 6, 3)])
+        print(function.__name__, "received one")
+    except TypeError as error:
+        print(function.__name__, "received TypeError:", error)

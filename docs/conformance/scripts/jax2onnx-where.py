@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import jax2onnx
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 
 def inside(x):
@@ -23,5 +24,5 @@ for function in (inside, before):
         model = jax2onnx.to_onnx(function, inputs=[x.shape])
         session = onnxruntime.InferenceSession(model.SerializeToString())
         print(function.__name__, "received", *session.run(None, {session.get_inputs()[0].name: x}))
-    except Exception as error:
+    except Fail as error:
         print(function.__name__, "received", error)

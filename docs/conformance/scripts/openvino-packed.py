@@ -21,5 +21,5 @@ print("expected a model")
 try:
     openvino.convert_model(Network().eval(), example_input=example)
     print("received one")
-except Exception as error:
+except openvino.OpConversionFailure as error:
     print("received", error)

@@ -2,6 +2,7 @@
 
 import keras
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 import tensorflow as tf
 import tf2onnx
 
@@ -12,5 +13,5 @@ signature = [tf.TensorSpec((None, 3), tf.float32, name="x")]
 proto, _ = tf2onnx.convert.from_keras(model, input_signature=signature, opset=18)
 try:
     onnxruntime.InferenceSession(proto.SerializeToString())
-except Exception as error:
+except Fail as error:
     print("received", error)
