@@ -2,6 +2,7 @@
 
 import openvino
 import torch
+from openvino.frontend import OpConversionFailure
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -21,5 +22,5 @@ print("expected a model")
 try:
     openvino.convert_model(Network().eval(), example_input=example)
     print("received one")
-except openvino.OpConversionFailure as error:
+except OpConversionFailure as error:
     print("received", error)

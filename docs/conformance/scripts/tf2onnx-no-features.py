@@ -2,9 +2,9 @@
 
 import keras
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 import tensorflow as tf
 import tf2onnx
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 x = keras.Input((3,), name="x")
 model = keras.Model(x, keras.layers.Dense(2)(x[:, None, :0]))
