@@ -147,6 +147,7 @@ fuzz: $(READY)  ## Try hostile inputs, RUNS specs of each kind (100,000) and MOD
 	cd tests && ../$(BIN)/python -m fuzz specs --runs $(RUNS)
 	cd tests && ../$(BIN)/python -m fuzz growth
 	cd tests && ../$(BIN)/python -m fuzz models --runs $(MODELS)
+	cd tests && ../$(BIN)/python -m fuzz onnx --runs $(MODELS)
 
 clean:  ## Remove everything that was made
 	rm -rf $(VENV) build *.egg-info playground/node_modules

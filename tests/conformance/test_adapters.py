@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rnnspec.conformance import suite
+from rnnspec.conformance.adapters.c_code import call_function
 from rnnspec.conformance.layout import Case
 from rnnspec.conformance.results import Results, read_results
 from rnnspec.conformance.run import Launch, run_suite
@@ -41,3 +44,36 @@ def test_a_tool_has_its_results(name: str, cases: tuple[Case, ...]) -> None:
 
 def _outcomes(results: Results, tool: str) -> dict[str, tuple[str, str]]:
     return {case: (row[tool].state, row[tool].fault) for case, row in results.cells.items()}
+
+
+SOURCE = """
+void sums(int batch, const float x[restrict batch][2], const int64_t shift[1], float sum[batch]) {
+    for (int i = 0; i < batch; ++i) sum[i] = x[i][0] + x[i][1] + shift[0];
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_a_function_in_c_is_called_with_the_sizes_of_its_inputs() -> None:
+    source = f"#include <stdint.h>\n{SOURCE}"
+    for batch in (1, 3):
+        x = np.arange(2 * batch, dtype=np.float32).reshape(batch, 2)
+        (sums,) = call_function(source, "sums", [x, np.array([5])])
+        assert sums.tolist() == (x.sum(axis=1) + 5).tolist()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+def test_what_the_c_compiler_says_is_the_refusal() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)^cc: model\.c:.*nothing"):
+        call_function("void f(const float x[1], float y[1]) { nothing; }", "f", [np.ones(1)])
+
+
+def test_onnx_files_get_the_sizes_of_inputs(cases: tuple[Case, ...], tmp_path: Path) -> None:
+    from rnnspec.conformance.adapters.onnx_files import names, save_with_sizes, sizes
+
+    path = next(case.folder for case in cases if case.name == "state-carried") / "model.onnx"
+    inputs = [np.zeros((2, 5, 3)), np.zeros((2, 4)), np.zeros((2, 4))]
+    assert sizes(path, inputs) == {"batch": 2, "steps": 5}
+    save_with_sizes(path, inputs, tmp_path / "model.onnx")
+    assert sizes(tmp_path / "model.onnx", inputs) == {}
+    assert names(tmp_path / "model.onnx") == names(path)

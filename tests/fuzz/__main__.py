@@ -1,4 +1,4 @@
-"""``python -m fuzz bytes|specs|growth|models [--runs N] [--seed N]``, to be run in ``tests``."""
+"""``python -m fuzz bytes|specs|growth|models|onnx [--runs N] [--seed N]``, run in ``tests``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import time
 def main() -> None:
     """Run one kind of fuzzing; a failing input is saved in the working directory."""
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("kind", choices=["bytes", "specs", "growth", "models"])
+    parser.add_argument("kind", choices=["bytes", "specs", "growth", "models", "onnx"])
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
@@ -27,8 +27,8 @@ def main() -> None:
 
         print(f"{run_growth():,} kinds of text, each answered in time linear in its length")
         return
-    if asked.kind == "models":
-        _models(asked.runs, asked.seed)
+    if asked.kind in ("models", "onnx"):
+        _files(asked.kind, asked.runs, asked.seed)
         return
     from fuzz.of_specs import run as run_specs
     from fuzz.verdict import MEBIBYTES
@@ -43,8 +43,11 @@ def main() -> None:
     sys.exit(peak > MEBIBYTES)
 
 
-def _models(number: int, seed: int) -> None:
-    from fuzz.of_models import run
+def _files(kind: str, number: int, seed: int) -> None:
+    if kind == "models":
+        from fuzz.of_models import run
+    else:
+        from fuzz.of_onnx import run
 
     begun = time.monotonic()
     # A folder that stays: a broken file is left in it if it ends the process.

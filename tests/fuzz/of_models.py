@@ -13,6 +13,7 @@ import torch
 from importing.old import archived, reviews
 from safetensors.numpy import save_file
 
+from fuzz.breaking import broken_bytes
 from rnnspec.errors import ModelError, UsageError
 from rnnspec.importing.run import take
 
@@ -31,7 +32,7 @@ def run(number: int, seed: int) -> int:
         path = rng.choice(list(wholes))
         broken = path.with_stem("broken")
         inside = path.suffix == ".keras" and rng.random() < 0.8
-        broken.write_bytes((_broken_inside if inside else _broken)(wholes[path], rng))
+        broken.write_bytes((_broken_inside if inside else broken_bytes)(wholes[path], rng))
         begun, said = time.process_time(), ""
         try:
             take(broken)
@@ -71,24 +72,5 @@ def _broken_inside(whole: bytes, rng: random.Random) -> bytes:
         chosen = rng.choice(archive.namelist())
         for name in archive.namelist():
             member = archive.read(name)
-            again.writestr(name, _broken(member, rng) if name == chosen else member)
+            again.writestr(name, broken_bytes(member, rng) if name == chosen else member)
     return made.getvalue()
-
-
-def _broken(whole: bytes, rng: random.Random) -> bytes:
-    raw = bytearray(whole)
-    for _ in range(rng.randint(1, 6)):
-        # Half of them in the headers, where most of the structure is.
-        at = rng.randrange(len(raw) if rng.random() < 0.5 else min(len(raw), 6000))
-        match rng.randrange(4):
-            case 0:
-                raw[at] = rng.randrange(256)
-            case 1:
-                raw[at : at + 8] = rng.choice([b"\xff" * 8, bytes(8), rng.randbytes(8)])
-            case 2:
-                raw[at] ^= 1 << rng.randrange(8)
-            case _ if rng.random() < 0.1:
-                del raw[at + 1 :]
-            case _:
-                raw[at : at + 1] = b"\x7f"
-    return bytes(raw)

@@ -11,11 +11,11 @@ from typing import Any
 import onnx
 from small_networks import in_small
 
-from fuzz.of_models import _broken
+from fuzz.breaking import broken_bytes
 from rnnspec import pipeline
 from rnnspec.convert.choice import kind_named
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.run import take
+from rnnspec.importing.to_files import import_file
 from rnnspec.weights.initial import draw_scaled
 
 ROOT = Path(__file__).parents[2]
@@ -26,15 +26,20 @@ FLOATS = (0.0, 1.0, -1.0, 1e38, float("nan"), float("inf"))
 TEXTS = ("", "x", "LSTM", "Loop", "Reshape", "\x1b[2J", "\u202e", "a" * 999, "../w", "forward")
 
 
-def run(number: int, seed: int, judge: Callable[[Path], object] = take) -> int:
+def import_whole(path: Path) -> None:
+    """Import a file, and compare it with what ONNX Runtime makes of it."""
+    import_file(path, Path("imported.yaml"), force=True)
+
+
+def run(number: int, seed: int, judge: Callable[[Path], object] = import_whole) -> int:
     """Judge ``number`` broken files in the working folder; return how many were accepted."""
     rng = random.Random(seed)
-    wholes = list(_wholes())
+    wholes = list(whole_models())
     path, accepted = Path("broken.onnx"), 0
     for _ in range(number):
         whole = rng.choice(wholes)
         if rng.random() < 0.2:
-            path.write_bytes(_broken(whole.SerializeToString(), rng))
+            path.write_bytes(broken_bytes(whole.SerializeToString(), rng))
         else:
             path.write_bytes(changed(whole, rng).SerializeToString())
         begun, said = time.process_time(), ""
@@ -51,7 +56,7 @@ def run(number: int, seed: int, judge: Callable[[Path], object] = take) -> int:
     return accepted
 
 
-def _wholes() -> Iterator[Any]:
+def whole_models() -> Iterator[Any]:
     """Yield graphs of the gallery in small as another tool would have written them."""
     kind = kind_named(Path("whole.onnx"))
     for spec in sorted((ROOT / "specs").glob("*.yaml")):

@@ -1,4 +1,4 @@
-"""MNN gives no more than 88 for Softplus."""
+"""MNN gives no more than 87 for Softplus."""
 
 import _tools
 import MNN

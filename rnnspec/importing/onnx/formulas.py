@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rnnspec.words import Activation
 
 _ROWS = 48
+_MOST_NUMBERS = 2**23
+"""The most numbers of the samples; with more features, there are fewer rows."""
+_FEWEST_ROWS = 6
 _LONGEST = 60
 """The most nodes of a function."""
 
@@ -199,7 +202,10 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
     if formula.is_single and width > 1:
         return None
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((_ROWS, width)) * np.logspace(-3, 1.4, _ROWS)[:, None]
+    rows = min(_ROWS, _MOST_NUMBERS // width)
+    if rows < _FEWEST_ROWS:
+        return None
+    x = rng.standard_normal((rows, width)) * np.logspace(-3, 1.4, rows)[:, None]
     with np.errstate(all="ignore"):
         try:
             y = evaluate(formula, x, start)

@@ -78,9 +78,9 @@ def _of_features(
         elif value is None:
             continue
         else:
-            assert isinstance(value, Known), "refused before"
-            array = value.constant
-            assert array is not None, "refused before"
+            array = value.constant if isinstance(value, Known) else None
+            if array is None:
+                raise RefusedError(f"expected the output of a layer, received {describe(value)}")
             parts.append(_along_features(array, feature, rank))
     function = partial(_run, function, node)
     # Without an axis of features, there is one feature, or one number for all of them.
@@ -201,7 +201,8 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         RefusedError: the language lacks it.
     """
     x = inputs[0]
-    assert isinstance(x, Tensor), "of others there are numbers"
+    if not isinstance(x, Tensor):
+        raise RefusedError(f"expected the output of a layer, received {describe(x)}")
     letters = is_over(x, node, inputs)
     keep = bool(node.attributes.get("keepdims", 1))
     axes = settings.axes_of(node, constants(inputs, "axes"))

@@ -75,11 +75,16 @@ def _moved_tokens(scope: Scope, indices: Known) -> Tensor | None:
             of_rows = index if letters == "BT" else index.T
             if index.ndim != 2 or len(of_rows) != len(batch):
                 break
-            found = of_rows[:, :, None] == batch[:, None, :]
-            found &= (of_rows != 0)[:, :, None]
-            if (found.any(2) != (of_rows != 0)).any():
+            rows, steps = batch.shape
+            if of_rows.min() < 0 or of_rows.max() > steps:
                 break
-            moved.append(np.where(found.any(2), found.argmax(2), -1))
+            places = np.full((rows, steps + 1), -1)
+            np.put_along_axis(places, batch, np.broadcast_to(np.arange(steps), batch.shape), 1)
+            places[:, 0] = -1
+            found = np.take_along_axis(places, of_rows.astype(np.int64), 1)
+            if ((found < 0) & (of_rows != 0)).any():
+                break
+            moved.append(found)
         else:
             return Tensor(0, tuple(letters), steps=tuple(moved))
     return None

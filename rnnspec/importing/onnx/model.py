@@ -15,6 +15,7 @@ from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
+from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx.graph import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
@@ -90,7 +91,7 @@ def _layout(graph: Graph, reader: Reader) -> Layout:
     """Return how a file differs from its network."""
     given, *others = graph.inputs
     lengths = next((info for info in others if info.name == reader.lengths), None)
-    results = tuple(Result(name, "".join(value.axes)) for name, value in reader.results)
+    results = tuple(Result(name, value.axes) for name, value in reader.results)
     return Layout(reader.scope.probes.setting, given, lengths, results)
 
 
@@ -163,7 +164,12 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
     """Read a graph, again whenever it turns out that other probes are needed."""
     for _ in range(_MOST_RESTARTS):
         tried = Account(account.source)
-        reader = Reader(tried, graph, draw_probes(setting), budget)
+        try:
+            probes = draw_probes(setting)
+        except RefusedError as refused:
+            account.refuse(brief(graph.inputs[0].name), refused.message, refused.code)
+            account.check()
+        reader = Reader(tried, graph, probes, budget)
         try:
             reader.read()
         except RestartError as restart:

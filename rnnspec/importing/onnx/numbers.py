@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
     Inputs = Sequence[Array | None]
 
-_UNFIT = (
+UNFIT = (
     *(TypeError, ValueError, IndexError, KeyError),
     *(ArithmeticError, AttributeError, MemoryError),
 )
+"""What NumPy and Python raise for inputs that do not fit an operator."""
 _MOST_NUMBERS = 2**22
 """The most numbers of a result that is larger than twice its inputs."""
+
+
+_MOST_PRODUCTS = 2**26
+"""The most products of two numbers in a product of matrices."""
 
 
 def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
@@ -42,7 +47,7 @@ def compute(node: Node, inputs: Inputs) -> tuple[Array, ...]:
     try:
         with np.errstate(all="ignore"):
             result = function(node, inputs, largest)
-    except _UNFIT as error:
+    except UNFIT as error:
         raise RefusedError(f"{node.op} does not fit its inputs: {error}", "E707") from None
     outputs = result if isinstance(result, tuple) else (result,)
     return tuple(np.asarray(each) for each in outputs)
@@ -309,7 +314,7 @@ def _reverse_sequence(node: Node, inputs: Inputs, _: int) -> Array:
 def _top(node: Node, inputs: Inputs, largest: int) -> tuple[Array, Array]:
     x, count = _needed(inputs)
     axis = node.attributes.get("axis", -1)
-    (number,) = _bound(np.ravel(count)[:1], largest)
+    (number,) = _bound(np.ravel(count)[:1].tolist(), largest)
     order = np.argsort(-x if node.attributes.get("largest", 1) else x, axis, kind="stable")
     indices = np.take(order, np.arange(number), axis)
     return np.take_along_axis(x, indices, axis), indices
@@ -330,6 +335,7 @@ def _matrix_product(_: Node, inputs: Inputs, largest: int) -> Array:
     x, y = _needed(inputs)
     batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
     _bound([*batch, *x.shape[-2:-1], *(y.shape[-1:] if y.ndim > 1 else ())], largest)
+    _bound([x.size, y.shape[-1] if y.ndim > 1 else 1], _MOST_PRODUCTS)
     result: Array = np.matmul(x, y)
     return result
 

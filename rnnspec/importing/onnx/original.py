@@ -20,10 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An output, and the axes of the network's output that its axes are; F may be missing."""
+    """An output, and the letter of the network's output that each of its axes is.
+
+    An axis of size 1 may have none, and F may be missing.
+    """
 
     name: str
-    axes: str
+    axes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,9 @@ class Layout:
         laid_out = []
         for result, output in zip(self.results, outputs, strict=True):
             letters = [letter for letter in "BTF" if letter in result.axes]
-            array = output.transpose([result.axes.index(letter) for letter in letters])
+            single = [i for i, axis in enumerate(result.axes) if not axis]
+            order = [result.axes.index(letter) for letter in letters]
+            array = np.squeeze(output.transpose([*order, *single]), (*range(-len(single), 0),))
             # A last axis of size 1 may be missing.
             laid_out.append(array if "F" in letters else array[..., None])
         if len(laid_out) == 1:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.importing.layer_graph import RefusedError
+
 if TYPE_CHECKING:
     from rnnspec.importing.onnx.values import Probed
     from rnnspec.slots import Array
@@ -15,7 +17,12 @@ _SIZES = ((7, 37), (6, 58), (5, 41))
 """The sequences and the steps of the probes of an input with open sizes: no two are alike."""
 _FEWEST_ROWS = 6
 """The number of sequences that have each pattern of padding."""
-_MOST_NUMBERS = 2**22
+_MOST_NUMBERS = 2**21
+"""The most numbers of a probe that are drawn."""
+_MOST_STEPS = 2**19
+"""The most steps of all sequences of a probe."""
+_ROWS_DRAWN = 64
+"""The number of sequences of a probe that have padding of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,11 @@ class Probes:
         """The number of real steps of each sequence."""
         return tuple(real.sum(1) for real in self.real)
 
+    @property
+    def has_numbers(self) -> bool:
+        """Whether each number is one of its own: there are too many otherwise."""
+        return all(batch.strides[-1] for batch in self.batches)
+
     def laid_out(self) -> Probed:
         """Return the batches in the order of axes of the graph's input."""
         letters = "BT" if self.setting.tokens else "BTF"
@@ -78,7 +90,11 @@ class Probes:
 
 
 def draw_probes(setting: Setting) -> Probes:
-    """Return probes with every pattern of padding."""
+    """Return probes with every pattern of padding.
+
+    Raises:
+        RefusedError: their sequences are too many, or too long.
+    """
     rng = np.random.default_rng(0)
     rows, steps = setting.size("B"), setting.size("T")
     number = len(_SIZES) if rows is None or rows >= _FEWEST_ROWS else _FEWEST_ROWS
@@ -86,9 +102,14 @@ def draw_probes(setting: Setting) -> Probes:
     for index in range(number):
         open_rows, open_steps = _SIZES[index % len(_SIZES)]
         size = (rows or open_rows, steps or open_steps * setting.longer)
-        real = np.stack(
-            [_real(rng, size[1], index + row, at_end=setting.at_end) for row in range(size[0])]
-        )
+        if size[0] * size[1] > _MOST_STEPS:
+            message = f"expected at most {_MOST_STEPS:,} steps in all sequences, received"
+            raise RefusedError(f"{message} {size[0]:,} x {size[1]:,}", "E707")
+        drawn = [
+            _real(rng, size[1], index + row, at_end=setting.at_end)
+            for row in range(min(size[0], _ROWS_DRAWN))
+        ]
+        real = np.stack([drawn[row % len(drawn)] for row in range(size[0])])
         if setting.tokens:
             # No token twice in a sequence, so that each tells where it came from.
             tokens = rng.permuted(np.broadcast_to(np.arange(1, size[1] + 1), size), axis=1)
@@ -96,11 +117,11 @@ def draw_probes(setting: Setting) -> Probes:
         else:
             features = setting.size("F") or 1
             several = features if size[0] * size[1] * features <= _MOST_NUMBERS else 1
-            numbers = rng.standard_normal((*size, several))
+            numbers = rng.standard_normal((*size, several), dtype=np.float32)
             # A step is padding if every feature is the filler, not if one is.
             if several > 1:
                 numbers[..., 0] = np.where(rng.random(size) < 0.5, setting.filler, numbers[..., 0])
-            numbers = np.where(real[..., None], numbers, setting.filler)
+            numbers = np.where(real[..., None], numbers, np.float32(setting.filler))
             batch = np.broadcast_to(numbers, (*size, features))
         batches.append(batch)
         reals.append(real)

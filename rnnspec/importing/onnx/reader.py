@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.errors import UsageError, brief
+from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import joins, layers, masks, numbers, parts, settings, shapes
 from rnnspec.importing.onnx.graph import Graph
@@ -97,7 +97,8 @@ class Reader:
         if setting.tokens:
             self._values[first.name] = Known(laid_out)
         else:
-            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=laid_out)
+            given = laid_out if probes.has_numbers else None
+            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=given)
         for info in others:
             self._values[info.name] = self._other_input(info)
         self._read_nodes(self._graph, _needed_nodes(self._graph))
@@ -212,7 +213,12 @@ class Reader:
             if isinstance(each, Argument) and node.op not in _RECURRENT:
                 name = brief(each.name)
                 raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
-        outputs = _read_node(self.scope, node, inputs)
+        try:
+            outputs = _read_node(self.scope, node, inputs)
+        except (*numbers.UNFIT, AssertionError) as error:
+            # Inputs of other kinds, axes that are not there: any file can have them.
+            message = f"{node.op} does not fit {_kinds(inputs)}: {brief(error)}"
+            raise RefusedError(message, "E707") from None
         if computed is None:
             return outputs
         return tuple(
@@ -482,8 +488,12 @@ def _arrays_of(value: Value) -> Iterator[Array]:
     match value:
         case Known(arrays=arrays):
             yield from arrays
-        case Tensor(steps=steps, rows=rows, numbers=numbers):
-            for arrays in (steps, rows, numbers):
-                yield from arrays or ()
+        case Tensor():
+            for probed in (value.steps, value.rows, value.numbers):
+                yield from probed or ()
         case _:
             pass
+
+
+def _kinds(inputs: Sequence[Value]) -> str:
+    return listed([describe(value) for value in inputs[:4]]) or "no inputs"

@@ -173,7 +173,7 @@ class Scope(LayerGraph):
     def as_input(self, value: Known) -> Tensor | None:
         """Return numbers as the input that they are equal to, or None."""
         setting, batches = self.probes.setting, self.probes.batches
-        if setting.tokens or value.constant is not None:
+        if setting.tokens or value.constant is not None or not self.probes.has_numbers:
             return None
         for letters in ("BTF", "TBF", "BFT"):
             order = ["BTF".index(letter) for letter in letters]
@@ -407,19 +407,18 @@ class Scope(LayerGraph):
             RefusedError: they are others.
         """
         first, second = one.at, two.at
+        if one.axes != two.axes or one.is_final != two.is_final:
+            message = f"received {describe(one)} and {describe(two)}"
+            raise RefusedError(f"expected the same of both directions, {message}")
         if first != second and self._fused.get(second) != first:
             self._fuse_layers(first, second)
         whole = replace(one, half=None)
-        if one.is_final or one.axis("T") >= 0:
+        if one.is_final or one.steps is None or two.steps is None or one.axis("T") >= 0:
             return whole
         # The last step of the one and the first step of the other.
         ends = (("last", "first"), ("last real", "first real"))
         if not any(self.is_at(one, a) and self.is_at(replace(two, at=first), b) for a, b in ends):
-            if (
-                one.steps is not None
-                and two.steps is not None
-                and all(map(np.array_equal, one.steps, two.steps))
-            ):
+            if all(map(np.array_equal, one.steps, two.steps)):
                 return whole
             raise RefusedError("expected the final states of both directions, received others")
         return replace(whole, is_final=True, steps=None)
