@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ def read_example(case: Path) -> list[np.ndarray]:
     """Return the inputs of the first call, which exporters trace."""
     count = len(read_case(case)["inputs"])
     return [np.load(case / "test_data_set_0" / f"input_{at}.npy") for at in range(count)]
+
+
+def steps_are_fixed(case: Path) -> bool:
+    """Return whether the spec fixes the number of steps; a file's own shapes would say so."""
+    spec = (case / "spec.yaml").read_text("utf-8")
+    return re.search(r"\blength: \d", spec) is not None
 
 
 def load_network(case: Path, form: str) -> tuple[type[Any], Path]:

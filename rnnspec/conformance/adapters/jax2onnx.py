@@ -11,7 +11,7 @@ import jax
 import jax2onnx
 
 from .cases import open_onnx
-from .jax_models import open_model, to_jax
+from .jax_models import open_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +28,7 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
     """Convert the model of a case with open sizes, and open the file."""
     del tool
     model = open_model(case)
-    first, *states = map(to_jax, model.example)
-    shapes = [("B", "T", *first.shape[2:]), *(("B", *state.shape[1:]) for state in states)]
-    inputs = [
-        jax.ShapeDtypeStruct(shape, array.dtype)
-        for shape, array in zip(shapes, [first, *states], strict=True)
-    ]
+    inputs = model.open_shapes()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         jax2onnx.to_onnx(model.function, inputs=inputs, return_mode="file", output_path=str(path))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 from flax import nnx
 
-from .cases import load_network, order_outputs, read_case, read_example
+from .cases import load_network, order_outputs, read_case, read_example, steps_are_fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,11 +24,19 @@ class JaxModel:
 
     function: Callable[..., Any]
     example: list[np.ndarray]
+    steps_are_fixed: bool
+    least_steps: int
+    """The shortest sequence of all calls."""
 
     def open_shapes(self) -> list[jax.ShapeDtypeStruct]:
         """Return the inputs with a symbolic batch size, and number of steps in the first one."""
-        batch, steps = jax.export.symbolic_shape("batch, steps")
         first, *states = map(to_jax, self.example)
+        if self.steps_are_fixed:
+            (batch,), steps = jax.export.symbolic_shape("batch"), first.shape[1]
+        else:
+            # The source checks that it gets enough steps for its windows.
+            least = f"steps >= {self.least_steps}"
+            batch, steps = jax.export.symbolic_shape("batch, steps", constraints=[least])
         shapes = [(batch, steps, *first.shape[2:]), *((batch, *s.shape[1:]) for s in states)]
         return [
             jax.ShapeDtypeStruct(shape, array.dtype)
@@ -56,8 +65,10 @@ def open_model(case: Path) -> JaxModel:
 
     data = read_case(case)
     network_class, path = load_network(case, "jax")
-    network = network_class()
+    rngs = {"rngs": nnx.Rngs(0)} if "rngs" in signature(network_class.__init__).parameters else {}
+    network = network_class(**rngs)
     nnx.update(network, nnx.traversals.unflatten_mapping(load_file(path), sep="."))
+    network.eval()
     graph, state = nnx.split(network)
     names = data["inputs"][1:]
 
@@ -66,4 +77,5 @@ def open_model(case: Path) -> JaxModel:
         output = nnx.merge(graph, state)(x, *given)
         return order_outputs(output, data["outputs"])
 
-    return JaxModel(function, read_example(case))
+    least = min(np.load(path).shape[1] for path in case.glob("test_data_set_*/input_0.npy"))
+    return JaxModel(function, read_example(case), steps_are_fixed(case), least)

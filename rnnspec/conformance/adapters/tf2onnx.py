@@ -30,7 +30,8 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
     """Convert the model of a case with open sizes, and open the file."""
     del tool
     model = open_called_model(case)
-    # It fails for every Sequential model of Keras 3, and takes lists of inputs only.
+    # Sequential models of Keras 3 fail, and so do inputs by name:
+    # https://github.com/onnx/tensorflow-onnx/issues/2448
     functional = keras.Model(model.model.inputs, model.model.outputs)
     signature = [
         tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in functional.inputs
