@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from numbers import Number
 from typing import Any
 
-from rnnspec.errors import UsageError, brief, listed
+from rnnspec.errors import UsageError, brief, few, listed
 from rnnspec.wording import nearest
 
 
@@ -75,7 +75,8 @@ def one_of(kind: str, value: object, known: Collection[str]) -> str:
     Raises:
         UsageError: the value is unknown, or not a string.
     """
-    expected = f"expected {listed(tuple(known), 'or')}"
+    names = tuple(known)
+    expected = f"expected {listed(names, 'or') if len(names) <= _MOST_LISTED else few(names)}"
     if not isinstance(value, str):
         raise UsageError(f"expected the name of a {kind}, received {received(value)}; {expected}")
     if value not in known:
@@ -100,3 +101,5 @@ def _similar(value: str, known: Collection[str]) -> str | None:
 
 _LONGEST = 64
 """The search for a similar name takes quadratic time."""
+_MOST_LISTED = 30
+"""The most names that an error lists; the cases of a suite are more."""

@@ -160,6 +160,7 @@ def test_with_a_baseline_only_what_is_worse_counts(run: Run, suite: Path, tool: 
         (("--tool", "onnxruntime", "--python", "nowhere/python"), "expected a Python interpreter"),
         (("--tool", "onnxruntime", "--case", "open-lenght"), "did you mean 'open-length'?"),
         (("--tool", "onnxruntime", "--case", "closed-*"), "no case matches 'closed-*'"),
+        (("--tool", "nothing"), "expected onnxruntime, onnxruntime-web, onnx-reference, "),
         (("--tool", "onnxruntime", "--html", "x.txt"), "expected a path that ends in .html"),
         (("--tool", "onnxruntime", "--json", "x.txt"), "expected a path that ends in .json"),
         (("--tool", "onnxruntime", "--baseline", "absent.json"), "no such file or directory"),
