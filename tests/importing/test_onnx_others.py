@@ -318,6 +318,8 @@ def test_an_activation_is_known_by_what_it_computes(tmp_path: Path, name: str) -
         ("p = Mul (z, TENTH)\ny = Max (z, p)", nodes.LeakyRelu(slope=0.1)),
         ("y = Clip (z, NOTHING, SIX)", nodes.ClippedRelu(limit=6.0)),
         ("p = Relu (z)\ny = Min (p, SIX)", nodes.ClippedRelu(limit=6.0)),
+        ("p = Relu (z)\ny = Clip (p, , SIX)", nodes.ClippedRelu(limit=6.0)),
+        ("p = Clip (z, NOTHING)\ny = Clip (p, , SIX)", nodes.ClippedRelu(limit=6.0)),
     ],
 )
 def test_an_activation_with_a_number(

@@ -11,10 +11,10 @@ from rnnspec.errors import brief
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
-from rnnspec.importing.onnx.scope import Sequences, dense, restart_longer
+from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import constants
 from rnnspec.importing.onnx.values import Known, Tensor, describe
-from rnnspec.importing.unplaced import conv, embedding
+from rnnspec.importing.unplaced import conv, dense, embedding
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -142,7 +142,8 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
     scope.fit_features(value.at, inputs)
     tied = _tied(scope, kernel)
     arrays = {} if tied else {"kernel": kernel}
-    at = scope.add(dense("dense", units, tied=tied), value.at, arrays=arrays)
+    layer = replace(dense("dense", units, activation="linear", bias=False), tied=tied)
+    at = scope.add(layer, value.at, arrays=arrays)
     return replace(value, at=at, numbers=None, filler=None)
 
 

@@ -17,7 +17,6 @@ from rnnspec.importing.onnx.values import (
     describe,
 )
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Constant, GlorotUniform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -449,20 +448,6 @@ class Scope(LayerGraph):
         if (one.half, two.half) != (0, 1) or one.formula or two.formula:
             return False
         return one.at == two.at or two.at in self.backward
-
-
-def dense(name: str, units: int, *, tied: str | None = None) -> nodes.Dense:
-    """Return a dense layer without a place, a bias and an activation."""
-    return nodes.Dense(
-        name=name,
-        input=(),
-        units=units,
-        activation="linear",
-        bias=False,
-        kernel_initializer=GlorotUniform(),
-        bias_initializer=Constant(0.0),
-        tied=tied,
-    )
 
 
 def restart_with(scope: Scope, letter: str, size: int) -> None:
