@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli.conftest import _own_folder
+from cli.conftest import Ran, _own_folder, _signals, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from offered import import_later
@@ -27,7 +27,7 @@ from rnnspec.importing.to_files import import_file
 
 onnx: Any = import_later("onnx")
 
-__all__ = ["_own_folder"]
+__all__ = ["_own_folder", "_signals", "run"]
 
 UNITS, FEATURES = 4, 3
 
@@ -119,6 +119,32 @@ def test_a_truncated_file_at_every_length() -> None:
     whole = chain().SerializeToString()
     for length in range(len(whole)):
         assert "expected" in message(written(whole[:length]))
+
+
+def _cut(raw: bytes) -> bytes:
+    return raw[: len(raw) // 2]
+
+
+def _of_another_operator(raw: bytes) -> bytes:
+    return raw.replace(b"LSTM", b"L\x1b[m")
+
+
+def _without_input(raw: bytes) -> bytes:
+    return raw.replace(b"ahead", b"<b>xy", 1)
+
+
+@pytest.mark.parametrize("change", [_cut, _of_another_operator, _without_input])
+@pytest.mark.parametrize("arguments", [("import",), ("convert", "other.safetensors")])
+def test_commands(
+    run: Callable[..., Ran], change: Callable[[bytes], bytes], arguments: tuple[str, ...]
+) -> None:
+    command, *output = arguments
+    written(change(chain().SerializeToString()))
+    ran = run(command, "model.onnx", *output)
+    assert ran.code in (1, 2)
+    assert not ran.out
+    assert all(line.startswith("model.onnx: error: ") for line in ran.err.splitlines())
+    assert [path.name for path in Path().iterdir()] == ["model.onnx"]
 
 
 # Graphs
@@ -749,13 +775,21 @@ def _initializers() -> bytes:
     return graph_of(b"".join(each))
 
 
-def _few_initializers() -> bytes:
-    """As many as are read, of as many numbers as there is memory for."""
+def _some_initializers(count: int) -> bytes:
     each = (
         field(5, b"\x08\x01\x10\x01" + field(9, bytes(4)) + field(8, b"w%d" % i))
-        for i in range(19_000)
+        for i in range(count)
     )
     return graph_of(b"".join(each))
+
+
+def _few_initializers() -> bytes:
+    """About as many as are read."""
+    return _some_initializers(19_000)
+
+
+def _more_initializers() -> bytes:
+    return _some_initializers(21_000)
 
 
 def _nodes_in_a_chain() -> bytes:
@@ -840,7 +874,15 @@ def _problems() -> bytes:
 
 COSTLY = (
     *(_nodes, _nodes_in_a_chain, _deep_graphs(10), _deep_graphs(30), _deep_graphs(3000)),
-    *(_initializers, _few_initializers, _empty_messages, _metadata, _long_names, _problems),
+    *(
+        _initializers,
+        _few_initializers,
+        _more_initializers,
+        _empty_messages,
+        _metadata,
+        _long_names,
+        _problems,
+    ),
     *(_small_numbers, _some_small_numbers, _single_numbers, _integers_of_an_attribute),
     *(_inputs_of_a_node, _inputs_of_the_graph, _wide_functions, _wide_nodes_of_functions),
 )
@@ -988,6 +1030,7 @@ def costly_models() -> Iterator[tuple[str, Any]]:
     yield "rows", fixed(batch=10**9)
     yield "all", fixed(batch=2**62, time=2**62, features=2**62)
     yield "features", fixed(features=10**9)
+    yield "more_features", fixed(features=2**62)
     yield "dilation", windowed("Conv", dilations=[10**7], pads=[10**7, 0])
     yield "joins", behind(*repeated("Concat", 40, 2, axis=1))
     yield "sums", behind(*repeated("Add", 200, 2))

@@ -21,6 +21,7 @@ _MOST_NUMBERS = 2**21
 """The most numbers of a probe that are drawn."""
 _MOST_STEPS = 2**19
 """The most steps of all sequences of a probe."""
+_MOST_FEATURES = 2**31
 _ROWS_DRAWN = 64
 """The number of sequences of a probe that have padding of their own."""
 
@@ -116,6 +117,9 @@ def draw_probes(setting: Setting) -> Probes:
             batch = np.where(real, tokens, 0)
         else:
             features = setting.size("F") or 1
+            if features > _MOST_FEATURES:
+                message = f"expected at most {_MOST_FEATURES:,} features, received {features:,}"
+                raise RefusedError(message, "E707")
             several = features if size[0] * size[1] * features <= _MOST_NUMBERS else 1
             numbers = rng.standard_normal((*size, several), dtype=np.float32)
             # A step is padding if every feature is the filler, not if one is.
