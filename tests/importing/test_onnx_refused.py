@@ -178,6 +178,15 @@ def test_a_loop_is_one_reason(tmp_path: Path) -> None:
     ]
 
 
+def test_too_many_layers(tmp_path: Path) -> None:
+    body = f"{STATE}v0 = Squeeze (h, ZERO)\n" + "".join(
+        f"v{at + 1} = MatMul (v{at}, K4)\n" for at in range(3001)
+    )
+    path = write(tmp_path, f"{body}y = Identity (v3001)", **LSTM, K4=(4, 4))
+    with pytest.raises(UsageError, match="expected at most 3,000 layers, received more"):
+        take(path)
+
+
 def test_an_unrolled_loop_is_one_reason(tmp_path: Path) -> None:
     steps = ""
     for at in range(4):

@@ -41,11 +41,11 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     taken = _tokens_in_place(scope, indices) or _moved_tokens(scope, indices)
     if taken is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
-    if any(isinstance(step.layer, nodes.Embedding) for step in scope.steps.values()):
+    if scope.embedding:
         raise RefusedError("expected one embedding of the tokens, received another one")
     vocabulary, dim = table.shape
     layer = embedding("embedding", vocabulary, dim, trainable=True)
-    at = scope.add(layer, 0, arrays={"embeddings": table})
+    at = scope.embedding = scope.add(layer, 0, arrays={"embeddings": table})
     return replace(taken, at=at, axes=(*taken.axes, "F"))
 
 
@@ -149,14 +149,14 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
 
 def _tied(scope: Scope, kernel: Array) -> str | None:
     """Return the name of the embedding whose array a kernel is."""
-    for at, step in scope.steps.items():
-        if isinstance(step.layer, nodes.Embedding):
-            table = scope.arrays(at)["embeddings"]
-            if table.shape == kernel.shape[::-1] and np.array_equal(table.T, kernel):
-                where = scope.op.where if scope.op else ""
-                scope.account.infer("tied to the embedding, whose array it has", where)
-                return step.layer.name
-    return None
+    if not scope.embedding:
+        return None
+    table = scope.arrays(scope.embedding)["embeddings"]
+    if table.shape != kernel.shape[::-1] or not np.array_equal(table.T, kernel):
+        return None
+    where = scope.op.where if scope.op else ""
+    scope.account.infer("tied to the embedding, whose array it has", where)
+    return scope.steps[scope.embedding].layer.name
 
 
 def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
