@@ -464,6 +464,17 @@ def test_tied_weights(tmp_path: Path) -> None:
     assert f"{last.name}.kernel" not in model.taken.arrays
 
 
+def test_weights_of_the_same_shape_are_not_tied(tmp_path: Path) -> None:
+    body = (
+        f"{EMBED}a = LSTM <hidden_size = 3> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
+        "o = Transpose <perm = [1, 0, 2]> (i)\ny = MatMul (o, K1)"
+    )
+    arrays = {"W": (1, 12, 3), "R": (1, 12, 3), "B": (1, 24), "K1": (3, 9)}
+    last = layers(imported(write(tmp_path, body, TOKENS, **TABLE, **arrays)))[-1]
+    assert isinstance(last, nodes.Dense)
+    assert last.tied is None
+
+
 def test_two_results_are_heads(tmp_path: Path) -> None:
     body = f"{STATE}s = Squeeze (h, ZERO)\npolicy = Gemm (s, K, b)\nvalue = MatMul (s, K2)"
     path = write(tmp_path, body, FEATURES, "float policy, float value", **LSTM, **HEAD, K2=(4, 1))

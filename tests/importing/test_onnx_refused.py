@@ -10,6 +10,7 @@ import pytest
 from importing.onnx_graphs import (
     AFTER,
     AHEAD,
+    COUNT,
     EMBED,
     FEATURES,
     HEAD,
@@ -126,6 +127,14 @@ REFUSED = {
             "LSTM at a: sequence_lens: expected the number of tokens that are not 0, or of steps "
             "with another number than that of padding in a feature; received other lengths"
         ),
+    ),
+    "a condition that is no mask": (
+        f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B, l)\ni = Squeeze (a, ONE)\n"
+        "p = Transpose <perm = [1, 0, 2]> (i)\nc = Less (x, TWO)\nu = Unsqueeze (c, LAST)\n"
+        "y = Where (u, p, NOTHING)",
+        TOKENS,
+        "Where at y: expected padding that is token 0, or a number in every feature of a step, "
+        "received another condition",
     ),
     "a part of features": (
         f"{STATE}s = Squeeze (h, ZERO)\ny = Slice (s, ZERO, TWO, ONE)",
