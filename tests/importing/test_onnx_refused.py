@@ -129,12 +129,16 @@ REFUSED = {
         ),
     ),
     "a condition that is no mask": (
-        f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B, l)\ni = Squeeze (a, ONE)\n"
-        "p = Transpose <perm = [1, 0, 2]> (i)\nc = Less (x, TWO)\nu = Unsqueeze (c, LAST)\n"
-        "y = Where (u, p, NOTHING)",
+        (
+            f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B, l)\ni = Squeeze (a, ONE)\n"
+            "p = Transpose <perm = [1, 0, 2]> (i)\nc = Less (x, TWO)\nu = Unsqueeze (c, LAST)\n"
+            "y = Where (u, p, NOTHING)"
+        ),
         TOKENS,
-        "Where at y: expected padding that is token 0, or a number in every feature of a step, "
-        "received another condition",
+        (
+            "Where at y: expected padding that is token 0, or a number in every feature of a step, "
+            "received another condition"
+        ),
     ),
     "a part of features": (
         f"{STATE}s = Squeeze (h, ZERO)\ny = Slice (s, ZERO, TWO, ONE)",
