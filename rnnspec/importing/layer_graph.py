@@ -73,14 +73,15 @@ class LayerGraph:
         self.steps: dict[int, Step] = {}
         self.flattened: dict[int, int] = {}
         self._widths: dict[int, int | None] = {0: None}
+        self._names: set[str] = set()
 
     def add_layer(
         self, layer: nodes.Layer, sources: tuple[int, ...], op: Operation, modules: tuple[str, ...]
     ) -> int:
         """Add a layer, and return its place."""
         at = len(self.steps) + 1
-        names = {step.layer.name for step in self.steps.values()}
-        name = layer.name if layer.name not in names else f"{layer.name} {at}"
+        name = layer.name if layer.name not in self._names else f"{layer.name} {at}"
+        self._names.add(name)
         self.steps[at] = Step(replace(layer, name=name), sources, op, modules)
         self._widths[at] = self._width_of(at)
         return at

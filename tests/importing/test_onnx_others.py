@@ -318,6 +318,8 @@ def test_an_activation_is_known_by_what_it_computes(tmp_path: Path, name: str) -
         ("p = Mul (z, TENTH)\ny = Max (z, p)", nodes.LeakyRelu(slope=0.1)),
         ("y = Clip (z, NOTHING, SIX)", nodes.ClippedRelu(limit=6.0)),
         ("p = Relu (z)\ny = Min (p, SIX)", nodes.ClippedRelu(limit=6.0)),
+        ("p = Relu (z)\ny = Clip (p, , SIX)", nodes.ClippedRelu(limit=6.0)),
+        ("p = Clip (z, NOTHING)\ny = Clip (p, , SIX)", nodes.ClippedRelu(limit=6.0)),
     ],
 )
 def test_an_activation_with_a_number(
@@ -460,6 +462,17 @@ def test_tied_weights(tmp_path: Path) -> None:
     assert isinstance(last, nodes.Dense)
     assert last.tied == layers(model)[0].name
     assert f"{last.name}.kernel" not in model.taken.arrays
+
+
+def test_weights_of_the_same_shape_are_not_tied(tmp_path: Path) -> None:
+    body = (
+        f"{EMBED}a = LSTM <hidden_size = 3> (t, W, R, B)\ni = Squeeze (a, ONE)\n"
+        "o = Transpose <perm = [1, 0, 2]> (i)\ny = MatMul (o, K1)"
+    )
+    arrays = {"W": (1, 12, 3), "R": (1, 12, 3), "B": (1, 24), "K1": (3, 9)}
+    last = layers(imported(write(tmp_path, body, TOKENS, **TABLE, **arrays)))[-1]
+    assert isinstance(last, nodes.Dense)
+    assert last.tied is None
 
 
 def test_two_results_are_heads(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from importing.onnx_graphs import (
     AFTER,
     AHEAD,
+    COUNT,
     EMBED,
     FEATURES,
     HEAD,
@@ -127,6 +128,18 @@ REFUSED = {
             "with another number than that of padding in a feature; received other lengths"
         ),
     ),
+    "a condition that is no mask": (
+        (
+            f"{EMBED}{COUNT}a = LSTM <hidden_size = 4> (t, W, R, B, l)\ni = Squeeze (a, ONE)\n"
+            "p = Transpose <perm = [1, 0, 2]> (i)\nc = Less (x, TWO)\nu = Unsqueeze (c, LAST)\n"
+            "y = Where (u, p, NOTHING)"
+        ),
+        TOKENS,
+        (
+            "Where at y: expected padding that is token 0, or a number in every feature of a step, "
+            "received another condition"
+        ),
+    ),
     "a part of features": (
         f"{STATE}s = Squeeze (h, ZERO)\ny = Slice (s, ZERO, TWO, ONE)",
         FEATURES,
@@ -176,6 +189,15 @@ def test_a_loop_is_one_reason(tmp_path: Path) -> None:
             "LSTM, GRU or RNN"
         )
     ]
+
+
+def test_too_many_layers(tmp_path: Path) -> None:
+    body = f"{STATE}v0 = Squeeze (h, ZERO)\n" + "".join(
+        f"v{at + 1} = MatMul (v{at}, K4)\n" for at in range(3001)
+    )
+    path = write(tmp_path, f"{body}y = Identity (v3001)", **LSTM, K4=(4, 4))
+    with pytest.raises(UsageError, match="expected at most 3,000 layers, received more"):
+        take(path)
 
 
 def test_an_unrolled_loop_is_one_reason(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
     from rnnspec.words import Merge, Statistic
 
+_MOST_NUMBERS = 2**24
+"""The most numbers of a function on samples."""
 _STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 
 
@@ -57,10 +59,11 @@ def _of_features(
     tensors = [each for each in inputs if isinstance(each, Tensor)]
     tensors = [_flattened(scope, each) for each in tensors]
     first = tensors[0]
-    same = (first.at, first.half, first.is_final, first.pad, first.surplus, first.rows)
+    same = (first.at, first.half, first.is_final, first.pad, first.surplus)
     for other in tensors[1:]:
-        mine = (other.at, other.half, other.is_final, other.pad, other.surplus, other.rows)
-        if mine != same or not _same_steps(first.steps, other.steps):
+        mine = (other.at, other.half, other.is_final, other.pad, other.surplus)
+        moved = not _are_equal(first.rows, other.rows) or not _are_equal(first.steps, other.steps)
+        if mine != same or moved:
             raise RefusedError(
                 f"the language has no {node.op} of the outputs of two layers", "E701"
             )
@@ -82,7 +85,7 @@ def _of_features(
             if array is None:
                 raise RefusedError(f"expected the output of a layer, received {describe(value)}")
             parts.append(_along_features(array, feature, rank))
-    function = partial(_run, function, node)
+    function = partial(_run, function, node, tuple(value is None for value in inputs))
     # Without an axis of features, there is one feature, or one number for all of them.
     single = is_single or (
         feature < 0
@@ -92,17 +95,10 @@ def _of_features(
             if isinstance(value, Tensor)
         )
     )
-    small = (float(node.attributes.get("epsilon", EPSILON)),)
-    formula = apply(
-        node.op, function, tuple(parts), is_single=single,
-        small=small if node.op == "LayerNormalization" else (),
-    )  # fmt: skip
-    fillers = {each.filler for each in tensors}
-    filler = fillers.pop() if len(fillers) == 1 and node.op in _KEEP_ZEROS else None
-    return replace(first, axes=axes, formula=formula, filler=filler or None, numbers=None)
-
-
-_KEEP_ZEROS = ("Identity",)
+    epsilon = float(node.attributes.get("epsilon", EPSILON))
+    small = (epsilon,) if node.op == "LayerNormalization" else ()
+    formula = apply(node.op, function, tuple(parts), is_single=single, small=small)
+    return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 
 def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[str, ...]) -> int:
@@ -121,8 +117,11 @@ def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[
     return -1
 
 
-def _run(function: Any, node: Node, *arrays: Array) -> Array:
-    result: Array = function(node, arrays, 2**22)
+def _run(function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Array) -> Array:
+    """Return what an operator computes, some inputs of which are left out."""
+    given = iter(arrays)
+    inputs = [None if left_out else next(given) for left_out in is_left_out]
+    result: Array = function(node, inputs, _MOST_NUMBERS)
     return result
 
 
@@ -130,7 +129,7 @@ def _flattened(scope: Scope, tensor: Tensor) -> Tensor:
     return scope.solid(tensor) if any("TF" in axis for axis in tensor.axes) else tensor
 
 
-def _same_steps(one: Probed | None, two: Probed | None) -> bool:
+def _are_equal(one: Probed | None, two: Probed | None) -> bool:
     if one is two:
         return True
     return (

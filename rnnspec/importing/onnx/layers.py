@@ -11,10 +11,10 @@ from rnnspec.errors import brief
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
-from rnnspec.importing.onnx.scope import Sequences, dense, restart_longer
+from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import constants
 from rnnspec.importing.onnx.values import Known, Tensor, describe
-from rnnspec.importing.unplaced import conv, embedding
+from rnnspec.importing.unplaced import conv, dense, embedding
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     taken = _tokens_in_place(scope, indices) or _moved_tokens(scope, indices)
     if taken is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
-    if any(isinstance(step.layer, nodes.Embedding) for step in scope.steps.values()):
+    if scope.embedding:
         raise RefusedError("expected one embedding of the tokens, received another one")
     vocabulary, dim = table.shape
     layer = embedding("embedding", vocabulary, dim, trainable=True)
-    at = scope.add(layer, 0, arrays={"embeddings": table})
+    at = scope.embedding = scope.add(layer, 0, arrays={"embeddings": table})
     return replace(taken, at=at, axes=(*taken.axes, "F"))
 
 
@@ -142,20 +142,21 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
     scope.fit_features(value.at, inputs)
     tied = _tied(scope, kernel)
     arrays = {} if tied else {"kernel": kernel}
-    at = scope.add(dense("dense", units, tied=tied), value.at, arrays=arrays)
+    layer = replace(dense("dense", units, activation="linear", bias=False), tied=tied)
+    at = scope.add(layer, value.at, arrays=arrays)
     return replace(value, at=at, numbers=None, filler=None)
 
 
 def _tied(scope: Scope, kernel: Array) -> str | None:
     """Return the name of the embedding whose array a kernel is."""
-    for at, step in scope.steps.items():
-        if isinstance(step.layer, nodes.Embedding):
-            table = scope.arrays(at)["embeddings"]
-            if table.shape == kernel.shape[::-1] and np.array_equal(table.T, kernel):
-                where = scope.op.where if scope.op else ""
-                scope.account.infer("tied to the embedding, whose array it has", where)
-                return step.layer.name
-    return None
+    if not scope.embedding:
+        return None
+    table = scope.arrays(scope.embedding)["embeddings"]
+    if table.shape != kernel.shape[::-1] or not np.array_equal(table.T, kernel):
+        return None
+    where = scope.op.where if scope.op else ""
+    scope.account.infer("tied to the embedding, whose array it has", where)
+    return scope.steps[scope.embedding].layer.name
 
 
 def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:

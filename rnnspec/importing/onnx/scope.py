@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.errors import UsageError
 from rnnspec.importing.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.onnx.formulas import L2, Affine, Norm, recognise
 from rnnspec.importing.onnx.values import (
@@ -17,7 +18,6 @@ from rnnspec.importing.onnx.values import (
     describe,
 )
 from rnnspec.ir import nodes
-from rnnspec.ir.initializers import Constant, GlorotUniform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 _MOST_STEPS = 2**14
+_MOST_LAYERS = 3_000
+"""The most layers, each activation and pooling counted: they are put in order in its square."""
 _EPSILON = 1e-3
 
 
@@ -46,7 +48,8 @@ class Scope(LayerGraph):
     ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
     backward alone. ``masked`` says of each recurrent layer and pooling whether it leaves out
     padding. ``is_counted`` is true if a node takes the lengths of sequences, so that padding is at
-    the end alone. ``single_steps`` has the node that takes each step by itself.
+    the end alone. ``single_steps`` has the node that takes each step by itself, and ``embedding``
+    is the place of the embedding, 0 if there is none.
     """
 
     def __init__(self, account: Account, probes: Probes) -> None:
@@ -57,6 +60,7 @@ class Scope(LayerGraph):
         self.masked: dict[int, bool] = {}
         self.is_counted = False
         self.single_steps: dict[int, Op] = {}
+        self.embedding = 0
         self._sequences: dict[int, Sequences | None] = {0: Sequences(probes.steps, probes.real)}
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
         self._finals: dict[int, int] = {}
@@ -82,8 +86,14 @@ class Scope(LayerGraph):
             sources: the places that it takes.
             arrays: its canonical arrays.
             sequences: the steps of its output, if they are others than those of what it takes.
+
+        Raises:
+            UsageError: there are too many.
         """
         assert self.op is not None, "nodes make layers"
+        if len(self.steps) >= _MOST_LAYERS:
+            message = f"expected at most {_MOST_LAYERS:,} layers, received more"
+            raise UsageError(message, self.account.source)
         self._used.update(sources)
         where = self.op.where
         at = self.add_layer(layer, sources, self.op, (where,) if arrays else ())
@@ -449,20 +459,6 @@ class Scope(LayerGraph):
         if (one.half, two.half) != (0, 1) or one.formula or two.formula:
             return False
         return one.at == two.at or two.at in self.backward
-
-
-def dense(name: str, units: int, *, tied: str | None = None) -> nodes.Dense:
-    """Return a dense layer without a place, a bias and an activation."""
-    return nodes.Dense(
-        name=name,
-        input=(),
-        units=units,
-        activation="linear",
-        bias=False,
-        kernel_initializer=GlorotUniform(),
-        bias_initializer=Constant(0.0),
-        tied=tied,
-    )
 
 
 def restart_with(scope: Scope, letter: str, size: int) -> None:
