@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from offered import import_later
 
 from rnnspec.errors import ModelError, UsageError
-from rnnspec.importing.onnx.graph import read_graph
+from rnnspec.importing.onnx.decode import read_graph
 from rnnspec.importing.run import take
 from rnnspec.importing.to_files import import_file
 

@@ -1,39 +1,15 @@
-"""A checked ONNX file as data: nothing outside this module sees a message of protobuf.
-
-Local functions are inlined, ``Constant`` nodes are arrays, and nodes are in the order in which they
-can be computed. Whatever a file contains, the answer is a graph or one error, soon.
-"""
+"""The graph of an ONNX file as data: nodes, arrays, and names for what they give and take."""
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from rnnspec.backends.onnx.contents import ArrayError, Contents, load, type_name
-from rnnspec.errors import ModelError, Problem, UsageError, brief, few
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rnnspec.slots import Array
-
-_MOST_NODES = 20_000
-"""The most nodes and arrays, with all functions inlined."""
-_MOST_BYTES = 2**29
-"""The most bytes of all arrays: what reads them needs copies."""
-_MOST_PROBLEMS = 100
-_DEEPEST_CALLS = 50
-_LONGEST_NAME = 1_000
-_NUMBERS_OF_NODE = 16
-"""The numbers or names in a node that count as another node."""
-_OLDEST_OPSET = 7
-"""Before it, operators broadcast only where an attribute says so."""
-_ONNX = ("", "ai.onnx")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +33,18 @@ class Node:
             return self.name
         outputs = [name for name in self.outputs if name]
         return f"{self.op} at {outputs[0]}" if outputs else self.op
+
+    @property
+    def graphs(self) -> Iterator[Graph]:
+        """The graphs among its attributes, which are the bodies of loops and choices."""
+        for value in self.attributes.values():
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (graph for graph in values if isinstance(graph, Graph))
+
+    @property
+    def taken_names(self) -> set[str]:
+        """The names that it takes, also those that its graphs take from outside."""
+        return set(filter(None, self.inputs)).union(*(graph.outer_names for graph in self.graphs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,524 +77,46 @@ class Graph:
     opset: int
     writer: str
 
+    @property
+    def outer_names(self) -> set[str]:
+        """The names that it takes and does not give."""
+        taken = {info.name for info in self.outputs}.union(*(n.taken_names for n in self.nodes))
+        given = (name for node in self.nodes for name in node.outputs)
+        return taken.difference(self.arrays, (info.name for info in self.inputs), given)
 
-def read_graph(path: Path) -> Graph:
-    """Return the graph in an ONNX file.
+
+class CycleError(Exception):
+    """Nodes that need each other; ``nodes`` are those of one cycle, in their order."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        super().__init__()
+        self.nodes = nodes
+
+
+def sort_nodes(nodes: Sequence[Node]) -> tuple[Node, ...]:
+    """Return nodes in the order in which they can be computed.
 
     Raises:
-        BackendError: the package ``onnx`` is not installed.
-        ModelError: the file is read, but its graph is refused; the error has every reason.
-        UsageError: the file cannot be read.
+        CycleError: there is none.
     """
-    return _Reading(load(path)).read()
-
-
-def live_model(path: Path) -> bytes:
-    """Return the model in an ONNX file that ``read_graph`` takes, for a runtime.
-
-    It has no nodes that no output needs, because a runtime computes them too, whatever they take.
-    All of its numbers are in it: the runtime opens no file.
-    """
-    contents = load(path)
-    proto = contents.proto
-    for body in (proto.graph, *proto.functions):
-        needed = _keep_live(body, contents)
-        if body is proto.graph:
-            inputs = [each for each in body.input if each.name in needed]
-            del body.input[:]
-            body.input.extend(inputs)
-    data: bytes = proto.SerializeToString()
-    return data
-
-
-def _keep_live(body: Any, contents: Contents) -> set[str]:
-    """Remove nodes that no output of a graph or a function needs; return the names it takes."""
-    makers = {name: node for node in body.node for name in node.output if name}
-    is_graph = hasattr(body, "initializer")
-    waiting = [each.name for each in body.output] if is_graph else list(body.output)
-    live, needed = set[int](), set(waiting)
-    while waiting:
-        node = makers.get(waiting.pop())
-        if node is None or id(node) in live:
-            continue
-        live.add(id(node))
-        taken = set(node.input)
-        for attribute in node.attribute:
-            # A field that is not there would be made by changing what is in it.
-            graphs = [attribute.g] if attribute.HasField("g") else attribute.graphs
-            for graph in graphs:
-                taken |= _keep_live(graph, contents)
-            tensors = [attribute.t] if attribute.HasField("t") else attribute.tensors
-            for tensor in tensors:
-                contents.fill(tensor)
-        waiting.extend(taken - needed)
-        needed |= taken
-    kept = [node for node in body.node if id(node) in live]
-    del body.node[:]
-    body.node.extend(kept)
-    if is_graph:
-        arrays = [tensor for tensor in body.initializer if tensor.name in needed]
-        for tensor in arrays:
-            contents.fill(tensor)
-        del body.initializer[:]
-        body.initializer.extend(arrays)
-    return needed
-
-
-@dataclass(frozen=True, slots=True)
-class _Argument:
-    """An attribute of a node in a function that takes the value of the call's attribute."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Function:
-    """A function of a file."""
-
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    defaults: Mapping[str, Any]
-    """The value of each attribute, None if it has no default."""
-    nodes: tuple[Node, ...]
-
-
-class _Reading:
-    """The reading of one file, with everything that is wrong with it."""
-
-    def __init__(self, contents: Contents) -> None:
-        self._contents = contents
-        self._source = str(contents.path)
-        self._problems: dict[Problem, None] = {}
-        self._size = 0
-        self._bytes = 0
-        self._calls = 0
-        self._functions: dict[tuple[str, str, str], _Function] = {}
-        self._opset = 0
-
-    def read(self) -> Graph:
-        proto = self._contents.proto
-        self._opset = self._opset_of(proto.opset_import)
-        if len(proto.training_info):
-            self._refuse(
-                "training_info", "expected a graph for inference, received training", "E704"
-            )
-        self._read_functions(proto.functions)
-        graph = self._graph(proto.graph, "graph")
-        for name in sorted(_outer_names(graph)):
-            self._refuse(name, "expected a value that a node or an input gives, received none")
-        if self._problems:
-            raise ModelError(tuple(self._problems))
-        return graph
-
-    def _refuse(self, where: str, message: str, code: str = "E704") -> None:
-        self._problems[Problem(self._source, message, brief(where), code=code)] = None
-        # More would tell nobody anything, and a file can have as many as it has nodes.
-        if len(self._problems) >= _MOST_PROBLEMS:
-            raise ModelError(tuple(self._problems))
-
-    def _opset_of(self, imports: Iterable[Any]) -> int:
-        from onnx.defs import onnx_opset_version
-
-        versions = {entry.version for entry in imports if entry.domain in _ONNX}
-        newest = onnx_opset_version()
-        if len(versions) == 1 and _OLDEST_OPSET <= min(versions) <= newest:
-            return int(versions.pop())
-        received = " and ".join(map(str, sorted(versions)[:3])) or "none"
-        message = f"expected operators of one opset from {_OLDEST_OPSET} to {newest}"
-        raise UsageError(f"{message}, received {received}", self._source)
-
-    # Graphs
-
-    def _graph(self, proto: Any, where: str) -> Graph:
-        if len(proto.sparse_initializer):
-            names = few([_text(each.values.name) for each in proto.sparse_initializer])
-            self._refuse(where, f"sparse arrays are not read: {names}", "E703")
-        if len(proto.quantization_annotation):
-            self._refuse(where, "quantized values are not read", "E703")
-        givers = dict[str, str]()
-        arrays = self._initializers(proto.initializer, givers)
-        # Until IR version 4, each initializer was an input too.
-        inputs = self._infos(proto.input, arrays)
-        for info in inputs:
-            self._give(givers, info.name, "an input")
-        kept = list[Node]()
-        for node in self._expand(map(self._node, proto.node), ()):
-            for name in filter(None, node.outputs):
-                self._give(givers, name, node.where)
-            if node.op == "Constant" and not node.domain:
-                arrays |= self._constant(node)
-            else:
-                kept.append(node)
-        outputs = self._infos(proto.output, {})
-        if not outputs:
-            self._refuse(where, "expected outputs, received none")
-        model = self._contents.proto
-        writer = f"{_text(model.producer_name)} {_text(model.producer_version)}"
-        writer = brief(writer) if writer.strip() else "an unknown tool"
-        return Graph(inputs, outputs, self._sort(kept), arrays, self._opset, writer)
-
-    def _give(self, givers: dict[str, str], name: str, who: str) -> None:
-        if name in givers:
-            message = f"expected one giver of this value, received {givers[name]} and {brief(who)}"
-            self._refuse(name, message)
-        givers[name] = brief(who)
-
-    def _initializers(self, tensors: Sequence[Any], givers: dict[str, str]) -> dict[str, Array]:
-        arrays = dict[str, "Array"]()
-        self._count(len(tensors))
-        for tensor in tensors:
-            name = self._name(tensor.name)
-            self._give(givers, name, "an array")
-            array = self._array(tensor, name or "an array without a name")
-            if array is not None:
-                arrays[name] = array
-        return arrays
-
-    def _array(self, tensor: Any, where: str) -> Array | None:
-        """Return an array, None if it is refused."""
-        try:
-            array = self._contents.array(tensor)
-        except ArrayError as error:
-            self._refuse(where, str(error), "E707")
-            return None
-        self._bytes += array.nbytes
-        if self._bytes > _MOST_BYTES:
-            message = f"expected arrays of at most {_MOST_BYTES:,} bytes in all, received more"
-            raise UsageError(message, self._source)
-        return array
-
-    def _infos(self, protos: Iterable[Any], arrays: Mapping[str, Array]) -> tuple[Info, ...]:
-        infos = dict[str, Info]()
-        for proto in protos:
-            name = self._name(proto.name)
-            if name in infos or not name:
-                self._refuse(name, "expected inputs and outputs with names of their own")
-            if name in arrays:
-                continue
-            if proto.type.WhichOneof("value") != "tensor_type":
-                kind = proto.type.WhichOneof("value") or "no type"
-                self._refuse(name, f"expected a tensor, received {kind}", "E703")
-                continue
-            tensor = proto.type.tensor_type
-            dims = None
-            if tensor.HasField("shape"):
-                dims = tuple(map(_size, tensor.shape.dim))
-                if any(isinstance(size, int) and size < 0 for size in dims):
-                    self._refuse(name, f"expected sizes, received {brief(list(dims))}", "E707")
-            infos[name] = Info(name, _dtype_name(tensor.elem_type), dims)
-        return tuple(infos.values())
-
-    def _constant(self, node: Node) -> dict[str, Array]:
-        """Return the value of a ``Constant`` by its name, nothing if it is refused."""
-        values, dtypes = tuple(node.attributes.items()), {"float": "f4", "int": "i8"}
-        if len(values) == len(node.outputs) == 1:
-            key, value = values[0]
-            if isinstance(value, np.ndarray):
-                return {node.outputs[0]: value}
-            dtype = dtypes.get(key.removeprefix("value_").removesuffix("s"))
-            if dtype:
-                return {node.outputs[0]: np.array(value, dtype)}
-        self._refuse(node.where, "expected a constant with one value, of numbers", "E703")
-        return {}
-
-    def _sort(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
-        """Return nodes in the order in which they can be computed."""
-        makers = {name: i for i, node in enumerate(nodes) for name in node.outputs if name}
-        waiting, users = [0] * len(nodes), [list[int]() for _ in nodes]
-        for i, node in enumerate(nodes):
-            for maker in {makers[name] for name in _taken_names(node) if name in makers}:
-                waiting[i] += 1
-                users[maker].append(i)
-        ready = [i for i, count in enumerate(waiting) if not count]
-        ordered = list[Node]()
-        while ready:
-            i = heapq.heappop(ready)
-            ordered.append(nodes[i])
-            for user in users[i]:
-                waiting[user] -= 1
-                if not waiting[user]:
-                    heapq.heappush(ready, user)
-        if len(ordered) < len(nodes):
-            cycle = _find_cycle(waiting, users)
-            where = nodes[cycle[0]].where
-            through = few([nodes[i].where for i in cycle])
-            self._refuse(where, f"expected no cycle of nodes, received one through {through}")
-            return tuple(nodes)
-        return tuple(ordered)
-
-    # Nodes
-
-    def _count(self, number: int = 1) -> None:
-        self._size += number
-        if self._size > _MOST_NODES:
-            message = f"expected at most {_MOST_NODES:,} nodes and arrays, received more"
-            raise UsageError(message, self._source)
-
-    def _name(self, value: Any) -> str:
-        name = _text(value)
-        if len(name) > _LONGEST_NAME:
-            message = (
-                f"expected names of at most {_LONGEST_NAME:,} characters, received {len(name):,}"
-            )
-            raise UsageError(f"{message}: {brief(name)}", self._source)
-        return name
-
-    def _names(self, values: Iterable[Any]) -> tuple[str, ...]:
-        return tuple(map(self._name, values))
-
-    def _node(self, proto: Any, *, in_function: bool = False) -> Node:
-        """Return a node as it is in the file."""
-        self._count()
-        domain = self._name(proto.domain)
-        node = Node(
-            name=self._name(proto.name),
-            op=self._name(proto.op_type),
-            domain="" if domain in _ONNX else domain,
-            inputs=self._names(proto.input),
-            outputs=self._names(proto.output),
-            attributes={},
-            overload=self._name(getattr(proto, "overload", "")),
-        )
-        attributes = dict[str, Any]()
-        for attribute in proto.attribute:
-            name = self._name(attribute.name)
-            where = f"{node.where}.{name}"
-            if name in attributes:
-                self._refuse(where, "expected an attribute once, received it twice", "E703")
-            if attribute.ref_attr_name and not in_function:
-                self._refuse(where, "expected a value, received the name of one", "E703")
-            attributes[name] = self._attribute(attribute, where)
-        return replace(node, attributes=attributes)
-
-    def _attribute(self, proto: Any, where: str) -> Any:
-        if proto.ref_attr_name:
-            return _Argument(self._name(proto.ref_attr_name))
-        kind = _attribute_type(proto.type)
-        field_name = _VALUES.get(kind)
-        if field_name is None:
-            self._refuse(where, f"an attribute of type {kind.lower()} is not read", "E703")
-            return None
-        filled = [each.name for each, _ in proto.ListFields() if each.name in _VALUES.values()]
-        if filled not in ([], [field_name]):
-            received = few([name for name in filled if name != field_name])
-            self._refuse(where, f"expected a value of type {kind}, received {received}", "E703")
-            return None
-        value = getattr(proto, field_name)
-        if kind.endswith("S"):
-            self._count(len(value) // _NUMBERS_OF_NODE)
-            return tuple(self._value(kind[:-1], each, where) for each in value)
-        return self._value(kind, value, where)
-
-    def _value(self, kind: str, value: Any, where: str) -> Any:
-        match kind:
-            case "STRING":
-                return _text(value)
-            case "TENSOR":
-                return self._array(value, where)
-            case "GRAPH":
-                return self._graph(value, where)
-            case _:
-                return value
-
-    def _expand(self, nodes: Iterable[Node], calls: tuple[_Function, ...]) -> Iterator[Node]:
-        """Yield nodes with the calls of functions replaced by what is in them."""
-        for node in nodes:
-            function = self._functions.get((node.domain, node.op, node.overload))
-            if function is None:
-                self._check(node)
-                yield node
-            elif function in calls or len(calls) >= _DEEPEST_CALLS:
-                message = "expected functions that do not call themselves, received one that does"
-                self._refuse(node.where, message)
-            else:
-                self._calls += 1
-                yield from self._expand(self._call(node, function), (*calls, function))
-
-    def _call(self, node: Node, function: _Function) -> Iterator[Node]:
-        """Yield the nodes of a function with the names and attributes of a call."""
-        for what, names, formal in (
-            ("inputs", node.inputs, function.inputs),
-            ("outputs", node.outputs, function.outputs),
-        ):
-            if len(names) > len(formal):
-                message = f"expected at most {len(formal)} {what}, received {len(names)}"
-                self._refuse(node.where, message, "E703")
-        for name in node.attributes.keys() - function.defaults.keys():
-            self._refuse(f"{node.where}.{name}", f"{node.op} has no such attribute", "E702")
-        self._count(1 + len((*function.inputs, *function.outputs, *function.defaults)))
-        # Names in the file have no such beginning: if one has, it is given twice, and refused.
-        prefix = f"{brief(node.where)}/{self._calls}/"
-        renamed = dict.fromkeys(function.inputs, "") | {
-            inner: outer
-            for inner, outer in (
-                *zip(function.inputs, node.inputs, strict=False),
-                *zip(function.outputs, node.outputs, strict=False),
-            )
-            if outer
-        }
-        values = {**function.defaults, **node.attributes}
-        rename = lambda name: renamed.get(name, prefix + name) if name else ""  # noqa: E731
-        for inner in function.nodes:
-            parts = len(inner.inputs) + len(inner.outputs) + len(inner.attributes)
-            self._count(1 + parts // _NUMBERS_OF_NODE)
-            attributes = {
-                key: values.get(value.name) if isinstance(value, _Argument) else value
-                for key, value in inner.attributes.items()
-            }
-            yield replace(
-                inner,
-                name=prefix + inner.name if inner.name else "",
-                inputs=tuple(map(rename, inner.inputs)),
-                outputs=tuple(map(rename, inner.outputs)),
-                attributes={key: each for key, each in attributes.items() if each is not None},
-            )
-
-    def _read_functions(self, protos: Iterable[Any]) -> None:
-        for proto in protos:
-            domain, name = self._name(proto.domain), self._name(proto.name)
-            where = f"function {name}"
-            key = (
-                "" if domain in _ONNX else domain,
-                name,
-                self._name(getattr(proto, "overload", "")),
-            )
-            versions = {each.version for each in proto.opset_import if each.domain in _ONNX}
-            if versions - {self._opset}:
-                message = f"expected operators of opset {self._opset}, received another"
-                self._refuse(where, message)
-            if key in self._functions or not key[0]:
-                self._refuse(where, "expected a function with a name and a domain of its own")
-            defaults: dict[str, Any] = dict.fromkeys(self._names(proto.attribute))
-            for attribute in proto.attribute_proto:
-                defaults[self._name(attribute.name)] = self._attribute(attribute, where)
-            nodes = tuple(self._node(node, in_function=True) for node in proto.node)
-            for node in nodes:
-                if any(_graphs(node)):
-                    message = f"a {brief(node.op)} inside of a function is not read"
-                    self._refuse(f"{where}.{node.where}", message, "E701")
-            inputs, outputs = self._names(proto.input), self._names(proto.output)
-            self._functions[key] = _Function(inputs, outputs, defaults, nodes)
-
-    def _check(self, node: Node) -> None:
-        """Check the inputs, outputs and attributes of an operator of ONNX."""
-        schema = _schema(node.op, self._opset) if not node.domain else None
-        # Whoever reads the graph knows which operators it needs.
-        if schema is None:
-            return
-        for what, number, least, most in (
-            ("inputs", len(node.inputs), schema.min_input, schema.max_input),
-            ("outputs", len(node.outputs), schema.min_output, schema.max_output),
-        ):
-            if not least <= number <= most:
-                expected = f"{least}" if least == most else f"{least} to {most}"
-                message = f"expected {expected} {what} of {node.op}, received {number}"
-                self._refuse(node.where, message, "E703")
-        for name, value in node.attributes.items():
-            attribute = schema.attributes.get(name)
-            where = f"{node.where}.{name}"
-            if attribute is None:
-                self._refuse(where, f"{node.op} has no such attribute", "E702")
-            elif not _fits(value, attribute.type.name):
-                expected = attribute.type.name.lower()
-                self._refuse(where, f"expected a value of type {expected}", "E703")
-            elif name in _WINDOW and "strides" in schema.attributes:
-                numbers = value if isinstance(value, tuple) else (value,)
-                if not all(_WINDOW[name] <= number <= _LARGEST_WINDOW for number in numbers):
-                    expected = f"{_WINDOW[name]} to {_LARGEST_WINDOW:,}"
-                    self._refuse(
-                        where, f"expected numbers from {expected}, received others", "E703"
-                    )
-        for name, attribute in schema.attributes.items():
-            if attribute.required and name not in node.attributes:
-                self._refuse(f"{node.where}.{name}", f"{node.op} needs this attribute", "E703")
-
-
-_LARGEST_WINDOW = 2**15
-_WINDOW = {"strides": 1, "dilations": 1, "kernel_shape": 1, "group": 1, "pads": 0}
-"""The smallest number in an attribute of a window over steps."""
-_VALUES = {
-    "FLOAT": "f",
-    "INT": "i",
-    "STRING": "s",
-    "TENSOR": "t",
-    "GRAPH": "g",
-    "FLOATS": "floats",
-    "INTS": "ints",
-    "STRINGS": "strings",
-    "TENSORS": "tensors",
-    "GRAPHS": "graphs",
-}
-"""The field of the value of an attribute, by its type."""
-_CLASSES: dict[str, type[Any]] = {
-    "FLOAT": float,
-    "INT": int,
-    "STRING": str,
-    "TENSOR": np.ndarray,
-    "GRAPH": Graph,
-}
-
-
-def _fits(value: Any, kind: str) -> bool:
-    single = _CLASSES.get(kind.removesuffix("S"))
-    if single is None:
-        return False
-    if kind in _CLASSES:
-        return isinstance(value, single)
-    return isinstance(value, tuple) and all(isinstance(each, single) for each in value)
-
-
-@cache
-def _schema(op: str, opset: int) -> Any:
-    from onnx import defs
-
-    try:
-        return defs.get_schema(op, opset, "")
-    except defs.SchemaError:
-        return None
-
-
-@cache
-def _attribute_type(number: int) -> str:
-    from onnx import AttributeProto
-
-    known = {value: name for name, value in AttributeProto.AttributeType.items()}
-    return str(known.get(number, f"type {number}"))
-
-
-@cache
-def _dtype_name(number: int) -> str:
-    names = {"FLOAT": "float32", "DOUBLE": "float64"}
-    name = type_name(number)
-    return names.get(name, name.lower())
-
-
-def _graphs(node: Node) -> Iterator[Graph]:
-    for value in node.attributes.values():
-        values = value if isinstance(value, tuple) else (value,)
-        yield from (each for each in values if isinstance(each, Graph))
-
-
-def _taken_names(node: Node) -> set[str]:
-    """Return the names that a node takes, also those that its graphs take from outside."""
-    return set(filter(None, node.inputs)).union(*map(_outer_names, _graphs(node)))
-
-
-def _outer_names(graph: Graph) -> set[str]:
-    """Return the names that a graph takes and does not give."""
-    taken = {info.name for info in graph.outputs}.union(*map(_taken_names, graph.nodes))
-    made = (name for node in graph.nodes for name in node.outputs)
-    return taken.difference(graph.arrays, (info.name for info in graph.inputs), made)
-
-
-def _size(dim: Any) -> int | str | None:
-    match dim.WhichOneof("value"):
-        case "dim_value":
-            return int(dim.dim_value)
-        case "dim_param":
-            return _text(dim.dim_param) or None
-        case _:
-            return None
+    makers = {name: i for i, node in enumerate(nodes) for name in node.outputs if name}
+    waiting, users = [0] * len(nodes), [list[int]() for _ in nodes]
+    for i, node in enumerate(nodes):
+        for maker in {makers[name] for name in node.taken_names if name in makers}:
+            waiting[i] += 1
+            users[maker].append(i)
+    ready = [i for i, count in enumerate(waiting) if not count]
+    ordered = list[Node]()
+    while ready:
+        i = heapq.heappop(ready)
+        ordered.append(nodes[i])
+        for user in users[i]:
+            waiting[user] -= 1
+            if not waiting[user]:
+                heapq.heappush(ready, user)
+    if len(ordered) < len(nodes):
+        raise CycleError([nodes[i] for i in _find_cycle(waiting, users)])
+    return tuple(ordered)
 
 
 def _find_cycle(waiting: Sequence[int], users: Sequence[Sequence[int]]) -> list[int]:
@@ -622,8 +132,3 @@ def _find_cycle(waiting: Sequence[int], users: Sequence[Sequence[int]]) -> list[
     cycle = order[order.index(at) :][::-1]
     first = cycle.index(min(cycle))
     return cycle[first:] + cycle[:first]
-
-
-def _text(value: Any) -> str:
-    """Return a text of a file, which is bytes if it is not UTF-8."""
-    return value if isinstance(value, str) else bytes(value).decode(errors="backslashreplace")

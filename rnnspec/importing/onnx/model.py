@@ -15,7 +15,7 @@ from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx.graph import read_graph
+from rnnspec.importing.onnx.decode import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
 from rnnspec.importing.onnx.reader import HANDLED, Budget, Reader

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.onnx.graph import live_model
+from rnnspec.backends.onnx.contents import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from rnnspec.backends.onnx.contents import Contents
     from rnnspec.importing.onnx.graph import Info
     from rnnspec.importing.onnx.probes import Setting
     from rnnspec.slots import Array
@@ -79,7 +80,7 @@ def open_file(path: Path, layout: Layout) -> Callable[[Array], Array]:
     """Return what computes the output of a file for a batch of its network."""
     from rnnspec.backends.onnx.session import open_limited
 
-    session: Any = open_limited(live_model(path))
+    session: Any = open_limited(_live_model(path))
     names = [result.name for result in layout.results]
     rows = layout.setting.size("B")
 
@@ -95,3 +96,55 @@ def open_file(path: Path, layout: Layout) -> Callable[[Array], Array]:
         return np.concatenate(outputs)
 
     return run
+
+
+def _live_model(path: Path) -> bytes:
+    """Return the model in a file that was read, for a runtime.
+
+    It has no nodes that no output needs, because a runtime computes them too, whatever they take.
+    All of its numbers are in it: the runtime opens no file.
+    """
+    contents = load(path)
+    proto = contents.proto
+    for body in (proto.graph, *proto.functions):
+        needed = _keep_live(body, contents)
+        if body is proto.graph:
+            inputs = [each for each in body.input if each.name in needed]
+            del body.input[:]
+            body.input.extend(inputs)
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _keep_live(body: Any, contents: Contents) -> set[str]:
+    """Remove nodes that no output of a graph or a function needs; return the names it takes."""
+    makers = {name: node for node in body.node for name in node.output if name}
+    is_graph = hasattr(body, "initializer")
+    waiting = [each.name for each in body.output] if is_graph else list(body.output)
+    live, needed = set[int](), set(waiting)
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or id(node) in live:
+            continue
+        live.add(id(node))
+        taken = set(node.input)
+        for attribute in node.attribute:
+            # A field that is not there would be made by changing what is in it.
+            graphs = [attribute.g] if attribute.HasField("g") else attribute.graphs
+            for graph in graphs:
+                taken |= _keep_live(graph, contents)
+            tensors = [attribute.t] if attribute.HasField("t") else attribute.tensors
+            for tensor in tensors:
+                contents.fill(tensor)
+        waiting.extend(taken - needed)
+        needed |= taken
+    kept = [node for node in body.node if id(node) in live]
+    del body.node[:]
+    body.node.extend(kept)
+    if is_graph:
+        arrays = [tensor for tensor in body.initializer if tensor.name in needed]
+        for tensor in arrays:
+            contents.fill(tensor)
+        del body.initializer[:]
+        body.initializer.extend(arrays)
+    return needed
