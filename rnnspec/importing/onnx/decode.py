@@ -146,7 +146,7 @@ class _Reading:
                 arrays |= self._constant(node)
             else:
                 nodes.append(node)
-        outputs = self._infos(proto.output, {})
+        outputs = self._infos(proto.output)
         if not outputs:
             self._refuse(where, "expected outputs, received none")
         model = self._contents.proto
@@ -191,7 +191,11 @@ class _Reading:
             raise UsageError(message, self._source)
         return array
 
-    def _infos(self, protos: Iterable[Any], arrays: Mapping[str, Array]) -> tuple[Info, ...]:
+    def _infos(
+        self, protos: Iterable[Any], arrays: Mapping[str, Array] | None = None
+    ) -> tuple[Info, ...]:
+        """Return inputs but those that are arrays, or outputs, whose types may be left out."""
+        typed, arrays = arrays is not None, arrays or {}
         infos = dict[str, Info]()
         for proto in protos:
             name = self._name(proto.name)
@@ -199,9 +203,12 @@ class _Reading:
                 self._refuse(name, "expected inputs and outputs with names of their own")
             if name in arrays:
                 continue
-            if proto.type.WhichOneof("value") != "tensor_type":
-                kind = proto.type.WhichOneof("value") or "no type"
-                self._refuse(name, f"expected a tensor, received {kind}", "E703")
+            kind = proto.type.WhichOneof("value")
+            if kind is None and not typed:
+                infos[name] = Info(name, "undefined", None)
+                continue
+            if kind != "tensor_type":
+                self._refuse(name, f"expected a tensor, received {kind or 'no type'}", "E703")
                 continue
             tensor = proto.type.tensor_type
             dims = None
