@@ -25,6 +25,40 @@ head: {units: 2}
         ),
     ),
     Scenario(
+        name="open-length-simple-rnn",
+        fact="A simple recurrent layer whose number of steps is open takes sequences of any length.",
+        consequence="An exporter that unrolls the layer freezes time at the length of its example, also if it keeps LSTM and GRU whole: other lengths fail, or are cut without an error.",
+        spec="""
+input: {features: 3}
+rnn: {type: simple, units: 4}
+head: {units: 2}
+""",
+        batches=(batch(2, 5), batch(2, 9)),
+        mistakes=(
+            Mistake(
+                name="at most as many steps as in the first call",
+                batches=lambda calls: [numbers[:, :5] for numbers in calls],
+            ),
+        ),
+    ),
+    Scenario(
+        name="open-length-reset-before",
+        fact="A GRU with the reset gate before the product, which many frameworks compute in a loop, takes sequences of any length.",
+        consequence="An exporter that unrolls the loop freezes time at the length of its example: other lengths fail, or are cut without an error.",
+        spec="""
+input: {features: 3}
+rnn: {type: gru, units: 4, reset_after: false}
+head: {units: 2}
+""",
+        batches=(batch(2, 5), batch(2, 9)),
+        mistakes=(
+            Mistake(
+                name="at most as many steps as in the first call",
+                batches=lambda calls: [numbers[:, :5] for numbers in calls],
+            ),
+        ),
+    ),
+    Scenario(
         name="open-length-output",
         fact="An output for each step has as many steps as the input of the call.",
         consequence="The output has the length of the first call.",
