@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx.functions import log_softmax, softmax
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -249,16 +250,16 @@ def _slope(x: Array, y: Array) -> nodes.LeakyRelu | None:
     at = np.unravel_index(x.argmin(), x.shape)
     slope = float(np.float32(y[at] / x[at])) if x[at] < 0 else 1.0
     fits = 0 <= slope < 1 and _equal(y, np.where(x > 0, x, slope * x))
-    return nodes.LeakyRelu(slope=_rounded(slope)) if fits else None
+    return nodes.LeakyRelu(slope=shortest_float(slope)) if fits else None
 
 
 def _limit(x: Array, y: Array) -> nodes.ClippedRelu | None:
     limit = float(y.max())
     fits = 0 < limit < x.max() and _equal(y, np.clip(x, 0, limit))
-    return nodes.ClippedRelu(limit=_rounded(limit)) if fits else None
+    return nodes.ClippedRelu(limit=shortest_float(limit)) if fits else None
 
 
-def _rounded(number: float) -> float:
+def shortest_float(number: float) -> float:
     """Return the shortest number that float32 cannot tell from one."""
     return float(str(np.float32(number)))
 
@@ -282,14 +283,8 @@ def _norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
         z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
         fit = _line(z, y)
         if fit is not None:
-            return Norm(fit.a, fit.b, _rounded(epsilon))
+            return Norm(fit.a, fit.b, shortest_float(epsilon))
     return None
-
-
-def _softmax(x: Array) -> Array:
-    powers = np.exp(x - x.max(-1, keepdims=True))
-    result: Array = powers / powers.sum(-1, keepdims=True)
-    return result
 
 
 _FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
@@ -297,8 +292,8 @@ _FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softmax": _softmax,
-    "log_softmax": lambda x: np.log(_softmax(x)),
+    "softmax": lambda x: softmax(x, -1),
+    "log_softmax": lambda x: log_softmax(x, -1),
     "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "legacy_hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
     "softplus": lambda x: np.logaddexp(x, 0),

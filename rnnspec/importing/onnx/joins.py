@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx import numbers, settings
+from rnnspec.importing.onnx import functions, settings
 from rnnspec.importing.onnx.attention import attention, weigh, weights_of
 from rnnspec.importing.onnx.formulas import Formula, apply
-from rnnspec.importing.onnx.layers import EPSILON, is_over, pool_steps
+from rnnspec.importing.onnx.layers import is_over, pool_steps
 from rnnspec.importing.onnx.masks import apply_mask
 from rnnspec.importing.onnx.shapes import axis_number, constants
 from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
@@ -49,15 +49,18 @@ def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if any(each.role != "plain" for each in tensors):
         other = next(each for each in tensors if each.role != "plain")
         raise RefusedError(f"expected the output of a layer, received {describe(other)}")
-    return _of_features(scope, node, inputs, numbers.ELEMENTWISE[node.op])
+    return _of_features(scope, node, inputs, functions.ELEMENTWISE[node.op])
 
 
 def _of_features(
     scope: Scope, node: Node, inputs: Sequence[Value], function: Any, *, is_single: bool = False
 ) -> Tensor:
     """Return a tensor with a function of its features."""
-    tensors = [each for each in inputs if isinstance(each, Tensor)]
-    tensors = [_flattened(scope, each) for each in tensors]
+    tensors = [
+        scope.solid(value) if any("TF" in axis for axis in value.axes) else value
+        for value in inputs
+        if isinstance(value, Tensor)
+    ]
     first = tensors[0]
     same = (first.at, first.half, first.is_final, first.pad, first.surplus)
     for other in tensors[1:]:
@@ -95,8 +98,7 @@ def _of_features(
             if isinstance(value, Tensor)
         )
     )
-    epsilon = float(node.attributes.get("epsilon", EPSILON))
-    small = (epsilon,) if node.op == "LayerNormalization" else ()
+    small = (settings.epsilon_of(node),) if node.op == "LayerNormalization" else ()
     formula = apply(node.op, function, tuple(parts), is_single=single, small=small)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
@@ -123,10 +125,6 @@ def _run(function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Arra
     inputs = [None if left_out else next(given) for left_out in is_left_out]
     result: Array = function(node, inputs, _MOST_NUMBERS)
     return result
-
-
-def _flattened(scope: Scope, tensor: Tensor) -> Tensor:
-    return scope.solid(tensor) if any("TF" in axis for axis in tensor.axes) else tensor
 
 
 def _are_equal(one: Probed | None, two: Probed | None) -> bool:
@@ -185,12 +183,12 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if node.op == "LayerNormalization":
         if len(node.outputs) > 1 and any(node.outputs[1:]):
             raise RefusedError("expected one output, received several", "E703")
-        return _of_features(scope, node, inputs, numbers.norm_of_layer)
+        return _of_features(scope, node, inputs, functions.layer_norm)
     if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
         raise RefusedError("p: expected 2, received 1", "E703")
     # The features of a sample are the last axis.
     last = replace(node, attributes={"axis": -1})
-    return _of_features(scope, last, inputs[:1], numbers.OVER_FEATURES[node.op])
+    return _of_features(scope, last, inputs[:1], functions.OVER_FEATURES[node.op])
 
 
 def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
@@ -203,10 +201,13 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if not isinstance(x, Tensor):
         raise RefusedError(f"expected the output of a layer, received {describe(x)}")
     letters = is_over(x, node, inputs)
-    keep = bool(node.attributes.get("keepdims", 1))
     axes = settings.axes_of(node, constants(inputs, "axes"))
     rank = len(x.axes)
-    removed = set() if keep else {axis % rank for axis in (range(rank) if axes is None else axes)}
+    removed = (
+        set()
+        if settings.keeps_axes(node)
+        else {axis % rank for axis in (range(rank) if axes is None else axes)}
+    )
     statistic = _STATISTICS.get(node.op)
     match [letter for letter in letters if letter]:
         case []:
@@ -222,7 +223,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             result = replace(x, axes=axes_left)
         case ["F" | "U"]:
             last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
-            function = numbers.REDUCTIONS[node.op]
+            function = functions.REDUCTIONS[node.op]
             result = _of_features(scope, last, [scope.plain(x)], function, is_single=True)
             result = replace(
                 result, axes=tuple("" if axis in ("F", "U") else axis for axis in result.axes)

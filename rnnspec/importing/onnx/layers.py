@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rnnspec.errors import brief
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
+from rnnspec.importing.onnx.formulas import shortest_float
 from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import constants
 from rnnspec.importing.onnx.values import Known, Tensor, describe
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.values import Value
     from rnnspec.slots import Array
     from rnnspec.words import Statistic, WindowPadding, WindowStatistic
-
-EPSILON = 1e-5
-"""The default epsilon of the norms of ONNX."""
 
 
 def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
@@ -376,8 +374,7 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
         masked &= statistic in ("max", "sum")
     if not masked or value.steps is not None:
         value = scope.in_place(value)
-    layer = nodes.Pooling(name=statistic, input=(), statistic=statistic, masked=False)
-    at = scope.add(layer, value.at)
+    at = scope.add(pooling(statistic), value.at)
     scope.masked[at] = masked
     axes = tuple(axis.replace("T", "") for axis in value.axes)
     return Tensor(at, axes)
@@ -400,7 +397,7 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     layer = nodes.BatchNorm(
         name="batch_norm",
         input=(),
-        epsilon=round_epsilon(node.attributes.get("epsilon", EPSILON)),
+        epsilon=shortest_float(settings.epsilon_of(node)),
         momentum=momentum if 0.0 <= momentum < 1.0 else 0.9,
         masked=False,
     )
@@ -411,11 +408,6 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         arrays={k: cast("Array", each) for k, each in zip(names, arrays, strict=True)},
     )
     return replace(value, at=at, numbers=None, filler=None)
-
-
-def round_epsilon(number: float) -> float:
-    """Return the shortest number that float32 cannot tell from one."""
-    return float(str(np.float32(number)))
 
 
 def is_over(x: Tensor, node: Node, inputs: Sequence[Value]) -> list[str]:

@@ -54,11 +54,14 @@ def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:
     Raises:
         RefusedError: the condition is another.
     """
-    real_steps = scope.real(x, _origin(scope, x))
+    origin = x.at
+    while not scope.is_sequence(origin):
+        origin = scope.steps[origin].sources[0]
+    real_steps = scope.real(x, origin)
     by_row = [_by_axes(array, x, scope.shape(x)[i]) for i, array in enumerate(real)]
     if x.axis("T") >= 0:
         expected = [
-            _real_at(steps, mask)
+            np.where(steps >= 0, np.take_along_axis(mask, steps.clip(0), 1), False)
             for steps, mask in zip(current_steps(scope, x), real_steps, strict=True)
         ]
     else:
@@ -75,19 +78,6 @@ def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:
         # In the language, it is zeros anyway.
         return x
     return replace(x, filler=number, numbers=None)
-
-
-def _real_at(steps: Array, real: Array) -> Array:
-    """Return whether the step at each position is real."""
-    return np.where(steps >= 0, np.take_along_axis(real, steps.clip(0), 1), False)
-
-
-def _origin(scope: Scope, x: Tensor) -> int:
-    """Return the place of the sequence that a value follows from."""
-    at = x.at
-    while not scope.is_sequence(at):
-        at = scope.steps[at].sources[0]
-    return at
 
 
 def _by_axes(array: Array, x: Tensor, shape: tuple[int, ...]) -> Array:

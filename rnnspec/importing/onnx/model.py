@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _MOST_RESTARTS = 8
 _OPERATORS = {op.lower() for op in HANDLED}
-_COST_OF_STEP = 32
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
@@ -77,20 +76,18 @@ def read_file(path: Path, name: str) -> Imported:
     unique = {ours: own for ours, own in names.items() if list(names.values()).count(own) == 1}
     form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
-    layout = _layout(graph, reader)
+    first, *others = graph.inputs
+    layout = Layout(
+        scope.probes.setting,
+        first,
+        next((info for info in others if info.name == reader.lengths), None),
+        tuple(Result(name, value.axes) for name, value in reader.results),
+    )
     return replace(
         imported,
         open_file=partial(open_file, path, layout),
         padded_at_end=scope.is_counted or bool(reader.lengths),
     )
-
-
-def _layout(graph: Graph, reader: Reader) -> Layout:
-    """Return how a file differs from its network."""
-    given, *others = graph.inputs
-    lengths = next((info for info in others if info.name == reader.lengths), None)
-    results = tuple(Result(name, value.axes) for name, value in reader.results)
-    return Layout(reader.scope.probes.setting, given, lengths, results)
 
 
 def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
@@ -164,8 +161,7 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
         except RefusedError as refused:
             account.refuse(brief(graph.inputs[0].name), refused.message, refused.code)
             account.check()
-        # Each step of each sequence takes random numbers, patterns of padding and masks.
-        budget.spend(_COST_OF_STEP * sum(real.size for real in probes.real))
+        budget.spend(probes.cost)
         reader = Reader(tried, graph, probes, budget)
         try:
             reader.read()

@@ -54,12 +54,13 @@ def part_of_stack(scope: Scope, node: Node, x: Stack, inputs: Sequence[Value]) -
     rank, number = len(x.parts[0].axes), sum(x.sizes)
     match node.op:
         case "Transpose":
-            order = node.attributes.get("perm", tuple(reversed(range(rank))))
+            order = settings.order_of(node, rank)
             parts = tuple(transpose(scope, node, part) for part in x.parts)
-            return Stack(parts, x.sizes, list(order).index(x.axis))
+            return Stack(parts, x.sizes, order.index(x.axis))
         case "Gather" if axis_number(node.attributes.get("axis", 0), rank) == x.axis:
             index = constants(inputs, "indices")[1]
-            assert index is not None, "it is needed"
+            if index is None:
+                raise RefusedError("expected indices, received none", "E703")
         case "Slice":
             slices = settings.slices_of(node, constants(inputs, "starts and ends"))
             if {axis_number(axis, rank) for axis in slices} != {x.axis}:
@@ -357,9 +358,8 @@ def reverse_sequence(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
         raise RefusedError("expected lengths of sequences, received others")
     after: list[Array] = []
     for old, length in zip(current_steps(scope, x), lengths.arrays, strict=True):
-        at = np.arange(old.shape[1])
-        back = length.reshape(-1, 1) - 1 - at
-        after.append(np.take_along_axis(old, np.where(back >= 0, back, at), 1))
+        index = settings.reversed_steps(length, old.shape[1])
+        after.append(np.take_along_axis(old, index, 1))
     return _numbers_gone(with_steps(scope, x, tuple(after)))
 
 

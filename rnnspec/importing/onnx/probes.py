@@ -21,6 +21,8 @@ _MOST_NUMBERS = 2**21
 """The most numbers of a probe that are drawn."""
 _MOST_STEPS = 2**19
 """The most steps of all sequences of a probe."""
+_COST_OF_STEP = 32
+"""The time that a step takes, for its numbers, padding and masks, as a number of bytes."""
 _MOST_FEATURES = 2**31
 _ROWS_DRAWN = 64
 """The number of sequences of a probe that have padding of their own."""
@@ -50,6 +52,13 @@ class Setting:
         at = self.order.find(letter)
         return self.sizes[at] if at >= 0 else 1
 
+    def lay_out(self, batch: Array) -> Array:
+        """Return a batch of the network in the order of axes of the graph's input."""
+        letters = "BT" if self.tokens else "BTF"
+        order = [letters.index(letter) for letter in self.order]
+        missing = [i for i in range(len(letters)) if i not in order]
+        return batch.transpose([*order, *missing]).reshape([batch.shape[i] for i in order])
+
 
 @dataclass(frozen=True, slots=True)
 class Probes:
@@ -75,19 +84,19 @@ class Probes:
         return tuple(real.sum(1) for real in self.real)
 
     @property
+    def cost(self) -> int:
+        """The time that they take, as a number of bytes that are computed in it."""
+        return _COST_OF_STEP * sum(real.size for real in self.real)
+
+    @property
     def has_numbers(self) -> bool:
         """Whether each number is one of its own: there are too many otherwise."""
         return all(batch.strides[-1] for batch in self.batches)
 
-    def laid_out(self) -> Probed:
-        """Return the batches in the order of axes of the graph's input."""
-        letters = "BT" if self.setting.tokens else "BTF"
-        order = [letters.index(letter) for letter in self.setting.order]
-        missing = [i for i in range(len(letters)) if i not in order]
-        return tuple(
-            batch.transpose([*order, *missing]).reshape([batch.shape[i] for i in order])
-            for batch in self.batches
-        )
+    @property
+    def inputs(self) -> Probed:
+        """The batches as the graph takes them."""
+        return tuple(map(self.setting.lay_out, self.batches))
 
 
 def draw_probes(setting: Setting) -> Probes:

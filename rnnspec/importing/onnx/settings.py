@@ -74,6 +74,28 @@ def new_shape(node: Node, inputs: Inputs, shape: Sequence[int]) -> tuple[int, ..
     return tuple(sizes)
 
 
+def order_of(node: Node, rank: int) -> tuple[int, ...]:
+    """Return the order that a ``Transpose`` gives to some number of axes."""
+    return tuple(node.attributes.get("perm", range(rank)[::-1]))
+
+
+def keeps_axes(node: Node) -> bool:
+    """Return whether a reduction leaves axes of size 1."""
+    return bool(node.attributes.get("keepdims", 1))
+
+
+def epsilon_of(node: Node) -> float:
+    """Return the epsilon of a norm."""
+    return float(node.attributes.get("epsilon", 1e-5))
+
+
+def reversed_steps(lengths: Array, count: int) -> Array:
+    """Return the step that a ``ReverseSequence`` puts at each of ``count`` places."""
+    at = np.arange(count)
+    back = lengths.reshape(-1, 1) - 1 - at
+    return np.where(back >= 0, back, at)
+
+
 def part_of_shape(node: Node, shape: Sequence[int]) -> Array:
     """Return what ``Shape`` gives of a shape."""
     start, end = node.attributes.get("start", 0), node.attributes.get("end")

@@ -65,7 +65,7 @@ def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> T
     """Give the axes another order."""
     del scope
     rank = len(x.axes)
-    order = node.attributes.get("perm", tuple(reversed(range(rank))))
+    order = settings.order_of(node, rank)
     if sorted(order) != list(range(rank)):
         raise RefusedError(f"perm: expected an order of {rank} axes, received {order}", "E703")
     return replace(x, axes=tuple(x.axes[i] for i in order))
@@ -145,7 +145,7 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
             if (
                 letters[0] == "F"
                 and has_directions(scope, x)
-                and _exceeds(product, sizes["F"], column)
+                and any(a * b > c for a, b, c in zip(product, sizes["F"], column, strict=True))
             ):
                 letters[:1] = ["D", "U"]
                 sizes |= {letter: scope.sizes(x, letter) for letter in "DU"}
@@ -158,10 +158,6 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
     if any(set(sizes[letter]) != {1} for letter in letters):
         return None
     return tuple(axes)
-
-
-def _exceeds(one: Sequence[int], two: Sequence[int], limit: Sequence[int]) -> bool:
-    return any(a * b > c for a, b, c in zip(one, two, limit, strict=True))
 
 
 def has_directions(scope: Scope, x: Tensor) -> bool:
