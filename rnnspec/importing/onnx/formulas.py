@@ -218,7 +218,12 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
         for name, function in _FUNCTIONS.items():
             if _equal(y, function(x)):
                 return name
-        piece = _slope(x, y) or _limit(x, y) or _line(x, y) or _norm(x, y, formula.small)
+        piece = (
+            _match_leaky_relu(x, y)
+            or _match_clipped_relu(x, y)
+            or _match_affine(x, y)
+            or _match_norm(x, y, formula.small)
+        )
         return _with_constants(piece, formula, start)
 
 
@@ -227,11 +232,11 @@ def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None
     parts = [part for each in _walk(formula, start) for part in each.parts]
     constants = [part for part in parts if isinstance(part, np.ndarray)]
 
-    def exact(found: Array) -> Array:
+    def exact(fit: Array) -> Array:
         for constant in constants:
-            if constant.shape == found.shape and np.allclose(constant, found, rtol=1e-5, atol=1e-7):
+            if constant.shape == fit.shape and np.allclose(constant, fit, rtol=1e-5, atol=1e-7):
                 return constant
-        return found.astype(np.float32)
+        return fit.astype(np.float32)
 
     match piece:
         case Affine(a=a, b=b):
@@ -246,14 +251,14 @@ def _equal(y: Array, other: Array) -> bool:
     return bool(np.allclose(y, other, rtol=3e-6, atol=1e-6))
 
 
-def _slope(x: Array, y: Array) -> nodes.LeakyRelu | None:
+def _match_leaky_relu(x: Array, y: Array) -> nodes.LeakyRelu | None:
     at = np.unravel_index(x.argmin(), x.shape)
     slope = float(np.float32(y[at] / x[at])) if x[at] < 0 else 1.0
     fits = 0 <= slope < 1 and _equal(y, np.where(x > 0, x, slope * x))
     return nodes.LeakyRelu(slope=shortest_float(slope)) if fits else None
 
 
-def _limit(x: Array, y: Array) -> nodes.ClippedRelu | None:
+def _match_clipped_relu(x: Array, y: Array) -> nodes.ClippedRelu | None:
     limit = float(y.max())
     fits = 0 < limit < x.max() and _equal(y, np.clip(x, 0, limit))
     return nodes.ClippedRelu(limit=shortest_float(limit)) if fits else None
@@ -264,7 +269,7 @@ def shortest_float(number: float) -> float:
     return float(str(np.float32(number)))
 
 
-def _line(x: Array, y: Array) -> Affine | None:
+def _match_affine(x: Array, y: Array) -> Affine | None:
     # The rows with the largest numbers, of different signs or sizes.
     high, low = x.argmax(0), x.argmin(0)
     at = np.arange(x.shape[1])
@@ -273,7 +278,7 @@ def _line(x: Array, y: Array) -> Affine | None:
     return Affine(a, b) if _equal(y, a * x + b) and a.any() else None
 
 
-def _norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
+def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
     if x.shape[1] == 1:
         return None
     length = np.sqrt((x * x).sum(-1, keepdims=True))
@@ -281,7 +286,7 @@ def _norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
         return L2()
     for epsilon in epsilons:
         z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
-        fit = _line(z, y)
+        fit = _match_affine(z, y)
         if fit is not None:
             return Norm(fit.a, fit.b, shortest_float(epsilon))
     return None

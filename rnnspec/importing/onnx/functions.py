@@ -57,7 +57,7 @@ def by_element(function: Callable[..., Array]) -> Callable[..., Array]:
     return apply
 
 
-def _chain(function: Callable[..., Array]) -> Callable[..., Array]:
+def _over_all_inputs(function: Callable[..., Array]) -> Callable[..., Array]:
     return by_element(lambda *arrays: reduce(function, arrays))
 
 
@@ -96,7 +96,7 @@ def _clip(node: Node, inputs: Inputs, _: int) -> Array:
     return result
 
 
-def _with(**defaults: float) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+def _with_attributes(**defaults: float) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
     """Return a decorator for a function of one array and of attributes with defaults."""
 
     def decorate(function: Callable[..., Array]) -> Callable[..., Array]:
@@ -160,9 +160,9 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Mul": by_element(np.multiply),
     "Div": by_element(_divide),
     "Pow": by_element(lambda x, y: np.power(x, y).astype(x.dtype)),
-    "Sum": _chain(np.add),
-    "Min": _chain(np.minimum),
-    "Max": _chain(np.maximum),
+    "Sum": _over_all_inputs(np.add),
+    "Min": _over_all_inputs(np.minimum),
+    "Max": _over_all_inputs(np.maximum),
     "Neg": by_element(np.negative),
     "Abs": by_element(np.abs),
     "Exp": by_element(np.exp),
@@ -180,19 +180,19 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "PRelu": by_element(lambda x, y: np.where(x < 0, x * y, x)),
     "Gelu": _gelu,
     "Clip": _clip,
-    "Elu": _with(alpha=1.0)(lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x))),
-    "Celu": _with(alpha=1.0)(
+    "Elu": _with_attributes(alpha=1.0)(lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x))),
+    "Celu": _with_attributes(alpha=1.0)(
         lambda x, alpha: np.maximum(x, 0) + np.minimum(0, alpha * np.expm1(x / alpha))
     ),
-    "Selu": _with(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)(
+    "Selu": _with_attributes(alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)(
         lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(x))
     ),
-    "LeakyRelu": _with(alpha=0.01)(lambda x, alpha: np.where(x < 0, alpha * x, x)),
-    "ThresholdedRelu": _with(alpha=1.0)(lambda x, alpha: np.where(x > alpha, x, 0)),
-    "HardSigmoid": _with(alpha=0.2, beta=0.5)(
+    "LeakyRelu": _with_attributes(alpha=0.01)(lambda x, alpha: np.where(x < 0, alpha * x, x)),
+    "ThresholdedRelu": _with_attributes(alpha=1.0)(lambda x, alpha: np.where(x > alpha, x, 0)),
+    "HardSigmoid": _with_attributes(alpha=0.2, beta=0.5)(
         lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1)
     ),
-    "Swish": _with(alpha=1.0)(lambda x, alpha: x * _sigmoid(alpha * x)),
+    "Swish": _with_attributes(alpha=1.0)(lambda x, alpha: x * _sigmoid(alpha * x)),
 }
 """Functions that compute each number from those at the same place."""
 

@@ -56,7 +56,7 @@ def read_file(path: Path, name: str) -> Imported:
     account.check()
     scope = reader.scope
     steps = scope.probes.setting.size("T")
-    arranged = arrange(scope, [(n, value.at) for n, value in _named(reader)], steps)
+    arranged = arrange(scope, [(n, value.at) for n, value in _name_results(reader)], steps)
     account.check()
     assert arranged is not None, "without a problem"
     kinds = {step.layer.name: _op(step) for step in arranged.steps}
@@ -185,11 +185,11 @@ def _adopt(account: Account, tried: Account, reader: Reader) -> None:
         account.refuse("the graph", "expected a recurrent layer, received none", "E701")
 
 
-def _named(reader: Reader) -> list[tuple[str, Any]]:
+def _name_results(reader: Reader) -> list[tuple[str, Any]]:
     """Return the results, with names if there are several."""
     if len(reader.results) == 1:
         return [("", reader.results[0][1])]
-    names = [_sanitized(name) for name, _ in reader.results]
+    names = [_sanitize(name) for name, _ in reader.results]
     # Layers without a name of their own are numbered.
     names = [f"{name}_head" if re.fullmatch(r".*_\d+", name) else name for name in names]
     usable = all(map(is_layer_name, names)) and len(set(names)) == len(names)
@@ -287,12 +287,12 @@ def _name_of(step: Step) -> str:
         _DEFAULT_NAMES.fullmatch(parts[-1]) or re.sub(r"_\d+$", "", parts[-1]).lower() in _OPERATORS
     ):
         parts.pop()
-    name = _sanitized(parts[-1]) if len(parts) and " at " not in step.op.where else ""
+    name = _sanitize(parts[-1]) if len(parts) and " at " not in step.op.where else ""
     generic = re.match(r"(node|onnx)_|.*__\d+$", name)
     # Norms and attentions may be keys of other layers.
     named = step.modules and not isinstance(step.layer, nodes.LayerNorm | nodes.Attention)
     return name if named and not generic and is_layer_name(name) else ""
 
 
-def _sanitized(name: str) -> str:
+def _sanitize(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]

@@ -147,8 +147,8 @@ def _constant_of_shape(node: Node, inputs: Inputs, largest: int) -> Array:
 @_operator("Expand")
 def _expand(_: Node, inputs: Inputs, largest: int) -> Array:
     x, shape = required_inputs(inputs)
-    wanted = check_size(np.broadcast_shapes(x.shape, tuple(map(int, shape))), largest)
-    return np.broadcast_to(x, wanted)
+    size = check_size(np.broadcast_shapes(x.shape, tuple(map(int, shape))), largest)
+    return np.broadcast_to(x, size)
 
 
 @_operator("Tile")
@@ -283,9 +283,9 @@ def _one_hot(node: Node, inputs: Inputs, largest: int) -> Array:
     number = int(np.ravel(depth)[0])
     check_size([indices.size, number], largest)
     hot = np.expand_dims(indices % number, -1) == np.arange(number)
-    made = np.where(hot, values[1], values[0])
+    encoded = np.where(hot, values[1], values[0])
     axis = node.attributes.get("axis", -1)
-    result: Array = np.moveaxis(made, -1, axis)
+    result: Array = np.moveaxis(encoded, -1, axis)
     return result
 
 

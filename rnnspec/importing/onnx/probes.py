@@ -116,7 +116,7 @@ def draw_probes(setting: Setting) -> Probes:
             message = f"expected at most {_MOST_STEPS:,} steps in all sequences, received"
             raise RefusedError(f"{message} {size[0]:,} x {size[1]:,}", "E707")
         drawn = [
-            _real(rng, size[1], index + row, at_end=setting.at_end)
+            _draw_real_steps(rng, size[1], index + row, at_end=setting.at_end)
             for row in range(min(size[0], _ROWS_DRAWN))
         ]
         real = np.stack([drawn[row % len(drawn)] for row in range(size[0])])
@@ -141,7 +141,7 @@ def draw_probes(setting: Setting) -> Probes:
     return Probes(setting, tuple(batches), tuple(reals))
 
 
-def _real(rng: np.random.Generator, steps: int, kind: int, *, at_end: bool) -> Array:
+def _draw_real_steps(rng: np.random.Generator, steps: int, kind: int, *, at_end: bool) -> Array:
     """Return the real steps of a sequence with one pattern of padding."""
     at, cut = np.arange(steps), rng.integers(1, max(steps, 2))
     holes = (rng.random(steps) < 0.5) | (at == steps // 2)

@@ -96,8 +96,8 @@ class Reader:
         if setting.tokens:
             self._values[first.name] = Known(probes.inputs)
         else:
-            given = probes.inputs if probes.has_numbers else None
-            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=given)
+            features = probes.inputs if probes.has_numbers else None
+            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=features)
         for info in others:
             self._values[info.name] = self._other_input(info)
         needed = _needed_nodes(self._graph)
@@ -253,7 +253,7 @@ class Reader:
         """Return the numbers that a node computes of numbers, None if it has other inputs."""
         self._look_for_filler(node, inputs)
         pairs = list(zip(inputs, numbers_of, strict=True))
-        if any(value is not None and found is None for value, found in pairs):
+        if any(value is not None and arrays is None for value, arrays in pairs):
             return None
         if not numbers.is_known(node) or (not pairs and node.inputs):
             return None
@@ -267,11 +267,13 @@ class Reader:
         )
         probes = range(1 if constant else len(self.scope.probes.rows))
         for i in probes:
-            arrays = [None if found is None else found[i] for found in numbers_of]
-            self._budget.spend(numbers.effort(node, arrays))
+            ingredients = [None if arrays is None else arrays[i] for arrays in numbers_of]
+            self._budget.spend(numbers.effort(node, ingredients))
         try:
             several = [
-                numbers.compute(node, [None if found is None else found[i] for found in numbers_of])
+                numbers.compute(
+                    node, [None if arrays is None else arrays[i] for arrays in numbers_of]
+                )
                 for i in probes
             ]
         except RefusedError:
@@ -332,14 +334,14 @@ class Reader:
         scope = self.scope
         if isinstance(value, Unknown):
             return
-        tensor = value if isinstance(value, Tensor) else scope.plain(value)
+        tensor = value if isinstance(value, Tensor) else scope.as_tensor(value)
         scope.op = Op(_Output(name))  # type: ignore[arg-type]
-        solid = scope.with_features(scope.solid(tensor))
+        solid = scope.with_features(scope.settle(tensor))
         solid = scope.in_place(solid)
         letters = "".join(solid.axes)
         sequence = scope.is_sequence(solid.at)
-        wanted = "BTF" if sequence else "BF"
-        missing = set(wanted) - set(letters)
+        letters_of_result = "BTF" if sequence else "BF"
+        missing = set(letters_of_result) - set(letters)
         if (
             any(len(axis) > 1 for axis in solid.axes)
             or (missing - {"F"})
@@ -376,8 +378,8 @@ def _numbers(value: Value) -> Probed | None:
     match value:
         case Known(arrays=arrays):
             return arrays
-        case Tensor(numbers=found):
-            return found
+        case Tensor(numbers=arrays):
+            return arrays
         case _:
             return None
 
@@ -393,7 +395,7 @@ _SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] =
     "Flatten": shapes.reshape,
     "Expand": shapes.expand,
     "Tile": shapes.expand,
-    "Slice": parts.slice_,
+    "Slice": parts.take_slice,
     "Gather": parts.gather,
     "GatherElements": parts.gather_elements,
     "GatherND": parts.gather_nd,
@@ -413,7 +415,7 @@ _JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
     "Pad": layers.add_steps,
     "BatchNormalization": layers.batch_norm,
     "Concat": joins.concatenate,
-    "Where": masks.where,
+    "Where": masks.choose,
     **dict.fromkeys(functions.ELEMENTWISE, joins.elementwise),
     **dict.fromkeys(functions.REDUCTIONS, joins.reduce),
     **dict.fromkeys((*functions.OVER_FEATURES, "LayerNormalization"), joins.over_features),
@@ -436,7 +438,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     if node.op in _RECURRENT:
         return read_recurrent(scope, node, inputs)
     if node.op in _SAME:
-        return _same(scope, node, inputs)
+        return _pass_on(scope, node, inputs)
     if node.op == "Gather" and isinstance(x, Known) and isinstance(inputs[1], Known):
         table = x.constant
         assert table is not None, "of the caller"
@@ -454,7 +456,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
 
 
-def _same(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return a value as it is."""
     x = inputs[0]
     if node.op == "Dropout":
