@@ -196,6 +196,22 @@ def test_an_index_that_is_left_out(tmp_path: Path) -> None:
     assert problems(path) == ["Gather at s: expected indices, received none"]
 
 
+def test_a_graph_that_is_read_again_for_every_reason(tmp_path: Path) -> None:
+    """Its padding, its lengths, its number of sequences and long windows: nine starts in all."""
+    body = (
+        "n = Equal (x, VALUE)\nq = Cast <to = 6> (n)\nw = ReduceMin <keepdims = 0> (q, TWO)\n"
+        f"{TURN}d = Conv <dilations = [30000]> (c, F2)\n"
+        "t = Transpose <perm = [2, 0, 1]> (d)\n"
+        "a, h = LSTM <hidden_size = 4> (t, W, R, B, l, N, N)\n"
+        "s = Squeeze (h, ZERO)\nz = Gemm (s, K, b)\nv = Cast <to = 1> (w)\nu = ReduceMax (v, ONE)\n"
+        "k = Mul (u, NOTHING)\ny = Add (z, k)"
+    )
+    arrays = {"F2": (3, 3, 2), "N": np.zeros((1, 5, 4), np.float32)}
+    path = write(tmp_path, body, f"{FEATURES}, int32[batch] l", **LSTM, **HEAD, **arrays)
+    (problem,) = problems(path)
+    assert problem.startswith("LSTM at a: sequence_lens: expected the number of tokens")
+
+
 def test_a_loop_is_one_reason(tmp_path: Path) -> None:
     step = (
         "step (int64 i, bool c, float[batch, 4] v) => (bool d, float[batch, 4] w) {\n"

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.graph import Graph
     from rnnspec.slots import Array
 
-_MOST_RESTARTS = 8
 _OPERATORS = {op.lower() for op in HANDLED}
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
@@ -154,7 +153,8 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
 
 def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget) -> Reader:
     """Read a graph, again whenever it turns out that other probes are needed."""
-    for _ in range(_MOST_RESTARTS):
+    # Each reason to start again is gone in the next start, so this ends.
+    while True:
         tried = Account(account.source)
         try:
             probes = draw_probes(setting)
@@ -171,7 +171,6 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
             continue
         _adopt(account, tried, reader)
         return reader
-    raise AssertionError("each reason for another start is one that is gone then")
 
 
 def _adopt(account: Account, tried: Account, reader: Reader) -> None:
