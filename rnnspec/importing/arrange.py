@@ -305,19 +305,19 @@ class _Plan:
         """Return the names of the layers of the results."""
         return [self._name(result) for result in self.results]
 
-    def length(self, given: int | None) -> int | None:
+    def length(self, steps: int | None) -> int | None:
         """Return the number of steps of the input that a flattened sequence needs, or None.
 
         Args:
-            given: the number of steps of the example.
+            steps: the number of steps of the example.
         """
         for at, step in self.steps.items():
             if not isinstance(step.layer, nodes.Flatten) or at not in self.scope.steps:
                 continue
             total = self.scope.flattened.get(at, 0)
             width = self.scope.width(self.scope.steps[at].sources[0])
-            if given is not None and not total:
-                return given
+            if steps is not None and not total:
+                return steps
             if not total or not width:
                 message = "needs a fixed number of steps: give inputs as example="
                 raise _MisplacedError(step, message)
@@ -328,11 +328,11 @@ class _Plan:
             if any(isinstance(layer, nodes.Repeat) for layer in layers):
                 return None
             windows = [e.window for e in layers if isinstance(e, nodes.Conv | nodes.WindowPooling)]
-            left: int | None = given
+            left: int | None = steps
             for window in windows:
                 left = window.count(left)
-            if given is not None and left == total // width:
-                return given
+            if steps is not None and left == total // width:
+                return steps
             least = total // width
             for window in reversed(windows):
                 least = window.least(least)

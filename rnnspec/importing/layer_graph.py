@@ -95,7 +95,9 @@ class LayerGraph:
         users = [user for user, step in self.steps.items() if at in step.sources]
         finals = [user for user in users if is_final(self.steps[user].layer)]
         layer = self.steps[at].layer
-        assert isinstance(layer, nodes.Recurrent), "it has directions"
+        if not isinstance(layer, nodes.Recurrent):
+            message = "combines the directions of another value than the output of their layer"
+            raise RefusedError(message)
         if layer.merge not in ("concat", merge) or users != finals:
             raise RefusedError("combines the directions that are used otherwise, too")
         self.steps[at].layer = replace(layer, merge=merge)

@@ -55,6 +55,15 @@ def test_every_reason_at_once_and_none_twice(tmp_path: Path) -> None:
 
 
 REFUSED = {
+    "directions of a maximum": (
+        (
+            f'{AHEAD}a, h = LSTM <hidden_size = 4, direction = "bidirectional"> (t, V, S, C)\n'
+            "m = ReduceMax <keepdims = 0> (a, ZERO)\ns = ReduceSum <keepdims = 0> (m, ZERO)\n"
+            "y = Gemm (s, K, b)"
+        ),
+        FEATURES,
+        ("ReduceSum at s: combines the directions of another value than the output of their layer"),
+    ),
     "states": (
         f"{AHEAD}a, h = LSTM <hidden_size = 4> (t, W, R, B, , v, v)\n{OUT}",
         f"{FEATURES}, float[1, batch, 4] v",
@@ -167,11 +176,40 @@ REFUSED = {
 def test_a_refusal_names_the_node(tmp_path: Path, what: str) -> None:
     body, inputs, message = REFUSED[what]
     arrays = {"N": np.ones((1, 1, 4), np.float32), "F": (3, 1, 3), "K3": (3, 2), "P": (1, 12)}
+    arrays |= {"V": (2, 16, 3), "S": (2, 16, 4), "C": (2, 32)}
     ones = np.array([1], np.int32)
     path = write(tmp_path, body, inputs, **TABLE, **LSTM, **HEAD, **arrays, ONES=ones)
     found = problems(path)
     assert len(found) == (2 if what == "quantized" else 1)
     assert message in found[-1]
+
+
+def test_an_index_that_is_left_out(tmp_path: Path) -> None:
+    body = (
+        f"{STATE}c, i = LSTM <hidden_size = 4> (t, W, R, B)\nn = Concat <axis = 0> (h, i)\n"
+        "s = Gather <axis = 0> (n, ZERO)\ny = Gemm (s, K, b)"
+    )
+    path = write(tmp_path, body, **LSTM, **HEAD)
+    proto = onnx.load_model(path)
+    proto.graph.node[4].input[1] = ""
+    path.write_bytes(proto.SerializeToString())
+    assert problems(path) == ["Gather at s: expected indices, received none"]
+
+
+def test_a_graph_that_is_read_again_for_every_reason(tmp_path: Path) -> None:
+    """Its padding, its lengths, its number of sequences and long windows: nine starts in all."""
+    body = (
+        "n = Equal (x, VALUE)\nq = Cast <to = 6> (n)\nw = ReduceMin <keepdims = 0> (q, TWO)\n"
+        f"{TURN}d = Conv <dilations = [30000]> (c, F2)\n"
+        "t = Transpose <perm = [2, 0, 1]> (d)\n"
+        "a, h = LSTM <hidden_size = 4> (t, W, R, B, l, N, N)\n"
+        "s = Squeeze (h, ZERO)\nz = Gemm (s, K, b)\nv = Cast <to = 1> (w)\nu = ReduceMax (v, ONE)\n"
+        "k = Mul (u, NOTHING)\ny = Add (z, k)"
+    )
+    arrays = {"F2": (3, 3, 2), "N": np.zeros((1, 5, 4), np.float32)}
+    path = write(tmp_path, body, f"{FEATURES}, int32[batch] l", **LSTM, **HEAD, **arrays)
+    (problem,) = problems(path)
+    assert problem.startswith("LSTM at a: sequence_lens: expected the number of tokens")
 
 
 def test_a_loop_is_one_reason(tmp_path: Path) -> None:

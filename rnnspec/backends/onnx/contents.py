@@ -82,6 +82,11 @@ class Contents:
     mark: bytes
     _files: dict[str, memoryview] = field(default_factory=dict)
 
+    @property
+    def writer(self) -> str:
+        """The tool that wrote the file with its version, empty if the file names none."""
+        return f"{as_text(self.proto.producer_name)} {as_text(self.proto.producer_version)}".strip()
+
     def array(self, tensor: Any) -> Array:
         """Return the array of a ``TensorProto``, a view of the file if it is large.
 
@@ -111,7 +116,7 @@ class Contents:
         else:
             if filled not in ([], [field_name]):
                 raise ArrayError(f"expected numbers in {field_name}, received {filled[0]}")
-            flat = _converted(getattr(tensor, field_name), count, dims, stored)
+            flat = _convert_numbers(getattr(tensor, field_name), count, dims, stored)
         if kind == "BOOL":
             flat = flat != 0
         elif kind == "BFLOAT16":
@@ -197,6 +202,11 @@ def load(path: Path) -> Contents:
     return Contents(path, proto, data, walk.mark)
 
 
+def as_text(value: str | bytes) -> str:
+    """Return a text of a file, which is bytes if it is not UTF-8."""
+    return value if isinstance(value, str) else bytes(value).decode(errors="backslashreplace")
+
+
 def type_name(number: int) -> str:
     """Return ONNX's name of a type of numbers."""
     from onnx import TensorProto
@@ -240,7 +250,7 @@ class _Walk:
         while at < end:
             start = at
             key, at = self._varint(at, end)
-            self._count_field()
+            self._count(fields=1)
             number, wire = key >> 3, key & 7
             if not number or wire not in _WIRES:
                 raise _BrokenError
@@ -255,7 +265,7 @@ class _Walk:
                 elif length >= _LARGE and number == _RAW_DATA and message.name == "TensorProto":
                     new = [self.mark, content.to_bytes(8, "little"), at.to_bytes(8, "little")]
                 else:
-                    self._count_bytes(kind * length)
+                    self._count(size=kind * length)
                 if new:
                     size = sum(map(len, new))
                     pieces += [data[copied:start], _varint(key), _varint(size), *new]
@@ -269,13 +279,11 @@ class _Walk:
         # A message in which nothing is replaced is copied with the one around it.
         return [*pieces, data[copied:end]] if pieces or depth == 1 else []
 
-    def _count_field(self) -> None:
-        self._fields += 1
+    def _count(self, fields: int = 0, size: int = 0) -> None:
+        self._fields += fields
+        self._bytes += size
         if self._fields > _MOST_FIELDS:
             raise self._too_much(f"{_MOST_FIELDS:,} fields")
-
-    def _count_bytes(self, number: int) -> None:
-        self._bytes += number
         if self._bytes > _MOST_BYTES:
             raise self._too_much(f"{_MOST_BYTES:,} bytes beside the raw data of arrays")
 
@@ -316,8 +324,10 @@ def _varint(value: int) -> bytes:
     return bytes([*written, value])
 
 
-def _converted(numbers: Any, count: int, dims: tuple[int, ...], stored: np.dtype[Any]) -> Array:
-    """Return numbers of a field of their own as they would be in raw data."""
+def _convert_numbers(
+    numbers: Any, count: int, dims: tuple[int, ...], stored: np.dtype[Any]
+) -> Array:
+    """Return numbers of a field of their own as an array, whose type is that of raw data."""
     if len(numbers) != count:
         message = f"expected {count:,} numbers for {_shape(dims)}"
         raise ArrayError(f"{message}, received {len(numbers):,}")

@@ -72,7 +72,7 @@ class OwnFile:
     @property
     def tool(self) -> str:
         """The kind of file and what wrote it, in words."""
-        return f"ONNX file of {_writer(self.proto)}"
+        return f"ONNX file of {self.contents.writer}"
 
     @property
     def options(self) -> SourceOptions:
@@ -118,8 +118,8 @@ def own(path: Path) -> OwnFile:
     """
     contents = load(path)
     proto = contents.proto
-    if proto.producer_name != "rnnspec" or not _word(proto, SPEC):
-        by = f" of {brief(_writer(proto))}" if proto.producer_name else ""
+    if not _is_ours(proto):
+        by = f" of {brief(contents.writer)}" if proto.producer_name else ""
         message = (
             f"expected an ONNX file that rnnspec wrote, with the spec in it, received one{by}; "
             "import the model that it was exported from"
@@ -141,8 +141,7 @@ def is_own(path: Path) -> bool:
         BackendError: the package ``onnx`` is not installed.
         UsageError: the file cannot be read.
     """
-    proto = load(path).proto
-    return bool(proto.producer_name == "rnnspec" and _word(proto, SPEC))
+    return _is_ours(load(path).proto)
 
 
 def is_quantized(path: Path) -> bool:
@@ -175,6 +174,10 @@ def saved(path: Path, network: Network) -> OwnFile:  # noqa: ARG001 - the graph 
     return own(path)
 
 
+def _is_ours(proto: Any) -> bool:
+    return bool(proto.producer_name == "rnnspec" and _word(proto, SPEC))
+
+
 def _word(proto: Any, key: str) -> str:
     """Return the text of a key in the metadata, empty if there is none."""
     found = (each.value for each in proto.metadata_props if each.key == key)
@@ -184,10 +187,6 @@ def _word(proto: Any, key: str) -> str:
 
 def _constants(graph: Any) -> dict[str, Any]:
     return {each.name: each for each in graph.initializer if not array_of(str(each.name))[0]}
-
-
-def _writer(proto: Any) -> str:
-    return f"{proto.producer_name} {proto.producer_version}".strip()
 
 
 def _weights(contents: Contents) -> dict[str, Array]:

@@ -26,7 +26,7 @@ def weights_of(scope: Scope, value: Tensor) -> Tensor:
         RefusedError: there are several scores.
     """
     filler = value.filler
-    solid = scope.solid(replace(value, filler=None))
+    solid = scope.settle(replace(value, filler=None))
     if scope.features(solid) != 1:
         raise RefusedError("expected a softmax over the features, or over one score for each step")
     masked = filler is not None and filler <= -1e9
@@ -46,7 +46,7 @@ def weigh(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
         RefusedError: the weights are not those of the steps.
     """
     weights, steps = (x, y) if x.role == "weights" else (y, x)
-    value = scope.solid(steps)
+    value = scope.settle(steps)
     rank = len(value.axes)
     aligned = ("",) * (rank - len(weights.axes)) + weights.axes
     if aligned != tuple("" if axis == "F" else axis for axis in value.axes):
@@ -63,12 +63,12 @@ def attend(scope: Scope, x: Value, y: Value) -> Tensor:
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise RefusedError("expected weights and steps, received others")
     if x.role == "weights":
-        value = scope.solid(y)
+        value = scope.settle(y)
         if (x.axes, value.axes) == (("B", "", "T"), ("B", "T", "F")):
             at = attention(scope, value.at, x)
             return Tensor(at, ("B", "", "F"))
     else:
-        value = scope.solid(x)
+        value = scope.settle(x)
         if (value.axes, y.axes) == (("B", "F", "T"), ("B", "T", "")):
             at = attention(scope, value.at, y)
             return Tensor(at, ("B", "F", ""))
@@ -109,7 +109,7 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
             where = scope.steps[hidden].op.where
             scope.account.infer("bias 0, which the file lacks and the spec trains", where)
         arrays |= {"kernel": own["kernel"], "bias": own.get("bias", 0 * own["kernel"][0])}
-    made = scope.add(
+    at = scope.add(
         nodes.Attention(
             name="attention",
             input=(),
@@ -122,5 +122,5 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
         start,
         arrays=arrays,
     )
-    scope.masked[made] = weights.filler == 0.0
-    return made
+    scope.masked[at] = weights.filler == 0.0
+    return at

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.backends.onnx.contents import ArrayError, Contents, load, type_name
+from rnnspec.backends.onnx.contents import ArrayError, Contents, as_text, load, type_name
 from rnnspec.errors import ModelError, Problem, UsageError, brief, few
 from rnnspec.importing.onnx.graph import CycleError, Graph, Info, Node, sort_nodes
 from rnnspec.importing.onnx.operators import find_problems
@@ -128,7 +128,7 @@ class _Reading:
 
     def _graph(self, proto: Any, where: str) -> Graph:
         if len(proto.sparse_initializer):
-            names = few([_text(each.values.name) for each in proto.sparse_initializer])
+            names = few([as_text(each.values.name) for each in proto.sparse_initializer])
             self._refuse(where, f"sparse arrays are not read: {names}", "E703")
         if len(proto.quantization_annotation):
             self._refuse(where, "quantized values are not read", "E703")
@@ -149,9 +149,7 @@ class _Reading:
         outputs = self._infos(proto.output)
         if not outputs:
             self._refuse(where, "expected outputs, received none")
-        model = self._contents.proto
-        writer = f"{_text(model.producer_name)} {_text(model.producer_version)}"
-        writer = brief(writer) if writer.strip() else "an unknown tool"
+        writer = brief(self._contents.writer or "an unknown tool")
         try:
             ordered = sort_nodes(nodes)
         except CycleError as cycle:
@@ -241,7 +239,7 @@ class _Reading:
             raise UsageError(message, self._source)
 
     def _name(self, value: Any) -> str:
-        name = _text(value)
+        name = as_text(value)
         if len(name) > _LONGEST_NAME:
             message = (
                 f"expected names of at most {_LONGEST_NAME:,} characters, received {len(name):,}"
@@ -298,7 +296,7 @@ class _Reading:
     def _value(self, kind: str, value: Any, where: str) -> Any:
         match kind:
             case "STRING":
-                return _text(value)
+                return as_text(value)
             case "TENSOR":
                 return self._array(value, where)
             case "GRAPH":
@@ -407,11 +405,6 @@ def _size(dim: Any) -> int | str | None:
         case "dim_value":
             return int(dim.dim_value)
         case "dim_param":
-            return _text(dim.dim_param) or None
+            return as_text(dim.dim_param) or None
         case _:
             return None
-
-
-def _text(value: Any) -> str:
-    """Return a text of a file, which is bytes if it is not UTF-8."""
-    return value if isinstance(value, str) else bytes(value).decode(errors="backslashreplace")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.onnx.functions import log_softmax, softmax
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -217,7 +218,12 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
         for name, function in _FUNCTIONS.items():
             if _equal(y, function(x)):
                 return name
-        piece = _slope(x, y) or _limit(x, y) or _line(x, y) or _norm(x, y, formula.small)
+        piece = (
+            _match_leaky_relu(x, y)
+            or _match_clipped_relu(x, y)
+            or _match_affine(x, y)
+            or _match_norm(x, y, formula.small)
+        )
         return _with_constants(piece, formula, start)
 
 
@@ -226,11 +232,11 @@ def _with_constants(piece: Piece | None, formula: Formula, start: Formula | None
     parts = [part for each in _walk(formula, start) for part in each.parts]
     constants = [part for part in parts if isinstance(part, np.ndarray)]
 
-    def exact(found: Array) -> Array:
+    def exact(fit: Array) -> Array:
         for constant in constants:
-            if constant.shape == found.shape and np.allclose(constant, found, rtol=1e-5, atol=1e-7):
+            if constant.shape == fit.shape and np.allclose(constant, fit, rtol=1e-5, atol=1e-7):
                 return constant
-        return found.astype(np.float32)
+        return fit.astype(np.float32)
 
     match piece:
         case Affine(a=a, b=b):
@@ -245,25 +251,25 @@ def _equal(y: Array, other: Array) -> bool:
     return bool(np.allclose(y, other, rtol=3e-6, atol=1e-6))
 
 
-def _slope(x: Array, y: Array) -> nodes.LeakyRelu | None:
+def _match_leaky_relu(x: Array, y: Array) -> nodes.LeakyRelu | None:
     at = np.unravel_index(x.argmin(), x.shape)
     slope = float(np.float32(y[at] / x[at])) if x[at] < 0 else 1.0
     fits = 0 <= slope < 1 and _equal(y, np.where(x > 0, x, slope * x))
-    return nodes.LeakyRelu(slope=_rounded(slope)) if fits else None
+    return nodes.LeakyRelu(slope=shortest_float(slope)) if fits else None
 
 
-def _limit(x: Array, y: Array) -> nodes.ClippedRelu | None:
+def _match_clipped_relu(x: Array, y: Array) -> nodes.ClippedRelu | None:
     limit = float(y.max())
     fits = 0 < limit < x.max() and _equal(y, np.clip(x, 0, limit))
-    return nodes.ClippedRelu(limit=_rounded(limit)) if fits else None
+    return nodes.ClippedRelu(limit=shortest_float(limit)) if fits else None
 
 
-def _rounded(number: float) -> float:
+def shortest_float(number: float) -> float:
     """Return the shortest number that float32 cannot tell from one."""
     return float(str(np.float32(number)))
 
 
-def _line(x: Array, y: Array) -> Affine | None:
+def _match_affine(x: Array, y: Array) -> Affine | None:
     # The rows with the largest numbers, of different signs or sizes.
     high, low = x.argmax(0), x.argmin(0)
     at = np.arange(x.shape[1])
@@ -272,7 +278,7 @@ def _line(x: Array, y: Array) -> Affine | None:
     return Affine(a, b) if _equal(y, a * x + b) and a.any() else None
 
 
-def _norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
+def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
     if x.shape[1] == 1:
         return None
     length = np.sqrt((x * x).sum(-1, keepdims=True))
@@ -280,16 +286,10 @@ def _norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | None:
         return L2()
     for epsilon in epsilons:
         z = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + epsilon)
-        fit = _line(z, y)
+        fit = _match_affine(z, y)
         if fit is not None:
-            return Norm(fit.a, fit.b, _rounded(epsilon))
+            return Norm(fit.a, fit.b, shortest_float(epsilon))
     return None
-
-
-def _softmax(x: Array) -> Array:
-    powers = np.exp(x - x.max(-1, keepdims=True))
-    result: Array = powers / powers.sum(-1, keepdims=True)
-    return result
 
 
 _FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
@@ -297,8 +297,8 @@ _FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softmax": _softmax,
-    "log_softmax": lambda x: np.log(_softmax(x)),
+    "softmax": lambda x: softmax(x, -1),
+    "log_softmax": lambda x: log_softmax(x, -1),
     "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "legacy_hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
     "softplus": lambda x: np.logaddexp(x, 0),

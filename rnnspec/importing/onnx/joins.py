@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx import numbers, settings
+from rnnspec.importing.onnx import functions, settings
 from rnnspec.importing.onnx.attention import attention, weigh, weights_of
 from rnnspec.importing.onnx.formulas import Formula, apply
-from rnnspec.importing.onnx.layers import EPSILON, is_over, pool_steps
+from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
 from rnnspec.importing.onnx.masks import apply_mask
 from rnnspec.importing.onnx.shapes import axis_number, constants
 from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
@@ -49,15 +49,18 @@ def elementwise(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if any(each.role != "plain" for each in tensors):
         other = next(each for each in tensors if each.role != "plain")
         raise RefusedError(f"expected the output of a layer, received {describe(other)}")
-    return _of_features(scope, node, inputs, numbers.ELEMENTWISE[node.op])
+    return _apply_to_features(scope, node, inputs, functions.ELEMENTWISE[node.op])
 
 
-def _of_features(
+def _apply_to_features(
     scope: Scope, node: Node, inputs: Sequence[Value], function: Any, *, is_single: bool = False
 ) -> Tensor:
     """Return a tensor with a function of its features."""
-    tensors = [each for each in inputs if isinstance(each, Tensor)]
-    tensors = [_flattened(scope, each) for each in tensors]
+    tensors = [
+        scope.settle(value) if any("TF" in axis for axis in value.axes) else value
+        for value in inputs
+        if isinstance(value, Tensor)
+    ]
     first = tensors[0]
     same = (first.at, first.half, first.is_final, first.pad, first.surplus)
     for other in tensors[1:]:
@@ -85,7 +88,7 @@ def _of_features(
             if array is None:
                 raise RefusedError(f"expected the output of a layer, received {describe(value)}")
             parts.append(_along_features(array, feature, rank))
-    function = partial(_run, function, node, tuple(value is None for value in inputs))
+    function = partial(_run_operator, function, node, tuple(value is None for value in inputs))
     # Without an axis of features, there is one feature, or one number for all of them.
     single = is_single or (
         feature < 0
@@ -95,8 +98,7 @@ def _of_features(
             if isinstance(value, Tensor)
         )
     )
-    epsilon = float(node.attributes.get("epsilon", EPSILON))
-    small = (epsilon,) if node.op == "LayerNormalization" else ()
+    small = (settings.epsilon_of(node),) if node.op == "LayerNormalization" else ()
     formula = apply(node.op, function, tuple(parts), is_single=single, small=small)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
@@ -117,16 +119,14 @@ def _new_features(scope: Scope, x: Tensor, inputs: Sequence[Value], axes: tuple[
     return -1
 
 
-def _run(function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Array) -> Array:
+def _run_operator(
+    function: Any, node: Node, is_left_out: tuple[bool, ...], *arrays: Array
+) -> Array:
     """Return what an operator computes, some inputs of which are left out."""
     given = iter(arrays)
     inputs = [None if left_out else next(given) for left_out in is_left_out]
     result: Array = function(node, inputs, _MOST_NUMBERS)
     return result
-
-
-def _flattened(scope: Scope, tensor: Tensor) -> Tensor:
-    return scope.solid(tensor) if any("TF" in axis for axis in tensor.axes) else tensor
 
 
 def _are_equal(one: Probed | None, two: Probed | None) -> bool:
@@ -147,11 +147,11 @@ def _broadcast(several: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """
     result = list[str]()
     for column in zip(*several, strict=True):
-        found = {axis for axis in column if axis}
-        if len(found) > 1:
+        letters = {axis for axis in column if axis}
+        if len(letters) > 1:
             received = " and ".join(describe(Tensor(0, axes)) for axes in several)
             raise RefusedError(f"expected axes that are alike, received {received}")
-        result.append(found.pop() if found else "")
+        result.append(letters.pop() if letters else "")
     return tuple(result)
 
 
@@ -176,7 +176,7 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     Raises:
         RefusedError: it is over another axis.
     """
-    x = scope.plain(inputs[0])
+    x = scope.as_tensor(inputs[0])
     axis = axis_number(node.attributes.get("axis", -1), len(x.axes))
     if x.axes[axis] == "T" and node.op == "Softmax":
         return weights_of(scope, x)
@@ -185,12 +185,12 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if node.op == "LayerNormalization":
         if len(node.outputs) > 1 and any(node.outputs[1:]):
             raise RefusedError("expected one output, received several", "E703")
-        return _of_features(scope, node, inputs, numbers.norm_of_layer)
+        return _apply_to_features(scope, node, inputs, functions.layer_norm)
     if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
         raise RefusedError("p: expected 2, received 1", "E703")
     # The features of a sample are the last axis.
     last = replace(node, attributes={"axis": -1})
-    return _of_features(scope, last, inputs[:1], numbers.OVER_FEATURES[node.op])
+    return _apply_to_features(scope, last, inputs[:1], functions.OVER_FEATURES[node.op])
 
 
 def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
@@ -202,11 +202,14 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     x = inputs[0]
     if not isinstance(x, Tensor):
         raise RefusedError(f"expected the output of a layer, received {describe(x)}")
-    letters = is_over(x, node, inputs)
-    keep = bool(node.attributes.get("keepdims", 1))
+    letters = reduced_letters(x, node, inputs)
     axes = settings.axes_of(node, constants(inputs, "axes"))
     rank = len(x.axes)
-    removed = set() if keep else {axis % rank for axis in (range(rank) if axes is None else axes)}
+    removed = (
+        set()
+        if settings.keeps_axes(node)
+        else {axis % rank for axis in (range(rank) if axes is None else axes)}
+    )
     statistic = _STATISTICS.get(node.op)
     match [letter for letter in letters if letter]:
         case []:
@@ -215,15 +218,15 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             at = attention(scope, x.at, x)
             result = Tensor(at, tuple(axis.replace("T", "") for axis in x.axes))
         case ["T"] if statistic:
-            result = pool_steps(scope, replace(scope.solid(x), filler=x.filler), statistic)
+            result = pool_steps(scope, replace(scope.settle(x), filler=x.filler), statistic)
         case ["D"] if statistic in ("sum", "mean") and x.formula is None:
             scope.merge(x.at, "sum" if statistic == "sum" else "ave")
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
             result = replace(x, axes=axes_left)
         case ["F" | "U"]:
             last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
-            function = numbers.REDUCTIONS[node.op]
-            result = _of_features(scope, last, [scope.plain(x)], function, is_single=True)
+            function = functions.REDUCTIONS[node.op]
+            result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)
             result = replace(
                 result, axes=tuple("" if axis in ("F", "U") else axis for axis in result.axes)
             )
@@ -237,7 +240,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
 
 def pool_all(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return a statistic over all axes behind the first two, which stay."""
-    x = scope.plain(inputs[0])
+    x = scope.as_tensor(inputs[0])
     op = "ReduceMax" if node.op == "GlobalMaxPool" else "ReduceMean"
     attributes = {"axes": tuple(range(2, len(x.axes))), "keepdims": 1}
     return reduce(scope, replace(node, op=op, attributes=attributes), [x])
@@ -260,7 +263,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         return None
     if (x.at, x.half, x.is_final) == (y.at, y.half, y.is_final) and (x.formula or y.formula):
         return None
-    one, two = scope.solid(x), scope.solid(y)
+    one, two = scope.settle(x), scope.settle(y)
     output, start = (one, two) if one.at >= two.at else (two, one)
     if output.at == start.at or not scope.is_sequence(output.at):
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")
@@ -278,14 +281,14 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
 
 def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None:
     """Return the mean of both directions, or None."""
-    wanted = {"Mul": 0.5, "Div": 2.0}.get(node.op)
+    half = {"Mul": 0.5, "Div": 2.0}.get(node.op)
     match inputs:
         case [Tensor(formula=None, at=at) as x, Known() as y] | [
             Known() as y,
             Tensor(formula=None, at=at) as x,
         ]:
             number = y.constant
-            is_half = number is not None and number.size == 1 and float(number.flat[0]) == wanted
+            is_half = number is not None and number.size == 1 and float(number.flat[0]) == half
             if is_half and at and scope.average(at):
                 return x
         case _:
@@ -295,7 +298,7 @@ def _average(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor | None
 
 def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     """Put features, or the directions of a layer, side by side."""
-    tensors = [scope.plain(each) for each in inputs]
+    tensors = [scope.as_tensor(each) for each in inputs]
     rank = len(tensors[0].axes)
     if any(len(each.axes) != rank for each in tensors):
         raise RefusedError("expected tensors with as many axes, received others", "E707")
@@ -319,7 +322,7 @@ def concatenate(scope: Scope, node: Node, inputs: Sequence[Value]) -> Value:
     if all(each.axes[axis] in ("", "D") and each.is_final for each in parts):
         sizes = tuple(2 if each.axes[axis] else 1 for each in parts)
         return Stack(tuple(parts), sizes, axis)
-    solid = scope.in_step(*(scope.with_features(scope.solid(each)) for each in parts))
+    solid = scope.in_step(*(scope.with_features(scope.settle(each)) for each in parts))
     first = solid[0]
     if any(each.axes != first.axes for each in solid):
         received = " and ".join(map(describe, solid))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rnnspec.errors import brief
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.layer_graph import RefusedError, pooling
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
+from rnnspec.importing.onnx.formulas import shortest_float
 from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import constants
 from rnnspec.importing.onnx.values import Known, Tensor, describe
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.values import Value
     from rnnspec.slots import Array
     from rnnspec.words import Statistic, WindowPadding, WindowStatistic
-
-EPSILON = 1e-5
-"""The default epsilon of the norms of ONNX."""
 
 
 def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
@@ -81,10 +79,10 @@ def _moved_tokens(scope: Scope, indices: Known) -> Tensor | None:
             places = np.full((rows, steps + 1), -1)
             np.put_along_axis(places, batch, np.broadcast_to(np.arange(steps), batch.shape), 1)
             places[:, 0] = -1
-            found = np.take_along_axis(places, of_rows.astype(np.int64), 1)
-            if ((found < 0) & (of_rows != 0)).any():
+            steps_of = np.take_along_axis(places, of_rows.astype(np.int64), 1)
+            if ((steps_of < 0) & (of_rows != 0)).any():
                 break
-            moved.append(found)
+            moved.append(steps_of)
         else:
             return Tensor(0, tuple(letters), steps=tuple(moved))
     return None
@@ -114,10 +112,10 @@ def matrix_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if is_attention(x, y):
         return attend(scope, x, y)
     if isinstance(y, Known) and (kernel := y.constant) is not None:
-        return _dense(scope, scope.plain(x), -1, kernel)
+        return _dense(scope, scope.as_tensor(x), -1, kernel)
     if isinstance(x, Known) and (kernel := x.constant) is not None:
         # The features are the last axis but one, and stay there.
-        value = scope.plain(y)
+        value = scope.as_tensor(y)
         if kernel.ndim != 2 or len(value.axes) < 2:
             raise RefusedError("expected a matrix, received an array of other axes", "E707")
         return _dense(scope, value, -2, kernel.T)
@@ -133,21 +131,21 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
         raise RefusedError("expected a matrix as the kernel, received a vector", "E707")
     if kernel.ndim != 2:
         raise RefusedError("expected one kernel, received several", "E701")
-    value = scope.with_features(scope.solid(x))
+    value = scope.with_features(scope.settle(x))
     if value.axes[axis] != "F":
         raise RefusedError(f"expected a product over the features, received {describe(value)}")
     if scope.is_sequence(value.at) and value.axis("T") < 0:
         raise RefusedError(f"expected all steps or a vector, received {describe(value)}")
     inputs, units = kernel.shape
     scope.fit_features(value.at, inputs)
-    tied = _tied(scope, kernel)
+    tied = _tied_embedding(scope, kernel)
     arrays = {} if tied else {"kernel": kernel}
     layer = replace(dense("dense", units, activation="linear", bias=False), tied=tied)
     at = scope.add(layer, value.at, arrays=arrays)
     return replace(value, at=at, numbers=None, filler=None)
 
 
-def _tied(scope: Scope, kernel: Array) -> str | None:
+def _tied_embedding(scope: Scope, kernel: Array) -> str | None:
     """Return the name of the embedding whose array a kernel is."""
     if not scope.embedding:
         return None
@@ -168,7 +166,7 @@ def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor
     attributes = node.attributes
     kernel = kernel.T if attributes.get("transB") else kernel
     alpha, beta = attributes.get("alpha", 1.0), attributes.get("beta", 1.0)
-    value = scope.plain(x)
+    value = scope.as_tensor(x)
     if attributes.get("transA"):
         value = replace(value, axes=value.axes[::-1])
     if alpha != 1.0:
@@ -197,7 +195,7 @@ def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor
 def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a convolution over the steps."""
     w, b = [*constants(inputs, "W and B"), None][1:3]
-    value = scope.with_features(scope.solid(inputs[0], padded=True), 1)
+    value = scope.with_features(scope.settle(inputs[0], padded=True), 1)
     if w is None or w.ndim != len(value.axes) or w.ndim < 3:
         raise RefusedError("W: expected an array of the file with the axes of the input", "E707")
     if node.attributes.get("group", 1) != 1:
@@ -239,10 +237,10 @@ def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int
     attributes = node.attributes
     result: dict[str, Any] = {"auto": attributes.get("auto_pad", "NOTSET")}
     for key, default in (("strides", 1), ("dilations", 1)):
-        given = attributes.get(key, (default,) * rank)
-        if len(given) != rank:
-            raise RefusedError(f"{key}: expected {rank} numbers, received {len(given)}", "E703")
-        result[key] = int(given[place])
+        values = attributes.get(key, (default,) * rank)
+        if len(values) != rank:
+            raise RefusedError(f"{key}: expected {rank} numbers, received {len(values)}", "E703")
+        result[key] = int(values[place])
     pads = attributes.get("pads", (0,) * (2 * rank))
     if len(pads) != 2 * rank or len(kernel) != rank:
         raise RefusedError("pads: expected two numbers for each axis", "E703")
@@ -297,7 +295,7 @@ def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
 
 def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the maxima or the means of windows over the steps."""
-    value = scope.with_features(scope.in_place(scope.solid(inputs[0], padded=True)), 1)
+    value = scope.with_features(scope.in_place(scope.settle(inputs[0], padded=True)), 1)
     kernel = tuple(node.attributes.get("kernel_shape", ()))
     place, sizes = _steps_axis(value, node, kernel)
     statistic: WindowStatistic = "max" if node.op == "MaxPool" else "average"
@@ -341,8 +339,8 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
 
 def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return a sequence with steps of one number before and after it, for a window."""
-    value = scope.in_place(scope.solid(inputs[0], padded=True))
-    _, pads, value_added, axes_given = [*constants(inputs, "pads"), None, None, None][:4]
+    value = scope.in_place(scope.settle(inputs[0], padded=True))
+    _, pads, value_added, padded_axes = [*constants(inputs, "pads"), None, None, None][:4]
     pads = np.array(node.attributes["pads"]) if "pads" in node.attributes else pads
     mode = node.attributes.get("mode", "constant")
     if pads is None or mode != "constant":
@@ -351,7 +349,7 @@ def add_steps(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if value_added is not None:
         filler = float(np.ravel(value_added)[0])
     rank = len(value.axes)
-    axes = list(range(rank)) if axes_given is None else [int(i) % rank for i in axes_given]
+    axes = list(range(rank)) if padded_axes is None else [int(i) % rank for i in padded_axes]
     pairs = {axis: (int(pads[i]), int(pads[i + len(pads) // 2])) for i, axis in enumerate(axes)}
     used = {axis: pair for axis, pair in pairs.items() if any(pair)}
     steps = value.axis("T")
@@ -376,8 +374,7 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
         masked &= statistic in ("max", "sum")
     if not masked or value.steps is not None:
         value = scope.in_place(value)
-    layer = nodes.Pooling(name=statistic, input=(), statistic=statistic, masked=False)
-    at = scope.add(layer, value.at)
+    at = scope.add(pooling(statistic), value.at)
     scope.masked[at] = masked
     axes = tuple(axis.replace("T", "") for axis in value.axes)
     return Tensor(at, axes)
@@ -391,7 +388,7 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     arrays = constants(inputs, "scale, B, mean and var")[1:]
     if node.attributes.get("training_mode", 0) or any(each is None for each in arrays):
         raise RefusedError("expected inference and four arrays, received another batch norm")
-    value = scope.with_features(scope.solid(inputs[0]), 1)
+    value = scope.with_features(scope.settle(inputs[0]), 1)
     if len(value.axes) < 2 or value.axes[1] != "F":
         raise RefusedError(f"expected the features as the second axis, received {describe(value)}")
     if any(cast("Array", each).shape != (scope.features(value),) for each in arrays):
@@ -400,7 +397,7 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     layer = nodes.BatchNorm(
         name="batch_norm",
         input=(),
-        epsilon=round_epsilon(node.attributes.get("epsilon", EPSILON)),
+        epsilon=shortest_float(settings.epsilon_of(node)),
         momentum=momentum if 0.0 <= momentum < 1.0 else 0.9,
         masked=False,
     )
@@ -413,12 +410,7 @@ def batch_norm(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     return replace(value, at=at, numbers=None, filler=None)
 
 
-def round_epsilon(number: float) -> float:
-    """Return the shortest number that float32 cannot tell from one."""
-    return float(str(np.float32(number)))
-
-
-def is_over(x: Tensor, node: Node, inputs: Sequence[Value]) -> list[str]:
+def reduced_letters(x: Tensor, node: Node, inputs: Sequence[Value]) -> list[str]:
     """Return what lies along the axes that a reduction is over."""
     axes = settings.axes_of(node, constants(inputs, "axes"))
     rank = len(x.axes)

@@ -26,7 +26,7 @@ _OTHER_MASK = (
 )
 
 
-def where(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
+def choose(scope: Scope, _: Node, inputs: Sequence[Value]) -> Tensor:
     """Return a tensor with a number in place of what it holds at padding.
 
     Raises:
@@ -54,19 +54,22 @@ def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:
     Raises:
         RefusedError: the condition is another.
     """
-    real_steps = scope.real(x, _origin(scope, x))
-    by_row = [_by_axes(array, x, scope.shape(x)[i]) for i, array in enumerate(real)]
+    origin = x.at
+    while not scope.is_sequence(origin):
+        origin = scope.steps[origin].sources[0]
+    real_steps = scope.real(x, origin)
+    by_row = [_align_condition(array, x, scope.shape(x)[i]) for i, array in enumerate(real)]
     if x.axis("T") >= 0:
         expected = [
-            _real_at(steps, mask)
+            np.where(steps >= 0, np.take_along_axis(mask, steps.clip(0), 1), False)
             for steps, mask in zip(current_steps(scope, x), real_steps, strict=True)
         ]
     else:
         expected = [np.asarray(mask.any(1))[:, None] for mask in real_steps]
     if not all(
-        np.array_equal(np.broadcast_to(array, wanted.shape), wanted)
-        for array, wanted in zip(by_row, expected, strict=True)
-        if array.shape[1] in (1, wanted.shape[1])
+        np.array_equal(np.broadcast_to(array, target.shape), target)
+        for array, target in zip(by_row, expected, strict=True)
+        if array.shape[1] in (1, target.shape[1])
     ) or any(a.shape[1] not in (1, b.shape[1]) for a, b in zip(by_row, expected, strict=True)):
         raise RefusedError(_OTHER_MASK)
     if x.axis("T") < 0:
@@ -77,20 +80,7 @@ def _fill(scope: Scope, x: Tensor, real: Probed, number: float) -> Tensor:
     return replace(x, filler=number, numbers=None)
 
 
-def _real_at(steps: Array, real: Array) -> Array:
-    """Return whether the step at each position is real."""
-    return np.where(steps >= 0, np.take_along_axis(real, steps.clip(0), 1), False)
-
-
-def _origin(scope: Scope, x: Tensor) -> int:
-    """Return the place of the sequence that a value follows from."""
-    at = x.at
-    while not scope.is_sequence(at):
-        at = scope.steps[at].sources[0]
-    return at
-
-
-def _by_axes(array: Array, x: Tensor, shape: tuple[int, ...]) -> Array:
+def _align_condition(array: Array, x: Tensor, shape: tuple[int, ...]) -> Array:
     """Return a condition as (batch, steps), or (batch, 1).
 
     Raises:
@@ -146,10 +136,12 @@ def _divide(scope: Scope, node: Node, x: Tensor, y: Known) -> Tensor:
     step = scope.steps[x.at]
     real = scope.sequences(step.sources[0]).real
     for i, (array, mask) in enumerate(zip(y.arrays, real, strict=True)):
-        counts = _by_axes(array, x, scope.shape(x)[i])[:, 0].astype("f8")
+        counts = _align_condition(array, x, scope.shape(x)[i])[:, 0].astype("f8")
         counts = counts if node.op == "Div" else 1 / counts
-        wanted = mask.sum(1)
-        if node.op not in ("Div", "Mul") or not np.allclose(counts[wanted > 0], wanted[wanted > 0]):
+        real_counts = mask.sum(1)
+        if node.op not in ("Div", "Mul") or not np.allclose(
+            counts[real_counts > 0], real_counts[real_counts > 0]
+        ):
             raise RefusedError(
                 "expected the number of real steps of each sequence, received others"
             )

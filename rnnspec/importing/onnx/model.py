@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from rnnspec.importing.onnx.graph import Graph
     from rnnspec.slots import Array
 
-_MOST_RESTARTS = 8
 _OPERATORS = {op.lower() for op in HANDLED}
-_COST_OF_STEP = 32
 _DEFAULT_NAMES = re.compile(
     r"(node|model|main|sequential|functional|layers?|module|cell|partitionedcall"
     r"|statefulpartitionedcall|transpose|loop)?_*\d*",
@@ -57,7 +55,7 @@ def read_file(path: Path, name: str) -> Imported:
     account.check()
     scope = reader.scope
     steps = scope.probes.setting.size("T")
-    arranged = arrange(scope, [(n, value.at) for n, value in _named(reader)], steps)
+    arranged = arrange(scope, [(n, value.at) for n, value in _name_results(reader)], steps)
     account.check()
     assert arranged is not None, "without a problem"
     kinds = {step.layer.name: _op(step) for step in arranged.steps}
@@ -77,20 +75,18 @@ def read_file(path: Path, name: str) -> Imported:
     unique = {ours: own for ours, own in names.items() if list(names.values()).count(own) == 1}
     form = f"ONNX file of {graph.writer}"
     imported = account.finish(network, arrays, form, unique, opener="onnx")
-    layout = _layout(graph, reader)
+    first, *others = graph.inputs
+    layout = Layout(
+        scope.probes.setting,
+        first,
+        next((info for info in others if info.name == reader.lengths), None),
+        tuple(Result(name, value.axes) for name, value in reader.results),
+    )
     return replace(
         imported,
         open_file=partial(open_file, path, layout),
         padded_at_end=scope.is_counted or bool(reader.lengths),
     )
-
-
-def _layout(graph: Graph, reader: Reader) -> Layout:
-    """Return how a file differs from its network."""
-    given, *others = graph.inputs
-    lengths = next((info for info in others if info.name == reader.lengths), None)
-    results = tuple(Result(name, value.axes) for name, value in reader.results)
-    return Layout(reader.scope.probes.setting, given, lengths, results)
 
 
 def _read(source: str, graph: Graph) -> tuple[Account, Reader]:
@@ -157,15 +153,15 @@ def _settings(source: str, graph: Graph) -> Iterator[Setting]:
 
 def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget) -> Reader:
     """Read a graph, again whenever it turns out that other probes are needed."""
-    for _ in range(_MOST_RESTARTS):
+    # Each reason to start again is gone in the next start, so this ends.
+    while True:
         tried = Account(account.source)
         try:
             probes = draw_probes(setting)
         except RefusedError as refused:
             account.refuse(brief(graph.inputs[0].name), refused.message, refused.code)
             account.check()
-        # Each step of each sequence takes random numbers, patterns of padding and masks.
-        budget.spend(_COST_OF_STEP * sum(real.size for real in probes.real))
+        budget.spend(probes.cost)
         reader = Reader(tried, graph, probes, budget)
         try:
             reader.read()
@@ -175,7 +171,6 @@ def _read_with(account: Account, graph: Graph, setting: Setting, budget: Budget)
             continue
         _adopt(account, tried, reader)
         return reader
-    raise AssertionError("each reason for another start is one that is gone then")
 
 
 def _adopt(account: Account, tried: Account, reader: Reader) -> None:
@@ -189,11 +184,11 @@ def _adopt(account: Account, tried: Account, reader: Reader) -> None:
         account.refuse("the graph", "expected a recurrent layer, received none", "E701")
 
 
-def _named(reader: Reader) -> list[tuple[str, Any]]:
+def _name_results(reader: Reader) -> list[tuple[str, Any]]:
     """Return the results, with names if there are several."""
     if len(reader.results) == 1:
         return [("", reader.results[0][1])]
-    names = [_sanitized(name) for name, _ in reader.results]
+    names = [_sanitize(name) for name, _ in reader.results]
     # Layers without a name of their own are numbered.
     names = [f"{name}_head" if re.fullmatch(r".*_\d+", name) else name for name in names]
     usable = all(map(is_layer_name, names)) and len(set(names)) == len(names)
@@ -291,12 +286,12 @@ def _name_of(step: Step) -> str:
         _DEFAULT_NAMES.fullmatch(parts[-1]) or re.sub(r"_\d+$", "", parts[-1]).lower() in _OPERATORS
     ):
         parts.pop()
-    name = _sanitized(parts[-1]) if len(parts) and " at " not in step.op.where else ""
+    name = _sanitize(parts[-1]) if len(parts) and " at " not in step.op.where else ""
     generic = re.match(r"(node|onnx)_|.*__\d+$", name)
     # Norms and attentions may be keys of other layers.
     named = step.modules and not isinstance(step.layer, nodes.LayerNorm | nodes.Attention)
     return name if named and not generic and is_layer_name(name) else ""
 
 
-def _sanitized(name: str) -> str:
+def _sanitize(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40]

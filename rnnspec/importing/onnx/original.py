@@ -38,22 +38,17 @@ class Layout:
     """
 
     setting: Setting
-    given: Info
+    first: Info
     lengths: Info | None
     results: tuple[Result, ...]
 
     def feed(self, batch: Array) -> dict[str, Array]:
         """Return the inputs for a batch of the network."""
-        tokens = self.setting.tokens
-        letters = "BT" if tokens else "BTF"
-        order = [letters.index(letter) for letter in self.setting.order]
-        missing = [i for i in range(len(letters)) if i not in order]
-        laid_out = batch.transpose([*order, *missing])
-        laid_out = laid_out.reshape(laid_out.shape[: len(order)])
-        inputs = {self.given.name: np.ascontiguousarray(laid_out, _dtype(self.given))}
+        laid_out = self.setting.lay_out(batch)
+        inputs = {self.first.name: np.ascontiguousarray(laid_out, _dtype(self.first))}
         if self.lengths is not None:
             real = batch != self.setting.filler
-            counts = (real if tokens else real.any(2)).sum(1)
+            counts = (real if self.setting.tokens else real.any(2)).sum(1)
             inputs[self.lengths.name] = counts.astype(_dtype(self.lengths))
         return inputs
 

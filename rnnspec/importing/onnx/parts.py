@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rnnspec.slots import Array
 
 
-def slice_(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
+def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
     """Take a part of the steps, or of the directions."""
     parts = [settings.slices_of(node, of_probe(inputs, i)) for i in range(len(scope.probes.rows))]
     result: Value = x
@@ -54,12 +54,13 @@ def part_of_stack(scope: Scope, node: Node, x: Stack, inputs: Sequence[Value]) -
     rank, number = len(x.parts[0].axes), sum(x.sizes)
     match node.op:
         case "Transpose":
-            order = node.attributes.get("perm", tuple(reversed(range(rank))))
+            order = settings.order_of(node, rank)
             parts = tuple(transpose(scope, node, part) for part in x.parts)
-            return Stack(parts, x.sizes, list(order).index(x.axis))
+            return Stack(parts, x.sizes, order.index(x.axis))
         case "Gather" if axis_number(node.attributes.get("axis", 0), rank) == x.axis:
             index = constants(inputs, "indices")[1]
-            assert index is not None, "it is needed"
+            if index is None:
+                raise RefusedError("expected indices, received none", "E703")
         case "Slice":
             slices = settings.slices_of(node, constants(inputs, "starts and ends"))
             if {axis_number(axis, rank) for axis in slices} != {x.axis}:
@@ -111,18 +112,18 @@ def take(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
         return replace(x, axes=(*x.axes[:axis], *middle, *x.axes[axis + 1 :]))
     match letters:
         case "D" | "DU" | "F" | "U":
-            return _direction(scope, x, axis, indices)
+            return _take_direction(scope, x, axis, indices)
         case "T":
-            return _steps(scope, x, axis, indices)
+            return _take_steps(scope, x, axis, indices)
         case "B":
-            return _in_order(x, indices)
+            return _reorder_batch(x, indices)
         case "BT":
-            return _rows(scope, x, axis, indices)
+            return _take_rows(scope, x, axis, indices)
         case _:
             raise RefusedError(f"takes a part of {describe(x)} that the language has no word for")
 
 
-def _in_order(x: Tensor, indices: Probed) -> Tensor:
+def _reorder_batch(x: Tensor, indices: Probed) -> Tensor:
     """Return the sequences of a batch in another order."""
     rows: list[Array] = []
     if indices[0].ndim != 1:
@@ -137,7 +138,7 @@ def _in_order(x: Tensor, indices: Probed) -> Tensor:
     return replace(x, rows=None if plain else tuple(rows), steps=steps, numbers=None)
 
 
-def _direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
+def _take_direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
     """Return the features of one direction."""
     letters, index = x.axes[axis], np.ravel(indices[0])
     if x.formula is not None or not has_directions(scope, x):
@@ -151,8 +152,8 @@ def _direction(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
             1: list(range(units, 2 * units)),
         }
     )
-    for half, wanted in halves.items():
-        if all(np.array_equal(np.ravel(each), wanted) for each in indices):
+    for half, features in halves.items():
+        if all(np.array_equal(np.ravel(each), features) for each in indices):
             axes = list(x.axes)
             if letters == "D":
                 axes[axis : axis + 1] = [""] * indices[0].ndim
@@ -180,13 +181,13 @@ def current_steps(scope: Scope, x: Tensor) -> Probed:
     )
 
 
-def _steps(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
+def _take_steps(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
     """Return some steps of a sequence, or one step of each."""
     if any(index.size == 0 for index in indices):
         restart_longer(scope)
         raise RefusedError("takes no steps at all", "E707")
     if x.surplus or any(x.pad):
-        return _cut(scope, x, indices)
+        return _trim_steps(scope, x, indices)
     before = current_steps(scope, x)
     rank = indices[0].ndim
     if rank > 1:
@@ -195,23 +196,23 @@ def _steps(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
         axes = (*x.axes[:axis], *x.axes[axis + 1 :])
         steps = tuple(old[:, int(i)] for old, i in zip(before, indices, strict=True))
         _note_step(scope, steps)
-        return _numbers_gone(replace(x, axes=axes, steps=steps))
+        return _without_numbers(replace(x, axes=axes, steps=steps))
     after = tuple(old[:, index] for old, index in zip(before, indices, strict=True))
     if all(index.size == 1 for index in indices) and min(scope.sizes(x, "T")) > 1:
         axes = (*x.axes[:axis], "", *x.axes[axis + 1 :])
         steps = tuple(each[:, 0] for each in after)
         _note_step(scope, steps)
-        return _numbers_gone(replace(x, axes=axes, steps=steps))
+        return _without_numbers(replace(x, axes=axes, steps=steps))
     if (last := _last_steps(scope, x, after)) is not None:
         return last
-    return _numbers_gone(with_steps(scope, x, after))
+    return _without_numbers(with_steps(scope, x, after))
 
 
 def _note_step(scope: Scope, steps: Probed) -> None:
     """Note that one step is taken by itself, if it is the same of all sequences."""
-    found = set(np.concatenate(steps).tolist())
-    if len(found) == 1 and scope.op is not None:
-        scope.single_steps.setdefault(found.pop(), scope.op)
+    taken = set(np.concatenate(steps).tolist())
+    if len(taken) == 1 and scope.op is not None:
+        scope.single_steps.setdefault(taken.pop(), scope.op)
 
 
 def with_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor:
@@ -224,11 +225,11 @@ def with_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor:
     return replace(x, steps=None if plain else steps)
 
 
-def _numbers_gone(x: Tensor) -> Tensor:
+def _without_numbers(x: Tensor) -> Tensor:
     return replace(x, numbers=None)
 
 
-def _cut(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
+def _trim_steps(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
     """Return a sequence without steps that a window added, or that a causal one does not have."""
     counts = scope.sizes(x, "T")
     surplus = x.surplus
@@ -250,14 +251,14 @@ def _last_steps(scope: Scope, x: Tensor, steps: Probed) -> Tensor | None:
         for each, total in zip(steps, totals, strict=True)
     ) or set(totals) == {count}:
         return None
-    solid = scope.in_place(scope.solid(replace(x, steps=None)))
+    solid = scope.in_place(scope.settle(replace(x, steps=None)))
     real = tuple(each[:, -count:] for each in scope.sequences(solid.at).real)
     layer = nodes.LastSteps(name="last_steps", input=(), count=count)
     at = scope.add(layer, solid.at, sequences=Sequences((count,) * len(real), real))
     return replace(solid, at=at)
 
 
-def _rows(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
+def _take_rows(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
     """Return steps of sequences that stand one below another: of each sequence, its own."""
     before = current_steps(scope, x)
     after: list[Array] = []
@@ -273,8 +274,8 @@ def _rows(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Tensor:
     if single:
         axes = (*x.axes[:axis], "B", *x.axes[axis + 1 :])
         picked = tuple(steps[:, 0] for steps in after)
-        return _numbers_gone(replace(x, axes=axes, steps=picked))
-    return _numbers_gone(with_steps(scope, x, tuple(after)))
+        return _without_numbers(replace(x, axes=axes, steps=picked))
+    return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
 def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
@@ -290,8 +291,8 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
         after.append(np.take_along_axis(old, np.where(at < 0, at + old.shape[1], at), 1))
     if all(steps.shape[1] == 1 for steps in after):
         axes = tuple("" if i == axis else each for i, each in enumerate(x.axes))
-        return _numbers_gone(replace(x, axes=axes, steps=tuple(each[:, 0] for each in after)))
-    return _numbers_gone(with_steps(scope, x, tuple(after)))
+        return _without_numbers(replace(x, axes=axes, steps=tuple(each[:, 0] for each in after)))
+    return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
 def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
@@ -311,7 +312,7 @@ def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
         moved = np.empty_like(old)
         np.put_along_axis(moved, at, old, 1)
         after.append(moved)
-    return _numbers_gone(with_steps(scope, x, tuple(after)))
+    return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
 def _index_of_rows(x: Tensor, axis: int, index: Array, rows: int) -> Array:
@@ -340,7 +341,7 @@ def gather_nd(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> T
         for each, count in zip(indices.arrays, scope.sizes(x, "T"), strict=True)
     )
     rows = replace(x, axes=("BT", *x.axes[2:]))
-    taken = _rows(scope, rows, 0, tuple(np.ravel(each) for each in flat))
+    taken = _take_rows(scope, rows, 0, tuple(np.ravel(each) for each in flat))
     if taken.axes[0] == "BT" and flat[0].ndim == 2:
         return replace(taken, axes=("B", "T", *taken.axes[1:]))
     if taken.axes[0] == "BT":
@@ -357,18 +358,17 @@ def reverse_sequence(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
         raise RefusedError("expected lengths of sequences, received others")
     after: list[Array] = []
     for old, length in zip(current_steps(scope, x), lengths.arrays, strict=True):
-        at = np.arange(old.shape[1])
-        back = length.reshape(-1, 1) - 1 - at
-        after.append(np.take_along_axis(old, np.where(back >= 0, back, at), 1))
-    return _numbers_gone(with_steps(scope, x, tuple(after)))
+        index = settings.reversed_steps(length, old.shape[1])
+        after.append(np.take_along_axis(old, index, 1))
+    return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
 def split(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return the parts of an axis."""
     axis = axis_number(node.attributes.get("axis", 0), len(x.axes))
-    given = constants(inputs, "split")
+    stated_sizes = constants(inputs, "split")
     sizes = [shape[axis] for shape in scope.shape(x)]
-    parts = [settings.parts_of(node, given, number) for number in sizes]
+    parts = [settings.parts_of(node, stated_sizes, number) for number in sizes]
     results: list[Value] = []
     for i in range(len(parts[0])):
         indices = tuple(np.arange(sum(of_probe[:i]), sum(of_probe[: i + 1])) for of_probe in parts)

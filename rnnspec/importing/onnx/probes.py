@@ -21,6 +21,8 @@ _MOST_NUMBERS = 2**21
 """The most numbers of a probe that are drawn."""
 _MOST_STEPS = 2**19
 """The most steps of all sequences of a probe."""
+_COST_OF_STEP = 32
+"""The time that a step takes, for its numbers, padding and masks, as a number of bytes."""
 _MOST_FEATURES = 2**31
 _ROWS_DRAWN = 64
 """The number of sequences of a probe that have padding of their own."""
@@ -50,6 +52,13 @@ class Setting:
         at = self.order.find(letter)
         return self.sizes[at] if at >= 0 else 1
 
+    def lay_out(self, batch: Array) -> Array:
+        """Return a batch of the network in the order of axes of the graph's input."""
+        letters = "BT" if self.tokens else "BTF"
+        order = [letters.index(letter) for letter in self.order]
+        missing = [i for i in range(len(letters)) if i not in order]
+        return batch.transpose([*order, *missing]).reshape([batch.shape[i] for i in order])
+
 
 @dataclass(frozen=True, slots=True)
 class Probes:
@@ -75,19 +84,19 @@ class Probes:
         return tuple(real.sum(1) for real in self.real)
 
     @property
+    def cost(self) -> int:
+        """The time that they take, as a number of bytes that are computed in it."""
+        return _COST_OF_STEP * sum(real.size for real in self.real)
+
+    @property
     def has_numbers(self) -> bool:
         """Whether each number is one of its own: there are too many otherwise."""
         return all(batch.strides[-1] for batch in self.batches)
 
-    def laid_out(self) -> Probed:
-        """Return the batches in the order of axes of the graph's input."""
-        letters = "BT" if self.setting.tokens else "BTF"
-        order = [letters.index(letter) for letter in self.setting.order]
-        missing = [i for i in range(len(letters)) if i not in order]
-        return tuple(
-            batch.transpose([*order, *missing]).reshape([batch.shape[i] for i in order])
-            for batch in self.batches
-        )
+    @property
+    def inputs(self) -> Probed:
+        """The batches as the graph takes them."""
+        return tuple(map(self.setting.lay_out, self.batches))
 
 
 def draw_probes(setting: Setting) -> Probes:
@@ -107,7 +116,7 @@ def draw_probes(setting: Setting) -> Probes:
             message = f"expected at most {_MOST_STEPS:,} steps in all sequences, received"
             raise RefusedError(f"{message} {size[0]:,} x {size[1]:,}", "E707")
         drawn = [
-            _real(rng, size[1], index + row, at_end=setting.at_end)
+            _draw_real_steps(rng, size[1], index + row, at_end=setting.at_end)
             for row in range(min(size[0], _ROWS_DRAWN))
         ]
         real = np.stack([drawn[row % len(drawn)] for row in range(size[0])])
@@ -132,7 +141,7 @@ def draw_probes(setting: Setting) -> Probes:
     return Probes(setting, tuple(batches), tuple(reals))
 
 
-def _real(rng: np.random.Generator, steps: int, kind: int, *, at_end: bool) -> Array:
+def _draw_real_steps(rng: np.random.Generator, steps: int, kind: int, *, at_end: bool) -> Array:
     """Return the real steps of a sequence with one pattern of padding."""
     at, cut = np.arange(steps), rng.integers(1, max(steps, 2))
     holes = (rng.random(steps) < 0.5) | (at == steps // 2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnspec.errors import UsageError, brief, listed
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx import joins, layers, masks, numbers, parts, settings, shapes
+from rnnspec.importing.onnx import functions, joins, layers, masks, numbers, parts, settings, shapes
 from rnnspec.importing.onnx.graph import Graph
 from rnnspec.importing.onnx.recurrent import NO_STATES, check_settings, read_recurrent
 from rnnspec.importing.onnx.scope import Scope
@@ -92,13 +92,12 @@ class Reader:
         """Read all nodes; what cannot be taken over is refused in the account."""
         first, *others = self._graph.inputs
         probes = self.scope.probes
-        laid_out = probes.laid_out()
         setting = probes.setting
         if setting.tokens:
-            self._values[first.name] = Known(laid_out)
+            self._values[first.name] = Known(probes.inputs)
         else:
-            given = laid_out if probes.has_numbers else None
-            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=given)
+            features = probes.inputs if probes.has_numbers else None
+            self._values[first.name] = Tensor(0, tuple(setting.order), numbers=features)
         for info in others:
             self._values[info.name] = self._other_input(info)
         needed = _needed_nodes(self._graph)
@@ -115,7 +114,7 @@ class Reader:
     def _leave_unused(self, needed: Sequence[Node]) -> None:
         """Name the inputs and the arrays that no output needs."""
         taken = {info.name for info in self._graph.outputs}
-        taken.update(name for node in needed for name in _taken_names(node))
+        taken.update(name for node in needed for name in node.taken_names)
         unused = [("input", info.name) for info in self._graph.inputs]
         # Those that are not weights are what a tool that simplifies graphs has left behind.
         weights = (n for n, array in self._graph.arrays.items() if array.dtype.kind == "f")
@@ -129,7 +128,8 @@ class Reader:
         account, singles = self.scope.account, self.scope.single_steps
         unrolled = len(singles) >= _UNROLLED
         for node, refused in self._refused:
-            if _is_lacking(node) or not unrolled:
+            lacking = node.domain or node.op in ("Loop", "Scan") or node.op.startswith(_QUANTIZED)
+            if lacking or not unrolled:
                 account.refuse(node.where, refused.message, refused.code)
         if self._refused and unrolled:
             message = (
@@ -205,7 +205,11 @@ class Reader:
             message = "expected exact arrays; import the model that the file was quantized from"
             raise RefusedError(f"{node.op} is of a quantized model: {message}", "E701")
         if any(isinstance(each, Unknown) for each in inputs):
-            self._check_known(node)
+            # What the language lacks whatever it is given is refused all the same.
+            if node.op in _RECURRENT:
+                check_settings(node)
+            if node.op not in HANDLED and not numbers.is_known(node):
+                raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
             return (Unknown(),) * len(node.outputs)
         numbers_of = [_numbers(each) for each in inputs]
         computed = self._compute(node, inputs, numbers_of)
@@ -229,9 +233,10 @@ class Reader:
                 raise RefusedError(f"takes the input '{name}'; expected one input; {NO_STATES}")
         try:
             outputs = _read_node(self.scope, node, inputs)
-        except (*numbers.UNFIT, AssertionError) as error:
+        except numbers.UNFIT as error:
             # Inputs of other kinds, axes that are not there: any file can have them.
-            message = f"{node.op} does not fit {_kinds(inputs)}: {brief(error)}"
+            kinds = listed([describe(value) for value in inputs[:4]]) or "no inputs"
+            message = f"{node.op} does not fit {kinds}: {brief(error)}"
             raise RefusedError(message, "E707") from None
         if computed is None:
             return outputs
@@ -248,7 +253,7 @@ class Reader:
         """Return the numbers that a node computes of numbers, None if it has other inputs."""
         self._look_for_filler(node, inputs)
         pairs = list(zip(inputs, numbers_of, strict=True))
-        if any(value is not None and found is None for value, found in pairs):
+        if any(value is not None and arrays is None for value, arrays in pairs):
             return None
         if not numbers.is_known(node) or (not pairs and node.inputs):
             return None
@@ -262,11 +267,13 @@ class Reader:
         )
         probes = range(1 if constant else len(self.scope.probes.rows))
         for i in probes:
-            arrays = [None if found is None else found[i] for found in numbers_of]
-            self._budget.spend(numbers.effort(node, arrays))
+            ingredients = [None if arrays is None else arrays[i] for arrays in numbers_of]
+            self._budget.spend(numbers.effort(node, ingredients))
         try:
             several = [
-                numbers.compute(node, [None if found is None else found[i] for found in numbers_of])
+                numbers.compute(
+                    node, [None if arrays is None else arrays[i] for arrays in numbers_of]
+                )
                 for i in probes
             ]
         except RefusedError:
@@ -307,13 +314,6 @@ class Reader:
             and array.dtype.kind == "f"
         )
 
-    def _check_known(self, node: Node) -> None:
-        """Refuse an operator that the language lacks whatever it is given."""
-        if node.op in _RECURRENT:
-            check_settings(node)
-        if node.op not in HANDLED and not numbers.is_known(node):
-            raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
-
     def _branch(self, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """Return the results of the one branch of an ``If`` that sizes decide.
 
@@ -334,14 +334,14 @@ class Reader:
         scope = self.scope
         if isinstance(value, Unknown):
             return
-        tensor = value if isinstance(value, Tensor) else scope.plain(value)
+        tensor = value if isinstance(value, Tensor) else scope.as_tensor(value)
         scope.op = Op(_Output(name))  # type: ignore[arg-type]
-        solid = scope.with_features(scope.solid(tensor))
+        solid = scope.with_features(scope.settle(tensor))
         solid = scope.in_place(solid)
         letters = "".join(solid.axes)
         sequence = scope.is_sequence(solid.at)
-        wanted = "BTF" if sequence else "BF"
-        missing = set(wanted) - set(letters)
+        letters_of_result = "BTF" if sequence else "BF"
+        missing = set(letters_of_result) - set(letters)
         if (
             any(len(axis) > 1 for axis in solid.axes)
             or (missing - {"F"})
@@ -353,11 +353,6 @@ class Reader:
         self.results.append((name, solid))
 
 
-def _is_lacking(node: Node) -> bool:
-    """Return whether the language lacks a node, whatever it is given."""
-    return bool(node.domain) or node.op in ("Loop", "Scan") or node.op.startswith(_QUANTIZED)
-
-
 def _needed_nodes(graph: Graph) -> list[Node]:
     """Return the nodes that outputs need, without those that only lead to a loop."""
     needed, result = {info.name for info in graph.outputs}, list["Node"]()
@@ -366,18 +361,8 @@ def _needed_nodes(graph: Graph) -> list[Node]:
             continue
         result.append(node)
         if node.domain or node.op not in ("Loop", "Scan"):
-            needed.update(_taken_names(node))
+            needed.update(node.taken_names)
     return result[::-1]
-
-
-def _taken_names(node: Node) -> Iterator[str]:
-    """Yield the names that a node takes, and those that the branches of an ``If`` take."""
-    yield from node.inputs
-    for value in node.attributes.values():
-        if isinstance(value, Graph):
-            yield from (info.name for info in value.outputs)
-            for inner in value.nodes:
-                yield from _taken_names(inner)
 
 
 class _Output:
@@ -393,13 +378,13 @@ def _numbers(value: Value) -> Probed | None:
     match value:
         case Known(arrays=arrays):
             return arrays
-        case Tensor(numbers=found):
-            return found
+        case Tensor(numbers=arrays):
+            return arrays
         case _:
             return None
 
 
-_NO_FEATURES = (*numbers.COMPARISONS, "Shape", "Size", "ArgMax", "ArgMin")
+_NO_FEATURES = (*functions.COMPARISONS, "Shape", "Size", "ArgMax", "ArgMin")
 _RECURRENT = ("LSTM", "GRU", "RNN")
 _SAME = ("Identity", "Dropout", "Cast", "CastLike")
 _SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] = {
@@ -410,7 +395,7 @@ _SHAPES: Mapping[str, Callable[[Scope, Node, Tensor, Sequence[Value]], Value]] =
     "Flatten": shapes.reshape,
     "Expand": shapes.expand,
     "Tile": shapes.expand,
-    "Slice": parts.slice_,
+    "Slice": parts.take_slice,
     "Gather": parts.gather,
     "GatherElements": parts.gather_elements,
     "GatherND": parts.gather_nd,
@@ -430,10 +415,10 @@ _JOINS: Mapping[str, Callable[[Scope, Node, Sequence[Value]], Value]] = {
     "Pad": layers.add_steps,
     "BatchNormalization": layers.batch_norm,
     "Concat": joins.concatenate,
-    "Where": masks.where,
-    **dict.fromkeys(numbers.ELEMENTWISE, joins.elementwise),
-    **dict.fromkeys(numbers.REDUCTIONS, joins.reduce),
-    **dict.fromkeys((*numbers.OVER_FEATURES, "LayerNormalization"), joins.over_features),
+    "Where": masks.choose,
+    **dict.fromkeys(functions.ELEMENTWISE, joins.elementwise),
+    **dict.fromkeys(functions.REDUCTIONS, joins.reduce),
+    **dict.fromkeys((*functions.OVER_FEATURES, "LayerNormalization"), joins.over_features),
 }
 HANDLED = {*_SHAPES, *_JOINS, *_RECURRENT, *_SAME, "Split", "If"}
 """The operators that are read."""
@@ -453,7 +438,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     if node.op in _RECURRENT:
         return read_recurrent(scope, node, inputs)
     if node.op in _SAME:
-        return _same(scope, node, inputs)
+        return _pass_on(scope, node, inputs)
     if node.op == "Gather" and isinstance(x, Known) and isinstance(inputs[1], Known):
         table = x.constant
         assert table is not None, "of the caller"
@@ -471,7 +456,7 @@ def _read_node(scope: Scope, node: Node, inputs: list[Value]) -> tuple[Value, ..
     raise RefusedError(f"the language lacks the operator {brief(node.op)}", "E701")
 
 
-def _same(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
+def _pass_on(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[Value, ...]:
     """Return a value as it is."""
     x = inputs[0]
     if node.op == "Dropout":
@@ -507,7 +492,3 @@ def _arrays_of(value: Value) -> Iterator[Array]:
                 yield from probed or ()
         case _:
             pass
-
-
-def _kinds(inputs: Sequence[Value]) -> str:
-    return listed([describe(value) for value in inputs[:4]]) or "no inputs"

@@ -69,7 +69,7 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     Raises:
         RefusedError: the language lacks a setting, or its inputs are others than it can have.
     """
-    given, kernel, recurrent_kernel, bias, lengths, *more = [*inputs, *[None] * 8][:8]
+    x, kernel, recurrent_kernel, bias, lengths, *more = [*inputs, *[None] * 8][:8]
     cell, way, layout = check_settings(node)
     number = 2 if way == "bidirectional" else 1
     w, r, b, p = (
@@ -88,14 +88,14 @@ def read_recurrent(scope: Scope, node: Node, inputs: Sequence[Value]) -> tuple[V
     units = int(r.shape[2])
     if node.attributes.get("hidden_size", units) != units:
         raise RefusedError("hidden_size: expected the size of R, received another", "E707")
-    value = scope.sequence(given, "BTF" if layout else "TBF", in_any_row=True)
+    value = scope.sequence(x, "BTF" if layout else "TBF", in_any_row=True)
     if w.shape[2] != scope.features(value):
         message = f"W: expected {scope.features(value)} features, received {w.shape[2]}"
         raise RefusedError(message, "E707")
     states = (number, scope.probes.rows[0], units)
     for each in more[:2] if node.op == "LSTM" else more[:1]:
         _check_state(scope, each, (states[1], number, units) if layout else states)
-    seen = _Seen(scope, value, lengths)
+    seen = _SeenSteps(scope, value, lengths)
     backward = (seen.is_backward() != (way == "reverse")) if number == 1 else False
     if number == 2 and seen.is_backward():
         raise RefusedError("expected the steps in their order, received them backward")
@@ -135,7 +135,7 @@ def check_settings(node: Node) -> tuple[nodes.Cell, str, int]:
     return _cell(node, 2 if way == "bidirectional" else 1), way, layout
 
 
-def _outputs(seen: _Seen, state: Tensor, layout: int, *, two: bool) -> tuple[Value, ...]:
+def _outputs(seen: _SeenSteps, state: Tensor, layout: int, *, two: bool) -> tuple[Value, ...]:
     direction, features = ("D", "U") if two else ("", "F")
     if layout:
         all_axes = ("B", "T", direction, features)
@@ -152,7 +152,7 @@ def _outputs(seen: _Seen, state: Tensor, layout: int, *, two: bool) -> tuple[Val
     return every, final, CellState()
 
 
-class _Seen:
+class _SeenSteps:
     """The steps that a node sees, by their places in the layer before it.
 
     ``masked`` is true if they are the real ones, and ``is_told`` if the node knows how many these
@@ -164,7 +164,7 @@ class _Seen:
         self._orders: Probed = value.steps or tuple(
             np.broadcast_to(np.arange(real.shape[1]), real.shape) for real in self._real
         )
-        self._lengths = _lengths(scope, lengths, self._orders, value)
+        self._lengths = _read_lengths(scope, lengths, self._orders, value)
         full = all(
             (length == order.shape[1]).all()
             for length, order in zip(self._lengths, self._orders, strict=True)
@@ -225,7 +225,7 @@ class _Seen:
         raise RefusedError("expected the steps in their order, received another")
 
 
-def _lengths(scope: Scope, value: Value, orders: Probed, given: Tensor) -> Probed:
+def _read_lengths(scope: Scope, value: Value, orders: Probed, x: Tensor) -> Probed:
     """Return the lengths of sequences that a node is told, or all steps."""
     match value:
         case None:
@@ -235,7 +235,7 @@ def _lengths(scope: Scope, value: Value, orders: Probed, given: Tensor) -> Probe
             if any(len(a) != len(b) for a, b in zip(lengths, orders, strict=True)):
                 raise RefusedError("sequence_lens: expected one length of each sequence", "E707")
             full = all((a == b.shape[1]).all() for a, b in zip(lengths, orders, strict=True))
-            scope.is_counted |= not full and given.steps is None
+            scope.is_counted |= not full and x.steps is None
             return lengths
         case _:
             raise RefusedError(f"sequence_lens: expected lengths, received {describe(value)}")
@@ -362,13 +362,13 @@ def _arrays(layer: nodes.Recurrent, w: Array, r: Array, b: Array | None) -> Mapp
     """
     number, units = len(gates(layer.cell)), layer.units
     directions = len(w)
-    wanted: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
+    shapes: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = [
         ("W", w.shape, (directions, number * units, w.shape[2])),
         ("R", r.shape, (directions, number * units, units)),
     ]
     if b is not None:
-        wanted.append(("B", b.shape, (directions, 2 * number * units)))
-    for name, shape, expected in wanted:
+        shapes.append(("B", b.shape, (directions, 2 * number * units)))
+    for name, shape, expected in shapes:
         if shape != expected:
             raise RefusedError(f"{name}: expected {expected}, received {shape}", "E707")
     apart = has_recurrent_bias(layer.cell)

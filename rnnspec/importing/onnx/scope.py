@@ -108,10 +108,10 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: it is a vector.
         """
-        found = self._sequences[at]
-        if found is None:
+        sequences = self._sequences[at]
+        if sequences is None:
             raise RefusedError("expected a sequence, received one vector of each sequence")
-        return found
+        return sequences
 
     def is_sequence(self, at: int) -> bool:
         """Return whether an output has steps."""
@@ -166,7 +166,7 @@ class Scope(LayerGraph):
 
     # What a value is
 
-    def plain(self, value: Value) -> Tensor:
+    def as_tensor(self, value: Value) -> Tensor:
         """Return a value as a tensor that may differ from the output of its layer.
 
         Raises:
@@ -194,7 +194,7 @@ class Scope(LayerGraph):
                 return Tensor(0, tuple(letters), numbers=value.arrays)
         return None
 
-    def solid(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
+    def settle(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:
         """Return a value as the output of a layer, whose features it has, in some order of axes.
 
         Args:
@@ -205,7 +205,7 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: the language has no such layer.
         """
-        tensor = self._whole(self.plain(value))
+        tensor = self._whole(self.as_tensor(value))
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
         if tensor.surplus:
@@ -233,7 +233,7 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: it is something else.
         """
-        tensor = self.with_features(self.solid(value, **words))
+        tensor = self.with_features(self.settle(value, **words))
         if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
             expected = describe(Tensor(0, tuple(axes)))
             raise RefusedError(f"expected {expected}, received {describe(tensor)}")
@@ -329,12 +329,12 @@ class Scope(LayerGraph):
         ):
             rows: Array = np.ones(len(real), dtype=bool)
             if which in ("first", "last"):
-                wanted = np.full(len(real), 0 if which == "first" else number - 1)
+                places = np.full(len(real), 0 if which == "first" else number - 1)
             else:
                 rows = np.asarray(real.any(1))
                 first, last = real.argmax(1), number - 1 - real[:, ::-1].argmax(1)
-                wanted = first if which == "first real" else last
-            if not np.array_equal(steps[rows], wanted[rows]):
+                places = first if which == "first real" else last
+            if not np.array_equal(steps[rows], places[rows]):
                 return False
         return True
 
@@ -345,7 +345,7 @@ class Scope(LayerGraph):
     def _flat(self, tensor: Tensor) -> Tensor:
         """Return all steps in one vector."""
         inner = (
-            tensor if tensor.formula is None else self.solid(replace(tensor, axes=("B", "T", "F")))
+            tensor if tensor.formula is None else self.settle(replace(tensor, axes=("B", "T", "F")))
         )
         at, features = inner.at, self.features(inner)
         self.in_place(replace(inner, axes=("B", "T", "F")))

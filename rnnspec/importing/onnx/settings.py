@@ -24,8 +24,8 @@ DTYPES = {
 
 def axes_of(node: Node, inputs: Inputs, at: int = 1) -> tuple[int, ...] | None:
     """Return the axes that a node names, as an attribute or, in later versions, as an input."""
-    given = node.attributes.get("axes", inputs[at] if len(inputs) > at else None)
-    return None if given is None else tuple(int(axis) for axis in np.ravel(given))
+    axes = node.attributes.get("axes", inputs[at] if len(inputs) > at else None)
+    return None if axes is None else tuple(int(axis) for axis in np.ravel(axes))
 
 
 def slices_of(node: Node, inputs: Inputs) -> dict[int, slice]:
@@ -47,9 +47,9 @@ def slices_of(node: Node, inputs: Inputs) -> dict[int, slice]:
 
 def parts_of(node: Node, inputs: Inputs, size: int) -> list[int]:
     """Return the sizes of the parts that a ``Split`` makes of an axis of some size."""
-    given = node.attributes.get("split", inputs[1] if len(inputs) > 1 else None)
-    if given is not None:
-        return [int(part) for part in given]
+    stated = node.attributes.get("split", inputs[1] if len(inputs) > 1 else None)
+    if stated is not None:
+        return [int(part) for part in stated]
     number = len(node.outputs)
     part = -(-size // number)
     return [min(part, size - part * i) for i in range(number)]
@@ -61,17 +61,39 @@ def new_shape(node: Node, inputs: Inputs, shape: Sequence[int]) -> tuple[int, ..
         axis = node.attributes.get("axis", 1)
         axis += len(shape) if axis < 0 else 0
         return (math.prod(shape[:axis]), math.prod(shape[axis:]))
-    given = inputs[1] if len(inputs) > 1 else None
-    if given is None:
+    target = inputs[1] if len(inputs) > 1 else None
+    if target is None:
         raise ValueError("the shape is missing")
     zero = node.attributes.get("allowzero", 0)
     sizes = [
-        int(size) if size or zero else shape[i] for i, size in enumerate(np.ravel(given).tolist())
+        int(size) if size or zero else shape[i] for i, size in enumerate(np.ravel(target).tolist())
     ]
     if -1 in sizes:
         rest = math.prod(size for size in sizes if size != -1)
         sizes[sizes.index(-1)] = math.prod(shape) // max(rest, 1)
     return tuple(sizes)
+
+
+def order_of(node: Node, rank: int) -> tuple[int, ...]:
+    """Return the order that a ``Transpose`` gives to some number of axes."""
+    return tuple(node.attributes.get("perm", range(rank)[::-1]))
+
+
+def keeps_axes(node: Node) -> bool:
+    """Return whether a reduction leaves axes of size 1."""
+    return bool(node.attributes.get("keepdims", 1))
+
+
+def epsilon_of(node: Node) -> float:
+    """Return the epsilon of a norm."""
+    return float(node.attributes.get("epsilon", 1e-5))
+
+
+def reversed_steps(lengths: Array, count: int) -> Array:
+    """Return the step that a ``ReverseSequence`` puts at each of ``count`` places."""
+    at = np.arange(count)
+    back = lengths.reshape(-1, 1) - 1 - at
+    return np.where(back >= 0, back, at)
 
 
 def part_of_shape(node: Node, shape: Sequence[int]) -> Array:

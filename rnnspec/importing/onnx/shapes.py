@@ -33,13 +33,13 @@ def constants(inputs: Sequence[Value], what: str) -> list[Array | None]:
     Raises:
         RefusedError: one is none.
     """
-    found: list[Array | None] = [None]
+    arrays: list[Array | None] = [None]
     for value in inputs[1:]:
         constant = value.constant if isinstance(value, Known) else None
         if value is not None and constant is None:
             raise RefusedError(f"{what}: expected constants, received {describe(value)}")
-        found.append(constant)
-    return found
+        arrays.append(constant)
+    return arrays
 
 
 def axis_number(axis: int, rank: int) -> int:
@@ -65,7 +65,7 @@ def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> T
     """Give the axes another order."""
     del scope
     rank = len(x.axes)
-    order = node.attributes.get("perm", tuple(reversed(range(rank))))
+    order = settings.order_of(node, rank)
     if sorted(order) != list(range(rank)):
         raise RefusedError(f"perm: expected an order of {rank} axes, received {order}", "E703")
     return replace(x, axes=tuple(x.axes[i] for i in order))
@@ -120,13 +120,13 @@ def _look_for_length(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]])
     Raises:
         RestartError: it does.
     """
-    steps, wanted = (
+    steps, targets = (
         x.axis("T"),
         {shape[x.axis("T")] for shape in shapes if x.axis("T") < len(shape)},
     )
     whole = scope.is_sequence(x.at) and scope.sequences(x.at).steps == scope.probes.steps
-    if steps >= 0 and x.axes[steps] == "T" and len(wanted) == 1 and whole:
-        restart_with(scope, "T", wanted.pop())
+    if steps >= 0 and x.axes[steps] == "T" and len(targets) == 1 and whole:
+        restart_with(scope, "T", targets.pop())
 
 
 def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tuple[str, ...] | None:
@@ -145,7 +145,7 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
             if (
                 letters[0] == "F"
                 and has_directions(scope, x)
-                and _exceeds(product, sizes["F"], column)
+                and any(a * b > c for a, b, c in zip(product, sizes["F"], column, strict=True))
             ):
                 letters[:1] = ["D", "U"]
                 sizes |= {letter: scope.sizes(x, letter) for letter in "DU"}
@@ -160,10 +160,6 @@ def _regroup(scope: Scope, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> tupl
     return tuple(axes)
 
 
-def _exceeds(one: Sequence[int], two: Sequence[int], limit: Sequence[int]) -> bool:
-    return any(a * b > c for a, b, c in zip(one, two, limit, strict=True))
-
-
 def has_directions(scope: Scope, x: Tensor) -> bool:
     """Return whether a value has the features of both directions of a layer."""
     layer = scope.steps[x.at].layer if x.at else None
@@ -172,29 +168,29 @@ def has_directions(scope: Scope, x: Tensor) -> bool:
 
 def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
     """Repeat a vector as steps, or leave a tensor as it is."""
-    shapes, wanted = scope.shape(x), list[tuple[int, ...]]()
+    shapes, targets = scope.shape(x), list[tuple[int, ...]]()
     for i, shape in enumerate(shapes):
-        given = of_probe(inputs, i)[1]
-        if given is None:
+        target = of_probe(inputs, i)[1]
+        if target is None:
             raise RefusedError("expected sizes that follow from the input, received others")
-        given = np.ravel(given)
+        target = np.ravel(target)
         if node.op == "Tile":
-            wanted.append(tuple(int(a) * b for a, b in zip(given, shape, strict=True)))
+            targets.append(tuple(int(a) * b for a, b in zip(target, shape, strict=True)))
             continue
         try:
-            wanted.append(np.broadcast_shapes(shape, tuple(map(int, given))))
+            targets.append(np.broadcast_shapes(shape, tuple(map(int, target))))
         except ValueError as error:
             raise RefusedError(f"{node.op} does not fit: {error}", "E707") from None
-    axes = ("",) * (len(wanted[0]) - len(x.axes)) + x.axes
+    axes = ("",) * (len(targets[0]) - len(x.axes)) + x.axes
     changed = {
         i
-        for shape, other in zip(shapes, wanted, strict=True)
+        for shape, other in zip(shapes, targets, strict=True)
         for i in range(len(other))
         if ((1,) * (len(other) - len(shape)) + shape)[i] != other[i]
     }
     if not changed:
         return replace(x, axes=axes)
-    steps = {shape[i] for shape in wanted for i in changed}
+    steps = {shape[i] for shape in targets for i in changed}
     if x.formula is not None and x.formula.is_single and changed and steps == {scope.features(x)}:
         # One number for all features, such as their norm, becomes one for each.
         axes = tuple("F" if i in changed else axis for i, axis in enumerate(axes))
@@ -202,7 +198,7 @@ def expand(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tens
     letters = "".join(axis for axis in axes if axis)
     if len(changed) != 1 or len(steps) != 1 or sorted(letters) != ["B", "F"]:
         raise RefusedError("expected a vector repeated as a fixed number of steps, received others")
-    solid, count = scope.solid(x), steps.pop()
+    solid, count = scope.settle(x), steps.pop()
     real = tuple(np.ones((rows, count), dtype=bool) for rows in scope.probes.rows)
     at = scope.add(
         nodes.Repeat(name="repeat", input=(), steps=count),
