@@ -180,7 +180,6 @@ _ALL = (
     _torch("torchscript-script", "torch.jit.script", "torch_programs"),
     _torch("executorch", "ExecuTorch", "executorch", "executorch"),
     _torch("executorch-fixed", "ExecuTorch, fixed sizes", "executorch", "executorch"),
-    _torch("litert-torch", "litert-torch", "litert_torch", "litert-torch"),
     _torch("litert-torch-fixed", "litert-torch, fixed sizes", "litert_torch", "litert-torch"),
     _torch("openvino-torch", "PyTorch to OpenVINO", "openvino_torch", "openvino"),
     _jax("jax", "JAX", "jax_programs"),

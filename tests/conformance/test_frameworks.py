@@ -17,7 +17,7 @@ from rnnspec.conformance.tools import TOOLS
 RESULTS = Path(__file__).parents[2] / "docs" / "conformance" / "results"
 
 # These need no environment of their own, and take seconds.
-NAMES = ("keras-tensorflow", "keras-jax", "keras-torch", "torch-export", "jax-export")
+NAMES = ("keras-tensorflow", "keras-jax", "torch-export", "jax-export")
 CHOSEN = ("backward-last-state", "open-length", "padding-inside", "state-carried", "two-outputs")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import litert_torch
 
-from .torch_models import dynamic_shapes, open_model
+from .torch_models import open_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,7 @@ def version() -> str:
 
 
 def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
-    """Convert the model of a case, with open sizes or those of the first call."""
+    """Convert the model of a case, with the sizes of the first call."""
+    del tool
     model = open_model(case)
-    shapes = dynamic_shapes(model) if tool == "litert-torch" else None
-    converted = litert_torch.convert(model.module, model.example, dynamic_shapes=shapes)
-    return model.runner(converted)
+    return model.runner(litert_torch.convert(model.module, model.example))
