@@ -103,6 +103,10 @@ def result_parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]
     systems = sorted({tool.system for tool in results.tools.values()})
     yield f"Run on {'; '.join(systems)}."
     yield f"The marks: {', '.join(_LEGEND)}. A failure leads to what it means.\n"
+    if missing := [
+        f"{tool.title} (`{name}`)" for name, tool in TOOLS.items() if name not in results.tools
+    ]:
+        yield f"Adapters without results yet: {', '.join(missing)}.\n"
     for group, title in GROUPS.items():
         group_tools = [tool for tool in results.tools.values() if TOOLS[tool.name].group == group]
         tools = dict(enumerate(group_tools, 1))
