@@ -27,7 +27,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
 EXTRAS = {name: shlex.join(each) for name, each in PROJECT["optional-dependencies"].items()}
 COMMANDS = [
     *("init", "validate", "lint", "explain", "summary", "build", "codegen", "diff", "parity"),
-    *("schema", "convert", "draw", "doctor", "completion"),
+    *("schema", "convert", "draw", "doctor", "completion", "conformance", "import"),
 ]
 
 

@@ -53,7 +53,7 @@ def import_(
     ignore: Ignore = None,
     force: Force = False,
 ) -> None:
-    """Read a trained Keras or PyTorch model, or an ONNX file, as a spec and arrays.
+    """Read a Keras, PyTorch or ONNX model as a spec and arrays.
 
     FILE is read as data: no code in it is run. It may be of Keras 2 or 3. Whatever the language
     cannot express is refused. Then the framework of FILE opens it, if it is installed and can, and
