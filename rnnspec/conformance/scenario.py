@@ -292,14 +292,13 @@ def _run(
 
 
 def _state_after(result: Result, state: State) -> Array:
-    match state.kind:
-        case "h" | "c":
-            value: Array = result.states[state.layer]["hc".index(state.kind)]
-            return value
-        case "sum":
-            return result.outputs[state.layer]
-        case _:
-            raise GenerationError(f"no case can have the state {state.name}")
+    if state.kind == "sum":
+        return result.outputs[state.layer]
+    place = "hc".find(state.kind)
+    if place < 0:
+        raise GenerationError(f"no case can have the state {state.name}")
+    value: Array = result.states[state.layer][place]
+    return value
 
 
 def _changed_value(  # noqa: PLR0913, PLR0917 - a run, and a change of it

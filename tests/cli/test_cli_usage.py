@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import pkgutil
 import re
 import shlex
 import sys
@@ -18,6 +19,7 @@ from offered import require, require_all, require_source
 from rnnspec import summaries
 from rnnspec.backends import BACKENDS, Backend, having, names, needs
 from rnnspec.backends.base import LEVELS
+from rnnspec.cli import commands
 from rnnspec.errors import listed
 from rnnspec.version import __version__
 
@@ -143,6 +145,9 @@ def test_without_a_name_several_backends_are_a_choice_to_make(
 
 def with_frameworks(monkeypatch: pytest.MonkeyPatch, *installed: str) -> None:
     """Keep only backends that need a framework, with only some of the frameworks installed."""
+    # Their help names backends, and stays as it is when they are imported.
+    for command in pkgutil.iter_modules(commands.__path__, f"{commands.__name__}."):
+        importlib.import_module(command.name)
     left = {name: each for name, each in BACKENDS.items() if each.distribution}
     monkeypatch.setattr("rnnspec.backends.BACKENDS", left)
     for each in left.values():

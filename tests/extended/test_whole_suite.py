@@ -1,4 +1,4 @@
-"""All cases of the conformance suite, in all formats."""
+"""Cases of the conformance suite in all formats."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from rnnspec.conformance.cases import CASES
 MOST_BYTES = 10_000_000
 
 
-def test_all_models_of_all_cases_compute_their_outputs(tmp_path: Path) -> None:
+EVERY = 3
+"""One case in how many is written; all are in the formats that take the least time."""
+
+
+def test_all_models_of_a_case_compute_its_outputs(tmp_path: Path) -> None:
     """Writing compares each model, loaded from its files, with the reference."""
     formats = [*(backend.name for backend in having(needs.FILES)), models.CANONICAL]
     folder = tmp_path / "suite"
-    cases = suite.write(folder, formats=formats)
-    assert len(cases) == len(CASES)
+    cases = suite.write(folder, CASES[::EVERY], formats=formats)
     for case in cases:
         assert set(case.models) == set(formats), case.refused
-    assert sum(path.stat().st_size for path in folder.rglob("*")) < MOST_BYTES
+    assert sum(path.stat().st_size for path in folder.rglob("*")) < MOST_BYTES / EVERY

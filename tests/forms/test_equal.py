@@ -93,7 +93,7 @@ def test_random_specs_are_equal_for_inference() -> None:
     ("name", "edit"),
     [
         ("stacked_lstm", ("x = state[-1]", "x = state[0]")),
-        ("dialogue_policy_lstm", ("(~mask).int()", "mask.int()")),
+        ("dialogue_policy_lstm", ("where(mask, step, step + ", "where(~mask, step, step + ")),
         ("dialogue_policy_lstm", ("(count - 1)", "(count - 2)")),
     ],
 )

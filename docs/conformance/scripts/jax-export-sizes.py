@@ -18,7 +18,8 @@ def padding_of_pool(x):
 
 x = jax.ShapeDtypeStruct(export.symbolic_shape("batch, n, 3"), jnp.float32)
 for function in (first_after_convolution, padding_of_pool):
+    print("expected", "a program of", function.__name__)
     try:
         export.export(jax.jit(function))(x)
     except InconclusiveDimensionOperation as error:
-        print(function.__name__, str(error).splitlines()[0])
+        print("received", str(error).splitlines()[0])

@@ -20,8 +20,8 @@ class Network(nn.Module):
 
 for kind in (nn.LSTM, Subclass):
     network, x = Network(kind(3, 2)).eval(), torch.ones(2, 1, 3)
-    print(kind.__name__, "expected", network(x).flatten().tolist())
+    print("expected", network(x).flatten().tolist())
     try:
-        print(kind.__name__, "received", torch.jit.script(network)(x).flatten().tolist())
+        print("received", torch.jit.script(network)(x).flatten().tolist())
     except RuntimeError as error:
-        print(kind.__name__, "received RuntimeError:", str(error).strip().splitlines()[0])
+        print("received", "RuntimeError:", str(error).strip().splitlines()[0])
