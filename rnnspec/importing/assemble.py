@@ -243,7 +243,9 @@ def check_same(source: str, wanted: nodes.Network, found: nodes.Network) -> None
 
 def _differences(one: Any, two: Any) -> Iterator[tuple[str, str]]:
     if type(one) is not type(two):
-        wanted, received = (type(each).__name__ if each else "no layer" for each in (one, two))
+        words = {"NumericInput": "features", "TokenInput": "tokens", "NoneType": "no layer"}
+        kinds = (type(each).__name__ for each in (one, two))
+        wanted, received = (words.get(kind, kind) for kind in kinds)
         yield "", f"expected {wanted}, received {received}"
         return
     for field in fields(one):
