@@ -29,7 +29,6 @@ ROUNDING = 1e-6
 
 
 NUMBERS = f"input: {{features: {FEATURES}}}"
-PADDED = f"input: {{features: {FEATURES}, mask_value: 0.0}}"
 TOKENS = f"embedding: {{vocabulary: 90, dim: {FEATURES}}}"
 PADDED_TOKENS = f"embedding: {{vocabulary: 90, dim: {FEATURES}, mask_zero: true}}"
 
@@ -121,25 +120,28 @@ SOURCES = pytest.mark.parametrize("source", ["seed", *BACKENDS])
 
 # Every form of a layer on any backend, with the keys that lead to it.
 FORMS = {
-    "plain": (NUMBERS, ""),
-    "without bias": (NUMBERS, "bias: false"),
-    "stacked": (NUMBERS, "layers: 3"),
-    "dropped stack": (NUMBERS, "layers: 2, dropout: 0.5, variational: false"),
-    "dropped": (NUMBERS, "dropout: 0.5"),
-    "recurrent dropped": (NUMBERS, "recurrent_dropout: 0.5"),
-    "recurrent dropped both ways": (NUMBERS, "recurrent_dropout: 0.5, bidirectional: true"),
-    "stepwise": (NUMBERS, "activation: softsign"),
-    "stepwise stack": (NUMBERS, "activation: softsign, layers: 2, bidirectional: true"),
-    "both ways": (NUMBERS, "bidirectional: true"),
-    "both ways stacked": (NUMBERS, "bidirectional: true, layers: 2"),
-    "both ways dropped": (NUMBERS, "bidirectional: true, dropout: 0.5, merge: sum, layers: 2"),
-    "in blocks": (NUMBERS, "layers: 2, layer_norm: true"),
-    "tokens": (TOKENS, ""),
-    "padded": (PADDED, ""),
-    "padded stack": (PADDED, "layers: 2"),
-    "padded tokens both ways": (PADDED_TOKENS, "bidirectional: true, layers: 2"),
-    "padded recurrent dropped": (PADDED, "recurrent_dropout: 0.5, dropout: 0.5"),
-    "padded stepwise": (PADDED_TOKENS, "activation: softsign, bidirectional: true"),
+    NUMBERS: (
+        "",
+        "bias: false",
+        "layers: 3",
+        "layers: 2, dropout: 0.5, variational: false",
+        "dropout: 0.5",
+        "recurrent_dropout: 0.5",
+        "recurrent_dropout: 0.5, bidirectional: true",
+        "activation: softsign",
+        "activation: softsign, layers: 2, bidirectional: true",
+        "bidirectional: true",
+        "bidirectional: true, layers: 2",
+        "bidirectional: true, dropout: 0.5, merge: sum, layers: 2",
+        "layers: 2, layer_norm: true",
+    ),
+    PADDED_TOKENS: (
+        "",
+        "layers: 2",
+        "bidirectional: true, layers: 2",
+        "recurrent_dropout: 0.5, dropout: 0.5",
+        "activation: softsign, bidirectional: true",
+    ),
 }
 VARIANTS = {
     "simple": "type: simple",
@@ -150,19 +152,28 @@ VARIANTS = {
     "reset-first gru": "type: gru, reset_after: false",
 }
 
-in_every_form = pytest.mark.parametrize("form", FORMS)
+in_every_form = pytest.mark.parametrize("entrance", FORMS, ids=["numbers", "padded tokens"])
+
+
+def all_forms(variant: str, entrance: str, initializers: str = "") -> str:
+    """Return the text of a network with a layer in every form, one after the other."""
+    layers = (
+        f"  - {{{', '.join(filter(None, (variant, f'units: {UNITS}', words)))}}}\n"
+        for words in FORMS[entrance]
+    )
+    said = f"initializers: {{{initializers}}}\n" if initializers else ""
+    return (
+        f"version: 1\nname: fresh\n{entrance}\nrnn:\n{''.join(layers)}head: {{units: 50}}\n{said}"
+    )
 
 
 @SOURCES
 @in_every_form
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_what_a_layer_starts_from_by_default(variant: str, form: str, source: str) -> None:
-    entrance, words = FORMS[form]
-    type_, _, more = VARIANTS[variant].removeprefix("type: ").partition(", ")
-    said = "".join(f", {each}" for each in (more, words) if each)
-    arrays = drawn_or_fresh(spec_text(type_, said, entrance=entrance), source)
-    gates = GATES[type_]
-    has_recurrent_layers(arrays, type_, gates)
+def test_what_a_layer_starts_from_by_default(variant: str, entrance: str, source: str) -> None:
+    arrays = drawn_or_fresh(all_forms(VARIANTS[variant], entrance), source)
+    type_ = VARIANTS[variant].removeprefix("type: ").partition(", ")[0]
+    has_recurrent_layers(arrays, type_, GATES[type_])
     for name in (name for name in arrays if name.startswith("layer_normalization")):
         is_constant(arrays[name], 1.0 if name.endswith("gamma") else 0.0)
     if "embedding" in entrance:
@@ -223,53 +234,19 @@ def has_forget_bias(bias: Array, value: float, others: float = 0.0) -> None:
 
 
 @SOURCES
-@pytest.mark.parametrize("form", [form for form in FORMS if form != "without bias"])
-def test_the_forget_gate_in_every_form(form: str, source: str) -> None:
-    entrance, words = FORMS[form]
-    said = f", {words}" if words else ""
-    given = "forget_bias: 0.5, bias: {constant: 0.25}"
-    arrays = drawn_or_fresh(spec_text("lstm", said, given, entrance), source)
-    biases = [name for name in arrays if name.endswith(".bias") and name != "dense_1.bias"]
+@in_every_form
+@pytest.mark.parametrize("value", [0.5, 0.0])
+def test_the_forget_gate_among_biases_of_another_value(
+    value: float, entrance: str, source: str
+) -> None:
+    words = f"forget_bias: {value}, bias: {{constant: 0.25}}"
+    arrays = drawn_or_fresh(all_forms("type: lstm", entrance, words), source)
+    biases = [name for name in arrays if "lstm" in name or "bidirectional" in name]
+    biases = [name for name in biases if name.endswith(".bias")]
     assert biases
     for name in biases:
-        has_forget_bias(arrays[name], 0.5, others=0.25)
-
-
-@SOURCES
-@pytest.mark.parametrize("value", [0.5, 0.0, -2.0, 1.0])
-@pytest.mark.parametrize("both", [False, True])
-def test_the_forget_gate(value: float, both: bool, source: str) -> None:
-    words = ", bidirectional: true" if both else ""
-    arrays = drawn_or_fresh(spec_text("lstm", words, f"forget_bias: {value}"), source)
-    biases = [name for name in arrays if name.endswith(".bias") and name != "dense_1.bias"]
-    assert len(biases) == 1 + both
-    for name in biases:
-        has_forget_bias(arrays[name], value)
-
-
-@SOURCES
-def test_the_forget_gate_among_biases_of_another_value(source: str) -> None:
-    words = "forget_bias: 0.5, bias: {constant: 0.25}"
-    arrays = drawn_or_fresh(spec_text("lstm", "", words), source)
-    has_forget_bias(arrays["lstm_1.bias"], 0.5, others=0.25)
+        has_forget_bias(arrays[name], value, others=0.25)
     is_constant(arrays["dense_1.bias"], 0.25)
-
-
-@SOURCES
-@pytest.mark.parametrize("dropout", ["", ", dropout: 0.5"])
-@pytest.mark.parametrize("type_", GATES)
-def test_each_direction_and_each_layer_is_drawn_on_its_own(
-    type_: str, dropout: str, source: str
-) -> None:
-    words = f", bidirectional: true, merge: sum{dropout}, layers: 3"
-    arrays = drawn_or_fresh(spec_text(type_, words), source)
-    for number in (1, 2, 3):
-        for array in ("kernel", "recurrent_kernel"):
-            name = f"bidirectional_{number}.{{}}.{array}"
-            unlike(arrays[name.format("forward")], arrays[name.format("backward")])
-        is_orthogonal(arrays[f"bidirectional_{number}.forward.recurrent_kernel"])
-        is_orthogonal(arrays[f"bidirectional_{number}.backward.recurrent_kernel"])
-    unlike(arrays["bidirectional_2.forward.kernel"], arrays["bidirectional_3.forward.kernel"])
 
 
 MATRICES: dict[str, Any] = {
@@ -286,15 +263,6 @@ MATRICES: dict[str, Any] = {
 VECTORS = {word: MATRICES[word] for word in MATRICES if word[0] == "{" or word[-1] == "s"}
 
 
-@SOURCES
-@pytest.mark.parametrize("word", MATRICES)
-def test_every_initializer_of_a_matrix(word: str, source: str) -> None:
-    arrays = drawn_or_fresh(spec_text("gru", "", f"kernel: {word}, recurrent: {word}"), source)
-    for name in ("gru_1.kernel", "gru_1.recurrent_kernel", "dense_1.kernel"):
-        MATRICES[word](arrays[name])
-    is_constant(arrays["gru_1.bias"], 0.0)
-
-
 TAPS = 5
 KERNELS: dict[str, Any] = {
     "glorot_uniform": lambda w: is_uniform(w, sqrt(6.0 / (TAPS * (FEATURES + UNITS)))),
@@ -302,16 +270,29 @@ KERNELS: dict[str, Any] = {
     "lecun_uniform": lambda w: is_uniform(w, sqrt(3.0 / (TAPS * FEATURES))),
     "orthogonal": lambda w: is_orthogonal(w.reshape(-1, UNITS)),
 }
+"""The fans of a convolution are those of all its steps."""
 
 
 @SOURCES
-@pytest.mark.parametrize("word", KERNELS)
-def test_the_fans_of_a_convolution_are_those_of_all_its_steps(word: str, source: str) -> None:
-    rnn = f"[{{type: conv, filters: {UNITS}, kernel_size: {TAPS}}}, {{type: gru, units: 3}}]"
-    text = f"version: 1\nname: fresh\n{NUMBERS}\nrnn: {rnn}\n"
-    arrays = drawn_or_fresh(f"{text}initializers: {{kernel: {word}}}\n", source)
-    KERNELS[word](arrays["conv_1.kernel"])
-    is_constant(arrays["conv_1.bias"], 0.0)
+@pytest.mark.parametrize("word", MATRICES)
+def test_every_initializer(word: str, source: str) -> None:
+    vectors = f", embedding: {word}, bias: {word}" if word in VECTORS else ""
+    text = f"""\
+version: 1
+name: fresh
+{TOKENS}
+rnn: [{{type: conv, filters: {UNITS}, kernel_size: {TAPS}}}, {{type: gru, units: 350}}]
+head: {{units: 50}}
+initializers: {{kernel: {word}, recurrent: {word}{vectors}}}
+"""
+    arrays = drawn_or_fresh(text, source)
+    KERNELS.get(word, MATRICES[word])(arrays["conv_1.kernel"])
+    for name in ("gru_1.kernel", "gru_1.recurrent_kernel", "dense_1.kernel"):
+        MATRICES[word](arrays[name])
+    for name in ("gru_1.bias", "gru_1.recurrent_bias"):
+        VECTORS.get(word, MATRICES["zeros"])(arrays[name])
+    if word in VECTORS:
+        VECTORS[word](arrays["embedding_1.embeddings"])
 
 
 @SOURCES
@@ -348,29 +329,11 @@ head:
 
 
 @SOURCES
-@pytest.mark.parametrize("word", VECTORS)
-def test_every_initializer_of_an_embedding_and_a_bias(word: str, source: str) -> None:
+def test_what_a_frozen_embedding_starts_from_by_default(source: str) -> None:
     text = f"""\
 version: 1
 name: fresh
-embedding: {{vocabulary: 90, dim: 30}}
-rnn: {{type: gru, units: 400}}
-head: {{units: 1}}
-initializers: {{embedding: {word}, bias: {word}, kernel: zeros, recurrent: zeros}}
-"""
-    arrays = drawn_or_fresh(text, source)
-    for name in ("embedding_1.embeddings", "gru_1.bias", "gru_1.recurrent_bias"):
-        VECTORS[word](arrays[name])
-    is_constant(arrays["gru_1.kernel"], 0.0)
-
-
-@SOURCES
-@pytest.mark.parametrize("trainable", ["true", "false"])
-def test_what_an_embedding_starts_from_by_default(trainable: str, source: str) -> None:
-    text = f"""\
-version: 1
-name: fresh
-embedding: {{vocabulary: 200, dim: 50, trainable: {trainable}}}
+embedding: {{vocabulary: 200, dim: 50, trainable: false}}
 rnn: {{type: simple, units: 1}}
 """
     is_uniform(drawn_or_fresh(text, source)["embedding_1.embeddings"], 0.05)
