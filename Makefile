@@ -17,7 +17,7 @@ QUICK := tests/spec tests/ir tests/test_lowering.py tests/test_lowering_masks.py
 RUNS ?= 100000
 MODELS ?= 20000
 PYTHONS ?= 3.11 3.12 3.13 3.14
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 .PHONY: help demo test test-all quick lowest lint format docs pictures docs-test wheel playground-test page-test playground playground-serve ci dist matrix bench device fuzz clean
 

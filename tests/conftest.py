@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from covering import covering
 from hypothesis import settings
 from small_networks import write_small
+from xdist.scheduler import LoadScopeScheduling
 
 from rnnspec.backends import BACKENDS
 
@@ -65,27 +67,41 @@ def covering_spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_small(request.param, tmp_path)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of one framework together, the longest groups first."""
+    longest = ["keras", "jax", "torch", *BACKENDS]
+    items.sort(key=lambda item: [*longest, group := _group(item.nodeid)].index(group))
+
+
+def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Item | None) -> None:
+    """Drop the models that a module keeps behind ``@cache``, and what was compiled for them."""
+    if nextitem is not None and nextitem.path == item.path:
+        return
+    for value in vars(item.module).values():
+        if getattr(value, "__module__", "") == item.module.__name__:
+            getattr(value, "cache_clear", bool)()
+    if jax := sys.modules.get("jax"):
+        jax.clear_caches()
+    if keras := sys.modules.get("keras"):
+        keras.utils.clear_session()
+    gc.collect()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
     """Give all tests of one framework to one worker, and other tests by their modules.
 
     A worker then imports a second framework only when it has run all that the first one is for.
-    The longest groups come first, so that all workers end at about the same time.
     """
-    if not hasattr(config, "workerinput"):
-        return
-    groups = {item: _framework(item) or item.path.as_posix() for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    longest = ["keras", "jax", "torch", *BACKENDS]
-    items.sort(key=lambda item: [*longest, groups[item]].index(groups[item]))
+    scheduler = LoadScopeScheduling(config, log)
+    # `--dist loadgroup` writes the group into a test's ID, which pytest 9.2 does not allow.
+    scheduler._split_scope = _group
+    return scheduler
 
 
-def _framework(item: pytest.Item) -> str:
-    """Return the backend that a test is for, by its parameters or its module, or nothing."""
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    for value in parameters:
-        name = getattr(value, "backend", value)
-        if isinstance(name, str) and name in BACKENDS:
-            return name
-    found = [name for name in BACKENDS if name in item.path.stem.split("_")]
-    return found[0] if len(found) == 1 else ""
+def _group(nodeid: str) -> str:
+    """Return the backend that a test is for, by its parameters or its module, or its module."""
+    path, _, name = nodeid.partition("::")
+    parameters = name.partition("[")[2].rstrip("]").split("-")
+    backend = next((word for word in parameters if word in BACKENDS), "")
+    modules = [name for name in BACKENDS if name in path.removesuffix(".py").split("_")]
+    return backend or (modules[0] if len(modules) == 1 else path)

@@ -330,10 +330,10 @@ head:
 
 @SOURCES
 def test_what_a_frozen_embedding_starts_from_by_default(source: str) -> None:
-    text = f"""\
+    text = """\
 version: 1
 name: fresh
-embedding: {{vocabulary: 200, dim: 50, trainable: false}}
-rnn: {{type: simple, units: 1}}
+embedding: {vocabulary: 200, dim: 50, trainable: false}
+rnn: {type: simple, units: 1}
 """
     is_uniform(drawn_or_fresh(text, source)["embedding_1.embeddings"], 0.05)
