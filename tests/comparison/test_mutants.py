@@ -655,51 +655,68 @@ def of_fresh_weights() -> Iterator[RandomMutant]:
     def seen_by(backend: str, broken: str, edit: tuple[str, str], *at: str) -> RandomMutant:
         return RandomMutant(broken, backend, (edit,), starts, at)
 
+    numbers, tokens = test_initial.FORMS
     chunks = "list(map(nn.init.xavier_uniform_, kernel.chunk(4)))"
     own = "nn.init.uniform_(kernel, -(40**-0.5), 40**-0.5)"
     fan = "the fan of one gate for glorot's"
-    yield seen_by("torch", fan, (KERNEL, chunks), "lstm", "plain")
+    yield seen_by("torch", fan, (KERNEL, chunks), "lstm", numbers)
     own_fan = "the fan of PyTorch's own initializer"
-    yield seen_by("torch", own_fan, (KERNEL, own), "lstm", "plain")
+    yield seen_by("torch", own_fan, (KERNEL, own), "lstm", numbers)
     each_gate = "the gates orthogonal each on its own"
     recurrent = "nn.init.orthogonal_(recurrent_kernel)"
     chunks = "list(map(nn.init.orthogonal_, recurrent_kernel.chunk(4)))"
-    yield seen_by("torch", each_gate, (recurrent, chunks), "lstm", "plain")
+    yield seen_by("torch", each_gate, (recurrent, chunks), "lstm", numbers)
     not_orthogonal = "a recurrent kernel that is not orthogonal"
-    glorot = ("nn.init.orthogonal_", "nn.init.xavier_uniform_")
     without = "a forget gate that starts from 0"
-    nothing = ("nn.init.ones_", "nn.init.zeros_")
-    for form in ("plain", "stacked", "recurrent dropped", "stepwise", "both ways", "padded"):
-        yield seen_by("torch", not_orthogonal, glorot, "lstm", form)
-        yield seen_by("torch", without, nothing, "lstm", form)
-    yield seen_by("torch", not_orthogonal, glorot, "reset-first gru", "plain")
+    for entrance in (numbers, tokens):
+        # The fused layers, and those that run step by step.
+        for kernel, bias in (
+            ("recurrent_kernel", "bias"),
+            ("module.weight_hh_l0", "module.bias_ih_l0"),
+        ):
+            glorot = (f"orthogonal_({kernel})", f"xavier_uniform_({kernel})")
+            yield seen_by("torch", f"{not_orthogonal}: {kernel}", glorot, "lstm", entrance)
+            forget = f"_({bias}.chunk(4)[1])"
+            nothing = (f"ones{forget}", f"zeros{forget}")
+            yield seen_by("torch", f"{without}: {bias}", nothing, "lstm", entrance)
+    glorot = ("orthogonal_(module.weight_hh", "xavier_uniform_(module.weight_hh")
+    yield seen_by("torch", not_orthogonal, glorot, "reset-first gru", numbers)
     above = f"if recurrent_kernel is module.weight_hh_l1: {KERNEL.replace('(', '(recurrent_')}"
-    upper = (recurrent, f"{recurrent}\n                    {above}")
-    yield seen_by("torch", f"{not_orthogonal}, above", upper, "lstm", "stacked")
+    of_stack = f'getattr(module, "weight_hh_l1", None) is not None and {above[3:]}'
+    upper = (recurrent, f"{recurrent}\n                    if {of_stack}")
+    yield seen_by("torch", f"{not_orthogonal}, above", upper, "lstm", numbers)
     forget = "bias.chunk(4)[1]"
-    backward = (f"ones_({forget})", f"constant_({forget}, float(bias is module.bias_ih_l0))")
-    yield seen_by("torch", f"{without}, backward alone", backward, "lstm", "both ways")
-    glorot = ("LSTM(", 'LSTM(recurrent_initializer="glorot_uniform", units=')
-    nothing = ("LSTM(", "LSTM(unit_forget_bias=False, units=")
-    for form in ("plain", "recurrent dropped", "padded", "both ways"):
-        yield seen_by("keras", not_orthogonal, glorot, "lstm", form)
-        yield seen_by("keras", without, nothing, "lstm", form)
-    of_steps = test_initial.test_the_fans_of_a_convolution_are_those_of_all_its_steps
+    forward = 'bias is not getattr(module, "bias_ih_l0_reverse", None)'
+    backward = (f"ones_({forget})", f"constant_({forget}, float({forward}))")
+    yield seen_by("torch", f"{without}, backward alone", backward, "lstm", numbers)
+    for end, entrance in (
+        (', name="lstm_1"', numbers),
+        (', name="lstm_2"', tokens),
+        (', recurrent_dropout=0.5),\n                name="bidirectional_1"', numbers),
+        ('), name="bidirectional_4"', numbers),
+    ):
+        for broken, words in (
+            (not_orthogonal, 'recurrent_initializer="glorot_uniform"'),
+            (without, "unit_forget_bias=False"),
+        ):
+            edit = (end, f", {words}{end}")
+            yield seen_by("keras", f"{broken}: {end[-16:-1]}", edit, "lstm", entrance)
+    every = test_initial.test_every_initializer
+    xavier = "nn.init.xavier_uniform_(module.weight)"
     of_one_step = "list(map(nn.init.xavier_uniform_, module.weight.unbind(2)))"
     for backend, edit in (
-        ("torch", ("nn.init.xavier_uniform_(module.weight)", of_one_step)),
+        ("torch", (xavier, f"{of_one_step} if module.weight.ndim > 2 else {xavier}")),
         ("keras", ('name="conv_1"', 'kernel_initializer="he_uniform", name="conv_1"')),
         ("jax", ("glorot_uniform()", "lecun_uniform()")),
     ):
         broken = "the fans of a convolution of another rule"
-        yield RandomMutant(broken, backend, (edit,), of_steps, ("glorot_uniform",))
+        yield RandomMutant(broken, backend, (edit,), every, ("glorot_uniform",))
     normal = "an embedding that starts from N(0, 1)"
     torch_normal = ("uniform_(module.weight, -0.05, 0.05)", "normal_(module.weight)")
     of_keras = "embeddings_initializer=keras.initializers.RandomNormal(0.0, 1.0)"
     keras_normal = ("Embedding(90, 48", f"Embedding(90, 48, {of_keras}")
-    for form in ("tokens", "padded tokens both ways"):
-        yield seen_by("torch", normal, torch_normal, "gru", form)
-        yield seen_by("keras", normal, keras_normal, "gru", form)
+    yield seen_by("torch", normal, torch_normal, "gru", tokens)
+    yield seen_by("keras", normal, keras_normal, "gru", tokens)
 
 
 RANDOM = [
