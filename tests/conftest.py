@@ -14,7 +14,7 @@ from hypothesis import settings
 from small_networks import write_small
 from xdist.scheduler import LoadScopeScheduling
 
-from rnnspec.backends import BACKENDS
+from rnnspec.backends import BACKENDS, having
 
 # TensorFlow logs while it is imported, before Python can change its settings.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -45,7 +45,10 @@ GALLERY = sorted((ROOT / "specs").glob("*.yaml"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each spec of the gallery or for each backend, if it takes that parameter."""
+    """Run a test for each spec of the gallery or for each backend, if it takes that parameter.
+
+    A test that has the mark ``needs`` is run for the backends that have all these needs.
+    """
     if "gallery_spec" in metafunc.fixturenames:
         metafunc.parametrize("gallery_spec", GALLERY, ids=lambda path: path.stem)
     if "covering_spec" in metafunc.fixturenames:
@@ -53,7 +56,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             "covering_spec", _covering(), ids=lambda path: path.stem, indirect=True
         )
     if "backend" in metafunc.fixturenames:
-        metafunc.parametrize("backend", list(BACKENDS))
+        wanted = [need for mark in metafunc.definition.iter_markers("needs") for need in mark.args]
+        metafunc.parametrize("backend", [each.name for each in having(*wanted)])
 
 
 @cache

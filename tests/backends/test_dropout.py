@@ -23,6 +23,8 @@ from rnnspec.backends import needs
 if TYPE_CHECKING:
     from rnnspec.slots import Array
 
+pytestmark = pytest.mark.needs(needs.form("training"))
+
 RATE = 0.25
 ROWS, STEPS, UNITS = 1000, 5, 4
 X = 0.5
@@ -81,7 +83,7 @@ def masks(
     With padding, only the real steps are returned, because padding may be anywhere among them.
     """
     spec = rnnspec.loads(form.spec(words))
-    require(backend, needs.form("training"), spec)
+    require(backend, spec)
     model = rnnspec.build(spec, backend)
     arrays = {
         name: _shows(name, array.shape) for name, array in rnnspec.read_weights(model).items()
@@ -239,7 +241,7 @@ def heads(spec: str, backend: str, *, training: bool) -> Array:
     has a sigmoid, so dropout in any other place gives other numbers.
     """
     loaded = rnnspec.loads(spec)
-    require(backend, needs.form("training"), loaded)
+    require(backend, loaded)
     model = rnnspec.build(loaded, backend)
     arrays = {
         "simple_rnn_1.kernel": np.eye(UNITS),

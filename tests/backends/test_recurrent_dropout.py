@@ -32,10 +32,12 @@ import rnnspec
 from rnnspec.backends.needs import form
 from rnnspec.source.execute import execute
 
+pytestmark = pytest.mark.needs(form("training"))
+
 
 def built(cell: Cell, more: str, entrance: str, backend: str) -> Any:
     spec = spec_of(cell, more, entrance)
-    require(backend, form("training"), spec)
+    require(backend, spec)
     return load(rnnspec.build(spec, backend), cell)
 
 

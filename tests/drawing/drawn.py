@@ -9,6 +9,7 @@ from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 from conftest import GALLERY
+from covering import covering
 
 from rnnspec import pipeline
 from rnnspec.comparison.strategies import sample, spec_text, specs
@@ -66,7 +67,11 @@ rnn: {type: lstm, units: 2, layers: 12, bidirectional: true, merge: mul, layer_n
 head: {pooling: POOLING, dropout: 0.5, hidden: [{units: 3, dropout: 0.25}]}
 """
 
-
+PLAIN = (
+    *("stacked_lstm", "standard_rnn", "torchinfo_packed_lstm"),
+    *("bidirectional_lstm", "bidirectional_lstm_stack"),
+)
+"""Networks of the gallery that tests name."""
 STACKS = {
     "causal": """\
 input: {features: 3, length: 400}
@@ -153,8 +158,9 @@ head: {pooling: none, units: 50, tied: true}
 
 @cache
 def networks() -> dict[str, Network]:
-    """Return the gallery, networks of extremes, and random ones, by name."""
-    found = {path.stem: pipeline.read(path).network for path in GALLERY}
+    """Return networks that cover the gallery, extreme and random ones, by name."""
+    chosen = [*covering(GALLERY), *(path for path in GALLERY if path.stem in PLAIN)]
+    found = {path.stem: pipeline.read(path).network for path in chosen}
     unmasked = BOTH.replace(", mask_value: -1, length: LENGTH", "")
     texts = {
         "corners": CORNERS,
@@ -166,7 +172,7 @@ def networks() -> dict[str, Network]:
             text = BOTH.replace("LENGTH", str(length)).replace("POOLING", pooling)
             texts[f"both {length} {pooling}"] = text
     texts |= {name: f"version: 1\nname: {name}\n{text}" for name, text in STACKS.items()}
-    drawn = [*sample(specs(), 20), *sample(specs(long_names=True), 4)]
+    drawn = [*sample(specs(), 8), *sample(specs(long_names=True), 2)]
     texts |= {f"random {number}": spec_text(spec) for number, spec in enumerate(drawn)}
     return found | {name: pipeline.reads(text).network for name, text in texts.items()}
 

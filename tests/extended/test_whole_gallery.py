@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import GALLERY
 from covering import covering
-from forms.test_equal import computes_the_same
+from forms.test_equal import BOTH, computes_the_same
 from importing.test_live import is_taken_over
 from small_networks import write_small
-from steps.test_equal import is_equal_or_refused
+from steps.test_equal import STEP, is_equal_or_refused
 
 from rnnspec import pipeline
 
@@ -25,10 +25,12 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_small(request.param, tmp_path)
 
 
+@pytest.mark.needs(*BOTH)
 def test_source_for_inference_computes_the_same(spec: Path, backend: str) -> None:
     computes_the_same(pipeline.read(spec), backend)
 
 
+@pytest.mark.needs(STEP)
 def test_source_in_step_form_is_equal_or_refused(spec: Path, backend: str) -> None:
     is_equal_or_refused(spec, backend)
 

@@ -23,7 +23,7 @@ from rnnspec.ir.nodes import Residual
 if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
-BOTH = needs.form("training"), needs.form("inference")
+BOTH = needs.form("training"), needs.form("inference"), needs.dtype("float64")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
@@ -50,7 +50,7 @@ def computes_the_same(
 
     tests/test_gallery.py compares the gallery in the form for training.
     """
-    chosen = require(backend, *BOTH, needs.dtype("float64"), program)
+    chosen = require(backend, program)
     for form in forms:
         case = Case.of(program, 3, "float64", form=form)
         live = case.build(chosen)
@@ -64,6 +64,7 @@ def computes_the_same(
             np.testing.assert_array_equal(arrays[name], array)
 
 
+@pytest.mark.needs(*BOTH)
 def test_every_kind_of_network_computes_the_same(covering_spec: Path, backend: str) -> None:
     computes_the_same(pipeline.read(covering_spec), backend)
 

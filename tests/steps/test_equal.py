@@ -35,12 +35,13 @@ pytestmark = [
 ]
 
 
+@pytest.mark.needs(STEP)
 def test_every_kind_of_network_is_equal_or_refused(covering_spec: Path, backend: str) -> None:
     is_equal_or_refused(covering_spec, backend)
 
 
 def is_equal_or_refused(path: Path, backend: str) -> None:
-    chosen = require(backend, STEP)
+    chosen = require(backend)
     program, dtype = pipeline.read(path), chosen.dtypes[0]
     ruled_out = {
         (layer.name, "repeat" if isinstance(layer, Repeat) else "bidirectional")
