@@ -10,7 +10,8 @@ from covering import covering
 from forms.test_equal import BOTH, computes_the_same
 from importing.test_live import is_taken_over
 from small_networks import write_small
-from steps.test_equal import STEP, is_equal_or_refused
+from steps.models import STEP
+from steps.test_equal import is_equal_or_refused
 
 from rnnspec import pipeline
 
