@@ -106,6 +106,9 @@ def lower(spec: models.Spec) -> nodes.Network:
         _embedding(chain, spec.embedding)
     for index, layer in enumerate(spec.rnn):
         _rnn(chain, index, layer)
+    # A join of nothing that exists is no layer.
+    if not chain.layers:
+        raise SpecError(in_file_order(tuple(chain.problems)))
     trunk, masked, outputs = chain.layers[-1], chain.masked, list[tuple[str, str]]()
     for path, head in spec.all_heads:
         chain.branch(trunk)
@@ -572,9 +575,6 @@ def _pool(
             kernel_initializer=_initializer(chain.spec.initializers.kernel),
             bias_initializer=_initializer(chain.spec.initializers.bias),
         )
-    if pooling == "last_step" and chain.masked:
-        message = "the last step may be padding, which 'last_step' does not skip; use 'last'"
-        chain.refuse(path, message, code="E419")
     backward = trunk.units if isinstance(trunk, nodes.Recurrent) and trunk.merge else 0
     return nodes.Pooling(
         name=chain.name(f"{pooling}_pooling", path),

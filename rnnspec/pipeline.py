@@ -278,13 +278,16 @@ def _check_draft(draft: reading.Draft) -> Program:
         raise SpecError(in_file_order(draft.problems))
     # A draft can have a spec and problems, if the rules object to it: lowering may find more.
     try:
-        program = Program(draft.spec, verify(lower(draft.spec)))
+        network = lower(draft.spec)
     except SpecError as error:
         raise SpecError(in_file_order((*draft.problems, *error.problems))) from None
-    broken = tuple(_broken_promises(draft.spec, counts(program.network).total))
+    broken = tuple[Problem, ...]()
+    # A layer that cannot be tied has arrays of its own here, which nobody asked for.
+    if all(problem.code != "E422" for problem in draft.problems):
+        broken = tuple(_broken_promises(draft.spec, counts(network).total))
     if problems := (*draft.problems, *broken):
         raise SpecError(in_file_order(problems))
-    return program
+    return Program(draft.spec, verify(network))
 
 
 def _broken_promises(spec: Spec, total: int) -> Iterator[Problem]:

@@ -846,6 +846,13 @@ class Spec(Model):
 
         return read_safetensors(self._file)
 
+    @property
+    def is_padded(self) -> bool:
+        """Return whether the steps that the heads read may be padding."""
+        masked = self.embedding.mask_zero if self.embedding else self.input.mask_value is not None
+        # Every step of a repeat is real.
+        return masked and not any(isinstance(layer, RepeatVector) for layer in self.rnn)
+
     def gives_state(self, index: int) -> bool:
         """Return whether item ``index`` of ``rnn`` passes on its final state, not a sequence.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 2_000
 
-UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412", "E420", "E421", "E422", "E426"})
-"""Codes of the rules without which no network can be built."""
+UNSOUND = frozenset({"E401", "E402", "E408", "E410", "E412"})
+"""Codes of the rules without which the layers and their shapes are unknown."""
 
 Broken = tuple[Path, str, str]
 """A broken rule: the path of the key, the code and the message."""
@@ -38,11 +39,15 @@ Broken = tuple[Path, str, str]
 def broken_rules(spec: Spec) -> tuple[Problem, ...]:
     """Return a problem for each rule that ``spec`` breaks."""
     return tuple(
-        # E401 is about the document and E602 about a value; all other rules are about a key.
-        spec.document.problem(path, message, code=code, key=bool(path) and code != "E602")
+        spec.document.problem(path, message, code=code, key=_is_about_key(path, code))
         for rule in _RULES
         for path, code, message in rule(spec)
     )
+
+
+def _is_about_key(path: Path, code: str) -> bool:
+    """Return whether a broken rule is about a key: not the document, an item or a value."""
+    return bool(path) and isinstance(path[-1], str) and code not in ("E419", "E602")
 
 
 def _one_kind_of_input(spec: Spec) -> Iterator[Broken]:
@@ -112,6 +117,10 @@ def _repeats(spec: Spec) -> Iterator[Broken]:
             continue
         path = ("rnn", index, "type")
         before = [layer for layer in spec.rnn[:index] if not isinstance(layer, PointwiseLayer)]
+        if not before and index == last:
+            message = "'repeat' needs a recurrent layer before it, and a layer after it"
+            yield (path, "E410", message)
+            continue
         if not before:
             message = "'repeat' cannot be first: it repeats the final state of the layer before it"
             yield (path, "E410", message)
@@ -138,15 +147,28 @@ def _recurrent_layer(spec: Spec) -> Iterator[Broken]:
         yield (("rnn",), "E420", message)
 
 
+def _may_give_state(spec: Spec) -> bool:
+    """Return whether the heads can take the final state, not the sequence, of the last layer."""
+    for layer in reversed(spec.rnn):
+        if not isinstance(layer, PointwiseLayer):
+            return isinstance(layer, RecurrentLayer) and not layer.residual
+        if isinstance(layer, Dropout) and layer.variational:
+            return False
+    return False
+
+
 def _final_state(spec: Spec) -> Iterator[Broken]:
     changing = [layer for layer in spec.rnn if not isinstance(layer, PointwiseLayer)]
     if not changing or isinstance(changing[-1], RecurrentLayer):
         return
     for path, head in spec.all_heads:
         if head.pooling == "last":
+            written = (
+                "'pooling: last'" if head.states("pooling") else "'pooling: last', the default,"
+            )
             message = (
-                f"'pooling: last' is the final state of a recurrent layer, but a "
-                f"{changing[-1].type!r} follows the last one; use another 'pooling'"
+                f"{written} is the final state of a recurrent layer, but a "
+                f"{changing[-1].type!r} follows the last one{_advice(spec, head)}"
             )
             yield ((*path, "pooling"), "E421", message)
 
@@ -194,15 +216,31 @@ def _heads(spec: Spec) -> Iterator[Broken]:
     shares_state = all(head.pooling == "last" for _, head in spec.all_heads)
     for path, head in spec.all_heads:
         yield from _head(spec, path, head)
+        joins = isinstance(head.pooling, tuple)
         for index, part in enumerate(head.poolings):
+            where: Path = (*path, "pooling", index) if joins else (*path, "pooling")
+            advice = partial(_advice, spec, head, index if joins else None)
             if part in head.poolings[:index]:
-                message = "the list has this pooling already"
-                yield ((*path, "pooling", index), "E426", message)
-        if "last" in head.poolings and not shares_state:
-            where: Path = (*path, "pooling")
-            if isinstance(head.pooling, tuple):
-                where = (*where, head.poolings.index("last"))
-            yield from _last_of_sequence(spec, where)
+                # Without it, a list of two would be a list of one.
+                remedy = (
+                    "remove it" if len(head.poolings) > 2 else "write it once, without the list"
+                )
+                yield (where, "E426", f"the list has this pooling already; {remedy}")
+            if part == "last_step" and spec.is_padded:
+                message = "the last step may be padding, which 'last_step' does not skip"
+                yield (where, "E419", message + advice())
+            if part == "last" and not shares_state and (reason := _missing_state(spec)):
+                yield (where, "E426", f"beside another pooling, 'last' {reason}{advice()}")
+            if _is_without_layer(part):
+                message = "'activation' has no effect without 'units', the layer it belongs to"
+                yield ((*where, "attention", "activation"), "E413", message)
+
+
+def _is_without_layer(pooling: object) -> bool:
+    """Return whether an attention states the activation of a hidden layer that it has not."""
+    if not isinstance(pooling, Attention):
+        return False
+    return pooling.attention.units is None and pooling.attention.states("activation")
 
 
 def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
@@ -210,34 +248,42 @@ def _head(spec: Spec, path: Path, head: Head) -> Iterator[Broken]:
         if head.units is None and head.states(key):
             yield ((*path, key), "E413", f"{key!r} has no effect without 'units'")
     if head.normalize != "none" and head.gives_steps:
-        message = "'normalize' is for one vector, not for one at every time step: use a 'pooling'"
-        yield ((*path, "normalize"), "E418", message)
+        message = "'normalize' is for one vector, not for one at every time step"
+        yield ((*path, "normalize"), "E418", message + _advice(spec, head))
     if head.tied and head.units is not None and spec.embedding is None:
         message = "'tied' needs an embedding, whose vectors are the kernel of the output layer"
         yield ((*path, "tied"), "E422", message)
-    for part in head.poolings:
-        if isinstance(part, Attention):
-            settings = part.attention
-            if settings.units is None and settings.states("activation"):
-                message = "'activation' has no effect without 'units'"
-                yield ((*path, "pooling"), "E413", message)
 
 
-def _last_of_sequence(spec: Spec, path: Path) -> Iterator[Broken]:
-    """Yield why the final state cannot be read from the sequence that others need too."""
+def _missing_state(spec: Spec) -> str:
+    """Return why the final state cannot be read from the sequence that others need too, if so."""
     last = spec.rnn[-1]
     if not isinstance(last, RecurrentLayer) or last.layer_norm or last.residual:
-        message = (
-            "beside another pooling, 'last' is the final state of the last layer, which must be "
-            "recurrent and without 'layer_norm' or 'residual'; use 'last_step'"
+        return (
+            "is the final state of the last layer, which must be recurrent and without "
+            "'layer_norm' or 'residual'"
         )
-        yield (path, "E426", message)
-    elif last.bidirectional and last.merge != "concat":
-        message = (
-            "beside another pooling, 'last' needs the states of both directions, which 'merge: "
-            f"{last.merge}' does not keep apart; use 'last_step'"
+    if last.bidirectional and last.merge != "concat":
+        return (
+            f"needs the states of both directions, which 'merge: {last.merge}' does not keep apart"
         )
-        yield (path, "E426", message)
+    return ""
+
+
+def _advice(spec: Spec, head: Head, index: int | None = None) -> str:
+    """Return which poolings break no rule in place of one, which is item ``index`` of a list."""
+    others = () if index is None else head.poolings[:index] + head.poolings[index + 1 :]
+    rest = [other for _, other in spec.all_heads if other is not head]
+    state = index is None and all(other.pooling == "last" for other in rest)
+    possible = {
+        "last": (state and _may_give_state(spec)) or not _missing_state(spec),
+        "last_step": not spec.is_padded,
+        "mean": True,
+        "max": True,
+        "sum": True,
+    }
+    names = [name for name in possible if possible[name] and name not in others]
+    return f"; use another pooling: {listed(names, 'or')}" if names else "; remove it"
 
 
 def _initializers(spec: Spec) -> Iterator[Broken]:

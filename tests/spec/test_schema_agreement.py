@@ -61,7 +61,10 @@ UNSAYABLE: list[tuple[str, dict[str, Any]]] = [
     (r"'repeat' cannot be first", {**NUMBERS, "rnn": [DENSE, REPEAT, GRU]}),
     (r"but a '\w+' is before it", {**NUMBERS, "rnn": [GRU, CONV, REPEAT, GRU]}),
     (r"'variational' is for the steps", {**NUMBERS, "rnn": [GRU, SPATIAL], "head": LAST}),
-    (r"'pooling: last' is the final state", {**NUMBERS, "rnn": [GRU, CONV], "head": LAST}),
+    (
+        r"'pooling: last'(, the default,)? is the final state",
+        {**NUMBERS, "rnn": [GRU, CONV], "head": LAST},
+    ),
     (
         r"beside another pooling, 'last'",
         {**NUMBERS, "rnn": [GRU, DENSE], "head": {"pooling": ["last", "max"]}},

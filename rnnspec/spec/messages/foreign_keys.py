@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rnnspec.errors import listed
+from rnnspec.spec import models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,9 @@ _SEQUENCES = (
 )
 _ENGINE = "each backend decides how to compute a layer"
 _FLOAT32 = "networks are built in float32; rnnspec parity also compares them in float64"
-_ZEROS = "each batch starts from a state of zeros"
+_ZEROS = (
+    "each batch starts from a state of zeros; source in the form 'step' takes and returns states"
+)
 _BATCH_AXIS = "the batch is always the first axis, the time step the second"
 _UNCONSTRAINED = "weight constraints are not supported"
 _PADDING = "padding is marked by input.mask_value or embedding.mask_zero"
@@ -50,6 +53,18 @@ _CONV = "it is a type of layer: write {type: conv, filters: 64, kernel_size: 3} 
 _POOL = "it is a type of layer: write {type: max_pool, size: 2} in rnn"
 _DROPOUT = "write {type: dropout, rate: 0.5} as the next layer"
 _LAYER_NORM = "write {type: layer_norm} as the next layer"
+_ACTIVATION = "write {type: activation, activation: relu} as the next layer"
+ENCODER = (
+    "an encoder and a decoder are layers of rnn, with a layer {type: repeat, steps: 4} between them"
+)
+CRF = "rnnspec does not support a CRF; 'pooling: none' gives the scores at every time step"
+ZONEOUT = "rnnspec does not support zoneout; 'recurrent_dropout' drops parts of the state"
+NOISE = "the only noise is 'dropout'"
+SELF_ATTENTION = "self-attention is not supported"
+_SOURCE = (
+    "each layer takes the output of the layer before it; {type: concat, of: [embedding_1, lstm_1]} "
+    "joins those of others"
+)
 _CHANNELS = "the number of channels follows from the layer before"
 _PEEPHOLES = "peepholes are not supported; neither Keras nor PyTorch has them"
 _PROJECTION = "projected states are not supported; Keras has no such layer"
@@ -94,7 +109,7 @@ _ANYWHERE = {
     "attention over the time steps is a pooling: head.pooling: {attention: {units: 64}}": (
         "attention"
     ),
-    "self-attention is not supported": (
+    SELF_ATTENTION: (
         "attention_heads n_head n_heads nhead num_attention_heads num_heads self_attention"
     ),
     "a network takes batches of any size": "batch batch_size",
@@ -108,14 +123,41 @@ _ANYWHERE = {
     ),
     "a spec contains no seed; use --seed, or seed the framework": "random_seed random_state seed",
     "the output at padded time steps is undefined": "zero_output_for_mask",
+    ENCODER: "decoder encoder encoder_decoder seq2seq",
+    CRF: "crf use_crf",
+    ZONEOUT: "zoneout zoneout_rate",
+    NOISE: "gaussian_dropout gaussian_noise noise noise_std",
+    _SOURCE: "from inbound inbound_nodes input inputs source sources",
+    "rnnspec does not support feeding the output back into the network": (
+        "autoregressive feedback output_feedback scheduled_sampling teacher teacher_forcing "
+        "teacher_forcing_ratio"
+    ),
+    "a spec describes a network, not how its output is decoded": (
+        "beam beam_search beam_size beam_width decoding greedy max_decode_length num_beams "
+        "temperature top_k top_p"
+    ),
+    "rnn is a list of layers, in which 'concat' joins the outputs of earlier ones": (
+        "connections edges functional graph sequential"
+    ),
+    "write a list of layers, or one layer with 'layers: 2'": "cells",
+    "layers of rnn keep the time steps, and with 'pooling: none' the head does too": (
+        "time_distributed"
+    ),
     _CONV: "cnn conv conv1d convolution dilation dilation_rate filters kernel_size num_filters",
     _POOL: "max_pool max_pooling max_pooling1d pool_size",
     "a stride is a key of 'conv', 'max_pool' and 'average_pool' layers": "stride strides",
 }  # fmt: skip
 
+_ARRAYS = {
+    _DRAWN: "_weight weight weights",
+    _FROZEN: "freeze frozen requires_grad trainable",
+}
+_SIZES = "in_dim in_features in_size input_dim input_features input_size"
 _IN_PART = {
     "": {
         _REPEAT: "repeat repeat_vector",
+        "a network has one input; use 'input'": "inputs",
+        "rnn is the list of its layers": "architecture model network",
         "it is a type of layer, as in rnn: {type: gru, units: 32}": "gru",
         "it is a type of layer, as in rnn: {type: lstm, units: 32}": "lstm",
         "it is a type of layer, as in rnn: {type: simple, units: 32}": "simple simple_rnn",
@@ -126,31 +168,32 @@ _IN_PART = {
         ),
         "sparse inputs are not supported": "sparse",
         "the input is always required": "optional required",
+        "a network has one input, which joins call 'input'": "inputs name names",
+        "with 'features' the input is numbers, with an embedding tokens": "kind mode type",
         "a spec contains no arrays": "tensor",
     },
     "rnn": {
         _ENTERS_RNN: "in_dim in_features in_size input_dim input_features input_size ninp",
-        _DRAWN: "_weight weight weights",
-        _FROZEN: "freeze frozen requires_grad trainable",
+        **_ARRAYS,
         _EPSILON: "epsilon",
         f"{_REPEAT}; to stack copies of this layer, use 'layers'": "repeat repeat_vector",
+        _DROPOUT: "out_dropout output_dropout",
+        "rnnspec does not support dropout of weights; 'recurrent_dropout' is of the state": (
+            "wdrop weight_drop weight_dropout"
+        ),
+        f"{SELF_ATTENTION}; 'heads' at the top level are several outputs": "heads",
     },
     "repeat": {
-        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
+        _ENTERS: _SIZES,
+        _ACTIVATION: "activation",
     },
     "dense": {
-        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
-        _DRAWN: "_weight weight weights",
-        _FROZEN: "freeze frozen requires_grad trainable",
-        _DROPOUT: "dropout",
-        _LAYER_NORM: "layer_norm",
+        _ENTERS: _SIZES,
+        **_ARRAYS,
     },
     "conv": {
         _CHANNELS: "in_channels in_dim in_features input_dim input_size",
-        _DRAWN: "_weight weight weights",
-        _FROZEN: "freeze frozen requires_grad trainable",
-        _DROPOUT: "dropout",
-        _LAYER_NORM: "layer_norm",
+        **_ARRAYS,
         "grouped and depthwise convolutions are not supported": "depth_multiplier groups",
         "steps outside the sequence are always zeros": "padding_mode",
     },
@@ -158,13 +201,16 @@ _IN_PART = {
         "only convolutions can be dilated": "dilation dilation_rate",
         "'same' rounds the number of windows up, 'valid' down": "ceil_mode",
         "a pooling returns values, not their places": "return_indices",
+        _ACTIVATION: "activation",
     },
     "average_pool": {
         "'same' rounds the number of windows up, 'valid' down": "ceil_mode",
         "steps outside the sequence never count": "count_include_pad divisor_override",
+        _ACTIVATION: "activation",
     },
     "batch_norm": {
         _ENTERS: "num_features",
+        _ACTIVATION: "activation",
         "a batch norm always has a scale and an offset, and is always trained": (
             "bias freeze frozen requires_grad trainable"
         ),
@@ -173,22 +219,44 @@ _IN_PART = {
         ),
     },
     "layer_norm": {
+        _ACTIVATION: "activation",
         "a layer norm always has a scale and an offset, and is always trained": (
             "bias freeze frozen requires_grad trainable"
         ),
     },
-    "concat": {"outputs are joined along the features": "axis dim"},
+    "concat": {"outputs are joined along the features": "axis dim", _ACTIVATION: "activation"},
     "head": {
-        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
-        _DRAWN: "_weight weight weights",
-        _FROZEN: "freeze frozen requires_grad trainable",
+        _ENTERS: _SIZES,
+        **_ARRAYS,
         _ALL_STEPS: "padding",
-        "with 'pooling: none', the head is applied at every time step": "layer time_distributed",
+        "with 'pooling: none', the head is applied at every time step": (
+            "layer return_sequence return_sequences time_distributed"
+        ),
+        "every head takes the output of the last layer of rnn": (
+            "from inbound input inputs of source sources"
+        ),
+        "a head ends in a dense layer; write others in rnn or head.hidden": "type",
+        "write {type: layer_norm} in head.hidden": "layer_norm",
+        "a softmax is over the units": "axis",
+    },
+    "attention": {
+        "rnnspec does not support several heads of attention": (
+            "attention_heads heads n_head n_heads nhead num_attention_heads num_heads"
+        ),
+        "the hidden layer of attention always has a bias": "bias use_bias",
+        "an attention has no name of its own": "name",
+        "'dropout' in head is on the pooled vector": "attention_dropout dropout",
+        "the score of a step is v . f(W h + b), or v . h without 'units'": (
+            "kind mechanism method mode normalize scale score score_mode scoring type use_scale"
+        ),
+        "rnnspec does not support queries, keys and values; attention scores each time step": (
+            "key keys queries query value values"
+        ),
     },
     "hidden": {
-        _ENTERS: "in_dim in_features in_size input_dim input_features input_size",
-        _DRAWN: "_weight weight weights",
-        _FROZEN: "freeze frozen requires_grad trainable",
+        _ENTERS: _SIZES,
+        **_ARRAYS,
+        _LAYER_NORM: "layer_norm",
     },
     "initializers": {
         "use 'kernel', 'recurrent', 'bias' and 'embedding'": ("init initialization initializer"),
@@ -200,9 +268,12 @@ _IN_PART = {
     },
 }
 
-
+# What a recurrent layer has as a key, and another layer as the layer after it.
+_NEXT = by_name({_DROPOUT: "dropout", _LAYER_NORM: "layer_norm"})
 _REASONS = by_name(_ANYWHERE)
 _REASONS_IN = {part: by_name(table) for part, table in _IN_PART.items()}
+for _part in models.KINDS.keys() - set(models.RECURRENT):
+    _REASONS_IN[_part] = _NEXT | _REASONS_IN.get(_part, {})
 
 
 # Each key of the language, with its foreign names. A name that occurs in several entries means the
@@ -211,7 +282,7 @@ _PLACES = {
     ".initializers": "init initialization",
     "embedding.vocabulary": (
         "input_dim input_size max_features max_tokens max_words n_tokens n_vocab n_words ntoken "
-        "ntokens num_embeddings num_tokens num_words size vocab vocab_size vocabulary_size"
+        "ntokens num_embeddings num_tokens num_words size tokens vocab vocab_size vocabulary_size"
     ),
     "input.length": (
         "batch_input_shape batch_shape input_length input_shape max_length max_len max_seq_len "
@@ -344,11 +415,12 @@ for _place, _keys in _PLACES.items():
 _THERE = {
     "": {
         "rnn": "encoder layers recurrent rnns",
-        "head": "classifier dense fc mlp output outputs",
+        "head": "classifier dense fc mlp output",
+        "heads": "outputs",
         "name": "title",
         "description": "comment comments notes summary",
     },
-    "input": {"features": "dim size"},
+    "input": {"features": "channels dim n_channels num_channels size"},
     "embedding": {"dim": "units", "mask_zero": "mask_value"},
     "rnn": {"units": "dim output_dim"},
     "head": {"units": "dim", "hidden": "layers"},
@@ -370,8 +442,25 @@ _NOTES = {
     "layer": ", or 'layers' for the number of layers",
     "bnmomentum": ", the share that is kept: 1 - momentum of PyTorch",
     "keepprob": ", which is 1 - keep_prob",
-    "noiseshape": ": true for one mask for all time steps",
-    "numdirections": ": true for two directions",
+}
+# Values to write for foreign names that have others, with a note on what it means.
+_VALUES = {
+    "mask_zero": (
+        ("true", ", which makes token 0 padding"),
+        "mask_token mask_value pad_id pad_idx pad_token padding_idx padding_token",
+    ),
+    "dropout": (("0.2", " for a keep_prob of 0.8"), "keep_prob"),
+    "rate": (("0.2", " for a keep_prob of 0.8"), "keep_prob"),
+    "bidirectional": (("true", " for two directions"), "num_directions"),
+    "variational": (("true", " for one mask for all time steps"), "noise_shape"),
+    "forget_bias": (("1.0", ", or 0.0 for false"), "unit_forget_bias"),
+    "normalize": (
+        ("l2", ""),
+        "l2_norm l2_normalize norm normalization unit_norm unit_normalization",
+    ),
+}
+_VALUE_OF = {
+    (key, squeeze(name)): value for key, (value, names) in _VALUES.items() for name in names.split()
 }
 
 # The keys of mappings with a single key, with foreign names.
@@ -404,10 +493,14 @@ def key_for(key: str, section: str, part: str, allowed: tuple[str, ...]) -> tupl
         home, _, own = place.partition(".")
         names += [own] if home in parts else []
     if equivalent := next((own for own in names if own in allowed), None):
+        if instead := _VALUE_OF.get((equivalent, name)):
+            return f"use '{equivalent}: {instead[0]}'{instead[1]}", equivalent
         return f"use {equivalent!r}{note}", equivalent
     if reason := _REASONS.get(name):
         return reason, ""
     elsewhere = [place.removeprefix(".") for place in places]
+    if len(elsewhere) == 1 and (instead := _VALUE_OF.get((elsewhere[0].rpartition(".")[2], name))):
+        return f"use {elsewhere[0]}: {instead[0]}{instead[1]}", ""
     return (f"use {listed(elsewhere, 'or')}{note}", "") if elsewhere else None
 
 

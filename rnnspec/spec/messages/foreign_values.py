@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 
 from rnnspec.errors import listed
-from rnnspec.spec.messages.foreign_keys import by_name, squeeze
+from rnnspec.spec.messages.foreign_keys import (
+    CRF,
+    ENCODER,
+    NOISE,
+    SELF_ATTENTION,
+    ZONEOUT,
+    by_name,
+    squeeze,
+)
 from rnnspec.wording import nearest
 
 
@@ -49,8 +57,7 @@ _VARIANT = re.compile(r".+(?:lstm|gru|rnn)(?:cell|layer)?")
 
 _NO_CELL = "this cell is not supported"
 _ACTIVATION = "write 'type: activation' with 'activation: {}', or the key of the layer before"
-_ATTENTION = "for attention over the time steps, use 'attention' in head.pooling"
-_NOISE = "the only noise is 'dropout'"
+_ATTENTION = "write 'pooling: {attention: {units: 64}}' in head, for attention over the time steps"
 _NORM = "the normalizations are 'layer_norm' and 'batch_norm'"
 _MLP = "write a 'dense' layer for each of them"
 _CHAIN = (
@@ -86,6 +93,10 @@ _REASONS = {
     "zeropadding1d": _PAD,
     "constantpad1d": _PAD,
     "batchnormalizationv1": "use 'batch_norm'",
+    **dict.fromkeys(("crf", "linearchaincrf"), CRF),
+    **dict.fromkeys(("decoder", "encoder", "encoderdecoder", "seq2seq"), ENCODER),
+    **dict.fromkeys(("zoneout", "zoneoutlstm", "zoneoutgru"), ZONEOUT),
+    **dict.fromkeys(("ctc", "ctclayer"), "a spec describes a network, not its training"),
     **{name: _ACTIVATION.format(name) for name in _ACTIVATIONS},
     **dict.fromkeys(("add", "average", "dot", "maximum", "minimum"), _CHAIN),
     **dict.fromkeys(("multiply", "residual", "subtract"), _CHAIN),
@@ -101,8 +112,8 @@ _PARTS = (
     ("convlstm", _NO_CELL),
     ("conv", _CONV),
     ("cnn", _CONV),
-    ("multihead", "self-attention is not supported"),
-    ("transformer", "self-attention is not supported"),
+    ("multihead", SELF_ATTENTION),
+    ("transformer", SELF_ATTENTION),
     ("attention", _ATTENTION),
     ("globalmax", _POOLED.format("max")),
     ("adaptivemax", _POOLED.format("max")),
@@ -110,8 +121,8 @@ _PARTS = (
     ("adaptiveav", _POOLED.format("mean")),
     ("pool", _POOL),
     ("spatialdropout", "write 'type: dropout' with 'variational: true'"),
-    ("alphadropout", _NOISE),
-    ("gaussian", _NOISE),
+    ("alphadropout", NOISE),
+    ("gaussian", NOISE),
     ("dropout", "use 'dropout'"),
     ("norm", _NORM),
     ("embedding", "the embedding is a separate section: embedding"),
@@ -201,6 +212,7 @@ _WORDS = {
         "last": "final last_hidden last_state state",
         "{attention: {units: 64}}": "attention attention_pooling weighted",
         "flatten": "flattened flatten_steps",
+        "{last_steps: 4}": "last_n last_n_steps last_steps",
         "sum": "add total",
         "max": (
             "adaptive_max_pool1d global_max global_max_pool global_max_pool1d global_max_pooling "
@@ -270,6 +282,7 @@ _ELSEWHERE = {
             "clipped_relu exp exponential leaky_relu log_softmax relu6 softmax"
         ),
     },
+    "pooling": {"not available in a list": "flatten last_steps none"},
     "initializer": {
         "available only for kernel and recurrent": (
             "glorot_uniform he_uniform lecun_uniform orthogonal"
@@ -307,6 +320,9 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
     if bare in own and value.lower().strip().replace("-", "_") not in allowed:
         return f"use {own[bare]!r}"
     equivalent = _EQUIVALENTS.get(kind, {}).get(bare, "")
+    # A list of poolings has no steps.
+    if equivalent.startswith("{last_steps") and "none" not in allowed:
+        return None
     # A mapping such as {normal: 0.05} is shown without quotes.
     if equivalent.startswith("{") and (
         kind == "initializer" or any("mapping" in other for other in allowed)
@@ -314,6 +330,12 @@ def value_for(what: str, value: str, allowed: tuple[str, ...]) -> str | None:
         return f"use {equivalent}"
     if equivalent in allowed:
         return f"use {equivalent!r}"
+    # Several poolings in one string, such as 'mean, max' or 'avg_max'.
+    if kind == "pooling" and "none" in allowed:
+        parts = [part for part in re.split("[^a-z]+", value.lower()) if part]
+        names = [_EQUIVALENTS[kind].get(part, part) for part in parts]
+        if len(set(names)) > 1 and set(names) <= {"mean", "max", "sum", "last"}:
+            return f"write [{', '.join(dict.fromkeys(names))}]"
     if bare in _NOT_SUPPORTED.get(kind, ()):
         return f"not supported; expected {listed(allowed, 'or')}"
     return None

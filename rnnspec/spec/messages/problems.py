@@ -10,7 +10,13 @@ from pydantic import ValidationError
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
-from rnnspec.spec.messages.values import invalid_value, meant_type, unknown_value, without_space
+from rnnspec.spec.messages.values import (
+    example_layer,
+    invalid_value,
+    meant_type,
+    unknown_value,
+    without_space,
+)
 from rnnspec.wording import nearest, no_guess, quoted
 
 if TYPE_CHECKING:
@@ -66,6 +72,7 @@ def _slips(flaws: Sequence[_Flaw], document: Document) -> list[_Flaw]:
         # A correction is useless if the key has no value to check.
         if (
             flaw.meant
+            and flaw.certain
             and not (flaw.key and document.contains(meant))
             and document.has_value(flaw.path)
         ):
@@ -92,7 +99,7 @@ class _Flaw:
     """One of pydantic's errors, about the value at ``path`` or, with ``key``, about the key.
 
     ``missing`` is the key that a mapping lacks; ``meant`` is the key or the type that was probably
-    meant.
+    meant, and ``certain`` is whether its value would be the one that is there.
     """
 
     path: Path
@@ -101,6 +108,7 @@ class _Flaw:
     key: bool = False
     missing: str = ""
     meant: str = ""
+    certain: bool = True
 
 
 def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
@@ -117,8 +125,12 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
             value = detail["input"]["type"]
             kinds = tuple(models.KINDS if path[0] == "rnn" else models.HIDDEN)
             meant = meant_type(value, kinds, guess) if isinstance(value, str) else None
-            message = unknown_value("type", value, kinds, guess)
-            return _Flaw((*path, "type"), *message, meant=meant or "")
+            if layer := meant and _layer_instead(meant, path, detail["input"]):
+                place = " after a recurrent layer" if meant == "repeat" else ""
+                message = f"unknown type {quoted(value)}; write {layer}{place}"
+                return _Flaw((*path, "type"), "E307", message)
+            code, message = unknown_value("type", value, kinds, guess)
+            return _Flaw((*path, "type"), code, message, meant=meant or "")
         case "too_short" if path == ("heads",):
             # A name that is no string is reported, and then the mapping is not empty.
             return _Flaw(path, *invalid_value(detail, path, document, guess), missing="name")
@@ -126,6 +138,29 @@ def _flaw(detail: ErrorDetails, document: Document, guess: Guess) -> _Flaw:
             return _Flaw(path[:-1], *invalid_value(detail, path, document, guess), key=True)
         case _:
             return _Flaw(path, *invalid_value(detail, path, document, guess))
+
+
+def _layer_instead(kind: str, path: Path, layer: dict[str, Any]) -> str:
+    """Return a layer of type ``kind`` to write instead of a foreign one, or nothing.
+
+    There is one if ``layer`` lacks keys that ``kind`` needs, so that more than the type is to
+    change, and for a repeat, which has only one key.
+    """
+    # Imported here because a valid spec does not need it.
+    from rnnspec.spec.messages.foreign_keys import key_for
+    from rnnspec.spec.messages.foreign_values import type_for
+
+    # The other keys of a misspelled type are probably right.
+    if type_for(layer["type"]) is None:
+        return ""
+    fields = models.KINDS[kind].model_fields
+    part = "rnn" if kind in models.RECURRENT else kind
+    values = dict[str, Any]()
+    for key, value in list(layer.items())[:_GUESSES]:
+        known = None if key in fields else key_for(key, str(path[0]), part, tuple(fields))
+        values[known[1] if known else nearest(key, fields) or key] = value
+    needed = {key for key, field in fields.items() if field.is_required()}
+    return example_layer(kind, values) if kind == "repeat" or needed - values.keys() else ""
 
 
 def _path(loc: Path) -> Path:
@@ -198,7 +233,10 @@ def _unknown_key(loc: Path, path: Path, guess: Guess) -> _Flaw:
         message = f"{key!r} cannot be combined with {allowed[0]!r}; keep one of them"
         return _Flaw(path, "E314", message, key=True)
     code, hint, meant = _hint(key, loc, allowed, guess)
-    return _Flaw(path, code, f"unknown key {quoted(key)}; {hint}", key=True, meant=meant)
+    # Otherwise the hint names a value too, because this one is that of another key.
+    certain = hint.startswith((f"use {meant!r}", f"did you mean {meant!r}"))
+    message = f"unknown key {quoted(key)}; {hint}"
+    return _Flaw(path, code, message, key=True, meant=meant, certain=certain)
 
 
 _FORMS = {**models.FORMS, **models.ACTIVATION_FORMS, **models.POOLING_FORMS}
@@ -249,14 +287,23 @@ def _hint(key: str, loc: Path, allowed: tuple[str, ...], guess: Guess) -> tuple[
         return ("E302", *known)
     if similar := guess(key, allowed):
         return "E301", f"did you mean {similar!r}?", similar
-    if sections := _sections(key):
+    if sections := _sections(key, loc):
         return "E301", f"it belongs {listed(sections, 'or')}", ""
-    return "E301", f"expected one of {listed(allowed)}", ""
+    expected = f"one of {listed(allowed)}" if len(allowed) > 1 else repr(allowed[0])
+    return "E301", f"expected {expected}", ""
 
 
-def _sections(key: str) -> tuple[str, ...]:
-    """Return the sections that have ``key``, the first with a preposition."""
+_OF_ANYTHING = frozenset({"name", "type", "of", "description"})
+
+
+def _sections(key: str, loc: Path) -> tuple[str, ...]:
+    """Return the sections that ``key`` was meant for, the first with a preposition."""
     key = key.lower()
+    # In a section, such a key is about that section; in an attention or a norm, every key is.
+    if len(loc) > 1 and (
+        key in _OF_ANYTHING or _part(loc[:-1]) in ("attention", "layer_norm", "form", "")
+    ):
+        return ()
     sections = [name for name, model in models.SECTIONS.items() if key in model.model_fields]
     if any(key in model.model_fields for model in models.KINDS.values()):
         sections.append("rnn")
@@ -274,8 +321,10 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
     for key in list(layer)[:_GUESSES]:
         if without_space(key) == "type":
             return _without_space((*path, key), "type")
-        # Not a key with a note, such as 'layer', which may also mean 'layers'.
-        if key_for(key, "rnn", "rnn", ("type",)) == ("use 'type'", "type"):
+        # A key with a note, such as 'layer', may also mean 'layers'.
+        known = key_for(key, "rnn", "rnn", ("type",))
+        is_type = isinstance(layer[key], str) and type_for(layer[key]) is not None
+        if known == ("use 'type'", "type") or (known and known[1] and is_type):
             message = f"unknown key {quoted(key)}; use 'type'"
             return _Flaw((*path, key), "E302", message, key=True, meant="type")
     if similar := guess("type", list(layer)[:_GUESSES]):
@@ -283,7 +332,11 @@ def _missing_type(path: Path, layer: dict[str, Any], guess: Guess) -> _Flaw:
         return _Flaw((*path, similar), "E301", message, key=True, meant="type")
     # A layer written as {lstm: {units: 4}}.
     if len(layer) == 1 and (kind := type_for(*layer)):
-        message = f"unknown key {quoted(*layer)}; write 'type: {kind}' as a key of the layer"
+        (inner,) = layer.values()
+        hint = f"'type: {kind}' as a key of the layer"
+        if not isinstance(inner, dict) or _layer_instead(kind, path, {**inner, "type": kind}):
+            hint = example_layer(kind, dict.fromkeys(("units", "steps", "size"), inner))
+        message = f"unknown key {quoted(*layer)}; write {hint}"
         return _Flaw((*path, *layer), "E301", message, key=True)
     message = f"missing key 'type'; expected {listed(tuple(models.KINDS), 'or')}"
     return _Flaw(path, "E304", message, missing="type")

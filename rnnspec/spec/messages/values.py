@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from rnnspec.errors import listed
 from rnnspec.spec import models
 from rnnspec.spec.yaml.text import foreign_letter
 from rnnspec.spec.yaml.tree import without_comma
 from rnnspec.wording import nearest, quoted, received
+from rnnspec.words import Activation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic_core import ErrorDetails
 
     from rnnspec.spec.yaml.document import Document
@@ -47,9 +50,12 @@ def invalid_value(detail: ErrorDetails, path: Path, document: Document, guess: G
         return "E214", f"expected true or false, received {received(value)} (write {literal})"
     short = kind == "too_short" and value
     is_there = f"a list of {len(value)}" if short else received(value)
-    text = f"expected {_expectation(kind, detail, path)}, received {is_there}"
     as_head: Path = ("head", *path[2:]) if path[0] == "heads" and len(path) > 1 else path
-    text += _hint(value, kind, as_head) or _value_hint(value, kind, path, document)
+    hint = _hint(value, kind, as_head) or _value_hint(value, kind, path, document)
+    expected = _expectation(kind, detail, path)
+    if not hint and expected == "a mapping" and path[-1] in _EXAMPLES:
+        expected = f"a mapping like {_EXAMPLES[str(path[-1])]}"
+    text = f"expected {expected}, received {is_there}{hint}"
     # Such as 1e3 or 32.0, which are floats in YAML.
     if kind == "int_type" and isinstance(value, float):
         return _fraction(value, document.text_of(path))
@@ -66,7 +72,10 @@ def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess)
         hint = _NULL_HINTS.get(what, "omit the key")
         return "E219", f"expected {listed(allowed, 'or')}, received null ({hint})"
     if not isinstance(value, str):
-        return "E305", f"expected {listed(allowed, 'or')}, received {received(value)}"
+        hint = ""
+        if what == "padding" and type(value) is int:
+            hint = f" (write {allowed[0]})" if value == 0 else " (the number follows from the name)"
+        return "E305", f"expected {listed(allowed, 'or')}, received {received(value)}{hint}"
     # Imported here because a valid spec does not need it.
     from rnnspec.spec.messages.foreign_values import home_for, value_for
 
@@ -80,6 +89,18 @@ def unknown_value(what: str, value: Any, allowed: tuple[str, ...], guess: Guess)
     contains = f", which contains {letter}" if letter else ""
     hint = f"did you mean {similar!r}?" if similar else f"expected {listed(allowed, 'or')}"
     return "E306", f"{unknown}{contains}; {hint}"
+
+
+def example_layer(kind: str, values: Mapping[str, Any] | None = None) -> str:
+    """Return a layer of type ``kind`` with the keys that it needs, some of them from ``values``."""
+    parts = [f"type: {kind}"]
+    for key, field in models.KINDS[kind].model_fields.items():
+        if key != "type" and field.is_required():
+            own = (values or {}).get(key)
+            example = own if type(own) is int and own > 0 else (field.examples or [""])[0]
+            text = f"[{', '.join(example)}]" if isinstance(example, list) else example
+            parts.append(f"{key}: {text}")
+    return f"{{{', '.join(parts)}}}"
 
 
 def meant_type(value: str, types: tuple[str, ...], guess: Guess) -> str | None:
@@ -128,7 +149,17 @@ def _unknown_form(value: dict[str, Any], path: Path) -> str:
             return f"{text}the key {quoted(key)} (use {known!r})"
         if similar := nearest(key, forms):
             return f"{text}the key {quoted(key)} (did you mean {similar!r}?)"
-    return text + (f"the key {quoted(next(iter(value)))}" if value else received(value))
+    # A name as a key, or as the value of one, as in {type: relu}.
+    names = {item for pair in list(value.items())[:_KEYS_CHECKED] for item in map(str, pair)}
+    match path:
+        case ("initializers", "kernel" | "recurrent"):
+            names &= set(get_args(models.MatrixName))
+        case ("initializers", _):
+            names &= set(get_args(models.VectorName))
+        case _:
+            names &= set(get_args(Activation if path[-1] == "activation" else models.PoolingName))
+    text += f"the key {quoted(next(iter(value)))}" if value else received(value)
+    return f"{text} (write {min(names)})" if names else text
 
 
 _KEYS_CHECKED = 4
@@ -171,6 +202,14 @@ _SINGLE = {
     "data": "examples: {}",
     "expect": "parameters: {}",
 }
+_EXAMPLES = {
+    "input": "{length: 24, features: 7}",
+    "embedding": "{vocabulary: 10000, dim: 32}",
+    "head": "{units: 1}",
+    "initializers": "{kernel: glorot_uniform}",
+    "data": "{examples: 25000}",
+    "expect": "{parameters: 344993}",
+}
 _PAIRS = {"input": "length: {}, features: {}", "embedding": "vocabulary: {}, dim: {}"}
 # Not after a slash or a backslash, as in a URL or a path of Windows.
 _NO_SPACE = re.compile(r"(?P<key>[A-Za-z_]\w{0,40}):[^\s/\\][^\n]{0,60}")
@@ -184,17 +223,12 @@ def without_space(text: str) -> str:
 
 def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
     """Return a hint that depends on the value itself, if there is one."""
-    section = str(path[0]) if len(path) == 1 else ""
     match value:
         case str() if kind.startswith(("model", "tuple")) and without_space(value):
             return " (a space is missing after ':')"
         # Whoever writes 20 most likely means 20 %.
         case int() | float() if kind == "less_than" and 5 <= value < 100 and value == int(value):
             return f" (did you mean {value / 100:g}?)"
-        case int() if type(value) is int and section in _SINGLE:
-            return f" (write {{{_SINGLE[section].format(value)}}})"
-        case [first, second] if section in _PAIRS and type(first) is type(second) is int:
-            return f" (write {{{_PAIRS[section].format(first, second)}}})"
         # As frameworks write the size of a window, which has one axis.
         case [int() as size] if kind == "int_type":
             return f" (write {size})"
@@ -203,6 +237,34 @@ def _value_hint(value: Any, kind: str, path: Path, document: Document) -> str:
             return f" ({example}quoted or not, a name starts with a letter)"
         case int() | float() if kind == "string_type":
             return f" (quote it: {document.text_of(path)!r})"
+        case _:
+            return _section_hint(value, kind, path)
+
+
+def _section_hint(value: Any, kind: str, path: Path) -> str:
+    """Return a hint at the form that a section, a head, a pooling or ``units`` has."""
+    section = str(path[0]) if len(path) == 1 else ""
+    number = type(value) is int
+    match value:
+        case int() if number and section in _SINGLE:
+            return f" (write {{{_SINGLE[section].format(value)}}})"
+        case int() if number and path[-1] == "attention":
+            return f" (write {{units: {value}}})"
+        case int() if number and path[0] == "heads" and len(path) == len(("heads", "name")):
+            is_key = path[-1] in models.Head.model_fields
+            return " (one head is 'head')" if is_key else f" (write {{units: {value}}})"
+        case str() if section == "initializers" and value in get_args(models.MatrixName):
+            return f" (write {{kernel: {value}}})"
+        case [dict(), *_] if section == "head":
+            return " (several heads are in 'heads', by name)"
+        case [first, second] if section in _PAIRS and type(first) is type(second) is int:
+            return f" (write {{{_PAIRS[section].format(first, second)}}})"
+        case [int(), int(), *_] if path[-1] == "units":
+            return " (write a layer for each)"
+        case [str() as single] if kind == "too_short" and single in get_args(models.PoolingName):
+            return f" (write {single})"
+        case [dict()] if kind == "too_short" and "pooling" in path:
+            return " (write it without the list)"
         case _:
             return ""
 
@@ -246,7 +308,12 @@ def _string_for_number(value: str, text: str, *, integer: bool) -> Message:
     if _BINARY.fullmatch(value):
         return "E211", f"{text} (write {int(value, 0)})"
     if _NUMBER.fullmatch(value):
-        return "E309", text + _UNQUOTED
+        if not integer or value.lstrip("+-").isdecimal():
+            return "E309", text + _UNQUOTED
+        # Without quotes, it would be a number with a decimal point or an exponent.
+        plain = float(value)
+        whole = plain.is_integer() and abs(plain) <= 2**53
+        return "E309", f"{text} (write {int(plain)})" if whole else text
     return "E305", text + _in_ascii(value)
 
 
@@ -273,13 +340,20 @@ def _expectation(kind: str, detail: ErrorDetails, path: Path) -> str:
         bound = detail["ctx"][name]
         number = "an integer" if isinstance(bound, int) else "a number"
         return f"{number} {relation} {bound if isinstance(bound, int) else format(bound, 'g')}"
-    if layers := _expected_layers(kind, path):
+    if layers := _expected_layers(kind, path, detail["input"]):
         return layers
     return _EXPECTED.get(kind, detail["msg"])
 
 
-def _expected_layers(kind: str, path: Path) -> str:
+def _expected_layers(kind: str, path: Path, value: Any) -> str:
+    # Imported here because a valid spec does not need it.
+    from rnnspec.spec.messages.foreign_values import type_for
+
     example = "{type: lstm, units: 32}" if path[0] == "rnn" else "{units: 64}"
+    # A class or a call of a framework in place of a layer.
+    called = type_for(value) if isinstance(value, str) else None
+    if called in (models.KINDS if path[0] == "rnn" else models.HIDDEN):
+        example = example_layer(called)
     if path[0] == "heads" and len(path) <= len(("heads", "name")):
         return "at least one head" if kind == "too_short" else "a head like {units: 5}, by its name"
     if path[-1] == "of":

@@ -381,6 +381,9 @@ class _Builder:
 
     def _bad_node(self, value: str | None, extent: Extent, code: str, message: str) -> None:
         if self._expects_key():
+            # How to write a number is no advice for a key, which cannot be one.
+            if value is not None and code.startswith("E21"):
+                code, message = "E208", f"expected a string as the key, received {cut_value(value)}"
             self._lose_key("?", extent, code, message)
         else:
             self._tree.faults.append(Fault(self._path(), extent, code, message))
