@@ -131,7 +131,8 @@ def _of_form(
         return pipeline.instantiate(generated, drawn=False)
 
     arrays = saved.gather(generated.store.gather)
-    if problem := saved.problem(generated.text, fresh):
+    text = saved.written(generated.text)
+    if problem := saved.problem(text, fresh):
         raise UsageError(problem)
     return Imported(
         network=program.network,
@@ -139,7 +140,8 @@ def _of_form(
         form=saved.tool,
         left_out=saved.left_out,
         opener=generated.backend.name,
-        unlike=saved.unlike(generated.text, fresh),
+        unlike=saved.unlike(text, fresh),
         source=generated.form,
+        text=text,
         options=saved.options,
     )

@@ -132,7 +132,8 @@ class CRuntime(Runtime):
     def reload(self, folder: Path, name: str, entry: str) -> CModel:
         """Return the model in files of ``save``, with the numbers in their text."""
         text = _text_in(folder, name)
-        return CModel("", entry, text, arrays_in(text), changed=False)
+        arrays = arrays_in(text, declared_arrays(text).values())
+        return CModel("", entry, text, arrays, changed=False)
 
 
 def _text_in(folder: Path, name: str) -> str:

@@ -255,6 +255,10 @@ class SavedFile:
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
 
+    def written(self, text: str) -> str:
+        """Return the source: a file has none."""
+        return text
+
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return how the configuration differs from that of a live model, empty if it does not.
 

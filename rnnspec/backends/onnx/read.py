@@ -92,6 +92,10 @@ class OwnFile:
         """
         return gather(KeptInFile(_weights(self.contents)))
 
+    def written(self, text: str) -> str:
+        """Return the source: a file has none."""
+        return text
+
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return why the graph of the file, without its weights, is not that of the source."""
         from onnx import parser
