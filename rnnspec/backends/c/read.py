@@ -110,7 +110,7 @@ def _first_difference(expected: str, received: str) -> str:
 
 def recognises(path: Path) -> bool:
     """Return whether a path is a header, or a folder with one."""
-    return path.suffix == ".h" if path.is_file() else bool(list(path.glob("*.h")))
+    return any(path.glob("*.h")) if path.is_dir() else path.suffix == ".h"
 
 
 def files(path: Path) -> tuple[Path, ...]:
@@ -119,7 +119,7 @@ def files(path: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: a folder has several headers.
     """
-    headers = [path] if path.is_file() else sorted(path.glob("*.h"))
+    headers = sorted(path.glob("*.h")) if path.is_dir() else [path]
     if len(headers) != 1:
         raise UsageError(f"expected one header, received {len(headers)}", str(path))
     source = headers[0].with_suffix(".c")
