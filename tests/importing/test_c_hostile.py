@@ -241,7 +241,7 @@ def test_a_header_beside_the_program_that_includes_it(texts: dict[str, str]) -> 
 HUGE = 2**21
 REPEATED = {
     "begins a spec": "/* The spec:\n",
-    "a line of a spec": "/* The spec:\n *\n",
+    "begins a spec in a spec": " */* The spec:\n",
     "begins an array": "static const float a[1] = {\n",
     "begins an array of the network": BIAS,
     "begins an escape": "\\",
@@ -253,7 +253,7 @@ REPEATED = {
 @pytest.mark.parametrize("place", [" * version: 1\n", BIAS])
 def test_megabytes_of_what_is_searched(line: str, place: str, texts: dict[str, str]) -> None:
     # With a search that begins again at each of them, this would take a quarter of an hour.
-    repeated = REPEATED[line] * (HUGE // len(REPEATED[line]))
+    repeated = REPEATED[line] * (HUGE // len(REPEATED[line])) + "}\n"
     Path("net.h").write_text(swap(place, place + repeated)(texts["whole"]))
     with pytest.raises(RnnspecError):
         take(Path("net.h"))
