@@ -268,7 +268,9 @@ def test_source_that_was_changed_is_neither_compiled_nor_taken(
         raise AssertionError("it was compiled")
 
     monkeypatch.setattr(compiler, "compile_library", compile_nothing)
-    with pytest.raises(UsageError, match="net.c, line 42: expected .*: it is not the source of the spec"):
+    with pytest.raises(
+        UsageError, match="net.c, line 42: expected .*: it is not the source of the spec"
+    ):
         take(tmp_path / "net.h")
 
 
