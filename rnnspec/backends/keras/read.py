@@ -421,12 +421,15 @@ def unknown_class(config: Any, known: Iterable[str]) -> str:
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in a configuration that a model needs to be opened without compiling."""
-    waiting = [config]
+    # Keras leaves out how the whole model was compiled, but compiles the models in it.
+    # Source: keras/src/saving/serialization_lib.py, deserialize_keras_object.
+    whole = isinstance(config, dict)
+    waiting = [{**config, "compile_config": None} if whole else config]
     while waiting:
         match waiting.pop():
             case dict() as found:
                 yield found
-                waiting += [value for key, value in found.items() if key != "compile_config"]
+                waiting += found.values()
             case list() as found:
                 waiting += found
             case _:
