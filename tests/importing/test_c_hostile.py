@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,8 @@ from offered import require
 
 from rnnspec import backends, pipeline, saving
 from rnnspec.backends.c import compiler
-from rnnspec.errors import RnnspecError
+from rnnspec.convert.choice import kind_of
+from rnnspec.errors import RnnspecError, UsageError
 from rnnspec.importing.original import compare_file
 from rnnspec.importing.run import take
 from rnnspec.ir.forms import Form
@@ -208,6 +210,21 @@ def test_a_changed_pair_is_refused(attack: str, texts: dict[str, str], compiled:
 def test_what_is_no_source_is_refused(content: bytes, compiled: list[str]) -> None:
     Path("net.h").write_bytes(content)
     check_refused(Path("net.h"), compiled)
+
+
+@pytest.mark.parametrize("part", ["net.h", "net.c"])
+@pytest.mark.parametrize("kind", ["a device", "a pipe"])
+@pytest.mark.parametrize("source", ["net", "net/net.h"])
+def test_no_device_is_read(source: str, kind: str, part: str, texts: dict[str, str]) -> None:
+    Path("net").mkdir()
+    Path("net/net.h").write_text(texts["net.h"])
+    Path("net", part).unlink(missing_ok=True)
+    if kind == "a device":
+        Path("net", part).symlink_to("/dev/zero")
+    else:
+        os.mkfifo(Path("net", part))
+    with pytest.raises(UsageError, match=f"^net/{part}: error: expected a regular file$"):
+        kind_of(Path(source)).spec_text(Path(source))
 
 
 @pytest.mark.parametrize("form", ["inference", "step"])
