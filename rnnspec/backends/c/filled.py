@@ -45,7 +45,10 @@ def fill(text: str, arrays: Arrays, recorded: Mapping[str, Array], spec: str) ->
         declared = match[0].partition("{")[0]
         return f"{declared}{{\n{_literals(numbers[match['symbol']])}\n}};"
 
-    filled = _ZEROS.sub(with_numbers, text.replace(_EMPTY, f" * Arrays: SHA-256 {digest}.\n", 1))
+    # The last one: a description, which comes before it, may have such a line.
+    filled = _ZEROS.sub(
+        with_numbers, f" * Arrays: SHA-256 {digest}.\n".join(text.rsplit(_EMPTY, 1))
+    )
     head, marker, tail = filled.partition("_IMPLEMENTATION\n\n")
     lines = "\n".join(f" * {_escaped(line)}".rstrip() for line in _lines(spec))
     return f"{head}{marker}{_SPEC}{lines}{_END}{tail}" if spec else filled
