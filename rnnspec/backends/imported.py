@@ -45,9 +45,10 @@ class Imported:
     say. ``opener`` is the backend whose framework opens the file by itself, and ``unlike`` are the
     reasons why what it opens would not be this model, or why there is nothing to open. ``spec`` is
     the text of the spec, if the file has it, and ``source`` the form of source that rnnspec built
-    the file from, with its ``options``. ``open_file`` returns what computes the output of the file
-    for a batch of the network, if its own framework does not do so by itself; with
-    ``padded_at_end``, it takes batches with padding at the end of their sequences alone.
+    the file from, with its ``options``; ``text`` is that source, written anew. ``open_file``
+    returns what computes the output of the file for a batch of the network, if its own framework
+    does not do so by itself; with ``padded_at_end``, it takes batches with padding at the end of
+    their sequences alone.
     """
 
     network: Network
@@ -63,6 +64,7 @@ class Imported:
     spec: str = ""
     source: Form | None = None
     options: SourceOptions = DEFAULTS
+    text: str = ""
     open_file: Callable[[], Callable[[Array], Array]] | None = None
     padded_at_end: bool = False
 

@@ -89,7 +89,8 @@ class NamedArrays:
 class Saved(Protocol):
     """A model in the files of a backend, which can be compared with the source of a spec.
 
-    In its methods, ``text`` is source of the spec, and ``fresh`` returns a live model made from it.
+    In its methods, ``text`` is source of the spec as ``written`` returns it, and ``fresh`` returns
+    a live model made from it.
     """
 
     @property
@@ -110,6 +111,9 @@ class Saved(Protocol):
 
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays; ``gather`` finds them by the names of the framework."""
+
+    def written(self, text: str) -> str:
+        """Return source of the spec, with the numbers of the files if they have them in source."""
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:
         """Return why this is not the model of the source, empty if it is."""
@@ -132,6 +136,10 @@ class SavedByName:
     def gather(self, gather: Callable[[Kept], Mapping[str, Array]]) -> Mapping[str, Array]:
         """Return the canonical arrays."""
         return gather(NamedArrays(self.arrays))
+
+    def written(self, text: str) -> str:
+        """Return the source: its numbers are in a file of their own."""
+        return text
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return no problem: the arrays say all that there is."""

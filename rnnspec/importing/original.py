@@ -28,6 +28,8 @@ from rnnspec.comparison.verify import (
     steady_case,
 )
 from rnnspec.errors import BackendError, ModelError, Problem, brief
+from rnnspec.files.model import SUFFIX
+from rnnspec.files.regular import opened
 from rnnspec.ir.nodes import Pooling, Recurrent
 from rnnspec.ir.params import directions, params
 
@@ -207,7 +209,7 @@ def _runner(
         run, scale = partial(runtime.output, model), partial(runtime.scale, model)
     else:
         generated = pipeline.generate(taken.program, backend, form, taken.imported.options)
-        model, arrays = _load(path, generated), taken.arrays
+        model, arrays = _load(path, generated, taken.imported.text), taken.arrays
         run = lambda inputs: runtime.trace(model, [], inputs).output  # noqa: E731
         scale = lambda share: generated.store.write(  # noqa: E731
             model, {name: share * array for name, array in arrays.items()}
@@ -218,14 +220,17 @@ def _runner(
     return run, scale
 
 
-def _load(path: Path, generated: Generated) -> Any:
+def _load(path: Path, generated: Generated, text: str) -> Any:
     """Return a model of generated source with the arrays in a file, loaded as a user would."""
     backend, name = generated.backend, generated.network.name
-    # The source beside the arrays is equal, but only the text at hand is sure to stay so.
+    # Source in the file is equal, but only the text at hand is sure to stay so: a file is copied
+    # if it has arrays alone.
     with tempfile.TemporaryDirectory(prefix="rnnspec-") as folder:
         source = Path(folder, f"{name}{backend.ending}")
-        source.write_text(generated.text, encoding="utf-8", newline="\n")
-        shutil.copyfile(path, source.with_suffix(path.suffix))
+        source.write_text(text, encoding="utf-8", newline="\n")
+        if path.suffix == SUFFIX:
+            with opened(path) as (stream, _), source.with_suffix(SUFFIX).open("wb") as copy:
+                shutil.copyfileobj(stream, copy)
         return backend.runtime.reload(Path(folder), name, generated.entry)
 
 

@@ -39,8 +39,9 @@ def read_built(
 ) -> Imported:
     """Return the model in a file or folder that rnnspec built for a backend.
 
-    Its spec is the one that is ``named``, or the one in the file. Either is only taken if the
-    arrays, and the graph or configuration if the file has one, are those of the spec.
+    Its spec is the one in the file, or the one that is ``named`` if it has none: another text of
+    the same network would be other source. Either is only taken if the arrays, and the graph or
+    configuration if the file has one, are those of the spec.
 
     Raises:
         BackendError: a package that reads or checks the file is not installed.
@@ -48,12 +49,12 @@ def read_built(
         SpecError: the spec in the file is invalid.
         UsageError: the file cannot be read, has no spec, or has another model than the spec's.
     """
-    text = "" if named is not None else reader(backend).spec_text(path)
-    if named is None and not text:
+    text, program = reader(backend).spec_text(path), named
+    if text:
+        # Files of vectors that the spec names are not read: their numbers are among the arrays.
+        program = pipeline.reads(text, f"{path} (the spec in it)", allow_outside=True)
+    elif program is None:
         raise UsageError("contains no spec; expected a file of 'rnnspec build'", str(path))
-    # Files of vectors that the spec names are not read: their numbers are among the arrays.
-    inside = f"{path} (the spec in it)"
-    program = named or pipeline.reads(text, inside, allow_outside=True)
     # First: a model of the spec is built only if it is no larger than the arrays in the file.
     saved = reader(backend).saved(path, program.network)
     imported = _fitting(saved, str(path), backend, program, importing)
@@ -131,7 +132,8 @@ def _of_form(
         return pipeline.instantiate(generated, drawn=False)
 
     arrays = saved.gather(generated.store.gather)
-    if problem := saved.problem(generated.text, fresh):
+    text = saved.written(generated.text)
+    if problem := saved.problem(text, fresh):
         raise UsageError(problem)
     return Imported(
         network=program.network,
@@ -139,7 +141,8 @@ def _of_form(
         form=saved.tool,
         left_out=saved.left_out,
         opener=generated.backend.name,
-        unlike=saved.unlike(generated.text, fresh),
+        unlike=saved.unlike(text, fresh),
         source=generated.form,
+        text=text,
         options=saved.options,
     )

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 import rnnspec
 from rnnspec import pipeline, saving
 from rnnspec.backends import get
-from rnnspec.backends.c import compiler
 from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
 from rnnspec.backends.contract import SourceOptions
-from rnnspec.errors import UnsupportedError, UsageError
-from rnnspec.importing.run import take
+from rnnspec.errors import UnsupportedError
 from rnnspec.ir.forms import Form
 
 TARGETS = get("c").targets
@@ -251,25 +249,6 @@ def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str)
     generated.store.write(exact, arrays)
     batch = np.random.default_rng(0).integers(0, 3, (4, 21))
     np.testing.assert_allclose(rounded(batch), exact(batch), rtol=0, atol=1e-5)
-
-
-def test_source_that_was_changed_is_neither_compiled_nor_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = pipeline.program(rnnspec.loads(TIED))
-    generated = pipeline.generate(program, get("c"))
-    model = pipeline.instantiate(generated, drawn=False)
-    saving.write(generated, model, tmp_path, program.spec.document.text)
-    assert take(tmp_path / "net.h").program.network == program.network
-    path = tmp_path / "net.c"
-    path.write_text(path.read_text().replace("memcpy(", "run(", 1))
-
-    def compile_nothing(*_: object) -> bytes:
-        raise AssertionError("it was compiled")
-
-    monkeypatch.setattr(compiler, "compile_library", compile_nothing)
-    with pytest.raises(UsageError, match="not the source of the spec: it was changed"):
-        take(tmp_path / "net.h")
 
 
 @pytest.mark.parametrize("form", ["inference", "step"])

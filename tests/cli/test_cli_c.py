@@ -83,8 +83,12 @@ def test_a_single_header_is_c(run: Run, entries: Run, spec: str) -> None:
     assert run("build", spec, "--single-header", "-o", "small.h").code == 0
     assert run("convert", "small.h", "other.h", "--single-header").code == 0
     assert run("build", spec, "-b", "c", "-o", "folder").code == 0
+    # The source of the same network with another comment is another text.
+    Path("said.yaml").write_text(f"{Path(spec).read_text()}description: in other words\n")
+    ran = run("convert", "folder", "out.safetensors", "--spec", "said.yaml")
+    assert (ran.code, "compared with the original in C compiler" in ran.out) == (0, True)
     assert entries() == {
-        *(spec, "small.h", "other.h"),
+        *(spec, "small.h", "other.h", "said.yaml", "out.safetensors"),
         *("folder", "folder/small.h", "folder/small.c"),
     }
 

@@ -22,8 +22,8 @@ LOAD = {
     "keras": "keras.saving.load_model('made.keras').get_layer('embedding_1').get_weights()[0]",
     "torch": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.weight']",
     "jax": "safetensors.numpy.load_file('made/small.safetensors')['embedding_1.embedding']",
-    "c": "rnnspec.backends.c.filled.arrays_in(Path('made/small.c').read_text())"
-    "['embedding_1', 'embeddings']",
+    "c": "rnnspec.backends.get('c').runtime.reload(Path('made'), 'small', 'small')"
+    ".arrays['embedding_1', 'embeddings']",
     "onnx": "onnx.numpy_helper.to_array(onnx.load('made.onnx').graph.initializer[0])",
 }
 

@@ -14,11 +14,19 @@ from importing.old import archived, reviews
 from safetensors.numpy import save_file
 
 from fuzz.breaking import broken_bytes
-from rnnspec.errors import ModelError, UsageError
+from rnnspec import backends, pipeline, saving
+from rnnspec.errors import ModelError, SpecError, UsageError
 from rnnspec.importing.run import take
 
 SECONDS = 3.0
 """Of this process, that one answer may take."""
+SPEC = """\
+version: 1
+name: whole
+input: {features: 2}
+rnn: {type: gru, units: 3}
+head: {units: 2}
+"""
 
 
 def run(number: int, seed: int) -> int:
@@ -37,7 +45,7 @@ def run(number: int, seed: int) -> int:
         try:
             take(broken)
             accepted += 1
-        except (ModelError, UsageError) as error:
+        except (ModelError, SpecError, UsageError) as error:
             said = str(error)
         # On a crash or a hang the broken file is left.
         assert all(line.isprintable() for line in said.split("\n"))
@@ -62,7 +70,15 @@ def _wholes() -> list[Path]:
     arrays = {name: np.asarray(tensor) for name, tensor in state.items()}
     save_file(arrays, "whole.safetensors")
     names = ("whole.pt", "whole.pth", "whole.safetensors")
-    return [old, archived("whole.keras", old), *map(Path, names)]
+    return [old, archived("whole.keras", old), *map(Path, names), _header()]
+
+
+def _header() -> Path:
+    program = pipeline.reads(SPEC)
+    generated = pipeline.generate(program, backends.single_file(backends.get("c")))
+    model = pipeline.instantiate(generated, drawn=False)
+    saving.write(generated, model, Path(), SPEC)
+    return Path("whole.h")
 
 
 def _broken_inside(whole: bytes, rng: random.Random) -> bytes:

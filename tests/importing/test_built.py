@@ -222,14 +222,15 @@ def test_a_text_that_does_not_fit_operations_is_refused(tmp_path: Path) -> None:
         take(path)
 
 
-def test_code_that_a_configuration_of_ours_names_is_not_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["config", "compile_config"])
+def test_code_that_a_configuration_of_ours_names_is_not_run(tmp_path: Path, place: str) -> None:
     offered.require("keras")
     path, _ = build(tmp_path / "net.keras", TEXTS["masked mean"], "keras")
     named = {"module": "os", "class_name": "function", "config": "system"}
 
     def spoilt(config: Any) -> Any:
         # No key that the configuration of the spec has too.
-        config["config"]["layers"][-1]["config"]["more"] = named
+        config["config"]["layers"][-1].setdefault(place, {})["more"] = named
         return config
 
     change(path, "config.json", spoilt)

@@ -133,6 +133,23 @@ def other_constant(proto: Any) -> None:
     initializer(proto, "Padding_Token").int64_data[0] = 1
 
 
+def function_of_its_own(proto: Any) -> None:
+    lstm = next(node for node in proto.graph.node if node.op_type == "LSTM")
+    function = proto.functions.add(name="LSTM", domain="", input=lstm.input, output=lstm.output)
+    function.opset_import.extend(proto.opset_import)
+    function.node.add(op_type="Identity", input=lstm.input[:1], output=lstm.output[:1])
+
+
+def sparse_of_gigabytes(proto: Any) -> None:
+    sparse = proto.graph.sparse_initializer.add(dims=[2**33])
+    sparse.values.CopyFrom(onnx.numpy_helper.from_array(np.ones(1, np.float32), "sparse"))
+    sparse.indices.CopyFrom(onnx.numpy_helper.from_array(np.ones(1, np.int64), "indices"))
+
+
+def other_opset(proto: Any) -> None:
+    proto.opset_import[0].version = 11
+
+
 def second_bias(proto: Any) -> None:
     bias = initializer(proto, "lstm_1_B")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.ones((1, 32), np.float32), bias.name))
@@ -160,6 +177,9 @@ def left_out(proto: Any) -> None:
         (without_spec, r"Scan is a loop, and not read"),
         (other_operator, r"its graph is not that of the spec in it"),
         (other_constant, r"its graph is not that of the spec in it"),
+        (function_of_its_own, r"its graph is not that of the spec in it"),
+        (sparse_of_gigabytes, r"its graph is not that of the spec in it"),
+        (other_opset, r"its graph is not that of the spec in it"),
         (second_bias, r"unexpected: lstm_1_Rb"),
         (too_short, r"dense_1_W: its numbers cannot be read"),
         (elsewhere, r"dense_1_W: expected numbers in this file or in a file of its folder"),

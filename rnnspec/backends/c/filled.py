@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnnspec.backends.c.arrays import declared_arrays
-from rnnspec.errors import printable
+from rnnspec.errors import brief, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from rnnspec.backends.c.arrays import Stored
     from rnnspec.slots import Array
 
     Arrays = Mapping[tuple[str, str], Array]
 
 _EMPTY = " * Arrays: zeros; 'rnnspec build' and 'rnnspec convert' fill them in.\n"
-_FILLED = re.compile(r" \* Arrays: SHA-256 [0-9a-f]{64}\.\n")
-_NUMBERS = re.compile(
-    r"^static const (?:float|int8_t|int32_t) (?P<symbol>\w+)\[\d+\] = \{(?P<numbers>[^}]*)\};$",
+_ZEROS = re.compile(
+    r"^static const (?:float|int8_t|int32_t) (?P<symbol>\w+)\[(?P<size>\d+)\] = \{0\};$",
     re.MULTILINE | re.ASCII,
 )
-_SPEC = re.compile(r"/\* The spec:\n(?P<lines>(?: \*.*\n)*) \*/\n\n")
-_IN_COMMENT = (("*/", "*\\/"), ("/*", "/\\*"), ("??/", "?\\?/"))
-"""What must not be in a comment: its end, another beginning, and a trigraph."""
+_DECLARED = re.compile(r"\nstatic const \w+ (?P<symbol>\w+)\[\d+\] = \{", re.ASCII)
+_LONGEST_NUMBER = 32
+_SPEC, _END = "/* The spec:\n", "\n */\n\n"
 _ON_A_LINE = 8
 
 
 def fill(text: str, arrays: Arrays, recorded: Mapping[str, Array], spec: str) -> str:
-    """Return a text with numbers in its arrays, and with the spec.
+    """Return a text with numbers in its arrays, and with the spec unless it is empty.
 
     ``recorded`` are the arrays of the self-test by their names in the text.
     """
@@ -45,43 +45,101 @@ def fill(text: str, arrays: Arrays, recorded: Mapping[str, Array], spec: str) ->
         declared = match[0].partition("{")[0]
         return f"{declared}{{\n{_literals(numbers[match['symbol']])}\n}};"
 
-    filled = _NUMBERS.sub(with_numbers, text.replace(_EMPTY, f" * Arrays: SHA-256 {digest}.\n", 1))
+    # The last one: a description, which comes before it, may have such a line.
+    filled = _ZEROS.sub(
+        with_numbers, f" * Arrays: SHA-256 {digest}.\n".join(text.rsplit(_EMPTY, 1))
+    )
     head, marker, tail = filled.partition("_IMPLEMENTATION\n\n")
-    lines = "".join(f" * {_escaped(line)}".rstrip() + "\n" for line in spec.splitlines())
-    return f"{head}{marker}/* The spec:\n{lines} */\n\n{tail}"
-
-
-def empty(filled: str) -> str:
-    """Return the text without numbers that another one was made from."""
-    text = _SPEC.sub("", _FILLED.sub(lambda _: _EMPTY, filled, count=1), count=1)
-    return _NUMBERS.sub(lambda match: match[0].partition("{")[0] + "{0};", text)
+    lines = "\n".join(f" * {_escaped(line)}".rstrip() for line in _lines(spec))
+    return f"{head}{marker}{_SPEC}{lines}{_END}{tail}" if spec else filled
 
 
 def spec_in(filled: str) -> str:
     """Return the text of the spec in a text with numbers, empty if it has none."""
-    match = _SPEC.search(filled)
-    lines = match["lines"].splitlines() if match else []
-    return "".join(f"{_plain(line[3:])}\n" for line in lines)
+    _, comment, rest = filled.partition(f"\n{_SPEC}")
+    lines, end, _ = rest.partition(_END)
+    if not (comment and end):
+        return ""
+    return "".join(f"{_plain(line[3:])}\n" for line in lines.split("\n"))
 
 
-def arrays_in(filled: str) -> dict[tuple[str, str], Array]:
-    """Return the canonical arrays in a text with numbers.
+def arrays_in(filled: str, layout: Iterable[Stored]) -> dict[tuple[str, str], Array]:
+    """Return the canonical arrays of a layout in a text with numbers.
 
     Raises:
-        ValueError: an array has something else, or another number of numbers.
+        ValueError: an array is missing, or has something else.
     """
-    numbers = {match["symbol"]: match["numbers"] for match in _NUMBERS.finditer(filled)}
-    arrays = {}
-    for each in declared_arrays(filled).values():
-        sizes = {each.symbol: each.size, **({each.scale: each.scales} if each.rounded else {})}
-        read = {
-            symbol: np.array(numbers[symbol].replace("f", "").split(","), np.float32)
-            for symbol in sizes
-        }
-        if any(len(read[symbol]) != size for symbol, size in sizes.items()):
-            raise ValueError(f"{each.layer}.{each.path}: another number of numbers")
-        arrays[each.layer, each.path] = each.restored(read)
-    return arrays
+    layout = tuple(layout)
+    sizes = {
+        symbol: size
+        for stored in layout
+        for symbol, size in ((stored.symbol, stored.size), (stored.scale, stored.scales))
+        if size
+    }
+    numbers = {
+        symbol: _cast(array, np.float32) for symbol, array in _numbers_in(filled, sizes).items()
+    }
+    return {(stored.layer, stored.path): stored.restored(numbers) for stored in layout}
+
+
+def recorded_in(filled: str, text: str) -> dict[str, Array]:
+    """Return the arrays of the self-test in ``text``, with their numbers in a text that has them.
+
+    Raises:
+        ValueError: an array is missing, or has something else.
+    """
+    arrays = declared_arrays(text).values()
+    known = {symbol for stored in arrays for symbol in (stored.symbol, stored.scale)}
+    sizes, types = dict[str, int](), dict[str, type[np.number[Any]]]()
+    for match in _ZEROS.finditer(text):
+        if (symbol := match["symbol"]) not in known:
+            sizes[symbol] = int(match["size"])
+            types[symbol] = np.int32 if " int32_t " in match[0] else np.float32
+    numbers = _numbers_in(filled, sizes)
+    return {symbol: _cast(numbers[symbol], type_) for symbol, type_ in types.items()}
+
+
+def _numbers_in(filled: str, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """Return the numbers of arrays by symbol, in time in proportion to the text.
+
+    The search only goes forward, whatever the text has. What it returns are the numbers if a text
+    that is made from them is the same.
+    """
+    numbers, at = dict[str, "Array"](), 0
+    while match := _DECLARED.search(filled, at):
+        at, symbol = match.end(), match["symbol"]
+        if symbol not in sizes:
+            continue
+        end = filled.find("}", at)
+        if end < 0:
+            break
+        numbers[symbol] = _parsed(filled[at:end], symbol, sizes[symbol])
+        at = end
+    for symbol in sizes:
+        if symbol not in numbers:
+            raise ValueError(f"{symbol} is missing")
+    return numbers
+
+
+def _parsed(text: str, symbol: str, size: int) -> Array:
+    # Counted first: zeros that nothing was filled into are one number.
+    count = text.count(",") + 1
+    if count != size:
+        raise ValueError(f"{symbol} has {count:,} numbers, not {size:,}")
+    words = [word.strip().removesuffix("f") for word in text.split(",")]
+    # Python takes quadratic time for a number of many digits.
+    if long := next((word for word in words if len(word) > _LONGEST_NUMBER), ""):
+        raise ValueError(f"{symbol} has {brief(long)}")
+    try:
+        return np.array(list(map(float, words)))
+    except ValueError as error:
+        raise ValueError(f"{symbol}: {brief(error)}") from None
+
+
+def _cast(numbers: Array, type_: type[np.number[Any]]) -> Array:
+    # A number that is too large becomes another one, which is written as other text.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return numbers.astype(type_)
 
 
 def split(text: str, name: str) -> tuple[str, str]:
@@ -120,13 +178,29 @@ def _literals(numbers: Array) -> str:
     return ",\n".join("    " + ", ".join(line) for line in lines)
 
 
+def _lines(text: str) -> list[str]:
+    lines = re.split(r"\r\n|\r|\n", text)
+    return lines if lines[-1] else lines[:-1]
+
+
 def _escaped(line: str) -> str:
-    for plain, escaped in _IN_COMMENT:
-        line = line.replace(plain, escaped)
-    return printable(line)
+    """Return a line as it may be in a comment, from which ``_plain`` reads the same line.
+
+    A comment must not have its end, another beginning, or a trigraph; lines of it are stripped.
+    """
+    line = printable(line.replace("\\", "\\\\"))
+    line = re.sub(r"(?<=\*)/|(?<=/)\*|(?<=\?\?)/", r"\\\g<0>", line)
+    return f"{line[:-1]}\\x20" if line.endswith(" ") else line
 
 
 def _plain(line: str) -> str:
-    for plain, escaped in _IN_COMMENT:
-        line = line.replace(escaped, plain)
-    return line
+    return re.sub(r"\\([\\/*tr]|x[\da-f]{2}|u[\da-f]{4}|U[\da-f]{8})", _unescaped, line)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    word = match[1]
+    if len(word) == 1:
+        return {"t": "\t", "r": "\r"}.get(word, word)
+    code = int(word[1:], 16)
+    # What is no character stays as it is.
+    return chr(code) if code < 0xD800 or 0xDFFF < code <= 0x10FFFF else match[0]

@@ -1,16 +1,19 @@
-"""Reading of C source that rnnspec wrote, as text: nothing is compiled or run."""
+"""Reading of C source that rnnspec wrote, as data: no text of a file is compiled or run."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rnnspec.backends.c.arrays import declared_arrays
-from rnnspec.backends.c.filled import arrays_in, empty, join, spec_in
+from rnnspec.backends.c.arrays import stored_arrays
+from rnnspec.backends.c.backend import C
+from rnnspec.backends.c.filled import arrays_in, fill, recorded_in, spec_in, split
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.backends.kept import NamedArrays, Reader
-from rnnspec.errors import UsageError
+from rnnspec.errors import UsageError, brief
 from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
@@ -21,18 +24,25 @@ if TYPE_CHECKING:
     from rnnspec.ir.nodes import Network
     from rnnspec.slots import Array
 
-_TARGET = re.compile(r"^ \* Target: ([\w-]+)\.$", re.MULTILINE)
-_MOST_STEPS = re.compile(r"^#define \w+_MAX_STEPS (\d{1,9})\b", re.MULTILINE)
+Key = TypeVar("Key")
+
+_WHOLE = re.compile(r"\n#ifdef \w+_IMPLEMENTATION\n", re.ASCII)
+_TARGET = re.compile(r"\n \* Target: ([\w-]+)\.\n", re.ASCII)
+_MOST_STEPS = re.compile(r"\n#define \w+_MAX_STEPS +(\d{1,9}) ", re.ASCII)
+_ROUNDED = "\nstatic const int8_t "
 _MOST_BYTES = 2**28
 """No source that rnnspec writes is larger."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class SavedSource:
-    """Source with the numbers of its arrays."""
+    """Source with the numbers of its arrays, in one file or two.
 
-    path: Path
-    text: str
+    ``texts`` are those of the files by their paths, with the implementation in the last one.
+    """
+
+    network: Network
+    texts: Mapping[Path, str]
     form: str
     options: SourceOptions
     tool: str = "C source of rnnspec, with the spec in it"
@@ -44,27 +54,63 @@ class SavedSource:
         Raises:
             UsageError: they are others, or no numbers.
         """
+        arrays = self._arrays.items()
+        return gather(NamedArrays({f"{layer}.{path}": array for (layer, path), array in arrays}))
+
+    @cached_property
+    def _arrays(self) -> dict[tuple[str, str], Array]:
+        layout = stored_arrays(self.network, self.options.target or C.targets[0])
+        return self._numbers(lambda filled: arrays_in(filled, layout))
+
+    def _numbers(self, read: Callable[[str], dict[Key, Array]]) -> dict[Key, Array]:
+        path, filled = list(self.texts.items())[-1]
         try:
-            arrays = arrays_in(self.text)
+            return read(filled)
         except ValueError as error:
-            raise UsageError(f"expected numbers in its arrays: {error}", str(self.path)) from None
-        return gather(
-            NamedArrays({f"{layer}.{path}": each for (layer, path), each in arrays.items()})
-        )
+            raise UsageError(f"expected the numbers of its arrays: {error}", str(path)) from None
+
+    def written(self, text: str) -> str:
+        """Return source with the numbers and the spec of the files.
+
+        Raises:
+            UsageError: the files have no such arrays.
+        """
+        recorded = self._numbers(lambda filled: recorded_in(filled, text))
+        return fill(text, self._arrays, recorded, spec_in(list(self.texts.values())[-1]))
 
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
-        """Return why this is not the source of a spec but for its numbers, empty if it is."""
-        changed = "it was changed, or another version of rnnspec wrote it"
-        return "" if empty(self.text) == text else f"it is not the source of the spec: {changed}"
+        """Return the first line in which the files differ from what is written, if there is one.
+
+        Every byte is compared: the text that is compiled is the one that was written anew, and it
+        is that of the files.
+        """
+        parts = split(text, self.network.name) if len(self.texts) > 1 else (text,)
+        for (path, received), expected in zip(self.texts.items(), parts, strict=True):
+            if received != expected:
+                place = f"{path.name}, " if len(parts) > 1 else ""
+                return place + _first_difference(expected, received)
+        return ""
 
     def unlike(self, text: str, fresh: Callable[[], Any]) -> tuple[str, ...]:  # noqa: ARG002
         """Return no reason: it is source of ours."""
         return ()
 
 
+def _first_difference(expected: str, received: str) -> str:
+    lines = zip_longest(expected.split("\n"), received.split("\n"))
+    number, (one, other) = next(
+        (number, pair) for number, pair in enumerate(lines, 1) if pair[0] != pair[1]
+    )
+    shown = (repr(brief(line)) if line else "no text" for line in (one, other))
+    return (
+        f"line {number}: expected {next(shown)}, received {next(shown)}: it is not the source of "
+        "the spec in it; it was changed, or another version of rnnspec wrote it"
+    )
+
+
 def recognises(path: Path) -> bool:
     """Return whether a path is a header, or a folder with one."""
-    return path.suffix == ".h" if path.is_file() else bool(list(path.glob("*.h")))
+    return any(path.glob("*.h")) if path.is_dir() else path.suffix == ".h"
 
 
 def files(path: Path) -> tuple[Path, ...]:
@@ -73,17 +119,21 @@ def files(path: Path) -> tuple[Path, ...]:
     Raises:
         UsageError: a folder has several headers.
     """
-    headers = [path] if path.is_file() else sorted(path.glob("*.h"))
+    headers = sorted(path.glob("*.h")) if path.is_dir() else [path]
     if len(headers) != 1:
         raise UsageError(f"expected one header, received {len(headers)}", str(path))
     source = headers[0].with_suffix(".c")
     return (source, headers[0]) if source.exists() else (headers[0],)
 
 
-def _text(path: Path) -> str:
+def _texts(path: Path) -> dict[Path, str]:
+    """Return the text of the header, and of the source if it has the implementation."""
     *source, header = files(path)
-    text = _read(header)
-    return join(text, _read(source[0]), header.stem) if source else text
+    texts = {header: _read(header)}
+    # A header that has everything may be beside the source that includes it.
+    if _WHOLE.search(texts[header]):
+        return texts
+    return texts | {path: _read(path) for path in source}
 
 
 def _read(path: Path) -> str:
@@ -92,30 +142,42 @@ def _read(path: Path) -> str:
             raise UsageError(
                 f"expected at most {_MOST_BYTES:,} bytes, received {size:,}", str(path)
             )
-        return stream.read().decode("utf-8", "replace")
+        content = stream.read(_MOST_BYTES)
+    try:
+        # Git may write other line endings when it checks out a file.
+        return content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"expected text in UTF-8, received other bytes: {error}", str(path)
+        ) from None
 
 
 def spec_text(path: Path) -> str:
     """Return the text of the spec in the source."""
-    return spec_in(_text(path))
+    return spec_in(list(_texts(path).values())[-1])
 
 
 def saved(path: Path, network: Network) -> SavedSource:
-    """Return the source in a file or a folder."""
-    text = _text(path)
-    if any(stored.rounded for stored in declared_arrays(text).values()):
+    """Return the source in a file or a folder.
+
+    What it says of its form and options is taken at its word: other source would be another text.
+    """
+    texts = _texts(path)
+    if any(_ROUNDED in text for text in texts.values()):
         message = (
             "expected exact arrays, received arrays rounded to int8; import the model that it was "
             "quantized from"
         )
         raise UsageError(message, str(path))
-    target, most = _TARGET.search(text), _MOST_STEPS.search(text)
-    is_open = network.input.steps is None
+    interface = next(iter(texts.values())).partition("\n#ifdef __cplusplus\n")
+    # A description, which comes before the target, may have such a line.
+    targets = [name for name in _TARGET.findall(interface[0]) if name in C.targets]
+    most = _MOST_STEPS.search(interface[2])
     options = SourceOptions(
-        target=target[1] if target else None,
-        max_steps=int(most[1]) if most and is_open else None,
+        target=targets[-1] if targets else None,
+        max_steps=int(most[1]) if most and network.input.steps is None else None,
     )
-    return SavedSource(path, text, "inference" if most else "step", options)
+    return SavedSource(network, texts, "inference" if most else "step", options)
 
 
 READER = Reader(recognises=recognises, files=files, spec_text=spec_text, saved=saved)

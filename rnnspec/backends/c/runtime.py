@@ -132,7 +132,8 @@ class CRuntime(Runtime):
     def reload(self, folder: Path, name: str, entry: str) -> CModel:
         """Return the model in files of ``save``, with the numbers in their text."""
         text = _text_in(folder, name)
-        return CModel("", entry, text, arrays_in(text), changed=False)
+        arrays = arrays_in(text, declared_arrays(text).values())
+        return CModel("", entry, text, arrays, changed=False)
 
 
 def _text_in(folder: Path, name: str) -> str:
@@ -453,8 +454,13 @@ def _watched(model: CModel) -> str:
         for each in stored
         for name in ([each.symbol, each.scale] if each.rounded else [each.symbol])
     ]
-    for name in symbols:
-        watched = re.sub(rf"static const (\w+ {name}\[)", r"static \1", watched)
+    arrays = set(symbols)
+    watched = re.sub(
+        r"^static const (\w+ (\w+)\[)",
+        lambda match: f"static {match[1]}" if match[2] in arrays else match[0],
+        watched,
+        flags=re.MULTILINE,
+    )
     cases = "".join(
         f"    case {index}:\n        return {name};\n" for index, name in enumerate(symbols)
     )

@@ -255,6 +255,10 @@ class SavedFile:
         """Return the canonical arrays, which were found by the layers of the network."""
         return self.imported.arrays
 
+    def written(self, text: str) -> str:
+        """Return the source: a file has none."""
+        return text
+
     def problem(self, text: str, fresh: Callable[[], Any]) -> str:  # noqa: ARG002
         """Return how the configuration differs from that of a live model, empty if it does not.
 
@@ -417,12 +421,15 @@ def unknown_class(config: Any, known: Iterable[str]) -> str:
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in a configuration that a model needs to be opened without compiling."""
-    waiting = [config]
+    # Keras leaves out how the whole model was compiled, but compiles the models in it.
+    # Source: keras/src/saving/serialization_lib.py, deserialize_keras_object.
+    whole = isinstance(config, dict)
+    waiting = [{**config, "compile_config": None} if whole else config]
     while waiting:
         match waiting.pop():
             case dict() as found:
                 yield found
-                waiting += [value for key, value in found.items() if key != "compile_config"]
+                waiting += found.values()
             case list() as found:
                 waiting += found
             case _:
