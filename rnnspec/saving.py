@@ -121,7 +121,7 @@ def save(  # noqa: PLR0913 - each is needed for the files
         if backend.suffix:
             files.publish({staged / f"{name}{backend.suffix}": output}, force=force)
         else:
-            _publish_folder(staged, output, force=force)
+            files.publish_folder(staged, output, force=force)
 
 
 def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
@@ -130,17 +130,3 @@ def write(generated: Generated, model: Any, folder: Path, spec: str) -> None:
     backend.runtime.save(model, folder, name, generated.text, spec)
     if backend.files == (backend.single_file,):
         backend.runtime.unite(folder, name)
-
-
-def _publish_folder(folder: Path, output: Path, *, force: bool) -> None:
-    """Move a folder to ``output``, or move its files if ``output`` is already a folder."""
-    if not output.is_dir():
-        try:
-            files.publish({folder: output}, force=force)
-        except (UsageError, OutputError):
-            # If another process has just created the folder, the files are moved into it.
-            if not output.is_dir():
-                raise
-        else:
-            return
-    files.publish({path: output / path.name for path in sorted(folder.iterdir())}, force=force)

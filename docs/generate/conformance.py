@@ -15,8 +15,18 @@ import yaml
 
 from docs.generate.examples import ROOT
 from docs.generate.markdown import fence
-from rnnspec.conformance.results import STATES, TITLES, Cell, Results, ToolRun, merge, read_results
+from rnnspec.conformance.results import (
+    STATES,
+    TITLES,
+    Cell,
+    Results,
+    State,
+    ToolRun,
+    merge,
+    read_results,
+)
 from rnnspec.conformance.tools import GROUPS, TOOLS
+from rnnspec.errors import listed
 
 PAGE = ROOT / "docs" / "conformance.md"
 FOLDER = ROOT / "docs" / "conformance"
@@ -68,6 +78,28 @@ class Failure:
         return _any_matches(tool, self.tools) and _any_matches(case, self.cases)
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reader has to know of the columns of ``tools``: an entry of ``notes.yaml``.
+
+    ``instead`` has the number of cases in each state under the condition that the note ends in.
+    """
+
+    tools: tuple[str, ...]
+    note: str
+    instead: Mapping[State, int]
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Note:
+        """Return an entry."""
+        return cls(tuple(entry["tools"]), entry["note"], entry.get("instead", {}))
+
+    def text(self) -> str:
+        """Return the note with its numbers, which end its last sentence."""
+        counts = [f"{number} {TITLES[state]}" for state, number in self.instead.items()]
+        return f"{self.note} {listed(counts)}." if counts else self.note
+
+
 def _any_matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -90,15 +122,23 @@ def read_failures() -> list[Failure]:
     return [Failure.read(entry) for entry in entries or ()]
 
 
+def read_notes() -> list[Note]:
+    """Return the entries of ``notes.yaml``."""
+    entries = yaml.safe_load((FOLDER / "notes.yaml").read_text(encoding="utf-8"))
+    return [Note.read(entry) for entry in entries]
+
+
 def page_text() -> str:
     """Return the page with its results as they should be."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    results = "\n".join(result_parts(read_all_results(), read_failures()))
+    results = "\n".join(result_parts(read_all_results(), read_failures(), read_notes()))
     return f"{before}{BEGIN}\n{results}\n{END}{after}"
 
 
-def result_parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]:
+def result_parts(
+    results: Results, failures: Sequence[Failure], notes: Sequence[Note] = ()
+) -> Iterator[str]:
     """Yield the tables, the explanations and the cases as Markdown."""
     systems = sorted({tool.system for tool in results.tools.values()})
     yield f"Run on {'; '.join(systems)}."
@@ -113,6 +153,7 @@ def result_parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]
         if tools:
             yield f"### {title}\n"
             yield _division("tools", _table_of_tools(results, tools))
+            yield from _notes([tool.name for tool in group_tools], notes)
             yield _division("marks", _table_of_cases(results, tools, failures))
     if failures:
         yield "## What the failures mean\n"
@@ -122,6 +163,17 @@ def result_parts(results: Results, failures: Sequence[Failure]) -> Iterator[str]
     for name, case in results.cases.items():
         yield f"- **`{name}`**: {case.fact} *If not:* {case.consequence}"
     yield ""
+
+
+def _notes(tools: Sequence[str], notes: Sequence[Note]) -> Iterator[str]:
+    about = [note for note in notes if set(note.tools) & set(tools)]
+    if about:
+        yield "To read these columns fairly:\n"
+    for note in about:
+        titles = listed([f"**{TOOLS[name].title}**" for name in note.tools])
+        yield f"- {titles}: {note.text()}"
+    if about:
+        yield ""
 
 
 def _table_of_tools(results: Results, tools: Mapping[int, ToolRun]) -> str:

@@ -5,15 +5,18 @@ Reading one needs NumPy only. The files are described in ``texts/README.md``, wh
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnnspec.conformance.records import read_record
 from rnnspec.errors import UsageError, brief
+from rnnspec.files.arrays import HeaderError, npy_array
+from rnnspec.files.regular import opened
 
 if TYPE_CHECKING:
     from rnnspec.slots import Array
@@ -24,6 +27,8 @@ INDEX = "suite.json"
 """The file with the names of the cases."""
 CASE = "case.json"
 """The file of a case in its folder."""
+_LARGEST = 2**26
+"""The most bytes of a file of a case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,91 +77,128 @@ class Case:
         return self.folder / self.models[form] if form in self.models else None
 
 
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What ``suite.json`` says."""
+
+    version: int
+    cases: tuple[str, ...]
+    rnnspec: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.cases:
+            raise ValueError("cases: expected at least one case")
+        for name in self.cases:
+            _check_name("cases", name)
+        if doubled := {name for name in self.cases if self.cases.count(name) > 1}:
+            raise ValueError(f"cases: expected each case once: {brief(min(doubled))}")
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """A fault in ``case.json``: its name, and the folder of its outputs."""
+
+    name: str
+    folder: str
+
+    def __post_init__(self) -> None:
+        _check_name("folder", self.folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRecord:
+    """What ``case.json`` says; see ``Case``. ``calls`` is their number."""
+
+    name: str
+    fact: str
+    consequence: str
+    tolerance: float
+    calls: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    models: Mapping[str, str]
+    refused: Mapping[str, str]
+    faults: tuple[FaultRecord, ...]
+
+    def __post_init__(self) -> None:
+        if self.tolerance <= 0:
+            raise ValueError(f"tolerance: expected a number above 0, received {self.tolerance}")
+        for key, number in (
+            ("calls", self.calls),
+            ("inputs", len(self.inputs)),
+            ("outputs", len(self.outputs)),
+        ):
+            if number < 1:
+                raise ValueError(f"{key}: expected at least one")
+        for model in self.models.values():
+            _check_name("models", model)
+
+
 def read(folder: Path) -> tuple[Case, ...]:
     """Return the cases of a suite, in its order.
 
     Raises:
         UsageError: a file of it is missing, cannot be read, or has other contents.
     """
-    index = read_json(folder / INDEX)
-    if index.get("version") != VERSION:
-        received = brief(index.get("version"))
-        message = f"expected a suite of version {VERSION}, received {received}"
-        raise UsageError(message, str(folder / INDEX))
-    try:
-        names = [_file_name(name) for name in index["cases"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"not the index of a suite ({brief(error)})", str(folder)) from None
-    return tuple(_read_case(folder / name) for name in names)
+    return tuple(_read_case(folder / name) for name in read_index(folder).cases)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file of JSON.
+def read_index(folder: Path) -> Index:
+    """Return the index of a suite.
 
     Raises:
-        UsageError: the file cannot be read, or is something else.
+        UsageError: it is missing, cannot be read, or has other contents.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(_reason(error, "not JSON"), str(path)) from None
-    if not isinstance(data, dict):
-        raise UsageError("expected an object of JSON", str(path))
-    return data
+    return read_record(folder / INDEX, Index, ("version", VERSION), "the index of a suite")
 
 
-def _reason(error: Exception, otherwise: str) -> str:
-    reason = getattr(error, "strerror", None)
-    return f"cannot be read: {reason.lower() if reason else otherwise}"
-
-
-def _file_name(name: object) -> str:
-    """Return a name of a file or folder inside another, or raise ValueError."""
-    if not isinstance(name, str) or Path(name).name != name:
-        raise ValueError(f"not the name of a file: {brief(name)}")
-    return name
+def _check_name(key: str, name: str) -> None:
+    """Raise ValueError unless a name is that of a file or folder inside another."""
+    if not re.fullmatch(r"[\w-][\w.-]*", name, re.ASCII):
+        raise ValueError(f"{key}: not the name of a file: {brief(repr(name))}")
 
 
 def _read_case(folder: Path) -> Case:
+    if folder.is_symlink():
+        raise UsageError("expected a folder, received a link", str(folder))
     path = folder / CASE
-    data = read_json(path)
-    try:
-        inputs, outputs = tuple(map(str, data["inputs"])), tuple(map(str, data["outputs"]))
-        count = int(data["calls"])
-        calls = tuple(
+    record = read_record(path, CaseRecord, what="a case of a suite")
+    if record.name != folder.name:
+        message = f"not a case of a suite: name: expected that of its folder, {folder.name!r}"
+        raise UsageError(f"{message}, received {brief(repr(record.name))}", str(path))
+    numbers, outputs = range(record.calls), len(record.outputs)
+
+    def read_arrays(place: Path, kind: str, count: int) -> tuple[Array, ...]:
+        return tuple(read_array(place / f"{kind}_{at}.npy", folder) for at in range(count))
+
+    return Case(
+        name=record.name,
+        fact=record.fact,
+        consequence=record.consequence,
+        tolerance=record.tolerance,
+        inputs=record.inputs,
+        outputs=record.outputs,
+        calls=tuple(
             Call(
-                _read_arrays(data_set(folder, at), "input", len(inputs)),
-                _read_arrays(data_set(folder, at), "output", len(outputs)),
+                read_arrays(data_set(folder, call), "input", len(record.inputs)),
+                read_arrays(data_set(folder, call), "output", outputs),
             )
-            for at in range(count)
-        )
-        faults = tuple(
+            for call in numbers
+        ),
+        faults=tuple(
             Fault(
-                str(fault["name"]),
+                fault.name,
                 tuple(
-                    _read_arrays(
-                        data_set(folder / _file_name(fault["folder"]), at), "output", len(outputs)
-                    )
-                    for at in range(count)
+                    read_arrays(data_set(folder / fault.folder, call), "output", outputs)
+                    for call in numbers
                 ),
             )
-            for fault in data["faults"]
-        )
-        return Case(
-            name=str(data["name"]),
-            fact=str(data["fact"]),
-            consequence=str(data["consequence"]),
-            tolerance=float(data["tolerance"]),
-            inputs=inputs,
-            outputs=outputs,
-            calls=calls,
-            faults=faults,
-            models={str(form): _file_name(model) for form, model in data["models"].items()},
-            refused={str(form): str(reason) for form, reason in data["refused"].items()},
-            folder=folder,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"not a case of a suite ({brief(error)})", str(path)) from None
+            for fault in record.faults
+        ),
+        models=record.models,
+        refused=record.refused,
+        folder=folder,
+    )
 
 
 def data_set(folder: Path, call: int) -> Path:
@@ -164,15 +206,24 @@ def data_set(folder: Path, call: int) -> Path:
     return folder / f"test_data_set_{call}"
 
 
-def _read_arrays(folder: Path, kind: str, count: int) -> tuple[Array, ...]:
-    return tuple(_read_array(folder / f"{kind}_{at}.npy") for at in range(count))
+def read_array(path: Path, inside: Path) -> Array:
+    """Return the array of numbers in a file, which must be in the folder ``inside``.
+
+    Raises:
+        UsageError: the file cannot be read, is too large, or contains something else.
+    """
+    with opened(path, inside) as (stream, size):
+        check_size(path, size)
+        try:
+            return np.array(npy_array(stream, size).map(stream))
+        except HeaderError as error:
+            raise UsageError(str(error), str(path)) from None
 
 
-def _read_array(path: Path) -> Array:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(_reason(error, "not an array of NumPy"), str(path)) from None
-    if not isinstance(array, np.ndarray):
-        raise UsageError("expected one array, received an archive", str(path))
-    return array
+def check_size(path: Path, size: int) -> None:
+    """Raise UsageError if a file of a case is larger than any that is small.
+
+    A suite whose arrays need more is not one of small cases, and each tool gets a copy.
+    """
+    if size > _LARGEST:
+        raise UsageError(f"expected at most {_LARGEST:,} bytes, received {size:,}", str(path))

@@ -33,6 +33,14 @@ def formats() -> list[str]:
     return [*(backend.name for backend in having(needs.FILES)), CANONICAL]
 
 
+def model_name(form: str) -> str:
+    """Return the name of the file or folder of a model in a format."""
+    if form == CANONICAL:
+        return f"model{SUFFIX}"
+    backend = get(form)
+    return f"model{backend.suffix}" if backend.suffix else backend.name
+
+
 def write_models(
     folder: Path, scenario: Scenario, drawn: Drawn, formats: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -45,7 +53,7 @@ def write_models(
     for name in formats:
         if name == CANONICAL:
             arrays = {key: array.astype(np.float32) for key, array in drawn.arrays.items()}
-            models[name] = write_arrays(folder, f"model{SUFFIX}", arrays, scenario.text).name
+            models[name] = write_arrays(folder, model_name(name), arrays, scenario.text).name
             continue
         backend = get(name)
         try:
@@ -65,7 +73,7 @@ def _write_model(folder: Path, scenario: Scenario, drawn: Drawn, backend: Backen
     generated.store.write(model, drawn.arrays)
     if scenario.halved:
         _halve_biases(generated, model)
-    name = f"model{backend.suffix}" if backend.suffix else backend.name
+    name = model_name(backend.name)
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         made = Path(temporary)
         saving.write(generated, model, made, scenario.text)

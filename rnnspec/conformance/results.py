@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rnnspec.conformance.records import read_record
 from rnnspec.errors import Difference, UsageError, brief, listed
 
 VERSION = 1
@@ -35,6 +35,10 @@ class Cell:
     where: str = ""
     fault: str = ""
     message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.state == "equal" and self.difference is None:
+            raise ValueError("expected the difference of an equal result")
 
     @property
     def is_failure(self) -> bool:
@@ -69,6 +73,10 @@ class Facts:
     fact: str
     consequence: str
     tolerance: float
+
+    def __post_init__(self) -> None:
+        if self.tolerance <= 0:
+            raise ValueError(f"tolerance: expected a number above 0, received {self.tolerance}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,41 +167,33 @@ def merge(parts: Sequence[Results]) -> Results:
     return Results(tools, cases, cells)
 
 
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """The document that ``--json`` writes."""
+
+    suite: int
+    tools: tuple[ToolRun, ...]
+    cases: Mapping[str, Facts]
+    cells: Mapping[str, Mapping[str, Cell]]
+
+    def __post_init__(self) -> None:
+        names = [tool.name for tool in self.tools]
+        if len(set(names)) < len(names):
+            raise ValueError("tools: expected each name once")
+        for case, row in self.cells.items():
+            if case not in self.cases:
+                raise ValueError(f"cells.{case}: not a case of 'cases'")
+            for tool in row:
+                if tool not in names:
+                    raise ValueError(f"cells.{case}.{tool}: not a tool of 'tools'")
+
+
 def read_results(path: Path) -> Results:
     """Return the results in a file that ``--json`` wrote.
 
     Raises:
         UsageError: the file cannot be read, or is another one.
     """
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError((error.strerror or str(error)).lower(), str(path)) from None
-    except ValueError as error:
-        raise UsageError(f"not JSON: {brief(error)}", str(path)) from None
-    try:
-        if document["suite"] != VERSION:
-            raise UsageError(
-                f"expected version {VERSION} of results, received {document['suite']!r}", str(path)
-            )
-        results = Results(
-            {tool["name"]: ToolRun(**tool) for tool in document["tools"]},
-            {name: Facts(**case) for name, case in document["cases"].items()},
-            {
-                case: {tool: Cell(**cell) for tool, cell in row.items()}
-                for case, row in document["cells"].items()
-            },
-        )
-        known = all(
-            case in results.cases and tool in results.tools and cell.state in STATES
-            for case, row in results.cells.items()
-            for tool, cell in row.items()
-        )
-    except (AttributeError, KeyError, TypeError):
-        known = False
-    if not known:
-        raise UsageError(
-            "not the results of a suite, which 'rnnspec conformance run --json FILE' writes",
-            str(path),
-        )
-    return results
+    what = "the results of a suite, which 'rnnspec conformance run --json FILE' writes"
+    document = read_record(path, _Document, ("suite", VERSION), what)
+    return Results({tool.name: tool for tool in document.tools}, document.cases, document.cells)

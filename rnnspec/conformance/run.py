@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Literal, Self
+from typing import IO, TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from rnnspec.conformance.layout import Case
+from rnnspec.conformance.layout import Case, read_array
+from rnnspec.conformance.records import RecordError, printable_lines, to_record
 from rnnspec.conformance.results import Cell, Facts, Results, ToolRun
 from rnnspec.conformance.tools import Tool
 from rnnspec.errors import BackendError, UsageError, brief, listed
@@ -35,6 +36,8 @@ _ADAPTERS = Path(__file__).with_name("adapters")
 _START_SECONDS = 300.0
 """The time that a tool may take to be imported."""
 _POLL_SECONDS = 0.05
+_END_SECONDS = 10.0
+"""The time that a process may take to end its descendants."""
 _PLACEHOLDERS = ("{model}", "{inputs}", "{outputs}")
 
 
@@ -94,29 +97,48 @@ def run_suite(
     launches: Sequence[Launch],
     done: Callable[[str], None] = lambda _: None,
 ) -> Results:
-    """Return the result of each case in each tool.
+    """Return the result of each case in each tool, which sees a copy of the case.
 
     Raises:
         BackendError: a tool is not installed, or cannot be started.
+        SpecError: the spec of a case is invalid.
+        UsageError: a case has other files than one may have; nothing is run.
     """
     tools: dict[str, ToolRun] = {}
     cells: dict[str, dict[str, Cell]] = {case.name: {} for case in cases}
-    if len(launches) > 1:
-        # Nobody wants to learn after an hour that the last tool is missing.
+    with tempfile.TemporaryDirectory() as folder:
+        copies = _copy_cases(cases, launches, Path(folder))
+        if len(launches) > 1:
+            # Nobody wants to learn after an hour that the last tool is missing.
+            for launch in launches:
+                done(f"looking for {launch.tool.title}")
+                with _Process(launch) as process:
+                    process.describe()
         for launch in launches:
-            done(f"looking for {launch.tool.title}")
+            name = launch.tool.name
+            done(f"starting {launch.tool.title}")
             with _Process(launch) as process:
-                process.describe()
-    for launch in launches:
-        name = launch.tool.name
-        done(f"starting {launch.tool.title}")
-        with _Process(launch) as process:
-            tools[name] = process.describe()
-            for case in cases:
-                done(f"{case.name} in {launch.tool.title}")
-                cells[case.name][name] = _run_case(process, case)
+                tools[name] = process.describe()
+                for case in cases:
+                    done(f"{case.name} in {launch.tool.title}")
+                    copy = copies[launch.tool.format] / case.name
+                    cells[case.name][name] = _run_case(process, case, copy)
     facts = {case.name: Facts(case.fact, case.consequence, case.tolerance) for case in cases}
     return Results(tools, facts, cells)
+
+
+def _copy_cases(cases: Sequence[Case], launches: Sequence[Launch], folder: Path) -> dict[str, Path]:
+    """Write what the tools get, and return its folder for each format."""
+    # Imported here: templates take time, which a wrong command line does not need.
+    from rnnspec.conformance.copies import copy_case
+
+    copies = {launch.tool.format: folder / launch.tool.format for launch in launches}
+    for form, parent in copies.items():
+        parent.mkdir()
+        for case in cases:
+            if form in case.models:
+                copy_case(case, form, parent)
+    return copies
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +156,17 @@ class _Outcome:
         return f"call {self.calls + 1}" if self.loaded else "load"
 
 
-def _run_case(process: _Process, case: Case) -> Cell:
+def _run_case(process: _Process, case: Case, copy: Path) -> Cell:
     form = process.launch.tool.format
     if form not in case.models:
         return Cell("absent", message=case.refused.get(form, ""))
     with tempfile.TemporaryDirectory() as folder:
-        outcome = process.run(case.folder, Path(folder))
+        outcome = process.run(copy, Path(folder))
         names = [f"test_data_set_{number}" for number in range(outcome.calls)]
-        calls = [_read_outputs(Path(folder, name)) for name in names]
+        try:
+            calls = [_read_outputs(Path(folder, name)) for name in names]
+        except UsageError as error:
+            return Cell("refused", where="outputs", message=error.message)
     cell = _compare(case, calls)
     if outcome.state == "done":
         return cell
@@ -166,7 +191,7 @@ def _without_chance(message: str) -> str:
 
 def _read_outputs(folder: Path) -> list[Array]:
     count = len(list(folder.iterdir()))
-    return [np.load(folder / f"output_{number}.npy") for number in range(count)]
+    return [read_array(folder / f"output_{number}.npy", folder) for number in range(count)]
 
 
 def _compare(case: Case, calls: Sequence[Sequence[Array]]) -> Cell:
@@ -271,14 +296,15 @@ class _Process:
                     return _Outcome("crashed", max(returned, 0), message, loaded=returned >= 0)
         raise AssertionError
 
-    def _start(self) -> dict[str, str]:
+    def _start(self) -> Mapping[str, Any]:
         """Start the process, and return its first reply, about its tool."""
         launch = self.launch
         adapter = _ADAPTERS / f"{launch.tool.adapter}.py"
+        memory = "" if launch.memory is None else str(launch.memory)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process is killed
         try:
             self._popen = subprocess.Popen(  # noqa: S603 - no shell
-                [launch.python, str(_ADAPTERS / "serve.py"), str(adapter), launch.argument],
+                [launch.python, str(_ADAPTERS / "serve.py"), str(adapter), launch.argument, memory],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -292,8 +318,6 @@ class _Process:
             self._errors.close()
             reason = (error.strerror or str(error)).lower()
             raise UsageError(f"cannot be started: {reason}", launch.python) from None
-        if launch.memory is not None:
-            _limit_memory(self._popen.pid, launch.memory)
         self._replies = queue.Queue()
         Thread(target=_pass_on, args=(self._popen.stdout, self._replies), daemon=True).start()
         self._send(version=True)
@@ -307,7 +331,7 @@ class _Process:
             self._popen.stdin.write(json.dumps(request) + "\n")
             self._popen.stdin.flush()
 
-    def _read(self, seconds: float) -> Iterator[dict[str, str]]:
+    def _read(self, seconds: float) -> Iterator[Mapping[str, Any]]:
         """Yield replies; the last one is ``crashed`` if the process dies or takes too long."""
         assert self._popen is not None
         end = time.monotonic() + seconds
@@ -315,7 +339,7 @@ class _Process:
             # Asked first: what a process wrote before it ended is read below.
             ended = self._popen.poll() is not None
             try:
-                yield json.loads(self._replies.get(timeout=_POLL_SECONDS))
+                yield _read_reply(self._replies.get(timeout=_POLL_SECONDS))
             except queue.Empty:
                 if ended:
                     yield {"crashed": self._last_words()}
@@ -334,18 +358,24 @@ class _Process:
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
         self._kill()
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return ": ".join([how, *lines[-1:]])
+        return printable_lines(": ".join([how, *lines[-1:]]))
 
     def _kill(self) -> None:
-        """End the process and its children."""
+        """End the process and its descendants."""
         if (popen := self._popen) is None:
             return
         self._popen = None
-        if hasattr(os, "killpg"):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(popen.pid, signal.SIGKILL)
-        popen.kill()
-        popen.wait()
+        try:
+            # On Linux, it ends its descendants first, those in other sessions too.
+            popen.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(_END_SECONDS)
+        finally:
+            if hasattr(os, "killpg"):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(popen.pid, signal.SIGKILL)
+            popen.kill()
+            popen.wait()
         # Its standard output is closed by the thread that reads it.
         for stream in (popen.stdin, self._errors):
             if stream is not None:
@@ -353,16 +383,16 @@ class _Process:
                     stream.close()
 
 
-def _limit_memory(process: int, size: int) -> None:
-    """Limit the data of a process, and of those that it starts."""
-    if sys.platform == "linux":
-        import resource
+def _read_reply(line: str) -> Mapping[str, Any]:
+    """Return a reply; if a tool has written into the protocol, that counts as a crash."""
+    try:
+        reply: Mapping[str, Any] = to_record(json.loads(line), Mapping[str, str | bool])
+    except (RecordError, ValueError, RecursionError) as error:
+        return {"crashed": f"not a reply: {brief(error)}"}
+    return reply
 
-        # Not the address space, of which runtimes with a compiler reserve far more than they use.
-        resource.prlimit(process, resource.RLIMIT_DATA, (size, size))
 
-
-def _message(reply: dict[str, str]) -> str:
+def _message(reply: Mapping[str, Any]) -> str:
     return " ".join(map(str, reply.values()))
 
 

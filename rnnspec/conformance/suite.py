@@ -12,7 +12,7 @@ import numpy as np
 
 from rnnspec import files
 from rnnspec.arguments import one_of
-from rnnspec.conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_json
+from rnnspec.conformance.layout import CASE, INDEX, VERSION, Case, data_set, read, read_index
 from rnnspec.errors import UsageError, listed
 from rnnspec.version import __version__
 
@@ -63,7 +63,12 @@ def write(
     chosen = _known_formats(formats)
     scenarios = CASES if cases is None else cases
     _check_folder(folder, force=force)
-    with files.staged(folder.parent) as stage, files.reported(folder):
+    # Resolved now: the folder in which this process is may be one of those that are replaced.
+    target = folder.resolve()
+    with (
+        files.staged(target if target.is_dir() else target.parent) as stage,
+        files.reported(folder),
+    ):
         new = stage / "suite"
         new.mkdir()
         for scenario in scenarios:
@@ -75,17 +80,9 @@ def write(
             readme.writelines(_table(scenarios))
         names = [scenario.name for scenario in scenarios]
         _write_json(new / INDEX, {"version": VERSION, "rnnspec": __version__, "cases": names})
-        _check_folder(folder, force=force)
-        old = stage / "old"
-        if folder.is_dir():
-            folder.rename(old)
-        try:
-            files.publish({new: folder}, force=False)
-        except BaseException:
-            if old.is_dir() and not folder.exists():
-                old.rename(folder)
-            raise
-    return read(folder)
+        replaced = _check_folder(target, force=force, besides=stage)
+        files.publish_folder(new, target, force=False, replaced=replaced)
+    return read(target)
 
 
 def _table(scenarios: Sequence[Scenario]) -> Iterator[str]:
@@ -103,22 +100,27 @@ def _known_formats(names: Collection[str] | None) -> list[str]:
     return [name for name in known if name in names]
 
 
-def _check_folder(folder: Path, *, force: bool) -> None:
-    """Raise unless a suite can be written to a folder."""
+def _check_folder(folder: Path, *, force: bool, besides: Path | None = None) -> list[str]:
+    """Return the names in a folder that a suite replaces, or raise if none can be written there.
+
+    ``besides`` is a path that may be in it.
+    """
     if not files.check_target_folder(folder):
-        return
-    present = {path.name for path in folder.iterdir()}
+        return []
+    files.check_folder(folder)
+    present = {path.name for path in folder.iterdir() if path != besides}
     if not present:
-        return
+        return []
     if INDEX not in present:
         raise UsageError("expected a new or empty folder; this one has other files", str(folder))
     if not force:
         raise UsageError("already exists; use --force to replace it", str(folder))
     own = {INDEX, *(text.name for text in _TEXTS.iterdir())}
-    cases = read_json(folder / INDEX).get("cases")
-    own.update(name for name in (cases if isinstance(cases, list) else []) if isinstance(name, str))
+    # An index can name any folder beside it.
+    own.update(name for name in read_index(folder).cases if (folder / name / CASE).is_file())
     if others := sorted(present - own):
         raise UsageError(f"not replaced: it also has {listed(others[:3])}", str(folder))
+    return sorted(present)
 
 
 def _write_case(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rnnspec.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 NO_WORKING_FOLDER = "the working folder no longer exists; change to one that does"
@@ -339,6 +339,37 @@ def publish(moves: dict[Path, Path], *, force: bool) -> None:
                 _sync(path)
                 _give_mode(path, target)
         move_all(beside, force=force)
+
+
+def publish_folder(new: Path, folder: Path, *, force: bool, replaced: Collection[str] = ()) -> None:
+    """Move a finished folder into place: as ``folder``, or its content into an existing one.
+
+    An existing folder stays, with the links to it and the processes in it. What ``replaced`` names
+    in it goes first, and comes back if anything fails.
+
+    Raises:
+        UsageError: a target exists by now and ``force`` is false.
+        OutputError: a move failed. The moves before it are undone, as after any other exception.
+    """
+    if not folder.is_dir():
+        try:
+            publish({new: folder}, force=force)
+        except (UsageError, OutputError):
+            # If another process has just created the folder, the content is moved into it.
+            if not folder.is_dir():
+                raise
+        else:
+            return
+    with staged(new.parent) as aside:
+        try:
+            with reported(folder):
+                for name in replaced:
+                    (folder / name).rename(aside / name)
+            publish({path: folder / path.name for path in sorted(new.iterdir())}, force=force)
+        except BaseException:
+            for path in aside.iterdir():
+                path.rename(folder / path.name)
+            raise
 
 
 def _beside(

@@ -13,8 +13,8 @@ _CELL = "padding: 0.2em 0.8em; border-bottom: 1px solid currentColor; white-spac
 
 
 def element(tag: str, *content: Content, **attributes: str) -> Element:
-    """Return an element; control characters in its text are shown as escapes."""
-    root = Element(tag, attributes)
+    """Return an element; control characters in its text and attributes are shown as escapes."""
+    root = Element(tag, {name: printable(value) for name, value in attributes.items()})
     for part in content:
         if isinstance(part, Element):
             root.append(part)

@@ -77,3 +77,33 @@ def test_onnx_files_get_the_sizes_of_inputs(cases: tuple[Case, ...], tmp_path: P
     save_with_sizes(path, inputs, tmp_path / "model.onnx")
     assert sizes(tmp_path / "model.onnx", inputs) == {}
     assert names(tmp_path / "model.onnx") == names(path)
+
+
+def test_generators_of_c_get_no_text_that_leaves_a_comment(
+    cases: tuple[Case, ...], tmp_path: Path
+) -> None:
+    import onnx
+
+    from rnnspec.conformance.adapters.onnx_files import save_for_generator
+
+    ours, target = tmp_path / "ours.onnx", tmp_path / "plain.onnx"
+    for case in cases:
+        save_for_generator(case.folder / "model.onnx", target)
+        model = onnx.load(case.folder / "model.onnx")
+        assert onnx.load(target).graph == model.graph
+    hostile = "*/ int evil; /*"
+    model.graph.node[0].doc_string = model.graph.doc_string = hostile
+    onnx.save(model, ours)
+    save_for_generator(ours, target)
+    assert b"evil" not in target.read_bytes()
+    for place, key in (
+        (model.graph, "name"),
+        (model.graph.node[0], "name"),
+        (model.graph.node[0].attribute.add(), "s"),
+        (model.graph.input[0].type.tensor_type.shape.dim[0], "dim_param"),
+    ):
+        setattr(place, key, hostile.encode() if key == "s" else hostile)
+        onnx.save(model, ours)
+        with pytest.raises(ValueError, match="not a plain name"):
+            save_for_generator(ours, target)
+        place.ClearField(key)

@@ -27,6 +27,7 @@ from rnnspec.conformance.cases import CASES
 from rnnspec.conformance.layout import Case
 from rnnspec.conformance.scenario import FAR, Mistake, Scenario, scaled
 from rnnspec.errors import GenerationError, OutputError, ParityError, UsageError
+from rnnspec.files import output as output_files
 
 NAMES = [case.name for case in CASES]
 FAST = ("torch", "onnx", models.CANONICAL)
@@ -325,10 +326,17 @@ def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     [
         ("suite.json", "{", "not JSON"),
         ("suite.json", "[]", "expected an object"),
-        ("suite.json", '{"version": 2}', "expected a suite of version 1"),
-        ("suite.json", '{"version": 1, "cases": ["../x"]}', "not the name of a file"),
+        ("suite.json", '{"version": 2}', "expected version 1, received 2"),
+        ("suite.json", '{"version": 1, "cases": []}', "cases: expected at least one case"),
+        ("suite.json", '{"version": 1, "cases": ["../x"]}', "not the name of a file: '../x'"),
+        ("suite.json", '{"version": 1, "cases": [".."]}', "not the name of a file: '..'"),
+        ("suite.json", '{"version": 1, "cases": ["/tmp"]}', "not the name of a file: '/tmp'"),
+        ("suite.json", '{"version": 1, "cases": [""]}', "not the name of a file: ''"),
+        ("suite.json", '{"version": 1, "cases": ["x", "x"]}', "expected each case once: x"),
+        ("suite.json", '{"version": 1, "cases": ["x"], "y": 1}', "y: unknown key"),
+        ("suite.json", '{"version": 1, "cases": 1}', "cases: expected a list, received 1"),
         ("lstm-gate-order/case.json", "{}", "not a case of a suite"),
-        ("lstm-gate-order/test_data_set_0/input_0.npy", "x", "not an array of NumPy"),
+        ("lstm-gate-order/test_data_set_0/input_0.npy", "x", "expected a .npy array"),
         ("lstm-gate-order/fault_1/test_data_set_0/output_0.npy", None, "no such file"),
     ],
 )
@@ -345,15 +353,71 @@ def test_a_broken_suite_is_one_error(
         layout.read(target)
 
 
-def test_a_path_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+def test_a_wrong_case_is_one_error(tmp_path: Path) -> None:
     target = tmp_path / "suite"
     suite.write(target, ONE, [models.CANONICAL])
     path = target / "lstm-gate-order" / "case.json"
     data = json.loads(path.read_text())
-    for key, value in (
-        ("models", {"canonical": "../../model.safetensors"}),
-        ("faults", [{"name": "x", "folder": "/tmp"}]),
+    for key, value, message in (
+        ("models", {"canonical": "../../model.safetensors"}, "not the name of a file"),
+        ("faults", [{"name": "x", "folder": "/tmp"}], "not the name of a file"),
+        ("name", "other", "name: expected that of its folder, 'lstm-gate-order'"),
+        ("calls", 0, "calls: expected at least one"),
+        ("outputs", [], "outputs: expected at least one"),
+        ("tolerance", 0, "tolerance: expected a number above 0"),
+        ("tolerance", float("nan"), "tolerance: expected a finite number"),
+        ("inputs", "x", "inputs: expected a list"),
     ):
         path.write_text(json.dumps({**data, key: value}))
-        with pytest.raises(UsageError, match="not the name of a file"):
+        with pytest.raises(UsageError, match=message):
             suite.read(target)
+    path.write_text(json.dumps(data))
+    assert suite.read(target)
+    outputs = target / "lstm-gate-order" / "test_data_set_0" / "output_0.npy"
+    outputs.rename(tmp_path / "output_0.npy")
+    outputs.symlink_to(tmp_path / "output_0.npy")
+    with pytest.raises(UsageError, match="expected a file inside"):
+        suite.read(target)
+    (target / "lstm-gate-order").rename(tmp_path / "lstm-gate-order")
+    (target / "lstm-gate-order").symlink_to(tmp_path / "lstm-gate-order")
+    with pytest.raises(UsageError, match="expected a folder, received a link"):
+        suite.read(target)
+
+
+def test_a_folder_stays_when_its_suite_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, link = tmp_path / "suite", tmp_path / "link"
+    target.mkdir()
+    link.symlink_to(target)
+    monkeypatch.chdir(target)
+    suite.write(Path(), ONE, [])
+    before, status = tree(target), target.stat()
+    for place in (Path("../suite"), Path(), link):
+        (target / "README.md").write_text("old")
+        suite.write(place, ONE, [], force=True)
+        assert tree(target) == before
+        assert os.path.samestat(Path().stat(), status)
+    monkeypatch.chdir("lstm-gate-order")
+    suite.write(Path(".."), ONE, [], force=True)
+    assert tree(target) == before
+    assert link.is_symlink()
+    assert os.path.samestat(target.stat(), status)
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(output_files, "publish", fail)
+    with pytest.raises(KeyboardInterrupt):
+        suite.write(target, ONE, [models.CANONICAL], force=True)
+    assert tree(target) == before
+
+
+def test_a_folder_that_an_index_names_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "suite"
+    suite.write(target, ONE, [])
+    (target / "thesis").mkdir()
+    (target / "suite.json").write_text('{"version": 1, "cases": ["lstm-gate-order", "thesis"]}')
+    with pytest.raises(UsageError, match="not replaced: it also has thesis"):
+        suite.write(target, ONE, [], force=True)

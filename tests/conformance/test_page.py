@@ -14,10 +14,12 @@ from docs.generate.conformance import (
     NOT_FOUND,
     PAGE,
     Failure,
+    Note,
     explanation,
     page_text,
     read_all_results,
     read_failures,
+    read_notes,
     result_parts,
 )
 from rnnspec.conformance.cases import CASES
@@ -116,3 +118,19 @@ def test_results_say_nothing_of_the_machine() -> None:
     for path in (FOLDER / "results").glob("*.json"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"(?<![\w.-])/(work|home|root|tmp|usr|opt)\b", text)
+
+
+@pytest.mark.parametrize("note", read_notes(), ids=lambda note: note.tools[0])
+def test_a_note_is_about_columns_and_counts_every_case(note: Note) -> None:
+    assert set(note.tools) <= set(RESULTS.tools)
+    if note.instead:
+        assert sum(note.instead.values()) == len(CASES)
+        assert set(note.instead) <= set(STATES)
+    # It ends in its numbers or in a full stop, and the page has it under the table of its tools.
+    assert note.text().endswith(".")
+    assert f": {note.text()}\n" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_has_no_control_character() -> None:
+    assert set(filter(str.isspace, page := PAGE.read_text(encoding="utf-8"))) == {" ", "\n"}
+    assert page.replace("\n", "").isprintable()

@@ -53,12 +53,32 @@ def test_results_are_read_as_they_were_written(every: Results, tmp_path: Path) -
     }
 
 
+DOCUMENT = """{
+    "suite": 1,
+    "tools": [{"name": "b", "title": "", "version": "", "date": "", "system": ""}],
+    "cases": {"a": {"fact": "", "consequence": "", "tolerance": 1}},
+    "cells": {"a": {"b": %s}}
+}"""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("{", "not JSON"),
-        ("[]", "not the results of a suite"),
-        ('{"suite": 2}', "expected version 1 of results, received 2"),
+        ("[]", "not the results of a suite, which .*: expected an object, received "),
+        ("[" * 200_000, "not JSON"),
+        ('{"suite": 1, "suite": 1}', "an object has a key twice"),
+        ('{"suite": true}', "expected version 1, received True"),
+        (DOCUMENT % '{"state": "equal"}', "cells.a.b: expected the difference of an equal result"),
+        (DOCUMENT % '{"state": ["wrong"]}', r"cells.a.b.state: expected one of .*, received \['wr"),
+        (
+            DOCUMENT % '{"state": "wrong", "difference": 1e999}',
+            "difference: expected a finite number or null",
+        ),
+        (DOCUMENT % '{"state": "wrong", "message": 3}', "cells.a.b.message: expected a string"),
+        (DOCUMENT % '{"state": "wrong", "why": ""}', "cells.a.b.why: unknown key"),
+        (DOCUMENT % "3", "cells.a.b: expected an object, received 3"),
+        ('{"suite": 2}', "expected version 1, received 2"),
         ('{"suite": 1, "tools": [{"name": "a"}], "cases": {}, "cells": {}}', "not the results"),
         ('{"suite": 1, "tools": [], "cases": {}, "cells": {"a": {}, "b": 3}}', "not the results"),
         (
@@ -74,9 +94,33 @@ def test_another_file_is_refused(text: str, message: str, tmp_path: Path) -> Non
         read_results(path)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such file"):
-        read_results(tmp_path / "absent.json")
+def test_what_is_no_small_file_is_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.json"
+    with large.open("wb") as stream:
+        stream.truncate(2**40)  # takes no room on the disk
+    for path, message in (
+        (tmp_path / "absent.json", "no such file"),
+        (Path("/dev/zero"), "expected a regular file"),
+        (large, "expected at most 16,777,216 bytes"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_results(path)
+
+
+def test_text_of_a_tool_controls_nothing_that_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, hostile = tmp_path / "results.json", "a\x1b[2J\u202eb\r\x00"
+    document = results({hostile: {hostile: Cell("refused", message=hostile, fault=hostile)}})
+    path.write_text(json.dumps(document.as_dict()))
+    read = read_results(path)
+    print_results(read)
+    texts = (capsys.readouterr().out, page(read, command=hostile), json.dumps(read.as_dict()))
+    # Once more without the reader, as a page that is made of a live run.
+    for text in (*texts, page(document, command=hostile)):
+        assert r"a\x1b[2J" in text.replace("\\\\", "\\")
+        assert not set(text) & set("\x1b\u202e\r\x00")
+        assert "\\u001b" not in text
 
 
 def test_the_later_of_two_results_counts() -> None:

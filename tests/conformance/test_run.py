@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +28,7 @@ NAMES = ("backward-last-state", "state-carried")
 
 ADAPTER = """
 import ctypes, os, signal, subprocess, sys, time
+from pathlib import Path
 import numpy as np
 
 def version():
@@ -53,7 +54,7 @@ def load(case, tool):
                 subprocess.run(["echo", "from a child"], check=True)
                 assert sys.stdin.read() == ""
             case "has a fault":
-                return read(case / "fault_0", number)
+                return read(Path(SUITE, case.name, "fault_0"), number)
             case "is wrong":
                 return [output + 0.25 for output in outputs]
             case "is wrong, then refuses":
@@ -79,6 +80,11 @@ def load(case, tool):
                 os._exit(3)
             case "hangs":
                 time.sleep(1000)
+            case "prints escapes":
+                raise ValueError("\\x1b[2J\\u202e")
+            case "dies with escapes":
+                print("\\x1b[2J\\u202e", file=sys.stderr)
+                os._exit(3)
             case "takes all memory":
                 np.ones(10**9)
         return outputs
@@ -98,12 +104,13 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, ...]:
 
 
 @pytest.fixture
-def fake(tmp_path: Path) -> Callable[..., Launch]:
+def fake(cases: tuple[Case, ...], tmp_path: Path) -> Callable[..., Launch]:
     """A function that returns a tool of a kind, with options of its process."""
 
     def fake(kind: str, seconds: float = 60, memory: int | None = None) -> Launch:
         path = tmp_path / f"fake{len(list(tmp_path.iterdir()))}.py"
-        path.write_text(f"KIND = {kind!r}\n{ADAPTER}")
+        suite_folder = str(cases[0].folder.parent)
+        path.write_text(f"KIND = {kind!r}\nSUITE = {suite_folder!r}\n{ADAPTER}")
         tool = Tool("fake", "Fake", "other", str(path.with_suffix("")), "onnx", ("fake-package",))
         return Launch(tool, "fake", seconds=seconds, memory=memory)
 
@@ -176,6 +183,7 @@ def test_wrong_outputs_without_a_difference_say_why(
         ("refuses a call", "call 2", "ValueError: one call is enough"),
         ("returns an array", "call 1", "TypeError: expected a list of outputs, received ndarray"),
         ("returns text", "call 1", "ValueError: could not convert string to float"),
+        ("prints escapes", "call 1", r"ValueError: \x1b[2J\u202e"),
     ],
 )
 def test_an_exception_refuses(
@@ -193,6 +201,8 @@ def test_a_process_that_dies_is_started_again(
     assert cells(cases, fake("dies by a signal")) == (crashed, crashed)
     crashed = Cell("crashed", where="call 1", message="exit code 3: out of luck")
     assert cells(cases, fake("exits")) == (crashed, crashed)
+    crashed = Cell("crashed", where="call 1", message=r"exit code 3: \x1b[2J\u202e")
+    assert cells(cases, fake("dies with escapes")) == (crashed, crashed)
 
 
 def test_a_tool_that_hangs_is_ended(cases: tuple[Case, ...], fake: Callable[..., Launch]) -> None:
@@ -238,6 +248,52 @@ def test_a_format_that_a_case_lacks(cases: tuple[Case, ...]) -> None:
     for row in results.cells.values():
         assert row == {"onnxruntime": Cell("absent", message=reason)}
     assert not any(results.failures)
+
+
+FOREIGN = """
+import os
+os.close(os.open({mark!r}, os.O_CREAT))
+"""
+
+
+def test_nothing_that_is_in_a_suite_is_run(tmp_path: Path) -> None:
+    folder, mark = tmp_path / "suite", tmp_path / "mark"
+    scenarios = [case for case in CASES if case.name in {"state-carried", "dropout-in-inference"}]
+    written = suite.write(folder, scenarios, ["torch", "canonical", "onnx"])
+    launch = Launch(TOOLS["torch"], "torch")
+    results = run_suite(written, [launch])
+    assert {row["torch"].state for row in results.cells.values()} == {"equal"}
+    case = written[0].folder
+    source = case / "torch" / "network.py"
+    text = source.read_text()
+    source.write_text(text + FOREIGN.format(mark=str(mark)))
+    with pytest.raises(UsageError, match="not the source that rnnspec generates"):
+        run_suite(suite.read(folder), [launch])
+    # What a tool finds is generated, and not read again.
+    source.write_text(text)
+    (case / "torch" / "torch.py").write_text(FOREIGN.format(mark=str(mark)))
+    (case / "numpy.py").write_text(FOREIGN.format(mark=str(mark)))
+    results = run_suite(suite.read(folder), [launch])
+    assert {row["torch"].state for row in results.cells.values()} == {"equal"}
+    assert not mark.exists()
+    source.unlink()
+    source.symlink_to(tmp_path / "elsewhere.py")
+    (tmp_path / "elsewhere.py").write_text(text)
+    with pytest.raises(UsageError, match="expected a file inside"):
+        run_suite(suite.read(folder), [launch])
+
+
+def test_a_file_of_keras_that_names_other_code_is_not_opened(
+    cases: tuple[Case, ...], tmp_path: Path
+) -> None:
+    keras = pytest.importorskip("keras")
+    layers = [keras.layers.Input((2,)), keras.layers.Lambda(lambda x: x)]
+    folder = tmp_path / cases[0].name
+    shutil.copytree(cases[0].folder, folder)
+    keras.Sequential(layers).save(folder / "model.keras")
+    case = replace(cases[0], folder=folder, models={"keras": "model.keras"})
+    with pytest.raises(UsageError, match="'Lambda', which is not opened here"):
+        run_suite([case], [Launch(TOOLS["keras-tensorflow"], "keras-tensorflow")])
 
 
 def test_onnx_runtime_is_right(cases: tuple[Case, ...]) -> None:
@@ -346,15 +402,19 @@ def test_the_name_of_a_command_is_that_of_its_program() -> None:
 
 
 TREE = """
-import subprocess, sys, time
+import os, subprocess, sys, time
 from pathlib import Path
 
 def version():
     return "Tree 1.0"
 
 def load(case, tool):
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
+    # In a session of its own and without our environment, as a daemon is.
+    command = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    child = subprocess.Popen(command, start_new_session=True, env={})
     Path(tool).write_text(str(child.pid))
+    if case.name == "state-carried":
+        os._exit(1)
     time.sleep(1000)
 """
 RUN = """
@@ -365,26 +425,28 @@ from rnnspec.conformance.run import Launch, run_suite
 from rnnspec.conformance.tools import Tool
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-suite, adapter, told, seconds = sys.argv[1:]
+suite, adapter, told, seconds, at = sys.argv[1:]
 tool = Tool("tree", "Tree", "other", adapter, "onnx", ())
-print(run_suite(read(Path(suite))[:1], [Launch(tool, told, seconds=float(seconds))]))
+print(run_suite([read(Path(suite))[int(at)]], [Launch(tool, told, seconds=float(seconds))]))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs process groups")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL, None])
+@pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_CHILD_SUBREAPER")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL, "time limit", "crash"])
 def test_no_process_outlives_the_run(
-    end: signal.Signals | None, cases: tuple[Case, ...], tmp_path: Path
+    end: signal.Signals | str, cases: tuple[Case, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "tree.py").write_text(dedent(TREE))
     told = tmp_path / "told"
-    arguments = [cases[0].folder.parent, tmp_path / "tree", told, "1" if end is None else "100"]
+    seconds, at = "1" if end == "time limit" else "100", str(NAMES.index("state-carried"))
+    suite_folder, at = cases[0].folder.parent, at if end == "crash" else "0"
+    arguments = [suite_folder, tmp_path / "tree", told, seconds, at]
     run = subprocess.Popen(
         [sys.executable, "-c", RUN, *map(str, arguments)], stderr=subprocess.DEVNULL
     )
     try:
         child = int(wait_for(lambda: told.exists() and told.read_text()))
-        if end is not None:
+        if isinstance(end, signal.Signals):
             run.send_signal(end)
         run.wait(20)
         wait_for(lambda: not is_running(child))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emx_onnx_cgen.cli import run_cli_command
 
 from .c_code import call_function
-from .onnx_files import sizes
+from .onnx_files import save_for_generator, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
 
@@ -37,8 +38,11 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
 
 
 def _generate(model: Path, *arguments: str) -> str:
-    # Weights stay in the source, whatever their size.
-    result = run_cli_command(["compile", "--large-weight-threshold=0", *arguments, str(model)])
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder, "model.onnx")
+        save_for_generator(model, plain)
+        # Weights stay in the source, whatever their size.
+        result = run_cli_command(["compile", "--large-weight-threshold=0", *arguments, str(plain)])
     if result.exit_code:
         raise RuntimeError(result.result)
     return str(result.generated)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .c_code import call_function
-from .onnx_files import sizes
+from .onnx_files import save_for_generator, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import numpy as np
 
@@ -36,9 +37,12 @@ def load(case: Path, tool: str) -> Callable[[list[np.ndarray]], list[np.ndarray]
 
     def run(inputs: list[np.ndarray]) -> list[np.ndarray]:
         defines = [f"-d{name}:{size}" for name, size in sizes(model, inputs).items()]
-        done = subprocess.run(
-            ["onnx2c", *defines, model], check=False, capture_output=True, text=True
-        )
+        with tempfile.TemporaryDirectory() as folder:
+            plain = Path(folder, "model.onnx")
+            save_for_generator(model, plain)
+            done = subprocess.run(
+                ["onnx2c", *defines, plain], check=False, capture_output=True, text=True
+            )
         if done.returncode:
             # Without the time, so that the same refusal has the same words.
             message = re.sub(r"^[\d-]+ [\d.-]+ ", "", done.stderr.strip())

@@ -1,4 +1,4 @@
-"""Run the cases of a suite in one tool: ``python serve.py ADAPTER.py TOOL``.
+"""Run the cases of a suite in one tool: ``python serve.py ADAPTER.py TOOL [BYTES]``.
 
 It needs NumPy and the tool, and not rnnspec, so that it runs in the Python of any environment.
 Requests come as lines of JSON on standard input, and replies go to standard output:
@@ -23,6 +23,7 @@ It is imported as part of the package ``adapters``, so that it may import module
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib
 import json
@@ -32,6 +33,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 import types
 from pathlib import Path
@@ -43,10 +45,20 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).resolve().parent
 _LONGEST_MESSAGE = 2000
+_PR_SET_CHILD_SUBREAPER = 36
+_POLL_SECONDS = 0.2
+_END_SECONDS = 5.0
 
 
-def main(adapter_path: str, tool: str) -> None:
-    """Answer requests until standard input ends."""
+def main(adapter_path: str, tool: str, memory: str = "") -> None:
+    """Answer requests until standard input ends, with a limit of memory if there is one."""
+    if memory:
+        import resource
+
+        # Not the address space, of which runtimes with a compiler reserve far more than they use.
+        resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))
+    if sys.platform == "linux" and Path("/proc/self/stat").exists():
+        _supervise()
     requests, replies = _own_streams()
     # Where the adapters would shadow the tools that they are named after.
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != _FOLDER]
@@ -78,6 +90,72 @@ def main(adapter_path: str, tool: str) -> None:
             if "version" in request and isinstance(error, ImportError):
                 kind = "missing"
             reply(**{kind: f"{type(error).__name__}: {error}"[:_LONGEST_MESSAGE]})
+
+
+def _supervise() -> None:
+    """Go on in a child, and end everything that it has started when it ends or is to end.
+
+    A process that leaves the group and the session of its parent, as daemons do, is still a
+    descendant: where it loses its parent, it is handed to the nearest ancestor that has asked for
+    that, which is this process. See PR_SET_CHILD_SUBREAPER in prctl(2).
+    """
+    try:
+        import ctypes
+
+        if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+            return
+    except (ImportError, AttributeError):
+        return
+    rnnspec = os.getppid()
+    # Blocked before there is a child, so that neither signal is missed.
+    signals = {signal.SIGCHLD, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    worker = os.fork()
+    if not worker:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return
+    ended, status = 0, 0
+    # The parent is another one after rnnspec has been killed.
+    while not ended and os.getppid() == rnnspec:
+        arrived = signal.sigtimedwait(signals, _POLL_SECONDS)
+        if arrived is not None and arrived.si_signo == signal.SIGTERM:
+            break
+        ended, status = os.waitpid(worker, os.WNOHANG)
+    _end_descendants()
+    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    if code < 0:
+        import resource
+
+        # As the worker did, but without a second core file.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def _end_descendants() -> None:
+    """Kill all descendants, until none is left or those that are may not be killed."""
+    end = time.monotonic() + _END_SECONDS
+    while time.monotonic() < end:
+        parents = {}
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):  # it has ended
+                # The name of the program, in parentheses, can contain anything.
+                _, parent = path.read_text("utf-8", "replace").rpartition(")")[2].split()[:2]
+                parents[int(path.parent.name)] = int(parent)
+        ours = {os.getpid()}
+        while more := {child for child, parent in parents.items() if parent in ours} - ours:
+            ours |= more
+        for descendant in ours - {os.getpid()}:
+            with contextlib.suppress(OSError):
+                os.kill(descendant, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.001)
 
 
 def _system() -> str:
