@@ -187,14 +187,19 @@ def block_of(units: int, target: str) -> int:
     return 16 if units % 16 == 0 and target == "avx2" else 8
 
 
-def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:
-    """Yield the arrays of a network as they are stored for a target, kernels and tables rounded."""
+def stored_arrays(
+    network: Network, names: Mapping[str, str], target: str, *, rounded: bool = False
+) -> Iterator[Stored]:
+    """Yield the arrays of a network as they are stored for a target, kernels and tables rounded.
+
+    ``names`` are those of the layers in C.
+    """
     for layer in network.layers:
         for param in params(layer):
             parts = _parts(layer, param, target)
             name = param.name.replace(".", "_")
             yield Stored(
-                f"{network.name}_{layer.name}_{name}",
+                f"{network.name}_{names[layer.name]}_{name}",
                 layer.name,
                 param.name,
                 param.shape,

@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rnnspec.backends.c.layers import number
+from rnnspec.backends.c.names import pointers
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -22,17 +23,17 @@ class Body:
     def __init__(
         self,
         network: nodes.Network,
+        names: Mapping[str, str],
         functions: Mapping[str, Sequence[Function]],
         most: int,
         *,
         stepped: bool,
     ) -> None:
-        self.network, self.functions, self.stepped = network, functions, stepped
+        self.network, self.names, self.functions = network, names, functions
+        self.stepped = stepped
         self.sources = nodes.sources(network)
         self.windows = nodes.windows_of_padding(network)
-        self.outputs = {
-            f"y_{name}" if name else "y": layer for name, layer in network.results.items()
-        }
+        self.outputs = pointers(network)
         # Of several heads with the output of one layer, the first is where it is computed.
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.pointers = {nodes.INPUT: "x", **self.results}
@@ -119,7 +120,7 @@ class Body:
             yield f"float workspace[{self.floats}];"
         for name, place in self.places.items():
             at = f" + {place}" if place else ""
-            yield f"float *const {name}_out = workspace{at};"
+            yield f"float *const {self.names[name]}_out = workspace{at};"
         if work:
             at = f" + {self.work}" if self.work else ""
             yield f"float *const work = workspace{at};"
@@ -171,7 +172,7 @@ class Body:
         before = self.expressions.get(first, f"(({steps}))")
         if self.steps[layer.name].endswith("_steps"):
             self.expressions[layer.name] = before
-        if self.steps[layer.name] == f"{layer.name}_steps":
+        if self.steps[layer.name] == f"{self.names[layer.name]}_steps":
             windows = self.functions[layer.name][0].layer["windows"]
             self.expressions[layer.name] = f"({windows.replace('steps', before)})"
             yield f"const size_t {self.steps[layer.name]} = {windows.replace('steps', steps)};"
@@ -220,19 +221,23 @@ class Body:
         if layer.name in self.results:
             size = f"{self._size(layer.output)} * sizeof(float)"
             return f"memcpy({self.results[layer.name]}, {source}, {size});"
-        self.pointers[layer.name] = f"{layer.name}_out"
-        return f"const float *const {layer.name}_out = {source};"
+        self.pointers[layer.name] = f"{self.names[layer.name]}_out"
+        return f"const float *const {self.pointers[layer.name]} = {source};"
 
     def _takes_mask(self, layer: nodes.Layer) -> bool:
         return any("mask" in each.signature for each in self.functions[layer.name])
 
     def _pointer(self, name: str) -> str:
-        return self.pointers.get(name, f"{name}_out")
+        return self.pointers.get(name) or f"{self.names[name]}_out"
 
     def _steps_after(self, layer: nodes.Layer, steps: str) -> str:
         match layer:
             case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-                return steps if window.keeps_steps or self.stepped else f"{layer.name}_steps"
+                return (
+                    steps
+                    if window.keeps_steps or self.stepped
+                    else f"{self.names[layer.name]}_steps"
+                )
             case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
                 return str(count)
             case _:
@@ -289,7 +294,7 @@ class Body:
 
 def _without_unused(lines: list[str]) -> list[str]:
     """Return lines without the numbers of steps that only the comment of an output mentions."""
-    read = " ".join(line.partition(" -> ")[0] if line.startswith("/*") else line for line in lines)
+    read = " ".join(line for line in lines if not line.startswith("/*"))
     names = Counter(re.findall(r"\w+_steps\b", read))
     declared = re.compile(r"const size_t (\w+_steps) = ")
     return [line for line in lines if not (match := declared.match(line)) or names[match[1]] > 1]

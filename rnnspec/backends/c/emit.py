@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, assert_never, get_args
+from typing import TYPE_CHECKING, assert_never
 
 from rnnspec.backends.c.arrays import block_of, stored_arrays
 from rnnspec.backends.c.body import Body
-from rnnspec.backends.c.layers import Function, Layers, activation
+from rnnspec.backends.c.layers import Function, Layers
 from rnnspec.backends.c.linebreaks import break_lines
+from rnnspec.backends.c.names import HEADERS, layer_names
 from rnnspec.backends.contract import Emitter
 from rnnspec.errors import Refusal
 from rnnspec.ir import nodes, text
 from rnnspec.ir.forms import State, states
-from rnnspec.ir.params import count, counts, directions, params
-from rnnspec.words import Activation
+from rnnspec.ir.params import count, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -109,12 +108,12 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     most = options.max_steps or _most_steps(network)
     target = options.target or "portable"
     rounded = options.quantize is not None
-    arrays = tuple(stored_arrays(network, target, rounded=rounded))
-    made = Layers(
-        network, {(stored.layer, stored.path): stored for stored in arrays}, stepped, most
-    )
-    functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
-    body = Body(network, functions, most, stepped=stepped)
+    names = layer_names(network)
+    arrays = tuple(stored_arrays(network, names, target, rounded=rounded))
+    by_path = {(stored.layer, stored.path): stored for stored in arrays}
+    layers = Layers(network, names, by_path, stepped, most)
+    functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
+    body = Body(network, names, functions, most, stepped=stepped)
     lines = tuple(body.lines())
     every = tuple(chain.from_iterable(functions.values()))
     fields = tuple(_fields(network, target)) if stepped else ()
@@ -266,15 +265,6 @@ def _padded(state: State, layer: nodes.Layer, target: str) -> int:
     return -(-layer.units // block) * block
 
 
-_SHARED = re.compile(
-    r"run|step|chunk|reset|state|self_test|test_\w+|farther|dot|bits|float|limit|short_expm1"
-    r"|exp|negative_expm1|tanh|sigmoid|lstm_cell|gru_cell|(?:multiply|project)_\dx\d+(?:_int8)?"
-    rf"|{'|'.join(activation(name).function for name in get_args(Activation) if name != 'linear')}"
-    r"|leaky_relus|clipped_relus"
-)
-"""The functions and arrays that a source may have beside those of its layers."""
-
-
 def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
     """Return every setting that the source cannot say."""
     found = list(_clashes(network))
@@ -290,46 +280,28 @@ def refusals(network: nodes.Network, form: Form) -> tuple[Refusal, ...]:
 
 
 def _clashes(network: nodes.Network) -> Iterator[Refusal]:
-    """Yield a refusal of each layer whose function or array has the name of another one."""
-    if network.name in _HEADERS:
+    """Yield a refusal of a name that cannot be another one: files and outputs are the user's."""
+    if network.name in HEADERS:
         reason = "in C, a header of the standard library has this name"
         yield Refusal(network.name, "name", reason)
-    symbols = {layer.name: tuple(_symbols(layer)) for layer in network.layers}
-    names = Counter(chain.from_iterable(symbols.values()))
-    for layer, own in symbols.items():
-        if _SHARED.fullmatch(layer):
-            yield Refusal(layer, "name", "in C, another function of the source has this name")
-        elif layer == "y" and "" not in network.results:
-            yield Refusal(layer, "name", "in C, the outputs have names that begin so")
-        elif any(names[name] > 1 for name in own):
-            yield Refusal(layer, "name", "in C, an array of another layer has this name")
-
-
-def _symbols(layer: nodes.Layer) -> Iterator[str]:
-    """Yield the names of the functions and the arrays of a layer, without that of the network."""
-    prefixes = directions(layer) if isinstance(layer, nodes.Recurrent) else ("",)
-    yield from (f"{layer.name}_{prefix[:-1]}" if prefix else layer.name for prefix in prefixes)
-    yield from (f"{layer.name}_{param.name.replace('.', '_')}" for param in params(layer))
-
-
-_HEADERS = frozenset(
-    {"assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits"}
-    | {"locale", "math", "setjmp", "signal", "stdarg", "stdbool", "stddef", "stdint", "stdio"}
-    | {"stdlib", "string", "tgmath", "time", "wchar", "wctype"}
-)
+    if network.outputs and re.fullmatch(r"y(?:_\w+)?", network.name):
+        yield Refusal(network.name, "name", "in C, the outputs have names that begin so")
 
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
-    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
-    made = Layers(network, arrays, stepped=True, most=1)
+    names = layer_names(network)
+    arrays = {
+        (stored.layer, stored.path): stored for stored in stored_arrays(network, names, "portable")
+    }
+    layers = Layers(network, names, arrays, stepped=True, most=1)
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)
         for layer in network.layers
     )
     if refused:
         return
-    functions = {layer.name: list(made.functions(layer)) for layer in network.layers}
-    body = Body(network, functions, 1, stepped=True)
+    functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
+    body = Body(network, names, functions, 1, stepped=True)
     list(body.lines())
     if 4 * body.floats > _MOST_STACK:
         largest = max(network.layers, key=lambda layer: max(layer.output[-1] or 0, 1))

@@ -11,7 +11,7 @@ from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, gates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rnnspec.backends.c.arrays import Stored
 
@@ -81,6 +81,8 @@ class Layers:
     """Makes the functions of layers, given where their arrays are."""
 
     network: nodes.Network
+    names: Mapping[str, str]
+    """The names of the layers in C."""
     arrays: dict[tuple[str, str], Stored]
     stepped: bool
     most: int
@@ -160,7 +162,7 @@ class Layers:
         values: dict[str, Any],
         inputs: str,
         *,
-        name: str = "",
+        direction: str = "",
         work: int = 0,
         kernels: frozenset[str] | set[str] = frozenset(),
         products: frozenset[tuple[str, int, str]] | set[tuple[str, int, str]] = frozenset(),
@@ -169,9 +171,9 @@ class Layers:
         output = "" if kind == "recurrent_step" else ", float *y"
         signature = f"{inputs}{output}" + (", float *work" if work else "")
         return Function(
-            name=name or layer.name,
+            name=self.names[layer.name] + direction,
             kind=kind,
-            comment=f"{name or layer.name}: {self._shapes(layer)}.",
+            comment=f"{layer.name}{direction}: {self._shapes(layer)}.",
             layer={"name": layer.name, **values},
             signature=signature,
             work=work,
@@ -327,7 +329,7 @@ class Layers:
             kind,
             values,
             ("STATE, " if self.stepped else "") + self._inputs(self.rows, masked=layer.masked),
-            name=f"{layer.name}_{prefix[:-1]}" if prefix else layer.name,
+            direction=f"_{prefix[:-1]}" if prefix else "",
             work=work,
             kernels={f"{cell}_cell"} if fused else _kernels(made) | _kernels(of_gates),
             products=products,
