@@ -478,7 +478,8 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
             input=outputs[0].shape,
             of=tuple(names),
             inputs=tuple(output.shape for output in outputs),
-        )
+        ),
+        (*path, "of"),
     )
 
 
@@ -543,7 +544,7 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
             joined = list[nodes.Layer]()
             for part in parts:
                 chain.branch(trunk)
-                chain.add(_pool(chain, path, part, trunk))
+                chain.add(_pool(chain, path, part, trunk), path)
                 joined.append(chain.layers[-1])
             chain.add(
                 nodes.Concat(
@@ -551,10 +552,11 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
                     input=joined[0].output,
                     of=tuple(layer.name for layer in joined),
                     inputs=tuple(layer.output for layer in joined),
-                )
+                ),
+                path,
             )
         case one:
-            chain.add(_pool(chain, path, one, trunk))
+            chain.add(_pool(chain, path, one, trunk), path)
 
 
 def _pool(

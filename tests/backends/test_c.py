@@ -6,7 +6,7 @@ import ctypes
 import json
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,11 +18,12 @@ import rnnspec
 from rnnspec import pipeline, saving
 from rnnspec.backends import get
 from rnnspec.backends.base import TEMPLATES
-from rnnspec.backends.c import compiler
+from rnnspec.backends.c import compiler, linebreaks
 from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
 from rnnspec.backends.c.layers import activation
 from rnnspec.backends.c.names import SHARED, layer_names
 from rnnspec.backends.contract import SourceOptions
+from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
 from rnnspec.importing.run import take
 from rnnspec.ir.forms import Form
@@ -314,3 +315,54 @@ def test_the_self_test_of_a_file_finds_another_weight(form: Form, tmp_path: Path
     bias += 1.0
     generated.store.write_one(again, "lstm_1.bias", bias)
     assert largest() > 1e-3
+
+
+@pytest.mark.parametrize("number", [1, 8, 60, 400])
+@pytest.mark.parametrize("pattern", ["int net_run(%s);", "    if (net_run(%s) != NET_OK) {"])
+def test_long_statements_are_filled_as_they_would_be_searched(
+    pattern: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "float *" if pattern.startswith("int") else ""
+    pointers = [f"{kind}y_{'name' * (7 * at % 5)}{at}" for at in range(number)]
+    statement = pattern % ", ".join((f"{kind}x", *pointers, f"{kind}workspace"))
+    places = [0]
+    place = linebreaks._place
+
+    def counted(*args: Any, **words: Any) -> Any:
+        places[0] += 1
+        return place(*args, **words)
+
+    monkeypatch.setattr(linebreaks, "_place", counted)
+    filled = linebreaks.break_lines(statement)
+    if number > 60:
+        assert places[0] <= 5 * len(linebreaks._tokens(statement))
+    else:
+        monkeypatch.setattr(linebreaks, "_MOST_TOKENS", 10**9)
+        assert linebreaks.break_lines(statement) == filled
+
+
+def test_a_thousand_layers_are_source() -> None:
+    dense = "- {type: dense, units: 1}\n" * 1100
+    spec = PLAIN.replace("rnn: ", "rnn:\n- ") + dense
+    assert rnnspec.codegen(rnnspec.loads(spec), "c").count("\n    net_dense_") == 1100
+
+
+FAR = """
+version: 1
+name: net
+input: {features: 1}
+rnn: [{type: conv, filters: 1, kernel_size: 2, dilation: %d}, {type: gru, units: 1}]
+"""
+
+
+@pytest.mark.parametrize(("dilation", "most"), [(1, 2), (1, 20), (600, None)])
+def test_files_are_compared_within_the_longest_sequence(
+    dilation: int, most: int | None, tmp_path: Path
+) -> None:
+    program = pipeline.program(rnnspec.loads(FAR % dilation))
+    output = Output(tmp_path / "net")
+    options = SourceOptions(max_steps=most)
+    built = build_model(program, get("c"), "inference", 1, output, options=options)
+    assert built.equal
+    with pytest.raises(UsageError, match=f"expected {dilation + 1} to {most or 2404} steps"):
+        built.model(np.zeros((1, (most or 2404) + 1, 1)))

@@ -85,11 +85,11 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name, words in drawn.items():
         (folder / name).write_text(spec_text(words))
     sources = {}
-    for form in map(form_named, FORMS):
+    for form in FORMS:
         offered = [
             path
             for path in map(folder.joinpath, drawn)
-            if not refusals(get("c"), pipeline.program(path).network, form)
+            if not refusals(get("c"), pipeline.program(path).network, form_named(form))
         ]
         for path, target in zip(covering(offered), cycle(get("c").targets)):
             name = f"{form}_{path.stem}"

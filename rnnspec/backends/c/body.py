@@ -31,19 +31,35 @@ class Body:
     ) -> None:
         self.network, self.names, self.functions = network, names, functions
         self.stepped = stepped
+        self.layers = {layer.name: layer for layer in network.layers}
         self.sources = nodes.sources(network)
-        self.windows = nodes.windows_of_padding(network)
         self.outputs = pointers(network)
         # Of several heads with the output of one layer, the first is where it is computed.
         self.results = {layer.name: name for name, layer in reversed(self.outputs.items())}
         self.pointers = {nodes.INPUT: "x", **self.results}
         self.steps = {nodes.INPUT: "steps"}
         self.expressions: dict[str, str] = {}
-        self.masks: dict[tuple[nodes.Window, ...], str] = {}
+        self.masks: dict[int, str] = {}
+        self.mask_windows: dict[int, nodes.Window] = {}
+        self.mask_numbers = self._mask_numbers()
         self.mask_places: dict[str, int] = {}
         self.most = most
         self.floats = 0
         self.places = self._places()
+
+    def _mask_numbers(self) -> dict[str, int]:
+        """Return the number of the mask of each output with padding, 0 for that of the input."""
+        numbers, known = {nodes.INPUT: 0}, dict[tuple[int, nodes.Window], int]()
+        padded = nodes.windows_of_padding(self.network)
+        for layer in self.network.layers:
+            if layer.name not in padded:
+                continue
+            number = numbers[self.sources[layer.name][0]]
+            if isinstance(layer, nodes.Conv | nodes.WindowPooling) and not layer.window.keeps_steps:
+                number = known.setdefault((number, layer.window), len(known) + 1)
+                self.mask_windows[number] = layer.window
+            numbers[layer.name] = number
+        return numbers
 
     def _size(self, shape: nodes.Shape) -> int:
         """Return the most floats of a shape."""
@@ -64,8 +80,7 @@ class Body:
 
     def _owner(self, name: str) -> str:
         """Return the layer in whose memory an output is: a flattened one stays where it was."""
-        layers = {layer.name: layer for layer in self.network.layers}
-        while isinstance(layers.get(name), nodes.Flatten) and name not in self.results:
+        while isinstance(self.layers.get(name), nodes.Flatten) and name not in self.results:
             name = self.sources[name][0]
         return name
 
@@ -186,9 +201,9 @@ class Body:
             self.pointers[layer.name] = f"state->{layer.name}_h"
         mask = ""
         if self._takes_mask(layer):
-            if self._windows_of(first) not in self.masks:
+            if self._mask_number(first) not in self.masks:
                 yield from self._mask(first)
-            mask = self.masks[self._windows_of(first)]
+            mask = self.masks[self._mask_number(first)]
         yield ""
         yield f"/* {layer.name}: {shapes} */"
         if isinstance(layer, nodes.Flatten):
@@ -243,22 +258,20 @@ class Body:
             case _:
                 return steps
 
-    def _windows_of(self, name: str) -> tuple[nodes.Window, ...]:
-        """Return the windows that change the mask before the output of a layer."""
-        windows = self.windows.get(name, ())
-        return tuple(window for window in windows if not window.keeps_steps)
+    def _mask_number(self, name: str) -> int:
+        return self.mask_numbers.get(name, 0)
 
     def _mask(self, name: str) -> Iterator[str]:
         """Yield the lines that make the mask of the output of a layer."""
-        windows, steps = self._windows_of(name), self.steps[name]
-        made = "mask" if not windows else f"mask_{len(self.masks)}"
+        key, steps = self._mask_number(name), self.steps[name]
+        made = "mask"
         size = -(-self.most // 4)
-        if windows:
+        if key:
             before = self._before(name)
-            if self._windows_of(before) not in self.masks:
+            if self._mask_number(before) not in self.masks:
                 yield from self._mask(before)
             made = f"mask_{len(self.masks)}"
-            window, old = windows[-1], self.masks[self._windows_of(before)]
+            window, old = self.mask_windows[key], self.masks[self._mask_number(before)]
             at = f"t * {window.stride}" if window.stride > 1 else "t"
             at = f"{window.anchor} + {at}" if window.anchor else at
             yield ""
@@ -280,14 +293,14 @@ class Body:
                 case _:
                     pass
             yield "}"
-        self.masks[windows] = made
+        self.masks[key] = made
         self.mask_places[made] = self.floats
         self.floats += size
 
     def _before(self, name: str) -> str:
         """Return the output whose mask has one window less than that of a layer."""
-        windows = self._windows_of(name)
-        while self._windows_of(name) == windows:
+        number = self._mask_number(name)
+        while self._mask_number(name) == number:
             name = self.sources[name][0]
         return name
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rnnspec.ir.forms import Form
 
 MOST_STEPS = 512
-"""The longest sequence of a network that takes any length, unless another one is asked for."""
+"""The longest sequence of a network of any length, unless it needs more or another is asked for."""
 _MOST_PARAMETERS = 2**23
 """Each takes about 12 characters of source, which the compiler reads into memory."""
 _TEST_STEPS = 8
@@ -170,7 +170,8 @@ def _times(count: int) -> str:
 
 
 def _most_steps(network: nodes.Network) -> int:
-    return network.input.steps or max(MOST_STEPS, nodes.least_steps(network))
+    # Several times the fewest: comparisons run longer sequences too.
+    return network.input.steps or max(MOST_STEPS, 4 * nodes.least_steps(network))
 
 
 def _about(network: nodes.Network, *, stepped: bool) -> Iterator[str]:
@@ -208,24 +209,25 @@ def _tests(network: nodes.Network, body: Body, most: int, *, stepped: bool) -> I
     """Yield the arrays of the self-test."""
     steps = min(most, max(_fewest_steps(network), _TEST_STEPS))
     yield Recorded("x", steps * _features(network), steps)
+    steps_of = _steps_of(network, steps)
     for pointer, layer in body.outputs.items():
-        rows = _steps_of(network, layer.name, steps) if len(layer.output) > 1 else 1
+        rows = steps_of[layer.name] if len(layer.output) > 1 else 1
         yield Recorded(pointer, rows * nodes.width(layer.output), steps if stepped else rows)
 
 
-def _steps_of(network: nodes.Network, name: str, steps: int) -> int:
-    """Return the number of steps of the output of a layer."""
-    sources, layers = nodes.sources(network), {layer.name: layer for layer in network.layers}
-    if name == nodes.INPUT:
-        return steps
-    layer = layers[name]
-    match layer:
-        case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
-            return count
-        case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
-            return window.count(_steps_of(network, sources[name][0], steps)) or 0
-        case _:
-            return _steps_of(network, sources[name][0], steps)
+def _steps_of(network: nodes.Network, steps: int) -> dict[str, int]:
+    """Return the number of steps of the output of each layer, given those of the input."""
+    of_layer = {nodes.INPUT: steps}
+    for layer, (source, *_) in zip(network.layers, nodes.sources(network).values(), strict=True):
+        before = of_layer[source]
+        match layer:
+            case nodes.Repeat(steps=count) | nodes.LastSteps(count=count):
+                of_layer[layer.name] = count
+            case nodes.Conv(window=window) | nodes.WindowPooling(window=window):
+                of_layer[layer.name] = window.count(before) or 0
+            case _:
+                of_layer[layer.name] = before
+    return of_layer
 
 
 def _fewest_steps(network: nodes.Network) -> int:
