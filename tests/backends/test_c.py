@@ -20,8 +20,7 @@ from rnnspec.backends import get
 from rnnspec.backends.base import TEMPLATES
 from rnnspec.backends.c import compiler, linebreaks
 from rnnspec.backends.c.arrays import declared_arrays, stored_arrays
-from rnnspec.backends.c.layers import activation
-from rnnspec.backends.c.names import SHARED, layer_names
+from rnnspec.backends.c.names import SHARED, activation
 from rnnspec.backends.contract import SourceOptions
 from rnnspec.building import Output, build_model
 from rnnspec.errors import UnsupportedError, UsageError
@@ -61,7 +60,7 @@ def test_every_array_is_stored_as_its_comment_says(
         words |= {"type": "gru", "reset": ", reset_after: false"}
     program = pipeline.program(rnnspec.loads(LAYERS % words))
     text = rnnspec.codegen(program.spec, "c", target=target)
-    stored = tuple(stored_arrays(program.network, layer_names(program.network), target))
+    stored = tuple(stored_arrays(program.network, target))
     assert tuple(declared_arrays(text).values()) == stored
     for array in stored:
         numbers = np.arange(1.0, 1 + np.prod(array.shape)).reshape(array.shape)
@@ -259,9 +258,7 @@ def test_source_of_int8_computes_with_the_rounded_arrays(text: str, target: str)
     generated = pipeline.generate(program, backend, "inference", options)
     arrays, rounded = generated.store.read(exact), pipeline.instantiate(generated, drawn=False)
     generated.store.write(rounded, arrays)
-    for stored in stored_arrays(
-        program.network, layer_names(program.network), target, rounded=True
-    ):
+    for stored in stored_arrays(program.network, target, rounded=True):
         name = f"{stored.layer}.{stored.path}"
         restored = stored.restored(kept := stored.stored(arrays[name]))
         if stored.rounded:

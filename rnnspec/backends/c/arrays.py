@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from rnnspec.backends.c.names import layer_names
 from rnnspec.ir.nodes import GRU, Attention, Conv, Dense, Layer, Network, Recurrent
 from rnnspec.ir.params import Param, params
 
@@ -187,13 +188,9 @@ def block_of(units: int, target: str) -> int:
     return 16 if units % 16 == 0 and target == "avx2" else 8
 
 
-def stored_arrays(
-    network: Network, names: Mapping[str, str], target: str, *, rounded: bool = False
-) -> Iterator[Stored]:
-    """Yield the arrays of a network as they are stored for a target, kernels and tables rounded.
-
-    ``names`` are those of the layers in C.
-    """
+def stored_arrays(network: Network, target: str, *, rounded: bool = False) -> Iterator[Stored]:
+    """Yield the arrays of a network as they are stored for a target, kernels and tables rounded."""
+    names = layer_names(network)
     for layer in network.layers:
         for param in params(layer):
             parts = _parts(layer, param, target)

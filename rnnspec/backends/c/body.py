@@ -7,8 +7,7 @@ from collections import Counter
 from math import prod
 from typing import TYPE_CHECKING
 
-from rnnspec.backends.c.layers import number
-from rnnspec.backends.c.names import pointers
+from rnnspec.backends.c.names import number, pointers
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:

@@ -109,7 +109,7 @@ def emit(network: nodes.Network, form: Form, options: SourceOptions) -> CSource:
     target = options.target or "portable"
     rounded = options.quantize is not None
     names = layer_names(network)
-    arrays = tuple(stored_arrays(network, names, target, rounded=rounded))
+    arrays = tuple(stored_arrays(network, target, rounded=rounded))
     by_path = {(stored.layer, stored.path): stored for stored in arrays}
     layers = Layers(network, names, by_path, stepped, most)
     functions = {layer.name: list(layers.functions(layer)) for layer in network.layers}
@@ -292,9 +292,7 @@ def _clashes(network: nodes.Network) -> Iterator[Refusal]:
 
 def _too_large_for_stack(network: nodes.Network) -> Iterator[Refusal]:
     names = layer_names(network)
-    arrays = {
-        (stored.layer, stored.path): stored for stored in stored_arrays(network, names, "portable")
-    }
+    arrays = {(stored.layer, stored.path): stored for stored in stored_arrays(network, "portable")}
     layers = Layers(network, names, arrays, stepped=True, most=1)
     refused = any(
         isinstance(layer, nodes.Attention | nodes.Flatten | nodes.WindowPooling | nodes.LastSteps)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, assert_never
 
 from rnnspec.backends.c.arrays import resets_first
+from rnnspec.backends.c.names import Activation, activation, number
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, gates
 
@@ -17,26 +17,6 @@ if TYPE_CHECKING:
 
 CHUNK = 16
 """The number of steps for which the products with the inputs are made at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Activation:
-    """An activation: the name of its function, and what it takes beside the numbers."""
-
-    name: str
-    argument: str = ""
-
-    @property
-    def function(self) -> str:
-        """The name of the function, which takes many numbers unless it is one of a vector."""
-        if self.over_features:
-            return self.name
-        return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
-
-    @property
-    def over_features(self) -> bool:
-        """True if it is not one of each element."""
-        return self.name in ("softmax", "log_softmax")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,25 +35,6 @@ class Function:
     work: int = 0
     kernels: frozenset[str] = frozenset()
     products: frozenset[tuple[str, int, str]] = frozenset()
-
-
-def number(value: float) -> str:
-    """Return the shortest literal of the float that is nearest to a value."""
-    single = struct.pack("f", value)
-    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
-    text = next(text for text in texts if struct.pack("f", float(text)) == single)
-    return f"{text if '.' in text or 'e' in text else text + '.0'}f"
-
-
-def activation(value: nodes.Activation) -> Activation:
-    """Return an activation as its function takes it."""
-    match value:
-        case nodes.LeakyRelu(slope=slope):
-            return Activation("leaky_relu", number(slope))
-        case nodes.ClippedRelu(limit=limit):
-            return Activation("clipped_relu", number(limit))
-        case _:
-            return Activation(value)
 
 
 @dataclass(slots=True)

@@ -1,24 +1,65 @@
-"""Names in C, where parameters, variables, functions and arrays share one name space."""
+"""Names and literals in C, where parameters, variables, functions and arrays share a name space."""
 
 from __future__ import annotations
 
 import re
+import struct
+from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING, get_args
 
-from rnnspec.backends.c.layers import activation
 from rnnspec.ir import nodes
 from rnnspec.ir.params import directions, params
-from rnnspec.words import Activation
+from rnnspec.words import Activation as Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation: the name of its function, and what it takes beside the numbers."""
+
+    name: str
+    argument: str = ""
+
+    @property
+    def function(self) -> str:
+        """The name of the function, which takes many numbers unless it is one of a vector."""
+        if self.over_features:
+            return self.name
+        return f"{self.name}es" if self.name.endswith("s") else f"{self.name}s"
+
+    @property
+    def over_features(self) -> bool:
+        """True if it is not one of each element."""
+        return self.name in ("softmax", "log_softmax")
+
+
+def number(value: float) -> str:
+    """Return the shortest literal of the float that is nearest to a value."""
+    single = struct.pack("f", value)
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    text = next(text for text in texts if struct.pack("f", float(text)) == single)
+    return f"{text if '.' in text or 'e' in text else text + '.0'}f"
+
+
+def activation(value: nodes.Activation) -> Activation:
+    """Return an activation as its function takes it."""
+    match value:
+        case nodes.LeakyRelu(slope=slope):
+            return Activation("leaky_relu", number(slope))
+        case nodes.ClippedRelu(limit=limit):
+            return Activation("clipped_relu", number(limit))
+        case _:
+            return Activation(value)
+
 
 SHARED = re.compile(
     r"run|step|chunk|reset|state|self_test|farther|dot(?:_int8)?|bits|float|by_sign|limit"
     r"|short_expm1|negative_expm1|exp|tanh|sigmoid|lstm_cell|gru_cell"
     r"|(?:multiply|project)_\dx\d+(?:_int8)?"
-    rf"|{'|'.join(activation(name).function for name in get_args(Activation) if name != 'linear')}"
+    rf"|{'|'.join(activation(name).function for name in get_args(Word) if name != 'linear')}"
     r"|leaky_relus|clipped_relus"
 )
 """The functions, without the name of the network, that a source may have beside its layers'."""
