@@ -481,7 +481,8 @@ def _concat(chain: _Chain, path: Path, layer: models.Concat) -> None:
             input=outputs[0].shape,
             of=tuple(names),
             inputs=tuple(output.shape for output in outputs),
-        )
+        ),
+        (*path, "of"),
     )
 
 
@@ -546,7 +547,7 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
             joined = list[nodes.Layer]()
             for part in parts:
                 chain.branch(trunk)
-                chain.add(_pool(chain, path, part, trunk))
+                chain.add(_pool(chain, path, part, trunk), path)
                 joined.append(chain.layers[-1])
             chain.add(
                 nodes.Concat(
@@ -554,10 +555,11 @@ def _pooling(chain: _Chain, path: Path, head: models.Head, trunk: nodes.Layer) -
                     input=joined[0].output,
                     of=tuple(layer.name for layer in joined),
                     inputs=tuple(layer.output for layer in joined),
-                )
+                ),
+                path,
             )
         case one:
-            chain.add(_pool(chain, path, one, trunk))
+            chain.add(_pool(chain, path, one, trunk), path)
 
 
 def _pool(

@@ -53,11 +53,12 @@ def _taken_names_schemas(taken: tuple[TakenNames, ...]) -> dict[str, Schema]:
             {
                 *reserved.KEYWORDS,
                 *reserved.CAPITAL_KEYWORDS,
+                reserved.INPUT,
                 *(name for own in taken for name in (*own.in_framework, *own.in_class)),
             },
             "|".join(filter(None, (own.framework_pattern for own in taken))),
-            "Keywords of Python, attributes of modules of PyTorch and Flax, and operations of "
-            "Keras.",
+            "Keywords of Python, the name of the input, attributes of modules of PyTorch and Flax, "
+            "and operations of Keras.",
         ),
     }
 

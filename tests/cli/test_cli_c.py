@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +40,7 @@ def _compiler() -> None:
         ('cc "', "no C compiler: 'cc \"' was not found; install one, or set CC to its path"),
         ("cc -include nosuch.h", "cc -include nosuch.h cannot compile C: "),
         ("true", "true cannot compile C: it wrote no file"),
+        ("cc -fvisibility=hidden", "what cc compiles has no function rnnspec_array; expected a"),
     ],
 )
 def test_a_compiler_that_does_not_work_is_one_error(
@@ -121,3 +126,41 @@ def test_int8_takes_every_kernel_however_long_its_comment(run: Run) -> None:
     ran = run("build", "both.yaml", "-b", "c", "--quantize", "int8", "--seed", 1, "-o", "both")
     assert (ran.code, ran.err) == (0, "")
     assert "quantized to int8: bidirectional_1 and dense_1\n" in ran.out
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
+def test_an_interrupt_ends_a_compiler_and_takes_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, pid = tmp_path / "temporary", tmp_path / "pid"
+    folder.mkdir()
+    script = tmp_path / "compiler"
+    script.write_text(f'touch "$TMPDIR/cc1.s"\nsleep 60 &\necho $! > {pid}\nwait\n')
+    monkeypatch.setenv("CC", f"sh {script}")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def interrupt(number: int, frame: object) -> None:
+        # The compiler has started its other process.
+        if not pid.exists() or not pid.read_text():
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        with pytest.raises(KeyboardInterrupt):
+            compiler.compile_library("int one;")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert list(folder.iterdir()) == []
+    # A process that was killed needs a moment to end.
+    for _ in range(500):
+        try:
+            os.kill(int(pid.read_text()), 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the other process of the compiler is still there")

@@ -204,7 +204,7 @@ static void bidirectional_lstm_multiply_4x8(const float *BIDIRECTIONAL_LSTM_REST
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 32; ++j) {
                 a0[j] = BIDIRECTIONAL_LSTM_MADD(x[k], w[j], a0[j]);
             }

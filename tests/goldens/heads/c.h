@@ -220,7 +220,7 @@ static void heads_multiply_1x8(const float *HEADS_RESTRICT w, const float *HEADS
             a3[j] = 0.0f;
         }
         size_t k = 0;
-        for (; k + 3 < inputs; k += 4) {
+        for (; k < inputs - inputs % 4; k += 4) {
             for (size_t j = 0; j < 8; ++j) {
                 a0[j] = HEADS_MADD(x[k], w[j], a0[j]);
                 a1[j] = HEADS_MADD(x[k + 1], w[8 + j], a1[j]);
@@ -301,7 +301,7 @@ static void heads_multiply_3x8(const float *HEADS_RESTRICT w, const float *HEADS
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 24; ++j) {
                 a0[j] = HEADS_MADD(x[k], w[j], a0[j]);
             }
@@ -365,7 +365,7 @@ static void heads_gru_cell(float *HEADS_RESTRICT z, const float *HEADS_RESTRICT 
 static float heads_dot(const float *a, const float *b, size_t n) {
     float parts[8] = {0.0f}, total = 0.0f;
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
+    for (; i < n - n % 8; i += 8) {
         for (size_t j = 0; j < 8; ++j) {
             parts[j] += a[i + j] * b[i + j];
         }

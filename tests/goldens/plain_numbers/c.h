@@ -168,7 +168,7 @@ static void plain_numbers_multiply_3x8(const float *PLAIN_NUMBERS_RESTRICT w,
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 24; ++j) {
                 a0[j] = PLAIN_NUMBERS_MADD(x[k], w[j], a0[j]);
             }
@@ -227,7 +227,7 @@ static void plain_numbers_multiply_4x8(const float *PLAIN_NUMBERS_RESTRICT w,
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 32; ++j) {
                 a0[j] = PLAIN_NUMBERS_MADD(x[k], w[j], a0[j]);
             }

@@ -226,7 +226,7 @@ static void sleep_staging_multiply_1x8(const float *SLEEP_STAGING_RESTRICT w,
             a3[j] = 0.0f;
         }
         size_t k = 0;
-        for (; k + 3 < inputs; k += 4) {
+        for (; k < inputs - inputs % 4; k += 4) {
             for (size_t j = 0; j < 8; ++j) {
                 a0[j] = SLEEP_STAGING_MADD(x[k], w[j], a0[j]);
                 a1[j] = SLEEP_STAGING_MADD(x[k + 1], w[8 + j], a1[j]);
@@ -281,7 +281,7 @@ static void sleep_staging_multiply_4x8(const float *SLEEP_STAGING_RESTRICT w,
             }
         }
         size_t k = 0;
-        for (; k + 1 < inputs; k += 2) {
+        for (; k < inputs - inputs % 2; k += 2) {
             for (size_t j = 0; j < 32; ++j) {
                 a0[j] = SLEEP_STAGING_MADD(x[k], w[j], a0[j]);
             }
@@ -346,7 +346,7 @@ static void sleep_staging_lstm_cell(float *SLEEP_STAGING_RESTRICT z, size_t padd
 static float sleep_staging_dot(const float *a, const float *b, size_t n) {
     float parts[8] = {0.0f}, total = 0.0f;
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) {
+    for (; i < n - n % 8; i += 8) {
         for (size_t j = 0; j < 8; ++j) {
             parts[j] += a[i + j] * b[i + j];
         }

@@ -170,7 +170,7 @@ static void standard_rnn_multiply_1x8(const float *STANDARD_RNN_RESTRICT w,
             a3[j] = 0.0f;
         }
         size_t k = 0;
-        for (; k + 3 < inputs; k += 4) {
+        for (; k < inputs - inputs % 4; k += 4) {
             for (size_t j = 0; j < 8; ++j) {
                 a0[j] = STANDARD_RNN_MADD(x[k], w[j], a0[j]);
                 a1[j] = STANDARD_RNN_MADD(x[k + 1], w[8 + j], a1[j]);
