@@ -65,6 +65,10 @@ STACKS = {
     "tied": TOKENS + "rnn: {type: gru, units: 3}\nhead: {pooling: none, units: 9, tied: true}\n",
     "tied without a bias": TOKENS + "rnn: {type: gru, units: 3}\n"
     "head: {pooling: none, units: 9, activation: softmax, bias: false, tied: true}\n",
+    # The output of the first head is no layer of Keras, and has no number among the dense ones.
+    "attention and tied": TOKENS + "rnn: {type: gru, units: 3}\nheads:\n"
+    "  one: {pooling: {attention: {units: 2}}, units: 9, bias: false, tied: true}\n"
+    "  two: {pooling: none, hidden: [{units: 4}], units: 2}\n",
     # In Keras, the output layers of both are behind the hidden one.
     "heads": TOKENS + "rnn: {type: gru, units: 4}\n"
     "heads: {one: {units: 4}, two: {hidden: [{units: 4}], units: 4}}\n",

@@ -578,7 +578,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], str, str]] = [
         "view: expected no change of shapes, received one",
     ),
     (
-        lambda: over_time(lambda y, _: F.leaky_relu(y, "slow")),
+        lambda: over_time(lambda y, _: F.leaky_relu(y, "slow")),  # type: ignore[arg-type]
         "F.leaky_relu(y, ",
         "leaky_relu: expected arguments that rnnspec supports, received an error: ",
     ),

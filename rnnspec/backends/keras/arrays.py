@@ -187,12 +187,19 @@ def arrays_of(  # noqa: PLR0913, PLR0917 - what is known of a file
         )
         for node in known.layers
     ]
-    position = {name: at for at, name in enumerate(order)}
-    layers = [layer for each in placed for layer in (each.layer, *each.others)]
-    layers.sort(key=lambda layer: position.get(layer.name, -1))
     with_arrays = {
         layer.name for each in placed if params(each.node) for layer in (each.layer, *each.others)
     }
+    position = {name: at for at, name in enumerate(order)}
+    # A tied output without a bias is no layer, but a second call of the embedding. Counted as one,
+    # it would shift the numbers that Keras gives the dense layers behind it.
+    layers = [
+        layer
+        for each in placed
+        if params(each.node) or not _is_tied(each.node)
+        for layer in (each.layer, *each.others)
+    ]
+    layers.sort(key=lambda layer: position.get(layer.name, -1))
     own = [layer for layer in layers if layer.name in with_arrays]
     stored = source(account, layers, own)
     _check_number(account, own, stored)
