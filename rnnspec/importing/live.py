@@ -125,6 +125,9 @@ def from_torch(module: Any, example: Any = None, name: str = "") -> Model:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(module, torch.nn.Module):
         raise UsageError(f"expected a module of PyTorch, received {received(module)}")
+    if "_modules" not in vars(module):
+        message = "expected a module whose __init__ calls super().__init__(), received"
+        raise UsageError(f"{message} {received(module)}")
     from rnnspec.backends.torch.runtime import RUNTIME
     from rnnspec.importing.torch.module import read_module
     from rnnspec.importing.torch.runs import compare_module

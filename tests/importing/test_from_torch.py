@@ -56,6 +56,32 @@ def test_every_idiom_of_initial_zeros_is_taken(name: str) -> None:
     assert rnnspec.from_torch(module, torch.randn(4, 6, 3)).spec.document.text == written
 
 
+def test_a_pool_over_the_size_of_its_input_is_one_over_all_steps() -> None:
+    # Each is compared with its module, too.
+    texts = {
+        name: rnnspec.from_torch(traced.over_time(pool), name="net").spec.document.text
+        for name, pool in traced.OVER_TIME.items()
+    }
+    assert set(texts.values()) == {texts["adaptive"]}
+    assert "head: {pooling: max, name: fc, units: 2}\n" in texts["adaptive"]
+
+
+def test_lengths_may_be_counted() -> None:
+    models = [rnnspec.from_torch(traced.counted(count)) for count in traced.COUNTS.values()]
+    (text,) = {model.spec.document.text for model in models}
+    assert "embedding: {name: emb, vocabulary: 9, dim: 4, mask_zero: true}\n" in text
+    said = "padding is token 0; the module counts the other tokens of a sequence, and takes as many"
+    assert {model.inferred for model in models} == {(f"{said} from its start",)}
+    least = rnnspec.from_torch(traced.counted(lambda x: (x != 0).sum(1).clamp(min=1)))
+    assert least.inferred[0] == ("a sequence of padding only has no step; in the module it has one")
+    (example, _) = traced.padded_tokens()
+    module = traced.counted(traced.COUNTS["operator"])
+    assert "the example and random inputs" in rnnspec.from_torch(module, example).compared
+    # The spec leaves out padding anywhere, the module at the end of a sequence.
+    with pytest.raises(ModelError, match=r"on the example, .* difference of .* \[E709\]"):
+        rnnspec.from_torch(module, example.flip(1))
+
+
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
@@ -226,6 +252,9 @@ def test_a_dropout_gets_its_place() -> None:
 def test_only_modules_are_taken() -> None:
     with pytest.raises(UsageError, match="expected a module of PyTorch, received 3"):
         rnnspec.from_torch(3)
+    empty = torch.nn.Linear.__new__(torch.nn.Linear)
+    with pytest.raises(UsageError, match=r"whose __init__ calls super\(\).__init__\(\), received"):
+        rnnspec.from_torch(empty)
 
 
 def test_source_for_inference_that_takes_integers_is_read() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.torch import calls, graph, layers
@@ -60,6 +61,10 @@ class Reader:
                 self._values[op.name] = self._value(op)
             except RefusedError as refused:
                 self._refuse(op, refused.message, refused.code)
+                self._values[op.name] = Unknown()
+            except Exception as error:  # noqa: BLE001 - PyTorch takes more than is foreseen here
+                message = f"expected arguments that rnnspec supports, received an error: {error!r}"
+                self._refuse(op, brief(message), "E704")
                 self._values[op.name] = Unknown()
             self._check_modes(op)
 
@@ -185,6 +190,7 @@ class Reader:
             ),
             inputs=len(self._inputs),
             lengths=self._inputs.index(scope.lengths) if scope.lengths else 0,
+            counted=scope.counted,
             decreasing=scope.decreasing,
             batch=scope.batch,
             casts=scope.casts,
