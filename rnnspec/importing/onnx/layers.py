@@ -244,6 +244,8 @@ def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int
     pads = attributes.get("pads", (0,) * (2 * rank))
     if len(pads) != 2 * rank or len(kernel) != rank:
         raise RefusedError("pads: expected two numbers for each axis", "E703")
+    if result["auto"] != "NOTSET" and any(pads):
+        raise RefusedError("auto_pad: expected it without pads, received both", "E703")
     result["pads"] = (int(pads[place]), int(pads[rank + place]))
     others = [i for i in range(rank) if i != place]
     if any(kernel[i] != 1 or pads[i] or pads[rank + i] for i in others):
@@ -272,11 +274,21 @@ def _padding(
     if added == (reach, reach) and stride == 1:
         # As long as the last steps are cut off.
         return "causal", reach
-    same = nodes.Window(size=size, stride=stride, dilation=dilation, padding="same")
-    if all(same.added(steps) == added for steps in scope.sequences(at).steps):
+    if _adds_same(scope, at, window, added):
         return "same", 0
     message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none, "
     raise RefusedError(f"{message}'same', or {reach} before it ('causal')", "E703")
+
+
+def _adds_same(scope: Scope, at: int, window: tuple[int, int, int], added: tuple[int, ...]) -> bool:
+    """Return whether 'same' adds these steps before and after every sequence.
+
+    With a stride, what it adds depends on the length.
+    """
+    size, stride, dilation = window
+    same = nodes.Window(size=size, stride=stride, dilation=dilation, padding="same")
+    is_decided = stride == 1 or scope.has_fixed_steps(at)
+    return is_decided and same.added(scope.sequences(at).steps[0]) == added
 
 
 def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
@@ -305,8 +317,9 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if sizes["dilations"] != 1:
         raise RefusedError("dilations: expected 1, received another", "E703")
     added, lengths = sizes["pads"], scope.sequences(value.at).steps
-    same = nodes.Window(size=size, stride=stride, dilation=1, padding="same")
-    ceil = bool(node.attributes.get("ceil_mode", 0))
+    may_overhang = stride > 1 and (
+        not scope.has_fixed_steps(value.at) or (lengths[0] - size) % stride > 0
+    )
     padding: WindowPadding = "valid"
     counts = statistic == "average" and node.attributes.get("count_include_pad", 0)
     if any(value.pad):
@@ -316,12 +329,12 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         added = value.pad
     if sizes["auto"] in ("SAME_UPPER", "SAME_LOWER"):
         padding = _padding(scope, value.at, added, sizes["auto"], (size, stride, 1))[0]
-    elif any(added) and all(same.added(steps) == added for steps in lengths):
+    elif any(added) and _adds_same(scope, value.at, (size, stride, 1), added):
         padding = "same"
     elif any(added):
         message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none or"
         raise RefusedError(f"{message} 'same'", "E703")
-    elif ceil and any(steps > size and (steps - size) % stride for steps in lengths):
+    elif node.attributes.get("ceil_mode", 0) and may_overhang:
         if (size, stride) != (2, 2):
             message = "expected 0, or windows of 2 steps with a stride of 2, where it is 'same'"
             raise RefusedError(f"ceil_mode: {message}; received 1", "E703")

@@ -22,6 +22,7 @@ from rnnspec.importing.onnx.values import (
     Tensor,
     Unknown,
     describe,
+    name_axis,
 )
 from rnnspec.ir import nodes
 
@@ -350,6 +351,12 @@ class Reader:
             raise RefusedError(f"expected a sequence or a vector, received {describe(solid)}")
         if solid.at == 0:
             raise RefusedError("expected the output of a layer, received the input")
+        if not sequence and solid.axes.count("") == 1:
+            solid = scope.keep_last_step(solid, [result.at for _, result in self.results])
+            letters_of_result = "BTF" if scope.is_sequence(solid.at) else "BF"
+        where = brief(name) if len(self._graph.outputs) > 1 else ""
+        usual = list(map(name_axis, letters_of_result))
+        scope.infer_axes("the file returns", list(map(name_axis, solid.axes)), usual, where)
         self.results.append((name, solid))
 
 

@@ -20,7 +20,7 @@ from rnnspec.importing.onnx.values import (
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rnnspec.backends.imported import Account
     from rnnspec.importing.onnx.formulas import Formula, Piece
@@ -32,6 +32,8 @@ _MOST_STEPS = 2**14
 _MOST_LAYERS = 3_000
 """The most layers, each activation and pooling counted: they are put in order in its square."""
 _EPSILON = 1e-3
+_STEPWISE = (nodes.Dense, nodes.Activate, nodes.LayerNorm, nodes.BatchNorm, nodes.Normalize)
+"""Layers that compute each step by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,12 @@ class Scope(LayerGraph):
         if sequences is None:
             raise RefusedError("expected a sequence, received one vector of each sequence")
         return sequences
+
+    def has_fixed_steps(self, at: int) -> bool:
+        """Return whether an output has as many steps whatever the length of the input is."""
+        while at and not isinstance(self.steps[at].layer, nodes.Repeat | nodes.LastSteps):
+            at = self.steps[at].sources[0]
+        return at != 0 or self.probes.setting.size("T") is not None
 
     def is_sequence(self, at: int) -> bool:
         """Return whether an output has steps."""
@@ -205,7 +213,13 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: the language has no such layer.
         """
-        tensor = self._whole(self.as_tensor(value))
+        tensor = self.as_tensor(value)
+        one_step = tensor.steps is not None and tensor.axis("T") < 0
+        if tensor.formula is not None and one_step and tensor.half is None:
+            # A bias is that of the layer before, which computes it at all steps.
+            steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None))
+            tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
+        tensor = self._whole(tensor)
         if tensor.rows is not None and not in_any_row:
             raise RefusedError("expected the sequences of the batch in their order")
         if tensor.surplus:
@@ -320,6 +334,29 @@ class Scope(LayerGraph):
             self._pooled[at, statistic] = self.add(pooling(statistic), at)
         return self._pooled[at, statistic]
 
+    def keep_last_step(self, tensor: Tensor, results: Sequence[int]) -> Tensor:
+        """Return a vector of the last step, if an axis of size 1 is left, as the last 1 of steps.
+
+        Args:
+            tensor: the vector.
+            results: the places of other results.
+        """
+        chain = [tensor.at]
+        while isinstance(self.steps[chain[0]].layer, _STEPWISE) and chain[0] not in results:
+            (source,) = self.steps[chain[0]].sources
+            users = [at for at, step in self.steps.items() if source in step.sources]
+            if not source or len(users) > 1:
+                return tensor
+            chain.insert(0, source)
+        pool = self.steps[chain[0]]
+        is_last = isinstance(pool.layer, nodes.Pooling) and pool.layer.statistic == "last_step"
+        if not is_last or chain[0] in results or any(self.masked.values()):
+            return tensor
+        pool.layer = nodes.LastSteps(name=pool.layer.name, input=(), count=1)
+        real = tuple(each[:, -1:] for each in self.sequences(pool.sources[0]).real)
+        self._sequences |= dict.fromkeys(chain, Sequences((1,) * len(real), real))
+        return replace(tensor, axes=tuple(axis or "T" for axis in tensor.axes))
+
     def is_at(self, tensor: Tensor, which: str) -> bool:
         """Return whether a value has the first or the last step, or the first or last real one."""
         assert tensor.steps is not None, "of one step"
@@ -350,9 +387,8 @@ class Scope(LayerGraph):
         at, features = inner.at, self.features(inner)
         self.in_place(replace(inner, axes=("B", "T", "F")))
         place = self.add(nodes.Flatten(name="flatten", input=()), at)
-        lengths = set(self.sequences(at).steps)
-        if len(lengths) == 1:
-            self.flattened[place] = lengths.pop() * features
+        if self.has_fixed_steps(at):
+            self.flattened[place] = self.sequences(at).steps[0] * features
             self._widths[place] = self.flattened[place]
         axes = tuple(axis.replace("TF", "F") for axis in tensor.axes)
         return Tensor(place, axes)

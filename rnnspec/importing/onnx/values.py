@@ -153,6 +153,20 @@ _NAMES = {
 }
 
 
+NAMES_OF_AXES = {
+    "B": "batch",
+    "T": "steps",
+    "F": "features",
+    "D": "directions",
+    "U": "units",
+}
+
+
+def name_axis(letters: str) -> str:
+    """Return what lies along an axis, for messages."""
+    return " x ".join(NAMES_OF_AXES[letter] for letter in letters) or "1"
+
+
 def describe(value: Value) -> str:
     """Return what a value is, for messages."""
     match value:
@@ -161,9 +175,7 @@ def describe(value: Value) -> str:
         case Tensor(role="weighted"):
             return "steps multiplied by weights; expected their sum over the steps"
         case Tensor(axes=axes):
-            words = {"B": "batch", "T": "steps", "F": "features", "D": "directions", "U": "units"}
-            named = (" x ".join(words[letter] for letter in axis) or "1" for axis in axes)
-            return f"({', '.join(named)})"
+            return f"({', '.join(map(name_axis, axes))})"
         case Argument(name=name):
             return f"the input '{name}'"
         case _:
