@@ -79,7 +79,6 @@ def apply(
     parts: tuple[Formula | Array | None, ...],
     *,
     is_single: bool = False,
-    small: tuple[float, ...] = (),
 ) -> Formula:
     """Return an operator applied to formulas, to constants, and to the features.
 
@@ -92,7 +91,7 @@ def apply(
     if depth > _LONGEST:
         raise RefusedError(f"expected a layer of the language, received {depth} operators in a row")
     epsilons = dict.fromkeys(
-        [*small, *(each for part in inner for each in part.small)]
+        [each for part in inner for each in part.small]
         + [float(each.flat[0]) for each in constants if each.size == 1]
     )
     return Formula(
@@ -223,6 +222,7 @@ def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
             or _match_clipped_relu(x, y)
             or _match_affine(x, y)
             or _match_norm(x, y, formula.small)
+            or _match_single_l2(formula, start, x, y)
         )
         return _with_constants(piece, formula, start)
 
@@ -290,6 +290,12 @@ def _match_norm(x: Array, y: Array, epsilons: tuple[float, ...]) -> Norm | L2 | 
         if fit is not None:
             return Norm(fit.a, fit.b, shortest_float(epsilon))
     return None
+
+
+def _match_single_l2(formula: Formula, start: Formula | None, x: Array, y: Array) -> L2 | None:
+    """Return the division of one feature by its norm, which leaves its sign, or None."""
+    is_norm = any(part.op == "ReduceL2" for part in _walk(formula, start))
+    return L2() if is_norm and x.shape[1] == 1 and _equal(y, np.sign(x)) else None
 
 
 _FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {

@@ -11,7 +11,7 @@ import numpy as np
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import functions, settings
 from rnnspec.importing.onnx.attention import attention, weigh, weights_of
-from rnnspec.importing.onnx.formulas import Formula, apply
+from rnnspec.importing.onnx.formulas import Formula, apply, shortest_float
 from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
 from rnnspec.importing.onnx.masks import apply_mask
 from rnnspec.importing.onnx.shapes import axis_number, constants
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS = 2**24
 """The most numbers of a function on samples."""
+_MERGES: dict[str, Merge] = {"ReduceSum": "sum", "ReduceMean": "ave", "ReduceProd": "mul"}
 _STATISTICS: dict[str, Statistic] = {"ReduceSum": "sum", "ReduceMean": "mean", "ReduceMax": "max"}
 
 
@@ -98,8 +99,7 @@ def _apply_to_features(
             if isinstance(value, Tensor)
         )
     )
-    small = (settings.epsilon_of(node),) if node.op == "LayerNormalization" else ()
-    formula = apply(node.op, function, tuple(parts), is_single=single, small=small)
+    formula = apply(node.op, function, tuple(parts), is_single=single)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 
@@ -185,12 +185,30 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if node.op == "LayerNormalization":
         if len(node.outputs) > 1 and any(node.outputs[1:]):
             raise RefusedError("expected one output, received several", "E703")
-        return _apply_to_features(scope, node, inputs, functions.layer_norm)
+        return _layer_norm(scope, node, x, inputs)
     if node.op == "LpNormalization" and node.attributes.get("p", 2) != 2:
         raise RefusedError("p: expected 2, received 1", "E703")
     # The features of a sample are the last axis.
     last = replace(node, attributes={"axis": -1})
     return _apply_to_features(scope, last, inputs[:1], functions.OVER_FEATURES[node.op])
+
+
+def _layer_norm(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Tensor:
+    """Return the output of a norm over the features, which are the last axis."""
+    scale, offset = [*constants(inputs, "Scale and B"), None][1:3]
+    if node.attributes.get("axis", -1) not in (-1, len(x.axes) - 1):
+        raise RefusedError("axis: expected the last one, received another", "E703")
+    value = scope.with_features(scope.settle(x))
+    width, arrays = scope.features(value), {}
+    for name, array, usual in (("gamma", scale, 1.0), ("beta", offset, 0.0)):
+        numbers = np.full(1, usual, np.float32) if array is None else np.ravel(array)
+        if numbers.size not in (1, width):
+            raise RefusedError(f"expected arrays of {width} numbers", "E707")
+        arrays[name] = np.broadcast_to(numbers, width)
+    epsilon = shortest_float(settings.epsilon_of(node))
+    layer = nodes.LayerNorm(name="layer_norm", input=(), epsilon=epsilon)
+    at = scope.add(layer, value.at, arrays=arrays)
+    return replace(value, at=at, numbers=None, filler=None)
 
 
 def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
@@ -219,8 +237,8 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             result = Tensor(at, tuple(axis.replace("T", "") for axis in x.axes))
         case ["T"] if statistic:
             result = pool_steps(scope, replace(scope.settle(x), filler=x.filler), statistic)
-        case ["D"] if statistic in ("sum", "mean") and x.formula is None:
-            scope.merge(x.at, "sum" if statistic == "sum" else "ave")
+        case ["D"] if node.op in _MERGES and x.formula is None:
+            scope.merge(x.at, _MERGES[node.op])
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
             result = replace(x, axes=axes_left)
         case ["F" | "U"]:

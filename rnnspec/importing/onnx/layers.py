@@ -58,7 +58,8 @@ def _tokens_in_place(scope: Scope, indices: Known) -> Tensor | None:
         ):
             of_indices, of_tokens = [i.shape for i in indices.arrays], [t.shape for t in plain]
             axes = _axes_like(letters, of_indices, of_tokens)
-            return None if axes is None else Tensor(0, axes)
+            if axes is not None:
+                return Tensor(0, axes)
     return None
 
 
@@ -385,7 +386,7 @@ def pool_steps(scope: Scope, value: Tensor, statistic: Statistic) -> Tensor:
         # A number that changes nothing stands at padding.
         masked = value.filler <= -1e30 if statistic == "max" else value.filler == 0.0
         masked &= statistic in ("max", "sum")
-    if not masked or value.steps is not None:
+    if not (masked and scope.has_all_real(value)):
         value = scope.in_place(value)
     at = scope.add(pooling(statistic), value.at)
     scope.masked[at] = masked

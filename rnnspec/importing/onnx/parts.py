@@ -16,6 +16,7 @@ from rnnspec.importing.onnx.shapes import (
     has_directions,
     of_probe,
     transpose,
+    with_axes,
 )
 from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
 from rnnspec.ir import nodes
@@ -109,7 +110,7 @@ def take(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
         return x
     if all(number == 1 for number in sizes) and all(i.size == 1 for i in indices):
         middle = () if rank == 0 else (*[""] * (rank - 1), letters)
-        return replace(x, axes=(*x.axes[:axis], *middle, *x.axes[axis + 1 :]))
+        return with_axes(scope, x, (*x.axes[:axis], *middle, *x.axes[axis + 1 :]))
     match letters:
         case "D" | "DU" | "F" | "U":
             return _take_direction(scope, x, axis, indices)
@@ -289,7 +290,7 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
     for old, index in zip(before, indices.arrays, strict=True):
         at = _index_of_rows(x, axis, index, len(old))
         after.append(np.take_along_axis(old, np.where(at < 0, at + old.shape[1], at), 1))
-    if all(steps.shape[1] == 1 for steps in after):
+    if all(steps.shape[1] == 1 for steps in after) and min(scope.sizes(x, "T")) > 1:
         axes = tuple("" if i == axis else each for i, each in enumerate(x.axes))
         return _without_numbers(replace(x, axes=axes, steps=tuple(each[:, 0] for each in after)))
     return _without_numbers(with_steps(scope, x, tuple(after)))

@@ -91,7 +91,8 @@ class Probes:
     @property
     def has_numbers(self) -> bool:
         """Whether each number is one of its own: there are too many otherwise."""
-        return all(batch.strides[-1] for batch in self.batches)
+        # NumPy repeats the one feature of a step without end, too.
+        return all(batch.strides[-1] or batch.shape[-1] == 1 for batch in self.batches)
 
     @property
     def inputs(self) -> Probed:

@@ -217,7 +217,7 @@ class Scope(LayerGraph):
         one_step = tensor.steps is not None and tensor.axis("T") < 0
         if tensor.formula is not None and one_step and tensor.half is None:
             # A bias is that of the layer before, which computes it at all steps.
-            steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None))
+            steps = self.settle(replace(tensor, axes=("B", "T", "F"), steps=None, rows=None))
             tensor = replace(tensor, at=steps.at, formula=None, numbers=None)
         tensor = self._whole(tensor)
         if tensor.rows is not None and not in_any_row:
@@ -248,10 +248,25 @@ class Scope(LayerGraph):
             RefusedError: it is something else.
         """
         tensor = self.with_features(self.settle(value, **words))
+        if not self.is_sequence(tensor.at) and tensor.axes == tuple(
+            letter.replace("T", "") for letter in axes
+        ):
+            # A vector with an axis of size 1 in place of the steps.
+            tensor = self.repeat(tensor, 1, tensor.axes.index(""))
         if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
             expected = describe(Tensor(0, tuple(axes)))
             raise RefusedError(f"expected {expected}, received {describe(tensor)}")
         return tensor
+
+    def repeat(self, tensor: Tensor, count: int, place: int) -> Tensor:
+        """Return a vector as a number of equal steps, which the axis at ``place`` has."""
+        real = tuple(np.ones((rows, count), dtype=bool) for rows in self.probes.rows)
+        at = self.add(
+            nodes.Repeat(name="repeat", input=(), steps=count),
+            tensor.at,
+            sequences=Sequences((count,) * len(real), real),
+        )
+        return Tensor(at, tuple("T" if i == place else x for i, x in enumerate(tensor.axes)))
 
     def in_place(self, tensor: Tensor) -> Tensor:
         """Return a sequence whose real steps are where they are in its layer.
@@ -277,12 +292,31 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: they have others.
         """
-        first = tensors[0].steps
-        same = first is not None and all(
-            each.steps is not None and all(map(np.array_equal, first, each.steps))
-            for each in tensors
+        places = [self._places_of_real(each) for each in tensors]
+        first = places[0]
+        if first is None or not all(
+            other is not None and all(map(np.array_equal, first, other)) for other in places
+        ):
+            return tuple(map(self.in_place, tensors))
+        return tuple(replace(each, steps=first, filler=None) for each in tensors)
+
+    def _places_of_real(self, tensor: Tensor) -> Probed | None:
+        """Return the real step at each position of a moved sequence, -1 where there is padding."""
+        if tensor.steps is None or tensor.axis("T") < 0:
+            return None
+        return tuple(
+            np.where((steps >= 0) & np.take_along_axis(real, steps.clip(0), 1), steps, -1)
+            for steps, real in zip(tensor.steps, self.real(tensor), strict=True)
         )
-        return tensors if same else tuple(map(self.in_place, tensors))
+
+    def has_all_real(self, tensor: Tensor) -> bool:
+        """Return whether a sequence has each real step once, whatever their order is."""
+        places = self._places_of_real(tensor)
+        return places is not None and all(
+            np.array_equal(np.sort(row[row >= 0]), np.flatnonzero(real))
+            for of_probe, reals in zip(places, self.real(tensor), strict=True)
+            for row, real in zip(of_probe, reals, strict=True)
+        )
 
     def with_features(self, tensor: Tensor, place: int = -1) -> Tensor:
         """Return a value of one feature with an axis of size 1 as that of the features.
