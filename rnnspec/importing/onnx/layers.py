@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Value
+    from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array
     from rnnspec.words import Statistic, WindowPadding, WindowStatistic
 
@@ -36,7 +36,10 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     """
     if not scope.probes.setting.tokens:
         raise RefusedError("expected tokens of the input as indices, received others")
-    taken = _tokens_in_place(scope, indices) or _moved_tokens(scope, indices)
+    tokens = indices.moved_input
+    if tokens is None:
+        raise RefusedError("expected the tokens of the input as indices, received others")
+    taken = _tokens_in_place(scope, tokens) or _moved_tokens(scope, tokens)
     if taken is None:
         raise RefusedError("expected the tokens of the input as indices, received others")
     if scope.embedding:
@@ -47,30 +50,30 @@ def embed(scope: Scope, table: Array, indices: Known) -> Tensor:
     return replace(taken, at=at, axes=(*taken.axes, "F"))
 
 
-def _tokens_in_place(scope: Scope, indices: Known) -> Tensor | None:
+def _tokens_in_place(scope: Scope, indices: Probed) -> Tensor | None:
     """Return indices as the tokens that they are, or None."""
     for letters in ("BT", "TB"):
         batches = scope.probes.batches
         plain = [batch if letters == "BT" else batch.T for batch in batches]
         if all(
             index.size == tokens.size and np.array_equal(np.ravel(index), np.ravel(tokens))
-            for index, tokens in zip(indices.arrays, plain, strict=True)
+            for index, tokens in zip(indices, plain, strict=True)
         ):
-            of_indices, of_tokens = [i.shape for i in indices.arrays], [t.shape for t in plain]
+            of_indices, of_tokens = [i.shape for i in indices], [t.shape for t in plain]
             axes = _axes_like(letters, of_indices, of_tokens)
             if axes is not None:
                 return Tensor(0, axes)
     return None
 
 
-def _moved_tokens(scope: Scope, indices: Known) -> Tensor | None:
+def _moved_tokens(scope: Scope, indices: Probed) -> Tensor | None:
     """Return indices as tokens of each sequence in another order, or None.
 
     No token is twice in a sequence, so each tells the step that it is from.
     """
     for letters in ("BT", "TB"):
         moved: list[Array] = []
-        for index, batch in zip(indices.arrays, scope.probes.batches, strict=True):
+        for index, batch in zip(indices, scope.probes.batches, strict=True):
             of_rows = index if letters == "BT" else index.T
             if index.ndim != 2 or len(of_rows) != len(batch):
                 break

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
+from rnnspec.importing.onnx.provenance import check_slices
 from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import (
     axis_number,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 def take_slice(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]) -> Value:
     """Take a part of the steps, or of the directions."""
     parts = [settings.slices_of(node, of_probe(inputs, i)) for i in range(len(scope.probes.rows))]
+    at = [{axis_number(i, len(x.axes)): part for i, part in each.items()} for each in parts]
+    check_slices(node, at, scope.shape(x))
     result: Value = x
     for axis in parts[0]:
         number = axis_number(axis, len(x.axes))
@@ -117,20 +120,20 @@ def take(scope: Scope, x: Tensor, axis: int, indices: Probed) -> Value:
         case "T":
             return _take_steps(scope, x, axis, indices)
         case "B":
-            return _reorder_batch(x, indices)
+            return _reorder_batch(scope, x, indices)
         case "BT":
             return _take_rows(scope, x, axis, indices)
         case _:
             raise RefusedError(f"takes a part of {describe(x)} that the language has no word for")
 
 
-def _reorder_batch(x: Tensor, indices: Probed) -> Tensor:
+def _reorder_batch(scope: Scope, x: Tensor, indices: Probed) -> Tensor:
     """Return the sequences of a batch in another order."""
     rows: list[Array] = []
     if indices[0].ndim != 1:
         raise RefusedError("takes a part of the batch, which the language has no word for")
     for i, index in enumerate(indices):
-        before = np.arange(len(index)) if x.rows is None else x.rows[i]
+        before = np.arange(scope.probes.rows[i]) if x.rows is None else x.rows[i]
         if not np.array_equal(np.sort(index), np.arange(len(before))):
             raise RefusedError("takes a part of the batch, which the language has no word for")
         rows.append(before[index])

@@ -191,15 +191,16 @@ class Scope(LayerGraph):
     def as_input(self, value: Known) -> Tensor | None:
         """Return numbers as the input that they are equal to, or None."""
         setting, batches = self.probes.setting, self.probes.batches
-        if setting.tokens or value.constant is not None or not self.probes.has_numbers:
+        moved = value.moved_input
+        if setting.tokens or moved is None or not self.probes.has_numbers:
             return None
         for letters in ("BTF", "TBF", "BFT"):
             order = ["BTF".index(letter) for letter in letters]
             if all(
                 np.array_equal(array, batch.transpose(order))
-                for array, batch in zip(value.arrays, batches, strict=True)
+                for array, batch in zip(moved, batches, strict=True)
             ):
-                return Tensor(0, tuple(letters), numbers=value.arrays)
+                return Tensor(0, tuple(letters), numbers=value)
         return None
 
     def settle(self, value: Value, *, padded: bool = False, in_any_row: bool = False) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
+from rnnspec.importing.onnx.bounds import bounded, of_shapes, size_of
 from rnnspec.importing.onnx.scope import restart_with
 from rnnspec.importing.onnx.values import Known, Tensor, describe
 from rnnspec.ir import nodes
@@ -57,8 +58,11 @@ def size(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Known:
     """Return the sizes of the axes of a tensor, or of all of it."""
     shapes = scope.shape(x)
     if node.op == "Size":
-        return Known(tuple(np.array(np.prod(shape), np.int64) for shape in shapes))
-    return Known(tuple(settings.part_of_shape(node, shape) for shape in shapes))
+        count = size_of([int(np.prod(shape)) for shape in shapes])
+        samples = tuple(np.array(np.prod(shape), np.int64) for shape in shapes)
+        return Known(samples, bounds=bounded(count, count))
+    samples = tuple(settings.part_of_shape(node, shape) for shape in shapes)
+    return Known(samples, bounds=of_shapes([part.tolist() for part in samples]))
 
 
 def transpose(scope: Scope, node: Node, x: Tensor, _: Sequence[Value] = ()) -> Tensor:
