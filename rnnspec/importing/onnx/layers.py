@@ -226,6 +226,8 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     arrays = {"kernel": kernel} | ({} if b is None else {"bias": np.ravel(b)})
     layer = conv("conv", w.shape[0], window, bias=b is not None)
     at = scope.add(layer, value.at, arrays=arrays, sequences=_windows(scope, value.at, window))
+    if size > 1:
+        scope.masked[at] = value.filler == 0.0
     return Tensor(at, value.axes, surplus=surplus)
 
 
@@ -351,6 +353,9 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
         name="pool", input=(), statistic=statistic, window=window, masked=False
     )
     at = scope.add(layer, value.at, sequences=_windows(scope, value.at, window))
+    if size > 1:
+        lowest = value.filler is not None and value.filler <= -1e30
+        scope.masked[at] = statistic == "max" and lowest
     return Tensor(at, value.axes)
 
 

@@ -281,6 +281,10 @@ def _arrays(account: Account, pairs: Sequence[tuple[Step, nodes.Layer]]) -> dict
     return arrays
 
 
+_MASKED = (nodes.Recurrent, nodes.Attention, nodes.Pooling, nodes.Conv, nodes.WindowPooling)
+"""The layers of which it matters whether they leave out padding."""
+
+
 def _check_masks(
     account: Account, reader: Reader, pairs: Sequence[tuple[Step, nodes.Layer]]
 ) -> None:
@@ -291,7 +295,7 @@ def _check_masks(
         # Padding at the end does not change what a forward layer has read before.
         if at_end and isinstance(node, nodes.Recurrent) and node.merge is None:
             continue
-        if isinstance(node, nodes.Recurrent | nodes.Attention | nodes.Pooling):
+        if isinstance(node, _MASKED):
             seen = masked.get(step.op.where, node.masked)
             if seen != node.masked and getattr(node, "statistic", "") not in ("last", "last_step"):
                 what = "counts padding" if node.masked else "leaves out padding"

@@ -285,7 +285,8 @@ class Scope(LayerGraph):
                 steps[real], np.broadcast_to(np.arange(real.shape[1]), real.shape)[real]
             ):
                 raise RefusedError("expected the steps in their order, received another")
-        return replace(tensor, steps=None, filler=None)
+        filler = tensor.filler if self.has_all_real(tensor) else None
+        return replace(tensor, steps=None, filler=filler)
 
     def in_step(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Return sequences with the same steps at each position.
