@@ -271,7 +271,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
     """Return two tensors combined as the language can, None if they may be one function."""
     if node.op == "Mul" and {x.role, y.role} == {"weights", "plain"}:
         return weigh(scope, x, y)
-    merges: dict[str, Merge] = {"Add": "sum", "Mul": "mul"}
+    merges: dict[str, Merge] = {"Add": "sum", "Mul": "mul", "Mean": "ave"}
     if node.op in merges and (scope.same_directions(x, y) or scope.same_directions(y, x)):
         one, two = (x, y) if x.half == 0 else (y, x)
         whole = scope.fuse(one, two)

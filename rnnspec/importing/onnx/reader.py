@@ -17,6 +17,7 @@ from rnnspec.importing.onnx import (
     numbers,
     parts,
     provenance,
+    scans,
     settings,
     shapes,
 )
@@ -219,6 +220,10 @@ class Reader:
             raise RefusedError(
                 f"the language lacks {brief(node.op)} of the domain {domain}", "E701"
             )
+        if node.op == "Scan" and scans.cell_of(node) is not None:
+            if any(isinstance(each, Unknown) for each in inputs):
+                return (Unknown(),) * len(node.outputs)
+            return scans.read_scan(self.scope, node, inputs, self._values.get)
         if node.op in _LOOPS and not (node.op == "If" and isinstance(inputs[0], Unknown)):
             return self._branch(node, inputs)
         if node.op.startswith(_QUANTIZED):
@@ -383,7 +388,8 @@ def _needed_nodes(graph: Graph) -> list[Node]:
         if needed.isdisjoint(node.outputs):
             continue
         result.append(node)
-        if node.domain or node.op not in ("Loop", "Scan"):
+        is_layer = node.op == "Scan" and scans.cell_of(node) is not None
+        if node.domain or node.op not in ("Loop", "Scan") or is_layer:
             needed.update(node.taken_names)
     return result[::-1]
 
