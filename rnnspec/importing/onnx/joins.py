@@ -281,7 +281,7 @@ def _combine(scope: Scope, node: Node, x: Tensor, y: Tensor) -> Tensor | None:
         return None
     if (x.at, x.half, x.is_final) == (y.at, y.half, y.is_final) and (x.formula or y.formula):
         return None
-    one, two = scope.settle(x), scope.settle(y)
+    one, two = (scope.as_steps(scope.with_features(scope.settle(each))) for each in (x, y))
     output, start = (one, two) if one.at >= two.at else (two, one)
     if output.at == start.at or not scope.is_sequence(output.at):
         raise RefusedError("expected the sum of the output of one recurrent layer and its input")

@@ -135,6 +135,9 @@ def _dense(scope: Scope, x: Tensor, axis: int, kernel: Array) -> Tensor:
         raise RefusedError("expected a matrix as the kernel, received a vector", "E707")
     if kernel.ndim != 2:
         raise RefusedError("expected one kernel, received several", "E701")
+    if x.axes[axis] == "T" and x.axis("F") < 0 and scope.features(x) == 1:
+        # All steps of one feature are a flat vector.
+        x = replace(x, axes=tuple("TF" if each == "T" else each for each in x.axes))
     value = scope.with_features(scope.settle(x))
     if value.axes[axis] != "F":
         raise RefusedError(f"expected a product over the features, received {describe(value)}")
@@ -199,7 +202,7 @@ def general_product(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor
 def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the output of a convolution over the steps."""
     w, b = [*constants(inputs, "W and B"), None][1:3]
-    value = scope.with_features(scope.settle(inputs[0], padded=True), 1)
+    value = scope.as_steps(scope.with_features(scope.settle(inputs[0], padded=True), 1))
     if w is None or w.ndim != len(value.axes) or w.ndim < 3:
         raise RefusedError("W: expected an array of the file with the axes of the input", "E707")
     if node.attributes.get("group", 1) != 1:
@@ -313,7 +316,8 @@ def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
 
 def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     """Return the maxima or the means of windows over the steps."""
-    value = scope.with_features(scope.in_place(scope.settle(inputs[0], padded=True)), 1)
+    value = scope.in_place(scope.settle(inputs[0], padded=True))
+    value = scope.as_steps(scope.with_features(value, 1))
     kernel = tuple(node.attributes.get("kernel_shape", ()))
     place, sizes = _steps_axis(value, node, kernel)
     statistic: WindowStatistic = "max" if node.op == "MaxPool" else "average"

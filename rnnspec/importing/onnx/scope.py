@@ -67,6 +67,7 @@ class Scope(LayerGraph):
         self._settled: dict[tuple[int, int], tuple[int, Formula]] = {}
         self._finals: dict[int, int] = {}
         self._pooled: dict[tuple[int, str], int] = {}
+        self._repeated: dict[tuple[int, int], int] = {}
         self._used: set[int] = set()
         self._fused: dict[int, int] = {}
         if not probes.setting.tokens:
@@ -249,25 +250,29 @@ class Scope(LayerGraph):
             RefusedError: it is something else.
         """
         tensor = self.with_features(self.settle(value, **words))
-        if not self.is_sequence(tensor.at) and tensor.axes == tuple(
-            letter.replace("T", "") for letter in axes
-        ):
-            # A vector with an axis of size 1 in place of the steps.
-            tensor = self.repeat(tensor, 1, tensor.axes.index(""))
+        tensor = self.as_steps(tensor)
         if "".join(tensor.axes) != axes or len(tensor.axes) != len(axes):
             expected = describe(Tensor(0, tuple(axes)))
             raise RefusedError(f"expected {expected}, received {describe(tensor)}")
         return tensor
 
+    def as_steps(self, tensor: Tensor) -> Tensor:
+        """Return a vector with an axis of size 1 as one step; anything else is as it was."""
+        if self.is_sequence(tensor.at) or sorted(tensor.axes) != ["", "B", "F"]:
+            return tensor
+        return self.repeat(tensor, 1, tensor.axes.index(""))
+
     def repeat(self, tensor: Tensor, count: int, place: int) -> Tensor:
         """Return a vector as a number of equal steps, which the axis at ``place`` has."""
-        real = tuple(np.ones((rows, count), dtype=bool) for rows in self.probes.rows)
-        at = self.add(
-            nodes.Repeat(name="repeat", input=(), steps=count),
-            tensor.at,
-            sequences=Sequences((count,) * len(real), real),
-        )
-        return Tensor(at, tuple("T" if i == place else x for i, x in enumerate(tensor.axes)))
+        if (tensor.at, count) not in self._repeated:
+            real = tuple(np.ones((rows, count), dtype=bool) for rows in self.probes.rows)
+            self._repeated[tensor.at, count] = self.add(
+                nodes.Repeat(name="repeat", input=(), steps=count),
+                tensor.at,
+                sequences=Sequences((count,) * len(real), real),
+            )
+        axes = tuple("T" if i == place else axis for i, axis in enumerate(tensor.axes))
+        return Tensor(self._repeated[tensor.at, count], axes)
 
     def in_place(self, tensor: Tensor) -> Tensor:
         """Return a sequence whose real steps are where they are in its layer.
