@@ -360,6 +360,8 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if size > 1:
         lowest = value.filler is not None and value.filler <= -1e30
         scope.masked[at] = statistic == "max" and lowest
+    if value.filler == 0.0 and statistic == "average":
+        scope.zeroed.add(at)
     return Tensor(at, value.axes)
 
 

@@ -19,7 +19,7 @@ from rnnspec.ir.params import gates, has_recurrent_bias
 from rnnspec.words import CellActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.importing.onnx.scope import Scope

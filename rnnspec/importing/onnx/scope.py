@@ -48,10 +48,11 @@ class Scope(LayerGraph):
     """The layers so far.
 
     ``op`` is the node that is read. ``backward`` are the places of recurrent layers that run
-    backward alone. ``masked`` says of each recurrent layer and pooling whether it leaves out
-    padding. ``is_counted`` is true if a node takes the lengths of sequences, so that padding is at
-    the end alone. ``single_steps`` has the node that takes each step by itself, and ``embedding``
-    is the place of the embedding, 0 if there is none.
+    backward alone. ``masked`` says of each recurrent layer, pooling and window whether it leaves
+    out padding, and ``zeroed`` are pools that see zeros there. ``is_counted`` is true if a node
+    takes the lengths of sequences, so that padding is at the end alone. ``single_steps`` has the
+    node that takes each step by itself, and ``embedding`` is the place of the embedding, 0 if there
+    is none.
     """
 
     def __init__(self, account: Account, probes: Probes) -> None:
@@ -60,6 +61,7 @@ class Scope(LayerGraph):
         self.op: Op | None = None
         self.backward: set[int] = set()
         self.masked: dict[int, bool] = {}
+        self.zeroed: set[int] = set()
         self.is_counted = False
         self.single_steps: dict[int, Op] = {}
         self.embedding = 0
