@@ -99,7 +99,7 @@ def _apply_to_features(
         )
     )
     small = (settings.epsilon_of(node),) if node.op == "LayerNormalization" else ()
-    formula = apply(node.op, function, tuple(parts), is_single=single, small=small)
+    formula = apply(node, function, tuple(parts), is_single=single, small=small)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 
