@@ -99,7 +99,7 @@ def _apply_to_features(
             if isinstance(value, Tensor)
         )
     )
-    formula = apply(node.op, function, tuple(parts), is_single=single)
+    formula = apply(node, function, tuple(parts), is_single=single)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 
@@ -180,7 +180,9 @@ def over_features(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     axis = axis_number(node.attributes.get("axis", -1), len(x.axes))
     if x.axes[axis] == "T" and node.op == "Softmax":
         return weights_of(scope, x)
-    if "F" not in x.axes[axis] and "U" not in x.axes[axis]:
+    if x.axes[axis] == "U":
+        raise RefusedError(f"{node.op} of each direction by itself; expected all features")
+    if "F" not in x.axes[axis]:
         raise RefusedError(f"axis: expected that of the features, received that of {describe(x)}")
     if node.op == "LayerNormalization":
         if len(node.outputs) > 1 and any(node.outputs[1:]):
@@ -241,7 +243,7 @@ def reduce(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             scope.merge(x.at, _MERGES[node.op])
             axes_left = tuple("F" if axis == "U" else axis.replace("D", "") for axis in x.axes)
             result = replace(x, axes=axes_left)
-        case ["F" | "U"]:
+        case ["F"]:
             last = replace(node, attributes={"axes": (-1,), "keepdims": 1})
             function = functions.REDUCTIONS[node.op]
             result = _apply_to_features(scope, last, [scope.as_tensor(x)], function, is_single=True)

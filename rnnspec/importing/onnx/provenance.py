@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 NO_END = 2**31 - 1
 """An end of a slice from which on it is no limit."""
 _MOST_LIMITS = 4
-_EXACT_TYPES = (1, 6, 7, 11, 12, 13)
-"""ONNX's numbers of the types that have every token."""
+_NARROW = {"u1": 255, "i1": 127, "u2": 65_535, "i2": 32_767, "f2": 2048}
+"""The number up to which a type has all whole ones, if sizes and tokens can be larger."""
 _MOVED: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(
         ("Identity", "Cast", "CastLike", "Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze",
@@ -204,10 +204,7 @@ class _Tracing:
         to = settings.DTYPES.get(self.node.attributes["to"], "")
         if to == "?" and (raw.kind == "magnitude" or not self.setting.filler):
             return Known(samples, bounds=BINARY)
-        if self.setting.tokens:
-            is_exact = self.node.attributes["to"] in _EXACT_TYPES
-        else:
-            is_exact = to.startswith("f")
+        is_exact = to not in ("", "?", *_NARROW) if self.setting.tokens else to.startswith("f")
         if not is_exact:
             message = "casts the input to a type that lacks some of its numbers"
             raise DoubtError(self.node, message)
@@ -341,6 +338,10 @@ class _Tracing:
             return self._chosen(given)
         if op == "Cast" and settings.DTYPES.get(node.attributes["to"]) == "?":
             return self._truth(given[0].is_at_least(_ONE), _equal(given[0], _ZERO))
+        if op == "Cast" and (most := _NARROW.get(settings.DTYPES.get(node.attributes["to"], ""))):
+            limits = exactly(np.array(-most)), exactly(np.array(most))
+            if not (given[0].is_at_least(limits[0]) & limits[1].is_at_least(given[0])).all():
+                self._doubt()
         if op in _MOVED and op not in ("Pad", "ScatterElements"):
             return self._moved_bounds(given[0], index)
         if (truth := self._decided(given)) is not None:
@@ -487,7 +488,7 @@ class _Tracing:
         """Return the bounds of statistics and of what has a shape of its own."""
         match self.node.op:
             case "ReduceMax" | "ReduceMin":
-                self._check_extreme(x, before)
+                self._check_extreme(x, before, after)
                 return x.whole
             case "ReduceMean":
                 return x.whole
@@ -517,17 +518,26 @@ class _Tracing:
             self._doubt()
         return Bounds(_ZERO.low, subtract(y.whole, _ONE).high)
 
-    def _check_extreme(self, x: Bounds, samples: Probed) -> None:
-        """Check that it is not the same one of a few sizes that is always the largest."""
-        if not x.low.ndim or x.low.size < 2:
+    def _check_extreme(self, x: Bounds, before: Probed, after: Probed) -> None:
+        """Check that it is not the same one along an axis that is always the largest, say.
+
+        Raises:
+            DoubtError: it is in the samples, and may be another one for other sizes.
+        """
+        constants = [None if value is None else value.same_array for value in self.inputs]
+        axes = settings.axes_of(self.node, constants)
+        axis = axes[0] if axes is not None and len(axes) == 1 else None
+        counts = {1 if axis is None else array.shape[axis] for array in before}
+        if before[0].ndim == 1:
+            axis, counts = 0, {len(array) for array in before}
+        if axis is None or len(counts) > 1 or counts == {1}:
             return
-        way = np.argmax if self.node.op == "ReduceMax" else np.argmin
-        places = {int(way(array)) for array in samples}
-        if len(places) == 1:
-            most = np.ravel(x.low)[place := places.pop()], np.ravel(x.high)[place]
-            one = bounded(*most)
-            if not (one.is_at_least(x) | x.is_at_least(one)).all():
-                self._doubt()
+        for place in range(counts.pop()):
+            taken = [np.take(array, place, axis) for array in before]
+            if all((np.ravel(a) == np.ravel(b)).all() for a, b in zip(taken, after, strict=True)):
+                one = Bounds(x.low[place], x.high[place]) if x.low.ndim == 1 else None
+                if one is None or not (one.is_at_least(x) | x.is_at_least(one)).all():
+                    self._doubt()
 
 
 _ZERO, _ONE = exactly(np.array(0)), exactly(np.array(1))
