@@ -47,7 +47,8 @@ class Imported:
     the text of the spec, if the file has it, and ``source`` the form of source that rnnspec built
     the file from, with its ``options``. ``open_file`` returns what computes the output of the file
     for a batch of the network, if its own framework does not do so by itself; with
-    ``padded_at_end``, it takes batches with padding at the end of their sequences alone.
+    ``padded_at_end``, it takes batches with padding at the end of their sequences alone. ``limits``
+    are numbers in the file beyond which it may compute otherwise.
     """
 
     network: Network
@@ -65,6 +66,7 @@ class Imported:
     options: SourceOptions = DEFAULTS
     open_file: Callable[[], Callable[[Array], Array]] | None = None
     padded_at_end: bool = False
+    limits: tuple[float, ...] = ()
 
 
 class Account:

@@ -15,7 +15,7 @@ from rnnspec.importing.onnx.formulas import Formula, apply, shortest_float
 from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
 from rnnspec.importing.onnx.masks import apply_mask
 from rnnspec.importing.onnx.shapes import axis_number, constants
-from rnnspec.importing.onnx.values import Known, Stack, Tensor, describe
+from rnnspec.importing.onnx.values import Known, Stack, Tensor, are_equal, describe
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.importing.onnx.scope import Scope
-    from rnnspec.importing.onnx.values import Probed, Value
+    from rnnspec.importing.onnx.values import Value
     from rnnspec.slots import Array
     from rnnspec.words import Merge, Statistic
 
@@ -66,7 +66,7 @@ def _apply_to_features(
     same = (first.at, first.half, first.is_final, first.pad, first.surplus)
     for other in tensors[1:]:
         mine = (other.at, other.half, other.is_final, other.pad, other.surplus)
-        moved = not _are_equal(first.rows, other.rows) or not _are_equal(first.steps, other.steps)
+        moved = not are_equal(first.rows, other.rows) or not are_equal(first.steps, other.steps)
         if mine != same or moved:
             raise RefusedError(
                 f"the language has no {node.op} of the outputs of two layers", "E701"
@@ -127,16 +127,6 @@ def _run_operator(
     inputs = [None if left_out else next(given) for left_out in is_left_out]
     result: Array = function(node, inputs, _MOST_NUMBERS)
     return result
-
-
-def _are_equal(one: Probed | None, two: Probed | None) -> bool:
-    if one is two:
-        return True
-    return (
-        one is not None
-        and two is not None
-        and all(a.shape == b.shape and (a == b).all() for a, b in zip(one, two, strict=True))
-    )
 
 
 def _broadcast(several: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

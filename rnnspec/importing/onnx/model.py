@@ -96,6 +96,7 @@ def read_file(path: Path, name: str) -> Imported:
         imported,
         open_file=partial(open_file, path, layout),
         padded_at_end=scope.is_counted or bool(reader.lengths),
+        limits=graph.limits,
     )
 
 

@@ -15,6 +15,7 @@ from rnnspec.importing.onnx.values import (
     Op,
     RestartError,
     Tensor,
+    are_equal,
     describe,
 )
 from rnnspec.ir import nodes
@@ -499,15 +500,21 @@ class Scope(LayerGraph):
         if one.axes != two.axes or one.is_final != two.is_final:
             message = f"received {describe(one)} and {describe(two)}"
             raise RefusedError(f"expected the same of both directions, {message}")
+        if not are_equal(one.rows, two.rows):
+            raise RefusedError("expected the sequences of both directions in one order")
+        if one.axis("T") >= 0:
+            one, two = self.in_step(one, two)
         if first != second and self._fused.get(second) != first:
             self._fuse_layers(first, second)
         whole = replace(one, half=None)
-        if one.is_final or one.steps is None or two.steps is None or one.axis("T") >= 0:
+        if one.is_final or one.axis("T") >= 0 or (one.steps is None and two.steps is None):
             return whole
+        if one.steps is None or two.steps is None:
+            raise RefusedError("expected the final states of both directions, received others")
         # The last step of the one and the first step of the other.
         ends = (("last", "first"), ("last real", "first real"))
         if not any(self.is_at(one, a) and self.is_at(replace(two, at=first), b) for a, b in ends):
-            if all(map(np.array_equal, one.steps, two.steps)):
+            if are_equal(one.steps, two.steps):
                 return whole
             raise RefusedError("expected the final states of both directions, received others")
         return replace(whole, is_final=True, steps=None)

@@ -232,3 +232,14 @@ def describe(value: Value) -> str:
             return f"the input '{name}'"
         case _:
             return _NAMES[type(value).__name__]
+
+
+def are_equal(one: Probed | None, two: Probed | None) -> bool:
+    """Return whether the arrays of all probes are the same, or there are none."""
+    if one is two:
+        return True
+    return (
+        one is not None
+        and two is not None
+        and all(a.shape == b.shape and (a == b).all() for a, b in zip(one, two, strict=True))
+    )
