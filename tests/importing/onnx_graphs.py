@@ -87,7 +87,7 @@ def check_reading(path: Path) -> Taken:
     least, fixed = nodes.least_steps(network), network.input.shape[0]
     for steps in [fixed] if fixed else [*range(least, least + 9), 23]:
         for rows in (1, 2, steps):
-            batch = _draw(network, (rows, steps), rng)
+            batch = draw(network, (rows, steps), rng)
             if taken.imported.padded_at_end:
                 batch = _padded_at_end(network, batch)
             case = case_of(taken.program, taken.arrays, batch, "float64")
@@ -95,7 +95,7 @@ def check_reading(path: Path) -> Taken:
     return taken
 
 
-def _draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator) -> Any:
+def draw(network: nodes.Network, size: tuple[int, int], rng: np.random.Generator) -> Any:
     """Return a batch, in which a masked network gets padding of one kind."""
     source = network.input
     padding = np.zeros(size, bool)

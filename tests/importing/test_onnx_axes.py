@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from importing.onnx_graphs import (
     AFTER,
+    COUNT,
+    EMBED,
     FEATURES,
     LSTM,
     OUT,
     STATE,
     TABLE,
+    TOKENS,
     TURN,
     check_reading,
     problems,
     write,
 )
 
+SUMS = (
+    "i = Squeeze (a, ONE)\no = Transpose <perm = [1, 0, 2]> (i)\nw = Unsqueeze (m, TWO)\n"
+    "k = Where (w, o, NOTHING)\ns = ReduceSum <keepdims = 0> (k, ONE)\n"
+    "f = Cast <to = 1> (l)\ng = Unsqueeze (f, ONE)\nv = Max (g, ONCE)\ny = Div (s, v)\n"
+)
+"""A sum ``s`` of the real steps, and their mean ``y``."""
 SEQUENCE = "(batch, steps, features)"
 STEPS = f"{STATE}i = Squeeze (a, ONE)\n"
 OF_BATCH = f"{STEPS}o = Transpose <perm = [1, 0, 2]> (i)\n"
@@ -149,3 +159,33 @@ def test_windows_that_depend_on_the_length(tmp_path: Path, window: str, message:
     body = f"{TURN}k = Conv <strides = [2]> (c, F)\nd = MaxPool <{window}> (k)\n{AFTER}{OUT}"
     (problem,) = problems(write(tmp_path, body, **LSTM, F=(3, 3, 3), K=(4, 2), b=(2,)))
     assert message in problem
+
+
+WINDOWS = {
+    "a convolution": 'd = Conv <auto_pad = "SAME_UPPER"> (c, F)',
+    "maxima": 'd = MaxPool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (c)',
+    "maxima of zeros": "z = Where (u, c, NOTHING)\n"
+    'd = MaxPool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (z)',
+    "means": 'd = AveragePool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (c)',
+    "means of zeros": "z = Where (u, c, NOTHING)\n"
+    'd = AveragePool <kernel_shape = [3], auto_pad = "SAME_UPPER"> (z)',
+}
+
+
+@pytest.mark.parametrize("way", WINDOWS)
+def test_windows_that_see_padding(tmp_path: Path, way: str) -> None:
+    body = (
+        f"{COUNT}e = Gather (E, x)\nc = Transpose <perm = [0, 2, 1]> (e)\nu = Unsqueeze (m, ONE)\n"
+        f"{WINDOWS[way]}\nt = Transpose <perm = [2, 0, 1]> (d)\n"
+        "a, h = LSTM <hidden_size = 4> (t, W, R, B, l)\ny = Squeeze (h, ZERO)"
+    )
+    (problem,) = problems(write(tmp_path, body, TOKENS, **TABLE, **LSTM, F=(3, 3, 3)))
+    assert "at d: counts padding, where the network of the language leaves it out" in problem
+
+
+def test_a_sum_beside_its_mean(tmp_path: Path) -> None:
+    body = f"{COUNT}{EMBED}a = LSTM <hidden_size = 4> (t, W, R, B, l)\n{SUMS}z = Identity (s)"
+    path = write(tmp_path, body, TOKENS, "float y, float z", **TABLE, **LSTM, ONCE=np.ones(1))
+    taken = check_reading(path)
+    assert "y: {pooling: mean}" in taken.text
+    assert "z: {pooling: sum}" in taken.text

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx.values import Tensor
+from rnnspec.importing.onnx.values import Tensor, are_equal
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ def weights_of(scope: Scope, value: Tensor) -> Tensor:
         RefusedError: there are several scores.
     """
     filler = value.filler
-    solid = scope.in_place(scope.settle(replace(value, filler=None)))
+    solid = scope.settle(replace(value, filler=None))
     if scope.features(solid) != 1:
         raise RefusedError("expected a softmax over the features, or over one score for each step")
     masked = filler is not None and filler <= -1e9
+    if not (masked and scope.has_all_real(solid)):
+        solid = scope.in_place(solid)
     axes = tuple("" if axis == "F" else axis for axis in solid.axes)
-    return Tensor(solid.at, axes, role="weights", filler=0.0 if masked else None)
+    return Tensor(solid.at, axes, role="weights", steps=solid.steps, filler=0.0 if masked else None)
 
 
 def is_attention(x: Value, y: Value) -> bool:
@@ -46,8 +48,7 @@ def weigh(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
         RefusedError: the weights are not those of the steps.
     """
     weights, steps = (x, y) if x.role == "weights" else (y, x)
-    value = scope.in_place(scope.settle(steps))
-    _check_place(weights)
+    value = _in_step(scope, steps, weights)
     rank = len(value.axes)
     aligned = ("",) * (rank - len(weights.axes)) + weights.axes
     if aligned != tuple("" if axis == "F" else axis for axis in value.axes):
@@ -64,26 +65,35 @@ def attend(scope: Scope, x: Value, y: Value) -> Tensor:
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise RefusedError("expected weights and steps, received others")
     if x.role == "weights":
-        value = scope.in_place(scope.settle(y))
+        value = _in_step(scope, y, x)
         if (x.axes, value.axes) == (("B", "", "T"), ("B", "T", "F")):
             at = attention(scope, value.at, x)
             return Tensor(at, ("B", "", "F"))
     else:
-        value = scope.in_place(scope.settle(x))
+        value = _in_step(scope, x, y)
         if (value.axes, y.axes) == (("B", "F", "T"), ("B", "T", "")):
             at = attention(scope, value.at, y)
             return Tensor(at, ("B", "F", ""))
     raise RefusedError("expected a product over the steps, received other axes")
 
 
-def _check_place(weights: Tensor) -> None:
-    """Check that weights are those of all steps and sequences, in their order.
+def _in_step(scope: Scope, steps: Tensor, weights: Tensor) -> Tensor:
+    """Return steps as those that weights belong to, all of which have been moved alike.
 
     Raises:
-        RefusedError: they are others.
+        RefusedError: the weights are those of others.
     """
-    if weights.steps is not None or weights.rows is not None:
+    value = scope.settle(steps)
+    if weights.rows is not None:
+        raise RefusedError("expected the weights of all sequences in their order, received others")
+    if weights.steps is None:
+        return scope.in_place(value)
+    moved, own = (
+        scope.places_of_real(replace(value, steps=each.steps)) for each in (weights, value)
+    )
+    if not are_equal(moved, own):
         raise RefusedError("expected the weights of all steps in their order, received others")
+    return replace(value, steps=None)
 
 
 def attention(scope: Scope, start: int, weights: Tensor) -> int:
@@ -92,7 +102,6 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
     Raises:
         RefusedError: the scores are not made of these steps by one or two dense layers.
     """
-    _check_place(weights)
     scores = weights.scores if weights.role == "weighted" else weights.at
     query = scope.steps.get(scores)
     if query is None or not isinstance(query.layer, nodes.Dense):

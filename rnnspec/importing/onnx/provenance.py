@@ -490,7 +490,7 @@ class _Tracing:
             case "ReduceMax" | "ReduceMin":
                 self._check_extreme(x, before, after)
                 return x.whole
-            case "ReduceMean":
+            case "ReduceMean" | "AveragePool":
                 return x.whole
             case "ReduceSum" if x.is_at_least(_ZERO).all():
                 pairs = zip(before, after, strict=True)

@@ -302,7 +302,7 @@ class Scope(LayerGraph):
         Raises:
             RefusedError: they have others.
         """
-        places = [self._places_of_real(each) for each in tensors]
+        places = [self.places_of_real(each) for each in tensors]
         first = places[0]
         if first is None or not all(
             other is not None and all(map(np.array_equal, first, other)) for other in places
@@ -310,7 +310,7 @@ class Scope(LayerGraph):
             return tuple(map(self.in_place, tensors))
         return tuple(replace(each, steps=first, filler=None) for each in tensors)
 
-    def _places_of_real(self, tensor: Tensor) -> Probed | None:
+    def places_of_real(self, tensor: Tensor) -> Probed | None:
         """Return the real step at each position of a moved sequence, -1 where there is padding."""
         if tensor.steps is None or tensor.axis("T") < 0:
             return None
@@ -321,7 +321,7 @@ class Scope(LayerGraph):
 
     def has_all_real(self, tensor: Tensor) -> bool:
         """Return whether a sequence has each real step once, whatever their order is."""
-        places = self._places_of_real(tensor)
+        places = self.places_of_real(tensor)
         return places is not None and all(
             np.array_equal(np.sort(row[row >= 0]), np.flatnonzero(real))
             for of_probe, reals in zip(places, self.real(tensor), strict=True)
