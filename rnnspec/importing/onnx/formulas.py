@@ -221,6 +221,7 @@ def evaluate(formula: Formula, x: Array, start: Formula | None = None) -> tuple[
 def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
     """Return whether there are numbers on both sides of each limit of an operator."""
     x, attributes = values[0], formula.attributes
+    of_norm = any(isinstance(part, Formula) and part.is_single for part in formula.parts)
     pairs: list[tuple[Array, Any]] = []
     match formula.op:
         case "Min" | "Max":
@@ -242,7 +243,7 @@ def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
         limit = np.asarray(two)
         # No number is beyond the largest one, and a norm is no number as small as that.
         if limit.size == 1 and (
-            abs(limit) >= np.finfo("f4").max or (formula.is_single and 0 < limit <= _TINY)
+            abs(limit) >= np.finfo("f4").max or (of_norm and 0 < limit <= _TINY)
         ):
             continue
         sides = (one < limit, one > limit)

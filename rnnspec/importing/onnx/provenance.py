@@ -55,6 +55,11 @@ _MOVED: Mapping[str, tuple[int, ...]] = {
     "Pad": (0, 2),
 }  # fmt: skip
 """Operators whose results are numbers of some of their inputs, in other places."""
+_WITH_SIZES = frozenset(
+    {"Range", "ConstantOfShape", "Expand", "Tile", "Reshape", "Slice", "Pad", "TopK", "OneHot"}
+    | {"Split"}
+)
+"""Operators whose results have a shape that follows from the numbers of their inputs."""
 _SWAPPED = {
     "Equal": "Equal",
     "Less": "Greater",
@@ -112,9 +117,19 @@ class _Tracing:
     def output(self, samples: Probed, index: int) -> Known:
         """Return an output."""
         given = [value for value in self.inputs if value is not None]
+        op = self.node.op
+        doubts = [value.doubt_of_shape for value in given]
+        first = 0 if op in ("Range", "ConstantOfShape") else 1
+        doubts += [value.doubt for value in given[first:] if op in _WITH_SIZES]
+        of_shape = next((doubt for doubt in doubts if doubt is not None), None)
+        try:
+            self._check_slice()
+        except DoubtError as error:
+            of_shape = of_shape or error
         doubt = next((value.doubt for value in given if value.doubt is not None), None)
+        doubt = of_shape if op in ("Shape", "Size") else doubt or of_shape
         if doubt is not None:
-            return Known(samples, doubt=doubt)
+            return Known(samples, doubt=doubt, doubt_of_shape=of_shape)
         if all(_is_constant(value) for value in given):
             return Known(samples)
         try:
@@ -124,7 +139,7 @@ class _Tracing:
                 known = Known(samples, bounds=self._bounds(samples, index))
             self._check_reach(known)
         except DoubtError as error:
-            return Known(samples, doubt=error)
+            return Known(samples, doubt=error, doubt_of_shape=error if op == "Range" else None)
         return known
 
     # Numbers of the input
@@ -194,7 +209,6 @@ class _Tracing:
                     "number of padding alone"
                 )
                 raise DoubtError(self.node, message)
-        self._check_slice()
         first = raw[0].kind
         same = all(value.kind == first for value in raw)
         return Known(samples, kind=first if same else "magnitude")
@@ -315,7 +329,6 @@ class _Tracing:
         Raises:
             DoubtError: no sample reaches a limit.
         """
-        self._check_slice()
         bounds = self._raw_bounds(samples, index)
         shapes = {array.shape for array in samples}
         if bounds.low.ndim and shapes != {bounds.low.shape}:

@@ -56,7 +56,7 @@ class Known:
     ``kind`` is ``input`` for numbers of the input, some of them moved, ``magnitude`` for what is 0
     exactly where these are padding, and at least 0, and ``derived`` for all that follows from
     constants, sizes and padding alone. ``bounds`` hold for all sizes. If there is a ``doubt``,
-    other samples may show something else.
+    other samples may show other numbers, and with a ``doubt_of_shape`` another shape.
     """
 
     samples: Probed
@@ -64,6 +64,7 @@ class Known:
     kind: Literal["input", "magnitude", "derived"] = "derived"
     bounds: Bounds = UNBOUNDED
     doubt: DoubtError | None = None
+    doubt_of_shape: DoubtError | None = None
 
     @property
     def arrays(self) -> Probed:
