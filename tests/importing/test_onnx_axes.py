@@ -189,3 +189,23 @@ def test_a_sum_beside_its_mean(tmp_path: Path) -> None:
     taken = check_reading(path)
     assert "y: {pooling: mean}" in taken.text
     assert "z: {pooling: sum}" in taken.text
+
+
+def test_a_gather_of_fewer_features(tmp_path: Path) -> None:
+    index = np.broadcast_to(np.arange(3)[:, None], (2, 3, 2))
+    body = f"{OF_BATCH}y = GatherElements <axis = 1> (o, INDEX)"
+    (problem,) = problems(write(tmp_path, body, "float[2, 3, 3] x", **LSTM, INDEX=index))
+    assert "expected steps of each sequence by their indices" in problem
+
+
+def test_a_sum_in_a_head(tmp_path: Path) -> None:
+    # The residual of a layer that only one of the results goes through.
+    body = (
+        f"{OF_BATCH}y = Tanh (o)\nt2 = Transpose <perm = [1, 0, 2]> (y)\n"
+        "a2 = LSTM <hidden_size = 4> (t2, W2, R, B)\ni2 = Squeeze (a2, ONE)\n"
+        "b2 = LSTM <hidden_size = 4> (i2, W2, R, B)\nj2 = Squeeze (b2, ONE)\nz = Add (j2, i2)"
+    )
+    path = write(
+        tmp_path, body, "float[batch, steps, 3] x", "float y, float z", **LSTM, W2=(1, 16, 4)
+    )
+    assert any("again" in problem for problem in problems(path))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 UNFIT = (
     *(TypeError, ValueError, IndexError, KeyError),
     *(ArithmeticError, AttributeError, MemoryError),
+    RuntimeError,  # an array of too many axes
 )
 """What NumPy and Python raise for inputs that do not fit an operator."""
 _MOST_NUMBERS = 2**22

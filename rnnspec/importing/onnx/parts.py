@@ -290,8 +290,8 @@ def gather_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value]
         raise RefusedError("expected steps of each sequence by their indices, received others")
     before = current_steps(scope, x)
     after: list[Array] = []
-    for old, index in zip(before, indices.arrays, strict=True):
-        at = _index_of_rows(x, axis, index, len(old))
+    for i, (old, index) in enumerate(zip(before, indices.arrays, strict=True)):
+        at = _index_of_rows(x, axis, index, scope.shape(x)[i])
         after.append(np.take_along_axis(old, np.where(at < 0, at + old.shape[1], at), 1))
     if all(steps.shape[1] == 1 for steps in after) and min(scope.sizes(x, "T")) > 1:
         axes = tuple("" if i == axis else each for i, each in enumerate(x.axes))
@@ -309,8 +309,8 @@ def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
     if not isinstance(indices, Known) or not (same or updates is x) or x.axes[axis] != "T":
         raise RefusedError("expected all steps of each sequence at other places, received others")
     after: list[Array] = []
-    for old, index in zip(current_steps(scope, x), indices.arrays, strict=True):
-        at = _index_of_rows(x, axis, index, len(old))
+    for i, (old, index) in enumerate(zip(current_steps(scope, x), indices.arrays, strict=True)):
+        at = _index_of_rows(x, axis, index, scope.shape(x)[i])
         if (np.sort(at, 1) != np.arange(old.shape[1])).any():
             raise RefusedError("expected each step at a place of its own, received others")
         moved = np.empty_like(old)
@@ -319,13 +319,16 @@ def scatter_elements(scope: Scope, node: Node, x: Tensor, inputs: Sequence[Value
     return _without_numbers(with_steps(scope, x, tuple(after)))
 
 
-def _index_of_rows(x: Tensor, axis: int, index: Array, rows: int) -> Array:
+def _index_of_rows(x: Tensor, axis: int, index: Array, shape: tuple[int, ...]) -> Array:
     """Return an index for each element as one for each step of each sequence."""
-    rest = [i for i in range(len(x.axes)) if i not in (axis, x.axis("B"))]
-    if x.axis("B") < 0 or index.ndim != len(x.axes) or index.shape[x.axis("B")] != rows:
+    batch, rank = x.axis("B"), len(shape)
+    rest = [i for i in range(rank) if i not in (axis, batch)]
+    # Of fewer features or sequences, it would leave out the others.
+    same = index.ndim == rank and all(index.shape[i] == shape[i] for i in (batch, *rest))
+    if x.axes.count("B") != 1 or not same:
         raise RefusedError("expected steps of each sequence by their indices, received others")
-    ordered = index.transpose([x.axis("B"), axis, *rest])
-    flat = ordered.reshape(rows, index.shape[axis], -1)
+    ordered = index.transpose([batch, axis, *rest])
+    flat = ordered.reshape(shape[batch], index.shape[axis], -1)
     if (flat != flat[..., :1]).any():
         raise RefusedError("expected the same step for all features, received others")
     result: Array = flat[..., 0]

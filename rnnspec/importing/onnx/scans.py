@@ -220,7 +220,7 @@ def _array(value: Value) -> Array:
         RefusedError: it is none.
     """
     array = value.constant if isinstance(value, Known) else None
-    if array is None:
+    if array is None or not array.ndim:
         raise RefusedError(f"expected an array of the file, received {describe(value)}")
     return array
 
