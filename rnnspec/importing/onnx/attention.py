@@ -93,7 +93,7 @@ def _check_steps(scope: Scope, x: Tensor, *, masked: bool) -> None:
         taken = np.zeros(real.shape, int)
         row, place = np.nonzero(steps >= 0)
         np.add.at(taken, (row, steps[row, place]), 1)
-        if not (np.where(real, taken, 1) if masked else taken).min() == taken.max() == 1:
+        if (taken > 1).any() or (np.where(real, taken, 1) if masked else taken).min() < 1:
             raise RefusedError("expected all steps of a sequence, received others")
 
 
