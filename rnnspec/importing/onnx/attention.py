@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from rnnspec.importing.layer_graph import RefusedError
 from rnnspec.importing.onnx.values import Tensor, are_equal
 from rnnspec.ir import nodes
@@ -30,8 +32,7 @@ def weights_of(scope: Scope, value: Tensor) -> Tensor:
     if scope.features(solid) != 1:
         raise RefusedError("expected a softmax over the features, or over one score for each step")
     masked = filler is not None and filler <= -1e9
-    if not (masked and scope.has_all_real(solid)):
-        solid = scope.in_place(solid)
+    _check_steps(scope, solid, masked=masked)
     axes = tuple("" if axis == "F" else axis for axis in solid.axes)
     return Tensor(solid.at, axes, role="weights", steps=solid.steps, filler=0.0 if masked else None)
 
@@ -48,7 +49,8 @@ def weigh(scope: Scope, x: Tensor, y: Tensor) -> Tensor:
         RefusedError: the weights are not those of the steps.
     """
     weights, steps = (x, y) if x.role == "weights" else (y, x)
-    value = _in_step(scope, steps, weights)
+    value = scope.settle(steps)
+    _check_place(weights, value)
     rank = len(value.axes)
     aligned = ("",) * (rank - len(weights.axes)) + weights.axes
     if aligned != tuple("" if axis == "F" else axis for axis in value.axes):
@@ -65,35 +67,44 @@ def attend(scope: Scope, x: Value, y: Value) -> Tensor:
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         raise RefusedError("expected weights and steps, received others")
     if x.role == "weights":
-        value = _in_step(scope, y, x)
+        value = scope.settle(y)
+        _check_place(x, value)
         if (x.axes, value.axes) == (("B", "", "T"), ("B", "T", "F")):
             at = attention(scope, value.at, x)
             return Tensor(at, ("B", "", "F"))
     else:
-        value = _in_step(scope, x, y)
+        value = scope.settle(x)
+        _check_place(y, value)
         if (value.axes, y.axes) == (("B", "F", "T"), ("B", "T", "")):
             at = attention(scope, value.at, y)
             return Tensor(at, ("B", "F", ""))
     raise RefusedError("expected a product over the steps, received other axes")
 
 
-def _in_step(scope: Scope, steps: Tensor, weights: Tensor) -> Tensor:
-    """Return steps as those that weights belong to, all of which have been moved alike.
+def _check_steps(scope: Scope, x: Tensor, *, masked: bool) -> None:
+    """Check that a value has all steps of each sequence once, or all real ones.
 
     Raises:
-        RefusedError: the weights are those of others.
+        RefusedError: it has others.
     """
-    value = scope.settle(steps)
-    if weights.rows is not None:
-        raise RefusedError("expected the weights of all sequences in their order, received others")
-    if weights.steps is None:
-        return scope.in_place(value)
-    moved, own = (
-        scope.places_of_real(replace(value, steps=each.steps)) for each in (weights, value)
-    )
-    if not are_equal(moved, own):
-        raise RefusedError("expected the weights of all steps in their order, received others")
-    return replace(value, steps=None)
+    if x.steps is None:
+        return
+    for steps, real in zip(x.steps, scope.sequences(x.at).real, strict=True):
+        taken = np.zeros(real.shape, int)
+        row, place = np.nonzero(steps >= 0)
+        np.add.at(taken, (row, steps[row, place]), 1)
+        if (taken > 1).any() or (np.where(real, taken, 1) if masked else taken).min() < 1:
+            raise RefusedError("expected all steps of a sequence, received others")
+
+
+def _check_place(weights: Tensor, value: Tensor) -> None:
+    """Check that weights are those of the steps that they stand beside.
+
+    Raises:
+        RefusedError: they are others.
+    """
+    if weights.rows is not None or not are_equal(weights.steps, value.steps):
+        raise RefusedError("expected the weights of the same steps in one order, received others")
 
 
 def attention(scope: Scope, start: int, weights: Tensor) -> int:
@@ -102,6 +113,9 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
     Raises:
         RefusedError: the scores are not made of these steps by one or two dense layers.
     """
+    if weights.rows is not None:
+        raise RefusedError("expected the sequences of the batch in their order")
+    _check_steps(scope, replace(weights, at=start), masked=weights.filler == 0.0)
     scores = weights.scores if weights.role == "weighted" else weights.at
     query = scope.steps.get(scores)
     if query is None or not isinstance(query.layer, nodes.Dense):

@@ -239,8 +239,12 @@ def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
             pairs = [(x, 0.0)]
         case _:
             pass
+    low, high = _range(formula.parts[0])
     for one, two in pairs:
         limit = np.asarray(two)
+        if one is x and limit.size == 1 and not low < limit < high:
+            # As nodes before it say.
+            continue
         # No number is beyond the largest one, and a norm is no number as small as that.
         if limit.size == 1 and (
             abs(limit) >= np.finfo("f4").max or (of_norm and 0 < limit <= _TINY)
@@ -251,6 +255,27 @@ def _reaches_limits(formula: Formula, values: Sequence[Array]) -> bool:
         if not all(side.any(0).all() if of_each else side.any() for side in sides):
             return False
     return True
+
+
+def _range(part: Formula | Array | None) -> tuple[float, float]:
+    """Return the smallest and the largest number of a value, by the limits of nodes."""
+    if not isinstance(part, Formula):
+        return -np.inf, np.inf
+    low, high = _range(part.parts[0])
+    limits = [
+        float(each.flat[0])
+        for each in part.parts[1:]
+        if isinstance(each, np.ndarray) and each.size == 1
+    ]
+    match part.op:
+        case "Relu":
+            return max(low, 0.0), max(high, 0.0)
+        case "Max" if len(limits) == len(part.parts) - 1:
+            return max(low, *limits), max(high, *limits)
+        case "Min" if len(limits) == len(part.parts) - 1:
+            return min(low, *limits), min(high, *limits)
+        case _:
+            return -np.inf, np.inf
 
 
 def _match(formula: Formula, start: Formula | None, width: int) -> Piece | None:
