@@ -295,6 +295,8 @@ class _Plan:
                         raise _MisplacedError(step, ONE_USE)
                 if isinstance(step.layer, nodes.Residual):
                     trunk, source = order[0], step.sources[1]
+                    if source and source not in trunk[:-1]:
+                        raise _MisplacedError(step, ONE_USE)
                     start = trunk[trunk.index(source) + 1 if source else 0]
                     step.layer = replace(step.layer, start=self._name(start))
                 reached.add(at)

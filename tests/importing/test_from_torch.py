@@ -234,7 +234,7 @@ def test_everything_is_accounted_for() -> None:
     )
     assert found.inferred == (
         "the module takes (steps, batch), the spec (batch, steps)",
-        "the module returns (steps, batch, features), the spec batch first",
+        "the module returns (steps, batch, features), the spec (batch, steps, features)",
     )
 
 

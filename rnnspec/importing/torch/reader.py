@@ -197,18 +197,12 @@ class Reader:
         )
 
     def _say_layout(self, value: Tensor) -> None:
-        names = ("batch", "steps", "features")
-        order = self.scope.order
-        if order != tuple(sorted(order)):
-            own = ", ".join(names[axis] for axis in order[:2])
-            usual = "(batch, steps)"
-            if len(order) == 3 and order[2] != 2:
-                own, usual = ", ".join(names[axis] for axis in order), "(batch, steps, features)"
-            self.scope.account.infer(f"the module takes ({own}), the spec {usual}")
-        roles = self.scope.roles(value)
-        if value.form != "vector" and roles != tuple(sorted(roles, key=names.index)):
-            message = f"the module returns ({', '.join(roles)}), the spec batch first"
-            self.scope.account.infer(message)
+        names, scope = ("batch", "steps", "features"), self.scope
+        order = [names[axis] for axis in scope.order]
+        scope.infer_axes("the module takes", order, names[: len(order)])
+        roles = scope.roles(value)
+        if value.form != "vector":
+            scope.infer_axes("the module returns", roles, sorted(roles, key=names.index))
 
 
 def _order_axes(roles: tuple[str, ...]) -> tuple[int, ...]:
