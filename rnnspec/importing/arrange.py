@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rnnspec.importing.layer_graph import RefusedError, Step, pooling
+from rnnspec.importing.graph.layer_graph import RefusedError, Step, pooling
 from rnnspec.ir import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rnnspec.importing.layer_graph import LayerGraph
+    from rnnspec.importing.graph.layer_graph import LayerGraph
 
 ONE_USE = (
     "uses the output of an earlier layer again; the language has a chain: the output of a layer "

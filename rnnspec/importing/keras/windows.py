@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from rnnspec.backends.imported import show_value
+from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.keras import pieces
 from rnnspec.importing.keras.activations import layer_activation
 from rnnspec.importing.keras.settings import Settings, initializer
@@ -145,10 +146,10 @@ def _with_zeros(draft: Draft, window: nodes.Window, zeros: pieces.ZeroPadding) -
     """Return the windows of the language that read the same steps with the zeros around."""
     before, after = zeros.before, zeros.after
     steps = draft.now.shape[0]
-    for padding in _WITH_ZEROS:
-        other = replace(window, padding=padding)
-        if window.padding == "valid" and _reads_same(window, other, before, after, steps):
-            draft.became.append((zeros.layer, None, f"padding: {padding}"))
+    if window.padding == "valid":
+        other = fit_window(window, (before, after), steps, ("causal", "same"))
+        if other is not None:
+            draft.became.append((zeros.layer, None, f"padding: {other.padding}"))
             return other
     length = "" if window.stride == 1 or steps is not None else " of any length"
     message = f"adds {before} and {after} steps{length}, which is neither 'same' nor 'causal'"
@@ -156,19 +157,5 @@ def _with_zeros(draft: Draft, window: nodes.Window, zeros: pieces.ZeroPadding) -
     return window
 
 
-_WITH_ZEROS: tuple[WindowPadding, ...] = ("causal", "same")
 _POSITIVE = ("relu", "sigmoid", "hard_sigmoid", "legacy_hard_sigmoid", "softmax", "softplus",
              "exponential")  # fmt: skip
-
-
-def _reads_same(
-    valid: nodes.Window, other: nodes.Window, before: int, after: int, steps: int | None
-) -> bool:
-    """Return whether windows read what ``valid`` ones do with zeros before and after the steps."""
-    if steps is not None:
-        windows = valid.count(before + steps + after)
-        return other.added(steps)[0] == before and other.count(steps) == windows
-    # Sequences of any length have as many windows only if nothing is left at their end.
-    if other.padding == "same" and valid.stride > 1:
-        return False
-    return other.added(max(valid.reach, 1)) == (before, after)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.attention import read_scores
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.values import Tensor, are_equal
 from rnnspec.ir import nodes
 
@@ -116,46 +117,18 @@ def attention(scope: Scope, start: int, weights: Tensor) -> int:
     if weights.rows is not None:
         raise RefusedError("expected the sequences of the batch in their order")
     _check_steps(scope, replace(weights, at=start), masked=weights.filler == 0.0)
-    scores = weights.scores if weights.role == "weighted" else weights.at
-    query = scope.steps.get(scores)
-    if query is None or not isinstance(query.layer, nodes.Dense):
-        raise RefusedError(_OTHER_SCORES)
-    at, activation, hidden = query.sources[0], cast("nodes.Activation", "linear"), 0
-    while at not in (start, 0):
-        layer = scope.steps[at].layer
-        match layer:
-            case nodes.Activate() if not hidden and activation == "linear":
-                activation = layer.activation
-            case nodes.Dense(tied=None) if not hidden:
-                hidden = at
-            case _:
-                raise RefusedError(_OTHER_SCORES)
-        at = scope.steps[at].sources[0]
-    if at != start or (not hidden and activation != "linear"):
-        raise RefusedError(_OTHER_SCORES)
-    arrays = {"query": scope.arrays(scores)["kernel"]}
-    if query.layer.bias:
+    place = weights.scores if weights.role == "weighted" else weights.at
+    scores = read_scores(scope, place, start, _OTHER_SCORES)
+    arrays, units = {"query": scope.arrays(place)["kernel"]}, None
+    if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
         scope.account.leave("the bias of scores", reason="a softmax is the same without it")
-    units = None
-    if hidden:
-        own = scope.arrays(hidden)
+    if scores.hidden is not None:
+        own = dict(scores.hidden.arrays or {})
         units = own["kernel"].shape[1]
         if "bias" not in own:
-            where = scope.steps[hidden].op.where
+            where = scores.hidden.op.where
             scope.account.infer("bias 0, which the file lacks and the spec trains", where)
         arrays |= {"kernel": own["kernel"], "bias": own.get("bias", 0 * own["kernel"][0])}
-    at = scope.add(
-        nodes.Attention(
-            name="attention",
-            input=(),
-            units=units,
-            activation=activation if hidden else "tanh",
-            masked=False,
-            kernel_initializer=query.layer.kernel_initializer,
-            bias_initializer=query.layer.bias_initializer,
-        ),
-        start,
-        arrays=arrays,
-    )
+    at = scope.add(scores.attention(units), start, arrays=arrays)
     scope.masked[at] = weights.filler == 0.0
     return at

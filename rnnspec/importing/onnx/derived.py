@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx import numbers, settings
 from rnnspec.importing.onnx.bounds import (
     BINARY,

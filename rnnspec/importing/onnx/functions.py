@@ -6,11 +6,12 @@ A function takes a node, its inputs, and the most numbers that its result may ha
 from __future__ import annotations
 
 import math
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnnspec.comparison.reference import activate
 from rnnspec.importing.onnx import settings
 
 if TYPE_CHECKING:
@@ -72,11 +73,6 @@ def _divide(x: Array, y: Array) -> Array:
 _erf = np.vectorize(math.erf, otypes=[float])
 
 
-def _sigmoid(x: Array) -> Array:
-    result: Array = 1 / (1 + np.exp(-x))
-    return result
-
-
 def _gelu(node: Node, inputs: Inputs, _: int) -> Array:
     x = required_inputs(inputs)[0]
     if node.attributes.get("approximate", "none") != "none":
@@ -109,22 +105,15 @@ def _with_attributes(**defaults: float) -> Callable[[Callable[..., Array]], Call
     return decorate
 
 
-def softmax(x: Array, axis: int) -> Array:
-    """Return the softmax along an axis."""
-    powers = np.exp(x - x.max(axis, keepdims=True))
-    result: Array = powers / powers.sum(axis, keepdims=True)
-    return result
+def _along_axis(function: Callable[[Array], Array]) -> Callable[..., Array]:
+    """Return an operator that applies a function of the last axis along an axis."""
 
+    def apply(node: Node, inputs: Inputs, _: int) -> Array:
+        axis = node.attributes.get("axis", -1)
+        moved = np.moveaxis(required_inputs(inputs)[0], axis, -1)
+        return np.moveaxis(function(moved), -1, axis)
 
-def log_softmax(x: Array, axis: int) -> Array:
-    """Return the logarithm of the softmax along an axis."""
-    shifted = x - x.max(axis, keepdims=True)
-    result: Array = shifted - np.log(np.exp(shifted).sum(axis, keepdims=True))
-    return result
-
-
-def _along_axis(function: Callable[[Array, int], Array]) -> Callable[..., Array]:
-    return lambda node, inputs, _: function(inputs[0], node.attributes.get("axis", -1))
+    return apply
 
 
 def layer_norm(node: Node, inputs: Inputs, _: int) -> Array:
@@ -178,12 +167,12 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "Reciprocal": by_element(lambda x: 1 / x),
     "Erf": by_element(_erf),
     "Tanh": by_element(np.tanh),
-    "Sigmoid": by_element(_sigmoid),
+    "Sigmoid": by_element(partial(activate, activation="sigmoid")),
     "Relu": by_element(lambda x: np.maximum(x, 0)),
-    "Softplus": by_element(lambda x: np.logaddexp(x, 0)),
-    "Softsign": by_element(lambda x: x / (1 + np.abs(x))),
+    "Softplus": by_element(partial(activate, activation="softplus")),
+    "Softsign": by_element(partial(activate, activation="softsign")),
     "HardSwish": by_element(lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
-    "Mish": by_element(lambda x: x * np.tanh(np.logaddexp(x, 0))),
+    "Mish": by_element(lambda x: x * np.tanh(activate(x, "softplus"))),
     "PRelu": by_element(lambda x, y: np.where(x < 0, x * y, x)),
     "Gelu": _gelu,
     "Clip": _clip,
@@ -199,7 +188,7 @@ ELEMENTWISE: Mapping[str, Callable[..., Any]] = {
     "HardSigmoid": _with_attributes(alpha=0.2, beta=0.5)(
         lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1)
     ),
-    "Swish": _with_attributes(alpha=1.0)(lambda x, alpha: x * _sigmoid(alpha * x)),
+    "Swish": _with_attributes(alpha=1.0)(lambda x, alpha: x * activate(alpha * x, "sigmoid")),
 }
 """Functions that compute each number from those at the same place."""
 
@@ -215,9 +204,9 @@ REDUCTIONS: Mapping[str, Callable[..., Any]] = {
 """Statistics over axes."""
 
 OVER_FEATURES: Mapping[str, Callable[..., Any]] = {
-    "Softmax": _along_axis(softmax),
-    "LogSoftmax": _along_axis(log_softmax),
-    "LpNormalization": _along_axis(lambda x, axis: x / _euclidean_norm(x, axis, keepdims=True)),
+    "Softmax": _along_axis(partial(activate, activation="softmax")),
+    "LogSoftmax": _along_axis(partial(activate, activation="log_softmax")),
+    "LpNormalization": _along_axis(lambda x: x / _euclidean_norm(x, -1, keepdims=True)),
 }
 """Functions that compute each number from all along an axis."""
 

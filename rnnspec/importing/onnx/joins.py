@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.formulas import Formula, apply, shortest_float
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx import functions, settings
 from rnnspec.importing.onnx.attention import attention, weigh, weights_of
-from rnnspec.importing.onnx.formulas import Formula, apply, shortest_float
 from rnnspec.importing.onnx.layers import pool_steps, reduced_letters
 from rnnspec.importing.onnx.masks import apply_mask
 from rnnspec.importing.onnx.shapes import axis_number, constants
@@ -99,7 +99,8 @@ def _apply_to_features(
             if isinstance(value, Tensor)
         )
     )
-    formula = apply(node, function, tuple(parts), is_single=single)
+    attributes = node.attributes
+    formula = apply(node.op, function, tuple(parts), attributes=attributes, is_single=single)
     return replace(first, axes=axes, formula=formula, filler=None, numbers=None)
 
 

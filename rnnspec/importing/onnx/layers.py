@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from rnnspec.errors import brief
-from rnnspec.importing.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.formulas import shortest_float
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.attention import attend, is_attention
-from rnnspec.importing.onnx.formulas import shortest_float
 from rnnspec.importing.onnx.scope import Sequences, restart_longer
 from rnnspec.importing.onnx.shapes import constants
 from rnnspec.importing.onnx.values import Known, Tensor, describe
@@ -223,8 +224,9 @@ def convolution(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     added = tuple(a + b for a, b in zip(value.pad, sizes["pads"], strict=True))
     if sizes["auto"] not in ("NOTSET", "VALID") and any(value.pad):
         raise RefusedError("auto_pad: expected no steps added before, received some", "E703")
-    padding, surplus = _padding(scope, value.at, added, sizes["auto"], (size, stride, dilation))
-    window = nodes.Window(size=size, stride=stride, dilation=dilation, padding=padding)
+    valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
+    padding, surplus = _padding(scope, value.at, added, sizes["auto"], valid)
+    window = replace(valid, padding=padding)
     kernel = w.reshape(*w.shape[:2], size).transpose(2, 1, 0)
     arrays = {"kernel": kernel} | ({} if b is None else {"bias": np.ravel(b)})
     layer = conv("conv", w.shape[0], window, bias=b is not None)
@@ -263,41 +265,30 @@ def _steps_axis(value: Tensor, node: Node, kernel: tuple[int, ...]) -> tuple[int
 
 
 def _padding(
-    scope: Scope, at: int, added: tuple[int, ...], auto: str, window: tuple[int, int, int]
+    scope: Scope, at: int, added: tuple[int, ...], auto: str, valid: nodes.Window
 ) -> tuple[WindowPadding, int]:
     """Return the padding of a convolution, and by how many steps its output is too long.
 
     Raises:
         RefusedError: the language has no such padding.
     """
-    size, stride, dilation = window
-    reach = dilation * (size - 1)
+    reach = valid.reach
     if auto in ("SAME_UPPER", "SAME_LOWER"):
-        if auto == "SAME_LOWER" and (reach % 2 or stride > 1):
+        if auto == "SAME_LOWER" and (reach % 2 or valid.stride > 1):
             raise RefusedError("auto_pad: expected SAME_UPPER, received SAME_LOWER", "E703")
         return "same", 0
-    if added == (0, 0):
-        return "valid", 0
-    if added == (reach, 0):
-        return "causal", 0
-    if added == (reach, reach) and stride == 1:
+    if added == (reach, reach) and valid.stride == 1 and reach:
         # As long as the last steps are cut off.
         return "causal", reach
-    if _adds_same(scope, at, window, added):
-        return "same", 0
+    if (window := fit_window(valid, added, _fixed_steps(scope, at))) is not None:
+        return window.padding, 0
     message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none, "
     raise RefusedError(f"{message}'same', or {reach} before it ('causal')", "E703")
 
 
-def _adds_same(scope: Scope, at: int, window: tuple[int, int, int], added: tuple[int, ...]) -> bool:
-    """Return whether 'same' adds these steps before and after every sequence.
-
-    With a stride, what it adds depends on the length.
-    """
-    size, stride, dilation = window
-    same = nodes.Window(size=size, stride=stride, dilation=dilation, padding="same")
-    is_decided = stride == 1 or scope.has_fixed_steps(at)
-    return is_decided and same.added(scope.sequences(at).steps[0]) == added
+def _fixed_steps(scope: Scope, at: int) -> int | None:
+    """Return the number of steps at a place if it is the same for every input, or None."""
+    return scope.sequences(at).steps[0] if scope.has_fixed_steps(at) else None
 
 
 def _windows(scope: Scope, at: int, window: nodes.Window) -> Sequences:
@@ -330,6 +321,7 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     may_overhang = stride > 1 and (
         not scope.has_fixed_steps(value.at) or (lengths[0] - size) % stride > 0
     )
+    valid = nodes.Window(size=size, stride=stride, dilation=1, padding="valid")
     padding: WindowPadding = "valid"
     counts = statistic == "average" and node.attributes.get("count_include_pad", 0)
     if any(value.pad):
@@ -338,8 +330,8 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
             raise RefusedError(message, "E703")
         added = value.pad
     if sizes["auto"] in ("SAME_UPPER", "SAME_LOWER"):
-        padding = _padding(scope, value.at, added, sizes["auto"], (size, stride, 1))[0]
-    elif any(added) and _adds_same(scope, value.at, (size, stride, 1), added):
+        padding = _padding(scope, value.at, added, sizes["auto"], valid)[0]
+    elif any(added) and fit_window(valid, added, _fixed_steps(scope, value.at), ("same",)):
         padding = "same"
     elif any(added):
         message = f"pads: {added[0]} steps before and {added[1]} after a sequence; expected none or"
@@ -352,7 +344,7 @@ def pool_windows(scope: Scope, node: Node, inputs: Sequence[Value]) -> Tensor:
     if padding == "same" and counts:
         message = "count_include_pad: expected 0, received 1: in the language, steps outside the "
         raise RefusedError(f"{message}sequence never count", "E703")
-    window = nodes.Window(size=size, stride=stride, dilation=1, padding=padding)
+    window = replace(valid, padding=padding)
     layer = nodes.WindowPooling(
         name="pool", input=(), statistic=statistic, window=window, masked=False
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from rnnspec.importing.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.onnx.parts import current_steps
 from rnnspec.importing.onnx.values import Known, Tensor, describe
 from rnnspec.ir import nodes

@@ -14,7 +14,7 @@ from rnnspec.backends.imported import Account, Became, Imported
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
 from rnnspec.importing.assemble import assemble, is_layer_name
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.decode import read_graph
 from rnnspec.importing.onnx.original import Layout, Result, open_file
 from rnnspec.importing.onnx.probes import Setting, draw_probes
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rnnspec.importing.arrange import Arranged
-    from rnnspec.importing.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.onnx.graph import Graph, Info
     from rnnspec.slots import Array
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.provenance import check_slices
 from rnnspec.importing.onnx.scope import Sequences, restart_longer

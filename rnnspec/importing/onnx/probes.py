@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 
 if TYPE_CHECKING:
     from rnnspec.importing.onnx.values import Probed

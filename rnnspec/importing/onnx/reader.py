@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.errors import UsageError, brief, listed
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx import (
     functions,
     joins,

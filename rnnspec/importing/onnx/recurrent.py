@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnnspec.errors import brief
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.scope import restart_with
 from rnnspec.importing.onnx.values import (
     Argument,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from rnnspec.backends.onnx.recurrent import step_body
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx.graph import Graph
 from rnnspec.importing.onnx.parts import current_steps
 from rnnspec.importing.onnx.values import CellState, Known, Tensor, describe

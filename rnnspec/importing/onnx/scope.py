@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnnspec.errors import UsageError
-from rnnspec.importing.layer_graph import LayerGraph, RefusedError, pooling
-from rnnspec.importing.onnx.formulas import L2, Affine, Norm, recognise
+from rnnspec.importing.graph.formulas import L2, Affine, Norm, recognise
+from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.onnx.values import (
     Known,
     Op,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rnnspec.backends.imported import Account
-    from rnnspec.importing.onnx.formulas import Formula, Piece
+    from rnnspec.importing.graph.formulas import Formula, Piece
     from rnnspec.importing.onnx.probes import Probes
     from rnnspec.importing.onnx.values import Probed, Value
     from rnnspec.slots import Array

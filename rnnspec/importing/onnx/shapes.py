@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.onnx import settings
 from rnnspec.importing.onnx.bounds import bounded, of_shapes, size_of
 from rnnspec.importing.onnx.scope import restart_with

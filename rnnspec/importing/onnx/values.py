@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import Place, RefusedError
+from rnnspec.importing.graph.layer_graph import Place, RefusedError
 from rnnspec.importing.onnx.bounds import UNBOUNDED
 
 if TYPE_CHECKING:
+    from rnnspec.importing.graph.formulas import Formula
     from rnnspec.importing.onnx.bounds import Bounds
-    from rnnspec.importing.onnx.formulas import Formula
     from rnnspec.importing.onnx.graph import Node
     from rnnspec.slots import Array
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.attention import read_scores
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.torch.values import (
     Tensor,
     Weights,
@@ -35,41 +36,16 @@ def attend(scope: Scope, weights: Weights, value: Tensor) -> int:
     Raises:
         RefusedError: the scores are not made of these steps by one or two dense layers.
     """
-    query = scope.steps.get(weights.at)
-    if query is None or not isinstance(query.layer, nodes.Dense) or not query.modules:
-        raise RefusedError("expected scores of nn.Linear(..., 1), received others")
-    start, activation, hidden = query.sources[0], cast("nodes.Activation", "linear"), None
-    while start != value.at and start:
-        step = scope.steps[start]
-        match step.layer:
-            case nodes.Activate() if hidden is None and activation == "linear":
-                activation = step.layer.activation
-            case nodes.Dropout(rate=rate):
-                scope.account.leave(f"dropout {rate:g} in an attention")
-            case nodes.Dense() if hidden is None and step.modules:
-                hidden = step
-            case _:
-                raise RefusedError(_OTHER_SCORES)
-        start = step.sources[0]
-    if start != value.at or (hidden is None and activation != "linear"):
-        raise RefusedError(_OTHER_SCORES)
-    query_path = query.modules[0]
-    if query.layer.bias:
+    scores = read_scores(scope, weights.at, value.at, _OTHER_SCORES)
+    query, hidden = scores.query.modules[0], scores.hidden
+    if isinstance(scores.query.layer, nodes.Dense) and scores.query.layer.bias:
         reason = "a softmax is the same without it"
-        scope.account.leave(f"{query_path}.bias", reason=reason)
+        scope.account.leave(f"{query}.bias", reason=reason)
     if hidden is not None and isinstance(hidden.layer, nodes.Dense) and not hidden.layer.bias:
         scope.account.infer("bias 0, which the module lacks and the spec trains", hidden.modules[0])
-    layer = nodes.Attention(
-        name="attention",
-        input=(),
-        units=None if hidden is None else scope.width(query.sources[0]),
-        activation="tanh" if hidden is None else activation,
-        masked=False,
-        kernel_initializer=query.layer.kernel_initializer,
-        bias_initializer=query.layer.bias_initializer,
-    )
-    paths = (query_path,) if hidden is None else (hidden.modules[0], query_path)
-    return scope.add(layer, value, modules=paths)
+    units = None if hidden is None else scope.width(scores.query.sources[0])
+    paths = (query,) if hidden is None else (hidden.modules[0], query)
+    return scope.add(scores.attention(units), value, modules=paths)
 
 
 _OTHER_SCORES = (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal
 
-from rnnspec.importing.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch import layers
 from rnnspec.importing.torch.attention import attend
 from rnnspec.importing.torch.joins import (

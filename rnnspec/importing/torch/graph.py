@@ -18,7 +18,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from rnnspec.errors import Span, UsageError, brief
-from rnnspec.importing.layer_graph import Place
+from rnnspec.importing.graph.layer_graph import Place
 from rnnspec.importing.torch.values import HOOKS, Op, Ref
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch.attention import attend
 from rnnspec.importing.torch.layers import expect_features
 from rnnspec.importing.torch.shapes import (

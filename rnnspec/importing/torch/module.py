@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rnnspec.importing.arrange import Arranged
-    from rnnspec.importing.layer_graph import Step
+    from rnnspec.importing.graph.layer_graph import Step
     from rnnspec.importing.torch.scope import Scope
     from rnnspec.importing.torch.state_dict import Module
     from rnnspec.importing.torch.values import Layout

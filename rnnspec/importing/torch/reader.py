@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import brief
 from rnnspec.importing.arrange import arrange
-from rnnspec.importing.layer_graph import RefusedError
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.importing.torch import calls, graph, layers
 from rnnspec.importing.torch.scope import Scope
 from rnnspec.importing.torch.values import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.layer_graph import LayerGraph, RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import LayerGraph, RefusedError, pooling
 from rnnspec.importing.torch.values import (
     ModuleArray,
     Op,

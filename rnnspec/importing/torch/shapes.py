@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rnnspec.errors import listed
-from rnnspec.importing.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
 from rnnspec.importing.torch import layers
 from rnnspec.importing.torch.values import (
     NO_STATES,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from rnnspec.importing.layer_graph import Place
+    from rnnspec.importing.graph.layer_graph import Place
 
 
 NO_STATES = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rnnspec.importing.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.layer_graph import RefusedError, pooling
+from rnnspec.importing.graph.windows import fit_window
 from rnnspec.importing.torch.values import Size, Tensor, describe
 from rnnspec.importing.unplaced import conv
 from rnnspec.ir import nodes
@@ -41,20 +42,13 @@ def convolution(scope: Scope, op: Op, value: Tensor) -> Tensor:
         case other:
             raise RefusedError(f"padding: expected zeros, received {other!r}", "E703")
     added, surplus = (before + own[0], after + own[1]), 0
-    causal = (reach, 0)
     if added == (reach, reach) and stride == 1 and reach:
         # As long as the last steps are cut off.
-        added, surplus = causal, reach
-    padding: WindowPadding
-    if added == (0, 0):
-        padding = "valid"
-    elif added == causal:
-        padding = "causal"
-    elif added == (reach // 2, reach - reach // 2) and stride == 1:
-        padding = "same"
-    else:
+        added, surplus = (reach, 0), reach
+    valid = nodes.Window(size=size, stride=stride, dilation=dilation, padding="valid")
+    window = fit_window(valid, added, None)
+    if window is None:
         raise RefusedError(_other_padding(added, reach, stride), "E703")
-    window = nodes.Window(size=size, stride=stride, dilation=dilation, padding=padding)
     layer = conv(op.target, module.out_channels, window, bias=module.bias is not None)
     at = scope.add(layer, value, modules=(op.target,))
     return scope.result(value, at, pad=(0, 0), surplus=surplus)
@@ -134,10 +128,11 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
         return pool_all(scope, value, "max" if statistic == "max" else "mean")
     size = _single(kernel_size)
     step, zeros = _single(stride) if stride else size, _single(padding)
+    valid = nodes.Window(size=size, stride=step, dilation=1, padding="valid")
     own: WindowPadding = "valid"
     if any(value.pad):
-        same = ((size - 1) // 2, size - 1 - (size - 1) // 2)
-        if statistic != "max" or value.pad_value == 0.0 or (value.pad, step, zeros) != (same, 1, 0):
+        fits = fit_window(valid, value.pad, None, ("same",)) is not None and not zeros
+        if statistic != "max" or value.pad_value == 0.0 or not fits:
             received = f"{value.pad_value} before and after the steps, {value.pad}"
             message = f"pad: expected none, or -inf as 'same' adds it, received {received}"
             raise RefusedError(message, "E703")
@@ -146,7 +141,7 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
         if statistic == "average" and count_include_pad:
             message = "count_include_pad: expected False, received True: in the language, steps "
             raise RefusedError(f"{message}outside the sequence never count", "E703")
-        if 2 * zeros != size - 1 or step != 1:
+        if fit_window(valid, (zeros, zeros), None, ("same",)) is None:
             message = f"padding: {zeros} with kernel_size {size} and stride {step}; expected 0, or"
             raise RefusedError(f"{message} (kernel_size - 1) / 2 with stride 1", "E703")
         own = "same"
@@ -155,9 +150,12 @@ def pool_windows(  # noqa: PLR0913, PLR0917 - the settings of PyTorch
             message = "expected False, or kernel_size 2 and stride 2, where it is 'same'"
             raise RefusedError(f"ceil_mode: {message}; received True", "E703")
         own = "same"
-    window = nodes.Window(size=size, stride=step, dilation=1, padding=own)
     layer = nodes.WindowPooling(
-        name="pool", input=(), statistic=statistic, window=window, masked=False
+        name="pool",
+        input=(),
+        statistic=statistic,
+        window=replace(valid, padding=own),
+        masked=False,
     )
     return scope.result(value, scope.add(layer, value), pad=(0, 0))
 

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class RefusedError(Exception):
-    """The reason why an operation cannot be taken over, with its code."""
+    """The reason why an operation cannot be taken over, with its code.
 
-    def __init__(self, message: str, code: str = "E704") -> None:
+    It is the operation that is read, or the earlier one that is its ``origin``.
+    """
+
+    def __init__(self, message: str, code: str = "E704", origin: Operation | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.origin = origin
 
 
 @dataclass(frozen=True, slots=True)

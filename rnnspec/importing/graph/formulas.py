@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from rnnspec.importing.layer_graph import RefusedError
-from rnnspec.importing.onnx.functions import log_softmax, softmax
+from rnnspec.comparison.reference import activate
+from rnnspec.importing.graph.layer_graph import RefusedError
 from rnnspec.ir import nodes
+from rnnspec.words import Activation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from rnnspec.importing.onnx.graph import Node
+    from rnnspec.importing.graph.layer_graph import Operation
     from rnnspec.slots import Array
-    from rnnspec.words import Activation
 
 _ROWS = 48
 _MOST_NUMBERS = 2**23
@@ -41,8 +42,10 @@ class Formula:
     """A function of the features of one step: an operator applied to others and to constants.
 
     ``parts`` are formulas, constants, and None for the features. The result is one number for all
-    features if it ``is_single``. ``ops`` are the operators, for messages, and ``depth`` is how many
-    stand one behind the other at most.
+    features if it ``is_single``. ``op`` is the operator by ONNX's name, with its ``attributes``,
+    and ``depth`` is how many operators are nested. ``small`` are single constants between 0 and 1:
+    one may be the epsilon of a norm. ``origin`` is the operation to name if the language lacks the
+    function, None for the operation that takes the result.
     """
 
     function: Callable[..., Array]
@@ -52,7 +55,7 @@ class Formula:
     depth: int
     attributes: Mapping[str, Any]
     small: tuple[float, ...] = ()
-    """Single constants between 0 and 1: one may be the epsilon of a norm."""
+    origin: Operation | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,12 +84,14 @@ Piece = nodes.Activation | Affine | Norm | L2
 """What the language can say: an activation, or one of the others."""
 
 
-def apply(
-    node: Node,
+def apply(  # noqa: PLR0913 - the parts of a formula
+    op: str,
     function: Callable[..., Array],
     parts: tuple[Formula | Array | None, ...],
     *,
+    attributes: Mapping[str, Any] = MappingProxyType({}),
     is_single: bool = False,
+    origin: Operation | None = None,
 ) -> Formula:
     """Return an operator applied to formulas, to constants, and to the features.
 
@@ -106,10 +111,11 @@ def apply(
         function,
         parts,
         is_single,
-        node.op,
+        op,
         depth,
-        node.attributes,
+        attributes,
         tuple(each for each in epsilons if 0.0 < each < 1.0)[:8],
+        origin,
     )
 
 
@@ -134,7 +140,9 @@ def recognise(formula: Formula, width: int) -> list[tuple[Formula, Piece]]:
             for limit in np.ravel(part)[:1]
         )
         stated = f" with {' and '.join(limits)}" if limits else ""
-        raise RefusedError(f"the language has no function of features like {ops}{stated}", "E701")
+        raise RefusedError(
+            f"the language has no function of features like {ops}{stated}", "E701", formula.origin
+        )
     return pieces
 
 
@@ -307,13 +315,13 @@ def _find_piece(formula: Formula, start: Formula | None, x: Array, y: Array) -> 
     """Return what has the results ``y`` for the features ``x``."""
     if not _is_curved(formula, start):
         for name in _STRAIGHT:
-            if _equal(y, _FUNCTIONS[name](x)):
+            if _equal(y, activate(x, name)):
                 return name
         straight = _match_leaky_relu(x, y) or _match_clipped_relu(x, y) or _match_affine(x, y)
         if straight is not None:
             return straight
-    for name, function in _FUNCTIONS.items():
-        if name not in _STRAIGHT and _equal(y, function(x)):
+    for name in _CURVED:
+        if _equal(y, activate(x, name)):
             return name
     return _match_norm(x, y, formula.small) or _match_single_l2(formula, start, x, y)
 
@@ -410,19 +418,6 @@ _PIECES = frozenset(
 _LIMITED = _PIECES | {"HardSwish", "Elu", "Celu", "Selu"}
 """Operators that compute otherwise on the other side of a number."""
 _STRAIGHT: tuple[Activation, ...] = ("linear", "relu", "hard_sigmoid", "legacy_hard_sigmoid")
-_FUNCTIONS: dict[Activation, Callable[[Array], Array]] = {
-    "linear": lambda x: x,
-    "relu": lambda x: np.maximum(x, 0),
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "softmax": lambda x: softmax(x, -1),
-    "log_softmax": lambda x: log_softmax(x, -1),
-    "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "legacy_hard_sigmoid": lambda x: np.clip(0.2 * x + 0.5, 0, 1),
-    "softplus": lambda x: np.logaddexp(x, 0),
-    "softsign": lambda x: x / (1 + np.abs(x)),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
-    "selu": lambda x: 1.05070098 * np.where(x > 0, x, 1.67326324 * np.expm1(x)),
-    "silu": lambda x: x / (1 + np.exp(-x)),
-    "exponential": np.exp,
-}
+_CURVED: tuple[Activation, ...] = tuple(
+    name for name in get_args(Activation) if name not in _STRAIGHT
+)

@@ -1,0 +1,1 @@
+"""Graphs of other tools as layers: what their front ends share."""
